@@ -1,0 +1,95 @@
+"""The one error tree of repdrift.
+
+    RepdriftError
+    ├── ConfigError            (ValueError)         a study file or option is wrong; lists every fault
+    ├── UnknownNameError       (LookupError)        a task, method, layer, measure that does not exist
+    ├── DataError              (ValueError)         a data file is missing, empty or malformed
+    ├── ShapeError             (ValueError)         arrays whose shapes do not fit together
+    ├── DegenerateInputError   (ValueError)         constant input: the measure is undefined
+    ├── NonFiniteError         (ValueError)         NaN or Inf, with layer and sample
+    ├── SampleSetMismatchError (ValueError)         two representation sets of different samples
+    ├── UnfinishedSetError     (RuntimeError)       a representation set without its metadata
+    ├── CorruptSetError        (RuntimeError)       a representation set that fails its checksums
+    ├── MissingRunError        (FileNotFoundError)  a trained model that is not there
+    ├── ModelError             (ValueError)         a model that cannot be loaded or has no blocks
+    ├── StorageError           (OSError)            a full disk, a target that cannot be written
+    └── MissingDependencyError (ImportError)        an optional package that is not installed
+
+Messages say what was expected, what was found, where, and what to do next. The command line prints them as
+one readable message and exits non-zero; anything that is not a `RepdriftError` is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RepdriftError(Exception):
+    """Root of every error that repdrift raises on purpose."""
+
+
+class ConfigError(RepdriftError, ValueError):
+    """A configuration or command-line option is wrong."""
+
+
+class UnknownNameError(RepdriftError, LookupError):
+    """A name that no registry holds."""
+
+    @classmethod
+    def of(cls, kind: str, name: object, known: Iterable[object]) -> UnknownNameError:
+        """Build the message for an unknown `name` of a `kind`, with the closest known name if one is near."""
+        names = [str(k) for k in known]
+        close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        listed = ", ".join(names) if names else "none are registered"
+        return cls(f"unknown {kind} {str(name)!r}.{hint} Known: {listed}.")
+
+
+class DataError(RepdriftError, ValueError):
+    """A data file is missing, empty or malformed."""
+
+
+class ShapeError(RepdriftError, ValueError):
+    """Arrays whose shapes do not fit together."""
+
+
+class DegenerateInputError(RepdriftError, ValueError):
+    """Input without variation, for which a measure is undefined."""
+
+
+class NonFiniteError(RepdriftError, ValueError):
+    """NaN or Inf where finite numbers are needed."""
+
+
+class SampleSetMismatchError(RepdriftError, ValueError):
+    """Representations of different samples, which must never be compared."""
+
+
+class UnfinishedSetError(RepdriftError, RuntimeError):
+    """A representation set that was never completed."""
+
+
+class CorruptSetError(RepdriftError, RuntimeError):
+    """A representation set whose files differ from what its metadata promises."""
+
+
+class MissingRunError(RepdriftError, FileNotFoundError):
+    """A trained model, or its representations, that should be there and is not."""
+
+
+class ModelError(RepdriftError, ValueError):
+    """A model that cannot be loaded, or in which no list of blocks is found."""
+
+
+class StorageError(RepdriftError, OSError):
+    """A file that cannot be written or fetched."""
+
+
+class MissingDependencyError(RepdriftError, ImportError):
+    """An optional package is needed and not installed."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> MissingDependencyError:
+        """Build the message for a missing optional `package`, installed by the extra `extra`."""
+        return cls(f"{purpose} needs the package {package!r}: pip install 'repdrift[{extra}]'")

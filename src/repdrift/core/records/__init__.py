@@ -1,0 +1,6 @@
+"""The files that outlive a refactor, as frozen and documented objects.
+
+`run`                 run.json beside a trained model
+`representation_set`  metadata.json of a representation set
+`results`             drift_analysis_results.json and the columns of the tidy drift table
+"""

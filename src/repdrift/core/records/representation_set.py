@@ -1,0 +1,68 @@
+"""metadata.json of a representation set: written last, so that a set without it is unfinished."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from repdrift.core.records.base import Record
+
+METADATA_FILE = "metadata.json"
+SET_FORMAT_VERSION = 1
+BASE_METHOD = "base"
+ADAPTER_FOLDER = "adapter_weights"
+
+Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens"]
+PayloadFormat = Literal["pt", "safetensors"]
+
+
+class AdapterLayer(Record):
+    """The LoRA matrices of one block, one entry per adapted module."""
+
+    layer: int
+    modules: list[str]
+    rank: dict[str, int]
+    scaling: dict[str, float]
+
+
+class SetMetadata(Record):
+    """What a representation set holds and where it came from."""
+
+    format_version: Literal[1] = SET_FORMAT_VERSION
+    key: str
+    """Hash of everything that determines the content: same key, same content."""
+    task: str
+    method: str
+    """`base`, `full_finetune`, `lora`, or another name for a model trained elsewhere."""
+    seed: int | None
+    step: int
+    """0 is the final model; a checkpoint uses its own training step."""
+    model: str
+    model_revision: str | None = None
+    weights_digest: str
+    """SHA-256 over the weight files that were loaded."""
+    base_weights_digest: str | None = None
+    """For an adapter or a fine-tune: the digest of the base model it came from, where known."""
+    sample_set_fingerprint: str
+    sample_ids: list[str]
+    truncated_samples: int
+    """How many samples were cut at the maximum length."""
+    pooling: Pooling
+    dtype: str
+    """Floating-point type of the payload."""
+    compute_dtype: str
+    """Floating-point type in which the model ran."""
+    layers: list[int]
+    shape: list[int]
+    """Shape of one layer's tensor: (samples, features), or (tokens, features) for pooling `tokens`."""
+    tokens_per_sample: list[int] | None = None
+    """For pooling `tokens`: real tokens of each sample, in order."""
+    payload: PayloadFormat
+    adapter: list[AdapterLayer] | None = None
+    files: dict[str, str]
+    """SHA-256 of every payload file, by path below the set's folder."""
+    run_metrics: dict[str, float | None] | None = None
+    """The training run's evaluation metrics, where the model came from a run."""
+    created: str
+    versions: dict[str, str]
+    extraction: dict[str, Any] = {}
+    """Settings that do not change the result beyond floating-point noise: batch budget, device, seconds."""

@@ -1,0 +1,50 @@
+"""run.json: what was trained, from what, with what, and how well it did."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from repdrift.core.records.base import Record
+
+RUN_FILE = "run.json"
+MODEL_FOLDER = "final_model"
+CHECKPOINT_FOLDER = "checkpoints"
+RUN_FORMAT_VERSION = 1
+
+Method = Literal["full_finetune", "lora"]
+METHODS: tuple[Method, ...] = ("full_finetune", "lora")
+
+
+class RunRecord(Record):
+    """One finished training run. Its folder holds `final_model/` and, optionally, `checkpoints/step_NNNNNN/`."""
+
+    format_version: Literal[1] = RUN_FORMAT_VERSION
+    key: str
+    """Hash of everything that determines the result: same key, same run."""
+    status: Literal["finished"] = "finished"
+    task: str
+    task_kind: str
+    """`classification` or `extractive_qa`: says which head the model carries."""
+    method: Method
+    seed: int
+    base_model: str
+    base_revision: str | None = None
+    base_digest: str
+    """SHA-256 over the base model's weight files."""
+    weights_digest: str
+    """SHA-256 over the weight files in `final_model/`."""
+    num_labels: int | None = None
+    hyperparameters: dict[str, Any]
+    data_source: str
+    data_fingerprint: str
+    n_train: int
+    n_validation: int
+    metrics: dict[str, float | None]
+    checkpoints: list[int] = []
+    versions: dict[str, str]
+    device: str
+    started: str
+    """Start, ISO 8601 in UTC."""
+    wall_time_s: float
+    peak_memory_bytes: int | None
+    """Largest resident memory of the process (CPU) or allocated device memory (GPU), where known."""

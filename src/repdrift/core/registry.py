@@ -1,0 +1,62 @@
+"""Registries: a package folder in which every module registers what it defines."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from repdrift.core.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to objects, filled by importing every module of one package.
+
+    Adding an entry is adding a file: the package's modules are imported once, at first look-up, in the order
+    of their names; private modules (leading underscore) are left alone.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, T] = {}
+        self._discovered = False
+
+    def add(self, name: str, entry: T) -> T:
+        """Register `entry`; a second entry of the same name is a programming error."""
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._entries[name] = entry
+        return entry
+
+    def get(self, name: str) -> T:
+        """Look `name` up. Raises UnknownNameError, with the nearest known name."""
+        self._discover()
+        if name not in self._entries:
+            raise UnknownNameError.of(self.kind, name, self.names())
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """Every registered name, in the order of registration."""
+        self._discover()
+        return list(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        self._discover()
+        return iter(list(self._entries.values()))
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._entries
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self._package)
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self._package}.{module.name}")
