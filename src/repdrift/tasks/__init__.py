@@ -1,0 +1,25 @@
+"""Tasks: what they are, where their data comes from, and their fixed sample sets."""
+
+from repdrift.tasks.encoding import effective_max_length, separates_pairs
+from repdrift.tasks.files import Row
+from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set
+from repdrift.tasks.sources import PACKAGED_SAMPLE, Rows, load_rows
+from repdrift.tasks.spec import TASK_KINDS, Split, TaskKind, TaskSpec, task, tasks
+
+__all__ = [
+    "DEFAULT_SAMPLES",
+    "PACKAGED_SAMPLE",
+    "TASK_KINDS",
+    "Row",
+    "Rows",
+    "SampleSet",
+    "Split",
+    "TaskKind",
+    "TaskSpec",
+    "build_sample_set",
+    "effective_max_length",
+    "load_rows",
+    "separates_pairs",
+    "task",
+    "tasks",
+]

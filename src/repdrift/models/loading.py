@@ -1,0 +1,179 @@
+"""Loading models and tokenizers: safetensors or GGUF only, and every weight that matters must be there.
+
+transformers fills a parameter that a checkpoint lacks with random numbers and only logs it. A drift measured on
+such a model would be an artefact, so here a missing backbone weight is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from repdrift.core.errors import ModelError
+from repdrift.models.quiet import quiet_transformers
+from repdrift.models.source import ADAPTER_CONFIG, ModelSource, weight_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+# A pooler turns the last block's output into one vector: it is behind every block, and absent from many checkpoints.
+_HARMLESS_PARTS = ("pooler.",)
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load the tokenizer in `source`; one without a padding token pads with its end-of-text token."""
+    from transformers import AutoTokenizer
+
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source.path, **_gguf(source))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"no tokenizer could be loaded from {source.path}: {_first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
+    """Load the model without a task head (AutoModel), in evaluation mode, on the CPU.
+
+    Raises ModelError if the files cannot be read, or lack any weight of the embeddings or blocks.
+    """
+    from transformers import AutoModel
+
+    return _load(AutoModel, source, dtype, allow_new=_HARMLESS_PARTS).eval()
+
+
+def load_task_model(
+    source: ModelSource, task_kind: str, *, num_labels: int | None = None, dtype: str = "float32"
+) -> PreTrainedModel:
+    """Load the model with a head for `task_kind`; the head is new (drawn from torch's generator) if `source` has none.
+
+    task_kind: `classification` (needs num_labels) or `extractive_qa`. The backbone must be complete.
+    """
+    from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
+
+    if task_kind == "classification":
+        model = _load(AutoModelForSequenceClassification, source, dtype, allow_new=None, num_labels=num_labels)
+    else:
+        model = _load(AutoModelForQuestionAnswering, source, dtype, allow_new=None)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = model.config.eos_token_id
+    return model
+
+
+def load_adapted(
+    base: ModelSource, adapter: ModelSource, task_kind: str, *, num_labels: int | None = None, dtype: str = "float32"
+) -> nn.Module:
+    """Load the PEFT adapter in `adapter` onto `base`, active and unmerged, in evaluation mode.
+
+    Raises ModelError if any tensor of the adapter file did not arrive in the model.
+    """
+    from peft import PeftModel
+
+    model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
+    with quiet_transformers():
+        try:
+            adapted = PeftModel.from_pretrained(model, str(adapter.path), is_trainable=False)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"the adapter in {adapter.path} does not fit {base.ref!r}: {_first_line(error)}. "
+                "Was it trained on another base model?"
+            ) from error
+    _require_adapter_arrived(adapted, adapter)
+    return adapted.eval()
+
+
+def backbone_of(model: nn.Module) -> nn.Module:
+    """The part of `model` that holds the blocks, without task head or PEFT wrapper (adapter layers stay active)."""
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore[reportCallIssue]
+    prefix = getattr(inner, "base_model_prefix", "")
+    return getattr(inner, prefix, inner) if prefix else inner
+
+
+def adapter_base_name(adapter: ModelSource) -> str | None:
+    """The base model's name that the adapter's config carries, if any."""
+    return json.loads((adapter.path / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+
+
+def _load(
+    auto_class: Any, source: ModelSource, dtype: str, *, allow_new: tuple[str, ...] | None, **options: Any
+) -> PreTrainedModel:
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    files = weight_files(source)
+    if not source.gguf_file:
+        options["use_safetensors"] = True
+    with quiet_transformers():
+        try:
+            model, info = auto_class.from_pretrained(
+                source.path,
+                output_loading_info=True,
+                dtype=DTYPES[dtype],
+                trust_remote_code=False,
+                **_gguf(source),
+                **{key: value for key, value in options.items() if value is not None},
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"cannot load {source.ref!r} from {source.path} ({len(files)} weight file(s)): {_first_line(error)}"
+            ) from error
+    prefix = f"{model.base_model_prefix}." if auto_class.__name__ != "AutoModel" else ""
+    new = sorted(_names(info["missing_keys"]))
+    absent = [n for n in new if n.startswith(prefix) and not n.removeprefix(prefix).startswith(_HARMLESS_PARTS)]
+    if allow_new is not None:
+        absent = [n for n in new if not n.startswith(allow_new)]
+    if absent or info["mismatched_keys"]:
+        named = ", ".join((absent or sorted(map(str, info["mismatched_keys"])))[:4])
+        raise ModelError(
+            f"{source.path} lacks {len(absent) or 'some'} weights of {type(model).__name__} (or has them in another shape): "
+            f"{named}. They would be random numbers: get the complete checkpoint."
+        )
+    if getattr(model.config, "quantization_config", None) is not None and source.gguf_file:
+        # The weights were dequantised on loading; the leftover entry would make save_pretrained refuse the model.
+        del model.config.quantization_config
+    return model
+
+
+def _require_adapter_arrived(model: Any, adapter: ModelSource) -> None:
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    loaded = get_peft_model_state_dict(model)
+    for path in weight_files(adapter):
+        with safe_open(path, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118 (not a dict)
+                tensor = stored.get_tensor(name)
+                if name not in loaded or not torch.equal(loaded[name].detach().to(tensor.dtype).cpu(), tensor):
+                    raise ModelError(
+                        f"{path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
+                    )
+
+
+def _gguf(source: ModelSource) -> dict[str, str]:
+    return {"gguf_file": source.gguf_file} if source.gguf_file else {}
+
+
+def _names(keys: Any) -> list[str]:
+    return [key if isinstance(key, str) else str(key[0]) for key in keys]
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights (safetensors), config and tokenizer to `folder`, as transformers or peft lay them out."""
+    with quiet_transformers():
+        model.save_pretrained(folder)  # safetensors is the only format that transformers 5 and peft write
+        tokenizer.save_pretrained(folder)

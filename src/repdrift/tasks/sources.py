@@ -1,0 +1,94 @@
+"""Where a task's rows come from: the user's file, a data folder, the hub, or the packaged sample, in this order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repdrift.core.errors import DataError
+from repdrift.core.fingerprint import config_sha256
+from repdrift.tasks.files import SUFFIXES, Row, read_rows
+from repdrift.tasks.spec import Split, TaskSpec
+
+DATA_VARIABLE = "REPDRIFT_DATA"
+PACKAGED_SAMPLE = "sample"
+"""As `data_dir`: use the small sample that the package ships (the demo does)."""
+_SAMPLE_ROOT = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split, and in plain words where they were read."""
+
+    rows: Sequence[Row]
+    source: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the rows and their order."""
+        return config_sha256({"rows": list(self.rows)})
+
+
+def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = None, labelled: bool = True) -> Rows:
+    """Read one split of a task from the first source that has it.
+
+    Order: the task's own file; `data_dir` or, if None, the folder that the variable REPDRIFT_DATA names, each with
+    `<task>/<split>.parquet|jsonl|csv`; the Hugging Face hub or its cache. `data_dir="sample"` takes the packaged sample.
+    Raises DataError that lists where it looked.
+    """
+    if split in spec.files:
+        path = spec.files[split]
+        return Rows(read_rows(path, spec, labelled=labelled), f"file {path}")
+    if str(data_dir) == PACKAGED_SAMPLE:
+        return _packaged(spec, split, labelled=labelled)
+    looked: list[str] = []
+    folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)
+    if folder is not None:
+        given_by = "data folder" if data_dir is not None else f"${DATA_VARIABLE}"
+        if not Path(folder).is_dir():
+            raise DataError(f"{given_by} {folder} does not exist")
+        candidates = [Path(folder) / spec.name / f"{split}{suffix}" for suffix in SUFFIXES]
+        for path in candidates:
+            if path.is_file():
+                return Rows(read_rows(path, spec, labelled=labelled), f"{given_by}: {path}")
+        looked.append(f"{candidates[0].with_suffix('')}{{{','.join(SUFFIXES)}}}")
+    if spec.hub is not None:
+        try:
+            return _from_hub(spec, split)
+        except DataError as error:
+            looked.append(str(error))
+    raise DataError(
+        f"no {split} data for task {spec.name!r}. Looked in: {'; '.join(looked) or 'nowhere'}. "
+        f"Give --data-dir or {DATA_VARIABLE} (a folder with {spec.name}/{split}.parquet, .jsonl or .csv), "
+        f"or --data-dir {PACKAGED_SAMPLE} for the small packaged sample of a built-in task."
+    )
+
+
+def _packaged(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
+    path = _SAMPLE_ROOT / spec.name / f"{split}.jsonl"
+    if not path.is_file():
+        packaged = sorted(p.name for p in _SAMPLE_ROOT.iterdir() if p.is_dir())
+        raise DataError(f"the package ships no sample for task {spec.name!r}, only for {', '.join(packaged)}")
+    return Rows(read_rows(path, spec, labelled=labelled), f"packaged sample ({spec.name}, {split})")
+
+
+def _from_hub(spec: TaskSpec, split: Split) -> Rows:
+    if spec.hub is None:
+        raise DataError(f"task {spec.name!r} is not on the hub")
+    repository, configuration = spec.hub
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError("the Hugging Face hub (the package 'datasets' is missing: pip install 'repdrift[hub]')") from error
+    try:
+        table = datasets.load_dataset(repository, configuration, split=split)
+    except Exception as error:  # datasets raises many kinds, from connection to parsing; each means "not from there"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"the Hugging Face hub and its cache, {repository} ({reason})") from error
+    absent = [column for column in spec.columns if column not in table.column_names]
+    if absent:
+        raise DataError(f"{repository} on the hub has no column {absent[0]!r}, only {', '.join(table.column_names)}")
+    rows = [{column: row[column] for column in spec.columns} for row in table]
+    return Rows(rows, f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else ""))
