@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -18,19 +18,45 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
-def track(items: Iterable[T], *, what: str, total: int) -> Iterator[T]:
-    """Yield `items` while showing how many of `total` are done: a bar on a terminal, else a line at most
-    every ten seconds."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track as rich_track
+class Bar:
+    """A count of finished steps, shown as a bar on a terminal and as a line at most every ten seconds elsewhere."""
 
-        yield from rich_track(items, description=what, total=total, console=Console(stderr=True), transient=True)
-        return
-    last = time.monotonic()
-    for done, item in enumerate(items):
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._last = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=self._total)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` more as done."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.advance(self._task, steps)
+            return
         now = time.monotonic()
-        if now - last >= _LINE_EVERY_S:
-            say(f"{what}: {done} of {total}")
-            last = now
-        yield item
+        if now - self._last >= _LINE_EVERY_S and self._done < self._total:
+            say(f"{self._what}: {self._done} of {self._total}")
+            self._last = now
+
+
+def track(items: Iterable[T], *, what: str, total: int) -> Iterator[T]:
+    """Yield `items` while showing how many of `total` are done."""
+    with Bar(what, total) as bar:
+        for item in items:
+            yield item
+            bar.advance()

@@ -2,7 +2,7 @@
 
 from repdrift.tasks.encoding import effective_max_length, separates_pairs
 from repdrift.tasks.files import Row
-from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set
+from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
 from repdrift.tasks.sources import PACKAGED_SAMPLE, Rows, load_rows
 from repdrift.tasks.spec import TASK_KINDS, Split, TaskKind, TaskSpec, task, tasks
 
@@ -17,6 +17,7 @@ __all__ = [
     "TaskKind",
     "TaskSpec",
     "build_sample_set",
+    "choose_rows",
     "effective_max_length",
     "load_rows",
     "separates_pairs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def _read_jsonl(path: Path) -> list[tuple[int, Row]]:
 
 
 def _read_csv(path: Path) -> list[tuple[int, Row]]:
-    reader = csv.DictReader(_text_of(path).splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
     rows: list[tuple[int, Row]] = []
     try:
         for row in reader:

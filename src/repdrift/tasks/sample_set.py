@@ -71,11 +71,7 @@ def build_sample_set(
     the file; chosen rows keep the file's order.
     Raises DataError on fewer than 4 rows or on a sample id that stands twice.
     """
-    ids = [str(row[spec.id_column]) if spec.id_column else str(number) for number, row in enumerate(rows)]
-    if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        twice = next(name for name in ids if name in seen or seen.add(name))
-        raise DataError(f"task {spec.name!r}: sample id {twice!r} stands twice in column {spec.id_column!r} ({source})")
+    ids = _sample_ids(spec, rows, source)
     if len(rows) < MIN_SAMPLES:
         raise DataError(f"task {spec.name!r} has {len(rows)} samples ({source}); at least {MIN_SAMPLES} are needed")
     if n_samples is not None and n_samples < MIN_SAMPLES:
@@ -91,6 +87,20 @@ def build_sample_set(
         truncated_samples=sum(e.truncated for e in encoded),
         source=source,
     )
+
+
+def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:
+    """At most `n` rows (None: all), chosen by the hash of task and sample id; they keep the file's order."""
+    return [rows[index] for index in _choose(spec.name, _sample_ids(spec, rows, source), n)]
+
+
+def _sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:
+    ids = [str(row[spec.id_column]) if spec.id_column else str(number) for number, row in enumerate(rows)]
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        twice = next(name for name in ids if name in seen or seen.add(name))
+        raise DataError(f"task {spec.name!r}: sample id {twice!r} stands twice in column {spec.id_column!r} ({source})")
+    return ids
 
 
 def _choose(task: str, ids: list[str], n_samples: int | None) -> list[int]:

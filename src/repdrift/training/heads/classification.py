@@ -1,0 +1,62 @@
+"""Classification of one text or a pair: accuracy and F1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from repdrift.core.errors import DataError
+from repdrift.tasks import Row, TaskSpec
+from repdrift.tasks.encoding import encode_row
+from repdrift.training.features import Feature, PaddingCollator, predict
+
+
+class ClassificationHead:
+    """Features and metrics of a classification task."""
+
+    def __init__(self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int) -> None:
+        self._spec = spec
+        self._tokenizer = tokenizer
+        self._collator = collator
+        self._max_length = max_length
+
+    def features(self, rows: Sequence[Row]) -> list[Feature]:
+        """One feature a row, with its class as `labels`."""
+        return [self._feature(row) for row in rows]
+
+    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
+        """Accuracy, and F1: of class 1 where there are two classes, else the mean over classes."""
+        logits = predict(model, self.features(rows), self._collator, ("logits",), per_token=False)
+        predicted = np.array([int(value[0].argmax()) for value in logits])
+        return classification_metrics(predicted, np.array([row[self._label] for row in rows]))
+
+    @property
+    def _label(self) -> str:
+        if self._spec.label_column is None:
+            raise DataError(f"task {self._spec.name!r} has no label column: it can be measured but not trained on")
+        return self._spec.label_column
+
+    def _feature(self, row: Row) -> Feature:
+        encoded = encode_row(row, self._spec, self._tokenizer, max_length=self._max_length)
+        return {
+            "input_ids": encoded.input_ids,
+            "token_type_ids": encoded.token_type_ids,
+            "labels": row[self._label],
+        }
+
+
+def classification_metrics(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
+    """Accuracy and F1 (class 1 of two, else unweighted mean over classes) of integer classes of shape (n,).
+
+    F1 of a class that is neither predicted nor present counts as 0, as in scikit-learn.
+    """
+    classes = [1] if actual.max(initial=0) <= 1 and predicted.max(initial=0) <= 1 else sorted({*actual, *predicted})
+    scores = []
+    for label in classes:
+        hits = int(np.sum((predicted == label) & (actual == label)))
+        claimed, present = int(np.sum(predicted == label)), int(np.sum(actual == label))
+        scores.append(2 * hits / (claimed + present) if claimed + present else 0.0)
+    return {"accuracy": float(np.mean(predicted == actual)), "f1": float(np.mean(scores))}

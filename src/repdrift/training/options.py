@@ -1,0 +1,87 @@
+"""How a model is trained: every field changes the result, so every field is part of a run's key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from repdrift.core.records.run import Method
+
+
+class LoraOptions(BaseModel):
+    """Low-rank adaptation (Hu et al. 2021), as peft names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16, gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: tuple[str, ...] | None = None
+    """Names of the adapted modules, by their ending; None: query and value projections, whatever the model calls them."""
+
+
+class TrainingOptions(BaseModel):
+    """One run's training, complete."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: float = Field(3.0, gt=0)
+    learning_rate: float = Field(2e-5, gt=0)
+    batch_size: int = Field(4, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_ratio: float = Field(0.06, ge=0, lt=1)
+    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    max_length: int | None = Field(None, ge=8)
+    """Tokens; None: the model's maximum, at most 512."""
+    doc_stride: int = Field(128, ge=1)
+    """Tokens by which windows over a long context overlap (question answering)."""
+    max_train_samples: int | None = Field(None, ge=4)
+    """None: all. A choice is by the hash of the sample id, the same for every seed and method."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: mixed precision, weights stay float32."""
+    checkpoint_every: int | None = Field(None, ge=1)
+    """Also save the weights after every so many optimiser steps."""
+    lora: LoraOptions = LoraOptions()
+
+    def for_key(self, method: Method) -> dict[str, Any]:
+        """The fields that determine the result of `method`, as plain JSON."""
+        fields = self.model_dump(mode="json")
+        if method != "lora":
+            fields.pop("lora")
+        return fields
+
+
+class TrainingOverrides(BaseModel):
+    """Some of the training options, set for one method or task; what is not set is inherited."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: float | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    gradient_accumulation_steps: int | None = None
+    weight_decay: float | None = None
+    warmup_ratio: float | None = None
+    scheduler: str | None = None
+    max_length: int | None = None
+    doc_stride: int | None = None
+    max_train_samples: int | None = None
+    precision: str | None = None
+    checkpoint_every: int | None = None
+    lora: LoraOptions | None = None
+
+    @model_validator(mode="after")
+    def _valid(self) -> TrainingOverrides:
+        TrainingOptions.model_validate(self.model_dump(exclude_none=True))  # same bounds, checked where they are written
+        return self
+
+
+def resolve_options(*layers: TrainingOverrides | None) -> TrainingOptions:
+    """Merge overrides, later ones over earlier ones, onto the defaults."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if layer is not None:
+            merged.update(layer.model_dump(exclude_none=True, exclude_unset=True))
+    return TrainingOptions.model_validate(merged)
