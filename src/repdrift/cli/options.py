@@ -1,0 +1,147 @@
+"""Options that several subcommands share, and the study that they add up to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repdrift.core.errors import ConfigError
+from repdrift.study.config import (
+    CONFIG_VARIABLE,
+    DEFAULT_STUDY,
+    StudyConfig,
+    load_study,
+    packaged_studies,
+    packaged_study,
+    parse_study,
+)
+from repdrift.study.plan import Selection
+
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        help="Study file (YAML), or the name of a packaged study. Without it: $REPDRIFT_CONFIG, else the 24-layer study lora_vs_full.",
+        show_default=False,
+    ),
+]
+Task = Annotated[
+    list[str] | None,
+    typer.Option("--task", "-t", help="Task; may be repeated, or `all`. Without it: every task of the study.", show_default=False),
+]
+Method = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", help="full_finetune or lora; may be repeated. Without it: every method.", show_default=False),
+]
+Seed = Annotated[
+    list[int] | None,
+    typer.Option("--seed", "-s", help="Seed; may be repeated. Without it: every seed of the study.", show_default=False),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Another base model: folder, hub id or packaged:minilm.", show_default=False),
+]
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir",
+        help="Folder with <task>/{train,validation}.parquet|jsonl|csv, or `sample` for the packaged texts. Else: $REPDRIFT_DATA, then the hub.",
+        show_default=False,
+    ),
+]
+ResultsDir = Annotated[
+    Path | None, typer.Option("--results-dir", help="Where runs and results go.", show_default="the study's, or results")
+]
+BaseDir = Annotated[
+    Path | None,
+    typer.Option("--base-dir", help="Where the base model's sets lie.", show_default="the study's, or base_representations"),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Your own task: a file of evaluation rows (jsonl, csv, parquet).", show_default=False),
+]
+TrainData = Annotated[
+    Path | None, typer.Option("--train-data", help="Your own task: a file of training rows.", show_default=False)
+]
+TextColumn = Annotated[
+    list[str] | None,
+    typer.Option("--text-column", help="Your own task: column of the text; twice for a pair.", show_default=False),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label-column", help="Your own task: column of the class.", show_default=False)
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id-column", help="Your own task: column of a unique id.", show_default=False)
+]
+Kind = Annotated[
+    str, typer.Option("--kind", help="Your own task: classification or extractive_qa.")
+]
+
+
+def study_from(
+    config: str | None,
+    *,
+    model: str | None = None,
+    data_dir: str | None = None,
+    results_dir: Path | None = None,
+    base_dir: Path | None = None,
+) -> tuple[StudyConfig, str | None]:
+    """The study that the options describe, and the --config to print in messages (None: the default study)."""
+    name = config or os.environ.get(CONFIG_VARIABLE)
+    if name is None:
+        study = packaged_study(DEFAULT_STUDY)
+    elif name in packaged_studies() and not Path(name).exists():
+        study = packaged_study(name)
+    else:
+        study = load_study(name)
+    changes = {"model": model, "data_dir": data_dir, "results_dir": results_dir, "base_dir": base_dir}
+    return study.model_copy(update={k: v for k, v in changes.items() if v is not None}), name
+
+
+def with_own_task(
+    study: StudyConfig,
+    task: list[str] | None,
+    *,
+    data: Path | None,
+    train_data: Path | None,
+    text_column: list[str] | None,
+    label_column: str | None,
+    id_column: str | None,
+    kind: str,
+) -> StudyConfig:
+    """`study` with its tasks replaced by the user's own, if --data is given. Raises ConfigError if that is incomplete."""
+    if data is None:
+        if train_data or text_column or label_column or id_column:
+            raise ConfigError("--train-data, --text-column, --label-column and --id-column describe your own task: give --data FILE too")
+        return study
+    if task is None or len(task) != 1 or task == ["all"]:
+        raise ConfigError("--data describes one task of your own: give it a name with --task NAME")
+    if not text_column:
+        raise ConfigError("--data needs --text-column: the column (or two) that holds the text")
+    content = study.model_dump(mode="json", exclude={"tasks"})
+    content["training"]["tasks"] = {}
+    content["training"] = _without_none(content["training"])
+    entry = {
+        "name": task[0],
+        "kind": kind,
+        "validation": str(data),
+        "train": str(train_data) if train_data else None,
+        "text_columns": text_column,
+        "label_column": label_column,
+        "id_column": id_column,
+    }
+    return parse_study({**content, "tasks": [entry]}, where="the options")
+
+
+def selection_of(task: list[str] | None, method: list[str] | None, seed: list[int] | None) -> Selection:
+    """The part of a study that --task, --method and --seed name."""
+    return Selection(tasks=task or None, methods=method or None, seeds=seed or None)
+
+
+def _without_none(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

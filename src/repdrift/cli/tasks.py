@@ -1,0 +1,44 @@
+"""repdrift tasks: the built-in tasks, and where their data comes from."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from repdrift.cli import options as o
+
+
+def tasks(data_dir: o.DataDir = None, as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
+    """List the built-in tasks. With a data folder (or REPDRIFT_DATA): also how many rows are found, and where.
+
+    Example: repdrift tasks --data-dir sample
+    """
+    import os
+
+    from repdrift.core.errors import DataError
+    from repdrift.tasks import load_rows, task
+    from repdrift.tasks import tasks as names
+    from repdrift.tasks.sources import DATA_VARIABLE
+
+    look = data_dir is not None or DATA_VARIABLE in os.environ
+    rows = []
+    for name in names():
+        spec = task(name)
+        found: dict[str, str] = {}
+        for split in ("train", "validation"):
+            if look:
+                try:
+                    loaded = load_rows(spec, split, data_dir=data_dir)
+                    found[split] = f"{len(loaded.rows)} rows, {loaded.source}"
+                except DataError as error:
+                    found[split] = f"none: {error}"
+        rows.append({"name": name, "kind": spec.kind, "title": spec.title, "columns": list(spec.columns), **found})
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<10} {row['title']} ({row['kind']}; columns {', '.join(row['columns'])})")
+        for split in ("train", "validation"):
+            if split in row:
+                typer.echo(f"{'':<10}   {split}: {row[split]}")

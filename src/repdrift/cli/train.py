@@ -1,0 +1,59 @@
+"""repdrift train: fine-tune one model or a whole study's."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from repdrift.cli import options as o
+
+
+def train(
+    config: o.Config = None,
+    task: o.Task = None,
+    method: o.Method = None,
+    seed: o.Seed = None,
+    model: o.Model = None,
+    data_dir: o.DataDir = None,
+    results_dir: o.ResultsDir = None,
+    data: o.Data = None,
+    train_data: o.TrainData = None,
+    text_column: o.TextColumn = None,
+    label_column: o.LabelColumn = None,
+    id_column: o.IdColumn = None,
+    kind: o.Kind = "classification",
+    as_json: bool = typer.Option(False, "--json", help="Print the finished runs as JSON."),
+) -> None:
+    """Fine-tune: one run, or every run of a study that is not finished yet.
+
+    Nothing is extracted here. A finished run of the same data, model and settings is not trained again.
+
+    Example: repdrift train --config studies/demo.yaml --task mrpc --method lora --seed 42
+
+    Example, a task of your own: repdrift train --config demo --task tickets --data val.csv --train-data train.csv
+    --text-column body --label-column urgent
+    """
+    from repdrift.study.plan import planned_runs
+    from repdrift.study.stages import StudyStages
+
+    study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir)
+    study = o.with_own_task(
+        study,
+        task,
+        data=data,
+        train_data=train_data,
+        text_column=text_column,
+        label_column=label_column,
+        id_column=id_column,
+        kind=kind,
+    )
+    runs = planned_runs(study, o.selection_of(task, method, seed))
+    finished = StudyStages(study, config_path).train(runs)
+    if as_json:
+        typer.echo(json.dumps([{"folder": str(folder), "trained_now": new, **record.model_dump(mode="json")}
+                               for _, folder, record, new in finished], indent=2))
+    else:
+        for run, folder, record, _ in finished:
+            scores = ", ".join(f"{k} {v:.3f}" for k, v in record.metrics.items() if v is not None)
+            typer.echo(f"{folder}  {run}: {scores}")

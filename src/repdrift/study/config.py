@@ -1,0 +1,226 @@
+"""A study as one YAML file: tasks x methods x seeds of one base model, and how they are trained, extracted, judged."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from repdrift.core.errors import ConfigError, DataError, RepdriftError, UnknownNameError
+from repdrift.core.records.run import METHODS, Method
+from repdrift.extraction.options import ExtractionOptions
+from repdrift.similarity import measures as known_measures
+from repdrift.tasks import TaskKind, TaskSpec, task, tasks
+from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
+
+DEFAULT_STUDY = "lora_vs_full"
+CONFIG_VARIABLE = "REPDRIFT_CONFIG"
+"""Names the study where a command has no --config."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskEntry(_Section):
+    """A task of the user's own."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    kind: TaskKind = "classification"
+    train: Path | None = None
+    validation: Path
+    text_columns: tuple[str, ...] = Field(min_length=1, max_length=2)
+    label_column: str | None = None
+    id_column: str | None = None
+    label_names: tuple[str, ...] | None = None
+
+    def spec(self) -> TaskSpec:
+        """As a task like any other."""
+        files: dict[Any, Path] = {"validation": self.validation}
+        if self.train is not None:
+            files["train"] = self.train
+        return TaskSpec(
+            name=self.name,
+            kind=self.kind,
+            text_columns=self.text_columns,
+            label_column=self.label_column,
+            id_column=self.id_column,
+            label_names=self.label_names,
+            title=f"{self.name}: a task of your own",
+            files=files,
+        )
+
+
+class TrainingSection(_Section):
+    """Options for all runs, then for a method, then for a task: the later one wins."""
+
+    all: TrainingOverrides = TrainingOverrides()
+    methods: dict[Method, TrainingOverrides] = {}
+    tasks: dict[str, TrainingOverrides] = {}
+
+
+class AnalysisSection(_Section):
+    """What is tested."""
+
+    measures: tuple[str, ...] = ("cka", "cka_biased", "cosine", "cosine_centered")
+    target_reduction: float = Field(0.2, ge=0, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=1)
+
+    @field_validator("measures")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in known_measures():
+                raise ValueError(str(UnknownNameError.of("measure", name, known_measures())))
+        if "cka" not in names:
+            raise ValueError("measures must hold 'cka', the debiased linear one: the hypotheses are tested on it")
+        return names
+
+
+class StudyConfig(_Section):
+    """A whole study."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    model: str
+    """A folder, a Hugging Face hub id, or `packaged:minilm`."""
+    revision: str | None = None
+    tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
+    methods: tuple[Method, ...] = METHODS
+    seeds: tuple[int, ...] = (42, 1337, 2024)
+    training: TrainingSection = TrainingSection()
+    extraction: ExtractionOptions = ExtractionOptions()
+    analysis: AnalysisSection = AnalysisSection()
+    data_dir: str | None = None
+    """Folder with `<task>/{train,validation}.parquet`, or `sample`; null: $REPDRIFT_DATA, then the hub."""
+    results_dir: Path = Path("results")
+    base_dir: Path = Path("base_representations")
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_known(cls, entries: tuple[str | TaskEntry, ...]) -> tuple[str | TaskEntry, ...]:
+        names = [entry if isinstance(entry, str) else entry.name for entry in entries]
+        own = {entry.name for entry in entries if not isinstance(entry, str)}
+        for name in names:
+            if name not in own and name not in tasks():
+                raise ValueError(str(UnknownNameError.of("task", name, tasks())))
+        _require_unique("task", names)
+        return entries
+
+    @field_validator("methods", "seeds")
+    @classmethod
+    def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        _require_unique("entry", values)
+        return values
+
+    @model_validator(mode="after")
+    def _training_tasks_known(self) -> StudyConfig:
+        for name in self.training.tasks:
+            if name not in self.task_names:
+                raise ValueError(str(UnknownNameError.of("task under training.tasks", name, self.task_names)))
+        return self
+
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks' names, in the order of the file."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.tasks]
+
+    def spec(self, name: str) -> TaskSpec:
+        """The task of that name. Raises UnknownNameError if the study has none."""
+        for entry in self.tasks:
+            if not isinstance(entry, str) and entry.name == name:
+                return entry.spec()
+            if entry == name:
+                return task(name)
+        raise UnknownNameError.of("task of this study", name, self.task_names)
+
+    def training_options(self, task_name: str, method: Method) -> TrainingOptions:
+        """The complete options of one run."""
+        section = self.training
+        return resolve_options(section.all, section.methods.get(method), section.tasks.get(task_name))
+
+
+def load_study(path: str | Path) -> StudyConfig:
+    """Read a study file. Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
+
+    Relative paths in it count from the working folder, as on the command line.
+    """
+    file = Path(path)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"study file {file} does not exist; packaged studies: {', '.join(packaged_studies())}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"study file {file} is not valid YAML: {error}") from error
+    return parse_study(content, where=str(file))
+
+
+def parse_study(content: Any, *, where: str) -> StudyConfig:
+    """Check the content of a study file. Raises ConfigError that lists every fault."""
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where}: expected a mapping with name, model, tasks, ...; got {type(content).__name__}")
+    try:
+        return StudyConfig.model_validate(content)
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_fault(fault)}" for fault in error.errors())
+        raise ConfigError(f"{where}: {error.error_count()} fault(s)\n{faults}") from error
+    except RepdriftError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def packaged_studies() -> list[str]:
+    """Names of the studies that the package ships."""
+    folder = resources.files("repdrift.study") / "configs"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def packaged_study(name: str) -> StudyConfig:
+    """A study that the package ships. Raises UnknownNameError."""
+    if name not in packaged_studies():
+        raise UnknownNameError.of("packaged study", name, packaged_studies())
+    text = (resources.files("repdrift.study") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_study(yaml.safe_load(text), where=f"packaged study {name}")
+
+
+def _require_unique(kind: str, values: Any) -> None:
+    if not values:
+        raise ValueError(f"at least one {kind} is needed")
+    twice = sorted({str(value) for value in values if list(values).count(value) > 1})
+    if twice:
+        raise ValueError(f"{kind} {twice[0]!r} stands twice")
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key" + _near(str(fault["loc"][-1]), fault["loc"][:-1])
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" + (f" (got {fault['input']!r})" if fault["type"] not in ("missing", "value_error") else "")
+
+
+def _near(name: str, parents: tuple[Any, ...]) -> str:
+    import difflib
+
+    model: Any = StudyConfig
+    fields: list[str] = list(StudyConfig.model_fields)
+    sections: dict[str, Any] = {
+        "training": TrainingSection,
+        "all": TrainingOverrides,
+        "methods": TrainingOverrides,
+        "tasks": TrainingOverrides if parents[:1] == ("training",) else TaskEntry,
+        "extraction": ExtractionOptions,
+        "analysis": AnalysisSection,
+    }
+    for parent in parents:
+        model = sections.get(str(parent), model)
+        fields = list(model.model_fields)
+    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
+
+
+def require_labels(spec: TaskSpec) -> None:
+    """Raises DataError if the task cannot be trained on."""
+    if spec.label_column is None:
+        raise DataError(f"task {spec.name!r} names no label column: it can be measured, not trained on")

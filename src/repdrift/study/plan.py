@@ -1,0 +1,92 @@
+"""What a study consists of: its runs, and where each one's outputs lie."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from repdrift.core.errors import UnknownNameError
+from repdrift.core.records.run import Method
+from repdrift.study.config import StudyConfig
+
+T = TypeVar("T")
+
+REPRESENTATIONS_FOLDER = "phase3_representations"
+ANALYSIS_FOLDER = "drift_analysis"
+FIGURES_FOLDER = "drift_visualizations"
+IDENTITY_FOLDER = "identity"
+
+
+@dataclass(frozen=True)
+class RunId:
+    """One trained model of a study."""
+
+    task: str
+    method: Method
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.method}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of a study is meant; None: all of it."""
+
+    tasks: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+
+
+def planned_runs(config: StudyConfig, selection: Selection | None = None) -> list[RunId]:
+    """The runs of a study, in its order, narrowed by `selection`. Raises UnknownNameError for a part it does not have."""
+    selection = selection or Selection()
+    tasks = selected_tasks(config, selection.tasks)
+    methods = _chosen("method", selection.methods, config.methods)
+    seeds = _chosen("seed", selection.seeds, config.seeds)
+    return [RunId(task, method, seed) for task in tasks for method in methods for seed in seeds]
+
+
+def selected_tasks(config: StudyConfig, names: Sequence[str] | None) -> list[str]:
+    """The tasks asked for (all for None or "all"), in the study's order."""
+    if names is not None and list(names) == ["all"]:
+        names = None
+    return _chosen("task", names, config.task_names)
+
+
+def set_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
+    """Where the representation set of a run lies. Step 0 is the final model."""
+    name = f"{run.task}_{run.method}_seed{run.seed}"
+    return config.results_dir / REPRESENTATIONS_FOLDER / name / f"step_{step:06d}"
+
+
+def base_folder(config: StudyConfig, task: str) -> Path:
+    """Where the base model's set for a task lies."""
+    return config.base_dir / task / "step_000000"
+
+
+def identity_folder(config: StudyConfig, task: str) -> Path:
+    """Where the base model's second extraction lies, which measures the noise of extraction itself."""
+    return config.base_dir / task / IDENTITY_FOLDER
+
+
+def command_for(stage: str, run: RunId | None, config_path: str | None) -> str:
+    """The command that makes what is missing."""
+    parts = ["repdrift", stage]
+    if config_path is not None:
+        parts += ["--config", config_path]
+    if run is not None:
+        parts += ["--task", run.task, "--method", run.method, "--seed", str(run.seed)]
+    return shlex.join(parts)
+
+
+def _chosen(kind: str, wanted: Sequence[object] | None, planned: Sequence[T]) -> list[T]:
+    if wanted is None:
+        return list(planned)
+    unknown = [name for name in wanted if name not in planned]
+    if unknown:
+        raise UnknownNameError.of(f"{kind} of this study", unknown[0], planned)
+    return [entry for entry in planned if entry in wanted]
