@@ -1,0 +1,1 @@
+"""Stores: representation sets on disk, and their copies elsewhere."""
