@@ -1,0 +1,18 @@
+"""Statistics on plain arrays: the unit is the trained model."""
+
+from repdrift.statistics.multiplicity import benjamini_hochberg, holm
+from repdrift.statistics.permutation import (
+    PermutationResult,
+    label_permutation_test,
+    reduction_lower_bound,
+    smallest_reachable_pvalue,
+)
+
+__all__ = [
+    "PermutationResult",
+    "benjamini_hochberg",
+    "holm",
+    "label_permutation_test",
+    "reduction_lower_bound",
+    "smallest_reachable_pvalue",
+]
