@@ -1,0 +1,91 @@
+"""Checks of the whole comparison: is it a finding at all, or a broken comparison?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.records.results import Control, SanityCheck
+from repdrift.drift.plan import DriftPlan
+
+_NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
+_MISPAIRED_LIMIT = 0.1
+_FIRST_LAYER_LIMIT = 0.3
+_TOP_FEATURE_LIMIT = 0.5
+
+
+def sanity_checks(
+    table: pd.DataFrame,
+    controls: list[Control],
+    top_feature_share: Mapping[tuple[str, int], float],
+    plan: DriftPlan,
+    *,
+    n_sets: int,
+    dtype: str,
+) -> list[SanityCheck]:
+    """Every check, passed, failed, or (None) not possible with what is at hand."""
+    primary = table[(table["measure"] == plan.primary_measure) & (table["step"] == 0)]
+    return [
+        SanityCheck(
+            name="sample sets match",
+            passed=True,
+            detail=f"{n_sets} representation sets have the sample set of their base model; others would have been refused.",
+        ),
+        _identity(controls, plan, dtype),
+        _mispaired(controls, plan),
+        _first_layer(primary),
+        _methods_differ(primary, plan),
+        _top_feature(top_feature_share),
+    ]
+
+
+def _identity(controls: list[Control], plan: DriftPlan, dtype: str) -> SanityCheck:
+    drifts = [abs(c.drift) for c in controls if c.name == "identity" and c.measure == plan.primary_measure and c.drift is not None]
+    if not drifts:
+        detail = "No second extraction of the base model is at hand, so the noise of extraction is not known."
+        return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
+    limit = _NOISE_LIMIT.get(dtype, 1e-4)
+    detail = f"The base model extracted twice drifts by at most {max(drifts):.1e} (limit {limit:g} for {dtype})."
+    return SanityCheck(name="identity drift is noise", passed=max(drifts) <= limit, detail=detail)
+
+
+def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
+    values = [c.value for c in controls if c.name == "mispaired" and c.measure == plan.primary_measure and c.value is not None]
+    worst = max((abs(v) for v in values), default=float("nan"))
+    detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {worst:.3f} from 0 (limit {_MISPAIRED_LIMIT})."
+    return SanityCheck(name="mispaired samples are unrelated", passed=bool(worst <= _MISPAIRED_LIMIT), detail=detail)
+
+
+def _first_layer(primary: pd.DataFrame) -> SanityCheck:
+    first = primary[primary["layer"] == primary["layer"].min()]
+    worst = first.loc[first["drift"].idxmax()]
+    detail = (
+        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({worst['task']}, {worst['method']}, seed "
+        f"{worst['seed']}); above {_FIRST_LAYER_LIMIT} it would point to mispaired samples, another truncation, or padding in the mean."
+    )
+    return SanityCheck(name="first layer drifts little", passed=bool(worst["drift"] <= _FIRST_LAYER_LIMIT), detail=detail)
+
+
+def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
+    name = "methods are told apart"
+    profiles = {
+        method: primary[primary["method"] == method].groupby(["task", "layer"])["drift"].mean()
+        for method in (plan.reference_method, plan.comparison_method)
+    }
+    joined = pd.concat(profiles, axis=1, join="inner")
+    if joined.empty:
+        return SanityCheck(name=name, passed=None, detail="Only one method is at hand.")
+    gap = float(np.abs(joined.iloc[:, 0] - joined.iloc[:, 1]).max())
+    detail = f"Mean drift of the methods differs by up to {gap:.3g}; exactly equal drift would point to one model measured twice."
+    return SanityCheck(name=name, passed=gap > 1e-9, detail=detail)
+
+
+def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
+    (task, layer), share = max(shares.items(), key=lambda item: item[1])
+    over = sorted({key[1] for key, value in shares.items() if value > _TOP_FEATURE_LIMIT})
+    detail = f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task}, layer {layer})."
+    if over:
+        detail += f" Over half in layers {', '.join(map(str, over))}: plain CKA there speaks of little else than that feature."
+    return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)

@@ -1,0 +1,143 @@
+"""drift_analysis_summary.md: the answer first, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from repdrift.core.records.results import Control, DriftResults
+
+_PASSED = {True: "passed", False: "FAILED", None: "not possible"}
+
+
+def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
+    """The summary as Markdown."""
+    study = results.study
+    blocks = [
+        f"# Drift of {study.model}: {study.comparison_method} against {study.reference_method}",
+        _answer(results),
+        *(["## What is missing or needs care\n\n" + "\n".join(f"- {w}" for w in results.warnings)] if results.warnings else []),
+        "## Drift by layer\n\nDrift is 1 - debiased linear CKA between the base model and the trained model on the same samples: "
+        "0 is unchanged, about 1 is unrelated. Mean over seeds.\n\n" + _by_layer(results, table),
+        "## Reduction of drift\n\nReduction is 1 - drift of "
+        f"{study.comparison_method} / drift of {study.reference_method}, from drifts averaged over layers, then seeds"
+        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %.\n\n" + _reductions(results),
+        "## Tests\n\nMethod labels are permuted over trained models, within tasks. The unit is the trained model.\n\n" + _tests(results),
+        "## Controls\n\n" + _controls(results) + "\n\n" + _sanity(results),
+        "## Trained models\n\n" + _runs(results),
+        _HOW_TO_READ,
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+_HOW_TO_READ = """## How to read this
+
+- *Supported*: the data would be surprising if the claim were false. *Rejected*: they contradict the claim. *Undecided*: this
+  design cannot tell; that is not evidence of no difference.
+- The smallest reachable p is set by the number of trained models alone. Where it is above the test's level, no result could
+  have been significant: train more seeds.
+- Intervals in `drift.csv` say how much the number depends on the choice of samples, for these trained models. They do not say
+  what other seeds would give.
+- A difference between methods that is smaller than the drift between two seeds of one method is not a finding."""
+
+
+def _answer(results: DriftResults) -> str:
+    lines = [t.sentence for t in results.tests if t.task == "all" and t.layer is None]
+    if not lines:
+        lines = ["No task has both methods, so the methods cannot be compared; the drift of each is below."]
+    return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
+
+
+def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:
+    primary = table[(table["measure"] == results.study.primary_measure) & (table["step"] == 0)]
+    means = primary.pivot_table(index=["task", "method"], columns="layer", values="drift", aggfunc="mean", sort=False)
+    header = ["task", "method", *(f"layer {layer}" for layer in means.columns)]
+    rows = [[str(task), str(method), *map(_number, row)] for (task, method), row in zip(means.index, means.to_numpy(), strict=True)]
+    return _markdown(header, rows)
+
+
+def _reductions(results: DriftResults) -> str:
+    rows = [
+        [r.task, _number(r.reference_drift), _number(r.comparison_drift), _percent(r.reduction), _percent(r.reduction_low)]
+        for r in results.reductions
+        if r.layer is None
+    ]
+    study = results.study
+    return _markdown(["task", f"{study.reference_method}", f"{study.comparison_method}", "reduction", "lower bound"], rows)
+
+
+def _tests(results: DriftResults) -> str:
+    claims = {
+        "comparison_drifts_less": "drifts less",
+        "reduction_exceeds_target": f"drifts {100 * results.study.target_reduction:g} % less or better",
+    }
+    rows = [
+        [t.task, claims[t.hypothesis], _p(t.pvalue), _p(t.smallest_pvalue), str(t.n_units), t.verdict]
+        for t in results.tests
+        if t.layer is None
+    ]
+    text = _markdown(["task", "claim", "p", "smallest reachable p", "models", "verdict"], rows)
+    layers = [t for t in results.tests if t.layer is not None and t.hypothesis == "comparison_drifts_less"]
+    if layers:
+        rows = [[str(t.layer), _p(t.pvalue), _p(t.pvalue_holm), _p(t.pvalue_bh)] for t in layers]
+        text += "\n\nBy layer, over all tasks (claim: drifts less):\n\n"
+        text += _markdown(["layer", "p", "p (Holm)", "p (Benjamini-Hochberg)"], rows)
+    return text
+
+
+def _controls(results: DriftResults) -> str:
+    measures = results.study.measures
+    rows = []
+    for measure in measures:
+        of = [c for c in results.controls if c.measure == measure]
+        rows.append(
+            [
+                measure,
+                _range(c.drift for c in of if c.name == "identity"),
+                _range(c.value for c in of if c.name == "mispaired"),
+                _seed_range(of, results.study.methods),
+            ]
+        )
+    header = ["measure", "identity (drift)", "mispaired (value)", "drift between two seeds"]
+    return "Smallest to largest over layers and tasks.\n\n" + _markdown(header, rows)
+
+
+def _seed_range(controls: list[Control], methods: Sequence[str]) -> str:
+    parts = [f"{m}: {_range(c.drift for c in controls if c.name == 'seed_ceiling' and c.method == m)}" for m in methods]
+    return "; ".join(parts)
+
+
+def _sanity(results: DriftResults) -> str:
+    return _markdown(["check", "result", "detail"], [[s.name, _PASSED[s.passed], s.detail] for s in results.sanity])
+
+
+def _runs(results: DriftResults) -> str:
+    rows = []
+    for run in results.runs:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in run.metrics.items() if v is not None and k != "train_loss")
+        rows.append([run.task, run.method, str(run.seed), str(run.step), run.status, scores or run.reason or ""])
+    return _markdown(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "missing" if value is None or pd.isna(value) else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{100 * value:.1f} %"
+
+
+def _p(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def _range(values: Iterable[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    return f"{min(known):.2g} to {max(known):.2g}" if known else "not at hand"

@@ -1,0 +1,156 @@
+"""From representation sets to the tidy drift table, with the controls measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.errors import DegenerateInputError, RepdriftError
+from repdrift.core.progress import Bar
+from repdrift.core.records.results import DRIFT_COLUMNS, Control
+from repdrift.drift.pairing import TaskSets, read_layer
+from repdrift.similarity import Measure, measure
+from repdrift.stores.representation_set import RepresentationSet
+
+MISPAIRED_SHUFFLES = 10
+
+
+@dataclass
+class Measured:
+    """The tidy table and the controls."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    top_feature_share: dict[tuple[str, int], float] = field(default_factory=dict)
+    """By task and layer: the largest share of the base representation's variance that one feature holds."""
+
+    def table(self) -> pd.DataFrame:
+        """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
+        table = pd.DataFrame(self.rows, columns=list(DRIFT_COLUMNS))
+        table["above_noise"] = table["above_noise"].astype("boolean")
+        return table
+
+
+def measure_tasks(tasks: list[TaskSets], names: list[str]) -> Measured:
+    """Measure every run of every task against its base, layer by layer; one layer of one task is in memory at a time."""
+    measured = Measured()
+    steps = sum(len(sets.base.layers) * len(names) for sets in tasks)
+    with Bar("measuring drift", steps) as bar:
+        for sets in tasks:
+            shuffles = _shuffles(sets.base.metadata.shape[0])
+            for layer in sets.base.layers:
+                base = read_layer(sets.base, layer)
+                measured.top_feature_share[sets.task, layer] = top_feature_share(base.double().numpy())
+                for name in names:
+                    _measure_layer(measured, sets, layer, measure(name), shuffles)
+                    bar.advance()
+    return measured
+
+
+def top_feature_share(x: np.ndarray) -> float:
+    """Share of the total variance that the most variable feature of x (n, p) holds; in [1/p, 1]."""
+    variances = x.var(axis=0)
+    return float(variances.max() / variances.sum()) if variances.sum() > 0 else 0.0
+
+
+def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, shuffles: np.ndarray) -> None:
+    base = _prepared(m, sets.base, layer)
+    noise = _noise(m, base, sets, layer)
+    if noise is not None:
+        measured.controls.append(
+            Control(name="identity", task=sets.task, method=None, layer=layer, measure=m.name, value=noise[0], drift=noise[1], repeats=1)
+        )
+    by_method: dict[tuple[str, int], list[Any]] = {}
+    for plan, found in sets.runs:
+        tuned = _prepared(m, found, layer)
+        by_method.setdefault((plan.method, plan.step), []).append(tuned)
+        value = m.compare(base, tuned)
+        interval = m.interval(base, tuned)
+        floor = m.mispaired(base, tuned, shuffles)
+        drift = _drift(m, value)
+        measured.rows.append(
+            {
+                "task": plan.task,
+                "method": plan.method,
+                "seed": plan.seed,
+                "step": plan.step,
+                "layer": layer,
+                "measure": m.name,
+                "value": value,
+                "drift": drift,
+                "drift_low": _drift(m, interval.high) if interval else np.nan,
+                "drift_high": _drift(m, interval.low) if interval else np.nan,
+                "n": sets.base.metadata.shape[0],
+                "mispaired_value": float(floor.mean()),
+                "noise_floor": abs(noise[1]) if noise else np.nan,
+                "above_noise": bool(drift > abs(noise[1])) if noise else pd.NA,
+            }
+        )
+        if plan.step == 0:
+            measured.controls.append(
+                Control(
+                    name="mispaired",
+                    task=plan.task,
+                    method=plan.method,
+                    layer=layer,
+                    measure=m.name,
+                    value=float(floor.mean()),
+                    drift=_drift(m, float(floor.mean())),
+                    spread=float(floor.std(ddof=1)),
+                    repeats=len(floor),
+                )
+            )
+    measured.controls += list(_seed_ceilings(m, sets.task, layer, by_method))
+
+
+def _seed_ceilings(m: Measure, task: str, layer: int, by_method: dict[tuple[str, int], list[Any]]) -> Iterator[Control]:
+    for (method, step), prepared in by_method.items():
+        if step != 0 or len(prepared) < 2:
+            continue
+        values = np.array([m.compare(a, b) for a, b in combinations(prepared, 2)])
+        yield Control(
+            name="seed_ceiling",
+            task=task,
+            method=method,
+            layer=layer,
+            measure=m.name,
+            value=float(values.mean()),
+            drift=_drift(m, float(values.mean())),
+            spread=float(values.std(ddof=1)) if values.size > 1 else None,
+            repeats=int(values.size),
+        )
+
+
+def _prepared(m: Measure, found: RepresentationSet, layer: int) -> Any:
+    try:
+        return m.prepare(read_layer(found, layer))
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"{found.folder}, layer {layer}: {error}") from error
+
+
+def _noise(m: Measure, base: Any, sets: TaskSets, layer: int) -> tuple[float, float] | None:
+    if sets.identity is None:
+        return None
+    value = m.compare(base, _prepared(m, sets.identity, layer))
+    return value, _drift(m, value)
+
+
+def _drift(m: Measure, value: float) -> float:
+    if not m.higher_is_similar:
+        raise RepdriftError(f"measure {m.name!r} is a distance: its drift is the value itself, not 1 - value")
+    return 1.0 - value
+
+
+def _shuffles(n: int) -> np.ndarray:
+    """Seeded permutations without a fixed point, (10, n): every row is paired with another sample's."""
+    generator = np.random.default_rng(20240)
+    shuffles = np.empty((MISPAIRED_SHUFFLES, n), dtype=np.int64)
+    for row in shuffles:
+        cycle = generator.permutation(n)
+        row[cycle] = np.roll(cycle, 1)  # one cycle through all samples moves every one of them
+    return shuffles

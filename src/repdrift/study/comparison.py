@@ -1,0 +1,66 @@
+"""From a study to what the drift room compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repdrift.core.errors import ConfigError
+from repdrift.drift import BaseSets, DriftPlan, PlannedSet
+from repdrift.study.config import StudyConfig
+from repdrift.study.plan import (
+    Selection,
+    base_folder,
+    command_for,
+    identity_folder,
+    planned_runs,
+    selected_tasks,
+    set_folder,
+)
+
+REFERENCE_METHOD = "full_finetune"
+COMPARISON_METHOD = "lora"
+
+
+def drift_plan(
+    config: StudyConfig,
+    config_path: str | None,
+    *,
+    tasks: Sequence[str] | None = None,
+    measures: Sequence[str] | None = None,
+    target_reduction: float | None = None,
+    alpha: float | None = None,
+) -> DriftPlan:
+    """What `repdrift analyze` compares. Steps other than 0 are those of the checkpoints that were extracted.
+
+    With the default study, and no --config, the base model is whatever the sets on disk say.
+    """
+    names = selected_tasks(config, tasks)
+    sets: list[PlannedSet] = []
+    for run in planned_runs(config, Selection(tasks=names)):
+        final = set_folder(config, run)
+        steps = sorted({0, *(int(p.name.removeprefix("step_")) for p in final.parent.glob("step_[0-9]*") if p.is_dir())})
+        for step in steps:
+            command = command_for("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
+            sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
+    chosen = tuple(measures) if measures else config.analysis.measures
+    if "cka" not in chosen:
+        raise ConfigError("the hypotheses are tested on 'cka': name it among the measures too")
+    return DriftPlan(
+        study=config.name,
+        model=config.model if config_path is not None else None,
+        tasks=names,
+        methods=list(config.methods),
+        seeds=list(config.seeds),
+        sets=sets,
+        bases={
+            name: BaseSets(
+                base_folder(config, name), identity_folder(config, name), f"{command_for('extract', None, config_path)} --task {name}"
+            )
+            for name in names
+        },
+        measures=chosen,
+        target_reduction=config.analysis.target_reduction if target_reduction is None else target_reduction,
+        alpha=config.analysis.alpha if alpha is None else alpha,
+        reference_method=REFERENCE_METHOD,
+        comparison_method=COMPARISON_METHOD,
+    )
