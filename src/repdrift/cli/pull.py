@@ -1,0 +1,27 @@
+"""repdrift pull: bring representation sets here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repdrift.cli import options as o
+
+
+def pull(
+    source: Annotated[str, typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact[:alias].", show_default=False)],
+    output_dir: Annotated[Path, typer.Option(help="Where the sets go.")] = Path("base_representations"),
+    task: o.Task = None,
+) -> None:
+    """Bring representation sets here, verified against their checksums. Run it again to go on where it stopped.
+
+    Example: repdrift pull s3://my-bucket/base_representations --task mrpc
+    """
+    from repdrift.stores.remote import open_remote
+    from repdrift.stores.remote import pull as fetch
+
+    only = None if not task or task == ["all"] else task
+    for folder in fetch(open_remote(source), output_dir, only=only):
+        typer.echo(str(folder))

@@ -1,0 +1,23 @@
+"""repdrift push: copy representation sets to a folder, a bucket, or a W&B artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)],
+    target: Annotated[str, typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact.", show_default=False)],
+) -> None:
+    """Copy representation sets elsewhere: verified first, metadata last, files that are there already left alone.
+
+    Example: repdrift push base_representations s3://my-bucket/base_representations
+    """
+    from repdrift.stores.remote import open_remote
+    from repdrift.stores.remote import push as send
+
+    for name in send(folder, open_remote(target)):
+        typer.echo(f"{target.rstrip('/')}/{name}")

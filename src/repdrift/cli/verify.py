@@ -1,0 +1,35 @@
+"""repdrift verify: are representation sets whole?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
+) -> None:
+    """Check every file of every set at or below PATH against its checksum. Exit code 1 if anything is wrong.
+
+    Example: repdrift verify results/phase3_representations
+    """
+    from repdrift.core.errors import MissingRunError
+    from repdrift.stores.representation_set import find_sets, verify_set
+
+    folders = list(find_sets(path)) if path.is_dir() else []
+    if not folders:
+        raise MissingRunError(f"no representation set at or below {path}")
+    faults = [fault for folder in folders for fault in verify_set(folder)]
+    if as_json:
+        rows = [{"path": str(f.path), "problem": f.problem, "remedy": f.remedy} for f in faults]
+        typer.echo(json.dumps({"sets": len(folders), "faults": rows}, indent=2))
+    else:
+        for fault in faults:
+            typer.echo(str(fault))
+        typer.echo(f"{len(folders)} set(s), {len(faults)} fault(s)")
+    if faults:
+        raise typer.Exit(1)

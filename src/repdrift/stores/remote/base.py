@@ -1,0 +1,142 @@
+"""Push and pull: payload first, metadata last, every file checked, what is already there left alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from repdrift.core.atomic import atomic_path
+from repdrift.core.errors import CorruptSetError, DataError, MissingRunError
+from repdrift.core.fingerprint import file_sha256
+from repdrift.core.progress import Bar, say
+from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
+from repdrift.stores.representation_set import find_sets, is_payload_name, verify_set
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Remote(Protocol):
+    """A place that holds files under relative names with forward slashes."""
+
+    address: str
+
+    def names(self) -> list[str]:
+        """Every file there, sorted. Raises MissingRunError if there is nothing at the address."""
+        ...
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy one file to `target`."""
+        ...
+
+    def send(self, files: Sequence[tuple[str, Path]]) -> None:
+        """Copy files there, in this order."""
+        ...
+
+    def matches(self, name: str, path: Path) -> bool:
+        """Whether the file is there already with the same content, as far as can be told without a transfer."""
+        ...
+
+
+def push(root: Path, remote: Remote) -> list[str]:
+    """Copy every set at or below `root` there; returns the sets' names below `root`.
+
+    Sets are verified first: a faulty or unfinished one is an error, and nothing is sent.
+    """
+    folders = list(find_sets(root)) if root.is_dir() else []
+    if not folders:
+        raise MissingRunError(f"no representation set at or below {root}")
+    faults = [fault for folder in folders for fault in verify_set(folder)]
+    if faults:
+        raise CorruptSetError(f"not sent, {len(faults)} fault(s) in {root}: " + "; ".join(map(str, faults[:3])))
+    files: list[tuple[str, Path]] = []
+    for folder in folders:
+        metadata = SetMetadata.read(folder / METADATA_FILE)
+        prefix = folder.relative_to(root)
+        files += [((prefix / name).as_posix(), folder / name) for name in [*metadata.files, METADATA_FILE]]
+    missing = [(name, path) for name, path in files if not remote.matches(name, path)]
+    say(f"sending {len(missing)} of {len(files)} files ({len(folders)} sets) to {remote.address}")
+    remote.send(missing)
+    return [folder.relative_to(root).as_posix() for folder in folders]
+
+
+def pull(remote: Remote, output_dir: Path, *, only: Sequence[str] | None = None) -> list[Path]:
+    """Bring the sets there into `output_dir`, verified against their checksums; returns their folders.
+
+    only: first parts of the sets' names (the tasks); None: all. A file that is here with the right checksum is not
+    fetched again. A set's metadata is written after all its files, so an interrupted pull never looks complete.
+    Raises CorruptSetError naming file, expected and found checksum; MissingRunError if a wanted set is not there.
+    """
+    names = remote.names()
+    sets = sorted(str(PurePosixPath(name).parent) for name in names if PurePosixPath(name).name == METADATA_FILE)
+    if not sets:
+        raise MissingRunError(f"{remote.address} holds no representation set (no {METADATA_FILE})")
+    if only:
+        absent = [task for task in only if not any(_first(name) == task for name in sets)]
+        if absent:
+            there = ", ".join(sorted({_first(name) for name in sets}))
+            raise MissingRunError(f"{remote.address} holds nothing for {', '.join(absent)}; it has: {there}")
+        sets = [name for name in sets if _first(name) in only]
+    return [_pull_set(remote, name, output_dir) for name in sets]
+
+
+def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
+    parts = [] if name == "." else name.split("/")
+    if not all(_FOLDER_NAME.fullmatch(part) for part in parts):
+        raise CorruptSetError(f"{remote.address} names a set {name!r}: only letters, digits, '_', '.', '-' are taken as folders")
+    folder = output_dir.joinpath(*parts)
+    staged = folder / f".{METADATA_FILE}.pulled"
+    with atomic_path(staged) as temporary:
+        remote.fetch(_join(name, METADATA_FILE), temporary)
+    try:
+        metadata = _read_remote_metadata(staged, remote, name)
+        here = folder / METADATA_FILE
+        if here.is_file() and here.read_bytes() != staged.read_bytes():
+            say(f"{folder} holds another set: it is replaced")
+            here.unlink()
+        with Bar(f"fetching {name}", len(metadata.files)) as bar:
+            for file, expected in metadata.files.items():
+                _pull_file(remote, _join(name, file), folder / file, expected)
+                bar.advance()
+        with atomic_path(here) as temporary:
+            temporary.write_bytes(staged.read_bytes())
+    finally:
+        staged.unlink(missing_ok=True)
+    say(f"{folder}: complete, {len(metadata.files)} files verified")
+    return folder
+
+
+def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
+    if target.is_file() and file_sha256(target) == expected:
+        return
+    with atomic_path(target) as temporary:
+        remote.fetch(name, temporary)
+        found = file_sha256(temporary)
+        if found != expected:
+            raise CorruptSetError(
+                f"{name} from {remote.address} is not what its metadata promises: SHA-256 {found[:16]}, expected {expected[:16]}. "
+                "It was not kept. Run the same command again; if it stays so, the copy there is damaged: push it anew."
+            )
+
+
+def _read_remote_metadata(path: Path, remote: Remote, name: str) -> SetMetadata:
+    try:
+        metadata = SetMetadata.model_validate(json.loads(path.read_bytes()))
+    except (ValueError, ValidationError) as error:
+        raise DataError(f"{_join(name, METADATA_FILE)} from {remote.address} is not valid metadata: {error}") from error
+    strange = [file for file in metadata.files if not is_payload_name(file)]
+    if strange:
+        raise CorruptSetError(f"{remote.address}, set {name!r}: names {strange[0]!r}, which is not a file of a representation set")
+    return metadata
+
+
+def _first(name: str) -> str:
+    return name.split("/", 1)[0]
+
+
+def _join(folder: str, file: str) -> str:
+    return file if folder == "." else f"{folder}/{file}"

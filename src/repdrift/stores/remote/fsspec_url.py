@@ -1,0 +1,94 @@
+"""Any place that fsspec reaches: a folder, s3://, gs://, memory://, ...
+
+S3 reads its endpoint and credentials from the usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from repdrift.core.errors import MissingDependencyError, MissingRunError, StorageError
+from repdrift.core.fingerprint import file_sha256
+from repdrift.core.progress import Bar
+from repdrift.core.records.representation_set import METADATA_FILE
+
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+
+
+class FsspecRemote:
+    """Files below one fsspec URL."""
+
+    def __init__(self, address: str) -> None:
+        import fsspec
+
+        self.address = address
+        try:
+            self._files: Any
+            self._files, root = fsspec.core.url_to_fs(address)
+        except ImportError as error:
+            scheme = address.split("://", 1)[0]
+            raise MissingDependencyError.of(f"{scheme} support for fsspec", _EXTRAS.get(scheme, scheme), address) from error
+        except ValueError as error:
+            raise StorageError(f"{address} is not an address that fsspec understands: {error}") from error
+        self._root = root.rstrip("/")
+
+    def names(self) -> list[str]:
+        """Every file below the address."""
+        found = self._guarded(lambda: self._files.find(self._root), "list")
+        if not found:
+            raise MissingRunError(f"nothing at {self.address}")
+        root = PurePosixPath(self._root)
+        return sorted(PurePosixPath(name).relative_to(root).as_posix() for name in found)
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy one file to `target`."""
+        self._guarded(lambda: self._files.get_file(f"{self._root}/{name}", str(target)), f"fetch {name} from")
+
+    def send(self, files: Sequence[tuple[str, Path]]) -> None:
+        """Copy files there, one after the other."""
+        with Bar(f"sending to {self.address}", len(files)) as bar:
+            for name, path in files:
+                target = f"{self._root}/{name}"
+                self._guarded(lambda t=target: self._files.makedirs(str(PurePosixPath(t).parent), exist_ok=True), "write to")
+                self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
+                bar.advance()
+
+    def matches(self, name: str, path: Path) -> bool:
+        """Payload of the same size is taken as sent; metadata, which is small, is compared in full."""
+        target = f"{self._root}/{name}"
+        try:
+            self._files.invalidate_cache()
+            size = self._files.size(target)
+        except (FileNotFoundError, OSError):
+            return False
+        if size != path.stat().st_size:
+            return False
+        import hashlib
+
+        if path.name != METADATA_FILE and size > 1 << 20 and self._files.protocol not in ("file", ("file", "local"), "memory"):
+            return self._same_as_remote_metadata(name, path)
+        return hashlib.sha256(self._files.cat_file(target)).hexdigest() == file_sha256(path)
+
+    def _same_as_remote_metadata(self, name: str, path: Path) -> bool:
+        # A large remote payload is not read back: it counts as sent if the metadata there promises the same checksum.
+        import json
+
+        folder = PurePosixPath(name).parent
+        for parent in (folder, folder.parent):
+            try:
+                promised = json.loads(self._files.cat_file(f"{self._root}/{parent}/{METADATA_FILE}"))["files"]
+            except (FileNotFoundError, OSError, KeyError, ValueError):
+                continue
+            relative = PurePosixPath(name).relative_to(parent).as_posix()
+            return promised.get(relative) == file_sha256(path)
+        return False
+
+    def _guarded(self, action: Any, verb: str) -> Any:
+        try:
+            return action()
+        except FileNotFoundError as error:
+            raise MissingRunError(f"cannot {verb} {self.address}: not there") from error
+        except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
+            raise StorageError(f"cannot {verb} {self.address}: {type(error).__name__}: {error}") from error

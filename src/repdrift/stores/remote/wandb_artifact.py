@@ -1,0 +1,84 @@
+"""Weights & Biases artifacts: one artifact holds the sets of all tasks."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRunError, StorageError
+
+WANDB_SCHEME = "wandb://"
+_ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
+ARTIFACT_TYPE = "representations"
+
+
+class WandbRemote:
+    """Files of one artifact. Sending makes a new version of it; with WANDB_MODE=offline the version lies in ./wandb until
+    `wandb sync` sends it."""
+
+    def __init__(self, entity: str, project: str, artifact: str, alias: str = "latest") -> None:
+        self._entity, self._project, self._artifact, self._alias = entity, project, artifact, alias
+        self.address = f"{WANDB_SCHEME}{entity}/{project}/{artifact}:{alias}"
+        self._opened: Any = None
+
+    @classmethod
+    def parse(cls, address: str) -> Self:
+        """From `wandb://entity/project/artifact[:alias]`. Raises ConfigError."""
+        match = _ADDRESS.fullmatch(address)
+        if match is None:
+            raise ConfigError(f"{address!r} should be wandb://entity/project/artifact or wandb://entity/project/artifact:alias")
+        return cls(match["entity"], match["project"], match["artifact"], match["alias"] or "latest")
+
+    def names(self) -> list[str]:
+        """Every file of the artifact's version."""
+        return sorted(self._version().manifest.entries)
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Download one file to `target`."""
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wandb-") as scratch:
+            try:
+                path = Path(self._version().get_entry(name).download(root=scratch))
+            except KeyError as error:
+                raise MissingRunError(f"{self.address} has no file {name}") from error
+            except Exception as error:  # wandb's client raises its own kinds, from network to permissions
+                raise StorageError(f"cannot fetch {name} from {self.address}: {error}") from error
+            path.replace(target)
+
+    def send(self, files: Sequence[tuple[str, Path]]) -> None:
+        """Log one new version that holds the files."""
+        wandb = _wandb()
+        try:
+            with wandb.init(entity=self._entity, project=self._project, job_type="push-representations") as run:
+                version = wandb.Artifact(self._artifact, type=ARTIFACT_TYPE)
+                for name, path in files:
+                    version.add_file(str(path), name=name)
+                run.log_artifact(version)
+        except wandb.errors.Error as error:
+            raise StorageError(f"cannot send to {self.address}: {error}") from error
+
+    def matches(self, name: str, path: Path) -> bool:
+        """Never: an artifact's version holds all its files. The service itself does not store the same content twice."""
+        del name, path
+        return False
+
+    def _version(self) -> Any:
+        if self._opened is None:
+            wandb = _wandb()
+            try:
+                self._opened = wandb.Api().artifact(f"{self._entity}/{self._project}/{self._artifact}:{self._alias}", type=ARTIFACT_TYPE)
+            except Exception as error:  # as above; without a login it is a ValueError or a UsageError
+                raise StorageError(
+                    f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."
+                ) from error
+        return self._opened
+
+
+def _wandb() -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise MissingDependencyError.of("wandb", "wandb", "a Weights & Biases artifact") from error
+    return wandb
