@@ -1,0 +1,37 @@
+"""repdrift status: how far a study is."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from repdrift.cli import options as o
+
+
+def status(
+    config: o.Config = None,
+    results_dir: o.ResultsDir = None,
+    base_dir: o.BaseDir = None,
+    as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
+) -> None:
+    """Show which runs of a study are trained and extracted.
+
+    Example: repdrift status --config studies/demo.yaml
+    """
+    from repdrift.study.status import study_status
+
+    study, _ = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
+    progress = study_status(study)
+    if as_json:
+        rows = [
+            {"task": p.run.task, "method": p.run.method, "seed": p.run.seed, "trained": p.trained, "representations": p.representations}
+            for p in progress
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for p in progress:
+        state = "trained" if p.trained else "not trained"
+        typer.echo(f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}")
+    done = sum(p.trained and p.representations == "finished" for p in progress)
+    typer.echo(f"{done} of {len(progress)} runs trained and extracted")

@@ -1,0 +1,49 @@
+"""The whole study: train, extract, analyse, visualise. What is finished is reused; run it again after an interruption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from repdrift.core.progress import say
+from repdrift.core.records.results import RESULTS_FILE, DriftResults
+from repdrift.drift import analyze
+from repdrift.report import visualize
+from repdrift.study.comparison import drift_plan
+from repdrift.study.config import StudyConfig
+from repdrift.study.plan import ANALYSIS_FOLDER, FIGURES_FOLDER, Selection, planned_runs
+from repdrift.study.stages import StudyStages
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What a finished study left behind."""
+
+    results: DriftResults
+    table: pd.DataFrame
+    results_file: Path
+    dashboard: Path
+
+
+def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> StudyOutcome:
+    """Run every stage of a study, narrowed to `tasks`. Errors are those of the stages."""
+    clock = time.perf_counter()
+    stages = StudyStages(config, config_path)
+    runs = planned_runs(config, Selection(tasks=tasks))
+    say(f"study {config.name}: {len(runs)} models of {config.model}")
+    say("1 of 4: training")
+    stages.train(runs)
+    say("2 of 4: extraction")
+    stages.extract(runs)
+    say("3 of 4: analysis")
+    analysis_dir = config.results_dir / ANALYSIS_FOLDER
+    results, table = analyze(drift_plan(config, config_path or config.name, tasks=tasks), analysis_dir)
+    say("4 of 4: figures")
+    files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)
+    stages.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
+    say(f"study {config.name}: done in {time.perf_counter() - clock:.0f} s")
+    return StudyOutcome(results, table, analysis_dir / RESULTS_FILE, files.dashboard)
