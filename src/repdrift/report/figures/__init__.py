@@ -1,0 +1,36 @@
+"""One file per figure; the registry finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from repdrift.core.registry import Registry
+from repdrift.report.tables import ReportData
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure: its file name, its place on the page, and what it says in words."""
+
+    name: str
+    order: int
+    title: str
+    caption: Callable[[ReportData], str]
+    draw: Callable[[ReportData], Figure]
+    needs_both_methods: bool = False
+
+
+_REGISTRY: Registry[FigureSpec] = Registry("figure", "repdrift.report.figures")
+
+
+def register(spec: FigureSpec) -> FigureSpec:
+    """Make a figure known."""
+    return _REGISTRY.add(spec.name, spec)
+
+
+def figures() -> list[FigureSpec]:
+    """All figures, in the order of the page."""
+    return sorted(_REGISTRY, key=lambda spec: spec.order)
