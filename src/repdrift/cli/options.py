@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repdrift.core.errors import ConfigError
-from repdrift.study.config import (
-    CONFIG_VARIABLE,
-    DEFAULT_STUDY,
-    StudyConfig,
-    load_study,
-    packaged_studies,
-    packaged_study,
-    parse_study,
-)
-from repdrift.study.plan import Selection
+
+if TYPE_CHECKING:  # the study room brings torch and transformers along; `--help` must not wait for them
+    from repdrift.study.config import StudyConfig
+    from repdrift.study.plan import Selection
 
 Config = Annotated[
     str | None,
@@ -90,6 +84,8 @@ def study_from(
     base_dir: Path | None = None,
 ) -> tuple[StudyConfig, str | None]:
     """The study that the options describe, and the --config to print in messages (None: the default study)."""
+    from repdrift.study.config import CONFIG_VARIABLE, DEFAULT_STUDY, load_study, packaged_studies, packaged_study
+
     name = config or os.environ.get(CONFIG_VARIABLE)
     if name is None:
         study = packaged_study(DEFAULT_STUDY)
@@ -121,6 +117,8 @@ def with_own_task(
         raise ConfigError("--data describes one task of your own: give it a name with --task NAME")
     if not text_column:
         raise ConfigError("--data needs --text-column: the column (or two) that holds the text")
+    from repdrift.study.config import parse_study
+
     content = study.model_dump(mode="json", exclude={"tasks"})
     content["training"]["tasks"] = {}
     content["training"] = _without_none(content["training"])
@@ -138,6 +136,8 @@ def with_own_task(
 
 def selection_of(task: list[str] | None, method: list[str] | None, seed: list[int] | None) -> Selection:
     """The part of a study that --task, --method and --seed name."""
+    from repdrift.study.plan import Selection
+
     return Selection(tasks=task or None, methods=method or None, seeds=seed or None)
 
 

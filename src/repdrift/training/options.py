@@ -39,6 +39,8 @@ class TrainingOptions(BaseModel):
     """Tokens by which windows over a long context overlap (question answering)."""
     max_train_samples: int | None = Field(None, ge=4)
     """None: all. A choice is by the hash of the sample id, the same for every seed and method."""
+    max_validation_samples: int | None = Field(None, ge=4)
+    """How many validation rows the metrics are taken on; None: all. Chosen as above."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: mixed precision, weights stay float32."""
     checkpoint_every: int | None = Field(None, ge=1)
@@ -47,7 +49,8 @@ class TrainingOptions(BaseModel):
 
     def for_key(self, method: Method) -> dict[str, Any]:
         """The fields that determine the result of `method`, as plain JSON."""
-        fields = self.model_dump(mode="json")
+        # Which validation rows are scored changes no weight; the run's key holds the rows' own fingerprint.
+        fields = self.model_dump(mode="json", exclude={"max_validation_samples"})
         if method != "lora":
             fields.pop("lora")
         return fields
@@ -68,6 +71,7 @@ class TrainingOverrides(BaseModel):
     max_length: int | None = None
     doc_stride: int | None = None
     max_train_samples: int | None = None
+    max_validation_samples: int | None = None
     precision: str | None = None
     checkpoint_every: int | None = None
     lora: LoraOptions | None = None

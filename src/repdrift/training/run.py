@@ -45,6 +45,11 @@ class TrainingJob:
         chosen = choose_rows(self.spec, self.train.rows, self.options.max_train_samples, source=self.train.source)
         return Rows(chosen, self.train.source)
 
+    def validation_rows(self) -> Rows:
+        """The rows that the metrics are taken on: all, or the chosen `max_validation_samples`."""
+        limit = self.options.max_validation_samples
+        return Rows(choose_rows(self.spec, self.validation.rows, limit, source=self.validation.source), self.validation.source)
+
     def key(self) -> str:
         """Hash of what determines the trained weights and their metrics."""
         return config_sha256(
@@ -57,7 +62,7 @@ class TrainingJob:
                 "base": self.base.weights_digest(),
                 "options": self.options.for_key(self.method),
                 "train": self.training_rows().fingerprint,
-                "validation": self.validation.fingerprint,
+                "validation": self.validation_rows().fingerprint,
             }
         )
 
@@ -84,7 +89,7 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
     from transformers import set_seed
 
     clock = time.perf_counter()
-    rows = job.training_rows()
+    rows, validation = job.training_rows(), job.validation_rows()
     tokenizer = load_tokenizer(job.base)
     # Seeded before the model is built: the head's first weights and LoRA's A are random.
     with quiet_transformers():
@@ -107,7 +112,7 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
         checkpoints=checkpoints,
         what=f"{job.spec.name} {job.method} seed {job.seed}",
     )
-    metrics = head.evaluate(tuned, job.validation.rows)
+    metrics = head.evaluate(tuned, validation.rows)
     metrics["train_loss"] = result.train_loss
     save_model(tuned, tokenizer, folder / MODEL_FOLDER)
     record = RunRecord(
@@ -125,7 +130,7 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
         data_source=rows.source,
         data_fingerprint=rows.fingerprint,
         n_train=len(rows.rows),
-        n_validation=len(job.validation.rows),
+        n_validation=len(validation.rows),
         metrics=dict(metrics),
         checkpoints=checkpoints.saved,
         versions=library_versions(),
