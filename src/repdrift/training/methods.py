@@ -6,6 +6,7 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.core.records.run import Method
+from repdrift.models import quiet_transformers
 from repdrift.training.options import TrainingOptions
 
 _PEFT_TASK = {"classification": "SEQ_CLS", "extractive_qa": "QUESTION_ANS"}
@@ -29,7 +30,8 @@ def apply_method(model: nn.Module, method: Method, task_kind: str, options: Trai
         target_modules=list(lora.target_modules) if lora.target_modules else None,
     )
     try:
-        return get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
+        with quiet_transformers():
+            return get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
     except ValueError as error:
         endings = sorted({name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
         raise ModelError(

@@ -18,7 +18,7 @@ def draw(data: ReportData) -> Figure:
     tasks = data.tasks
     columns = min(2, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 0.5 + 2.2 * rows))
+    figure = Figure(figsize=(FULL_WIDTH_IN, 0.75 + 2.2 * rows))
     panels = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for index, task in enumerate(tasks):
         _panel(panels.flat[index], data, task)
@@ -28,7 +28,7 @@ def draw(data: ReportData) -> Figure:
     for row in range(rows):
         panels[row, 0].set_ylabel("drift, 1 - debiased CKA")
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
     return figure
 
 

@@ -54,7 +54,8 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
         tests = sorted(data.tests(hypothesis, by_layer=True), key=lambda t: t.layer or 0)
         if not tests:
             continue
-        layers = [t.layer for t in tests]
+        shift = -0.12 if hypothesis == "comparison_drifts_less" else 0.12  # so that equal values stay visible
+        layers = [(t.layer or 0) + shift for t in tests]
         label = "drifts less" if hypothesis == "comparison_drifts_less" else f"by {100 * data.results.study.target_reduction:g} % or more"
         marker = "o" if hypothesis == "comparison_drifts_less" else "s"
         axes.plot(layers, _logs(tests, "pvalue"), marker, color=_COLORS[hypothesis], markersize=4, markerfacecolor="none", label=f"{label}, p")

@@ -1,0 +1,1 @@
+"""Hand-written phrases from which the packaged sample texts are put together."""

@@ -1,0 +1,52 @@
+import errno
+
+import pytest
+
+from repdrift.core.atomic import atomic_path, write_json, write_text
+from repdrift.core.errors import StorageError, UnknownNameError
+from repdrift.core.fingerprint import config_sha256
+
+
+def test_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(KeyError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError("stop")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_disk_is_a_storage_error_that_names_the_file(tmp_path):
+    path = tmp_path / "file.txt"
+    with pytest.raises(StorageError, match=r"no space left while writing .*file\.txt"), atomic_path(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_reported_by_torch_is_a_storage_error_too(tmp_path):
+    with pytest.raises(StorageError, match="no space left"), atomic_path(tmp_path / "layer_0.pt"):
+        raise RuntimeError("[enforce fail at inline_container.cc:820] . PytorchStreamWriter failed: file write failed")
+
+
+def test_folder_below_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((StorageError, FileExistsError)):
+        write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_unknown_name_suggests_the_nearest():
+    message = str(UnknownNameError.of("task", "sst_2", ["mrpc", "sst2"]))
+    assert "Did you mean 'sst2'?" in message
+    assert "mrpc" in message
+
+
+def test_config_hash_ignores_key_order_and_sees_every_value():
+    assert config_sha256({"a": 1, "b": 2}) == config_sha256({"b": 2, "a": 1})
+    assert config_sha256({"a": 1, "b": 2}) != config_sha256({"a": 1, "b": 3})
