@@ -1,0 +1,100 @@
+import pytest
+
+from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.study.config import load_study, packaged_studies, packaged_study, parse_study
+from repdrift.study.plan import Selection, planned_runs, set_folder
+
+MINIMAL = {"name": "x", "model": "packaged:minilm"}
+
+
+def test_packaged_studies_load_and_are_those_in_the_studies_folder():
+    from pathlib import Path
+
+    assert packaged_studies() == ["demo", "lora_vs_full", "minilm"]
+    folder = Path(__file__).parents[3] / "studies"
+    for name in packaged_studies():
+        assert load_study(folder / f"{name}.yaml") == packaged_study(name)
+
+
+def test_default_study_is_the_one_of_the_specification():
+    study = packaged_study("lora_vs_full")
+    assert study.model == "HuggingFaceTB/SmolLM2-1.7B"
+    assert study.seeds == (42, 1337, 2024)
+    assert study.task_names == ["squad_v2", "mrpc", "sst2", "rte"]
+    assert study.extraction.samples == 750
+    assert study.analysis.target_reduction == 0.2
+    assert all(study.training_options(t, m).batch_size in range(2, 5) for t in study.task_names for m in study.methods)
+
+
+def test_every_fault_is_listed_with_a_suggestion():
+    bad = {**MINIMAL, "sedes": [1], "tasks": ["sst_2"], "training": {"all": {"learning_rat": 1}}, "methods": ["qlora"], "seeds": []}
+    with pytest.raises(ConfigError) as caught:
+        parse_study(bad, where="x.yaml")
+    message = str(caught.value)
+    for part in ("5 fault(s)", "sedes: unknown key; did you mean 'seeds'", "Did you mean 'sst2'", "did you mean 'learning_rate'", "qlora", "at least one"):
+        assert part in message
+
+
+def test_unknown_measure_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'cka_biased'"):
+        parse_study({**MINIMAL, "analysis": {"measures": ["cka", "cka_biasd"]}}, where="x")
+
+
+def test_options_of_a_task_go_over_those_of_a_method_over_those_of_all():
+    study = parse_study(
+        {
+            **MINIMAL,
+            "tasks": ["sst2", "rte"],
+            "training": {
+                "all": {"epochs": 1, "learning_rate": 1e-5, "batch_size": 2},
+                "methods": {"lora": {"learning_rate": 1e-3, "batch_size": 3}},
+                "tasks": {"rte": {"batch_size": 4}},
+            },
+        },
+        where="x",
+    )
+    lora, full = (study.training_options("rte", method) for method in ("lora", "full_finetune"))
+    assert (lora.epochs, lora.learning_rate, lora.batch_size) == (1, 1e-3, 4)
+    assert (full.learning_rate, full.batch_size) == (1e-5, 4)
+    assert study.training_options("sst2", "lora").batch_size == 3
+
+
+def test_bounds_of_options_are_checked_where_they_are_written():
+    with pytest.raises(ConfigError, match="training"):
+        parse_study({**MINIMAL, "training": {"tasks": {"sst2": {"learning_rate": -1}}}}, where="x")
+
+
+def test_missing_and_malformed_files_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist; packaged studies: demo"):
+        load_study(tmp_path / "no.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_study(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="expected a mapping"):
+        load_study(tmp_path / "list.yaml")
+
+
+def test_task_of_ones_own_reads_its_files(tmp_path):
+    from repdrift.tasks import load_rows
+
+    path = tmp_path / "tickets.csv"
+    path.write_text("body,urgent\nthe cat,1\nthe dog,0\n")
+    entry = {"name": "tickets", "validation": str(path), "text_columns": ["body"], "label_column": "urgent"}
+    study = parse_study({**MINIMAL, "tasks": [entry, "sst2"]}, where="x")
+    assert study.task_names == ["tickets", "sst2"]
+    assert [row["urgent"] for row in load_rows(study.spec("tickets"), "validation").rows] == [1, 0]
+
+
+def test_selection_narrows_and_refuses_what_is_not_there():
+    study = parse_study({**MINIMAL, "tasks": ["sst2", "rte"], "seeds": [1, 2]}, where="x")
+    assert len(planned_runs(study)) == 8
+    assert len(planned_runs(study, Selection(tasks=["all"]))) == 8
+    (run,) = planned_runs(study, Selection(tasks=["rte"], methods=["lora"], seeds=[2]))
+    assert str(set_folder(study, run)) == "results/phase3_representations/rte_lora_seed2/step_000000"
+    with pytest.raises(UnknownNameError, match="unknown task of this study 'mrpc'"):
+        planned_runs(study, Selection(tasks=["mrpc"]))
+    with pytest.raises(UnknownNameError, match="Did you mean 'lora'"):
+        planned_runs(study, Selection(methods=["loar"]))
+    with pytest.raises(UnknownNameError, match="unknown seed of this study '3'"):
+        planned_runs(study, Selection(seeds=[3]))
