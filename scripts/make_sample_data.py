@@ -111,7 +111,13 @@ def squad_v2(split: str, count: int, rng: random.Random) -> list[Row]:
             if slot is not None:
                 start = passage[: passage.index("{" + slot + "}")].format(**values)
                 answers = {"text": [values[slot]], "answer_start": [len(start)]}
-            row = {"id": f"{split}-{len(rows)}", "title": values["town"], "context": context, "question": question, "answers": answers}
+            row = {
+                "id": f"{split}-{len(rows)}",
+                "title": values["town"],
+                "context": context,
+                "question": question,
+                "answers": answers,
+            }
             rows.append(row)
     return rows
 

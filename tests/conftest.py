@@ -14,10 +14,63 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.pop("REPDRIFT_DATA", None)
 os.environ.pop("REPDRIFT_CONFIG", None)
 
-WORDS = (
-    "the a an cat dog bird house tree river town ran sat flew saw big small red old new good bad was is in on by of and to what who "
-    "where when did do not very quickly slowly happy sad film food train book garden bridge one two three four five . , ?"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "an",
+    "cat",
+    "dog",
+    "bird",
+    "house",
+    "tree",
+    "river",
+    "town",
+    "ran",
+    "sat",
+    "flew",
+    "saw",
+    "big",
+    "small",
+    "red",
+    "old",
+    "new",
+    "good",
+    "bad",
+    "was",
+    "is",
+    "in",
+    "on",
+    "by",
+    "of",
+    "and",
+    "to",
+    "what",
+    "who",
+    "where",
+    "when",
+    "did",
+    "do",
+    "not",
+    "very",
+    "quickly",
+    "slowly",
+    "happy",
+    "sad",
+    "film",
+    "food",
+    "train",
+    "book",
+    "garden",
+    "bridge",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    ".",
+    ",",
+    "?",
+]
 
 
 def _tokenizer(folder: Path, *, separates: bool) -> None:
@@ -28,7 +81,9 @@ def _tokenizer(folder: Path, *, separates: bool) -> None:
     vocabulary = {word: number for number, word in enumerate([*special, *WORDS, "\n"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.WhitespaceSplit()] if separates else [pre_tokenizers.Whitespace()]
+        [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.WhitespaceSplit()]
+        if separates
+        else [pre_tokenizers.Whitespace()]
     )
     if separates:
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -39,7 +94,9 @@ def _tokenizer(folder: Path, *, separates: bool) -> None:
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         ).save_pretrained(folder)  # fmt: skip
     else:
-        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="[SEP]").save_pretrained(folder)
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="[SEP]").save_pretrained(
+            folder
+        )
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +151,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             answer = words[3] if i % 2 else None
             begin = len(" ".join(words[:3])) + 1
             answers = {"text": [answer], "answer_start": [begin]} if answer else {"text": [], "answer_start": []}
-            questions.append({"id": f"{split}-{i}", "question": _sentence(i, 4) + " ?", "context": context, "answers": answers})
+            questions.append(
+                {"id": f"{split}-{i}", "question": _sentence(i, 4) + " ?", "context": context, "answers": answers}
+            )
         for task, rows in (("sst2", sentences), ("squad_v2", questions)):
             path = folder / task / f"{split}.jsonl"
             path.parent.mkdir(exist_ok=True)

@@ -19,7 +19,8 @@ class Shell:
     def __init__(self, folder, **environment):
         tools = folder / "bin"
         tools.mkdir()
-        (tools / "python").symlink_to(sys.executable)
+        (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (tools / "python").chmod(0o755)
         for name in ("scripts", "experiments"):
             (folder / name).symlink_to(ROOT / name)
         self.folder = folder
@@ -53,8 +54,16 @@ def test_commands_of_the_specification(shell, tmp_path):
     shell("bash scripts/phase3/vm1.sh")
     shell("python scripts/phase3/extract_representations.py --task sst2")
     folder = tmp_path / "results/phase3_representations/squad_v2_lora_seed1/step_000000"
-    assert {p.name for p in folder.iterdir()} == {"layer_0.pt", "layer_1.pt", "layer_2.pt", "metadata.json", "adapter_weights"}
-    assert {p.name for p in (folder / "adapter_weights").iterdir()} == {f"lora_{m}_layer_{i}.pt" for m in "AB" for i in range(3)}
+    assert {p.name for p in folder.iterdir()} == {
+        "layer_0.pt",
+        "layer_1.pt",
+        "layer_2.pt",
+        "metadata.json",
+        "adapter_weights",
+    }
+    assert {p.name for p in (folder / "adapter_weights").iterdir()} == {
+        f"lora_{m}_layer_{i}.pt" for m in "AB" for i in range(3)
+    }
     metadata = json.loads((folder / "metadata.json").read_text())
     assert (metadata["task"], metadata["method"], metadata["seed"], metadata["step"]) == ("squad_v2", "lora", 1, 0)
     tensor = torch.load(folder / "layer_0.pt", weights_only=True, mmap=True)
@@ -122,7 +131,10 @@ def test_wrong_input_is_one_message_and_leaves_nothing(shell, tmp_path, command,
 
 
 def test_task_of_ones_own_from_the_command_line(shell, tmp_path):
-    rows = "".join(f"the {w} sat on the dog,{i % 2}\n" for i, w in enumerate(["cat", "bird", "tree", "town", "house", "river", "book", "film"]))
+    rows = "".join(
+        f"the {w} sat on the dog,{i % 2}\n"
+        for i, w in enumerate(["cat", "bird", "tree", "town", "house", "river", "book", "film"])
+    )
     (tmp_path / "own.csv").write_text("body,urgent\n" + rows)
     own = "--task own --data own.csv --text-column body --label-column urgent"
     shell(f"python -m repdrift train {own} --train-data own.csv --method lora --seed 1")
@@ -132,7 +144,20 @@ def test_task_of_ones_own_from_the_command_line(shell, tmp_path):
 
 def test_every_command_has_help_with_an_example(shell):
     listed = shell("python -m repdrift --help").stdout
-    for command in ("demo", "train", "extract", "analyze", "visualize", "run", "status", "push", "pull", "verify", "measures", "tasks"):
+    for command in (
+        "demo",
+        "train",
+        "extract",
+        "analyze",
+        "visualize",
+        "run",
+        "status",
+        "push",
+        "pull",
+        "verify",
+        "measures",
+        "tasks",
+    ):
         assert command in listed
         assert "Example" in shell(f"python -m repdrift {command} --help").stdout
     assert "cka_biased" in shell("python -m repdrift measures --json").stdout

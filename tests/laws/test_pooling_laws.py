@@ -15,7 +15,9 @@ MODELS = {}
 
 @pytest.fixture(scope="module", autouse=True)
 def _models(tiny_bert, tiny_llama):
-    MODELS.update(bert=load_backbone(resolve_model(str(tiny_bert))), llama=load_backbone(resolve_model(str(tiny_llama))))
+    MODELS.update(
+        bert=load_backbone(resolve_model(str(tiny_bert))), llama=load_backbone(resolve_model(str(tiny_llama)))
+    )
 
 
 def _inputs(lengths, *, side, extra, seed=0):

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
 from repdrift.similarity import measure, measures
-from repdrift.similarity.measure import INVARIANCES, ISOTROPIC_SCALING, ORTHOGONAL, PER_FEATURE_SCALING, SHARED_ROTATION, TRANSLATION
+from repdrift.similarity.measure import (
+    INVARIANCES,
+    ISOTROPIC_SCALING,
+    ORTHOGONAL,
+    PER_FEATURE_SCALING,
+    SHARED_ROTATION,
+    TRANSLATION,
+)
 
 seeds = st.integers(0, 2**31 - 1)
 

@@ -18,10 +18,16 @@ def test_single_stratum_agrees_with_scipy(alternative, sizes):
     found = label_permutation_test(a, b, alternative=alternative)
     tail = alternative
     size = lambda d: d  # noqa: E731
-    if alternative == "two-sided":  # scipy's two-sided doubles the smaller tail; ours counts |difference|, so ask it for that
+    if (
+        alternative == "two-sided"
+    ):  # scipy's two-sided doubles the smaller tail; ours counts |difference|, so ask it for that
         tail, size = "greater", np.abs
     expected = stats.permutation_test(
-        (a, b), lambda x, y, axis: size(x.mean(axis) - y.mean(axis)), alternative=tail, vectorized=True, n_resamples=np.inf
+        (a, b),
+        lambda x, y, axis: size(x.mean(axis) - y.mean(axis)),
+        alternative=tail,
+        vectorized=True,
+        n_resamples=np.inf,
     )
     assert found.exact
     assert size(found.statistic) == pytest.approx(expected.statistic)
@@ -51,7 +57,11 @@ def test_strata_agree_with_brute_force():
     strata = [*"xxxyyy", *"xxxyyyy"]
     found = label_permutation_test(a, b, strata=strata)
     observed, pvalue, total = _brute_force(a, b, strata, 6)
-    assert (found.statistic, found.pvalue, found.n_permutations) == (pytest.approx(observed), pytest.approx(pvalue), total)
+    assert (found.statistic, found.pvalue, found.n_permutations) == (
+        pytest.approx(observed),
+        pytest.approx(pvalue),
+        total,
+    )
 
 
 def test_smallest_pvalue_is_reached_by_complete_separation():

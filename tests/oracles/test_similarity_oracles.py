@@ -28,7 +28,9 @@ def test_leave_one_out_values_are_those_of_the_smaller_sets():
     x, y = g.normal(size=(11, 3)), g.normal(size=(11, 20))
     found = leave_one_out_hsic(gram(x), gram(y))
     for i in range(11):
-        assert float(found[i]) == pytest.approx(hsic_unbiased(gram(np.delete(x, i, 0)), gram(np.delete(y, i, 0))), rel=1e-10)
+        assert float(found[i]) == pytest.approx(
+            hsic_unbiased(gram(np.delete(x, i, 0)), gram(np.delete(y, i, 0))), rel=1e-10
+        )
 
 
 def test_biased_cka_is_the_published_formula_in_feature_space():
@@ -37,7 +39,9 @@ def test_biased_cka_is_the_published_formula_in_feature_space():
     y = x @ g.normal(size=(9, 60)) + g.normal(size=(40, 60))
     xc, yc = x - x.mean(0), y - y.mean(0)
     norm = np.linalg.norm
-    assert measure("cka_biased")(x, y) == pytest.approx(norm(yc.T @ xc) ** 2 / (norm(xc.T @ xc) * norm(yc.T @ yc)), rel=1e-12)
+    assert measure("cka_biased")(x, y) == pytest.approx(
+        norm(yc.T @ xc) ** 2 / (norm(xc.T @ xc) * norm(yc.T @ yc)), rel=1e-12
+    )
 
 
 def test_debiased_cka_is_its_one_pass_moment_form():
@@ -95,7 +99,9 @@ def test_tiny_drift_agrees_with_extended_precision():
         np.fill_diagonal(k, 0)
         np.fill_diagonal(l_, 0)
         n = len(u)
-        return ((k * l_).sum() + k.sum() * l_.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k.sum(0) @ l_.sum(0))) / (n * (n - 3))
+        return ((k * l_).sum() + k.sum() * l_.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k.sum(0) @ l_.sum(0))) / (
+            n * (n - 3)
+        )
 
     exact = float(1 - hsic(xl, yl) / np.sqrt(hsic(xl, xl) * hsic(yl, yl)))
     assert 1e-8 < exact < 1e-5

@@ -13,15 +13,24 @@ from repdrift.cli import options as o
 def analyze(
     config: o.Config = None,
     task: o.Task = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Where the results go.", show_default="results/drift_analysis")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where the results go.", show_default="results/drift_analysis")
+    ] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", help="Similarity measure (see `repdrift measures`); may be repeated.", show_default="the study's"),
+        typer.Option(
+            "--measure",
+            help="Similarity measure (see `repdrift measures`); may be repeated.",
+            show_default="the study's",
+        ),
     ] = None,
     target_reduction: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Reduction of drift to test for.", show_default="the study's, or 0.2")
+        float | None,
+        typer.Option(min=0, max=0.99, help="Reduction of drift to test for.", show_default="the study's, or 0.2"),
     ] = None,
-    alpha: Annotated[float | None, typer.Option(min=1e-6, max=0.5, help="Level of the tests.", show_default="the study's, or 0.05")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=1e-6, max=0.5, help="Level of the tests.", show_default="the study's, or 0.05")
+    ] = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print the whole results as JSON."),

@@ -20,7 +20,9 @@ def demo(output_dir: Annotated[Path, typer.Option(help="Where everything goes.")
     from repdrift.study.config import packaged_study
     from repdrift.study.runner import run_study
 
-    say("The demo fine-tunes a small real model on small texts: it shows how the job goes, it is no finding about LoRA.")
+    say(
+        "The demo fine-tunes a small real model on small texts: it shows how the job goes, it is no finding about LoRA."
+    )
     study = packaged_study("demo").model_copy(
         update={"results_dir": output_dir / "results", "base_dir": output_dir / "base_representations"}
     )

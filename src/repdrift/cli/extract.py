@@ -17,12 +17,20 @@ def extract(
     seed: o.Seed = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="`all`, or the training step of a saved checkpoint. Without it: the final model.", show_default=False),
+        typer.Option(
+            help="`all`, or the training step of a saved checkpoint. Without it: the final model.", show_default=False
+        ),
     ] = None,
     layer: Annotated[
-        list[int] | None, typer.Option("--layer", help="Layer (0 is the first block); may be repeated. Without it: all.", show_default=False)
+        list[int] | None,
+        typer.Option(
+            "--layer", help="Layer (0 is the first block); may be repeated. Without it: all.", show_default=False
+        ),
     ] = None,
-    pooling: Annotated[str | None, typer.Option(help="mean, last, first, cls, mean_skip_first or tokens.", show_default="the study's, or mean")] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="mean, last, first, cls, mean_skip_first or tokens.", show_default="the study's, or mean"),
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Validation samples.", show_default="the study's, or 750")] = None,
     model: o.Model = None,
     data_dir: o.DataDir = None,
@@ -49,9 +57,18 @@ def extract(
     from repdrift.study.plan import planned_runs
     from repdrift.study.stages import StudyStages
 
-    study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(
+        config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+    )
     study = o.with_own_task(
-        study, task, data=data, train_data=None, text_column=text_column, label_column=label_column, id_column=id_column, kind=kind
+        study,
+        task,
+        data=data,
+        train_data=None,
+        text_column=text_column,
+        label_column=label_column,
+        id_column=id_column,
+        kind=kind,
     )
     if pooling is not None and pooling not in POOLINGS:
         raise UnknownNameError.of("pooling", pooling, POOLINGS)
@@ -65,8 +82,15 @@ def extract(
     runs = planned_runs(study, o.selection_of(task, method, seed))
     written = StudyStages(study, config_path).extract(runs, checkpoint=checkpoint)
     if as_json:
-        typer.echo(json.dumps([{"folder": str(f), "extracted_now": new, "key": m.key, "shape": m.shape, "layers": m.layers}
-                               for f, m, new in written], indent=2))
+        typer.echo(
+            json.dumps(
+                [
+                    {"folder": str(f), "extracted_now": new, "key": m.key, "shape": m.shape, "layers": m.layers}
+                    for f, m, new in written
+                ],
+                indent=2,
+            )
+        )
     else:
         for folder, _, _ in written:
             typer.echo(str(folder))

@@ -20,7 +20,20 @@ app = typer.Typer(
 )
 
 # name: module; a module's function of the same name is the command. Help is shown in this order.
-_COMMANDS = ("demo", "train", "extract", "analyze", "visualize", "run", "status", "push", "pull", "verify", "measures", "tasks")
+_COMMANDS = (
+    "demo",
+    "train",
+    "extract",
+    "analyze",
+    "visualize",
+    "run",
+    "status",
+    "push",
+    "pull",
+    "verify",
+    "measures",
+    "tasks",
+)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,8 +18,16 @@ def measures(as_json: bool = typer.Option(False, "--json", help="Print as JSON."
     found = [measure(name) for name in names()]
     if as_json:
         rows = [
-            {"name": m.name, "title": m.title, "description": m.description, "bounds": m.bounds, "reference": m.reference,
-             "higher_is_similar": m.higher_is_similar, "symmetric": m.symmetric, "invariances": sorted(m.invariances)}
+            {
+                "name": m.name,
+                "title": m.title,
+                "description": m.description,
+                "bounds": m.bounds,
+                "reference": m.reference,
+                "higher_is_similar": m.higher_is_similar,
+                "symmetric": m.symmetric,
+                "invariances": sorted(m.invariances),
+            }
             for m in found
         ]
         typer.echo(json.dumps(rows, indent=2))

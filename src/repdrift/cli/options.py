@@ -24,15 +24,21 @@ Config = Annotated[
 ]
 Task = Annotated[
     list[str] | None,
-    typer.Option("--task", "-t", help="Task; may be repeated, or `all`. Without it: every task of the study.", show_default=False),
+    typer.Option(
+        "--task", "-t", help="Task; may be repeated, or `all`. Without it: every task of the study.", show_default=False
+    ),
 ]
 Method = Annotated[
     list[str] | None,
-    typer.Option("--method", "-m", help="full_finetune or lora; may be repeated. Without it: every method.", show_default=False),
+    typer.Option(
+        "--method", "-m", help="full_finetune or lora; may be repeated. Without it: every method.", show_default=False
+    ),
 ]
 Seed = Annotated[
     list[int] | None,
-    typer.Option("--seed", "-s", help="Seed; may be repeated. Without it: every seed of the study.", show_default=False),
+    typer.Option(
+        "--seed", "-s", help="Seed; may be repeated. Without it: every seed of the study.", show_default=False
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -47,11 +53,14 @@ DataDir = Annotated[
     ),
 ]
 ResultsDir = Annotated[
-    Path | None, typer.Option("--results-dir", help="Where runs and results go.", show_default="the study's, or results")
+    Path | None,
+    typer.Option("--results-dir", help="Where runs and results go.", show_default="the study's, or results"),
 ]
 BaseDir = Annotated[
     Path | None,
-    typer.Option("--base-dir", help="Where the base model's sets lie.", show_default="the study's, or base_representations"),
+    typer.Option(
+        "--base-dir", help="Where the base model's sets lie.", show_default="the study's, or base_representations"
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -70,9 +79,7 @@ LabelColumn = Annotated[
 IdColumn = Annotated[
     str | None, typer.Option("--id-column", help="Your own task: column of a unique id.", show_default=False)
 ]
-Kind = Annotated[
-    str, typer.Option("--kind", help="Your own task: classification or extractive_qa.")
-]
+Kind = Annotated[str, typer.Option("--kind", help="Your own task: classification or extractive_qa.")]
 
 
 def study_from(
@@ -111,7 +118,9 @@ def with_own_task(
     """`study` with its tasks replaced by the user's own, if --data is given. Raises ConfigError if that is incomplete."""
     if data is None:
         if train_data or text_column or label_column or id_column:
-            raise ConfigError("--train-data, --text-column, --label-column and --id-column describe your own task: give --data FILE too")
+            raise ConfigError(
+                "--train-data, --text-column, --label-column and --id-column describe your own task: give --data FILE too"
+            )
         return study
     if task is None or len(task) != 1 or task == ["all"]:
         raise ConfigError("--data describes one task of your own: give it a name with --task NAME")

@@ -11,7 +11,12 @@ from repdrift.cli import options as o
 
 
 def pull(
-    source: Annotated[str, typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact[:alias].", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact[:alias].", show_default=False
+        ),
+    ],
     output_dir: Annotated[Path, typer.Option(help="Where the sets go.")] = Path("base_representations"),
     task: o.Task = None,
 ) -> None:

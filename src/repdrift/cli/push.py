@@ -9,8 +9,13 @@ import typer
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)],
-    target: Annotated[str, typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact.", show_default=False),
+    ],
 ) -> None:
     """Copy representation sets elsewhere: verified first, metadata last, files that are there already left alone.
 

@@ -10,7 +10,10 @@ from repdrift.cli import options as o
 
 
 def run(
-    study_file: Annotated[str, typer.Argument(metavar="STUDY", help="Study file (YAML), or the name of a packaged study.", show_default=False)],
+    study_file: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Study file (YAML), or the name of a packaged study.", show_default=False),
+    ],
     task: o.Task = None,
     model: o.Model = None,
     data_dir: o.DataDir = None,
@@ -24,5 +27,7 @@ def run(
     from repdrift.cli.outcome import print_outcome
     from repdrift.study.runner import run_study
 
-    study, config_path = o.study_from(study_file, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(
+        study_file, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+    )
     print_outcome(run_study(study, config_path, tasks=task))

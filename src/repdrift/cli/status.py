@@ -25,13 +25,21 @@ def status(
     progress = study_status(study)
     if as_json:
         rows = [
-            {"task": p.run.task, "method": p.run.method, "seed": p.run.seed, "trained": p.trained, "representations": p.representations}
+            {
+                "task": p.run.task,
+                "method": p.run.method,
+                "seed": p.run.seed,
+                "trained": p.trained,
+                "representations": p.representations,
+            }
             for p in progress
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
     for p in progress:
         state = "trained" if p.trained else "not trained"
-        typer.echo(f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}")
+        typer.echo(
+            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}"
+        )
     done = sum(p.trained and p.representations == "finished" for p in progress)
     typer.echo(f"{done} of {len(progress)} runs trained and extracted")

@@ -51,8 +51,15 @@ def train(
     runs = planned_runs(study, o.selection_of(task, method, seed))
     finished = StudyStages(study, config_path).train(runs)
     if as_json:
-        typer.echo(json.dumps([{"folder": str(folder), "trained_now": new, **record.model_dump(mode="json")}
-                               for _, folder, record, new in finished], indent=2))
+        typer.echo(
+            json.dumps(
+                [
+                    {"folder": str(folder), "trained_now": new, **record.model_dump(mode="json")}
+                    for _, folder, record, new in finished
+                ],
+                indent=2,
+            )
+        )
     else:
         for run, folder, record, _ in finished:
             scores = ", ".join(f"{k} {v:.3f}" for k, v in record.metrics.items() if v is not None)

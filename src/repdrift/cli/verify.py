@@ -10,7 +10,9 @@ import typer
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="A representation set, or a folder that holds some.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
 ) -> None:
     """Check every file of every set at or below PATH against its checksum. Exit code 1 if anything is wrong.

@@ -13,9 +13,13 @@ from repdrift.cli import options as o
 def visualize(
     results_file: Annotated[
         Path | None,
-        typer.Option(help="What `repdrift analyze` wrote.", show_default="results/drift_analysis/drift_analysis_results.json"),
+        typer.Option(
+            help="What `repdrift analyze` wrote.", show_default="results/drift_analysis/drift_analysis_results.json"
+        ),
     ] = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Where the figures go.", show_default="results/drift_visualizations")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where the figures go.", show_default="results/drift_visualizations")
+    ] = None,
     config: o.Config = None,
 ) -> None:
     """Draw the figures (PNG and PDF) and one dashboard page that holds them.

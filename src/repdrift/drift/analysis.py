@@ -33,14 +33,14 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     Everything is computed before the first file is written. Returns the results and the tidy table.
     Raises MissingRunError, with the commands, if no run is there; other errors as `open_task` and the measures do.
     """
-    opened = [
-        open_task(task, plan.bases[task], [s for s in plan.sets if s.task == task]) for task in plan.tasks
-    ]
+    opened = [open_task(task, plan.bases[task], [s for s in plan.sets if s.task == task]) for task in plan.tasks]
     tasks = [sets for sets in opened if sets is not None and sets.runs]
     statuses = [status for sets in opened if sets is not None for status in sets.statuses]
     if not tasks:
         commands = "\n    ".join(dict.fromkeys(s.command for s in plan.sets if s.step == 0))
-        raise MissingRunError(f"none of the {len(plan.sets)} planned representation sets is there. Make them with:\n    {commands}")
+        raise MissingRunError(
+            f"none of the {len(plan.sets)} planned representation sets is there. Make them with:\n    {commands}"
+        )
     model, revision = _base_model(tasks, plan)
     measured = measure_tasks(tasks, list(plan.measures))
     table = measured.table()
@@ -103,7 +103,9 @@ def _missing(statuses: list[RunStatus]) -> list[str]:
     if not absent:
         return []
     named = "; ".join(f"{s.task}, {s.method}, seed {s.seed}" + (f", step {s.step}" if s.step else "") for s in absent)
-    return [f"{len(absent)} of {len(statuses)} planned runs are not there ({named}): nothing is said about them, and no number stands in for them."]
+    return [
+        f"{len(absent)} of {len(statuses)} planned runs are not there ({named}): nothing is said about them, and no number stands in for them."
+    ]
 
 
 def _unchanged(table: pd.DataFrame) -> list[str]:

@@ -32,10 +32,14 @@ class Groups:
     @property
     def testable(self) -> bool:
         """Whether every task has both methods."""
-        return bool(self.reference.size and self.comparison.size) and set(self.reference_tasks) == set(self.comparison_tasks)
+        return bool(self.reference.size and self.comparison.size) and set(self.reference_tasks) == set(
+            self.comparison_tasks
+        )
 
 
-def reductions_and_tests(table: pd.DataFrame, plan: DriftPlan) -> tuple[list[Reduction], list[HypothesisTest], list[str]]:
+def reductions_and_tests(
+    table: pd.DataFrame, plan: DriftPlan
+) -> tuple[list[Reduction], list[HypothesisTest], list[str]]:
     """Reductions and tests for every task, for all tasks together, and for every layer over all tasks.
 
     Uses the final models (step 0) and the primary measure. Returns warnings as plain sentences too.
@@ -70,7 +74,9 @@ def _pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], 
     pairable, warnings = [], []
     for task in plan.tasks:
         here = primary[primary["task"] == task]
-        counts = {m: int(here[here["method"] == m]["seed"].nunique()) for m in (plan.reference_method, plan.comparison_method)}
+        counts = {
+            m: int(here[here["method"] == m]["seed"].nunique()) for m in (plan.reference_method, plan.comparison_method)
+        }
         absent = [method for method, count in counts.items() if count == 0]
         if absent:
             if len(here):
@@ -78,7 +84,9 @@ def _pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], 
             continue
         if len(set(counts.values())) > 1:
             named = ", ".join(f"{count} of {method}" for method, count in counts.items())
-            warnings.append(f"Task {task} has unequal numbers of trained models ({named}); the permutation test allows for that.")
+            warnings.append(
+                f"Task {task} has unequal numbers of trained models ({named}); the permutation test allows for that."
+            )
         pairable.append(task)
     return pairable, warnings
 
@@ -107,7 +115,10 @@ def _reduction(frame: pd.DataFrame, task: str, layer: int | None, plan: DriftPla
     low = None
     if bound and reference > 0:
         low = reduction_lower_bound(
-            groups.reference, groups.comparison, strata=[*groups.reference_tasks, *groups.comparison_tasks], alpha=plan.alpha
+            groups.reference,
+            groups.comparison,
+            strata=[*groups.reference_tasks, *groups.comparison_tasks],
+            alpha=plan.alpha,
         )
     return Reduction(
         task=task,
@@ -157,7 +168,9 @@ def _test(groups: Groups, name: str, margin: float, task: str, layer: int | None
         n_permutations=less.n_permutations,
         n_units=less.n_units,
         verdict=verdict,
-        sentence=_sentence(groups, name, margin, task, layer, plan, verdict, less.pvalue, less.smallest_pvalue, less.n_units),
+        sentence=_sentence(
+            groups, name, margin, task, layer, plan, verdict, less.pvalue, less.smallest_pvalue, less.n_units
+        ),
     )
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from repdrift.core.errors import CorruptSetError, MissingRunError, NonFiniteError, SampleSetMismatchError, UnfinishedSetError
+from repdrift.core.errors import (
+    CorruptSetError,
+    MissingRunError,
+    NonFiniteError,
+    SampleSetMismatchError,
+    UnfinishedSetError,
+)
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.plan import BaseSets, PlannedSet
 from repdrift.stores.representation_set import RepresentationSet, open_set
@@ -72,9 +78,15 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
             f"{both} are of different sample sets (fingerprints {a.sample_set_fingerprint[:16]} and {b.sample_set_fingerprint[:16]}): "
             "row by row they are not the same inputs. Extract both with the same data, samples and max_length."
         )
-    for what, left, right in (("pooling", a.pooling, b.pooling), ("layers", a.layers, b.layers), ("shape", a.shape, b.shape)):
+    for what, left, right in (
+        ("pooling", a.pooling, b.pooling),
+        ("layers", a.layers, b.layers),
+        ("shape", a.shape, b.shape),
+    ):
         if left != right:
-            raise SampleSetMismatchError(f"{both} differ in {what}: {left} and {right}. Extract both with the same settings.")
+            raise SampleSetMismatchError(
+                f"{both} differ in {what}: {left} and {right}. Extract both with the same settings."
+            )
     expected = b.base_weights_digest
     if expected is not None and expected != a.weights_digest:
         raise SampleSetMismatchError(

@@ -42,7 +42,11 @@ def sanity_checks(
 
 
 def _identity(controls: list[Control], plan: DriftPlan, dtype: str) -> SanityCheck:
-    drifts = [abs(c.drift) for c in controls if c.name == "identity" and c.measure == plan.primary_measure and c.drift is not None]
+    drifts = [
+        abs(c.drift)
+        for c in controls
+        if c.name == "identity" and c.measure == plan.primary_measure and c.drift is not None
+    ]
     if not drifts:
         detail = "No second extraction of the base model is at hand, so the noise of extraction is not known."
         return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
@@ -52,7 +56,9 @@ def _identity(controls: list[Control], plan: DriftPlan, dtype: str) -> SanityChe
 
 
 def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
-    values = [c.value for c in controls if c.name == "mispaired" and c.measure == plan.primary_measure and c.value is not None]
+    values = [
+        c.value for c in controls if c.name == "mispaired" and c.measure == plan.primary_measure and c.value is not None
+    ]
     worst = max((abs(v) for v in values), default=float("nan"))
     detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {worst:.3f} from 0 (limit {_MISPAIRED_LIMIT})."
     return SanityCheck(name="mispaired samples are unrelated", passed=bool(worst <= _MISPAIRED_LIMIT), detail=detail)
@@ -65,7 +71,9 @@ def _first_layer(primary: pd.DataFrame) -> SanityCheck:
         f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({worst['task']}, {worst['method']}, seed "
         f"{worst['seed']}); above {_FIRST_LAYER_LIMIT} it would point to mispaired samples, another truncation, or padding in the mean."
     )
-    return SanityCheck(name="first layer drifts little", passed=bool(worst["drift"] <= _FIRST_LAYER_LIMIT), detail=detail)
+    return SanityCheck(
+        name="first layer drifts little", passed=bool(worst["drift"] <= _FIRST_LAYER_LIMIT), detail=detail
+    )
 
 
 def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
@@ -85,7 +93,9 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
 def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     (task, layer), share = max(shares.items(), key=lambda item: item[1])
     over = sorted({key[1] for key, value in shares.items() if value > _TOP_FEATURE_LIMIT})
-    detail = f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task}, layer {layer})."
+    detail = (
+        f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task}, layer {layer})."
+    )
     if over:
         detail += f" Over half in layers {', '.join(map(str, over))}: plain CKA there speaks of little else than that feature."
     return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)

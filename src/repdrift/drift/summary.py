@@ -17,13 +17,19 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     blocks = [
         f"# Drift of {study.model}: {study.comparison_method} against {study.reference_method}",
         _answer(results),
-        *(["## What is missing or needs care\n\n" + "\n".join(f"- {w}" for w in results.warnings)] if results.warnings else []),
+        *(
+            ["## What is missing or needs care\n\n" + "\n".join(f"- {w}" for w in results.warnings)]
+            if results.warnings
+            else []
+        ),
         "## Drift by layer\n\nDrift is 1 - debiased linear CKA between the base model and the trained model on the same samples: "
         "0 is unchanged, about 1 is unrelated. Mean over seeds.\n\n" + _by_layer(results, table),
         "## Reduction of drift\n\nReduction is 1 - drift of "
         f"{study.comparison_method} / drift of {study.reference_method}, from drifts averaged over layers, then seeds"
-        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %.\n\n" + _reductions(results),
-        "## Tests\n\nMethod labels are permuted over trained models, within tasks. The unit is the trained model.\n\n" + _tests(results),
+        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %.\n\n"
+        + _reductions(results),
+        "## Tests\n\nMethod labels are permuted over trained models, within tasks. The unit is the trained model.\n\n"
+        + _tests(results),
         "## Controls\n\n" + _controls(results) + "\n\n" + _sanity(results),
         "## Trained models\n\n" + _runs(results),
         _HOW_TO_READ,
@@ -53,18 +59,29 @@ def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:
     primary = table[(table["measure"] == results.study.primary_measure) & (table["step"] == 0)]
     means = primary.pivot_table(index=["task", "method"], columns="layer", values="drift", aggfunc="mean", sort=False)
     header = ["task", "method", *(f"layer {layer}" for layer in means.columns)]
-    rows = [[str(task), str(method), *map(_number, row)] for (task, method), row in zip(means.index, means.to_numpy(), strict=True)]
+    rows = [
+        [str(task), str(method), *map(_number, row)]
+        for (task, method), row in zip(means.index, means.to_numpy(), strict=True)
+    ]
     return _markdown(header, rows)
 
 
 def _reductions(results: DriftResults) -> str:
     rows = [
-        [r.task, _number(r.reference_drift), _number(r.comparison_drift), _percent(r.reduction), _percent(r.reduction_low)]
+        [
+            r.task,
+            _number(r.reference_drift),
+            _number(r.comparison_drift),
+            _percent(r.reduction),
+            _percent(r.reduction_low),
+        ]
         for r in results.reductions
         if r.layer is None
     ]
     study = results.study
-    return _markdown(["task", f"{study.reference_method}", f"{study.comparison_method}", "reduction", "lower bound"], rows)
+    return _markdown(
+        ["task", f"{study.reference_method}", f"{study.comparison_method}", "reduction", "lower bound"], rows
+    )
 
 
 def _tests(results: DriftResults) -> str:

@@ -63,7 +63,16 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
     noise = _noise(m, base, sets, layer)
     if noise is not None:
         measured.controls.append(
-            Control(name="identity", task=sets.task, method=None, layer=layer, measure=m.name, value=noise[0], drift=noise[1], repeats=1)
+            Control(
+                name="identity",
+                task=sets.task,
+                method=None,
+                layer=layer,
+                measure=m.name,
+                value=noise[0],
+                drift=noise[1],
+                repeats=1,
+            )
         )
     by_method: dict[tuple[str, int], list[Any]] = {}
     for plan, found in sets.runs:

@@ -20,9 +20,7 @@ class Batch:
     inputs: dict[str, Tensor]
 
 
-def length_sorted_batches(
-    samples: SampleSet, *, token_budget: int, pad_token_id: int = 0
-) -> Iterator[Batch]:
+def length_sorted_batches(samples: SampleSet, *, token_budget: int, pad_token_id: int = 0) -> Iterator[Batch]:
     """Batches of at most `token_budget` tokens, padding included (at least one sample each), longest first.
 
     Longest first: if memory does not suffice, it shows in the first batch and not in the last.
@@ -46,7 +44,9 @@ def sample_set_of(inputs: Mapping[str, Tensor]) -> SampleSet:
         raise ShapeError(f"inputs lack {absent[0]!r}; they have {', '.join(inputs) or 'nothing'}")
     ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
     if ids.dim() != 2 or mask.shape != ids.shape:
-        raise ShapeError(f"input_ids and attention_mask should both be (n, t), got {tuple(ids.shape)} and {tuple(mask.shape)}")
+        raise ShapeError(
+            f"input_ids and attention_mask should both be (n, t), got {tuple(ids.shape)} and {tuple(mask.shape)}"
+        )
     types = inputs.get("token_type_ids")
     return SampleSet(
         task="inputs",

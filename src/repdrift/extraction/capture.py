@@ -14,7 +14,9 @@ OnHiddenState = Callable[[int, Tensor], None]
 
 
 @contextmanager
-def capture_blocks(blocks: Sequence[nn.Module], layers: Sequence[int], on_hidden_state: OnHiddenState) -> Generator[None]:
+def capture_blocks(
+    blocks: Sequence[nn.Module], layers: Sequence[int], on_hidden_state: OnHiddenState
+) -> Generator[None]:
     """Call `on_hidden_state(layer, hidden)` with the output of each chosen block, (b, t, d), inside the `with` block.
 
     The hidden state is the residual stream after the block, before any final norm. Hooks are removed on leaving,
@@ -23,7 +25,8 @@ def capture_blocks(blocks: Sequence[nn.Module], layers: Sequence[int], on_hidden
     handles = []
     try:
         for layer in layers:
-            handles.append(blocks[layer].register_forward_hook(_hook(layer, on_hidden_state)))
+            handle = blocks[layer].register_forward_hook(_hook(layer, on_hidden_state))
+            handles.append(handle)  # one by one: if the next one cannot be set, this one is still removed
         yield
     finally:
         for handle in handles:

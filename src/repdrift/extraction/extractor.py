@@ -78,7 +78,9 @@ class RepresentationExtractor:
                 self._forward(batch, captured)
                 missing = [layer for layer in self.layers if layer not in captured]
                 if missing:
-                    raise ModelError(f"block {missing[0]} of {type(self.backbone).__name__} was not run in the forward pass")
+                    raise ModelError(
+                        f"block {missing[0]} of {type(self.backbone).__name__} was not run in the forward pass"
+                    )
                 where = places.of(batch.rows)
                 for layer in self.layers:
                     pooled = captured.pop(layer)
@@ -112,7 +114,9 @@ class RepresentationExtractor:
         if bool(finite.all()):
             return
         sample = places.sample_of(int(where[int((~finite).nonzero()[0])]))
-        cause = "" if not bool(torch.isfinite(pooled).all()) else f" (too large for {self.dtype}: take float32 or bfloat16)"
+        cause = (
+            "" if not bool(torch.isfinite(pooled).all()) else f" (too large for {self.dtype}: take float32 or bfloat16)"
+        )
         raise NonFiniteError(
             f"layer {layer}, sample {sample_set.sample_ids[sample]!r} (number {sample}) of task {sample_set.task!r}: "
             f"NaN or Inf in the representation{cause}"

@@ -136,7 +136,7 @@ def _extractor(job: ExtractionJob) -> RepresentationExtractor:
     else:
         model = load_backbone(job.source, dtype=options.compute_dtype)
     if torch.accelerator.is_available():
-        model.to(torch.accelerator.current_accelerator())
+        model.to(str(torch.accelerator.current_accelerator()))  # pyright: ignore[reportArgumentType]
     return kind(
         model,
         layers=list(options.layers) if options.layers is not None else None,

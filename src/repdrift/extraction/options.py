@@ -16,9 +16,9 @@ class ExtractionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    samples: int | None = Field(DEFAULT_SAMPLES, ge=4)
+    samples: int | None = Field(default=DEFAULT_SAMPLES, ge=4)
     """Validation samples; all of them where a task has fewer. null: all."""
-    max_length: int | None = Field(None, ge=8)
+    max_length: int | None = Field(default=None, ge=8)
     """Tokens; null: the training maximum of the task, else the model's, at most 512."""
     pooling: Pooling = "mean"
     layers: tuple[int, ...] | None = None
@@ -28,14 +28,16 @@ class ExtractionOptions(BaseModel):
     compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """In which the model runs."""
     payload: PayloadFormat = "pt"
-    token_budget: int = Field(DEFAULT_TOKEN_BUDGET, ge=1)
+    token_budget: int = Field(default=DEFAULT_TOKEN_BUDGET, ge=1)
     """Tokens of one batch, padding included. Does not change the result."""
     blocks: str | None = None
     """Name of the module list that holds the blocks, where it is not found by itself."""
 
     def for_key(self) -> dict[str, Any]:
         """The fields that determine a representation set's content (its samples have a fingerprint of their own)."""
-        fields = self.model_dump(mode="json", include={"pooling", "layers", "dtype", "compute_dtype", "payload", "blocks"})
+        fields = self.model_dump(
+            mode="json", include={"pooling", "layers", "dtype", "compute_dtype", "payload", "blocks"}
+        )
         if fields["pooling"] == "cls":
             fields["pooling"] = "first"  # two names of one pooling
         return fields

@@ -29,7 +29,9 @@ def pool_for_batch(pooling: Pooling, attention_mask: Tensor) -> Pool:
     needed = 2 if pooling == "mean_skip_first" else 1
     if bool((real < needed).any()):
         row = int((real < needed).nonzero()[0])
-        raise DataError(f"pooling {pooling!r} needs {needed} real token(s); sample {row} of the batch has {int(real[row])}")
+        raise DataError(
+            f"pooling {pooling!r} needs {needed} real token(s); sample {row} of the batch has {int(real[row])}"
+        )
     if pooling == "tokens":
         return lambda hidden: hidden[mask].float()
     rows = torch.arange(mask.shape[0], device=mask.device)

@@ -40,7 +40,9 @@ def find_blocks(model: nn.Module, *, path: str | None = None) -> Blocks:
     `path` names one explicitly, for example "encoder.layer".
     Raises ModelError that lists the module lists found, if none or an unknown one is meant.
     """
-    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module)}
+    lists = {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module)
+    }
     if path is not None:
         if path not in lists:
             raise ModelError(f"no module list named {path!r} in {type(model).__name__}. {_describe(lists)}")

@@ -91,7 +91,9 @@ def weight_files(source: ModelSource) -> list[Path]:
     files = sorted(source.path.glob(pattern))
     if not files:
         pickled = sorted(p.name for p in source.path.glob("*.bin"))
-        hint = f" It holds {pickled[0]}, a pickle, which is not loaded: save it again as safetensors." if pickled else ""
+        hint = (
+            f" It holds {pickled[0]}, a pickle, which is not loaded: save it again as safetensors." if pickled else ""
+        )
         raise ModelError(f"{source.path} holds no weights: expected {pattern}.{hint}")
     index = source.path / "model.safetensors.index.json"
     if not source.is_adapter and index.is_file():

@@ -41,7 +41,7 @@ def paper_style() -> Generator[None]:
         "figure.constrained_layout.use": True,
         "hatch.linewidth": 0.5,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings):  # pyright: ignore[reportArgumentType]
         yield
 
 

@@ -78,7 +78,9 @@ def read_report_data(results_file: Path) -> ReportData:
     except (ValueError, AttributeError) as error:
         raise DataError(f"{results_file} is not valid JSON ({error}). {again}") from error
     if version != RESULTS_SCHEMA_VERSION:
-        raise DataError(f"{results_file} has schema version {version!r}, this repdrift reads {RESULTS_SCHEMA_VERSION}. {again}")
+        raise DataError(
+            f"{results_file} has schema version {version!r}, this repdrift reads {RESULTS_SCHEMA_VERSION}. {again}"
+        )
     results = DriftResults.read(results_file)
     table_file = results_file.with_name(TABLE_PARQUET)
     if not table_file.is_file():

@@ -43,7 +43,9 @@ class Gram:
         """HSIC_u(K, K). Raises DegenerateInputError if it is not positive: too few distinct samples."""
         value = hsic_unbiased(self, self)
         if value <= 0:
-            raise DegenerateInputError("the unbiased variance of the representation is not above zero: too few distinct samples")
+            raise DegenerateInputError(
+                "the unbiased variance of the representation is not above zero: too few distinct samples"
+            )
         return value
 
     def permuted(self, index: Tensor) -> Gram:
@@ -65,7 +67,9 @@ def hsic_unbiased(x: Gram, y: Gram) -> float:
     require_paired(x.n, y.n)
     n = x.n
     trace = torch.dot(x.matrix.flatten(), y.matrix.flatten())
-    return float((trace + x.total * y.total / ((n - 1) * (n - 2)) - 2 / (n - 2) * torch.dot(x.rows, y.rows)) / (n * (n - 3)))
+    return float(
+        (trace + x.total * y.total / ((n - 1) * (n - 2)) - 2 / (n - 2) * torch.dot(x.rows, y.rows)) / (n * (n - 3))
+    )
 
 
 def hsic_biased(x: Gram, y: Gram) -> float:

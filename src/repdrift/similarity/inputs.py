@@ -29,9 +29,13 @@ def as_float64(x: Representation) -> Tensor:
     finite = torch.isfinite(tensor)
     if not bool(finite.all()):
         row, column = (~finite).nonzero()[0].tolist()
-        raise NonFiniteError(f"sample {row}, feature {column} is {float(tensor[row, column])}; all numbers must be finite")
+        raise NonFiniteError(
+            f"sample {row}, feature {column} is {float(tensor[row, column])}; all numbers must be finite"
+        )
     if bool((tensor == tensor[:1]).all()):
-        raise DegenerateInputError(f"all {tensor.shape[0]} samples have the same representation: similarity is undefined")
+        raise DegenerateInputError(
+            f"all {tensor.shape[0]} samples have the same representation: similarity is undefined"
+        )
     return tensor
 
 

@@ -37,5 +37,7 @@ def _checked(pvalues: ArrayLike) -> NDArray[np.float64]:
     if p.ndim != 1 or p.size == 0:
         raise ShapeError(f"p-values should be a list of at least one, got shape {p.shape}")
     if not bool(((p >= 0) & (p <= 1)).all()):
-        raise ShapeError("p-values should lie in [0, 1]; a test that was not possible must be left out, not given as NaN")
+        raise ShapeError(
+            "p-values should lie in [0, 1]; a test that was not possible must be left out, not given as NaN"
+        )
     return p

@@ -81,7 +81,9 @@ def _finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
         raise ShapeError(f"{name} should be a list of at least one value, got shape {array.shape}")
     if not np.isfinite(array).all():
         place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise NonFiniteError(f"{name}[{place}] is {array[place]}: a missing run must be left out by the caller, by name")
+        raise NonFiniteError(
+            f"{name}[{place}] is {array[place]}: a missing run must be left out by the caller, by name"
+        )
     return array
 
 
@@ -92,7 +94,9 @@ def _by_stratum(
         return [(a, b)]
     labels = [str(label) for label in strata]
     if len(labels) != a.size + b.size:
-        raise ShapeError(f"strata should label every value of a, then of b: expected {a.size + b.size}, got {len(labels)}")
+        raise ShapeError(
+            f"strata should label every value of a, then of b: expected {a.size + b.size}, got {len(labels)}"
+        )
     of_a, of_b = np.array(labels[: a.size]), np.array(labels[a.size :])
     groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for label in dict.fromkeys(labels):

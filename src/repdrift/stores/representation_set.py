@@ -43,7 +43,7 @@ class RepresentationSetWriter:
 
     def __init__(self, folder: Path, *, payload: PayloadFormat = "pt") -> None:
         self.folder = folder
-        self._payload = payload
+        self._payload: PayloadFormat = payload
         self._files: dict[str, str] = {}
         self._shape: tuple[int, ...] | None = None
         with storage_errors(folder):
@@ -114,7 +114,9 @@ class RepresentationSet:
         path = self.folder / f"layer_{layer}.{self.metadata.payload}"
         tensor = _load(path)
         if list(tensor.shape) != self.metadata.shape:
-            raise CorruptSetError(f"{path} holds {tuple(tensor.shape)}, its metadata says {tuple(self.metadata.shape)}. {_REPAIR}")
+            raise CorruptSetError(
+                f"{path} holds {tuple(tensor.shape)}, its metadata says {tuple(self.metadata.shape)}. {_REPAIR}"
+            )
         return tensor
 
 
@@ -157,7 +159,10 @@ def existing_key(folder: Path) -> str | None:
         found = open_set(folder)
     except (MissingRunError, UnfinishedSetError, CorruptSetError, DataError):
         return None
-    intact = all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in found.metadata.files.items())
+    intact = all(
+        (folder / name).is_file() and file_sha256(folder / name) == digest
+        for name, digest in found.metadata.files.items()
+    )
     return found.metadata.key if intact else None
 
 
@@ -175,9 +180,14 @@ def verify_set(folder: Path) -> list[Fault]:
         if not path.is_file():
             faults.append(Fault(path, "missing", _REPAIR))
         elif (actual := file_sha256(path)) != digest:
-            faults.append(Fault(path, f"changed or truncated: SHA-256 {actual[:12]}..., expected {digest[:12]}...", _REPAIR))
+            faults.append(
+                Fault(path, f"changed or truncated: SHA-256 {actual[:12]}..., expected {digest[:12]}...", _REPAIR)
+            )
     promised = {f"layer_{layer}.{metadata.payload}" for layer in metadata.layers}
-    faults += [Fault(folder / name, "has no checksum in the metadata", _REPAIR) for name in sorted(promised - set(metadata.files))]
+    faults += [
+        Fault(folder / name, "has no checksum in the metadata", _REPAIR)
+        for name in sorted(promised - set(metadata.files))
+    ]
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for name in sorted(present - set(metadata.files) - {METADATA_FILE}):
         faults.append(Fault(folder / name, "is not part of the set", "Delete it."))
@@ -188,7 +198,9 @@ def find_sets(root: Path) -> Iterator[Path]:
     """Every folder at or below `root` that holds a set, finished or not, sorted."""
     folders = {root, *(path for path in root.rglob("*") if path.is_dir() and path.name != ADAPTER_FOLDER)}
     for folder in sorted(folders):
-        if (folder / METADATA_FILE).is_file() or any(_LAYER_NAME.fullmatch(p.name) for p in folder.iterdir() if p.is_file()):
+        if (folder / METADATA_FILE).is_file() or any(
+            _LAYER_NAME.fullmatch(p.name) for p in folder.iterdir() if p.is_file()
+        ):
             yield folder
 
 
@@ -227,4 +239,8 @@ def _owned(tensor: Tensor) -> Tensor:
 
 
 def _span(layers: list[int]) -> str:
-    return f"{layers[0]} to {layers[-1]}" if layers == list(range(layers[0], layers[-1] + 1)) else ", ".join(map(str, layers))
+    return (
+        f"{layers[0]} to {layers[-1]}"
+        if layers == list(range(layers[0], layers[-1] + 1))
+        else ", ".join(map(str, layers))
+    )

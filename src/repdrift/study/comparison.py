@@ -38,7 +38,9 @@ def drift_plan(
     sets: list[PlannedSet] = []
     for run in planned_runs(config, Selection(tasks=names)):
         final = set_folder(config, run)
-        steps = sorted({0, *(int(p.name.removeprefix("step_")) for p in final.parent.glob("step_[0-9]*") if p.is_dir())})
+        steps = sorted(
+            {0, *(int(p.name.removeprefix("step_")) for p in final.parent.glob("step_[0-9]*") if p.is_dir())}
+        )
         for step in steps:
             command = command_for("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
@@ -54,7 +56,9 @@ def drift_plan(
         sets=sets,
         bases={
             name: BaseSets(
-                base_folder(config, name), identity_folder(config, name), f"{command_for('extract', None, config_path)} --task {name}"
+                base_folder(config, name),
+                identity_folder(config, name),
+                f"{command_for('extract', None, config_path)} --task {name}",
             )
             for name in names
         },

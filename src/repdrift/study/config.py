@@ -66,8 +66,8 @@ class AnalysisSection(_Section):
     """What is tested."""
 
     measures: tuple[str, ...] = ("cka", "cka_biased", "cosine", "cosine_centered")
-    target_reduction: float = Field(0.2, ge=0, lt=1)
-    alpha: float = Field(0.05, gt=0, lt=1)
+    target_reduction: float = Field(default=0.2, ge=0, lt=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
 
     @field_validator("measures")
     @classmethod
@@ -151,7 +151,9 @@ def load_study(path: str | Path) -> StudyConfig:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"study file {file} does not exist; packaged studies: {', '.join(packaged_studies())}") from error
+        raise ConfigError(
+            f"study file {file} does not exist; packaged studies: {', '.join(packaged_studies())}"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"study file {file} is not valid YAML: {error}") from error
     return parse_study(content, where=str(file))
@@ -197,7 +199,9 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{place}: unknown key" + _near(str(fault["loc"][-1]), fault["loc"][:-1])
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" + (f" (got {fault['input']!r})" if fault["type"] not in ("missing", "value_error") else "")
+    return f"{place}: {message}" + (
+        f" (got {fault['input']!r})" if fault["type"] not in ("missing", "value_error") else ""
+    )
 
 
 def _near(name: str, parents: tuple[Any, ...]) -> str:

@@ -61,7 +61,9 @@ class StudyStages:
         for number, (run, job) in enumerate(jobs, start=1):
             folder, record, new = train(job, self.config.results_dir)
             self.journal.note("train", str(run), folder=str(folder), new=new, wall_time_s=record.wall_time_s)
-            say(f"[{number}/{len(jobs)}] {run}: {'trained' if new else 'already trained'}, {_scores(record)} ({folder})")
+            say(
+                f"[{number}/{len(jobs)}] {run}: {'trained' if new else 'already trained'}, {_scores(record)} ({folder})"
+            )
             finished.append((run, folder, record, new))
         return finished
 
@@ -100,8 +102,10 @@ class StudyStages:
         found = [(run, *self.find_run(run)) for run in runs]
         jobs = [job for task in dict.fromkeys(run.task for run, _, _ in found) for job in self._base_jobs(task)]
         for run, folder, record in found:
-            for step in _steps(run, record, checkpoint):
-                jobs.append((self._tuned_job(run, folder, record, step), set_folder(self.config, run, step)))
+            jobs += [
+                (self._tuned_job(run, folder, record, step), set_folder(self.config, run, step))
+                for step in _steps(run, record, checkpoint)
+            ]
         written = []
         for number, (job, folder) in enumerate(jobs, start=1):
             metadata, new = extract_set(job, folder)
@@ -182,7 +186,9 @@ def _steps(run: RunId, record: RunRecord, checkpoint: str | None) -> list[int]:
             raise MissingRunError(f"the run of {run} saved no checkpoint: {saved}")
         return [0, *record.checkpoints]
     if not checkpoint.isdigit() or int(checkpoint) not in (0, *record.checkpoints):
-        raise MissingRunError(f"the run of {run} has no checkpoint {checkpoint!r}; saved steps: {saved}; 0 or none: the final model")
+        raise MissingRunError(
+            f"the run of {run} has no checkpoint {checkpoint!r}; saved steps: {saved}; 0 or none: the final model"
+        )
     return [int(checkpoint)]
 
 
@@ -192,7 +198,11 @@ def _why_none(candidates: list[tuple[Path, RunRecord]], wanted: dict[str, object
     folder, record = candidates[-1]
     if record.base_digest != digest:
         return f" {folder} was trained from another base model ({record.base_model})."
-    differing = [f"{k} {record.hyperparameters.get(k)!r} instead of {v!r}" for k, v in wanted.items() if record.hyperparameters.get(k) != v]
+    differing = [
+        f"{k} {record.hyperparameters.get(k)!r} instead of {v!r}"
+        for k, v in wanted.items()
+        if record.hyperparameters.get(k) != v
+    ]
     return f" {folder} was trained with other settings: {', '.join(differing[:4])}."
 
 

@@ -24,7 +24,10 @@ class RunProgress:
 def study_status(config: StudyConfig) -> list[RunProgress]:
     """Every planned run. Looks at what is on disk only: neither model nor data is loaded."""
     records = [record for _, record in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
-    return [RunProgress(run, _is_trained(config, run, records), _representations(config, run)) for run in planned_runs(config)]
+    return [
+        RunProgress(run, _is_trained(config, run, records), _representations(config, run))
+        for run in planned_runs(config)
+    ]
 
 
 def _is_trained(config: StudyConfig, run: RunId, records: list[RunRecord]) -> bool:

@@ -55,7 +55,10 @@ def effective_max_length(tokenizer: Any, model_config: Any, requested: int | Non
     """
     limits = [
         int(limit)
-        for limit in (getattr(model_config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None))
+        for limit in (
+            getattr(model_config, "max_position_embeddings", None),
+            getattr(tokenizer, "model_max_length", None),
+        )
         if isinstance(limit, int) and 0 < limit < 10**9  # tokenizers without a limit carry a huge number
     ]
     limit = min(limits, default=None)

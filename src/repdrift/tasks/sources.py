@@ -81,7 +81,9 @@ def _from_hub(spec: TaskSpec, split: Split) -> Rows:
     try:
         import datasets
     except ImportError as error:
-        raise DataError("the Hugging Face hub (the package 'datasets' is missing: pip install 'repdrift[hub]')") from error
+        raise DataError(
+            "the Hugging Face hub (the package 'datasets' is missing: pip install 'repdrift[hub]')"
+        ) from error
     try:
         table = datasets.load_dataset(repository, configuration, split=split)
     except Exception as error:  # datasets raises many kinds, from connection to parsing; each means "not from there"
@@ -90,5 +92,5 @@ def _from_hub(spec: TaskSpec, split: Split) -> Rows:
     absent = [column for column in spec.columns if column not in table.column_names]
     if absent:
         raise DataError(f"{repository} on the hub has no column {absent[0]!r}, only {', '.join(table.column_names)}")
-    rows = [{column: row[column] for column in spec.columns} for row in table]
+    rows = [{column: row[column] for column in spec.columns} for row in table]  # pyright: ignore
     return Rows(rows, f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else ""))

@@ -111,6 +111,7 @@ class _AfterStep(TrainerCallback):
         self._checkpoints = checkpoints
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        del args, control
         self._bar.advance()
         self._checkpoints.after_step(state.global_step, rest["model"])
 

@@ -33,7 +33,9 @@ def apply_method(model: nn.Module, method: Method, task_kind: str, options: Trai
         with quiet_transformers():
             return get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
     except ValueError as error:
-        endings = sorted({name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
+        endings = sorted(
+            {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+        )
         raise ModelError(
             f"LoRA finds no module to adapt in {type(model).__name__} ({error}). "
             f"Set lora.target_modules to some of: {', '.join(endings)}."

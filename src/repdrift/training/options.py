@@ -14,9 +14,9 @@ class LoraOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rank: int = Field(8, ge=1)
-    alpha: float = Field(16, gt=0)
-    dropout: float = Field(0.05, ge=0, lt=1)
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16, gt=0)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
     target_modules: tuple[str, ...] | None = None
     """Names of the adapted modules, by their ending; None: query and value projections, whatever the model calls them."""
 
@@ -26,24 +26,24 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: float = Field(3.0, gt=0)
-    learning_rate: float = Field(2e-5, gt=0)
-    batch_size: int = Field(4, ge=1)
-    gradient_accumulation_steps: int = Field(1, ge=1)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_ratio: float = Field(0.06, ge=0, lt=1)
+    epochs: float = Field(default=3.0, gt=0)
+    learning_rate: float = Field(default=2e-5, gt=0)
+    batch_size: int = Field(default=4, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    max_length: int | None = Field(None, ge=8)
+    max_length: int | None = Field(default=None, ge=8)
     """Tokens; None: the model's maximum, at most 512."""
-    doc_stride: int = Field(128, ge=1)
+    doc_stride: int = Field(default=128, ge=1)
     """Tokens by which windows over a long context overlap (question answering)."""
-    max_train_samples: int | None = Field(None, ge=4)
+    max_train_samples: int | None = Field(default=None, ge=4)
     """None: all. A choice is by the hash of the sample id, the same for every seed and method."""
-    max_validation_samples: int | None = Field(None, ge=4)
+    max_validation_samples: int | None = Field(default=None, ge=4)
     """How many validation rows the metrics are taken on; None: all. Chosen as above."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: mixed precision, weights stay float32."""
-    checkpoint_every: int | None = Field(None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
     """Also save the weights after every so many optimiser steps."""
     lora: LoraOptions = LoraOptions()
 
@@ -78,7 +78,9 @@ class TrainingOverrides(BaseModel):
 
     @model_validator(mode="after")
     def _valid(self) -> TrainingOverrides:
-        TrainingOptions.model_validate(self.model_dump(exclude_none=True))  # same bounds, checked where they are written
+        TrainingOptions.model_validate(
+            self.model_dump(exclude_none=True)
+        )  # same bounds, checked where they are written
         return self
 
 

@@ -48,7 +48,9 @@ class TrainingJob:
     def validation_rows(self) -> Rows:
         """The rows that the metrics are taken on: all, or the chosen `max_validation_samples`."""
         limit = self.options.max_validation_samples
-        return Rows(choose_rows(self.spec, self.validation.rows, limit, source=self.validation.source), self.validation.source)
+        return Rows(
+            choose_rows(self.spec, self.validation.rows, limit, source=self.validation.source), self.validation.source
+        )
 
     def key(self) -> str:
         """Hash of what determines the trained weights and their metrics."""
@@ -97,7 +99,7 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
     num_labels = _count_labels(job)
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, model.config, job.options.max_length)
-    collator = PaddingCollator(tokenizer.pad_token_id)
+    collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
     head = head_for(job.spec, tokenizer, collator, job.options, max_length)
     features = head.features(rows.rows)
     tuned = apply_method(model, job.method, job.spec.kind, job.options)

@@ -31,7 +31,9 @@ def _reference(measure, x, y):
 
     def hsic(a, b):
         a, b = a - np.diag(np.diag(a)), b - np.diag(np.diag(b))
-        return (np.trace(a @ b) + one @ a @ one * (one @ b @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ a @ b @ one)) / (n * (n - 3))
+        return (
+            np.trace(a @ b) + one @ a @ one * (one @ b @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ a @ b @ one)
+        ) / (n * (n - 3))
 
     return hsic(k, l_) / np.sqrt(hsic(k, k) * hsic(l_, l_))
 
@@ -41,7 +43,9 @@ def test_every_value_agrees_with_an_independent_recomputation_from_the_files(stu
     assert len(table) == 2 * 2 * 3 * LAYERS * 4
     for row in table.itertuples():
         x = torch.load(study.base(row.task) / f"layer_{row.layer}.pt", weights_only=True).numpy()
-        y = torch.load(study.folder(row.task, row.method, row.seed) / f"layer_{row.layer}.pt", weights_only=True).numpy()
+        y = torch.load(
+            study.folder(row.task, row.method, row.seed) / f"layer_{row.layer}.pt", weights_only=True
+        ).numpy()
         assert row.value == pytest.approx(_reference(row.measure, x, y), abs=1e-9)
         assert row.drift == pytest.approx(1 - row.value, abs=1e-15)
 
@@ -105,7 +109,9 @@ def test_missing_and_unfinished_runs_are_named_and_not_filled_in(study, tmp_path
     assert not ((table["task"] == "mrpc") & (table["method"] == "lora") & (table["seed"] == 2)).any()
     assert any("2 of 12 planned runs are not there" in w for w in results.warnings)
     assert any("unequal numbers" in w for w in results.warnings)
-    (pooled,) = [t for t in results.tests if t.task == "all" and t.layer is None and t.hypothesis == "comparison_drifts_less"]
+    (pooled,) = [
+        t for t in results.tests if t.task == "all" and t.layer is None and t.hypothesis == "comparison_drifts_less"
+    ]
     assert pooled.n_units == 10
     assert pooled.smallest_pvalue == pytest.approx(1 / 100)
 
@@ -143,7 +149,11 @@ def _rewrite(study, **changes):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"sample_set_fingerprint": "other"}, SampleSetMismatchError, "different sample sets.*fingerprint-mrpc and other"),
+        (
+            {"sample_set_fingerprint": "other"},
+            SampleSetMismatchError,
+            "different sample sets.*fingerprint-mrpc and other",
+        ),
         ({"sample_ids": [str(i) for i in range(40)][::-1]}, SampleSetMismatchError, "different sample sets"),
         ({"pooling": "last"}, SampleSetMismatchError, "differ in pooling: mean and last"),
         ({"base_weights_digest": "elsewhere"}, SampleSetMismatchError, "tuned from another base model"),

@@ -103,7 +103,9 @@ def adapter(tiny_llama, tmp_path):
 
     source = resolve_model(str(tiny_llama))
     torch.manual_seed(0)
-    model = get_peft_model(load_task_model(source, "classification", num_labels=2), LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=6))
+    model = get_peft_model(
+        load_task_model(source, "classification", num_labels=2), LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=6)
+    )
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)
@@ -122,7 +124,9 @@ def test_adapter_changes_representations_and_its_matrices_are_those_on_disk(tiny
     assert [layer.layer for layer in layers] == [0, 1, 2]
     assert set(layers[1].a) == {"self_attn.q_proj", "self_attn.v_proj"}
     assert layers[1].scaling["self_attn.q_proj"] == 3.0
-    assert torch.equal(layers[1].b["self_attn.v_proj"], stored["base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"])
+    assert torch.equal(
+        layers[1].b["self_attn.v_proj"], stored["base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"]
+    )
 
 
 def test_adapter_of_another_model_is_refused(tiny_bert, adapter):

@@ -53,7 +53,11 @@ def test_same_results_give_the_same_files(results_file, tmp_path):
 
 @pytest.mark.parametrize(
     ("tasks", "seeds", "methods"),
-    [(("a$b$",), (1,), ("full_finetune", "lora")), (("one", "two", "three"), (1, 2), ("lora",)), (("only",), (1,), ("full_finetune",))],
+    [
+        (("a$b$",), (1,), ("full_finetune", "lora")),
+        (("one", "two", "three"), (1, 2), ("lora",)),
+        (("only",), (1,), ("full_finetune",)),
+    ],
 )
 def test_small_and_one_sided_studies_are_drawn_too(tmp_path, tasks, seeds, methods):
     analyze(Study(tmp_path, tasks=tasks, seeds=seeds, methods=methods).plan(), tmp_path / "out")
@@ -84,7 +88,10 @@ def test_missing_runs_are_shown_as_missing(tmp_path):
         (lambda f: f.with_name("drift.parquet").unlink(), "drift.parquet is not beside"),
         (lambda f: f.with_name("drift.parquet").write_bytes(b"x"), "not a readable parquet"),
         (lambda f: pd.DataFrame({"task": ["x"]}).to_parquet(f.with_name("drift.parquet")), "lacks the column"),
-        (lambda f: pd.read_parquet(f.with_name("drift.parquet")).iloc[:0].to_parquet(f.with_name("drift.parquet")), "is empty"),
+        (
+            lambda f: pd.read_parquet(f.with_name("drift.parquet")).iloc[:0].to_parquet(f.with_name("drift.parquet")),
+            "is empty",
+        ),
     ],
 )
 def test_bad_input_is_one_message_and_nothing_is_written(results_file, tmp_path, damage, message):

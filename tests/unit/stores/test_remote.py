@@ -58,7 +58,12 @@ def address(request, tmp_path):
 
 
 def test_push_and_pull_bring_back_the_same_bytes(sets, address, tmp_path):
-    assert push(sets, open_remote(address)) == ["mrpc/identity", "mrpc/step_000000", "sst2/identity", "sst2/step_000000"]
+    assert push(sets, open_remote(address)) == [
+        "mrpc/identity",
+        "mrpc/step_000000",
+        "sst2/identity",
+        "sst2/step_000000",
+    ]
     pull(open_remote(address), tmp_path / "here")
     _equal(sets, tmp_path / "here")
 
@@ -120,7 +125,7 @@ def test_second_push_sends_nothing_new(sets, address, monkeypatch):
     push(sets, open_remote(address))
     remote = open_remote(address)
     sent = []
-    monkeypatch.setattr(remote, "send", lambda files: sent.extend(files))
+    monkeypatch.setattr(remote, "send", sent.extend)
     push(sets, remote)
     assert sent == []
 
@@ -172,7 +177,7 @@ def test_wandb_artifact_is_pulled_and_verified(sets, tmp_path):
 
     class Artifact:
         class manifest:  # noqa: N801
-            entries = {p.relative_to(sets).as_posix(): None for p in sets.rglob("*") if p.is_file()}  # noqa: RUF012
+            entries = {p.relative_to(sets).as_posix(): None for p in sets.rglob("*") if p.is_file()}
 
         def get_entry(self, name):
             return Entry(sets / name)

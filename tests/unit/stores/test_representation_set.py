@@ -3,7 +3,14 @@ import json
 import pytest
 import torch
 
-from repdrift.core.errors import CorruptSetError, MissingRunError, NonFiniteError, ShapeError, UnfinishedSetError, UnknownNameError
+from repdrift.core.errors import (
+    CorruptSetError,
+    MissingRunError,
+    NonFiniteError,
+    ShapeError,
+    UnfinishedSetError,
+    UnknownNameError,
+)
 from repdrift.stores.representation_set import RepresentationSetWriter, existing_key, find_sets, open_set, verify_set
 
 
@@ -22,7 +29,11 @@ def made(request, tmp_path):
     for layer in (0, 1):
         writer.write_layer(layer, torch.arange(24.0).reshape(6, 4) + layer)
     writer.write_adapter(0, {"query": torch.ones(2, 4)}, {"query": torch.zeros(4, 2)})
-    writer.write_adapter(1, {"query": torch.ones(2, 4), "value": torch.ones(2, 4)}, {"query": torch.ones(4, 2), "value": torch.ones(4, 2)})
+    writer.write_adapter(
+        1,
+        {"query": torch.ones(2, 4), "value": torch.ones(2, 4)},
+        {"query": torch.ones(4, 2), "value": torch.ones(4, 2)},
+    )
     writer.finish(**fields())
     return tmp_path / "set"
 

@@ -27,11 +27,25 @@ def test_default_study_is_the_one_of_the_specification():
 
 
 def test_every_fault_is_listed_with_a_suggestion():
-    bad = {**MINIMAL, "sedes": [1], "tasks": ["sst_2"], "training": {"all": {"learning_rat": 1}}, "methods": ["qlora"], "seeds": []}
+    bad = {
+        **MINIMAL,
+        "sedes": [1],
+        "tasks": ["sst_2"],
+        "training": {"all": {"learning_rat": 1}},
+        "methods": ["qlora"],
+        "seeds": [],
+    }
     with pytest.raises(ConfigError) as caught:
         parse_study(bad, where="x.yaml")
     message = str(caught.value)
-    for part in ("5 fault(s)", "sedes: unknown key; did you mean 'seeds'", "Did you mean 'sst2'", "did you mean 'learning_rate'", "qlora", "at least one"):
+    for part in (
+        "5 fault(s)",
+        "sedes: unknown key; did you mean 'seeds'",
+        "Did you mean 'sst2'",
+        "did you mean 'learning_rate'",
+        "qlora",
+        "at least one",
+    ):
         assert part in message
 
 

@@ -62,13 +62,21 @@ def test_damaged_parquet_is_refused(tmp_path):
 
 
 def test_answer_that_does_not_stand_where_it_should_is_refused(tmp_path):
-    row = {"id": "1", "question": "who sat ?", "context": "the cat sat", "answers": {"text": ["cat"], "answer_start": [3]}}
+    row = {
+        "id": "1",
+        "question": "who sat ?",
+        "context": "the cat sat",
+        "answers": {"text": ["cat"], "answer_start": [3]},
+    }
     with pytest.raises(DataError, match="'cat' does not stand at character 3"):
         read_rows(_sst2(tmp_path, json.dumps(row)), task("squad_v2"))
 
 
 def test_the_three_formats_give_the_same_sample_set(tmp_path, tokenizer):
-    rows = [{"sentence": f"the {w} sat, on the dog", "label": i % 2, "idx": i} for i, w in enumerate(["cat", "dog", "bird", "tree", "town"])]
+    rows = [
+        {"sentence": f"the {w} sat, on the dog", "label": i % 2, "idx": i}
+        for i, w in enumerate(["cat", "dog", "bird", "tree", "town"])
+    ]
     frame = pd.DataFrame(rows)
     frame.to_parquet(tmp_path / "x.parquet")
     frame.to_csv(tmp_path / "x.csv", index=False)
@@ -91,7 +99,9 @@ def test_fingerprint_sees_text_ids_and_order(tokenizer):
     other_id = [*rows[:5], {**rows[5], "idx": 99}]
     for changed in (other_text, other_id, rows[::-1], rows[:5]):
         assert build_sample_set(spec, changed, tokenizer, max_length=16).fingerprint != base
-    assert build_sample_set(spec, rows, tokenizer, max_length=30).fingerprint == base, "nothing was cut: the same inputs"
+    assert build_sample_set(spec, rows, tokenizer, max_length=30).fingerprint == base, (
+        "nothing was cut: the same inputs"
+    )
 
 
 def test_choice_of_samples_does_not_depend_on_the_order_of_the_file(tokenizer):
@@ -125,7 +135,12 @@ def test_cut_samples_are_counted(tokenizer):
 def test_decoder_pairs_are_kept_apart(tiny_llama):
     tokenizer = load_tokenizer(resolve_model(str(tiny_llama)))
     spec = TaskSpec("pairs", "classification", ("a", "b"), None, "pairs")
-    rows = [{"a": "the cat", "b": "sat"}, {"a": "the", "b": "cat sat"}, {"a": "dog", "b": "ran"}, {"a": "bird", "b": "flew"}]
+    rows = [
+        {"a": "the cat", "b": "sat"},
+        {"a": "the", "b": "cat sat"},
+        {"a": "dog", "b": "ran"},
+        {"a": "bird", "b": "flew"},
+    ]
     samples = build_sample_set(spec, rows, tokenizer, max_length=16)
     ends = [tokenizer(text)["input_ids"] for text in ("the cat sat", "the\ncat sat")]
     assert list(samples.input_ids[1]) == ends[1]
@@ -168,7 +183,9 @@ def test_nowhere_to_be_found_lists_where_it_looked(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     (tmp_path / "data").mkdir()
-    with pytest.raises(DataError, match=r"(?s)no train data for task 'rte'.*data/rte/train.*hub.*no network.*REPDRIFT_DATA"):
+    with pytest.raises(
+        DataError, match=r"(?s)no train data for task 'rte'.*data/rte/train.*hub.*no network.*REPDRIFT_DATA"
+    ):
         load_rows(task("rte"), "train", data_dir=tmp_path / "data")
 
 

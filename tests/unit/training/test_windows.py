@@ -48,7 +48,7 @@ def test_targets_point_at_the_answer_or_at_the_null_position(tokenizer, tiny_dat
 
 def test_null_position_is_first_for_an_encoder_and_last_for_a_decoder(tiny_bert, tiny_llama, tiny_data):
     rows = load_rows(task("squad_v2"), "train", data_dir=tiny_data).rows[:4]
-    for model, place in ((tiny_bert, lambda f: 0), (tiny_llama, lambda f: len(f["input_ids"]) - 1)):
+    for model, place in ((tiny_bert, lambda _: 0), (tiny_llama, lambda f: len(f["input_ids"]) - 1)):
         features = _head(load_tokenizer(resolve_model(str(model)))).features(rows)
         assert all(f["null_position"] == place(f) for f in features)
 

@@ -31,7 +31,9 @@ class DrawnFigure:
 
 def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
     """The page. Every name from outside is escaped; nothing is loaded from elsewhere."""
-    environment = Environment(loader=PackageLoader("repdrift.report", "dashboard"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=PackageLoader("repdrift.report", "dashboard"), autoescape=True, undefined=StrictUndefined
+    )
     environment.filters["number"] = _number
     environment.filters["percent"] = _percent
     environment.filters["pvalue"] = _pvalue
@@ -85,5 +87,3 @@ def _percent(value: float | None) -> str:
 
 def _pvalue(value: float | None) -> str:
     return "none" if value is None else f"{value:.3g}"
-
-

@@ -18,17 +18,35 @@ def draw(data: ReportData) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH_IN, 0.7 + 0.62 * len(tasks)))
     axes = figure.add_subplot()
     for place, task in enumerate(tasks):
-        _points(axes, place, [c.drift for c in data.controls("identity", task)], GREY, "x", "base twice (noise)", place == 0)
+        _points(
+            axes, place, [c.drift for c in data.controls("identity", task)], GREY, "x", "base twice (noise)", place == 0
+        )
         for method in data.methods:
             drift = data.drift(task, method)
             if drift.empty:
                 continue
             shift = 0.16 * (1 if method == data.methods[0] else -1)
             color, marker = method_color(method, data.methods), method_marker(method, data.methods)
-            _points(axes, place + shift, list(drift.mean(axis=0)), color, marker, f"drift, {method_title(method)}", place == 0)
+            _points(
+                axes,
+                place + shift,
+                list(drift.mean(axis=0)),
+                color,
+                marker,
+                f"drift, {method_title(method)}",
+                place == 0,
+            )
             between = [c.drift for c in data.controls("seed_ceiling", task, method)]
             _points(axes, place + shift / 3, between, color, "|", f"between seeds, {method_title(method)}", place == 0)
-        _points(axes, place, [c.drift for c in data.controls("mispaired", task)], "black", "1", "mispaired (no relation)", place == 0)
+        _points(
+            axes,
+            place,
+            [c.drift for c in data.controls("mispaired", task)],
+            "black",
+            "1",
+            "mispaired (no relation)",
+            place == 0,
+        )
     axes.set_xscale("log")
     axes.set_yticks(range(len(tasks)), [plain(task) for task in tasks])
     axes.set_ylim(len(tasks) - 0.5, -0.5)
@@ -39,10 +57,18 @@ def draw(data: ReportData) -> Figure:
     return figure
 
 
-def _points(axes, height: float, values: list[float | None], color: str, marker: str, label: str, named: bool) -> None:  # noqa: ANN001
+def _points(axes, height: float, values: list[float | None], color: str, marker: str, label: str, named: bool) -> None:
     known = [max(abs(v), _FLOOR) for v in values if v is not None and np.isfinite(v)]
     if known:
-        axes.plot(known, np.full(len(known), height), marker, color=color, markersize=5, alpha=0.85, label=label if named else None)
+        axes.plot(
+            known,
+            np.full(len(known), height),
+            marker,
+            color=color,
+            markersize=5,
+            alpha=0.85,
+            label=label if named else None,
+        )
 
 
 def caption(data: ReportData) -> str:

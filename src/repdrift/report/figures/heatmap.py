@@ -28,8 +28,10 @@ def draw(data: ReportData) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(values, cmap="viridis", norm=Normalize(min(0.0, float(np.nanmin(values))), top), aspect="auto")
     for row, column in np.argwhere(np.isnan(values)):
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, hatch="////", fill=False, edgecolor="0.6", linewidth=0))
-    for row in np.flatnonzero(np.isnan(values).all(axis=1)):
+        axes.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, hatch="////", fill=False, edgecolor="0.6", linewidth=0)
+        )
+    for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         axes.text((len(layers) - 1) / 2, row, "missing", ha="center", va="center", bbox=box)
     if len(layers) <= _NUMBERS_UP_TO:

@@ -44,7 +44,9 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
         axes.plot(layers, drift.mean(axis=0), color=color, label=f"{method_title(method)} (mean)")
         marker = method_marker(method, data.methods)
         for seed in drift.index:
-            axes.plot(layers + offset, drift.loc[seed], marker, color=color, markersize=2.6, markeredgewidth=0, alpha=0.75)
+            axes.plot(
+                layers + offset, drift.loc[seed], marker, color=color, markersize=2.6, markeredgewidth=0, alpha=0.75
+            )
         ceiling = data.controls("seed_ceiling", task, method)
         if ceiling:
             axes.plot(
@@ -58,7 +60,9 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
     noise = data.controls("identity", task)
     if noise:
         values = [np.nan if c.drift is None else abs(c.drift) for c in noise]
-        axes.plot([c.layer for c in noise], values, color=GREY, linewidth=0.9, linestyle="--", label="noise (base twice)")
+        axes.plot(
+            [c.layer for c in noise], values, color=GREY, linewidth=0.9, linestyle="--", label="noise (base twice)"
+        )
     axes.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     axes.set_title(plain(task))
     layer_axis(axes, data.layers)

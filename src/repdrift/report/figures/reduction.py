@@ -34,9 +34,13 @@ def _by_task(axes: Axes, data: ReportData) -> None:
             axes.plot([place, place], [max(low, -150), value], color=color, linewidth=1.6, solid_capstyle="butt")
             axes.plot([place - 0.12, place + 0.12], [low, low], color=color, linewidth=1.6)
         seeds = _paired_seeds(r)
-        axes.plot(np.full(len(seeds), place + 0.2), seeds, "o", color=GREY, markersize=2.6, markeredgewidth=0, alpha=0.8)
+        axes.plot(
+            np.full(len(seeds), place + 0.2), seeds, "o", color=GREY, markersize=2.6, markeredgewidth=0, alpha=0.8
+        )
         axes.plot(place, value, "D" if r.task == _ALL else "o", color=color, markersize=6 if r.task == _ALL else 5)
-    axes.set_xticks(range(len(shown)), ["all tasks" if r.task == _ALL else plain(r.task) for r in shown], rotation=20, ha="right")
+    axes.set_xticks(
+        range(len(shown)), ["all tasks" if r.task == _ALL else plain(r.task) for r in shown], rotation=20, ha="right"
+    )
     axes.set_xlim(-0.6, len(shown) - 0.4)
     _reference_lines(axes, study.target_reduction)
     axes.set_ylabel(f"drift reduction of {method_title(study.comparison_method)} (%)")
@@ -53,11 +57,18 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
         if not rows or (task == _ALL and len(data.tasks) == 1):
             continue
         values = [100 * (r.reduction or 0.0) for r in rows]
+        layers = [r.layer or 0 for r in rows]
         if task == _ALL:
-            axes.plot([r.layer for r in rows], values, color=method_color(study.comparison_method, data.methods), linewidth=2.2, label="all tasks")
+            axes.plot(
+                layers,
+                values,
+                color=method_color(study.comparison_method, data.methods),
+                linewidth=2.2,
+                label="all tasks",
+            )
         else:
             dashes = ("-", "--", "-.", ":")[data.tasks.index(task) % 4]
-            axes.plot([r.layer for r in rows], values, color=GREY, linewidth=0.9, linestyle=dashes, label=plain(task))
+            axes.plot(layers, values, color=GREY, linewidth=0.9, linestyle=dashes, label=plain(task))
     low, high = axes.get_ylim()
     if low < -150:  # near-zero reference drift makes ratios explode; the axis says where it was cut
         axes.set_ylim(-150, high)

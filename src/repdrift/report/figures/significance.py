@@ -36,12 +36,16 @@ def _by_task(axes: Axes, data: ReportData) -> None:
             axes.plot([place, place], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
             axes.plot(place, _log(test.pvalue), "o" if shift < 0 else "s", color=_COLORS[hypothesis], markersize=4.5)
     for name in names:
-        reachable = [t.smallest_pvalue for t in data.results.tests if t.task == name and t.layer is None and t.smallest_pvalue]
+        reachable = [
+            t.smallest_pvalue for t in data.results.tests if t.task == name and t.layer is None and t.smallest_pvalue
+        ]
         if reachable:
             place = names.index(name)
             axes.plot([place - 0.35, place + 0.35], [_log(min(reachable))] * 2, color=GREY, linewidth=1.1)
     _alpha_line(axes, data)
-    axes.set_xticks(range(len(names)), ["all tasks" if n == "all" else plain(n) for n in names], rotation=20, ha="right")
+    axes.set_xticks(
+        range(len(names)), ["all tasks" if n == "all" else plain(n) for n in names], rotation=20, ha="right"
+    )
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("-log10 p")
@@ -50,16 +54,28 @@ def _by_task(axes: Axes, data: ReportData) -> None:
 
 def _by_layer(axes: Axes, data: ReportData) -> None:
     reachable: list[float] = []
-    for hypothesis in _COLORS:
+    for hypothesis, color in _COLORS.items():
         tests = sorted(data.tests(hypothesis, by_layer=True), key=lambda t: t.layer or 0)
         if not tests:
             continue
         shift = -0.12 if hypothesis == "comparison_drifts_less" else 0.12  # so that equal values stay visible
         layers = [(t.layer or 0) + shift for t in tests]
-        label = "drifts less" if hypothesis == "comparison_drifts_less" else f"by {100 * data.results.study.target_reduction:g} % or more"
+        label = (
+            "drifts less"
+            if hypothesis == "comparison_drifts_less"
+            else f"by {100 * data.results.study.target_reduction:g} % or more"
+        )
         marker = "o" if hypothesis == "comparison_drifts_less" else "s"
-        axes.plot(layers, _logs(tests, "pvalue"), marker, color=_COLORS[hypothesis], markersize=4, markerfacecolor="none", label=f"{label}, p")
-        axes.plot(layers, _logs(tests, "pvalue_holm"), marker, color=_COLORS[hypothesis], markersize=4, label=f"{label}, Holm")
+        axes.plot(
+            layers,
+            _logs(tests, "pvalue"),
+            marker,
+            color=color,
+            markersize=4,
+            markerfacecolor="none",
+            label=f"{label}, p",
+        )
+        axes.plot(layers, _logs(tests, "pvalue_holm"), marker, color=color, markersize=4, label=f"{label}, Holm")
         reachable += [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
     if reachable:
         limit = _log(min(reachable))
@@ -75,7 +91,14 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
 def _alpha_line(axes: Axes, data: ReportData) -> None:
     alpha = data.results.study.alpha
     axes.axhline(_log(alpha), color="black", linewidth=0.9, linestyle="--")
-    axes.annotate(f"p = {alpha:g}", (0, _log(alpha)), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points", fontsize=7)
+    axes.annotate(
+        f"p = {alpha:g}",
+        (0, _log(alpha)),
+        xycoords=("axes fraction", "data"),
+        xytext=(2, 2),
+        textcoords="offset points",
+        fontsize=7,
+    )
 
 
 def _logs(tests: list[HypothesisTest], field: str) -> list[float]:

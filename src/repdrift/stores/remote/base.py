@@ -87,7 +87,9 @@ def pull(remote: Remote, output_dir: Path, *, only: Sequence[str] | None = None)
 def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
     parts = [] if name == "." else name.split("/")
     if not all(_FOLDER_NAME.fullmatch(part) for part in parts):
-        raise CorruptSetError(f"{remote.address} names a set {name!r}: only letters, digits, '_', '.', '-' are taken as folders")
+        raise CorruptSetError(
+            f"{remote.address} names a set {name!r}: only letters, digits, '_', '.', '-' are taken as folders"
+        )
     folder = output_dir.joinpath(*parts)
     staged = folder / f".{METADATA_FILE}.pulled"
     with atomic_path(staged) as temporary:
@@ -130,7 +132,9 @@ def _read_remote_metadata(path: Path, remote: Remote, name: str) -> SetMetadata:
         raise DataError(f"{_join(name, METADATA_FILE)} from {remote.address} is not valid metadata: {error}") from error
     strange = [file for file in metadata.files if not is_payload_name(file)]
     if strange:
-        raise CorruptSetError(f"{remote.address}, set {name!r}: names {strange[0]!r}, which is not a file of a representation set")
+        raise CorruptSetError(
+            f"{remote.address}, set {name!r}: names {strange[0]!r}, which is not a file of a representation set"
+        )
     return metadata
 
 

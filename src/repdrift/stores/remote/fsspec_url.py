@@ -29,7 +29,9 @@ class FsspecRemote:
             self._files, root = fsspec.core.url_to_fs(address)
         except ImportError as error:
             scheme = address.split("://", 1)[0]
-            raise MissingDependencyError.of(f"{scheme} support for fsspec", _EXTRAS.get(scheme, scheme), address) from error
+            raise MissingDependencyError.of(
+                f"{scheme} support for fsspec", _EXTRAS.get(scheme, scheme), address
+            ) from error
         except ValueError as error:
             raise StorageError(f"{address} is not an address that fsspec understands: {error}") from error
         self._root = root.rstrip("/")
@@ -51,7 +53,9 @@ class FsspecRemote:
         with Bar(f"sending to {self.address}", len(files)) as bar:
             for name, path in files:
                 target = f"{self._root}/{name}"
-                self._guarded(lambda t=target: self._files.makedirs(str(PurePosixPath(t).parent), exist_ok=True), "write to")
+                self._guarded(
+                    lambda t=target: self._files.makedirs(str(PurePosixPath(t).parent), exist_ok=True), "write to"
+                )
                 self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
                 bar.advance()
 
@@ -67,7 +71,11 @@ class FsspecRemote:
             return False
         import hashlib
 
-        if path.name != METADATA_FILE and size > 1 << 20 and self._files.protocol not in ("file", ("file", "local"), "memory"):
+        if (
+            path.name != METADATA_FILE
+            and size > 1 << 20
+            and self._files.protocol not in ("file", ("file", "local"), "memory")
+        ):
             return self._same_as_remote_metadata(name, path)
         return hashlib.sha256(self._files.cat_file(target)).hexdigest() == file_sha256(path)
 

@@ -29,7 +29,9 @@ class WandbRemote:
         """From `wandb://entity/project/artifact[:alias]`. Raises ConfigError."""
         match = _ADDRESS.fullmatch(address)
         if match is None:
-            raise ConfigError(f"{address!r} should be wandb://entity/project/artifact or wandb://entity/project/artifact:alias")
+            raise ConfigError(
+                f"{address!r} should be wandb://entity/project/artifact or wandb://entity/project/artifact:alias"
+            )
         return cls(match["entity"], match["project"], match["artifact"], match["alias"] or "latest")
 
     def names(self) -> list[str]:
@@ -68,7 +70,9 @@ class WandbRemote:
         if self._opened is None:
             wandb = _wandb()
             try:
-                self._opened = wandb.Api().artifact(f"{self._entity}/{self._project}/{self._artifact}:{self._alias}", type=ARTIFACT_TYPE)
+                self._opened = wandb.Api().artifact(
+                    f"{self._entity}/{self._project}/{self._artifact}:{self._alias}", type=ARTIFACT_TYPE
+                )
             except Exception as error:  # as above; without a login it is a ValueError or a UsageError
                 raise StorageError(
                     f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."

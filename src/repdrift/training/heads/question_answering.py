@@ -24,7 +24,9 @@ MAX_ANSWER_TOKENS = 30
 class QuestionAnsweringHead:
     """Features and metrics of extractive question answering."""
 
-    def __init__(self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int, doc_stride: int) -> None:
+    def __init__(
+        self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int, doc_stride: int
+    ) -> None:
         self._question, self._context = spec.text_columns
         self._answers = spec.label_column or "answers"
         self._spec = spec
@@ -49,7 +51,8 @@ class QuestionAnsweringHead:
             if candidate.margin > best[feature["row"]].margin:
                 best[feature["row"]] = candidate
         texts = [
-            row[self._context][span.start : span.end] if span.margin > 0 else "" for row, span in zip(rows, best, strict=True)
+            row[self._context][span.start : span.end] if span.margin > 0 else ""
+            for row, span in zip(rows, best, strict=True)
         ]
         return squad_v2_metrics(texts, [list(row[self._answers]["text"]) for row in rows])
 
@@ -87,7 +90,9 @@ class QuestionAnsweringHead:
         head = next((i for i, span in enumerate(spans) if span[1] > border), len(ids))
         room = self._max_length - head - 1  # one place for the null token at the end
         if room < 1:
-            raise DataError(f"task {self._spec.name!r}: the question {row[self._question]!r} alone fills {self._max_length} tokens")
+            raise DataError(
+                f"task {self._spec.name!r}: the question {row[self._question]!r} alone fills {self._max_length} tokens"
+            )
         step = max(1, room - min(self._doc_stride, room // 2))
         windows = []
         for start in range(head, max(head + 1, len(ids)), step):
@@ -101,7 +106,13 @@ class QuestionAnsweringHead:
         return windows
 
     def _with_target(
-        self, number: int, row: Row, ids: list[int], types: list[int] | None, offsets: list[tuple[int, int] | None], null: int
+        self,
+        number: int,
+        row: Row,
+        ids: list[int],
+        types: list[int] | None,
+        offsets: list[tuple[int, int] | None],
+        null: int,
     ) -> Feature:
         start = end = null
         answers = row[self._answers]

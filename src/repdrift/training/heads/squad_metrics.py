@@ -29,7 +29,9 @@ def squad_v2_metrics(predicted: Sequence[str], answers: Sequence[Sequence[str]])
     if any(answerable):
         scores["answerable_f1"] = _mean([score for score, has in zip(f1, answerable, strict=True) if has])
     if not all(answerable):
-        scores["unanswerable_accuracy"] = _mean([score for score, has in zip(exact, answerable, strict=True) if not has])
+        scores["unanswerable_accuracy"] = _mean(
+            [score for score, has in zip(exact, answerable, strict=True) if not has]
+        )
     return scores
 
 
