@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from repdrift.similarity import measure
-from repdrift.similarity.hsic import gram, hsic_unbiased, leave_one_out_hsic
+from repdrift.similarity.hsic import hsic_unbiased, leave_one_out_hsic
 
 
 def _hsic_by_definition(x, y):

@@ -1,26 +1,33 @@
-"""What every measure checks before it computes: shapes, finite numbers, variation; then float64."""
+"""What every measure checks before it computes: type, shape, finite numbers, variation; then float64."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
+from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError
 
 Representation = Tensor | NDArray[np.generic]
 MIN_SAMPLES = 4
 """Unbiased HSIC divides by n (n - 3)."""
 
+_SAFE_EXPONENT = 100
+"""Between 2^-100 and 2^100 fourth powers, summed over any number of samples and features, stay inside float64."""
+
 
 def as_float64(x: Representation) -> Tensor:
     """`x` as a float64 tensor of shape (n, p) on its device.
 
-    Raises ShapeError unless it is a table of at least 4 rows, NonFiniteError naming the first NaN or Inf,
-    DegenerateInputError if all rows are equal.
+    Raises DataError unless it holds floats of at most 64 bits, which float64 holds exactly; ShapeError unless it is a
+    table of at least 4 rows; NonFiniteError naming the first NaN or Inf; DegenerateInputError if all rows are equal.
     """
-    tensor = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    tensor = x if isinstance(x, Tensor) else _from_numpy(x)
+    if not tensor.is_floating_point():
+        raise _not_floating(tensor.dtype)
     if tensor.dim() != 2 or tensor.shape[1] == 0:
         raise ShapeError(f"a representation should be (samples, features), got shape {tuple(tensor.shape)}")
     if tensor.shape[0] < MIN_SAMPLES:
@@ -29,13 +36,11 @@ def as_float64(x: Representation) -> Tensor:
     finite = torch.isfinite(tensor)
     if not bool(finite.all()):
         row, column = (~finite).nonzero()[0].tolist()
-        raise NonFiniteError(
-            f"sample {row}, feature {column} is {float(tensor[row, column])}; all numbers must be finite"
-        )
+        value = float(tensor[row, column])
+        raise NonFiniteError(f"sample {row}, feature {column} is {value}; all numbers must be finite")
     if bool((tensor == tensor[:1]).all()):
-        raise DegenerateInputError(
-            f"all {tensor.shape[0]} samples have the same representation: similarity is undefined"
-        )
+        n = tensor.shape[0]
+        raise DegenerateInputError(f"all {n} samples have the same representation: similarity is undefined")
     return tensor
 
 
@@ -46,6 +51,48 @@ def require_paired(n_x: int, n_y: int) -> None:
 
 
 def centred(x: Tensor) -> Tensor:
-    """`x` minus its column means, in float64. Centred before any product: an offset squared drowns a small drift."""
-    shifted = x - x[:1]  # exact for a constant offset, so that the mean of what is left loses nothing
-    return shifted - shifted.mean(dim=0)
+    """`x` (n, p) minus its column means. To be taken before any product: an offset squared drowns a small drift.
+
+    Twice, because the mean of large offsets is itself rounded; the second mean is of small numbers and is exact enough.
+    """
+    once = x - x.mean(dim=0)
+    return once.sub_(once.mean(dim=0))
+
+
+def in_range(x: Tensor) -> Tensor:
+    """`x`, or `x` times a power of two where its fourth powers could leave float64. For scale-invariant measures only.
+
+    The power of two changes exponents and no digits.
+    """
+    exponent = math.frexp(float(x.abs().max()))[1]
+    if abs(exponent) <= _SAFE_EXPONENT:
+        return x
+    half = -exponent // 2  # in two steps: 2^-exponent alone can lie outside float64
+    return x * math.ldexp(1.0, half) * math.ldexp(1.0, -exponent - half)
+
+
+def as_orders(permutations: NDArray[np.integer], n: int, device: torch.device) -> Tensor:
+    """Permutations of n samples as an index tensor (k, n).
+
+    Raises ShapeError unless they are integers of shape (k, n); DataError naming a row that is not a permutation.
+    """
+    orders = np.asarray(permutations)
+    if orders.ndim != 2 or orders.shape[1] != n or orders.dtype.kind not in "iu":
+        got = f"{orders.dtype} of shape {orders.shape}"
+        raise ShapeError(f"permutations should be integers of shape (k, {n}), got {got}")
+    wrong = (np.sort(orders, axis=1) != np.arange(n)).any(axis=1)
+    if wrong.any():
+        raise DataError(f"row {int(wrong.argmax())} of the permutations does not hold each of 0 to {n - 1} once")
+    return torch.as_tensor(orders.astype(np.int64), device=device)
+
+
+def _from_numpy(x: NDArray[np.generic]) -> Tensor:
+    dtype = np.asarray(x).dtype
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise _not_floating(dtype)
+    # Copies only what torch cannot view: other types and byte orders, and read-only memory such as memory maps.
+    return torch.from_numpy(np.require(x, dtype=np.float64, requirements=["C", "W"]))
+
+
+def _not_floating(dtype: object) -> DataError:
+    return DataError(f"a representation should hold floats of 16 to 64 bits, got {dtype}; convert it to float64 first")

@@ -1,17 +1,14 @@
-"""The mean over samples of the cosine between the two sides' rows."""
+"""Rows of length 1, and the cosines between the two sides' rows."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import t as student_t
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError, ShapeError
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.measure import Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +16,10 @@ class UnitRows:
     """Rows scaled to length 1: (n, p)."""
 
     rows: Tensor
+
+    def permuted(self, order: Tensor) -> UnitRows:
+        """The same rows in another order."""
+        return UnitRows(torch.index_select(self.rows, 0, order))
 
 
 def unit_rows(x: Tensor) -> UnitRows:
@@ -32,21 +33,12 @@ def unit_rows(x: Tensor) -> UnitRows:
 
 
 def row_cosines(x: UnitRows, y: UnitRows) -> Tensor:
-    """Cosine of each pair of rows: (n,). Computed as 1 - |x - y|^2 / 2, which keeps its digits where it is near 1."""
+    """Cosine of each pair of rows: (n,). Computed as 1 - |x - y|^2 / 2, which keeps its digits where it is near 1.
+
+    Raises ShapeError unless both sides have the same samples and features.
+    """
     require_paired(x.rows.shape[0], y.rows.shape[0])
-    if x.rows.shape[1] != y.rows.shape[1]:
-        raise ShapeError(f"cosine needs the same features on both sides, got {x.rows.shape[1]} and {y.rows.shape[1]}")
+    p, q = x.rows.shape[1], y.rows.shape[1]
+    if p != q:
+        raise ShapeError(f"cosine needs the same features on both sides, got {p} and {q}")
     return 1 - (x.rows - y.rows).square().sum(dim=1) / 2
-
-
-def mean_interval(values: Tensor, confidence: float) -> Interval:
-    """Student's interval of the mean of `values` (n,)."""
-    n = values.shape[0]
-    reach = float(student_t.ppf(0.5 + confidence / 2, n - 1)) * float(values.std()) / math.sqrt(n)
-    centre = float(values.mean())
-    return Interval(centre - reach, centre + reach)
-
-
-def permuted_rows(y: UnitRows, index: Tensor) -> UnitRows:
-    """The same rows in another order."""
-    return UnitRows(torch.index_select(y.rows, 0, index))

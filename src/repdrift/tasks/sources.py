@@ -43,6 +43,10 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
         return Rows(read_rows(path, spec, labelled=labelled), f"file {path}")
     if str(data_dir) == PACKAGED_SAMPLE:
         return _packaged(spec, split, labelled=labelled)
+    if spec.files:
+        raise DataError(
+            f"task {spec.name!r} has no {split} file: give --train-data FILE, or `{split}: FILE` in its entry of the study"
+        )
     looked: list[str] = []
     folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)
     if folder is not None:

@@ -21,7 +21,6 @@ from repdrift.core.versions import library_versions
 from repdrift.models import ModelSource, load_task_model, load_tokenizer, quiet_transformers, resolve_model, save_model
 from repdrift.tasks import Rows, TaskSpec, choose_rows, effective_max_length
 from repdrift.training.features import PaddingCollator
-from repdrift.training.fit import CheckpointSchedule, fit
 from repdrift.training.folders import find_run_by_key, new_run_folder
 from repdrift.training.heads import head_for
 from repdrift.training.methods import apply_method
@@ -89,6 +88,8 @@ def train(job: TrainingJob, results_dir: Path) -> tuple[Path, RunRecord, bool]:
 
 def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> RunRecord:
     from transformers import set_seed
+
+    from repdrift.training.fit import CheckpointSchedule, fit  # brings transformers' Trainer: seconds to import
 
     clock = time.perf_counter()
     rows, validation = job.training_rows(), job.validation_rows()

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 from repdrift.core.errors import ShapeError
-from repdrift.similarity.hsic import Gram, gram, hsic_unbiased, leave_one_out_hsic
-from repdrift.similarity.inputs import Representation
+from repdrift.similarity.hsic import Kernel, alike, hsic_unbiased, leave_one_out_hsic, linear_kernel
+from repdrift.similarity.inputs import Representation, as_float64, as_orders, centred, in_range
 from repdrift.similarity.measure import (
+    FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
     ORTHOGONAL,
     SHARED_ROTATION,
     TRANSLATION,
     Interval,
     Measure,
-    as_index,
     register,
 )
+from repdrift.similarity.spread import jackknife_reach, student_quantile
+
+_EQUAL = 1e-12
+"""A drift up to this is rounding: its logarithm would be an interval of noise."""
 
 
 @register
@@ -32,41 +34,50 @@ class DebiasedLinearCka(Measure):
     title = "CKA, linear, debiased"
     description = "Centred kernel alignment from the unbiased HSIC estimator; the default."
     bounds = (0.0, 1.0)
+    estimate_bounds = (-1.0, 1.0)  # HSIC_u is an inner product of U-centred matrices: Cauchy-Schwarz holds
     reference = "Kornblith et al. 2019; Song et al. 2012; Nguyen et al. 2021; Murphy et al. 2024"
-    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, SHARED_ROTATION})
-    cost = "n^2 p to prepare, n^2 to compare"
+    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    cost = "n p min(n, p) to prepare; n^2 to compare where n <= p, else n p q"
 
-    def prepare(self, x: Representation) -> Gram:
-        """The centred Gram matrix."""
-        return gram(x)
+    def prepare(self, x: Representation) -> Kernel:
+        """The centred kernel."""
+        return linear_kernel(centred(in_range(as_float64(x))))
 
-    def compare(self, x: Gram, y: Gram) -> float:
-        """Debiased CKA of two Gram matrices."""
-        # One square root of each factor: the product of two variances of large activations can overflow.
-        return hsic_unbiased(x, y) / math.sqrt(x.self_hsic) / math.sqrt(y.self_hsic)
+    def compare(self, x: Kernel, y: Kernel) -> float:
+        """Debiased CKA of two kernels."""
+        return hsic_unbiased(x, y) / _scale(x, y)
 
-    def interval(self, x: Gram, y: Gram, confidence: float = 0.95) -> Interval | None:
-        """Delete-one jackknife (Efron and Stein 1981), on the scale log(1 - CKA), where errors near 1 are symmetric.
+    def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> Interval | None:
+        """Delete-one jackknife on the scale log(1 - CKA), where errors near 1 are symmetric; back on the value's scale.
 
-        Needs 5 samples. None where the value is 1 to rounding (nothing varies) or a leave-one-out value is undefined.
+        None where it is undefined: without one of the samples a side no longer varies, or the two sides are equal.
+        The value itself, twice, where the sides are equal whichever sample is left out.
+        Raises ShapeError for fewer than 5 samples, ConfigError unless the confidence lies between 0 and 1.
         """
         if x.n < 5:
             raise ShapeError(f"an interval needs at least 5 samples, got {x.n}")
+        student_quantile(x.n, confidence)  # a wrong confidence is an error for equal sides too
         value = self.compare(x, y)
-        cross, xx, yy = leave_one_out_hsic(x, y), leave_one_out_hsic(x, x), leave_one_out_hsic(y, y)
-        if bool((xx <= 0).any()) or bool((yy <= 0).any()):
+        xx, yy = x.self_hsic_without_one, y.self_hsic_without_one
+        if bool((xx <= x.rounding).any()) or bool((yy <= y.rounding).any()):
             return None
-        drift = 1 - (cross / xx.sqrt() / yy.sqrt()).cpu().numpy()
-        if 1 - value <= 1e-12 or bool((drift <= 0).any()):
+        cross = leave_one_out_hsic(x, y)
+        drifts: NDArray[np.float64] = 1 - (cross / xx.sqrt() / yy.sqrt()).cpu().numpy()
+        equal = drifts <= _EQUAL
+        if equal.all() and 1 - value <= _EQUAL:
+            return Interval(value, value)
+        if equal.any() or 1 - value <= _EQUAL:
             return None
-        logs = np.log(drift)
-        n = x.n
-        error = math.sqrt((n - 1) / n * float(np.square(logs - logs.mean()).sum()))
-        reach = float(student_t.ppf(0.5 + confidence / 2, n - 1)) * error
+        reach = jackknife_reach(np.log(drifts), confidence)
         return Interval(1 - (1 - value) * math.exp(reach), 1 - (1 - value) * math.exp(-reach))
 
-    def mispaired(self, x: Gram, y: Gram, permutations: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def mispaired(self, x: Kernel, y: Kernel, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """CKA with the samples of y in other orders."""
-        device = y.matrix.device
-        scale = math.sqrt(x.self_hsic) * math.sqrt(y.self_hsic)
-        return np.array([hsic_unbiased(x, y.permuted(as_index(order, device))) / scale for order in permutations])
+        scale = _scale(x, y)
+        x, y = alike(x, y)
+        orders = as_orders(permutations, y.n, y.diagonal.device)
+        return np.array([hsic_unbiased(x, y.permuted(order)) / scale for order in orders], dtype=np.float64)
+
+
+def _scale(x: Kernel, y: Kernel) -> float:
+    return math.sqrt(x.self_hsic) * math.sqrt(y.self_hsic)

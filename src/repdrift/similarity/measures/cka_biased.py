@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.hsic import Gram, gram, hsic_biased
-from repdrift.similarity.inputs import Representation
+from repdrift.similarity.hsic import Kernel, alike, hsic_biased, linear_kernel
+from repdrift.similarity.inputs import Representation, as_float64, as_orders, centred, in_range
 from repdrift.similarity.measure import (
+    FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
     ORTHOGONAL,
     SHARED_ROTATION,
     TRANSLATION,
     Measure,
-    as_index,
     register,
 )
 
 
 @register
 class BiasedLinearCka(Measure):
-    """||Yc'Xc||_F^2 / (||Xc'Xc||_F ||Yc'Yc||_F), by way of the Gram matrices."""
+    """||Yc'Xc||_F^2 / (||Xc'Xc||_F ||Yc'Yc||_F)."""
 
     name = "cka_biased"
     title = "CKA, linear, biased"
     description = "As first published; grows with features / samples. Values at different n are not comparable."
     bounds = (0.0, 1.0)
     reference = "Kornblith et al. 2019, eq. 4"
-    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, SHARED_ROTATION})
-    cost = "n^2 p to prepare, n^2 to compare"
+    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    cost = "n p min(n, p) to prepare; n^2 to compare where n <= p, else n p q"
 
-    def prepare(self, x: Representation) -> Gram:
-        """The centred Gram matrix."""
-        return gram(x)
+    def prepare(self, x: Representation) -> Kernel:
+        """The centred kernel."""
+        return linear_kernel(centred(in_range(as_float64(x))))
 
-    def compare(self, x: Gram, y: Gram) -> float:
-        """Biased CKA of two Gram matrices."""
-        return hsic_biased(x, y) / math.sqrt(hsic_biased(x, x)) / math.sqrt(hsic_biased(y, y))
+    def compare(self, x: Kernel, y: Kernel) -> float:
+        """Biased CKA of two kernels."""
+        return hsic_biased(x, y) / _scale(x, y)
 
-    def mispaired(self, x: Gram, y: Gram, permutations: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def mispaired(self, x: Kernel, y: Kernel, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """CKA with the samples of y in other orders."""
-        device = y.matrix.device
-        return np.array([self.compare(x, y.permuted(as_index(order, device))) for order in permutations])
+        scale = _scale(x, y)
+        x, y = alike(x, y)
+        orders = as_orders(permutations, y.n, y.diagonal.device)
+        return np.array([hsic_biased(x, y.permuted(order)) / scale for order in orders], dtype=np.float64)
+
+
+def _scale(x: Kernel, y: Kernel) -> float:
+    return math.sqrt(x.self_hsic_biased) * math.sqrt(y.self_hsic_biased)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.inputs import Representation, as_float64
-from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, as_index, register
-from repdrift.similarity.row_cosine import UnitRows, mean_interval, permuted_rows, row_cosines, unit_rows
+from repdrift.similarity.inputs import Representation, as_float64, as_orders
+from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
+from repdrift.similarity.row_cosine import UnitRows, row_cosines, unit_rows
+from repdrift.similarity.spread import mean_reach
 
 
 @register
@@ -23,6 +22,7 @@ class RawCosine(Measure):
     reference = "textbook"
     invariances = frozenset({ISOTROPIC_SCALING, SHARED_ROTATION})
     cost = "n p"
+    same_width = True
 
     def prepare(self, x: Representation) -> UnitRows:
         """Rows of length 1."""
@@ -33,9 +33,12 @@ class RawCosine(Measure):
         return float(row_cosines(x, y).mean())
 
     def interval(self, x: UnitRows, y: UnitRows, confidence: float = 0.95) -> Interval | None:
-        """Student's interval of the mean over samples."""
-        return mean_interval(row_cosines(x, y), confidence)
+        """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""
+        cosines = row_cosines(x, y).cpu().numpy()
+        centre, reach = float(cosines.mean()), mean_reach(cosines, confidence)
+        return Interval(centre - reach, centre + reach)
 
-    def mispaired(self, x: UnitRows, y: UnitRows, permutations: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def mispaired(self, x: UnitRows, y: UnitRows, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """Mean cosine with the samples of y in other orders."""
-        return np.array([self.compare(x, permuted_rows(y, as_index(order, y.rows.device))) for order in permutations])
+        orders = as_orders(permutations, y.rows.shape[0], y.rows.device)
+        return np.array([self.compare(x, y.permuted(order)) for order in orders], dtype=np.float64)

@@ -1,0 +1,34 @@
+"""How wide an interval over samples is: Student's t for means, the delete-one jackknife for everything else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from repdrift.core.errors import ConfigError
+
+
+def mean_reach(values: NDArray[np.float64], confidence: float) -> float:
+    """Half the width of Student's interval of the mean of `values` (n,). Raises ConfigError as `student_quantile`."""
+    n = values.size
+    return student_quantile(n, confidence) * float(values.std(ddof=1)) / math.sqrt(n)
+
+
+def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> float:
+    """Half the width of the interval of a statistic, from its n values (n,) with one sample left out each.
+
+    Source: Efron and Stein 1981. Raises ConfigError as `student_quantile`.
+    """
+    n = without_one.size
+    error = math.sqrt((n - 1) / n * float(np.square(without_one - without_one.mean()).sum()))
+    return student_quantile(n, confidence) * error
+
+
+def student_quantile(n: int, confidence: float) -> float:
+    """Two-sided quantile of Student's t with n - 1 degrees of freedom. Raises ConfigError unless 0 < confidence < 1."""
+    if not 0 < confidence < 1:
+        raise ConfigError(f"a confidence lies between 0 and 1, such as 0.95; got {confidence}")
+    return float(student_t.ppf(0.5 + confidence / 2, n - 1))
