@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import StorageError
+from repdrift.core.errors import RepdriftError, StorageError
 
 TEMPORARY_SUFFIX = ".partial"
+_FULL_BELOW_BYTES = 1 << 15
+"""A writer that failed for want of space has filled all but a few blocks."""
 
 
 @contextmanager
@@ -56,21 +59,24 @@ def storage_errors(path: Path) -> Generator[None]:
     """Turn an operating-system fault while writing `path` into a StorageError that names it."""
     try:
         yield
-    except StorageError:
+    except RepdriftError:
         raise
-    except (OSError, RuntimeError) as error:
-        # torch reports a full disk as a RuntimeError of its own file writer, without an errno.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or (
-            isinstance(error, RuntimeError) and "file write failed" in str(error)
-        )
-        if full:
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        # torch and safetensors report a full disk as errors of their own, without an errno: then the disk itself is asked.
+        if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and _is_full(path)):
             raise StorageError(
                 f"no space left while writing {path}: nothing was replaced. "
                 "Free some space or choose another folder, then run the same command again."
             ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
+        if isinstance(error, OSError) and number in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
             raise StorageError(f"cannot write {path}: {error.strerror}. Choose a folder you may write to.") from error
         raise
+
+
+def _is_full(path: Path) -> bool:
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return shutil.disk_usage(folder).free < _FULL_BELOW_BYTES
 
 
 def _flush(path: Path) -> None:
