@@ -63,8 +63,10 @@ def storage_errors(path: Path) -> Generator[None]:
         raise
     except Exception as error:
         number = getattr(error, "errno", None)
-        # torch and safetensors report a full disk as errors of their own, without an errno: then the disk itself is asked.
-        if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and _is_full(path)):
+        # torch and safetensors report a full disk as errors of their own, without an errno. safetensors says what the
+        # system said and takes its half file away; torch says nothing of use and leaves the disk full, which is then asked.
+        wordless = number is None and ("No space left" in str(error) or _is_full(path))
+        if wordless or number in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"no space left while writing {path}: nothing was replaced. "
                 "Free some space or choose another folder, then run the same command again."
