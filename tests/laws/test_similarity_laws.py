@@ -1,14 +1,17 @@
 """Laws that every registered measure keeps, drawn from the registry: a new measure is tested unasked."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
+from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError
 from repdrift.similarity import measure, measures
 from repdrift.similarity.measure import (
+    FEATURE_PERMUTATION,
     INVARIANCES,
     ISOTROPIC_SCALING,
     ORTHOGONAL,
@@ -18,9 +21,15 @@ from repdrift.similarity.measure import (
 )
 
 seeds = st.integers(0, 2**31 - 1)
+SHAPES = {"more samples than features": (24, 7), "more features than samples": (14, 30)}
+
+every_measure = pytest.mark.parametrize("name", measures())
+both_shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 
 
-def _pair(seed, n=24, p=7, q=7):
+def _pair(seed, shape=(24, 7), q=None):
+    n, p = shape
+    q = p if q is None else q
     g = np.random.default_rng(seed)
     z = g.normal(size=(n, 5))
     x = z @ g.normal(size=(5, p)) + 0.7 * g.normal(size=(n, p)) + g.normal(size=p)
@@ -35,46 +44,64 @@ def _rotation(g, p):
 
 def _transformed(name, x, y, g):
     p = x.shape[1]
-    if name == ORTHOGONAL:
-        return x, y @ _rotation(g, p)
-    if name == SHARED_ROTATION:
-        rotation = _rotation(g, p)
-        return x @ rotation, y @ rotation
-    if name == ISOTROPIC_SCALING:
-        return x, y * 3.7
-    if name == TRANSLATION:
-        return x, y + 5 * g.normal(size=p)
-    if name == PER_FEATURE_SCALING:
-        return x, y * np.exp(g.normal(size=p))
-    raise AssertionError(name)
+    rotation = _rotation(g, p)
+    return {
+        ORTHOGONAL: (x, y @ rotation),
+        SHARED_ROTATION: (x @ rotation, y @ rotation),
+        ISOTROPIC_SCALING: (x, y * 3.7),
+        TRANSLATION: (x, y + 5 * g.normal(size=p)),
+        FEATURE_PERMUTATION: (x, np.roll(y, 1, axis=1)),
+        PER_FEATURE_SCALING: (x, y * np.exp(g.normal(size=p))),
+    }[name]
 
 
-@pytest.mark.parametrize("name", measures())
-@given(seed=seeds)
-@settings(max_examples=15, deadline=None)
-def test_self_similarity_is_one(name, seed):
-    x, _, _ = _pair(seed)
-    assert measure(name)(x, x) == pytest.approx(1, abs=1e-12)
-
-
-@pytest.mark.parametrize("name", measures())
-@given(seed=seeds)
-@settings(max_examples=15, deadline=None)
-def test_value_is_symmetric_and_in_bounds(name, seed):
-    x, y, _ = _pair(seed)
+@every_measure
+def test_metadata_is_complete_and_consistent(name):
     m = measure(name)
-    value = m(x, y)
-    assert value == pytest.approx(m(y, x), abs=1e-12)
-    slack = 0.35 if name == "cka" else 1e-12  # an unbiased estimate may leave the bounds of what it estimates
-    assert m.bounds[0] - slack <= value <= m.bounds[1] + slack
+    assert m.name == name
+    assert all(text.strip() for text in (m.title, m.description, m.reference, m.cost))
+    assert m.invariances <= set(INVARIANCES)
+    assert m.bounds[0] < m.bounds[1]
+    low, high = m.estimate_bounds or m.bounds
+    assert low <= m.bounds[0]
+    assert m.bounds[1] <= high
+    assert m.self_value == m.bounds[1 if m.higher_is_similar else 0], "nothing is more similar to x than x"
+    if ORTHOGONAL in m.invariances:
+        assert {SHARED_ROTATION, FEATURE_PERMUTATION} <= m.invariances, "both are rotations"
 
 
-@pytest.mark.parametrize("invariance", INVARIANCES)
-@pytest.mark.parametrize("name", measures())
+@every_measure
+@both_shapes
 @given(seed=seeds)
-@settings(max_examples=10, deadline=None)
-def test_declared_invariances_hold_and_others_do_not(name, invariance, seed):
-    x, y, g = _pair(seed)
+@settings(max_examples=15, deadline=None)
+def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
+    x, _, _ = _pair(seed, shape)
+    assert measure(name)(x, x) == pytest.approx(measure(name).self_value, abs=1e-12)
+
+
+@every_measure
+@both_shapes
+@given(seed=seeds)
+@settings(max_examples=15, deadline=None)
+def test_value_is_in_bounds_and_symmetric_where_declared(name, shape, seed):
+    x, y, _ = _pair(seed, shape)
+    m = measure(name)
+    value, swapped = m(x, y), m(y, x)
+    if m.symmetric:
+        assert value == pytest.approx(swapped, abs=1e-12)
+    else:
+        assert abs(value - swapped) > 1e-9, "declare it symmetric"
+    low, high = m.estimate_bounds or m.bounds
+    assert low - 1e-12 <= value <= high + 1e-12
+
+
+@every_measure
+@pytest.mark.parametrize("invariance", INVARIANCES)
+@both_shapes
+@given(seed=seeds)
+@settings(max_examples=8, deadline=None)
+def test_declared_invariances_hold_and_others_do_not(name, invariance, shape, seed):
+    x, y, g = _pair(seed, shape)
     m = measure(name)
     change = abs(m(*_transformed(invariance, x, y, g)) - m(x, y))
     if invariance in m.invariances:
@@ -83,8 +110,29 @@ def test_declared_invariances_hold_and_others_do_not(name, invariance, seed):
         assert change > 1e-7, "either the property should be declared, or the measure misses what it should see"
 
 
-@pytest.mark.parametrize("name", measures())
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, np.float32])
+@every_measure
+@both_shapes
+def test_paired_reordering_of_samples_changes_nothing(name, shape):
+    x, y, g = _pair(2, shape)
+    order = g.permutation(len(x))
+    assert measure(name)(x[order], y[order]) == pytest.approx(measure(name)(x, y), abs=1e-12)
+
+
+@every_measure
+def test_widths_may_differ_unless_declared_otherwise(name):
+    x, y, _ = _pair(6, (24, 7), q=40)
+    m = measure(name)
+    if m.same_width:
+        with pytest.raises(ShapeError, match="7 and 40"):
+            m(x, y)
+    else:
+        padded = np.pad(x, [(0, 0), (0, 33)])  # features of zeros carry nothing, and bring x to the other storage form
+        assert math.isfinite(m(x, y))
+        assert m(x, y) == pytest.approx(m(padded, y), abs=1e-10)
+
+
+@every_measure
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, np.float16, np.float32, ">f8"])
 def test_lower_precision_input_is_computed_in_float64(name, kind):
     x, y, _ = _pair(3)
     if isinstance(kind, torch.dtype):
@@ -96,16 +144,67 @@ def test_lower_precision_input_is_computed_in_float64(name, kind):
     assert measure(name)(low_x, low_y) == pytest.approx(measure(name)(*wide), abs=1e-14)
 
 
-@pytest.mark.parametrize("name", measures())
-def test_mispaired_is_the_measure_of_permuted_rows(name):
-    x, y, g = _pair(4)
+@every_measure
+def test_input_is_left_as_it_was_and_may_be_read_only(name):
+    x, y, _ = _pair(8)
+    kept = x.copy(), y.copy()
+    for array in (x, y):
+        array.flags.writeable = False
     m = measure(name)
+    px, py = m.prepare(x), m.prepare(y)
+    m.interval(px, py)
+    m.mispaired(px, py, np.arange(24)[None])
+    m(torch.tensor(x), torch.tensor(y))
+    assert np.array_equal(x, kept[0])
+    assert np.array_equal(y, kept[1])
+
+
+@every_measure
+@pytest.mark.parametrize(("shape", "q"), [((24, 7), 7), ((14, 30), 30), ((24, 7), 40), ((24, 40), 7)])
+def test_mispaired_is_the_measure_of_permuted_rows(name, shape, q):
+    x, y, g = _pair(4, shape, q)
+    m = measure(name)
+    if m.same_width and shape[1] != q:
+        pytest.skip(f"{name} compares equal widths only")
     orders = np.array([g.permutation(len(x)) for _ in range(4)])
     found = m.mispaired(m.prepare(x), m.prepare(y), orders)
+    assert found.shape == (4,)
+    assert found.dtype == np.float64
     assert found == pytest.approx([m(x, y[order]) for order in orders], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", measures())
+@every_measure
+def test_only_permutations_of_the_samples_are_taken(name):
+    x, y, _ = _pair(4)
+    m = measure(name)
+    px, py = m.prepare(x), m.prepare(y)
+    assert m.mispaired(px, py, np.empty((0, 24), dtype=np.int64)).shape == (0,)
+    with pytest.raises(ShapeError, match=r"shape \(k, 24\), got int64 of shape \(1, 20\)"):
+        m.mispaired(px, py, np.arange(20)[None])
+    with pytest.raises(ShapeError, match="integers .* got float64"):
+        m.mispaired(px, py, np.arange(24.0)[None])
+    with pytest.raises(DataError, match="row 1 of the permutations"):
+        m.mispaired(px, py, np.stack([np.arange(24), np.minimum(np.arange(24), 22)]))
+
+
+@every_measure
+@both_shapes
+def test_interval_holds_the_value_and_widens_with_confidence(name, shape):
+    x, y, _ = _pair(9, shape)
+    m = measure(name)
+    px, py = m.prepare(x), m.prepare(y)
+    wide = m.interval(px, py, confidence=0.99)
+    if wide is None:
+        pytest.skip(f"{name} offers no interval")
+    low, high = m.interval(px, py, confidence=0.5)
+    assert wide.low < low < m.compare(px, py) < high < wide.high
+    assert m.interval(px, py) == m.interval(px, py, confidence=0.95)
+    for wrong in (0.0, 1.0, 95):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            m.interval(px, py, confidence=wrong)
+
+
+@every_measure
 def test_bad_input_is_named(name):
     x, y, _ = _pair(5)
     m = measure(name)
@@ -113,11 +212,26 @@ def test_bad_input_is_named(name):
         m(x[:3], y[:3])
     with pytest.raises(ShapeError, match="24 and 20"):
         m(x, y[:20])
-    with pytest.raises(ShapeError, match="should be \\(samples, features\\)"):
+    with pytest.raises(ShapeError, match="24 and 20"):
+        m.mispaired(m.prepare(x), m.prepare(y[:20]), np.arange(20)[None])
+    with pytest.raises(ShapeError, match=r"should be \(samples, features\)"):
         m(x[0], y[0])
+    with pytest.raises(ShapeError, match=r"got shape \(24, 0\)"):
+        m(x[:, :0], y)
     with pytest.raises(DegenerateInputError, match="all 24 samples"):
         m(x, np.ones_like(y))
-    broken = y.copy()
-    broken[7, 2] = np.nan
-    with pytest.raises(NonFiniteError, match="sample 7, feature 2 is nan"):
-        m(x, broken)
+    for value in (np.nan, np.inf, -np.inf):
+        broken = y.copy()
+        broken[7, 2] = value
+        broken[9, 1] = np.nan
+        with pytest.raises(NonFiniteError, match=f"sample 7, feature 2 is {value}"):
+            m(x, broken)
+
+
+@every_measure
+@pytest.mark.parametrize("kind", [np.int64, np.complex128, np.longdouble, torch.int32, torch.complex64])
+def test_types_that_float64_cannot_hold_are_refused(name, kind):
+    x, _, _ = _pair(5)
+    wrong = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
+    with pytest.raises(DataError, match="floats of 16 to 64 bits"):
+        measure(name).prepare(wrong)
