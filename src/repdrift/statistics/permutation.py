@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from repdrift.core.errors import NonFiniteError, ShapeError, UnknownNameError
+from repdrift.core.errors import UnknownNameError
+from repdrift.statistics.arrangements import (
+    EXACT_LIMIT,
+    Floats,
+    Groups,
+    by_stratum,
+    finite,
+    null_differences,
+    observed_difference,
+)
 
 Alternative = Literal["less", "greater", "two-sided"]
 ALTERNATIVES: tuple[Alternative, ...] = ("less", "greater", "two-sided")
-EXACT_LIMIT = 1_000_000
-"""Up to so many arrangements all of them are visited: four tasks with 3 against 3 seeds have 20^4 = 160,000."""
-_MONTE_CARLO_DRAWS = 100_000
 _TIE = 1e-12
 
 
@@ -50,110 +55,39 @@ def label_permutation_test(
 
     a: (m,), b: (k,) values, one per trained model. strata: a label for each value of a, then of b (m + k of them), such
     as its task; None: one stratum. Exact if there are at most `n_permutations` arrangements; else as many random ones
-    (at most 100,000), p = (1 + hits) / (1 + draws).
-    Raises ShapeError if a stratum lacks one of the groups, NonFiniteError for NaN or Inf: nothing is dropped.
+    (at most 100,000), p = (1 + hits) / (1 + draws). Two-sided counts arrangements whose difference is at least as large.
+    Raises ShapeError if a stratum lacks one of the groups, NonFiniteError for NaN or Inf (nothing is dropped),
+    ConfigError if n_permutations < 1.
     """
     if alternative not in ALTERNATIVES:
         raise UnknownNameError.of("alternative", alternative, ALTERNATIVES)
-    groups = _by_stratum(_finite(a, "a"), _finite(b, "b"), strata)
-    statistic = float(np.mean([x.mean() - y.mean() for x, y in groups]))
-    counts = [math.comb(x.size + y.size, x.size) for x, y in groups]
-    total = math.prod(counts)
-    exact = total <= n_permutations
-    if exact:
-        null = _every_arrangement(groups)
-        hits = _hits(null, statistic, alternative, groups)
-        pvalue = hits / total
-        smallest = _smallest(groups, total, alternative)
-        visited = total
-    else:
-        visited = min(n_permutations, _MONTE_CARLO_DRAWS)
-        null = _random_arrangements(groups, visited, seed)
-        pvalue = (1 + _hits(null, statistic, alternative, groups)) / (1 + visited)
-        smallest = 1 / (1 + visited)
-    units = sum(x.size + y.size for x, y in groups)
-    return PermutationResult(statistic, min(1.0, pvalue), smallest, exact, visited, units)
+    groups = by_stratum(finite(a, "a"), finite(b, "b"), strata)
+    statistic = observed_difference(groups)
+    null, exact = null_differences(groups, n_permutations, seed)
+    scale = max(float(np.abs(value).max()) for group in groups for value in group)
+    return PermutationResult(
+        statistic=statistic,
+        pvalue=pvalue_of(null, statistic, alternative, exact=exact, scale=scale),
+        smallest_pvalue=_smallest(groups, alternative) if exact else 1 / (1 + null.size),
+        exact=exact,
+        n_permutations=null.size,
+        n_units=sum(x.size + y.size for x, y in groups),
+    )
 
 
-def _finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0:
-        raise ShapeError(f"{name} should be a list of at least one value, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise NonFiniteError(
-            f"{name}[{place}] is {array[place]}: a missing run must be left out by the caller, by name"
-        )
-    return array
+def pvalue_of(null: Floats, statistic: float, alternative: Alternative, *, exact: bool, scale: float) -> float:
+    """Share of `null` (arrangements,) at least as extreme as `statistic`; `scale`: the largest |value| in the test.
 
-
-def _by_stratum(
-    a: NDArray[np.float64], b: NDArray[np.float64], strata: Sequence[object] | None
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    if strata is None:
-        return [(a, b)]
-    labels = [str(label) for label in strata]
-    if len(labels) != a.size + b.size:
-        raise ShapeError(
-            f"strata should label every value of a, then of b: expected {a.size + b.size}, got {len(labels)}"
-        )
-    of_a, of_b = np.array(labels[: a.size]), np.array(labels[a.size :])
-    groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    for label in dict.fromkeys(labels):
-        in_a, in_b = a[of_a == label], b[of_b == label]
-        if in_a.size == 0 or in_b.size == 0:
-            raise ShapeError(f"stratum {label!r} has {in_a.size} values of a and {in_b.size} of b; it needs both")
-        groups.append((in_a, in_b))
-    return groups
-
-
-def _differences(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """mean(a) - mean(b) of every way to label one stratum's values."""
-    pooled = np.concatenate([x, y])
-    chosen = np.array(list(combinations(range(pooled.size), x.size)), dtype=np.intp)
-    sums = pooled[chosen].sum(axis=1)
-    return sums / x.size - (pooled.sum() - sums) / y.size
-
-
-def _every_arrangement(groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> NDArray[np.float64]:
-    null = np.zeros(1)
-    for x, y in groups:
-        null = (null[:, None] + _differences(x, y)[None, :]).ravel()
-    return null / len(groups)
-
-
-def _random_arrangements(
-    groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]], draws: int, seed: int
-) -> NDArray[np.float64]:
-    generator = np.random.default_rng(seed)
-    null = np.zeros(draws)
-    for x, y in groups:
-        pooled = np.tile(np.concatenate([x, y]), (draws, 1))
-        shuffled = generator.permuted(pooled, axis=1)
-        null += shuffled[:, : x.size].mean(axis=1) - shuffled[:, x.size :].mean(axis=1)
-    return null / len(groups)
-
-
-def _hits(
-    null: NDArray[np.float64],
-    statistic: float,
-    alternative: Alternative,
-    groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
-) -> int:
-    # Arrangements that tie in exact arithmetic differ by rounding; a tie counts as a hit.
-    slack = _TIE * max(float(np.abs(value).max()) for group in groups for value in group)
+    Arrangements that tie in exact arithmetic differ by rounding, of the size of the values; a tie counts as a hit.
+    """
+    slack = _TIE * scale
     if alternative == "less":
-        return int(np.count_nonzero(null <= statistic + slack))
-    if alternative == "greater":
-        return int(np.count_nonzero(null >= statistic - slack))
-    return int(np.count_nonzero(np.abs(null) >= abs(statistic) - slack))
-
-
-def _smallest(
-    groups: list[tuple[NDArray[np.float64], NDArray[np.float64]]], total: int, alternative: Alternative
-) -> float:
-    mirrored = all(x.size == y.size for x, y in groups)
-    return (2 if alternative == "two-sided" and mirrored else 1) / total
+        hits = int(np.count_nonzero(null <= statistic + slack))
+    elif alternative == "greater":
+        hits = int(np.count_nonzero(null >= statistic - slack))
+    else:
+        hits = int(np.count_nonzero(np.abs(null) >= abs(statistic) - slack))
+    return hits / null.size if exact else (1 + hits) / (1 + null.size)
 
 
 def smallest_reachable_pvalue(sizes: Sequence[tuple[int, int]]) -> float:
@@ -161,32 +95,8 @@ def smallest_reachable_pvalue(sizes: Sequence[tuple[int, int]]) -> float:
     return 1 / math.prod(math.comb(m + k, m) for m, k in sizes)
 
 
-def reduction_lower_bound(
-    reference: ArrayLike,
-    comparison: ArrayLike,
-    *,
-    strata: Sequence[object] | None = None,
-    alpha: float = 0.05,
-    **options: Any,
-) -> float | None:
-    """One-sided lower confidence bound of the reduction R = 1 - comparison / reference, by inverting the test.
-
-    The bound is the largest margin r for which "comparison is not below (1 - r) x reference" is rejected at `alpha`;
-    strata label reference, then comparison. None if the design cannot reach alpha, or if even r = -10 (an eleven-fold
-    increase) is not rejected.
-    Assumes that the reduction is one factor for all models, as the test of each margin does.
-    """
-    ref, comp = _finite(reference, "reference"), _finite(comparison, "comparison")
-    swapped = None if strata is None else [*strata[ref.size :], *strata[: ref.size]]
-
-    def rejected(margin: float) -> bool:
-        result = label_permutation_test(comp, (1 - margin) * ref, strata=swapped, alternative="less", **options)
-        return result.pvalue <= alpha
-
-    low, high = -10.0, 1.0
-    if not rejected(low):
-        return None
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rejected(middle) else (low, middle)
-    return low
+def _smallest(groups: Groups, alternative: Alternative) -> float:
+    one_sided = smallest_reachable_pvalue([(x.size, y.size) for x, y in groups])
+    # Groups of equal size: exchanging the two labels gives the same difference with the other sign.
+    mirrored = all(x.size == y.size for x, y in groups)
+    return 2 * one_sided if alternative == "two-sided" and mirrored else one_sided
