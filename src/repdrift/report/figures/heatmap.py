@@ -38,7 +38,15 @@ def draw(data: ReportData) -> Figure:
         for (row, column), value in np.ndenumerate(values):
             if not np.isnan(value):
                 shade = "black" if value > 0.6 * top else "white"
-                axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=7.5)
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.2f}" if top >= 0.1 else f"{value:.1g}",
+                    ha="center",
+                    va="center",
+                    color=shade,
+                    fontsize=7.5,
+                )
     for border in range(len(data.methods), len(rows), len(data.methods)):
         axes.axhline(border - 0.5, color="white", linewidth=2.5)
     axes.set_yticks(range(len(rows)), [f"{plain(task)}, {method_title(method)}" for task, method in rows])
