@@ -7,6 +7,7 @@ Adding one is adding a file to `measures/`: a subclass of `Measure` with its met
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -92,7 +93,10 @@ class Measure(ABC):
         """
 
 
-_REGISTRY: Registry[Measure] = Registry("measure", "repdrift.similarity.measures")
+# Imported here, before `repdrift.similarity` binds the function `measures`: the first import of a folder puts the module
+# under its name in the parent package, and later on that would take the function's place.
+_FOLDER = import_module("repdrift.similarity.measures")
+_REGISTRY: Registry[Measure] = Registry("measure", _FOLDER.__name__)
 
 
 def register(kind: type[Measure]) -> type[Measure]:

@@ -1,5 +1,8 @@
 """Measures are found by name."""
 
+import subprocess
+import sys
+
 import pytest
 
 from repdrift.core.errors import UnknownNameError
@@ -15,3 +18,17 @@ def test_the_first_four_measures_are_registered():
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown measure 'cosine_centred'.*Did you mean 'cosine_centered'"):
         measure("cosine_centred")
+
+
+def test_the_function_measures_outlives_the_import_of_the_folder_measures():
+    # In a process of its own: here the registry has long been filled.
+    program = """
+from repdrift.similarity import measure
+measure("cka")
+from repdrift.similarity import measures
+import repdrift.similarity.measures.cka
+import repdrift.similarity
+assert measures() == repdrift.similarity.measures() != []
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
