@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from repdrift.core.records.results import HypothesisTest, Reduction
 from repdrift.drift.plan import DriftPlan
+from repdrift.drift.verdicts import HYPOTHESES, Evidence, Hypothesis, Question, sentence, verdict
 from repdrift.statistics import benjamini_hochberg, holm, label_permutation_test, reduction_lower_bound
 
 ALL = "all"
@@ -29,13 +30,6 @@ class Groups:
         """Tasks of the comparison's values, then of the reference's."""
         return [*self.comparison_tasks, *self.reference_tasks]
 
-    @property
-    def testable(self) -> bool:
-        """Whether every task has both methods."""
-        return bool(self.reference.size and self.comparison.size) and set(self.reference_tasks) == set(
-            self.comparison_tasks
-        )
-
 
 def reductions_and_tests(
     table: pd.DataFrame, plan: DriftPlan
@@ -53,20 +47,21 @@ def reductions_and_tests(
     for task in [t for t in plan.tasks if t in pairable]:
         here = per_model[per_model["task"] == task]
         reductions.append(_reduction(here, task, None, plan))
-        tests += _tests(here, task, None, plan)
+        tests += [_test(_groups(here, plan), name, task, plan) for name in HYPOTHESES]
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & (primary["task"] == task)]
-            reductions.append(_reduction(of_layer, task, layer, plan, bound=False))
+            reductions.append(_reduction(of_layer, task, layer, plan))
     if pairable:
         pooled = per_model[per_model["task"].isin(pairable)]
         reductions.append(_reduction(pooled, ALL, None, plan))
-        tests += _tests(pooled, ALL, None, plan)
-        by_layer: list[HypothesisTest] = []
+        tests += [_test(_groups(pooled, plan), name, ALL, plan) for name in HYPOTHESES]
+        by_layer: dict[int, Groups] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(pairable)]
             reductions.append(_reduction(of_layer, ALL, layer, plan))
-            by_layer += _tests(of_layer, ALL, layer, plan)
-        tests += _corrected(by_layer)
+            by_layer[layer] = _groups(of_layer, plan)
+        for name in HYPOTHESES:
+            tests += _layer_tests(by_layer, name, plan)
     return reductions, tests, warnings
 
 
@@ -108,12 +103,12 @@ def _task_mean(values: np.ndarray, tasks: Sequence[str]) -> float:
     return float(np.mean([values[labels == task].mean() for task in dict.fromkeys(tasks)]))
 
 
-def _reduction(frame: pd.DataFrame, task: str, layer: int | None, plan: DriftPlan, *, bound: bool = True) -> Reduction:
+def _reduction(frame: pd.DataFrame, task: str, layer: int | None, plan: DriftPlan) -> Reduction:
     groups = _groups(frame, plan)
     reference = _task_mean(groups.reference, groups.reference_tasks)
     comparison = _task_mean(groups.comparison, groups.comparison_tasks)
     low = None
-    if bound and reference > 0:
+    if reference > 0:
         low = reduction_lower_bound(
             groups.reference,
             groups.comparison,
@@ -138,82 +133,72 @@ def _by_seed(frame: pd.DataFrame, method: str) -> dict[str, float | None]:
     return {str(seed): float(value) for seed, value in means.items()}
 
 
-def _tests(frame: pd.DataFrame, task: str, layer: int | None, plan: DriftPlan) -> list[HypothesisTest]:
-    groups = _groups(frame, plan)
-    make: Callable[..., HypothesisTest] = lambda name, margin: _test(groups, name, margin, task, layer, plan)  # noqa: E731
-    return [make("comparison_drifts_less", 0.0), make("reduction_exceeds_target", plan.target_reduction)]
-
-
-def _test(groups: Groups, name: str, margin: float, task: str, layer: int | None, plan: DriftPlan) -> HypothesisTest:
+def _evidence(groups: Groups, name: Hypothesis, plan: DriftPlan) -> Evidence:
+    margin = plan.target_reduction if name == "reduction_exceeds_target" else 0.0
     scaled = (1 - margin) * groups.reference
-    less = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="less")
-    more = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="greater")
-    if less.smallest_pvalue >= 0.5:
-        verdict = "not testable"
-    elif less.pvalue <= plan.alpha:
-        verdict = "supported"
-    elif more.pvalue <= plan.alpha:
-        verdict = "rejected"
-    else:
-        verdict = "undecided"
+    return Evidence(
+        less=label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="less"),
+        more=label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="greater"),
+    )
+
+
+def _test(groups: Groups, name: Hypothesis, task: str, plan: DriftPlan) -> HypothesisTest:
+    return _record(groups, name, task, None, plan, _evidence(groups, name, plan))
+
+
+def _layer_tests(by_layer: dict[int, Groups], name: Hypothesis, plan: DriftPlan) -> list[HypothesisTest]:
+    """One test a layer over all tasks; verdicts rest on p corrected over the layers by Holm."""
+    found = {layer: _evidence(groups, name, plan) for layer, groups in by_layer.items()}
+    less, more = [e.less.pvalue for e in found.values()], [e.more.pvalue for e in found.values()]
+    corrected = zip(found.items(), holm(less), holm(more), benjamini_hochberg(less), strict=True)
+    return [
+        _record(
+            by_layer[layer],
+            name,
+            ALL,
+            layer,
+            plan,
+            replace(evidence, layers=len(found), less_corrected=float(by_holm), more_corrected=float(opposite)),
+            pvalue_bh=float(by_bh),
+        )
+        for (layer, evidence), by_holm, opposite, by_bh in corrected
+    ]
+
+
+def _record(
+    groups: Groups,
+    name: Hypothesis,
+    task: str,
+    layer: int | None,
+    plan: DriftPlan,
+    evidence: Evidence,
+    pvalue_bh: float | None = None,
+) -> HypothesisTest:
+    where = ("over all tasks" if task == ALL else f"on {task}") + ("" if layer is None else f", layer {layer}")
+    question = Question(
+        hypothesis=name,
+        where=where,
+        reference_method=plan.reference_method,
+        comparison_method=plan.comparison_method,
+        reference_drift=_task_mean(groups.reference, groups.reference_tasks),
+        comparison_drift=_task_mean(groups.comparison, groups.comparison_tasks),
+        target_reduction=plan.target_reduction,
+        alpha=plan.alpha,
+    )
     return HypothesisTest(
-        hypothesis=name,  # pyright: ignore[reportArgumentType]
+        hypothesis=name,
         task=task,
         layer=layer,
         measure=plan.primary_measure,
-        statistic=less.statistic,
-        pvalue=less.pvalue,
-        smallest_pvalue=less.smallest_pvalue,
-        exact=less.exact,
-        n_permutations=less.n_permutations,
-        n_units=less.n_units,
-        verdict=verdict,
-        sentence=_sentence(
-            groups, name, margin, task, layer, plan, verdict, less.pvalue, less.smallest_pvalue, less.n_units
-        ),
+        statistic=evidence.less.statistic,
+        pvalue=evidence.less.pvalue,
+        smallest_pvalue=evidence.less.smallest_pvalue,
+        pvalue_holm=evidence.less_corrected,
+        pvalue_bh=pvalue_bh,
+        family=None if layer is None else f"{evidence.layers} layers, {name}",
+        exact=evidence.less.exact,
+        n_permutations=evidence.less.n_permutations,
+        n_units=evidence.less.n_units,
+        verdict=verdict(evidence, plan.alpha),
+        sentence=sentence(question, evidence),
     )
-
-
-def _sentence(
-    groups: Groups, name: str, margin: float, task: str, layer: int | None, plan: DriftPlan,
-    verdict: str, pvalue: float, smallest: float, units: int,
-) -> str:  # fmt: skip
-    reference = _task_mean(groups.reference, groups.reference_tasks)
-    comparison = _task_mean(groups.comparison, groups.comparison_tasks)
-    where = ("over all tasks" if task == ALL else f"on {task}") + ("" if layer is None else f", layer {layer}")
-    change = f"{100 * (1 - comparison / reference):.1f} % less" if reference > 0 else "not comparable as a ratio"
-    found = f"{plan.comparison_method} drifts {comparison:.4f} against {reference:.4f} of {plan.reference_method} {where} ({change})"
-    claim = "drifts less" if name == "comparison_drifts_less" else f"drifts at least {100 * margin:.0f} % less"
-    outcome = {
-        "supported": f"That it {claim} is supported (p = {pvalue:.3g})",
-        "rejected": f"That it {claim} is contradicted by these models (p = {pvalue:.3g})",
-        "undecided": f"Whether it {claim} is undecided (p = {pvalue:.3g})",
-        "not testable": f"Whether it {claim} cannot be tested with {units} trained models",
-    }[verdict]
-    limit = (
-        f"; with {units} trained models no result could have reached {plan.alpha:g}, the smallest possible p is {smallest:.3g}"
-        if smallest > plan.alpha and verdict != "not testable"
-        else f"; smallest p that this design can reach: {smallest:.2g}"
-    )
-    return f"{found}. {outcome}{limit}."
-
-
-def _corrected(tests: list[HypothesisTest]) -> list[HypothesisTest]:
-    """Holm and Benjamini-Hochberg over the layers, for each hypothesis by itself."""
-    corrected: list[HypothesisTest] = []
-    for name in ("comparison_drifts_less", "reduction_exceeds_target"):
-        family = [test for test in tests if test.hypothesis == name]
-        pvalues = [test.pvalue for test in family if test.pvalue is not None]
-        if not family:
-            continue
-        for test, by_holm, by_bh in zip(family, holm(pvalues), benjamini_hochberg(pvalues), strict=True):
-            corrected.append(
-                test.model_copy(
-                    update={
-                        "pvalue_holm": float(by_holm),
-                        "pvalue_bh": float(by_bh),
-                        "family": f"{len(family)} layers, {name}",
-                    }
-                )
-            )
-    return corrected

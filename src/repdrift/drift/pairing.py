@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -14,44 +15,60 @@ from repdrift.core.errors import (
     SampleSetMismatchError,
     UnfinishedSetError,
 )
+from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.plan import BaseSets, PlannedSet
 from repdrift.stores.representation_set import RepresentationSet, open_set
 
 
 @dataclass(frozen=True)
+class FoundRuns:
+    """The runs of one task that are there, and the status of all that were planned."""
+
+    runs: list[tuple[PlannedSet, RepresentationSet]]
+    statuses: list[RunStatus]
+
+
+@dataclass(frozen=True)
 class TaskSets:
-    """The opened sets of one task: base, its second extraction (None if not at hand), and the runs that are there."""
+    """The opened sets of one task: base, its second extraction (None if there is none), and the runs that are there."""
 
     task: str
     base: RepresentationSet
     identity: RepresentationSet | None
     runs: list[tuple[PlannedSet, RepresentationSet]]
-    statuses: list[RunStatus]
 
 
-def open_task(task: str, base: BaseSets, planned: Sequence[PlannedSet]) -> TaskSets | None:
-    """Open the sets of one task; None if no run of it is there.
+def find_runs(planned: Sequence[PlannedSet]) -> FoundRuns:
+    """Open the planned sets; one that is missing or unfinished is recorded as such.
 
-    A run that is missing or unfinished is recorded as such. Raises MissingRunError if the base model's set is not
-    there, SampleSetMismatchError if a set is of other samples, settings or another base model, CorruptSetError.
+    Raises CorruptSetError for a set that is damaged or stands in another run's folder.
     """
-    opened: list[tuple[PlannedSet, RepresentationSet]] = []
+    runs: list[tuple[PlannedSet, RepresentationSet]] = []
     statuses: list[RunStatus] = []
     for plan in planned:
-        state, reason, found = "ok", None, None
         try:
             found = open_set(plan.folder)
         except MissingRunError:
-            state, reason = "missing", f"no representation set at {plan.folder}; make it with: {plan.command}"
+            reason = f"no representation set at {plan.folder}; make it with: {plan.command}"
+            statuses.append(_absent(plan, "missing", reason))
+            continue
         except UnfinishedSetError:
-            state, reason = "unfinished", f"{plan.folder} was never finished; finish it with: {plan.command}"
-        statuses.append(_status(plan, state, reason, found))
-        if found is not None:
-            _require_identity(plan, found)
-            opened.append((plan, found))
-    if not opened:
-        return TaskSets(task, None, None, [], statuses)  # pyright: ignore[reportArgumentType]
+            reason = f"{plan.folder} was never finished; finish it with: {plan.command}"
+            statuses.append(_absent(plan, "unfinished", reason))
+            continue
+        _require_own_folder(plan, found)
+        runs.append((plan, found))
+        statuses.append(_present(plan, found))
+    return FoundRuns(runs, statuses)
+
+
+def open_task(task: str, base: BaseSets, runs: list[tuple[PlannedSet, RepresentationSet]]) -> TaskSets:
+    """Put the runs of one task beside the base model's set.
+
+    Raises MissingRunError or UnfinishedSetError if the base model's set is not there, SampleSetMismatchError if a set
+    (the second extraction of the base model too) is of other samples, settings or another base model, CorruptSetError.
+    """
     try:
         base_set = open_set(base.folder)
     except (MissingRunError, UnfinishedSetError) as error:
@@ -59,24 +76,48 @@ def open_task(task: str, base: BaseSets, planned: Sequence[PlannedSet]) -> TaskS
             f"the base model's representations for task {task!r} are not at {base.folder} (or are unfinished). "
             f"Extract them with:\n    {base.command}\nor fetch them with:\n    bash scripts/download_base_representations.sh --task {task}"
         ) from error
-    for _, found in opened:
+    _require_base(task, base_set, base.command)
+    for _, found in runs:
         require_comparable(base_set, found)
     try:
         identity = open_set(base.identity)
-        require_comparable(base_set, identity)
-    except (MissingRunError, UnfinishedSetError, CorruptSetError, SampleSetMismatchError):
+    except (MissingRunError, UnfinishedSetError):
         identity = None  # the control is then reported as not at hand
-    return TaskSets(task, base_set, identity, opened, statuses)
+    else:
+        _require_base(task, identity, base.command)
+        require_comparable(base_set, identity)
+    return TaskSets(task, base_set, identity, runs)
+
+
+def require_one_study(tasks: Sequence[TaskSets]) -> None:
+    """Raises SampleSetMismatchError unless the base sets of all tasks are of one model, pooling and list of layers."""
+    first = tasks[0].base
+    for other in (sets.base for sets in tasks[1:]):
+        a, b = first.metadata, other.metadata
+        for what, left, right in (
+            ("base model", f"{a.model} ({a.weights_digest[:16]})", f"{b.model} ({b.weights_digest[:16]})"),
+            ("pooling", a.pooling, b.pooling),
+            ("layers", a.layers, b.layers),
+        ):
+            if left != right:
+                raise SampleSetMismatchError(
+                    f"{first.folder} and {other.folder} differ in {what}: {left} and {right}. Tasks are tested together "
+                    "only where they are alike in that: extract them again, or analyse each with --task."
+                )
 
 
 def require_comparable(base: RepresentationSet, other: RepresentationSet) -> None:
     """Raises SampleSetMismatchError, naming both sides, unless the two sets may be compared row by row."""
     a, b = base.metadata, other.metadata
     both = f"{base.folder} and {other.folder}"
-    if a.sample_set_fingerprint != b.sample_set_fingerprint or a.sample_ids != b.sample_ids:
+    remedy = "row by row they are not the same inputs. Extract both with the same data, samples and max_length."
+    if a.sample_set_fingerprint != b.sample_set_fingerprint:
         raise SampleSetMismatchError(
-            f"{both} are of different sample sets (fingerprints {a.sample_set_fingerprint[:16]} and {b.sample_set_fingerprint[:16]}): "
-            "row by row they are not the same inputs. Extract both with the same data, samples and max_length."
+            f"{both} are of different sample sets (fingerprints {a.sample_set_fingerprint} and {b.sample_set_fingerprint}): {remedy}"
+        )
+    if a.sample_ids != b.sample_ids:
+        raise SampleSetMismatchError(
+            f"{both} say that they are of different sample sets: one fingerprint, other sample ids ({_first_difference(a, b)}): {remedy}"
         )
     for what, left, right in (
         ("pooling", a.pooling, b.pooling),
@@ -87,11 +128,15 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
             raise SampleSetMismatchError(
                 f"{both} differ in {what}: {left} and {right}. Extract both with the same settings."
             )
-    expected = b.base_weights_digest
+    # A base set was made by the base model itself; a tuned one says what it was tuned from, where that is known.
+    expected = b.weights_digest if b.method == BASE_METHOD else b.base_weights_digest
     if expected is not None and expected != a.weights_digest:
         raise SampleSetMismatchError(
             f"{other.folder} was tuned from another base model than {base.folder} holds (weights {expected[:16]}, here "
             f"{a.weights_digest[:16]}). Extract the base model that it was tuned from."
+            if b.method != BASE_METHOD
+            else f"{base.folder} and {other.folder} are of different base models (weights {a.weights_digest[:16]} and "
+            f"{expected[:16]}). Extract both again."
         )
 
 
@@ -110,24 +155,43 @@ def read_layer(found: RepresentationSet, layer: int) -> torch.Tensor:
     return tensor
 
 
-def _status(plan: PlannedSet, state: str, reason: str | None, found: RepresentationSet | None) -> RunStatus:
+def _absent(plan: PlannedSet, state: Literal["missing", "unfinished"], reason: str) -> RunStatus:
+    return RunStatus(task=plan.task, method=plan.method, seed=plan.seed, step=plan.step, status=state, reason=reason)
+
+
+def _present(plan: PlannedSet, found: RepresentationSet) -> RunStatus:
     return RunStatus(
         task=plan.task,
         method=plan.method,
         seed=plan.seed,
         step=plan.step,
-        status=state,  # pyright: ignore[reportArgumentType]
-        reason=reason,
-        n_samples=len(found.metadata.sample_ids) if found else None,
-        sample_set_fingerprint=found.metadata.sample_set_fingerprint if found else None,
-        metrics=(found.metadata.run_metrics or {}) if found else {},
+        status="ok",
+        n_samples=len(found.metadata.sample_ids),
+        sample_set_fingerprint=found.metadata.sample_set_fingerprint,
+        metrics=found.metadata.run_metrics or {},
     )
 
 
-def _require_identity(plan: PlannedSet, found: RepresentationSet) -> None:
+def _require_base(task: str, found: RepresentationSet, command: str) -> None:
+    said = (found.metadata.task, found.metadata.method)
+    if said != (task, BASE_METHOD):
+        raise CorruptSetError(
+            f"{found.folder} says it holds task {said[0]}, method {said[1]}; the base model's set for task {task} was "
+            f"expected. Move it, and make that one with: {command}"
+        )
+
+
+def _require_own_folder(plan: PlannedSet, found: RepresentationSet) -> None:
     said = (found.metadata.task, found.metadata.method, found.metadata.seed, found.metadata.step)
     if said != (plan.task, plan.method, plan.seed, plan.step):
         raise CorruptSetError(
             f"{plan.folder} says it holds task {said[0]}, method {said[1]}, seed {said[2]}, step {said[3]}: it stands in the wrong "
             f"folder. Move it, or make it anew with: {plan.command}"
         )
+
+
+def _first_difference(a: SetMetadata, b: SetMetadata) -> str:
+    if len(a.sample_ids) != len(b.sample_ids):
+        return f"{len(a.sample_ids)} and {len(b.sample_ids)} of them"
+    row = next(i for i, (left, right) in enumerate(zip(a.sample_ids, b.sample_ids, strict=True)) if left != right)
+    return f"row {row}: {a.sample_ids[row]!r} and {b.sample_ids[row]!r}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from repdrift.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,11 @@ class BaseSets:
 
 @dataclass(frozen=True)
 class DriftPlan:
-    """A whole comparison. `model`: what the study says its base model is; None: whatever the sets say."""
+    """A whole comparison. `model`: what the study says its base model is; None: whatever the sets say.
+
+    Raises ConfigError, with every fault, for a run that is planned twice (it would count as two trained models), a task
+    without a base set, a primary measure that is not among the measures, or a level or target outside its range.
+    """
 
     study: str
     model: str | None
@@ -46,3 +53,29 @@ class DriftPlan:
     reference_method: str = "full_finetune"
     comparison_method: str = "lora"
     primary_measure: str = "cka"
+
+    def __post_init__(self) -> None:
+        """Check what would make the numbers wrong rather than absent."""
+        faults: list[str] = []
+        keys = Counter((s.task, s.method, s.seed, s.step) for s in self.sets)
+        faults += [
+            f"run {task}, {method}, seed {seed}, step {step} is planned {count} times: one trained model counts once"
+            for (task, method, seed, step), count in keys.items()
+            if count > 1
+        ]
+        folders = Counter(s.folder for s in self.sets)
+        faults += [f"{count} runs share the folder {folder}" for folder, count in folders.items() if count > 1]
+        faults += [f"task {task!r} has no base set" for task in self.tasks if task not in self.bases]
+        if self.primary_measure not in self.measures:
+            faults.append(
+                f"the hypotheses are tested on {self.primary_measure!r}, which is not among the measures "
+                f"({', '.join(self.measures)})"
+            )
+        if self.reference_method == self.comparison_method:
+            faults.append(f"{self.reference_method!r} cannot be compared with itself")
+        if not 0 < self.alpha < 1:
+            faults.append(f"alpha should lie between 0 and 1, got {self.alpha}")
+        if not 0 <= self.target_reduction < 1:
+            faults.append(f"the target reduction should be at least 0 and below 1, got {self.target_reduction}")
+        if faults:
+            raise ConfigError("; ".join(dict.fromkeys(faults)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from repdrift.core.records.results import Control, SanityCheck
+from repdrift.drift.pairing import TaskSets
 from repdrift.drift.plan import DriftPlan
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
@@ -21,19 +22,18 @@ def sanity_checks(
     controls: list[Control],
     top_feature_share: Mapping[tuple[str, int], float],
     plan: DriftPlan,
-    *,
-    n_sets: int,
-    dtype: str,
+    tasks: Sequence[TaskSets],
 ) -> list[SanityCheck]:
     """Every check, passed, failed, or (None) not possible with what is at hand."""
     primary = table[(table["measure"] == plan.primary_measure) & (table["step"] == 0)]
+    n_sets = sum(len(sets.runs) for sets in tasks)
     return [
         SanityCheck(
             name="sample sets match",
             passed=True,
             detail=f"{n_sets} representation sets have the sample set of their base model; others would have been refused.",
         ),
-        _identity(controls, plan, dtype),
+        _identity(controls, plan, tasks),
         _mispaired(controls, plan),
         _first_layer(primary),
         _methods_differ(primary, plan),
@@ -41,7 +41,7 @@ def sanity_checks(
     ]
 
 
-def _identity(controls: list[Control], plan: DriftPlan, dtype: str) -> SanityCheck:
+def _identity(controls: list[Control], plan: DriftPlan, tasks: Sequence[TaskSets]) -> SanityCheck:
     drifts = [
         abs(c.drift)
         for c in controls
@@ -50,22 +50,29 @@ def _identity(controls: list[Control], plan: DriftPlan, dtype: str) -> SanityChe
     if not drifts:
         detail = "No second extraction of the base model is at hand, so the noise of extraction is not known."
         return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
-    limit = _NOISE_LIMIT.get(dtype, 1e-4)
+    used = {t for sets in tasks for t in (sets.base.metadata.compute_dtype, sets.base.metadata.dtype)}
+    dtype = max(used, key=lambda name: _NOISE_LIMIT.get(name, 0.0))  # the coarsest sets the noise
+    limit = _NOISE_LIMIT.get(dtype, _NOISE_LIMIT["float32"])
     detail = f"The base model extracted twice drifts by at most {max(drifts):.1e} (limit {limit:g} for {dtype})."
     return SanityCheck(name="identity drift is noise", passed=max(drifts) <= limit, detail=detail)
 
 
 def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
+    name = "mispaired samples are unrelated"
     values = [
         c.value for c in controls if c.name == "mispaired" and c.measure == plan.primary_measure and c.value is not None
     ]
-    worst = max((abs(v) for v in values), default=float("nan"))
+    if not values:
+        return SanityCheck(name=name, passed=None, detail="No final model is at hand.")
+    worst = max(abs(v) for v in values)
     detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {worst:.3f} from 0 (limit {_MISPAIRED_LIMIT})."
-    return SanityCheck(name="mispaired samples are unrelated", passed=bool(worst <= _MISPAIRED_LIMIT), detail=detail)
+    return SanityCheck(name=name, passed=worst <= _MISPAIRED_LIMIT, detail=detail)
 
 
 def _first_layer(primary: pd.DataFrame) -> SanityCheck:
     first = primary[primary["layer"] == primary["layer"].min()]
+    if first.empty:
+        return SanityCheck(name="first layer drifts little", passed=None, detail="No final model is at hand.")
     worst = first.loc[first["drift"].idxmax()]
     detail = (
         f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({worst['task']}, {worst['method']}, seed "

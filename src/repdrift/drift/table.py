@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -78,9 +79,10 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
     for plan, found in sets.runs:
         tuned = _prepared(m, found, layer)
         by_method.setdefault((plan.method, plan.step), []).append(tuned)
-        value = m.compare(base, tuned)
-        interval = m.interval(base, tuned)
-        floor = m.mispaired(base, tuned, shuffles)
+        with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
+            value = m.compare(base, tuned)
+            interval = m.interval(base, tuned)
+            floor = m.mispaired(base, tuned, shuffles)
         drift = _drift(m, value)
         measured.rows.append(
             {
@@ -136,16 +138,25 @@ def _seed_ceilings(m: Measure, task: str, layer: int, by_method: dict[tuple[str,
 
 
 def _prepared(m: Measure, found: RepresentationSet, layer: int) -> Any:
-    try:
+    with _named(f"{found.folder}, layer {layer}"):
         return m.prepare(read_layer(found, layer))
+
+
+@contextmanager
+def _named(where: str) -> Generator[None]:
+    """Say where a measure was undefined."""
+    try:
+        yield
     except DegenerateInputError as error:
-        raise DegenerateInputError(f"{found.folder}, layer {layer}: {error}") from error
+        raise DegenerateInputError(f"{where}: {error}") from error
 
 
 def _noise(m: Measure, base: Any, sets: TaskSets, layer: int) -> tuple[float, float] | None:
     if sets.identity is None:
         return None
-    value = m.compare(base, _prepared(m, sets.identity, layer))
+    again = _prepared(m, sets.identity, layer)
+    with _named(f"{sets.base.folder} against {sets.identity.folder}, layer {layer}"):
+        value = m.compare(base, again)
     return value, _drift(m, value)
 
 
