@@ -199,8 +199,8 @@ def test_cosines_agree_with_scikit_learn():
         )
 
 
-def test_a_tiny_rotation_keeps_its_cosine_to_many_digits():
-    # A turn by the angle a in every plane: 1 - cos a = 2 sin(a/2)^2, which 1 - x'y could not tell from rounding.
+def test_a_turn_by_a_millionth_has_the_cosine_of_its_angle():
+    # A turn by the angle a in every plane: 1 - cos a = 2 sin(a/2)^2, here 5e-13.
     g = np.random.default_rng(8)
     x = g.normal(size=(20, 6))
     angle = 1e-6

@@ -33,7 +33,7 @@ def unit_rows(x: Tensor) -> UnitRows:
 
 
 def row_cosines(x: UnitRows, y: UnitRows) -> Tensor:
-    """Cosine of each pair of rows: (n,). Computed as 1 - |x - y|^2 / 2, which keeps its digits where it is near 1.
+    """Cosine of each pair of rows: (n,). Computed as 1 - |x - y|^2 / 2, which is exactly 1 for equal rows.
 
     Raises ShapeError unless both sides have the same samples and features.
     """

@@ -34,3 +34,12 @@ def test_opposite_vectors_have_cosine_minus_one():
     x = np.random.default_rng(3).normal(size=(9, 4))
     for name in ("cosine", "cosine_centered"):
         assert measure(name)(x, -x) == pytest.approx(-1, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", ["cosine", "cosine_centered"])
+def test_equal_sides_have_cosine_one_to_the_last_digit(name):
+    # The sum of 2,048 squares of a unit vector would be 1 to rounding only, and a drift of rounding is not zero.
+    x = np.random.default_rng(4).normal(size=(50, 2048))
+    m = measure(name)
+    assert m(x, x) == 1
+    assert m.interval(m.prepare(x), m.prepare(x)) == (1, 1)
