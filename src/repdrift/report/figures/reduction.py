@@ -12,6 +12,7 @@ from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, method_color,
 from repdrift.report.tables import ReportData
 
 _ALL = "all"
+_CUT_BELOW = -150
 
 
 def draw(data: ReportData) -> Figure:
@@ -31,7 +32,7 @@ def _by_task(axes: Axes, data: ReportData) -> None:
         value = 100 * (r.reduction or 0.0)
         if r.reduction_low is not None:
             low = 100 * r.reduction_low
-            axes.plot([place, place], [max(low, -150), value], color=color, linewidth=1.6, solid_capstyle="butt")
+            axes.plot([place, place], [max(low, _CUT_BELOW), value], color=color, linewidth=1.6, solid_capstyle="butt")
             axes.plot([place - 0.12, place + 0.12], [low, low], color=color, linewidth=1.6)
         seeds = _paired_seeds(r)
         axes.plot(
@@ -70,12 +71,12 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
             dashes = ("-", "--", "-.", ":")[data.tasks.index(task) % 4]
             axes.plot(layers, values, color=GREY, linewidth=0.9, linestyle=dashes, label=plain(task))
     low, high = axes.get_ylim()
-    if low < -150:  # near-zero reference drift makes ratios explode; the axis says where it was cut
-        axes.set_ylim(-150, high)
-        axes.text(0.01, 0.015, "values below -150 % are cut off", transform=axes.transAxes, fontsize=7, color=GREY)
+    cut = low < _CUT_BELOW  # where the reference hardly drifts, a ratio explodes; the title says where it was cut
+    if cut:
+        axes.set_ylim(_CUT_BELOW, high)
     _reference_lines(axes, study.target_reduction)
     layer_axis(axes, data.layers)
-    axes.set_title("by layer")
+    axes.set_title(f"by layer (below {_CUT_BELOW} % cut off)" if cut else "by layer")
     axes.legend(fontsize=7, ncols=2)
 
 
@@ -87,8 +88,14 @@ def _paired_seeds(r: Reduction) -> list[float]:
 def _reference_lines(axes: Axes, target: float) -> None:
     axes.axhline(0, color="0.75", linewidth=0.7, zorder=0)
     axes.axhline(100 * target, color="black", linewidth=0.9, linestyle="--", zorder=0)
-    axes.annotate(f"target {100 * target:g} %", (1, 100 * target), xycoords=("axes fraction", "data"), xytext=(-2, 2),
-                  textcoords="offset points", ha="right", fontsize=7)  # fmt: skip
+    axes.annotate(
+        f"target {100 * target:g} %",
+        (0, 100 * target),
+        xycoords=("axes fraction", "data"),
+        xytext=(2, 2),
+        textcoords="offset points",
+        fontsize=7,
+    )
 
 
 def caption(data: ReportData) -> str:
