@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from repdrift.core.records.results import Control, DriftResults
+from repdrift.similarity import measure
 
 _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
 
@@ -14,20 +15,23 @@ _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
 def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     """The summary as Markdown."""
     study = results.study
+    shown = measure(study.primary_measure)
     blocks = [
         f"# Drift of {study.model}: {study.comparison_method} against {study.reference_method}",
         _answer(results),
+        "## What was compared\n\n" + _compared(results, table),
         *(
             ["## What is missing or needs care\n\n" + "\n".join(f"- {w}" for w in results.warnings)]
             if results.warnings
             else []
         ),
-        "## Drift by layer\n\nDrift is 1 - debiased linear CKA between the base model and the trained model on the same samples: "
-        "0 is unchanged, about 1 is unrelated. Mean over seeds.\n\n" + _by_layer(results, table),
+        f"## Drift by layer\n\nDrift is 1 - {study.primary_measure} ({shown.title}) between the base model and the trained "
+        "model on the same samples: 0 is unchanged, about 1 is unrelated. Mean over seeds, final models.\n\n"
+        + _by_layer(results, table),
         "## Reduction of drift\n\nReduction is 1 - drift of "
         f"{study.comparison_method} / drift of {study.reference_method}, from drifts averaged over layers, then seeds"
-        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %.\n\n"
-        + _reductions(results),
+        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %, over trained models;"
+        " none: the design is too small for one.\n\n" + _reductions(results),
         "## Tests\n\nMethod labels are permuted over trained models, within tasks. The unit is the trained model.\n\n"
         + _tests(results),
         "## Controls\n\n" + _controls(results) + "\n\n" + _sanity(results),
@@ -45,24 +49,41 @@ _HOW_TO_READ = """## How to read this
   have been significant: train more seeds.
 - Intervals in `drift.csv` say how much the number depends on the choice of samples, for these trained models. They do not say
   what other seeds would give.
+- A lower bound of the reduction belongs to its own row: over many layers or tasks some will be too high by chance.
 - A difference between methods that is smaller than the drift between two seeds of one method is not a finding."""
 
 
 def _answer(results: DriftResults) -> str:
     lines = [t.sentence for t in results.tests if t.task == "all" and t.layer is None]
     if not lines:
-        lines = ["No task has both methods, so the methods cannot be compared; the drift of each is below."]
+        lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
+
+
+def _compared(results: DriftResults, table: pd.DataFrame) -> str:
+    study = results.study
+    there = [run for run in results.runs if run.status == "ok" and run.step == 0]
+    counts = ", ".join(f"{sum(run.method == m for run in there)} trained by {m}" for m in study.methods)
+    samples = ", ".join(f"{task} {int(rows['n'].iloc[0])}" for task, rows in table.groupby("task", sort=False))
+    unit = "tokens" if study.pooling == "tokens" else "samples"
+    later = sorted({run.step for run in results.runs if run.status == "ok" and run.step != 0})
+    text = (
+        f"The base model {study.model} against {len(there)} final models ({counts}), layer by layer ({study.n_layers} layers, "
+        f"pooling {study.pooling}), on the same {unit} for all: {samples}. The measure that is tested is "
+        f"{study.primary_measure}; drift.csv has {', '.join(study.measures)}."
+    )
+    if later:
+        text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv and in no test."
+    return text
 
 
 def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:
     primary = table[(table["measure"] == results.study.primary_measure) & (table["step"] == 0)]
-    means = primary.pivot_table(index=["task", "method"], columns="layer", values="drift", aggfunc="mean", sort=False)
-    header = ["task", "method", *(f"layer {layer}" for layer in means.columns)]
-    rows = [
-        [str(task), str(method), *map(_number, row)]
-        for (task, method), row in zip(means.index, means.to_numpy(), strict=True)
-    ]
+    if primary.empty:
+        return "No final model is at hand."
+    means = primary.pivot_table(index="layer", columns=["task", "method"], values="drift", aggfunc="mean", sort=False)
+    header = ["layer", *(f"{task}, {method}" for task, method in means.columns)]
+    rows = [[str(layer), *map(_number, row)] for layer, row in zip(means.index, means.to_numpy(), strict=True)]
     return _markdown(header, rows)
 
 
@@ -87,7 +108,7 @@ def _reductions(results: DriftResults) -> str:
 def _tests(results: DriftResults) -> str:
     claims = {
         "comparison_drifts_less": "drifts less",
-        "reduction_exceeds_target": f"drifts {100 * results.study.target_reduction:g} % less or better",
+        "reduction_exceeds_target": f"drifts at least {100 * results.study.target_reduction:g} % less",
     }
     rows = [
         [t.task, claims[t.hypothesis], _p(t.pvalue), _p(t.smallest_pvalue), str(t.n_units), t.verdict]
@@ -97,20 +118,33 @@ def _tests(results: DriftResults) -> str:
     text = _markdown(["task", "claim", "p", "smallest reachable p", "models", "verdict"], rows)
     layers = [t for t in results.tests if t.layer is not None and t.hypothesis == "comparison_drifts_less"]
     if layers:
-        rows = [[str(t.layer), _p(t.pvalue), _p(t.pvalue_holm), _p(t.pvalue_bh)] for t in layers]
-        text += "\n\nBy layer, over all tasks (claim: drifts less):\n\n"
-        text += _markdown(["layer", "p", "p (Holm)", "p (Benjamini-Hochberg)"], rows)
+        of_layer = {r.layer: r for r in results.reductions if r.task == "all"}
+        rows = [
+            [
+                str(t.layer),
+                _percent(of_layer[t.layer].reduction),
+                _percent(of_layer[t.layer].reduction_low),
+                _p(t.pvalue),
+                _p(t.pvalue_holm),
+                _p(t.pvalue_bh),
+                t.verdict,
+            ]
+            for t in layers
+        ]
+        text += "\n\nBy layer, over all tasks (claim: drifts less); the verdict rests on p corrected over layers by Holm:\n\n"
+        header = ["layer", "reduction", "lower bound", "p", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
+        text += _markdown(header, rows)
     return text
 
 
 def _controls(results: DriftResults) -> str:
     measures = results.study.measures
     rows = []
-    for measure in measures:
-        of = [c for c in results.controls if c.measure == measure]
+    for name in measures:
+        of = [c for c in results.controls if c.measure == name]
         rows.append(
             [
-                measure,
+                name,
                 _range(c.drift for c in of if c.name == "identity"),
                 _range(c.value for c in of if c.name == "mispaired"),
                 _seed_range(of, results.study.methods),

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 
@@ -7,11 +8,26 @@ import pandas as pd
 import pytest
 import torch
 
-from repdrift.core.errors import CorruptSetError, MissingRunError, NonFiniteError, SampleSetMismatchError
-from repdrift.core.records.results import DRIFT_COLUMNS, RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET
-from repdrift.drift import analyze
+from repdrift.core.errors import (
+    ConfigError,
+    CorruptSetError,
+    DegenerateInputError,
+    MissingRunError,
+    NonFiniteError,
+    SampleSetMismatchError,
+    StorageError,
+)
+from repdrift.core.records.results import (
+    DRIFT_COLUMNS,
+    RESULTS_FILE,
+    SUMMARY_FILE,
+    TABLE_CSV,
+    TABLE_PARQUET,
+    DriftResults,
+)
+from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.schema import results_schema, shipped_schema
-from tests.unit.drift.conftest import LAYERS, Study, write_set
+from tests.unit.drift.conftest import LAYERS, N, Study, write_set
 
 
 def _reference(measure, x, y):
@@ -58,8 +74,10 @@ def test_files_are_complete_agree_and_keep_the_schema(study, tmp_path):
     assert list(parquet.columns) == list(csv.columns) == list(DRIFT_COLUMNS)
     np.testing.assert_allclose(parquet["value"], csv["value"], rtol=1e-12)
     assert len(parquet) == len(table)
+    assert DriftResults.read(tmp_path / "out" / RESULTS_FILE) == results
     summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
-    assert results.tests[-1].sentence or summary
+    assert "12 final models (6 trained by full_finetune, 6 trained by lora)" in summary
+    assert f"mrpc {N}, sst2 {N}" in summary
     for test in results.tests:
         if test.task == "all" and test.layer is None:
             assert test.sentence in summary
@@ -125,12 +143,6 @@ def test_task_with_one_method_is_left_out_of_the_comparison(study, tmp_path):
     assert "mrpc" in set(table["task"]), "its drift is still measured"
 
 
-def test_one_seed_is_not_a_test(tmp_path):
-    results, _ = analyze(Study(tmp_path, tasks=("sst2",), seeds=(1,)).plan(), tmp_path / "out")
-    assert {t.verdict for t in results.tests} <= {"undecided", "not testable"}
-    assert all(t.smallest_pvalue >= 0.5 for t in results.tests)
-
-
 def test_identity_not_at_hand_is_said_and_left_empty(study, tmp_path):
     for task in study.tasks:
         shutil.rmtree(study.identity(task))
@@ -146,6 +158,30 @@ def _rewrite(study, **changes):
     write_set(folder, "mrpc", "lora", 2, tensors, **changes)
 
 
+def test_drift_meets_the_population_value_and_its_interval_holds_it(tmp_path):
+    # y = c x + s z, x and z independent standard normal: ||Cov(x, y)||^2 / (||Cov(x)|| ||Cov(y)||) = c^2 / (c^2 + s^2).
+    g = np.random.default_rng(11)
+    n, p, c, s = 400, 8, 0.9, 0.5
+    study = Study(tmp_path, tasks=("sst2",), seeds=(1, 2, 3))
+    shape = {"sample_ids": [str(i) for i in range(n)], "shape": [n, p]}
+    base = [g.normal(size=(n, p)) for _ in range(LAYERS)]
+    write_set(study.base("sst2"), "sst2", "base", None, base, **shape)
+    shutil.rmtree(study.identity("sst2"))
+    for method in study.methods:
+        for seed in study.seeds:
+            tuned = [c * x + s * g.normal(size=(n, p)) for x in base]
+            write_set(study.folder("sst2", method, seed), "sst2", method, seed, tuned, **shape)
+    _, table = analyze(study.plan(), tmp_path / "out")
+    rows = table[table["measure"] == "cka"]
+    truth = s**2 / (c**2 + s**2)
+    assert rows["drift"].mean() == pytest.approx(truth, abs=0.01)
+    inside = (rows["drift_low"] <= truth) & (truth <= rows["drift_high"])
+    assert inside.sum() >= 15, "18 intervals of 95 % hold the value, but for one in twenty"
+    assert (rows["mispaired_value"].abs() < 0.02).all()
+    biased = table[table["measure"] == "cka_biased"]
+    assert (biased["mispaired_value"] > 0.015).all(), "the biased form is not 0 for unrelated samples"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -154,7 +190,11 @@ def _rewrite(study, **changes):
             SampleSetMismatchError,
             "different sample sets.*fingerprint-mrpc and other",
         ),
-        ({"sample_ids": [str(i) for i in range(40)][::-1]}, SampleSetMismatchError, "different sample sets"),
+        (
+            {"sample_ids": [str(i) for i in range(40)][::-1]},
+            SampleSetMismatchError,
+            "one fingerprint, other sample ids .row 0: '0' and '39'",
+        ),
         ({"pooling": "last"}, SampleSetMismatchError, "differ in pooling: mean and last"),
         ({"base_weights_digest": "elsewhere"}, SampleSetMismatchError, "tuned from another base model"),
         ({"step": 5}, CorruptSetError, "says it holds task mrpc, method lora, seed 2, step 5.*wrong folder"),
@@ -196,3 +236,95 @@ def test_fine_tune_that_changes_nothing_is_reported(study, tmp_path):
     write_set(study.folder("mrpc", "lora", 2), "mrpc", "lora", 2, base)
     results, _ = analyze(study.plan(), tmp_path / "out")
     assert any("mrpc, lora, seed 2, step 0: drift is exactly zero" in w for w in results.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sample_set_fingerprint": "other"}, "identity are of different sample sets.*fingerprint-mrpc and other"),
+        ({"weights_digest": "elsewhere"}, "identity are of different base models .weights base0 and elsewhere"),
+    ],
+)
+def test_second_extraction_of_something_else_is_an_error_not_an_absent_control(study, tmp_path, changes, message):
+    base = [torch.load(study.base("mrpc") / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+    write_set(study.identity("mrpc"), "mrpc", "base", None, base, **changes)
+    with pytest.raises(SampleSetMismatchError, match=message):
+        analyze(study.plan(), tmp_path / "out")
+
+
+def test_run_in_the_base_models_place_is_an_error(study, tmp_path):
+    base = [torch.load(study.base("mrpc") / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+    write_set(study.base("mrpc"), "mrpc", "lora", 1, base, weights_digest="base0")
+    with pytest.raises(CorruptSetError, match="says it holds task mrpc, method lora; the base model's set"):
+        analyze(study.plan(), tmp_path / "out")
+
+
+def test_tasks_extracted_in_other_ways_are_not_pooled(study, tmp_path):
+    places = [(study.base("mrpc"), "base", None), (study.identity("mrpc"), "base", None)]
+    places += [(study.folder("mrpc", m, s), m, s) for m in study.methods for s in study.seeds]
+    for folder, method, seed in places:
+        tensors = [torch.load(folder / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+        write_set(folder, "mrpc", method, seed, tensors, pooling="last")
+    with pytest.raises(SampleSetMismatchError, match="mrpc.*sst2.*differ in pooling: last and mean"):
+        analyze(study.plan(), tmp_path / "out")
+
+
+def test_plan_that_would_make_wrong_numbers_is_refused_with_every_fault(study):
+    plan = study.plan()
+    with pytest.raises(ConfigError, match="run mrpc, full_finetune, seed 1, step 0 is planned 2 times"):
+        study.plan(sets=[*plan.sets, plan.sets[0]])
+    with pytest.raises(ConfigError, match="'cka', which is not among.*cosine.*alpha should lie.*target reduction"):
+        study.plan(measures=("cosine",), alpha=1.5, target_reduction=1.0)
+    with pytest.raises(ConfigError, match="task 'sst2' has no base set"):
+        study.plan(bases={"mrpc": plan.bases["mrpc"]})
+
+
+def test_one_model_under_two_seeds_is_reported(study, tmp_path):
+    _rewrite(study, weights_digest="lora1")
+    results, _ = analyze(study.plan(), tmp_path / "out")
+    assert any("lora seed 1 and lora seed 2 have the same weights" in w for w in results.warnings)
+
+
+def test_other_precision_than_the_base_models_is_reported(study, tmp_path):
+    _rewrite(study, compute_dtype="bfloat16")
+    results, _ = analyze(study.plan(), tmp_path / "out")
+    assert any("extracted in float32" in w and "lora seed 2 (bfloat16" in w for w in results.warnings)
+
+
+def test_constant_layer_is_an_error_that_names_it(study, tmp_path):
+    folder = study.folder("mrpc", "lora", 2)
+    tensors = [torch.load(folder / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+    write_set(folder, "mrpc", "lora", 2, [tensors[0], np.ones_like(tensors[1]), tensors[2]])
+    with pytest.raises(DegenerateInputError, match=r"mrpc_lora_seed2.*layer 1: "):
+        analyze(study.plan(), tmp_path / "out")
+
+
+def test_checkpoints_are_measured_and_in_no_test(study, tmp_path):
+    plan = study.plan()
+    folder = study.folder("mrpc", "lora", 2).parent / "step_000010"
+    shutil.copytree(study.folder("mrpc", "full_finetune", 2), folder)
+    tensors = [torch.load(folder / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+    write_set(folder, "mrpc", "lora", 2, tensors, step=10, weights_digest="lora2-10")
+    without, _ = analyze(plan, tmp_path / "without")
+    results, table = analyze(
+        study.plan(sets=[*plan.sets, PlannedSet("mrpc", "lora", 2, 10, folder, "make")]), tmp_path / "out"
+    )
+    assert (table["step"] == 10).sum() == LAYERS * 4
+    assert results.tests == without.tests
+    assert results.reductions == without.reductions
+    assert "Checkpoints (steps 10)" in (tmp_path / "out" / SUMMARY_FILE).read_text()
+
+
+def test_failure_while_writing_leaves_the_earlier_analysis_whole(study, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    analyze(study.plan(), out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.rmtree(study.folder("mrpc", "lora", 2))
+
+    def full_disk(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
+    with pytest.raises(StorageError, match=f"no space left while writing .*{TABLE_PARQUET}"):
+        analyze(study.plan(), out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
