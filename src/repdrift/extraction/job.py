@@ -18,7 +18,7 @@ from repdrift.core.versions import library_versions
 from repdrift.extraction.adapters import LoRARepresentationExtractor
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.options import ExtractionOptions
-from repdrift.models import ModelSource, load_adapted, load_backbone
+from repdrift.models import ModelSource, load_adapted, load_backbone, load_task_model
 from repdrift.stores.representation_set import RepresentationSetWriter, existing_key
 from repdrift.tasks import SampleSet
 
@@ -133,8 +133,11 @@ def _extractor(job: ExtractionJob) -> RepresentationExtractor:
             job.base, job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype
         )
         kind = LoRARepresentationExtractor
+    elif job.tuned is not None:  # with its head: only so are the names in its files those of the model
+        model = load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype)
+        model.eval()
     else:
-        model = load_backbone(job.source, dtype=options.compute_dtype)
+        model = load_backbone(job.base, dtype=options.compute_dtype)
     if torch.accelerator.is_available():
         model.to(str(torch.accelerator.current_accelerator()))  # pyright: ignore[reportArgumentType]
     return kind(

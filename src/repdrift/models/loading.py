@@ -6,6 +6,7 @@ such a model would be an artefact, so here a missing backbone weight is an error
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ DTYPES: dict[str, torch.dtype] = {
 }
 # A pooler turns the last block's output into one vector: it is behind every block, and absent from many checkpoints.
 _HARMLESS_PARTS = ("pooler.",)
+
+
+class MissingWeightsError(ModelError):
+    """A checkpoint that lacks weights of the backbone."""
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -63,9 +68,15 @@ def load_task_model(
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     if task_kind == "classification":
-        model = _load(AutoModelForSequenceClassification, source, dtype, allow_new=None, num_labels=num_labels)
+        auto_class, labels = AutoModelForSequenceClassification, num_labels
     else:
-        model = _load(AutoModelForQuestionAnswering, source, dtype, allow_new=None)
+        auto_class, labels = AutoModelForQuestionAnswering, None
+    try:
+        model = _load(auto_class, source, dtype, allow_new=None, num_labels=labels)
+    except MissingWeightsError:
+        # Some heads name the backbone as no checkpoint does (Llama's question answering says "transformer", its
+        # checkpoints say "model"): load the backbone by itself and put the head on it.
+        model = _headed(auto_class, load_backbone(source, dtype=dtype), labels)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = model.config.eos_token_id
     return model
@@ -134,14 +145,37 @@ def _load(
         absent = [n for n in new if not n.startswith(allow_new)]
     if absent or info["mismatched_keys"]:
         named = ", ".join((absent or sorted(map(str, info["mismatched_keys"])))[:4])
-        raise ModelError(
+        raise MissingWeightsError(
             f"{source.path} lacks {len(absent) or 'some'} weights of {type(model).__name__} (or has them in another shape): "
             f"{named}. They would be random numbers: get the complete checkpoint."
         )
-    if getattr(model.config, "quantization_config", None) is not None and source.gguf_file:
-        # The weights were dequantised on loading; the leftover entry would make save_pretrained refuse the model.
-        del model.config.quantization_config
+    if source.gguf_file:
+        _forget_quantisation(model)
     return model
+
+
+def _headed(auto_class: Any, backbone: PreTrainedModel, num_labels: int | None) -> PreTrainedModel:
+    config = copy.deepcopy(backbone.config)
+    if num_labels is not None:
+        config.num_labels = num_labels
+    model = auto_class.from_config(config, dtype=backbone.dtype)
+    missing, unexpected = backbone_of(model).load_state_dict(backbone.state_dict(), strict=False)
+    wrong = [name for name in (*missing, *unexpected) if not name.startswith(_HARMLESS_PARTS)]
+    if wrong:
+        raise ModelError(
+            f"{type(model).__name__} does not fit the backbone {type(backbone).__name__}: {', '.join(wrong[:4])}"
+        )
+    return model
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """The weights were dequantised on loading and are ordinary floats; the marks that transformers leaves would make it
+    refuse to train and to save them."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        del model.config.quantization_config  # pyright: ignore[reportAttributeAccessIssue]
+    for mark in ("is_quantized", "quantization_method", "hf_quantizer"):
+        if hasattr(model, mark):
+            setattr(model, mark, False if mark == "is_quantized" else None)
 
 
 def _require_adapter_arrived(model: Any, adapter: ModelSource) -> None:
