@@ -8,7 +8,7 @@ from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, 
 from repdrift.stores.remote import open_remote, pull, push
 from repdrift.stores.remote.wandb_artifact import WandbRemote
 from repdrift.stores.representation_set import RepresentationSetWriter, open_set, verify_set
-from tests.unit.stores.test_representation_set import fields
+from tests.unit.stores.making import fields
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[3]
 def sets(tmp_path):
     for task in ("sst2", "mrpc"):
         for name in ("step_000000", "identity"):
-            writer = RepresentationSetWriter(tmp_path / "base" / task / name)
-            for layer in (0, 1):
-                writer.write_layer(layer, torch.randn(6, 4))
-            writer.finish(**fields(task=task))
+            with RepresentationSetWriter(tmp_path / "base" / task / name, key="k1", layers=[0, 1], rows=6) as writer:
+                for layer in (0, 1):
+                    writer.write_layer(layer, torch.randn(6, 4))
+                writer.finish(**fields(task=task))
     return tmp_path / "base"
 
 
@@ -95,7 +95,7 @@ def test_interrupted_pull_is_unfinished_and_goes_on_where_it_stopped(sets, addre
     first = tmp_path / "here/sst2/identity"
     with pytest.raises(UnfinishedSetError):
         open_set(first)
-    assert not list(first.glob(".*")), "no temporary file is left"
+    assert not list(first.glob(".*.*")), "no temporary file is left"
     fetched[:] = ["broke"]
     pull(remote, tmp_path / "here", only=["sst2"])
     assert "sst2/identity/layer_0.pt" not in fetched, "what had arrived is not fetched again"
@@ -119,6 +119,18 @@ def test_faulty_set_is_not_sent(sets, tmp_path):
     with pytest.raises(CorruptSetError, match="not sent"):
         push(sets, open_remote(str(tmp_path / "remote")))
     assert not (tmp_path / "remote").exists()
+
+
+def test_unfinished_extraction_is_neither_sent_nor_pulled_over(sets, tmp_path):
+    push(sets, open_remote(str(tmp_path / "remote")))
+    unfinished = tmp_path / "here/sst2/identity"
+    with RepresentationSetWriter(unfinished, key="k2", layers=[0, 1], rows=6) as writer:
+        writer.write_layer(0, torch.randn(6, 4))
+    with pytest.raises(StorageError, match=r"sst2/identity holds an unfinished extraction: it is not replaced.*delete"):
+        pull(open_remote(str(tmp_path / "remote")), tmp_path / "here")
+    assert (unfinished / ".partial/layer_0.pt").is_file()
+    with pytest.raises(CorruptSetError, match="0 of 1 batches are written"):
+        push(tmp_path / "here", open_remote(str(tmp_path / "elsewhere")))
 
 
 def test_second_push_sends_nothing_new(sets, address, monkeypatch):

@@ -24,6 +24,37 @@ class AdapterLayer(Record):
     scaling: dict[str, float]
 
 
+class ModuleChange(Record):
+    """How far one parameter of the tuned model lies from the base model's; norms are Frobenius norms, dimensionless.
+
+    For LoRA the change is scaling * B A on the adapted weight. What does not apply is null: `stable_rank` of anything
+    but a matrix, `relative_change` of a weight that is zero in the base model, the fields of LoRA for a full fine-tune.
+    """
+
+    layer: int | None
+    """The block, or null for what lies outside all blocks (embeddings, final norm)."""
+    module: str
+    """The parameter's name inside its block, or inside the backbone where `layer` is null."""
+    norm: float
+    """||W|| in the base model."""
+    change_norm: float
+    """||dW||."""
+    relative_change: float | None
+    """||dW|| / ||W||."""
+    stable_rank: float | None
+    """||dW||_F^2 / ||dW||_2^2, in [1, rank]; 0 where nothing changed."""
+    rank: int | None = None
+    """LoRA's r (summed over the active adapters)."""
+    scaling: float | None = None
+    """LoRA's scaling, as peft has it; null where several adapters of different scaling are active."""
+    effective_rank: float | None = None
+    """exp(entropy of the normalised singular values) of the change; 0 where nothing changed."""
+    rank_utilisation: float | None = None
+    """Share of the r singular values that carry 99 % of ||dW||_F^2; 0 where nothing changed."""
+    note: str | None = None
+    """What these numbers do not cover."""
+
+
 class SetMetadata(Record):
     """What a representation set holds and where it came from."""
 
@@ -58,6 +89,10 @@ class SetMetadata(Record):
     """For pooling `tokens`: real tokens of each sample, in order."""
     payload: PayloadFormat
     adapter: list[AdapterLayer] | None = None
+    weight_changes: list[ModuleChange] | None = None
+    """The change of every weight that base and tuned model share; null where it was not measured."""
+    weights_not_compared: list[str] | None = None
+    """Weights outside that comparison, each with the reason: new heads, what LoRA's numbers cannot cover."""
     files: dict[str, str]
     """SHA-256 of every payload file, by path below the set's folder."""
     run_metrics: dict[str, float | None] | None = None

@@ -11,10 +11,12 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from repdrift.core.atomic import atomic_path
-from repdrift.core.errors import CorruptSetError, DataError, MissingRunError
+from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
+from repdrift.stores.lock import SetLock
+from repdrift.stores.names import PARTIAL_FOLDER
 from repdrift.stores.representation_set import find_sets, is_payload_name, verify_set
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -91,6 +93,16 @@ def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
             f"{remote.address} names a set {name!r}: only letters, digits, '_', '.', '-' are taken as folders"
         )
     folder = output_dir.joinpath(*parts)
+    with SetLock(folder):
+        if (folder / PARTIAL_FOLDER).is_dir():
+            raise StorageError(
+                f"{folder} holds an unfinished extraction: it is not replaced. Finish it with the same extract command, or "
+                f"delete {folder / PARTIAL_FOLDER}, then pull again."
+            )
+        return _pull_into(folder, remote, name)
+
+
+def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
     staged = folder / f".{METADATA_FILE}.pulled"
     with atomic_path(staged) as temporary:
         remote.fetch(_join(name, METADATA_FILE), temporary)

@@ -1,0 +1,35 @@
+"""One process at a time writes a representation set; another one that wants it waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from repdrift.core.atomic import storage_errors
+from repdrift.core.progress import say
+from repdrift.stores.names import LOCK_FILE
+
+_ASK_EVERY_S = 0.2
+
+
+class SetLock:
+    """The lock of the set in `folder`, which is made if absent. The system frees it when its holder dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
+
+    def __enter__(self) -> Self:
+        with storage_errors(self._folder / LOCK_FILE):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                say(f"{self._folder} is being written by another process: waiting until it is done")
+                self._lock.acquire(poll_interval=_ASK_EVERY_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -1,0 +1,109 @@
+"""What is wrong with the sets below a folder, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from repdrift.core.errors import CorruptSetError, DataError
+from repdrift.core.fingerprint import file_sha256
+from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
+from repdrift.stores.names import LOCK_FILE, PARTIAL_FOLDER, is_layer_name, layer_name
+from repdrift.stores.opening import REPAIR, read_metadata
+from repdrift.stores.partial import done_batches, read_header, read_lines
+from repdrift.stores.payload import PayloadLayout
+
+_GO_ON = "Run the same extract command again: it goes on from there."
+_BEGIN = "Run the same extract command again: it begins anew."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a set: the file, what is wrong, and what to do."""
+
+    path: Path
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}. {self.remedy}"
+
+
+def verify_set(folder: Path) -> list[Fault]:
+    """Everything wrong with the set in `folder`: unfinished, or files missing, changed, truncated, or not of the set."""
+    try:
+        metadata = read_metadata(folder)
+    except (DataError, CorruptSetError) as error:
+        return [Fault(folder / METADATA_FILE, str(error), REPAIR)]
+    if metadata is None:
+        return [_unfinished(folder)]
+    faults = [
+        fault for name, digest in metadata.files.items() if (fault := _file_fault(folder, name, digest, metadata))
+    ]
+    promised = {layer_name(layer, metadata.payload) for layer in metadata.layers}
+    faults += [
+        Fault(folder / name, "has no checksum in the metadata", REPAIR)
+        for name in sorted(promised - set(metadata.files))
+    ]
+    return faults + _strays(folder, metadata)
+
+
+def find_sets(root: Path) -> Iterator[Path]:
+    """Every folder at or below `root` that holds a set, finished or not, sorted."""
+    if root.name == PARTIAL_FOLDER:
+        root = root.parent
+    folders = {root, *(path for path in root.rglob("*") if path.is_dir() and path.name != ADAPTER_FOLDER)}
+    for folder in sorted(folders):
+        if PARTIAL_FOLDER in folder.relative_to(root).parts:
+            continue
+        names = {path.name for path in folder.iterdir() if path.is_file()}
+        if METADATA_FILE in names or any(map(is_layer_name, names)) or (folder / PARTIAL_FOLDER).is_dir():
+            yield folder
+
+
+def _unfinished(folder: Path) -> Fault:
+    if not (folder / PARTIAL_FOLDER).is_dir():
+        return Fault(folder, f"unfinished: no {METADATA_FILE}", REPAIR)
+    header = read_header(folder)
+    if header is None:
+        return Fault(folder, "unfinished: no batch is written", _BEGIN)
+    done = len(done_batches(read_lines(folder), header.layers))
+    return Fault(folder, f"unfinished: {done} of {header.n_batches} batches are written", _GO_ON)
+
+
+def _file_fault(folder: Path, name: str, digest: str, metadata: SetMetadata) -> Fault | None:
+    path = folder / name
+    if not path.is_file():
+        return Fault(path, "missing", REPAIR)
+    size = path.stat().st_size
+    least = _data_bytes(metadata) if is_layer_name(name) else 0
+    if size < least:
+        return Fault(path, f"truncated: {size:,} bytes, its rows alone take {least:,}", REPAIR)
+    actual = file_sha256(path)
+    if actual != digest:
+        return Fault(path, f"changed or truncated: SHA-256 {actual[:12]}..., expected {digest[:12]}...", REPAIR)
+    return None
+
+
+def _data_bytes(metadata: SetMetadata) -> int:
+    """Bytes of one layer's rows, 0 where the metadata does not tell."""
+    try:
+        return PayloadLayout(metadata.payload, metadata.shape[0], metadata.shape[1], metadata.dtype).data_bytes
+    except (ValueError, IndexError):
+        return 0
+
+
+def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
+    present = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE), Path(LOCK_FILE)}
+    faults = [
+        Fault(folder / path, "is not part of the set", "Delete it.")
+        for path in sorted(present - known)
+        if path.parts[0] != PARTIAL_FOLDER
+    ]
+    if (folder / PARTIAL_FOLDER).is_dir():
+        faults.append(
+            Fault(folder / PARTIAL_FOLDER, "is left from writing a set here; the finished set needs nothing of it", "Delete it.")
+        )  # fmt: skip
+    return faults
