@@ -17,6 +17,7 @@ from repdrift.drift.pairing import TaskSets, find_runs, open_task, require_one_s
 from repdrift.drift.plan import DriftPlan
 from repdrift.drift.sanity import sanity_checks
 from repdrift.drift.table import measure_tasks
+from repdrift.drift.weight_rows import weight_rows
 
 
 def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFrame]:
@@ -38,6 +39,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
     measured = measure_tasks(tasks, list(plan.measures))
+    measured.rows += weight_rows(tasks)
     table = measured.table()
     reductions, tests, warnings = reductions_and_tests(table, plan)
     results = DriftResults(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from repdrift.core.records.results import Control, DriftResults
+from repdrift.drift.weight_rows import WEIGHT_MEASURES
 from repdrift.similarity import measure
 
 _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
@@ -64,7 +65,8 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
     study = results.study
     there = [run for run in results.runs if run.status == "ok" and run.step == 0]
     counts = ", ".join(f"{sum(run.method == m for run in there)} trained by {m}" for m in study.methods)
-    samples = ", ".join(f"{task} {int(rows['n'].iloc[0])}" for task, rows in table.groupby("task", sort=False))
+    counted = table.dropna(subset=["n"])  # rows about weights are of no samples
+    samples = ", ".join(f"{task} {int(rows['n'].iloc[0])}" for task, rows in counted.groupby("task", sort=False))
     unit = "tokens" if study.pooling == "tokens" else "samples"
     later = sorted({run.step for run in results.runs if run.status == "ok" and run.step != 0})
     text = (
@@ -72,6 +74,9 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
         f"pooling {study.pooling}), on the same {unit} for all: {samples}. The measure that is tested is "
         f"{study.primary_measure}; drift.csv has {', '.join(study.measures)}."
     )
+    of_weights = [name for name in WEIGHT_MEASURES if (table["measure"] == name).any()]
+    if of_weights:
+        text += f" Of the weights themselves it has {', '.join(of_weights)}."
     if later:
         text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv and in no test."
     return text

@@ -34,6 +34,7 @@ class Measured:
         """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
         table = pd.DataFrame(self.rows, columns=list(DRIFT_COLUMNS))
         table["above_noise"] = table["above_noise"].astype("boolean")
+        table["n"] = table["n"].astype("Int64")  # whole numbers, though rows about weights have none
         return table
 
 

@@ -12,9 +12,6 @@ NOISE = {"full_finetune": 0.6, "lora": 0.3}
 
 
 def write_set(folder, task, method, seed, tensors, **changes):
-    writer = RepresentationSetWriter(folder)
-    for layer, tensor in enumerate(tensors):
-        writer.write_layer(layer, torch.tensor(tensor, dtype=torch.float32))
     fields = {
         "key": f"{task}{method}{seed}", "task": task, "method": method, "seed": seed, "step": 0, "model": "tiny", "weights_digest": f"{method}{seed}",
         "base_weights_digest": "base0", "sample_set_fingerprint": f"fingerprint-{task}", "sample_ids": [str(i) for i in range(N)],
@@ -23,7 +20,11 @@ def write_set(folder, task, method, seed, tensors, **changes):
     }  # fmt: skip
     if method == "base":
         fields |= {"weights_digest": "base0"}
-    writer.finish(**{**fields, **changes})
+    fields |= changes
+    with RepresentationSetWriter(folder, key=fields["key"], layers=fields["layers"], rows=len(tensors[0])) as writer:
+        for layer, tensor in enumerate(tensors):
+            writer.write_layer(layer, torch.tensor(tensor, dtype=torch.float32))
+        writer.finish(**fields)
 
 
 class Study:

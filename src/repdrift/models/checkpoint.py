@@ -1,0 +1,194 @@
+"""The tensors in a checkpoint's safetensors files, read one by one.
+
+The files are read, not mapped: a mapping counts as this process's memory where limits and containers count it, and
+layer-major extraction exists for models that are larger than that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import ModelError
+from repdrift.models.loading import DTYPES
+from repdrift.models.source import ModelSource, weight_files
+
+_STORED_DTYPES: dict[str, torch.dtype] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_LONGEST_HEADER = 100_000_000  # the format's own bound
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where one tensor lies: `start` is its first byte in the file `path`; `stored_dtype` is safetensors' name for it."""
+
+    name: str
+    path: Path
+    stored_dtype: str
+    shape: tuple[int, ...]
+    start: int
+    nbytes: int
+
+    @property
+    def numel(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it is cast when the model is loaded in another dtype."""
+        return self.stored_dtype.startswith(("F", "BF"))
+
+    def read(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The tensor in `dtype` (None: the stored one), in memory that goes back to the system when it is freed.
+
+        Raises ModelError if the file cannot give it.
+        """
+        if self.stored_dtype not in _STORED_DTYPES:
+            raise ModelError(
+                f"{self.path}: tensor {self.name} is stored as {self.stored_dtype}; expected one of "
+                f"{', '.join(_STORED_DTYPES)}. Quantised checkpoints are not read block by block."
+            )
+        stored = _unheaped(self.shape, _STORED_DTYPES[self.stored_dtype])
+        data = stored.reshape(-1).view(torch.uint8)
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self.start)
+                read = stream.readinto(data.numpy().data)
+        except OSError as error:
+            raise ModelError(f"cannot read tensor {self.name} from {self.path}: {error}") from error
+        if read != self.nbytes:
+            raise ModelError(
+                f"{self.path} is truncated: tensor {self.name} needs {self.nbytes} bytes, {read} are there"
+            )
+        if dtype is None or dtype == stored.dtype:
+            return stored
+        return _unheaped(self.shape, dtype).copy_(stored)
+
+
+def stored_tensors(source: ModelSource) -> dict[str, StoredTensor]:
+    """Every tensor of the checkpoint, by its name in the files; only the files' headers are read.
+
+    Raises ModelError for GGUF, for a missing shard, and for a file that is truncated or no safetensors file.
+    """
+    if source.gguf_file:
+        raise ModelError(
+            f"{source.ref!r} is a GGUF file ({source.gguf_file}), which is only dequantised as a whole: "
+            "use the sample-major schedule, or convert it to safetensors."
+        )
+    return {tensor.name: tensor for path in _files(source) for tensor in _header(path)}
+
+
+@dataclass(frozen=True)
+class CheckpointBytes:
+    """Memory that a checkpoint's weights take, in the dtype asked for: all of them, and its largest block."""
+
+    whole: int
+    largest_block: int
+
+
+def estimated_bytes(source: ModelSource, dtype: str = "float32") -> CheckpointBytes:
+    """What loading `source` in `dtype` would take, from the files' headers alone.
+
+    A block is what shares a name up to its first number ("model.layers.3."); 0 if no name has a number.
+    Raises ModelError as `stored_tensors` does.
+    """
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    whole, blocks = 0, {"": 0}
+    for tensor in stored_tensors(source).values():
+        size = tensor.numel * DTYPES[dtype].itemsize if tensor.is_floating_point else tensor.nbytes
+        whole += size
+        numbered = re.match(r"(?:[^.]*\.)*?\d+\.", tensor.name)
+        if numbered:
+            blocks[numbered[0]] = blocks.get(numbered[0], 0) + size
+    return CheckpointBytes(whole, max(blocks.values()))
+
+
+def _unheaped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Uninitialised, in a mapping of its own: the allocator's heap, where blocks of weights come and go, would grow with
+    each of them (measured: by a tenth of a block of 25 MB), since what lives longer settles in the gaps."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < mmap.PAGESIZE:
+        return torch.empty(shape, dtype=dtype)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    try:
+        memory = mmap.mmap(-1, size, **private)
+    except OSError as error:
+        raise MemoryError(f"cannot allocate {size} bytes for a weight: {error}") from error
+    return torch.frombuffer(memory, dtype=dtype).reshape(shape)
+
+
+def _files(source: ModelSource) -> Iterable[Path]:
+    files = weight_files(source)
+    if source.is_adapter:
+        return files
+    single, index = source.path / "model.safetensors", source.path / "model.safetensors.index.json"
+    if single in files:  # as transformers does: shards left beside it are not read
+        return [single]
+    if index.is_file():
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [file for file in files if file.name in named]
+    return files
+
+
+def _header(path: Path) -> list[StoredTensor]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= _LONGEST_HEADER:
+                raise ModelError(f"{path} is no safetensors file: its header would be {length} bytes long")
+            text = stream.read(length)
+        if len(text) < length:
+            raise ModelError(f"{path} is truncated: its header should be {length} bytes, {len(text)} are there")
+        entries = json.loads(text)
+        entries.pop("__metadata__", None)
+        found = [
+            StoredTensor(
+                name,
+                path,
+                entry["dtype"],
+                tuple(entry["shape"]),
+                8 + length + entry["data_offsets"][0],
+                entry["data_offsets"][1] - entry["data_offsets"][0],
+            )
+            for name, entry in entries.items()
+        ]
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{path} is no safetensors file: its header cannot be read ({type(error).__name__})"
+        ) from error
+    end = max((tensor.start + tensor.nbytes for tensor in found), default=0)
+    if size < end:
+        raise ModelError(f"{path} is truncated: {end} bytes expected, {size} found. Copy or download it again.")
+    wrong = next((t for t in found if t.stored_dtype in _STORED_DTYPES and t.nbytes != _expected_bytes(t)), None)
+    if wrong is not None:
+        raise ModelError(f"{path}: tensor {wrong.name} has {wrong.nbytes} bytes, {_expected_bytes(wrong)} expected")
+    return found
+
+
+def _expected_bytes(tensor: StoredTensor) -> int:
+    return tensor.numel * _STORED_DTYPES[tensor.stored_dtype].itemsize

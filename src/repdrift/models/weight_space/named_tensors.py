@@ -1,0 +1,81 @@
+"""The weights of one model by name, read one at a time: from safetensors files, or from a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from repdrift.core.errors import ModelError
+from repdrift.models.checkpoint import stored_tensors
+from repdrift.models.loading import load_backbone
+from repdrift.models.source import ModelSource
+
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# Old BERT checkpoints, which transformers renames on loading.
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+@dataclass(frozen=True)
+class NamedTensor:
+    """One tensor that has not been read yet. `dtype` is None where it does not hold ordinary floating-point weights."""
+
+    shape: tuple[int, ...]
+    dtype: str | None
+    read: Callable[[], Tensor]
+    """Reads the tensor; the caller must not write to it."""
+
+
+@dataclass(frozen=True)
+class NamedTensors:
+    """The tensors of one model by name; `where` says in messages which model this is."""
+
+    where: str
+    tensors: dict[str, NamedTensor]
+
+
+def named_tensors(model: ModelSource | nn.Module) -> NamedTensors:
+    """The weights of `model`, each to be read when it is wanted.
+
+    A source of safetensors, sharded or not, is read tensor by tensor from its files; a GGUF source is loaded whole,
+    since its tensors are packed; a loaded model gives its named parameters, tied ones once.
+    Raises ModelError for an adapter (`lora_changes` measures those) or for files that cannot be read.
+    """
+    if isinstance(model, nn.Module):
+        return _of_model(model)
+    if model.is_adapter:
+        raise ModelError(
+            f"{model.path} holds a PEFT adapter, not a model's weights. Load it onto its base and use lora_changes."
+        )
+    if model.gguf_file:
+        return _of_model(load_backbone(model), where=str(model.path / model.gguf_file))
+    stored = stored_tensors(model)
+    return NamedTensors(
+        str(model.path),
+        {_current_name(name): NamedTensor(t.shape, _FLOATS.get(t.stored_dtype), t.read) for name, t in stored.items()},
+    )
+
+
+def _of_model(model: nn.Module, *, where: str | None = None) -> NamedTensors:
+    parameters = dict(model.named_parameters())
+    adapted = next((name for name in parameters if ".base_layer." in name or ".lora_" in name), None)
+    if adapted is not None:
+        raise ModelError(
+            f"{type(model).__name__} carries an adapter ({adapted}): its weights are still those of the base model. Use lora_changes."
+        )
+    known = set(_FLOATS.values())
+    tensors = {
+        name: NamedTensor(
+            tuple(p.shape), dtype if (dtype := str(p.dtype).removeprefix("torch.")) in known else None, p.detach
+        )
+        for name, p in parameters.items()
+    }
+    return NamedTensors(where or type(model).__name__, tensors)
+
+
+def _current_name(name: str) -> str:
+    for old, new in _OLD_NAMES.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name

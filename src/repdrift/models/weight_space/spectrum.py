@@ -1,0 +1,156 @@
+"""Norms and ranks of weight changes: of dense matrices without a full decomposition, of B A without forming it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import NonFiniteError, ShapeError
+
+CARRIED_SHARE = 0.99
+"""Share of ||BA||_F^2 that the counted singular values carry, in `rank_utilisation`."""
+_CHUNK = 1 << 20
+_EXACT_UP_TO = 64
+_MOST_STEPS = 300
+_STEPS_BETWEEN_CHECKS = 5
+
+
+def frobenius_norm(x: Tensor) -> float:
+    """||x||_F of a real floating tensor of any shape, summed in float64 a chunk at a time.
+
+    Raises NonFiniteError if the norm is NaN or Inf.
+    """
+    total = 0.0
+    for chunk in x.detach().reshape(-1).split(_CHUNK):
+        wide = chunk.to(device="cpu", dtype=torch.float64)
+        total += float(torch.dot(wide, wide))
+    if not math.isfinite(total):
+        raise NonFiniteError("NaN or Inf in the weights")
+    return math.sqrt(total)
+
+
+def spectral_norm(matrix: Tensor, *, tolerance: float = 1e-4, seed: int = 0) -> float:
+    """||matrix||_2, the largest singular value, of a real (m, n) matrix.
+
+    Lanczos iteration with full reorthogonalisation on M M' of the smaller side, from a seeded random vector, until the
+    residual bounds the relative error of the Ritz value by `tolerance`; the value is approached from below. Small
+    matrices, and those that do not converge in 300 steps, are decomposed in full (in float64, and as they are).
+    Products are in float32, or float64 for a float64 matrix.
+    Raises ShapeError if `matrix` is not two-dimensional, NonFiniteError for NaN or Inf.
+    Source: Golub and Van Loan, Matrix Computations, 4th ed., 10.1 to 10.3 (Lanczos, Ritz values, residual bounds).
+    """
+    if matrix.dim() != 2:
+        raise ShapeError(f"a spectral norm needs a matrix, got shape {tuple(matrix.shape)}")
+    size = frobenius_norm(matrix)
+    if size == 0.0:
+        return 0.0
+    m = matrix.detach()
+    if min(m.shape) <= _EXACT_UP_TO:
+        return size * float(torch.linalg.svdvals(m.double() / size)[0])
+    if m.dtype != torch.float64:
+        m = m.float()
+    if m.shape[0] > m.shape[1]:
+        m = m.T
+    ritz = _largest_ritz_value(m, size, tolerance, seed)
+    return size * math.sqrt(ritz) if ritz is not None else float(torch.linalg.matrix_norm(m, ord=2))
+
+
+def stable_rank(norm: float, largest: float) -> float:
+    """||M||_F^2 / ||M||_2^2 from the two norms, in [1, rank of M]; 0 for the zero matrix, whose quotient is undefined.
+
+    Source: Rudelson and Vershynin 2007 (numerical rank).
+    """
+    return (norm / largest) ** 2 if largest > 0.0 else 0.0
+
+
+def low_rank_singular_values(a: Tensor, b: Tensor) -> Tensor:
+    """The singular values of b @ a, descending, in float64 on the CPU, without forming the product.
+
+    a: (r, n), b: (m, r). With b = Q S and a' = P T (QR), b a = Q (S T') P' has the singular values of S T', which is
+    at most r x r. Returns (r,); beyond min(m, n, r) they are zero.
+    Raises ShapeError if the shapes do not fit, NonFiniteError for NaN or Inf.
+    """
+    if a.dim() != 2 or b.dim() != 2 or a.shape[0] != b.shape[1]:
+        raise ShapeError(f"LoRA's matrices should be A (r, n) and B (m, r), got {tuple(a.shape)} and {tuple(b.shape)}")
+    sizes = [frobenius_norm(a), frobenius_norm(b)]
+    values = torch.zeros(a.shape[0], dtype=torch.float64)
+    if 0.0 in sizes:  # a fresh adapter: B is zero
+        return values
+    wide_a, wide_b = (x.detach().to(device="cpu", dtype=torch.float64) for x in (a, b))
+    core = torch.linalg.qr(wide_b, mode="r").R @ torch.linalg.qr(wide_a.T, mode="r").R.T
+    found = torch.linalg.svdvals(core)
+    values[: found.numel()] = found
+    return values
+
+
+def effective_rank(values: Tensor) -> float:
+    """exp(H(p)), p = values / sum(values), of singular values (k,): in [1, k]; 0 if all are zero.
+
+    Source: Roy and Vetterli 2007, eq. 3 and 4; p is of the values, not of their squares.
+    """
+    total = float(values.sum())
+    if total == 0.0:
+        return 0.0
+    shares = values.double() / total
+    return math.exp(float(torch.special.entr(shares).sum()))
+
+
+def rank_utilisation(values: Tensor) -> float:
+    """The smallest k whose k largest squared values reach 99 % of the sum of squares, as a share of their number r.
+
+    values: (r,) singular values of B A, descending. In [1/r, 1]; 0 if all are zero. Squared, because the squares add
+    up to ||BA||_F^2: k is then the rank of the best approximation that loses at most 1 % of it (Eckart and Young), an
+    error of at most 10 % in the norm itself. Equal values give ceil(0.99 r) / r.
+    """
+    squares = values.double().square()
+    total = float(squares.sum())
+    if total == 0.0:
+        return 0.0
+    # A hair below the share: equal values must not need one more because of rounding.
+    reached = squares.cumsum(0) >= CARRIED_SHARE * total * (1 - 1e-12)
+    return (int(reached.to(torch.uint8).argmax()) + 1) / values.numel()
+
+
+def _largest_ritz_value(m: Tensor, size: float, tolerance: float, seed: int) -> float | None:
+    """The largest eigenvalue of M M' / size^2, or None if not reached in the steps allowed. m: (k, n), k <= n."""
+    k = m.shape[0]
+    steps = min(_MOST_STEPS, k)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(k, generator=generator, dtype=torch.float64).to(device=m.device, dtype=m.dtype)
+    x /= torch.linalg.vector_norm(x)
+    basis = torch.empty((steps, k), dtype=m.dtype, device=m.device)
+    diagonal: list[float] = []
+    beside: list[float] = []
+    negligible = 100 * torch.finfo(m.dtype).eps
+    for step in range(steps):
+        basis[step] = x
+        # Divided in between: squares of a fine-tune's changes would underflow in float32.
+        y = torch.mv(m, torch.mv(m.T, x) / size) / size
+        diagonal.append(float(torch.dot(y, x)))
+        known = basis[: step + 1]
+        for _ in range(2):  # once loses orthogonality where the matrix is nearly of low rank
+            y -= known.T @ (known @ y)
+        rest = float(torch.linalg.vector_norm(y))
+        ended = rest <= negligible * max(diagonal) or step + 1 == k
+        if ended or (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
+            ritz, error = _ritz(diagonal, beside, rest)
+            if ended or error <= 2 * tolerance * ritz:  # of the square
+                return ritz
+        beside.append(rest)
+        x = y / rest
+    return None
+
+
+def _ritz(diagonal: list[float], beside: list[float], rest: float) -> tuple[float, float]:
+    """Largest Ritz value of the tridiagonal matrix, and a bound of its error: the residual, or its square over the gap."""
+    t = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    if beside:
+        off = torch.tensor(beside, dtype=torch.float64)
+        t = t + torch.diag(off, 1) + torch.diag(off, -1)
+    values, vectors = torch.linalg.eigh(t)
+    ritz = float(values[-1])
+    residual = rest * abs(float(vectors[-1, -1]))
+    gap = ritz - float(values[-2]) - residual if len(diagonal) > 1 else 0.0
+    return ritz, min(residual, residual**2 / gap) if gap > 0 else residual
