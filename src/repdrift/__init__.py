@@ -1,5 +1,21 @@
 """repdrift: how fine-tuning moves a language model's representations, layer by layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from repdrift.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from repdrift.study.compare import compare
+
+__all__ = ["__version__", "compare"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch and transformers are imported when the comparison is asked for, not with the package.
+    if name == "compare":
+        from repdrift.study.compare import compare
+
+        return compare
+    raise AttributeError(f"module 'repdrift' has no attribute {name!r}")

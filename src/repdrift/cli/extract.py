@@ -32,6 +32,16 @@ def extract(
         typer.Option(help="mean, last, first, cls, mean_skip_first or tokens.", show_default="the study's, or mean"),
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Validation samples.", show_default="the study's, or 750")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="sample: batches through the whole model; layer: one block's weights at a time, for a model larger than memory; auto.",
+            show_default="the study's, or auto",
+        ),
+    ] = None,
+    memory_cap: Annotated[
+        int | None, typer.Option(help="MiB for the activations of one batch.", show_default="128, on a GPU a quarter")
+    ] = None,
     model: o.Model = None,
     data_dir: o.DataDir = None,
     results_dir: o.ResultsDir = None,
@@ -45,14 +55,20 @@ def extract(
 ) -> None:
     """Extract layer-wise representations of the trained models of a study, and of the base model.
 
-    Same model, samples and settings: the set on disk is reused. Each set is written layer by layer, its metadata last.
+    Same model, samples and settings: the set on disk is reused. Rows go to the final files as they come, the metadata is
+    written last; killed at any moment, the same command goes on from there. Under torchrun the samples are shared out.
 
     Example: repdrift extract --config studies/demo.yaml --task mrpc --method lora --seed 42
 
     Example, checkpoints: repdrift extract --config studies/demo.yaml --task mrpc --checkpoint all
+
+    Example, two processes: torchrun --standalone --nproc-per-node 2 -m repdrift extract --config studies/demo.yaml
     """
+    from typing import get_args
+
     from repdrift.core.errors import UnknownNameError
-    from repdrift.extraction.options import ExtractionOptions
+    from repdrift.core.progress import is_first_process
+    from repdrift.extraction.options import ExtractionOptions, Schedule
     from repdrift.extraction.pooling import POOLINGS
     from repdrift.study.plan import planned_runs
     from repdrift.study.stages import StudyStages
@@ -72,15 +88,27 @@ def extract(
     )
     if pooling is not None and pooling not in POOLINGS:
         raise UnknownNameError.of("pooling", pooling, POOLINGS)
+    if schedule is not None and schedule not in get_args(Schedule):
+        raise UnknownNameError.of("schedule", schedule, get_args(Schedule))
     if samples is not None and samples < 4:
         raise typer.BadParameter("at least 4 samples are needed", param_hint="--samples")
-    changes = {"pooling": pooling, "samples": samples, "layers": tuple(layer) if layer else None}
+    if memory_cap is not None and memory_cap < 1:
+        raise typer.BadParameter("at least 1 MiB is needed", param_hint="--memory-cap")
+    changes = {
+        "pooling": pooling,
+        "samples": samples,
+        "layers": tuple(layer) if layer else None,
+        "schedule": schedule,
+        "memory_cap_bytes": memory_cap * (1 << 20) if memory_cap else None,
+    }
     extraction = ExtractionOptions.model_validate(
         {**study.extraction.model_dump(), **{k: v for k, v in changes.items() if v is not None}}
     )
     study = study.model_copy(update={"extraction": extraction})
     runs = planned_runs(study, o.selection_of(task, method, seed))
     written = StudyStages(study, config_path).extract(runs, checkpoint=checkpoint)
+    if not is_first_process():
+        return
     if as_json:
         typer.echo(
             json.dumps(

@@ -22,6 +22,7 @@ app = typer.Typer(
 # name: module; a module's function of the same name is the command. Help is shown in this order.
 _COMMANDS = (
     "demo",
+    "compare",
     "train",
     "extract",
     "analyze",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,15 @@ T = TypeVar("T")
 _LINE_EVERY_S = 10.0
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks: under `torchrun` only the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(message: str) -> None:
     """Print one line of progress to standard error (standard output is for results)."""
+    if not is_first_process():
+        return
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
 
@@ -29,7 +37,7 @@ class Bar:
         self._bar: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and is_first_process():
             from rich.console import Console
             from rich.progress import Progress
 

@@ -38,7 +38,7 @@ class LoRARepresentationExtractor(RepresentationExtractor):
 
         Raises ModelError if no block has an adapter: then this is the base model.
         """
-        found = [adapter for layer in self.layers if (adapter := _adapter_of(layer, self.blocks.modules[layer])).a]
+        found = [adapter for layer in self.layers if (adapter := adapter_of_block(layer, self.blocks.modules[layer])).a]
         if not found:
             raise ModelError(
                 f"no LoRA matrices in the {len(self.layers)} blocks of {type(self.backbone).__name__}: the adapter was merged, "
@@ -47,7 +47,8 @@ class LoRARepresentationExtractor(RepresentationExtractor):
         return found
 
 
-def _adapter_of(layer: int, block: nn.Module) -> LayerAdapter:
+def adapter_of_block(layer: int, block: nn.Module) -> LayerAdapter:
+    """The LoRA matrices inside one block, in float32 on the CPU; empty if it has none."""
     adapter = LayerAdapter(layer)
     for name, module in block.named_modules():
         a_by_adapter, b_by_adapter = getattr(module, "lora_A", None), getattr(module, "lora_B", None)

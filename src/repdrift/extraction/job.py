@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import nn
 
 from repdrift.core.fingerprint import config_sha256
@@ -16,11 +16,17 @@ from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SET_FORMAT_VERSION, SetMetadata
 from repdrift.core.versions import library_versions
 from repdrift.extraction.adapters import LoRARepresentationExtractor
+from repdrift.extraction.batching import BatchPlan
+from repdrift.extraction.distributed import device, world
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.options import ExtractionOptions
+from repdrift.extraction.passes import LayerMajorPass, Pass, SampleMajorPass, chosen_schedule
+from repdrift.extraction.places import RowPlaces
 from repdrift.models import ModelSource, load_adapted, load_backbone, load_task_model
 from repdrift.stores.representation_set import RepresentationSetWriter, existing_key
 from repdrift.tasks import SampleSet
+
+_SHARE_OF_SECOND_PASS = 3
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class ExtractionJob:
     """A base model (`tuned` is None) or a model tuned from it, and the samples it is shown.
 
     tuned: a full model or a PEFT adapter. task_kind and num_labels say which head an adapter was trained with.
-    metrics: the training run's, carried along into the set's metadata.
+    metrics: the training run's, carried along into the set's metadata. rebatched: with a third of the token budget, so
+    that what differs from the same job without it is the noise of extraction.
     """
 
     task: str
@@ -42,11 +49,17 @@ class ExtractionJob:
     task_kind: str = "classification"
     num_labels: int | None = None
     metrics: dict[str, float | None] | None = None
+    rebatched: bool = False
 
     @property
     def source(self) -> ModelSource:
         """The files whose weights are measured."""
         return self.tuned or self.base
+
+    @property
+    def label(self) -> str:
+        """Short, for progress."""
+        return f"{self.task} {self.method}" + ("" if self.seed is None else f" seed {self.seed}")
 
     def key(self) -> str:
         """Hash of what determines the set's content."""
@@ -64,65 +77,111 @@ class ExtractionJob:
 def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     """Write the representation set of `job` to `folder`, unless a finished one of the same key is there.
 
-    Returns its metadata, and whether it was extracted now. A set of another key in `folder` is replaced; from the
-    first moment of that until the last file is written the folder holds no metadata.json, so it counts as unfinished.
+    Returns its metadata, and whether it was extracted now. Killed at any moment, the next call goes on from the batches
+    that are complete and ends with the same files. A set of another key in `folder` is replaced. Under `torchrun` the
+    batches are shared out among the processes, which write into one set. Another process at the same set is waited for.
     """
+    ours = world()
     key = job.key()
-    stored = existing_key(folder)
+    stored = ours.from_first(existing_key(folder) if ours.is_first else None)
     if stored == key:
         return SetMetadata.read(folder / "metadata.json"), False
     if stored is not None:
         say(f"{folder} holds another extraction (other model, samples or settings): extracting anew")
     clock = time.perf_counter()
-    extractor = _extractor(job)
-    label = f"{job.task} {job.method}" + ("" if job.seed is None else f" seed {job.seed}")
-    say(f"extracting {label}, {len(job.samples)} samples, {len(extractor.layers)} layers -> {folder}")
-    writer = RepresentationSetWriter(folder, payload=job.options.payload)
-    shapes: list[tuple[int, ...]] = []
-
-    def write(layer: int, tensor: torch.Tensor) -> None:
-        writer.write_layer(layer, tensor)
-        shapes.append(tuple(tensor.shape))
-
-    extractor.run(job.samples, write, what=label)
-    adapters = extractor.adapter_layers() if isinstance(extractor, LoRARepresentationExtractor) else None
-    for adapter in adapters or ():
-        writer.write_adapter(adapter.layer, adapter.a, adapter.b)
-    device = str(next(extractor.backbone.parameters()).device)
-    metadata = writer.finish(
+    run = _pass(job)
+    places = RowPlaces(job.samples, job.options.pooling)
+    plan = run.plan(job.samples)
+    writer = RepresentationSetWriter(
+        folder,
         key=key,
-        task=job.task,
-        method=job.method,
-        seed=job.seed,
-        step=job.step,
-        model=job.source.ref if job.method == BASE_METHOD else job.base.ref,
-        model_revision=job.base.revision,
-        weights_digest=job.source.weights_digest(),
-        base_weights_digest=job.base.weights_digest(),
-        sample_set_fingerprint=job.samples.fingerprint,
-        sample_ids=list(job.samples.sample_ids),
-        truncated_samples=job.samples.truncated_samples,
-        pooling=job.options.pooling,
+        layers=run.layers,
+        rows=places.total,
+        plan=plan.settings,
+        n_batches=len(plan),
+        payload=job.options.payload,
         dtype=job.options.dtype,
-        compute_dtype=job.options.compute_dtype,
-        layers=extractor.layers,
-        shape=list(shapes[0]),
-        tokens_per_sample=job.samples.lengths if job.options.pooling == "tokens" else None,
-        adapter=[adapter.record() for adapter in adapters] if adapters else None,
-        run_metrics=job.metrics,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=library_versions(),
-        extraction={
-            "data_source": job.samples.source,
-            "token_budget": job.options.token_budget,
-            "blocks": extractor.blocks.path,
-            "device": device,
-            "wall_time_s": round(time.perf_counter() - clock, 2),
-        },
+        rank=ours.rank,
+        world_size=ours.size,
     )
-    del extractor
+    if not ours.is_first:
+        ours.barrier()  # the first process looks at what is on the disk before the others join in
+    with writer:
+        if ours.is_first:
+            ours.barrier()
+        finished = ours.from_first(writer.finished)
+        if finished is not None:
+            return finished, False
+        _write(job, run, writer, places, clock)
     gc.collect()
-    return metadata, True
+    return SetMetadata.read(folder / "metadata.json"), True
+
+
+def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, places: RowPlaces, clock: float) -> None:
+    ours = world()
+    # An unfinished set goes on with its own batches, whatever budget was chosen now: else its bits would differ.
+    plan = BatchPlan(job.samples, **writer.plan)
+    waiting = [number for number in range(len(plan)) if number not in writer.done]
+    say(
+        f"extracting {job.label}, {len(job.samples)} samples, {len(run.layers)} layers -> {writer.folder}"
+        + (f" (going on: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
+    )
+    run.write(plan, places, waiting[ours.rank :: ours.size], writer, what=job.label)
+    writer.flush()
+    ours.barrier()
+    if ours.is_first:
+        adapters = run.adapter_layers()
+        for adapter in adapters or ():
+            writer.write_adapter(adapter.layer, adapter.a, adapter.b)
+        weights = run.weights(job) if job.options.weights and job.tuned is not None else None
+        writer.finish(
+            **_metadata(job, run, plan, time.perf_counter() - clock),
+            adapter=[adapter.record() for adapter in adapters] if adapters else None,
+            weight_changes=weights.changes if weights else None,
+            weights_not_compared=weights.not_compared if weights else None,
+        )
+    ours.barrier()
+
+
+def _metadata(job: ExtractionJob, run: Pass, plan: BatchPlan, seconds: float) -> dict[str, Any]:
+    return {
+        "task": job.task,
+        "method": job.method,
+        "seed": job.seed,
+        "step": job.step,
+        "model": job.source.ref if job.method == BASE_METHOD else job.base.ref,
+        "model_revision": job.base.revision,
+        "weights_digest": job.source.weights_digest(),
+        "base_weights_digest": job.base.weights_digest(),
+        "sample_set_fingerprint": job.samples.fingerprint,
+        "sample_ids": list(job.samples.sample_ids),
+        "truncated_samples": job.samples.truncated_samples,
+        "pooling": job.options.pooling,
+        "compute_dtype": job.options.compute_dtype,
+        "tokens_per_sample": job.samples.lengths if job.options.pooling == "tokens" else None,
+        "run_metrics": job.metrics,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+        "extraction": {
+            "data_source": job.samples.source,
+            "schedule": run.schedule,
+            "token_budget": plan.token_budget,
+            "blocks": run.blocks_path,
+            "device": str(device()),
+            "processes": world().size,
+            "wall_time_s": round(seconds, 2),
+        },
+    }
+
+
+def _pass(job: ExtractionJob) -> Pass:
+    if chosen_schedule(job.base, job.tuned, job.options) == "layer":
+        return LayerMajorPass(job.base, job.tuned, job.options, share=_share(job))
+    return SampleMajorPass(_extractor(job), job.tuned, share=_share(job))
+
+
+def _share(job: ExtractionJob) -> int:
+    return _SHARE_OF_SECOND_PASS if job.rebatched else 1
 
 
 def _extractor(job: ExtractionJob) -> RepresentationExtractor:
@@ -138,13 +197,13 @@ def _extractor(job: ExtractionJob) -> RepresentationExtractor:
         model.eval()
     else:
         model = load_backbone(job.base, dtype=options.compute_dtype)
-    if torch.accelerator.is_available():
-        model.to(str(torch.accelerator.current_accelerator()))  # pyright: ignore[reportArgumentType]
     return kind(
-        model,
+        model.to(device()),
         layers=list(options.layers) if options.layers is not None else None,
         pooling=options.pooling,
         dtype=options.dtype,
         token_budget=options.token_budget,
+        memory_cap_bytes=options.memory_cap_bytes,
         blocks=options.blocks,
+        stack=options.stack,
     )

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from repdrift.core.records.representation_set import PayloadFormat, Pooling
-from repdrift.extraction.extractor import DEFAULT_TOKEN_BUDGET
+from repdrift.models import Stack
 from repdrift.tasks import DEFAULT_SAMPLES
+
+Schedule = Literal["auto", "sample", "layer"]
 
 
 class ExtractionOptions(BaseModel):
@@ -28,10 +30,19 @@ class ExtractionOptions(BaseModel):
     compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """In which the model runs."""
     payload: PayloadFormat = "pt"
-    token_budget: int = Field(default=DEFAULT_TOKEN_BUDGET, ge=1)
-    """Tokens of one batch, padding included. Does not change the result."""
     blocks: str | None = None
     """Name of the module list that holds the blocks, where it is not found by itself."""
+    stack: Stack | None = None
+    """`encoder` or `decoder`, of a model that has both; null: the encoder."""
+    token_budget: int | None = Field(default=None, ge=1)
+    """Tokens of one batch, padding included; null: by `memory_cap_bytes`. Does not change the result."""
+    memory_cap_bytes: int | None = Field(default=None, ge=1 << 20)
+    """For the activations of one batch; null: 128 MiB, on an accelerator a quarter of what is free. Does not change the result."""
+    schedule: Schedule = "auto"
+    """`sample`: batches flow through the whole model. `layer`: one block's weights at a time, for a model larger than memory.
+    `auto`: `layer` where the model would take over three quarters of the free memory. Does not change the result."""
+    weights: bool = True
+    """Also compare the weights with the base model's, a pair of tensors at a time. Does not change the representations."""
 
     def for_key(self) -> dict[str, Any]:
         """The fields that determine a representation set's content (its samples have a fingerprint of their own)."""
@@ -40,4 +51,6 @@ class ExtractionOptions(BaseModel):
         )
         if fields["pooling"] == "cls":
             fields["pooling"] = "first"  # two names of one pooling
+        if self.stack == "decoder":  # the encoder is what no stack means
+            fields["stack"] = self.stack
         return fields

@@ -1,14 +1,17 @@
 """Models: where their files lie, how they are loaded, and where their blocks are."""
 
+from repdrift.models.adapters import AdaptedBase, load_adapters, needs_own_weights
+from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.blocks import Blocks, find_blocks
 from repdrift.models.loading import (
     DTYPES,
     adapter_base_name,
-    backbone_of,
     load_adapted,
     load_backbone,
+    load_config,
     load_task_model,
     load_tokenizer,
+    load_tuned_backbone,
     save_model,
 )
 from repdrift.models.quiet import quiet_transformers
@@ -16,15 +19,22 @@ from repdrift.models.source import ModelSource, resolve_model, weight_files
 
 __all__ = [
     "DTYPES",
+    "AdaptedBase",
     "Blocks",
     "ModelSource",
+    "Stack",
     "adapter_base_name",
     "backbone_of",
+    "decoder_inputs",
     "find_blocks",
     "load_adapted",
+    "load_adapters",
     "load_backbone",
+    "load_config",
     "load_task_model",
     "load_tokenizer",
+    "load_tuned_backbone",
+    "needs_own_weights",
     "quiet_transformers",
     "resolve_model",
     "save_model",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.backbone import headless
 from repdrift.models.quiet import quiet_transformers
 from repdrift.models.source import ADAPTER_CONFIG, ModelSource, weight_files
 
@@ -48,6 +49,17 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def load_config(source: ModelSource) -> Any:
+    """The model's configuration alone. Raises ModelError if it cannot be read."""
+    from transformers import AutoConfig
+
+    with quiet_transformers():
+        try:
+            return AutoConfig.from_pretrained(source.path, **_gguf(source))
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"no configuration could be read from {source.path}: {_first_line(error)}") from error
+
+
 def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
     """Load the model without a task head (AutoModel), in evaluation mode, on the CPU.
 
@@ -56,6 +68,24 @@ def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedM
     from transformers import AutoModel
 
     return _load(AutoModel, source, dtype, allow_new=_HARMLESS_PARTS).eval()
+
+
+def load_tuned_backbone(source: ModelSource, *, dtype: str = "float32") -> nn.Module:
+    """Load a full fine-tune without its head, whatever head it was saved with, in evaluation mode, on the CPU.
+
+    Raises ModelError as `load_backbone`.
+    """
+    try:
+        return load_backbone(source, dtype=dtype)
+    except MissingWeightsError:
+        # Some heads name the backbone as no checkpoint does: load the class that was saved, and take its backbone.
+        import transformers
+
+        named = json.loads((source.path / "config.json").read_text(encoding="utf-8")).get("architectures") or [None]
+        saved_class = getattr(transformers, str(named[0]), None)
+        if not (isinstance(saved_class, type) and issubclass(saved_class, transformers.PreTrainedModel)):
+            raise
+        return headless(_load(saved_class, source, dtype, allow_new=_HARMLESS_PARTS)).eval()
 
 
 def load_task_model(
@@ -102,13 +132,6 @@ def load_adapted(
             ) from error
     _require_adapter_arrived(adapted, adapter)
     return adapted.eval()
-
-
-def backbone_of(model: nn.Module) -> nn.Module:
-    """The part of `model` that holds the blocks, without task head or PEFT wrapper (adapter layers stay active)."""
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore[reportCallIssue]
-    prefix = getattr(inner, "base_model_prefix", "")
-    return getattr(inner, prefix, inner) if prefix else inner
 
 
 def adapter_base_name(adapter: ModelSource) -> str | None:
@@ -159,7 +182,7 @@ def _headed(auto_class: Any, backbone: PreTrainedModel, num_labels: int | None) 
     if num_labels is not None:
         config.num_labels = num_labels
     model = auto_class.from_config(config, dtype=backbone.dtype)
-    missing, unexpected = backbone_of(model).load_state_dict(backbone.state_dict(), strict=False)
+    missing, unexpected = headless(model).load_state_dict(backbone.state_dict(), strict=False)
     wrong = [name for name in (*missing, *unexpected) if not name.startswith(_HARMLESS_PARTS)]
     if wrong:
         raise ModelError(

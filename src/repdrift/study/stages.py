@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from repdrift.core.errors import MissingRunError, ModelError
+from repdrift.core.errors import ConfigError, MissingRunError, ModelError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
 from repdrift.extraction import ExtractionJob, extract_set
-from repdrift.models import ModelSource, load_tokenizer, resolve_model
+from repdrift.extraction.distributed import world
+from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.journal import Journal
 from repdrift.study.plan import RunId, base_folder, command_for, identity_folder, set_folder
@@ -56,6 +57,11 @@ class StudyStages:
 
     def train(self, runs: Iterable[RunId]) -> list[tuple[RunId, Path, RunRecord, bool]]:
         """Train every run that is not finished yet. Data and model of all runs are checked before the first starts."""
+        if world().size > 1:
+            raise ConfigError(
+                "under torchrun only `repdrift extract` and `repdrift compare` share out their work: train without torchrun, "
+                "or several runs at once by starting `repdrift train` for each"
+            )
         jobs = [(run, self.training_job(run)) for run in runs]
         finished = []
         for number, (run, job) in enumerate(jobs, start=1):
@@ -109,7 +115,8 @@ class StudyStages:
         written = []
         for number, (job, folder) in enumerate(jobs, start=1):
             metadata, new = extract_set(job, folder)
-            self.journal.note("extract", f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=new)
+            if world().is_first:
+                self.journal.note("extract", f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=new)
             say(f"[{number}/{len(jobs)}] {folder}: {'extracted' if new else 'already there'}")
             written.append((folder, metadata, new))
         return written
@@ -117,13 +124,10 @@ class StudyStages:
     def sample_set(self, task: str) -> SampleSet:
         """The fixed sample set of a task, tokenised once."""
         if task not in self._samples:
-            from transformers import AutoConfig
-
             options = self.config.extraction
             tokenizer = load_tokenizer(self.base)
-            gguf = {"gguf_file": self.base.gguf_file} if self.base.gguf_file else {}
             requested = options.max_length or self.config.training_options(task, self.config.methods[0]).max_length
-            max_length = effective_max_length(tokenizer, AutoConfig.from_pretrained(self.base.path, **gguf), requested)
+            max_length = effective_max_length(tokenizer, load_config(self.base), requested)
             spec = self.config.spec(task)
             rows = self._load(task, "validation")
             samples = build_sample_set(
@@ -136,11 +140,11 @@ class StudyStages:
 
     def _base_jobs(self, task: str) -> list[tuple[ExtractionJob, Path]]:
         samples, options = self.sample_set(task), self.config.extraction
-        # The second extraction batches the same samples differently: what then differs is the noise of extraction.
-        other = options.model_copy(update={"token_budget": max(1, options.token_budget // 3)})
+        job = ExtractionJob(task, BASE_METHOD, None, 0, self.base, samples, options)
         return [
-            (ExtractionJob(task, BASE_METHOD, None, 0, self.base, samples, options), base_folder(self.config, task)),
-            (ExtractionJob(task, BASE_METHOD, None, 0, self.base, samples, other), identity_folder(self.config, task)),
+            (job, base_folder(self.config, task)),
+            # The same samples in other batches: what then differs is the noise of extraction.
+            (replace(job, rebatched=True), identity_folder(self.config, task)),
         ]
 
     def _tuned_job(self, run: RunId, folder: Path, record: RunRecord, step: int) -> ExtractionJob:

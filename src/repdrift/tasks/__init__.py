@@ -1,7 +1,8 @@
 """Tasks: what they are, where their data comes from, and their fixed sample sets."""
 
-from repdrift.tasks.encoding import effective_max_length, separates_pairs
+from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_row
 from repdrift.tasks.files import Row
+from repdrift.tasks.own_file import spec_of_file
 from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
 from repdrift.tasks.sources import PACKAGED_SAMPLE, Rows, load_rows
 from repdrift.tasks.spec import TASK_KINDS, Split, TaskKind, TaskSpec, task, tasks
@@ -21,6 +22,8 @@ __all__ = [
     "effective_max_length",
     "load_rows",
     "separates_pairs",
+    "spec_of_file",
     "task",
     "tasks",
+    "token_row",
 ]

@@ -1,4 +1,4 @@
-"""Reading one data file (parquet, jsonl, csv) into rows, with faults that name the file and the line."""
+"""Reading one data file (parquet, jsonl, csv, or plain text) into rows, with faults that name the file and the line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from repdrift.tasks.spec import TaskSpec
 
 Row = dict[str, Any]
 SUFFIXES = (".parquet", ".jsonl", ".csv")
+TEXT_SUFFIX = ".txt"
+TEXT_COLUMN = "text"
+"""The one column of a plain text file: a text a line."""
 
 
 def read_rows(path: Path, spec: TaskSpec, *, labelled: bool = True) -> list[Row]:
@@ -23,14 +26,31 @@ def read_rows(path: Path, spec: TaskSpec, *, labelled: bool = True) -> list[Row]
     """
     if not path.is_file():
         raise DataError(f"data file {path} does not exist")
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"data file {path} has the ending {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
-    reader = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}[path.suffix]
-    raw = reader(path)
-    if not raw:
-        raise DataError(f"data file {path} is empty: expected at least one row")
+    raw = _read(path)
     wanted = [c for c in spec.columns if labelled or c != spec.label_column]
     return [_checked(row, spec, wanted, path, line, labelled) for line, row in raw]
+
+
+def columns_of(path: Path) -> dict[str, type]:
+    """The columns of a data file's first row, with the type of what stands there. Raises DataError as `read_rows`."""
+    if not path.is_file():
+        raise DataError(f"data file {path} does not exist")
+    return {name: type(value) for name, value in _read(path)[0][1].items()}
+
+
+def _read(path: Path) -> list[tuple[int, Row]]:
+    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv, TEXT_SUFFIX: _read_text}
+    if path.suffix not in readers:
+        raise DataError(f"data file {path} has the ending {path.suffix!r}; expected one of {', '.join(readers)}")
+    raw = readers[path.suffix](path)
+    if not raw:
+        raise DataError(f"data file {path} is empty: expected at least one row")
+    return raw
+
+
+def _read_text(path: Path) -> list[tuple[int, Row]]:
+    lines = enumerate(_text_of(path).splitlines(), start=1)
+    return [(line, {TEXT_COLUMN: text}) for line, text in lines if text.strip()]
 
 
 def _read_parquet(path: Path) -> list[tuple[int, Row]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from repdrift.core.errors import DataError
-from repdrift.tasks.encoding import encode_row
+from repdrift.tasks.encoding import TokenRow, encode_row, token_row
 from repdrift.tasks.files import Row
 from repdrift.tasks.spec import TaskSpec
 
@@ -26,8 +26,8 @@ class SampleSet:
 
     task: str
     sample_ids: tuple[str, ...]
-    input_ids: tuple[tuple[int, ...], ...]
-    token_type_ids: tuple[tuple[int, ...], ...] | None
+    input_ids: tuple[TokenRow, ...]
+    token_type_ids: tuple[TokenRow, ...] | None
     truncated_samples: int
     source: str
 
@@ -82,8 +82,8 @@ def build_sample_set(
     return SampleSet(
         task=spec.name,
         sample_ids=tuple(ids[index] for index in chosen),
-        input_ids=tuple(tuple(e.input_ids) for e in encoded),
-        token_type_ids=tuple(tuple(e.token_type_ids or ()) for e in encoded) if has_types else None,
+        input_ids=tuple(e.input_ids for e in encoded),
+        token_type_ids=tuple(e.token_type_ids or token_row(()) for e in encoded) if has_types else None,
         truncated_samples=sum(e.truncated for e in encoded),
         source=source,
     )

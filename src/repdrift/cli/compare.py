@@ -1,0 +1,155 @@
+"""repdrift compare: how far any model has drifted from the one it was tuned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repdrift.cli import options as o
+
+if TYPE_CHECKING:
+    from repdrift.core.records.comparison import Comparison
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="The base model: folder, hub id or packaged:NAME.", show_default=False)],
+    tuned: Annotated[
+        list[str],
+        typer.Argument(help="What was tuned from it: full models or PEFT adapters.", show_default=False),
+    ],
+    data: Annotated[
+        str,
+        typer.Option("--data", help="A built-in task, or a file (jsonl, csv, parquet, txt).", show_default=False),
+    ],
+    data_dir: o.DataDir = None,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option("--text-column", help="Column of the text in your file; twice for a pair.", show_default=False),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Samples at most; 0: all.")] = 750,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens of a sample at most.", show_default="the model's, at most 512")
+    ] = None,
+    pooling: Annotated[str, typer.Option(help="mean, last, first, cls, mean_skip_first or tokens.")] = "mean",
+    layer: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--layer", help="Layer (0 is the first block); may be repeated. Without it: all.", show_default=False
+        ),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="Measure beside debiased CKA; may be repeated.", show_default="the usual four"),
+    ] = None,
+    compute_dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16: in which the models run.")
+    ] = "float32",
+    controls: Annotated[
+        bool, typer.Option(help="Also run the base model again, and with random changes of the same size.")
+    ] = True,
+    accumulate: Annotated[
+        str, typer.Option(help="rows: every measure, with intervals; moments: any number of rows; auto.")
+    ] = "auto",
+    memory_cap: Annotated[
+        int | None, typer.Option(help="MiB for the activations of one batch.", show_default="128, on a GPU a quarter")
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option(help="encoder or decoder, of a model that has both.", show_default="encoder")
+    ] = None,
+    blocks: Annotated[
+        str | None, typer.Option(help="Name of the module list that holds the blocks.", show_default="found by itself")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Revision of the base model on the hub.", show_default="the newest")
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(help="Where JSON, table, summary and figures go.")] = Path(
+        "results/comparison"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Show how far fine-tuning moved a model, layer by layer, beside what no change and random change would give.
+
+    Nothing is trained, and no representation is written to the disk. Exit code 1 if a model could not be compared.
+
+    Example: repdrift compare packaged:minilm results/lora_x/final_model --data sst2 --data-dir sample
+
+    Example, your own texts: repdrift compare base/ tuned/ adapter/ --data reviews.csv --text-column body
+    """
+    from repdrift.core.progress import is_first_process
+    from repdrift.study.compare import compare as run
+
+    options = {
+        "pooling": pooling,
+        "layers": tuple(layer) if layer else None,
+        "measures": tuple(measure) if measure else None,
+        "compute_dtype": compute_dtype,
+        "controls": controls,
+        "accumulate": accumulate,
+        "memory_cap_bytes": memory_cap * (1 << 20) if memory_cap else None,
+        "stack": stack,
+        "blocks": blocks,
+    }
+    result = run(
+        base,
+        tuned,
+        data=data,
+        data_dir=data_dir,
+        text_columns=text_column,
+        id_column=id_column,
+        samples=samples or None,
+        max_length=max_length,
+        revision=revision,
+        output_dir=output_dir,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    if not is_first_process():
+        return
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        _print(result)
+        typer.echo(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
+    if len(result.compared) < len(result.models):
+        raise typer.Exit(1)
+
+
+def _print(result: Comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(100, Console().width))
+    floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
+    for model in result.compared:
+        table = Table(
+            title=f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)",
+            title_justify="left",
+        )
+        for head in ("layer", "drift", "95 % interval", "noise floor", "random change", "mispaired", "weights moved"):
+            table.add_column(head, justify="right")
+        for at in model.layers:
+            interval = "" if at.drift_low is None else f"{_number(at.drift_low)} to {_number(at.drift_high)}"
+            rest = (
+                floors.get(at.layer),
+                at.random_change_drift,
+                at.mispaired_drift,
+                at.weights.get("weight_relative_change"),
+            )
+            table.add_row(str(at.layer), _number(at.drift), interval, *map(_number, rest))
+        console.print(table)
+    for model in result.models:
+        if model.status != "compared":
+            typer.echo(f"not compared: {model.name}: {model.reason}")
+    for warning in result.warnings:
+        if not any(warning.startswith(f"{m.name} was not compared") for m in result.models):
+            typer.echo(f"note: {warning}")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"

@@ -1,0 +1,107 @@
+"""comparison.json: what `repdrift compare` found. A missing number is null."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from repdrift.core.records.base import Record
+
+COMPARISON_FORMAT_VERSION = 1
+COMPARISON_FILE = "comparison.json"
+COMPARISON_TABLE = "drift.csv"
+COMPARISON_SUMMARY = "comparison.md"
+
+
+class LayerDrift(Record):
+    """One layer of one tuned model against the same layer of the base model. Drift is 1 - debiased linear CKA."""
+
+    layer: int
+    rows: int
+    """Samples, or real tokens where every token is a row."""
+    drift: float
+    drift_low: float | None = None
+    drift_high: float | None = None
+    """95 % interval over samples, conditional on the two models; null at token level, whose rows are not independent."""
+    values: dict[str, float | None]
+    """Every measure by name; null where it is not defined between the two (other widths) or cannot be accumulated."""
+    above_noise: bool | None = None
+    mispaired_drift: float | None = None
+    """Drift with one side's rows shuffled: what no relation gives."""
+    random_change_drift: float | None = None
+    """Drift of the base model after a random change of the same size in every changed matrix."""
+    weights: dict[str, float] = {}
+    """How far the layer's weights moved: weight_relative_change, weight_stable_rank, and for LoRA its effective rank and
+    rank utilisation; empty where they could not be compared."""
+
+
+class ComparedModel(Record):
+    """One tuned model."""
+
+    name: str
+    """Short and unique in the comparison."""
+    ref: str
+    """What the user wrote."""
+    kind: Literal["full model", "PEFT adapter"]
+    status: Literal["compared", "not comparable"]
+    reason: str | None = None
+    """Why it could not be compared."""
+    weights: str | None = None
+    """Whether it shared the base model's weights in memory, and if an adapter did not, why."""
+    weights_digest: str | None = None
+    layers: list[LayerDrift] = []
+    mean_drift: float | None = None
+    """Over layers."""
+
+
+class BetweenModels(Record):
+    """Drift between two tuned models: the ceiling for "these two differ" where only their seed does."""
+
+    first: str
+    second: str
+    layer: int
+    drift: float
+
+
+class BaseLayer(Record):
+    """What is known of one layer of the base model by itself."""
+
+    layer: int
+    noise_floor: float | None
+    """|drift| between two runs of the base model with other batches."""
+    top_feature_share: float
+    """Largest share of the variance that one feature holds; above a half, CKA speaks mostly of that feature."""
+    participation_ratio: float
+    """(sum of the covariance's eigenvalues)^2 / sum of their squares: about how many directions carry the variance."""
+    largest_activation: float
+
+
+class Comparison(Record):
+    """A base model against models tuned from it, on one sample set."""
+
+    format_version: Literal[1] = COMPARISON_FORMAT_VERSION
+    created: str
+    versions: dict[str, str]
+    base: str
+    base_revision: str | None
+    base_digest: str
+    data: str
+    """Where the samples came from."""
+    task: str
+    samples: int
+    tokens: int
+    truncated_samples: int
+    sample_set_fingerprint: str
+    pooling: str
+    compute_dtype: str
+    accumulated: Literal["rows", "moments"]
+    """Rows: pooled representations were kept in memory. Moments: only sums of products were."""
+    base_layers: list[BaseLayer]
+    models: list[ComparedModel]
+    between: list[BetweenModels]
+    warnings: list[str]
+    wall_time_s: float
+
+    @property
+    def compared(self) -> list[ComparedModel]:
+        """The models that could be compared."""
+        return [model for model in self.models if model.status == "compared"]

@@ -1,0 +1,67 @@
+"""What a direct comparison shows beside its numbers, as plain sentences: nothing changed, too much changed, not what it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repdrift.core.records.comparison import BaseLayer, ComparedModel
+from repdrift.tasks import SampleSet
+
+_ZERO = 1e-12
+_FIRST_LAYER_LIMIT = 0.3
+_TOP_FEATURE_LIMIT = 0.5
+
+
+def findings(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
+    """Every caution, in the order in which one should know them."""
+    compared = [m for m in models if m.status == "compared"]
+    found = [f"{m.name} was not compared: {m.reason}" for m in models if m.status != "compared"]
+    for model in compared:
+        found += _about(model)
+    found += _same_weights(compared)
+    massive = [layer.layer for layer in base_layers if layer.top_feature_share > _TOP_FEATURE_LIMIT]
+    if massive:
+        found.append(
+            f"In layer(s) {', '.join(map(str, massive))} of the base model one feature holds over half of the variance (massive "
+            "activations): CKA there speaks mostly of that feature. Look at --pooling mean_skip_first too."
+        )
+    if samples.truncated_samples:
+        found.append(
+            f"{samples.truncated_samples} of {len(samples)} samples were cut at the maximum length, alike for all models."
+        )
+    return found
+
+
+def _about(model: ComparedModel) -> list[str]:
+    drifts = [layer.drift for layer in model.layers]
+    if all(abs(drift) <= _ZERO for drift in drifts):
+        cause = (
+            "an adapter whose B is zero (not trained yet), or that was never loaded into the model that was saved"
+            if model.kind == "PEFT adapter"
+            else "training that took no step, or the base model under another name"
+        )
+        return [f"{model.name} changes nothing: its drift is exactly zero in every layer. The likely cause: {cause}."]
+    if all(layer.above_noise is False for layer in model.layers):
+        return [
+            f"{model.name} drifts nowhere more than the base model does between two runs: it changes next to nothing."
+        ]
+    found: list[str] = []
+    first = model.layers[0]
+    if first.layer == 0 and first.drift > _FIRST_LAYER_LIMIT:
+        found.append(
+            f"{model.name} drifts by {first.drift:.2f} in the first layer. More than {_FIRST_LAYER_LIMIT} there points to a broken "
+            "comparison (another base model, another vocabulary) rather than to fine-tuning."
+        )
+    return found
+
+
+def _same_weights(compared: Sequence[ComparedModel]) -> list[str]:
+    holders: dict[str, list[str]] = {}
+    for model in compared:
+        if model.weights_digest is not None:
+            holders.setdefault(model.weights_digest, []).append(model.name)
+    return [
+        f"{' and '.join(names)} have the same weights: they are one model, not {len(names)}."
+        for names in holders.values()
+        if len(names) > 1
+    ]

@@ -1,0 +1,22 @@
+"""What was measured of all models, before it is put together into a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+
+
+@dataclass
+class Measured:
+    """Filled model by model; plain values, so that processes can hand it on."""
+
+    accumulated: Literal["rows", "moments"]
+    base_layers: list[BaseLayer] = field(default_factory=list)
+    layers: dict[str, list[LayerDrift]] = field(default_factory=dict)
+    """By model."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """In words, by model: whose weights it ran on."""
+    failed: dict[str, str] = field(default_factory=dict)
+    between: list[BetweenModels] = field(default_factory=list)

@@ -1,0 +1,224 @@
+"""Comparison from streamed moments, with the controls taken on a part of the batches, since they need no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import Tensor, nn
+
+from repdrift.core.errors import DegenerateInputError, ModelError
+from repdrift.core.progress import say
+from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.drift.direct.candidates import Candidate, layer_count_fault
+from repdrift.drift.direct.measured import Measured
+from repdrift.drift.direct.options import PRIMARY, ComparisonOptions
+from repdrift.drift.direct.passes import OWN, SHARED, Held, extractor_for, load_base, loaded, share_base, split_adapters
+from repdrift.drift.direct.streaming import Accumulators, Side, stream
+from repdrift.drift.direct.weights import WeightChanges, changes_of, randomly_changed, with_weights
+from repdrift.extraction.batching import BatchPlan
+from repdrift.extraction.distributed import world
+from repdrift.models import AdaptedBase, ModelSource
+from repdrift.similarity.streaming import PairedAccumulator, PairedResult
+from repdrift.tasks import SampleSet
+
+CONTROL_ROWS = 16384
+"""Rows on which the controls are measured, at least (or all there are)."""
+
+
+def compare_by_moments(
+    base: ModelSource, held: Held, candidates: Sequence[Candidate], samples: SampleSet, options: ComparisonOptions
+) -> Measured:
+    """Adapters that can share the base model's weights go through one pass together; every other model through one of
+    its own, beside the base model."""
+    return _MomentComparison(base, held.take(), samples, options).run(candidates)
+
+
+class _MomentComparison:
+    def __init__(self, base: ModelSource, model: nn.Module, samples: SampleSet, options: ComparisonOptions) -> None:
+        self.source, self.samples, self.options = base, samples, options
+        self.measured = Measured("moments")
+        self.base = Side(extractor_for(model, options), nullcontext)
+        self.noise: dict[int, float] = {}
+
+    def run(self, candidates: Sequence[Candidate]) -> Measured:
+        sharing, reasons = split_adapters(candidates)
+        adapted, why = self._share(sharing)
+        if adapted is not None:
+            names = [c.name for c in sharing]
+            sides = [Side(self.base.extractor, _tuned(adapted, k)) for k in range(len(sharing))]
+            changes: list[WeightChanges] = []
+            for candidate, side in zip(sharing, sides, strict=True):
+                with side.switch() as model:
+                    changes.append(changes_of(self.source, candidate, model, self._blocks_path))
+            self._measure(names, sides, changes, SHARED)
+            self._between(names, sides)
+        elif why is not None:
+            reasons |= {c.name: why for c in sharing}
+        for candidate in candidates:
+            if candidate.name in self.measured.weights:
+                continue
+            try:
+                with loaded(self.source, candidate, self.options) as model:
+                    extractor = extractor_for(model, self.options)
+                    if len(extractor.blocks) != len(self.base.extractor.blocks):
+                        raise ModelError(layer_count_fault(len(extractor.blocks), len(self.base.extractor.blocks)))
+                    reason = reasons.get(candidate.name)
+                    change = changes_of(self.source, candidate, model, self._blocks_path)
+                    say(f"running {candidate.name} beside the base model")
+                    words = OWN + (f": {reason}" if reason else "")
+                    self._measure([candidate.name], [Side(extractor, nullcontext)], [change], words)
+            except ModelError as error:
+                self.measured.failed[candidate.name] = str(error)
+        return self.measured
+
+    @property
+    def _blocks_path(self) -> str:
+        return self.base.extractor.blocks.path
+
+    def _share(self, sharing: Sequence[Candidate]) -> tuple[AdaptedBase | None, str | None]:
+        if not sharing:
+            return None, None
+        backbone = self.base.extractor.backbone
+        try:
+            adapted, why = share_base(backbone, self.source, sharing, self.samples, self.options)
+        except ModelError as error:
+            say(f"not all adapters fit: {error}")
+            adapted, why = None, "an adapter beside it does not fit the base model"
+        if adapted is None:
+            say(f"{why}: each is loaded on weights of its own")
+            self.base = Side(extractor_for(load_base(self.source, self.options), self.options), nullcontext)
+            return None, why
+        for note in adapted.notes:
+            say(f"note: {note}")
+        self.base = Side(self.base.extractor, adapted.base)
+        return adapted, None
+
+    def _plan(self, tuned: int) -> tuple[BatchPlan, list[int]]:
+        """The batches, smaller the more models' hidden states are held at once, and those that the controls take."""
+        extractor = self.base.extractor
+        budget = self.options.token_budget or max(1, extractor.token_budget // tuned)
+        plan = BatchPlan(self.samples, token_budget=budget, window_tokens=extractor.plan(self.samples).window_tokens)
+        rows = [len(group) for group in plan.groups]
+        if self.options.pooling == "tokens":
+            rows = [sum(len(self.samples.input_ids[row]) for row in group) for group in plan.groups]
+        every = max(1, sum(rows) // CONTROL_ROWS)
+        return plan, list(range(0, len(plan), every))
+
+    def _measure(
+        self, names: Sequence[str], sides: Sequence[Side], changes: Sequence[WeightChanges], weights: str
+    ) -> None:
+        plan, some = self._plan(len(sides))
+        found = stream(self.base, sides, plan, range(len(plan)), what=", ".join(names))
+        mispaired: Accumulators | None = None
+        randoms: list[Accumulators | None] = [None] * len(names)
+        if self.options.controls:
+            self._measure_noise(plan, some)
+            mispaired = stream(self.base, sides, plan, some, change=_mispair, what="mispaired")
+            for k, change in enumerate(changes):
+                if change.modules:
+                    with randomly_changed(self.source, change, self.options) as model:
+                        side = Side(extractor_for(model, self.options), nullcontext)
+                        randoms[k] = stream(self.base, [side], plan, some, what=f"random change as large as {names[k]}")
+        for k, name in enumerate(names):
+            self.measured.weights[name] = weights
+            if world().is_first:
+                layers = [self._layer(at, found, k, mispaired, randoms[k]) for at in found]
+                self.measured.layers[name] = with_weights(layers, changes[k])
+        if world().is_first and not self.measured.base_layers:
+            self.measured.base_layers = list(self._base_layers(found))
+
+    def _measure_noise(self, plan: BatchPlan, some: Sequence[int]) -> None:
+        """The base model against itself: the same samples in the same order, run in parts of a third of the batch."""
+        if self.noise:
+            return
+        again = Side(_InParts(self.base.extractor, max(1, plan.token_budget // 3)), self.base.switch)  # pyright: ignore
+        found: Accumulators = {}
+        for number in some[:: max(1, len(some) // 4)]:
+            batch = plan[number]
+            rows, others = self.base.rows(batch), again.rows(batch)
+            for layer, base_rows in rows.items():
+                found.setdefault(layer, PairedAccumulator(1, keep_rows=False)).update(base_rows, [others[layer]])
+        self.noise = {layer: abs(1 - accumulator.result(0).cka) for layer, accumulator in found.items()}
+
+    def _between(self, names: Sequence[str], sides: Sequence[Side]) -> None:
+        if len(sides) < 2 or not self.options.controls:
+            return
+        plan, some = self._plan(len(sides))
+        for first in range(len(sides) - 1):
+            found = stream(sides[first], sides[first + 1 :], plan, some, what="between the tuned models")
+            if world().is_first:
+                self.measured.between += [
+                    BetweenModels(
+                        first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - _cka(at, k, layer)
+                    )
+                    for layer, at in found.items()
+                    for k in range(len(sides) - first - 1)
+                ]
+
+    def _layer(
+        self, layer: int, found: Accumulators, k: int, mispaired: Accumulators | None, random: Accumulators | None
+    ) -> LayerDrift:
+        result = found[layer].result(k)
+        value = _cka(found[layer], k, layer)
+        noise = self.noise.get(layer)
+        return LayerDrift(
+            layer=layer,
+            rows=result.n,
+            drift=1 - value,
+            values={name: _value(result, name) for name in self.options.measures},
+            above_noise=None if noise is None else bool(1 - value > noise),
+            mispaired_drift=None if mispaired is None else 1 - _cka(mispaired[layer], k, layer),
+            random_change_drift=None if random is None else 1 - _cka(random[layer], 0, layer),
+        )
+
+    def _base_layers(self, found: Accumulators) -> Iterator[BaseLayer]:
+        for layer, accumulator in found.items():
+            spread = accumulator.result(0).base
+            yield BaseLayer(
+                layer=layer,
+                noise_floor=self.noise.get(layer),
+                top_feature_share=spread.top_share,
+                participation_ratio=spread.participation_ratio,
+                largest_activation=spread.largest_activation,
+            )
+
+
+class _InParts:
+    """An extractor that runs every batch in parts of at most so many tokens."""
+
+    def __init__(self, extractor: Any, most_tokens: int) -> None:
+        self._extractor = extractor
+        self._most_tokens = most_tokens
+        self.layers = extractor.layers
+
+    def forward(self, batch: Any, on_block: Any) -> None:
+        for part in batch.split(self._most_tokens):
+            self._extractor.forward(part, on_block)
+
+
+def _tuned(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
+    return lambda: adapted.tuned(number)
+
+
+def _mispair(rows: Tensor) -> Tensor:
+    """Every row moved by half the batch: it meets a row of another sample."""
+    return rows.roll(max(1, rows.shape[0] // 2), dims=0)
+
+
+def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:
+    try:
+        return accumulator.result(k).cka
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"layer {layer}: {error}") from error
+
+
+def _value(result: PairedResult, name: str) -> float | None:
+    """A measure that moments give; None for one that only rows do."""
+    if name not in (PRIMARY, "cka_biased", "cosine"):
+        return None
+    try:
+        return float(getattr(result, name))
+    except DegenerateInputError:
+        return None  # a row of zeros has no cosine

@@ -1,0 +1,115 @@
+"""The files of a direct comparison: JSON with everything, a tidy table, and a summary to read."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.records.comparison import COMPARISON_FILE, COMPARISON_SUMMARY, COMPARISON_TABLE, Comparison
+from repdrift.core.records.results import DRIFT_COLUMNS
+
+
+def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
+    """Write COMPARISON_FILE, COMPARISON_TABLE and COMPARISON_SUMMARY to `output_dir`; returns their paths.
+
+    None takes its name before all are on the disk, the JSON file last. Raises StorageError.
+    """
+    texts = {
+        COMPARISON_FILE: result.model_dump_json(indent=2) + "\n",
+        COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
+        COMPARISON_SUMMARY: summary(result),
+    }
+    with ExitStack() as stack:
+        paths = {name: stack.enter_context(atomic_path(output_dir / name)) for name in texts}  # left in reverse order
+        for name, text in texts.items():
+            with storage_errors(output_dir / name):
+                paths[name].write_text(text, encoding="utf-8")
+    return [output_dir / name for name in texts]
+
+
+def tidy_table(result: Comparison) -> pd.DataFrame:
+    """One row per model, layer and measure, in the columns of the study's tidy table; `method` holds the model's name."""
+    floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
+    rows: list[dict[str, object]] = []
+    for model in result.compared:
+        for at in model.layers:
+            common = {"task": result.task, "method": model.name, "step": 0, "layer": at.layer, "n": at.rows}
+            for name, value in at.values.items():
+                row = {**common, "measure": name, "value": value, "drift": None if value is None else 1 - value}
+                if name == "cka":
+                    row |= {
+                        "drift_low": at.drift_low,
+                        "drift_high": at.drift_high,
+                        "mispaired_value": None if at.mispaired_drift is None else 1 - at.mispaired_drift,
+                        "noise_floor": floors.get(at.layer),
+                        "above_noise": at.above_noise,
+                    }
+                rows.append(row)
+            if at.random_change_drift is not None:
+                random = {
+                    "measure": "cka_random_change",
+                    "value": 1 - at.random_change_drift,
+                    "drift": at.random_change_drift,
+                }
+                rows.append({**common, **random})
+            rows += [{**common, "measure": name, "value": value} for name, value in at.weights.items()]
+    return pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
+
+
+def summary(result: Comparison) -> str:
+    """The comparison in Markdown: what was compared, drift by layer beside the controls, and the cautions."""
+    lines = [
+        f"# Drift from {_plain(result.base)}",
+        "",
+        f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}; pooling `{result.pooling}`, computed in "
+        f"{result.compute_dtype}. Drift is 1 - debiased linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
+        "",
+    ]
+    for model in result.compared:
+        lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {model.weights}.", ""]
+        lines += [
+            "| layer | drift | 95 % interval | noise floor | random change of that size | mispaired | weights moved |"
+        ]
+        lines += ["|---|---|---|---|---|---|---|"]
+        floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
+        for at in model.layers:
+            interval = "" if at.drift_low is None else f"{at.drift_low:.4g} to {at.drift_high:.4g}"
+            cells = (
+                floors.get(at.layer),
+                at.random_change_drift,
+                at.mispaired_drift,
+                at.weights.get("weight_relative_change"),
+            )
+            lines.append(f"| {at.layer} | {at.drift:.4g} | {interval} | " + " | ".join(map(_cell, cells)) + " |")
+        lines.append("")
+    refused = [m for m in result.models if m.status != "compared"]
+    if refused:
+        lines += ["## Not compared", "", *(f"- {_plain(m.name)}: {_plain(m.reason or '')}" for m in refused), ""]
+    if result.between:
+        lines += [
+            "## Between the tuned models",
+            "",
+            "Mean over layers; where two differ only in their seed, a difference between ",
+        ]
+        lines[-1] += "methods that is smaller is no finding."
+        pairs: dict[tuple[str, str], list[float]] = {}
+        for pair in result.between:
+            pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
+        lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {sum(d) / len(d):.4g}" for (a, b), d in pairs.items()), ""]
+    if result.warnings:
+        lines += ["## Mind", "", *(f"- {_plain(w)}" for w in result.warnings), ""]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _plain(text: str) -> str:
+    """Names from outside, so that they cannot be markup."""
+    for mark in "\\`*_{}[]<>|#":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())

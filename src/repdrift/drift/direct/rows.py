@@ -1,0 +1,130 @@
+"""Comparison from pooled rows kept in memory: every measure, intervals, and all controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError, ShapeError
+from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.drift.direct.options import PRIMARY
+from repdrift.drift.shuffles import mispairings
+from repdrift.extraction import RepresentationExtractor
+from repdrift.extraction.distributed import world
+from repdrift.extraction.places import RowPlaces
+from repdrift.similarity import measure
+from repdrift.tasks import SampleSet
+
+Rows = dict[int, Tensor]
+
+
+def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> Rows | None:
+    """Representations by layer, (n, d), of all processes together; None in all processes but the first."""
+    ours = world()
+    if ours.size == 1:
+        return extractor.extract(samples, what=what)
+    plan, places = extractor.plan(samples), RowPlaces(samples, extractor.pooling)
+    mine = list(extractor.batches(plan, places, numbers=ours.share(len(plan)), what=what))
+    gathered = ours.gather([(where, pooled) for _, where, pooled in mine])
+    if gathered is None:
+        return None
+    parts = [part for of_process in gathered for part in of_process]
+    found = {layer: torch.empty((places.total, rows.shape[1])) for layer, rows in parts[0][1].items()}
+    for where, pooled in parts:
+        for layer, rows in pooled.items():
+            found[layer][where] = rows
+    return found
+
+
+@dataclass
+class RowComparison:
+    """Measures tuned models against the base model's rows. `noise`: the base model's rows from other batches."""
+
+    base: Rows
+    noise: Rows | None
+    measures: Sequence[str]
+    _floors: dict[int, float | None] = field(default_factory=dict)
+    _tuned: dict[str, Rows] = field(default_factory=dict)
+
+    def base_layers(self) -> list[BaseLayer]:
+        """Noise floor and shape of every layer of the base model."""
+        found: list[BaseLayer] = []
+        for layer, rows in self.base.items():
+            x = rows.double()
+            variances = x.var(dim=0, correction=0)
+            total = float(variances.sum())
+            centred = x - x.mean(dim=0)
+            small = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
+            found.append(
+                BaseLayer(
+                    layer=layer,
+                    noise_floor=self.noise_floor(layer),
+                    top_feature_share=float(variances.max()) / total if total else 0.0,
+                    participation_ratio=float(small.trace() ** 2 / small.square().sum()) if total else 0.0,
+                    largest_activation=float(x.abs().max()),
+                )
+            )
+        return found
+
+    def noise_floor(self, layer: int) -> float | None:
+        """|drift| between two runs of the base model, None if there was one."""
+        if layer not in self._floors:
+            again = None if self.noise is None else self.noise[layer]
+            self._floors[layer] = None if again is None else abs(1 - measure(PRIMARY)(self.base[layer], again))
+        return self._floors[layer]
+
+    def add(self, name: str, tuned: Rows, random: Rows | None) -> list[LayerDrift]:
+        """Measure one model, layer by layer, and keep its rows for `between`."""
+        self._tuned[name] = tuned
+        return [self._layer(layer, tuned[layer], None if random is None else random[layer]) for layer in self.base]
+
+    def between(self) -> list[BetweenModels]:
+        """Drift between every two of the models that were added, layer by layer."""
+        m = measure(PRIMARY)
+        found: list[BetweenModels] = []
+        for layer in self.base:
+            prepared = {name: m.prepare(rows[layer]) for name, rows in self._tuned.items()}
+            found += [
+                BetweenModels(first=a, second=b, layer=layer, drift=1 - m.compare(prepared[a], prepared[b]))
+                for a, b in combinations(prepared, 2)
+            ]
+        return found
+
+    def _layer(self, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
+        primary = measure(PRIMARY)
+        try:
+            base = primary.prepare(self.base[layer])
+            other = primary.prepare(tuned)
+            value = primary.compare(base, other)
+        except DegenerateInputError as error:
+            raise DegenerateInputError(f"layer {layer}: {error}") from error
+        interval = primary.interval(base, other)
+        values: dict[str, float | None] = {PRIMARY: value}
+        for name in self.measures:
+            if name != PRIMARY:
+                values[name] = self._value(name, layer, tuned)
+        noise = self.noise_floor(layer)
+        return LayerDrift(
+            layer=layer,
+            rows=int(tuned.shape[0]),
+            drift=1 - value,
+            drift_low=1 - interval.high if interval else None,
+            drift_high=1 - interval.low if interval else None,
+            values=values,
+            above_noise=None if noise is None else bool(1 - value > noise),
+            mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
+            random_change_drift=None if random is None else 1 - primary.compare(base, primary.prepare(random)),
+        )
+
+    def _value(self, name: str, layer: int, tuned: Tensor) -> float | None:
+        m = measure(name)
+        try:
+            return m(self.base[layer], tuned)
+        except ShapeError:
+            if m.same_width and tuned.shape[1] != self.base[layer].shape[1]:
+                return None  # not defined between two widths
+            raise

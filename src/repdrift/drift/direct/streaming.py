@@ -1,0 +1,97 @@
+"""Paired streaming: base and tuned models see the same batch, and only sums of products are kept; any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import ModelError
+from repdrift.core.progress import Bar
+from repdrift.extraction import RepresentationExtractor
+from repdrift.extraction.batching import Batch, BatchPlan
+from repdrift.extraction.distributed import world
+from repdrift.extraction.pooling import Pool
+from repdrift.similarity.streaming import PairedAccumulator
+
+Accumulators = dict[int, PairedAccumulator]
+Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model on its way through a pass: its extractor, and what makes its weights the ones in use."""
+
+    extractor: RepresentationExtractor
+    switch: Callable[[], AbstractContextManager[Any]]
+
+    def rows(self, batch: Batch) -> dict[int, Tensor]:
+        """Every chosen layer's rows of one batch, (m, d) float32, on the model's device."""
+        found: dict[int, list[Tensor]] = {layer: [] for layer in self.extractor.layers}
+
+        def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
+            rows = pool(hidden)
+            shares = rows.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
+            found[layer].append(rows.clone() if shares else rows)
+
+        with self.switch():
+            self.extractor.forward(batch, keep)
+        return {layer: parts[0] if len(parts) == 1 else torch.cat(parts) for layer, parts in found.items()}
+
+
+def stream(
+    base: Side,
+    tuned: Sequence[Side],
+    plan: BatchPlan,
+    numbers: Sequence[int],
+    *,
+    change: Change | None = None,
+    what: str = "paired streaming",
+) -> Accumulators:
+    """Accumulators by layer, of the base model against every tuned one, over the batches with these numbers.
+
+    What is held of a batch: the base model's hidden states, and those of all tuned models but the last, whose go straight
+    into the sums. change: what is done to the tuned rows before they are paired (the mispaired control). Under `torchrun`
+    each process takes its share of the batches; the first one's accumulators then hold the sums of all.
+    Raises NonFiniteError, ModelError if a layer's width is not the base model's.
+    """
+    ours = world()
+    accumulators = {layer: PairedAccumulator(len(tuned), keep_rows=False) for layer in base.extractor.layers}
+    mine = list(numbers)[ours.rank :: ours.size]
+    with Bar(what, sum(len(plan.groups[n]) for n in mine)) as bar:
+        for number in mine:
+            batch = plan[number]
+            held = [base.rows(batch), *(side.rows(batch) for side in tuned[:-1])]
+            _add_last(tuned[-1], batch, held, accumulators, change)
+            bar.advance(len(batch.rows))
+    gathered = ours.gather(accumulators)
+    if gathered is None:
+        return accumulators
+    merged = gathered[0]
+    for other in gathered[1:]:
+        merged = {layer: found.merge(other[layer]) for layer, found in merged.items()}
+    return merged
+
+
+def _add_last(
+    side: Side, batch: Batch, held: list[dict[int, Tensor]], accumulators: Accumulators, change: Change | None
+) -> None:
+    """Layer by layer, as they appear; the held rows of a layer are freed with it."""
+
+    def add(layer: int, hidden: Tensor, pool: Pool) -> None:
+        base, *others = (rows.pop(layer) for rows in held)
+        last = pool(hidden)
+        if last.shape[1] != base.shape[1]:
+            raise ModelError(
+                f"layer {layer} has {last.shape[1]} features, in the base model {base.shape[1]}: streamed moments are of one "
+                "width. Keep the rows (--accumulate rows)."
+            )
+        ys = [*others, last]
+        accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
+
+    with side.switch():
+        side.extractor.forward(batch, add)

@@ -1,0 +1,73 @@
+"""Data parallel under `torchrun`: which process this is, and the few things that processes tell each other."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of one `torchrun`; a single one without it."""
+
+    rank: int
+    size: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that decides, speaks and finishes."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """The numbers below `count` that fall to this process: every size-th, so that long and short batches mix."""
+        return range(self.rank, count, self.size)
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def from_first(self, value: T) -> T:
+        """What the first process gives, in every process. Plain Python objects and tensors of our own making."""
+        if self.size == 1:
+            return value
+        held = [value]
+        torch.distributed.broadcast_object_list(held, src=0)
+        return held[0]
+
+    def gather(self, value: T) -> list[T] | None:
+        """Every process's value, by rank, in the first process; None in the others."""
+        if self.size == 1:
+            return [value]
+        held: list[Any] | None = [None] * self.size if self.is_first else None
+        torch.distributed.gather_object(value, held, dst=0)
+        return held
+
+
+@cache
+def world() -> World:
+    """The world that `torchrun` describes in RANK and WORLD_SIZE; joins it at the first call (NCCL on GPUs, else gloo)."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World(0, 1)
+    if not torch.distributed.is_initialized():
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    return World(torch.distributed.get_rank(), size)
+
+
+def device() -> torch.device:
+    """The accelerator of this process, or the CPU."""
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator()
+    kind = accelerator.type if accelerator is not None else "cpu"
+    return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0")))

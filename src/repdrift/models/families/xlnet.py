@@ -1,0 +1,23 @@
+"""XLNet: hidden states run through the blocks as (t, b, d)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from repdrift.models.blocks import Blocks, listed_blocks
+from repdrift.models.families import Family, register
+
+
+def _hidden_state(output: Any) -> Tensor:
+    """From (content stream, query stream, ...), each (t, b, d), to the content stream (b, t, d)."""
+    return output[0].transpose(0, 1)
+
+
+def _find(model: nn.Module) -> Blocks:
+    return replace(listed_blocks(model), hidden_state=_hidden_state)
+
+
+FAMILY = register(Family("xlnet", _find, _hidden_state))

@@ -1,0 +1,160 @@
+"""A LoRA adapter on a model without weights: its layers are put in place, and filled as the blocks are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from repdrift.core.errors import ModelError
+from repdrift.models.checkpoint import StoredTensor, stored_tensors
+from repdrift.models.source import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_PEFT_PREFIX = "base_model.model."
+_PARTS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
+_NAME = "default"
+_PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
+
+
+class SkeletonAdapter:
+    """The adapter in `source`, injected into `model` on the meta device.
+
+    Its matrices are kept in float32, as peft keeps them. Raises ModelError for what is no plain LoRA (DoRA, trained biases
+    or saved modules inside the model, starts that change the base weights), and for tensors with no place in the model.
+    """
+
+    def __init__(self, model: PreTrainedModel, blocks_path: str, source: ModelSource) -> None:
+        self._source = source
+        self._model = model
+        config = self._config()
+        stored = stored_tensors(source)
+        head, modules = _place(model, stored, blocks_path, source)
+        config.target_modules = {f"{head}{name}" for name in modules}
+        config.modules_to_save = config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
+        _inject(config, model, head, source)
+        self._tensors: dict[str, StoredTensor] = {}
+        for module, tensors in modules.items():
+            for part, tensor in tensors.items():
+                own, dot, rest = part.partition(".")
+                self._tensors[f"{module}.{own}.{_NAME}{dot}{rest}"] = tensor
+        self._require_fit()
+
+    def fill(self, path: str, device: torch.device) -> None:
+        """Load the matrices of every module under `path`."""
+        for name, tensor in self._tensors.items():
+            if name.startswith(f"{path}."):
+                owner, _, own = name.rpartition(".")
+                value = nn.Parameter(tensor.read().float().to(device), requires_grad=False)
+                self._model.get_submodule(owner)._parameters[own] = value
+
+    def fill_module(self, module: nn.Module, device: torch.device) -> None:
+        """Load the matrices around one module outside the blocks, an embedding for example."""
+        for name, candidate in self._model.named_modules():
+            if getattr(candidate, "base_layer", None) is module:
+                self.fill(name, device)
+
+    def _config(self) -> Any:
+        from peft import LoraConfig, PeftConfig
+
+        try:
+            config = PeftConfig.from_pretrained(str(self._source.path))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"the adapter's configuration in {self._source.path} cannot be read: {error}") from error
+        if not isinstance(config, LoraConfig):
+            raise self._unsupported(f"it is of type {config.peft_type}")
+        if config.use_dora:
+            raise self._unsupported("it is DoRA, whose norms need the whole weight")
+        if config.bias != "none":
+            raise self._unsupported(f"it trained biases (bias={config.bias!r})")
+        if getattr(config, "target_parameters", None):
+            raise self._unsupported("it adapts parameters and not modules (target_parameters)")
+        if config.init_lora_weights not in _PLAIN_STARTS:
+            raise self._unsupported(f"its start ({config.init_lora_weights!r}) changes the base weights")
+        config.inference_mode = True
+        return config
+
+    def _require_fit(self) -> None:
+        own = self._model.state_dict()
+        expected = {name for name in own if any(f".{part}." in name for part in _PARTS)}
+        for name in sorted(expected ^ set(self._tensors)):
+            side = "lacks" if name in expected else "holds, without a place for it in the model,"
+            raise ModelError(f"the adapter in {self._source.path} {side} {name}")
+        for name, tensor in self._tensors.items():
+            if tuple(own[name].shape) != tensor.shape:
+                raise ModelError(
+                    f"the adapter in {self._source.path} does not fit the model: {name} is {tensor.shape}, "
+                    f"{tuple(own[name].shape)} expected. Was it trained on another base model?"
+                )
+
+    def _unsupported(self, why: str) -> ModelError:
+        return _unsupported(self._source, why)
+
+
+def _unsupported(source: ModelSource, why: str) -> ModelError:
+    return ModelError(
+        f"the adapter in {source.path} cannot be run block by block: {why}. Use the sample-major schedule (--schedule sample)."
+    )
+
+
+def _place(
+    model: PreTrainedModel, stored: dict[str, StoredTensor], blocks_path: str, source: ModelSource
+) -> tuple[str, dict[str, dict[str, StoredTensor]]]:
+    """The name of the backbone inside the adapter's model, with a dot ("model.", or ""), and the tensors by adapted module."""
+    names = {name.removeprefix(_PEFT_PREFIX): tensor for name, tensor in stored.items()}
+    in_blocks = re.compile(rf"^((?:.*?\.)?){re.escape(blocks_path)}\.\d+\.")
+    inside = {found[1] for name in names if (found := in_blocks.match(name))}
+    if len(inside) != 1:
+        raise ModelError(
+            f"the adapter in {source.path} holds no matrices for {blocks_path} of {type(model).__name__} (it holds "
+            f"{', '.join(list(names)[:3]) or 'nothing'}). Was it trained on another base model?"
+        )
+    head = inside.pop()
+    known = {name for name, _ in model.named_modules()}
+    modules: dict[str, dict[str, StoredTensor]] = {}
+    for name, tensor in names.items():
+        relative = name.removeprefix(head)
+        if not name.startswith(head) or (not head and relative.split(".")[0] not in known):
+            continue  # of the task head, behind every block
+        module, part = _split(relative)
+        if part is None:
+            raise _unsupported(
+                source, f"it holds {name}, a weight trained beside the matrices (modules_to_save, or a bias)"
+            )
+        if module not in known:
+            raise ModelError(
+                f"the adapter in {source.path} adapts {name}, which {type(model).__name__} has not. "
+                "Was it trained on another base model?"
+            )
+        modules.setdefault(module, {})[part] = tensor
+    return head, modules
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    for part in _PARTS:
+        module, found, rest = name.partition(f".{part}")
+        if found and (not rest or rest in (".weight", ".bias")):
+            return module, f"{part}{rest}"
+    return name, None
+
+
+def _inject(config: Any, model: PreTrainedModel, head: str, source: ModelSource) -> None:
+    from peft import inject_adapter_in_model
+
+    # The adapter's patterns (rank_pattern, alpha_pattern) name modules as the model with its task head does.
+    holder: nn.Module = model
+    for part in reversed(head.removesuffix(".").split(".") if head else []):
+        outer = nn.Module()
+        outer.add_module(part, holder)
+        holder = outer
+    if holder is not model:
+        holder.config = model.config  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    try:
+        inject_adapter_in_model(config, holder, _NAME, low_cpu_mem_usage=True)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise ModelError(f"the adapter in {source.path} does not fit {type(model).__name__}: {error}") from error
+    model.eval().requires_grad_(False)

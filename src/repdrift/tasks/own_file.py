@@ -1,0 +1,62 @@
+"""A file of the user's own as a task: which of its columns hold the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from repdrift.core.errors import DataError, UnknownNameError
+from repdrift.tasks.files import columns_of
+from repdrift.tasks.spec import TaskSpec
+
+# Columns that hold the text in common data sets, pairs first: a question without its context would be half a sample.
+_USUAL = (
+    ("question", "context"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text",),
+    ("sentence",),
+    ("content",),
+    ("document",),
+    ("prompt",),
+)
+
+
+def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_column: str | None = None) -> TaskSpec:
+    """A task without labels whose evaluation rows are those of `path`, named after the file.
+
+    text_columns: one or two; None: found among the columns by their usual names, or the only column of texts.
+    Raises DataError if the file cannot be read, or no or several columns could be meant; UnknownNameError for a column that
+    it does not have.
+    """
+    columns = columns_of(path)
+    for name in (*(text_columns or ()), *([id_column] if id_column else ())):
+        if name not in columns:
+            raise UnknownNameError.of(f"column of {path}", name, columns)
+    chosen = tuple(text_columns) if text_columns else _text_columns(path, columns)
+    if len(chosen) > 2:
+        raise DataError(f"{path}: at most two text columns make a sample, got {', '.join(chosen)}")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip("_.-") or "data"
+    return TaskSpec(
+        name=name,
+        kind="classification",
+        text_columns=chosen,
+        label_column=None,
+        id_column=id_column,
+        title=f"{path.name}: a file of your own",
+        files={"validation": path},
+    )
+
+
+def _text_columns(path: Path, columns: dict[str, type]) -> tuple[str, ...]:
+    texts = [name for name, kind in columns.items() if kind is str]
+    for usual in _USUAL:
+        if all(name in texts for name in usual):
+            return usual
+    if len(texts) == 1:
+        return (texts[0],)
+    raise DataError(
+        f"{path}: which column holds the text? It has {', '.join(columns)}. Name it with --text-column (twice for a pair)."
+    )
