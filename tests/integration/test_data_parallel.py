@@ -1,0 +1,76 @@
+"""Two processes under torchrun: the files are those of one process, and so are the comparison's numbers."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.drift.test_direct_comparison import _save_adapter, _save_tuned
+
+
+def _torchrun(*arguments, cwd):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "repdrift"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def _repdrift(*arguments, cwd):
+    command = [sys.executable, "-m", "repdrift", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture
+def trained(tiny_study, tmp_path):
+    _repdrift("train", "--config", str(tiny_study), "--task", "sst2", "--method", "lora", "--seed", "1", cwd=tmp_path)
+    return tiny_study
+
+
+def test_files_of_two_processes_are_those_of_one(trained, tmp_path):
+    arguments = ["extract", "--config", str(trained), "--task", "sst2", "--method", "lora", "--seed", "1", "--json"]
+    one = _repdrift(*arguments, "--base-dir", "one_base", cwd=tmp_path)
+    (tmp_path / "results/phase3_representations").rename(tmp_path / "one_sets")
+    two = _torchrun(*arguments, "--base-dir", "two_base", cwd=tmp_path)
+    alone, together = json.loads(one.stdout), json.loads(two.stdout)
+    assert len(alone) == len(together) == 3
+    assert all(entry["extracted_now"] for entry in together)
+    for entry in together:
+        folder = tmp_path / entry["folder"]
+        twin = tmp_path / entry["folder"].replace("two_base", "one_base")
+        if "phase3_representations" in str(folder):
+            twin = tmp_path / "one_sets" / folder.relative_to(tmp_path / "results/phase3_representations")
+        metadata = json.loads((folder / "metadata.json").read_text())
+        assert metadata["extraction"]["processes"] == 2
+        assert metadata["files"] == json.loads((twin / "metadata.json").read_text())["files"]
+    _repdrift("verify", "results/phase3_representations", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "tokens"])
+def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tmp_path, pooling):
+    from tests.conftest import _sentence
+
+    texts = tmp_path / "lines.txt"
+    texts.write_text("".join(_sentence(i, 3 + i % 9) + "\n" for i in range(30)), encoding="utf-8")
+    full, adapter = _save_tuned(tiny_bert, tmp_path / "full"), _save_adapter(tiny_bert, tmp_path / "adapter")
+    arguments = ["compare", str(tiny_bert), str(full), str(adapter), "--data", str(texts), "--pooling", pooling, "--json"]
+    one = json.loads(_repdrift(*arguments, "--output-dir", "one", cwd=tmp_path).stdout)
+    two = json.loads(_torchrun(*arguments, "--output-dir", "two", cwd=tmp_path).stdout)
+    assert (tmp_path / "two/drift_by_layer.png").is_file()
+    for a, b in zip(one["models"], two["models"], strict=True):
+        assert [at["drift"] for at in a["layers"]] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
+        assert a["layers"][0]["rows"] == b["layers"][0]["rows"]
+
+
+def test_training_under_torchrun_is_refused(tiny_study, tmp_path):
+    command = [sys.executable, "-m", "repdrift", "train", "--config", str(tiny_study)]
+    environment = {**os.environ, "WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    environment |= {"HF_HUB_OFFLINE": "1", "REPDRIFT_NO_JOIN": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "train without torchrun" in done.stderr
