@@ -42,7 +42,7 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
             figure = spec.draw(data)
             png, pdf = _rendered(figure, "png"), _rendered(figure, "pdf")
         content += [(f"{spec.name}.png", png), (f"{spec.name}.pdf", pdf)]
-        drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), png))
+        drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), spec.describe(data), png))
     page = dashboard_html(data, drawn)
     written: list[Path] = []
     for name, payload in content:

@@ -37,7 +37,7 @@ def test_dashboard_holds_everything_escapes_names_and_loads_nothing(results_file
     assert page.count('src="data:image/png;base64,') == len(FIGURES)
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x</b>" not in page
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     results = json.loads(results_file.read_text())
     for test in results["tests"]:
         if test["task"] == "all" and test["layer"] is None:
@@ -75,6 +75,7 @@ def test_missing_runs_are_shown_as_missing(tmp_path):
     page = visualize(tmp_path / "out/drift_analysis_results.json", tmp_path / "figures").dashboard.read_text()
     assert "missing" in page
     assert "3 of 12 planned runs are not there" in page
+    assert page.count("make mrpc lora") == 3
 
 
 def test_bad_results_are_one_message_and_nothing_is_written(tmp_path):
