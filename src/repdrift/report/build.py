@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repdrift.core.atomic import atomic_path, write_text
+from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.errors import StorageError
 from repdrift.core.progress import track
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
-from repdrift.report.figures import figures
+from repdrift.report.figures import FigureSpec, figures
 from repdrift.report.style import DPI, paper_style
 from repdrift.report.tables import ReportData, read_report_data
 
@@ -30,32 +33,43 @@ class ReportFiles:
 def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
     """Draw every figure (PNG and PDF) and the dashboard of `results_file` into `output_dir`.
 
-    The tidy table is expected beside the results. Raises DataError if either is missing or malformed; then nothing is
-    written.
+    The tidy table is expected beside the results. Everything is drawn before the first file is written, and no file
+    takes its name before all are on the disk. A figure that an earlier, larger analysis left there is taken away.
+    Raises DataError if results or table are missing or malformed, StorageError if the folder cannot be written.
     """
     data = read_report_data(results_file)
-    specs = [spec for spec in figures() if not spec.needs_both_methods or _has_both_methods(data)]
+    if output_dir.exists() and not output_dir.is_dir():
+        raise StorageError(f"cannot write figures to {output_dir}: it is a file. Name a folder with --output-dir.")
+    compared = bool(data.compared_tasks())
+    specs = [spec for spec in figures() if compared or not spec.needs_both_methods]
     drawn: list[DrawnFigure] = []
-    content: list[tuple[str, bytes]] = []
+    files: dict[str, bytes] = {}
     for spec in track(specs, what="drawing", total=len(specs)):
-        with paper_style():
-            figure = spec.draw(data)
-            png, pdf = _rendered(figure, "png"), _rendered(figure, "pdf")
-        content += [(f"{spec.name}.png", png), (f"{spec.name}.pdf", pdf)]
-        drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), png))
-    page = dashboard_html(data, drawn)
-    written: list[Path] = []
-    for name, payload in content:
-        with atomic_path(output_dir / name) as temporary:
-            temporary.write_bytes(payload)
-        written.append(output_dir / name)
-    dashboard = output_dir / DASHBOARD_FILE
-    write_text(dashboard, page)
-    return ReportFiles([*written, dashboard], dashboard)
+        png, pdf = draw(spec, data)
+        files |= {f"{spec.name}.png": png, f"{spec.name}.pdf": pdf}
+        drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), spec.describe(data), png))
+    files[DASHBOARD_FILE] = dashboard_html(data, drawn).encode()
+    _write(files, output_dir)
+    stale = [f"{spec.name}.{kind}" for spec in figures() if spec not in specs for kind in ("png", "pdf")]
+    for path in (output_dir / name for name in stale):
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+    return ReportFiles([output_dir / name for name in files], output_dir / DASHBOARD_FILE)
+
+
+def draw(spec: FigureSpec, data: ReportData) -> tuple[bytes, bytes]:
+    """One figure as PNG and as PDF."""
+    with paper_style(), warnings.catch_warnings():
+        # A name in a script that the font lacks shows as boxes; the page has it in full.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure = spec.draw(data)
+        FigureCanvasAgg(figure)
+        png = _rendered(figure, "png")
+        figure.set_layout_engine("none")  # the places found for the PNG hold; finding them takes most of the time
+        return png, _rendered(figure, "pdf")
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
-    FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     # Without the date in it, the same results give the same file.
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": "repdrift"}
@@ -63,5 +77,10 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _has_both_methods(data: ReportData) -> bool:
-    return any(r.layer is None for r in data.results.reductions)
+def _write(files: dict[str, bytes], output_dir: Path) -> None:
+    with ExitStack() as stack:
+        # Left in reverse order: the page, entered first, takes its name last and finds its figures there.
+        paths = {name: stack.enter_context(atomic_path(output_dir / name)) for name in reversed(files)}
+        for name, content in files.items():
+            with storage_errors(output_dir / name):
+                paths[name].write_bytes(content)

@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+from repdrift.report import wording
 
 FULL_WIDTH_IN = 7.0
 COLUMN_WIDTH_IN = 3.4
 DPI = 200
+FONT_PT = 8
+NOTE_PT = 7
 
 # Okabe and Ito's palette; markers and dashes differ too, so that grey print can be read.
 _METHOD_COLORS = {"full_finetune": "#0072B2", "lora": "#D55E00"}
 _MORE_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _METHOD_MARKERS = {"full_finetune": "o", "lora": "s"}
 _MORE_MARKERS = ("^", "D", "v", "P")
-_TITLES = {"full_finetune": "full fine-tuning", "lora": "LoRA"}
+INK = "#222222"
 GREY = "#6b6b6b"
+FAINT = "#c8c8c8"
+HATCH = "/////"
+
+_LONGEST_NAME = 30
+_LONGEST_TICK = 18
+_MOST_TICKS = 12
 
 
 @contextmanager
 def paper_style() -> Generator[None]:
     """matplotlib's settings for every figure, restored afterwards."""
     settings = {
-        "font.size": 8,
+        "font.family": "DejaVu Sans",  # matplotlib brings it along, so that the picture is the same everywhere
+        "font.size": FONT_PT,
         "axes.titlesize": 9,
-        "axes.labelsize": 8,
-        "legend.fontsize": 8,
-        "xtick.labelsize": 7.5,
-        "ytick.labelsize": 7.5,
+        "axes.labelsize": FONT_PT,
+        "legend.fontsize": FONT_PT,
+        "xtick.labelsize": FONT_PT,
+        "ytick.labelsize": FONT_PT,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.linewidth": 0.7,
+        "axes.edgecolor": INK,
+        "axes.unicode_minus": True,
         "lines.linewidth": 1.3,
         "legend.frameon": False,
+        "legend.handlelength": 1.8,
         "pdf.fonttype": 42,  # text in the PDF stays text
         "ps.fonttype": 42,
         "figure.constrained_layout.use": True,
@@ -45,28 +61,73 @@ def paper_style() -> Generator[None]:
         yield
 
 
-def method_color(method: str, methods: list[str]) -> str:
+def method_color(method: str, methods: Sequence[str]) -> str:
     """The fixed colour of a method; others get the next free one."""
-    return _METHOD_COLORS.get(method) or _MORE_COLORS[methods.index(method) % len(_MORE_COLORS)]
+    return _METHOD_COLORS.get(method) or _MORE_COLORS[_place(method, methods) % len(_MORE_COLORS)]
 
 
-def method_marker(method: str, methods: list[str]) -> str:
-    """The fixed marker of a method."""
-    return _METHOD_MARKERS.get(method) or _MORE_MARKERS[methods.index(method) % len(_MORE_MARKERS)]
+def method_marker(method: str, methods: Sequence[str]) -> str:
+    """The fixed marker of a method; others get the next free one."""
+    return _METHOD_MARKERS.get(method) or _MORE_MARKERS[_place(method, methods) % len(_MORE_MARKERS)]
 
 
-def method_title(method: str) -> str:
-    """A method's name as text."""
-    return plain(_TITLES.get(method, method))
+def method_label(method: str) -> str:
+    """A method's name as a label in a figure."""
+    return plain(wording.method_title(method))
 
 
-def plain(text: str) -> str:
-    """`text` from outside as matplotlib should show it: a dollar sign is not the start of a formula."""
-    return text.replace("$", r"\$")
+def plain(text: str, longest: int = _LONGEST_NAME) -> str:
+    """`text` from outside as a label: one line, a long name shortened in its middle, a dollar sign no formula."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "(no name)"
+    if len(line) > longest:
+        line = f"{line[: longest // 2]}…{line[1 - longest // 2 :]}"
+    return line.replace("$", r"\$")
 
 
-def layer_axis(axes: Axes, layers: list[int]) -> None:
-    """Whole layer numbers, no more than fit."""
-    step = max(1, -(-len(layers) // 12))
-    axes.set_xticks(layers[::step])
+def text_width_pt(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
+    """Width of the widest of the labels in points, as the current font draws them; 0 for none."""
+    font = FontProperties(family=mpl.rcParams["font.family"])
+    extents = [TextPath((0, 0), text, size=size_pt, prop=font).get_extents() for text in texts]
+    return max((float(box.width) for box in extents), default=0.0)
+
+
+def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
+    """Whole layer numbers, no more than fit; `room` is the share of the full width that the axes have."""
+    fit = max(2, round(_MOST_TICKS * room))
+    step = next(s * 10**power for power in range(9) for s in (1, 2, 4, 5, 8) if s * 10**power * fit >= len(layers))
+    axes.set_xticks(list(layers)[::step])
+    axes.set_xlim(min(layers) - 0.5, max(layers) + 0.5)
     axes.set_xlabel("layer (0 is the first block)")
+
+
+def lone_marker(layers: Sequence[int]) -> str:
+    """What marks a line's values: nothing, but where there is one layer alone, as a line of one value is not seen."""
+    return "_" if len(layers) == 1 else ""
+
+
+def name_axis(axes: Axes, names: Sequence[str], width_in: float) -> None:
+    """Names under evenly spaced places, slanted where they would not fit side by side into `width_in`."""
+    labels = [plain(name, _LONGEST_TICK) for name in names]
+    slanted = text_width_pt(labels) + 6 > 72 * width_in / max(1, len(labels))
+    axes.set_xticks(
+        range(len(labels)),
+        labels,
+        rotation=30 if slanted else 0,
+        ha="right" if slanted else "center",
+        rotation_mode="anchor" if slanted else "default",
+    )
+    margin = 0.5 if len(labels) > 1 else 1.0
+    axes.set_xlim(-margin, len(labels) - 1 + margin)
+    axes.tick_params(axis="x", length=0)
+
+
+def note(axes: Axes, text: str, place: tuple[float, float], **options: object) -> None:
+    """A short remark at `place`, in fractions of the axes, on white so that lines do not run through it."""
+    settings: dict[str, object] = {"fontsize": NOTE_PT, "color": GREY, "ha": "center", "va": "center"}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+    axes.text(*place, text, transform=axes.transAxes, bbox=box, **(settings | options))  # pyright: ignore[reportArgumentType]
+
+
+def _place(method: str, methods: Sequence[str]) -> int:
+    others = [m for m in methods if m not in _METHOD_COLORS]
+    return others.index(method) if method in others else 0

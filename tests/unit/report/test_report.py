@@ -1,18 +1,22 @@
+import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from repdrift.core.errors import DataError
+from repdrift.core.errors import DataError, StorageError
 from repdrift.drift import analyze
-from repdrift.report import visualize
+from repdrift.report import build, visualize
 from repdrift.report.figures import figures
 from tests.unit.drift.conftest import Study
+from tests.unit.report.synthetic_results import Synthetic, write_results
 
 FIGURES = [spec.name for spec in figures()]
+ALL_FILES = {f"{n}.{e}" for n in FIGURES for e in ("png", "pdf")} | {"dashboard.html"}
 
 
 @pytest.fixture(scope="module")
@@ -23,85 +27,101 @@ def results_file(tmp_path_factory):
     return root / "out" / "drift_analysis_results.json"
 
 
-def test_every_figure_is_written_as_png_and_pdf(results_file, tmp_path):
-    files = visualize(results_file, tmp_path)
-    assert {p.name for p in files.written} == {f"{n}.{e}" for n in FIGURES for e in ("png", "pdf")} | {"dashboard.html"}
+@pytest.fixture(scope="module")
+def files(results_file, tmp_path_factory):
+    return visualize(results_file, tmp_path_factory.mktemp("figures"))
+
+
+@pytest.fixture(scope="module")
+def one_sided(tmp_path_factory):
+    study = Synthetic(tasks=("sst2",), methods=("lora",), seeds=(1,), layers=2)
+    return write_results(tmp_path_factory.mktemp("one_sided"), study)
+
+
+def test_every_figure_is_written_as_png_and_pdf(files):
+    folder = files.dashboard.parent
+    assert {p.name for p in files.written} == {p.name for p in folder.iterdir()} == ALL_FILES
     for name in FIGURES:
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        pdf = (tmp_path / f"{name}.pdf").read_bytes()
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        pdf = (folder / f"{name}.pdf").read_bytes()
         assert pdf.startswith(b"%PDF")
         assert b"/Type3" not in pdf, "text in the PDF should be TrueType, which journals take"
 
 
-def test_dashboard_holds_everything_escapes_names_and_loads_nothing(results_file, tmp_path):
-    page = visualize(results_file, tmp_path).dashboard.read_text()
+def test_dashboard_holds_everything_escapes_names_and_loads_nothing(results_file, files):
+    page = files.dashboard.read_text()
     assert page.count('src="data:image/png;base64,') == len(FIGURES)
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x</b>" not in page
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     results = json.loads(results_file.read_text())
     for test in results["tests"]:
         if test["task"] == "all" and test["layer"] is None:
             assert test["sentence"].replace("'", "&#39;") in page
 
 
-def test_same_results_give_the_same_files(results_file, tmp_path):
-    first, second = visualize(results_file, tmp_path / "a"), visualize(results_file, tmp_path / "b")
-    for a, b in zip(first.written, second.written, strict=True):
+def test_same_results_give_the_same_files(results_file, files, tmp_path):
+    for a, b in zip(files.written, visualize(results_file, tmp_path).written, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
-@pytest.mark.parametrize(
-    ("tasks", "seeds", "methods"),
-    [
-        (("a$b$",), (1,), ("full_finetune", "lora")),
-        (("one", "two", "three"), (1, 2), ("lora",)),
-        (("only",), (1,), ("full_finetune",)),
-    ],
-)
-def test_small_and_one_sided_studies_are_drawn_too(tmp_path, tasks, seeds, methods):
-    analyze(Study(tmp_path, tasks=tasks, seeds=seeds, methods=methods).plan(), tmp_path / "out")
-    names = {p.stem for p in visualize(tmp_path / "out/drift_analysis_results.json", tmp_path / "figures").written}
-    assert "drift_heatmap" in names
-    assert ("significance" in names) == (len(methods) == 2)
-
-
 def test_missing_runs_are_shown_as_missing(tmp_path):
-    import shutil
-
     study = Study(tmp_path)
     for seed in study.seeds:
         shutil.rmtree(study.folder("mrpc", "lora", seed))
     analyze(study.plan(), tmp_path / "out")
     page = visualize(tmp_path / "out/drift_analysis_results.json", tmp_path / "figures").dashboard.read_text()
-    assert "missing" in page
     assert "3 of 12 planned runs are not there" in page
+    assert page.count("make mrpc lora") == 3
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda f: f.unlink(), "no results at .*repdrift analyze"),
-        (lambda f: f.write_text("{"), "not valid JSON"),
-        (lambda f: f.write_text('{"schema_version": 99}'), "schema version 99, this repdrift reads 1"),
-        (lambda f: f.write_text('{"schema_version": 1}'), "not a valid DriftResults"),
-        (lambda f: f.with_name("drift.parquet").unlink(), "drift.parquet is not beside"),
-        (lambda f: f.with_name("drift.parquet").write_bytes(b"x"), "not a readable parquet"),
-        (lambda f: pd.DataFrame({"task": ["x"]}).to_parquet(f.with_name("drift.parquet")), "lacks the column"),
-        (
-            lambda f: pd.read_parquet(f.with_name("drift.parquet")).iloc[:0].to_parquet(f.with_name("drift.parquet")),
-            "is empty",
-        ),
-    ],
-)
-def test_bad_input_is_one_message_and_nothing_is_written(results_file, tmp_path, damage, message):
-    import shutil
+def test_figures_of_an_earlier_larger_analysis_are_taken_away(one_sided, tmp_path):
+    for name in ALL_FILES | {"mine.png"}:
+        (tmp_path / name).write_text("old")
+    names = {p.name for p in visualize(one_sided, tmp_path).written}
+    assert "drift_heatmap.png" in names
+    assert "significance.png" not in names
+    assert {p.name for p in tmp_path.iterdir()} == names | {"mine.png"}
+    assert "old" not in {p.read_bytes()[:3].decode("latin1") for p in tmp_path.iterdir() if p.name != "mine.png"}
 
-    shutil.copytree(results_file.parent, tmp_path / "copy")
-    target = tmp_path / "copy" / results_file.name
-    damage(target)
-    with pytest.raises(DataError, match=message):
-        visualize(target, tmp_path / "figures")
+
+def test_nothing_is_written_before_everything_is_drawn(one_sided, tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
+    monkeypatch.setattr(build, "dashboard_html", fails)
+    with pytest.raises(RuntimeError, match="no page"):
+        visualize(one_sided, tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_full_disk_leaves_the_earlier_files_as_they_were(one_sided, tmp_path, monkeypatch):
+    for name in ALL_FILES:
+        (tmp_path / name).write_text("old")
+
+    def full_at_the_page(path, content):
+        if "dashboard" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(content)
+
+    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
+    monkeypatch.setattr(Path, "write_bytes", full_at_the_page)
+    with pytest.raises(StorageError, match=r"no space left while writing .*dashboard\.html"):
+        visualize(one_sided, tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys(ALL_FILES, "old")
+
+
+def test_a_file_in_place_of_the_folder_is_named(one_sided, tmp_path):
+    (tmp_path / "figures").write_text("x")
+    with pytest.raises(StorageError, match="figures: it is a file"):
+        visualize(one_sided, tmp_path / "figures")
+
+
+def test_bad_results_are_one_message_and_nothing_is_written(tmp_path):
+    (tmp_path / "drift_analysis_results.json").write_text("{")
+    with pytest.raises(DataError, match="not valid JSON"):
+        visualize(tmp_path / "drift_analysis_results.json", tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
 
 

@@ -19,6 +19,9 @@ class FigureSpec:
     order: int
     title: str
     caption: Callable[[ReportData], str]
+    """How to read it."""
+    describe: Callable[[ReportData], str]
+    """What it shows, with its numbers, for who does not see it."""
     draw: Callable[[ReportData], Figure]
     needs_both_methods: bool = False
 

@@ -2,111 +2,202 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import Reduction
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, method_color, method_title, plain
+from repdrift.report.style import (
+    FULL_WIDTH_IN,
+    GREY,
+    INK,
+    NOTE_PT,
+    layer_axis,
+    method_color,
+    method_label,
+    name_axis,
+    plain,
+)
 from repdrift.report.tables import ReportData
+from repdrift.report.wording import ALL_TASKS, method_title, task_title
 
-_ALL = "all"
-_CUT_BELOW = -150
+_FLOOR = -100.0
+"""Percent. Where the reference hardly drifts, a ratio explodes; what lies lower is marked at the edge with its number."""
+_TASK_STYLES = [(dashes, shade) for shade in ("0.35", "0.62") for dashes in ("-", "--", "-.", ":")]
+_WIDTHS = (1.0, 1.15)
 
 
 def draw(data: ReportData) -> Figure:
     """Left: by task and over all tasks, with the one-sided lower bound; right: by layer."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, 2.9))
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    figure = Figure(figsize=(FULL_WIDTH_IN, 3.1))
+    left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
     _by_task(left, data)
     _by_layer(right, data)
+    low = max(_FLOOR, min(0.0, *(float(axes.dataLim.y0) for axes in (left, right))))
+    high = max(100 * data.results.study.target_reduction, *(float(axes.dataLim.y1) for axes in (left, right)))
+    left.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+    for axes in (left, right):
+        _reference_lines(axes)
+        axes.axhline(100 * data.results.study.target_reduction, color=INK, linewidth=0.9, linestyle="--", zorder=0.5)
+    _legend(figure, right, data)
     return figure
 
 
 def _by_task(axes: Axes, data: ReportData) -> None:
     study = data.results.study
-    shown = [r for r in data.results.reductions if r.layer is None and r.reduction is not None]
+    tasks = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
     color = method_color(study.comparison_method, data.methods)
-    for place, r in enumerate(shown):
-        value = 100 * (r.reduction or 0.0)
-        if r.reduction_low is not None:
-            low = 100 * r.reduction_low
-            axes.plot([place, place], [max(low, _CUT_BELOW), value], color=color, linewidth=1.6, solid_capstyle="butt")
-            axes.plot([place - 0.12, place + 0.12], [low, low], color=color, linewidth=1.6)
-        seeds = _paired_seeds(r)
-        axes.plot(
-            np.full(len(seeds), place + 0.2), seeds, "o", color=GREY, markersize=2.6, markeredgewidth=0, alpha=0.8
-        )
-        axes.plot(place, value, "D" if r.task == _ALL else "o", color=color, markersize=6 if r.task == _ALL else 5)
-    axes.set_xticks(
-        range(len(shown)), ["all tasks" if r.task == _ALL else plain(r.task) for r in shown], rotation=20, ha="right"
-    )
-    axes.set_xlim(-0.6, len(shown) - 0.4)
-    _reference_lines(axes, study.target_reduction)
-    axes.set_ylabel(f"drift reduction of {method_title(study.comparison_method)} (%)")
-    axes.set_title("by task")
+    for place, task in enumerate(tasks):
+        reduction = data.reduction(task)
+        if reduction is None or reduction.reduction is None:
+            word = "missing" if reduction is None else "not defined"
+            axes.text(place, 0.5, word, rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY,
+                      transform=axes.get_xaxis_transform(),
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+            continue
+        for value in _paired_by_seed(reduction):
+            _mark(axes, place + 0.2, value, "o", GREY, 2.6)
+        value = 100 * reduction.reduction
+        if reduction.reduction_low is not None:
+            low = 100 * reduction.reduction_low
+            axes.plot([place, place], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
+            if low >= _FLOOR:
+                axes.plot([place - 0.13, place + 0.13], [low, low], color=color, linewidth=1.5)
+            else:
+                _mark(axes, place, low, "", color, 4)
+        overall = task == ALL_TASKS
+        _mark(axes, place, value, "D" if overall else "o", color, 5.5 if overall else 5)
+    name_axis(axes, [task_title(task) for task in tasks], 0.82 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
+    axes.set_ylabel(f"drift reduction of {method_label(study.comparison_method)} (%)")
+    axes.set_title("mean over layers, by task" if len(tasks) > 1 else "mean over layers")
 
 
 def _by_layer(axes: Axes, data: ReportData) -> None:
     study = data.results.study
-    for task in [*data.tasks, _ALL]:
-        rows = sorted(
-            (r for r in data.results.reductions if r.task == task and r.layer is not None and r.reduction is not None),
-            key=lambda r: r.layer or 0,
-        )
-        if not rows or (task == _ALL and len(data.tasks) == 1):
-            continue
-        values = [100 * (r.reduction or 0.0) for r in rows]
-        layers = [r.layer or 0 for r in rows]
-        if task == _ALL:
+    color = method_color(study.comparison_method, data.methods)
+    compared = data.compared_tasks()
+    for number, task in enumerate(compared):
+        dashes, shade = _TASK_STYLES[number % len(_TASK_STYLES)]
+        if len(data.tasks) > 1:
             axes.plot(
-                layers,
-                values,
-                color=method_color(study.comparison_method, data.methods),
-                linewidth=2.2,
-                label="all tasks",
+                data.layers,
+                _percent(data, task, "reduction"),
+                color=shade,
+                linewidth=0.9,
+                linestyle=dashes,
+                marker="o",
+                markersize=1.8,
+                markeredgewidth=0,
+                label=plain(task),
             )
-        else:
-            dashes = ("-", "--", "-.", ":")[data.tasks.index(task) % 4]
-            axes.plot(layers, values, color=GREY, linewidth=0.9, linestyle=dashes, label=plain(task))
-    low, high = axes.get_ylim()
-    cut = low < _CUT_BELOW  # where the reference hardly drifts, a ratio explodes; the title says where it was cut
-    if cut:
-        axes.set_ylim(_CUT_BELOW, high)
-    _reference_lines(axes, study.target_reduction)
-    layer_axis(axes, data.layers)
-    axes.set_title(f"by layer (below {_CUT_BELOW} % cut off)" if cut else "by layer")
-    axes.legend(fontsize=7, ncols=2)
+    values, lows = _percent(data, ALL_TASKS, "reduction"), _percent(data, ALL_TASKS, "reduction_low")
+    mark = "D" if len(data.tasks) > 1 else "o"
+    axes.plot(data.layers, values, marker=mark, color=color, linewidth=2.0, markersize=3)
+    if np.isfinite(lows).any():
+        axes.fill_between(data.layers, lows, values, color=color, alpha=0.16, linewidth=0)
+    for layer, value in zip(data.layers, values, strict=True):
+        if value < _FLOOR:
+            axes.plot(layer, _FLOOR, "v", color=color, markersize=4)
+    layer_axis(axes, data.layers, room=0.55)
+    axes.set_title("by layer")
 
 
-def _paired_seeds(r: Reduction) -> list[float]:
-    pairs = [(r.reference_by_seed.get(seed), value) for seed, value in r.comparison_by_seed.items()]
+def _percent(data: ReportData, task: str, field: str) -> np.ndarray:
+    """A field of the reductions of a task, (layers,), in percent; NaN where there is none."""
+    found = [data.reduction(task, layer) for layer in data.layers]
+    values = [None if r is None else getattr(r, field) for r in found]
+    return 100 * np.array([np.nan if v is None else v for v in values], dtype=float)
+
+
+def _mark(axes: Axes, place: float, value: float, marker: str, color: str, size: float) -> None:
+    """A mark at its value; below the floor a triangle at the floor, with the value in words."""
+    if value >= _FLOOR:
+        axes.plot(place, value, marker, color=color, markersize=size, markeredgewidth=0)
+        return
+    axes.plot(place, _FLOOR, "v", color=color, markersize=max(size, 3.5), markeredgewidth=0)
+    if size >= 4:
+        axes.annotate(f"{value:.0f}", (place, _FLOOR), xytext=(-4, 2), textcoords="offset points", ha="right",
+                      va="bottom", fontsize=NOTE_PT, color=color)  # fmt: skip
+
+
+def _paired_by_seed(reduction: Reduction) -> list[float]:
+    """Reduction in percent of the models of equal seed, where both are there and the reference drifts."""
+    pairs = [(reduction.reference_by_seed.get(seed), value) for seed, value in reduction.comparison_by_seed.items()]
     return [100 * (1 - c / f) for f, c in pairs if f is not None and c is not None and f > 0]
 
 
-def _reference_lines(axes: Axes, target: float) -> None:
+def _reference_lines(axes: Axes) -> None:
     axes.axhline(0, color="0.75", linewidth=0.7, zorder=0)
-    axes.axhline(100 * target, color="black", linewidth=0.9, linestyle="--", zorder=0)
-    axes.annotate(
-        f"target {100 * target:g} %",
-        (0, 100 * target),
-        xycoords=("axes fraction", "data"),
-        xytext=(2, 2),
-        textcoords="offset points",
-        fontsize=7,
+    if axes.get_ylim()[0] <= _FLOOR:
+        axes.axhline(_FLOOR, color="0.75", linewidth=0.7, linestyle=":", zorder=0)
+
+
+def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
+    study = data.results.study
+    color = method_color(study.comparison_method, data.methods)
+    handles, labels = right.get_legend_handles_labels()
+    overall = len(data.tasks) > 1
+    rows = [r for r in data.results.reductions if r.task == ALL_TASKS]
+    bounded = any(r.reduction_low is not None for r in data.results.reductions if r.layer is None)
+    own: list[tuple[Line2D, str]] = [
+        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"target {100 * study.target_reduction:g} %"),
+        (Line2D([], [], color=color, marker="o", markersize=5, linewidth=2 if rows else 0),
+         "all tasks" if overall else "estimate"),
+        (Line2D([], [], color=GREY, marker="o", markersize=2.6, linewidth=0), "pair of equal seed"),
+    ]  # fmt: skip
+    if bounded:
+        bound = Line2D([], [], color=color, marker="_", markersize=7, markeredgewidth=1.5, linewidth=0)
+        own.insert(2, (bound, f"lower bound ({100 * (1 - study.alpha):g} %)"))
+    if overall:
+        own[1][0].set_marker("D")
+        own.insert(1, (Line2D([], [], color=color, marker="o", markersize=5, linewidth=0), "estimate of a task"))
+    entries = [*own, *zip(handles, labels, strict=True)]
+    figure.legend(
+        [h for h, _ in entries],
+        [label for _, label in entries],
+        loc="outside upper center",
+        ncols=min(5, math.ceil(len(entries) / 2)),
+        fontsize=NOTE_PT,
+        columnspacing=1.2,
     )
 
 
 def caption(data: ReportData) -> str:
-    """What is seen."""
+    """How to read it."""
     study = data.results.study
     return (
-        f"Reduction = 1 - drift of {study.comparison_method} / drift of {study.reference_method}. Large marks: from means over seeds; "
-        f"small grey points: single pairs of equal seed; bar: down to the one-sided {100 * (1 - study.alpha):g} % lower bound over trained "
-        "models, absent where the number of models cannot give one. Above the dashed line: the target is met by the estimate; "
-        "it is shown only if the bar stays above it too. Ratios are unstable where the reference hardly drifts (lowest layers)."
+        f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
+        f"from means over seeds; small grey points: pairs of equal seed; bars, and the band by layer: down to the one-sided "
+        f"{100 * (1 - study.alpha):g} % lower bound over trained models, absent where their number cannot give one. An estimate above the "
+        "dashed line meets the target; it is shown only if the bar stays above the line too. Ratios are unstable where the "
+        f"reference hardly drifts (lowest layers): triangles at {_FLOOR:g} % stand for values below, and where it does not drift at all "
+        "none is drawn."
     )
 
 
-register(FigureSpec("drift_reduction", 3, "How much less drift", caption, draw, needs_both_methods=True))
+def describe(data: ReportData) -> str:
+    """Every estimate with its bound, and the layers of the largest and the smallest reduction."""
+    parts: list[str] = []
+    for task in dict.fromkeys([*data.compared_tasks(), ALL_TASKS]):
+        r = data.reduction(task)
+        if r is None or r.reduction is None:
+            parts.append(f"{task_title(task)} not defined")
+            continue
+        low = "no lower bound" if r.reduction_low is None else f"lower bound {100 * r.reduction_low:.1f} %"
+        parts.append(f"{task_title(task)} {100 * r.reduction:.1f} % ({low})")
+    text = f"Drift reduction: {'; '.join(parts)}."
+    values = _percent(data, ALL_TASKS, "reduction")
+    if np.isfinite(values).any():
+        best, worst = int(np.nanargmax(values)), int(np.nanargmin(values))
+        text += (
+            f" By layer it is largest in layer {data.layers[best]} ({values[best]:.1f} %) and smallest in layer "
+            f"{data.layers[worst]} ({values[worst]:.1f} %)."
+        )
+    return text
+
+
+register(FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, needs_both_methods=True))

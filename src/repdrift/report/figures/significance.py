@@ -5,100 +5,126 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.records.results import HypothesisTest
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, plain
+from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, INK, NOTE_PT, layer_axis, name_axis, note
 from repdrift.report.tables import ReportData
+from repdrift.report.wording import ALL_TASKS, HYPOTHESES, LESS, claim, task_title
 
-_COLORS = {"comparison_drifts_less": "#0072B2", "reduction_exceeds_target": "#CC79A7"}
-_TINY = 1e-300
+_COLORS = {LESS: "#0072B2", "reduction_exceeds_target": "#AA3377"}
+_PALE = {LESS: "#9CC9E6", "reduction_exceeds_target": "#E3B4CF"}
+_WIDTHS = (1.0, 1.25)
+_HEADROOM = 1.3
 
 
 def draw(data: ReportData) -> Figure:
-    """Left: by task and over all; right: by layer, with Holm's correction."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, 2.9))
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
-    _by_task(left, data)
-    _by_layer(right, data)
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    """A row for each claim. Left: by task and over all; right: by layer, as it is and corrected over the layers."""
+    figure = Figure(figsize=(FULL_WIDTH_IN, 4.7))
+    grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
+    for row, hypothesis in enumerate(HYPOTHESES):
+        left, right = grid[row]
+        top = _top(data, hypothesis)
+        _by_task(left, data, hypothesis, top)
+        _by_layer(right, data, hypothesis, top)
+        left.set_ylabel("-log10 p")
+        left.set_title(claim(hypothesis, data.results.study.target_reduction), loc="left")
+        right.set_title("by layer, all tasks" if len(data.tasks) > 1 else "by layer", loc="left")
+        left.set_ylim(0, top)
+        for axes in (left, right):
+            axes.axhline(_log(data.results.study.alpha), color=INK, linewidth=0.9, linestyle="--", zorder=1.2)
+    grid[0, 1].set_xlabel("")
+    _legend(figure, data)
     return figure
 
 
-def _by_task(axes: Axes, data: ReportData) -> None:
-    names = list(dict.fromkeys(t.task for t in data.results.tests if t.layer is None))
-    for shift, hypothesis in ((-0.14, "comparison_drifts_less"), (0.14, "reduction_exceeds_target")):
-        for test in data.tests(hypothesis, by_layer=False):
-            if test.pvalue is None:
-                continue
-            place = names.index(test.task) + shift
-            axes.plot([place, place], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
-            axes.plot(place, _log(test.pvalue), "o" if shift < 0 else "s", color=_COLORS[hypothesis], markersize=4.5)
-    for name in names:
-        reachable = [
-            t.smallest_pvalue for t in data.results.tests if t.task == name and t.layer is None and t.smallest_pvalue
-        ]
-        if reachable:
-            place = names.index(name)
-            axes.plot([place - 0.35, place + 0.35], [_log(min(reachable))] * 2, color=GREY, linewidth=1.1)
-    _alpha_line(axes, data)
-    axes.set_xticks(
-        range(len(names)), ["all tasks" if n == "all" else plain(n) for n in names], rotation=20, ha="right"
-    )
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("-log10 p")
-    axes.set_title("by task")
+def _top(data: ReportData, hypothesis: str) -> float:
+    """Upper end of the axis: above every p and alpha, whatever the design could reach beyond."""
+    shown = [t.pvalue for t in data.results.tests if t.hypothesis == hypothesis and t.pvalue is not None]
+    return _HEADROOM * max([_log(data.results.study.alpha), *map(_log, shown)])
 
 
-def _by_layer(axes: Axes, data: ReportData) -> None:
-    reachable: list[float] = []
-    for hypothesis, color in _COLORS.items():
-        tests = sorted(data.tests(hypothesis, by_layer=True), key=lambda t: t.layer or 0)
-        if not tests:
+def _by_task(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
+    names = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
+    for place, name in enumerate(names):
+        test = data.test(hypothesis, name)
+        if test is None or test.pvalue is None:
+            axes.text(place, top / 2, "no test", rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY)
             continue
-        shift = -0.12 if hypothesis == "comparison_drifts_less" else 0.12  # so that equal values stay visible
-        layers = [(t.layer or 0) + shift for t in tests]
-        label = (
-            "drifts less"
-            if hypothesis == "comparison_drifts_less"
-            else f"by {100 * data.results.study.target_reduction:g} % or more"
-        )
-        marker = "o" if hypothesis == "comparison_drifts_less" else "s"
-        axes.plot(
-            layers,
-            _logs(tests, "pvalue"),
-            marker,
-            color=color,
-            markersize=4,
-            markerfacecolor="none",
-            label=f"{label}, p",
-        )
-        axes.plot(layers, _logs(tests, "pvalue_holm"), marker, color=color, markersize=4, label=f"{label}, Holm")
-        reachable += [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
-    if reachable:
-        limit = _log(min(reachable))
-        axes.axhline(limit, color=GREY, linewidth=1.1)
-        axes.annotate("smallest p of the design", (1, limit), xycoords=("axes fraction", "data"), xytext=(-2, -8),
-                      textcoords="offset points", ha="right", fontsize=7, color=GREY)  # fmt: skip
-    _alpha_line(axes, data)
-    layer_axis(axes, data.layers)
-    axes.set_ylim(bottom=0)
-    axes.set_title("by layer, all tasks")
+        _out_of_reach(axes, place, test.smallest_pvalue, top)
+        marker = "D" if name == ALL_TASKS else "o"
+        axes.plot([place, place], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
+        axes.plot(place, _log(test.pvalue), marker, color=_COLORS[hypothesis], markersize=4.5, clip_on=False, zorder=3)
+    name_axis(axes, [task_title(name) for name in names], 0.85 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
 
 
-def _alpha_line(axes: Axes, data: ReportData) -> None:
-    alpha = data.results.study.alpha
-    axes.axhline(_log(alpha), color="black", linewidth=0.9, linestyle="--")
-    axes.annotate(
-        f"p = {alpha:g}",
-        (0, _log(alpha)),
-        xycoords=("axes fraction", "data"),
-        xytext=(2, 2),
-        textcoords="offset points",
-        fontsize=7,
+def _out_of_reach(axes: Axes, place: float, smallest: float | None, top: float) -> None:
+    if smallest is not None and _log(smallest) < top:
+        edge = _log(smallest)
+        axes.plot([place - 0.4, place + 0.4], [edge, edge], color=GREY, linewidth=0.9)
+        axes.add_patch(
+            Rectangle((place - 0.4, edge), 0.8, top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
+        )
+
+
+def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
+    tests = data.layer_tests(hypothesis)
+    layer_axis(axes, data.layers, room=0.55)
+    if not tests:
+        note(axes, "no test by layer", (0.5, 0.5))
+        return
+    size = max(2.2, min(4.5, 90 / len(data.layers)))
+    layers = [float(t.layer) for t in tests if t.layer is not None]
+    color = _COLORS[hypothesis]
+    series = (
+        ("pvalue", "white", 1.0, 2.0),
+        ("pvalue_bh", _PALE[hypothesis], 0.85, 2.1),
+        ("pvalue_holm", color, 0.7, 2.2),
     )
+    for field, face, share, order in series:
+        # Smaller marks in front, so that equal values stay visible.
+        style = {"color": color, "markerfacecolor": face, "markersize": size * share, "markeredgewidth": 0.8}
+        axes.plot(layers, _logs(tests, field), "o", clip_on=False, zorder=order, **style)
+    _say_the_limit(axes, data, tests, top)
+
+
+def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
+    """Hatch what no result of this design could reach, or say where the limit lies; say it too if Holm's cannot reach alpha."""
+    known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
+    if not known:
+        return
+    alpha, smallest = data.results.study.alpha, min(known)
+    corrected = min(1.0, smallest * len(tests))
+    edge = _log(smallest)
+    if edge < top:
+        axes.axhline(edge, color=GREY, linewidth=0.9)
+        span = (axes.get_xlim()[0], axes.get_xlim()[1] - axes.get_xlim()[0])
+        axes.add_patch(
+            Rectangle((span[0], edge), span[1], top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
+        )
+    text = f"smallest p of the design: {smallest:.2g}, with Holm {corrected:.2g}"
+    if corrected > alpha:
+        text += f"\n{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")
+    note(axes, text, (0.99, 0.98), ha="right", va="top")
+
+
+def _legend(figure: Figure, data: ReportData) -> None:
+    def dot(face: str) -> Line2D:
+        return Line2D([], [], color=INK, marker="o", markersize=4.5, linewidth=0, markerfacecolor=face)
+
+    entries = [
+        (dot("white"), "p"),
+        (dot("0.7"), "p, Benjamini-Hochberg"),
+        (dot(INK), "p, Holm"),
+        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"p = {data.results.study.alpha:g}"),
+        (Patch(facecolor="white", edgecolor="0.6", hatch=HATCH, linewidth=0), "out of this design's reach"),
+    ]
+    figure.legend(
+        [handle for handle, _ in entries], [label for _, label in entries], loc="outside upper center", ncols=5,
+        columnspacing=1.3,
+    )  # fmt: skip
 
 
 def _logs(tests: list[HypothesisTest], field: str) -> list[float]:
@@ -106,17 +132,35 @@ def _logs(tests: list[HypothesisTest], field: str) -> list[float]:
 
 
 def _log(p: float) -> float:
-    return float(-np.log10(max(p, _TINY)))
+    """-log10 p; a permutation test counts the observed arrangement too, so that p is never 0."""
+    return 0.0 if p >= 1 else float(-np.log10(p))
 
 
 def caption(data: ReportData) -> str:
-    """What is seen."""
+    """How to read it."""
     study = data.results.study
     return (
-        "Permutation tests of the method labels over trained models, within tasks. Higher is stronger evidence; above the dashed line "
-        f"p is below {study.alpha:g}. Grey: the smallest p that this number of trained models can give. Where grey lies below dashed, no "
-        "result could have been significant. Filled marks by layer are corrected for the number of layers (Holm)."
+        "Permutation tests of the method labels over trained models, within tasks. Higher is stronger evidence; at or above the dashed "
+        f"line p is at most {study.alpha:g}. Hatched: p-values that this number of trained models cannot give, however large the "
+        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: as it is (hollow), and "
+        "corrected for the number of layers by Benjamini-Hochberg (pale) and Holm (full), on which the verdicts rest. By task there is no "
+        "correction."
     )
 
 
-register(FigureSpec("significance", 4, "Is it more than chance", caption, draw, needs_both_methods=True))
+def describe(data: ReportData) -> str:
+    """Every p of the tests over layers, and how many layers stay significant."""
+    alpha, target = data.results.study.alpha, data.results.study.target_reduction
+    parts: list[str] = []
+    for hypothesis in HYPOTHESES:
+        tested = [(name, data.test(hypothesis, name)) for name in dict.fromkeys([*data.compared_tasks(), ALL_TASKS])]
+        pvalues = ", ".join(f"{task_title(n)} p = {t.pvalue:.3g}" for n, t in tested if t and t.pvalue is not None)
+        layers = data.layer_tests(hypothesis)
+        held = sum(t.pvalue_holm is not None and t.pvalue_holm <= alpha for t in layers)
+        parts.append(
+            f"Claim: {claim(hypothesis, target)}. {pvalues or 'No test'}; {held} of {len(layers)} layers at or below {alpha:g} after Holm."
+        )
+    return f"Permutation tests. {' '.join(parts)}"
+
+
+register(FigureSpec("significance", 4, "Is it more than chance", caption, describe, draw, needs_both_methods=True))

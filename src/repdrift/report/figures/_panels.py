@@ -1,0 +1,89 @@
+"""A grid of panels, one a task, with one legend for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, lone_marker, method_color, method_label, note, plain
+from repdrift.report.tables import ReportData
+from repdrift.report.wording import counted
+
+_PANEL_HEIGHT_IN = 2.05
+_LEGEND_LINE_IN = 0.17
+_COLUMNS = 2
+
+
+def task_panels(
+    data: ReportData, fill: Callable[[Axes, ReportData, str], None], *, ylabel: str, remarks: tuple[float, float]
+) -> Figure:
+    """A figure with a panel for every task, on one scale; `fill` draws into a panel and labels what it draws.
+
+    `remarks`: where in a panel, in fractions of it, is room to say what is missing; the nearer corner of the text is put there.
+    """
+    tasks = data.tasks
+    columns = min(_COLUMNS, len(tasks))
+    rows = math.ceil(len(tasks) / columns)
+    figure = Figure()
+    panels = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        fill(axes, data, task)
+        axes.set_title(plain(task))
+        layer_axis(axes, data.layers, room=1 / columns)
+        _say_what_is_absent(axes, data, task, remarks)
+    for place, axes in enumerate(panels.flat):
+        if place >= len(tasks):
+            axes.remove()
+        elif place + columns < len(tasks):  # a panel follows below
+            axes.set_xlabel("")
+        else:
+            axes.tick_params(labelbottom=True)
+    figure.supylabel(ylabel, fontsize=8)
+    lines = _legend(figure, list(panels.flat)[: len(tasks)])
+    figure.set_size_inches(FULL_WIDTH_IN, 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    return figure
+
+
+def _legend(figure: Figure, panels: list[Axes]) -> int:
+    """One legend for all panels, above them; returns its number of lines."""
+    found = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = min(3, len(found))
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns)
+    return math.ceil(len(found) / columns) if found else 0
+
+
+def _say_what_is_absent(axes: Axes, data: ReportData, task: str, place: tuple[float, float]) -> None:
+    lines: list[str] = []
+    for method in data.methods:
+        there, planned = len(data.drift(task, method)), len(data.planned(task, method))
+        if there == 0:
+            lines.append(f"{method_label(method)}: missing")
+        elif there < planned:
+            lines.append(f"{method_label(method)}: {there} of {counted(planned, 'run')}")
+    if not np.isfinite(data.control_drift("identity", task)).any():
+        lines.append("noise not measured")
+    if lines:
+        sides = {"ha": "left" if place[0] < 0.5 else "right", "va": "bottom" if place[1] < 0.5 else "top"}
+        note(axes, "\n".join(lines), place, multialignment=sides["ha"], **sides)
+
+
+def control_lines(axes: Axes, data: ReportData, task: str) -> None:
+    """Thin lines for what two seeds of one method, and two extractions of the base model, differ by."""
+    thin = {"linewidth": 0.9, "marker": lone_marker(data.layers)}
+    for method in data.methods:
+        ceiling = data.control_drift("seed_ceiling", task, method)
+        if np.isfinite(ceiling).any():
+            label = f"between seeds, {method_label(method)}"
+            color = method_color(method, data.methods)
+            axes.plot(data.layers, ceiling, color=color, linestyle=":", label=label, **thin)
+    noise = data.control_drift("identity", task)
+    if np.isfinite(noise).any():
+        axes.plot(data.layers, noise, color=GREY, linestyle="--", label="base model twice (noise)", **thin)

@@ -1,0 +1,165 @@
+"""Results of studies that were never run, in realistic shapes: drift grows with the layer, LoRA drifts less by a known factor.
+
+Reductions and tests come from the analysis's own code, so that the files are as `repdrift analyze` would write them.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.records.results import (
+    DRIFT_COLUMNS,
+    RESULTS_FILE,
+    TABLE_CSV,
+    TABLE_PARQUET,
+    Control,
+    DriftResults,
+    RunStatus,
+    SanityCheck,
+    StudyInfo,
+)
+from repdrift.drift.hypotheses import reductions_and_tests
+from repdrift.drift.plan import BaseSets, DriftPlan
+from repdrift.report.tables import ReportData
+
+MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
+SHARES = {"cka": 1.0, "cka_biased": 0.6, "cosine": 0.1, "cosine_centered": 0.7}
+WEIGHT_MEASURE = "weight_relative_change"
+METRICS = {"squad_v2": ("exact_match", "f1"), "mrpc": ("accuracy", "f1")}
+
+
+@dataclass
+class Synthetic:
+    """One study. `lora_share`: drift of LoRA as a share of full fine-tuning's; `missing`: runs that are not there."""
+
+    tasks: tuple[str, ...] = ("squad_v2", "mrpc", "sst2", "rte")
+    methods: tuple[str, ...] = ("full_finetune", "lora")
+    seeds: tuple[int, ...] = (42, 123, 456)
+    layers: int = 24
+    measures: tuple[str, ...] = MEASURES
+    model: str = "smollm2-135m"
+    name: str = "synthetic"
+    lora_share: float = 0.7
+    top_drift: float = 0.8
+    noise: float = 0.08
+    negative_below: int = 0
+    """Layers below this one have slightly negative drift, as an unbiased estimate of no drift has."""
+    identity: bool = True
+    missing: tuple[tuple[str, str, int], ...] = ()
+    metrics: bool = True
+    weights: bool = False
+    """Rows of a measure of the weights too, which has a value but no drift, samples or noise."""
+    warnings: list[str] = field(default_factory=list)
+
+    def table(self) -> pd.DataFrame:
+        """The tidy table of the runs that are there."""
+        g = np.random.default_rng(7)
+        rows = []
+        for number, task in enumerate(self.tasks):
+            scale = self.top_drift * (1 - 0.22 * (number % 4))
+            for method in self.methods:
+                share = self.lora_share if method == "lora" else 1.0
+                for seed in self.seeds:
+                    wobble = np.exp(self.noise * g.normal(size=self.layers))
+                    depth = (np.arange(self.layers) + 1) / self.layers
+                    drift = scale * share * depth**2.5 * wobble
+                    drift[: self.negative_below] = -0.004 * np.abs(g.normal(size=self.negative_below))
+                    if (task, method, seed) not in self.missing:
+                        rows += self._rows(task, method, seed, drift)
+        table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
+        table["above_noise"] = table["above_noise"].astype("boolean")
+        table["n"] = table["n"].astype("Int64")
+        return table
+
+    def _rows(self, task, method, seed, drift):
+        for layer, top in enumerate(drift.tolist()):
+            for measure in self.measures:
+                value, floor = top * SHARES[measure], 1e-6 * (1 + layer)
+                yield {
+                    "task": task, "method": method, "seed": seed, "step": 0, "layer": layer, "measure": measure,
+                    "value": 1 - value, "drift": value, "drift_low": value - 0.01, "drift_high": value + 0.01, "n": 750,
+                    "mispaired_value": 0.003, "noise_floor": floor if self.identity else np.nan,
+                    "above_noise": value > floor if self.identity else pd.NA,
+                }  # fmt: skip
+            if self.weights:
+                key = {"task": task, "method": method, "seed": seed, "step": 0, "layer": layer}
+                yield {**key, "measure": WEIGHT_MEASURE, "value": 0.02, "n": pd.NA, "above_noise": pd.NA}
+
+    def results(self, table: pd.DataFrame) -> DriftResults:
+        """The results of that table."""
+        reductions, tests, warnings = reductions_and_tests(table, self._plan())
+        return DriftResults(
+            created="2026-01-05T12:00:00+00:00",
+            versions={"repdrift": "0.1.0", "torch": "2.8.0"},
+            study=StudyInfo(
+                name=self.name, model=self.model, model_revision="abc123", tasks=list(self.tasks), methods=list(self.methods),
+                seeds=list(self.seeds), n_layers=self.layers, pooling="mean", primary_measure=self.measures[0],
+                measures=[*self.measures, WEIGHT_MEASURE] if self.weights else list(self.measures), reference_method="full_finetune", comparison_method="lora",
+                target_reduction=0.2, alpha=0.05,
+            ),
+            runs=[self._run(t, m, s) for t in self.tasks for m in self.methods for s in self.seeds],
+            reductions=reductions,
+            tests=tests,
+            controls=list(self._controls(table)),
+            sanity=[
+                SanityCheck(name="identity drift is noise", passed=True if self.identity else None, detail="At most 2e-05."),
+                SanityCheck(name="first layer drifts little", passed=False, detail="The largest drift in layer 0 is 0.41."),
+            ],
+            warnings=[*self.warnings, *warnings],
+        )  # fmt: skip
+
+    def _plan(self):
+        bases = {task: BaseSets(Path("base"), Path("again"), "extract") for task in self.tasks}
+        return DriftPlan(
+            study=self.name, model=self.model, tasks=self.tasks, methods=self.methods, seeds=self.seeds, sets=[], bases=bases,
+            measures=self.measures, target_reduction=0.2, alpha=0.05, primary_measure=self.measures[0],
+        )  # fmt: skip
+
+    def _run(self, task, method, seed):
+        if (task, method, seed) in self.missing:
+            reason = f"no finished run; make it with: repdrift train --task {task} --method {method} --seed {seed}"
+            return RunStatus(task=task, method=method, seed=seed, step=0, status="missing", reason=reason)
+        names = METRICS.get(task, ("accuracy",)) if self.metrics else ()
+        scores = {name: 0.7 + 0.01 * place for place, name in enumerate(names)}
+        return RunStatus(
+            task=task, method=method, seed=seed, step=0, status="ok", n_samples=750, sample_set_fingerprint="f0", metrics=scores
+        )  # fmt: skip
+
+    def _controls(self, table):
+        for task in self.tasks:
+            for layer in range(self.layers):
+                for measure in self.measures:
+                    common = {"task": task, "layer": layer, "measure": measure}
+                    if self.identity:
+                        value = 1e-6 * (1 + layer)
+                        yield Control(name="identity", method=None, value=1 - value, drift=value, repeats=1, **common)
+                    for method in self.methods:
+                        here = table[(table.task == task) & (table.method == method) & (table.layer == layer)]
+                        here = here[here.measure == measure]
+                        if len(here):
+                            yield Control(
+                                name="mispaired", method=method, value=0.003, drift=0.997, spread=0.01, repeats=10, **common
+                            )  # fmt: skip
+                        if len(here) > 1:
+                            between = 0.5 * float(here.drift.mean())
+                            yield Control(
+                                name="seed_ceiling", method=method, value=1 - between, drift=between, repeats=3, **common
+                            )  # fmt: skip
+
+
+def report_data(study: Synthetic) -> ReportData:
+    """Results and table of `study` as the report reads them, without a disk between."""
+    table = study.table()
+    return ReportData(study.results(table), table, TABLE_PARQUET)
+
+
+def write_results(folder: Path, study: Synthetic) -> Path:
+    """Write the results and both tables of `study` to `folder`; returns the results file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = study.table()
+    study.results(table).write(folder / RESULTS_FILE)
+    table.to_parquet(folder / TABLE_PARQUET, index=False)
+    table.to_csv(folder / TABLE_CSV, index=False)
+    return folder / RESULTS_FILE

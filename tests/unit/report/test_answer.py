@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import pytest
+
+from repdrift.report.answer import answer
+from tests.unit.report.synthetic_results import Synthetic, report_data
+
+TWO = {"tasks": ("mrpc", "sst2"), "layers": 3}
+
+
+def points(**study):
+    """The answer by the start of its question."""
+    found = answer(report_data(Synthetic(**{**TWO, **study})))
+    return {point.question.split(" than")[0].split("?")[0]: point for point in found}
+
+
+def test_a_clear_difference_is_said_with_its_size_and_bound():
+    found = points(lora_share=0.5, noise=0.02)
+    assert list(found) == [
+        "Does LoRA drift less", "By how much", "Is the drift more", "Is the difference of the methods more",
+        "Is the target of 20 % less met", "What could this design have shown at all",
+    ]  # fmt: skip
+    assert found["Does LoRA drift less"].state == "yes"
+    size = found["By how much"]
+    assert size.short.startswith(("49.", "50."))
+    assert "with 95 % confidence the reduction is at least 4" in size.text
+    assert found["Is the target of 20 % less met"].short == "Yes."
+
+
+def test_more_drift_is_not_called_a_reduction():
+    found = points(lora_share=1.5, noise=0.02)
+    assert found["Does LoRA drift less"].short == "No."
+    assert "% more." in found["By how much"].short
+    assert found["By how much"].state == "no"
+    assert "In 3 of 3 layers it drifts more." in found["By how much"].text
+
+
+def test_a_difference_that_two_seeds_reach_too_is_not_a_finding():
+    seeds = points(lora_share=0.98, noise=0.02)["Is the difference of the methods more"]
+    assert (seeds.short, seeds.state) == ("No.", "no")
+    assert "is not a finding" in seeds.text
+
+
+def test_a_difference_that_two_seeds_reach_on_one_task_is_a_finding_on_the_other_only():
+    data = report_data(Synthetic(lora_share=0.4, noise=0.01, **TWO))
+    controls = [
+        c.model_copy(update={"drift": 5.0}) if c.name == "seed_ceiling" and c.task == "sst2" else c
+        for c in data.results.controls
+    ]
+    wide = replace(data, results=data.results.model_copy(update={"controls": controls}))
+    point = next(p for p in answer(wide) if "two seeds" in p.question)
+    assert point.short == "On mrpc only."
+    assert point.state == "open"
+
+
+def test_tasks_without_two_seeds_are_named_and_not_counted():
+    missing = tuple(("sst2", method, seed) for method in ("full_finetune", "lora") for seed in (123, 456))
+    seeds = points(lora_share=0.4, missing=missing)["Is the difference of the methods more"]
+    assert "Not known on sst2." in seeds.text
+    assert "sst2 0" not in seeds.text
+
+
+def test_one_seed_cannot_tell_seeds_from_methods_nor_reach_significance():
+    found = points(seeds=(1,))
+    assert found["Is the difference of the methods more"].short == "Not known."
+    assert found["What could this design have shown at all"].short == "Nothing."
+    assert "however large the difference" in found["What could this design have shown at all"].text
+    assert "too few" in found["By how much"].text
+
+
+def test_correction_over_many_layers_can_be_out_of_reach_alone():
+    design = points(tasks=("mrpc",), layers=3)["What could this design have shown at all"]
+    assert design.short == "Part of it."
+    assert "over all tasks (6 trained models): 0.05; in a layer, corrected for 3 by Holm: 0.15" in design.text
+    assert "significant in a layer, corrected for 3 by Holm, however" in design.text
+
+
+@pytest.mark.parametrize("method", ["lora", "full_finetune"])
+def test_without_both_methods_nothing_is_said_about_their_difference(method):
+    found = points(methods=(method,))
+    assert len(found) == 2
+    assert found["Does LoRA drift less"].short == "Not known."
+    assert found["Is the drift more"].short == "Yes."
+
+
+def test_noise_that_was_not_measured_is_not_called_small():
+    noise = points(identity=False)["Is the drift more"]
+    assert (noise.short, noise.state) == ("Not known.", "open")
+
+
+def test_drift_below_the_noise_is_counted():
+    noise = points(negative_below=1)["Is the drift more"]
+    assert (noise.short, noise.state) == ("In part.", "open")
+    assert noise.text.startswith("24 of 36 measured drifts")
+
+
+def test_no_ratio_is_made_of_a_reference_that_does_not_drift():
+    size = points(negative_below=3)["By how much"]
+    assert (size.short, size.state) == ("Not defined.", "open")

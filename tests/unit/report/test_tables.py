@@ -1,0 +1,140 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repdrift.core.errors import DataError
+from repdrift.report.tables import read_report_data
+from tests.unit.report.synthetic_results import WEIGHT_MEASURE, Synthetic, report_data, write_results
+
+STUDY = Synthetic(tasks=("NA", "null"), seeds=(1, 2), layers=2, weights=True, missing=(("null", "lora", 2),))
+
+
+@pytest.fixture(scope="module")
+def results_file(tmp_path_factory):
+    return write_results(tmp_path_factory.mktemp("synthetic"), STUDY)
+
+
+@pytest.fixture
+def copied(results_file, tmp_path):
+    shutil.copytree(results_file.parent, tmp_path / "copy")
+    return tmp_path / "copy" / results_file.name
+
+
+def test_csv_alone_gives_what_parquet_gives_whatever_the_tasks_are_called(copied):
+    from_parquet = read_report_data(copied)
+    copied.with_name("drift.parquet").unlink()
+    from_csv = read_report_data(copied)
+    assert (from_parquet.table_name, from_csv.table_name) == ("drift.parquet", "drift.csv")
+    pd.testing.assert_frame_equal(from_csv.table, from_parquet.table)
+    assert set(from_csv.table.task) == {"NA", "null"}
+
+
+def test_measures_of_the_weights_stay_out_of_drift(results_file):
+    data = read_report_data(results_file)
+    assert WEIGHT_MEASURE in set(data.table.measure)
+    assert data.drift_measures == ["cka", "cka_biased", "cosine", "cosine_centered"]
+    assert data.layers == [0, 1]
+    assert np.isfinite(data.mean_drift("NA", "lora")).all()
+
+
+def test_missing_runs_are_rows_that_are_not_there(results_file):
+    data = read_report_data(results_file)
+    assert list(data.drift("null", "lora").index) == [1]
+    assert len(data.planned("null", "lora")) == 2
+    assert [(r.task, r.method, r.seed) for r in data.absent_runs()] == [("null", "lora", 2)]
+    assert data.drift("null", "dora").empty
+    assert np.isnan(data.mean_drift("null", "dora")).all()
+
+
+def test_controls_are_means_over_the_methods_unless_one_is_named():
+    data = report_data(Synthetic(tasks=("mrpc",), layers=2))
+    both = data.control_drift("seed_ceiling", "mrpc")
+    each = [data.control_drift("seed_ceiling", "mrpc", method) for method in data.methods]
+    assert both == pytest.approx(np.mean(each, axis=0))
+    assert np.isnan(data.control_drift("seed_ceiling", "sst2")).all()
+
+
+def test_tests_and_reductions_are_found_by_task_and_layer():
+    data = report_data(Synthetic(tasks=("mrpc", "sst2"), layers=2, seeds=(1, 2)))
+    assert data.compared_tasks() == ["mrpc", "sst2"]
+    assert data.reduction("mrpc", 1).layer == 1
+    assert data.reduction("all").layer is None
+    assert data.reduction("rte") is None
+    assert data.test("comparison_drifts_less", "all").n_units == 8
+    assert [t.layer for t in data.layer_tests("reduction_exceeds_target")] == [0, 1]
+
+
+def changed(**columns):
+    """A damage: the table with its columns changed, a function of the table each."""
+
+    def damage(file):
+        table = pd.read_parquet(file.with_name("drift.parquet"))
+        table.assign(**{name: change(table) for name, change in columns.items()}).to_parquet(
+            file.with_name("drift.parquet")
+        )
+
+    return damage
+
+
+def kept(choice):
+    """A damage: the table with the chosen rows alone."""
+
+    def damage(file):
+        table = pd.read_parquet(file.with_name("drift.parquet"))
+        table[choice(table)].to_parquet(file.with_name("drift.parquet"))
+
+    return damage
+
+
+def without_tables(file):
+    file.with_name("drift.parquet").unlink()
+    file.with_name("drift.csv").unlink()
+
+
+def twice(file):
+    table = pd.read_parquet(file.with_name("drift.parquet"))
+    pd.concat([table, table.iloc[:3]]).to_parquet(file.with_name("drift.parquet"))
+
+
+def another_status(file):
+    results = json.loads(file.read_text())
+    results["runs"][0]["status"] = "missing"
+    file.write_text(json.dumps(results))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: f.unlink(), "no results at .*repdrift analyze"),
+        (lambda f: f.write_text("{"), "not valid JSON"),
+        (lambda f: f.write_text("[]"), "schema version None, this repdrift reads 1"),
+        (lambda f: f.write_text('{"schema_version": 99}'), "schema version 99, this repdrift reads 1"),
+        (lambda f: f.write_text('{"schema_version": 1}'), "not a valid DriftResults.*repdrift analyze"),
+        (without_tables, "neither drift.parquet nor drift.csv is beside"),
+        (lambda f: f.with_name("drift.parquet").write_bytes(b"x"), "drift.parquet is not a readable table"),
+        (lambda f: pd.DataFrame({"task": ["x"]}).to_parquet(f.with_name("drift.parquet")), "lacks the column.*measure"),
+        (kept(lambda t: t.layer < 0), "is empty"),
+        (
+            changed(layer=lambda t: t.layer.astype(str) + "th", drift=lambda _: "much"),
+            "layer should be int64 .*; drift should be float64",
+        ),
+        (changed(drift=lambda t: t.drift.where(t.layer > 0, np.inf)), "infinite values in drift"),
+        (twice, r"3 row\(s\) twice, the first for task NA, method full_finetune, seed 1, step 0, layer 0"),
+        (another_status, "not of one analysis: NA, full_finetune, seed 1, step 0 is in the table only"),
+        (kept(lambda t: t.task != "NA"), "NA, full_finetune, seed 1, step 0 is in the results only"),
+        (kept(lambda t: t.layer > 0), "2 layers in the results, 1 in the table"),
+        (changed(drift=lambda _: np.nan), "no drift of a final model .* under the primary measure 'cka'"),
+    ],
+)
+def test_bad_input_is_one_message_that_says_what_to_do(copied, damage, message):
+    damage(copied)
+    with pytest.raises(DataError, match=message):
+        read_report_data(copied)
+
+
+def test_an_infinite_change_of_weights_is_no_fault_of_the_drift(copied):
+    changed(value=lambda t: t.value.where(t.measure != WEIGHT_MEASURE, np.inf))(copied)
+    assert read_report_data(copied).drift_measures == ["cka", "cka_biased", "cosine", "cosine_centered"]

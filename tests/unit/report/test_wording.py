@@ -1,0 +1,41 @@
+import pytest
+
+from repdrift.report import wording
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (0.314, "0.31"),
+        (0.0994, "0.099"),
+        (0.0996, "0.10"),
+        (0.0042, "0.004"),
+        (0.00049, "5e-04"),
+        (-0.003, "-0.003"),
+        (2e-6, "2e-06"),
+    ],
+)
+def test_small_numbers_keep_a_digit(value, text):
+    assert wording.small(value) == text
+
+
+def test_lists_are_joined_as_in_a_sentence():
+    assert [wording.listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_counted_things_have_their_number():
+    assert [wording.counted(n, "layer") for n in (0, 1, 2)] == ["0 layers", "1 layer", "2 layers"]
+    assert wording.counted(2, "analysis", "analyses") == "2 analyses"
+
+
+def test_names_that_are_not_known_are_kept():
+    assert [wording.method_title(m) for m in ("lora", "full_finetune", "dora")] == ["LoRA", "full fine-tuning", "dora"]
+    assert wording.drift_definition("cka") == "1 - debiased CKA"
+    assert wording.drift_definition("own_measure") == "1 - own_measure"
+    assert [wording.task_title(t) for t in ("all", "mrpc")] == ["all tasks", "mrpc"]
+
+
+def test_the_claim_names_its_target():
+    assert wording.claim(wording.LESS, 0.2) == "drifts less"
+    assert wording.claim(wording.TARGET, 0.25) == "drifts at least 25 % less"
