@@ -149,8 +149,8 @@ def test_dynamically_quantised_model_gives_the_numbers_of_its_quantised_blocks()
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("bits", "error", "atol"), [(8, 0.1, 5e-3), (4, 0.6, 1e-4)])
-def test_bitsandbytes_model_gives_the_numbers_of_its_quantised_blocks(bits, error, atol, tmp_path):
+@pytest.mark.parametrize(("bits", "error"), [(8, 0.1), (4, 0.6)])
+def test_bitsandbytes_model_gives_the_numbers_of_its_quantised_blocks(bits, error, tmp_path):
     pytest.importorskip("bitsandbytes")
     architecture = ARCHITECTURES["llama"]
     model = model_of(architecture, hidden_size=64, intermediate_size=64).float()
@@ -160,7 +160,7 @@ def test_bitsandbytes_model_gives_the_numbers_of_its_quantised_blocks(bits, erro
     quantised = transformers.AutoModel.from_pretrained(
         tmp_path, quantization_config=config, device_map="cpu", dtype=torch.float32
     )
-    found = extract(quantised, INPUTS)
-    require_equal(found, expected_of(quantised, architecture), atol=atol)
+    found = extract(quantised, INPUTS, token_budget=IDS.shape[1])  # the batch decides which features count as outliers
+    require_equal(found, expected_of(quantised, architecture), atol=1e-3)
     for layer, before in plain.items():
         assert 1e-4 < (found[layer] - before).norm() / before.norm() < error

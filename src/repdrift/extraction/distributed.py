@@ -50,18 +50,22 @@ class World:
         return held
 
 
+def process_count() -> int:
+    """Processes of the `torchrun` that started this one, without joining them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @cache
 def world() -> World:
     """The world that `torchrun` describes in RANK and WORLD_SIZE; joins it at the first call (NCCL on GPUs, else gloo)."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if process_count() == 1:
         return World(0, 1)
     if not torch.distributed.is_initialized():
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.distributed.init_process_group("nccl" if cuda else "gloo")
-    return World(torch.distributed.get_rank(), size)
+    return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
 def device() -> torch.device:

@@ -187,10 +187,9 @@ def _share(job: ExtractionJob) -> int:
 def _extractor(job: ExtractionJob) -> RepresentationExtractor:
     options = job.options
     kind: type[RepresentationExtractor] = RepresentationExtractor
+    model: nn.Module
     if job.tuned is not None and job.tuned.is_adapter:
-        model: nn.Module = load_adapted(
-            job.base, job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype
-        )
+        model = load_adapted(job.base, job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype)
         kind = LoRARepresentationExtractor
     elif job.tuned is not None:  # with its head: only so are the names in its files those of the model
         model = load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype)

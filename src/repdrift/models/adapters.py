@@ -167,7 +167,7 @@ def _under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:
     for part in reversed(prefix.split(".") if prefix else []):
         outer = _Named()
         outer.add_module(part, backbone)
-        outer.config = getattr(backbone, "config", None)  # pyright: ignore[reportAttributeAccessIssue]
+        outer.config = getattr(backbone, "config", None)  # pyright: ignore[reportArgumentType] - peft reads it
         backbone = outer
     return backbone
 

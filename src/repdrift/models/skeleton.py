@@ -234,7 +234,7 @@ class _LargeEmptyOnMeta(TorchFunctionMode):
     accelerate moves each weight off the CPU once it is made; the allocator may keep the room of many of them.
     """
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: PLW3201
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.empty and kwargs.get("device") is None:
             sizes = args if not args or isinstance(args[0], int) else args[0]

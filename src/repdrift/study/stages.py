@@ -12,7 +12,7 @@ from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
 from repdrift.extraction import ExtractionJob, extract_set
-from repdrift.extraction.distributed import world
+from repdrift.extraction.distributed import process_count, world
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.journal import Journal
@@ -57,7 +57,7 @@ class StudyStages:
 
     def train(self, runs: Iterable[RunId]) -> list[tuple[RunId, Path, RunRecord, bool]]:
         """Train every run that is not finished yet. Data and model of all runs are checked before the first starts."""
-        if world().size > 1:
+        if process_count() > 1:
             raise ConfigError(
                 "under torchrun only `repdrift extract` and `repdrift compare` share out their work: train without torchrun, "
                 "or several runs at once by starting `repdrift train` for each"

@@ -175,7 +175,15 @@ def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path
     for schedule in ("sample", "layer"):
         for name, source in (("full_finetune", full), ("lora", adapter)):
             job = ExtractionJob(
-                "job", name, 1, 0, base, samples, options.model_copy(update={"schedule": schedule}), tuned=source, num_labels=2
+                "job",
+                name,
+                1,
+                0,
+                base,
+                samples,
+                options.model_copy(update={"schedule": schedule}),
+                tuned=source,
+                num_labels=2,
             )
             metadata, _ = extract_set(job, tmp_path / f"{schedule}_{name}")
             if name == "lora":

@@ -123,6 +123,12 @@ def test_first_tensor_of_an_output_is_the_hidden_state(shape):
     assert captured(Model(blocks_of(shape=shape)), layers=(0, 2)) == [0, 2, 0, 2]
 
 
+def test_model_without_a_single_residual_stream_is_refused():
+    config = transformers.ReformerConfig(vocab_size=20, hidden_size=8, attn_layers=["local"], axial_pos_embds=False)
+    with pytest.raises(ModelError, match="ReformerModel is reversible: its layers keep two residual streams"):
+        find_blocks(transformers.ReformerModel(config))
+
+
 def test_blocks_run_out_of_order_or_twice_are_refused():
     with pytest.raises(ModelError, match=r"block 2 \(Block\) of 'layers' was run when block 1 was due"):
         captured(Model(blocks_of(), order=[0, 2, 1]))

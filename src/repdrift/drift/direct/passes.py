@@ -59,7 +59,8 @@ def extractor_for(model: nn.Module, options: ComparisonOptions) -> Representatio
 
 def load_base(base: ModelSource, options: ComparisonOptions) -> nn.Module:
     """The base model without head, on this process's device."""
-    return load_backbone(base, dtype=options.compute_dtype).to(device())
+    model: nn.Module = load_backbone(base, dtype=options.compute_dtype)
+    return model.to(device())
 
 
 @contextmanager
