@@ -196,8 +196,9 @@ def _extractor(job: ExtractionJob) -> RepresentationExtractor:
         model.eval()
     else:
         model = load_backbone(job.base, dtype=options.compute_dtype)
+    on_device: nn.Module = nn.Module.to(model, device())
     return kind(
-        model.to(device()),
+        on_device,
         layers=list(options.layers) if options.layers is not None else None,
         pooling=options.pooling,
         dtype=options.dtype,

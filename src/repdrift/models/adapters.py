@@ -189,7 +189,7 @@ def _require_arrived(model: Any, tensors: dict[str, Tensor], number: int, source
     for name, tensor in tensors.items():
         if not any(mark in name for mark in _TENSOR_MARKS) and name not in loaded:
             continue  # the task head's, which is not here
-        if name not in loaded or not torch.equal(loaded[name].detach().to(tensor.dtype).cpu(), tensor):
+        if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
             raise ModelError(
                 f"{source.path}: tensor {name} did not arrive in the model. The adapter belongs to another model."
             )

@@ -210,7 +210,7 @@ def _require_adapter_arrived(model: Any, adapter: ModelSource) -> None:
         with safe_open(path, framework="pt") as stored:
             for name in stored.keys():  # noqa: SIM118 (not a dict)
                 tensor = stored.get_tensor(name)
-                if name not in loaded or not torch.equal(loaded[name].detach().to(tensor.dtype).cpu(), tensor):
+                if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
                     raise ModelError(
                         f"{path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
                     )

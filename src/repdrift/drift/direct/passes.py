@@ -59,8 +59,7 @@ def extractor_for(model: nn.Module, options: ComparisonOptions) -> Representatio
 
 def load_base(base: ModelSource, options: ComparisonOptions) -> nn.Module:
     """The base model without head, on this process's device."""
-    model: nn.Module = load_backbone(base, dtype=options.compute_dtype)
-    return model.to(device())
+    return nn.Module.to(load_backbone(base, dtype=options.compute_dtype), device())
 
 
 @contextmanager
