@@ -73,8 +73,7 @@ def update(state: PairedMoments, x: Tensor, ys: Sequence[Tensor]) -> PairedMomen
     if x.shape[0] == 0:
         return state
     if state.base is None:
-        state.base = empty_side(_mean(x))
-        state.tuned = [empty_side(_mean(y)) for y in ys]
+        state.base, state.tuned = _first_sides(x, ys, state.product_dtype)
         state.cross = [empty_cross(state.base) for _ in ys]
     for start in range(0, x.shape[0], _PIECE):
         part = slice(start, start + _PIECE)
@@ -168,6 +167,13 @@ def _read(kind: type, saved: Mapping[str, Any], p: int, device: torch.device | s
 
 def _copied(state: PairedMoments, device: torch.device | None) -> PairedMoments:
     return from_dict(to_dict(state), device)
+
+
+def _first_sides(x: Tensor, ys: Sequence[Tensor], product_dtype: torch.dtype) -> tuple[SideMoments, list[SideMoments]]:
+    """Empty sums about shifts near the first batch's means, which `product_dtype` holds exactly, as their differences."""
+    shift = _mean(x).to(product_dtype).to(torch.float64)
+    changes = [(_mean(y) - shift).to(product_dtype).to(torch.float64) for y in ys]
+    return empty_side(shift), [empty_side(shift + change) for change in changes]
 
 
 def _mean(rows: Tensor) -> Tensor:
