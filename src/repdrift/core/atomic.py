@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,20 @@ def atomic_path(path: Path) -> Generator[Path]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write `files` (name: content) to `folder`, all or none; returns their paths.
+
+    None takes its name before all are on the disk, and the first one named takes it last: who finds it finds the others.
+    Raises StorageError; the files that were there are then still as they were.
+    """
+    with ExitStack() as stack:
+        paths = {name: stack.enter_context(atomic_path(folder / name)) for name in files}  # left in reverse order
+        for name, content in files.items():
+            with storage_errors(folder / name):
+                paths[name].write_bytes(content)
+    return [folder / name for name in files]
 
 
 def write_text(path: Path, text: str) -> None:

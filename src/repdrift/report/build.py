@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.atomic import storage_errors, write_together
 from repdrift.core.errors import StorageError
 from repdrift.core.progress import track
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from repdrift.report.figures import FigureSpec, figures
-from repdrift.report.style import DPI, paper_style
+from repdrift.report.rendering import png_and_pdf
 from repdrift.report.tables import ReportData, read_report_data
 
 DASHBOARD_FILE = "dashboard.html"
@@ -43,13 +37,13 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
     compared = bool(data.compared_tasks())
     specs = [spec for spec in figures() if compared or not spec.needs_both_methods]
     drawn: list[DrawnFigure] = []
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # named first: it takes its name last, and finds its figures there
     for spec in track(specs, what="drawing", total=len(specs)):
         png, pdf = draw(spec, data)
         files |= {f"{spec.name}.png": png, f"{spec.name}.pdf": pdf}
         drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), spec.describe(data), png))
     files[DASHBOARD_FILE] = dashboard_html(data, drawn).encode()
-    _write(files, output_dir)
+    write_together(output_dir, files)
     stale = [f"{spec.name}.{kind}" for spec in figures() if spec not in specs for kind in ("png", "pdf")]
     for path in (output_dir / name for name in stale):
         with storage_errors(path):
@@ -59,28 +53,4 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
 
 def draw(spec: FigureSpec, data: ReportData) -> tuple[bytes, bytes]:
     """One figure as PNG and as PDF."""
-    with paper_style(), warnings.catch_warnings():
-        # A name in a script that the font lacks shows as boxes; the page has it in full.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure = spec.draw(data)
-        FigureCanvasAgg(figure)
-        png = _rendered(figure, "png")
-        figure.set_layout_engine("none")  # the places found for the PNG hold; finding them takes most of the time
-        return png, _rendered(figure, "pdf")
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # Without the date in it, the same results give the same file.
-    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": "repdrift"}
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _write(files: dict[str, bytes], output_dir: Path) -> None:
-    with ExitStack() as stack:
-        # Left in reverse order: the page, entered first, takes its name last and finds its figures there.
-        paths = {name: stack.enter_context(atomic_path(output_dir / name)) for name in reversed(files)}
-        for name, content in files.items():
-            with storage_errors(output_dir / name):
-                paths[name].write_bytes(content)
+    return png_and_pdf(lambda: spec.draw(data))

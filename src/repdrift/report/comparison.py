@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.report.style import DPI, FULL_WIDTH_IN, GREY, layer_axis, paper_style, plain
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, plain
 
 FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -29,13 +27,8 @@ def draw_comparison(comparison_file: Path, output_dir: Path) -> list[Path]:
     can be seen at all. Raises DataError if the file is not a comparison, StorageError.
     """
     result = Comparison.read(comparison_file)
-    with paper_style():
-        figure = _figure(result)
-        files = {f"{FIGURE_NAME}.{kind}": _rendered(figure, kind) for kind in ("png", "pdf")}
-    for name, content in files.items():
-        with atomic_path(output_dir / name) as temporary, storage_errors(output_dir / name):
-            temporary.write_bytes(content)
-    return [output_dir / name for name in files]
+    png, pdf = png_and_pdf(lambda: _figure(result))
+    return write_together(output_dir, {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf})
 
 
 def _figure(result: Comparison) -> Figure:
@@ -57,7 +50,7 @@ def _figure(result: Comparison) -> Figure:
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
     figure.suptitle(
-        f"Drift from {plain(result.base)} on {plain(result.task)}, {result.base_layers and result.compared[0].layers[0].rows} rows",
+        f"Drift from {plain(result.base)} on {plain(result.task)}, {result.compared[0].layers[0].rows} rows",
         fontsize=9,
     )
     return figure
@@ -105,11 +98,3 @@ def _shown(value: float) -> float:
 
 def _has_intervals(result: Comparison) -> bool:
     return any(at.drift_low is not None for model in result.compared for at in model.layers)
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    save: Callable[..., None] = figure.savefig
-    save(buffer, format=kind, dpi=DPI, metadata={"CreationDate": None} if kind == "pdf" else None)
-    return buffer.getvalue()

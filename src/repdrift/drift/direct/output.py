@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 
-from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import COMPARISON_FILE, COMPARISON_SUMMARY, COMPARISON_TABLE, Comparison
 from repdrift.core.records.results import DRIFT_COLUMNS
 
@@ -22,12 +21,7 @@ def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
         COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
         COMPARISON_SUMMARY: summary(result),
     }
-    with ExitStack() as stack:
-        paths = {name: stack.enter_context(atomic_path(output_dir / name)) for name in texts}  # left in reverse order
-        for name, text in texts.items():
-            with storage_errors(output_dir / name):
-                paths[name].write_text(text, encoding="utf-8")
-    return [output_dir / name for name in texts]
+    return write_together(output_dir, {name: text.encode() for name, text in texts.items()})
 
 
 def tidy_table(result: Comparison) -> pd.DataFrame:

@@ -84,9 +84,7 @@ def add_rows(
     add_linear = _add_linear_single if narrow else _add_linear
     for start in range(0, x.shape[0], piece):
         part = slice(start, start + piece)
-        long.append(
-            add_linear(base, tuned, cross, x[part], [y[part] for y in ys], u[part], [d[part] for d in changes])
-        )
+        long.append(add_linear(base, tuned, cross, x[part], [y[part] for y in ys], u[part], [d[part] for d in changes]))
     # Where no feature of V is less than half as large as of U, V can be had from U and V - U: see `_add_products`.
     x_squares = base.squares - before[0]
     by_change = [
