@@ -199,46 +199,40 @@ def _add_linear_single(
 ) -> Tensor:
     """As `_add_linear`, over rows in float32: half the memory traffic, and each sum is one pass.
 
-    U = x - shift is rounded once, as a float64 difference would be on its way into the product; V is U + D, the sum that
-    the products by change are of.
+    U = x - shift is rounded once, as a float64 difference would be on its way into the product; V is U + D, as in the
+    products by change.
     """
     raw_x = x.to(torch.float32)
-    x_squared = _exact_row_squares(raw_x)  # a small angle is the difference of these lengths
+    x_squared = _row_squares(raw_x)
     u = torch.sub(raw_x, base.shift.to(torch.float32), out=u_out)
-    a = _row_squares(u)
-    weights = [torch.ones_like(a), a]
+    exact_u = u.to(torch.float64)
+    a = _row_squares(exact_u)
+    lengths = [a]
     for y, side, both, d in zip(ys, tuned, cross, changes_out, strict=True):
         raw_y = y.to(torch.float32)
-        y_squared = _exact_row_squares(raw_y)
+        y_squared = _row_squares(raw_y)
         torch.sub(raw_y, raw_x, out=d)
         d_squared = _row_squares(d)
         d.sub_((side.shift - base.shift).to(torch.float32))
-        v = u + d
-        b = _row_squares(v)
-        weights.append(b)
-        of_v = _weighted_sums(v, [a, b])
-        _add_side(side, v, b, y, y_squared, of_v[:, 0], of_v[:, 2])
+        exact_d = d.to(torch.float64)
+        # Of U + D without rounding it: the products by change are of that, and b takes each row's own product off again.
+        b = a + 2 * _row_dot(exact_u, exact_d) + _row_squares(exact_d)
+        lengths.append(b)
+        of_v = _weighted_sums(u, [a, b]) + _weighted_sums(d, [a, b])
+        _add_side(side, u + d, b, y, y_squared, of_v[:, 0], of_v[:, 2])
         both.tuned_by_length += of_v[:, 1]
         both.lengths_product += a @ b
         both.change += d_squared.sum()
         both.cosines += _cosines(x_squared, y_squared, d_squared).sum()
-    of_u = _weighted_sums(u, weights[1:])
+    of_u = _weighted_sums(u, lengths)
     _add_side(base, u, a, x, x_squared, of_u[:, 0], of_u[:, 1])
     for k, both in enumerate(cross):
         both.base_by_length += of_u[:, 2 + k]
-    return torch.stack(weights[1:], dim=1)
+    return torch.stack(lengths, dim=1)
 
 
 def _row_squares(rows: Tensor) -> Tensor:
-    """(t,) float64 squared lengths of float32 rows, each summed in float32: one pass, and no wider copy.
-
-    The rounding of ||u||^2 and ||v||^2 enters the drift of a small change in second order only, like that of the products.
-    """
-    return torch.linalg.vector_norm(rows, dim=1).to(torch.float64).square_()
-
-
-def _exact_row_squares(rows: Tensor) -> Tensor:
-    """(t,) float64 squared lengths of rows, summed in float64."""
+    """(t,) squared lengths of rows, in float64."""
     return torch.linalg.vector_norm(rows.to(torch.float64), dim=1).square_()
 
 
