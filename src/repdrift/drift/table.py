@@ -15,10 +15,9 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
+from repdrift.drift.shuffles import mispairings
 from repdrift.similarity import Measure, measure
 from repdrift.stores.representation_set import RepresentationSet
-
-MISPAIRED_SHUFFLES = 10
 
 
 @dataclass
@@ -44,7 +43,7 @@ def measure_tasks(tasks: list[TaskSets], names: list[str]) -> Measured:
     steps = sum(len(sets.base.layers) * len(names) for sets in tasks)
     with Bar("measuring drift", steps) as bar:
         for sets in tasks:
-            shuffles = _shuffles(sets.base.metadata.shape[0])
+            shuffles = mispairings(sets.base.metadata.shape[0])
             for layer in sets.base.layers:
                 base = read_layer(sets.base, layer)
                 measured.top_feature_share[sets.task, layer] = top_feature_share(base.double().numpy())
@@ -165,13 +164,3 @@ def _drift(m: Measure, value: float) -> float:
     if not m.higher_is_similar:
         raise RepdriftError(f"measure {m.name!r} is a distance: its drift is the value itself, not 1 - value")
     return 1.0 - value
-
-
-def _shuffles(n: int) -> np.ndarray:
-    """Seeded permutations without a fixed point, (10, n): every row is paired with another sample's."""
-    generator = np.random.default_rng(20240)
-    shuffles = np.empty((MISPAIRED_SHUFFLES, n), dtype=np.int64)
-    for row in shuffles:
-        cycle = generator.permutation(n)
-        row[cycle] = np.roll(cycle, 1)  # one cycle through all samples moves every one of them
-    return shuffles
