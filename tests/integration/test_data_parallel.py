@@ -11,7 +11,7 @@ from tests.unit.drift.test_direct_comparison import _save_adapter, _save_tuned
 
 
 def _torchrun(*arguments, cwd):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "repdrift"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [*command, *arguments], check=False, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
@@ -38,7 +38,7 @@ def test_files_of_two_processes_are_those_of_one(trained, tmp_path):
     arguments = ["extract", "--config", str(trained), "--task", "sst2", "--method", "lora", "--seed", "1", "--json"]
     one = _repdrift(*arguments, "--base-dir", "one_base", cwd=tmp_path)
     (tmp_path / "results/phase3_representations").rename(tmp_path / "one_sets")
-    two = _torchrun(*arguments, "--base-dir", "two_base", cwd=tmp_path)
+    two = _torchrun("-m", "repdrift", *arguments, "--base-dir", "two_base", cwd=tmp_path)
     alone, together = json.loads(one.stdout), json.loads(two.stdout)
     assert len(alone) == len(together) == 3
     assert all(entry["extracted_now"] for entry in together)
@@ -53,30 +53,38 @@ def test_files_of_two_processes_are_those_of_one(trained, tmp_path):
     _repdrift("verify", "results/phase3_representations", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "tokens"])
-def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tmp_path, pooling):
+COMPARE_TWICE = """
+import json, sys
+from pathlib import Path
+from repdrift.core.progress import is_first_process
+from repdrift.study.compare import compare
+
+base, full, adapter, texts = sys.argv[1:]
+for pooling in ("mean", "tokens"):
+    result = compare(base, [full, adapter], data=texts, pooling=pooling, output_dir=pooling)
+    if is_first_process():
+        Path(f"{pooling}.json").write_text(result.model_dump_json())
+"""
+
+
+def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tmp_path):
+    from repdrift.study.compare import compare
     from tests.conftest import _sentence
 
     texts = tmp_path / "lines.txt"
     texts.write_text("".join(_sentence(i, 3 + i % 9) + "\n" for i in range(30)), encoding="utf-8")
     full, adapter = _save_tuned(tiny_bert, tmp_path / "full"), _save_adapter(tiny_bert, tmp_path / "adapter")
-    arguments = [
-        "compare",
-        str(tiny_bert),
-        str(full),
-        str(adapter),
-        "--data",
-        str(texts),
-        "--pooling",
-        pooling,
-        "--json",
-    ]
-    one = json.loads(_repdrift(*arguments, "--output-dir", "one", cwd=tmp_path).stdout)
-    two = json.loads(_torchrun(*arguments, "--output-dir", "two", cwd=tmp_path).stdout)
-    assert (tmp_path / "two/drift_by_layer.png").is_file()
-    for a, b in zip(one["models"], two["models"], strict=True):
-        assert [at["drift"] for at in a["layers"]] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
-        assert a["layers"][0]["rows"] == b["layers"][0]["rows"]
+    script = tmp_path / "compare_twice.py"
+    script.write_text(COMPARE_TWICE, encoding="utf-8")
+    _torchrun(str(script), str(tiny_bert), str(full), str(adapter), str(texts), cwd=tmp_path)
+    for pooling in ("mean", "tokens"):
+        one = compare(str(tiny_bert), [str(full), str(adapter)], data=str(texts), pooling=pooling)
+        two = json.loads((tmp_path / f"{pooling}.json").read_text())
+        assert (tmp_path / pooling / "drift_by_layer.png").is_file()
+        for a, b in zip(one.models, two["models"], strict=True):
+            assert [at.drift for at in a.layers] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
+            assert a.layers[0].rows == b["layers"][0]["rows"]
+            assert b["layers"][0]["random_change_drift"] > 0
 
 
 def test_training_under_torchrun_is_refused(tiny_study, tmp_path):

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from repdrift.core.atomic import storage_errors
 from repdrift.core.progress import say
-from repdrift.stores.names import LOCK_FILE
+from repdrift.stores.names import LOCK_SUFFIX
 
 _ASK_EVERY_S = 0.2
 
@@ -19,10 +19,11 @@ class SetLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
+        self._path = folder.absolute().parent / f".{folder.absolute().name}{LOCK_SUFFIX}"
+        self._lock = FileLock(self._path, thread_local=False)
 
     def __enter__(self) -> Self:
-        with storage_errors(self._folder / LOCK_FILE):
+        with storage_errors(self._path):
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 self._lock.acquire(timeout=0)

@@ -8,8 +8,9 @@ from repdrift.core.records.representation_set import ADAPTER_FOLDER, PayloadForm
 
 PARTIAL_FOLDER = ".partial"
 """Below the set's folder: the files of an unfinished set, under their final names, and its journals."""
-LOCK_FILE = ".lock"
-"""In the set's folder: held by whoever writes the set. Empty, and left where it is: removing a lock file lets two in."""
+LOCK_SUFFIX = ".lock"
+"""Of the hidden file beside the set's folder that whoever writes the set holds. Empty, and left where it is: removing a lock
+file lets two in."""
 TENSOR_KEY = "representation"
 """The tensor's name inside a safetensors payload."""
 

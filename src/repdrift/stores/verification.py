@@ -9,7 +9,7 @@ from pathlib import Path
 from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
-from repdrift.stores.names import LOCK_FILE, PARTIAL_FOLDER, is_layer_name, layer_name
+from repdrift.stores.names import PARTIAL_FOLDER, is_layer_name, layer_name
 from repdrift.stores.opening import REPAIR, read_metadata
 from repdrift.stores.partial import done_batches, read_header, read_lines
 from repdrift.stores.payload import PayloadLayout
@@ -96,7 +96,7 @@ def _data_bytes(metadata: SetMetadata) -> int:
 
 def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
     present = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE), Path(LOCK_FILE)}
+    known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE)}
     faults = [
         Fault(folder / path, "is not part of the set", "Delete it.")
         for path in sorted(present - known)

@@ -58,9 +58,7 @@ def write_all(writer, *, only=None, **changes):
 def contents(folder):
     """Every file of a set but the lock, by name below the folder."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 

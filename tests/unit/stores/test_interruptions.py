@@ -154,7 +154,7 @@ def test_old_set_goes_metadata_first_and_only_when_the_new_one_begins(tmp_path, 
 
 def test_set_put_beside_an_unfinished_one_does_not_get_into_it(tmp_path, reference):
     _interrupted(tmp_path, [0, 1])
-    other = tmp_path / "other"
+    other = tmp_path.with_name(f"{tmp_path.name}_other")
     with writer_of(other, key="other") as writer:
         write_all(writer)
     (tmp_path / "adapter_weights").mkdir()
