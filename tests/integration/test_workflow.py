@@ -75,7 +75,10 @@ def test_commands_of_the_specification(shell, tmp_path):
     shell("python scripts/phase3/analyze_drift.py --task all --output-dir results/drift_analysis")
     table = pd.read_parquet(tmp_path / "results/drift_analysis/drift.parquet")
     assert set(table["task"]) == {"squad_v2", "sst2"}
-    assert len(table) == 2 * 2 * 2 * 3 * 4
+    weights = table["measure"].str.startswith(("weight_", "lora_"))
+    assert (~weights).sum() == 2 * 2 * 2 * 3 * 4
+    assert table[~weights]["drift"].notna().all()
+    assert weights.sum() == 2 * 2 * 3 * (2 + 4), "two measures of a full fine-tune's weights, four of LoRA's"
     shell("python scripts/phase3/analyze_drift.py --task squad_v2 --output-dir results/only_squad")
     only = json.loads((tmp_path / "results/only_squad/drift_analysis_results.json").read_text())
     assert only["study"]["tasks"] == ["squad_v2"]

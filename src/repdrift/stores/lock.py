@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -33,4 +34,8 @@ class SetLock:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # While it is still held: whoever has opened this file meanwhile finds, once it is free, that it has no name any
+        # more, and takes a new one (filelock from 3.24 on). Windows does not remove what is open, and keeps it.
+        with suppress(OSError):
+            self._path.unlink()
         self._lock.release()

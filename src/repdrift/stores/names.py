@@ -9,8 +9,7 @@ from repdrift.core.records.representation_set import ADAPTER_FOLDER, PayloadForm
 PARTIAL_FOLDER = ".partial"
 """Below the set's folder: the files of an unfinished set, under their final names, and its journals."""
 LOCK_SUFFIX = ".lock"
-"""Of the hidden file beside the set's folder that whoever writes the set holds. Empty, and left where it is: removing a lock
-file lets two in."""
+"""Of the empty hidden file beside the set's folder that whoever writes the set holds, and takes away again."""
 TENSOR_KEY = "representation"
 """The tensor's name inside a safetensors payload."""
 
