@@ -80,6 +80,10 @@ def compare(
 
     Example, your own texts: repdrift compare base/ tuned/ adapter/ --data reviews.csv --text-column body
     """
+    if memory_cap is not None and memory_cap < 1:
+        raise typer.BadParameter("at least 1 MiB is needed", param_hint="--memory-cap")
+    if samples < 0:
+        raise typer.BadParameter("a number of samples, or 0 for all", param_hint="--samples")
     from repdrift.core.progress import is_first_process
     from repdrift.study.compare import compare as run
 
@@ -121,12 +125,16 @@ def compare(
 def _print(result: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(width=max(100, Console().width))
     floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
     for model in result.compared:
         table = Table(
-            title=f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)",
+            # A name may hold brackets, which rich would take for markup.
+            title=Text(
+                f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)"
+            ),
             title_justify="left",
         )
         for head in ("layer", "drift", "95 % interval", "noise floor", "random change", "mispaired", "weights moved"):

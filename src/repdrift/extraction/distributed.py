@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
+
+from repdrift.core.errors import ModelError, RepdriftError
 
 T = TypeVar("T")
 
@@ -32,6 +36,34 @@ class World:
         """Wait until every process is here."""
         if self.size > 1:
             torch.distributed.barrier()
+
+    @contextmanager
+    def together(self, what: str) -> Generator[None]:
+        """A stretch of work that fails in every process if it fails in one, with the same error: of the first that failed.
+
+        Without it a process that gave a model up would meet, with its next exchange, the others' exchange about another
+        model. what: says which stretch; processes that are at different ones raise ModelError. Exchanges inside of the
+        stretch are not protected: they come after it.
+        """
+        failed: RepdriftError | None = None
+        try:
+            yield
+        except RepdriftError as error:
+            if self.size == 1:
+                raise
+            failed = error
+        if self.size == 1:
+            return
+        found: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(found, (what, failed))
+        places = {place for place, _ in found}
+        if len(places) > 1:
+            raise ModelError(
+                f"the processes are at different work, since one of them failed: {', '.join(sorted(places))}"
+            )
+        first = next((error for _, error in found if error is not None), None)
+        if first is not None:
+            raise first
 
     def from_first(self, value: T) -> T:
         """What the first process gives, in every process. Plain Python objects and tensors of our own making."""

@@ -137,8 +137,17 @@ class RepresentationExtractor:
         hold are run in parts, so that on_block can be called several times for a layer; samples keep their order.
         """
         for part in self._parts(batch):
-            with torch.inference_mode():
-                self._forward_part(part, on_block)
+            try:
+                with torch.inference_mode():
+                    self._forward_part(part, on_block)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                tokens = part.inputs["attention_mask"].numel()
+                raise ModelError(
+                    f"memory does not suffice for a batch of {tokens} tokens: give a smaller --memory-cap (memory_cap_bytes). "
+                    f"The system said: {error}"
+                ) from error
 
     def _pooled(self, batch: Batch) -> dict[int, Tensor]:
         """All chosen layers of one batch on the CPU in float32, in parts where memory ran out."""

@@ -172,9 +172,14 @@ class LayerMajorPass:
             run_layer_major(self._skeleton, batches, layers=self.layers, on_hidden_state=keep)
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
-        """Kept while the blocks passed by. Raises ModelError if none of them had any."""
+        """Kept while the blocks passed by; read anew where none did, because all batches were there already, or were other
+        processes'. Raises ModelError if none of the blocks has any."""
         if self._adapters is None:
             return None
+        for layer in self.layers:
+            if layer not in self._adapters:
+                with self._skeleton.block(layer) as block:
+                    self._adapters[layer] = adapter_of_block(layer, block)
         found = [adapter for _, adapter in sorted(self._adapters.items()) if adapter.a]
         if not found:
             raise ModelError("no LoRA matrices in the blocks: the adapter adapts other modules")

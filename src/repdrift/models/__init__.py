@@ -15,7 +15,7 @@ from repdrift.models.loading import (
     save_model,
 )
 from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ModelSource, resolve_model, weight_files
+from repdrift.models.source import ModelSource, read_json_object, resolve_model, weight_files
 
 __all__ = [
     "DTYPES",
@@ -36,6 +36,7 @@ __all__ = [
     "load_tuned_backbone",
     "needs_own_weights",
     "quiet_transformers",
+    "read_json_object",
     "resolve_model",
     "save_model",
     "weight_files",

@@ -3,19 +3,18 @@ does not change the hidden states, so none has to be guessed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.loading import adapter_tensors, first_line
 from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ADAPTER_CONFIG, ModelSource, weight_files
+from repdrift.models.source import ADAPTER_CONFIG, ModelSource, read_json_object
 
 _PEFT_PREFIX = "base_model.model."
 # What stands between a module's name and the end of a tensor's name in an adapter file, for the tuners of peft.
@@ -62,7 +61,7 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
     model: Any = None
     notes: list[str] = []
     for number, source in enumerate(adapters):
-        config, tensors = _adapter_config(source), _tensors(source)
+        config, tensors = _adapter_config(source), adapter_tensors(source)
         notes += _base_notes(config, source, base)
         try:
             with quiet_transformers():
@@ -76,7 +75,7 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
             raise
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"the adapter in {source.path} does not fit {base.ref!r}: {_first_line(error)}. "
+                f"the adapter in {source.path} does not fit {base.ref!r}: {first_line(error)}. "
                 "Was it trained on another base model?"
             ) from error
         _require_arrived(model, tensors, number, source)
@@ -86,8 +85,11 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
 
 
 def needs_own_weights(adapter: ModelSource) -> str | None:
-    """Why this adapter, switched off, would not leave the base model behind; None if nothing in its config says so."""
-    config = json.loads((adapter.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    """Why this adapter, switched off, would not leave the base model behind; None if nothing in its config says so.
+
+    Raises ModelError if the config cannot be read.
+    """
+    config = read_json_object(adapter.path / ADAPTER_CONFIG)
     if config.get("bias", "none") != "none":
         return f"it trained biases ({config['bias']!r}), which stay when it is off"
     initialised = config.get("init_lora_weights", True)
@@ -97,12 +99,17 @@ def needs_own_weights(adapter: ModelSource) -> str | None:
 
 
 def _adapter_config(source: ModelSource) -> Any:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftType
 
+    kind = read_json_object(source.path / ADAPTER_CONFIG).get("peft_type")
+    if kind not in list(PeftType):
+        raise ModelError(
+            f"{source.path / ADAPTER_CONFIG} names no kind of adapter that the installed peft knows: peft_type is {kind!r}"
+        )
     try:
         config = PeftConfig.from_pretrained(str(source.path))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{source.path / ADAPTER_CONFIG} cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"{source.path / ADAPTER_CONFIG} cannot be read: {first_line(error)}") from error
     if config.is_prompt_learning:
         raise ModelError(
             f"the adapter in {source.path} is {config.peft_type}: it adds virtual tokens, so that its tokens are not those "
@@ -125,17 +132,6 @@ def _base_notes(config: Any, source: ModelSource, base: ModelSource) -> list[str
             "part of the drift may be the difference of the two"
         )
     return notes
-
-
-def _tensors(source: ModelSource) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    for path in weight_files(source):
-        try:
-            with safe_open(path, framework="pt") as stored:
-                found |= {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-        except Exception as error:  # whatever a damaged file provokes in safetensors
-            raise ModelError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
-    return found
 
 
 def _module_of(tensor_name: str) -> str:
@@ -197,8 +193,3 @@ def _require_arrived(model: Any, tensors: dict[str, Tensor], number: int, source
 
 def _name(number: int) -> str:
     return f"adapter_{number}"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from repdrift.core.errors import ModelError
 from repdrift.models.loading import DTYPES
-from repdrift.models.source import ModelSource, weight_files
+from repdrift.models.source import ModelSource, indexed_shards, weight_files
 
 _STORED_DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -148,7 +148,7 @@ def _files(source: ModelSource) -> Iterable[Path]:
     if single in files:  # as transformers does: shards left beside it are not read
         return [single]
     if index.is_file():
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        named = indexed_shards(index)
         return [file for file in files if file.name in named]
     return files
 

@@ -7,17 +7,17 @@ such a model would be an artefact, so here a missing backbone weight is an error
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
 from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ADAPTER_CONFIG, ModelSource, weight_files
+from repdrift.models.source import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,8 +42,8 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source.path, **_gguf(source))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"no tokenizer could be loaded from {source.path}: {_first_line(error)}") from error
+        except Exception as error:  # tokenizers raises bare ones for a damaged file
+            raise ModelError(f"no tokenizer could be loaded from {source.path}: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -56,8 +56,8 @@ def load_config(source: ModelSource) -> Any:
     with quiet_transformers():
         try:
             return AutoConfig.from_pretrained(source.path, **_gguf(source))
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"no configuration could be read from {source.path}: {_first_line(error)}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"no configuration could be read from {source.path}: {first_line(error)}") from error
 
 
 def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
@@ -81,7 +81,7 @@ def load_tuned_backbone(source: ModelSource, *, dtype: str = "float32") -> nn.Mo
         # Some heads name the backbone as no checkpoint does: load the class that was saved, and take its backbone.
         import transformers
 
-        named = json.loads((source.path / "config.json").read_text(encoding="utf-8")).get("architectures") or [None]
+        named = read_json_object(source.path / "config.json").get("architectures") or [None]
         saved_class = getattr(transformers, str(named[0]), None)
         if not (isinstance(saved_class, type) and issubclass(saved_class, transformers.PreTrainedModel)):
             raise
@@ -125,9 +125,9 @@ def load_adapted(
     with quiet_transformers():
         try:
             adapted = PeftModel.from_pretrained(model, str(adapter.path), is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(
-                f"the adapter in {adapter.path} does not fit {base.ref!r}: {_first_line(error)}. "
+                f"the adapter in {adapter.path} does not fit {base.ref!r}: {first_line(error)}. "
                 "Was it trained on another base model?"
             ) from error
     _require_adapter_arrived(adapted, adapter)
@@ -136,7 +136,23 @@ def load_adapted(
 
 def adapter_base_name(adapter: ModelSource) -> str | None:
     """The base model's name that the adapter's config carries, if any."""
-    return json.loads((adapter.path / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    return read_json_object(adapter.path / ADAPTER_CONFIG).get("base_model_name_or_path")
+
+
+def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
+    """What the adapter's files hold, by name. Raises ModelError if one is no safetensors file, or holds NaN or Inf."""
+    found: dict[str, Tensor] = {}
+    for path in weight_files(adapter):
+        try:
+            with safe_open(path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+        except Exception as error:  # whatever a damaged file provokes in safetensors
+            raise ModelError(f"{path} cannot be read as safetensors: {first_line(error)}") from error
+        wrong = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
+        if wrong is not None:
+            raise ModelError(f"{path}: tensor {wrong} holds NaN or Inf: its training diverged, or the file is damaged")
+        found |= tensors
+    return found
 
 
 def _load(
@@ -157,9 +173,9 @@ def _load(
                 **_gguf(source),
                 **{key: value for key, value in options.items() if value is not None},
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError(
-                f"cannot load {source.ref!r} from {source.path} ({len(files)} weight file(s)): {_first_line(error)}"
+                f"cannot load {source.ref!r} from {source.path} ({len(files)} weight file(s)): {first_line(error)}"
             ) from error
     prefix = f"{model.base_model_prefix}." if auto_class.__name__ != "AutoModel" else ""
     new = sorted(_names(info["missing_keys"]))
@@ -203,17 +219,13 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
 
 def _require_adapter_arrived(model: Any, adapter: ModelSource) -> None:
     from peft import get_peft_model_state_dict
-    from safetensors import safe_open
 
     loaded = get_peft_model_state_dict(model)
-    for path in weight_files(adapter):
-        with safe_open(path, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118 (not a dict)
-                tensor = stored.get_tensor(name)
-                if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
-                    raise ModelError(
-                        f"{path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
-                    )
+    for name, tensor in adapter_tensors(adapter).items():
+        if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
+            raise ModelError(
+                f"{adapter.path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
+            )
 
 
 def _gguf(source: ModelSource) -> dict[str, str]:
@@ -224,9 +236,10 @@ def _names(keys: Any) -> list[str]:
     return [key if isinstance(key, str) else str(key[0]) for key in keys]
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line: its first, with the second where that is only a heading."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

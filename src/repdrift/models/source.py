@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
 from repdrift.core.fingerprint import files_sha256
@@ -83,6 +83,25 @@ def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
     return _from_hub(ref, revision)
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`. Raises ModelError if the file cannot be read, or holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} should hold a JSON object, got {type(content).__name__}")
+    return content
+
+
+def indexed_shards(index: Path) -> set[str]:
+    """The weight files that `model.safetensors.index.json` names. Raises ModelError if it is none."""
+    weight_map = read_json_object(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ModelError(f"{index} names no shards: its 'weight_map' is {type(weight_map).__name__}, not an object")
+    return set(weight_map.values())
+
+
 def weight_files(source: ModelSource) -> list[Path]:
     """The files that hold the weights, sorted. Raises ModelError if none of a format that is safe to load."""
     if source.gguf_file:
@@ -102,7 +121,7 @@ def weight_files(source: ModelSource) -> list[Path]:
 
 
 def _require_every_shard(index: Path, present: set[str]) -> None:
-    needed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    needed = indexed_shards(index)
     absent = sorted(needed - present)
     if absent:
         raise ModelError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from pydantic import ValidationError
 
-from repdrift.core.errors import ConfigError, DataError, ModelError
+from repdrift.core.atomic import storage_errors
+from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.drift.direct import Candidate, ComparisonOptions, compare_models
@@ -63,7 +65,7 @@ def compare(
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
         )
-    spec = _spec(data, text_columns, id_column)
+    spec = _spec(data, data_dir, text_columns, id_column)
     rows = load_rows(spec, "validation", data_dir=data_dir, labelled=False)
 
     def sample_set(source: ModelSource) -> SampleSet:
@@ -79,6 +81,8 @@ def compare(
     ]
     if all(c.refused for c in candidates):
         raise ModelError(_none_comparable(candidates))
+    if output_dir is not None and world().is_first:
+        _require_writable(Path(output_dir))
     result = compare_models(base_source, candidates, shown, chosen)
     if not result.compared:
         raise ModelError(
@@ -102,7 +106,7 @@ def _options(given: dict[str, Any]) -> ComparisonOptions:
         return ComparisonOptions.model_validate(given)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ').rstrip('.')}"
             for fault in error.errors()
         )
         raise ConfigError(
@@ -110,9 +114,24 @@ def _options(given: dict[str, Any]) -> ComparisonOptions:
         ) from error
 
 
-def _spec(data: str, text_columns: Sequence[str] | None, id_column: str | None) -> TaskSpec:
+def _require_writable(folder: Path) -> None:
+    """Raises StorageError before anything is run, and not when hours of work are to be written."""
+    try:
+        with storage_errors(folder / COMPARISON_FILE):
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
+
+
+def _spec(data: str, data_dir: str | None, text_columns: Sequence[str] | None, id_column: str | None) -> TaskSpec:
     path = Path(data).expanduser()
     if path.is_file():
+        if data_dir is not None:
+            raise ConfigError(f"a data folder is for built-in tasks; {data!r} is a file of your own")
         return spec_of_file(path, text_columns=text_columns, id_column=id_column)
     if path.suffix and data not in known_tasks():
         raise DataError(f"data file {data} does not exist; give a file, or a built-in task: {', '.join(known_tasks())}")
@@ -123,9 +142,12 @@ def _spec(data: str, text_columns: Sequence[str] | None, id_column: str | None) 
 
 def _candidate(name: str, ref: str, base: ModelSource, shown: SampleSet, sample_set: Any) -> Candidate:
     source = resolve_model(ref)
-    refused = depth_fault(base, source)
-    if refused is None and _has_tokenizer(source):
-        refused = _token_fault(shown, sample_set(source))
+    try:
+        refused = depth_fault(base, source)
+        if refused is None and _has_tokenizer(source):
+            refused = _token_fault(shown, sample_set(source))
+    except RepdriftError as error:
+        refused = str(error)
     return Candidate(name, source, refused)
 
 

@@ -51,6 +51,10 @@ def encode_row(row: Row, spec: TaskSpec, tokenizer: Any, *, max_length: int) -> 
     except Exception as error:  # the tokenizer's own message: for example, a question alone fills max_length
         raise DataError(f"task {spec.name!r}: a text cannot be cut to {max_length} tokens ({error})") from error
     ids = list(output["input_ids"])
+    if len(ids) > max_length:  # the tokenizer's own tokens alone are more
+        raise DataError(
+            f"task {spec.name!r}: a text cannot be cut to {max_length} tokens: with what the tokenizer adds, {len(ids)} are left"
+        )
     if not ids:
         raise DataError(f"task {spec.name!r}: the text {texts[0]!r} has no tokens")
     types = output.get("token_type_ids")
@@ -61,7 +65,7 @@ def encode_row(row: Row, spec: TaskSpec, tokenizer: Any, *, max_length: int) -> 
 def effective_max_length(tokenizer: Any, model_config: Any, requested: int | None) -> int:
     """The longest input allowed: what was asked for, at most what model and tokenizer can take.
 
-    Raises DataError if more was asked for than the model can take.
+    Raises DataError if more was asked for than the model can take, or less than one token.
     """
     limits = [
         int(limit)
@@ -74,6 +78,8 @@ def effective_max_length(tokenizer: Any, model_config: Any, requested: int | Non
     limit = min(limits, default=None)
     if requested is None:
         return min(limit or 512, 512)
+    if requested < 1:
+        raise DataError(f"max_length must be at least 1 token, got {requested}")
     if limit is not None and requested > limit:
         raise DataError(f"max_length {requested} is more than the model's maximum of {limit} tokens")
     return requested

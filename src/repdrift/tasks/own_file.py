@@ -58,5 +58,10 @@ def _text_columns(path: Path, columns: dict[str, type]) -> tuple[str, ...]:
     if len(texts) == 1:
         return (texts[0],)
     raise DataError(
-        f"{path}: which column holds the text? It has {', '.join(columns)}. Name it with --text-column (twice for a pair)."
+        f"{path}: which column holds the text? It has {', '.join(_described(columns))}. Name it with --text-column (twice for a pair)."
     )
+
+
+def _described(columns: dict[str, type]) -> list[str]:
+    """Names, with the kind of value where it is no text."""
+    return [name if kind is str else f"{name} (no text: {kind.__name__})" for name, kind in columns.items()]

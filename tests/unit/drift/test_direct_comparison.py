@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import repdrift
 from repdrift.cli.main import app
-from repdrift.core.errors import ConfigError, DataError, ModelError, UnknownNameError
+from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.extraction import extract
 from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model, save_model
@@ -215,6 +216,9 @@ def test_exit_code_tells_that_a_model_was_not_compared(models, texts, tmp_path, 
         ({"data": "nowhere.csv"}, DataError, "does not exist"),
         ({"data": "sst22"}, UnknownNameError, "Did you mean 'sst2'"),
         ({"max_length": 999}, DataError, "more than the model's maximum of 64"),
+        ({"max_length": 0}, DataError, "at least 1 token, got 0"),
+        ({"max_length": 1}, DataError, "cannot be cut to 1 tokens"),
+        ({"data_dir": "nowhere"}, ConfigError, "a data folder is for built-in tasks"),
     ],
 )
 def test_bad_options_are_one_readable_message(models, texts, change, error, message):
@@ -243,3 +247,155 @@ def test_text_columns_are_found_or_asked_for(tmp_path):
     assert spec_of_file(path, text_columns=["two"]).text_columns == ("two",)
     with pytest.raises(UnknownNameError, match="three"):
         spec_of_file(path, text_columns=["three"])
+
+
+def _damaged(models, folder, how):
+    """A copy of the tuned model, or of an adapter, that cannot be compared."""
+    source = "a" if how.startswith("adapter") else "full"
+    shutil.copytree(models[source], folder)
+    weights = folder / ("adapter_model.safetensors" if source == "a" else "model.safetensors")
+    if how.endswith("config"):
+        (folder / ("adapter_config.json" if source == "a" else "config.json")).write_text("[1]")
+    elif how == "adapter kind":
+        config = json.loads((folder / "adapter_config.json").read_text()) | {"peft_type": "FOO"}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    elif how == "adapter rank":
+        config = json.loads((folder / "adapter_config.json").read_text()) | {"r": 4}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    elif how.endswith("cut"):
+        weights.write_bytes(weights.read_bytes()[:-200])
+    elif how == "index":
+        (folder / "model.safetensors.index.json").write_text("{")
+    elif how == "tokenizer":
+        (folder / "tokenizer.json").write_text("{}")
+    else:
+        tensors = load_file(weights)
+        name = min(n for n in tensors if "layer.1." in n and n.endswith("weight") and "query" in n)
+        tensors[name][0, 0] = torch.nan
+        save_file(tensors, weights, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("config", "config.json should hold a JSON object, got list"),
+        ("cut", "cannot load"),
+        ("index", "model.safetensors.index.json cannot be read as JSON"),
+        ("tokenizer", "no tokenizer could be loaded"),
+        ("nan", "layer 1, sample '"),
+        ("adapter config", "adapter_config.json should hold a JSON object, got list"),
+        ("adapter kind", "peft_type is 'FOO'"),
+        ("adapter rank", "size mismatch"),
+        ("adapter cut", "cannot be read as safetensors"),
+        ("adapter nan", "holds NaN or Inf"),
+    ],
+)
+def test_damaged_model_is_named_and_the_others_are_compared(models, texts, tmp_path, how, reason, accumulate):
+    refs = [str(_damaged(models, tmp_path / "damaged", how)), str(models["full"]), str(models["a"])]
+    options = {"data": str(texts), "accumulate": accumulate, "controls": False}
+    result = compare(str(models["base"]), refs, **options)
+    assert [m.status for m in result.models] == ["not comparable", "compared", "compared"]
+    assert reason in result.models[0].reason
+    assert any("damaged was not compared" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_tuned_model_that_collapsed_or_is_too_short_is_named(models, texts, tmp_path, accumulate):
+    from transformers import BertConfig, BertModel
+
+    model = BertModel.from_pretrained(models["base"])
+    for name, parameter in model.named_parameters():
+        if "layer.2.output.LayerNorm" in name:
+            torch.nn.init.zeros_(parameter)
+    model.save_pretrained(tmp_path / "collapsed")
+    config = BertConfig.from_pretrained(models["base"])
+    config.max_position_embeddings = 6
+    BertModel(config).save_pretrained(tmp_path / "short")
+    refs = [str(tmp_path / "collapsed"), str(tmp_path / "short"), str(models["full"])]
+    result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate)
+    assert [m.status for m in result.models] == ["not comparable", "not comparable", "compared"]
+    assert "layer 2: tuned model: all 40 samples have the same representation" in result.models[0].reason
+    assert "the model takes 6" in result.models[1].reason
+    assert not any("collapsed" in (pair.first, pair.second) for pair in result.between)
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_control_that_cannot_be_made_is_missing_and_said(models, texts, tmp_path, accumulate):
+    small = _save_tuned(models["base"], tmp_path / "small", noise=3e-5)
+    resized = load_backbone(resolve_model(str(models["full"])))
+    resized.resize_token_embeddings(70)
+    resized.save_pretrained(tmp_path / "resized")
+    refs = [str(small), str(tmp_path / "resized"), str(models["full"])]
+    result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate, compute_dtype="bfloat16")
+    assert [m.status for m in result.models] == ["compared"] * 3
+    given = [[at.random_change_drift is not None for at in m.layers] for m in result.models]
+    assert given == [[False] * 3, [False] * 3, [True] * 3]
+    assert any("as large as that of small is missing" in w and "bfloat16" in w for w in result.warnings)
+    assert any("The weights of resized were not compared" in w and "vocabulary" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_adapter_of_an_encoder_decoder_shares_the_base_in_either_stack(texts, tiny_bert, tmp_path, accumulate, stack):
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    torch.manual_seed(3)
+    config = BartConfig(
+        vocab_size=60, d_model=16, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64, init_std=0.2, pad_token_id=0, bos_token_id=2,
+        eos_token_id=3, decoder_start_token_id=2, forced_eos_token_id=3,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config)
+    save_model(model, load_tokenizer(resolve_model(str(tiny_bert))), tmp_path / "bart")
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="SEQ_2_SEQ_LM"))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    adapted.save_pretrained(tmp_path / "adapter")
+    options = {"data": str(texts), "accumulate": accumulate, "stack": stack}
+    found = compare(str(tmp_path / "bart"), [str(tmp_path / "adapter")], **options).models[0]
+    assert found.weights == "the base model's, in memory once"
+    assert len(found.layers) == {"encoder": 2, "decoder": 3}[stack]
+    for at in found.layers:
+        assert at.drift > 0.01
+        assert at.random_change_drift is not None
+        assert at.weights["lora_rank_utilisation"] == pytest.approx(1)
+
+
+def test_tokens_kept_as_rows_have_no_interval(models, texts):
+    for at in _run(models, ["full"], texts, pooling="tokens", accumulate="rows", controls=False).models[0].layers:
+        assert at.drift_low is None
+        assert at.drift_high is None
+
+
+def test_output_folder_that_cannot_be_written_is_said_before_anything_is_run(models, texts, tmp_path, monkeypatch):
+    def run(*_):
+        raise AssertionError("models were run")
+
+    monkeypatch.setattr("repdrift.study.compare.compare_models", run)
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file/below", tmp_path / ("x" * 300)):
+        with pytest.raises(StorageError, match="cannot write"):
+            _run(models, ["full"], texts, output_dir=folder)
+
+
+def test_name_with_brackets_is_printed_as_it_is(models, texts, tmp_path):
+    shutil.copytree(models["full"], tmp_path / "a[red]b")
+    arguments = ["compare", str(models["base"]), str(tmp_path / "a[red]b"), "--data", str(texts), "--no-controls"]
+    found = CliRunner().invoke(app, [*arguments, "--output-dir", str(tmp_path / "out")])
+    assert "a[red]b: drift from" in found.output
+
+
+@pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--samples", "-5"]])
+def test_senseless_numbers_on_the_command_line_are_refused(models, texts, option):
+    arguments = ["compare", str(models["base"]), str(models["full"]), "--data", str(texts), *option]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_numbers_are_no_texts(tmp_path):
+    path = tmp_path / "numbers.jsonl"
+    path.write_text('{"text": 1}\n')
+    with pytest.raises(DataError, match=r"It has text \(no text: int\)"):
+        spec_of_file(path)

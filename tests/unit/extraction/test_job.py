@@ -201,3 +201,39 @@ def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path
         for layer in range(3)
     }  # fmt: skip
     assert all(same.values())
+
+
+@pytest.mark.parametrize("schedule", ["sample", "layer"])
+def test_adapter_set_cut_off_after_its_last_batch_is_finished(tiny_bert, samples, tmp_path, monkeypatch, schedule):
+    """No batch is left to run, so no block passes by: its matrices are read from the checkpoint."""
+    from repdrift.stores.representation_set import RepresentationSetWriter
+    from tests.unit.drift.test_direct_comparison import _save_adapter
+
+    base = resolve_model(str(tiny_bert))
+    adapter = resolve_model(str(_save_adapter(tiny_bert, tmp_path / "adapter")))
+    options = ExtractionOptions(schedule=schedule)
+    job = ExtractionJob("job", "lora", 1, 0, base, samples, options, tuned=adapter, num_labels=2)
+    whole, _ = extract_set(job, tmp_path / "whole")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RepresentationSetWriter, "write_adapter", stop)
+        with pytest.raises(KeyboardInterrupt):
+            extract_set(job, tmp_path / "cut")
+    again, new = extract_set(job, tmp_path / "cut")
+    assert new
+    assert again.files == whole.files
+    assert again.adapter == whole.adapter
+
+
+def test_streaming_forward_says_that_memory_does_not_suffice(tiny_bert, samples, monkeypatch):
+    extractor = RepresentationExtractor(load_backbone(resolve_model(str(tiny_bert))), token_budget=60)
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(extractor, "_forward_part", fail)
+    with pytest.raises(ModelError, match=r"batch of 60 tokens: give a smaller --memory-cap"):
+        extractor.forward(BatchPlan(samples, token_budget=60)[0], lambda *_: None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from repdrift.models import ModelSource
+from repdrift.models import ModelSource, read_json_object
 
 _DEPTH_FIELDS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers")
 
@@ -26,7 +25,10 @@ class Candidate:
 
 
 def depth_fault(base: ModelSource, tuned: ModelSource) -> str | None:
-    """Why the layers of the two have no counterparts, by their configurations; None if they have, or it is not said."""
+    """Why the layers of the two have no counterparts, by their configurations; None if they have, or it is not said.
+
+    Raises ModelError if a configuration cannot be read.
+    """
     if tuned.is_adapter:
         return None
     ours, theirs = _depth(base), _depth(tuned)
@@ -57,6 +59,6 @@ def _depth(source: ModelSource) -> int | None:
     path = source.path / "config.json"
     if not path.is_file():
         return None
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json_object(path)
     config = config.get("text_config") or config
     return next((int(config[field]) for field in _DEPTH_FIELDS if isinstance(config.get(field), int)), None)

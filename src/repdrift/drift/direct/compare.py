@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from torch import nn
+
+from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.versions import library_versions
@@ -16,7 +19,7 @@ from repdrift.drift.direct.moments import compare_by_moments
 from repdrift.drift.direct.options import ComparisonOptions
 from repdrift.drift.direct.passes import Held, each_tuned, extractor_for, load_base
 from repdrift.drift.direct.rows import RowComparison, Rows, pooled_rows
-from repdrift.drift.direct.weights import WeightChanges, changes_of, randomly_changed, with_weights
+from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource
@@ -33,8 +36,9 @@ def compare_models(
 
     A candidate that cannot be compared is in the result with the reason, and the others are compared. Under `torchrun`
     the samples are shared out and every process returns the same result.
-    Raises ModelError if the base model cannot be loaded, NonFiniteError naming layer and sample, DataError if a sample
-    is longer than the base model takes, DegenerateInputError if a layer gives all samples one representation.
+    Raises ModelError if the base model cannot be loaded, and of the base model's own representations NonFiniteError
+    naming layer and sample, DataError if a sample is longer than it takes, DegenerateInputError if a layer gives all
+    samples one representation.
     """
     clock = time.perf_counter()
     able = [c for c in candidates if c.refused is None]
@@ -66,7 +70,7 @@ def compare_models(
         base_layers=measured.base_layers,
         models=models,
         between=measured.between,
-        warnings=findings(models, measured.base_layers, samples),
+        warnings=[*findings(models, measured.base_layers, samples), *measured.notes],
         wall_time_s=round(time.perf_counter() - clock, 2),
     )
 
@@ -98,36 +102,52 @@ def _by_rows(
         # Other batches of the same samples: what then differs is the noise of extraction.
         other = options.model_copy(update={"token_budget": max(1, budget // 3)})
         again = pooled_rows(extractor_for(model, other), samples, what="base model, again")
-    comparison = None if rows is None else RowComparison(rows, again, options.measures)
+    comparison: RowComparison | None = None
+    with world().together("base model, measured"):
+        if rows is not None:
+            comparison = RowComparison(rows, again, options.measures, intervals=options.pooling != "tokens")
     held.model = model
     del model, extractor
     tuned_rows: dict[str, Rows] = {}
     changes: dict[str, WeightChanges] = {}
     for candidate, weights, tuned in each_tuned(base, held, candidates, samples, options, measured.failed.__setitem__):
-        extractor = extractor_for(tuned, options)
-        if len(extractor.blocks) != depth:
-            measured.failed[candidate.name] = layer_count_fault(len(extractor.blocks), depth)
-            continue
         say(f"running {candidate.name} ({candidate.kind}; weights: {weights})")
-        found = pooled_rows(extractor, samples, what=candidate.name)
-        changes[candidate.name] = changes_of(base, candidate, tuned, path)
-        measured.weights[candidate.name] = weights
-        if found is not None:
-            tuned_rows[candidate.name] = found
-        del extractor, tuned
-    for name in measured.weights:
-        randomised = None
-        if options.controls and changes[name].modules:
-            with randomly_changed(base, changes[name], options) as model:
-                randomised = pooled_rows(
-                    extractor_for(model, options), samples, what=f"random change as large as {name}"
-                )
+        try:
+            found = _tuned_rows(tuned, depth, candidate, samples, options)
+            changes[candidate.name] = changes_of(base, candidate, tuned, path, options.stack)
+        except RepdriftError as error:
+            measured.failed[candidate.name] = str(error)
+        else:
+            measured.weights[candidate.name] = weights
+            if found is not None:
+                tuned_rows[candidate.name] = found
+        del tuned
+    for name in list(measured.weights):
+
+        def rows_of(model: nn.Module, name: str = name) -> Rows | None:
+            return pooled_rows(extractor_for(model, options), samples, what=f"random change as large as {name}")
+
+        randomised = run_randomly_changed(base, name, changes[name], options, rows_of, measured.notes.append)
         if comparison is not None:
-            layers = comparison.add(name, tuned_rows[name], randomised)
-            measured.layers[name] = with_weights(layers, changes[name])
+            try:
+                layers = comparison.add(name, tuned_rows[name], randomised)
+            except RepdriftError as error:
+                measured.failed[name] = str(error)
+                del measured.weights[name]
+            else:
+                measured.layers[name] = with_weights(layers, changes[name])
     if comparison is not None:
         measured.base_layers, measured.between = comparison.base_layers(), comparison.between()
     return measured
+
+
+def _tuned_rows(
+    model: nn.Module, depth: int, candidate: Candidate, samples: SampleSet, options: ComparisonOptions
+) -> Rows | None:
+    extractor = extractor_for(model, options)
+    if len(extractor.blocks) != depth:
+        raise ModelError(layer_count_fault(len(extractor.blocks), depth))
+    return pooled_rows(extractor, samples, what=candidate.name)
 
 
 def _model(candidate: Candidate, measured: Measured) -> ComparedModel:

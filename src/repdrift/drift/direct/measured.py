@@ -20,3 +20,5 @@ class Measured:
     """In words, by model: whose weights it ran on."""
     failed: dict[str, str] = field(default_factory=dict)
     between: list[BetweenModels] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is missing of a model that was compared, and why, in sentences."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from repdrift.core.errors import DegenerateInputError, ModelError
+from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.drift.direct.candidates import Candidate, layer_count_fault
@@ -16,9 +16,10 @@ from repdrift.drift.direct.measured import Measured
 from repdrift.drift.direct.options import PRIMARY, ComparisonOptions
 from repdrift.drift.direct.passes import OWN, SHARED, Held, extractor_for, load_base, loaded, share_base, split_adapters
 from repdrift.drift.direct.streaming import Accumulators, Side, stream
-from repdrift.drift.direct.weights import WeightChanges, changes_of, randomly_changed, with_weights
+from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import world
+from repdrift.extraction.extractor import require_lengths_fit
 from repdrift.models import AdaptedBase, ModelSource
 from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
@@ -40,38 +41,53 @@ class _MomentComparison:
         self.source, self.samples, self.options = base, samples, options
         self.measured = Measured("moments")
         self.base = Side(extractor_for(model, options), nullcontext)
+        self.model: nn.Module | None = model  # of which the extractor may run a part alone
         self.noise: dict[int, float] = {}
 
     def run(self, candidates: Sequence[Candidate]) -> Measured:
         sharing, reasons = split_adapters(candidates)
         adapted, why = self._share(sharing)
+        self.model = None
         if adapted is not None:
-            names = [c.name for c in sharing]
-            sides = [Side(self.base.extractor, _tuned(adapted, k)) for k in range(len(sharing))]
-            changes: list[WeightChanges] = []
-            for candidate, side in zip(sharing, sides, strict=True):
-                with side.switch() as model:
-                    changes.append(changes_of(self.source, candidate, model, self._blocks_path))
-            self._measure(names, sides, changes, SHARED)
-            self._between(names, sides)
-        elif why is not None:
+            why = self._measure_sharing(adapted, sharing)
+        if why is not None:
             reasons |= {c.name: why for c in sharing}
         for candidate in candidates:
-            if candidate.name in self.measured.weights:
+            if candidate.name in self.measured.weights or candidate.name in self.measured.failed:
                 continue
             try:
                 with loaded(self.source, candidate, self.options) as model:
                     extractor = extractor_for(model, self.options)
                     if len(extractor.blocks) != len(self.base.extractor.blocks):
                         raise ModelError(layer_count_fault(len(extractor.blocks), len(self.base.extractor.blocks)))
+                    require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
                     reason = reasons.get(candidate.name)
-                    change = changes_of(self.source, candidate, model, self._blocks_path)
+                    change = changes_of(self.source, candidate, model, self._blocks_path, self.options.stack)
                     say(f"running {candidate.name} beside the base model")
                     words = OWN + (f": {reason}" if reason else "")
                     self._measure([candidate.name], [Side(extractor, nullcontext)], [change], words)
-            except ModelError as error:
+            except RepdriftError as error:
                 self.measured.failed[candidate.name] = str(error)
         return self.measured
+
+    def _measure_sharing(self, adapted: AdaptedBase, sharing: Sequence[Candidate]) -> str | None:
+        """All adapters in one pass. Returns why not, if one of them fails: then each is to be run by itself."""
+        names = [c.name for c in sharing]
+        sides = [Side(self.base.extractor, _tuned(adapted, k)) for k in range(len(sharing))]
+        changes: list[WeightChanges] = []
+        try:
+            for candidate, side in zip(sharing, sides, strict=True):
+                with side.switch() as model:
+                    changes.append(changes_of(self.source, candidate, model, self._blocks_path, self.options.stack))
+            self._measure(names, sides, changes, SHARED)
+            self._between(names, sides)
+        except RepdriftError as error:
+            if len(sharing) == 1:
+                self.measured.failed[names[0]] = str(error)
+                return None
+            say(f"not all adapters can be measured: {error}")
+            return "an adapter beside it cannot be measured"
+        return None
 
     @property
     def _blocks_path(self) -> str:
@@ -80,14 +96,16 @@ class _MomentComparison:
     def _share(self, sharing: Sequence[Candidate]) -> tuple[AdaptedBase | None, str | None]:
         if not sharing:
             return None, None
-        backbone = self.base.extractor.backbone
+        assert self.model is not None  # noqa: S101  taken back in `run`, after this
         try:
-            adapted, why = share_base(backbone, self.source, sharing, self.samples, self.options)
+            adapted, why = share_base(self.model, self.source, sharing, self.samples, self.options)
         except ModelError as error:
             say(f"not all adapters fit: {error}")
-            adapted, why = None, "an adapter beside it does not fit the base model"
+            adapted, why = None, None if len(sharing) == 1 else "an adapter beside it does not fit the base model"
         if adapted is None:
-            say(f"{why}: each is loaded on weights of its own")
+            if why is not None:
+                say(f"{why}: each is loaded on weights of its own")
+            self.model = None
             self.base = Side(extractor_for(load_base(self.source, self.options), self.options), nullcontext)
             return None, why
         for note in adapted.notes:
@@ -116,16 +134,23 @@ class _MomentComparison:
         if self.options.controls:
             self._measure_noise(plan, some)
             mispaired = stream(self.base, sides, plan, some, change=_mispair, what="mispaired")
-            for k, change in enumerate(changes):
-                if change.modules:
-                    with randomly_changed(self.source, change, self.options) as model:
-                        side = Side(extractor_for(model, self.options), nullcontext)
-                        randoms[k] = stream(self.base, [side], plan, some, what=f"random change as large as {names[k]}")
-        for k, name in enumerate(names):
-            self.measured.weights[name] = weights
-            if world().is_first:
-                layers = [self._layer(at, found, k, mispaired, randoms[k]) for at in found]
-                self.measured.layers[name] = with_weights(layers, changes[k])
+        notes: list[str] = []
+        for k, (name, change) in enumerate(zip(names, changes, strict=True)):
+
+            def streamed(model: nn.Module, name: str = name) -> Accumulators:
+                side = Side(extractor_for(model, self.options), nullcontext)
+                return stream(self.base, [side], plan, some, what=f"random change as large as {name}")
+
+            randoms[k] = run_randomly_changed(self.source, name, change, self.options, streamed, notes.append)
+        layers: dict[str, list[LayerDrift]] = {}
+        with world().together(f"{', '.join(names)}, measured"):
+            for k, name in enumerate(names):
+                if world().is_first:
+                    at = [self._layer(layer, found, k, mispaired, randoms[k]) for layer in found]
+                    layers[name] = with_weights(at, changes[k])
+        self.measured.layers |= layers
+        self.measured.weights |= dict.fromkeys(names, weights)
+        self.measured.notes += notes
         if world().is_first and not self.measured.base_layers:
             self.measured.base_layers = list(self._base_layers(found))
 

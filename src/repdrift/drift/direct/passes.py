@@ -85,7 +85,14 @@ def loaded(base: ModelSource, candidate: Candidate, options: ComparisonOptions) 
 
 def split_adapters(candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, str]]:
     """The adapters that can share the base model's weights, and why the others, by name, cannot."""
-    reasons = {c.name: reason for c in candidates if c.source.is_adapter and (reason := needs_own_weights(c.source))}
+    reasons: dict[str, str] = {}
+    for candidate in candidates:
+        try:
+            reason = needs_own_weights(candidate.source) if candidate.source.is_adapter else None
+        except ModelError as error:
+            reason = str(error)  # it is put on weights of its own, and fails there by itself
+        if reason:
+            reasons[candidate.name] = reason
     return [c for c in candidates if c.source.is_adapter and c.name not in reasons], reasons
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,12 +24,17 @@ Rows = dict[int, Tensor]
 
 
 def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> Rows | None:
-    """Representations by layer, (n, d), of all processes together; None in all processes but the first."""
+    """Representations by layer, (n, d), of all processes together; None in all processes but the first.
+
+    Raises as `RepresentationExtractor.extract`, in every process what one of them raises.
+    """
     ours = world()
     if ours.size == 1:
         return extractor.extract(samples, what=what)
-    plan, places = extractor.plan(samples), RowPlaces(samples, extractor.pooling)
-    mine = list(extractor.batches(plan, places, numbers=ours.share(len(plan)), what=what))
+    mine = []
+    with ours.together(what):
+        plan, places = extractor.plan(samples), RowPlaces(samples, extractor.pooling)
+        mine = list(extractor.batches(plan, places, numbers=ours.share(len(plan)), what=what))
     gathered = ours.gather([(where, pooled) for _, where, pooled in mine])
     if gathered is None:
         return None
@@ -42,13 +48,22 @@ def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what:
 
 @dataclass
 class RowComparison:
-    """Measures tuned models against the base model's rows. `noise`: the base model's rows from other batches."""
+    """Measures tuned models against the base model's rows.
+
+    noise: the base model's rows from other batches. intervals: whether the rows are independent, as samples are and the
+    tokens of a sample are not. Raises DegenerateInputError at once if a layer gives all of the base model's rows one value.
+    """
 
     base: Rows
     noise: Rows | None
     measures: Sequence[str]
+    intervals: bool = True
     _floors: dict[int, float | None] = field(default_factory=dict)
     _tuned: dict[str, Rows] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for layer, rows in self.base.items():
+            _prepared(rows, layer, "base model")
 
     def base_layers(self) -> list[BaseLayer]:
         """Noise floor and shape of every layer of the base model."""
@@ -78,9 +93,10 @@ class RowComparison:
         return self._floors[layer]
 
     def add(self, name: str, tuned: Rows, random: Rows | None) -> list[LayerDrift]:
-        """Measure one model, layer by layer, and keep its rows for `between`."""
+        """Measure one model, layer by layer, and keep its rows for `between`. Raises DegenerateInputError naming the layer."""
+        found = [self._layer(layer, tuned[layer], None if random is None else random[layer]) for layer in self.base]
         self._tuned[name] = tuned
-        return [self._layer(layer, tuned[layer], None if random is None else random[layer]) for layer in self.base]
+        return found
 
     def between(self) -> list[BetweenModels]:
         """Drift between every two of the models that were added, layer by layer."""
@@ -96,13 +112,9 @@ class RowComparison:
 
     def _layer(self, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
         primary = measure(PRIMARY)
-        try:
-            base = primary.prepare(self.base[layer])
-            other = primary.prepare(tuned)
-            value = primary.compare(base, other)
-        except DegenerateInputError as error:
-            raise DegenerateInputError(f"layer {layer}: {error}") from error
-        interval = primary.interval(base, other)
+        base, other = primary.prepare(self.base[layer]), _prepared(tuned, layer, "tuned model")
+        value = primary.compare(base, other)
+        interval = primary.interval(base, other) if self.intervals else None
         values: dict[str, float | None] = {PRIMARY: value}
         for name in self.measures:
             if name != PRIMARY:
@@ -128,3 +140,10 @@ class RowComparison:
             if m.same_width and tuned.shape[1] != self.base[layer].shape[1]:
                 return None  # not defined between two widths
             raise
+
+
+def _prepared(rows: Tensor, layer: int, whose: str) -> Any:
+    try:
+        return measure(PRIMARY).prepare(rows)
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error

@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repdrift.core.errors import ModelError
+from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.progress import Bar
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.distributed import world
+from repdrift.extraction.places import RowPlaces
 from repdrift.extraction.pooling import Pool
 from repdrift.similarity.streaming import PairedAccumulator
+from repdrift.tasks import SampleSet
 
 Accumulators = dict[int, PairedAccumulator]
 Change = Callable[[Tensor], Tensor]
@@ -57,16 +59,16 @@ def stream(
     What is held of a batch: the base model's hidden states, and those of all tuned models but the last, whose go straight
     into the sums. change: what is done to the tuned rows before they are paired (the mispaired control). Under `torchrun`
     each process takes its share of the batches; the first one's accumulators then hold the sums of all.
-    Raises NonFiniteError, ModelError if a layer's width is not the base model's.
+    Raises NonFiniteError, ModelError if a layer's width is not the base model's; in every process what one of them raises.
     """
     ours = world()
     accumulators = {layer: PairedAccumulator(len(tuned), keep_rows=False) for layer in base.extractor.layers}
     mine = list(numbers)[ours.rank :: ours.size]
-    with Bar(what, sum(len(plan.groups[n]) for n in mine)) as bar:
+    with ours.together(what), Bar(what, sum(len(plan.groups[n]) for n in mine)) as bar:
         for number in mine:
             batch = plan[number]
             held = [base.rows(batch), *(side.rows(batch) for side in tuned[:-1])]
-            _add_last(tuned[-1], batch, held, accumulators, change)
+            _add_last(tuned[-1], batch, plan.samples, held, accumulators, change)
             bar.advance(len(batch.rows))
     gathered = ours.gather(accumulators)
     if gathered is None:
@@ -78,7 +80,12 @@ def stream(
 
 
 def _add_last(
-    side: Side, batch: Batch, held: list[dict[int, Tensor]], accumulators: Accumulators, change: Change | None
+    side: Side,
+    batch: Batch,
+    samples: SampleSet,
+    held: list[dict[int, Tensor]],
+    accumulators: Accumulators,
+    change: Change | None,
 ) -> None:
     """Layer by layer, as they appear; the held rows of a layer are freed with it."""
 
@@ -91,7 +98,13 @@ def _add_last(
                 "width. Keep the rows (--accumulate rows)."
             )
         ys = [*others, last]
-        accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
+        try:
+            accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
+        except NonFiniteError:
+            places = RowPlaces(samples, side.extractor.pooling)
+            for rows in (base, *ys):
+                places.require_finite(rows, layer, places.of(batch.rows), rows.dtype)  # says which layer and sample
+            raise
 
     with side.switch():
         side.extractor.forward(batch, add)

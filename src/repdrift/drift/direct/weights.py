@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import nn
 
-from repdrift.core.errors import ModelError
-from repdrift.core.progress import say
+from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.records.comparison import LayerDrift
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.drift.direct.candidates import Candidate
 from repdrift.drift.direct.options import ComparisonOptions
 from repdrift.drift.direct.passes import load_base
 from repdrift.drift.weight_rows import layer_weight_measures
-from repdrift.models import ModelSource
+from repdrift.models import ModelSource, Stack
 from repdrift.models.weight_space import apply_random_change, compare_adapter, compare_weights
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,18 @@ class WeightChanges:
     missing: str | None = None
 
 
-def changes_of(base: ModelSource, candidate: Candidate, model: nn.Module, blocks_path: str) -> WeightChanges:
-    """Of a full model from the two checkpoints, of an adapter from `model`, which carries it. Never raises for a model that
-    was run: what cannot be compared in weight space is still compared in its representations."""
+def changes_of(
+    base: ModelSource, candidate: Candidate, model: nn.Module, blocks_path: str, stack: Stack | None
+) -> WeightChanges:
+    """Of a full model from the two checkpoints, of an adapter from `model`, which carries it.
+
+    What cannot be compared in weight space may still be compared in its representations: then `missing` says why.
+    """
     try:
         if candidate.source.is_adapter:
-            return WeightChanges(compare_adapter(model, blocks_path=blocks_path).changes)
+            return WeightChanges(compare_adapter(model, blocks_path=blocks_path, stack=stack).changes)
         return WeightChanges(compare_weights(base, candidate.source, blocks_path).changes)
-    except ModelError as error:
-        say(f"note: the weights of {candidate.name} are not compared: {error}")
+    except (ModelError, NonFiniteError) as error:
         return WeightChanges([], str(error))
 
 
@@ -51,6 +56,28 @@ def randomly_changed(base: ModelSource, changes: WeightChanges, options: Compari
     finally:
         del model
         gc.collect()
+
+
+def run_randomly_changed(
+    base: ModelSource,
+    name: str,
+    changes: WeightChanges,
+    options: ComparisonOptions,
+    run: Callable[[nn.Module], T],
+    note: Callable[[str], None],
+) -> T | None:
+    """What `run` makes of the base model, changed at random as much as the model `name` was; None, and a note saying why,
+    where there can be no such control: the model itself is compared all the same."""
+    if changes.missing is not None:
+        note(f"The weights of {name} were not compared, and no random change of their size was made: {changes.missing}")
+    if not options.controls or not changes.modules:
+        return None
+    try:
+        with randomly_changed(base, changes, options) as model:
+            return run(model)
+    except RepdriftError as error:
+        note(f"The control of a random change as large as that of {name} is missing: {error}")
+        return None
 
 
 def with_weights(layers: Sequence[LayerDrift], changes: WeightChanges) -> list[LayerDrift]:

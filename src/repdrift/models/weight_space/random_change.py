@@ -64,7 +64,7 @@ def apply_random_change(
             if abs(arrived - change.change_norm) > _NORM_TOLERANCE * change.change_norm:
                 raise ModelError(
                     f"{name}: noise of norm {change.change_norm:.3g} came out as {arrived:.3g} after rounding to "
-                    f"{str(parameter.dtype).removeprefix('torch.')}. The model is now spoilt: load it anew, in float32."
+                    f"{str(parameter.dtype).removeprefix('torch.')}, which is too coarse for it: float32 is not."
                 )
             applied.append(AppliedChange(name, change.change_norm, arrived, rank))
     return applied

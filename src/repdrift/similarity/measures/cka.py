@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.core.errors import ShapeError
 from repdrift.similarity.hsic import Kernel, alike, hsic_unbiased, leave_one_out_hsic, linear_kernel
 from repdrift.similarity.inputs import Representation, as_float64, as_orders, centred, in_range
 from repdrift.similarity.measure import (
@@ -50,13 +49,13 @@ class DebiasedLinearCka(Measure):
     def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> Interval | None:
         """Delete-one jackknife on the scale log(1 - CKA), where errors near 1 are symmetric; back on the value's scale.
 
-        None where it is undefined: without one of the samples a side no longer varies, or the two sides are equal.
-        The value itself, twice, where the sides are equal whichever sample is left out.
-        Raises ShapeError for fewer than 5 samples, ConfigError unless the confidence lies between 0 and 1.
+        None where it is undefined: of 4 samples, where without one of the samples a side no longer varies, or where the
+        two sides are equal. The value itself, twice, where the sides are equal whichever sample is left out.
+        Raises ConfigError unless the confidence lies between 0 and 1.
         """
-        if x.n < 5:
-            raise ShapeError(f"an interval needs at least 5 samples, got {x.n}")
         student_quantile(x.n, confidence)  # a wrong confidence is an error for equal sides too
+        if x.n < 5:  # without one of them there are 3, and the estimator divides by n - 3
+            return None
         value = self.compare(x, y)
         xx, yy = x.self_hsic_without_one, y.self_hsic_without_one
         if bool((xx <= x.rounding).any()) or bool((yy <= y.rounding).any()):
