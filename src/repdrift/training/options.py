@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from repdrift.core.records.run import Method
+from repdrift.training.precision import quick_precision
 
 
 class LoraOptions(BaseModel):
@@ -42,10 +43,16 @@ class TrainingOptions(BaseModel):
     max_validation_samples: int | None = Field(default=None, ge=4)
     """How many validation rows the metrics are taken on; None: all. Chosen as above."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: mixed precision, weights stay float32."""
+    """bfloat16: mixed precision, weights stay float32. `auto` in a study file: bfloat16 where the machine multiplies it
+    natively, else float32; what it came to is recorded and is part of the run's key."""
     checkpoint_every: int | None = Field(default=None, ge=1)
     """Also save the weights after every so many optimiser steps."""
     lora: LoraOptions = LoraOptions()
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _resolved(cls, precision: object) -> object:
+        return quick_precision() if precision == "auto" else precision
 
     def for_key(self, method: Method) -> dict[str, Any]:
         """The fields that determine the result of `method`, as plain JSON."""

@@ -85,3 +85,14 @@ def test_lora_target_that_is_not_there_names_what_is(tiny_bert, tiny_data, tmp_p
     job = _job(tiny_bert, tiny_data, method="lora", lora=LoraOptions(target_modules=("q_proj",)))
     with pytest.raises(ModelError, match=r"(?s)no module to adapt in BertForSequenceClassification.*query"):
         train(job, tmp_path)
+
+
+def test_precision_auto_is_resolved_and_recorded(monkeypatch):
+    from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
+
+    for quick in ("float32", "bfloat16"):
+        monkeypatch.setattr("repdrift.training.options.quick_precision", lambda quick=quick: quick)
+        options = resolve_options(TrainingOverrides(precision="auto"))
+        assert options.precision == quick
+        assert options.for_key("lora")["precision"] == quick
+    assert TrainingOptions(precision="float32").precision == "float32"
