@@ -88,7 +88,8 @@ def _common(axes: Axes, result: Comparison) -> None:
         axes.plot(*zip(*mispaired, strict=True), linestyle="-.", linewidth=0.9, color=GREY, label="mispaired samples")
     floors = [(layer.layer, _shown(layer.noise_floor)) for layer in result.base_layers if layer.noise_floor is not None]
     if floors:
-        label = "base model run twice (noise)"
+        clipped = all(value <= _LEAST_SHOWN for _, value in floors)
+        label = "base model run twice (noise" + (f", below {_LEAST_SHOWN:g})" if clipped else ")")
         axes.plot(*zip(*floors, strict=True), linestyle=":", linewidth=1.2, color=GREY, label=label)
 
 
