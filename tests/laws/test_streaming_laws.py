@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repdrift.core.errors import ConfigError, DataError, DegenerateInputError, NonFiniteError, ShapeError
+from repdrift.similarity import measure, measures
+from repdrift.similarity.measure import EXACT
 from repdrift.similarity.streaming import PairedAccumulator, finalize, from_dict, init, merge, to_dict, update
 from repdrift.similarity.streaming.moments import shifted_cross, shifted_side
 
@@ -16,6 +18,8 @@ NUMBERS = ("cka", "cka_biased", "cka_standardized_biased", "cosine", "relative_c
 SPREAD = ("top_share", "participation_ratio", "largest_activation")
 SHAPES = {"more samples than features": (40, 7), "more features than samples": (14, 130)}
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-6}
+
+STREAMED = [name for name in measures() if measure(name).streaming == EXACT]
 
 seeds = st.integers(0, 2**31 - 1)
 both_shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
@@ -361,3 +365,29 @@ def test_a_saved_state_that_is_not_one_is_refused():
     broken = saved["moments"]["base"] | {"total": torch.zeros(3, dtype=torch.float64)}
     with pytest.raises(DataError, match=r"'total' is torch.float64 of shape \(3,\), not float64 \(7,\)"):
         from_dict(saved["moments"] | {"base": broken})
+
+
+@pytest.mark.parametrize("name", STREAMED)
+@both_products
+@given(seed=seeds, parts=st.integers(1, 6))
+@settings(max_examples=6, deadline=None)
+def test_a_measure_that_streams_has_the_value_of_all_rows(name, product_dtype, seed, parts):
+    x, ys = _rows(seed, (60, 7), dtype=product_dtype)
+    pieces = [_state(x[part], [ys[0][part]], product_dtype) for part in _parts(seed, len(x), parts)]
+    merged = pieces[0]
+    for piece in pieces[1:]:
+        merged = merge(merged, piece)
+    tolerance = {torch.float64: 1e-9, torch.float32: 1e-5}[product_dtype]
+    assert finalize(merged).measure(name) == pytest.approx(measure(name)(x, ys[0]), rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", measures("representations"))
+def test_a_measure_that_does_not_stream_says_why_unless_rows_are_held(name):
+    x, ys = _rows(3, (60, 7))
+    held, folded = PairedAccumulator(keep_rows=True), PairedAccumulator(keep_rows=False, product_dtype=torch.float64)
+    held.update(x, ys)
+    folded.update(x, ys)
+    assert held.result().measure(name) == pytest.approx(measure(name)(x, ys[0]), rel=1e-9, abs=1e-9)
+    if measure(name).streaming != EXACT:
+        with pytest.raises(DataError, match=f"{name!r} does not follow from streamed sums: it "):
+            folded.result().measure(name)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from repdrift.core.errors import DegenerateInputError, RepdriftError
+from repdrift.core.errors import DegenerateInputError
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
@@ -83,7 +83,8 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
             value = m.compare(base, tuned)
             interval = m.interval(base, tuned)
             floor = m.mispaired(base, tuned, shuffles)
-        drift = _drift(m, value)
+        drift = m.drift(value)
+        low, high = sorted(map(m.drift, interval)) if interval else (np.nan, np.nan)
         measured.rows.append(
             {
                 "task": plan.task,
@@ -94,8 +95,8 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
                 "measure": m.name,
                 "value": value,
                 "drift": drift,
-                "drift_low": _drift(m, interval.high) if interval else np.nan,
-                "drift_high": _drift(m, interval.low) if interval else np.nan,
+                "drift_low": low,
+                "drift_high": high,
                 "n": sets.base.metadata.shape[0],
                 "mispaired_value": float(floor.mean()),
                 "noise_floor": abs(noise[1]) if noise else np.nan,
@@ -111,7 +112,7 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
                     layer=layer,
                     measure=m.name,
                     value=float(floor.mean()),
-                    drift=_drift(m, float(floor.mean())),
+                    drift=m.drift(float(floor.mean())),
                     spread=float(floor.std(ddof=1)),
                     repeats=len(floor),
                 )
@@ -131,7 +132,7 @@ def _seed_ceilings(m: Measure, task: str, layer: int, by_method: dict[tuple[str,
             layer=layer,
             measure=m.name,
             value=float(values.mean()),
-            drift=_drift(m, float(values.mean())),
+            drift=m.drift(float(values.mean())),
             spread=float(values.std(ddof=1)) if values.size > 1 else None,
             repeats=int(values.size),
         )
@@ -157,10 +158,4 @@ def _noise(m: Measure, base: Any, sets: TaskSets, layer: int) -> tuple[float, fl
     again = _prepared(m, sets.identity, layer)
     with _named(f"{sets.base.folder} against {sets.identity.folder}, layer {layer}"):
         value = m.compare(base, again)
-    return value, _drift(m, value)
-
-
-def _drift(m: Measure, value: float) -> float:
-    if not m.higher_is_similar:
-        raise RepdriftError(f"measure {m.name!r} is a distance: its drift is the value itself, not 1 - value")
-    return 1.0 - value
+    return value, m.drift(value)

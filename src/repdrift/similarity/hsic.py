@@ -7,6 +7,7 @@ Source: Song et al. 2012, eq. 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,10 +15,15 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.gram import gram, gram_of_single
 from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.side import Side
 
-ROUNDING = 1e-12
-"""An HSIC below this share of the terms that it is the difference of is rounding noise, not a number."""
+ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
+"""An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
+
+_PIECE = 1 << 16
+"""Numbers of each kernel per product, when many are compared with many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,8 @@ class Kernel:
     """K of one centred representation (n, p), held in the smaller of two forms.
 
     `table`: where n <= p, K itself (n, n), and `is_gram` is true; where n > p, the centred representation (n, p), and
-    no n x n matrix is made. `diagonal`: the squared lengths (n,) that K leaves out. `rows`: K1 (n,).
+    no n x n matrix is made. K may be held in float32; all that is summed of it is summed in float64.
+    `diagonal`: the squared lengths (n,) that K leaves out. `rows`: K1 (n,). Both in float64.
     """
 
     table: Tensor
@@ -38,6 +45,11 @@ class Kernel:
         """Samples."""
         return int(self.diagonal.shape[0])
 
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.diagonal.device
+
     @cached_property
     def total(self) -> Tensor:
         """1'K1."""
@@ -46,14 +58,14 @@ class Kernel:
     @cached_property
     def in_gram_form(self) -> Kernel:
         """The same with K at hand."""
-        return self if self.is_gram else _gram_form(self.table)
+        return self if self.is_gram else _with_diagonal(gram(self.table))
 
     @cached_property
     def rounding(self) -> float:
         """What of `self_hsic` could be rounding noise."""
         n = self.n
         terms = _trace(self, self) + self.total**2 / ((n - 1) * (n - 2)) + 2 / (n - 2) * self.rows.square().sum()
-        return ROUNDING * float(terms) / (n * (n - 3))
+        return ROUNDING[self.table.dtype] * float(terms) / (n * (n - 3))
 
     @cached_property
     def self_hsic(self) -> float:
@@ -78,7 +90,7 @@ class Kernel:
     def times(self, v: Tensor) -> Tensor:
         """Kv for v (n,)."""
         if self.is_gram:
-            return self.table @ v
+            return self.table.to(torch.float64) @ v
         return self.table @ (self.table.T @ v) - self.diagonal * v
 
     def permuted(self, order: Tensor) -> Kernel:
@@ -89,11 +101,17 @@ class Kernel:
         return Kernel(table, self.is_gram, self.diagonal[order], self.rows[order])
 
 
+def side_kernel(side: Side) -> Kernel:
+    """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
+    single = gram_of_single(side)
+    return linear_kernel(side.centred) if single is None else _with_diagonal(single)
+
+
 def linear_kernel(centred: Tensor) -> Kernel:
     """The kernel of a centred float64 representation (n, p)."""
     n, p = centred.shape
     if n <= p:
-        return _gram_form(centred)
+        return _with_diagonal(gram(centred))
     diagonal = centred.square().sum(dim=1)
     return Kernel(centred, False, diagonal, centred @ centred.sum(dim=0) - diagonal)
 
@@ -134,6 +152,52 @@ def leave_one_out_hsic(x: Kernel, y: Kernel) -> Tensor:
     return _unbiased(r.sum() - 2 * r, totals, cross, x.n - 1)
 
 
+def hsic_unbiased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
+    """HSIC_u of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)). Raises ShapeError for other numbers of
+    samples."""
+    forms, n = _same_form([*xs, *ys])
+    if forms is None:
+        return _one_by_one(hsic_unbiased, xs, ys)
+    k, m = forms[: len(xs)], forms[len(xs) :]
+    totals = torch.outer(torch.stack([x.total for x in k]), torch.stack([y.total for y in m]))
+    cross = torch.stack([x.rows for x in k]) @ torch.stack([y.rows for y in m]).T
+    return _unbiased(_traces(k, m), totals, cross, n)
+
+
+def hsic_biased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
+    """||Yc'Xc||_F^2 of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)). Raises ShapeError likewise."""
+    forms, _ = _same_form([*xs, *ys])
+    if forms is None:
+        return _one_by_one(hsic_biased, xs, ys)
+    k, m = forms[: len(xs)], forms[len(xs) :]
+    return _traces(k, m) + torch.stack([x.diagonal for x in k]) @ torch.stack([y.diagonal for y in m]).T
+
+
+def _same_form(kernels: Sequence[Kernel]) -> tuple[list[Kernel] | None, int]:
+    """All in Gram form where at least one is (n x n is then no larger than what came in), and n; None if none is."""
+    for kernel in kernels:
+        require_paired(kernels[0].n, kernel.n)
+    if not any(kernel.is_gram for kernel in kernels):
+        return None, kernels[0].n
+    return [kernel.in_gram_form for kernel in kernels], kernels[0].n
+
+
+def _one_by_one(hsic: Callable[[Kernel, Kernel], float], xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
+    return torch.tensor([[hsic(x, y) for y in ys] for x in xs], dtype=torch.float64, device=xs[0].device)
+
+
+def _traces(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
+    """tr(KL) of every two kernels in Gram form, as products of piece after piece of all tables, in float64."""
+    left, right = [x.table.flatten() for x in xs], [y.table.flatten() for y in ys]
+    alike = len(left) == len(right) and all(a is b for a, b in zip(xs, ys, strict=True))
+    total = xs[0].diagonal.new_zeros((len(xs), len(ys)))
+    for start in range(0, left[0].shape[0], _PIECE):
+        part = slice(start, start + _PIECE)
+        a = torch.stack([table[part].to(torch.float64) for table in left])
+        total += a @ (a if alike else torch.stack([table[part].to(torch.float64) for table in right])).T
+    return total
+
+
 def _unbiased(trace: Tensor, totals: Tensor, cross: Tensor, n: int) -> Tensor:
     return (trace + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * cross) / (n * (n - 3))
 
@@ -141,19 +205,18 @@ def _unbiased(trace: Tensor, totals: Tensor, cross: Tensor, n: int) -> Tensor:
 def _trace(x: Kernel, y: Kernel) -> Tensor:
     """tr(KL), of two kernels in one form."""
     if x.is_gram:
-        return torch.dot(x.table.flatten(), y.table.flatten())
+        return torch.dot(x.table.flatten().to(torch.float64), y.table.flatten().to(torch.float64))
     return (x.table.T @ y.table).square().sum() - torch.dot(x.diagonal, y.diagonal)
 
 
 def _trace_by_row(x: Kernel, y: Kernel) -> Tensor:
     """sum_j K_ij L_ij for every i: (n,), of two kernels in one form."""
     if x.is_gram:
-        return (x.table * y.table).sum(dim=1)
+        return (x.table.to(torch.float64) * y.table).sum(dim=1)
     return ((x.table @ (x.table.T @ y.table)) * y.table).sum(dim=1) - x.diagonal * y.diagonal
 
 
-def _gram_form(centred: Tensor) -> Kernel:
-    gram = centred @ centred.T
-    diagonal = gram.diagonal().clone()
+def _with_diagonal(gram: Tensor) -> Kernel:
+    diagonal = gram.diagonal().to(torch.float64, copy=True)
     gram.fill_diagonal_(0.0)
-    return Kernel(gram, True, diagonal, gram.sum(dim=1))
+    return Kernel(gram, True, diagonal, gram.sum(dim=1, dtype=torch.float64))

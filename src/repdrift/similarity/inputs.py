@@ -1,4 +1,4 @@
-"""What every measure checks before it computes: type, shape, finite numbers, variation; then float64."""
+"""What every measure checks before it computes: type, shape, finite numbers; and how it centres and scales."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError
+from repdrift.core.errors import DataError, NonFiniteError, ShapeError
 
 Representation = Tensor | NDArray[np.generic]
 MIN_SAMPLES = 4
@@ -19,28 +19,24 @@ _SAFE_EXPONENT = 100
 """Between 2^-100 and 2^100 fourth powers, summed over any number of samples and features, stay inside float64."""
 
 
-def as_float64(x: Representation) -> Tensor:
-    """`x` as a float64 tensor of shape (n, p) on its device.
+def as_floats(x: Representation) -> Tensor:
+    """`x` as a tensor of shape (n, p) of its own floating type, on its device; a view where torch can have one.
 
-    Raises DataError unless it holds floats of at most 64 bits, which float64 holds exactly; ShapeError unless it is a
-    table of at least 4 rows; NonFiniteError naming the first NaN or Inf; DegenerateInputError if all rows are equal.
+    Raises DataError unless it holds floats of 16 to 64 bits, which float64 holds exactly; ShapeError unless it is a
+    table of at least 4 rows; NonFiniteError naming the first NaN or Inf.
     """
-    tensor = x if isinstance(x, Tensor) else _from_numpy(x)
-    if not tensor.is_floating_point():
+    tensor = x.detach() if isinstance(x, Tensor) else _from_numpy(x)
+    if not tensor.is_floating_point() or tensor.element_size() < 2:
         raise _not_floating(tensor.dtype)
     if tensor.dim() != 2 or tensor.shape[1] == 0:
         raise ShapeError(f"a representation should be (samples, features), got shape {tuple(tensor.shape)}")
     if tensor.shape[0] < MIN_SAMPLES:
         raise ShapeError(f"at least {MIN_SAMPLES} samples are needed, got {tensor.shape[0]}")
-    tensor = tensor.detach().to(torch.float64)
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
-        row, column = (~finite).nonzero()[0].tolist()
+    low, high = torch.aminmax(tensor)  # either is NaN if any number is
+    if not bool(torch.isfinite(torch.stack([low, high])).all()):
+        row, column = (~torch.isfinite(tensor)).nonzero()[0].tolist()
         value = float(tensor[row, column])
         raise NonFiniteError(f"sample {row}, feature {column} is {value}; all numbers must be finite")
-    if bool((tensor == tensor[:1]).all()):
-        n = tensor.shape[0]
-        raise DegenerateInputError(f"all {n} samples have the same representation: similarity is undefined")
     return tensor
 
 
@@ -90,8 +86,8 @@ def _from_numpy(x: NDArray[np.generic]) -> Tensor:
     dtype = np.asarray(x).dtype
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise _not_floating(dtype)
-    # Copies only what torch cannot view: other types and byte orders, and read-only memory such as memory maps.
-    return torch.from_numpy(np.require(x, dtype=np.float64, requirements=["C", "W"]))
+    # Copies only what torch cannot view: other byte orders and strides, and read-only memory such as memory maps.
+    return torch.from_numpy(np.require(x, dtype=dtype.newbyteorder("="), requirements=["C", "W"]))
 
 
 def _not_floating(dtype: object) -> DataError:

@@ -17,6 +17,16 @@ class UnitRows:
 
     rows: Tensor
 
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return int(self.rows.shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.rows.device
+
     def permuted(self, order: Tensor) -> UnitRows:
         """The same rows in another order."""
         return UnitRows(torch.index_select(self.rows, 0, order))

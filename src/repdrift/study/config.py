@@ -73,8 +73,10 @@ class AnalysisSection(_Section):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in known_measures():
-                raise ValueError(str(UnknownNameError.of("measure", name, known_measures())))
+            if name not in known_measures("representations"):
+                raise ValueError(
+                    str(UnknownNameError.of("measure of representations", name, known_measures("representations")))
+                )
         if "cka" not in names:
             raise ValueError("measures must hold 'cka', the debiased linear one: the hypotheses are tested on it")
         return names

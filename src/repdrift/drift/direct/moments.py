@@ -13,7 +13,7 @@ from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.drift.direct.candidates import Candidate, layer_count_fault
 from repdrift.drift.direct.measured import Measured
-from repdrift.drift.direct.options import PRIMARY, ComparisonOptions
+from repdrift.drift.direct.options import ComparisonOptions
 from repdrift.drift.direct.passes import OWN, SHARED, Held, extractor_for, load_base, loaded, share_base, split_adapters
 from repdrift.drift.direct.streaming import Accumulators, Side, stream
 from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
@@ -21,6 +21,8 @@ from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import require_lengths_fit
 from repdrift.models import AdaptedBase, ModelSource
+from repdrift.similarity import measure
+from repdrift.similarity.measure import EXACT
 from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
 
@@ -241,9 +243,10 @@ def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:
 
 def _value(result: PairedResult, name: str) -> float | None:
     """A measure that moments give; None for one that only rows do."""
-    if name not in (PRIMARY, "cka_biased", "cosine"):
+    m = measure(name)
+    if m.streaming != EXACT:
         return None
     try:
-        return float(getattr(result, name))
+        return m.from_moments(result)
     except DegenerateInputError:
         return None  # a row of zeros has no cosine

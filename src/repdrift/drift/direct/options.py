@@ -38,6 +38,8 @@ class ComparisonOptions(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in known_measures():
-                raise ValueError(str(UnknownNameError.of("measure", name, known_measures())))
+            if name not in known_measures("representations"):
+                raise ValueError(
+                    str(UnknownNameError.of("measure of representations", name, known_measures("representations")))
+                )
         return names if PRIMARY in names else (PRIMARY, *names)

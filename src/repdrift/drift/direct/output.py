@@ -9,6 +9,7 @@ import pandas as pd
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import COMPARISON_FILE, COMPARISON_SUMMARY, COMPARISON_TABLE, Comparison
 from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.similarity import measure
 
 
 def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
@@ -32,7 +33,12 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
         for at in model.layers:
             common = {"task": result.task, "method": model.name, "step": 0, "layer": at.layer, "n": at.rows}
             for name, value in at.values.items():
-                row = {**common, "measure": name, "value": value, "drift": None if value is None else 1 - value}
+                row = {
+                    **common,
+                    "measure": name,
+                    "value": value,
+                    "drift": None if value is None else measure(name).drift(value),
+                }
                 if name == "cka":
                     row |= {
                         "drift_low": at.drift_low,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.hsic import Kernel, alike, hsic_unbiased, leave_one_out_hsic, linear_kernel
-from repdrift.similarity.inputs import Representation, as_float64, as_orders, centred, in_range
+from repdrift.similarity.hsic import Kernel, alike, hsic_unbiased, hsic_unbiased_all, leave_one_out_hsic, side_kernel
+from repdrift.similarity.inputs import as_orders
 from repdrift.similarity.measure import (
+    EXACT,
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
     ORTHOGONAL,
@@ -19,7 +22,11 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
+from repdrift.similarity.side import Side
 from repdrift.similarity.spread import jackknife_reach, student_quantile
+
+if TYPE_CHECKING:
+    from repdrift.similarity.streaming.result import PairedResult
 
 _EQUAL = 1e-12
 """A drift up to this is rounding: its logarithm would be an interval of noise."""
@@ -35,12 +42,14 @@ class DebiasedLinearCka(Measure):
     bounds = (0.0, 1.0)
     estimate_bounds = (-1.0, 1.0)  # HSIC_u is an inner product of U-centred matrices: Cauchy-Schwarz holds
     reference = "Kornblith et al. 2019; Song et al. 2012; Nguyen et al. 2021; Murphy et al. 2024"
+    streaming = EXACT
+    single_products = True
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) to prepare; n^2 to compare where n <= p, else n p q"
 
-    def prepare(self, x: Representation) -> Kernel:
+    def derive(self, side: Side) -> Kernel:
         """The centred kernel."""
-        return linear_kernel(centred(in_range(as_float64(x))))
+        return side.shared(side_kernel)
 
     def compare(self, x: Kernel, y: Kernel) -> float:
         """Debiased CKA of two kernels."""
@@ -70,11 +79,22 @@ class DebiasedLinearCka(Measure):
         reach = jackknife_reach(np.log(drifts), confidence)
         return Interval(1 - (1 - value) * math.exp(reach), 1 - (1 - value) * math.exp(-reach))
 
+    def compare_all(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> NDArray[np.float64]:
+        """CKA of every two kernels."""
+        if not xs or not ys:
+            return np.empty((len(xs), len(ys)))
+        scale = [[_scale(x, y) for y in ys] for x in xs]
+        return hsic_unbiased_all(xs, ys).cpu().numpy() / np.array(scale)
+
+    def from_moments(self, result: PairedResult) -> float:
+        """From sums about the means."""
+        return result.cka
+
     def mispaired(self, x: Kernel, y: Kernel, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """CKA with the samples of y in other orders."""
         scale = _scale(x, y)
         x, y = alike(x, y)
-        orders = as_orders(permutations, y.n, y.diagonal.device)
+        orders = as_orders(permutations, y.n, y.device)
         return np.array([hsic_unbiased(x, y.permuted(order)) / scale for order in orders], dtype=np.float64)
 
 

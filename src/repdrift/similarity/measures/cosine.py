@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-from repdrift.similarity.inputs import Representation, as_float64, as_orders
-from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
+from repdrift.similarity.measure import EXACT, ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
 from repdrift.similarity.row_cosine import UnitRows, row_cosines, unit_rows
+from repdrift.similarity.side import Side
 from repdrift.similarity.spread import mean_reach
+
+if TYPE_CHECKING:
+    from repdrift.similarity.streaming.result import PairedResult
 
 
 @register
@@ -22,11 +24,12 @@ class RawCosine(Measure):
     reference = "textbook"
     invariances = frozenset({ISOTROPIC_SCALING, SHARED_ROTATION})
     cost = "n p"
+    streaming = EXACT
     same_width = True
 
-    def prepare(self, x: Representation) -> UnitRows:
+    def derive(self, side: Side) -> UnitRows:
         """Rows of length 1."""
-        return unit_rows(as_float64(x))
+        return side.shared(_raw_unit_rows)
 
     def compare(self, x: UnitRows, y: UnitRows) -> float:
         """Mean cosine."""
@@ -38,7 +41,10 @@ class RawCosine(Measure):
         centre, reach = float(cosines.mean()), mean_reach(cosines, confidence)
         return Interval(centre - reach, centre + reach)
 
-    def mispaired(self, x: UnitRows, y: UnitRows, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Mean cosine with the samples of y in other orders."""
-        orders = as_orders(permutations, y.rows.shape[0], y.rows.device)
-        return np.array([self.compare(x, y.permuted(order)) for order in orders], dtype=np.float64)
+    def from_moments(self, result: PairedResult) -> float:
+        """From the sum of the rows' cosines."""
+        return result.cosine
+
+
+def _raw_unit_rows(side: Side) -> UnitRows:
+    return unit_rows(side.exact)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from repdrift.similarity.inputs import Representation, as_float64, centred
-from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, register
+from typing import TYPE_CHECKING
+
+from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, Measure, register
 from repdrift.similarity.measures.cosine import RawCosine
 from repdrift.similarity.row_cosine import UnitRows, unit_rows
+from repdrift.similarity.side import Side
+
+if TYPE_CHECKING:
+    from repdrift.similarity.streaming.result import PairedResult
 
 
 @register
@@ -16,8 +21,18 @@ class CentredCosine(RawCosine):
     title = "cosine, centred"
     description = "Mean cosine of a sample's two vectors, each side's mean taken off first."
     reference = "textbook"
+    streaming = "needs the means before the first row"
     invariances = frozenset({ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION})
 
-    def prepare(self, x: Representation) -> UnitRows:
+    def derive(self, side: Side) -> UnitRows:
         """Centred rows of length 1."""
-        return unit_rows(centred(as_float64(x)))
+        return side.shared(centred_unit_rows)
+
+    def from_moments(self, result: PairedResult) -> float:
+        """Raises DataError: not to be had from sums."""
+        return Measure.from_moments(self, result)
+
+
+def centred_unit_rows(side: Side) -> UnitRows:
+    """Rows of length 1 of the centred side, shared."""
+    return unit_rows(side.centred)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.measure import EXACT, measure
+from repdrift.similarity.scatter import Scatter
 from repdrift.similarity.streaming.moments import CrossMoments, SideMoments, shifted_cross, shifted_side
-from repdrift.similarity.streaming.symmetric import frobenius_squared
+from repdrift.similarity.streaming.symmetric import dense, frobenius_squared
 
 _ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
 """An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
@@ -50,6 +53,34 @@ class PairedResult:
     _tuned: SideMoments
     _cross: CrossMoments
     _rounding: float
+
+    def measure(self, name: str) -> float:
+        """Any registered measure: from the sums where it streams, else from the rows where they are still held.
+
+        Raises UnknownNameError; DataError, saying why, where neither gives it; DegenerateInputError where it is undefined.
+        """
+        found = measure(name)
+        if found.streaming != EXACT and self.rows is not None:
+            return found(*self.rows)
+        return found.from_moments(self)
+
+    @cached_property
+    def scatter(self) -> Scatter:
+        """Scatter matrices about the means, of base (x) and tuned model (y). Raises DegenerateInputError for constant rows."""
+        for side, name in ((self._base, "base"), (self._tuned, "tuned model")):
+            _require_variation(side, name)
+        p = self._base.shift.shape[0]
+        return Scatter(self.n, dense(self._base.gram, p), self._cross.product, dense(self._tuned.gram, p))
+
+    @property
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Mean rows (p,) of base and tuned model."""
+        return self._base.shift, self._tuned.shift
+
+    @property
+    def raw_squares(self) -> tuple[float, float]:
+        """||X||_F^2 and ||Y||_F^2 of raw rows."""
+        return float(self._base.raw_squares), float(self._tuned.raw_squares)
 
     @property
     def cka(self) -> float:

@@ -39,11 +39,18 @@ def gram(rows: Tensor) -> Tensor:
     return packed
 
 
-def add_to_dense(dense: Tensor, packed: Tensor) -> None:
+def dense(packed: Tensor, p: int) -> Tensor:
+    """The whole matrix (p, p)."""
+    whole = packed.new_zeros((p, p))
+    add_to_dense(whole, packed)
+    return whole
+
+
+def add_to_dense(whole: Tensor, packed: Tensor) -> None:
     """Add a packed matrix to a dense one (p, p), in place."""
-    for start, stop, view in strips(packed, dense.shape[0]):
-        dense[start:stop, start:] += view
-        dense[stop:, start:stop] += view[:, stop - start :].T
+    for start, stop, view in strips(packed, whole.shape[0]):
+        whole[start:stop, start:] += view
+        whole[stop:, start:stop] += view[:, stop - start :].T
 
 
 def add_both_ways(packed: Tensor, dense: Tensor) -> None:

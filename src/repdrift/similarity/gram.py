@@ -1,0 +1,70 @@
+"""Gram matrices XX': one triangle computed and mirrored; in float32 where that is good enough and pays.
+
+Rounding K to float32 moves it by a random matrix E of about 1e-7 of its size. CKA is the cosine between U-centred
+kernels, so that a drift d is moved by about 1e-7 sqrt(8 d), and by 1e-14 where nothing drifted: a drift of 1e-6 keeps three
+digits. That holds as long as the U-centred K is not itself small beside the products that it was rounded in, which is
+checked (`_is_sound`), and as long as what all samples share was taken off first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from repdrift.similarity.side import Side
+
+_STRIPS = 4
+_NARROWEST = 64
+"""More or narrower strips lose in the speed of each product what they save in work (measured for 277 to 1,500 rows)."""
+
+_WORTH = 1 << 25
+"""Multiplications below which float64 costs nothing that anyone would notice."""
+
+_SQUARES = (1e-12, 1e24)
+"""Largest squared length of a row between these: products of float32 neither overflow nor lose what matters."""
+
+
+def gram(rows: Tensor) -> Tensor:
+    """XX' of rows (n, p), in their type: (n, n), in five eighths of the work."""
+    n = rows.shape[0]
+    width = max(_NARROWEST, -(-n // _STRIPS))
+    out = rows.new_empty((n, n))
+    for start in range(0, n, width):
+        stop = min(start + width, n)
+        torch.mm(rows[start:stop], rows[start:].T, out=out[start:stop, start:])
+        out[stop:, start:stop] = out[start:stop, stop:].T
+    return out
+
+
+def gram_of_single(side: Side) -> Tensor | None:
+    """XX' of the centred rows in float32, diagonal included; None where float64 is to be used instead.
+
+    That is for float64 input, n > p, small products, matrix products set to less than float32's precision, magnitudes that
+    float32 cannot square, and kernels that nearly vanish when they are U-centred.
+    """
+    x = side.given
+    n, p = x.shape
+    if x.element_size() > 4 or n > p or n * n * p < _WORTH or torch.get_float32_matmul_precision() != "highest":
+        return None
+    # Each difference is rounded once; the second mean takes off what rounding left of large offsets.
+    u = x.to(torch.float32) - x.mean(dim=0, dtype=torch.float32)
+    u -= u.mean(dim=0)
+    found = gram(u)
+    return found if _is_sound(found, p) else None
+
+
+def _is_sound(gram: Tensor, p: int) -> bool:
+    """Whether ||K||^2 off the diagonal is at least a quarter of what p independent features of equal variance give.
+
+    Real representations lie far above. Below it are sets of almost equidistant points, whose U-centred kernel is nearly 0.
+    """
+    lengths = gram.diagonal().to(torch.float64)
+    largest = float(lengths.max())
+    if not _SQUARES[0] <= largest <= _SQUARES[1]:
+        return False
+    n = gram.shape[0]
+    squares = float(torch.linalg.vector_norm(gram, dtype=torch.float64)) ** 2 - float(lengths @ lengths)
+    means = (gram.sum(dim=1, dtype=torch.float64) - lengths) / (n - 2)  # what U-centring takes off, but for the total
+    centred = squares - (n - 2) * float(means @ means)
+    pairs = float(lengths.sum()) ** 2 - float(lengths @ lengths)
+    return centred >= pairs / (4 * p)

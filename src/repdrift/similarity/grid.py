@@ -1,0 +1,46 @@
+"""Every layer against every layer, by any number of measures: each representation is prepared once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.core.errors import ConfigError, RepdriftError
+from repdrift.similarity.inputs import Representation
+from repdrift.similarity.measure import measure
+from repdrift.similarity.side import Side
+
+
+def grid(
+    layers_a: Iterable[Representation],
+    layers_b: Iterable[Representation] | None = None,
+    measures: Sequence[str] = ("cka",),
+) -> dict[str, NDArray[np.float64]]:
+    """Each measure of every layer of `layers_a` with every one of `layers_b`: (len(a), len(b)) by the measure's name.
+
+    Layers are representations (n, p) of the same n samples in the same order; without `layers_b`, `layers_a` against
+    itself. Both may be generators: a layer is dropped as soon as it is prepared, and what is kept is what the measures
+    keep (for CKA one n x n matrix a layer, where n <= p).
+    Raises UnknownNameError, ConfigError for no measure, and what the measures raise, naming the layer.
+    """
+    if not measures:
+        raise ConfigError("name at least one measure")
+    found = [measure(name) for name in dict.fromkeys(measures)]
+    left = _prepared(layers_a, found, "layers_a")
+    right = left if layers_b is None else _prepared(layers_b, found, "layers_b")
+    return {m.name: m.compare_all(left[m.name], right[m.name]) for m in found}
+
+
+def _prepared(layers: Iterable[Representation], found: Sequence[Any], which: str) -> dict[str, list[Any]]:
+    prepared: dict[str, list[Any]] = {m.name: [] for m in found}
+    for number, layer in enumerate(layers):
+        try:
+            side = Side.of(layer)
+            for m in found:
+                prepared[m.name].append(m.prepare(side))
+        except RepdriftError as error:
+            raise type(error)(f"{which}[{number}]: {error}") from error
+    return prepared

@@ -1,0 +1,89 @@
+"""One representation, checked once, with everything that measures derive from it computed at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.inputs import Representation, as_floats, centred, in_range
+
+T = TypeVar("T")
+
+
+class Side:
+    """A representation (n, p) on one side of a comparison.
+
+    Derived quantities are functions of a side; `shared` keeps what they gave, so that a grid over many measures computes
+    each of them once: `side.shared(linear_kernel)`. What is kept is never changed in place.
+    """
+
+    def __init__(self, x: Representation, *, constant_allowed: bool = False) -> None:
+        """Raises DataError, ShapeError, NonFiniteError as `as_floats`; DegenerateInputError if all rows are equal."""
+        self.given: Tensor = as_floats(x)
+        """As it came: of its own floating type, on its device."""
+        self._shared: dict[Callable[[Side], Any], Any] = {}
+        if not constant_allowed and self.is_constant:
+            raise DegenerateInputError(f"all {self.n} samples have the same representation: similarity is undefined")
+
+    @classmethod
+    def of(cls, x: Representation | Side) -> Side:
+        """`x` itself if it is a side."""
+        return x if isinstance(x, Side) else cls(x)
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return int(self.given.shape[0])
+
+    @property
+    def p(self) -> int:
+        """Features."""
+        return int(self.given.shape[1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies, and where it is computed."""
+        return self.given.device
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all rows are equal."""
+        x = self.given
+        return torch.equal(x[0], x[-1]) and bool((x == x[:1]).all())
+
+    @property
+    def exact(self) -> Tensor:
+        """(n, p) in float64. Not to be changed: it may be what was given."""
+        return self.shared(_exact)
+
+    @property
+    def scaled(self) -> Tensor:
+        """(n, p) in float64, times a power of two where fourth powers would overflow: for scale-invariant measures."""
+        return self.shared(_scaled)
+
+    @property
+    def centred(self) -> Tensor:
+        """`scaled` without its column means: for measures that neither scale nor translation changes."""
+        return self.shared(_centred)
+
+    def shared(self, derive: Callable[[Side], T]) -> T:
+        """`derive(self)`, computed at most once."""
+        if derive not in self._shared:
+            self._shared[derive] = derive(self)
+        return cast(T, self._shared[derive])
+
+
+def _exact(side: Side) -> Tensor:
+    return side.given.to(torch.float64)
+
+
+def _scaled(side: Side) -> Tensor:
+    return in_range(side.exact)
+
+
+def _centred(side: Side) -> Tensor:
+    return centred(side.scaled)
