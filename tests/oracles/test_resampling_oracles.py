@@ -1,0 +1,115 @@
+"""Bootstrap of CKA against resamples written out row by row in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from repdrift.core.errors import ConfigError, DataError, ShapeError
+from repdrift.similarity import measure
+from repdrift.similarity.resampling import cka_resampled, resample_weights
+
+
+def _expanded_cka(x, y, w):
+    """Song's estimator on the matrices of the resample, U-centred before, with every pair of two copies of a sample at 0."""
+    drawn = np.repeat(np.arange(len(w)), w)
+    k, l_ = (_u_centred((v - v.mean(0)) @ (v - v.mean(0)).T) for v in (x, y))
+    different = drawn[:, None] != drawn
+    a, b = k[np.ix_(drawn, drawn)] * different, l_[np.ix_(drawn, drawn)] * different
+    n = len(drawn)
+
+    def hsic(p, q):
+        return np.sum(p * q) + p.sum() * q.sum() / (n - 1) / (n - 2) - 2 / (n - 2) * p.sum(1) @ q.sum(1)
+
+    return hsic(a, b) / np.sqrt(hsic(a, a) * hsic(b, b))
+
+
+def _u_centred(k):
+    n = len(k)
+    k = k * (1 - np.eye(n))
+    rows = k.sum(1, keepdims=True)
+    return (k - rows / (n - 2) - rows.T / (n - 2) + k.sum() / (n - 1) / (n - 2)) * (1 - np.eye(n))
+
+
+def _prepared(*sides):
+    return [measure("cka").prepare(side) for side in sides]
+
+
+@pytest.mark.parametrize(("p", "q"), [(8, 8), (90, 90), (8, 90)])
+@pytest.mark.parametrize("noise", [3e-4, 0.1, 3.0])
+def test_all_resamples_at_once_are_each_of_them_written_out(p, q, noise):
+    g = np.random.default_rng(p)
+    x = g.normal(size=(40, p)) + 5
+    y = x[:, :q] if q <= p else x @ g.normal(size=(p, q))
+    ys = [y + noise * g.normal(size=(40, q)), y + g.normal(size=(40, q)), -y + 4 * g.normal(size=(40, q))]
+    weights = resample_weights(40, 25, seed=1)
+    kx, *kys = _prepared(x, *ys)
+    found = cka_resampled(kx, kys, weights)
+    assert found.shape == (3, 25)
+    for values, side in zip(found, ys, strict=True):
+        exact = np.array([_expanded_cka(x, side, w) for w in weights])
+        assert 1 - values == pytest.approx(1 - exact, rel=1e-4)  # drifts down to 1e-7
+        assert values == pytest.approx(exact, abs=1e-6)
+
+
+def test_each_sample_once_is_the_value_itself_in_any_batch():
+    g = np.random.default_rng(0)
+    x = g.normal(size=(30, 50))
+    y = x + 0.01 * g.normal(size=(30, 50))
+    kx, ky = _prepared(x, y)
+    ones = np.ones((600, 30), dtype=np.int64)  # more rows than one product takes
+    done = []
+    found = cka_resampled(kx, [ky], ones, on_rows=done.append)
+    assert 1 - found == pytest.approx(1 - measure("cka")(x, y), rel=1e-4)
+    assert sum(done) == 600
+    assert len(done) == 2
+
+
+def test_unrelated_and_opposed_sides_go_below_zero_as_the_estimator_does():
+    g = np.random.default_rng(3)
+    x, y = g.normal(size=(20, 60)), g.normal(size=(20, 60))
+    weights = resample_weights(20, 200, seed=0)
+    kx, ky = _prepared(x, y)
+    found = cka_resampled(kx, [ky], weights)[0]
+    exact = np.array([_expanded_cka(x, y, w) for w in weights])
+    assert found == pytest.approx(exact, abs=1e-6)
+    assert found.min() < 0
+
+
+def test_a_resample_without_variation_is_missing():
+    g = np.random.default_rng(4)
+    kx, ky = _prepared(g.normal(size=(12, 5)), g.normal(size=(12, 5)))
+    of_one_sample = np.array([[12, *[0] * 11], [1] * 12])
+    found = cka_resampled(kx, [ky], of_one_sample)[0]
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1])
+
+
+def test_weights_are_draws_with_replacement_and_seeded():
+    weights = resample_weights(50, 4000, seed=7)
+    assert weights.shape == (4000, 50)
+    assert (weights.sum(axis=1) == 50).all()
+    # Multinomial: each count has mean 1, variance 49/50, and is 0 with probability (1 - 1/50)^50.
+    assert weights.mean(axis=0) == pytest.approx(1, abs=0.08)
+    assert weights.var() == pytest.approx(0.98, abs=0.02)
+    assert (weights == 0).mean() == pytest.approx(0.98**50, abs=0.005)
+    assert np.array_equal(weights, resample_weights(50, 4000, seed=7))
+    assert not np.array_equal(weights, resample_weights(50, 4000, seed=8))
+
+
+def test_what_are_no_weights_is_refused():
+    g = np.random.default_rng(5)
+    kx, ky = _prepared(g.normal(size=(10, 3)), g.normal(size=(10, 3)))
+    short = measure("cka").prepare(torch.randn(8, 3))
+    good = np.ones((2, 10), dtype=int)
+    with pytest.raises(ShapeError, match=r"\(replicates, 10\), got float64"):
+        cka_resampled(kx, [ky], good.astype(float))
+    with pytest.raises(ShapeError, match=r"of shape \(2, 9\)"):
+        cka_resampled(kx, [ky], good[:, :9])
+    with pytest.raises(ShapeError, match="10 and 8"):
+        cka_resampled(kx, [ky, short], good)
+    good[1, 0] = -1
+    with pytest.raises(DataError, match="row 1 of the weights has a negative count"):
+        cka_resampled(kx, [ky], good)
+    with pytest.raises(ConfigError, match="at least 4 samples and 1 replicate"):
+        resample_weights(3, 10, seed=0)
+    assert cka_resampled(kx, [], good).shape == (0, 2)
