@@ -18,6 +18,7 @@ from repdrift.drift.plan import DriftPlan
 from repdrift.drift.sanity import sanity_checks
 from repdrift.drift.table import measure_tasks
 from repdrift.drift.weight_rows import weight_rows
+from repdrift.similarity import measure
 
 
 def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFrame]:
@@ -56,6 +57,8 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             pooling=base.pooling,
             primary_measure=plan.primary_measure,
             measures=list(plan.measures),
+            measure_titles={name: measure(name).title for name in plan.measures},
+            distances=[name for name in plan.measures if not measure(name).higher_is_similar],
             reference_method=plan.reference_method,
             comparison_method=plan.comparison_method,
             target_reduction=plan.target_reduction,

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
 from repdrift.drift.shuffles import mispairings
-from repdrift.similarity import Measure, measure
+from repdrift.similarity import Measure, Side, measure
 from repdrift.stores.representation_set import RepresentationSet
+
+Sides = dict[Path, Side]
+"""By the folder of their set."""
 
 
 @dataclass
@@ -45,10 +49,10 @@ def measure_tasks(tasks: list[TaskSets], names: list[str]) -> Measured:
         for sets in tasks:
             shuffles = mispairings(sets.base.metadata.shape[0])
             for layer in sets.base.layers:
-                base = read_layer(sets.base, layer)
-                measured.top_feature_share[sets.task, layer] = top_feature_share(base.double().numpy())
+                sides = _sides(sets, layer)
+                measured.top_feature_share[sets.task, layer] = top_feature_share(sides[sets.base.folder].exact.numpy())
                 for name in names:
-                    _measure_layer(measured, sets, layer, measure(name), shuffles)
+                    _measure_layer(measured, sets, layer, measure(name), sides, shuffles)
                     bar.advance()
     return measured
 
@@ -59,9 +63,21 @@ def top_feature_share(x: np.ndarray) -> float:
     return float(variances.max() / variances.sum()) if variances.sum() > 0 else 0.0
 
 
-def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, shuffles: np.ndarray) -> None:
-    base = _prepared(m, sets.base, layer)
-    noise = _noise(m, base, sets, layer)
+def _sides(sets: TaskSets, layer: int) -> Sides:
+    """One layer of every set, read once; what several measures derive from it is computed once."""
+    sides: Sides = {}
+    for found in (sets.base, sets.identity, *(run for _, run in sets.runs)):
+        if found is not None:
+            with _named(f"{found.folder}, layer {layer}"):
+                sides[found.folder] = Side(read_layer(found, layer))
+    return sides
+
+
+def _measure_layer(
+    measured: Measured, sets: TaskSets, layer: int, m: Measure, sides: Sides, shuffles: np.ndarray
+) -> None:
+    base = _prepared(m, sets.base, layer, sides)
+    noise = _noise(m, base, sets, layer, sides)
     if noise is not None:
         measured.controls.append(
             Control(
@@ -77,7 +93,7 @@ def _measure_layer(measured: Measured, sets: TaskSets, layer: int, m: Measure, s
         )
     by_method: dict[tuple[str, int], list[Any]] = {}
     for plan, found in sets.runs:
-        tuned = _prepared(m, found, layer)
+        tuned = _prepared(m, found, layer, sides)
         by_method.setdefault((plan.method, plan.step), []).append(tuned)
         with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
             value = m.compare(base, tuned)
@@ -138,9 +154,9 @@ def _seed_ceilings(m: Measure, task: str, layer: int, by_method: dict[tuple[str,
         )
 
 
-def _prepared(m: Measure, found: RepresentationSet, layer: int) -> Any:
+def _prepared(m: Measure, found: RepresentationSet, layer: int, sides: Sides) -> Any:
     with _named(f"{found.folder}, layer {layer}"):
-        return m.prepare(read_layer(found, layer))
+        return m.prepare(sides[found.folder])
 
 
 @contextmanager
@@ -152,10 +168,10 @@ def _named(where: str) -> Generator[None]:
         raise DegenerateInputError(f"{where}: {error}") from error
 
 
-def _noise(m: Measure, base: Any, sets: TaskSets, layer: int) -> tuple[float, float] | None:
+def _noise(m: Measure, base: Any, sets: TaskSets, layer: int, sides: Sides) -> tuple[float, float] | None:
     if sets.identity is None:
         return None
-    again = _prepared(m, sets.identity, layer)
+    again = _prepared(m, sets.identity, layer, sides)
     with _named(f"{sets.base.folder} against {sets.identity.folder}, layer {layer}"):
         value = m.compare(base, again)
     return value, m.drift(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repdrift.core.records.results import StudyInfo
+
 ALL_TASKS = "all"
 """The task name under which the analysis files what holds over all tasks."""
 
@@ -30,9 +32,10 @@ def task_title(task: str) -> str:
     return "all tasks" if task == ALL_TASKS else task
 
 
-def drift_definition(measure: str) -> str:
-    """What drift is in terms of `measure`: `1 - debiased CKA`."""
-    return f"1 - {_MEASURES.get(measure, measure)}"
+def drift_definition(study: StudyInfo, measure: str) -> str:
+    """What drift is in terms of `measure`: `1 - debiased CKA`, or a distance's name."""
+    title = _MEASURES.get(measure) or study.measure_titles.get(measure, measure)
+    return title if measure in study.distances else f"1 - {title}"
 
 
 def claim(hypothesis: str, target_reduction: float) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from repdrift.core.records.results import StudyInfo
 from repdrift.report import wording
 
 
@@ -31,8 +32,12 @@ def test_counted_things_have_their_number():
 
 def test_names_that_are_not_known_are_kept():
     assert [wording.method_title(m) for m in ("lora", "full_finetune", "dora")] == ["LoRA", "full fine-tuning", "dora"]
-    assert wording.drift_definition("cka") == "1 - debiased CKA"
-    assert wording.drift_definition("own_measure") == "1 - own_measure"
+    titles = {"own": "my measure", "gap": "a distance"}
+    study = StudyInfo.model_construct(measure_titles=titles, distances=["gap"])
+    assert wording.drift_definition(study, "cka") == "1 - debiased CKA"
+    assert wording.drift_definition(study, "own") == "1 - my measure"
+    assert wording.drift_definition(study, "gap") == "a distance"
+    assert wording.drift_definition(study, "unknown") == "1 - unknown"
     assert [wording.task_title(t) for t in ("all", "mrpc")] == ["all tasks", "mrpc"]
 
 

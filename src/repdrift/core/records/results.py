@@ -47,6 +47,10 @@ class StudyInfo(Record):
     pooling: str
     primary_measure: str
     measures: list[str]
+    measure_titles: dict[str, str] = {}
+    """By name, in words."""
+    distances: list[str] = []
+    """Measures whose drift is the value itself; of the others it is 1 - value."""
     reference_method: str
     """The method that the comparison is made against (full_finetune)."""
     comparison_method: str

@@ -17,7 +17,7 @@ from repdrift.drift.shuffles import mispairings
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.extraction.places import RowPlaces
-from repdrift.similarity import measure
+from repdrift.similarity import Side, measure
 from repdrift.tasks import SampleSet
 
 Rows = dict[int, Tensor]
@@ -112,13 +112,14 @@ class RowComparison:
 
     def _layer(self, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
         primary = measure(PRIMARY)
-        base, other = primary.prepare(self.base[layer]), _prepared(tuned, layer, "tuned model")
+        base_side, tuned_side = Side(self.base[layer]), _side(tuned, layer, "tuned model")
+        base, other = primary.prepare(base_side), _prepared(tuned_side, layer, "tuned model")
         value = primary.compare(base, other)
         interval = primary.interval(base, other) if self.intervals else None
         values: dict[str, float | None] = {PRIMARY: value}
         for name in self.measures:
             if name != PRIMARY:
-                values[name] = self._value(name, layer, tuned)
+                values[name] = _value(name, base_side, tuned_side)
         noise = self.noise_floor(layer)
         return LayerDrift(
             layer=layer,
@@ -132,17 +133,25 @@ class RowComparison:
             random_change_drift=None if random is None else 1 - primary.compare(base, primary.prepare(random)),
         )
 
-    def _value(self, name: str, layer: int, tuned: Tensor) -> float | None:
-        m = measure(name)
-        try:
-            return m(self.base[layer], tuned)
-        except ShapeError:
-            if m.same_width and tuned.shape[1] != self.base[layer].shape[1]:
-                return None  # not defined between two widths
-            raise
+
+def _value(name: str, base: Side, tuned: Side) -> float | None:
+    m = measure(name)
+    try:
+        return m(base, tuned)
+    except ShapeError:
+        if m.same_width and tuned.p != base.p:
+            return None  # not defined between two widths
+        raise
 
 
-def _prepared(rows: Tensor, layer: int, whose: str) -> Any:
+def _side(rows: Tensor, layer: int, whose: str) -> Side:
+    try:
+        return Side(rows)
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
+
+
+def _prepared(rows: Tensor | Side, layer: int, whose: str) -> Any:
     try:
         return measure(PRIMARY).prepare(rows)
     except DegenerateInputError as error:

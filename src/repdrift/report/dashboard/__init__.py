@@ -48,7 +48,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         study=results.study,
         results=results,
         table_name=data.table_name,
-        definition=wording.drift_definition(results.study.primary_measure),
+        definition=wording.drift_definition(results.study, results.study.primary_measure),
         answer=answer(data),
         figures=drawn,
         absent=data.absent_runs(),

@@ -61,7 +61,7 @@ def by_measure(data: ReportData) -> tuple[list[str], list[MeasureRow]]:
         )
         for task, method in groups(data)
     ]
-    return [drift_definition(measure) for measure in measures], rows
+    return [drift_definition(data.results.study, measure) for measure in measures], rows
 
 
 def by_layer(data: ReportData) -> list[tuple[int, list[float | None]]]:

@@ -18,7 +18,7 @@ _LINEAR_EXPONENTS = (-7, -3)
 
 def draw(data: ReportData) -> Figure:
     """A panel a task: identity, drift of each method, drift between seeds and mispaired rows, by layer."""
-    ylabel = f"drift, {drift_definition(data.results.study.primary_measure)}"
+    ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
     figure = task_panels(data, _panel, ylabel=ylabel, remarks=(0.98, 0.3))
     edge = _linear_edge(data)
     low = min(float(axes.dataLim.y0) for axes in figure.axes)

@@ -36,7 +36,11 @@ def draw(data: ReportData) -> Figure:
     scale = Normalize(low, high if high > low else low + 1.0)
     image = axes.imshow(values, cmap="viridis", norm=scale, aspect="auto", interpolation="nearest")
     _hatch(axes, values)
-    axes.set_title(f"drift, {drift_definition(data.results.study.primary_measure)}", loc="left", fontsize=FONT_PT)
+    axes.set_title(
+        f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}",
+        loc="left",
+        fontsize=FONT_PT,
+    )
     _numbers(axes, values, image, FULL_WIDTH_IN * 72 - _labels(axes, data, rows) - _BAR_PT)
     for border in range(len(data.methods), len(rows), len(data.methods)):
         axes.axhline(border - 0.5, color="white", linewidth=3)
@@ -106,7 +110,7 @@ def caption(data: ReportData) -> str:
     """How to read it."""
     study = data.results.study
     return (
-        f"Drift from {study.model} in every layer: {drift_definition(study.primary_measure)} on the same samples, mean over seeds. "
+        f"Drift from {study.model} in every layer: {drift_definition(study, study.primary_measure)} on the same samples, mean over seeds. "
         "0 is unchanged, about 1 unrelated. Hatched: missing. A count in brackets: fewer trained models than planned."
     )
 

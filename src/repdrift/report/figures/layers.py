@@ -18,7 +18,7 @@ _SPREAD = 0.14
 
 def draw(data: ReportData) -> Figure:
     """Panels side by side, at most two a row, on one scale."""
-    ylabel = f"drift, {drift_definition(data.results.study.primary_measure)}"
+    ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
     return task_panels(data, _panel, ylabel=ylabel, remarks=(0.02, 0.98))
 
 
