@@ -10,7 +10,7 @@ import pandas as pd
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.records.results import DriftResults, StudyInfo
 from repdrift.core.versions import library_versions
-from repdrift.drift.cautions import cautions
+from repdrift.drift.cautions import cautions, undefined_measures
 from repdrift.drift.hypotheses import reductions_and_tests
 from repdrift.drift.output import write_analysis
 from repdrift.drift.pairing import TaskSets, find_runs, open_task, require_one_study
@@ -39,7 +39,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     require_one_study(tasks)
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
-    measured = measure_tasks(tasks, list(plan.measures))
+    measured = measure_tasks(tasks, list(plan.measures), plan.primary_measure)
     measured.rows += weight_rows(tasks)
     table = measured.table()
     reductions, tests, warnings = reductions_and_tests(table, plan)
@@ -69,7 +69,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         tests=tests,
         controls=measured.controls,
         sanity=sanity_checks(table, measured.controls, measured.top_feature_share, plan, tasks),
-        warnings=[*cautions(statuses, tasks, table, plan), *warnings],
+        warnings=[*cautions(statuses, tasks, table, plan), *undefined_measures(measured.undefined), *warnings],
     )
     write_analysis(results, table, output_dir)
     return results, table

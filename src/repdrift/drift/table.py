@@ -32,6 +32,8 @@ class Measured:
     controls: list[Control] = field(default_factory=list)
     top_feature_share: dict[tuple[str, int], float] = field(default_factory=dict)
     """By task and layer: the largest share of the base representation's variance that one feature holds."""
+    undefined: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    """By task and measure: the layers at which it is undefined, and why."""
 
     def table(self) -> pd.DataFrame:
         """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
@@ -41,8 +43,12 @@ class Measured:
         return table
 
 
-def measure_tasks(tasks: list[TaskSets], names: list[str]) -> Measured:
-    """Measure every run of every task against its base, layer by layer; one layer of one task is in memory at a time."""
+def measure_tasks(tasks: list[TaskSets], names: list[str], primary: str) -> Measured:
+    """Measure every run of every task against its base, layer by layer; one layer of one task is in memory at a time.
+
+    Where a measure other than the primary one is undefined, it has no row at that layer, and `undefined` says why.
+    Raises DegenerateInputError naming sets and layer where the primary measure is.
+    """
     measured = Measured()
     steps = sum(len(sets.base.layers) * len(names) for sets in tasks)
     with Bar("measuring drift", steps) as bar:
@@ -52,7 +58,16 @@ def measure_tasks(tasks: list[TaskSets], names: list[str]) -> Measured:
                 sides = _sides(sets, layer)
                 measured.top_feature_share[sets.task, layer] = top_feature_share(sides[sets.base.folder].exact.numpy())
                 for name in names:
-                    _measure_layer(measured, sets, layer, measure(name), sides, shuffles)
+                    of_layer = Measured()
+                    try:
+                        _measure_layer(of_layer, sets, layer, measure(name), sides, shuffles)
+                    except DegenerateInputError as error:
+                        if name == primary:
+                            raise
+                        measured.undefined.setdefault((sets.task, name), {})[layer] = str(error)
+                    else:
+                        measured.rows += of_layer.rows
+                        measured.controls += of_layer.controls
                     bar.advance()
     return measured
 

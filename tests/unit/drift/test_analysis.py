@@ -328,3 +328,28 @@ def test_failure_while_writing_leaves_the_earlier_analysis_whole(study, tmp_path
     with pytest.raises(StorageError, match=f"no space left while writing .*{TABLE_PARQUET}"):
         analyze(study.plan(), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_distance_is_a_drift_as_it_is(study, tmp_path):
+    results, table = analyze(study.plan(measures=("cka", "relative_change")), tmp_path / "out")
+    rows = table[table["measure"] == "relative_change"]
+    assert len(rows) == len(table[table["measure"] == "cka"])
+    assert (rows["drift"] == rows["value"]).all()
+    assert (rows["drift"] > 0).all()
+    assert results.study.distances == ["relative_change"]
+    assert set(results.study.measure_titles) == {"cka", "relative_change"}
+    ceilings = [c for c in results.controls if c.measure == "relative_change" and c.name == "mispaired"]
+    assert all(c.drift == c.value for c in ceilings)
+    assert "relative_change" in (tmp_path / "out" / SUMMARY_FILE).read_text()
+
+
+def test_a_measure_that_is_undefined_somewhere_has_no_number_there_and_is_named(study, tmp_path):
+    folder = study.folder("mrpc", "lora", 2)
+    tensors = [torch.load(folder / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
+    tensors[1][3] = 0  # a sample without a direction: it has no cosine
+    write_set(folder, "mrpc", "lora", 2, tensors)
+    results, table = analyze(study.plan(measures=("cka", "cosine")), tmp_path / "out")
+    at = table[(table["task"] == "mrpc") & (table["measure"] == "cosine")]
+    assert set(at["layer"]) == {0, 2}
+    assert set(table[(table["task"] == "mrpc") & (table["measure"] == "cka")]["layer"]) == {0, 1, 2}
+    assert any("cosine is undefined on mrpc at layer 1" in w and "sample 3" in w for w in results.warnings)

@@ -142,6 +142,8 @@ def _value(name: str, base: Side, tuned: Side) -> float | None:
         if m.same_width and tuned.p != base.p:
             return None  # not defined between two widths
         raise
+    except DegenerateInputError:
+        return None  # the primary measure is defined, or there would be no comparison
 
 
 def _side(rows: Tensor, layer: int, whose: str) -> Side:
