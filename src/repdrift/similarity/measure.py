@@ -98,6 +98,8 @@ class Measure(ABC):
     """False for a distance: its drift is the value itself."""
     same_width: ClassVar[bool] = False
     """Whether both sides must have the same number of features."""
+    ignores_zero_features: ClassVar[bool] = True
+    """Whether features that are zero in all samples leave the value as it is; a correlation over features does not."""
     needs_more_samples: ClassVar[bool] = False
     """Whether it has one value, whatever the data, unless samples outnumber features (the ranks of both sides together);
     where they do not, it raises DegenerateInputError saying that it needs more samples than features."""

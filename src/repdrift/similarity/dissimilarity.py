@@ -1,0 +1,109 @@
+"""Dissimilarity of every two samples of one side: the entries above the diagonal of an n x n matrix.
+
+Distances are taken from products where these are exact enough, and from differences of rows where two rows are close, so
+that near duplicates keep their digits. Equal rows are exactly 0 apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.gram import gram
+from repdrift.similarity.inputs import centred
+from repdrift.similarity.row_cosine import unit_rows
+from repdrift.similarity.side import Side
+
+RESOLUTION = 2.0**-44
+"""Distances that differ by at most this share of the longest row are tied. Rounding, as by a rotation, stays well below;
+different distances of real data lie closer than this only by rare accident, and are then ranked as equal."""
+
+_CLOSE = 1e-2
+"""Squared distances below this share of the squared lengths would lose digits as a difference of products."""
+
+_MANY = 16
+"""Where more than one pair in this many is close, differences of all rows are the cheaper way."""
+
+_PIECE = 1 << 22
+"""Numbers that are held at once for differences of close rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dissimilarity:
+    """Distances of all pairs of n samples: (n(n-1)/2,), by rows above the diagonal."""
+
+    distances: Tensor
+    n: int
+    resolution: float
+    """Distances no further apart are tied."""
+
+
+def euclidean_distances(side: Side) -> Dissimilarity:
+    """Euclidean distances between samples, in the units of `Side.scaled`.
+
+    Raises DegenerateInputError if all pairs of samples are equally far apart.
+    """
+    longest = float(side.scaled.square().sum(dim=1).max().sqrt())
+    return _of_rows(side.centred, RESOLUTION * longest)
+
+
+def correlation_chords(side: Side) -> Dissimilarity:
+    """sqrt(2 (1 - r)) between samples, r being Pearson's correlation of their feature vectors, over features.
+
+    Not 1 - r itself, which is half its square: the chord is a distance between vectors, whose rounding is alike everywhere.
+    Raises DegenerateInputError naming a sample whose features are all equal, and if all pairs are equally far apart.
+    """
+    x = side.scaled
+    flat = (x == x[:, :1]).all(dim=1)
+    if bool(flat.any()):
+        sample = int(flat.nonzero()[0])
+        raise DegenerateInputError(
+            f"all features of sample {sample} are equal: its correlation with other samples is undefined"
+        )
+    return _of_rows(unit_rows(centred(x.T).T).rows, RESOLUTION)
+
+
+def row_distances(rows: Tensor) -> Tensor:
+    """Euclidean distances between rows (n, p) in float64: (n, n), symmetric, with a diagonal of exact zeros."""
+    rows = centred(rows)  # what all rows share would only add to rounding
+    products = gram(rows)
+    lengths = products.diagonal().clone()
+    sums = lengths[:, None] + lengths
+    squares = products.mul_(-2).add_(sums).triu_(1)
+    i, j = (squares < _CLOSE * sums).triu_(1).nonzero().T
+    if _MANY * len(i) > len(rows) ** 2 / 2:
+        return _square(torch.pdist(rows), len(rows))
+    step = max(1, _PIECE // rows.shape[1])
+    for start in range(0, len(i), step):
+        a, b = i[start : start + step], j[start : start + step]
+        squares[a, b] = (rows[a] - rows[b]).square().sum(dim=1)
+    return squares.add_(squares.T.clone()).sqrt_()
+
+
+def reordered_pairs(values: Tensor, n: int, order: Tensor) -> Tensor:
+    """Values of all pairs (n(n-1)/2,), of the samples in another order (n,)."""
+    i, j = order[torch.triu_indices(n, n, 1, device=order.device)]
+    low, high = torch.minimum(i, j), torch.maximum(i, j)
+    return values[low * n - low * (low + 1) // 2 + high - low - 1]
+
+
+def _of_rows(rows: Tensor, resolution: float) -> Dissimilarity:
+    n = rows.shape[0]
+    i, j = torch.triu_indices(n, n, 1, device=rows.device)
+    distances = row_distances(rows)[i, j]
+    low, high = torch.aminmax(distances)
+    if float(high - low) <= resolution:
+        raise DegenerateInputError(
+            f"all pairs of the {n} samples are equally far apart: a correlation of distances is undefined"
+        )
+    return Dissimilarity(distances, n, resolution)
+
+
+def _square(distances: Tensor, n: int) -> Tensor:
+    full = distances.new_zeros((n, n))
+    i, j = torch.triu_indices(n, n, 1, device=distances.device)
+    full[i, j] = full[j, i] = distances
+    return full
