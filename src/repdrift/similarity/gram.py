@@ -8,6 +8,8 @@ checked (`_is_sound`), and as long as what all samples share was taken off first
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,35 +38,45 @@ def gram(rows: Tensor) -> Tensor:
     return out
 
 
-def gram_of_single(side: Side) -> Tensor | None:
-    """XX' of the centred rows in float32, diagonal included; None where float64 is to be used instead.
+def centred_single(side: Side) -> Tensor:
+    """(n, p) the rows without their column means, in float32."""
+    x = side.given
+    # Each difference is rounded once; the second mean takes off what rounding left of large offsets.
+    u = x.to(torch.float32) - x.mean(dim=0, dtype=torch.float32)
+    return u.sub_(u.mean(dim=0))
 
-    That is for float64 input, n > p, small products, matrix products set to less than float32's precision, magnitudes that
-    float32 cannot square, and kernels that nearly vanish when they are U-centred.
+
+def gram_of_single(side: Side, rows: Callable[[Side], Tensor | None] = centred_single) -> Tensor | None:
+    """UU' of centred `rows` (n, p) in float32, diagonal included; None where float64 is to be used instead.
+
+    That is for float64 input, n > p, small products, matrix products set to less than float32's precision, rows that
+    float32 cannot hold (None), magnitudes that it cannot square, and kernels that nearly vanish when U-centred.
     """
     x = side.given
     n, p = x.shape
     if x.element_size() > 4 or n > p or n * n * p < _WORTH or torch.get_float32_matmul_precision() != "highest":
         return None
-    # Each difference is rounded once; the second mean takes off what rounding left of large offsets.
-    u = x.to(torch.float32) - x.mean(dim=0, dtype=torch.float32)
-    u -= u.mean(dim=0)
+    u = rows(side)
+    if u is None:
+        return None
     found = gram(u)
     return found if _is_sound(found, p) else None
 
 
 def _is_sound(gram: Tensor, p: int) -> bool:
-    """Whether ||K||^2 off the diagonal is at least a quarter of what p independent features of equal variance give.
+    """Whether the U-centred ||K||^2 is at least a quarter of what p independent features of equal variance give.
 
-    Real representations lie far above. Below it are sets of almost equidistant points, whose U-centred kernel is nearly 0.
+    Real representations lie far above. Below it are sets of almost equidistant points, and sets with one sample a
+    thousand times as long as the rest, whose U-centred kernel is nearly 0.
     """
     lengths = gram.diagonal().to(torch.float64)
     largest = float(lengths.max())
     if not _SQUARES[0] <= largest <= _SQUARES[1]:
         return False
     n = gram.shape[0]
+    rows = gram.sum(dim=1, dtype=torch.float64) - lengths
     squares = float(torch.linalg.vector_norm(gram, dtype=torch.float64)) ** 2 - float(lengths @ lengths)
-    means = (gram.sum(dim=1, dtype=torch.float64) - lengths) / (n - 2)  # what U-centring takes off, but for the total
-    centred = squares - (n - 2) * float(means @ means)
+    # All of what U-centring takes off: one massive sample has a large row, and nothing of its size is left of it.
+    centred = squares - 2 / (n - 2) * float(rows @ rows) + float(rows.sum()) ** 2 / ((n - 1) * (n - 2))
     pairs = float(lengths.sum()) ** 2 - float(lengths @ lengths)
     return centred >= pairs / (4 * p)

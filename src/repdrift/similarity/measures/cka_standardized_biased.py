@@ -1,0 +1,39 @@
+"""Biased linear CKA of standardised features: the form that streams. Its bias is about features / samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.measure import (
+    FEATURE_PERMUTATION,
+    ISOTROPIC_SCALING,
+    PER_FEATURE_SCALING,
+    TRANSLATION,
+    register,
+)
+from repdrift.similarity.measures.cka_biased import BiasedLinearCka
+from repdrift.similarity.side import Side
+from repdrift.similarity.standardized import standardized_kernel
+
+if TYPE_CHECKING:
+    from repdrift.similarity.streaming.result import PairedResult
+
+
+@register
+class BiasedStandardizedCka(BiasedLinearCka):
+    """||Corr(Y, X)||_F^2 / (||Corr(X)||_F ||Corr(Y)||_F): biased linear CKA of features scaled to variance 1."""
+
+    name = "cka_standardized_biased"
+    title = "CKA, standardised, biased"
+    description = "Of features scaled to variance 1; streams, but grows with features / samples as every biased form."
+    reference = "Kornblith et al. 2019, eq. 4; scaling of features: textbook"
+    invariances = frozenset({ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, PER_FEATURE_SCALING})
+
+    def derive(self, side: Side) -> Kernel:
+        """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
+        return side.shared(standardized_kernel)
+
+    def from_moments(self, result: PairedResult) -> float:
+        """From sums about the means."""
+        return result.cka_standardized_biased

@@ -1,0 +1,65 @@
+"""Representations whose features all have variance 1, and their linear kernel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.gram import centred_single, gram_of_single
+from repdrift.similarity.hsic import Kernel, linear_kernel
+from repdrift.similarity.side import Side
+
+_CONSTANT = 1e-13
+"""A standard deviation below this share of the values is what is left of equal values."""
+
+_SINGLE = (1e-30, 1e30)
+"""Largest deviation of a feature between these: float32 holds it, and what is rounded of it, with all its digits."""
+
+
+def standardized(side: Side) -> Tensor:
+    """(n, p) in float64: every feature of mean 0 and variance 1 (divided by n), or all 0 where it does not vary.
+
+    Raises DegenerateInputError if no feature varies by more than rounding.
+    """
+    deviations = side.centred
+    largest = deviations.abs().amax(dim=0)
+    return _to_unit_variance(side.scaled, deviations, largest)
+
+
+def standardized_kernel(side: Side) -> Kernel:
+    """The linear kernel of the standardized side, shared: in float32 products where they are good enough and pay.
+
+    Raises DegenerateInputError if no feature varies by more than rounding.
+    """
+    single = gram_of_single(side, _standardized_single)
+    if single is None:
+        return linear_kernel(standardized(side))
+    diagonal = single.diagonal().to(torch.float64, copy=True)
+    single.fill_diagonal_(0.0)
+    return Kernel(single, True, diagonal, single.sum(dim=1, dtype=torch.float64))
+
+
+def _standardized_single(side: Side) -> Tensor | None:
+    deviations = centred_single(side)
+    largest = deviations.abs().amax(dim=0)
+    low, high = _SINGLE
+    if not bool(((largest == 0) | ((largest >= low) & (largest <= high))).all()):
+        return None
+    return _to_unit_variance(side.given, deviations, largest)
+
+
+def _to_unit_variance(x: Tensor, deviations: Tensor, largest: Tensor) -> Tensor:
+    """`deviations` of x from its means, (n, p), divided by their root mean square; `largest` of each feature: (p,)."""
+    low, high = torch.aminmax(x, dim=0)
+    rows = deviations / torch.where(largest > 0, largest, 1.0)  # squares of the smallest features stay in range
+    spread = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float64) / math.sqrt(x.shape[0])
+    size = torch.maximum(low.abs(), high.abs())
+    varies = (low < high) & (largest * spread > _CONSTANT * size.to(torch.float64))
+    if not bool(varies.any()):
+        raise DegenerateInputError(
+            f"no feature of the {x.shape[0]} samples varies by more than rounding: scaled to variance 1 it is undefined"
+        )
+    return rows.mul_(torch.where(varies, spread.reciprocal(), 0.0).to(rows.dtype))
