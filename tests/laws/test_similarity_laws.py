@@ -87,7 +87,10 @@ def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
     x, _, _ = _pair(seed, shape)
     m = measure(name)
     _skip_if_saturated(m, *shape, shape[1])
-    assert m(x, x) == pytest.approx(m.self_value, abs=1e-12)
+    if m.held_out and shape[1] >= shape[0]:
+        assert m(x, x) < m.self_value
+    else:
+        assert m(x, x) == pytest.approx(m.self_value, abs=1e-12)
 
 
 @every_measure
@@ -126,6 +129,8 @@ def test_declared_invariances_hold(name, shape, seed):
     value = m(x, y)
     for invariance in m.invariances:
         assert m(*_transformed(invariance, x, y, g)) == pytest.approx(value, abs=1e-10), invariance
+        other, turned = _transformed(invariance, y, x, g)
+        assert m(turned, other) == pytest.approx(value, abs=1e-10), f"{invariance}, of the first side"
 
 
 @every_measure
@@ -140,6 +145,8 @@ def test_undeclared_invariances_fail_on_a_witness(name, invariance, shape):
     for seed in WITNESSES:
         x, y, g = _pair(seed, shape)
         changes.append(abs(m(*_transformed(invariance, x, y, g)) - m(x, y)))
+        other, turned = _transformed(invariance, y, x, g)
+        changes.append(abs(m(turned, other) - m(x, y)))
     assert max(changes) > 1e-7, "either the property should be declared, or the measure misses what it should see"
 
 

@@ -100,8 +100,10 @@ class Measure(ABC):
     """Whether both sides must have the same number of features."""
     ignores_zero_features: ClassVar[bool] = True
     """Whether features that are zero in all samples leave the value as it is; a correlation over features does not."""
+    held_out: ClassVar[bool] = False
+    """Whether it predicts samples that were left out: below `self_value` for a representation with itself where n <= p."""
     needs_more_samples: ClassVar[bool] = False
-    """Whether it has one value, whatever the data, unless samples outnumber features (the ranks of both sides together);
+    """Whether it has one value, whatever the data, unless samples outnumber features (the ranks of both sides, or of the predictors);
     where they do not, it raises DegenerateInputError saying that it needs more samples than features."""
     streaming: ClassVar[str] = "needs all rows"
     """EXACT if `from_moments` gives it; otherwise why not, in a few words."""

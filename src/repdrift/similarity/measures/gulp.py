@@ -1,0 +1,148 @@
+"""GULP: how far ridge regressions on the two representations differ in what they predict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from repdrift.similarity.canonical import InvertingMeasure
+from repdrift.similarity.gram import gram
+from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.measure import (
+    FEATURE_PERMUTATION,
+    ISOTROPIC_SCALING,
+    ORTHOGONAL,
+    SHARED_ROTATION,
+    TRANSLATION,
+    register,
+)
+from repdrift.similarity.principal import principal
+from repdrift.similarity.side import Side
+
+if TYPE_CHECKING:
+    from repdrift.similarity.streaming.result import PairedResult
+
+PENALTY = 0.01
+"""lambda, for representations of total variance 1; as in the paper's first figure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Smoother:
+    """H (n, n), which takes targets to what ridge regression on centred features fits to them.
+
+    It is held in the smaller of two forms.
+    `table`: where n <= p, H itself, and `kept` is None; where n > p, U (n, r) with orthonormal columns, and `kept`
+    (r,) the part of each that is kept: H = U diag(kept) U'.
+    """
+
+    table: Tensor
+    kept: Tensor | None
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return int(self.table.shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.table.device
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """H (n, n)."""
+        return self.table if self.kept is None else (self.table * self.kept) @ self.table.T
+
+    def permuted(self, order: Tensor) -> Smoother:
+        """The same with its samples in another order."""
+        table = self.table[order]
+        return Smoother(table[:, order] if self.kept is None else table, self.kept)
+
+
+@register
+class Gulp(InvertingMeasure):
+    """||Hx - Hy||_F with Hx = X (X'X + lambda n)^-1 X', of centred X with ||X||_F^2 = n.
+
+    The root of the mean squared length of Hx t - Hy t, over targets t of independent standard normal numbers. It is
+    the square root of the paper's formula, so that the triangle inequality holds. The norm of the difference is taken,
+    not the difference of traces, of which half the digits would be lost near 0. Directions that hold much less than
+    lambda of the variance count little. ||H||_F^2 is at most 1 / (4 lambda), whence the bound 1 / sqrt(2 lambda).
+    """
+
+    name = "gulp"
+    title = "GULP distance"
+    description = "How far ridge regressions on either side differ in what they predict of random targets; lambda 0.01."
+    higher_is_similar = False
+    self_value = 0.0
+    bounds = (0.0, 1 / math.sqrt(2 * PENALTY))
+    reference = "Boix-Adsera et al. 2022, lemma 1 and proposition 1"
+    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    cost = "n p min(n, p) + n^3 to prepare; n^2 to compare where n <= p, else n p q"
+
+    def derive(self, side: Side) -> Smoother:
+        """Its smoother."""
+        return side.shared(smoother)
+
+    def compare(self, x: Smoother, y: Smoother) -> float:
+        """Distance of two smoothers."""
+        require_paired(x.n, y.n)
+        if x.kept is None or y.kept is None:  # one side has at least n features: n x n is no larger than what came in
+            return float(torch.linalg.vector_norm(x.matrix - y.matrix))
+        return _distance(x.table, x.kept, y.table, y.kept)
+
+    def from_sums(self, result: PairedResult) -> float:
+        """From scatter matrices: a difference of traces, which resolves distances above about 1e-7, or 1e-3 where
+        products were float32. A squared distance that rounding brings below 0 is 0."""
+        sums = result.scatter
+        root_x, root_y = sums.xx.trace().sqrt(), sums.yy.trace().sqrt()
+        xx, xy, yy = sums.xx / root_x / root_x, sums.xy / root_x / root_y, sums.yy / root_y / root_y
+        factor_x, factor_y = _factor(xx), _factor(yy)
+        own = _solved(factor_x, xx, factor_x) + _solved(factor_y, yy, factor_y)
+        return math.sqrt(max(own - 2 * _solved(factor_x, xy, factor_y), 0.0))
+
+
+def smoother(side: Side) -> Smoother:
+    """The smoother of a side, shared."""
+    x = side.centred
+    n, p = x.shape
+    if n > p:
+        components = side.shared(principal)
+        squares = components.s.square()
+        return Smoother(components.u, squares / (squares + PENALTY * squares.sum()))
+    kernel = gram(x)
+    penalty = PENALTY * kernel.trace()
+    kernel.diagonal().add_(penalty)
+    # H = 1 - penalty (K + penalty)^-1; the penalty being a share of the trace, this is well conditioned.
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel))
+    return Smoother(torch.eye(n, dtype=x.dtype, device=x.device) - penalty * inverse, None)
+
+
+def _distance(u: Tensor, kept_u: Tensor, v: Tensor, kept_v: Tensor) -> float:
+    """||U D U' - V E V'||_F without n x n matrices, with V = UM + R where R is orthogonal to U.
+
+    The parts within U, between U and its complement, and beyond U are orthogonal: their squares add.
+    """
+    shared = u.T @ v
+    rest = v - u @ shared
+    left = rest.T @ rest  # R'R, of products of what is small: 1 - M'M would keep half the digits
+    mapped = shared * kept_v
+    within = torch.diag(kept_u) - mapped @ shared.T
+    between = ((mapped @ left) * mapped).sum()
+    beyond = ((left * kept_v) * (left * kept_v).T).sum()
+    return math.sqrt(float(within.square().sum() + 2 * between + beyond))
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """Cholesky factor of S + lambda."""
+    return torch.linalg.cholesky(covariance + PENALTY * torch.eye(len(covariance), dtype=torch.float64).to(covariance))
+
+
+def _solved(left: Tensor, covariance: Tensor, right: Tensor) -> float:
+    """||L^-1 S R^-T||_F^2 = tr((LL')^-1 S (RR')^-1 S')."""
+    half = torch.linalg.solve_triangular(left, covariance, upper=False)
+    return float(torch.linalg.solve_triangular(right, half.T, upper=False).square().sum())
