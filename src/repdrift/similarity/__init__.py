@@ -1,11 +1,24 @@
 """Similarity of paired representations: arrays in, numbers out.
 
 `measures()` lists the names, `measure(name)` gives one: `measure("cka")(x, y)`; `grid(layers_a, layers_b, measures)` has them for every two layers.
+`descriptors()` and `descriptor(name)` are the same for numbers of a single representation.
 """
 
+from repdrift.similarity.descriptor import Descriptor, descriptor, descriptors
 from repdrift.similarity.grid import grid
 from repdrift.similarity.inputs import Representation
 from repdrift.similarity.measure import Interval, Measure, measure, measures
 from repdrift.similarity.side import Side
 
-__all__ = ["Interval", "Measure", "Representation", "Side", "grid", "measure", "measures"]
+__all__ = [
+    "Descriptor",
+    "Interval",
+    "Measure",
+    "Representation",
+    "Side",
+    "descriptor",
+    "descriptors",
+    "grid",
+    "measure",
+    "measures",
+]

@@ -1,0 +1,1 @@
+"""One file per descriptor; the registry finds it."""
