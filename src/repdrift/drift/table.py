@@ -113,7 +113,7 @@ def _measure_layer(
         with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
             value = m.compare(base, tuned)
             interval = m.interval(base, tuned)
-            floor = m.mispaired(base, tuned, shuffles)
+            floor = m.mispaired(base, tuned, shuffles) if m.paired else None
         drift = m.drift(value)
         low, high = sorted(map(m.drift, interval)) if interval else (np.nan, np.nan)
         measured.rows.append(
@@ -129,12 +129,12 @@ def _measure_layer(
                 "drift_low": low,
                 "drift_high": high,
                 "n": sets.base.metadata.shape[0],
-                "mispaired_value": float(floor.mean()),
+                "mispaired_value": np.nan if floor is None else float(floor.mean()),
                 "noise_floor": abs(noise[1]) if noise else np.nan,
                 "above_noise": bool(drift > abs(noise[1])) if noise else pd.NA,
             }
         )
-        if plan.step == 0:
+        if plan.step == 0 and floor is not None:
             measured.controls.append(
                 Control(
                     name="mispaired",

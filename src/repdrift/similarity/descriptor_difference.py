@@ -33,6 +33,7 @@ class DescriptorDifference(Measure):
     """|d(y) - d(x)| of a descriptor d. It has no mispaired floor: mispairing leaves it as it is."""
 
     self_value = 0.0
+    paired = False
     higher_is_similar = False
 
     @abstractmethod

@@ -24,11 +24,16 @@ def grid(
     Layers are representations (n, p) of the same n samples in the same order; without `layers_b`, `layers_a` against
     itself. Both may be generators: a layer is dropped as soon as it is prepared, and what is kept is what the measures
     keep (for CKA one n x n matrix a layer, where n <= p).
-    Raises UnknownNameError, ConfigError for no measure, and what the measures raise, naming the layer.
+    Measures of predictions compare logits, and take no others beside them.
+    Raises UnknownNameError, ConfigError for no measure or for both kinds, and what the measures raise, naming the layer.
     """
     if not measures:
         raise ConfigError("name at least one measure")
     found = [measure(name) for name in dict.fromkeys(measures)]
+    kinds = {m.inputs: m.name for m in found}
+    if len(kinds) > 1:
+        pair = " and ".join(f"{name!r} of {kind}" for kind, name in kinds.items())
+        raise ConfigError(f"one grid compares representations or predictions, not both: {pair}")
     left = _prepared(layers_a, found, "layers_a")
     right = left if layers_b is None else _prepared(layers_b, found, "layers_b")
     return {m.name: m.compare_all(left[m.name], right[m.name]) for m in found}
@@ -38,7 +43,7 @@ def _prepared(layers: Iterable[Representation], found: Sequence[Any], which: str
     prepared: dict[str, list[Any]] = {m.name: [] for m in found}
     for number, layer in enumerate(layers):
         try:
-            side = Side.of(layer)
+            side = Side(layer, constant_allowed=found[0].inputs == "predictions")
             for m in found:
                 prepared[m.name].append(m.prepare(side))
         except RepdriftError as error:

@@ -100,6 +100,8 @@ class Measure(ABC):
     """Whether both sides must have the same number of features."""
     ignores_zero_features: ClassVar[bool] = True
     """Whether features that are zero in all samples leave the value as it is; a correlation over features does not."""
+    paired: ClassVar[bool] = True
+    """Whether it depends on which sample is which. Where it does not, mispairing changes nothing and is no control."""
     held_out: ClassVar[bool] = False
     """Whether it predicts samples that were left out: below `self_value` for a representation with itself where n <= p."""
     needs_more_samples: ClassVar[bool] = False

@@ -71,3 +71,13 @@ def test_faults_name_the_layer():
         grid(a, a, ["ckaa"])
     with pytest.raises(ConfigError, match="at least one measure"):
         grid(a, a, [])
+
+
+def test_predictions_have_grids_of_their_own():
+    a, b = _layers(6, [3, 3]), _layers(7, [3])
+    always_one_class = np.tile([[1.0, 0.0, 0.0]], (20, 1))
+    values = grid([*a, always_one_class], b, ["disagreement"])["disagreement"]
+    assert values.shape == (3, 1)
+    assert values[2, 0] == measure("disagreement")(always_one_class, b[0])
+    with pytest.raises(ConfigError, match="'cka' of representations and 'disagreement' of predictions"):
+        grid(a, b, ["cka", "disagreement"])

@@ -46,6 +46,7 @@ class NormChange(Measure):
     description = "Relative change of the root mean square length of raw vectors; blind to direction and pairing."
     bounds = (0.0, math.inf)
     self_value = 0.0
+    paired = False
     higher_is_similar = False
     symmetric = False
     reference = "textbook"
