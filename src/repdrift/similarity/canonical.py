@@ -154,7 +154,9 @@ def whitened(result: PairedResult) -> WhitenedPair:
 def whitened_leading(result: PairedResult, share: float) -> WhitenedPair:
     """Both sides with the fewest directions that hold this share of the variance. Raises likewise."""
     sums = result.scatter
-    return WhitenedPair(sums.n, _leading(sums.xx, share, sums.rounding), _leading(sums.yy, share, sums.rounding), sums.xy)
+    return WhitenedPair(
+        sums.n, _leading(sums.xx, share, sums.rounding), _leading(sums.yy, share, sums.rounding), sums.xy
+    )
 
 
 def _whitened(scatter: Tensor, mean: Tensor, sums: Scatter) -> Whitened:

@@ -70,7 +70,9 @@ class PairedResult:
         for side, name in ((self._base, "base"), (self._tuned, "tuned model")):
             _require_variation(side, name)
         p = self._base.shift.shape[0]
-        return Scatter(self.n, dense(self._base.gram, p), self._cross.product, dense(self._tuned.gram, p), self._rounding)
+        return Scatter(
+            self.n, dense(self._base.gram, p), self._cross.product, dense(self._tuned.gram, p), self._rounding
+        )
 
     @property
     def means(self) -> tuple[Tensor, Tensor]:
