@@ -11,10 +11,10 @@ import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
-from repdrift.similarity.alignment import unit_shape
 from repdrift.similarity.measures.shape_metric import ShapeMetric
 from repdrift.similarity.side import Side
 from repdrift.similarity.streaming import PairedAccumulator
+from repdrift.similarity.subspaces.alignment import unit_shape
 
 SHAPES = [(40, 6), (12, 30)]
 ROTATED = ("procrustes", "procrustes_angular", "shape_metric", "rsm_norm_difference")
@@ -294,8 +294,13 @@ def test_whitening_by_sums_is_refused_where_rounding_would_be_whitened():
     few, narrow = _streamed(x, y, torch.float64), _streamed(x, y, torch.float32)
     for name in ROTATED:
         assert few.measure(name) == pytest.approx(measure(name)(x, y), rel=1e-9), name
+    assert narrow.measure("shape_metric") == pytest.approx(measure("shape_metric")(x, y), rel=1e-5)
+    x[:, 0] *= 1e3  # the shortest of the others is now within the rounding of float32 sums
+    assert _streamed(x, y, torch.float64).measure("shape_metric") == pytest.approx(
+        measure("shape_metric")(x, y), rel=1e-6
+    )
     with pytest.raises(DegenerateInputError, match="of 69 axes .* stream with float64 products"):
-        narrow.measure("shape_metric")
+        _streamed(x, y, torch.float32).measure("shape_metric")
     # Rank 3 but for the rounding of float32, which rows show to be axes and sums do not.
     low = [(g.normal(size=(70, 3)) @ g.normal(size=(3, 20))).astype(np.float32) for _ in range(2)]
     for kind in (torch.float32, torch.float64):

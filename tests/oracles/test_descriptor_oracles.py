@@ -8,7 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity import descriptor, directions, measure
+from repdrift.similarity import descriptor, measure
+from repdrift.similarity.geometry import directions
 from repdrift.similarity.streaming import finalize, init, update
 
 SHAPES = [(40, 6), (20, 50)]

@@ -11,7 +11,8 @@ import torch
 from scipy.spatial.distance import cdist
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity import energy, measure
+from repdrift.similarity import measure
+from repdrift.similarity.geometry import distances
 from repdrift.similarity.side import Side
 
 SHAPES = [(40, 6), (12, 30)]
@@ -167,9 +168,9 @@ def test_distances_keep_their_digits_between_close_samples(monkeypatch, case, p)
         x = np.repeat([[0.0], [1.0]], 20, axis=0) + 1e-6 * g.normal(size=(40, p))
     elif case == "equal samples":
         x[20:23] = x[0]
-    monkeypatch.setattr(energy, "_NUMBERS", 10 * p)  # close pairs in several parts
+    monkeypatch.setattr(distances, "_PIECE", 10 * p)  # close pairs in several parts
     x = x.astype(np.float32)  # so that centring rounds nothing that matters
-    found = energy.distances(Side(x.astype(np.float64))).numpy()
+    found = distances.distances(Side(x.astype(np.float64))).numpy()
     assert found == pytest.approx(cdist(x.astype(np.float64), x.astype(np.float64)), rel=1e-6, abs=1e-300)
     if case == "equal samples":
         assert np.all(found[20:23, 20:23] == 0)

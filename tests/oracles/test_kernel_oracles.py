@@ -11,9 +11,10 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import Side, measure
+from repdrift.similarity.geometry.distances import squared_distances
+from repdrift.similarity.kernels.rbf import median_distance
 from repdrift.similarity.measures.cka_minibatch import MinibatchCka
 from repdrift.similarity.measures.cka_rbf import RbfCka
-from repdrift.similarity.rbf import median_distance, squared_distances
 from repdrift.similarity.streaming import PairedAccumulator
 
 # Pairs of samples in odd and even number, and features on either side of n.

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import t as student_t
 
 from repdrift.similarity import measure
-from repdrift.similarity.hsic import hsic_unbiased, leave_one_out_hsic, linear_kernel
+from repdrift.similarity.kernels.hsic import hsic_unbiased, leave_one_out_hsic, linear_kernel
 
 # Widths of the two sides at n = 6 and 11: features on both sides, Gram matrices on both, one of each.
 WIDTHS = [(3, 4), (20, 30), (3, 20), (20, 3)]

@@ -6,8 +6,8 @@ import torch
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity import Side, measure
-from repdrift.similarity.gram import gram, gram_of_single
-from repdrift.similarity.standardized import standardized_kernel
+from repdrift.similarity.kernels.gram import gram, gram_of_single
+from repdrift.similarity.kernels.standardized import standardized_kernel
 
 N, P = 280, 512
 """Large enough for products in float32: that they are taken is tested too."""

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
-from repdrift.similarity.hsic import Kernel, hsic_unbiased
 from repdrift.similarity.inputs import MIN_SAMPLES, require_paired
+from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
 
 _ROWS = 512
 """Resamples per product: what comes out of it is read again while it is in the cache."""

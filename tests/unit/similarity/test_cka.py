@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity import measure
-from repdrift.similarity.hsic import linear_kernel
+from repdrift.similarity.kernels.hsic import linear_kernel
 
 
 class _LargestTensor(TorchDispatchMode):

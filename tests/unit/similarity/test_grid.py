@@ -6,7 +6,7 @@ import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.similarity import Side, grid, measure
-from repdrift.similarity.hsic import side_kernel
+from repdrift.similarity.kernels.hsic import side_kernel
 
 
 def _layers(seed, widths, n=20):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repdrift.similarity.descriptor import Descriptor, register
-from repdrift.similarity.directions import eccentricity
+from repdrift.similarity.geometry.directions import eccentricity
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL
 from repdrift.similarity.side import Side
 

@@ -9,7 +9,7 @@ import torch
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
 from repdrift.similarity.side import Side
-from repdrift.similarity.spectrum import singular_values
+from repdrift.similarity.subspaces.spectrum import singular_values
 
 
 @register

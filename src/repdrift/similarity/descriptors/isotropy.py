@@ -6,7 +6,7 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
 from repdrift.similarity.side import Side
-from repdrift.similarity.spectrum import eigenvalues
+from repdrift.similarity.subspaces.spectrum import eigenvalues
 
 
 @register

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, TRANSLATION
 from repdrift.similarity.side import Side
-from repdrift.similarity.spectrum import feature_squares
+from repdrift.similarity.subspaces.spectrum import feature_squares
 
 
 @register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from repdrift.similarity.descriptor import Descriptor, register
-from repdrift.similarity.directions import magnitude
+from repdrift.similarity.geometry.directions import magnitude
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ORTHOGONAL
 from repdrift.similarity.side import Side
 

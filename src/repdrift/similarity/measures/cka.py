@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.hsic import Kernel, alike, hsic_unbiased, hsic_unbiased_all, leave_one_out_hsic, side_kernel
 from repdrift.similarity.inputs import as_orders
+from repdrift.similarity.kernels.hsic import (
+    Kernel,
+    alike,
+    hsic_unbiased,
+    hsic_unbiased_all,
+    leave_one_out_hsic,
+    side_kernel,
+)
 from repdrift.similarity.measure import (
     EXACT,
     FEATURE_PERMUTATION,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.similarity.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, linear_kernel
 from repdrift.similarity.inputs import MIN_SAMPLES, centred, in_range, require_paired
+from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, linear_kernel
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,

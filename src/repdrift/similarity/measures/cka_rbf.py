@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from repdrift.core.errors import ConfigError
-from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.kernels.hsic import Kernel
+from repdrift.similarity.kernels.rbf import RbfKernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka import DebiasedLinearCka
-from repdrift.similarity.rbf import RbfKernel
 from repdrift.similarity.side import Side
 
 if TYPE_CHECKING:

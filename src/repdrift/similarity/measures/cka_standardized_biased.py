@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.kernels.hsic import Kernel
+from repdrift.similarity.kernels.standardized import standardized_kernel
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -14,7 +15,6 @@ from repdrift.similarity.measure import (
 )
 from repdrift.similarity.measures.cka_biased import BiasedLinearCka
 from repdrift.similarity.side import Side
-from repdrift.similarity.standardized import standardized_kernel
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

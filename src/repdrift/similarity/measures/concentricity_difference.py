@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repdrift.similarity.descriptor_difference import DescriptorDifference
-from repdrift.similarity.directions import eccentricity
+from repdrift.similarity.geometry.directions import eccentricity
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,

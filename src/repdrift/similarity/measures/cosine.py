@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repdrift.similarity.geometry.row_cosine import UnitRows, row_cosines, unit_rows
 from repdrift.similarity.measure import EXACT, ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
-from repdrift.similarity.row_cosine import UnitRows, row_cosines, unit_rows
 from repdrift.similarity.side import Side
 from repdrift.similarity.spread import mean_reach
 

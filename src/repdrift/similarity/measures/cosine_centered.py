@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repdrift.similarity.geometry.row_cosine import UnitRows, unit_rows
 from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, Measure, register
 from repdrift.similarity.measures.cosine import RawCosine
-from repdrift.similarity.row_cosine import UnitRows, unit_rows
 from repdrift.similarity.side import Side
 
 if TYPE_CHECKING:

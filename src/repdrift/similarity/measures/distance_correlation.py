@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.energy import doubly_centred_distances
-from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.kernels.energy import doubly_centred_distances
+from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka_biased import BiasedLinearCka
 from repdrift.similarity.side import Side

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.energy import u_centred_distances
-from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.kernels.energy import u_centred_distances
+from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka import DebiasedLinearCka
 from repdrift.similarity.side import Side

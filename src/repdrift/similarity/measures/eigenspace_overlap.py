@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from repdrift.similarity.canonical import InvertingMeasure, cross, whitened
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -16,8 +15,9 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.principal import Principal, principal
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, whitened
+from repdrift.similarity.subspaces.principal import Principal, principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

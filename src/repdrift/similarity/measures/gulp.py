@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repdrift.similarity.canonical import InvertingMeasure
-from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.kernels.gram import gram
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -21,8 +20,9 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.principal import principal
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.canonical import InvertingMeasure
+from repdrift.similarity.subspaces.principal import principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

@@ -6,13 +6,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from repdrift.similarity.canonical import (
-    InvertingMeasure,
-    WhitenedPair,
-    require_predictors_to_spare,
-    require_resolved,
-    whitened,
-)
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
@@ -22,8 +15,15 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.principal import Principal, principal
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.canonical import (
+    InvertingMeasure,
+    WhitenedPair,
+    require_predictors_to_spare,
+    require_resolved,
+    whitened,
+)
+from repdrift.similarity.subspaces.principal import Principal, principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

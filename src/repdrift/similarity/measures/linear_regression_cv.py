@@ -14,9 +14,9 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.principal import Principal, principal
-from repdrift.similarity.ridge import leave_one_out_r2
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.principal import Principal, principal
+from repdrift.similarity.subspaces.ridge import leave_one_out_r2
 
 
 @register

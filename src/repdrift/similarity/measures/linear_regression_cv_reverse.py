@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import register
 from repdrift.similarity.measures.linear_regression_cv import LinearRegressionCv
-from repdrift.similarity.principal import Principal
+from repdrift.similarity.subspaces.principal import Principal
 
 
 @register

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.canonical import whitened
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import register
 from repdrift.similarity.measures.linear_regression import LinearRegression, explained
-from repdrift.similarity.principal import Principal
+from repdrift.similarity.subspaces.canonical import whitened
+from repdrift.similarity.subspaces.principal import Principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from repdrift.similarity.descriptor_difference import DescriptorDifference
-from repdrift.similarity.directions import length, magnitude
+from repdrift.similarity.geometry.directions import length, magnitude
 from repdrift.similarity.measure import EXACT, FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION, register
 from repdrift.similarity.side import Side
 

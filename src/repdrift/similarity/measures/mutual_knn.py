@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from repdrift.similarity.geometry.neighbours import Neighbourhoods, NeighbourMeasure, Overlap, some_nearest_neighbours
 from repdrift.similarity.measure import register
-from repdrift.similarity.neighbours import Neighbourhoods, NeighbourMeasure, Overlap, some_nearest_neighbours
 from repdrift.similarity.side import Side
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.frobenius import Norm, frobenius
+from repdrift.similarity.geometry.frobenius import Norm, frobenius
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import EXACT, FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION, Measure, register
 from repdrift.similarity.side import Side

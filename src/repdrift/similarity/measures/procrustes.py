@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.alignment import Shape, scatter_distance, unit_shape
 from repdrift.similarity.measure import (
     EXACT,
     FEATURE_PERMUTATION,
@@ -17,6 +16,7 @@ from repdrift.similarity.measure import (
     register,
 )
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.alignment import Shape, scatter_distance, unit_shape
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

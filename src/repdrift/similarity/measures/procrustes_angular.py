@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.alignment import Shape, angle
 from repdrift.similarity.measure import register
 from repdrift.similarity.measures.procrustes import Procrustes
+from repdrift.similarity.subspaces.alignment import Shape, angle
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

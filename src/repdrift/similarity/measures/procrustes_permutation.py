@@ -7,10 +7,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from repdrift.core.errors import ShapeError
-from repdrift.similarity.alignment import Shape, unit
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, TRANSLATION, Measure, register
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.alignment import Shape, unit
 
 
 @register

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repdrift.similarity.canonical import InvertingMeasure, cross, whitened
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
     TRANSLATION,
     register,
 )
-from repdrift.similarity.principal import Principal, principal
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, whitened
+from repdrift.similarity.subspaces.principal import Principal, principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

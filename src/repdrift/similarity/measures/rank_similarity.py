@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from repdrift.similarity.geometry.neighbours import NeighbourMeasure, Overlap, harmonic_numbers
 from repdrift.similarity.measure import register
-from repdrift.similarity.neighbours import NeighbourMeasure, Overlap, harmonic_numbers
 
 
 @register

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ShapeError
-from repdrift.similarity.frobenius import Norm, frobenius, frobenius_of_difference
+from repdrift.similarity.geometry.frobenius import Norm, frobenius, frobenius_of_difference
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import EXACT, SHARED_ROTATION, Measure, register
 from repdrift.similarity.side import Side

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from repdrift.similarity.geometry.rsa import CORRELATION_INVARIANCES, KendallRsa, PairOrder, correlation_order
 from repdrift.similarity.measure import register
-from repdrift.similarity.rsa import CORRELATION_INVARIANCES, KendallRsa, PairOrder, correlation_order
 from repdrift.similarity.side import Side
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from repdrift.similarity.geometry.rsa import EUCLIDEAN_INVARIANCES, Pattern, PatternRsa, euclidean_pattern
 from repdrift.similarity.measure import register
-from repdrift.similarity.rsa import EUCLIDEAN_INVARIANCES, Pattern, PatternRsa, euclidean_pattern
 from repdrift.similarity.side import Side
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repdrift.similarity.alignment import unit
-from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.kernels.gram import gram
 from repdrift.similarity.measure import (
     EXACT,
     FEATURE_PERMUTATION,
@@ -24,6 +23,7 @@ from repdrift.similarity.measure import (
     register,
 )
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.alignment import unit
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

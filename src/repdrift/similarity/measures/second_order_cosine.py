@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.dissimilarity import RESOLUTION
+from repdrift.similarity.geometry.dissimilarity import RESOLUTION
+from repdrift.similarity.geometry.neighbours import COSINE_INVARIANCES, cosine_chords, nearest_neighbours
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import Measure, register
-from repdrift.similarity.neighbours import COSINE_INVARIANCES, cosine_chords, nearest_neighbours
 from repdrift.similarity.side import Side
 
 

@@ -6,16 +6,16 @@ import math
 from typing import TYPE_CHECKING
 
 from repdrift.core.errors import ConfigError
-from repdrift.similarity.alignment import (
-    Shape,
-    angle,
-    principal_axes,
-    whitened_scatter_distance,
-    whitened_shape,
-)
 from repdrift.similarity.measure import register
 from repdrift.similarity.measures.procrustes import Procrustes
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.alignment import (
+    Shape,
+    angle,
+    whitened_scatter_distance,
+    whitened_shape,
+)
+from repdrift.similarity.subspaces.principal import principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -48,7 +48,7 @@ class ShapeMetric(Procrustes):
 
     def derive(self, side: Side) -> Shape:
         """The partly whitened shape. Raises DegenerateInputError if nothing varies by more than rounding."""
-        return whitened_shape(side.shared(principal_axes), self.alpha)
+        return whitened_shape(side.shared(principal), self.alpha)
 
     def compare(self, x: Shape, y: Shape) -> float:
         """The angle between two partly whitened shapes."""

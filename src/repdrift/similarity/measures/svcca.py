@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repdrift.core.errors import ConfigError
-from repdrift.similarity.canonical import InvertingMeasure, cross, mean_correlation, whitened_leading
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -14,8 +13,9 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.principal import Principal, principal
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, mean_correlation, whitened_leading
+from repdrift.similarity.subspaces.principal import Principal, principal
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repdrift.similarity.descriptor_difference import DescriptorDifference
-from repdrift.similarity.directions import uniformity
+from repdrift.similarity.geometry.directions import uniformity
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repdrift.similarity.gram import gram
+from repdrift.similarity.kernels.gram import gram
 from repdrift.similarity.side import Side
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.principal import Principal
+from repdrift.similarity.subspaces.principal import Principal
 
 _EXPONENTS = torch.arange(-48, 17, dtype=torch.float64) / 4
 """Penalties are 10 to these, times the mean s^2. From a fit that loses nothing, even where one massive component makes

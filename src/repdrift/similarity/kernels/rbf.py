@@ -1,4 +1,4 @@
-"""Distances between all samples, and the Gaussian kernel of them."""
+"""The Gaussian kernel of the distances between all samples."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.gram import gram
-from repdrift.similarity.hsic import Kernel
+from repdrift.similarity.geometry.distances import squared_distances
+from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.side import Side
-
-_CLOSE = 1e-4
-"""Share of |x_i|^2 + |x_j|^2 below which |x_i - x_j|^2 has lost too much as the difference of products."""
-
-_MANY = 1 / 32
-"""Share of close pairs of samples in n^2 from which on it is quicker to take the differences of all."""
-
-_PIECE = 1 << 22
-"""Numbers of the differences of close samples that are held at a time."""
 
 _ROUNDING = 1e-10
 """A U-centred kernel below this share of the kernel is rounding noise."""
@@ -58,24 +48,6 @@ class RbfKernel:
                 "nothing of it varies"
             )
         return Kernel(table, True, table.new_zeros(n), table.sum(dim=1))
-
-
-def squared_distances(side: Side) -> Tensor:
-    """(n, n) |x_i - x_j|^2 of the scaled side: exactly 0 for equal rows and symmetric. Shared, not to be changed."""
-    x = side.centred
-    products = gram(x)
-    lengths = products.diagonal()
-    sums = lengths[:, None] + lengths
-    upper = torch.sub(sums, products, alpha=2).triu_(1)
-    close = (upper <= _CLOSE * sums).triu_(1).nonzero()
-    if len(close) > _MANY * side.n**2:
-        i, j = torch.triu_indices(side.n, side.n, 1, device=x.device)
-        upper[i, j] = torch.pdist(x).square_()
-        return upper + upper.T
-    for pairs in close.split(max(1, _PIECE // side.p)):
-        i, j = pairs.unbind(dim=1)
-        upper[i, j] = (x[i] - x[j]).square_().sum(dim=1)
-    return upper + upper.T
 
 
 def median_distance(side: Side) -> float:

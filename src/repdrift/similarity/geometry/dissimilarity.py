@@ -12,23 +12,14 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.gram import gram
+from repdrift.similarity.geometry.distances import distances, squared_row_distances
+from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import centred
-from repdrift.similarity.row_cosine import unit_rows
 from repdrift.similarity.side import Side
 
 RESOLUTION = 2.0**-44
 """Distances that differ by at most this share of the longest row are tied. Rounding, as by a rotation, stays well below;
 different distances of real data lie closer than this only by rare accident, and are then ranked as equal."""
-
-_CLOSE = 1e-2
-"""Squared distances below this share of the squared lengths would lose digits as a difference of products."""
-
-_MANY = 16
-"""Where more than one pair in this many is close, differences of all rows are the cheaper way."""
-
-_PIECE = 1 << 22
-"""Numbers that are held at once for differences of close rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +38,7 @@ def euclidean_distances(side: Side) -> Dissimilarity:
     Raises DegenerateInputError if all pairs of samples are equally far apart.
     """
     longest = float(side.scaled.square().sum(dim=1).max().sqrt())
-    return _of_rows(side.centred, RESOLUTION * longest)
+    return _of_square(side.shared(distances), RESOLUTION * longest)
 
 
 def correlation_chords(side: Side) -> Dissimilarity:
@@ -63,24 +54,8 @@ def correlation_chords(side: Side) -> Dissimilarity:
         raise DegenerateInputError(
             f"all features of sample {sample} are equal: its correlation with other samples is undefined"
         )
-    return _of_rows(unit_rows(centred(x.T).T).rows, RESOLUTION)
-
-
-def row_distances(rows: Tensor) -> Tensor:
-    """Euclidean distances between rows (n, p) in float64: (n, n), symmetric, with a diagonal of exact zeros."""
-    rows = centred(rows)  # what all rows share would only add to rounding
-    products = gram(rows)
-    lengths = products.diagonal().clone()
-    sums = lengths[:, None] + lengths
-    squares = products.mul_(-2).add_(sums).triu_(1)
-    i, j = (squares < _CLOSE * sums).triu_(1).nonzero().T
-    if _MANY * len(i) > len(rows) ** 2 / 2:
-        return _square(torch.pdist(rows), len(rows))
-    step = max(1, _PIECE // rows.shape[1])
-    for start in range(0, len(i), step):
-        a, b = i[start : start + step], j[start : start + step]
-        squares[a, b] = (rows[a] - rows[b]).square().sum(dim=1)
-    return squares.add_(squares.T.clone()).sqrt_()
+    rows = centred(unit_rows(centred(x.T).T).rows)  # what all rows share would only add to rounding
+    return _of_square(squared_row_distances(rows).sqrt_(), RESOLUTION)
 
 
 def reordered_pairs(values: Tensor, n: int, order: Tensor) -> Tensor:
@@ -90,20 +65,13 @@ def reordered_pairs(values: Tensor, n: int, order: Tensor) -> Tensor:
     return values[low * n - low * (low + 1) // 2 + high - low - 1]
 
 
-def _of_rows(rows: Tensor, resolution: float) -> Dissimilarity:
-    n = rows.shape[0]
-    i, j = torch.triu_indices(n, n, 1, device=rows.device)
-    distances = row_distances(rows)[i, j]
-    low, high = torch.aminmax(distances)
+def _of_square(square: Tensor, resolution: float) -> Dissimilarity:
+    n = square.shape[0]
+    i, j = torch.triu_indices(n, n, 1, device=square.device)
+    pairs = square[i, j]
+    low, high = torch.aminmax(pairs)
     if float(high - low) <= resolution:
         raise DegenerateInputError(
             f"all pairs of the {n} samples are equally far apart: a correlation of distances is undefined"
         )
-    return Dissimilarity(distances, n, resolution)
-
-
-def _square(distances: Tensor, n: int) -> Tensor:
-    full = distances.new_zeros((n, n))
-    i, j = torch.triu_indices(n, n, 1, device=distances.device)
-    full[i, j] = full[j, i] = distances
-    return full
+    return Dissimilarity(pairs, n, resolution)

@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.dissimilarity import RESOLUTION, row_distances
-from repdrift.similarity.inputs import as_orders, require_paired
+from repdrift.similarity.geometry.dissimilarity import RESOLUTION
+from repdrift.similarity.geometry.distances import squared_row_distances
+from repdrift.similarity.geometry.row_cosine import unit_rows
+from repdrift.similarity.inputs import as_orders, centred, require_paired
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, SHARED_ROTATION, Measure
-from repdrift.similarity.row_cosine import unit_rows
 from repdrift.similarity.side import Side
 
 NEIGHBOURS = 10
@@ -125,7 +126,8 @@ class NeighbourMeasure(Measure):
 
 def cosine_chords(side: Side) -> Tensor:
     """sqrt(2 (1 - cosine)) between raw rows: (n, n). Raises DegenerateInputError naming a sample of zeros."""
-    return row_distances(unit_rows(side.exact).rows)
+    rows = centred(unit_rows(side.exact).rows)  # what all rows share would only add to rounding
+    return squared_row_distances(rows).sqrt_()
 
 
 def nearest_neighbours(side: Side) -> Neighbourhoods:

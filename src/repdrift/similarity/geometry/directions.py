@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import centred
-from repdrift.similarity.row_cosine import unit_rows
 from repdrift.similarity.side import Side
 
 _CANCELLED = 1e-13

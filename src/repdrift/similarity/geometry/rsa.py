@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.dissimilarity import Dissimilarity, correlation_chords, euclidean_distances, reordered_pairs
+from repdrift.similarity.geometry.dissimilarity import (
+    Dissimilarity,
+    correlation_chords,
+    euclidean_distances,
+    reordered_pairs,
+)
+from repdrift.similarity.geometry.rank_order import RankOrder, kendall_tau_b, rank_order
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
@@ -26,7 +32,6 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     Measure,
 )
-from repdrift.similarity.rank_order import RankOrder, kendall_tau_b, rank_order
 from repdrift.similarity.side import Side
 
 CORRELATION_INVARIANCES = frozenset({ISOTROPIC_SCALING, FEATURE_PERMUTATION})

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.gram import gram, gram_of_single
 from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.kernels.gram import gram, gram_of_single
 from repdrift.similarity.side import Side
 
 ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}

@@ -19,8 +19,8 @@ from torch import Tensor
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.principal import Principal, leading_count
 from repdrift.similarity.scatter import Scatter
+from repdrift.similarity.subspaces.principal import Principal, leading_count
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.gram import centred_single, gram_of_single
-from repdrift.similarity.hsic import Kernel, linear_kernel
+from repdrift.similarity.kernels.gram import centred_single, gram_of_single
+from repdrift.similarity.kernels.hsic import Kernel, linear_kernel
 from repdrift.similarity.side import Side
 
 _CONSTANT = 1e-13

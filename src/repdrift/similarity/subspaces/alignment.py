@@ -19,12 +19,13 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.scatter import Scatter
 from repdrift.similarity.side import Side
+from repdrift.similarity.subspaces.principal import Principal
 
 _CLOSE = 1e-4
 """A sum of singular values nearer to 1 than this (a distance below 0.014) has lost too many digits."""
 
-_SHORTEST_FROM_SUMS = 100
-"""A variance of fewer times the rounding of an eigenvalue is not known well enough to be whitened."""
+_UNRESOLVED = 4.0
+"""Eigenvalues up to so many times the sums' rounding, times the largest and the root of p, can be rounding."""
 
 _EPSILON = torch.finfo(torch.float64).eps
 
@@ -90,34 +91,9 @@ def unit_shape(side: Side) -> Shape:
     return Shape(unit(side.shared(compact)))
 
 
-@dataclass(frozen=True, eq=False)
-class Axes:
-    """Singular value decomposition of centred rows but for the rotation, which is of no matter to shapes: U diag(s)."""
-
-    left: Tensor
-    """(n, r) U."""
-    lengths: Tensor
-    """(r,) s, descending."""
-
-
-def principal_axes(side: Side) -> Axes:
-    """The axes along which a side varies by more than the rounding of its numbers, shared.
-
-    Raises DegenerateInputError if there is none.
-    """
-    left, lengths, _ = torch.linalg.svd(side.shared(compact), full_matrices=False)
-    # Rounding of the decomposition, and of centring: large offsets are known to an epsilon of theirs.
-    offset = math.sqrt(side.n) * float(torch.linalg.vector_norm(side.scaled.mean(dim=0)))
-    floor = _EPSILON * (max(side.n, side.p) * float(lengths[0]) + 4 * offset)
-    rank = int((lengths > floor).sum())
-    if rank == 0:
-        raise DegenerateInputError("the representation varies by no more than the rounding of its numbers")
-    return Axes(left[:, :rank], lengths[:rank])
-
-
-def whitened_shape(axes: Axes, alpha: float) -> Shape:
+def whitened_shape(components: Principal, alpha: float) -> Shape:
     """The shape after partial whitening: every axis' length s becomes alpha s / rms(s) + 1 - alpha."""
-    return Shape(unit(axes.left * _partly_whitened(axes.lengths, alpha)))
+    return Shape(unit(components.u * _partly_whitened(components.s, alpha)))
 
 
 def scatter_distance(scatter: Scatter) -> float:
@@ -135,7 +111,7 @@ def whitened_scatter_distance(scatter: Scatter, alpha: float) -> float:
     Raises DegenerateInputError where the shortest axes cannot be told from the sums' rounding, as in sums with float32
     products of no more rows than features.
     """
-    x, y = (_whitening(square, scatter.n, alpha) for square in (scatter.xx, scatter.yy))
+    x, y = (_whitening(square, scatter, alpha) for square in (scatter.xx, scatter.yy))
     return _apart(x @ scatter.xy @ y)
 
 
@@ -143,11 +119,11 @@ def _partly_whitened(lengths: Tensor, alpha: float) -> Tensor:
     return alpha * lengths / lengths.square().mean().sqrt() + (1 - alpha)
 
 
-def _whitening(square: Tensor, n: int, alpha: float) -> Tensor:
+def _whitening(square: Tensor, scatter: Scatter, alpha: float) -> Tensor:
     """Z (p, p) with which XZ is partly whitened and of Frobenius norm 1, from X'X (p, p)."""
     variances, axes = torch.linalg.eigh(square)
-    kept = variances > _SHORTEST_FROM_SUMS * square.shape[0] * _EPSILON * variances[-1]
-    rank, expected = int(kept.sum()), min(n - 1, int((square.diagonal() > 0).sum()))
+    kept = variances > _UNRESOLVED * scatter.rounding * math.sqrt(square.shape[0]) * variances[-1]
+    rank, expected = int(kept.sum()), min(scatter.n - 1, int((square.diagonal() > 0).sum()))
     if rank != expected:
         raise DegenerateInputError(
             f"of {expected} axes {rank} stand clear of the rounding of the sums, which whitening would blow up: "

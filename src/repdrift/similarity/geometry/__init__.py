@@ -1,0 +1,1 @@
+"""Where samples lie: lengths, directions, distances, neighbours."""
