@@ -334,3 +334,36 @@ def test_types_that_float64_cannot_hold_are_refused(name, kind):
     wrong = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
     with pytest.raises(DataError, match="floats of 16 to 64 bits"):
         measure(name).prepare(wrong)
+
+
+STEPPED = {
+    "mutual_knn",
+    "neighbour_jaccard",
+    "rank_similarity",
+    *(name for name in REPRESENTATIONS if name.startswith("rsa_") and not name.endswith("pearson")),
+}
+"""These count: a small enough change does not change them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [
+        (name, offset)
+        for name in REPRESENTATIONS
+        for offset in ([0.0, 1e4] if TRANSLATION in measure(name).invariances else [0.0])
+        if name not in STEPPED
+    ],
+)
+@both_shapes
+def test_a_drift_of_a_millionth_is_not_drowned(name, offset, shape):
+    # Half the change is a quarter of a similarity's drift, and half a distance: to first order, which is all there is here.
+    m = measure(name)
+    x, _, g = _pair(11, shape)
+    x += offset
+    noise = g.normal(size=shape)
+    change = 1e-3 if m.higher_is_similar else 1e-6
+    if _saturated(m, x, x + noise) or (m.held_out and shape[1] >= shape[0]):
+        return
+    whole, half = (m.drift(m(x, x + part * change * noise)) for part in (1, 0.5))
+    assert whole / half == pytest.approx(4 if m.higher_is_similar else 2, rel=0.05)
+    assert 1e-11 < whole < 1e-4

@@ -31,7 +31,7 @@ class DistanceCorrelation(BiasedLinearCka):
     description = (
         "Correlation of distances between samples, as first published; near 1 for noise once features are many."
     )
-    reference = "Székely, Rizzo and Bakirov 2007, eq. 2.10"
+    reference = "Székely, Rizzo and Bakirov 2007"
     streaming = "needs distances between all rows"
     single_products = False
     cost = "n^2 p to prepare; n^2 to compare"

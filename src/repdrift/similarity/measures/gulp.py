@@ -80,7 +80,7 @@ class Gulp(InvertingMeasure):
     higher_is_similar = False
     self_value = 0.0
     bounds = (0.0, 1 / math.sqrt(2 * PENALTY))
-    reference = "Boix-Adsera et al. 2022, lemma 1 and proposition 1"
+    reference = "Boix-Adsera et al. 2022"
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) + n^3 to prepare; n^2 to compare where n <= p, else n p q"
 

@@ -20,7 +20,7 @@ class NeighbourJaccard(NeighbourMeasure):
     name = "neighbour_jaccard"
     title = "Jaccard similarity of neighbours"
     description = "Common over all of the 10 nearest neighbours (cosine, not centred) that either side has."
-    reference = "Wang et al. 2020; Klabunde et al. 2023, section 3.4"
+    reference = "Wang et al. 2020; Klabunde et al. 2023"
 
     def derive(self, side: Side) -> Neighbourhoods:
         """The nearest neighbours."""

@@ -22,7 +22,7 @@ class RankSimilarity(NeighbourMeasure):
     name = "rank_similarity"
     title = "rank similarity of neighbours"
     description = "Agreement in rank of the common ones of the 10 nearest neighbours (cosine, not centred)."
-    reference = "Wang et al. 2020; Klabunde et al. 2023, section 3.4"
+    reference = "Wang et al. 2020; Klabunde et al. 2023"
 
     def per_sample(self, overlap: Overlap) -> Tensor:
         """The weighted agreement of ranks."""

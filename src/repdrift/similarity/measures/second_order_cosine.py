@@ -51,7 +51,7 @@ class SecondOrderCosine(Measure):
     title = "second-order cosine"
     description = "Cosine between a sample's cosines to its neighbours (10 nearest on either side, not centred)."
     bounds = (-1.0, 1.0)
-    reference = "Hamilton et al. 2016, eq. 1 and 2; Klabunde et al. 2023, section 3.4"
+    reference = "Hamilton et al. 2016; Klabunde et al. 2023"
     streaming = "needs the neighbours of every sample among all"
     invariances = COSINE_INVARIANCES
     cost = "n^2 p to prepare; n^2 to compare"
