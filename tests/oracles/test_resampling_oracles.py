@@ -56,11 +56,11 @@ def test_each_sample_once_is_the_value_itself_in_any_batch():
     x = g.normal(size=(30, 50))
     y = x + 0.01 * g.normal(size=(30, 50))
     kx, ky = _prepared(x, y)
-    ones = np.ones((600, 30), dtype=np.int64)  # more rows than one product takes
+    ones = np.ones((1200, 30), dtype=np.int64)  # more rows than one product takes
     done = []
     found = cka_resampled(kx, [ky], ones, on_rows=done.append)
     assert 1 - found == pytest.approx(1 - measure("cka")(x, y), rel=1e-4)
-    assert sum(done) == 600
+    assert sum(done) == 1200
     assert len(done) == 2
 
 

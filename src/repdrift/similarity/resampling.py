@@ -28,10 +28,10 @@ from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity.inputs import MIN_SAMPLES, require_paired
 from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
 
-_ROWS = 512
+_ROWS = 1024
 """Resamples per product: what comes out of it is read again while it is in the cache."""
 
-_STRIPS = 6
+_STRIPS = 4
 _NARROWEST = 64
 """Of a quadratic form only one triangle is needed, in strips of rows."""
 
