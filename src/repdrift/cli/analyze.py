@@ -43,12 +43,9 @@ def analyze(
     """
     from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
-    from repdrift.similarity import measure as find_measure
     from repdrift.study.comparison import drift_plan
     from repdrift.study.plan import ANALYSIS_FOLDER
 
-    for name in measure or ():
-        find_measure(name)
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     plan = drift_plan(study, config_path, tasks=task, measures=measure, target_reduction=target_reduction, alpha=alpha)
     target = output_dir or study.results_dir / ANALYSIS_FOLDER

@@ -10,7 +10,9 @@ import typer
 from repdrift.cli import options as o
 
 if TYPE_CHECKING:
-    from repdrift.core.records.comparison import Comparison
+    from rich.console import Console
+
+    from repdrift.core.records.comparison import ComparedModel, Comparison
 
 
 def compare(
@@ -44,7 +46,11 @@ def compare(
     ] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", help="Measure beside debiased CKA; may be repeated.", show_default="the usual four"),
+        typer.Option(
+            "--measure",
+            help="Measure beside debiased CKA (see `repdrift measures`); may be repeated.",
+            show_default="the usual four",
+        ),
     ] = None,
     compute_dtype: Annotated[
         str, typer.Option(help="float32, bfloat16 or float16: in which the models run.")
@@ -116,13 +122,13 @@ def compare(
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
-        _print(result)
+        _print(result, every_measure=measure is not None)
         typer.echo(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(1)
 
 
-def _print(result: Comparison) -> None:
+def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -149,12 +155,33 @@ def _print(result: Comparison) -> None:
             )
             table.add_row(str(at.layer), _number(at.drift), interval, *map(_number, rest))
         console.print(table)
+        if every_measure:
+            _print_measures(console, model)
     for model in result.models:
         if model.status != "compared":
             typer.echo(f"not compared: {model.name}: {model.reason}")
     for warning in result.warnings:
         if not any(warning.startswith(f"{m.name} was not compared") for m in result.models):
             typer.echo(f"note: {warning}")
+
+
+def _print_measures(console: Console, model: ComparedModel) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from repdrift.drift.direct.output import by_measure
+
+    found = by_measure(model)
+    if not found.rows:
+        return
+    some = ", some of the layers" if len(found.layers) < len(model.layers) else ""
+    table = Table(title=Text(f"{model.name}: drift under the other measures{some}"), title_justify="left")
+    table.add_column("measure", no_wrap=True)
+    for layer in found.layers:
+        table.add_column(f"layer {layer}", justify="right", no_wrap=True)
+    for name, _, drifts in found.rows:
+        table.add_row(name, *map(_number, drifts))
+    console.print(table)
 
 
 def _number(value: float | None) -> str:

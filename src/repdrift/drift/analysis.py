@@ -10,13 +10,14 @@ import pandas as pd
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.records.results import DriftResults, StudyInfo
 from repdrift.core.versions import library_versions
-from repdrift.drift.cautions import cautions, undefined_measures
+from repdrift.drift.cautions import cautions
 from repdrift.drift.hypotheses import reductions_and_tests
 from repdrift.drift.output import write_analysis
 from repdrift.drift.pairing import TaskSets, find_runs, open_task, require_one_study
 from repdrift.drift.plan import DriftPlan
 from repdrift.drift.sanity import sanity_checks
 from repdrift.drift.table import measure_tasks
+from repdrift.drift.undefined import without_value
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.similarity import measure
 
@@ -69,7 +70,11 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         tests=tests,
         controls=measured.controls,
         sanity=sanity_checks(table, measured.controls, measured.top_feature_share, plan, tasks),
-        warnings=[*cautions(statuses, tasks, table, plan), *undefined_measures(measured.undefined), *warnings],
+        warnings=[
+            *cautions(statuses, tasks, table, plan),
+            *without_value(measured.undefined, base.layers),
+            *warnings,
+        ],
     )
     write_analysis(results, table, output_dir)
     return results, table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -26,17 +26,6 @@ def cautions(
         *_precision(tasks),
         *_truncated(tasks),
     ]
-
-
-def undefined_measures(undefined: Mapping[tuple[str, str], Mapping[int, str]]) -> list[str]:
-    """What has no number because its measure is undefined there: reasons by layer, by task and measure."""
-    found: list[str] = []
-    for (task, name), reasons in undefined.items():
-        layers = ", ".join(map(str, reasons))
-        found.append(
-            f"{name} is undefined on {task} at layer {layers}, and has no value there: {next(iter(reasons.values()))}"
-        )
-    return found
 
 
 def _missing(statuses: Sequence[RunStatus]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from repdrift.core.records.results import Control, DriftResults
+from repdrift.drift.measure_names import drift_is
 from repdrift.drift.weight_rows import WEIGHT_MEASURES
 from repdrift.similarity import measure
 
@@ -29,6 +30,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         f"## Drift by layer\n\nDrift is 1 - {study.primary_measure} ({shown.title}) between the base model and the trained "
         "model on the same samples: 0 is unchanged, about 1 is unrelated. Mean over seeds, final models.\n\n"
         + _by_layer(results, table),
+        *([f"## Drift under every measure\n\n{by_measure}"] if (by_measure := _by_measure(results, table)) else []),
         "## Reduction of drift\n\nReduction is 1 - drift of "
         f"{study.comparison_method} / drift of {study.reference_method}, from drifts averaged over layers, then seeds"
         f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %, over trained models;"
@@ -92,6 +94,33 @@ def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:
     return _markdown(header, rows)
 
 
+def _by_measure(results: DriftResults, table: pd.DataFrame) -> str:
+    """Mean over layers and seeds under each measure that has a value; empty if there is one measure only."""
+    study = results.study
+    final = table[(table["step"] == 0) & table["measure"].isin(study.measures) & table["drift"].notna()]
+    if len(study.measures) < 2 or final.empty:
+        return ""
+    found = dict(iter(final.groupby(["measure", "task", "method"], sort=False)))
+    groups = list(dict.fromkeys((task, method) for _, task, method in found))
+    rows: list[list[str]] = []
+    for name in study.measures:
+        of = [found.get((name, task, method)) for task, method in groups]
+        if any(part is not None for part in of):
+            rows.append([name, drift_is(name), *(_number(_mean(part, study.n_layers)) for part in of)])
+    text = (
+        "Mean over layers and seeds, final models; missing where a layer has no value. Their scales differ: compare along "
+        "a row, not down a column.\n\n"
+    )
+    return text + _markdown(["measure", "drift is", *(f"{task}, {method}" for task, method in groups)], rows)
+
+
+def _mean(rows: pd.DataFrame | None, n_layers: int) -> float | None:
+    """None unless every layer has a value: the mean of the others would be of something else."""
+    if rows is None or rows["layer"].nunique() < n_layers:
+        return None
+    return float(rows["drift"].mean())
+
+
 def _reductions(results: DriftResults) -> str:
     rows = [
         [
@@ -147,16 +176,18 @@ def _controls(results: DriftResults) -> str:
     rows = []
     for name in measures:
         of = [c for c in results.controls if c.measure == name]
+        if not of:
+            continue
         rows.append(
             [
                 name,
                 _range(c.drift for c in of if c.name == "identity"),
-                _range(c.value for c in of if c.name == "mispaired"),
+                _range(c.drift for c in of if c.name == "mispaired") if measure(name).paired else "no control",
                 _seed_range(of, results.study.methods),
             ]
         )
-    header = ["measure", "identity (drift)", "mispaired (value)", "drift between two seeds"]
-    return "Smallest to largest over layers and tasks.\n\n" + _markdown(header, rows)
+    header = ["measure", "identity", "mispaired", "between two seeds"]
+    return "Drift of the controls, smallest to largest over layers and tasks.\n\n" + _markdown(header, rows)
 
 
 def _seed_range(controls: list[Control], methods: Sequence[str]) -> str:
@@ -183,7 +214,9 @@ def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "missing" if value is None or pd.isna(value) else f"{value:.4f}"
+    if value is None or pd.isna(value):
+        return "missing"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 def _percent(value: float | None) -> str:

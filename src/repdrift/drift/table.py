@@ -17,6 +17,7 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
 from repdrift.drift.shuffles import mispairings
+from repdrift.drift.undefined import Reasons, why
 from repdrift.similarity import Measure, Side, measure
 from repdrift.stores.representation_set import RepresentationSet
 
@@ -32,7 +33,7 @@ class Measured:
     controls: list[Control] = field(default_factory=list)
     top_feature_share: dict[tuple[str, int], float] = field(default_factory=dict)
     """By task and layer: the largest share of the base representation's variance that one feature holds."""
-    undefined: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By task and measure: the layers at which it is undefined, and why."""
 
     def table(self) -> pd.DataFrame:
@@ -64,7 +65,7 @@ def measure_tasks(tasks: list[TaskSets], names: list[str], primary: str) -> Meas
                     except DegenerateInputError as error:
                         if name == primary:
                             raise
-                        measured.undefined.setdefault((sets.task, name), {})[layer] = str(error)
+                        measured.undefined.setdefault((sets.task, name), {})[layer] = why(error)
                     else:
                         measured.rows += of_layer.rows
                         measured.controls += of_layer.controls

@@ -109,9 +109,9 @@ def _options(given: dict[str, Any]) -> ComparisonOptions:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ').rstrip('.')}"
             for fault in error.errors()
         )
-        raise ConfigError(
-            f"comparison options: {faults}. Known: {', '.join(ComparisonOptions.model_fields)}"
-        ) from error
+        unknown = any(fault["type"] == "extra_forbidden" for fault in error.errors())
+        known = f". Known: {', '.join(ComparisonOptions.model_fields)}" if unknown else ""
+        raise ConfigError(f"comparison options: {faults}{known}") from error
 
 
 def _require_writable(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.errors import ConfigError
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
+from repdrift.drift.measure_names import require_measures
 from repdrift.study.config import StudyConfig
 from repdrift.study.plan import (
     Selection,
@@ -33,6 +34,7 @@ def drift_plan(
     """What `repdrift analyze` compares. Steps other than 0 are those of the checkpoints that were extracted.
 
     With the default study, and no --config, the base model is whatever the sets on disk say.
+    Raises ConfigError or UnknownNameError for measures that cannot be taken, or without the one that is tested.
     """
     names = selected_tasks(config, tasks)
     sets: list[PlannedSet] = []
@@ -45,6 +47,7 @@ def drift_plan(
             command = command_for("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
     chosen = tuple(measures) if measures else config.analysis.measures
+    require_measures(chosen)
     if "cka" not in chosen:
         raise ConfigError("the hypotheses are tested on 'cka': name it among the measures too")
     return DriftPlan(

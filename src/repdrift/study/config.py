@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from repdrift.core.errors import ConfigError, DataError, RepdriftError, UnknownNameError
 from repdrift.core.records.run import METHODS, Method
+from repdrift.drift.measure_names import require_measures
 from repdrift.extraction.options import ExtractionOptions
-from repdrift.similarity import measures as known_measures
 from repdrift.tasks import TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
 
@@ -72,11 +72,10 @@ class AnalysisSection(_Section):
     @field_validator("measures")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in known_measures("representations"):
-                raise ValueError(
-                    str(UnknownNameError.of("measure of representations", name, known_measures("representations")))
-                )
+        try:
+            require_measures(names)
+        except RepdriftError as error:
+            raise ValueError(str(error)) from error
         if "cka" not in names:
             raise ValueError("measures must hold 'cka', the debiased linear one: the hypotheses are tested on it")
         return names

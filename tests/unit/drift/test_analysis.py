@@ -16,6 +16,7 @@ from repdrift.core.errors import (
     NonFiniteError,
     SampleSetMismatchError,
     StorageError,
+    UnknownNameError,
 )
 from repdrift.core.records.results import (
     DRIFT_COLUMNS,
@@ -26,8 +27,10 @@ from repdrift.core.records.results import (
     DriftResults,
 )
 from repdrift.drift import PlannedSet, analyze
+from repdrift.drift.measure_names import require_measures
 from repdrift.drift.schema import results_schema, shipped_schema
-from tests.unit.drift.conftest import LAYERS, N, Study, write_set
+from repdrift.similarity import measures
+from tests.unit.drift.conftest import LAYERS, NOISE, N, Study, write_set
 
 
 def _reference(measure, x, y):
@@ -352,4 +355,56 @@ def test_a_measure_that_is_undefined_somewhere_has_no_number_there_and_is_named(
     at = table[(table["task"] == "mrpc") & (table["measure"] == "cosine")]
     assert set(at["layer"]) == {0, 2}
     assert set(table[(table["task"] == "mrpc") & (table["measure"] == "cka")]["layer"]) == {0, 1, 2}
-    assert any("cosine is undefined on mrpc at layer 1" in w and "sample 3" in w for w in results.warnings)
+    (said,) = [w for w in results.warnings if w.startswith("No value of cosine on mrpc in layer 1: ")]
+    assert "sample 3" in said
+    assert str(folder) in said
+
+
+def test_measures_undefined_for_one_reason_share_a_sentence_and_the_others_are_in_the_summary(study, tmp_path):
+    _widen(study)  # more features than samples
+    names = ("cka", "cca", "pwcca", "procrustes", "norm_change")
+    results, table = analyze(study.plan(measures=names), tmp_path / "out")
+    assert set(table["measure"]) == {"cka", "procrustes", "norm_change"}
+    (said,) = [w for w in results.warnings if "No value" in w]
+    assert said.startswith(
+        "No value of cca, pwcca on mrpc, sst2 in any layer: canonical correlations need more samples"
+    )
+    assert str(tmp_path) not in said
+    drifts, controls = (tmp_path / "out" / SUMMARY_FILE).read_text().split("## Controls")
+    (row,) = [line for line in drifts.splitlines() if line.startswith("| procrustes | Procrustes distance |")]
+    means = table[table["measure"] == "procrustes"].groupby(["task", "method"], sort=False)["drift"].mean()
+    assert row.strip("| ").split(" | ")[2:] == [f"{value:.4f}" for value in means]
+    (row,) = [line for line in controls.splitlines() if line.startswith("| norm_change |")]
+    assert row.split(" | ")[2] == "no control"  # it does not depend on which sample is which
+    assert "| cca |" not in drifts + controls
+
+
+def _widen(study):
+    g = np.random.default_rng(1)
+    for task in study.tasks:
+        base = [g.normal(size=(N, 2 * N)) for _ in range(LAYERS)]
+        write_set(study.base(task), task, "base", None, base, shape=[N, 2 * N])
+        write_set(study.identity(task), task, "base", None, base, shape=[N, 2 * N])
+        for method in study.methods:
+            for seed in study.seeds:
+                tuned = [b + NOISE[method] * g.normal(size=b.shape) for b in base]
+                write_set(study.folder(task, method, seed), task, method, seed, tuned, shape=[N, 2 * N])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ckaa", "Did you mean 'cka'.*repdrift measures"),
+        ("disagreement", "measure of predictions"),
+        ("anisotropy", "describes one representation"),
+    ],
+)
+def test_what_is_no_measure_of_representations_is_refused_with_the_reason(name, message):
+    with pytest.raises(UnknownNameError, match=message):
+        require_measures(("cka", name))
+
+
+def test_a_measure_that_stands_twice_is_refused():
+    with pytest.raises(ConfigError, match="measure 'cosine' stands twice"):
+        require_measures(("cka", "cosine", "cosine"))
+    require_measures(measures("representations"))

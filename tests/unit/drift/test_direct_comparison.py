@@ -14,7 +14,9 @@ import repdrift
 from repdrift.cli.main import app
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
+from repdrift.drift.direct.moments import _dealt
 from repdrift.extraction import extract
+from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model, save_model
 from repdrift.similarity import measure
 from repdrift.study.compare import compare
@@ -123,6 +125,28 @@ def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
                            {(b.first, b.second, b.layer): b.drift for b in rows.between}.items()}  # fmt: skip
 
 
+def test_mispaired_samples_are_unrelated_though_batches_are_of_like_length(models, tmp_path):
+    generator = np.random.default_rng(0)
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join("a " * int(k) + "b" for k in generator.integers(1, 40, size=150)))
+    streamed = _run(models, ["full"], file, accumulate="moments", token_budget=200)
+    rows = _run(models, ["full"], file, accumulate="rows")
+    for one, other in zip(streamed.models[0].layers, rows.models[0].layers, strict=True):
+        assert one.drift == pytest.approx(other.drift, abs=1e-4)
+        assert other.mispaired_drift == pytest.approx(1, abs=0.1)
+        assert one.mispaired_drift == pytest.approx(1, abs=0.1)
+
+
+def test_no_sample_is_mispaired_with_itself_even_where_few_fit_into_a_batch(models, texts):
+    samples = _samples(models["base"], texts)
+    plan = BatchPlan(samples, token_budget=1)
+    assert {len(group) for group in plan.groups} == {1}
+    dealt = _dealt(plan, range(len(plan)))
+    assert sorted(row for group in dealt.groups for row in group) == list(range(len(samples)))
+    assert min(len(group) for group in dealt.groups) == 2
+    assert [len(batch.rows) for batch in dealt] == [len(group) for group in dealt.groups]
+
+
 def test_random_change_has_the_size_of_the_real_one(models, texts, tiny_bert):
     """The full model here *is* a random change: so the control drifts about as much."""
     result = _run(models, ["full"], texts)
@@ -198,6 +222,31 @@ def test_command_writes_json_table_summary_and_figures(models, texts, tmp_path):
     assert json.loads(printed.stdout)["models"][0]["name"] == "full"
 
 
+@pytest.mark.parametrize(
+    ("accumulate", "empty", "reason"),
+    [("rows", "cca", "need more samples than features"), ("moments", "mutual_knn", "takes the rows themselves")],
+)
+def test_asked_measures_are_shown_and_where_one_has_no_value_the_reason_is(
+    models, texts, tmp_path, accumulate, empty, reason
+):
+    arguments = ["compare", str(models["base"]), str(models["full"]), "--data", str(texts), "--no-controls"]
+    asked = ["--measure", "procrustes", "--measure", empty, "--accumulate", accumulate]
+    # Four samples lie in three dimensions, whatever they are.
+    found = CliRunner().invoke(app, [*arguments, *asked, "--samples", "4", "--output-dir", str(tmp_path)])
+    assert found.exit_code == 0, found.output
+    said = " ".join(found.output.split())
+    assert "drift under the other measures" in said
+    result = Comparison.read(tmp_path / COMPARISON_FILE)
+    (warning,) = [w for w in result.warnings if reason in w]
+    assert warning.startswith(f"No value of {empty} for full in any layer: ")
+    assert f"note: No value of {empty} for full in any layer: " in said
+    summary = (tmp_path / "comparison.md").read_text()
+    drifts = [f"{at.values['procrustes']:.4g}" for at in result.models[0].layers]
+    assert f"| procrustes | Procrustes distance | {' | '.join(drifts)} |" in summary
+    assert f"| {empty} | 1 - " in summary
+    assert f"| {empty} | None" not in summary
+
+
 def test_exit_code_tells_that_a_model_was_not_compared(models, texts, tmp_path, tiny_llama):
     arguments = ["compare", str(models["base"]), str(models["full"]), str(tiny_llama), "--data", str(texts)]
     found = CliRunner().invoke(app, [*arguments, "--output-dir", str(tmp_path)])
@@ -211,6 +260,9 @@ def test_exit_code_tells_that_a_model_was_not_compared(models, texts, tmp_path, 
         ({"pooling": "maen"}, ConfigError, "pooling"),
         ({"poolign": "mean"}, ConfigError, "poolign"),
         ({"measures": ("ckaa",)}, ConfigError, "Did you mean 'cka'"),
+        ({"measures": ("ckaa",)}, ConfigError, "`repdrift measures` lists the measures$"),
+        ({"measures": ("disagreement",)}, ConfigError, "measure of predictions"),
+        ({"measures": ("cka", "cka")}, ConfigError, "stands twice$"),
         ({"layers": (7,)}, UnknownNameError, r"layer 7 not in BertModel \(3 layers, 0 to 2\)"),
         ({"samples": 3}, DataError, "at least 4"),
         ({"data": "nowhere.csv"}, DataError, "does not exist"),

@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -83,7 +84,10 @@ def test_missing_runs_are_listed_with_the_command_that_makes_them():
     words = page(tasks=("sst2", "rte"), layers=2, missing=tuple(("rte", "lora", s) for s in (42, 123, 456))).words
     assert "repdrift train --task rte --method lora --seed 123" in words
     assert "Nothing is claimed about the methods on rte" in words
-    assert "rte LoRA 0 of 3 missing" in words
+    assert "(trained models) 3 3 3 0 of 3" in words
+    (of_cka,) = re.findall(r"1 - debiased CKA (\S+) (\S+) (\S+) (\S+) cka 1 - biased", words)
+    assert of_cka[3] == "missing"
+    assert "missing" not in of_cka[:3]
 
 
 def test_a_complete_study_says_that_nothing_is_missing():

@@ -20,6 +20,7 @@ from repdrift.drift.direct.options import ComparisonOptions
 from repdrift.drift.direct.passes import Held, each_tuned, extractor_for, load_base
 from repdrift.drift.direct.rows import RowComparison, Rows, pooled_rows
 from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
+from repdrift.drift.undefined import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource
@@ -70,7 +71,11 @@ def compare_models(
         base_layers=measured.base_layers,
         models=models,
         between=measured.between,
-        warnings=[*findings(models, measured.base_layers, samples), *measured.notes],
+        warnings=[
+            *findings(models, measured.base_layers, samples),
+            *measured.notes,
+            *_without_value(measured),
+        ],
         wall_time_s=round(time.perf_counter() - clock, 2),
     )
 
@@ -138,6 +143,7 @@ def _by_rows(
                 measured.layers[name] = with_weights(layers, changes[name])
     if comparison is not None:
         measured.base_layers, measured.between = comparison.base_layers(), comparison.between()
+        measured.undefined = comparison.undefined
     return measured
 
 
@@ -148,6 +154,11 @@ def _tuned_rows(
     if len(extractor.blocks) != depth:
         raise ModelError(layer_count_fault(len(extractor.blocks), depth))
     return pooled_rows(extractor, samples, what=candidate.name)
+
+
+def _without_value(measured: Measured) -> list[str]:
+    there = {key: reasons for key, reasons in measured.undefined.items() if key[0] not in measured.failed}
+    return without_value(there, [at.layer for at in measured.base_layers], preposition="for")
 
 
 def _model(candidate: Candidate, measured: Measured) -> ComparedModel:

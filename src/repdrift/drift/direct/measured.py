@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.drift.undefined import Reasons
 
 
 @dataclass
@@ -20,5 +21,7 @@ class Measured:
     """In words, by model: whose weights it ran on."""
     failed: dict[str, str] = field(default_factory=dict)
     between: list[BetweenModels] = field(default_factory=list)
+    undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
+    """By model and measure: the layers at which it has no value, and why."""
     notes: list[str] = field(default_factory=list)
     """What is missing of a model that was compared, and why, in sentences."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
@@ -25,6 +27,8 @@ from repdrift.similarity import measure
 from repdrift.similarity.measure import EXACT
 from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
+
+_NEEDS_ROWS = "this takes the rows themselves (--accumulate rows), and only sums were kept"
 
 CONTROL_ROWS = 16384
 """Rows on which the controls are measured, at least (or all there are)."""
@@ -135,7 +139,8 @@ class _MomentComparison:
         randoms: list[Accumulators | None] = [None] * len(names)
         if self.options.controls:
             self._measure_noise(plan, some)
-            mispaired = stream(self.base, sides, plan, some, change=_mispair, what="mispaired")
+            dealt = _dealt(plan, some)
+            mispaired = stream(self.base, sides, dealt, range(len(dealt)), change=_mispair, what="mispaired")
         notes: list[str] = []
         for k, (name, change) in enumerate(zip(names, changes, strict=True)):
 
@@ -148,7 +153,7 @@ class _MomentComparison:
         with world().together(f"{', '.join(names)}, measured"):
             for k, name in enumerate(names):
                 if world().is_first:
-                    at = [self._layer(layer, found, k, mispaired, randoms[k]) for layer in found]
+                    at = [self._layer(name, layer, found, k, mispaired, randoms[k]) for layer in found]
                     layers[name] = with_weights(at, changes[k])
         self.measured.layers |= layers
         self.measured.weights |= dict.fromkeys(names, weights)
@@ -185,16 +190,27 @@ class _MomentComparison:
                 ]
 
     def _layer(
-        self, layer: int, found: Accumulators, k: int, mispaired: Accumulators | None, random: Accumulators | None
+        self,
+        model: str,
+        layer: int,
+        found: Accumulators,
+        k: int,
+        mispaired: Accumulators | None,
+        random: Accumulators | None,
     ) -> LayerDrift:
         result = found[layer].result(k)
+        values: dict[str, float | None] = {}
+        for name in self.options.measures:
+            values[name], reason = _value(result, name)
+            if reason is not None:
+                self.measured.undefined.setdefault((model, name), {})[layer] = reason
         value = _cka(found[layer], k, layer)
         noise = self.noise.get(layer)
         return LayerDrift(
             layer=layer,
             rows=result.n,
             drift=1 - value,
-            values={name: _value(result, name) for name in self.options.measures},
+            values=values,
             above_noise=None if noise is None else bool(1 - value > noise),
             mispaired_drift=None if mispaired is None else 1 - _cka(mispaired[layer], k, layer),
             random_change_drift=None if random is None else 1 - _cka(random[layer], 0, layer),
@@ -229,6 +245,28 @@ def _tuned(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextMan
     return lambda: adapted.tuned(number)
 
 
+def _dealt(plan: BatchPlan, some: Sequence[int]) -> BatchPlan:
+    """The samples of some batches, dealt into other ones at random, two at least to each where there are two.
+
+    The plan's batches are of samples of like length: mispaired among themselves they would keep what length tells.
+    """
+    lengths = plan.samples.lengths
+    rows = np.array([row for number in some for row in plan.groups[number]])
+    groups: list[list[int]] = []
+    longest = 0
+    for row in np.random.default_rng(20240).permutation(rows).tolist():
+        longest = max(longest, lengths[row])
+        if not groups or (len(groups[-1]) > 1 and (len(groups[-1]) + 1) * longest > plan.token_budget):
+            groups.append([])
+            longest = lengths[row]
+        groups[-1].append(row)
+    if len(groups) > 1 and len(groups[-1]) == 1:
+        groups[-2] += groups.pop()
+    dealt = copy(plan)
+    dealt.groups = groups
+    return dealt
+
+
 def _mispair(rows: Tensor) -> Tensor:
     """Every row moved by half the batch: it meets a row of another sample."""
     return rows.roll(max(1, rows.shape[0] // 2), dims=0)
@@ -241,12 +279,12 @@ def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:
         raise DegenerateInputError(f"layer {layer}: {error}") from error
 
 
-def _value(result: PairedResult, name: str) -> float | None:
-    """A measure that moments give; None for one that only rows do."""
+def _value(result: PairedResult, name: str) -> tuple[float | None, str | None]:
+    """A measure that moments give, or why there is none."""
     m = measure(name)
     if m.streaming != EXACT:
-        return None
+        return None, _NEEDS_ROWS
     try:
-        return m.from_moments(result)
-    except DegenerateInputError:
-        return None  # a row of zeros has no cosine
+        return m.from_moments(result), None
+    except DegenerateInputError as error:
+        return None, str(error)

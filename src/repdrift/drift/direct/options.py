@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from repdrift.core.errors import UnknownNameError
+from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import Pooling
-from repdrift.similarity import measures as known_measures
+from repdrift.drift.measure_names import require_measures
 
 PRIMARY = "cka"
 
@@ -37,9 +37,8 @@ class ComparisonOptions(BaseModel):
     @field_validator("measures")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in known_measures("representations"):
-                raise ValueError(
-                    str(UnknownNameError.of("measure of representations", name, known_measures("representations")))
-                )
+        try:
+            require_measures(names)
+        except (ConfigError, UnknownNameError) as error:
+            raise ValueError(str(error)) from error
         return names if PRIMARY in names else (PRIMARY, *names)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from repdrift.core.atomic import write_together
-from repdrift.core.records.comparison import COMPARISON_FILE, COMPARISON_SUMMARY, COMPARISON_TABLE, Comparison
+from repdrift.core.records.comparison import (
+    COMPARISON_FILE,
+    COMPARISON_SUMMARY,
+    COMPARISON_TABLE,
+    ComparedModel,
+    Comparison,
+)
 from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.drift.direct.options import PRIMARY
+from repdrift.drift.measure_names import drift_is
 from repdrift.similarity import measure
+
+_LAYERS_SHOWN = 6
 
 
 def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
@@ -59,6 +70,30 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
 
 
+@dataclass(frozen=True)
+class ByMeasure:
+    """Drift of one model under every measure but the primary one: a row a measure, a value a layer."""
+
+    layers: list[int]
+    """All, or where there are many, some from the first to the last."""
+    rows: list[tuple[str, str, list[float | None]]]
+    """Name, what drift is under it, and the drifts; None where there is no value."""
+
+
+def by_measure(model: ComparedModel) -> ByMeasure:
+    """The drifts of a compared model, in the order of the measures."""
+    count = min(_LAYERS_SHOWN, len(model.layers))
+    places = sorted({round(i * (len(model.layers) - 1) / max(1, count - 1)) for i in range(count)})
+    shown = [model.layers[place] for place in places]
+    rows: list[tuple[str, str, list[float | None]]] = []
+    for name in model.layers[0].values:
+        if name != PRIMARY:
+            values = [at.values[name] for at in shown]
+            drifts = [None if value is None else measure(name).drift(value) for value in values]
+            rows.append((name, drift_is(name), drifts))
+    return ByMeasure([at.layer for at in shown], rows)
+
+
 def summary(result: Comparison) -> str:
     """The comparison in Markdown: what was compared, drift by layer beside the controls, and the cautions."""
     lines = [
@@ -84,7 +119,7 @@ def summary(result: Comparison) -> str:
                 at.weights.get("weight_relative_change"),
             )
             lines.append(f"| {at.layer} | {at.drift:.4g} | {interval} | " + " | ".join(map(_cell, cells)) + " |")
-        lines.append("")
+        lines += ["", *_other_measures(model)]
     refused = [m for m in result.models if m.status != "compared"]
     if refused:
         lines += ["## Not compared", "", *(f"- {_plain(m.name)}: {_plain(m.reason or '')}" for m in refused), ""]
@@ -102,6 +137,21 @@ def summary(result: Comparison) -> str:
     if result.warnings:
         lines += ["## Mind", "", *(f"- {_plain(w)}" for w in result.warnings), ""]
     return "\n".join(lines)
+
+
+def _other_measures(model: ComparedModel) -> list[str]:
+    found = by_measure(model)
+    if not found.rows:
+        return []
+    some = " Some of the layers; drift.csv has all." if len(found.layers) < len(model.layers) else ""
+    return [
+        f"Drift under the other measures, by layer. Their scales differ: compare along a row.{some}",
+        "",
+        "| measure | drift is | " + " | ".join(f"layer {layer}" for layer in found.layers) + " |",
+        "|---|---|" + "---|" * len(found.layers),
+        *(f"| {name} | {drift_is} | " + " | ".join(map(_cell, drifts)) + " |" for name, drift_is, drifts in found.rows),
+        "",
+    ]
 
 
 def _cell(value: float | None) -> str:

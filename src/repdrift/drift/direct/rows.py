@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repdrift.core.errors import DegenerateInputError, ShapeError
+from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.drift.direct.options import PRIMARY
 from repdrift.drift.shuffles import mispairings
+from repdrift.drift.undefined import Reasons
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.extraction.places import RowPlaces
@@ -58,6 +59,8 @@ class RowComparison:
     noise: Rows | None
     measures: Sequence[str]
     intervals: bool = True
+    undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
+    """By model and measure: the layers at which it has no value, and why."""
     _floors: dict[int, float | None] = field(default_factory=dict)
     _tuned: dict[str, Rows] = field(default_factory=dict)
 
@@ -94,7 +97,9 @@ class RowComparison:
 
     def add(self, name: str, tuned: Rows, random: Rows | None) -> list[LayerDrift]:
         """Measure one model, layer by layer, and keep its rows for `between`. Raises DegenerateInputError naming the layer."""
-        found = [self._layer(layer, tuned[layer], None if random is None else random[layer]) for layer in self.base]
+        found = [
+            self._layer(name, layer, tuned[layer], None if random is None else random[layer]) for layer in self.base
+        ]
         self._tuned[name] = tuned
         return found
 
@@ -110,7 +115,7 @@ class RowComparison:
             ]
         return found
 
-    def _layer(self, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
+    def _layer(self, model: str, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
         primary = measure(PRIMARY)
         base_side, tuned_side = Side(self.base[layer]), _side(tuned, layer, "tuned model")
         base, other = primary.prepare(base_side), _prepared(tuned_side, layer, "tuned model")
@@ -119,7 +124,9 @@ class RowComparison:
         values: dict[str, float | None] = {PRIMARY: value}
         for name in self.measures:
             if name != PRIMARY:
-                values[name] = _value(name, base_side, tuned_side)
+                values[name], reason = _value(name, base_side, tuned_side)
+                if reason is not None:
+                    self.undefined.setdefault((model, name), {})[layer] = reason
         noise = self.noise_floor(layer)
         return LayerDrift(
             layer=layer,
@@ -134,16 +141,15 @@ class RowComparison:
         )
 
 
-def _value(name: str, base: Side, tuned: Side) -> float | None:
+def _value(name: str, base: Side, tuned: Side) -> tuple[float | None, str | None]:
+    """The value, or why there is none; the primary measure has one, or there would be no comparison."""
     m = measure(name)
+    if m.same_width and tuned.p != base.p:
+        return None, f"this takes equal numbers of features, and there are {base.p} and {tuned.p}"
     try:
-        return m(base, tuned)
-    except ShapeError:
-        if m.same_width and tuned.p != base.p:
-            return None  # not defined between two widths
-        raise
-    except DegenerateInputError:
-        return None  # the primary measure is defined, or there would be no comparison
+        return m(base, tuned), None
+    except DegenerateInputError as error:
+        return None, str(error)
 
 
 def _side(rows: Tensor, layer: int, whose: str) -> Side:

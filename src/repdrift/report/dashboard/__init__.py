@@ -55,6 +55,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         uncompared=sections.uncompared(data),
         checkpoints=sections.checkpoints(data),
         groups=sections.groups(data),
+        model_counts=sections.model_counts(data),
         by_measure=sections.by_measure(data),
         by_layer=sections.by_layer(data),
         reductions=[r for r in results.reductions if r.layer is None],

@@ -15,12 +15,10 @@ _CHECK_WORDS = {True: "passed", False: "failed", None: "not possible"}
 
 @dataclass(frozen=True)
 class MeasureRow:
-    """Drift of one task and method under every measure, mean over layers and seeds."""
+    """Drift under one measure, mean over layers and seeds, a value a group; `drift_is`: how it is defined."""
 
-    task: str
-    method: str
-    models: int
-    planned: int
+    name: str
+    drift_is: str
     means: list[float | None]
 
 
@@ -48,20 +46,21 @@ def groups(data: ReportData) -> list[tuple[str, str]]:
     return [(task, method) for task in data.tasks for method in data.methods]
 
 
-def by_measure(data: ReportData) -> tuple[list[str], list[MeasureRow]]:
-    """How drift is defined under each measure, and a row a task and method."""
-    measures = data.drift_measures
-    rows = [
+def model_counts(data: ReportData) -> list[tuple[int, int]]:
+    """Trained models at hand and planned, of every group."""
+    return [(len(data.drift(task, method)), len(data.planned(task, method))) for task, method in groups(data)]
+
+
+def by_measure(data: ReportData) -> list[MeasureRow]:
+    """A row a measure: there may be many of them, and they grow downward."""
+    return [
         MeasureRow(
-            task,
-            method,
-            len(data.drift(task, method)),
-            len(data.planned(task, method)),
-            [_mean(data.mean_drift(task, method, measure)) for measure in measures],
+            measure,
+            drift_definition(data.results.study, measure),
+            [_mean(data.mean_drift(task, method, measure)) for task, method in groups(data)],
         )
-        for task, method in groups(data)
+        for measure in data.drift_measures
     ]
-    return [drift_definition(data.results.study, measure) for measure in measures], rows
 
 
 def by_layer(data: ReportData) -> list[tuple[int, list[float | None]]]:
