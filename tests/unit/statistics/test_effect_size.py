@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
+from repdrift.statistics.effect_size import cliffs_delta, log_ratio, mean_difference, mean_ratio, mean_reduction
+
+_ALL = [mean_difference, log_ratio, mean_ratio, mean_reduction, cliffs_delta]
+
+
+@pytest.mark.parametrize("effect", _ALL)
+def test_what_is_no_group_of_finite_values_is_refused(effect):
+    with pytest.raises(NonFiniteError, match=r"\[1\] is nan"):
+        effect([1, 2], [1, np.nan])
+    with pytest.raises(ShapeError, match="at least one value"):
+        effect([], [1, 2])
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        effect([1, 2], [3, 4], confidence=95)
+
+
+@pytest.mark.parametrize("effect", _ALL)
+def test_a_group_of_one_has_an_estimate_and_no_interval(effect):
+    found = effect([2.0], [1.0, 1.5])
+    assert found.estimate is not None
+    assert (found.low, found.high) == (None, None)
+    assert "at least two values in each group" in found.missing
+
+
+@pytest.mark.parametrize("effect", [mean_difference, log_ratio, mean_ratio, mean_reduction])
+def test_groups_that_do_not_vary_have_an_estimate_and_no_interval(effect):
+    found = effect([0.1] * 3, [0.3] * 3)  # whose computed variance is not nought
+    assert found.estimate is not None
+    assert (found.low, found.high) == (None, None)
+    assert "neither group varies" in found.missing
+
+
+def test_cliffs_delta_of_equal_values_has_no_interval():
+    found = cliffs_delta([1, 1, 1], [1, 1])
+    assert (found.estimate, found.low, found.high) == (0.0, None, None)
+    assert "all values are equal" in found.missing
+
+
+@pytest.mark.parametrize(("a", "b", "place"), [([1, 0.0], [1, 2], r"a[1] is 0"), ([1, 2], [-0.5, 2], "b[0] is -0.5")])
+def test_log_ratio_of_what_has_no_logarithm_is_undefined_and_says_where(a, b, place):
+    found = log_ratio(a, b)
+    assert (found.estimate, found.low, found.high) == (None, None, None)
+    assert place in found.missing
+
+
+def test_share_of_a_reference_not_above_zero_is_undefined_and_names_it():
+    for found, name in ((mean_ratio([1, 2], [-1, 1]), "mean(b)"), (mean_reduction([-1, 1], [1, 2]), "mean(reference)")):
+        assert (found.estimate, found.low, found.high) == (None, None, None)
+        assert found.missing.startswith(f"{name} is 0")
+
+
+def test_reduction_without_an_interval_keeps_its_estimate_and_its_reason():
+    found = mean_reduction([0.1, 4, 1], [1, 1.2, 1.1])
+    assert found.estimate == pytest.approx(1 - 3.3 / 5.1)
+    assert (found.low, found.high) == (None, None)
+    assert "mean(reference) is not above zero at a confidence of 0.95" in found.missing
+
+
+@pytest.mark.parametrize("effect", _ALL)
+def test_more_confidence_is_wider(effect):
+    g = np.random.default_rng(0)
+    a, b = 1 + 0.1 * g.normal(size=5), 1.1 + 0.1 * g.normal(size=5)
+    wide, narrow = effect(a, b, confidence=0.99), effect(a, b, confidence=0.8)
+    assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
