@@ -1,5 +1,6 @@
 """Statistics on plain arrays: the unit is the trained model."""
 
+from repdrift.statistics.association import RankCorrelation, rank_correlation
 from repdrift.statistics.effect_size import (
     EffectSize,
     cliffs_delta,
@@ -10,30 +11,50 @@ from repdrift.statistics.effect_size import (
 )
 from repdrift.statistics.equivalence import MarginResult, equivalence_test, superiority_test
 from repdrift.statistics.intervals import IntervalBounds, bootstrap_interval, jackknife_interval
+from repdrift.statistics.layers import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
+from repdrift.statistics.power import DesignPower, PowerCurve, models_needed, samples_needed, unreachable
+from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction import reduction_lower_bound
 from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
 
 __all__ = [
+    "ClusterResult",
+    "DesignPower",
     "EffectSize",
     "IntervalBounds",
+    "LayerCluster",
+    "LayerRanking",
     "MarginResult",
+    "MaxTResult",
     "PermutationResult",
+    "PowerCurve",
+    "RankCorrelation",
     "SignFlipResult",
     "benjamini_hochberg",
     "bootstrap_interval",
     "cliffs_delta",
+    "cluster_test",
+    "effect_size",
     "equivalence_test",
     "holm",
     "jackknife_interval",
     "label_permutation_test",
     "log_ratio",
+    "max_t_test",
     "mean_difference",
     "mean_ratio",
     "mean_reduction",
+    "models_needed",
+    "rank_correlation",
+    "rank_layers",
     "reduction_lower_bound",
+    "repdrift",
+    "samples_needed",
     "sign_flip_test",
     "smallest_reachable_pvalue",
+    "statistics",
     "superiority_test",
+    "unreachable",
 ]
