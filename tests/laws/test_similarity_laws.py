@@ -336,6 +336,54 @@ def test_types_that_float64_cannot_hold_are_refused(name, kind):
         measure(name).prepare(wrong)
 
 
+def _nasty(n=12, p=3):
+    """Representations at the edges of what float64 holds, and of what measures are defined for."""
+    g = np.random.default_rng(12)
+    x = g.normal(size=(n, p))
+    constant_and = [
+        np.column_stack([np.full(n, c), x[:, 1:] * s]) for c, s in ((1, 1e-30), (1, 1e-100), (1e300, 1e-300))
+    ]
+    massive, faint, odd = x.copy(), x * 1e300, np.tile(x[:1], (n, 1))
+    massive[0] *= 1e6
+    faint[1] = x[1] * 1e-300
+    odd[3] = x[3]
+    return {
+        "constant and small": constant_and[0],
+        "constant and tiny": constant_and[1],
+        "constant and vanishing": constant_and[2],
+        "massive sample": massive,
+        "faint sample": faint,
+        "odd sample": odd,
+        "largest numbers": np.sign(x) * np.finfo(np.float64).max,
+        "smallest numbers": np.round(50 * x) * 5e-324,
+        "equally far apart": np.eye(n) + 0.3,
+        "two values": (x > 0).astype(float),
+        "line": np.outer(np.arange(n) - 4.0, [1.0, 2.0, 3.0]),
+    }
+
+
+NASTY = _nasty()
+
+
+@every_measure
+@pytest.mark.parametrize("case", NASTY)
+@pytest.mark.filterwarnings("error")
+def test_at_the_edges_there_is_a_value_in_bounds_or_an_error_of_ours(name, case):
+    m = measure(name)
+    low, high = m.estimate_bounds or m.bounds
+    x = NASTY[case]
+    others = [x, -x, x * 1e-3, x[::-1], np.random.default_rng(13).normal(size=x.shape)]
+    for y in (*others, np.roll(x, 1, axis=1)):
+        try:
+            value = m(x, y)
+        except (DegenerateInputError, NonFiniteError):
+            continue
+        assert math.isfinite(value)
+        assert low - 1e-9 <= value <= high + 1e-9
+        if y is x and not m.held_out:
+            assert value == pytest.approx(m.self_value, abs=1e-9)
+
+
 STEPPED = {
     "mutual_knn",
     "neighbour_jaccard",

@@ -257,6 +257,16 @@ def test_predictions_of_samples_left_out_know_nothing_of_noise():
     assert measure("linear_regression")(x, y) == pytest.approx(20 / 99, abs=0.03)
 
 
+@pytest.mark.parametrize("n", [4, 12, 25])
+def test_an_odd_sample_among_equal_ones_is_not_predicted_and_the_others_are(n):
+    # Its squared error is that of the mean; the others' errors, 1 / (n - 1) of it each by the mean, are gone.
+    g = np.random.default_rng(9)
+    for _ in range(4):
+        x, y = np.tile(g.normal(size=(2, 1, 3)), (1, n, 1))
+        x[1], y[1] = g.normal(size=(2, 3))
+        assert measure("linear_regression_cv")(x, y) == pytest.approx(1 / n, abs=1e-9)
+
+
 def test_a_sample_left_out_is_not_recovered_from_fewer_samples_than_features():
     g = np.random.default_rng(14)
     few, many = g.normal(size=(30, 20)), g.normal(size=(30, 60))

@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
-from repdrift.core.errors import DegenerateInputError
+from repdrift.core.errors import DegenerateInputError, NonFiniteError
 from repdrift.similarity import descriptor, measure
 from repdrift.similarity.geometry import directions
 from repdrift.similarity.streaming import finalize, init, update
@@ -153,6 +153,20 @@ def test_a_row_without_direction_is_named(name):
     x[5] = 0
     with pytest.raises(DegenerateInputError, match="sample 5 is a vector of zeros"):
         descriptor(name)(x)
+
+
+def test_a_row_beside_a_massive_one_has_its_direction():
+    x = _rows(8)
+    scaled = x * np.where(np.arange(len(x)) == 3, 1e-300, 1e300)[:, None]
+    for name in ("anisotropy", "uniformity"):
+        assert descriptor(name)(scaled) == pytest.approx(descriptor(name)(x), rel=1e-12)
+
+
+def test_the_mean_of_the_largest_numbers_has_its_length():
+    largest = np.finfo(np.float64).max
+    assert descriptor("magnitude")(np.full((8, 1), largest)) == largest
+    with pytest.raises(NonFiniteError, match="too large for float64"):
+        descriptor("magnitude")(np.full((8, 2), largest))
 
 
 @both_shapes

@@ -307,6 +307,31 @@ def test_a_standardised_drift_of_a_millionth_agrees_with_extended_precision(case
     assert 1 - measure("cka_standardized")(x, y) == pytest.approx(exact, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["cka", "cka_minibatch", "cka_standardized"])
+@pytest.mark.parametrize("p", [1, 10, 80])
+@pytest.mark.parametrize("longer", [1e4, 1e6])
+def test_a_drift_beside_a_sample_a_million_times_as_long_agrees_with_extended_precision(name, p, longer):
+    g = np.random.default_rng(14)
+    x = g.normal(size=(30, p)) + 3
+    x[4] *= longer
+    y = x + 1e-3 * np.abs(x) * g.normal(size=x.shape)
+    z = g.normal(size=x.shape)
+    # About the medians and with 64 bits of mantissa; about the means the definition itself would lose 12 of 19 digits.
+    wide = [np.asarray(v, dtype=np.longdouble) for v in (x, y, z)]
+    wide = [v - np.median(v, axis=0) for v in wide]
+    if name == "cka_standardized":
+        wide = [v / v.std(axis=0) for v in wide]
+    k, *others = (v @ v.T for v in wide)
+    for other, given in zip(others, (y, z), strict=True):
+        exact = float(1 - _cka(k, other))
+        m = measure(name)
+        px, py = m.prepare(x), m.prepare(given)
+        assert 1 - m.compare(px, py) == pytest.approx(exact, rel=1e-4)
+        assert 1 - m.compare_all([px], [py])[0, 0] == pytest.approx(exact, rel=1e-4)
+        order = g.permutation(30)
+        assert m.mispaired(px, py, order[None])[0] == pytest.approx(m(x, given[order]), abs=1e-9)
+
+
 @pytest.mark.parametrize("name", ["cka_standardized", "cka_standardized_biased"])
 @pytest.mark.parametrize("p", [5, 50])
 def test_features_that_do_not_vary_carry_nothing(name, p):
@@ -449,6 +474,12 @@ def test_a_change_that_is_itself_outside_float64_has_its_ratio():
     x = np.where(np.arange(24).reshape(6, 4) % 3, 1.7e308, -1.7e308)
     assert measure("relative_change")(x, -x) == 2
     assert measure("norm_change")(x, -x) == 0
+
+
+def test_a_change_of_the_smallest_numbers_is_not_halved_away():
+    steps = np.random.default_rng(6).integers(-50, 50, size=(12, 3))
+    found = measure("relative_change")(steps * 5e-324, (steps + 1) * 5e-324)
+    assert found == pytest.approx(6 / np.linalg.norm(steps), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["relative_change", "norm_change"])

@@ -122,6 +122,26 @@ def test_logits_that_float64_cannot_take_apart_are_an_error_and_not_a_nan():
         with pytest.raises(NonFiniteError, match="sample 3: its logits are too far apart"):
             measure(name)(x, x)
     assert measure("disagreement")(x, x) == 0
+    far = 8e307 * np.where(np.arange(150).reshape(30, 5) % 2, 1, -1)  # each gap is a number, their sum is not
+    with pytest.raises(NonFiniteError, match="sample 0: its logits are too far apart"):
+        measure("kl_divergence")(far, -far)
+
+
+def test_the_interval_of_the_largest_divergences_is_finite():
+    far = 1e299 * np.where(np.arange(150).reshape(30, 5) % 2, 1, -1) * np.linspace(1, 2, 30)[:, None]
+    m = measure("kl_divergence")
+    one, other = (m.interval(m.prepare(v), m.prepare(-v)) for v in (far, far * 1e-290))
+    assert one.low < m(far, -far) < one.high
+    assert one.low == pytest.approx(other.low * 1e290, rel=1e-6)
+
+
+def test_a_class_that_is_never_predicted_is_a_class_all_the_same():
+    x, y = _logits(9)
+    for name in ("disagreement", "jensen_shannon", "kl_divergence"):
+        m = measure(name)
+        with_one_more = m(*(np.pad(v - 5, [(0, 0), (0, 1)]) for v in (x, y)))
+        assert not m.ignores_zero_features
+        assert with_one_more != m(x, y)
 
 
 @pytest.mark.parametrize("hits", [0, 1, 17, 39, 40])

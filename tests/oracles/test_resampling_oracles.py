@@ -110,6 +110,9 @@ def test_what_are_no_weights_is_refused():
     good[1, 0] = -1
     with pytest.raises(DataError, match="row 1 of the weights has a negative count"):
         cka_resampled(kx, [ky], good)
+    good[1, 0] = 2**30
+    with pytest.raises(DataError, match="how often a sample is drawn should be at most"):
+        cka_resampled(kx, [ky], good)
     with pytest.raises(ConfigError, match="at least 4 samples and 1 replicate"):
         resample_weights(3, 10, seed=0)
     assert cka_resampled(kx, [], good).shape == (0, 2)

@@ -191,6 +191,14 @@ def test_what_has_no_distances_to_correlate_is_refused():
         measure(f"rsa_euclidean_{statistic}")(flat, y)
 
 
+@pytest.mark.parametrize("statistic", SCIPY)
+def test_a_correlation_over_features_does_not_see_how_small_a_sample_is(statistic):
+    x, y = _pair("plain")
+    scaled = x * np.where(np.arange(30) == 4, 1e-300, 1e300)[:, None]
+    m = measure(f"rsa_correlation_{statistic}")
+    assert m(scaled, y) == pytest.approx(m(x, y), abs=1e-12)
+
+
 def test_features_of_zeros_change_a_correlation_over_features_only():
     x, y = _pair("plain")
     padded = np.pad(x, [(0, 0), (0, 5)])

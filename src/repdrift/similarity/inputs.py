@@ -46,6 +46,12 @@ def require_paired(n_x: int, n_y: int) -> None:
         raise ShapeError(f"rows must be the same samples on both sides, got {n_x} and {n_y}")
 
 
+def require_same_device(x: torch.device, y: torch.device) -> None:
+    """Raises DataError unless both sides lie on one device."""
+    if x != y:
+        raise DataError(f"both sides must lie on one device, got {x} and {y}; move one of them first")
+
+
 def centred(x: Tensor) -> Tensor:
     """`x` (n, p) minus its column means. To be taken before any product: an offset squared drowns a small drift.
 
@@ -83,11 +89,16 @@ def as_orders(permutations: NDArray[np.integer], n: int, device: torch.device) -
 
 
 def _from_numpy(x: NDArray[np.generic]) -> Tensor:
+    if np.ma.is_masked(x):
+        raise DataError("some numbers of the representation are masked; leave their samples or features out first")
     dtype = np.asarray(x).dtype
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise _not_floating(dtype)
     # Copies only what torch cannot view: other byte orders and strides, and read-only memory such as memory maps.
-    return torch.from_numpy(np.require(x, dtype=dtype.newbyteorder("="), requirements=["C", "W"]))
+    table = np.require(x, dtype=dtype.newbyteorder("="), requirements=["C", "A", "W"])
+    if min(table.strides, default=0) < 0:  # of a single column turned round, which numpy takes for contiguous
+        table = table.copy()
+    return torch.from_numpy(table)
 
 
 def _not_floating(dtype: object) -> DataError:

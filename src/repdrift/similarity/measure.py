@@ -18,7 +18,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DataError
 from repdrift.core.registry import Registry
-from repdrift.similarity.inputs import Representation, as_orders, require_paired
+from repdrift.similarity.inputs import Representation, as_orders, require_paired, require_same_device
 from repdrift.similarity.side import Side
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ class Measure(ABC):
 
     def __call__(self, x: Representation | Side, y: Representation | Side) -> float:
         """The measure of x (n, p) and y (n, q). Raises DataError, ShapeError, NonFiniteError, DegenerateInputError."""
-        return self.compare(self.prepare(x), self.prepare(y))
+        left, right = self.prepare(x), self.prepare(y)
+        require_same_device(left.device, right.device)
+        return self.compare(left, right)
 
     def prepare(self, x: Representation | Side) -> Any:
         """What depends on one side only. Raises DataError, ShapeError, NonFiniteError, DegenerateInputError.
@@ -180,5 +182,5 @@ def measure(name: str) -> Measure:
 
 
 def measures(inputs: Literal["representations", "predictions"] | None = None) -> list[str]:
-    """Names of all measures, or of those of representations or of predictions."""
-    return [m.name for m in _REGISTRY if inputs in (None, m.inputs)]
+    """Names of all measures, or of those of representations or of predictions, in alphabetical order."""
+    return sorted(m.name for m in _REGISTRY if inputs in (None, m.inputs))

@@ -24,6 +24,9 @@ from repdrift.similarity.spread import mean_reach
 _SMALL = 0.01
 """Below it the series of f errs by 5e-14 at most; above it f is not so small beside what it is the difference of."""
 
+_FARTHEST = 4e300
+"""Logits no further apart than this have divergences whose sum over samples stays inside float64."""
+
 _PIECE = 1 << 22
 """Logits at a time, so that a vocabulary of classes needs no ten copies of all of them."""
 
@@ -38,6 +41,7 @@ class PredictionMeasure(Measure):
     self_value = 0.0
     higher_is_similar = False
     same_width = True
+    ignores_zero_features = False
 
     def prepare(self, x: Representation | Side) -> Any:
         """What depends on one side only. Raises DataError, ShapeError, NonFiniteError.
@@ -118,8 +122,8 @@ def log_probabilities(side: Side) -> LogProbabilities:
     """
     _require_classes(side)
     table = torch.log_softmax(side.exact, dim=1)
-    if not bool(torch.isfinite(table.min())):
-        row = int((~torch.isfinite(table)).any(dim=1).nonzero()[0])
+    if not bool(table.min() >= -_FARTHEST):
+        row = int((~(table >= -_FARTHEST)).any(dim=1).nonzero()[0])
         raise NonFiniteError(f"sample {row}: its logits are too far apart for float64")
     return LogProbabilities(table)
 

@@ -31,6 +31,9 @@ from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
 _ROWS = 1024
 """Resamples per product: what comes out of it is read again while it is in the cache."""
 
+_MOST = 1 << 24
+"""Float32 holds whole numbers up to here."""
+
 _STRIPS = 4
 _NARROWEST = 64
 """Of a quadratic form only one triangle is needed, in strips of rows."""
@@ -157,6 +160,8 @@ def _checked(weights: NDArray[np.integer], n: int) -> Tensor:
         raise ShapeError(
             f"weights should be integers of shape (replicates, {n}), got {counts.dtype} of shape {counts.shape}"
         )
+    if counts.size and int(counts.max()) > _MOST:
+        raise DataError(f"a weight is {int(counts.max())}: how often a sample is drawn should be at most {_MOST}")
     wrong = (counts < 0).any(axis=1) | (counts.sum(axis=1) < MIN_SAMPLES)
     if wrong.any():
         raise DataError(

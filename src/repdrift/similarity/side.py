@@ -13,6 +13,9 @@ from repdrift.similarity.inputs import Representation, as_floats, centred, in_ra
 
 T = TypeVar("T")
 
+_FAINTEST = 2.0**-240
+"""Fourth powers of deviations smaller than this all but leave float64."""
+
 
 class Side:
     """A representation (n, p) on one side of a comparison.
@@ -67,7 +70,10 @@ class Side:
 
     @property
     def centred(self) -> Tensor:
-        """`scaled` without its column means: for measures that neither scale nor translation changes."""
+        """`scaled` without its column means: for measures that neither scale nor translation changes.
+
+        Raises DegenerateInputError where all that varies vanishes beside what does not.
+        """
         return self.shared(_centred)
 
     def shared(self, derive: Callable[[Side], T]) -> T:
@@ -86,4 +92,11 @@ def _scaled(side: Side) -> Tensor:
 
 
 def _centred(side: Side) -> Tensor:
-    return centred(side.scaled)
+    deviations = centred(side.scaled)
+    low, high = torch.aminmax(deviations)
+    if float(torch.maximum(-low, high)) < _FAINTEST:
+        raise DegenerateInputError(
+            f"what varies over the {side.n} samples is too small beside the largest number, which does not vary: "
+            "leave the features that do not vary out"
+        )
+    return deviations

@@ -10,11 +10,15 @@ from scipy.stats import t as student_t
 
 from repdrift.core.errors import ConfigError
 
+_LARGE = 1e100
+"""Squares of larger numbers may leave float64."""
+
 
 def mean_reach(values: NDArray[np.float64], confidence: float) -> float:
     """Half the width of Student's interval of the mean of `values` (n,). Raises ConfigError as `student_quantile`."""
-    n = values.size
-    return student_quantile(n, confidence) * float(values.std(ddof=1)) / math.sqrt(n)
+    n, largest = values.size, float(np.abs(values).max())
+    unit = largest if largest > _LARGE else 1.0
+    return student_quantile(n, confidence) * unit * float((values / unit).std(ddof=1)) / math.sqrt(n)
 
 
 def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> float:

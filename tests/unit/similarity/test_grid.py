@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.similarity import Side, grid, measure
+from repdrift.similarity import Side, grid, measure, measures
 from repdrift.similarity.kernels.hsic import side_kernel
 
 
@@ -42,6 +42,19 @@ def test_layers_may_come_one_at_a_time_and_be_dropped():
 
     assert grid(layers(), layers())["cka"].shape == (3, 3)
     assert made == list(range(6))
+
+
+def test_layers_may_all_come_in_the_same_memory():
+    layers = _layers(8, [6, 6, 6])
+    memory = np.empty((20, 6))
+
+    def reused():
+        for x in layers:
+            memory[:] = x
+            yield memory
+
+    for name, values in grid(reused(), None, measures("representations")).items():
+        assert np.array_equal(values, grid(layers, None, [name])[name]), name
 
 
 def test_what_two_measures_need_is_computed_once():

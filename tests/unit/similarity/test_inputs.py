@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from repdrift.similarity.inputs import centred, in_range
+from repdrift.core.errors import DataError, DegenerateInputError
+from repdrift.similarity import Side, measure
+from repdrift.similarity.inputs import as_floats, centred, in_range, require_same_device
 
 
 def test_centred_columns_sum_to_zero_despite_large_offsets():
@@ -30,3 +32,41 @@ def test_extreme_scales_are_moved_by_an_exact_power_of_two(scale):
 def test_ordinary_scales_are_left_alone():
     x = torch.tensor([[1e-20, 3.0], [2e4, 5.0]], dtype=torch.float64)
     assert in_range(x) is x
+
+
+@pytest.mark.parametrize("shape", [(9, 1), (9, 3), (4, 1)])
+def test_tables_that_are_turned_round_are_taken(shape):
+    # Numpy calls a single column contiguous, whatever its stride; torch takes no negative one.
+    x = np.random.default_rng(2).normal(size=shape)
+    for turned in (x[:, ::-1], x[::-1], x[::-1, ::-1]):
+        assert np.array_equal(as_floats(turned).numpy(), turned)
+
+
+def test_masked_numbers_are_not_taken_for_numbers():
+    x = np.ma.masked_greater(np.random.default_rng(3).normal(size=(9, 3)), 1)
+    with pytest.raises(DataError, match="masked"):
+        as_floats(x)
+    assert torch.equal(as_floats(np.ma.masked_invalid(x.data)), torch.tensor(x.data))
+
+
+def test_sides_on_two_devices_are_an_error_that_names_both(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
+    require_same_device(cpu, cpu)
+    with pytest.raises(DataError, match="one device, got cpu and cuda:0"):
+        require_same_device(cpu, cuda)
+    x = np.random.default_rng(4).normal(size=(9, 3))
+    m = measure("magnitude_difference")
+    described = iter([m.prepare(x), type(m.prepare(x))(1.0, 9, cuda)])
+    monkeypatch.setattr(type(m), "prepare", lambda *_: next(described))
+    with pytest.raises(DataError, match="one device, got cpu and cuda:0"):
+        m(x, x)
+
+
+def test_what_varies_too_little_beside_what_does_not_is_refused():
+    x = np.random.default_rng(5).normal(size=(9, 3))
+    x[:, 1:] *= 1e-60
+    x[:, 0] = 1
+    assert measure("cka_biased")(x, x[:, 1:]) == pytest.approx(1, abs=1e-14)
+    x[:, 1:] *= 1e-40
+    with pytest.raises(DegenerateInputError, match="too small beside the largest number, which does not vary"):
+        _ = Side(x).centred

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from repdrift.core.errors import DegenerateInputError
+from repdrift.core.errors import DegenerateInputError, NonFiniteError
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import centred
 from repdrift.similarity.side import Side
@@ -24,7 +24,7 @@ _STRIP = 512
 
 def directions(side: Side) -> Tensor:
     """Raw rows at length 1: (n, p). Shared. Raises DegenerateInputError naming a row that is all zero."""
-    return unit_rows(side.scaled).rows
+    return unit_rows(side.exact).rows
 
 
 def centred_directions(side: Side) -> Tensor:
@@ -65,8 +65,14 @@ def uniformity(side: Side) -> float:
 
 
 def magnitude(side: Side) -> float:
-    """Length of the mean raw row. Shared."""
-    return length(side.exact.mean(dim=0))
+    """Length of the mean raw row. Shared. Raises NonFiniteError if float64 does not hold it."""
+    mean = side.exact.mean(dim=0)
+    if not bool(torch.isfinite(mean).all()):
+        mean = (side.exact / side.n).sum(dim=0)  # the sum of the largest numbers overflows
+    found = length(mean)
+    if not math.isfinite(found):
+        raise NonFiniteError("the length of the mean row is too large for float64")
+    return found
 
 
 def length(row: Tensor) -> float:

@@ -21,6 +21,9 @@ RESOLUTION = 2.0**-44
 """Distances that differ by at most this share of the longest row are tied. Rounding, as by a rotation, stays well below;
 different distances of real data lie closer than this only by rare accident, and are then ranked as equal."""
 
+_FAINT = 2.0**-900
+"""Rows of numbers smaller than this, beside a massive one, are scaled by themselves: they would lose digits, or vanish."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dissimilarity:
@@ -47,13 +50,17 @@ def correlation_chords(side: Side) -> Dissimilarity:
     Not 1 - r itself, which is half its square: the chord is a distance between vectors, whose rounding is alike everywhere.
     Raises DegenerateInputError naming a sample whose features are all equal, and if all pairs are equally far apart.
     """
-    x = side.scaled
-    flat = (x == x[:, :1]).all(dim=1)
+    given = side.given
+    flat = (given == given[:, :1]).all(dim=1)
     if bool(flat.any()):
         sample = int(flat.nonzero()[0])
         raise DegenerateInputError(
             f"all features of sample {sample} are equal: its correlation with other samples is undefined"
         )
+    x = side.scaled
+    faint = x.abs().amax(dim=1, keepdim=True) < _FAINT
+    if bool(faint.any()):
+        x = torch.where(faint, unit_rows(side.exact).rows, x)
     rows = centred(unit_rows(centred(x.T).T).rows)  # what all rows share would only add to rounding
     return _of_square(squared_row_distances(rows).sqrt_(), RESOLUTION)
 

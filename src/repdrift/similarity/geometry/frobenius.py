@@ -45,7 +45,8 @@ def frobenius(x: Tensor) -> Norm:
 
 def frobenius_of_difference(x: Tensor, y: Tensor) -> Norm:
     """||Y - X||_F of two float64 tables (n, p)."""
-    fraction, exponent = frobenius(
-        (y / 2).sub_(x, alpha=0.5)
-    )  # halves: the difference of the largest numbers overflows
+    found = frobenius(y - x)
+    if math.isfinite(found.fraction):
+        return found
+    fraction, exponent = frobenius((y / 2).sub_(x, alpha=0.5))  # the difference of the largest numbers overflows
     return Norm(fraction, exponent + 1)

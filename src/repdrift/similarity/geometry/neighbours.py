@@ -147,7 +147,7 @@ def some_nearest_neighbours(side: Side) -> Neighbourhoods:
 
 def harmonic_numbers(k: int, like: Tensor) -> Tensor:
     """0, 1, 1 + 1/2, ..., 1 + 1/2 + ... + 1/k: (k + 1,) in the type of `like` and where it lies."""
-    return pad(torch.arange(1, k + 1).to(like).reciprocal().cumsum(dim=0), (1, 0))
+    return pad(torch.arange(1, k + 1, dtype=like.dtype, device=like.device).reciprocal().cumsum(dim=0), (1, 0))
 
 
 def _nearest(chords: Tensor, k: int) -> Neighbourhoods:

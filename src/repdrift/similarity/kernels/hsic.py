@@ -22,6 +22,15 @@ from repdrift.similarity.side import Side
 ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
 """An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
 
+_CANCELLED = 1e-5
+"""A self-HSIC below this share of its terms has lost too many digits to tell a drift of a millionth."""
+
+_MANY = 20_000
+"""Samples of which no n x n matrix is made to win digits back."""
+
+_NOISE = 1e-13
+"""A U-centred kernel below this share of the products of its rows' lengths is rounding noise."""
+
 _PIECE = 1 << 16
 """Numbers of each kernel per product, when many are compared with many."""
 
@@ -63,17 +72,33 @@ class Kernel:
     @cached_property
     def rounding(self) -> float:
         """What of `self_hsic` could be rounding noise."""
+        return ROUNDING[self.table.dtype] * self.self_terms
+
+    @cached_property
+    def self_terms(self) -> float:
+        """What HSIC_u(K, K) is the difference of."""
         n = self.n
-        terms = _trace(self, self) + self.total**2 / ((n - 1) * (n - 2)) + 2 / (n - 2) * self.rows.square().sum()
-        return ROUNDING[self.table.dtype] * float(terms) / (n * (n - 3))
+        terms = self.self_trace + self.total**2 / ((n - 1) * (n - 2)) + 2 / (n - 2) * self.rows.square().sum()
+        return float(terms) / (n * (n - 3))
+
+    @cached_property
+    def self_trace(self) -> Tensor:
+        """tr(KK)."""
+        return _trace(self, self)
+
+    @cached_property
+    def self_hsic_unchecked(self) -> float:
+        """HSIC_u(K, K), be it rounding noise."""
+        return float(_unbiased(self.self_trace, self.total**2, torch.dot(self.rows, self.rows), self.n))
 
     @cached_property
     def self_hsic(self) -> float:
         """HSIC_u(K, K). Raises DegenerateInputError if it is not above rounding: too few distinct samples."""
-        value = hsic_unbiased(self, self)
+        value = self.self_hsic_unchecked
         if value <= self.rounding:
             raise DegenerateInputError(
-                "the unbiased variance of the representation is not above zero: too few distinct samples"
+                "the unbiased variance of the representation is not above zero: too few distinct samples, or all of "
+                "them equally far apart"
             )
         return value
 
@@ -105,6 +130,38 @@ def side_kernel(side: Side) -> Kernel:
     """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
     single = gram_of_single(side)
     return linear_kernel(side.centred) if single is None else _with_diagonal(single)
+
+
+def unbiased_kernel(side: Side) -> Kernel:
+    """The linear kernel of a side for unbiased HSIC only, shared: `side_kernel` unless that has lost too many digits."""
+    return uncancelled(side.shared(side_kernel), lambda: side.scaled)
+
+
+def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:
+    """`kernel`, of float64 `rows` (n, p), or another with the same unbiased HSIC that has its digits.
+
+    A sample a million times as long as the rest takes the mean along, and is then found in all differences from it: all
+    entries of K share a part 10^12 times what is left of it once K is U-centred. The unbiased HSIC is the same about any
+    point and of K U-centred: so it is taken about the medians, where K is not large, and U-centred itself. It is n x n then.
+    """
+    n = kernel.n
+    if kernel.table.dtype != torch.float64 or not (kernel.is_gram or n <= _MANY):
+        return kernel
+    terms = kernel.self_terms + (0.0 if kernel.is_gram else float(kernel.diagonal.square().sum()) / (n * (n - 3)))
+    if kernel.self_hsic_unchecked > _CANCELLED * terms:
+        return kernel
+    x = rows()
+    table = gram(x - x.median(dim=0).values)
+    lengths = table.diagonal().clone()
+    table.fill_diagonal_(0.0)
+    noise = _NOISE * float(torch.outer(lengths, lengths).fill_diagonal_(0.0).sum().sqrt())
+    means = table.sum(dim=1) / (n - 2)
+    means -= means.sum() / (2 * (n - 1))
+    table -= means[:, None] + means
+    table.fill_diagonal_(0.0)
+    if float(torch.linalg.vector_norm(table)) <= noise:
+        table.zero_()
+    return Kernel(table, True, torch.zeros_like(lengths), table.sum(dim=1))
 
 
 def linear_kernel(centred: Tensor) -> Kernel:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.kernels.gram import centred_single, gram_of_single
-from repdrift.similarity.kernels.hsic import Kernel, linear_kernel
+from repdrift.similarity.kernels.hsic import Kernel, linear_kernel, uncancelled
 from repdrift.similarity.side import Side
 
 _CONSTANT = 1e-13
@@ -40,6 +40,11 @@ def standardized_kernel(side: Side) -> Kernel:
     diagonal = single.diagonal().to(torch.float64, copy=True)
     single.fill_diagonal_(0.0)
     return Kernel(single, True, diagonal, single.sum(dim=1, dtype=torch.float64))
+
+
+def unbiased_standardized_kernel(side: Side) -> Kernel:
+    """The same for unbiased HSIC only, shared: another where that one has lost too many digits (`uncancelled`)."""
+    return uncancelled(side.shared(standardized_kernel), lambda: standardized(side))
 
 
 def _standardized_single(side: Side) -> Tensor | None:

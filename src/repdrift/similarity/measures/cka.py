@@ -16,7 +16,7 @@ from repdrift.similarity.kernels.hsic import (
     hsic_unbiased,
     hsic_unbiased_all,
     leave_one_out_hsic,
-    side_kernel,
+    unbiased_kernel,
 )
 from repdrift.similarity.measure import (
     EXACT,
@@ -56,7 +56,7 @@ class DebiasedLinearCka(Measure):
 
     def derive(self, side: Side) -> Kernel:
         """The centred kernel."""
-        return side.shared(side_kernel)
+        return side.shared(unbiased_kernel)
 
     def compare(self, x: Kernel, y: Kernel) -> float:
         """Debiased CKA of two kernels."""

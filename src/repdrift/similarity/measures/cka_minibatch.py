@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity.inputs import MIN_SAMPLES, centred, in_range, require_paired
-from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, linear_kernel
+from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, linear_kernel, uncancelled
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -92,6 +92,7 @@ class MinibatchCka(Measure):
 
     def derive(self, side: Side) -> Blocks:
         """The kernels of the blocks."""
+        _ = side.centred  # for its check of what varies
         return Blocks(side.given, self._block, _kernels(side.scaled, self._block))
 
     def compare(self, x: Blocks, y: Blocks) -> float:
@@ -115,6 +116,8 @@ def _kernels(scaled: Tensor, size: int) -> tuple[Kernel, ...]:
     """One of each block of float64 rows (n, p)."""
     n = scaled.shape[0]
     starts = [size * i for i in range(max(1, (n + size // 2) // size))]
-    return tuple(
-        linear_kernel(centred(scaled[start:stop])) for start, stop in zip(starts, [*starts[1:], n], strict=True)
-    )
+    return tuple(_kernel(scaled[start:stop]) for start, stop in zip(starts, [*starts[1:], n], strict=True))
+
+
+def _kernel(rows: Tensor) -> Kernel:
+    return uncancelled(linear_kernel(centred(rows)), lambda: rows)

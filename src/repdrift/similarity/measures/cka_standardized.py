@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repdrift.similarity.kernels.hsic import Kernel
-from repdrift.similarity.kernels.standardized import standardized_kernel
+from repdrift.similarity.kernels.standardized import unbiased_standardized_kernel
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -37,7 +37,7 @@ class StandardizedCka(DebiasedLinearCka):
 
     def derive(self, side: Side) -> Kernel:
         """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
-        return side.shared(standardized_kernel)
+        return side.shared(unbiased_standardized_kernel)
 
     def from_moments(self, result: PairedResult) -> float:
         """Raises DataError: not to be had from sums."""

@@ -119,7 +119,7 @@ def smoother(side: Side) -> Smoother:
     kernel.diagonal().add_(penalty)
     # H = 1 - penalty (K + penalty)^-1; the penalty being a share of the trace, this is well conditioned.
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel))
-    return Smoother(torch.eye(n, dtype=x.dtype, device=x.device) - penalty * inverse, None)
+    return Smoother(_identity(kernel) - penalty * inverse, None)
 
 
 def _distance(u: Tensor, kept_u: Tensor, v: Tensor, kept_v: Tensor) -> float:
@@ -139,7 +139,11 @@ def _distance(u: Tensor, kept_u: Tensor, v: Tensor, kept_v: Tensor) -> float:
 
 def _factor(covariance: Tensor) -> Tensor:
     """Cholesky factor of S + lambda."""
-    return torch.linalg.cholesky(covariance + PENALTY * torch.eye(len(covariance), dtype=torch.float64).to(covariance))
+    return torch.linalg.cholesky(covariance + PENALTY * _identity(covariance))
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
 def _solved(left: Tensor, covariance: Tensor, right: Tensor) -> float:

@@ -64,8 +64,8 @@ class RelativeChange(Measure):
     streaming = EXACT
 
     def derive(self, side: Side) -> RawRows:
-        """The rows."""
-        return RawRows(side.exact)
+        """The rows: a copy, as whoever gave them may use their memory for the next layer."""
+        return RawRows(side.exact.clone() if side.exact is side.given else side.exact)
 
     def compare(self, x: RawRows, y: RawRows) -> float:
         """The change from x to y.

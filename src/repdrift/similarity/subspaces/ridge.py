@@ -18,6 +18,9 @@ _EXPONENTS = torch.arange(-48, 17, dtype=torch.float64) / 4
 """Penalties are 10 to these, times the mean s^2. From a fit that loses nothing, even where one massive component makes
 the mean, to one that predicts the mean; a finer grid moves R^2 by less than 0.002."""
 
+_MET = 16 * torch.finfo(torch.float64).eps
+"""A sample whose leverage is this close to 1 - 1/n has one direction to itself, and no residual."""
+
 
 def leave_one_out_r2(x: Principal, y: Principal) -> float:
     """1 - squared error / squared error of the mean, predicting each sample of y from x as fitted to all others.
@@ -31,11 +34,14 @@ def leave_one_out_r2(x: Principal, y: Principal) -> float:
     n = x.n
     target = y.u * y.s
     known = x.u.T @ target
-    interpolates = x.rank == n - 1  # nothing of y lies outside the span of x: what a difference would leave is rounding
-    rest = torch.zeros_like(target) if interpolates else target - x.u @ known
+    outside = 1 - 1 / n - x.u.square().sum(dim=1)
+    if x.rank == n - 1:
+        outside = torch.zeros_like(outside)
+    # A sample that the others' span leaves is met exactly: what differences would leave of it is rounding.
+    outside = torch.where(outside > _MET, outside, 0.0)
+    rest = torch.where(outside[:, None] > 0, target - x.u @ known, 0.0)
     lost = _lost(x, known.square().sum(dim=1), float(rest.square().sum()))
     residuals = rest + x.u @ (lost[:, None] * known)
-    outside = torch.zeros_like(x.u[:, 0]) if interpolates else (1 - 1 / n - x.u.square().sum(dim=1)).clamp(min=0)
     errors = residuals.square().sum(dim=1) / (outside + x.u.square() @ lost).square()
     return 1 - float(errors.sum()) / (float(target.square().sum()) * (n / (n - 1)) ** 2)
 
