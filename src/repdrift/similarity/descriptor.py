@@ -73,5 +73,5 @@ def descriptor(name: str) -> Descriptor:
 
 
 def descriptors() -> list[str]:
-    """Names of all descriptors."""
-    return _REGISTRY.names()
+    """Names of all descriptors, in alphabetical order."""
+    return sorted(_REGISTRY.names())

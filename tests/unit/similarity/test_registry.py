@@ -30,5 +30,21 @@ import repdrift.similarity.measures.cka
 import repdrift.similarity
 assert measures() == repdrift.similarity.measures() != []
 """
+    _in_a_process_of_its_own(program)
+
+
+def test_names_are_in_alphabetical_order_whichever_was_imported_first():
+    program = """
+import repdrift.similarity.measures.procrustes
+import repdrift.similarity.descriptors.magnitude
+from repdrift.similarity import measures
+from repdrift.similarity.descriptor import descriptors
+assert measures() == sorted(measures()) != []
+assert descriptors() == sorted(descriptors()) != []
+"""
+    _in_a_process_of_its_own(program)
+
+
+def _in_a_process_of_its_own(program):
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
