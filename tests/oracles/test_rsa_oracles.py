@@ -84,7 +84,8 @@ def test_rsa_is_the_correlation_of_distances_of_all_pairs(kind, statistic, case,
 @every_kind
 @every_statistic
 def test_rsa_agrees_with_rsatoolbox(kind, statistic):
-    toolbox = pytest.importorskip("rsatoolbox")
+    import rsatoolbox as toolbox
+
     x, y = _pair("plain", 12)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ p log(p / q) adds terms of either sign and of the size of its square root.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -62,9 +63,9 @@ class Divergence(PredictionMeasure):
         """Mean over samples."""
         return float(self.by_sample(x, y).mean())
 
+    @abstractmethod
     def by_sample(self, x: LogProbabilities, y: LogProbabilities) -> Tensor:
         """The divergence of each sample: (n,)."""
-        raise NotImplementedError
 
     def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> Interval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +16,7 @@ from repdrift.statistics.arrangements import (
     Groups,
     by_stratum,
     finite,
+    least_pvalue,
     null_differences,
     observed_difference,
 )
@@ -92,11 +92,8 @@ def pvalue_of(null: Floats, statistic: float, alternative: Alternative, *, exact
 
 def smallest_reachable_pvalue(sizes: Sequence[tuple[int, int]]) -> float:
     """The least one-sided p of a design: `sizes` holds (values of a, values of b) of every stratum."""
-    return 1 / math.prod(math.comb(m + k, m) for m, k in sizes)
+    return least_pvalue(sizes, two_sided=False)
 
 
 def _smallest(groups: Groups, alternative: Alternative) -> float:
-    one_sided = smallest_reachable_pvalue([(x.size, y.size) for x, y in groups])
-    # Groups of equal size: exchanging the two labels gives the same difference with the other sign.
-    mirrored = all(x.size == y.size for x, y in groups)
-    return 2 * one_sided if alternative == "two-sided" and mirrored else one_sided
+    return least_pvalue([(x.size, y.size) for x, y in groups], two_sided=alternative == "two-sided")

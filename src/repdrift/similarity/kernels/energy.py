@@ -9,7 +9,7 @@ import torch
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.distances import distances
-from repdrift.similarity.kernels.hsic import Kernel
+from repdrift.similarity.kernels.hsic import Kernel, u_centre_
 from repdrift.similarity.side import Side
 
 _ROUNDING = 1e-13
@@ -33,10 +33,7 @@ def u_centred_distances(side: Side) -> Kernel:
     Raises DegenerateInputError if all samples are equally far apart. Shared.
     """
     d = side.shared(distances)
-    n = side.n
-    means = d.sum(dim=1) / (n - 2)
-    centred = d - means[:, None] - means + means.sum() / (n - 1)
-    centred.fill_diagonal_(0.0)
+    centred = u_centre_(d.clone())
     if float(torch.linalg.vector_norm(centred)) <= _ROUNDING * float(torch.linalg.vector_norm(d)):
         raise DegenerateInputError("all samples are equally far apart: their distances correlate with nothing")
-    return Kernel(centred, True, torch.zeros_like(means), centred.sum(dim=1))
+    return Kernel(centred, True, centred.new_zeros(side.n), centred.sum(dim=1))

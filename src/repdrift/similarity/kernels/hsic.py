@@ -67,7 +67,7 @@ class Kernel:
     @cached_property
     def in_gram_form(self) -> Kernel:
         """The same with K at hand."""
-        return self if self.is_gram else _with_diagonal(gram(self.table))
+        return self if self.is_gram else gram_kernel(gram(self.table))
 
     @cached_property
     def rounding(self) -> float:
@@ -129,7 +129,7 @@ class Kernel:
 def side_kernel(side: Side) -> Kernel:
     """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
     single = gram_of_single(side)
-    return linear_kernel(side.centred) if single is None else _with_diagonal(single)
+    return linear_kernel(side.centred) if single is None else gram_kernel(single)
 
 
 def unbiased_kernel(side: Side) -> Kernel:
@@ -155,10 +155,7 @@ def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:
     lengths = table.diagonal().clone()
     table.fill_diagonal_(0.0)
     noise = _NOISE * float(torch.outer(lengths, lengths).fill_diagonal_(0.0).sum().sqrt())
-    means = table.sum(dim=1) / (n - 2)
-    means -= means.sum() / (2 * (n - 1))
-    table -= means[:, None] + means
-    table.fill_diagonal_(0.0)
+    u_centre_(table)
     if float(torch.linalg.vector_norm(table)) <= noise:
         table.zero_()
     return Kernel(table, True, torch.zeros_like(lengths), table.sum(dim=1))
@@ -168,7 +165,7 @@ def linear_kernel(centred: Tensor) -> Kernel:
     """The kernel of a centred float64 representation (n, p)."""
     n, p = centred.shape
     if n <= p:
-        return _with_diagonal(gram(centred))
+        return gram_kernel(gram(centred))
     diagonal = centred.square().sum(dim=1)
     return Kernel(centred, False, diagonal, centred @ centred.sum(dim=0) - diagonal)
 
@@ -273,7 +270,20 @@ def _trace_by_row(x: Kernel, y: Kernel) -> Tensor:
     return ((x.table @ (x.table.T @ y.table)) * y.table).sum(dim=1) - x.diagonal * y.diagonal
 
 
-def _with_diagonal(gram: Tensor) -> Kernel:
+def u_centre_(table: Tensor) -> Tensor:
+    """U-centre a symmetric table (n, n) with a diagonal of zeros, in place: its rows sum to 0. HSIC_u is left as it is.
+
+    Source: Székely and Rizzo 2014.
+    """
+    n = table.shape[0]
+    means = table.sum(dim=1) / (n - 2)
+    means -= means.sum() / (2 * (n - 1))
+    table -= means[:, None] + means  # in one step: the table stays symmetric to the last digit
+    return table.fill_diagonal_(0.0)
+
+
+def gram_kernel(gram: Tensor) -> Kernel:
+    """The kernel of a whole Gram matrix (n, n), diagonal included, which is taken over and changed."""
     diagonal = gram.diagonal().to(torch.float64, copy=True)
     gram.fill_diagonal_(0.0)
     return Kernel(gram, True, diagonal, gram.sum(dim=1, dtype=torch.float64))

@@ -9,7 +9,7 @@ import torch
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.distances import squared_distances
-from repdrift.similarity.kernels.hsic import Kernel
+from repdrift.similarity.kernels.hsic import Kernel, u_centre_
 from repdrift.similarity.side import Side
 
 _ROUNDING = 1e-10
@@ -38,10 +38,7 @@ class RbfKernel:
             )
         table = (side.shared(squared_distances) / -twice_square).expm1_()
         size = float(torch.linalg.vector_norm(table))
-        means = table.sum(dim=1) / (n - 2)
-        means -= means.sum() / (2 * (n - 1))
-        table -= means[:, None] + means  # in one step: the table stays symmetric to the last digit
-        table.fill_diagonal_(0.0)
+        u_centre_(table)
         if float(torch.linalg.vector_norm(table)) <= _ROUNDING * size:
             raise DegenerateInputError(
                 f"all samples are equally far apart, to a kernel as wide as {self.factor:g} median distances: "

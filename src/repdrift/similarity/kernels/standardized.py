@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.kernels.gram import centred_single, gram_of_single
-from repdrift.similarity.kernels.hsic import Kernel, linear_kernel, uncancelled
+from repdrift.similarity.kernels.hsic import Kernel, gram_kernel, linear_kernel, uncancelled
 from repdrift.similarity.side import Side
 
 _CONSTANT = 1e-13
@@ -37,9 +37,7 @@ def standardized_kernel(side: Side) -> Kernel:
     single = gram_of_single(side, _standardized_single)
     if single is None:
         return linear_kernel(standardized(side))
-    diagonal = single.diagonal().to(torch.float64, copy=True)
-    single.fill_diagonal_(0.0)
-    return Kernel(single, True, diagonal, single.sum(dim=1, dtype=torch.float64))
+    return gram_kernel(single)
 
 
 def unbiased_standardized_kernel(side: Side) -> Kernel:
