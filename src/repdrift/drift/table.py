@@ -40,6 +40,7 @@ class Measured:
         """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
         table = pd.DataFrame(self.rows, columns=list(DRIFT_COLUMNS))
         table["above_noise"] = table["above_noise"].astype("boolean")
+        table["interval"] = table["interval"].astype("str")
         table["n"] = table["n"].astype("Int64")  # whole numbers, though rows about weights have none
         return table
 
@@ -129,10 +130,13 @@ def _measure_layer(
                 "drift": drift,
                 "drift_low": low,
                 "drift_high": high,
+                "interval": "jackknife" if interval else None,
                 "n": sets.base.metadata.shape[0],
                 "mispaired_value": np.nan if floor is None else float(floor.mean()),
                 "noise_floor": abs(noise[1]) if noise else np.nan,
                 "above_noise": bool(drift > abs(noise[1])) if noise else pd.NA,
+                "seed_ceiling_drift": np.nan,
+                "random_change_drift": np.nan,
             }
         )
         if plan.step == 0 and floor is not None:

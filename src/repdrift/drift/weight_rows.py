@@ -42,7 +42,7 @@ def weight_rows(tasks: Sequence[TaskSets]) -> list[dict[str, Any]]:
 
     Keys are DRIFT_COLUMNS; only the run, the layer, `measure` and `value` are filled.
     """
-    empty: dict[str, Any] = {**dict.fromkeys(DRIFT_COLUMNS, np.nan), "n": pd.NA, "above_noise": pd.NA}
+    empty: dict[str, Any] = {**dict.fromkeys(DRIFT_COLUMNS, np.nan), "n": pd.NA, "above_noise": pd.NA, "interval": None}
     rows: list[dict[str, Any]] = []
     for sets in tasks:
         for plan, found in sets.runs:

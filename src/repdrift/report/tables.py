@@ -30,7 +30,9 @@ _WHOLE = ("seed", "step", "layer")
 _KEY = ["task", "method", "seed", "step", "layer", "measure"]
 _COUNT = "n"
 _LOGICAL = "above_noise"
-_REAL = tuple(c for c in DRIFT_COLUMNS if c not in (*_TEXT, *_WHOLE, _COUNT, _LOGICAL))
+_WORDS = "interval"
+"""Text that may be missing."""
+_REAL = tuple(c for c in DRIFT_COLUMNS if c not in (*_TEXT, *_WHOLE, _COUNT, _LOGICAL, _WORDS))
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         if path.name == TABLE_PARQUET:
             return pd.read_parquet(path)
         # Only numbers may be empty: a task that is called "NA" or "null" keeps its name.
-        empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL)}
-        return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys(_TEXT, str))
+        empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL, _WORDS)}
+        return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table ({error}). {_AGAIN}") from error
 
@@ -186,7 +188,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise DataError(f"{path} is empty: there is nothing to draw. {_AGAIN}")
     faults: list[str] = []
     typed = table[list(DRIFT_COLUMNS)].copy()
-    kinds = ((_TEXT, "str"), (_WHOLE, "int64"), ((_COUNT,), "Int64"), (_REAL, "float64"), ((_LOGICAL,), "boolean"))
+    kinds = ((_TEXT, "str"), (_WHOLE, "int64"), ((_COUNT,), "Int64"), (_REAL, "float64"), ((_LOGICAL,), "boolean"), ((_WORDS,), "str"))
     for names, kind in kinds:
         for name in names:
             try:

@@ -70,6 +70,7 @@ class Synthetic:
                         rows += self._rows(task, method, seed, drift)
         table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
         table["above_noise"] = table["above_noise"].astype("boolean")
+        table["interval"] = table["interval"].astype("str")
         table["n"] = table["n"].astype("Int64")
         return table
 
@@ -79,7 +80,7 @@ class Synthetic:
                 value, floor = top * SHARES[measure], 1e-6 * (1 + layer)
                 yield {
                     "task": task, "method": method, "seed": seed, "step": 0, "layer": layer, "measure": measure,
-                    "value": 1 - value, "drift": value, "drift_low": value - 0.01, "drift_high": value + 0.01, "n": 750,
+                    "value": 1 - value, "drift": value, "drift_low": value - 0.01, "drift_high": value + 0.01, "interval": "bootstrap percentile", "n": 750,
                     "mispaired_value": 0.003, "noise_floor": floor if self.identity else np.nan,
                     "above_noise": value > floor if self.identity else pd.NA,
                 }  # fmt: skip

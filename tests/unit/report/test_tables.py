@@ -110,9 +110,9 @@ def another_status(file):
     [
         (lambda f: f.unlink(), "no results at .*repdrift analyze"),
         (lambda f: f.write_text("{"), "not valid JSON"),
-        (lambda f: f.write_text("[]"), "schema version None, this repdrift reads 1"),
-        (lambda f: f.write_text('{"schema_version": 99}'), "schema version 99, this repdrift reads 1"),
-        (lambda f: f.write_text('{"schema_version": 1}'), "not a valid DriftResults.*repdrift analyze"),
+        (lambda f: f.write_text("[]"), "schema version None, this repdrift reads 2"),
+        (lambda f: f.write_text('{"schema_version": 99}'), "schema version 99, this repdrift reads 2"),
+        (lambda f: f.write_text('{"schema_version": 2}'), "not a valid DriftResults.*repdrift analyze"),
         (without_tables, "neither drift.parquet nor drift.csv is beside"),
         (lambda f: f.with_name("drift.parquet").write_bytes(b"x"), "drift.parquet is not a readable table"),
         (lambda f: pd.DataFrame({"task": ["x"]}).to_parquet(f.with_name("drift.parquet")), "lacks the column.*measure"),

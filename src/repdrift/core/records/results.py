@@ -10,7 +10,7 @@ from typing import Literal
 
 from repdrift.core.records.base import Record
 
-RESULTS_SCHEMA_VERSION = 1
+RESULTS_SCHEMA_VERSION = 2
 RESULTS_FILE = "drift_analysis_results.json"
 SUMMARY_FILE = "drift_analysis_summary.md"
 TABLE_PARQUET = "drift.parquet"
@@ -25,12 +25,15 @@ DRIFT_COLUMNS = (
     "measure",  # str: cka (debiased linear), cka_biased, cosine, cosine_centered
     "value",  # float: the measure itself
     "drift",  # float: 1 - value for similarities
-    "drift_low",  # float: lower end of the 95 % interval of drift, conditional on the trained models; may be empty
+    "drift_low",  # float: lower end of the interval of drift over samples, conditional on the trained models; may be empty
     "drift_high",  # float: upper end
+    "interval",  # str: bootstrap percentile, bootstrap BCa, jackknife; empty if there is none
     "n",  # int: samples
     "mispaired_value",  # float: the measure when one side's rows are shuffled (mean over shuffles)
     "noise_floor",  # float: |drift| between two extractions of the base model; empty if not at hand
     "above_noise",  # bool: drift is above the noise floor; empty if not at hand
+    "seed_ceiling_drift",  # float: mean drift between two seeds of the same method and task; empty if there is one seed
+    "random_change_drift",  # float: drift of the base model moved by noise of the same size; empty if not at hand
 )
 
 
@@ -56,7 +59,13 @@ class StudyInfo(Record):
     comparison_method: str
     """The method said to drift less (lora)."""
     target_reduction: float
+    equivalence_margin: float | None = None
+    """Factor within which the methods' drifts must lie to count as alike; null: not tested."""
     alpha: float
+    confidence: float = 0.95
+    """Of every two-sided interval."""
+    replicates: int = 0
+    """Bootstrap resamples of the samples; 0: intervals are jackknife's alone."""
 
 
 class RunStatus(Record):
@@ -81,9 +90,10 @@ class Control(Record):
     `identity`: the base model against itself, extracted a second time with other batches.
     `mispaired`: rows of one side shuffled; the value of "no relation".
     `seed_ceiling`: two seeds of the same method; `repeats` is the number of pairs, `value` their mean.
+    `random_change`: the base model with every weight that training moved moved by noise of the same norm instead.
     """
 
-    name: Literal["identity", "mispaired", "seed_ceiling"]
+    name: Literal["identity", "mispaired", "seed_ceiling", "random_change"]
     task: str
     method: str | None
     layer: int
@@ -93,6 +103,33 @@ class Control(Record):
     spread: float | None = None
     """Standard deviation over the repeats."""
     repeats: int
+
+
+IntervalSource = Literal["models", "samples", "models and samples"]
+
+
+class Interval(Record):
+    """A two-sided interval at the study's confidence.
+
+    over: what is thought of as drawn anew. `samples` is conditional on the trained models, `models` on the samples.
+    """
+
+    over: IntervalSource
+    low: float
+    high: float
+    method: str
+    """How it was made, in a few words."""
+
+
+class EffectSize(Record):
+    """How large the difference of the methods is, comparison against reference, over trained models."""
+
+    name: Literal["difference", "ratio", "log_ratio", "cliffs_delta"]
+    estimate: float | None
+    low: float | None
+    high: float | None
+    missing: str | None = None
+    """Why a number is not there."""
 
 
 class Reduction(Record):
@@ -112,26 +149,68 @@ class Reduction(Record):
     comparison_drift: float | None
     reference_by_seed: dict[str, float | None]
     comparison_by_seed: dict[str, float | None]
+    intervals: list[Interval] = []
+    """Of `reduction`; what is missing could not be had, and `notes` says why."""
+    effects: list[EffectSize] = []
+    notes: list[str] = []
+
+
+Hypothesis = Literal[
+    "comparison_drifts_less",
+    "reduction_exceeds_target",
+    "methods_equivalent",
+    "drift_above_identity",
+    "drift_above_seed_ceiling",
+    "method_task_interaction",
+]
+
+
+class PairedTest(Record):
+    """The sign-flip test of the same claim, where each seed was trained under both methods: a second opinion."""
+
+    pvalue: float
+    smallest_pvalue: float
+    n_pairs: int
 
 
 class HypothesisTest(Record):
-    """One permutation test of method labels over trained models."""
+    """One claim about trained models and what the data say of it.
 
-    hypothesis: Literal["comparison_drifts_less", "reduction_exceeds_target"]
+    `comparison_drifts_less`: the reduction is above 0. `reduction_exceeds_target`: it is above the target.
+    `methods_equivalent`: the ratio of drifts lies within the study's margin either way. `drift_above_identity`: the drift
+    of `method` is above the noise of extraction. `drift_above_seed_ceiling`: the base model is farther from the trained
+    models than they are from one another. `method_task_interaction`: the reduction is not the same in all tasks.
+    """
+
+    hypothesis: Hypothesis
     task: str
     """A task, or `all`: stratified by task."""
     layer: int | None
     """A layer, or null: the mean over layers."""
+    method: str | None = None
+    """The method whose drift is meant; null where methods are compared."""
     measure: str
+    test: str = "label permutation"
+    """The test, in a few words."""
+    estimate: float | None = None
+    """What the claim is about: a reduction, a ratio of drifts, a drift in excess of the floor."""
+    interval: Interval | None = None
+    """Of the estimate."""
+    margin: float | None = None
+    """What the estimate is tested against."""
     statistic: float | None
     """Mean over tasks of the difference of mean drifts, comparison minus (1 - margin) times reference."""
     pvalue: float | None
+    opposite_pvalue: float | None = None
+    """Of the opposite claim: where it is small, the claim is rejected."""
     smallest_pvalue: float | None
     """The smallest p-value that this design can reach."""
     pvalue_holm: float | None = None
     pvalue_bh: float | None = None
-    """Corrected over the family named in `family`."""
+    pvalue_max_t: float | None = None
+    """Corrected over the family named in `family`; verdicts rest on max-T where there is one, else on Holm."""
     family: str | None = None
+    paired: PairedTest | None = None
     exact: bool | None
     n_permutations: int | None
     n_units: int
@@ -139,6 +218,81 @@ class HypothesisTest(Record):
     verdict: Literal["supported", "rejected", "undecided", "not testable"]
     sentence: str
     """The outcome in plain words."""
+
+
+class LayerCluster(Record):
+    """Adjacent layers in which the methods differ, over all tasks: a cluster permutation test.
+
+    A small p says that they differ, and most visibly there; not that every layer of the cluster differs.
+    """
+
+    hypothesis: Hypothesis
+    first_layer: int
+    last_layer: int
+    mass: float
+    threshold: float
+    pvalue: float
+    smallest_pvalue: float
+
+
+class LayerRank(Record):
+    """The place of one layer in the order of drift; rank 1 drifts most. The ends hold for all layers at once."""
+
+    layer: int
+    drift: float
+    rank: float
+    rank_low: int
+    rank_high: int
+    may_be_largest: bool
+
+
+class LayerRanking(Record):
+    """Which layers drift most under one method, over all tasks."""
+
+    method: str
+    confidence: float
+    over: IntervalSource
+    layers: list[LayerRank]
+
+
+class ScoreAssociation(Record):
+    """Whether models that drift more score less: a rank correlation over trained models, within tasks and methods."""
+
+    metric: str
+    method: str | None
+    """Null: all methods, each a stratum of its own."""
+    correlation: float | None
+    low: float | None
+    high: float | None
+    pvalue: float | None
+    smallest_pvalue: float | None
+    n_units: int
+    sentence: str
+
+
+class ProfileLikeness(Record):
+    """How alike the layer profiles of two tasks are under one method: correlations over layers of mean drifts.
+
+    Without an interval: layers are no independent units.
+    """
+
+    method: str
+    task: str
+    other_task: str
+    pearson: float | None
+    spearman: float | None
+
+
+class MixedModel(Record):
+    """A second opinion across tasks: a linear mixed model of log drift, with task as a random effect."""
+
+    reduction: float | None
+    low: float | None
+    high: float | None
+    pvalue: float | None
+    n_units: int
+    missing: str | None = None
+    """Why there is none."""
 
 
 class SanityCheck(Record):
@@ -152,13 +306,18 @@ class SanityCheck(Record):
 class DriftResults(Record):
     """Everything the analysis found, but for the tidy table."""
 
-    schema_version: Literal[1] = RESULTS_SCHEMA_VERSION
+    schema_version: Literal[2] = RESULTS_SCHEMA_VERSION
     created: str
     versions: dict[str, str]
     study: StudyInfo
     runs: list[RunStatus]
     reductions: list[Reduction]
     tests: list[HypothesisTest]
+    clusters: list[LayerCluster] = []
+    rankings: list[LayerRanking] = []
+    associations: list[ScoreAssociation] = []
+    profiles: list[ProfileLikeness] = []
+    mixed_model: MixedModel | None = None
     controls: list[Control]
     sanity: list[SanityCheck]
     warnings: list[str]
