@@ -40,7 +40,7 @@ def test_files_of_two_processes_are_those_of_one(trained, tmp_path):
     (tmp_path / "results/phase3_representations").rename(tmp_path / "one_sets")
     two = _torchrun("-m", "repdrift", *arguments, "--base-dir", "two_base", cwd=tmp_path)
     alone, together = json.loads(one.stdout), json.loads(two.stdout)
-    assert len(alone) == len(together) == 3
+    assert len(alone) == len(together) == 4, "base model, its second extraction, the run, and its random change"
     assert all(entry["extracted_now"] for entry in together)
     for entry in together:
         folder = tmp_path / entry["folder"]

@@ -95,10 +95,15 @@ def test_commands_of_the_specification(shell, tmp_path):
     status = json.loads(shell("python -m repdrift status --json").stdout)
     assert all(row["trained"] and row["representations"] == "finished" for row in status)
     assert len(status) == 8
+    # The control of each task and method: that of the study's first seed.
+    assert all(row["random_change"] == ("finished" if row["seed"] == 1 else "missing") for row in status)
+    control = json.loads((folder.parent / "random_change/metadata.json").read_text())
+    assert (control["method"], control["seed"], control["random_change"]["method"]) == ("random_change", 1, "lora")
+    assert control["sample_set_fingerprint"] == metadata["sample_set_fingerprint"]
 
     shell("python -m repdrift extract --task sst2 --method lora --seed 1 --checkpoint all")
     steps = sorted(p.name for p in (tmp_path / "results/phase3_representations/sst2_lora_seed1").iterdir())
-    assert steps == ["step_000000", "step_000002"]
+    assert steps == ["random_change", "step_000000", "step_000002"]
     refused = shell("python -m repdrift extract --task sst2 --method lora --seed 1 --checkpoint 7", fails=True)
     assert "has no checkpoint '7'; saved steps: 2" in refused.stderr
     shell("python scripts/phase3/analyze_drift.py --task all")
@@ -112,6 +117,7 @@ def test_commands_of_the_specification(shell, tmp_path):
         ("analyze --measure ckaa", "Did you mean 'cka"),
         ("extract --method loar", "Did you mean 'lora'"),
         ("extract --pooling maen", "Did you mean 'mean'"),
+        ("extract --random-change frist", "Did you mean 'first'"),
         ("train --seed 5", "unknown seed of this study '5'"),
         ("train --model ./nowhere", "neither a folder here nor a hub id"),
         ("train --data-dir nowhere", "data folder nowhere does not exist"),

@@ -116,3 +116,70 @@ def test_what_are_no_weights_is_refused():
     with pytest.raises(ConfigError, match="at least 4 samples and 1 replicate"):
         resample_weights(3, 10, seed=0)
     assert cka_resampled(kx, [], good).shape == (0, 2)
+
+
+def _sides(kind, n=320):
+    g = np.random.default_rng(11)
+    p = 40 if kind == "more samples than features" else 400
+    scales = np.arange(1, p + 1) ** (0.0 if kind == "flat" else -0.6)
+    x = g.normal(size=(n, p)) * scales + 3 * scales
+    if kind == "heavy tails":
+        x *= np.abs(g.standard_t(4, size=(n, 1))) + 0.2
+    if kind == "one dominates":
+        x[:, 0] = g.normal(size=n) * 3 * np.sqrt(np.square(scales).sum())
+    if kind == "one long sample":
+        x[3] *= 60
+    noise = g.normal(size=(n, p)) * scales
+    unrelated = g.normal(size=(n, p)) * scales
+    return x, [x + 1e-3 * noise, x + 0.6 * noise, unrelated]
+
+
+@pytest.mark.parametrize(
+    "kind", ["flat", "steep", "more samples than features", "heavy tails", "one dominates", "one long sample"]
+)
+def test_the_second_order_is_the_exact_form_replicate_by_replicate(kind):
+    x, ys = _sides(kind)
+    weights = resample_weights(320, 400, seed=2)
+    kx, *kys = _prepared(x, *ys)
+    found, exact = 1 - cka_resampled(kx, kys, weights), 1 - cka_resampled(kx, kys, weights, exact=True)
+    if kind == "one long sample":  # too far from 1 for a series: computed exactly
+        assert np.array_equal(found, exact)
+        return
+    spread = exact.std(axis=1, keepdims=True)
+    assert (found != exact).any(axis=1).all()
+    assert ((found - exact) / spread).std(axis=1).max() < 0.06
+    assert np.abs(((found - exact) / spread).mean(axis=1)).max() < 0.01
+    assert found.std(axis=1) == pytest.approx(exact.std(axis=1), rel=0.015)
+
+
+def test_only_draws_with_replacement_are_taken_to_the_second_order():
+    x, ys = _sides("steep")
+    weights = resample_weights(320, 400, seed=2)
+    kx, ky = _prepared(x, ys[1])
+    for row in (np.array([320] + [0] * 319), np.full(320, 2), np.repeat([4, 0, 0, 0], 80)):
+        other = weights.copy()
+        other[7] = row
+        found, exact = (cka_resampled(kx, [ky], other, exact=exact) for exact in (False, True))
+        assert np.array_equal(found, exact, equal_nan=True)
+    few = cka_resampled(kx, [ky], weights[:300])
+    assert np.array_equal(few, cka_resampled(kx, [ky], weights[:300], exact=True))
+
+
+def test_only_sides_in_which_one_sample_weighs_too_much_are_computed_exactly():
+    x, ys = _sides("steep")
+    long = ys[1].copy()
+    long[5] *= 60
+    weights = resample_weights(320, 400, seed=2)
+    kx, *kys = _prepared(x, ys[0], long, ys[1])
+    done = []
+    found = cka_resampled(kx, kys, weights, on_rows=done.append)
+    exact = cka_resampled(kx, kys, weights, exact=True)
+    assert (found != exact).any(axis=1).tolist() == [True, False, True]
+    assert sum(done) == 400
+
+
+def test_equal_sides_stay_equal_to_the_second_order():
+    x, _ = _sides("steep")
+    kx, ky, kz = _prepared(x, x, 2 * x + 1)
+    found = cka_resampled(kx, [ky, kz], resample_weights(320, 400, seed=2))
+    assert np.abs(1 - found).max() < 1e-14

@@ -169,3 +169,19 @@ def test_float32_is_left_alone_where_it_does_not_pay_or_is_not_float32():
         assert not _in_float32(Side(x))
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_mispaired_values_from_float32_products_are_those_of_float64():
+    g = np.random.default_rng(8)
+    rows = [(v * _FALL).astype(np.float32) for v in g.normal(size=(3, N, P))]
+    x, y, z = (Side(v) for v in rows)
+    assert _in_float32(x)
+    wide = [Side(v.astype(np.float64)) for v in rows]
+    first, second = (np.array([g.permutation(N) for _ in range(2)]) for _ in range(2))
+    for name in ("cka", "cka_biased", "cka"):  # the traces of the last orders are kept, for the same kernels only
+        m = measure(name)
+        for other, exact, orders in ((y, wide[1], first), (z, wide[2], first), (y, wide[1], second)):
+            found = m.mispaired(m.prepare(x), m.prepare(other), orders)
+            assert found == pytest.approx(m.mispaired(m.prepare(wide[0]), m.prepare(exact), orders), abs=1e-7)
+            mixed = m.mispaired(m.prepare(x), m.prepare(exact), orders)
+            assert mixed == pytest.approx(found, abs=1e-7)

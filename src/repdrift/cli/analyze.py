@@ -29,7 +29,13 @@ def analyze(
         typer.Option(min=0, max=0.99, help="Reduction of drift to test for.", show_default="the study's, or 0.2"),
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option(min=1e-6, max=0.5, help="Level of the tests.", show_default="the study's, or 0.05")
+        float | None, typer.Option(min=1e-6, max=0.49, help="Level of the tests.", show_default="the study's, or 0.05")
+    ] = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Bootstrap resamples of the samples; 0: none.", show_default="the study's, or 10000"
+        ),
     ] = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
@@ -47,7 +53,15 @@ def analyze(
     from repdrift.study.plan import ANALYSIS_FOLDER
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
-    plan = drift_plan(study, config_path, tasks=task, measures=measure, target_reduction=target_reduction, alpha=alpha)
+    plan = drift_plan(
+        study,
+        config_path,
+        tasks=task,
+        measures=measure,
+        target_reduction=target_reduction,
+        alpha=alpha,
+        replicates=replicates,
+    )
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, _ = run_analysis(plan, target)
     if as_json:

@@ -42,6 +42,14 @@ def extract(
     memory_cap: Annotated[
         int | None, typer.Option(help="MiB for the activations of one batch.", show_default="128, on a GPU a quarter")
     ] = None,
+    random_change: Annotated[
+        str | None,
+        typer.Option(
+            help="Control: the base model moved at random as far as training moved the run of the `first` seed of each task "
+            "and method, of `all` runs, or of `none`.",
+            show_default="the study's, or first",
+        ),
+    ] = None,
     model: o.Model = None,
     data_dir: o.DataDir = None,
     results_dir: o.ResultsDir = None,
@@ -68,7 +76,7 @@ def extract(
 
     from repdrift.core.errors import UnknownNameError
     from repdrift.core.progress import is_first_process
-    from repdrift.extraction.options import ExtractionOptions, Schedule
+    from repdrift.extraction.options import ExtractionOptions, RandomChangeChoice, Schedule
     from repdrift.extraction.pooling import POOLINGS
     from repdrift.study.plan import planned_runs
     from repdrift.study.stages import StudyStages
@@ -90,6 +98,8 @@ def extract(
         raise UnknownNameError.of("pooling", pooling, POOLINGS)
     if schedule is not None and schedule not in get_args(Schedule):
         raise UnknownNameError.of("schedule", schedule, get_args(Schedule))
+    if random_change is not None and random_change not in get_args(RandomChangeChoice):
+        raise UnknownNameError.of("random change", random_change, get_args(RandomChangeChoice))
     if samples is not None and samples < 4:
         raise typer.BadParameter("at least 4 samples are needed", param_hint="--samples")
     if memory_cap is not None and memory_cap < 1:
@@ -99,6 +109,7 @@ def extract(
         "samples": samples,
         "layers": tuple(layer) if layer else None,
         "schedule": schedule,
+        "random_change": random_change,
         "memory_cap_bytes": memory_cap * (1 << 20) if memory_cap else None,
     }
     extraction = ExtractionOptions.model_validate(

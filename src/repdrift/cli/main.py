@@ -29,6 +29,7 @@ _COMMANDS = (
     "visualize",
     "run",
     "status",
+    "power",
     "push",
     "pull",
     "verify",

@@ -22,6 +22,8 @@ def run(
 ) -> None:
     """Train, extract, analyse and draw a whole study. Run it again to go on where it stopped.
 
+    Lines that begin with `note:` say first which of its claims can become significant at all (see `repdrift power`).
+
     Example: repdrift run studies/minilm.yaml --data-dir path/to/tasks
     """
     from repdrift.cli.outcome import print_outcome

@@ -15,10 +15,11 @@ def status(
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Show which runs of a study are trained and extracted.
+    """Show which runs of a study are trained and extracted, and what its design can show.
 
     Example: repdrift status --config studies/demo.yaml
     """
+    from repdrift.study.design import design_notes
     from repdrift.study.status import study_status
 
     study, _ = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
@@ -31,15 +32,20 @@ def status(
                 "seed": p.run.seed,
                 "trained": p.trained,
                 "representations": p.representations,
+                "random_change": p.random_change,
             }
             for p in progress
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
+    for note in design_notes(study):
+        typer.echo(f"note: {note}")
     for p in progress:
         state = "trained" if p.trained else "not trained"
+        # Most runs have none, by design: only what is there is worth a word.
+        control = "" if p.random_change == "missing" else f", random change {p.random_change}"
         typer.echo(
-            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}"
+            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}{control}"
         )
     done = sum(p.trained and p.representations == "finished" for p in progress)
     typer.echo(f"{done} of {len(progress)} runs trained and extracted")

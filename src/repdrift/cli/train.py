@@ -27,13 +27,15 @@ def train(
 ) -> None:
     """Fine-tune: one run, or every run of a study that is not finished yet.
 
-    Nothing is extracted here. A finished run of the same data, model and settings is not trained again.
+    Nothing is extracted here. A finished run of the same data, model and settings is not trained again. Lines that begin
+    with `note:` say what the whole study, as configured, can show (see `repdrift power`).
 
     Example: repdrift train --config studies/demo.yaml --task mrpc --method lora --seed 42
 
     Example, a task of your own: repdrift train --config demo --task tickets --data val.csv --train-data train.csv
     --text-column body --label-column urgent
     """
+    from repdrift.study.design import say_design_notes
     from repdrift.study.plan import planned_runs
     from repdrift.study.stages import StudyStages
 
@@ -49,6 +51,7 @@ def train(
         kind=kind,
     )
     runs = planned_runs(study, o.selection_of(task, method, seed))
+    say_design_notes(study)  # of the whole study: one run of it is trained to be compared with the others
     finished = StudyStages(study, config_path).train(runs)
     if as_json:
         typer.echo(

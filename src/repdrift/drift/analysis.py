@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
+from repdrift.core.progress import say
 from repdrift.core.records.results import DriftResults, StudyInfo
 from repdrift.core.versions import library_versions
 from repdrift.drift.cautions import cautions
-from repdrift.drift.hypotheses import reductions_and_tests
+from repdrift.drift.inference import infer
 from repdrift.drift.output import write_analysis
 from repdrift.drift.pairing import TaskSets, find_runs, open_task, require_one_study
 from repdrift.drift.plan import DriftPlan
@@ -29,21 +30,24 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     Raises MissingRunError, with the commands, if no run is there or a base model's set is not; SampleSetMismatchError
     if sets must not be compared; NonFiniteError and DegenerateInputError naming set and layer; StorageError.
     """
-    found = {task: find_runs([s for s in plan.sets if s.task == task]) for task in plan.tasks}
-    statuses = [status for runs in found.values() for status in runs.statuses]
-    if not any(runs.runs for runs in found.values()):
+    present = {task: find_runs([s for s in plan.sets if s.task == task]) for task in plan.tasks}
+    statuses = [status for runs in present.values() for status in runs.statuses]
+    if not any(runs.runs for runs in present.values()):
         commands = "\n    ".join(dict.fromkeys(s.command for s in plan.sets if s.step == 0))
         raise MissingRunError(
             f"none of the {len(plan.sets)} planned representation sets is there. Make them with:\n    {commands}"
         )
-    tasks = [open_task(task, plan.bases[task], runs.runs) for task, runs in found.items() if runs.runs]
+    tasks = [
+        open_task(task, plan.bases[task], runs.runs, plan.random_changes) for task, runs in present.items() if runs.runs
+    ]
     require_one_study(tasks)
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
-    measured = measure_tasks(tasks, list(plan.measures), plan.primary_measure)
+    measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling)
     measured.rows += weight_rows(tasks)
     table = measured.table()
-    reductions, tests, warnings = reductions_and_tests(table, plan)
+    say("drawing conclusions: permutations, intervals, ranks")
+    found = infer(table, plan, draws=measured.draws, distances=measured.distances, statuses=statuses)
     results = DriftResults(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
@@ -63,17 +67,26 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             reference_method=plan.reference_method,
             comparison_method=plan.comparison_method,
             target_reduction=plan.target_reduction,
+            equivalence_margin=plan.equivalence_margin,
             alpha=plan.alpha,
+            confidence=plan.sampling.confidence,
+            replicates=plan.sampling.replicates,
         ),
         runs=statuses,
-        reductions=reductions,
-        tests=tests,
+        reductions=found.reductions,
+        tests=found.tests,
+        other_measures=found.other_measures,
+        clusters=found.clusters,
+        rankings=found.rankings,
+        associations=found.associations,
+        profiles=found.profiles,
+        mixed_model=found.mixed_model,
         controls=measured.controls,
-        sanity=sanity_checks(table, measured.controls, measured.top_feature_share, plan, tasks),
+        sanity=sanity_checks(table, measured, plan, tasks),
         warnings=[
             *cautions(statuses, tasks, table, plan),
             *without_value(measured.undefined, base.layers),
-            *warnings,
+            *found.warnings,
         ],
     )
     write_analysis(results, table, output_dir)

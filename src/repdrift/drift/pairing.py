@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -15,7 +15,7 @@ from repdrift.core.errors import (
     SampleSetMismatchError,
     UnfinishedSetError,
 )
-from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
+from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD, SetMetadata, changes_digest
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.plan import BaseSets, PlannedSet
 from repdrift.stores.representation_set import RepresentationSet, open_set
@@ -31,12 +31,16 @@ class FoundRuns:
 
 @dataclass(frozen=True)
 class TaskSets:
-    """The opened sets of one task: base, its second extraction (None if there is none), and the runs that are there."""
+    """The opened sets of one task: base, its second extraction (None if there is none), and the runs that are there.
+
+    random_changes: the base model moved at random as far as training moved the run of that plan, where such sets are there.
+    """
 
     task: str
     base: RepresentationSet
     identity: RepresentationSet | None
     runs: list[tuple[PlannedSet, RepresentationSet]]
+    random_changes: list[tuple[PlannedSet, RepresentationSet]] = field(default_factory=list)
 
 
 def find_runs(planned: Sequence[PlannedSet]) -> FoundRuns:
@@ -63,11 +67,18 @@ def find_runs(planned: Sequence[PlannedSet]) -> FoundRuns:
     return FoundRuns(runs, statuses)
 
 
-def open_task(task: str, base: BaseSets, runs: list[tuple[PlannedSet, RepresentationSet]]) -> TaskSets:
+def open_task(
+    task: str,
+    base: BaseSets,
+    runs: list[tuple[PlannedSet, RepresentationSet]],
+    random_changes: Sequence[PlannedSet] = (),
+) -> TaskSets:
     """Put the runs of one task beside the base model's set.
 
+    random_changes: those of other tasks are passed over; one that is missing or unfinished is left out.
     Raises MissingRunError or UnfinishedSetError if the base model's set is not there, SampleSetMismatchError if a set
-    (the second extraction of the base model too) is of other samples, settings or another base model, CorruptSetError.
+    (the second extraction of the base model and the random changes too) is of other samples, settings or another base
+    model, or a random change is of another size than the run's; CorruptSetError.
     """
     try:
         base_set = open_set(base.folder)
@@ -86,7 +97,7 @@ def open_task(task: str, base: BaseSets, runs: list[tuple[PlannedSet, Representa
     else:
         _require_base(task, identity, base.command)
         require_comparable(base_set, identity)
-    return TaskSets(task, base_set, identity, runs)
+    return TaskSets(task, base_set, identity, runs, _open_random_changes(task, base_set, runs, random_changes))
 
 
 def require_one_study(tasks: Sequence[TaskSets]) -> None:
@@ -187,6 +198,59 @@ def _require_own_folder(plan: PlannedSet, found: RepresentationSet) -> None:
         raise CorruptSetError(
             f"{plan.folder} says it holds task {said[0]}, method {said[1]}, seed {said[2]}, step {said[3]}: it stands in the wrong "
             f"folder. Move it, or make it anew with: {plan.command}"
+        )
+
+
+def _open_random_changes(
+    task: str,
+    base: RepresentationSet,
+    runs: list[tuple[PlannedSet, RepresentationSet]],
+    planned: Sequence[PlannedSet],
+) -> list[tuple[PlannedSet, RepresentationSet]]:
+    matched = {(plan.method, plan.seed, plan.step): run for plan, run in runs}
+    opened: list[tuple[PlannedSet, RepresentationSet]] = []
+    for plan in planned:
+        if plan.task != task:
+            continue
+        try:
+            found = open_set(plan.folder)
+        except (MissingRunError, UnfinishedSetError):
+            continue  # the control is then reported as not at hand
+        _require_own_control(plan, found)
+        try:
+            require_comparable(base, found)
+            _require_same_size(matched.get((plan.method, plan.seed, plan.step)), found)
+        except SampleSetMismatchError as error:
+            raise SampleSetMismatchError(
+                f"{error} {plan.folder} is a control: make it anew with: {plan.command}, or delete it to go without."
+            ) from error
+        opened.append((plan, found))
+    return opened
+
+
+def _require_own_control(plan: PlannedSet, found: RepresentationSet) -> None:
+    said = found.metadata
+    matched = said.random_change.method if said.random_change is not None else None
+    if (said.method, said.task, matched, said.seed, said.step) != (
+        RANDOM_CHANGE_METHOD, plan.task, plan.method, plan.seed, plan.step,
+    ):  # fmt: skip
+        held = f"{said.method} as large as {matched}" if matched is not None else said.method
+        raise CorruptSetError(
+            f"{plan.folder} says it holds task {said.task}, method {held}, seed {said.seed}, step {said.step}; the base model "
+            f"after a random change as large as that of {plan.method}, seed {plan.seed}, was expected. Move it, or make that "
+            f"one with: {plan.command}"
+        )
+
+
+def _require_same_size(run: RepresentationSet | None, found: RepresentationSet) -> None:
+    """Where the run's own set is there, the noise has the size of its change, weight by weight."""
+    change = found.metadata.random_change
+    if run is None or change is None:
+        return
+    if changes_digest(run.metadata.weight_changes or ()) != change.changes_digest:
+        raise SampleSetMismatchError(
+            f"{found.folder} is not of the size by which the weights of {run.folder} moved: that model was trained or extracted "
+            "again since."
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from repdrift.core.errors import ConfigError
+from repdrift.drift.sampling import SamplingOptions
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class BaseSets:
 class DriftPlan:
     """A whole comparison. `model`: what the study says its base model is; None: whatever the sets say.
 
-    Raises ConfigError, with every fault, for a run that is planned twice (it would count as two trained models), a task
-    without a base set, a primary measure that is not among the measures, or a level or target outside its range.
+    Raises ConfigError, with every fault, for a run (or a run's random change) that is planned twice (it would count as two
+    trained models), two in one folder, a task without a base set, a primary measure that is not among the measures, or a level or target outside its range.
     """
 
     study: str
@@ -53,6 +55,12 @@ class DriftPlan:
     reference_method: str = "full_finetune"
     comparison_method: str = "lora"
     primary_measure: str = "cka"
+    equivalence_margin: float | None = None
+    """Factor within which the methods' drifts must lie to count as alike, above 1; None: not tested."""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    random_changes: Sequence[PlannedSet] = ()
+    """Where the control of each run may lie: the base model moved at random as far as training moved that run's. `method` and
+    `seed` are the run's."""
 
     def __post_init__(self) -> None:
         """Check what would make the numbers wrong rather than absent."""
@@ -63,7 +71,13 @@ class DriftPlan:
             for (task, method, seed, step), count in keys.items()
             if count > 1
         ]
-        folders = Counter(s.folder for s in self.sets)
+        controls = Counter((s.task, s.method, s.seed, s.step) for s in self.random_changes)
+        faults += [
+            f"the random change of {task}, {method}, seed {seed}, step {step} is planned {count} times"
+            for (task, method, seed, step), count in controls.items()
+            if count > 1
+        ]
+        folders = Counter(s.folder for s in [*self.sets, *self.random_changes])
         faults += [f"{count} runs share the folder {folder}" for folder, count in folders.items() if count > 1]
         faults += [f"task {task!r} has no base set" for task in self.tasks if task not in self.bases]
         if self.primary_measure not in self.measures:
@@ -77,5 +91,7 @@ class DriftPlan:
             faults.append(f"alpha should lie between 0 and 1, got {self.alpha}")
         if not 0 <= self.target_reduction < 1:
             faults.append(f"the target reduction should be at least 0 and below 1, got {self.target_reduction}")
+        if self.equivalence_margin is not None and not 1 < self.equivalence_margin < math.inf:
+            faults.append(f"the equivalence margin is a factor above 1, such as 1.25; got {self.equivalence_margin}")
         if faults:
             raise ConfigError("; ".join(dict.fromkeys(faults)))

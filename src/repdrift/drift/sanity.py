@@ -10,22 +10,24 @@ import pandas as pd
 from repdrift.core.records.results import Control, SanityCheck
 from repdrift.drift.pairing import TaskSets
 from repdrift.drift.plan import DriftPlan
+from repdrift.drift.rounding import coarsest
+from repdrift.drift.table import Measured
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 _MISPAIRED_LIMIT = 0.1
 _FIRST_LAYER_LIMIT = 0.3
 _TOP_FEATURE_LIMIT = 0.5
+_FLOAT32_FLOOR = 1e-10
+_SAME_AS_RANDOM = 0.05
+"""A ratio of drifts nearer to 1 than this, in every layer of every run, is that of noise."""
 
 
 def sanity_checks(
-    table: pd.DataFrame,
-    controls: list[Control],
-    top_feature_share: Mapping[tuple[str, int], float],
-    plan: DriftPlan,
-    tasks: Sequence[TaskSets],
+    table: pd.DataFrame, measured: Measured, plan: DriftPlan, tasks: Sequence[TaskSets]
 ) -> list[SanityCheck]:
     """Every check, passed, failed, or (None) not possible with what is at hand."""
     primary = table[(table["measure"] == plan.primary_measure) & (table["step"] == 0)]
+    controls = measured.controls
     n_sets = sum(len(sets.runs) for sets in tasks)
     return [
         SanityCheck(
@@ -34,10 +36,12 @@ def sanity_checks(
             detail=f"{n_sets} representation sets have the sample set of their base model; others would have been refused.",
         ),
         _identity(controls, plan, tasks),
+        _rounding(primary, measured.rounding, tasks),
         _mispaired(controls, plan),
         _first_layer(primary),
         _methods_differ(primary, plan),
-        _top_feature(top_feature_share),
+        _random_change(primary),
+        _top_feature(measured.top_feature_share),
     ]
 
 
@@ -50,11 +54,50 @@ def _identity(controls: list[Control], plan: DriftPlan, tasks: Sequence[TaskSets
     if not drifts:
         detail = "No second extraction of the base model is at hand, so the noise of extraction is not known."
         return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
-    used = {t for sets in tasks for t in (sets.base.metadata.compute_dtype, sets.base.metadata.dtype)}
-    dtype = max(used, key=lambda name: _NOISE_LIMIT.get(name, 0.0))  # the coarsest sets the noise
+    dtype = _dtype(tasks)
     limit = _NOISE_LIMIT.get(dtype, _NOISE_LIMIT["float32"])
     detail = f"The base model extracted twice drifts by at most {max(drifts):.1e} (limit {limit:g} for {dtype})."
     return SanityCheck(name="identity drift is noise", passed=max(drifts) <= limit, detail=detail)
+
+
+def _rounding(
+    primary: pd.DataFrame, rounding: Mapping[tuple[str, int], float], tasks: Sequence[TaskSets]
+) -> SanityCheck:
+    """Whether the number format can hold drifts as small as those that were measured."""
+    name, dtype = "drift is above the numerical floor", _dtype(tasks)
+    if primary.empty:
+        return SanityCheck(name=name, passed=None, detail="No final model is at hand.")
+    mean = primary.groupby(["task", "layer"])["drift"].mean()
+    if not rounding:
+        detail = (
+            f"Rounding to {dtype} makes drifts below 1e-10; the smallest mean drift of a layer is {mean.min():.1e}."
+        )
+        return SanityCheck(name=name, passed=bool(mean.min() > _FLOAT32_FLOOR), detail=detail)
+    floor = pd.Series(rounding).reindex(mean.index)
+    worst = (mean / floor).idxmin()
+    detail = (
+        f"Rounding the base representations once to {dtype} makes a drift of up to {floor.max():.1e}; mean drift comes "
+        f"nearest to it in layer {worst[1]} on {worst[0]}: {mean[worst]:.1e} against {floor[worst]:.1e}."
+    )
+    return SanityCheck(name=name, passed=bool((mean > floor).all()), detail=detail)
+
+
+def _random_change(primary: pd.DataFrame) -> SanityCheck:
+    """Training should move representations otherwise than noise of the same size in the same weights."""
+    name = "drift is not that of a random change"
+    known = primary.dropna(subset=["random_change_drift"])
+    if known.empty:
+        detail = "No size-matched random change is at hand (it needs the weights; see `repdrift extract`)."
+        return SanityCheck(name=name, passed=None, detail=detail)
+    by_method = known.groupby(["task", "method"], sort=False)[["drift", "random_change_drift"]].mean()
+    ratios = by_method["drift"] / by_method["random_change_drift"]
+    said = ", ".join(f"{task} {method} {ratio:.2g} times" for (task, method), ratio in ratios.items())
+    detail = (
+        "Mean drift beside that of the base model whose changed weights were moved by noise of the same norm: "
+        f"{said}. Near 1 in every layer would mean that the direction of training does not matter to this measure."
+    )
+    apart = (known["drift"] / known["random_change_drift"] - 1).abs() > _SAME_AS_RANDOM
+    return SanityCheck(name=name, passed=bool(apart.any()), detail=detail)
 
 
 def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
@@ -106,3 +149,8 @@ def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     if over:
         detail += f" Over half in layers {', '.join(map(str, over))}: plain CKA there speaks of little else than that feature."
     return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)
+
+
+def _dtype(tasks: Sequence[TaskSets]) -> str:
+    """The coarsest number format of the base sets: it sets the noise."""
+    return coarsest(*(t for sets in tasks for t in (sets.base.metadata.compute_dtype, sets.base.metadata.dtype)))

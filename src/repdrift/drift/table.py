@@ -1,33 +1,38 @@
-"""From representation sets to the tidy drift table, with the controls measured on the way."""
+"""From representation sets to the tidy drift table, with controls and resampled drifts measured on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
+from repdrift.drift.plan import PlannedSet
+from repdrift.drift.rounding import coarsest, rounding_drift
+from repdrift.drift.sampling import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons, why
-from repdrift.similarity import Measure, Side, measure
+from repdrift.similarity import Measure, Side, cka_resampled, measure
+from repdrift.similarity.left_out import left_out_values
 from repdrift.stores.representation_set import RepresentationSet
 
 Sides = dict[Path, Side]
 """By the folder of their set."""
+Floats = NDArray[np.floating]
 
 
 @dataclass
 class Measured:
-    """The tidy table and the controls."""
+    """The tidy table, the controls, and what the inference needs beside them."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
@@ -35,6 +40,12 @@ class Measured:
     """By task and layer: the largest share of the base representation's variance that one feature holds."""
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By task and measure: the layers at which it is undefined, and why."""
+    draws: dict[tuple[str, str], TaskDraws] = field(default_factory=dict)
+    """By task and measure: the final models' drifts under resampling of the task's samples."""
+    distances: dict[tuple[str, str], dict[int, Floats]] = field(default_factory=dict)
+    """By task and method, then layer, under the primary measure: drifts among base (row 0) and final models, (m + 1, m + 1)."""
+    rounding: dict[tuple[str, int], float] = field(default_factory=dict)
+    """By task and layer, where the dtype is coarser than float32: drift of the base set against itself rounded to it."""
 
     def table(self) -> pd.DataFrame:
         """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
@@ -45,31 +56,55 @@ class Measured:
         return table
 
 
-def measure_tasks(tasks: list[TaskSets], names: list[str], primary: str) -> Measured:
+@dataclass(frozen=True)
+class _Task:
+    """What does not change from layer to layer."""
+
+    sets: TaskSets
+    shuffles: NDArray[np.int64]
+    draws: Draws
+    options: SamplingOptions
+
+    @property
+    def finals(self) -> list[tuple[PlannedSet, RepresentationSet]]:
+        return [(plan, found) for plan, found in self.sets.runs if plan.step == 0]
+
+
+def measure_tasks(
+    tasks: Sequence[TaskSets], names: Sequence[str], primary: str, options: SamplingOptions | None = None
+) -> Measured:
     """Measure every run of every task against its base, layer by layer; one layer of one task is in memory at a time.
 
     Where a measure other than the primary one is undefined, it has no row at that layer, and `undefined` says why.
     Raises DegenerateInputError naming sets and layer where the primary measure is.
     """
     measured = Measured()
+    options = options or SamplingOptions()
     steps = sum(len(sets.base.layers) * len(names) for sets in tasks)
     with Bar("measuring drift", steps) as bar:
         for sets in tasks:
-            shuffles = mispairings(sets.base.metadata.shape[0])
+            metadata = sets.base.metadata
+            task = _Task(sets, mispairings(metadata.shape[0]), draws_for(metadata, options), options)
+            models = [_model(plan) for plan, _ in task.finals]
+            for name in names:
+                measured.draws[sets.task, name] = TaskDraws(models, list(sets.base.layers))
             for layer in sets.base.layers:
                 sides = _sides(sets, layer)
-                measured.top_feature_share[sets.task, layer] = top_feature_share(sides[sets.base.folder].exact.numpy())
+                base = sides[sets.base.folder]
+                measured.top_feature_share[sets.task, layer] = top_feature_share(base.exact.numpy())
+                floor = rounding_drift(measure(primary), base, coarsest(metadata.compute_dtype, metadata.dtype))
+                if floor is not None:
+                    measured.rounding[sets.task, layer] = floor
                 for name in names:
                     of_layer = Measured()
                     try:
-                        _measure_layer(of_layer, sets, layer, measure(name), sides, shuffles)
+                        _measure_layer(of_layer, task, layer, measure(name), sides, keep_distances=name == primary)
                     except DegenerateInputError as error:
                         if name == primary:
                             raise
                         measured.undefined.setdefault((sets.task, name), {})[layer] = why(error)
                     else:
-                        measured.rows += of_layer.rows
-                        measured.controls += of_layer.controls
+                        _absorb(measured, of_layer)
                     bar.advance()
     return measured
 
@@ -80,10 +115,21 @@ def top_feature_share(x: np.ndarray) -> float:
     return float(variances.max() / variances.sum()) if variances.sum() > 0 else 0.0
 
 
+def _absorb(measured: Measured, of_layer: Measured) -> None:
+    measured.rows += of_layer.rows
+    measured.controls += of_layer.controls
+    for key, draws in of_layer.draws.items():
+        measured.draws[key].bootstrap |= draws.bootstrap
+        measured.draws[key].left_out |= draws.left_out
+    for key, by_layer in of_layer.distances.items():
+        measured.distances.setdefault(key, {}).update(by_layer)
+
+
 def _sides(sets: TaskSets, layer: int) -> Sides:
     """One layer of every set, read once; what several measures derive from it is computed once."""
     sides: Sides = {}
-    for found in (sets.base, sets.identity, *(run for _, run in sets.runs)):
+    others = (found for _, found in (*sets.runs, *sets.random_changes))
+    for found in (sets.base, sets.identity, *others):
         if found is not None:
             with _named(f"{found.folder}, layer {layer}"):
                 sides[found.folder] = Side(read_layer(found, layer))
@@ -91,33 +137,28 @@ def _sides(sets: TaskSets, layer: int) -> Sides:
 
 
 def _measure_layer(
-    measured: Measured, sets: TaskSets, layer: int, m: Measure, sides: Sides, shuffles: np.ndarray
+    measured: Measured, task: _Task, layer: int, m: Measure, sides: Sides, *, keep_distances: bool
 ) -> None:
+    sets = task.sets
     base = _prepared(m, sets.base, layer, sides)
-    noise = _noise(m, base, sets, layer, sides)
+    noise = _against_base(m, base, sets, sets.identity, layer, sides) if sets.identity is not None else None
     if noise is not None:
-        measured.controls.append(
-            Control(
-                name="identity",
-                task=sets.task,
-                method=None,
-                layer=layer,
-                measure=m.name,
-                value=noise[0],
-                drift=noise[1],
-                repeats=1,
-            )
-        )
-    by_method: dict[tuple[str, int], list[Any]] = {}
-    for plan, found in sets.runs:
-        tuned = _prepared(m, found, layer, sides)
-        by_method.setdefault((plan.method, plan.step), []).append(tuned)
+        measured.controls.append(_control("identity", sets.task, None, layer, m, noise))
+    tuned = [_prepared(m, found, layer, sides) for _, found in sets.runs]
+    values = [_compared(m, base, other, sets, found, layer) for other, (_, found) in zip(tuned, sets.runs, strict=True)]
+    finals = {_model(plan): place for place, (plan, _) in enumerate(sets.runs) if plan.step == 0}
+    between = _between_seeds(m, finals, tuned)
+    random = _random_changes(measured, m, base, sets, layer, sides)
+    resampled, left_out = _drawn(m, base, tuned, task, sides)
+    for place, (plan, found) in enumerate(sets.runs):
         with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
-            value = m.compare(base, tuned)
-            interval = m.interval(base, tuned)
-            floor = m.mispaired(base, tuned, shuffles) if m.paired else None
-        drift = m.drift(value)
-        low, high = sorted(map(m.drift, interval)) if interval else (np.nan, np.nan)
+            floor = m.mispaired(base, tuned[place], task.shuffles) if m.paired else None
+        drift = m.drift(values[place])
+        own = [left_out[place]] if left_out is not None else None
+        bounds = sample_bounds(
+            drift, resampled[place] if resampled is not None else None, own, task.options, log_scale=True
+        )
+        pairs = between.get(plan.method)
         measured.rows.append(
             {
                 "task": plan.task,
@@ -126,52 +167,128 @@ def _measure_layer(
                 "step": plan.step,
                 "layer": layer,
                 "measure": m.name,
-                "value": value,
+                "value": values[place],
                 "drift": drift,
-                "drift_low": low,
-                "drift_high": high,
-                "interval": "jackknife" if interval else None,
+                "drift_low": bounds.low if bounds else np.nan,
+                "drift_high": bounds.high if bounds else np.nan,
+                "interval": bounds.method if bounds else None,
                 "n": sets.base.metadata.shape[0],
                 "mispaired_value": np.nan if floor is None else float(floor.mean()),
-                "noise_floor": abs(noise[1]) if noise else np.nan,
-                "above_noise": bool(drift > abs(noise[1])) if noise else pd.NA,
-                "seed_ceiling_drift": np.nan,
-                "random_change_drift": np.nan,
+                "noise_floor": abs(m.drift(noise)) if noise is not None else np.nan,
+                "above_noise": bool(drift > abs(m.drift(noise))) if noise is not None else pd.NA,
+                "seed_ceiling_drift": m.drift(float(pairs.mean())) if pairs is not None else np.nan,
+                "random_change_drift": _matching(random, plan),
             }
         )
         if plan.step == 0 and floor is not None:
-            measured.controls.append(
-                Control(
-                    name="mispaired",
-                    task=plan.task,
-                    method=plan.method,
-                    layer=layer,
-                    measure=m.name,
-                    value=float(floor.mean()),
-                    drift=m.drift(float(floor.mean())),
-                    spread=float(floor.std(ddof=1)),
-                    repeats=len(floor),
-                )
-            )
-    measured.controls += list(_seed_ceilings(m, sets.task, layer, by_method))
+            measured.controls.append(_control("mispaired", plan.task, plan.method, layer, m, *map(float, floor)))
+    for method, pairs in between.items():
+        measured.controls.append(_control("seed_ceiling", sets.task, method, layer, m, *map(float, pairs)))
+        if keep_distances:
+            of_method = [place for (name, _), place in finals.items() if name == method]
+            measured.distances[sets.task, method] = {layer: _distances(m, [values[p] for p in of_method], pairs)}
+    kept = TaskDraws(list(finals), [layer])
+    rows = list(finals.values())
+    if resampled is not None:
+        kept.bootstrap[layer] = resampled[rows].astype(np.float32)
+    if left_out is not None:
+        kept.left_out[layer] = left_out[rows]
+    measured.draws[sets.task, m.name] = kept
 
 
-def _seed_ceilings(m: Measure, task: str, layer: int, by_method: dict[tuple[str, int], list[Any]]) -> Iterator[Control]:
-    for (method, step), prepared in by_method.items():
-        if step != 0 or len(prepared) < 2:
-            continue
-        values = np.array([m.compare(a, b) for a, b in combinations(prepared, 2)])
-        yield Control(
-            name="seed_ceiling",
-            task=task,
-            method=method,
-            layer=layer,
-            measure=m.name,
-            value=float(values.mean()),
-            drift=m.drift(float(values.mean())),
-            spread=float(values.std(ddof=1)) if values.size > 1 else None,
-            repeats=int(values.size),
-        )
+def _model(plan: PlannedSet) -> tuple[str, int]:
+    return plan.method, plan.seed
+
+
+def _control(name: Any, task: str, method: str | None, layer: int, m: Measure, *values: float) -> Control:
+    mean = float(np.mean(values))
+    return Control(
+        name=name,
+        task=task,
+        method=method,
+        layer=layer,
+        measure=m.name,
+        value=mean,
+        drift=m.drift(mean),
+        spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        repeats=len(values),
+    )
+
+
+def _compared(m: Measure, base: Any, other: Any, sets: TaskSets, found: RepresentationSet, layer: int) -> float:
+    with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
+        return m.compare(base, other)
+
+
+def _against_base(m: Measure, base: Any, sets: TaskSets, found: RepresentationSet, layer: int, sides: Sides) -> float:
+    return _compared(m, base, _prepared(m, found, layer, sides), sets, found, layer)
+
+
+def _between_seeds(m: Measure, finals: Mapping[tuple[str, int], int], tuned: Sequence[Any]) -> dict[str, Floats]:
+    """By method, the value of every pair of its final models, in the order of `numpy.triu_indices`."""
+    found: dict[str, Floats] = {}
+    for method in dict.fromkeys(method for method, _ in finals):
+        of = [tuned[place] for (name, _), place in finals.items() if name == method]
+        if len(of) > 1:
+            rows, columns = np.triu_indices(len(of), 1)
+            found[method] = np.array([m.compare(of[i], of[j]) for i, j in zip(rows, columns, strict=True)])
+    return found
+
+
+def _distances(m: Measure, to_base: Sequence[float], pairs: Floats) -> Floats:
+    """Drifts among base (row 0) and models, from the values with the base and the values of pairs."""
+    table = np.zeros((len(to_base) + 1, len(to_base) + 1))
+    table[0, 1:] = [m.drift(value) for value in to_base]
+    rows, columns = np.triu_indices(len(to_base), 1)
+    table[rows + 1, columns + 1] = [m.drift(float(value)) for value in pairs]
+    return table + table.T
+
+
+def _random_changes(
+    measured: Measured, m: Measure, base: Any, sets: TaskSets, layer: int, sides: Sides
+) -> dict[tuple[str, int], float]:
+    """Drift of the size-matched control by method and seed; each becomes a control too."""
+    found: dict[tuple[str, int], float] = {}
+    for plan, random in sets.random_changes:
+        value = _against_base(m, base, sets, random, layer, sides)
+        found[_model(plan)] = m.drift(value)
+    for method in dict.fromkeys(method for method, _ in found):
+        drifts = [drift for (name, _), drift in found.items() if name == method]
+        values = [m.self_value - d if m.higher_is_similar else d for d in drifts]
+        measured.controls.append(_control("random_change", sets.task, method, layer, m, *values))
+    return found
+
+
+def _matching(random: Mapping[tuple[str, int], float], plan: PlannedSet) -> float:
+    """The control of the run itself, or else that of another seed of its method: the sizes differ little."""
+    if _model(plan) in random:
+        return random[_model(plan)]
+    return next((drift for (method, _), drift in random.items() if method == plan.method), float("nan"))
+
+
+def _drawn(
+    m: Measure, base: Any, tuned: Sequence[Any], task: _Task, sides: Sides
+) -> tuple[Floats | None, Floats | None]:
+    """Drifts of all runs in all draws, (runs, B) and (runs, G); None where the measure or the plan has none."""
+    if not tuned:
+        return None, None
+    draws = task.draws
+    resampled = cka_resampled(base, tuned, draws.weights) if draws.weights is not None and m.name == "cka" else None
+    left_out: Floats | None = None
+    if draws.by_sample and draws.groups is not None:
+        without = [m.without_one(base, other) for other in tuned]
+        if all(found is not None for found in without):
+            left_out = np.array(without)
+    if left_out is None and draws.groups is not None:
+        of_base = sides[task.sets.base.folder]
+        try:
+            left_out = left_out_values(m, of_base, [sides[found.folder] for _, found in task.sets.runs], draws.groups)
+        except DegenerateInputError:
+            left_out = None  # undefined without some of the samples: then there is no interval, the value stands
+    return (
+        None if resampled is None else np.asarray(m.drift(resampled)),  # pyright: ignore[reportArgumentType]
+        None if left_out is None else np.asarray(m.drift(left_out)),  # pyright: ignore[reportArgumentType]
+    )
 
 
 def _prepared(m: Measure, found: RepresentationSet, layer: int, sides: Sides) -> Any:
@@ -186,12 +303,3 @@ def _named(where: str) -> Generator[None]:
         yield
     except DegenerateInputError as error:
         raise DegenerateInputError(f"{where}: {error}") from error
-
-
-def _noise(m: Measure, base: Any, sets: TaskSets, layer: int, sides: Sides) -> tuple[float, float] | None:
-    if sets.identity is None:
-        return None
-    again = _prepared(m, sets.identity, layer, sides)
-    with _named(f"{sets.base.folder} against {sets.identity.folder}, layer {layer}"):
-        value = m.compare(base, again)
-    return value, m.drift(value)

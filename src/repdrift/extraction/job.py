@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from repdrift.core.errors import ModelError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SET_FORMAT_VERSION, SetMetadata
@@ -22,6 +24,7 @@ from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.passes import LayerMajorPass, Pass, SampleMajorPass, chosen_schedule
 from repdrift.extraction.places import RowPlaces
+from repdrift.extraction.random_change import MatchedChange
 from repdrift.models import ModelSource, load_adapted, load_backbone, load_task_model
 from repdrift.stores.representation_set import RepresentationSetWriter, existing_key
 from repdrift.tasks import SampleSet
@@ -35,7 +38,8 @@ class ExtractionJob:
 
     tuned: a full model or a PEFT adapter. task_kind and num_labels say which head an adapter was trained with.
     metrics: the training run's, carried along into the set's metadata. rebatched: with a third of the token budget, so
-    that what differs from the same job without it is the noise of extraction.
+    that what differs from the same job without it is the noise of extraction. random_change: move the base model by noise
+    of that change's size first; `tuned` is then None, `method` `random_change`, and `seed` that of the run matched.
     """
 
     task: str
@@ -50,6 +54,7 @@ class ExtractionJob:
     num_labels: int | None = None
     metrics: dict[str, float | None] | None = None
     rebatched: bool = False
+    random_change: MatchedChange | None = None
 
     @property
     def source(self) -> ModelSource:
@@ -59,19 +64,23 @@ class ExtractionJob:
     @property
     def label(self) -> str:
         """Short, for progress."""
-        return f"{self.task} {self.method}" + ("" if self.seed is None else f" seed {self.seed}")
+        seed = "" if self.seed is None else f" seed {self.seed}"
+        if self.random_change is not None:
+            return f"{self.task} random change as large as {self.random_change.method}{seed}"
+        return f"{self.task} {self.method}{seed}"
 
     def key(self) -> str:
         """Hash of what determines the set's content."""
-        return config_sha256(
-            {
-                "format": SET_FORMAT_VERSION,
-                "weights": self.source.weights_digest(),
-                "base": self.base.weights_digest(),
-                "samples": self.samples.fingerprint,
-                "options": self.options.for_key(),
-            }
-        )
+        fields: dict[str, Any] = {
+            "format": SET_FORMAT_VERSION,
+            "weights": self.source.weights_digest(),
+            "base": self.base.weights_digest(),
+            "samples": self.samples.fingerprint,
+            "options": self.options.for_key(),
+        }
+        if self.random_change is not None:
+            fields["random_change"] = self.random_change.for_key()
+        return config_sha256(fields)
 
 
 def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
@@ -89,7 +98,8 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     if stored is not None:
         say(f"{folder} holds another extraction (other model, samples or settings): extracting anew")
     clock = time.perf_counter()
-    run = _pass(job)
+    with ours.together(f"loading {job.label}"):
+        run = _pass(job)
     places = RowPlaces(job.samples, job.options.pooling)
     plan = run.plan(job.samples)
     writer = RepresentationSetWriter(
@@ -126,8 +136,10 @@ def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, place
         f"extracting {job.label}, {len(job.samples)} samples, {len(run.layers)} layers -> {writer.folder}"
         + (f" (going on: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
     )
-    run.write(plan, places, waiting[ours.rank :: ours.size], writer, what=job.label)
-    writer.flush()
+    # A control may fail and the study go on: then every process must know of it, once all are through with their share.
+    with nullcontext() if job.random_change is None else ours.together(f"extracting {job.label}"):
+        run.write(plan, places, waiting[ours.rank :: ours.size], writer, what=job.label)
+        writer.flush()
     ours.barrier()
     if ours.is_first:
         adapters = run.adapter_layers()
@@ -139,6 +151,7 @@ def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, place
             adapter=[adapter.record() for adapter in adapters] if adapters else None,
             weight_changes=weights.changes if weights else None,
             weights_not_compared=weights.not_compared if weights else None,
+            random_change=run.random_change,
         )
     ours.barrier()
 
@@ -176,26 +189,36 @@ def _metadata(job: ExtractionJob, run: Pass, plan: BatchPlan, seconds: float) ->
 
 def _pass(job: ExtractionJob) -> Pass:
     if chosen_schedule(job.base, job.tuned, job.options) == "layer":
+        if job.random_change is not None:
+            raise ModelError(
+                "the layer-major schedule never holds the whole base model, which is what the noise is added to. Where "
+                "memory allows it, use --schedule sample."
+            )
         return LayerMajorPass(job.base, job.tuned, job.options, share=_share(job))
-    return SampleMajorPass(_extractor(job), job.tuned, share=_share(job))
+    model = _model(job)
+    # Before the model goes to its device: the noise is made and added on the CPU, the same on every machine.
+    moved = job.random_change.apply(model, job.options) if job.random_change is not None else None
+    return SampleMajorPass(_extractor(job, model), job.tuned, share=_share(job), random_change=moved)
 
 
 def _share(job: ExtractionJob) -> int:
     return _SHARE_OF_SECOND_PASS if job.rebatched else 1
 
 
-def _extractor(job: ExtractionJob) -> RepresentationExtractor:
+def _model(job: ExtractionJob) -> nn.Module:
+    dtype = job.options.compute_dtype
+    if job.tuned is None:
+        return load_backbone(job.base, dtype=dtype)
+    if job.tuned.is_adapter:
+        return load_adapted(job.base, job.tuned, job.task_kind, num_labels=job.num_labels, dtype=dtype)
+    # With its head: only so are the names in its files those of the model.
+    return load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=dtype).eval()
+
+
+def _extractor(job: ExtractionJob, model: nn.Module) -> RepresentationExtractor:
     options = job.options
-    kind: type[RepresentationExtractor] = RepresentationExtractor
-    model: nn.Module
-    if job.tuned is not None and job.tuned.is_adapter:
-        model = load_adapted(job.base, job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype)
-        kind = LoRARepresentationExtractor
-    elif job.tuned is not None:  # with its head: only so are the names in its files those of the model
-        model = load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=options.compute_dtype)
-        model.eval()
-    else:
-        model = load_backbone(job.base, dtype=options.compute_dtype)
+    adapted = job.tuned is not None and job.tuned.is_adapter
+    kind = LoRARepresentationExtractor if adapted else RepresentationExtractor
     on_device: nn.Module = nn.Module.to(model, device())
     return kind(
         on_device,

@@ -11,6 +11,7 @@ from repdrift.models import Stack
 from repdrift.tasks import DEFAULT_SAMPLES
 
 Schedule = Literal["auto", "sample", "layer"]
+RandomChangeChoice = Literal["first", "all", "none"]
 
 
 class ExtractionOptions(BaseModel):
@@ -43,6 +44,9 @@ class ExtractionOptions(BaseModel):
     `auto`: `layer` where the model would take over three quarters of the free memory. Does not change the result."""
     weights: bool = True
     """Also compare the weights with the base model's, a pair of tensors at a time. Does not change the representations."""
+    random_change: RandomChangeChoice = "first"
+    """Of a study, which runs get the control of a random change of their size: `first`: of each task and method the run of the
+    first seed, `all`: every run, `none`. One more extraction each. Does not change any other set."""
 
     def for_key(self) -> dict[str, Any]:
         """The fields that determine a representation set's content (its samples have a fingerprint of their own)."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from repdrift.core.errors import ModelError
 from repdrift.core.progress import Bar
+from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.adapters import LayerAdapter, LoRARepresentationExtractor, adapter_of_block
 from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.budget import auto_token_budget
@@ -38,6 +39,8 @@ class Pass(Protocol):
     schedule: Literal["sample", "layer"]
     layers: list[int]
     blocks_path: str
+    random_change: RandomChange | None
+    """What was done to the base model first, if anything."""
 
     def plan(self, samples: SampleSet) -> BatchPlan:
         """The batches. Raises DataError if a sample is longer than the model's maximum."""
@@ -80,8 +83,16 @@ class SampleMajorPass:
 
     schedule: Literal["sample", "layer"] = "sample"
 
-    def __init__(self, extractor: RepresentationExtractor, tuned: ModelSource | None, *, share: int = 1) -> None:
+    def __init__(
+        self,
+        extractor: RepresentationExtractor,
+        tuned: ModelSource | None,
+        *,
+        share: int = 1,
+        random_change: RandomChange | None = None,
+    ) -> None:
         self._extractor = extractor
+        self.random_change = random_change
         self._tuned = tuned
         extractor.token_budget = max(1, extractor.token_budget // share)
         self.layers = extractor.layers
@@ -129,6 +140,7 @@ class LayerMajorPass:
         )
         self._options = options
         self._share = share
+        self.random_change: RandomChange | None = None
         self._adapters: dict[int, LayerAdapter] | None = None if adapter is None else {}
         self.layers = self._skeleton.blocks.select(list(options.layers) if options.layers is not None else None)
         self.blocks_path = self._skeleton.blocks.path

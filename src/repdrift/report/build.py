@@ -34,8 +34,7 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
     data = read_report_data(results_file)
     if output_dir.exists() and not output_dir.is_dir():
         raise StorageError(f"cannot write figures to {output_dir}: it is a file. Name a folder with --output-dir.")
-    compared = bool(data.compared_tasks())
-    specs = [spec for spec in figures() if compared or not spec.needs_both_methods]
+    specs = [spec for spec in figures() if spec.possible(data)]
     drawn: list[DrawnFigure] = []
     files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # named first: it takes its name last, and finds its figures there
     for spec in track(specs, what="drawing", total=len(specs)):

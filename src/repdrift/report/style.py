@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from repdrift.report import wording
 
@@ -23,6 +25,7 @@ _METHOD_COLORS = {"full_finetune": "#0072B2", "lora": "#D55E00"}
 _MORE_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _METHOD_MARKERS = {"full_finetune": "o", "lora": "s"}
 _MORE_MARKERS = ("^", "D", "v", "P")
+_TASK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = "#222222"
 GREY = "#6b6b6b"
 FAINT = "#c8c8c8"
@@ -31,6 +34,8 @@ HATCH = "/////"
 _LONGEST_NAME = 30
 _LONGEST_TICK = 18
 _MOST_TICKS = 12
+_KEY_EM = 4.8
+"""What a legend's column needs beside its text: the key and the space around both, in font sizes."""
 
 
 @contextmanager
@@ -71,6 +76,12 @@ def method_marker(method: str, methods: Sequence[str]) -> str:
     return _METHOD_MARKERS.get(method) or _MORE_MARKERS[_place(method, methods) % len(_MORE_MARKERS)]
 
 
+def task_mark(task: str, tasks: Sequence[str]) -> tuple[str, bool]:
+    """The marker of a task, and whether it is hollow, as it is from the ninth on."""
+    place = list(tasks).index(task)
+    return _TASK_MARKERS[place % len(_TASK_MARKERS)], place // len(_TASK_MARKERS) % 2 == 1
+
+
 def method_label(method: str) -> str:
     """A method's name as a label in a figure."""
     return plain(wording.method_title(method))
@@ -86,9 +97,9 @@ def plain(text: str, longest: int = _LONGEST_NAME) -> str:
 
 def text_width_pt(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
     """Width of the widest of the labels in points, as the current font draws them; 0 for none."""
-    font = FontProperties(family=mpl.rcParams["font.family"])
-    extents = [TextPath((0, 0), text, size=size_pt, prop=font).get_extents() for text in texts]
-    return max((float(box.width) for box in extents), default=0.0)
+    font = FontProperties(family=mpl.rcParams["font.family"], size=size_pt)
+    widths = (text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts)
+    return max(map(float, widths), default=0.0)
 
 
 def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
@@ -98,6 +109,23 @@ def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
     axes.set_xticks(list(layers)[::step])
     axes.set_xlim(min(layers) - 0.5, max(layers) + 0.5)
     axes.set_xlabel("layer (0 is the first block)")
+
+
+def integer_axis(axis: Axis, last: int) -> None:
+    """Whole numbers from 1 to `last`, few and round, with 1 among them."""
+    step = next(s * 10**power for power in range(9) for s in (1, 2, 5) if 6 * s * 10**power >= last)
+    axis.set_ticks([1, *(tick for tick in range(step, last + 1, step) if tick > 2 or tick == 2 * step)])
+
+
+def legend_columns(labels: Sequence[str], size_pt: float = FONT_PT, most: int = 6) -> int:
+    """The most columns in which these labels fit side by side into the full width, filled downward as matplotlib does."""
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows, longer = divmod(len(labels), columns)
+        ends = [rows * n + min(n, longer) for n in range(columns + 1)]
+        widths = [text_width_pt(labels[a:b], size_pt) + _KEY_EM * size_pt for a, b in pairwise(ends)]
+        if sum(widths) <= 72 * FULL_WIDTH_IN:
+            return columns
+    return 1
 
 
 def lone_marker(layers: Sequence[int]) -> str:

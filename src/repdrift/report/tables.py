@@ -75,11 +75,23 @@ class ReportData:
         """Layer numbers, ascending."""
         return sorted(int(layer) for layer in self.primary["layer"].unique())
 
+    @cached_property
+    def checkpoint_steps(self) -> list[int]:
+        """Steps before the final model at which the primary measure has a drift, ascending."""
+        rows = self.table[(self.table["measure"] == self.results.study.primary_measure) & self.table["drift"].notna()]
+        return sorted(int(step) for step in rows["step"].unique() if step != 0)
+
     def drift(self, task: str, method: str, measure: str | None = None) -> pd.DataFrame:
         """Drift of one task and method, (seeds, layers), NaN where a value is missing; no row if there is no run."""
-        rows = self.final[self.final["measure"] == (measure or self.results.study.primary_measure)]
-        rows = rows[(rows["task"] == task) & (rows["method"] == method)]
+        rows = self._groups.get((task, method, measure or self.results.study.primary_measure))
+        if rows is None:
+            rows = self.final.iloc[:0]
         return rows.pivot(index="seed", columns="layer", values="drift").sort_index().reindex(columns=self.layers)
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """Rows of the final models by task, method and measure: figures ask for them again and again."""
+        return dict(iter(self.final.groupby(["task", "method", "measure"], sort=False)))  # pyright: ignore[reportReturnType, reportArgumentType, reportCallIssue]
 
     def mean_drift(self, task: str, method: str, measure: str | None = None) -> np.ndarray:
         """Mean over the seeds at hand, (layers,); NaN where no seed has a value."""
@@ -103,6 +115,10 @@ class ReportData:
         ]
         return sorted(found, key=lambda c: c.layer)
 
+    def at_hand(self, control: str) -> bool:
+        """Whether a control of that name has a drift under the primary measure on any task."""
+        return any(c.drift is not None for task in self.tasks for c in self.controls(control, task))
+
     def control_drift(self, name: str, task: str, method: str | None = None) -> np.ndarray:
         """Drift of a control, mean over the methods that it was taken for, (layers,); NaN where it is not at hand."""
         values = pd.Series(np.nan, index=self.layers)
@@ -123,15 +139,18 @@ class ReportData:
         """The reduction of a task (or `all`) at a layer (or over all), if the analysis has one."""
         return next((r for r in self.results.reductions if r.task == task and r.layer == layer), None)
 
-    def test(self, hypothesis: str, task: str) -> HypothesisTest | None:
-        """The test of the mean over layers, if the analysis has one."""
-        found = (t for t in self.results.tests if t.hypothesis == hypothesis and t.task == task and t.layer is None)
-        return next(found, None)
+    def test(self, hypothesis: str, task: str, method: str | None = None) -> HypothesisTest | None:
+        """The test of the mean over layers, if the analysis has one; `method` where the claim is of one method."""
+        return next((t for t in self._tests(hypothesis, task, method) if t.layer is None), None)
 
-    def layer_tests(self, hypothesis: str) -> list[HypothesisTest]:
+    def layer_tests(self, hypothesis: str, method: str | None = None) -> list[HypothesisTest]:
         """Tests over all tasks, one a layer, by layer."""
-        found = [t for t in self.results.tests if t.hypothesis == hypothesis and t.layer is not None]
-        return sorted((t for t in found if t.task == ALL_TASKS), key=lambda t: t.layer or 0)
+        found = [t for t in self._tests(hypothesis, ALL_TASKS, method) if t.layer is not None]
+        return sorted(found, key=lambda t: t.layer or 0)
+
+    def _tests(self, hypothesis: str, task: str, method: str | None) -> list[HypothesisTest]:
+        wanted = (hypothesis, task, method)
+        return [t for t in self.results.tests if (t.hypothesis, t.task, t.method) == wanted]
 
 
 def read_report_data(results_file: Path) -> ReportData:
@@ -188,7 +207,14 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise DataError(f"{path} is empty: there is nothing to draw. {_AGAIN}")
     faults: list[str] = []
     typed = table[list(DRIFT_COLUMNS)].copy()
-    kinds = ((_TEXT, "str"), (_WHOLE, "int64"), ((_COUNT,), "Int64"), (_REAL, "float64"), ((_LOGICAL,), "boolean"), ((_WORDS,), "str"))
+    kinds = (
+        (_TEXT, "str"),
+        (_WHOLE, "int64"),
+        ((_COUNT,), "Int64"),
+        (_REAL, "float64"),
+        ((_LOGICAL,), "boolean"),
+        ((_WORDS,), "str"),
+    )
     for names, kind in kinds:
         for name in names:
             try:

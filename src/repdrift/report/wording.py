@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.results import StudyInfo
+from repdrift.core.records.results import IntervalSource, StudyInfo
 
 ALL_TASKS = "all"
 """The task name under which the analysis files what holds over all tasks."""
 
 LESS = "comparison_drifts_less"
 TARGET = "reduction_exceeds_target"
-HYPOTHESES = (LESS, TARGET)
+ALIKE = "methods_equivalent"
+ABOVE_NOISE = "drift_above_identity"
+ABOVE_SEEDS = "drift_above_seed_ceiling"
+INTERACTION = "method_task_interaction"
+METHOD_CLAIMS = (LESS, TARGET)
+"""What is claimed of the comparison method in every layer."""
+HYPOTHESES = (*METHOD_CLAIMS, ALIKE, INTERACTION, ABOVE_NOISE, ABOVE_SEEDS)
+"""Every claim, in the order in which one asks."""
+
+CORRECTIONS = {"pvalue_max_t": "max-T", "pvalue_holm": "Holm", "pvalue_bh": "Benjamini-Hochberg"}
+"""By field of a test."""
+OVER: dict[IntervalSource, str] = {
+    "models and samples": "over models and samples",
+    "models": "over trained models, for these samples",
+    "samples": "over samples, for these trained models",
+}
+"""What an interval is over, from the widest claim to the narrowest."""
+EFFECTS = {
+    "difference": "difference of mean drifts",
+    "ratio": "ratio of mean drifts",
+    "log_ratio": "log of the ratio",
+    "cliffs_delta": "Cliff's delta",
+}
 
 _METHODS = {"full_finetune": "full fine-tuning", "lora": "LoRA"}
 _MEASURES = {
@@ -38,9 +60,43 @@ def drift_definition(study: StudyInfo, measure: str) -> str:
     return title if measure in study.distances else f"1 - {title}"
 
 
-def claim(hypothesis: str, target_reduction: float) -> str:
-    """What the comparison method is said to do."""
-    return "drifts less" if hypothesis == LESS else f"drifts at least {100 * target_reduction:g} % less"
+def claim(hypothesis: str, study: StudyInfo, method: str | None = None) -> str:
+    """A hypothesis as a sentence without its stop; `method` is the one whose drift is meant, where it is of one."""
+    comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
+    subject = "a method" if method is None else method_title(method)
+    factor = "" if study.equivalence_margin is None else f", within a factor of {study.equivalence_margin:g}"
+    claims = {
+        LESS: f"{comparison} drifts less",
+        TARGET: f"{comparison} drifts at least {100 * study.target_reduction:g} % less",
+        ALIKE: f"{comparison} and {reference} drift alike{factor}",
+        INTERACTION: "the reduction is not the same on all tasks",
+        ABOVE_NOISE: f"{subject} drifts more than the noise of extraction",
+        ABOVE_SEEDS: f"{subject} takes models farther from the base model than they are from one another",
+    }
+    return claims.get(hypothesis, hypothesis)
+
+
+def estimate_text(hypothesis: str, value: float) -> str:
+    """What a claim is about, in its unit: a reduction in percent, a ratio, a drift."""
+    if hypothesis in METHOD_CLAIMS:
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}" if hypothesis in (ALIKE, INTERACTION) else small(value)
+
+
+def effect_text(name: str, value: float) -> str:
+    """An effect size in as many digits as it needs."""
+    return small(value) if name == "difference" else f"{value:.2f}"
+
+
+def layer_ranges(layers: Sequence[int]) -> str:
+    """Layer numbers with runs of neighbours drawn together: `0, 3 to 7`; `none` for no layer."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs) or "none"
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -7,7 +7,9 @@
 from repdrift.similarity.descriptor import Descriptor, descriptor, descriptors
 from repdrift.similarity.grid import grid
 from repdrift.similarity.inputs import Representation
+from repdrift.similarity.left_out import jackknife_groups, left_out_values
 from repdrift.similarity.measure import Interval, Measure, measure, measures
+from repdrift.similarity.resampling import cka_resampled, resample_weights
 from repdrift.similarity.side import Side
 
 __all__ = [
@@ -16,9 +18,13 @@ __all__ = [
     "Measure",
     "Representation",
     "Side",
+    "cka_resampled",
     "descriptor",
     "descriptors",
     "grid",
+    "jackknife_groups",
+    "left_out_values",
     "measure",
     "measures",
+    "resample_weights",
 ]

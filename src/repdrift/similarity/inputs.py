@@ -66,7 +66,8 @@ def in_range(x: Tensor) -> Tensor:
 
     The power of two changes exponents and no digits.
     """
-    exponent = math.frexp(float(x.abs().max()))[1]
+    low, high = torch.aminmax(x)
+    exponent = math.frexp(max(-float(low), float(high)))[1]
     if abs(exponent) <= _SAFE_EXPONENT:
         return x
     half = -exponent // 2  # in two steps: 2^-exponent alone can lie outside float64

@@ -149,6 +149,15 @@ class Measure(ABC):
         del x, y, confidence
         return None
 
+    def without_one(self, x: Any, y: Any) -> NDArray[np.float64] | None:
+        """The value with each of the n samples left out in turn: (n,); None where no closed form gives it at once.
+
+        As if the rows without the sample had been given. `repdrift.similarity.left_out` has any measure without any group.
+        Raises DegenerateInputError where the value is undefined without one of the samples.
+        """
+        del x, y
+        return None
+
     def mispaired(self, x: Any, y: Any, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """The value with the rows of y permuted: (k,) for permutations of shape (k, n).
 

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError, ShapeError
 from repdrift.similarity.inputs import Representation, require_paired
 from repdrift.similarity.measure import Interval, Measure
 from repdrift.similarity.side import Side
-from repdrift.similarity.spread import mean_reach
+from repdrift.similarity.spread import mean_reach, mean_without_one
 
 _SMALL = 0.01
 """Below it the series of f errs by 5e-14 at most; above it f is not so small beside what it is the difference of."""
@@ -66,6 +68,10 @@ class Divergence(PredictionMeasure):
     @abstractmethod
     def by_sample(self, x: LogProbabilities, y: LogProbabilities) -> Tensor:
         """The divergence of each sample: (n,)."""
+
+    def without_one(self, x: LogProbabilities, y: LogProbabilities) -> NDArray[np.float64] | None:
+        """Means of one sample less."""
+        return mean_without_one(self.by_sample(x, y).cpu().numpy())
 
     def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> Interval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""

@@ -2,21 +2,12 @@
 
 A resample holds sample i w_i times. Two copies of one sample are a self-pair, which says nothing about the kernel: like
 the diagonal, it counts 0, in kernels that were U-centred on the whole sample, so that 0 is what the average pair counts.
-The unbiased HSIC of the resample's n x n matrices is then, in terms of the n distinct samples,
-
-    [ w'(K * L)w + (w'Kw)(w'Lw) / ((n-1)(n-2)) - 2/(n-2) sum_i w_i (Kw)_i (Lw)_i ] / (n(n-3)),   n = sum w,
-
-an inner product of U-centred matrices, so that CKA stays within [-1, 1]. Nothing is expanded: with the weights of all
-resamples in W, every term is a row of W times an n x n matrix.
-
-Small drifts: L, scaled, is written as r K + D with HSIC(K, D) = 0 in the whole sample. With a = HSIC(K, K), b = HSIC(K, D)
-and c = HSIC(D, D) of a resample, 1 - CKA^2 = (ac - b^2) / (a (r^2 a + 2rb + c)) has no small difference of large numbers
-left in it, and float32 products do.
+CKA stays within [-1, 1]. The formulas are in `repdrift.similarity.kernels.resampled` (exact) and
+`repdrift.similarity.kernels.second_order` (what many samples use).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -26,7 +17,9 @@ from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity.inputs import MIN_SAMPLES, require_paired
-from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
+from repdrift.similarity.kernels.hsic import Kernel
+from repdrift.similarity.kernels.resampled import ExactForms
+from repdrift.similarity.kernels.second_order import SecondOrderForms
 
 _ROWS = 1024
 """Resamples per product: what comes out of it is read again while it is in the cache."""
@@ -34,9 +27,11 @@ _ROWS = 1024
 _MOST = 1 << 24
 """Float32 holds whole numbers up to here."""
 
-_STRIPS = 4
-_NARROWEST = 64
-"""Of a quadratic form only one triangle is needed, in strips of rows."""
+_FEW = 300
+"""Samples, and resamples, up to which the exact form costs nothing that anyone would notice."""
+
+_UNEVEN = 2.0
+"""Mean of (w - 1)^2 over samples; about 1 for draws with replacement. Second order is for counts that are not far from 1."""
 
 
 def resample_weights(n: int, replicates: int, *, seed: int) -> NDArray[np.int32]:
@@ -57,6 +52,7 @@ def cka_resampled(
     ys: Sequence[Kernel],
     weights: NDArray[np.integer],
     *,
+    exact: bool = False,
     on_rows: Callable[[int], object] | None = None,
 ) -> NDArray[np.float64]:
     """Debiased CKA of x with each of `ys` in every resample: (len(ys), replicates).
@@ -64,15 +60,36 @@ def cka_resampled(
     weights: (replicates, n) counts of at least 0, at least 4 in each row; what depends on x alone is computed once for
     all `ys`. NaN where a resample holds too few distinct samples for a side to vary. The products are of float32, on the
     device of x; a drift keeps about four digits however small it is. `on_rows` is called with the number of resamples done.
-    In Gram form: memory of 3 + 4 len(ys) matrices n x n. Raises ShapeError, DataError for other weights.
+    In Gram form: memory of about 10 + 8 len(ys) matrices n x n. Raises ShapeError, DataError for other weights.
+
+    Draws with replacement of more than 300 samples, and more than 300 of them, are computed to the second order unless
+    `exact`. A y is computed exactly all the same where a few samples make up so much of a side's variance that it spreads
+    over resamples by more than 0.4 of itself. Measured at n = 750 against the exact form, for spectra from flat to 1/k^2,
+    n > p, drifts of 1e-9 to 1, unrelated sides, heavy tails, one sample ten times as long and one dominating feature: replicate
+    by replicate correlations of 0.999 or more, and 95 % percentile intervals within 1 % of their width at both ends; at n = 320,
+    standard deviations within 1.5 %.
     """
     if not ys:
         return np.empty((0, len(weights)))
     for y in ys:
         require_paired(x.n, y.n)
     w = _checked(weights, x.n).to(x.device)
-    forms = _Forms(x, ys)
-    values = torch.empty((len(ys), w.shape[0]), dtype=torch.float64, device=x.device)
+    if exact or min(w.shape) <= _FEW or not _are_draws(w):
+        return _in_rows(ExactForms(x, ys), len(ys), w, on_rows)
+    forms = SecondOrderForms(x, ys)
+    doubtful = [number for number, steady in enumerate(forms.steady) if not steady]
+    if len(doubtful) == len(ys):
+        return _in_rows(ExactForms(x, ys), len(ys), w, on_rows)
+    values = _in_rows(forms, len(ys), w, on_rows)
+    if doubtful:
+        values[doubtful] = _in_rows(ExactForms(x, [ys[number] for number in doubtful]), len(doubtful), w, None)
+    return values
+
+
+def _in_rows(
+    forms: ExactForms | SecondOrderForms, count: int, w: Tensor, on_rows: Callable[[int], object] | None
+) -> NDArray[np.float64]:
+    values = torch.empty((count, w.shape[0]), dtype=torch.float64, device=w.device)
     for start in range(0, w.shape[0], _ROWS):
         rows = w[start : start + _ROWS].to(torch.float32)
         values[:, start : start + _ROWS] = forms.cka(rows)
@@ -81,77 +98,16 @@ def cka_resampled(
     return values.cpu().numpy()
 
 
-class _Forms:
-    """The matrices that rows of weights are multiplied with: K and every D, and the upper strips of their products."""
-
-    def __init__(self, x: Kernel, ys: Sequence[Kernel]) -> None:
-        k = _u_centred(x)
-        self.ratios, rest = [], []
-        for y in ys:
-            ratio = hsic_unbiased(x, y) / math.sqrt(x.self_hsic) / math.sqrt(y.self_hsic)
-            self.ratios.append(ratio)
-            rest.append(_u_centred(y).sub_(k, alpha=ratio))
-        products = [k * k, *(m for d in rest for m in (k * d, d * d))]
-        n = x.n
-        width = max(_NARROWEST, -(-n // _STRIPS))
-        bounds = [(start, min(start + width, n)) for start in range(0, n, width)]
-        # What lies below the diagonal counts twice above it; within a diagonal block both triangles are there.
-        self._strips: list[tuple[int, int, Tensor]] = []
-        for start, stop in bounds:
-            strip = torch.stack([m[start:stop, start:] for m in products], dim=1)
-            strip[:, :, stop - start :] *= 2
-            self._strips.append((start, stop, strip.flatten(1).to(torch.float32)))
-        self._vectors = torch.cat([k, *rest], dim=1).to(torch.float32)
-        self._n_products = len(products)
-
-    def cka(self, w: Tensor) -> Tensor:
-        """(len(ys), rows) CKA in the resamples of w (rows, n), float32."""
-        traces = self._traces(w)
-        kw, *dws = (w @ self._vectors).chunk(1 + len(self.ratios), dim=1)
-        m = w.sum(dim=1, dtype=torch.float64)
-        total_k, weighted_k = _dot(kw, w), kw * w
-        a = _unbiased(traces[0], total_k.square(), _dot(weighted_k, kw), m)
-        found = []
-        for number, (ratio, dw) in enumerate(zip(self.ratios, dws, strict=True)):
-            total_d, kd, dd = _dot(dw, w), traces[1 + 2 * number], traces[2 + 2 * number]
-            b = _unbiased(kd, total_k * total_d, _dot(weighted_k, dw), m)
-            c = _unbiased(dd, total_d.square(), _dot(dw * w, dw), m)
-            found.append(_cka(a, b, c, ratio))
-        return torch.stack(found)
-
-    def _traces(self, w: Tensor) -> Tensor:
-        """(products, rows) w'Mw for every product M."""
-        total = torch.zeros((self._n_products, w.shape[0]), dtype=torch.float64, device=w.device)
-        for start, stop, strip in self._strips:
-            by_row = (w[:, start:stop] @ strip).view(w.shape[0], self._n_products, -1)
-            total += torch.einsum("rpj,rj->pr", by_row, w[:, start:]).to(torch.float64)
-        return total
-
-
-def _u_centred(x: Kernel) -> Tensor:
-    """(n, n) in float64: rows sum to 0, the diagonal is 0, and HSIC_u with itself is 1. HSIC_u is left as it is."""
-    kernel, n = x.in_gram_form, x.n
-    rows = kernel.rows / (n - 2)
-    k = kernel.table.to(torch.float64) - rows[:, None] - rows + kernel.total / ((n - 1) * (n - 2))
-    return k.fill_diagonal_(0).div_(math.sqrt(x.self_hsic))
-
-
-def _cka(a: Tensor, b: Tensor, c: Tensor, ratio: float) -> Tensor:
-    yy = ratio * ratio * a + 2 * ratio * b + c
-    drifted = ((a * c - b * b) / (a * yy)).clamp(0, 1)  # 1 - CKA^2; beyond the bounds is rounding
-    cosine = (1 - drifted).sqrt()
-    # Above 0, 1 - q / (1 + sqrt(1 - q)), which has the digits that sqrt(1 - q) has lost.
-    value = torch.where(ratio * a + b >= 0, 1 - drifted / (1 + cosine), -cosine)
-    varies = (a > 1e-7) & (yy > 1e-7)  # of the whole sample's, which are 1
-    return torch.where(varies, value, torch.full_like(value, float("nan")))
-
-
-def _unbiased(trace: Tensor, totals: Tensor, cross: Tensor, m: Tensor) -> Tensor:
-    return (trace + totals / ((m - 1) * (m - 2)) - 2 / (m - 2) * cross) / (m * (m - 3))
-
-
-def _dot(u: Tensor, v: Tensor) -> Tensor:
-    return torch.linalg.vecdot(u, v, dim=1).to(torch.float64)
+def _are_draws(w: Tensor) -> bool:
+    """Whether every row sums to n and is not far from 1 everywhere."""
+    n = w.shape[1]
+    for part in w.split(_ROWS):
+        rows = part.to(torch.float32)
+        if not bool((rows.sum(dim=1) == n).all()) or not bool(
+            (torch.linalg.vecdot(rows, rows) <= (1 + _UNEVEN) * n).all()
+        ):
+            return False
+    return True
 
 
 def _checked(weights: NDArray[np.integer], n: int) -> Tensor:

@@ -10,6 +10,9 @@ from scipy.stats import t as student_t
 
 from repdrift.core.errors import ConfigError
 
+_EQUAL = 1e-12
+"""A drift up to this is rounding: its logarithm would be an interval of noise."""
+
 _LARGE = 1e100
 """Squares of larger numbers may leave float64."""
 
@@ -29,6 +32,31 @@ def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> floa
     n = without_one.size
     error = math.sqrt((n - 1) / n * float(np.square(without_one - without_one.mean()).sum()))
     return student_quantile(n, confidence) * error
+
+
+def mean_without_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of `values` (n,) without each of them: (n,)."""
+    mean = values.mean()
+    return mean + (mean - values) / (values.size - 1)
+
+
+def similarity_interval(
+    value: float, without_one: NDArray[np.float64], confidence: float
+) -> tuple[float, float] | None:
+    """Delete-one jackknife of a similarity on the scale log(1 - value), where errors near 1 are symmetric; on its own scale.
+
+    The value itself, twice, where the sides are equal whichever sample is left out. None where they are equal with all
+    samples, or without one, and not always. Raises ConfigError as `student_quantile`.
+    """
+    student_quantile(without_one.size, confidence)  # a wrong confidence is an error for equal sides too
+    drifts, drift = 1 - without_one, 1 - value
+    equal = drifts <= _EQUAL
+    if equal.all() and drift <= _EQUAL:
+        return value, value
+    if equal.any() or drift <= _EQUAL:
+        return None
+    reach = jackknife_reach(np.log(drifts), confidence)
+    return 1 - drift * math.exp(reach), 1 - drift * math.exp(-reach)
 
 
 def student_quantile(n: int, confidence: float) -> float:

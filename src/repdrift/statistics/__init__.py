@@ -1,6 +1,7 @@
 """Statistics on plain arrays: the unit is the trained model."""
 
 from repdrift.statistics.association import RankCorrelation, rank_correlation
+from repdrift.statistics.base_distance import BaseDistanceResult, base_distance_layers, base_distance_test
 from repdrift.statistics.effect_size import (
     EffectSize,
     cliffs_delta,
@@ -10,34 +11,47 @@ from repdrift.statistics.effect_size import (
     mean_reduction,
 )
 from repdrift.statistics.equivalence import MarginResult, equivalence_test, superiority_test
+from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchical_replicates
+from repdrift.statistics.interaction import InteractionResult, interaction_test
 from repdrift.statistics.intervals import IntervalBounds, bootstrap_interval, jackknife_interval
 from repdrift.statistics.layers import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
+from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
 from repdrift.statistics.power import DesignPower, PowerCurve, models_needed, samples_needed, unreachable
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction import reduction_lower_bound
-from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
+from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_layers, sign_flip_test
+from repdrift.statistics.studentised import calibration_limit
 
 __all__ = [
+    "BaseDistanceResult",
     "ClusterResult",
     "DesignPower",
     "EffectSize",
+    "InteractionResult",
     "IntervalBounds",
     "LayerCluster",
     "LayerRanking",
     "MarginResult",
     "MaxTResult",
+    "MixedModelResult",
     "PermutationResult",
     "PowerCurve",
     "RankCorrelation",
     "SignFlipResult",
+    "base_distance_layers",
+    "base_distance_test",
     "benjamini_hochberg",
     "bootstrap_interval",
+    "calibration_limit",
     "cliffs_delta",
     "cluster_test",
     "equivalence_test",
+    "hierarchical_reduction",
+    "hierarchical_replicates",
     "holm",
+    "interaction_test",
     "jackknife_interval",
     "label_permutation_test",
     "log_ratio",
@@ -45,11 +59,13 @@ __all__ = [
     "mean_difference",
     "mean_ratio",
     "mean_reduction",
+    "mixed_model_reduction",
     "models_needed",
     "rank_correlation",
     "rank_layers",
     "reduction_lower_bound",
     "samples_needed",
+    "sign_flip_layers",
     "sign_flip_test",
     "smallest_reachable_pvalue",
     "superiority_test",

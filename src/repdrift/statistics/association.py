@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, ShapeError
 from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT, Floats, finite
-from repdrift.statistics.permutation import Alternative, pvalue_of
+from repdrift.statistics.permutation import Alternative, pvalue_of, tie_slack
 from repdrift.statistics.quantiles import normal_quantile, upper_level
 from repdrift.statistics.ranks import mid_ranks
 from repdrift.statistics.tables import known_alternative
@@ -90,8 +90,10 @@ def rank_correlation(
     low, high, missing = _fisher_interval(r, sizes, upper)
     return RankCorrelation(
         correlation=r,
-        pvalue=pvalue_of(null, r, alternative, exact=exact, scale=1.0),
-        smallest_pvalue=pvalue_of(null, best, alternative, exact=True, scale=1.0) if exact else 1 / (1 + null.size),
+        pvalue=pvalue_of(null, r, alternative, exact=exact, slack=tie_slack(1.0)),
+        smallest_pvalue=pvalue_of(null, best, alternative, exact=True, slack=tie_slack(1.0))
+        if exact
+        else 1 / (1 + null.size),
         exact=exact,
         n_permutations=null.size,
         n_units=int(sizes.sum()),

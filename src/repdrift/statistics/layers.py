@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from repdrift.core.errors import ConfigError
 from repdrift.statistics.arrangements import TABLE_LIMIT, Floats
+from repdrift.statistics.max_t import max_t_hits
 from repdrift.statistics.permutation import Alternative
 from repdrift.statistics.tables import known_alternative, table_differences, turned
 
@@ -26,7 +27,7 @@ CLUSTER_THRESHOLDS: dict[Alternative, float] = {"less": 1.645, "greater": 1.645,
 class MaxTResult:
     """Outcome of a max-T test over layers; arrays are (L,).
 
-    difference: mean over strata of mean(a) - mean(b). standardised: the same in standard deviations over all
+    difference: what is tested, such as the mean over strata of mean(a) - mean(b). standardised: the same in standard deviations over all
     arrangements, or None if not asked for. pvalue: of the layer by itself, without correction. single_step, step_down:
     adjusted p; either controls the chance of any false rejection, and step-down is never the larger. smallest_pvalue:
     the least that any of the three can be in this design, whatever the data. n_permutations: arrangements visited (all
@@ -102,23 +103,14 @@ def max_t_test(
     """
     known_alternative(alternative)
     table = table_differences(a, b, strata=strata, standardise=standardise, n_permutations=n_permutations, seed=seed)
-    seen = turned(table.statistic, alternative)
-    order = np.argsort(-seen, kind="stable")
-    least = seen - table.slack.max()
-    alone, single, stepped = (np.zeros(seen.size, dtype=np.int64) for _ in range(3))
-    for block in table.blocks(alternative):
-        alone += (block >= seen - table.slack).sum(axis=0)
-        # Column j of `largest` is the maximum over the layers that are not more extreme than the j-th most extreme.
-        largest = np.maximum.accumulate(block[:, order[::-1]], axis=1)[:, ::-1]
-        single += (largest[:, :1] >= least).sum(axis=0)
-        stepped[order] += (largest >= least[order]).sum(axis=0)
-    stepped[order] = np.maximum.accumulate(stepped[order])
+    hits = max_t_hits(table.blocks(alternative), turned(table.statistic, alternative), table.slack)
+    alone, single, stepped = (table.shares(count) for count in hits)
     return MaxTResult(
         difference=table.difference,
         standardised=table.statistic if standardise else None,
-        pvalue=table.shares(alone),
-        single_step=table.shares(single),
-        step_down=table.shares(stepped),
+        pvalue=alone,
+        single_step=single,
+        step_down=stepped,
         smallest_pvalue=table.smallest_pvalue(alternative),
         exact=table.exact,
         n_permutations=table.n_permutations,

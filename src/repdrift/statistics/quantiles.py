@@ -1,9 +1,9 @@
-"""Quantiles of the normal and of Student's t: the one place where scipy's untyped functions are called."""
+"""Quantiles and tails of the normal, Student's t and F: the one place where scipy's untyped functions are called."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs] (scipy ships no stubs)
+from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs] (scipy ships no stubs)
 
 from repdrift.core.errors import ConfigError
 from repdrift.statistics.arrangements import Floats
@@ -34,3 +34,13 @@ def normal_levels(quantiles: Floats) -> Floats:
 def student_quantile(level: float, degrees_of_freedom: float) -> float:
     """The quantile of Student's t at one level in (0, 1); the degrees of freedom need not be whole."""
     return float(stdtrit(degrees_of_freedom, level))
+
+
+def student_two_sided(statistic: float, degrees_of_freedom: float) -> float:
+    """The two-sided p of Student's t."""
+    return 2 * float(stdtr(degrees_of_freedom, -abs(statistic)))
+
+
+def f_upper_tail(statistic: float, numerator: float, denominator: float) -> float:
+    """The share of the F distribution with these degrees of freedom above `statistic`."""
+    return float(fdtrc(numerator, denominator, statistic))

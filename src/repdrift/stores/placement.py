@@ -9,6 +9,7 @@ from pathlib import Path
 from repdrift.core.atomic import TEMPORARY_SUFFIX
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE
 from repdrift.stores.disk import free_bytes, not_enough_space, space_taken, sync_folder, writing
+from repdrift.stores.lock import SetLock
 from repdrift.stores.names import PARTIAL_FOLDER, is_payload_name
 
 
@@ -43,6 +44,20 @@ def remove_set(folder: Path) -> None:
     remove_temporaries(folder)
     if (folder / ADAPTER_FOLDER).is_dir() and not any((folder / ADAPTER_FOLDER).iterdir()):
         (folder / ADAPTER_FOLDER).rmdir()
+
+
+def discard_set(folder: Path) -> bool:
+    """Remove whatever set lies in `folder`, finished or not, and the folder if nothing else is in it; whether one did."""
+    if not folder.is_dir():
+        return False
+    with SetLock(folder), writing(folder):
+        held = (folder / METADATA_FILE).exists() or (folder / PARTIAL_FOLDER).exists()
+        if held:
+            begin_anew(folder)
+            (folder / PARTIAL_FOLDER).rmdir()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return held
 
 
 def take_back(folder: Path) -> None:

@@ -5,6 +5,7 @@ The face of the room: writing is in `set_writer`, reading in `opening`, checking
 
 from repdrift.stores.names import is_payload_name
 from repdrift.stores.opening import RepresentationSet, existing_key, finished_set, open_set
+from repdrift.stores.placement import discard_set
 from repdrift.stores.set_writer import RepresentationSetWriter
 from repdrift.stores.verification import Fault, find_sets, verify_set
 
@@ -12,6 +13,7 @@ __all__ = [
     "Fault",
     "RepresentationSet",
     "RepresentationSetWriter",
+    "discard_set",
     "existing_key",
     "find_sets",
     "finished_set",

@@ -14,6 +14,7 @@ from repdrift.study.plan import (
     command_for,
     identity_folder,
     planned_runs,
+    random_change_folder,
     selected_tasks,
     set_folder,
 )
@@ -30,6 +31,7 @@ def drift_plan(
     measures: Sequence[str] | None = None,
     target_reduction: float | None = None,
     alpha: float | None = None,
+    replicates: int | None = None,
 ) -> DriftPlan:
     """What `repdrift analyze` compares. Steps other than 0 are those of the checkpoints that were extracted.
 
@@ -38,6 +40,7 @@ def drift_plan(
     """
     names = selected_tasks(config, tasks)
     sets: list[PlannedSet] = []
+    random_changes: list[PlannedSet] = []
     for run in planned_runs(config, Selection(tasks=names)):
         final = set_folder(config, run)
         steps = sorted(
@@ -46,10 +49,13 @@ def drift_plan(
         for step in steps:
             command = command_for("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
+        command = command_for("extract", run, config_path)
+        random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     chosen = tuple(measures) if measures else config.analysis.measures
     require_measures(chosen)
     if "cka" not in chosen:
         raise ConfigError("the hypotheses are tested on 'cka': name it among the measures too")
+    target = config.analysis.target_reduction if target_reduction is None else target_reduction
     return DriftPlan(
         study=config.name,
         model=config.model if config_path is not None else None,
@@ -66,8 +72,11 @@ def drift_plan(
             for name in names
         },
         measures=chosen,
-        target_reduction=config.analysis.target_reduction if target_reduction is None else target_reduction,
+        target_reduction=target,
+        equivalence_margin=config.analysis.margin(target),
+        sampling=config.analysis.sampling(replicates),
         alpha=config.analysis.alpha if alpha is None else alpha,
         reference_method=REFERENCE_METHOD,
         comparison_method=COMPARISON_METHOD,
+        random_changes=random_changes,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from repdrift.core.errors import ConfigError, DataError, RepdriftError, UnknownNameError
 from repdrift.core.records.run import METHODS, Method
 from repdrift.drift.measure_names import require_measures
+from repdrift.drift.sampling import SamplingOptions
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.tasks import TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
@@ -67,7 +68,40 @@ class AnalysisSection(_Section):
 
     measures: tuple[str, ...] = ("cka", "cka_biased", "cosine", "cosine_centered")
     target_reduction: float = Field(default=0.2, ge=0, lt=1)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
+    equivalence_margin: float | None = Field(default=None, gt=1)
+    """Factor within which drifts count as alike; null: 1 / (1 - target_reduction), and no test where that is 1."""
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of every two-sided interval."""
+    replicates: int = Field(default=10_000, ge=0)
+    """Bootstrap resamples of the samples; 0: none."""
+    interval: Literal["percentile", "bca", "jackknife"] = "jackknife"
+    """How intervals over samples are made."""
+    jackknife_groups: int = Field(default=40, ge=0)
+    """Groups of samples that are left out in turn, for measures without a formula for it; 0: such measures have no interval."""
+
+    @model_validator(mode="after")
+    def _sampling_fits(self) -> AnalysisSection:
+        try:
+            self.sampling()
+        except RepdriftError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def sampling(self, replicates: int | None = None) -> SamplingOptions:
+        """As the analysis takes it."""
+        return SamplingOptions(
+            replicates=self.replicates if replicates is None else replicates,
+            method=self.interval,
+            confidence=self.confidence,
+            groups=self.jackknife_groups,
+        )
+
+    def margin(self, target_reduction: float) -> float | None:
+        """The equivalence margin that goes with a target."""
+        if self.equivalence_margin is not None:
+            return self.equivalence_margin
+        return 1 / (1 - target_reduction) if target_reduction > 0 else None
 
     @field_validator("measures")
     @classmethod

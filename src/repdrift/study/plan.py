@@ -18,6 +18,7 @@ REPRESENTATIONS_FOLDER = "phase3_representations"
 ANALYSIS_FOLDER = "drift_analysis"
 FIGURES_FOLDER = "drift_visualizations"
 IDENTITY_FOLDER = "identity"
+RANDOM_CHANGE_FOLDER = "random_change"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def set_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
     """Where the representation set of a run lies. Step 0 is the final model."""
     name = f"{run.task}_{run.method}_seed{run.seed}"
     return config.results_dir / REPRESENTATIONS_FOLDER / name / f"step_{step:06d}"
+
+
+def random_change_folder(config: StudyConfig, run: RunId) -> Path:
+    """Where the base model's set lies after a random change as large as that of the run's final model."""
+    return set_folder(config, run).parent / RANDOM_CHANGE_FOLDER
 
 
 def base_folder(config: StudyConfig, task: str) -> Path:

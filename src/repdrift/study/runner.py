@@ -15,6 +15,7 @@ from repdrift.drift import analyze
 from repdrift.report import visualize
 from repdrift.study.comparison import drift_plan
 from repdrift.study.config import StudyConfig
+from repdrift.study.design import say_design_notes
 from repdrift.study.plan import ANALYSIS_FOLDER, FIGURES_FOLDER, Selection, planned_runs
 from repdrift.study.stages import StudyStages
 
@@ -30,11 +31,13 @@ class StudyOutcome:
 
 
 def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> StudyOutcome:
-    """Run every stage of a study, narrowed to `tasks`. Errors are those of the stages."""
+    """Run every stage of a study, narrowed to `tasks`; first say what its design can show. Errors are the stages'."""
     clock = time.perf_counter()
     stages = StudyStages(config, config_path)
-    runs = planned_runs(config, Selection(tasks=tasks))
+    selection = Selection(tasks=tasks)
+    runs = planned_runs(config, selection)
     say(f"study {config.name}: {len(runs)} models of {config.model}")
+    say_design_notes(config, selection)
     say("1 of 4: training")
     stages.train(runs)
     say("2 of 4: extraction")

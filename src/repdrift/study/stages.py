@@ -16,7 +16,15 @@ from repdrift.extraction.distributed import process_count, world
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.journal import Journal
-from repdrift.study.plan import RunId, base_folder, command_for, identity_folder, set_folder
+from repdrift.study.plan import (
+    RunId,
+    base_folder,
+    command_for,
+    identity_folder,
+    random_change_folder,
+    set_folder,
+)
+from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows
 from repdrift.training import TrainingJob, finished_runs, train
 
@@ -103,7 +111,8 @@ class StudyStages:
         """Extract the base model's sets of the tasks concerned, and every run's.
 
         checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint.
-        All runs are looked up before the first is extracted.
+        All runs are looked up before the first is extracted. Random changes as large as the final models' come last: what
+        keeps one from being made is said, and the sets of the runs are there all the same.
         """
         found = [(run, *self.find_run(run)) for run in runs]
         jobs = [job for task in dict.fromkeys(run.task for run, _, _ in found) for job in self._base_jobs(task)]
@@ -112,14 +121,40 @@ class StudyStages:
                 (self._tuned_job(run, folder, record, step), set_folder(self.config, run, step))
                 for step in _steps(run, record, checkpoint)
             ]
-        written = []
+        written: list[tuple[Path, SetMetadata, bool]] = []
         for number, (job, folder) in enumerate(jobs, start=1):
             metadata, new = extract_set(job, folder)
-            if world().is_first:
-                self.journal.note("extract", f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=new)
+            self._note(f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=new)
             say(f"[{number}/{len(jobs)}] {folder}: {'extracted' if new else 'already there'}")
             written.append((folder, metadata, new))
+        by_folder = {folder: metadata for folder, metadata, _ in written}
+        final = {run: by_folder[at] for run, _, _ in found if (at := set_folder(self.config, run)) in by_folder}
+        return written + self._extract_random_changes(final)
+
+    def _extract_random_changes(self, final: dict[RunId, SetMetadata]) -> list[tuple[Path, SetMetadata, bool]]:
+        written: list[tuple[Path, SetMetadata, bool]] = []
+        # Which are wanted depends on what lies on the disk, where this very call is at work.
+        wanted = world().from_first(runs_to_match(self.config, final) if world().is_first else None) or []
+        for number, run in enumerate(wanted, start=1):
+            folder = random_change_folder(self.config, run)
+            made = extract_random_change(
+                self.base, self.sample_set(run.task), self.config.extraction, final[run], folder
+            )
+            if isinstance(made, str):
+                self._note(f"{run}, random change", missing=made)
+                say(
+                    f"[{number}/{len(wanted)}] the control of a random change as large as that of {run} is missing: {made}"
+                )
+                continue
+            metadata, new = made
+            self._note(f"{run}, random change", folder=str(folder), new=new)
+            say(f"[{number}/{len(wanted)}] {folder}: {'extracted' if new else 'already there'}")
+            written.append((folder, metadata, new))
         return written
+
+    def _note(self, what: str, **details: object) -> None:
+        if world().is_first:
+            self.journal.note("extract", what, **details)
 
     def sample_set(self, task: str) -> SampleSet:
         """The fixed sample set of a task, tokenised once."""

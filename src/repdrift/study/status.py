@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError
 from repdrift.core.records.run import RunRecord
 from repdrift.stores.representation_set import open_set
 from repdrift.study.config import StudyConfig
-from repdrift.study.plan import RunId, planned_runs, set_folder
+from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.training import finished_runs
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far one run is. `representations`: "finished", "unfinished", "damaged" or "missing"."""
+    """How far one run is. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
+
+    A random change is by default made for one seed only of a task and method.
+    """
 
     run: RunId
     trained: bool
     representations: str
+    random_change: str
 
 
 def study_status(config: StudyConfig) -> list[RunProgress]:
     """Every planned run. Looks at what is on disk only: neither model nor data is loaded."""
     records = [record for _, record in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
     return [
-        RunProgress(run, _is_trained(config, run, records), _representations(config, run))
+        RunProgress(
+            run,
+            _is_trained(config, run, records),
+            _state(set_folder(config, run)),
+            _state(random_change_folder(config, run)),
+        )
         for run in planned_runs(config)
     ]
 
@@ -39,9 +49,9 @@ def _is_trained(config: StudyConfig, run: RunId, records: list[RunRecord]) -> bo
     )
 
 
-def _representations(config: StudyConfig, run: RunId) -> str:
+def _state(folder: Path) -> str:
     try:
-        open_set(set_folder(config, run))
+        open_set(folder)
     except MissingRunError:
         return "missing"
     except UnfinishedSetError:

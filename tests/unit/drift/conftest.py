@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
+from repdrift.drift.sampling import SamplingOptions
 from repdrift.stores.representation_set import RepresentationSetWriter
 
 LAYERS, N, P = 3, 40, 12
@@ -57,6 +58,7 @@ class Study:
             "sets": [PlannedSet(t, m, s, 0, self.folder(t, m, s), f"make {t} {m} {s}") for t in self.tasks for m in self.methods for s in self.seeds],
             "bases": {t: BaseSets(self.base(t), self.identity(t), f"make base {t}") for t in self.tasks},
             "measures": ("cka", "cka_biased", "cosine", "cosine_centered"), "target_reduction": 0.2, "alpha": 0.05,
+            "sampling": SamplingOptions(replicates=400),
         }  # fmt: skip
         return DriftPlan(**{**options, **changes})
 

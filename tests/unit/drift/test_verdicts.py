@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from repdrift.drift.hypotheses import reductions_and_tests
+from repdrift.drift.inference import infer
 from repdrift.drift.plan import BaseSets, DriftPlan
 from repdrift.statistics import holm, label_permutation_test
 
@@ -14,11 +14,26 @@ def _plan(tmp_path, tasks, **changes):
     return DriftPlan(**{**options, **changes})
 
 
+def reductions_and_tests(table, plan):
+    found = infer(table, plan)
+    compared = [t for t in found.tests if t.method is None]
+    return found.reductions, compared, found.warnings
+
+
 def _table(drifts):
     """drifts: {(task, method): [one list of layers' drifts for each seed]}."""
     return pd.DataFrame(
         [
-            {"task": task, "method": method, "seed": seed, "step": 0, "layer": layer, "measure": "cka", "drift": drift}
+            {
+                "task": task,
+                "method": method,
+                "seed": seed,
+                "step": 0,
+                "layer": layer,
+                "measure": "cka",
+                "drift": drift,
+                "noise_floor": float("nan"),
+            }
             for (task, method), seeds in drifts.items()
             for seed, layers in enumerate(seeds, start=1)
             for layer, drift in enumerate(layers)
@@ -58,7 +73,7 @@ def test_no_support_is_not_a_rejection_and_says_which_p_speaks(tmp_path):
     )
     said = _whole(tests, LESS).sentence
     assert "contradicted by these models (p = 1; of the opposite, p = 0.0143)" in said
-    assert "(19.4 % more)" in said
+    assert "(19.4 % more; 95 % interval of the reduction" in said
 
 
 def test_three_against_three_in_one_task_cannot_reach_one_per_cent_and_says_so(tmp_path):
@@ -83,17 +98,18 @@ def test_one_seed_is_not_testable_in_one_task_but_five_tasks_of_one_seed_are(tmp
 
 
 def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
-    # Layer 0: complete separation, p = 1/70 < 0.05; five layers without a difference; 6/70 after Holm is not below 0.05.
+    # Layer 0: complete separation, p = 1/70; five layers without a difference. Holm asks for 6/70, the maximum over layers
+    # under the 70 arrangements, of which no other separates any layer, for 1/70.
     full = [[0.5 + 0.01 * s, *[0.3 + 0.01 * ((s + k) % 4) for k in range(5)]] for s in range(4)]
     lora = [[0.1 + 0.01 * s, *[0.3 + 0.01 * ((s + 2 * k) % 4) for k in range(5)]] for s in range(4)]
     table = _table({("t", "full_finetune"): full, ("t", "lora"): lora})
     _, tests, _ = reductions_and_tests(table, _plan(tmp_path, ["t"]))
     layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
-    assert layers[0].pvalue == pytest.approx(1 / 70)
+    assert layers[0].pvalue == layers[0].pvalue_max_t == pytest.approx(1 / 70)
     assert layers[0].pvalue_holm == pytest.approx(6 / 70)
-    assert layers[0].verdict == "undecided"
-    assert "0.0857 corrected for 6 layers" in layers[0].sentence
-    assert "no result could have reached 0.05 after correction" in layers[0].sentence
+    assert [t.verdict for t in layers] == ["supported", *["undecided"] * 5]
+    assert "p = 0.0143, 0.0143 corrected for 6 layers" in layers[0].sentence
+    assert all(t.pvalue <= t.pvalue_max_t <= t.pvalue_holm for t in layers)
     raw = []
     for layer in range(6):
         here = table[table["layer"] == layer]
@@ -137,3 +153,63 @@ def test_reference_without_drift_has_no_reduction(tmp_path):
     )
     assert all(r.reduction is None and r.reduction_low is None for r in reductions)
     assert "not comparable as a ratio" in _whole(tests, LESS).sentence
+
+
+def test_unequal_numbers_of_models_rest_on_holm_and_a_studentised_test(tmp_path):
+    full = [[0.50 + 0.01 * s, 0.40 + 0.01 * s] for s in range(5)]
+    lora = [[0.10 + 0.01 * s, 0.39 + 0.01 * s] for s in range(3)]
+    table = _table({("t", "full_finetune"): full, ("t", "lora"): lora})
+    _, tests, warnings = reductions_and_tests(table, _plan(tmp_path, ["t"]))
+    layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
+    assert all(t.pvalue_max_t is None and t.test == "studentised label permutation" for t in layers)
+    raw = []
+    for layer in range(2):
+        here = table[table["layer"] == layer]
+        groups = [here[here["method"] == m]["drift"] for m in ("lora", "full_finetune")]
+        raw.append(label_permutation_test(*groups, studentise=True).pvalue)
+    assert [t.pvalue for t in layers] == pytest.approx(raw)
+    assert layers[0].verdict == "supported"
+    assert any("unequal numbers of trained models" in w for w in warnings)
+
+
+ALIKE, INTERACTION = "methods_equivalent", "method_task_interaction"
+
+
+@pytest.mark.parametrize(
+    ("lora", "verdict"),
+    [
+        ([0.49, 0.50, 0.51, 0.52], "supported"),
+        ([0.20, 0.21, 0.22, 0.23], "rejected"),
+        ([0.36, 0.40, 0.45, 0.48], "undecided"),
+    ],
+)
+def test_alike_is_a_claim_of_its_own_and_not_the_failure_to_find_a_difference(tmp_path, lora, verdict):
+    plan = _plan(tmp_path, ["t"], equivalence_margin=1.25)
+    _, tests, _ = reductions_and_tests(_table(_one_layer([0.50, 0.51, 0.52, 0.53], lora)), plan)
+    found = _whole(tests, ALIKE)
+    assert (found.verdict, found.margin) == (verdict, 1.25)
+    assert found.estimate == pytest.approx(sum(lora) / 2.06)
+    assert "within a factor of 1.25" in found.sentence
+
+
+def test_seeds_trained_under_both_methods_are_tested_as_pairs_too(tmp_path):
+    _, tests, _ = reductions_and_tests(
+        _table(_one_layer([0.50, 0.60, 0.70], [0.45, 0.55, 0.65])), _plan(tmp_path, ["t"])
+    )
+    found = _whole(tests, LESS)
+    assert (found.paired.pvalue, found.paired.smallest_pvalue, found.paired.n_pairs) == (1 / 8, 1 / 8, 3)
+    assert found.pvalue > found.paired.pvalue, "the level of the seeds hides the difference from the unpaired test"
+    _, tests, _ = reductions_and_tests(_table(_one_layer([0.5, 0.6, 0.7], [0.45, 0.55])), _plan(tmp_path, ["t"]))
+    assert _whole(tests, LESS).paired is None
+
+
+def test_a_reduction_that_differs_between_tasks_is_found_and_named(tmp_path):
+    drifts = _one_layer([0.50, 0.51, 0.52], [0.25, 0.26, 0.27], "a") | _one_layer(
+        [0.50, 0.51, 0.52], [0.47, 0.48, 0.49], "b"
+    )
+    _, tests, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["a", "b"]))
+    found = _whole(tests, INTERACTION)
+    assert (found.verdict, found.smallest_pvalue) == ("supported", None)
+    assert "49.0 % on a, 5.9 % on b" in found.sentence
+    _, tests, _ = reductions_and_tests(_table(_one_layer([0.5, 0.6], [0.4, 0.5])), _plan(tmp_path, ["t"]))
+    assert not [t for t in tests if t.hypothesis == INTERACTION], "one task has no interaction"

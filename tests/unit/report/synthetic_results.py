@@ -1,9 +1,11 @@
 """Results of studies that were never run, in realistic shapes: drift grows with the layer, LoRA drifts less by a known factor.
 
-Reductions and tests come from the analysis's own code, so that the files are as `repdrift analyze` would write them.
+Reductions and tests come from the analysis's own code, so that the files are as `repdrift analyze` would write them; what else
+is inferred is filled by `synthetic_inference`.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,8 @@ from repdrift.core.records.results import (
     SanityCheck,
     StudyInfo,
 )
-from repdrift.drift.hypotheses import reductions_and_tests
-from repdrift.drift.plan import BaseSets, DriftPlan
 from repdrift.report.tables import ReportData
+from tests.unit.report.synthetic_inference import MARGIN, base_inference, enriched
 
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
 SHARES = {"cka": 1.0, "cka_biased": 0.6, "cosine": 0.1, "cosine_centered": 0.7}
@@ -51,6 +52,11 @@ class Synthetic:
     metrics: bool = True
     weights: bool = False
     """Rows of a measure of the weights too, which has a value but no drift, samples or noise."""
+    random_change: bool = True
+    inference: bool = True
+    """All that the results can hold; without it reductions and tests alone, with no interval."""
+    checkpoints: tuple[int, ...] = ()
+    """Steps before the final model that every run has sets of."""
     warnings: list[str] = field(default_factory=list)
 
     def table(self) -> pd.DataFrame:
@@ -67,30 +73,38 @@ class Synthetic:
                     drift = scale * share * depth**2.5 * wobble
                     drift[: self.negative_below] = -0.004 * np.abs(g.normal(size=self.negative_below))
                     if (task, method, seed) not in self.missing:
-                        rows += self._rows(task, method, seed, drift)
+                        rows += self._rows(task, method, seed, 0, drift)
+                        for step in self.checkpoints:
+                            reached = 1 - np.exp(-3 * step / max(self.checkpoints))
+                            rows += self._rows(task, method, seed, step, reached * drift)
         table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
         table["above_noise"] = table["above_noise"].astype("boolean")
         table["interval"] = table["interval"].astype("str")
         table["n"] = table["n"].astype("Int64")
         return table
 
-    def _rows(self, task, method, seed, drift):
+    def _rows(self, task, method, seed, step, drift):
         for layer, top in enumerate(drift.tolist()):
             for measure in self.measures:
                 value, floor = top * SHARES[measure], 1e-6 * (1 + layer)
                 yield {
-                    "task": task, "method": method, "seed": seed, "step": 0, "layer": layer, "measure": measure,
+                    "task": task, "method": method, "seed": seed, "step": step, "layer": layer, "measure": measure,
                     "value": 1 - value, "drift": value, "drift_low": value - 0.01, "drift_high": value + 0.01, "interval": "bootstrap percentile", "n": 750,
                     "mispaired_value": 0.003, "noise_floor": floor if self.identity else np.nan,
                     "above_noise": value > floor if self.identity else pd.NA,
+                    "seed_ceiling_drift": 0.5 * value if len(self.seeds) > 1 else np.nan,
+                    "random_change_drift": 0.15 * value if self.random_change else np.nan,
                 }  # fmt: skip
             if self.weights:
-                key = {"task": task, "method": method, "seed": seed, "step": 0, "layer": layer}
+                key = {"task": task, "method": method, "seed": seed, "step": step, "layer": layer}
                 yield {**key, "measure": WEIGHT_MEASURE, "value": 0.02, "n": pd.NA, "above_noise": pd.NA}
 
     def results(self, table: pd.DataFrame) -> DriftResults:
         """The results of that table."""
-        reductions, tests, warnings = reductions_and_tests(table, self._plan())
+        found = base_inference(self, table)
+        if self.inference:
+            found = enriched(found, self, table)
+        warnings = found.pop("warnings")
         return DriftResults(
             created="2026-01-05T12:00:00+00:00",
             versions={"repdrift": "0.1.0", "torch": "2.8.0"},
@@ -98,11 +112,12 @@ class Synthetic:
                 name=self.name, model=self.model, model_revision="abc123", tasks=list(self.tasks), methods=list(self.methods),
                 seeds=list(self.seeds), n_layers=self.layers, pooling="mean", primary_measure=self.measures[0],
                 measures=[*self.measures, WEIGHT_MEASURE] if self.weights else list(self.measures), reference_method="full_finetune", comparison_method="lora",
-                target_reduction=0.2, alpha=0.05,
+                target_reduction=0.2, alpha=0.05, equivalence_margin=MARGIN if self.inference else None, replicates=10_000 if self.inference else 0,
             ),
-            runs=[self._run(t, m, s) for t in self.tasks for m in self.methods for s in self.seeds],
-            reductions=reductions,
-            tests=tests,
+            runs=[
+                self._run(t, m, s, step) for t in self.tasks for m in self.methods for s in self.seeds for step in (0, *self.checkpoints)
+            ],
+            **found,
             controls=list(self._controls(table)),
             sanity=[
                 SanityCheck(name="identity drift is noise", passed=True if self.identity else None, detail="At most 2e-05."),
@@ -111,43 +126,39 @@ class Synthetic:
             warnings=[*self.warnings, *warnings],
         )  # fmt: skip
 
-    def _plan(self):
-        bases = {task: BaseSets(Path("base"), Path("again"), "extract") for task in self.tasks}
-        return DriftPlan(
-            study=self.name, model=self.model, tasks=self.tasks, methods=self.methods, seeds=self.seeds, sets=[], bases=bases,
-            measures=self.measures, target_reduction=0.2, alpha=0.05, primary_measure=self.measures[0],
-        )  # fmt: skip
-
-    def _run(self, task, method, seed):
+    def _run(self, task, method, seed, step):
         if (task, method, seed) in self.missing:
             reason = f"no finished run; make it with: repdrift train --task {task} --method {method} --seed {seed}"
-            return RunStatus(task=task, method=method, seed=seed, step=0, status="missing", reason=reason)
+            return RunStatus(task=task, method=method, seed=seed, step=step, status="missing", reason=reason)
         names = METRICS.get(task, ("accuracy",)) if self.metrics else ()
-        scores = {name: 0.7 + 0.01 * place for place, name in enumerate(names)}
+        wobble = 0.02 * np.sin(7.0 * self.seeds.index(seed) + 3.0 * self.methods.index(method) + self.tasks.index(task))
+        scores = {name: 0.7 + 0.01 * place + wobble for place, name in enumerate(names)}
         return RunStatus(
-            task=task, method=method, seed=seed, step=0, status="ok", n_samples=750, sample_set_fingerprint="f0", metrics=scores
+            task=task, method=method, seed=seed, step=step, status="ok", n_samples=750, sample_set_fingerprint="f0", metrics=scores
         )  # fmt: skip
 
     def _controls(self, table):
-        for task in self.tasks:
-            for layer in range(self.layers):
-                for measure in self.measures:
-                    common = {"task": task, "layer": layer, "measure": measure}
-                    if self.identity:
-                        value = 1e-6 * (1 + layer)
-                        yield Control(name="identity", method=None, value=1 - value, drift=value, repeats=1, **common)
-                    for method in self.methods:
-                        here = table[(table.task == task) & (table.method == method) & (table.layer == layer)]
-                        here = here[here.measure == measure]
-                        if len(here):
-                            yield Control(
-                                name="mispaired", method=method, value=0.003, drift=0.997, spread=0.01, repeats=10, **common
-                            )  # fmt: skip
-                        if len(here) > 1:
-                            between = 0.5 * float(here.drift.mean())
-                            yield Control(
-                                name="seed_ceiling", method=method, value=1 - between, drift=between, repeats=3, **common
-                            )  # fmt: skip
+        groups = table[table.step == 0].groupby(["task", "method", "layer", "measure"]).drift
+        means, counts = groups.mean().to_dict(), groups.count().to_dict()
+        for key in product(self.tasks, range(self.layers), self.measures):
+            common = dict(zip(("task", "layer", "measure"), key, strict=True))
+            if self.identity:
+                value = 1e-6 * (1 + key[1])
+                yield Control(name="identity", method=None, value=1 - value, drift=value, repeats=1, **common)
+            for method in self.methods:
+                place = key[0], method, *key[1:]
+                if place not in means:
+                    continue
+                of_method = {**common, "method": method}
+                yield Control(name="mispaired", value=0.003, drift=0.997, spread=0.01, repeats=10, **of_method)
+                if self.random_change:
+                    moved = 0.15 * means[place]
+                    yield Control(
+                        name="random_change", value=1 - moved, drift=moved, repeats=counts[place], **of_method
+                    )
+                if counts[place] > 1:
+                    between = 0.5 * means[place]
+                    yield Control(name="seed_ceiling", value=1 - between, drift=between, repeats=3, **of_method)
 
 
 def report_data(study: Synthetic) -> ReportData:

@@ -17,8 +17,8 @@ def points(**study):
 def test_a_clear_difference_is_said_with_its_size_and_bound():
     found = points(lora_share=0.5, noise=0.02)
     assert list(found) == [
-        "Does LoRA drift less", "By how much", "Is the drift more", "Is the difference of the methods more",
-        "Is the target of 20 % less met", "What could this design have shown at all",
+        "Does LoRA drift less", "By how much", "Are they alike", "Is it the same on all tasks", "Is the drift more",
+        "Is the difference of the methods more", "Is it more", "Is the target of 20 % less met", "What could this design have shown at all",
     ]  # fmt: skip
     assert found["Does LoRA drift less"].state == "yes"
     size = found["By how much"]
@@ -69,16 +69,88 @@ def test_one_seed_cannot_tell_seeds_from_methods_nor_reach_significance():
 
 
 def test_correction_over_many_layers_can_be_out_of_reach_alone():
-    design = points(tasks=("mrpc",), layers=3)["What could this design have shown at all"]
+    design = points(tasks=("mrpc",), layers=3, inference=False)["What could this design have shown at all"]
     assert design.short == "Part of it."
     assert "over all tasks (6 trained models): 0.05; in a layer, corrected for 3 by Holm: 0.15" in design.text
     assert "significant in a layer, corrected for 3 by Holm, however" in design.text
 
 
+def test_max_t_can_reach_what_the_design_can():
+    design = points(tasks=("mrpc",), layers=3)["What could this design have shown at all"]
+    assert design.short == "Significance is in reach."
+    assert "in a layer, corrected for 3 by max-T: 0.05." in design.text
+
+
+def test_the_size_has_every_interval_with_what_it_is_over():
+    text = points(lora_share=0.5, noise=0.02)["By how much"].text
+    assert "Two-sided 95 % interval: 41." in text
+    for over in (
+        "over models and samples;",
+        "over trained models, for these samples;",
+        "over samples, for these trained models.",
+    ):
+        assert over in text
+    assert "There is no interval" not in text
+
+
+def test_an_interval_that_is_not_there_is_missing_with_its_reason():
+    text = points(seeds=(1,))["By how much"].text
+    assert (
+        "over samples, for these trained models. There is no interval over models and samples: an interval over models needs"
+        in text
+    )
+    assert "There is no interval over models and samples." in points(inference=False)["By how much"].text
+
+
+def with_verdict(hypothesis, verdict):
+    """The point of that hypothesis over all tasks if it had that verdict."""
+    data = report_data(Synthetic(**TWO))
+    tests = [t.model_copy(update={"verdict": verdict}) if t.hypothesis == hypothesis else t for t in data.results.tests]
+    found = answer(replace(data, results=data.results.model_copy(update={"tests": tests})))
+    return {point.question: point for point in found}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "alike", "same"),
+    [
+        ("supported", ("Yes.", "yes"), ("No.", "no")),
+        ("rejected", ("No.", "no"), ("Yes.", "yes")),
+        ("undecided", ("Undecided.", "open"), ("No difference shown.", "open")),
+        ("not testable", ("Cannot be tested.", "open"), ("Cannot be tested.", "open")),
+    ],
+)
+def test_a_difference_that_is_not_shown_is_not_called_sameness(verdict, alike, same):
+    point = with_verdict("methods_equivalent", verdict)["Are they alike?"]
+    assert (point.short, point.state) == alike
+    point = with_verdict("method_task_interaction", verdict)["Is it the same on all tasks?"]
+    assert (point.short, point.state) == same
+
+
+def test_questions_that_the_analysis_did_not_ask_are_left_out():
+    assert not {"Are they alike", "Is it the same on all tasks"} & set(points(inference=False))
+    assert "Is it more" not in points(random_change=False)
+
+
+def test_a_random_change_that_drifts_as_much_is_said():
+    data = report_data(Synthetic(**TWO))
+    controls = [
+        c.model_copy(update={"drift": 5.0}) if c.name == "random_change" and c.method == "lora" else c
+        for c in data.results.controls
+        if not (c.name == "random_change" and c.method == "full_finetune" and c.task == "sst2")
+    ]
+    changed = replace(data, results=data.results.model_copy(update={"controls": controls}))
+    point = next(p for p in answer(changed) if "random change" in p.question)
+    assert (point.short, point.state) == ("In part.", "open")
+    assert "LoRA on mrpc" in point.text
+    assert "5.00" in point.text
+    assert "Not known for full fine-tuning on sst2." in point.text
+    assert "it is the size of the change that shows" in point.text
+
+
 @pytest.mark.parametrize("method", ["lora", "full_finetune"])
 def test_without_both_methods_nothing_is_said_about_their_difference(method):
     found = points(methods=(method,))
-    assert len(found) == 2
+    assert list(found)[1:] == ["Is the drift more", "Is it more"]
     assert found["Does LoRA drift less"].short == "Not known."
     assert found["Is the drift more"].short == "Yes."
 

@@ -42,34 +42,39 @@ def test_layers_are_rows_and_groups_columns(data):
     assert rows[2][1][0] == pytest.approx(data.mean_drift("mrpc", "full_finetune")[2])
 
 
-def test_layer_tests_stand_beside_the_reduction_of_their_layer(data):
-    tables = sections.layer_tests(data)
-    assert [title for title, _ in tables] == ["drifts less", "drifts at least 20 % less"]
-    for _, rows in tables:
-        assert [row.test.layer for row in rows] == [0, 1, 2]
-        assert all(row.reduction is not None and row.reduction.layer == row.test.layer for row in rows)
-
-
 def test_controls_are_ranges_over_layers_and_none_where_not_at_hand(data):
     mrpc, sst2 = sections.controls(data)
     assert sst2.noise == pytest.approx((1e-6, 3e-6))
     assert mrpc.mispaired == pytest.approx((0.997, 0.997))
     assert mrpc.between_seeds == pytest.approx(tuple(data.mean_drift("mrpc", "full_finetune")[[0, 2]] / 2))
-    alone = report_data(Synthetic(tasks=("mrpc",), methods=("lora",), seeds=(1,), layers=2, identity=False))
+    assert mrpc.random_change == pytest.approx(tuple(0.15 * data.mean_drift("mrpc", "full_finetune")[[0, 2]]))
+    alone = report_data(
+        Synthetic(tasks=("mrpc",), methods=("lora",), seeds=(1,), layers=2, identity=False, random_change=False)
+    )
     (row,) = sections.controls(alone)
-    assert (row.noise, row.between_seeds) == (None, None)
+    assert (row.noise, row.between_seeds, row.random_change) == (None, None, None)
 
 
 def test_tasks_without_both_methods_are_named(data):
     assert sections.uncompared(data) == ["mrpc"]
 
 
-def test_checkpoints_are_the_steps_before_the_final_model(data):
-    assert sections.checkpoints(data) == []
-    table = data.table.copy()
-    table.loc[table.index[:5], "step"] = 200
-    table.loc[table.index[5:7], "step"] = 100
-    assert sections.checkpoints(type(data)(data.results, table, data.table_name)) == [100, 200]
+def test_layers_on_the_expected_side_of_each_control_are_counted():
+    study = Synthetic(tasks=("mrpc", "sst2"), layers=4, negative_below=1, missing=LORA_OF_MRPC)
+    rows = sections.standings(report_data(study))
+    assert [(row.task, row.method) for row in rows] == [
+        ("mrpc", "full_finetune"),
+        ("sst2", "full_finetune"),
+        ("sst2", "lora"),
+    ]
+    # The drift of layer 0 is below zero, and so are its synthetic ceiling and random change, which lie above it.
+    assert all(row.counts == [(3, 4), (3, 4), (3, 4), (4, 4)] for row in rows)
+    bare = report_data(Synthetic(tasks=("mrpc",), seeds=(1,), layers=2, identity=False, random_change=False))
+    assert sections.standings(bare)[0].counts == [None, None, None, (2, 2)]
+
+
+def test_failed_checks_are_named(data):
+    assert sections.failed_checks(data) == ["first layer drifts little"]
 
 
 def test_scores_are_listed_once_and_training_loss_is_none():

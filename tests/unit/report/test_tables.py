@@ -67,6 +67,26 @@ def test_tests_and_reductions_are_found_by_task_and_layer():
     assert [t.layer for t in data.layer_tests("reduction_exceeds_target")] == [0, 1]
 
 
+def test_checkpoints_are_the_steps_before_the_final_model_with_a_drift():
+    data = report_data(Synthetic(tasks=("mrpc",), layers=2, seeds=(1,), checkpoints=(200, 100)))
+    assert data.checkpoint_steps == [100, 200]
+    assert data.drift("mrpc", "lora").shape == (1, 2), "of the final model alone"
+    assert report_data(Synthetic(tasks=("mrpc",), layers=2, seeds=(1,))).checkpoint_steps == []
+
+
+def test_tests_of_one_method_are_kept_apart_from_those_that_compare_methods():
+    data = report_data(Synthetic(tasks=("mrpc", "sst2"), layers=2))
+    assert data.test("drift_above_identity", "all") is None
+    assert data.test("drift_above_identity", "all", "lora").method == "lora"
+    assert [t.method for t in data.layer_tests("drift_above_identity", "lora")] == ["lora", "lora"]
+
+
+def test_a_control_is_at_hand_where_it_has_a_drift():
+    data = report_data(Synthetic(tasks=("mrpc",), layers=1, random_change=False))
+    assert data.at_hand("mispaired")
+    assert not data.at_hand("random_change")
+
+
 def changed(**columns):
     """A damage: the table with its columns changed, a function of the table each."""
 

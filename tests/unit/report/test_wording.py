@@ -1,6 +1,8 @@
+from typing import get_args
+
 import pytest
 
-from repdrift.core.records.results import StudyInfo
+from repdrift.core.records.results import Hypothesis, StudyInfo
 from repdrift.report import wording
 
 
@@ -41,6 +43,35 @@ def test_names_that_are_not_known_are_kept():
     assert [wording.task_title(t) for t in ("all", "mrpc")] == ["all tasks", "mrpc"]
 
 
-def test_the_claim_names_its_target():
-    assert wording.claim(wording.LESS, 0.2) == "drifts less"
-    assert wording.claim(wording.TARGET, 0.25) == "drifts at least 25 % less"
+STUDY = StudyInfo.model_construct(
+    reference_method="full_finetune", comparison_method="lora", target_reduction=0.25, equivalence_margin=1.25
+)
+
+
+@pytest.mark.parametrize("hypothesis", get_args(Hypothesis))
+def test_every_hypothesis_has_a_claim_and_a_place_in_the_order(hypothesis):
+    assert hypothesis in wording.HYPOTHESES
+    assert wording.claim(hypothesis, STUDY) != hypothesis
+
+
+def test_claims_name_methods_target_and_margin():
+    assert wording.claim(wording.LESS, STUDY) == "LoRA drifts less"
+    assert wording.claim(wording.TARGET, STUDY) == "LoRA drifts at least 25 % less"
+    assert wording.claim(wording.ALIKE, STUDY) == "LoRA and full fine-tuning drift alike, within a factor of 1.25"
+    assert wording.claim(wording.ABOVE_NOISE, STUDY, "dora") == "dora drifts more than the noise of extraction"
+    assert "LoRA takes models farther from the base" in wording.claim(wording.ABOVE_SEEDS, STUDY, "lora")
+
+
+def test_estimates_have_their_unit():
+    assert wording.estimate_text(wording.TARGET, 0.314) == "31.4 %"
+    assert wording.estimate_text(wording.ALIKE, 0.686) == "0.69"
+    assert wording.estimate_text(wording.ABOVE_NOISE, 0.0042) == "0.004"
+    assert wording.effect_text("difference", 0.0042) == "0.004"
+    assert wording.effect_text("ratio", 0.686) == "0.69"
+
+
+@pytest.mark.parametrize(
+    ("layers", "text"), [([], "none"), ([4], "4"), ([7, 1, 2, 3], "1 to 3, 7"), ([0, 1, 3, 5, 6], "0 to 1, 3, 5 to 6")]
+)
+def test_neighbouring_layers_are_drawn_together(layers, text):
+    assert wording.layer_ranges(layers) == text

@@ -101,10 +101,20 @@ def test_four_samples_have_a_value_and_no_interval():
     assert m.interval(m.prepare(x), m.prepare(y)) is None
 
 
-def test_the_biased_form_offers_no_interval():
-    x = np.random.default_rng(7).normal(size=(9, 3))
+def test_the_interval_of_the_biased_form_has_the_same_edges():
+    g = np.random.default_rng(7)
+    x, y = g.normal(size=(2, 9, 3))
     m = measure("cka_biased")
-    assert m.interval(m.prepare(x), m.prepare(x)) is None
+    low, high = m.interval(m.prepare(x), m.prepare(2 * x + 1))
+    assert low == high == pytest.approx(1, abs=1e-12)
+    lonely = np.zeros((9, 3))
+    lonely[3] = 1.0  # without sample 3 nothing varies
+    assert m.interval(m.prepare(x), m.prepare(lonely)) is None
+    with pytest.raises(DegenerateInputError, match="without sample 3 all rows of a side are equal"):
+        m.without_one(m.prepare(x), m.prepare(lonely))
+    assert m.interval(m.prepare(x[:4]), m.prepare(y[:4])) is None
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        m.interval(m.prepare(x[:4]), m.prepare(y[:4]), confidence=0)
 
 
 def test_the_diagonal_is_kept_beside_the_kernel():

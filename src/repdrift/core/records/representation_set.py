@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.base import Record
 
 METADATA_FILE = "metadata.json"
 SET_FORMAT_VERSION = 1
 BASE_METHOD = "base"
+RANDOM_CHANGE_METHOD = "random_change"
+"""The base model with every weight that training moved moved by noise of the same norm instead."""
 ADAPTER_FOLDER = "adapter_weights"
 
 Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens"]
@@ -55,6 +59,26 @@ class ModuleChange(Record):
     """What these numbers do not cover."""
 
 
+class RandomChange(Record):
+    """What a set of method `random_change` is: which run's change is matched in size, by which noise, how closely.
+
+    Norms are Frobenius norms, dimensionless. The task and seed of the run are the set's own.
+    """
+
+    method: str
+    """The run's method."""
+    noise_seed: int
+    changes_digest: str
+    """`changes_digest` of the run's `weight_changes`."""
+    weights_moved: int
+    change_norm: float
+    """Of all the noise that arrived, over every weight moved."""
+    largest_norm_error: float
+    """Largest | ||noise|| / ||dW|| - 1 | over the weights moved: rounding to the model's precision."""
+    not_moved: list[str]
+    """The run's `weights_not_compared`: what its change held beyond the weights moved here."""
+
+
 class SetMetadata(Record):
     """What a representation set holds and where it came from."""
 
@@ -63,7 +87,7 @@ class SetMetadata(Record):
     """Hash of everything that determines the content: same key, same content."""
     task: str
     method: str
-    """`base`, `full_finetune`, `lora`, or another name for a model trained elsewhere."""
+    """`base`, `full_finetune`, `lora`, or another name for a model trained elsewhere; `random_change` for the control."""
     seed: int | None
     step: int
     """0 is the final model; a checkpoint uses its own training step."""
@@ -93,6 +117,8 @@ class SetMetadata(Record):
     """The change of every weight that base and tuned model share; null where it was not measured."""
     weights_not_compared: list[str] | None = None
     """Weights outside that comparison, each with the reason: new heads, what LoRA's numbers cannot cover."""
+    random_change: RandomChange | None = None
+    """For method `random_change`, else null. `weights_digest` is then the base model's."""
     files: dict[str, str]
     """SHA-256 of every payload file, by path below the set's folder."""
     run_metrics: dict[str, float | None] | None = None
@@ -101,3 +127,11 @@ class SetMetadata(Record):
     versions: dict[str, str]
     extraction: dict[str, Any] = {}
     """Settings that do not change the result beyond floating-point noise: batch budget, device, seconds."""
+
+
+def changes_digest(changes: Iterable[ModuleChange]) -> str:
+    """SHA-256 of which weights were moved and how far, in any order; weights that did not move do not count."""
+    moved = sorted(
+        (-1 if c.layer is None else c.layer, c.module, c.change_norm) for c in changes if c.change_norm > 0.0
+    )
+    return config_sha256({"changes": moved})

@@ -151,6 +151,8 @@ class Reduction(Record):
     comparison_by_seed: dict[str, float | None]
     intervals: list[Interval] = []
     """Of `reduction`; what is missing could not be had, and `notes` says why."""
+    difference_intervals: list[Interval] = []
+    """Of comparison_drift - reference_drift."""
     effects: list[EffectSize] = []
     notes: list[str] = []
 
@@ -313,6 +315,8 @@ class DriftResults(Record):
     runs: list[RunStatus]
     reductions: list[Reduction]
     tests: list[HypothesisTest]
+    other_measures: list[Reduction] = []
+    """Reductions, averaged over layers, under the measures that are not tested: whether the finding hangs on the choice."""
     clusters: list[LayerCluster] = []
     rankings: list[LayerRanking] = []
     associations: list[ScoreAssociation] = []

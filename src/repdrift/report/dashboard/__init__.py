@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import partial
 
 import jinja2
 from markupsafe import Markup
 
 from repdrift.report import wording
 from repdrift.report.answer import answer
-from repdrift.report.dashboard import sections
+from repdrift.report.dashboard import claims, sections
 from repdrift.report.tables import ReportData
 
 
@@ -32,6 +33,7 @@ class DrawnFigure:
 
 def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
     """The page. Every name from outside is escaped; nothing is loaded from elsewhere."""
+    results = data.results
     loader = jinja2.PackageLoader("repdrift.report", "dashboard")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {
@@ -40,9 +42,11 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "pvalue": _pvalue,
         "method": wording.method_title,
         "task": wording.task_title,
+        "over": wording.OVER.__getitem__,
+        "claim": partial(wording.claim, study=results.study),
+        "definition": partial(wording.drift_definition, results.study),
     }
     style = (loader.get_source(environment, "page.css"))[0]
-    results = data.results
     return environment.get_template("page.html").render(
         style=Markup(style),  # noqa: S704 - our own file, not input
         study=results.study,
@@ -53,16 +57,19 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         figures=drawn,
         absent=data.absent_runs(),
         uncompared=sections.uncompared(data),
-        checkpoints=sections.checkpoints(data),
+        study_steps=data.checkpoint_steps,
         groups=sections.groups(data),
         model_counts=sections.model_counts(data),
         by_measure=sections.by_measure(data),
         by_layer=sections.by_layer(data),
-        reductions=[r for r in results.reductions if r.layer is None],
-        tests=[
-            (t, wording.claim(t.hypothesis, results.study.target_reduction)) for t in results.tests if t.layer is None
-        ],
-        layer_tests=sections.layer_tests(data),
+        claims=claims.claims(data),
+        reductions=claims.reductions(data),
+        effects=claims.effects(data),
+        floors=claims.floors(data),
+        rankings=[(ranking, claims.top_ranks(ranking)) for ranking in results.rankings],
+        layer_tables=claims.layer_tables(data),
+        standings=sections.standings(data),
+        failed=sections.failed_checks(data),
         controls=sections.controls(data),
         checks=sections.checks(data),
         metrics=sections.metric_names(data),

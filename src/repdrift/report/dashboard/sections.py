@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repdrift.core.records.results import HypothesisTest, Reduction, SanityCheck
+from repdrift.core.records.results import SanityCheck
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, HYPOTHESES, claim, drift_definition
+from repdrift.report.wording import drift_definition
 
 _CHECK_WORDS = {True: "passed", False: "failed", None: "not possible"}
 
@@ -23,14 +23,6 @@ class MeasureRow:
 
 
 @dataclass(frozen=True)
-class LayerTest:
-    """One layer over all tasks: its reduction and its test."""
-
-    test: HypothesisTest
-    reduction: Reduction | None
-
-
-@dataclass(frozen=True)
 class ControlRow:
     """Smallest and largest drift of a task's controls over the layers; the mean drift beside them."""
 
@@ -38,7 +30,18 @@ class ControlRow:
     noise: tuple[float, float] | None
     drift: tuple[float, float] | None
     between_seeds: tuple[float, float] | None
+    random_change: tuple[float, float] | None
     mispaired: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """In how many layers the mean drift of a task and method lies on the expected side of a control; None: not at hand."""
+
+    task: str
+    method: str
+    counts: list[tuple[int, int] | None]
+    """Above the noise, above the drift between seeds, above the random change, below mispaired samples: so many of so many."""
 
 
 def groups(data: ReportData) -> list[tuple[str, str]]:
@@ -69,16 +72,6 @@ def by_layer(data: ReportData) -> list[tuple[int, list[float | None]]]:
     return [(layer, [_known(column[place]) for column in columns]) for place, layer in enumerate(data.layers)]
 
 
-def layer_tests(data: ReportData) -> list[tuple[str, list[LayerTest]]]:
-    """For each claim its tests by layer."""
-    target = data.results.study.target_reduction
-    tables = [
-        (claim(name, target), [LayerTest(t, data.reduction(ALL_TASKS, t.layer)) for t in data.layer_tests(name)])
-        for name in HYPOTHESES
-    ]
-    return [(title, rows) for title, rows in tables if rows]
-
-
 def controls(data: ReportData) -> list[ControlRow]:
     """A row a task."""
     return [
@@ -87,10 +80,32 @@ def controls(data: ReportData) -> list[ControlRow]:
             _range(data.control_drift("identity", task)),
             _range(np.concatenate([data.mean_drift(task, method) for method in data.methods])),
             _range(np.concatenate([data.control_drift("seed_ceiling", task, method) for method in data.methods])),
+            _range(np.concatenate([data.control_drift("random_change", task, method) for method in data.methods])),
             _range(data.control_drift("mispaired", task)),
         )
         for task in data.tasks
     ]
+
+
+def standings(data: ReportData) -> list[Standing]:
+    """A row a task and method that has a drift."""
+    rows: list[Standing] = []
+    for task, method in groups(data):
+        drift = data.mean_drift(task, method)
+        if np.isfinite(drift).any():
+            floors = (
+                np.abs(data.control_drift("identity", task)),
+                data.control_drift("seed_ceiling", task, method),
+                data.control_drift("random_change", task, method),
+            )
+            gaps = [drift - floor for floor in floors] + [data.control_drift("mispaired", task, method) - drift]
+            rows.append(Standing(task, method, [_positive(gap) for gap in gaps]))
+    return rows
+
+
+def failed_checks(data: ReportData) -> list[str]:
+    """Names of the sanity checks that failed."""
+    return [check.name for check in data.results.sanity if check.passed is False]
 
 
 def checks(data: ReportData) -> list[tuple[SanityCheck, str]]:
@@ -101,11 +116,6 @@ def checks(data: ReportData) -> list[tuple[SanityCheck, str]]:
 def uncompared(data: ReportData) -> list[str]:
     """Tasks that no comparison of methods speaks of."""
     return [task for task in data.tasks if task not in data.compared_tasks()]
-
-
-def checkpoints(data: ReportData) -> list[int]:
-    """Steps before the final model that the table holds; no figure or test uses them."""
-    return sorted(int(step) for step in data.table["step"].unique() if step != 0)
 
 
 def metric_names(data: ReportData) -> list[str]:
@@ -120,6 +130,11 @@ def _mean(values: np.ndarray) -> float | None:
 
 def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _positive(gaps: np.ndarray) -> tuple[int, int] | None:
+    known = gaps[np.isfinite(gaps)]
+    return (int((known > 0).sum()), len(known)) if known.size else None
 
 
 def _range(values: np.ndarray) -> tuple[float, float] | None:

@@ -23,10 +23,16 @@ class FigureSpec:
     describe: Callable[[ReportData], str]
     """What it shows, with its numbers, for who does not see it."""
     draw: Callable[[ReportData], Figure]
-    needs_both_methods: bool = False
+    possible: Callable[[ReportData], bool] = lambda data: True  # noqa: ARG005
+    """Whether the results hold what it shows; where they do not, it is not drawn."""
 
 
 _REGISTRY: Registry[FigureSpec] = Registry("figure", "repdrift.report.figures")
+
+
+def methods_are_compared(data: ReportData) -> bool:
+    """Whether some task has final models of both methods."""
+    return bool(data.compared_tasks())
 
 
 def register(spec: FigureSpec) -> FigureSpec:

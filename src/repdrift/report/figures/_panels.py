@@ -9,7 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, lone_marker, method_color, method_label, note, plain
+from repdrift.report.style import (
+    FULL_WIDTH_IN,
+    GREY,
+    layer_axis,
+    legend_columns,
+    lone_marker,
+    method_color,
+    method_label,
+    note,
+    plain,
+)
 from repdrift.report.tables import ReportData
 from repdrift.report.wording import counted
 
@@ -54,7 +64,7 @@ def _legend(figure: Figure, panels: list[Axes]) -> int:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    columns = min(3, len(found))
+    columns = legend_columns(list(found), most=3)
     if found:
         figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns)
     return math.ceil(len(found) / columns) if found else 0

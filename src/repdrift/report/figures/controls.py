@@ -14,10 +14,17 @@ from repdrift.report.tables import ReportData
 from repdrift.report.wording import drift_definition, small
 
 _LINEAR_EXPONENTS = (-7, -3)
+_RANDOM_DASHES = (0, (4, 1, 1, 1, 1, 1))
+_TITLES = {
+    "identity": "base model twice",
+    "seed_ceiling": "between seeds",
+    "random_change": "random change of the same size",
+    "mispaired": "mispaired samples",
+}
 
 
 def draw(data: ReportData) -> Figure:
-    """A panel a task: identity, drift of each method, drift between seeds and mispaired rows, by layer."""
+    """A panel a task: identity, drift of each method, drift between seeds, random change and mispaired rows, by layer."""
     ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
     figure = task_panels(data, _panel, ylabel=ylabel, remarks=(0.98, 0.3))
     edge = _linear_edge(data)
@@ -59,26 +66,43 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
             label = f"drift, {method_label(method)}"
             axes.plot(data.layers, means, color=method_color(method, data.methods), label=label, **style)
     control_lines(axes, data, task)
+    _random_change(axes, data, task)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+
+
+def _random_change(axes: Axes, data: ReportData, task: str) -> None:
+    """What the base model drifts by when its weights are moved at random by as much as training moved them."""
+    for method in data.methods:
+        random = data.control_drift("random_change", task, method)
+        if np.isfinite(random).any():
+            style = {"linewidth": 0.9, "linestyle": _RANDOM_DASHES, "marker": lone_marker(data.layers)}
+            label = f"random change, {method_label(method)}"
+            axes.plot(data.layers, random, color=method_color(method, data.methods), label=label, **style)
 
 
 def caption(data: ReportData) -> str:
     """How to read it."""
+    if data.at_hand("random_change"):
+        random = (
+            "Dash and two dots: the base model with its weights moved at random by as much as the method moved them; drift beyond it "
+            "is owed to where training moved them, not to how far."
+        )
+    else:
+        random = "A random change of the same size was not measured."
     return (
         "A drift is worth speaking of where it lies above the noise (the base model extracted twice) and below mispaired samples "
         "(no relation at all). Dotted: drift between two seeds of one method, which shows how far equal training ends apart. "
-        f"Means over seeds. The scale is logarithmic but within ±1e{_linear_edge(data)}, where it is linear, so that zero and negative "
-        "values have a place."
+        f"{random} Means over seeds. The scale is logarithmic but within ±1e{_linear_edge(data)}, where it is linear, so that zero and "
+        "negative values have a place."
     )
 
 
 def describe(data: ReportData) -> str:
     """The range over layers of every control, by task."""
-    names = {"identity": "base model twice", "seed_ceiling": "between seeds", "mispaired": "mispaired samples"}
     parts: list[str] = []
     for task in data.tasks:
         ranges = []
-        for name, title in names.items():
+        for name, title in _TITLES.items():
             values = data.control_drift(name, task)
             known = values[np.isfinite(values)]
             ranges.append(

@@ -5,35 +5,40 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import Reduction
-from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figures import FigureSpec, methods_are_compared, register
+from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
+from repdrift.report.figures._reduction_words import caption, describe
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
     INK,
     NOTE_PT,
     layer_axis,
+    legend_columns,
     method_color,
     method_label,
     name_axis,
     plain,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, method_title, task_title
+from repdrift.report.wording import ALL_TASKS, task_title
 
-_FLOOR = -100.0
-"""Percent. Where the reference hardly drifts, a ratio explodes; what lies lower is marked at the edge with its number."""
+_FLOOR = BOUNDS[0]
 _TASK_STYLES = [(dashes, shade) for shade in ("0.35", "0.62") for dashes in ("-", "--", "-.", ":")]
 _WIDTHS = (1.0, 1.15)
+_PANEL_HEIGHT_IN = 2.75
+_LEGEND_LINE_IN = 0.15
 
 
 def draw(data: ReportData) -> Figure:
-    """Left: by task and over all tasks, with the one-sided lower bound; right: by layer."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, 3.1))
+    """Left: by task and over all tasks, with intervals and the one-sided lower bound; right: by layer."""
+    figure = Figure(figsize=(FULL_WIDTH_IN, _PANEL_HEIGHT_IN))
     left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
     _by_task(left, data)
     _by_layer(right, data)
@@ -60,20 +65,29 @@ def _by_task(axes: Axes, data: ReportData) -> None:
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
             continue
         for value in _paired_by_seed(reduction):
-            _mark(axes, place + 0.2, value, "o", GREY, 2.6)
+            _mark(axes, place + 0.3, value, "o", GREY, 2.6)
         value = 100 * reduction.reduction
+        draw_intervals(axes, place, reduction, color)
         if reduction.reduction_low is not None:
-            low = 100 * reduction.reduction_low
-            axes.plot([place, place], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
-            if low >= _FLOOR:
-                axes.plot([place - 0.13, place + 0.13], [low, low], color=color, linewidth=1.5)
-            else:
-                _mark(axes, place, low, "", color, 4)
+            _lower_bound(axes, place, 100 * reduction.reduction_low, value, color, bar=not reduction.intervals)
+        elif not reduction.intervals:
+            axes.annotate("no interval", (place, max(value, _FLOOR)), xytext=(-6, 0), textcoords="offset points", rotation=90,
+                          ha="right", va="center", fontsize=NOTE_PT, color=GREY)  # fmt: skip
         overall = task == ALL_TASKS
         _mark(axes, place, value, "D" if overall else "o", color, 5.5 if overall else 5)
     name_axis(axes, [task_title(task) for task in tasks], 0.82 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
     axes.set_ylabel(f"drift reduction of {method_label(study.comparison_method)} (%)")
     axes.set_title("mean over layers, by task" if len(tasks) > 1 else "mean over layers")
+
+
+def _lower_bound(axes: Axes, place: float, low: float, value: float, color: str, *, bar: bool) -> None:
+    """A tick at the bound, and where there is no interval a bar down to it from the estimate."""
+    if bar:
+        axes.plot([place, place], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
+    if low >= _FLOOR:
+        axes.plot([place - 0.24, place + 0.24], [low, low], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
+    elif value >= _FLOOR:  # else the estimate's own number stands there
+        _mark(axes, place, low, "", color, 4)
 
 
 def _by_layer(axes: Axes, data: ReportData) -> None:
@@ -95,9 +109,10 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
                 label=plain(task),
             )
     values, lows = _percent(data, ALL_TASKS, "reduction"), _percent(data, ALL_TASKS, "reduction_low")
+    draw_bands(axes, data, color)
     mark = "D" if len(data.tasks) > 1 else "o"
     axes.plot(data.layers, values, marker=mark, color=color, linewidth=2.0, markersize=3)
-    if np.isfinite(lows).any():
+    if np.isfinite(lows).any() and not band_sources(data):
         axes.fill_between(data.layers, lows, values, color=color, alpha=0.16, linewidth=0)
     for layer, value in zip(data.layers, values, strict=True):
         if value < _FLOOR:
@@ -139,65 +154,31 @@ def _reference_lines(axes: Axes) -> None:
 def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
     study = data.results.study
     color = method_color(study.comparison_method, data.methods)
-    handles, labels = right.get_legend_handles_labels()
     overall = len(data.tasks) > 1
-    rows = [r for r in data.results.reductions if r.task == ALL_TASKS]
-    bounded = any(r.reduction_low is not None for r in data.results.reductions if r.layer is None)
-    own: list[tuple[Line2D, str]] = [
+    rows = [r for r in data.results.reductions if r.layer is None]
+    everything = any(r.task == ALL_TASKS for r in rows)
+
+    def dot(marker: str, size: float, shade: str = color, linewidth: float = 0) -> Line2D:
+        return Line2D([], [], color=shade, marker=marker, markersize=size, linewidth=linewidth)
+
+    entries: list[tuple[Artist, str]] = [
         (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"target {100 * study.target_reduction:g} %"),
-        (Line2D([], [], color=color, marker="o", markersize=5, linewidth=2 if rows else 0),
-         "all tasks" if overall else "estimate"),
-        (Line2D([], [], color=GREY, marker="o", markersize=2.6, linewidth=0), "pair of equal seed"),
-    ]  # fmt: skip
-    if bounded:
-        bound = Line2D([], [], color=color, marker="_", markersize=7, markeredgewidth=1.5, linewidth=0)
-        own.insert(2, (bound, f"lower bound ({100 * (1 - study.alpha):g} %)"))
+        (dot("D" if overall else "o", 5, linewidth=2 if everything else 0), "all tasks" if overall else "estimate"),
+        (dot("o", 2.6, GREY), "pair of equal seed"),
+    ]
     if overall:
-        own[1][0].set_marker("D")
-        own.insert(1, (Line2D([], [], color=color, marker="o", markersize=5, linewidth=0), "estimate of a task"))
-    entries = [*own, *zip(handles, labels, strict=True)]
-    figure.legend(
-        [h for h, _ in entries],
-        [label for _, label in entries],
-        loc="outside upper center",
-        ncols=min(5, math.ceil(len(entries) / 2)),
-        fontsize=NOTE_PT,
-        columnspacing=1.2,
-    )
+        entries.insert(1, (dot("o", 5), "estimate of a task"))
+    if any(r.reduction_low is not None for r in rows):
+        bound = Line2D([], [], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
+        entries.append((bound, f"lower bound ({100 * (1 - study.alpha):g} %)"))
+    entries += interval_keys([i.over for r in rows for i in r.intervals], data, color)
+    entries += zip(*right.get_legend_handles_labels(), strict=True)
+    handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
+    columns = legend_columns(labels, NOTE_PT, most=math.ceil(len(entries) / 2))
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize=NOTE_PT, columnspacing=1.2)
+    figure.set_figheight(_PANEL_HEIGHT_IN + _LEGEND_LINE_IN * math.ceil(len(entries) / columns))
 
 
-def caption(data: ReportData) -> str:
-    """How to read it."""
-    study = data.results.study
-    return (
-        f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
-        f"from means over seeds; small grey points: pairs of equal seed; bars, and the band by layer: down to the one-sided "
-        f"{100 * (1 - study.alpha):g} % lower bound over trained models, absent where their number cannot give one. An estimate above the "
-        "dashed line meets the target; it is shown only if the bar stays above the line too. Ratios are unstable where the "
-        f"reference hardly drifts (lowest layers): triangles at {_FLOOR:g} % stand for values below, and where it does not drift at all "
-        "none is drawn."
-    )
-
-
-def describe(data: ReportData) -> str:
-    """Every estimate with its bound, and the layers of the largest and the smallest reduction."""
-    parts: list[str] = []
-    for task in dict.fromkeys([*data.compared_tasks(), ALL_TASKS]):
-        r = data.reduction(task)
-        if r is None or r.reduction is None:
-            parts.append(f"{task_title(task)} not defined")
-            continue
-        low = "no lower bound" if r.reduction_low is None else f"lower bound {100 * r.reduction_low:.1f} %"
-        parts.append(f"{task_title(task)} {100 * r.reduction:.1f} % ({low})")
-    text = f"Drift reduction: {'; '.join(parts)}."
-    values = _percent(data, ALL_TASKS, "reduction")
-    if np.isfinite(values).any():
-        best, worst = int(np.nanargmax(values)), int(np.nanargmin(values))
-        text += (
-            f" By layer it is largest in layer {data.layers[best]} ({values[best]:.1f} %) and smallest in layer "
-            f"{data.layers[worst]} ({values[worst]:.1f} %)."
-        )
-    return text
-
-
-register(FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, needs_both_methods=True))
+register(
+    FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, possible=methods_are_compared)
+)

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.records.results import HypothesisTest
-from repdrift.report.figures import FigureSpec, register
-from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, INK, NOTE_PT, layer_axis, name_axis, note
+from repdrift.report.decisions import deciding_field, layers_with, smallest_deciding_pvalue
+from repdrift.report.figures import FigureSpec, methods_are_compared, register
+from repdrift.report.figures._clusters import clusters_of, draw_clusters
+from repdrift.report.style import (
+    FULL_WIDTH_IN,
+    GREY,
+    HATCH,
+    INK,
+    NOTE_PT,
+    layer_axis,
+    legend_columns,
+    name_axis,
+    note,
+)
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, HYPOTHESES, LESS, claim, task_title
+from repdrift.report.wording import ALL_TASKS, CORRECTIONS, LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
 
-_COLORS = {LESS: "#0072B2", "reduction_exceeds_target": "#AA3377"}
-_PALE = {LESS: "#9CC9E6", "reduction_exceeds_target": "#E3B4CF"}
+_COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
+_PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
 _WIDTHS = (1.0, 1.25)
 _HEADROOM = 1.3
+_ROOM_IN = 0.85 * FULL_WIDTH_IN
+_FOOTROOM = 0.2
+"""Room for the clusters below the axis's zero, as a share of its upper end."""
 
 
 def draw(data: ReportData) -> Figure:
     """A row for each claim. Left: by task and over all; right: by layer, as it is and corrected over the layers."""
     figure = Figure(figsize=(FULL_WIDTH_IN, 4.7))
     grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
-    for row, hypothesis in enumerate(HYPOTHESES):
+    for row, hypothesis in enumerate(METHOD_CLAIMS):
         left, right = grid[row]
         top = _top(data, hypothesis)
         _by_task(left, data, hypothesis, top)
         _by_layer(right, data, hypothesis, top)
         left.set_ylabel("-log10 p")
-        left.set_title(claim(hypothesis, data.results.study.target_reduction), loc="left")
+        left.set_title(claim(hypothesis, data.results.study), loc="left")
         right.set_title("by layer, all tasks" if len(data.tasks) > 1 else "by layer", loc="left")
-        left.set_ylim(0, top)
+        left.set_ylim(-_FOOTROOM * top if clusters_of(data, hypothesis) else 0, top)
+        left.set_yticks([tick for tick in left.get_yticks() if 0 <= tick <= top])
         for axes in (left, right):
+            axes.axhline(0, color=INK, linewidth=0.5, zorder=1)
             axes.axhline(_log(data.results.study.alpha), color=INK, linewidth=0.9, linestyle="--", zorder=1.2)
     grid[0, 1].set_xlabel("")
     _legend(figure, data)
@@ -57,7 +75,7 @@ def _by_task(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
         marker = "D" if name == ALL_TASKS else "o"
         axes.plot([place, place], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
         axes.plot(place, _log(test.pvalue), marker, color=_COLORS[hypothesis], markersize=4.5, clip_on=False, zorder=3)
-    name_axis(axes, [task_title(name) for name in names], 0.85 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
+    name_axis(axes, [task_title(name) for name in names], _ROOM_IN * _WIDTHS[0] / sum(_WIDTHS))
 
 
 def _out_of_reach(axes: Axes, place: float, smallest: float | None, top: float) -> None:
@@ -81,22 +99,23 @@ def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None
     series = (
         ("pvalue", "white", 1.0, 2.0),
         ("pvalue_bh", _PALE[hypothesis], 0.85, 2.1),
-        ("pvalue_holm", color, 0.7, 2.2),
+        (deciding_field(tests), color, 0.7, 2.2),
     )
     for field, face, share, order in series:
         # Smaller marks in front, so that equal values stay visible.
         style = {"color": color, "markerfacecolor": face, "markersize": size * share, "markeredgewidth": 0.8}
         axes.plot(layers, _logs(tests, field), "o", clip_on=False, zorder=order, **style)
     _say_the_limit(axes, data, tests, top)
+    draw_clusters(axes, data, hypothesis, top, _COLORS[hypothesis], _ROOM_IN * _WIDTHS[1] / sum(_WIDTHS))
 
 
 def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
-    """Hatch what no result of this design could reach, or say where the limit lies; say it too if Holm's cannot reach alpha."""
+    """Hatch what no result of this design could reach, or say where the limit lies; say it too if correction puts alpha beyond it."""
     known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
-    if not known:
+    corrected, field = smallest_deciding_pvalue(tests), deciding_field(tests)
+    if corrected is None:
         return
     alpha, smallest = data.results.study.alpha, min(known)
-    corrected = min(1.0, smallest * len(tests))
     edge = _log(smallest)
     if edge < top:
         axes.axhline(edge, color=GREY, linewidth=0.9)
@@ -104,7 +123,10 @@ def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], to
         axes.add_patch(
             Rectangle((span[0], edge), span[1], top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
         )
-    text = f"smallest p of the design: {smallest:.2g}, with Holm {corrected:.2g}"
+    text = f"smallest p of the design: {smallest:.2g}"
+    if field in CORRECTIONS:
+        after = "the same" if corrected == smallest else f"{corrected:.2g}"
+        text += f", after {CORRECTIONS[field]} {after}"
     if corrected > alpha:
         text += f"\n{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")
     note(axes, text, (0.99, 0.98), ha="right", va="top")
@@ -114,16 +136,20 @@ def _legend(figure: Figure, data: ReportData) -> None:
     def dot(face: str) -> Line2D:
         return Line2D([], [], color=INK, marker="o", markersize=4.5, linewidth=0, markerfacecolor=face)
 
-    entries = [
+    every = [test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)]
+    entries: list[tuple[Artist, str]] = [
         (dot("white"), "p"),
         (dot("0.7"), "p, Benjamini-Hochberg"),
-        (dot(INK), "p, Holm"),
         (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"p = {data.results.study.alpha:g}"),
         (Patch(facecolor="white", edgecolor="0.6", hatch=HATCH, linewidth=0), "out of this design's reach"),
     ]
+    if (field := deciding_field(every)) in CORRECTIONS:
+        entries.insert(2, (dot(INK), f"p, {CORRECTIONS[field]}"))
+    if data.results.clusters:
+        entries.append((Patch(facecolor=INK, edgecolor=INK), "cluster of layers"))
     figure.legend(
-        [handle for handle, _ in entries], [label for _, label in entries], loc="outside upper center", ncols=5,
-        columnspacing=1.3,
+        [handle for handle, _ in entries], [label for _, label in entries], loc="outside upper center",
+        ncols=legend_columns([label for _, label in entries], NOTE_PT), columnspacing=1.0, handletextpad=0.5, fontsize=NOTE_PT,
     )  # fmt: skip
 
 
@@ -139,28 +165,45 @@ def _log(p: float) -> float:
 def caption(data: ReportData) -> str:
     """How to read it."""
     study = data.results.study
+    field = deciding_field([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
+    decides = {
+        "pvalue_max_t": " and by max-T (full), on which the verdicts rest: it compares with the largest statistic over the layers of "
+        "every rearrangement, and can go as low as the uncorrected p",
+        "pvalue_holm": " and Holm (full), on which the verdicts rest",
+    }.get(field, "")
+    clusters = (
+        " Bars under the layers: clusters of adjacent layers, full where the cluster's p is at most "
+        f"{study.alpha:g}; such a p says that the methods differ, most visibly there, not that every layer in the bar does."
+        if data.results.clusters
+        else ""
+    )
     return (
         "Permutation tests of the method labels over trained models, within tasks. Higher is stronger evidence; at or above the dashed "
         f"line p is at most {study.alpha:g}. Hatched: p-values that this number of trained models cannot give, however large the "
-        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: as it is (hollow), and "
-        "corrected for the number of layers by Benjamini-Hochberg (pale) and Holm (full), on which the verdicts rest. By task there is no "
-        "correction."
+        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: as it is (hollow), "
+        f"corrected for the number of layers by Benjamini-Hochberg (pale){decides}. By task there is no correction.{clusters}"
     )
 
 
 def describe(data: ReportData) -> str:
-    """Every p of the tests over layers, and how many layers stay significant."""
-    alpha, target = data.results.study.alpha, data.results.study.target_reduction
+    """Every p of the tests over layers, how many layers stay significant, and the clusters."""
+    study = data.results.study
     parts: list[str] = []
-    for hypothesis in HYPOTHESES:
+    for hypothesis in METHOD_CLAIMS:
         tested = [(name, data.test(hypothesis, name)) for name in dict.fromkeys([*data.compared_tasks(), ALL_TASKS])]
         pvalues = ", ".join(f"{task_title(n)} p = {t.pvalue:.3g}" for n, t in tested if t and t.pvalue is not None)
         layers = data.layer_tests(hypothesis)
-        held = sum(t.pvalue_holm is not None and t.pvalue_holm <= alpha for t in layers)
-        parts.append(
-            f"Claim: {claim(hypothesis, target)}. {pvalues or 'No test'}; {held} of {len(layers)} layers at or below {alpha:g} after Holm."
+        after = CORRECTIONS.get(deciding_field(layers))
+        held = len(layers_with(layers, "supported"))
+        of_layers = f"{held} of {counted(len(layers), 'layer')} supported{f' after {after}' if after else ''}"
+        bars = "; ".join(
+            f"layers {c.first_layer} to {c.last_layer} p = {c.pvalue:.3g}" for c in clusters_of(data, hypothesis)
         )
+        said = f"Claim: {claim(hypothesis, study)}. {pvalues or 'No test'}; {of_layers}."
+        parts.append(said + (f" Clusters: {bars}." if bars else ""))
     return f"Permutation tests. {' '.join(parts)}"
 
 
-register(FigureSpec("significance", 4, "Is it more than chance", caption, describe, draw, needs_both_methods=True))
+register(
+    FigureSpec("significance", 4, "Is it more than chance", caption, describe, draw, possible=methods_are_compared)
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError, ShapeError
 from repdrift.similarity.inputs import require_paired
+
+_STRIP = 128
+"""Rows of one side that are multiplied with all orders of the other's before the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +38,12 @@ class UnitRows:
 
 def unit_rows(x: Tensor) -> UnitRows:
     """Scale every row of x (n, p) to length 1. Raises DegenerateInputError naming a row that is all zero."""
-    largest = x.abs().amax(dim=1, keepdim=True)
+    largest = torch.linalg.vector_norm(x, ord=math.inf, dim=1, keepdim=True)
     if bool((largest == 0).any()):
         row = int((largest.squeeze(1) == 0).nonzero()[0])
         raise DegenerateInputError(f"sample {row} is a vector of zeros: its cosine is undefined")
     scaled = x / largest  # squares of large activations stay in range
-    return UnitRows(scaled / scaled.norm(dim=1, keepdim=True))
+    return UnitRows(scaled.div_(torch.linalg.vector_norm(scaled, dim=1, keepdim=True)))
 
 
 def row_cosines(x: UnitRows, y: UnitRows) -> Tensor:
@@ -47,8 +51,27 @@ def row_cosines(x: UnitRows, y: UnitRows) -> Tensor:
 
     Raises ShapeError unless both sides have the same samples and features.
     """
-    require_paired(x.rows.shape[0], y.rows.shape[0])
+    _require_alike(x, y)
+    return 1 - (x.rows - y.rows).square_().sum(dim=1) / 2
+
+
+def mispaired_cosines(x: UnitRows, y: UnitRows, orders: Tensor) -> Tensor:
+    """Mean cosine of x's rows and y's in each of `orders` (k, n): (k,). Raises as `row_cosines`.
+
+    As sums of products: equal rows give 1 to rounding, not to the last digit.
+    """
+    _require_alike(x, y)
+    total = x.rows.new_zeros(orders.shape[0])
+    for start in range(0, x.n, _STRIP):  # a strip of x stays in the cache for all orders
+        part = slice(start, start + _STRIP)
+        left = x.rows[part].flatten()
+        for number, order in enumerate(orders):
+            total[number] += torch.dot(left, y.rows.index_select(0, order[part]).flatten())
+    return total / x.n
+
+
+def _require_alike(x: UnitRows, y: UnitRows) -> None:
+    require_paired(x.n, y.n)
     p, q = x.rows.shape[1], y.rows.shape[1]
     if p != q:
         raise ShapeError(f"cosine needs the same features on both sides, got {p} and {q}")
-    return 1 - (x.rows - y.rows).square().sum(dim=1) / 2

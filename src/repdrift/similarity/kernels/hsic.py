@@ -1,4 +1,4 @@
-"""HSIC of linear kernels: biased, unbiased, and unbiased with each sample left out, all in closed form.
+"""HSIC of linear kernels: biased, unbiased, and both with each sample left out, all in closed form.
 
 K and L are the Gram matrices of centred representations with their diagonals set to zero. For linear kernels the
 unbiased estimator does not change under centring, in exact arithmetic; centring first is what keeps it accurate.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -112,6 +113,16 @@ class Kernel:
         """HSIC_u(K, K) without sample i, for every i: (n,)."""
         return leave_one_out_hsic(self, self)
 
+    @cached_property
+    def self_hsic_biased_without_one(self) -> Tensor:
+        """||Xc'Xc||_F^2 without sample i, for every i: (n,)."""
+        return leave_one_out_hsic_biased(self, self)
+
+    @cached_property
+    def permuted_traces(self) -> WeakKeyDictionary[Kernel, tuple[Tensor, Tensor]]:
+        """By the other kernel: the last orders that it was taken in, and what `mispaired_traces` found."""
+        return WeakKeyDictionary()
+
     def times(self, v: Tensor) -> Tensor:
         """Kv for v (n,)."""
         if self.is_gram:
@@ -206,6 +217,56 @@ def leave_one_out_hsic(x: Kernel, y: Kernel) -> Tensor:
     return _unbiased(r.sum() - 2 * r, totals, cross, x.n - 1)
 
 
+def leave_one_out_hsic_biased(x: Kernel, y: Kernel) -> Tensor:
+    """||Yc'Xc||_F^2 of what is left without sample i and centred anew, for every i: (n,). Likewise cheap.
+
+    Rows of doubly centred K and L sum to 0, so that without sample i they sum to -K_ij and -L_ij, and all of K to K_ii.
+    """
+    x, y = alike(x, y)
+    r, own, n = _trace_by_row(x, y), x.diagonal * y.diagonal, x.n
+    return (r.sum() + own.sum()) - 2 * r - own - 2 / (n - 1) * r + own / (n - 1) ** 2
+
+
+def mispaired_traces(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
+    """sum_{i != j} K_ij L_ij with the samples of y in each of `orders` (k, n): (k,), of two kernels in Gram form.
+
+    Products in the type of the tables. What was found last for two kernels is kept: the biased and the unbiased form ask for
+    the same.
+    """
+    last = x.permuted_traces.get(y)
+    if last is not None and torch.equal(last[0], orders):
+        return last[1]
+    found = x.diagonal.new_zeros(orders.shape[0])
+    rows = max(1, _PIECE // x.n)
+    same = x.table.dtype == y.table.dtype
+    for number, order in enumerate(orders):
+        for start in range(0, x.n, rows):
+            part = y.table.index_select(0, order[start : start + rows]).index_select(1, order)
+            left = x.table[start : start + rows]
+            if not same:
+                left, part = left.to(torch.float64), part.to(torch.float64)
+            found[number] += torch.dot(left.flatten(), part.flatten())
+    x.permuted_traces[y] = (orders, found)
+    return found
+
+
+def mispaired_hsic_unbiased(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
+    """HSIC_u with the samples of y in each of `orders` (k, n): (k,)."""
+    x, y = alike(x, y)
+    if not x.is_gram:
+        return x.diagonal.new_tensor([hsic_unbiased(x, y.permuted(order)) for order in orders])
+    cross = y.rows[orders] @ x.rows
+    return _unbiased(mispaired_traces(x, y, orders), x.total * y.total, cross, x.n)
+
+
+def mispaired_hsic_biased(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
+    """||Yc'Xc||_F^2 with the samples of y in each of `orders` (k, n): (k,)."""
+    x, y = alike(x, y)
+    if not x.is_gram:
+        return x.diagonal.new_tensor([hsic_biased(x, y.permuted(order)) for order in orders])
+    return mispaired_traces(x, y, orders) + y.diagonal[orders] @ x.diagonal
+
+
 def hsic_unbiased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
     """HSIC_u of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)). Raises ShapeError for other numbers of
     samples."""
@@ -252,7 +313,7 @@ def _traces(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
     return total
 
 
-def _unbiased(trace: Tensor, totals: Tensor, cross: Tensor, n: int) -> Tensor:
+def _unbiased(trace: Tensor, totals: Tensor | float, cross: Tensor, n: int) -> Tensor:
     return (trace + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * cross) / (n * (n - 3))
 
 

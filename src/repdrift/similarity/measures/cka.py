@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.similarity.inputs import as_orders
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.inputs import MIN_SAMPLES, as_orders, require_paired
 from repdrift.similarity.kernels.hsic import (
     Kernel,
-    alike,
     hsic_unbiased,
     hsic_unbiased_all,
     leave_one_out_hsic,
+    mispaired_hsic_unbiased,
     unbiased_kernel,
 )
 from repdrift.similarity.measure import (
@@ -30,13 +31,10 @@ from repdrift.similarity.measure import (
     register,
 )
 from repdrift.similarity.side import Side
-from repdrift.similarity.spread import jackknife_reach, student_quantile
+from repdrift.similarity.spread import similarity_interval, student_quantile
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
-
-_EQUAL = 1e-12
-"""A drift up to this is rounding: its logarithm would be an interval of noise."""
 
 
 @register
@@ -69,22 +67,17 @@ class DebiasedLinearCka(Measure):
         two sides are equal. The value itself, twice, where the sides are equal whichever sample is left out.
         Raises ConfigError unless the confidence lies between 0 and 1.
         """
-        student_quantile(x.n, confidence)  # a wrong confidence is an error for equal sides too
-        if x.n < 5:  # without one of them there are 3, and the estimator divides by n - 3
+        student_quantile(x.n, confidence)  # a wrong confidence is an error where there is no interval too
+        try:
+            left_out = _without_one(x, y)
+        except DegenerateInputError:
             return None
-        value = self.compare(x, y)
-        xx, yy = x.self_hsic_without_one, y.self_hsic_without_one
-        if bool((xx <= x.rounding).any()) or bool((yy <= y.rounding).any()):
-            return None
-        cross = leave_one_out_hsic(x, y)
-        drifts: NDArray[np.float64] = 1 - (cross / xx.sqrt() / yy.sqrt()).cpu().numpy()
-        equal = drifts <= _EQUAL
-        if equal.all() and 1 - value <= _EQUAL:
-            return Interval(value, value)
-        if equal.any() or 1 - value <= _EQUAL:
-            return None
-        reach = jackknife_reach(np.log(drifts), confidence)
-        return Interval(1 - (1 - value) * math.exp(reach), 1 - (1 - value) * math.exp(-reach))
+        found = similarity_interval(self.compare(x, y), left_out, confidence)
+        return found and Interval(*found)
+
+    def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
+        """From the closed form of HSIC_u without a sample. Raises DegenerateInputError of 4 samples, or as `Measure.without_one`."""
+        return _without_one(x, y)
 
     def compare_all(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> NDArray[np.float64]:
         """CKA of every two kernels."""
@@ -100,9 +93,21 @@ class DebiasedLinearCka(Measure):
     def mispaired(self, x: Kernel, y: Kernel, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """CKA with the samples of y in other orders."""
         scale = _scale(x, y)
-        x, y = alike(x, y)
         orders = as_orders(permutations, y.n, y.device)
-        return np.array([hsic_unbiased(x, y.permuted(order)) / scale for order in orders], dtype=np.float64)
+        return mispaired_hsic_unbiased(x, y, orders).cpu().numpy() / scale
+
+
+def _without_one(x: Kernel, y: Kernel) -> NDArray[np.float64]:
+    require_paired(x.n, y.n)
+    if x.n <= MIN_SAMPLES:
+        raise DegenerateInputError(f"at least {MIN_SAMPLES + 1} samples are needed to leave one out, got {x.n}")
+    xx, yy = x.self_hsic_without_one, y.self_hsic_without_one
+    still = (xx <= x.rounding) | (yy <= y.rounding)
+    if bool(still.any()):
+        raise DegenerateInputError(
+            f"without sample {int(still.nonzero()[0])} the unbiased variance of a side is not above zero"
+        )
+    return (leave_one_out_hsic(x, y) / xx.sqrt() / yy.sqrt()).cpu().numpy()
 
 
 def _scale(x: Kernel, y: Kernel) -> float:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from repdrift.core.errors import ConfigError
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.rbf import RbfKernel
@@ -45,6 +48,11 @@ class RbfCka(DebiasedLinearCka):
         Raises DegenerateInputError if more than half of the pairs of samples are equal, or all are equally far apart.
         """
         return side.shared(self._kernel)
+
+    def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
+        """None: the median distance moves with every sample."""
+        del x, y
+        return None
 
     def from_moments(self, result: PairedResult) -> float:
         """Raises DataError: not to be had from sums."""

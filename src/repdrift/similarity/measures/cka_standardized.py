@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.standardized import unbiased_standardized_kernel
 from repdrift.similarity.measure import (
@@ -38,6 +41,11 @@ class StandardizedCka(DebiasedLinearCka):
     def derive(self, side: Side) -> Kernel:
         """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
         return side.shared(unbiased_standardized_kernel)
+
+    def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
+        """None: the variances move with every sample."""
+        del x, y
+        return None
 
     def from_moments(self, result: PairedResult) -> float:
         """Raises DataError: not to be had from sums."""

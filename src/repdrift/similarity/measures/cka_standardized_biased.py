@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.standardized import standardized_kernel
 from repdrift.similarity.measure import (
@@ -11,6 +14,7 @@ from repdrift.similarity.measure import (
     ISOTROPIC_SCALING,
     PER_FEATURE_SCALING,
     TRANSLATION,
+    Measure,
     register,
 )
 from repdrift.similarity.measures.cka_biased import BiasedLinearCka
@@ -33,6 +37,13 @@ class BiasedStandardizedCka(BiasedLinearCka):
     def derive(self, side: Side) -> Kernel:
         """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
         return side.shared(standardized_kernel)
+
+    interval = Measure.interval  # none: the closed form takes the variances as known
+
+    def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
+        """None: the variances move with every sample."""
+        del x, y
+        return None
 
     def from_moments(self, result: PairedResult) -> float:
         """From sums about the means."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.geometry.row_cosine import UnitRows, row_cosines, unit_rows
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.similarity.geometry.row_cosine import UnitRows, mispaired_cosines, row_cosines, unit_rows
+from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.measure import EXACT, ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
 from repdrift.similarity.side import Side
-from repdrift.similarity.spread import mean_reach
+from repdrift.similarity.spread import mean_reach, mean_without_one
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -40,6 +44,16 @@ class RawCosine(Measure):
         cosines = row_cosines(x, y).cpu().numpy()
         centre, reach = float(cosines.mean()), mean_reach(cosines, confidence)
         return Interval(centre - reach, centre + reach)
+
+    def without_one(self, x: UnitRows, y: UnitRows) -> NDArray[np.float64] | None:
+        """Means of one sample less."""
+        return mean_without_one(row_cosines(x, y).cpu().numpy())
+
+    def mispaired(self, x: UnitRows, y: UnitRows, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Mean cosines with the samples of y in other orders."""
+        require_paired(x.n, y.n)
+        orders = as_orders(permutations, y.n, y.device)
+        return mispaired_cosines(x, y, orders).cpu().numpy()
 
     def from_moments(self, result: PairedResult) -> float:
         """From the sum of the rows' cosines."""

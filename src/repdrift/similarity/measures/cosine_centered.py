@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repdrift.similarity.geometry.row_cosine import UnitRows, unit_rows
-from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, Measure, register
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.kernels.centred_cosines import CentredRows, centred_rows, cosine_without_one
+from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, Interval, Measure, register
 from repdrift.similarity.measures.cosine import RawCosine
 from repdrift.similarity.side import Side
+from repdrift.similarity.spread import jackknife_reach, student_quantile
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
 
 @register
 class CentredCosine(RawCosine):
-    """The raw cosine's formula on centred columns. Its interval takes the means as known (their error is O(1/n))."""
+    """The raw cosine's formula on centred columns."""
 
     name = "cosine_centered"
     title = "cosine, centred"
@@ -24,15 +29,30 @@ class CentredCosine(RawCosine):
     streaming = "needs the means before the first row"
     invariances = frozenset({ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION})
 
-    def derive(self, side: Side) -> UnitRows:
+    def derive(self, side: Side) -> CentredRows:
         """Centred rows of length 1."""
-        return side.shared(centred_unit_rows)
+        return side.shared(centred_rows)
+
+    def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> Interval | None:
+        """Delete-one jackknife: a sample that is left out takes its part in the means along. None where that is undefined.
+
+        Raises ConfigError unless the confidence lies between 0 and 1.
+        """
+        student_quantile(x.n, confidence)  # a wrong confidence is an error where there is no interval too
+        try:
+            left_out = self.without_one(x, y)
+        except DegenerateInputError:
+            return None
+        centre, reach = self.compare(x, y), jackknife_reach(left_out, confidence)
+        return Interval(centre - reach, centre + reach)
+
+    def without_one(self, x: CentredRows, y: CentredRows) -> NDArray[np.float64]:
+        """Mean cosines of one sample less, about the means without it; see `cosine_without_one` for more than 512 samples.
+
+        Raises DegenerateInputError naming a sample that lies at the mean once another one is left out.
+        """
+        return cosine_without_one(x, y).cpu().numpy()
 
     def from_moments(self, result: PairedResult) -> float:
         """Raises DataError: not to be had from sums."""
         return Measure.from_moments(self, result)
-
-
-def centred_unit_rows(side: Side) -> UnitRows:
-    """Rows of length 1 of the centred side, shared."""
-    return unit_rows(side.centred)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 from repdrift.similarity.measure import ISOTROPIC_SCALING, Interval, register
 from repdrift.similarity.predictions import PredictionMeasure, TopClasses, require_same_classes, top_classes
 from repdrift.similarity.side import Side
-from repdrift.similarity.spread import student_quantile
+from repdrift.similarity.spread import mean_without_one, student_quantile
 
 
 @register
@@ -37,6 +40,11 @@ class Disagreement(PredictionMeasure):
     def compare(self, x: TopClasses, y: TopClasses) -> float:
         """Share of samples with different predictions."""
         return _different(x, y) / x.n
+
+    def without_one(self, x: TopClasses, y: TopClasses) -> NDArray[np.float64] | None:
+        """Shares of one sample less."""
+        require_same_classes(x.is_top, y.is_top)
+        return mean_without_one((x.is_top != y.is_top).any(dim=1).cpu().numpy().astype(np.float64))
 
     def interval(self, x: TopClasses, y: TopClasses, confidence: float = 0.95) -> Interval | None:
         """Wilson's interval of a share. Raises ConfigError unless 0 < confidence < 1."""

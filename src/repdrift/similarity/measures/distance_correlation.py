@@ -48,6 +48,11 @@ class DistanceCorrelation(BiasedLinearCka):
         """Distance correlation of every two kernels."""
         return np.sqrt(np.maximum(0.0, super().compare_all(xs, ys)))
 
+    def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
+        """As of biased CKA. Raises DegenerateInputError likewise."""
+        found = super().without_one(x, y)
+        return None if found is None else np.sqrt(np.maximum(0.0, found))
+
     def mispaired(self, x: Kernel, y: Kernel, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """Distance correlation with the samples of y in other orders."""
         return np.sqrt(np.maximum(0.0, super().mispaired(x, y, permutations)))

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from repdrift.core.records.results import Control, DriftResults
+from repdrift.core.records.results import Control, DriftResults, Reduction
 from repdrift.drift.measure_names import drift_is
+from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
+from repdrift.drift.summary.findings import summary_layers, summary_patterns
 from repdrift.drift.weight_rows import WEIGHT_MEASURES
 from repdrift.similarity import measure
 
@@ -33,10 +35,14 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         *([f"## Drift under every measure\n\n{by_measure}"] if (by_measure := _by_measure(results, table)) else []),
         "## Reduction of drift\n\nReduction is 1 - drift of "
         f"{study.comparison_method} / drift of {study.reference_method}, from drifts averaged over layers, then seeds"
-        f" (and tasks, in the row `all`). The lower bound is one-sided, {100 * (1 - study.alpha):g} %, over trained models;"
-        " none: the design is too small for one.\n\n" + _reductions(results),
-        "## Tests\n\nMethod labels are permuted over trained models, within tasks. The unit is the trained model.\n\n"
+        f" (and tasks, in the row `all`). Intervals are two-sided, {100 * study.confidence:g} %: over *models* they say what "
+        "other seeds would give on these samples, over *samples* what other samples would give these models, over both what "
+        f"neither fixes. The lower bound is one-sided, {100 * (1 - study.alpha):g} %, over models, by inverting the "
+        "permutation test. None: the design is too small for one.\n\n" + _reductions(results),
+        "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks.\n\n"
         + _tests(results),
+        *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
+        *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results)) else []),
         "## Controls\n\n" + _controls(results) + "\n\n" + _sanity(results),
         "## Trained models\n\n" + _runs(results),
         _HOW_TO_READ,
@@ -52,7 +58,7 @@ _HOW_TO_READ = """## How to read this
   have been significant: train more seeds.
 - Intervals in `drift.csv` say how much the number depends on the choice of samples, for these trained models. They do not say
   what other seeds would give.
-- A lower bound of the reduction belongs to its own row: over many layers or tasks some will be too high by chance.
+- An interval or lower bound belongs to its own row: over many layers or tasks some will miss by chance.
 - A difference between methods that is smaller than the drift between two seeds of one method is not a finding."""
 
 
@@ -90,8 +96,8 @@ def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:
         return "No final model is at hand."
     means = primary.pivot_table(index="layer", columns=["task", "method"], values="drift", aggfunc="mean", sort=False)
     header = ["layer", *(f"{task}, {method}" for task, method in means.columns)]
-    rows = [[str(layer), *map(_number, row)] for layer, row in zip(means.index, means.to_numpy(), strict=True)]
-    return _markdown(header, rows)
+    rows = [[str(layer), *map(number, row)] for layer, row in zip(means.index, means.to_numpy(), strict=True)]
+    return markdown(header, rows)
 
 
 def _by_measure(results: DriftResults, table: pd.DataFrame) -> str:
@@ -106,12 +112,12 @@ def _by_measure(results: DriftResults, table: pd.DataFrame) -> str:
     for name in study.measures:
         of = [found.get((name, task, method)) for task, method in groups]
         if any(part is not None for part in of):
-            rows.append([name, drift_is(name), *(_number(_mean(part, study.n_layers)) for part in of)])
+            rows.append([name, drift_is(name), *(number(_mean(part, study.n_layers)) for part in of)])
     text = (
         "Mean over layers and seeds, final models; missing where a layer has no value. Their scales differ: compare along "
         "a row, not down a column.\n\n"
     )
-    return text + _markdown(["measure", "drift is", *(f"{task}, {method}" for task, method in groups)], rows)
+    return text + markdown(["measure", "drift is", *(f"{task}, {method}" for task, method in groups)], rows)
 
 
 def _mean(rows: pd.DataFrame | None, n_layers: int) -> float | None:
@@ -122,53 +128,72 @@ def _mean(rows: pd.DataFrame | None, n_layers: int) -> float | None:
 
 
 def _reductions(results: DriftResults) -> str:
-    rows = [
-        [
-            r.task,
-            _number(r.reference_drift),
-            _number(r.comparison_drift),
-            _percent(r.reduction),
-            _percent(r.reduction_low),
-        ]
-        for r in results.reductions
-        if r.layer is None
-    ]
+    rows = [[r.task, *_reduction_cells(r)] for r in results.reductions if r.layer is None]
     study = results.study
-    return _markdown(
-        ["task", f"{study.reference_method}", f"{study.comparison_method}", "reduction", "lower bound"], rows
-    )
+    header = [study.reference_method, study.comparison_method, "reduction", "over models", "over samples", "over both"]
+    text = markdown(["task", *header, "lower bound"], rows)
+    notes = dict.fromkeys(f"{r.task}: {note}" for r in results.reductions if r.layer is None for note in r.notes)
+    if notes:
+        text += "\n\n" + "\n".join(f"- {note}" for note in notes)
+    overall = next((r for r in results.reductions if r.task == "all" and r.layer is None), None)
+    if overall and overall.effects:
+        effects = [
+            [e.name.replace("_", " "), number(e.estimate), _ends(e.low, e.high), e.missing or ""]
+            for e in overall.effects
+        ]
+        text += f"\n\nOver all tasks, {study.comparison_method} against {study.reference_method}, intervals over models:\n\n"
+        text += markdown(["effect size", "estimate", "interval", "missing"], effects)
+    others = [r for r in results.other_measures if r.task == "all"]
+    if others:
+        text += "\n\nOver all tasks under the measures that are not tested, to see whether the finding hangs on the choice:\n\n"
+        text += markdown(["measure", *header, "lower bound"], [[r.measure, *_reduction_cells(r)] for r in others])
+    mixed = results.mixed_model
+    if mixed is not None:
+        text += "\n\nSecond opinion, a mixed model of log drift over tasks: "
+        text += (
+            f"reduction {percent(mixed.reduction)}, interval {_percents(mixed.low, mixed.high)}, p = {pvalue(mixed.pvalue)} "
+            f"({mixed.n_units} models)."
+            if mixed.reduction is not None
+            else f"none, {mixed.missing}."
+        )
+    return text
+
+
+def _reduction_cells(r: Reduction) -> list[str]:
+    ends = {i.over: _percents(i.low, i.high) for i in r.intervals}
+    return [
+        number(r.reference_drift),
+        number(r.comparison_drift),
+        percent(r.reduction),
+        *(ends.get(over, "none") for over in ("models", "samples", "models and samples")),
+        percent(r.reduction_low),
+    ]
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "none" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def _percents(low: float | None, high: float | None) -> str:
+    return "none" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def _tests(results: DriftResults) -> str:
-    claims = {
-        "comparison_drifts_less": "drifts less",
-        "reduction_exceeds_target": f"drifts at least {100 * results.study.target_reduction:g} % less",
-    }
     rows = [
-        [t.task, claims[t.hypothesis], _p(t.pvalue), _p(t.smallest_pvalue), str(t.n_units), t.verdict]
+        [
+            claim_of(t, results.study),
+            t.task,
+            pvalue(t.pvalue),
+            pvalue(t.paired.pvalue) if t.paired else "none",
+            pvalue(t.smallest_pvalue),
+            str(t.n_units),
+            t.verdict,
+        ]
         for t in results.tests
         if t.layer is None
     ]
-    text = _markdown(["task", "claim", "p", "smallest reachable p", "models", "verdict"], rows)
-    layers = [t for t in results.tests if t.layer is not None and t.hypothesis == "comparison_drifts_less"]
-    if layers:
-        of_layer = {r.layer: r for r in results.reductions if r.task == "all"}
-        rows = [
-            [
-                str(t.layer),
-                _percent(of_layer[t.layer].reduction),
-                _percent(of_layer[t.layer].reduction_low),
-                _p(t.pvalue),
-                _p(t.pvalue_holm),
-                _p(t.pvalue_bh),
-                t.verdict,
-            ]
-            for t in layers
-        ]
-        text += "\n\nBy layer, over all tasks (claim: drifts less); the verdict rests on p corrected over layers by Holm:\n\n"
-        header = ["layer", "reduction", "lower bound", "p", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
-        text += _markdown(header, rows)
-    return text
+    header = ["claim", "task", "p", "p, seeds paired", "smallest reachable p", "models", "verdict"]
+    return markdown(header, rows)
 
 
 def _controls(results: DriftResults) -> str:
@@ -184,10 +209,11 @@ def _controls(results: DriftResults) -> str:
                 _range(c.drift for c in of if c.name == "identity"),
                 _range(c.drift for c in of if c.name == "mispaired") if measure(name).paired else "no control",
                 _seed_range(of, results.study.methods),
+                _range(c.drift for c in of if c.name == "random_change"),
             ]
         )
-    header = ["measure", "identity", "mispaired", "between two seeds"]
-    return "Drift of the controls, smallest to largest over layers and tasks.\n\n" + _markdown(header, rows)
+    header = ["measure", "identity", "mispaired", "between two seeds", "random change of the same size"]
+    return "Drift of the controls, smallest to largest over layers and tasks.\n\n" + markdown(header, rows)
 
 
 def _seed_range(controls: list[Control], methods: Sequence[str]) -> str:
@@ -196,7 +222,7 @@ def _seed_range(controls: list[Control], methods: Sequence[str]) -> str:
 
 
 def _sanity(results: DriftResults) -> str:
-    return _markdown(["check", "result", "detail"], [[s.name, _PASSED[s.passed], s.detail] for s in results.sanity])
+    return markdown(["check", "result", "detail"], [[s.name, _PASSED[s.passed], s.detail] for s in results.sanity])
 
 
 def _runs(results: DriftResults) -> str:
@@ -204,27 +230,7 @@ def _runs(results: DriftResults) -> str:
     for run in results.runs:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in run.metrics.items() if v is not None and k != "train_loss")
         rows.append([run.task, run.method, str(run.seed), str(run.step), run.status, scores or run.reason or ""])
-    return _markdown(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    if value is None or pd.isna(value):
-        return "missing"
-    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
-
-
-def _percent(value: float | None) -> str:
-    return "none" if value is None else f"{100 * value:.1f} %"
-
-
-def _p(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3g}"
+    return markdown(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
 
 
 def _range(values: Iterable[float | None]) -> str:

@@ -1,0 +1,106 @@
+"""One line of the table: what was simulated, what came out, and whether that is what was promised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["rejection", "coverage", "coverage, one-sided"]
+Verdict = Literal["met", "cautious", "none", "as stated", "FAILED"]
+
+TARGETS: dict[Kind, tuple[float, float]] = {
+    "rejection": (0.0, 0.05),
+    "coverage": (0.93, 0.97),
+    "coverage, one-sided": (0.95, 1.0),
+}
+"""Shares between which a test at 0.05, or an interval at 95 %, should lie."""
+
+ERRORS_BEYOND = 2
+"""Monte Carlo standard errors by which a share may lie beyond its target."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a function says of itself where the truth breaks its assumption: how far off it may then be, and where that is said."""
+
+    share: float
+    """The largest rejection, or the least coverage, that is stated."""
+    assumption: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Simulated studies of one truth and design, and the share that rejected, or whose interval covered.
+
+    simulations: studies drawn; given: those in which there was a test or interval, of which `share` is taken.
+    exact_level: the largest share at or below 0.05 that the arrangements of the design allow, None for other methods.
+    tails: shares of intervals that lie wholly (above, below) the truth.
+    """
+
+    level: str
+    what: str
+    truth: str
+    design: str
+    kind: Kind
+    share: float
+    simulations: int
+    given: int
+    exact_level: float | None = None
+    tails: tuple[float, float] | None = None
+    limit: Limit | None = None
+
+    @property
+    def target(self) -> tuple[float, float]:
+        """The shares between which this one should lie."""
+        return TARGETS[self.kind]
+
+    @property
+    def error(self) -> float:
+        """Monte Carlo standard error of the share; one study counts for it where all rejected, or none."""
+        softened = (self.share * self.given + 1) / (self.given + 2)
+        return math.sqrt(softened * (1 - softened) / max(1, self.given))
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the target is met.
+
+        `none`: the design admits none, or the function gives none there, with the reason.
+        `cautious`: a two-sided interval covers more than 97 %, so that it is wider than it need be but no false claim.
+        `as stated`: outside the target where an assumption does not hold, and no farther than the function says.
+        """
+        low, high = self.target
+        if self.given == 0:
+            return "none"
+        if self._between(low, high):
+            return "met"
+        if self.kind == "coverage" and self.share > high:
+            return "cautious"
+        if self.limit is not None:
+            stated = (0.0, self.limit.share) if self.kind == "rejection" else (self.limit.share, 1.0)
+            if self._between(*stated):
+                return "as stated"
+        return "FAILED"
+
+    def _between(self, low: float, high: float) -> bool:
+        return low - self._room(low) <= self.share <= high + self._room(high)
+
+    def _room(self, bound: float) -> float:
+        """So far beyond a bound a share is no worse than noise, if the bound is the truth."""
+        return ERRORS_BEYOND * math.sqrt(bound * (1 - bound) / max(1, self.given))
+
+
+def rejections(pvalues: list[float | None], alpha: float = 0.05) -> tuple[float, int]:
+    """The share of p at or below alpha among those that there are, and how many there are."""
+    there = [p for p in pvalues if p is not None]
+    return (sum(p <= alpha * (1 + 1e-9) for p in there) / len(there) if there else math.nan), len(there)
+
+
+def coverage(intervals: list[tuple[float, float] | None], truth: float) -> tuple[float, int, tuple[float, float]]:
+    """The share of intervals that hold the truth, how many there are, and the shares (above, below) it."""
+    there = [i for i in intervals if i is not None]
+    if not there:
+        return math.nan, 0, (math.nan, math.nan)
+    above = sum(low > truth for low, _ in there) / len(there)
+    below = sum(high < truth for _, high in there) / len(there)
+    return 1 - above - below, len(there), (above, below)

@@ -1,0 +1,201 @@
+"""Level B: intervals over samples, conditional on the models, of representations whose drift in the population is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.calibration.cells import Cell, Limit, coverage
+from benchmarks.calibration.samples import TAIL_WORDS, Floats, Population, Tails
+from repdrift.core.errors import ConfigError, DegenerateInputError
+from repdrift.similarity import measure
+from repdrift.similarity.resampling import cka_resampled, resample_weights
+from repdrift.similarity.side import Side
+from repdrift.statistics import bootstrap_interval, jackknife_interval
+
+LEVEL = "samples"
+MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
+OFFSET = 3.0
+"""Length of the mean vector that all samples share, beside deviations of length 1: it is what makes raw cosines high."""
+REFERENCE_BATCH = 20_000
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """A population, how many samples are drawn of it, and by what the intervals are made."""
+
+    population: Population
+    n: int
+    measures: tuple[str, ...] = ("cka",)
+    replicates: int = 1000
+    """Bootstrap replicates of CKA; 0: no bootstrap."""
+    limits: tuple[tuple[str, Limit], ...] = ()
+
+    @property
+    def truth(self) -> str:
+        """The truth for the table."""
+        first, second = self.population.drifts
+        reduction = 100 * (1 - second / first)
+        return f"CKA drifts {first:g} and {second:g} (reduction {reduction:g} %); {TAIL_WORDS[self.population.tails]}"
+
+    @property
+    def words(self) -> str:
+        """The design for the table."""
+        layers = self.population.layers
+        return f"n = {self.n}" + (f", mean of {layers} layers" if layers > 1 else "")
+
+
+def plans() -> list[SamplePlan]:
+    """Everything that is simulated at this level."""
+    found = [SamplePlan(Population(tails, _drifts(tails)), n, MEASURES) for n in (277, 750) for tails in TAIL_WORDS]
+    found += [SamplePlan(Population(tails, (0.01, 0.008)), 277) for tails in ("normal", "lognormal")]
+    found += [SamplePlan(Population(tails, _drifts(tails), layers=4), 277) for tails in ("lognormal", "outlier")]
+    return found
+
+
+def _drifts(tails: Tails) -> tuple[float, float]:
+    """With one dominant feature CKA hardly sees the others, and drifts are small."""
+    return (0.05, 0.04) if tails == "outlier" else (0.3, 0.24)
+
+
+@dataclass
+class _Drawn:
+    """Drifts of both methods in one draw, averaged over layers: estimates (2,), without each sample (2, n), replicates."""
+
+    estimate: Floats
+    without_one: Floats
+    replicates: Floats | None
+    interval: Interval | None
+    """Of the first method's drift, by `Measure.interval`; None over several layers."""
+
+
+def simulate(plan: SamplePlan, simulations: int, seed: int, reference_rows: int = 400_000) -> list[Cell]:
+    """One cell for each measure, quantity and interval."""
+    drawn: dict[str, list[_Drawn]] = {name: [] for name in plan.measures}
+    for number in range(simulations):
+        layers = plan.population.draw(plan.n, np.random.default_rng([seed, number]), offset=OFFSET)
+        sides = [[Side(x) for x in layer] for layer in layers]
+        for name in plan.measures:
+            drawn[name].append(_draw(name, sides, plan, number))
+    cosines = _cosine_drifts(plan, reference_rows, seed) if set(plan.measures) & {"cosine", "cosine_centered"} else {}
+    cells: list[Cell] = []
+    for name, draws in drawn.items():
+        if name == "cka":
+            truth = np.array(plan.population.drifts)
+        elif name == "cka_biased":
+            truth = np.mean([d.estimate for d in draws], axis=0)
+        else:
+            truth = cosines[name]
+        cells += _cells(name, draws, truth, plan)
+    return cells
+
+
+def _draw(name: str, sides: list[list[Side]], plan: SamplePlan, number: int) -> _Drawn:
+    kind, depth = measure(name), len(sides)
+    estimate, without = np.zeros(2), np.zeros((2, plan.n))
+    bootstrap = name == "cka" and plan.replicates > 0
+    weights = resample_weights(plan.n, plan.replicates, seed=number) if bootstrap else None
+    replicates = np.zeros((2, plan.replicates)) if bootstrap else None
+    interval = None
+    for layer in sides:
+        x, *ys = (kind.prepare(side) for side in layer)
+        for method, y in enumerate(ys):
+            left_out = kind.without_one(x, y)
+            assert left_out is not None
+            estimate[method] += kind.drift(kind.compare(x, y)) / depth
+            without[method] += (kind.self_value - left_out) / depth
+        if weights is not None and replicates is not None:
+            replicates += (1 - cka_resampled(x, ys, weights)) / depth
+        if depth == 1:
+            ends = kind.interval(x, ys[0])
+            interval = None if ends is None else (kind.drift(ends.high), kind.drift(ends.low))
+    return _Drawn(estimate, without, replicates, interval)
+
+
+def _cosine_drifts(plan: SamplePlan, rows: int, seed: int) -> dict[str, Floats]:
+    """1 - the mean cosine of both methods over many samples, raw and about the known means."""
+    sums = {"cosine": np.zeros(2), "cosine_centered": np.zeros(2)}
+    batches = max(1, rows // REFERENCE_BATCH)
+    for batch in range(batches):
+        generator = np.random.default_rng([seed, batch, 1])
+        x, *ys = plan.population.draw(REFERENCE_BATCH, generator)[0]
+        mean = OFFSET / math.sqrt(x.shape[1])
+        for method, y in enumerate(ys):
+            sums["cosine_centered"][method] += _mean_cosine(x, y) / batches
+            sums["cosine"][method] += _mean_cosine(x + mean, y + mean) / batches
+    return {name: 1 - values for name, values in sums.items()}
+
+
+def _mean_cosine(x: Floats, y: Floats) -> float:
+    return float((np.vecdot(x, y) / np.sqrt(np.vecdot(x, x) * np.vecdot(y, y))).mean())
+
+
+def _cells(name: str, draws: list[_Drawn], truth: Floats, plan: SamplePlan) -> Iterator[Cell]:
+    """Intervals of the first method's drift, of the difference, and of the reduction."""
+    reference, comparison = float(truth[0]), float(truth[1])
+    values = {
+        "drift": (reference, [_of(d, lambda v: v[0]) for d in draws]),
+        "difference of drifts": (reference - comparison, [_of(d, lambda v: v[0] - v[1]) for d in draws]),
+        "reduction": (1 - comparison / reference, [_of(d, lambda v: 1 - v[1] / v[0]) for d in draws]),
+    }
+    if draws[0].interval is not None:
+        yield _cell(f"{name}: drift, Measure.interval", [d.interval for d in draws], reference, plan)
+    for quantity, (target, statistics) in values.items():
+        ends: list[Interval | None] = [_ends("jackknife", *statistic) for statistic in statistics]
+        yield _cell(f"{name}: {quantity}, jackknife", ends, target, plan)
+        if statistics[0][2] is not None:
+            ends = [_ends("percentile", *statistic) for statistic in statistics]
+            yield _cell(f"{name}: {quantity}, percentile", ends, target, plan)
+            yield _cell(f"{name}: {quantity}, bca", [_bca_ends(*s) for s in statistics], target, plan)
+    logs = [_of(d, lambda v: np.log(v[1] / v[0])) for d in draws]
+    ends = [(1 - math.exp(high), 1 - math.exp(low)) for low, high in (_ends("jackknife", *s) for s in logs)]
+    yield _cell(f"{name}: reduction, jackknife of the log ratio", ends, values["reduction"][0], plan)
+    if draws[0].interval is None:
+        logs = [_of(d, lambda v: np.log(v[0])) for d in draws]
+        ends = [(math.exp(low), math.exp(high)) for low, high in (_ends("jackknife", *s) for s in logs)]
+        yield _cell(f"{name}: drift, jackknife of its log", ends, reference, plan)
+
+
+def _of(drawn: _Drawn, statistic) -> tuple[float, Floats, Floats | None]:
+    """The statistic of the estimates, without each sample, and of the replicates."""
+    replicates = None if drawn.replicates is None else statistic(drawn.replicates)
+    return float(statistic(drawn.estimate)), statistic(drawn.without_one), replicates
+
+
+def _ends(method: str, estimate: float, without_one: Floats, replicates: Floats | None) -> Interval:
+    if method == "jackknife":
+        found = jackknife_interval(without_one, estimate)
+    else:
+        assert replicates is not None
+        found = bootstrap_interval(replicates, estimate)
+    return float(found.low), float(found.high)
+
+
+def _bca_ends(estimate: float, without_one: Floats, replicates: Floats | None) -> Interval | None:
+    assert replicates is not None
+    try:
+        found = bootstrap_interval(replicates, estimate, method="bca", leave_one_out=without_one)
+    except (ConfigError, DegenerateInputError):  # an end beyond all replicates: no interval, and counted as none
+        return None
+    return float(found.low), float(found.high)
+
+
+def _cell(what: str, ends: list[Interval | None], truth: float, plan: SamplePlan) -> Cell:
+    share, given, tails = coverage(ends, truth)
+    return Cell(
+        level=LEVEL,
+        what=what,
+        truth=plan.truth,
+        design=plan.words,
+        kind="coverage",
+        share=share,
+        simulations=len(ends),
+        given=given,
+        tails=tails,
+        limit=dict(plan.limits).get(what),
+    )

@@ -1,0 +1,253 @@
+"""Claims about the two methods: less, less by the target, alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.core.records.results import HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
+from repdrift.drift.inference.groups import ALL, Groups
+from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.plan import DriftPlan
+from repdrift.statistics import (
+    benjamini_hochberg,
+    cluster_test,
+    equivalence_test,
+    holm,
+    label_permutation_test,
+    max_t_test,
+    sign_flip_test,
+)
+
+Direction = Literal["comparison_drifts_less", "reduction_exceeds_target"]
+DIRECTIONS: tuple[Direction, ...] = ("comparison_drifts_less", "reduction_exceeds_target")
+Floats = NDArray[np.floating]
+
+
+def directional_test(groups: Groups, name: Direction, found: Reduction, plan: DriftPlan) -> HypothesisTest:
+    """Whether the comparison method drifts less, or less by the target, on a task or over all."""
+    return _record(groups, name, found, plan, _evidence(groups, name, plan), paired=_paired(groups, name, plan))
+
+
+def directional_tests_by_layer(
+    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+) -> list[HypothesisTest]:
+    """One test a layer over all tasks.
+
+    Verdicts rest on p corrected over the layers: by the maximum over them under permuted labels (max-T), or, where
+    methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
+    """
+    found = {layer: _evidence(groups, name, plan) for layer, (groups, _) in by_layer.items()}
+    less = [e.pvalue for e in found.values()]
+    more = [e.opposite if e.opposite is not None else 1.0 for e in found.values()]
+    by_holm, opposite_holm, by_bh = holm(less), holm(more), benjamini_hochberg(less)
+    first = next(iter(by_layer.values()))[0]
+    by_max = opposite_max = None
+    if first.balanced:
+        tables = _tables(by_layer, name, plan)
+        by_max = max_t_test(*tables, strata=first.strata, alternative="less").step_down
+        opposite_max = max_t_test(*tables, strata=first.strata, alternative="greater").step_down
+    tests: list[HypothesisTest] = []
+    for place, (layer, evidence) in enumerate(found.items()):
+        groups, of_layer = by_layer[layer]
+        corrected = float(by_holm[place] if by_max is None else by_max[place])
+        opposite = float(opposite_holm[place] if opposite_max is None else opposite_max[place])
+        smallest = evidence.smallest
+        if by_max is None and smallest is not None:
+            smallest = min(1.0, smallest * len(found))
+        decided = replace(
+            evidence,
+            layers=len(found),
+            corrected=corrected,
+            opposite_corrected=opposite,
+            smallest_corrected=smallest,
+        )
+        record = _record(groups, name, of_layer, plan, decided)
+        tests.append(
+            record.model_copy(
+                update={
+                    "pvalue_holm": float(by_holm[place]),
+                    "pvalue_bh": float(by_bh[place]),
+                    "pvalue_max_t": None if by_max is None else float(by_max[place]),
+                    "family": f"{len(found)} layers, {name}",
+                }
+            )
+        )
+    return tests
+
+
+def layer_clusters(
+    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+) -> list[LayerCluster]:
+    """Runs of adjacent layers in which the comparison method drifts less; none where the design is too small for a cluster."""
+    groups = next(iter(by_layer.values()))[0]
+    layers = list(by_layer)
+    units = groups.reference.size + groups.comparison.size
+    if len(layers) < 2 or not groups.balanced or units - len(groups.tasks) < 3:
+        return []
+    found = cluster_test(*_tables(by_layer, name, plan), strata=groups.strata, alternative="less")
+    return [
+        LayerCluster(
+            hypothesis=name,
+            first_layer=layers[c.start],
+            last_layer=layers[c.stop - 1],
+            mass=c.mass,
+            threshold=found.threshold,
+            pvalue=c.pvalue,
+            smallest_pvalue=found.smallest_pvalue,
+        )
+        for c in found.clusters
+    ]
+
+
+def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
+    """Whether the methods' drifts lie within a factor of one another; None where the study asks for no such test.
+
+    Two one-sided tests (TOST). Its opposite, that they lie further apart, is tested too: a claim that is not supported is
+    not rejected by that.
+    """
+    margin = plan.equivalence_margin
+    if margin is None or min(groups.reference_mean, groups.comparison_mean) <= 0:
+        return None
+    test = equivalence_test(
+        groups.comparison, groups.reference, margin=margin, scale="ratio", strata=groups.strata, alpha=plan.alpha
+    )
+    evidence = Evidence(
+        statistic=test.estimate,
+        pvalue=test.pvalue,
+        smallest=test.smallest_pvalue,
+        opposite=test.opposite_pvalue,
+        exact=test.exact,
+        n_permutations=test.n_permutations,
+        n_units=test.n_units,
+    )
+    claim = f"the two lie within a factor of {margin:g}, either way,"
+    said = (
+        f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found)}"
+    )
+    models = next((i for i in found.intervals if i.over == "models"), None)
+    interval = None
+    if models is not None:
+        interval = Interval(over="models", low=1 - models.high, high=1 - models.low, method=models.method)
+    return HypothesisTest(
+        hypothesis="methods_equivalent",
+        task=found.task,
+        layer=found.layer,
+        measure=found.measure,
+        test="two one-sided label permutations",
+        estimate=test.estimate,
+        interval=interval,
+        margin=margin,
+        statistic=test.estimate,
+        pvalue=test.pvalue,
+        opposite_pvalue=test.opposite_pvalue,
+        smallest_pvalue=test.smallest_pvalue,
+        exact=test.exact,
+        n_permutations=test.n_permutations,
+        n_units=test.n_units,
+        verdict=verdict(evidence, plan.alpha),
+        sentence=sentence(said, claim, evidence, plan.alpha),
+    )
+
+
+def _margin(name: Direction, plan: DriftPlan) -> float:
+    return plan.target_reduction if name == "reduction_exceeds_target" else 0.0
+
+
+def _evidence(groups: Groups, name: Direction, plan: DriftPlan) -> Evidence:
+    scaled = (1 - _margin(name, plan)) * groups.reference
+    less = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="less")
+    more = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="greater")
+    return Evidence(
+        statistic=less.statistic,
+        pvalue=less.pvalue,
+        smallest=less.smallest_pvalue,
+        opposite=more.pvalue,
+        exact=less.exact,
+        n_permutations=less.n_permutations,
+        n_units=less.n_units,
+    )
+
+
+def _paired(groups: Groups, name: Direction, plan: DriftPlan) -> PairedTest | None:
+    scaled = replace(groups, reference=(1 - _margin(name, plan)) * groups.reference)
+    pairs = scaled.paired_differences()
+    if pairs is None:
+        return None
+    differences, tasks = pairs
+    found = sign_flip_test(differences, strata=tasks, alternative="less")
+    return PairedTest(pvalue=found.pvalue, smallest_pvalue=found.smallest_pvalue, n_pairs=found.n_units)
+
+
+def _tables(
+    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+) -> tuple[Floats, Floats]:
+    scale = 1 - _margin(name, plan)
+    comparison = np.column_stack([groups.comparison for groups, _ in by_layer.values()])
+    reference = np.column_stack([groups.reference for groups, _ in by_layer.values()])
+    return comparison, scale * reference
+
+
+def _record(
+    groups: Groups,
+    name: Direction,
+    found: Reduction,
+    plan: DriftPlan,
+    evidence: Evidence,
+    *,
+    paired: PairedTest | None = None,
+) -> HypothesisTest:
+    margin = _margin(name, plan)
+    claim = "it drifts less" if name == "comparison_drifts_less" else f"it drifts at least {100 * margin:g} % less"
+    return HypothesisTest(
+        hypothesis=name,
+        task=found.task,
+        layer=found.layer,
+        measure=found.measure,
+        test="label permutation" if groups.balanced else "studentised label permutation",
+        estimate=found.reduction,
+        interval=_best_interval(found),
+        margin=margin,
+        statistic=evidence.statistic,
+        pvalue=evidence.pvalue,
+        opposite_pvalue=evidence.opposite,
+        smallest_pvalue=evidence.smallest,
+        exact=evidence.exact,
+        n_permutations=evidence.n_permutations,
+        n_units=evidence.n_units,
+        paired=paired,
+        verdict=verdict(evidence, plan.alpha),
+        sentence=sentence(_found(found, plan), claim, evidence, plan.alpha),
+    )
+
+
+def _best_interval(found: Reduction) -> Interval | None:
+    """The interval that speaks of other models: over models and samples where it could be had, else over models."""
+    by_source = {interval.over: interval for interval in found.intervals}
+    return by_source.get("models and samples") or by_source.get("models")
+
+
+def _where(found: Reduction) -> str:
+    where = "over all tasks" if found.task == ALL else f"on {found.task}"
+    return where if found.layer is None else f"{where}, layer {found.layer}"
+
+
+def _found(found: Reduction, plan: DriftPlan) -> str:
+    if found.reduction is None:
+        change = "not comparable as a ratio"
+    else:
+        change = f"{100 * abs(found.reduction):.1f} % {'less' if found.reduction >= 0 else 'more'}"
+        interval = _best_interval(found)
+        if interval is not None:
+            change += (
+                f"; {100 * plan.sampling.confidence:g} % interval of the reduction {100 * interval.low:.1f} to "
+                f"{100 * interval.high:.1f} %, over {interval.over}"
+            )
+    return (
+        f"{plan.comparison_method} drifts {found.comparison_drift:.4f} against {found.reference_drift:.4f} of "
+        f"{plan.reference_method} {_where(found)} ({change})"
+    )

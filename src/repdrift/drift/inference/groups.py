@@ -1,0 +1,136 @@
+"""The two methods' trained models side by side, by task: the units of every comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repdrift.drift.plan import DriftPlan
+
+ALL = "all"
+Floats = NDArray[np.floating]
+Side = Literal["reference", "comparison"]
+SIDES: tuple[Side, ...] = ("reference", "comparison")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Drift of each trained model, with task and seed: (m,) of the reference, (k,) of the comparison method."""
+
+    reference: Floats
+    comparison: Floats
+    reference_tasks: list[str]
+    comparison_tasks: list[str]
+    reference_seeds: list[int] = field(default_factory=list)
+    comparison_seeds: list[int] = field(default_factory=list)
+
+    @property
+    def strata(self) -> list[str]:
+        """Tasks of the comparison's values, then of the reference's."""
+        return [*self.comparison_tasks, *self.reference_tasks]
+
+    @property
+    def reference_first(self) -> list[str]:
+        """Tasks of the reference's values, then of the comparison's."""
+        return [*self.reference_tasks, *self.comparison_tasks]
+
+    def tasks_of(self, side: Side) -> list[str]:
+        """The task of each of one side's models."""
+        return self.reference_tasks if side == "reference" else self.comparison_tasks
+
+    @property
+    def tasks(self) -> list[str]:
+        """Each task once, in order."""
+        return list(dict.fromkeys(self.reference_tasks))
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(models of the comparison, models of the reference) of every task."""
+        return [(self.comparison_tasks.count(t), self.reference_tasks.count(t)) for t in self.tasks]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every task has as many models of the one as of the other."""
+        return all(m == k for m, k in self.sizes)
+
+    @property
+    def reference_mean(self) -> float:
+        """Mean over tasks of the mean over models, so that a task with more seeds does not count for more."""
+        return _task_mean(self.reference, self.reference_tasks)
+
+    @property
+    def comparison_mean(self) -> float:
+        """The same of the comparison method."""
+        return _task_mean(self.comparison, self.comparison_tasks)
+
+    def paired_differences(self) -> tuple[Floats, list[str]] | None:
+        """Comparison minus reference of every seed, and its task; None unless every seed was trained under both methods."""
+        ours = dict(zip(zip(self.comparison_tasks, self.comparison_seeds, strict=True), self.comparison, strict=True))
+        theirs = dict(zip(zip(self.reference_tasks, self.reference_seeds, strict=True), self.reference, strict=True))
+        if not ours or ours.keys() != theirs.keys():
+            return None
+        return np.array([ours[key] - theirs[key] for key in ours]), [task for task, _ in ours]
+
+
+def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], list[str]]:
+    """Tasks with final models of both methods, in the study's order, and what is to be said of the others."""
+    pairable: list[str] = []
+    warnings: list[str] = []
+    for task in plan.tasks:
+        here = primary[primary["task"] == task]
+        counts = {
+            m: int(here[here["method"] == m]["seed"].nunique()) for m in (plan.reference_method, plan.comparison_method)
+        }
+        absent = [method for method, count in counts.items() if count == 0]
+        if absent:
+            if len(here):
+                warnings.append(f"Task {task} has no {absent[0]} run: it is left out of every comparison of methods.")
+            continue
+        if len(set(counts.values())) > 1:
+            named = ", ".join(f"{count} of {method}" for method, count in counts.items())
+            warnings.append(
+                f"Task {task} has unequal numbers of trained models ({named}): the permutation test weighs its difference by "
+                "the spread within the methods."
+            )
+        if set(counts.values()) == {1}:
+            warnings.append(
+                f"Task {task} has one model of each method: how much seeds differ there is not known, and nothing can be tested on it alone."
+            )
+        pairable.append(task)
+    return pairable, warnings
+
+
+def groups_of(frame: pd.DataFrame, plan: DriftPlan) -> Groups:
+    """The groups of a frame with one row a trained model: its task, method, seed and drift."""
+    reference = frame[frame["method"] == plan.reference_method]
+    comparison = frame[frame["method"] == plan.comparison_method]
+    return Groups(
+        reference["drift"].to_numpy(dtype=float),
+        comparison["drift"].to_numpy(dtype=float),
+        [str(t) for t in reference["task"]],
+        [str(t) for t in comparison["task"]],
+        [int(s) for s in reference["seed"]],
+        [int(s) for s in comparison["seed"]],
+    )
+
+
+def by_model(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean over layers of every trained model."""
+    return frame.groupby(["task", "method", "seed"], sort=False)["drift"].mean().reset_index()
+
+
+def layer_table(frame: pd.DataFrame, method: str, layers: Sequence[int]) -> tuple[Floats, list[str]]:
+    """(models, layers) drift of one method's final models, and the task of each."""
+    here = frame[frame["method"] == method]
+    wide = here.pivot_table(index=["task", "seed"], columns="layer", values="drift", sort=False)[list(layers)]
+    return wide.to_numpy(dtype=float), [str(task) for task, _ in wide.index]
+
+
+def _task_mean(values: Floats, tasks: Sequence[str]) -> float:
+    labels = np.array(tasks)
+    return float(np.mean([values[labels == task].mean() for task in dict.fromkeys(tasks)]))

@@ -1,0 +1,137 @@
+"""Everything that is inferred from the drifts of the final models under the primary measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repdrift.core.records.results import (
+    HypothesisTest,
+    LayerCluster,
+    LayerRanking,
+    MixedModel,
+    ProfileLikeness,
+    Reduction,
+    RunStatus,
+    ScoreAssociation,
+)
+from repdrift.drift.inference.comparisons import (
+    DIRECTIONS,
+    alike_test,
+    directional_test,
+    directional_tests_by_layer,
+    layer_clusters,
+)
+from repdrift.drift.inference.groups import ALL, Groups, by_model, groups_of, pairable_tasks
+from repdrift.drift.inference.levels import above_identity, above_seed_ceiling
+from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
+from repdrift.drift.inference.reductions import reduction
+from repdrift.drift.inference.tasks import interaction, mixed_model
+from repdrift.drift.plan import DriftPlan
+from repdrift.drift.sampling import TaskDraws
+
+Distances = Mapping[tuple[str, str], Mapping[int, NDArray[np.floating]]]
+"""By task and method, then layer: drifts among base (row 0) and final models, (m + 1, m + 1)."""
+
+
+@dataclass
+class Inference:
+    """What the analysis can say beyond single drifts. warnings: plain sentences on what narrows it."""
+
+    reductions: list[Reduction] = field(default_factory=list)
+    other_measures: list[Reduction] = field(default_factory=list)
+    tests: list[HypothesisTest] = field(default_factory=list)
+    clusters: list[LayerCluster] = field(default_factory=list)
+    rankings: list[LayerRanking] = field(default_factory=list)
+    associations: list[ScoreAssociation] = field(default_factory=list)
+    profiles: list[ProfileLikeness] = field(default_factory=list)
+    mixed_model: MixedModel | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def infer(
+    table: pd.DataFrame,
+    plan: DriftPlan,
+    *,
+    draws: Mapping[tuple[str, str], TaskDraws] | None = None,
+    distances: Distances | None = None,
+    statuses: Sequence[RunStatus] = (),
+) -> Inference:
+    """Reductions, tests and patterns of the final models (step 0) in the tidy table.
+
+    draws: drifts under resampling, by task and measure; without them there are no intervals over samples. distances: for
+    the seed ceiling; without them it is not tested. statuses: the runs' scores.
+    """
+    final = table[table["step"] == 0]
+    primary = final[final["measure"] == plan.primary_measure]
+    of_primary = {task: d for (task, name), d in (draws or {}).items() if name == plan.primary_measure}
+    found = Inference()
+    pairable, found.warnings = pairable_tasks(primary, plan)
+    if pairable:
+        _compare_methods(found, primary, pairable, plan, of_primary)
+        _other_measures(found, final, pairable, plan, draws or {})
+    found.tests += above_identity(primary, plan)
+    found.tests += above_seed_ceiling(primary, distances or {}, plan)
+    found.rankings = layer_rankings(primary, plan, of_primary)
+    found.associations = score_associations(primary, statuses, plan)
+    found.profiles = profile_likenesses(primary, plan)
+    return found
+
+
+def _compare_methods(
+    found: Inference, primary: pd.DataFrame, pairable: list[str], plan: DriftPlan, draws: Mapping[str, TaskDraws]
+) -> None:
+    measure, per_model = plan.primary_measure, by_model(primary)
+    layers = sorted(int(layer) for layer in primary["layer"].unique())
+    wholes: list[tuple[Groups, Reduction]] = []
+    for task in [*pairable, ALL]:
+        here = [task] if task != ALL else pairable
+        frame = per_model[per_model["task"].isin(here)]
+        whole = reduction(frame, task, None, measure, plan, draws)
+        wholes.append((groups_of(frame, plan), whole))
+        found.reductions.append(whole)
+        by_layer: dict[int, tuple[Groups, Reduction]] = {}
+        for layer in layers:
+            of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
+            by_layer[layer] = groups_of(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
+            found.reductions.append(by_layer[layer][1])
+        groups, whole = wholes[-1]
+        found.tests += [directional_test(groups, name, whole, plan) for name in DIRECTIONS]
+        alike = alike_test(groups, whole, plan)
+        found.tests += [alike] if alike is not None else []
+        if task == ALL:
+            for name in DIRECTIONS:
+                found.tests += directional_tests_by_layer(by_layer, name, plan)
+                found.clusters += layer_clusters(by_layer, name, plan)
+            found.tests += interaction(groups, whole, plan)
+            found.mixed_model = mixed_model(groups, plan)
+
+
+def _other_measures(
+    found: Inference,
+    final: pd.DataFrame,
+    pairable: list[str],
+    plan: DriftPlan,
+    draws: Mapping[tuple[str, str], TaskDraws],
+) -> None:
+    """Reductions under the measures that are not tested, over all tasks that have a value in every layer."""
+    for name in plan.measures:
+        if name == plan.primary_measure:
+            continue
+        rows = final[(final["measure"] == name) & final["task"].isin(pairable) & final["drift"].notna()]
+        layers = final["layer"].nunique()
+        complete = [
+            task
+            for task in pairable
+            if len(here := rows[rows["task"] == task])
+            and (here.groupby(["method", "seed"])["layer"].nunique() == layers).all()
+        ]
+        of_measure = {task: d for (task, measure), d in draws.items() if measure == name}
+        for task in [*complete, *([ALL] if complete else [])]:
+            here = complete if task == ALL else [task]
+            frame = by_model(rows[rows["task"].isin(here)])
+            found.other_measures.append(reduction(frame, task, None, name, plan, of_measure))

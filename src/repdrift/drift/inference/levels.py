@@ -1,0 +1,203 @@
+"""Whether a method's drift is more than the noise of extraction, and more than what lies between two of its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repdrift.core.records.results import Hypothesis, HypothesisTest
+from repdrift.drift.inference.groups import ALL, layer_table
+from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.plan import DriftPlan
+from repdrift.statistics import (
+    MaxTResult,
+    base_distance_layers,
+    base_distance_test,
+    benjamini_hochberg,
+    holm,
+    sign_flip_layers,
+    sign_flip_test,
+)
+
+Floats = NDArray[np.floating]
+Distances = Mapping[tuple[str, str], Mapping[int, Floats]]
+
+
+def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTest]:
+    """For each method, over its tasks with a second extraction of the base model: drift beyond the noise of extraction.
+
+    Signs of drift - noise are flipped over trained models; by layer corrected by max-T.
+    """
+    tests: list[HypothesisTest] = []
+    known = primary.dropna(subset=["noise_floor"])
+    layers = sorted(int(layer) for layer in known["layer"].unique())
+    for method in plan.methods:
+        here = known[known["method"] == method]
+        if here.empty:
+            continue
+        excess = here.assign(drift=here["drift"] - here["noise_floor"])
+        table, tasks = layer_table(excess, method, layers)
+        whole = table.mean(axis=1)
+        more = sign_flip_test(whole, strata=tasks, alternative="greater")
+        less = sign_flip_test(whole, strata=tasks, alternative="less")
+        mean = _task_mean(whole, tasks)
+        evidence = Evidence(
+            more.statistic, more.pvalue, more.smallest_pvalue, less.pvalue, more.exact, more.n_flips, more.n_units
+        )
+        tests.append(_identity_record(method, None, evidence, mean, here, plan))
+        by_layer = sign_flip_layers(table, strata=tasks, alternative="greater")
+        opposite = sign_flip_layers(table, strata=tasks, alternative="less")
+        for place, (layer, of_layer) in enumerate(zip(layers, _by_layer(by_layer, opposite), strict=True)):
+            record = _identity_record(
+                method, layer, of_layer, _task_mean(table[:, place], tasks), here[here["layer"] == layer], plan
+            )
+            tests.append(_corrected(record, by_layer, place, layers))
+    return tests
+
+
+def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftPlan) -> list[HypothesisTest]:
+    """For each method, over its tasks with two seeds at least: whether the base model lies farther from the trained models than
+    they do from one another.
+
+    Exact if base and trained models were exchangeable: which of them is the base is permuted. By layer corrected by max-T.
+    """
+    tests: list[HypothesisTest] = []
+    layers = sorted(int(layer) for layer in primary["layer"].unique())
+    for method in plan.methods:
+        by_task = [
+            np.stack([distances[task, method][layer] for layer in layers])
+            for task in plan.tasks
+            if (task, method) in distances and set(layers) <= distances[task, method].keys()
+        ]
+        if not by_task:
+            continue
+        whole = base_distance_test([table.mean(axis=0) for table in by_task])
+        nearer = base_distance_test([-table.mean(axis=0) for table in by_task])
+        evidence = Evidence(
+            statistic=whole.statistic,
+            pvalue=whole.pvalue,
+            smallest=whole.smallest_pvalue,
+            opposite=nearer.pvalue,
+            exact=whole.exact,
+            n_permutations=whole.n_permutations,
+            n_units=whole.n_units,
+        )
+        tests.append(_ceiling_record(method, None, evidence, by_task, plan))
+        by_layer = base_distance_layers(by_task)
+        opposite = base_distance_layers([-table for table in by_task])
+        for place, (layer, of_layer) in enumerate(zip(layers, _by_layer(by_layer, opposite), strict=True)):
+            record = _ceiling_record(method, layer, of_layer, [table[[place]] for table in by_task], plan)
+            tests.append(_corrected(record, by_layer, place, layers))
+    return tests
+
+
+def _by_layer(found: MaxTResult, opposite: MaxTResult) -> list[Evidence]:
+    whole = Evidence(
+        statistic=0.0,
+        pvalue=1.0,
+        smallest=found.smallest_pvalue,
+        opposite=None,
+        exact=found.exact,
+        n_permutations=found.n_permutations,
+        n_units=found.n_units,
+        layers=found.pvalue.size,
+        smallest_corrected=found.smallest_pvalue,
+    )
+    return [
+        replace(
+            whole,
+            statistic=float(found.difference[place]),
+            pvalue=float(found.pvalue[place]),
+            opposite=float(opposite.pvalue[place]),
+            corrected=float(found.step_down[place]),
+            opposite_corrected=float(opposite.step_down[place]),
+        )
+        for place in range(found.pvalue.size)
+    ]
+
+
+def _corrected(record: HypothesisTest, found: MaxTResult, place: int, layers: Sequence[int]) -> HypothesisTest:
+    return record.model_copy(
+        update={
+            "pvalue_max_t": float(found.step_down[place]),
+            "pvalue_holm": float(holm(found.pvalue)[place]),
+            "pvalue_bh": float(benjamini_hochberg(found.pvalue)[place]),
+            "family": f"{len(layers)} layers, {record.hypothesis}, {record.method}",
+        }
+    )
+
+
+def _identity_record(
+    method: str, layer: int | None, evidence: Evidence, excess: float, rows: pd.DataFrame, plan: DriftPlan
+) -> HypothesisTest:
+    above = int((rows["drift_low"] > rows["noise_floor"]).sum())
+    where = "averaged over layers" if layer is None else f"in layer {layer}"
+    found = (
+        f"{method} drifts {excess:.2g} more than the noise of extraction, {where}; {above} of {len(rows)} intervals over "
+        "samples lie wholly above that noise"
+    )
+    return _record(
+        "drift_above_identity", method, layer, evidence, excess, found, "its drift is more than that noise", plan,
+        test="sign flips over models",
+    )  # fmt: skip
+
+
+def _ceiling_record(
+    method: str, layer: int | None, evidence: Evidence, by_task: Sequence[Floats], plan: DriftPlan
+) -> HypothesisTest:
+    to_base = float(np.mean([table[:, 0, 1:].mean() for table in by_task]))
+    between = float(np.mean([table[:, 1:, 1:].sum() / (len(table) * _pairs(table)) for table in by_task]))
+    where = "averaged over layers" if layer is None else f"in layer {layer}"
+    found = f"{method} drifts {to_base:.4f} from the base model, and its seeds {between:.4f} from one another, {where}"
+    claim = "the base model is farther from the trained models than they are from one another"
+    return _record(
+        "drift_above_seed_ceiling", method, layer, evidence, to_base - between, found, claim, plan,
+        test="permutation of who is the base",
+    )  # fmt: skip
+
+
+def _pairs(table: Floats) -> int:
+    m = table.shape[1] - 1
+    return m * (m - 1)
+
+
+def _record(
+    hypothesis: Hypothesis,
+    method: str,
+    layer: int | None,
+    evidence: Evidence,
+    estimate: float,
+    found: str,
+    claim: str,
+    plan: DriftPlan,
+    *,
+    test: str,
+) -> HypothesisTest:
+    return HypothesisTest(
+        hypothesis=hypothesis,
+        task=ALL,
+        layer=layer,
+        method=method,
+        measure=plan.primary_measure,
+        test=test,
+        estimate=estimate,
+        margin=0.0,
+        statistic=evidence.statistic,
+        pvalue=evidence.pvalue,
+        opposite_pvalue=evidence.opposite,
+        smallest_pvalue=evidence.smallest,
+        exact=evidence.exact,
+        n_permutations=evidence.n_permutations,
+        n_units=evidence.n_units,
+        verdict=verdict(evidence, plan.alpha),
+        sentence=sentence(found, claim, evidence, plan.alpha),
+    )
+
+
+def _task_mean(values: Floats, tasks: Sequence[str]) -> float:
+    labels = np.array(tasks)
+    return float(np.mean([values[labels == task].mean() for task in dict.fromkeys(tasks)]))

@@ -1,0 +1,174 @@
+"""Patterns beside the comparison of methods: which layers drift most, drift against score, tasks that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.results import (
+    LayerRank,
+    LayerRanking,
+    ProfileLikeness,
+    RunStatus,
+    ScoreAssociation,
+)
+from repdrift.drift.inference.groups import by_model, layer_table
+from repdrift.drift.plan import DriftPlan
+from repdrift.drift.sampling import TaskDraws
+from repdrift.statistics import hierarchical_replicates, rank_correlation, rank_layers
+from repdrift.statistics.profiles import profile_similarity
+
+Floats = NDArray[np.floating]
+SCORES = ("accuracy", "f1", "exact_match")
+"""Scores of which more is better, in the order in which one of them is chosen for a task."""
+_LEAST_MODELS = 2
+
+
+def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, TaskDraws]) -> list[LayerRanking]:
+    """For each method, its layers in the order of drift over all its tasks; models and samples are drawn anew.
+
+    Where a task has one model of the method, only samples are: the ranking is then conditional on the models.
+    """
+    layers = sorted(int(layer) for layer in primary["layer"].unique())
+    if len(layers) < 2:
+        return []
+    found: list[LayerRanking] = []
+    for method in plan.methods:
+        here = primary[primary["method"] == method]
+        tasks = [task for task in plan.tasks if (here["task"] == task).any()]
+        replicates: list[Floats] = []
+        for task in tasks:
+            models = [(method, int(seed)) for seed in here[here["task"] == task]["seed"].drop_duplicates()]
+            drawn = [draws[task].of(models, layer)[0] if task in draws else None for layer in layers]
+            if any(part is None for part in drawn):
+                break
+            replicates.append(np.stack([part for part in drawn if part is not None], axis=-1))  # (m, B, L)
+        if not tasks or len(replicates) < len(tasks):
+            continue
+        table, strata = layer_table(here, method, layers)
+        estimate = np.mean([table[np.array(strata) == task].mean(axis=0) for task in tasks], axis=0)
+        drawn_models = np.concatenate(replicates)
+        if not np.isfinite(drawn_models).all():
+            continue  # a resample in which a side does not vary has no value, and there is nothing to rank in it
+        several = all(part.shape[0] >= _LEAST_MODELS for part in replicates)
+        if several:
+            drawn_layers = hierarchical_replicates(drawn_models, table, strata=strata)
+        else:
+            drawn_layers = np.mean([part.mean(axis=0) for part in replicates], axis=0)
+        ranking = rank_layers(drawn_layers, estimate, top=min(3, len(layers)), confidence=plan.sampling.confidence)
+        found.append(
+            LayerRanking(
+                method=method,
+                confidence=plan.sampling.confidence,
+                over="models and samples" if several else "samples",
+                layers=[
+                    LayerRank(
+                        layer=layer,
+                        drift=float(estimate[place]),
+                        rank=float(ranking.rank[place]),
+                        rank_low=int(ranking.rank_low[place]),
+                        rank_high=int(ranking.rank_high[place]),
+                        may_be_largest=place in ranking.largest_set,
+                    )
+                    for place, layer in enumerate(layers)
+                ],
+            )
+        )
+    return found
+
+
+def score_associations(primary: pd.DataFrame, statuses: Sequence[RunStatus], plan: DriftPlan) -> list[ScoreAssociation]:
+    """Rank correlations of drift (mean over layers) with each score, over final models, within tasks and methods.
+
+    For all methods together, each of them in each task a stratum of its own, so that what methods or tasks differ in makes
+    no correlation; and for each method by itself.
+    """
+    drifts = by_model(primary)
+    scores = {(s.task, s.method, s.seed): s.metrics for s in statuses if s.status == "ok" and s.step == 0}
+    found: list[ScoreAssociation] = []
+    for metric in SCORES:
+        rows = [
+            (str(r.task), str(r.method), float(r.drift), score)  # pyright: ignore[reportArgumentType]
+            for r in drifts.itertuples()
+            if (score := scores.get((r.task, r.method, r.seed), {}).get(metric)) is not None  # pyright: ignore[reportArgumentType, reportCallIssue]
+        ]
+        for method in (None, *plan.methods):
+            kept = [row for row in rows if method in (None, row[1])]
+            if kept:
+                found.append(_association(metric, method, kept))
+    return found
+
+
+def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]]) -> ScoreAssociation:
+    whose = "all methods" if method is None else method
+    frame = pd.DataFrame(rows, columns=["task", "method", "drift", "score"])
+    varied = [part for _, part in frame.groupby(["task", "method"], sort=False) if _varies(part)]
+    if not varied:
+        sentence = (
+            f"Drift against {metric}, {whose}: no task has two models of one method that differ in drift and in {metric}, so "
+            "that there is nothing to correlate."
+        )
+        return ScoreAssociation(
+            metric=metric, method=method, correlation=None, low=None, high=None, pvalue=None, smallest_pvalue=None,
+            n_units=len(rows), sentence=sentence,
+        )  # fmt: skip
+    used = pd.concat(varied)
+    strata = [f"{task}\0{of}" for task, of in zip(used["task"], used["method"], strict=True)]
+    found = rank_correlation(used["drift"].to_numpy(), used["score"].to_numpy(), strata=strata)
+    left = len(rows) - len(used)
+    interval = (
+        f", interval {found.low:.2f} to {found.high:.2f}"
+        if found.low is not None and found.high is not None
+        else f" ({found.missing})"
+    )
+    sentence = (
+        f"Drift against {metric}, {whose}, within tasks and methods: rank correlation {found.correlation:.2f}{interval}, "
+        f"p = {found.pvalue:.3g} (smallest possible {found.smallest_pvalue:.2g}), {found.n_units} trained models."
+    )
+    if left:
+        sentence += f" {left} more are in groups of one, or of equal drift or score, and say nothing about it."
+    return ScoreAssociation(
+        metric=metric,
+        method=method,
+        correlation=found.correlation,
+        low=found.low,
+        high=found.high,
+        pvalue=found.pvalue,
+        smallest_pvalue=found.smallest_pvalue,
+        n_units=found.n_units,
+        sentence=sentence,
+    )
+
+
+def _varies(part: pd.DataFrame) -> bool:
+    return len(part) > 1 and part["drift"].nunique() > 1 and part["score"].nunique() > 1
+
+
+def profile_likenesses(primary: pd.DataFrame, plan: DriftPlan) -> list[ProfileLikeness]:
+    """How alike the layer profiles (mean over final models) of every two tasks are, by method; null where one is constant."""
+    layers = sorted(int(layer) for layer in primary["layer"].unique())
+    if len(layers) < 3:
+        return []
+    found: list[ProfileLikeness] = []
+    for method in plan.methods:
+        here = primary[primary["method"] == method]
+        tasks = [task for task in plan.tasks if (here["task"] == task).any()]
+        profiles = {
+            task: here[here["task"] == task].groupby("layer")["drift"].mean()[layers].to_numpy() for task in tasks
+        }
+        for task, other in combinations(tasks, 2):
+            try:
+                likeness = profile_similarity(profiles[task], profiles[other])
+            except DegenerateInputError:
+                pearson = spearman = None
+            else:
+                pearson, spearman = likeness.pearson.estimate, likeness.spearman.estimate
+            found.append(
+                ProfileLikeness(method=method, task=task, other_task=other, pearson=pearson, spearman=spearman)
+            )
+    return found

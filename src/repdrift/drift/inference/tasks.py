@@ -1,0 +1,74 @@
+"""What is said across tasks: whether the reduction is the same in all, and a mixed model as a second opinion."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from repdrift.core.errors import DegenerateInputError, ShapeError
+from repdrift.core.records.results import HypothesisTest, MixedModel, Reduction
+from repdrift.drift.inference.groups import Groups
+from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.plan import DriftPlan
+from repdrift.statistics import interaction_test, mixed_model_reduction
+
+
+def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
+    """Whether the reduction differs between tasks; nothing for one task, or where a method has one model on a task.
+
+    Has no opposite that could be supported: tasks that do not differ visibly are undecided, not equal.
+    """
+    counts = Counter([("reference", task) for task in groups.reference_tasks])
+    counts.update(("comparison", task) for task in groups.comparison_tasks)
+    if len(groups.tasks) < 2 or min(counts.values()) < 2:
+        return []
+    try:
+        test = interaction_test(groups.reference, groups.comparison, strata=groups.reference_first)
+    except (DegenerateInputError, ShapeError):
+        return []  # a drift that is not above 0 has no logarithm
+    evidence = Evidence(
+        statistic=test.statistic,
+        pvalue=test.pvalue,
+        smallest=None,
+        opposite=None,
+        exact=False,
+        n_permutations=0,
+        n_units=test.n_units,
+    )
+    reductions = {task: 1 - float(np.exp(ratio)) for task, ratio in test.log_ratios.items()}
+    said = ", ".join(f"{100 * value:.1f} % on {task}" for task, value in reductions.items())
+    estimate = max(reductions.values()) - min(reductions.values())
+    return [
+        HypothesisTest(
+            hypothesis="method_task_interaction",
+            task=found.task,
+            layer=None,
+            measure=found.measure,
+            test="Welch's F of log ratios",
+            estimate=estimate,
+            statistic=test.statistic,
+            pvalue=test.pvalue,
+            smallest_pvalue=None,
+            exact=False,
+            n_permutations=None,
+            n_units=test.n_units,
+            verdict=verdict(evidence, plan.alpha),
+            sentence=sentence(f"The reduction is {said}", "it differs between tasks", evidence, plan.alpha),
+        )
+    ]
+
+
+def mixed_model(groups: Groups, plan: DriftPlan) -> MixedModel:
+    """The reduction over all tasks by a linear mixed model of log drift, or why there is none."""
+    found = mixed_model_reduction(
+        groups.reference, groups.comparison, strata=groups.reference_first, confidence=plan.sampling.confidence
+    )
+    return MixedModel(
+        reduction=found.reduction,
+        low=found.low,
+        high=found.high,
+        pvalue=found.pvalue,
+        n_units=found.n_units,
+        missing=found.missing,
+    )

@@ -1,0 +1,145 @@
+"""Results of an earlier study as a pilot: the drift of every trained model, and how far seeds differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from repdrift.core.errors import DataError, UnknownNameError
+from repdrift.core.records.results import DriftResults, Reduction
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Drift of every trained model of a pilot: of one task, of all tasks together, or of one layer over the tasks.
+
+    reference, comparison: one drift a model; strata: the task of each, reference first. missing: why nothing can be
+    planned from it; None if something can. left_out: models without a drift, by name.
+    """
+
+    where: str
+    tasks: tuple[str, ...]
+    reference: tuple[float, ...]
+    comparison: tuple[float, ...]
+    strata: tuple[str, ...]
+    missing: str | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(models of reference, models of comparison) of every task."""
+        split = len(self.reference)
+        return [(self.strata[:split].count(task), self.strata[split:].count(task)) for task in self.tasks]
+
+    @property
+    def seeds(self) -> int:
+        """Models of each method in each task; where the numbers differ, the least of them."""
+        return min(min(pair) for pair in self.sizes)
+
+
+def pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> list[Pilot]:
+    """The pilot of each task, of the mean over layers, and of all of them together where there are several.
+
+    tasks: those to plan for; None or ["all"]: the study's. A task without models of both methods is listed with the
+    reason and is no part of "all", as in the analysis. Raises UnknownNameError for a task that the study does not have.
+    """
+    names = chosen_tasks(results, tasks)
+    single = [_pilot(results, task, [task], None) for task in names]
+    together = [pilot.tasks[0] for pilot in single if pilot.tasks]
+    return [*single, _pilot(results, ALL, together, None)] if len(together) > 1 else single
+
+
+def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> tuple[list[Pilot], list[str]]:
+    """The layers with the median and with the largest spread between seeds, over all chosen tasks together.
+
+    The spread of a layer is the root mean square over tasks of the standard deviation of log drift within methods.
+    Returns sentences on the layers that cannot be planned for too. Raises DataError if that is every layer.
+    """
+    names = [pilot.tasks[0] for pilot in pilots(results, tasks) if len(pilot.tasks) == 1]
+    layers = sorted({r.layer for r in results.reductions if r.layer is not None})
+    every = [(layer, _pilot(results, f"layer {layer}", names, layer)) for layer in layers] if names else []
+    by_spread = sorted((_rms_spread(pilot), layer, pilot) for layer, pilot in every if pilot.missing is None)
+    if not by_spread:
+        reasons = "; ".join(dict.fromkeys(p.missing for _, p in every if p.missing)) or "the results have no layers"
+        raise DataError(f"no layer can be planned for: {reasons}. Leave --layers out to plan for the mean over layers")
+    absent = [f"Layer {layer} cannot be planned for: {p.missing}." for layer, p in every if p.missing is not None]
+    middle, last = by_spread[(len(by_spread) - 1) // 2][2], by_spread[-1][2]
+    chosen = [replace(middle, where=f"{middle.where}, of median spread")]
+    if last is not middle:
+        chosen.append(replace(last, where=f"{last.where}, of largest spread"))
+    return chosen, absent
+
+
+def chosen_tasks(results: DriftResults, tasks: Sequence[str] | None) -> list[str]:
+    """The tasks to plan for, in the study's order: all for None or ["all"]. Raises UnknownNameError for another."""
+    if not tasks or list(tasks) == [ALL]:
+        return list(results.study.tasks)
+    for name in tasks:
+        if name not in results.study.tasks:
+            raise UnknownNameError.of("task of these results", name, results.study.tasks)
+    return [task for task in results.study.tasks if task in tasks]
+
+
+def _pilot(results: DriftResults, where: str, tasks: Sequence[str], layer: int | None) -> Pilot:
+    study = results.study
+    found = {r.task: r for r in results.reductions if r.layer == layer}
+    absent = [task for task in tasks if task not in found]
+    if absent:
+        reason = f"the pilot has no models of both {study.reference_method} and {study.comparison_method}"
+        return Pilot(where, (), (), (), (), missing=f"{reason} on {', '.join(absent)}")
+    sides: list[list[tuple[str, float]]] = [[], []]
+    left_out: list[str] = []
+    for task in tasks:
+        for method, values, side in zip(
+            (study.reference_method, study.comparison_method), _by_seed(found[task]), sides, strict=True
+        ):
+            side += [(task, value) for value in values.values() if value is not None]
+            left_out += [f"{task}, {method}, seed {seed}" for seed, value in values.items() if value is None]
+    pilot = Pilot(
+        where=where,
+        tasks=tuple(tasks),
+        reference=tuple(value for _, value in sides[0]),
+        comparison=tuple(value for _, value in sides[1]),
+        strata=tuple(task for side in sides for task, _ in side),
+        left_out=tuple(left_out),
+    )
+    return replace(pilot, missing=_too_little(pilot))
+
+
+def _by_seed(reduction: Reduction) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    return reduction.reference_by_seed, reduction.comparison_by_seed
+
+
+def _too_little(pilot: Pilot) -> str | None:
+    """Why no spread between seeds can be had from a pilot; None if it can."""
+    for task, (m, k) in zip(pilot.tasks, pilot.sizes, strict=True):
+        if min(m, k) == 0:
+            return f"the pilot has no drift of one of the methods on {task}"
+        if m + k < 4:  # one degree of freedom leaves a spread of 0.4 to 30 times the estimate
+            return f"the pilot has {m} and {k} models of the methods on {task}, too few to tell how far seeds differ"
+        drifts = _of_task(pilot, task)
+        if min(values.min() for values in drifts) <= 0:
+            return f"the pilot has a drift on {task} that is not above 0, and the spread is taken of log drift"
+        if all(np.ptp(values) == 0 for values in drifts):
+            return f"the pilot's drifts on {task} are the same for every seed"
+    return None
+
+
+def _of_task(pilot: Pilot, task: str) -> list[np.ndarray]:
+    split = len(pilot.reference)
+    sides = ((pilot.reference, pilot.strata[:split]), (pilot.comparison, pilot.strata[split:]))
+    return [np.array([v for v, t in zip(values, labels, strict=True) if t == task]) for values, labels in sides]
+
+
+def _rms_spread(pilot: Pilot) -> float:
+    variances: list[float] = []
+    for task in pilot.tasks:
+        logs = [np.log(values) for values in _of_task(pilot, task)]
+        squares = sum(float(np.square(x - x.mean()).sum()) for x in logs)
+        variances.append(squares / (sum(x.size for x in logs) - 2))
+    return math.sqrt(float(np.mean(variances)))

@@ -1,0 +1,150 @@
+"""How many seeds a study needs: simulated from the results of a pilot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import chdtri
+
+from repdrift.core.errors import ConfigError, DataError
+from repdrift.drift.pilot import Pilot
+from repdrift.statistics import DesignPower, PowerCurve, models_needed, smallest_reachable_pvalue, unreachable
+from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT
+from repdrift.statistics.power import PERMUTATIONS
+
+FEWEST_SEEDS = 2
+"""Fewer tell nothing about how far seeds differ, whatever p they can reach."""
+
+
+@dataclass(frozen=True)
+class SeedsNeeded:
+    """What it takes to show one true reduction.
+
+    now: power with the pilot's number of seeds (`Pilot.seeds`). needed: the least number of seeds per method and task
+    with enough power; None: more than were tried. tried: every design that was simulated, ascending.
+    """
+
+    reduction: float
+    now: DesignPower
+    needed: int | None
+    tried: tuple[DesignPower, ...]
+
+
+@dataclass(frozen=True)
+class SeedPlan:
+    """The seeds that one pilot asks for.
+
+    smallest_pvalue: of the pilot's own design, before correction. impossible: why that design can never be significant;
+    None if it can. least_seeds: the least number per method and task that can be significant at all. spread: standard
+    deviation of log drift between seeds, by task; spread_low, spread_high: its 95 % interval, for log-normal drifts.
+    """
+
+    pilot: Pilot
+    smallest_pvalue: float
+    impossible: str | None
+    least_seeds: int
+    spread: tuple[float, ...]
+    spread_low: tuple[float, ...]
+    spread_high: tuple[float, ...]
+    degrees_of_freedom: tuple[int, ...]
+    answers: tuple[SeedsNeeded, ...]
+
+
+def least_models(n_strata: int, *, alpha: float, n_tests: int = 1) -> int:
+    """The least n for which n models of each method in every one of `n_strata` tasks can give p <= alpha / n_tests.
+
+    Raises ConfigError for alpha outside (0, 1) or n_tests < 1, ShapeError for no stratum.
+    """
+    n = 1
+    while unreachable([(n, n)] * n_strata, alpha=alpha, n_tests=n_tests) is not None:
+        n += 1
+    return n
+
+
+def seed_plan(
+    pilot: Pilot,
+    *,
+    reductions: Sequence[float],
+    margin: float,
+    alpha: float,
+    target: float = 0.8,
+    n_tests: int = 1,
+    max_seeds: int = 12,
+    seed: int = 0,
+) -> SeedPlan:
+    """How many seeds per method and task show that the reduction is above `margin`, for each true one of `reductions`.
+
+    Simulates designs of 2, 3, ... seeds up to `max_seeds`, and stops at the first with power `target`. Law and
+    assumptions are those of `repdrift.statistics.models_needed`. Raises DataError for a pilot that is `missing` or
+    whose spread overflows, ConfigError for max_seeds < 2, no reduction, or an alpha that random arrangements cannot
+    reach; else as `models_needed`.
+    """
+    if pilot.missing is not None:
+        raise DataError(f"{pilot.where}: {pilot.missing}")
+    if max_seeds < FEWEST_SEEDS:
+        raise ConfigError(f"the most seeds to try should be at least {FEWEST_SEEDS}, got {max_seeds}")
+    level = alpha / n_tests
+    if level * (MONTE_CARLO_LIMIT + 1) < 1:
+        raise ConfigError(
+            f"alpha {alpha:g}, corrected for {n_tests} test(s), is {level:.2g}: the analysis draws at most {MONTE_CARLO_LIMIT:,} "
+            f"arrangements, which give no p below {1 / (MONTE_CARLO_LIMIT + 1):.2g}. Plan for fewer tests or a larger alpha"
+        )
+    arrangements = min(max(PERMUTATIONS, math.ceil(20 / level)), MONTE_CARLO_LIMIT)
+
+    def curve(reduction: float, n: int) -> PowerCurve:
+        try:
+            # Beyond the largest float there is no difference to test, and NaN would pass for one.
+            with np.errstate(over="raise"):
+                return models_needed(
+                    pilot.reference,
+                    pilot.comparison,
+                    reduction=reduction,
+                    margin=margin,
+                    strata=pilot.strata,
+                    alpha=alpha,
+                    n_tests=n_tests,
+                    target=target,
+                    n_models=[n],
+                    n_permutations=arrangements,
+                    seed=seed,
+                )
+        except FloatingPointError as error:
+            raise DataError(
+                f"{pilot.where}: the spread between the pilot's seeds is so large or so uncertain that simulated drifts "
+                "overflow. Train more seeds for the pilot"
+            ) from error
+
+    present: PowerCurve | None = None
+    answers: list[SeedsNeeded] = []
+    for reduction in reductions:
+        present = curve(reduction, pilot.seeds)
+        tried: list[DesignPower] = []
+        for n in range(FEWEST_SEEDS, max_seeds + 1):
+            tried.append(present.designs[0] if n == pilot.seeds else curve(reduction, n).designs[0])
+            if tried[-1].power >= target:
+                break
+        needed = tried[-1].n_models if tried[-1].power >= target else None
+        answers.append(SeedsNeeded(reduction, present.designs[0], needed, tuple(tried)))
+    if present is None:
+        raise ConfigError("name at least one reduction to plan for, such as 0.3")
+    low, high = zip(*map(_spread_interval, present.spread, present.degrees_of_freedom), strict=True)
+    return SeedPlan(
+        pilot=pilot,
+        smallest_pvalue=smallest_reachable_pvalue(pilot.sizes),
+        impossible=unreachable(pilot.sizes, alpha=alpha, n_tests=n_tests),
+        least_seeds=least_models(len(pilot.tasks), alpha=alpha, n_tests=n_tests),
+        spread=present.spread,
+        spread_low=low,
+        spread_high=high,
+        degrees_of_freedom=present.degrees_of_freedom,
+        answers=tuple(answers),
+    )
+
+
+def _spread_interval(spread: float, freedom: int) -> tuple[float, float]:
+    """95 % interval of a normal standard deviation: s^2 df / sigma^2 follows chi-squared with df degrees of freedom."""
+    low, high = (spread * math.sqrt(freedom / float(chdtri(freedom, tail))) for tail in (0.025, 0.975))
+    return low, high

@@ -1,0 +1,86 @@
+"""How many samples a study needs: read off the intervals over samples of a pilot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.errors import ConfigError
+from repdrift.core.records.results import DriftResults
+from repdrift.drift.pilot import chosen_tasks
+from repdrift.statistics import samples_needed
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """Half-widths of the intervals over samples of one task and method, and the samples that a target asks for.
+
+    median: over layers and seeds; largest: the widest, at `layer` and `seed`. Both are drifts, conditional on the
+    trained models. needed_*: samples; None without a target. missing: why there are no numbers.
+    """
+
+    task: str
+    method: str
+    n_samples: int | None = None
+    median: float | None = None
+    largest: float | None = None
+    layer: int | None = None
+    seed: int | None = None
+    needed_median: int | None = None
+    needed_largest: int | None = None
+    missing: str | None = None
+
+
+def sample_plans(
+    results: DriftResults, table: pd.DataFrame, tasks: Sequence[str] | None = None, *, target: float | None = None
+) -> list[SamplePlan]:
+    """Half-widths of the intervals over samples of the primary measure, final models, by task and method.
+
+    table: the tidy table of `results`. target: the half-width wanted, a drift; by the 1 / sqrt(n) law. Raises
+    ConfigError unless it is above 0 and finite, UnknownNameError as `pilots`.
+    """
+    if target is not None and not 0 < target < math.inf:
+        raise ConfigError(f"a half-width should be above 0 and finite, such as 0.01; got {target}")
+    study = results.study
+    final = table[(table["measure"] == study.primary_measure) & (table["step"] == 0)]
+    plans: list[SamplePlan] = []
+    for task in chosen_tasks(results, tasks):
+        for method in study.methods:
+            here = final[(final["task"] == task) & (final["method"] == method)]
+            plans.append(_sample_plan(here, task, method, target))
+    return plans
+
+
+def _sample_plan(rows: pd.DataFrame, task: str, method: str, target: float | None) -> SamplePlan:
+    if rows.empty:
+        return SamplePlan(task, method, missing="no trained model")
+    width = (rows["drift_high"] - rows["drift_low"]).to_numpy(dtype=float, na_value=np.nan) / 2
+    n = rows["n"].to_numpy(dtype=float, na_value=np.nan)
+    known = np.isfinite(width) & np.isfinite(n)
+    if not known.any():
+        return SamplePlan(task, method, missing="no interval over samples")
+    rows, width, n = rows[known], width[known], n[known]
+    if len(set(n.tolist())) > 1:
+        return SamplePlan(task, method, missing="models with different numbers of samples")
+    widest, samples = int(np.argmax(width)), int(n[0])
+    median, largest = float(np.median(width)), float(width[widest])
+    if median <= 0:
+        return SamplePlan(task, method, n_samples=samples, missing="intervals without a width")
+    needed = (None, None)
+    if target is not None:
+        needed = tuple(samples_needed(half, samples, target=target) for half in (median, largest))
+    return SamplePlan(
+        task=task,
+        method=method,
+        n_samples=samples,
+        median=median,
+        largest=largest,
+        layer=int(rows["layer"].iloc[widest]),
+        seed=int(rows["seed"].iloc[widest]),
+        needed_median=needed[0],
+        needed_largest=needed[1],
+    )

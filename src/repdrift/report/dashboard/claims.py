@@ -1,0 +1,169 @@
+"""The rows of the page's tables of claims: tests, effects, clusters, ranks, associations. None where something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repdrift.core.records.results import HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
+from repdrift.report.decisions import (
+    deciding_field,
+    deciding_pvalue,
+    interval_over,
+    layers_with,
+    smallest_deciding_pvalue,
+)
+from repdrift.report.tables import ReportData
+from repdrift.report.wording import (
+    ABOVE_NOISE,
+    ABOVE_SEEDS,
+    ALL_TASKS,
+    CORRECTIONS,
+    EFFECTS,
+    HYPOTHESES,
+    METHOD_CLAIMS,
+    OVER,
+    claim,
+    effect_text,
+    estimate_text,
+    layer_ranges,
+)
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One test as the page shows it; texts are None where there is no number."""
+
+    test: HypothesisTest
+    claim: str
+    estimate: str | None
+    ends: str | None
+    over: str | None
+    corrected: float | None
+    correction: str | None
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Tests of one claim by layer over all tasks. `reductions` is empty where the claim is not about a reduction."""
+
+    title: str
+    correction: str | None
+    smallest: float | None
+    rows: list[ClaimRow]
+    reductions: list[Reduction | None]
+
+
+@dataclass(frozen=True)
+class FloorRow:
+    """In which layers a method's drift is above a floor, after correction, and in which it was tested."""
+
+    method: str
+    floor: str
+    supported: list[int]
+    layers: str
+    tested: int
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """One effect size of a task, in words."""
+
+    task: str
+    name: str
+    estimate: str | None
+    ends: str | None
+    missing: str | None
+
+
+def claims(data: ReportData) -> list[ClaimRow]:
+    """Every test of a mean over layers, by hypothesis in the order in which one asks."""
+    order = {name: place for place, name in enumerate(HYPOTHESES)}
+    overall = [test for test in data.results.tests if test.layer is None]
+    return [_row(data, test) for test in sorted(overall, key=lambda test: order.get(test.hypothesis, len(order)))]
+
+
+def layer_tables(data: ReportData) -> list[LayerTable]:
+    """For each claim, and each method that it is made of, its tests by layer."""
+    tables: list[LayerTable] = []
+    for hypothesis in HYPOTHESES:
+        for method in (None, *data.methods):
+            tests = data.layer_tests(hypothesis, method)
+            if tests:
+                tables.append(_layer_table(data, hypothesis, method, tests))
+    return tables
+
+
+def floors(data: ReportData) -> list[FloorRow]:
+    """Drift above the noise and above the seed ceiling, by method."""
+    rows: list[FloorRow] = []
+    for hypothesis, floor in ((ABOVE_NOISE, "noise of extraction"), (ABOVE_SEEDS, "drift between seeds")):
+        for method in data.methods:
+            tests = data.layer_tests(hypothesis, method)
+            found = layers_with(tests, "supported")
+            rows.append(FloorRow(method, floor, found, layer_ranges(found), len(tests)))
+    return rows if any(row.tested for row in rows) else []
+
+
+def effects(data: ReportData) -> list[EffectRow]:
+    """Effect sizes of the mean over layers, by task."""
+    return [
+        EffectRow(
+            r.task,
+            EFFECTS.get(effect.name, effect.name),
+            None if effect.estimate is None else effect_text(effect.name, effect.estimate),
+            None if effect.low is None or effect.high is None else _ends(effect.name, effect.low, effect.high),
+            effect.missing,
+        )
+        for r in data.results.reductions
+        if r.layer is None
+        for effect in r.effects
+    ]
+
+
+def reductions(data: ReportData) -> list[tuple[Reduction, list[Interval | None]]]:
+    """Reductions of the mean over layers, with their intervals over models and samples, models, samples."""
+    found = [r for r in data.results.reductions if r.layer is None]
+    return [(r, [interval_over(r, over) for over in OVER]) for r in found]
+
+
+def top_ranks(ranking: LayerRanking, most: int = 5) -> list[LayerRank]:
+    """The layers that drift most, by rank: those that may be the largest, or more to make up `most`."""
+    by_rank = sorted(ranking.layers, key=lambda layer: layer.rank)
+    return [layer for place, layer in enumerate(by_rank) if place < most or layer.may_be_largest]
+
+
+def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: Sequence[HypothesisTest]) -> LayerTable:
+    field = deciding_field(tests)
+    return LayerTable(
+        claim(hypothesis, data.results.study, method),
+        CORRECTIONS.get(field),
+        smallest_deciding_pvalue(tests),
+        [_row(data, test) for test in tests],
+        [data.reduction(ALL_TASKS, test.layer) for test in tests] if hypothesis in METHOD_CLAIMS else [],
+    )
+
+
+def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
+    field = deciding_field([test])
+    said = claim(test.hypothesis, data.results.study, test.method)
+    return ClaimRow(
+        test,
+        said[0].upper() + said[1:],
+        None if test.estimate is None else estimate_text(test.hypothesis, test.estimate),
+        None if test.interval is None else _interval(test),
+        None if test.interval is None else test.interval.over,
+        deciding_pvalue(test) if field in CORRECTIONS else None,
+        CORRECTIONS.get(field),
+    )
+
+
+def _interval(test: HypothesisTest) -> str | None:
+    if test.interval is None:
+        return None
+    low, high = (estimate_text(test.hypothesis, end) for end in (test.interval.low, test.interval.high))
+    return f"{low} to {high}"
+
+
+def _ends(name: str, low: float, high: float) -> str:
+    return f"{effect_text(name, low)} to {effect_text(name, high)}"

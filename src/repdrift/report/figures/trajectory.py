@@ -1,0 +1,150 @@
+"""Drift over training: the checkpoints that are at hand, with the final model last; a panel a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.style import (
+    FAINT,
+    FULL_WIDTH_IN,
+    legend_columns,
+    method_color,
+    method_label,
+    method_marker,
+    note,
+    plain,
+)
+from repdrift.report.tables import ReportData
+from repdrift.report.wording import counted, drift_definition, method_title, small
+
+_PANEL_HEIGHT_IN = 2.0
+_COLUMNS = 2
+_MOST_TICKS = 5
+_FINAL_GAP = 0.14
+"""Distance of the final model from the last checkpoint, as a share of the axis."""
+
+
+def draw(data: ReportData) -> Figure:
+    """Mean drift over the layers by training step: thick over seeds, thin for every model."""
+    tasks = data.tasks
+    columns = min(_COLUMNS, len(tasks))
+    rows = math.ceil(len(tasks) / columns)
+    figure = Figure(figsize=(FULL_WIDTH_IN, 0.65 + _PANEL_HEIGHT_IN * rows))
+    panels = list(figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False).flat)
+    steps = data.checkpoint_steps
+    for axes, task in zip(panels, tasks, strict=False):
+        _panel(axes, data, task, steps)
+        axes.set_title(plain(task))
+        _step_axis(axes, steps)
+    for place, axes in enumerate(panels):
+        if place >= len(tasks):
+            axes.remove()
+        elif place + columns < len(tasks):
+            axes.set_xlabel("")
+        else:
+            axes.tick_params(labelbottom=True)
+    definition = drift_definition(data.results.study, data.results.study.primary_measure)
+    figure.supylabel(f"drift, {definition}, mean over layers", fontsize=8)
+    found = {
+        label: h for axes in panels[: len(tasks)] for h, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=legend_columns(list(found)))
+    return figure
+
+
+def _panel(axes: Axes, data: ReportData, task: str, steps: Sequence[int]) -> None:
+    absent: list[str] = []
+    for method in data.methods:
+        runs = _by_step(data, task, method)
+        if runs.empty:
+            absent.append(f"{method_label(method)}: missing")
+            continue
+        color, marker = method_color(method, data.methods), method_marker(method, data.methods)
+        for seed in runs.index:
+            known = runs.loc[seed].dropna()
+            axes.plot(
+                [_place(s, steps) for s in known.index], known, color=color, linewidth=0.6, alpha=0.55, zorder=1.5
+            )
+        means, counts = runs.mean(axis=0), runs.notna().sum(axis=0)
+        places = [_place(step, steps) for step in means.index]
+        axes.plot(places, means, color=color, linewidth=1.6, label=method_label(method))
+        size = max(2.0, min(4.2, 60 / len(steps)))
+        for place, value, count in zip(places, means, counts, strict=True):
+            face = color if count == counts.max() else "white"  # hollow: fewer models, so the mean is of others
+            axes.plot(place, value, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=0.8)
+    axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+    axes.axvline((_place(0, steps) + steps[-1]) / 2, color=FAINT, linewidth=0.6, linestyle=":", zorder=0)
+    if absent:
+        note(axes, "\n".join(absent), (0.98, 0.04), ha="right", va="bottom", multialignment="right")
+
+
+def _by_step(data: ReportData, task: str, method: str) -> pd.DataFrame:
+    """Drift of a task and method, mean over layers, (seeds, steps), the final model last; NaN where a layer is missing."""
+    rows = data.table[data.table["measure"] == data.results.study.primary_measure]
+    rows = rows[(rows["task"] == task) & (rows["method"] == method)]
+    layers = rows.pivot(index=["seed", "step"], columns="layer", values="drift").reindex(columns=data.layers)
+    means = layers.mean(axis=1, skipna=False).unstack("step")  # a mean of fewer layers would be of something else
+    return means[[*sorted(step for step in means.columns if step != 0), *([0] if 0 in means.columns else [])]]
+
+
+def _place(step: int, steps: Sequence[int]) -> float:
+    """A step on the axis; the final model, step 0, stands apart behind the last checkpoint."""
+    return step or steps[-1] + _FINAL_GAP * max(steps[-1] - steps[0], steps[-1] / 2)
+
+
+def _step_axis(axes: Axes, steps: Sequence[int]) -> None:
+    every = math.ceil(len(steps) / _MOST_TICKS)
+    ticks = list(steps)[::-1][::every][::-1]
+    axes.set_xticks([*ticks, _place(0, steps)], [*_step_labels(ticks), "final"])
+    margin = 0.06 * (_place(0, steps) - steps[0])
+    axes.set_xlim(steps[0] - margin, _place(0, steps) + margin)
+    axes.set_xlabel("training step")
+
+
+def _step_labels(steps: Sequence[int]) -> list[str]:
+    """In thousands where they are large and that is exact for all of them."""
+    thousands = max(steps) >= 10_000 and all(step % 100 == 0 for step in steps)
+    return [f"{step / 1000:g}k" if thousands else str(step) for step in steps]
+
+
+def caption(data: ReportData) -> str:
+    """How to read it."""
+    del data
+    return (
+        "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds at hand; thin: single models; hollow: "
+        "fewer models than at the other steps of that line. The final model stands behind the last checkpoint, at no step of its own. "
+        "No test is made along a training."
+    )
+
+
+def describe(data: ReportData) -> str:
+    """By task and method the mean drift at the first checkpoint, at the last, and of the final model."""
+    parts: list[str] = []
+    for task in data.tasks:
+        for method in data.methods:
+            means = _by_step(data, task, method).mean(axis=0).dropna()
+            if means.empty:
+                parts.append(f"{task}, {method_title(method)}: missing")
+                continue
+            said = [f"{small(v)} {'in the final model' if s == 0 else f'at step {s}'}" for s, v in means.items()]
+            parts.append(f"{task}, {method_title(method)}: {', '.join(dict.fromkeys((said[0], *said[-2:])))}")
+    return f"Lines of mean drift over {counted(len(data.checkpoint_steps), 'checkpoint')} and the final model. {'; '.join(parts)}."
+
+
+register(
+    FigureSpec(
+        "trajectory",
+        7,
+        "Drift over training",
+        caption,
+        describe,
+        draw,
+        possible=lambda data: bool(data.checkpoint_steps),
+    )
+)

@@ -1,0 +1,204 @@
+"""What a study could show at all, before anything is trained: the least p that its numbers of models allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from repdrift.core.errors import RepdriftError
+from repdrift.core.progress import say
+from repdrift.drift.power import least_models
+from repdrift.models import load_config, resolve_model
+from repdrift.models.source import PACKAGED_PREFIX
+from repdrift.statistics import smallest_reachable_pvalue
+from repdrift.study.comparison import COMPARISON_METHOD, REFERENCE_METHOD
+from repdrift.study.config import StudyConfig
+from repdrift.study.plan import Selection, planned_runs
+
+Scope = Literal["task", "tasks", "layers"]
+_EQUAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The least p of one kind of test in a design with the same number of models of both methods in every task.
+
+    scope: `task`, one task by itself; `tasks`, all of them together, stratified by task; `layers`, every layer over all
+    tasks, corrected by Holm for `n_tests` layers: the analysis corrects by max-T, which reaches what `tasks` does, but
+    by Holm where a model is missing, so that the methods have unequal numbers. smallest_pvalue: one-sided, after
+    correction, at most 1. enough: the least number of models of each method in each task that can be significant;
+    enough_pvalue: its least p, after correction. roomy: one more model where `enough` reaches alpha exactly, else
+    `enough`; roomy_pvalue alike.
+    """
+
+    scope: Scope
+    n_tasks: int
+    n_models: int
+    n_tests: int
+    alpha: float
+    smallest_pvalue: float
+    enough: int
+    enough_pvalue: float
+    roomy: int
+    roomy_pvalue: float
+
+    @property
+    def reachable(self) -> bool:
+        """Whether some data would be significant (p at most alpha)."""
+        return self.smallest_pvalue <= self.alpha * (1 + _EQUAL)
+
+    @property
+    def only_just(self) -> bool:
+        """Whether the least p is alpha itself, so that one outcome alone is significant: the most extreme."""
+        return self.reachable and self.smallest_pvalue >= self.alpha * (1 - _EQUAL)
+
+
+def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | None = None) -> list[Reach]:
+    """What a design can reach: in a single task, over all tasks if there are several, by layer if n_layers is given.
+
+    n_models: models (seeds) of each method in each task. Raises ConfigError for alpha outside (0, 1) or n_layers < 1,
+    ShapeError for no task or no model.
+    """
+    found = [_reach("task", 1, n_models, 1, alpha)]
+    if n_tasks > 1:
+        found.append(_reach("tasks", n_tasks, n_models, 1, alpha))
+    if n_layers is not None:
+        found.append(_reach("layers", n_tasks, n_models, n_layers, alpha))
+    return found
+
+
+def design_notes(config: StudyConfig, selection: Selection | None = None) -> list[str]:
+    """At most five plain sentences on which claims of a study can become significant, and how many seeds would do.
+
+    Neither weights nor data are read; the number of layers is, from the configuration of a model on this machine: a
+    model of the hub is left alone, and nothing is said about its layers. Raises UnknownNameError for a part that the
+    study does not have.
+    """
+    runs = planned_runs(config, selection)
+    absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
+    if absent:
+        return [f"no {absent[0]} model is planned, so nothing can be said about which method drifts less"]
+    tasks = list(dict.fromkeys(run.task for run in runs))
+    seeds = len({run.seed for run in runs})
+    reaches = design_reach(len(tasks), seeds, alpha=config.analysis.alpha, n_layers=layer_count(config))
+    notes = [_in_reach([r for r in reaches if r.reachable and not r.only_just], tasks)]
+    notes += [_only_just(r, tasks) for r in reaches if r.only_just]
+    notes += [_out_of_reach(r, tasks) for r in reaches if not r.reachable]
+    if seeds == 1:
+        notes.append(
+            "with one seed nothing shows how far two models of one method differ: a second seed is the least that does"
+        )
+    elif any(r.only_just or not r.reachable for r in reaches):
+        notes.append(
+            "these limits are the same for the claims that the methods drift alike and that one drifts less by the target"
+        )
+    return [note for note in notes if note]
+
+
+def say_design_notes(config: StudyConfig, selection: Selection | None = None) -> None:
+    """Print `design_notes` to standard error, each as a line that begins with `note:`."""
+    for note in design_notes(config, selection):
+        say(f"note: {note}")
+
+
+def layer_count(config: StudyConfig) -> int | None:
+    """Blocks of the study's model, from its configuration; None if it is not on this machine or does not say.
+
+    None too for a GGUF file, whose configuration is slow to read, and for an encoder-decoder, which has two stacks.
+    """
+    if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().is_dir()):
+        return None
+    try:
+        source = resolve_model(config.model, revision=config.revision)
+        if source.gguf_file is not None or source.is_adapter:
+            return None
+        settings = load_config(source)
+    except RepdriftError:  # the stage that loads the model says what is wrong with it
+        return None
+    number = getattr(settings, "num_hidden_layers", None)
+    return number if isinstance(number, int) and number > 0 and not settings.is_encoder_decoder else None
+
+
+def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float) -> Reach:
+    def least(n: int) -> float:
+        return min(1.0, n_tests * smallest_reachable_pvalue([(n, n)] * n_tasks))
+
+    enough = least_models(n_tasks, alpha=alpha, n_tests=n_tests)
+    roomy = enough + 1 if least(enough) >= alpha * (1 - _EQUAL) else enough
+    return Reach(
+        scope=scope,
+        n_tasks=n_tasks,
+        n_models=n_models,
+        n_tests=n_tests,
+        alpha=alpha,
+        smallest_pvalue=least(n_models),
+        enough=enough,
+        enough_pvalue=least(enough),
+        roomy=roomy,
+        roomy_pvalue=least(roomy),
+    )
+
+
+def _in_reach(reaches: Sequence[Reach], tasks: Sequence[str]) -> str:
+    if not reaches:
+        return ""
+    said = " and ".join(f"{_where(r, tasks)} (smallest possible p {_smallest(r)})" for r in reaches)
+    return f"{_seeds(reaches[0].n_models)} {_verb(reaches[0])} enough for p = {reaches[0].alpha:g} or less {said}"
+
+
+def _only_just(reach: Reach, tasks: Sequence[str]) -> str:
+    return (
+        f"{_where(reach, tasks)} p = {reach.alpha:g} is reached only just: {_smallest(reach)} is the smallest possible p of "
+        f"{_seeds(reach.n_models)}, and takes every {COMPARISON_METHOD} model to drift less than every {REFERENCE_METHOD} "
+        f"one; {reach.roomy} seeds leave room ({pvalue_text(reach.roomy_pvalue)})"
+    )
+
+
+def _out_of_reach(reach: Reach, tasks: Sequence[str]) -> str:
+    enough = f"{reach.enough} seeds can ({pvalue_text(reach.enough_pvalue)})"
+    if reach.roomy != reach.enough:
+        enough = (
+            f"{reach.enough} seeds just reach it ({pvalue_text(reach.enough_pvalue)}), "
+            f"{reach.roomy} leave room ({pvalue_text(reach.roomy_pvalue)})"
+        )
+    uncorrected = smallest_reachable_pvalue([(reach.n_models, reach.n_models)] * reach.n_tasks)
+    if reach.scope == "layers" and uncorrected <= reach.alpha * (1 + _EQUAL):
+        return (
+            f"{_where(reach, tasks)} the smallest possible p is {pvalue_text(uncorrected)} (corrected by max-T); should a model be "
+            f"missing, the correction is Holm's, and nothing can be significant ({pvalue_text(reach.smallest_pvalue)}); {enough}"
+        )
+    return (
+        f"{_where(reach, tasks)} nothing can be significant: the smallest possible p of {_seeds(reach.n_models)} is "
+        f"{_smallest(reach)}, above {reach.alpha:g}; {enough}"
+    )
+
+
+def _where(reach: Reach, tasks: Sequence[str]) -> str:
+    if reach.scope == "layers":
+        over = f"on {tasks[0]}" if len(tasks) == 1 else "over all tasks"
+        return f"in each of {reach.n_tests} layers {over}"
+    if reach.scope == "tasks":
+        return f"over all {len(tasks)} tasks together"
+    return f"on {tasks[0]}" if len(tasks) == 1 else "in a single task"
+
+
+def _smallest(reach: Reach) -> str:
+    corrected = " after Holm's correction" if reach.n_tests > 1 else ""
+    return pvalue_text(reach.smallest_pvalue) + corrected
+
+
+def _verb(reach: Reach) -> str:
+    return "is" if reach.n_models == 1 else "are"
+
+
+def _seeds(number: int) -> str:
+    return "1 seed per method" if number == 1 else f"{number} seeds per method"
+
+
+def pvalue_text(value: float) -> str:
+    """A p-value in as many digits as it needs; below a millionth, where the analysis draws at random, only that."""
+    if value < 1e-6:
+        return "< 1e-06"
+    return f"{value:.3g}" if value >= 0.001 else f"{value:.2g}"

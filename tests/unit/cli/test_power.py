@@ -1,0 +1,151 @@
+"""`repdrift power`: what a pilot asks for, what a design can reach, and the notes before anything is trained."""
+
+import json
+import math
+
+import pytest
+from scipy.stats import chi2
+from typer.testing import CliRunner
+
+from repdrift.cli.main import app, main
+from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV
+from tests.unit.drift.pilots import pilot_results
+
+A = [0.50, 0.54, 0.47], [0.40, 0.36, 0.41]
+B = [0.30, 0.35, 0.33], [0.20, 0.19]
+FAST = ("--reduction", "0.6", "--max-seeds", "4")
+
+
+@pytest.fixture
+def pilot(tmp_path):
+    def write(drifts):
+        results, table = pilot_results(drifts)
+        results.write(tmp_path / RESULTS_FILE)
+        table.to_csv(tmp_path / TABLE_CSV, index=False)
+        return str(tmp_path)
+
+    return write
+
+
+def _printed(*arguments):
+    found = CliRunner().invoke(app, ["power", *arguments], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found.stdout
+
+
+def _row(printed, name, place=0):
+    return [line for line in printed.splitlines() if line.strip().startswith(name)][place].split()
+
+
+def _error(capsys, *arguments):
+    with pytest.raises(SystemExit, match="1"):
+        main(["power", *arguments])
+    return capsys.readouterr().err
+
+
+def test_a_pilot_gets_its_design_its_seeds_and_its_samples(pilot):
+    printed = _printed(pilot({"a": A, "b": B}), *FAST, "--half-width", "0.05")
+    assert "Claim: lora drifts more than 20 % less than full_finetune, in the mean over layers" in printed
+    assert _row(printed, "a ")[:6] == ["a", "3", "and", "3", "0.05", "(just)"]
+    assert _row(printed, "b ")[:6] == ["b", "3", "and", "2", "0.1", "-"]
+    assert _row(printed, "b ")[-1] == "0"
+    assert _row(printed, "a ", 1)[1] == "3"
+    assert _row(printed, "all tasks together", 2)[3:] == ["2", "2"]
+    assert "b: numbers differ; the power is that of 2 of each everywhere." in printed
+    squares = sum(sum((math.log(x) - sum(map(math.log, side)) / 3) ** 2 for x in side) for side in A)
+    low, high = (math.exp(math.sqrt(squares / chi2(4).ppf(level))) for level in (0.975, 0.025))
+    assert (
+        f"a: {math.exp(math.sqrt(squares / 4)):.3g} (95 % interval {low:.3g} to {high:.3g}, from 4 degrees" in printed
+    )
+    assert _row(printed, "a, lora")[-2:] == ["529", "1,936"]
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_json_holds_the_same_and_more(pilot):
+    folder = pilot({"a": A, "b": B})
+    found = json.loads(_printed(folder, *FAST, "--json", "--margin", "0", "--task", "a"))
+    (plan,) = found["seed_plans"]
+    assert (found["margin"], found["alpha"], found["power"], found["n_tests"]) == (0, 0.05, 0.8, 1)
+    assert plan["seeds_now"] == 3
+    assert plan["answers"][0]["reduction"] == 0.6
+    assert plan["answers"][0]["needed"] == 3
+    assert {p["task"] for p in found["sample_plans"]} == {"a"}
+    default = json.loads(_printed(folder, "--max-seeds", "2", "--json"))
+    assert default["reductions"] == [0.3, 0.4, 0.5]
+
+
+def test_layers_are_corrected_by_holm_or_planned_as_one_test(pilot):
+    folder = pilot({"a": A, "b": B})
+    holm = json.loads(_printed(folder, *FAST, "--layers", "all", "--json"))
+    assert holm["n_tests"] == 2
+    assert [p["pilot"]["where"] for p in holm["seed_plans"]] == [
+        "layer 0, of median spread",
+        "layer 1, of largest spread",
+    ]
+    printed = _printed(folder, *FAST, "--layers", "24")
+    assert "corrected by Holm for 24 layers" in printed
+    assert _row(printed, "layer 0, of median spread")[-3:-1] == ["0.12", "-"], "24 / 200"
+    assert "as if no other layer were tested" in _printed(folder, *FAST, "--layers", "max-t")
+
+
+def test_pilots_that_are_none_are_one_readable_line(pilot, tmp_path, capsys, monkeypatch):
+    said = _error(capsys, pilot({"a": ([0.5], [0.4]), "b": ([0.5], [0.4])}))
+    assert "nothing can be planned from this pilot: the pilot has 1 and 1 models of the methods on a" in said
+    assert "(and 1 more like this)" in said
+    assert "repdrift power --config STUDY" in said
+    assert "no results at" in _error(capsys, str(tmp_path / "elsewhere"))
+    (tmp_path / RESULTS_FILE).write_text('{"schema_version": 1}', encoding="utf-8")
+    assert "schema version 1, this repdrift reads 2. Run `repdrift analyze`" in _error(capsys, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert "repdrift power --config STUDY" in _error(capsys)
+
+
+def test_options_without_a_meaning_are_refused(pilot, capsys):
+    folder = pilot({"a": A})
+    assert "`all` or `max-t`; got 'most'" in _error(capsys, folder, "--layers", "most")
+    assert "got 0.0" in _error(capsys, folder, "--half-width", "0")
+    assert "above the margin and below 1" in _error(capsys, folder, "--reduction", "30")
+    assert "name one with --reduction" in _error(capsys, folder, "--margin", "0.95")
+    assert "RESULTS, --half-width plans" in _error(capsys, folder, "--config", "demo", "--half-width", "0.1")
+    assert "give it as a number" in _error(capsys, "--config", "lora_vs_full", "--layers", "all")
+
+
+def test_a_part_that_cannot_be_planned_is_a_note_beside_the_rest(pilot):
+    printed = _printed(pilot({"a": A, "b": ([0.5, None, 0.55], [0.4, 0.3]), "c": ([0.5], None)}), *FAST)
+    assert "note: Nothing can be planned for c: the pilot has no models of both full_finetune and lora on c." in printed
+    assert "planned for all:" not in printed, "all tasks together is a and b"
+    assert "c, lora" in printed
+    assert "note: Without a drift, so left out: b, full_finetune, seed 1." in printed
+
+
+def test_without_a_pilot_a_study_is_told_what_its_design_can_reach():
+    printed = _printed("--config", "lora_vs_full", "--layers", "24")
+    assert _row(printed, "3 of each") == ["3", "of", "each", "(this", "study)", "0.05", "(just)", "6.3e-06", "0.00015"]
+    assert _row(printed, "2 of each")[3:5] == ["0.167", "-"]
+    assert "a single task: only just significant" in printed
+    found = json.loads(_printed("--config", "lora_vs_full", "--task", "rte", "--alpha", "0.01", "--json"))
+    assert found["tasks"] == ["rte"]
+    assert found["n_layers"] is None
+    assert [(r["scope"], r["reachable"], r["enough"]) for r in found["reach"]] == [("task", False, 5)]
+
+
+def test_status_says_first_what_the_design_can_show(tmp_path):
+    arguments = ["status", "--config", "lora_vs_full", "--results-dir", str(tmp_path), "--base-dir", str(tmp_path)]
+    printed = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+    assert printed.startswith("note: 3 seeds per method are enough")
+    rows = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
+    assert len(rows) == 24
+
+
+def test_train_and_run_say_it_before_they_begin(tmp_path, capsys):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"name: x\nmodel: ./nowhere\ntasks: [mrpc]\nseeds: [1]\nresults_dir: {tmp_path}\n", encoding="utf-8"
+    )
+    for command in (["train", "--config", str(study), "--method", "lora"], ["run", str(study)]):
+        with pytest.raises(SystemExit, match="1"):
+            main(command)
+        said = capsys.readouterr().err
+        assert "note: on mrpc nothing can be significant" in said
+        assert said.count("note: with one seed") == 1
+        assert said.index("note: with one seed") < said.index("repdrift: error:")
