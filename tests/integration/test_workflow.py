@@ -161,6 +161,7 @@ def test_every_command_has_help_with_an_example(shell):
         "visualize",
         "run",
         "status",
+        "power",
         "push",
         "pull",
         "verify",

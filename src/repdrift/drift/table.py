@@ -17,12 +17,12 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
 from repdrift.drift.plan import PlannedSet
+from repdrift.drift.redrawn import bootstrapped_drifts, left_out_drifts
 from repdrift.drift.rounding import coarsest, rounding_drift
 from repdrift.drift.sampling import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons, why
-from repdrift.similarity import Measure, Side, cka_resampled, measure
-from repdrift.similarity.left_out import left_out_values
+from repdrift.similarity import Measure, Side, measure
 from repdrift.stores.representation_set import RepresentationSet
 
 Sides = dict[Path, Side]
@@ -149,15 +149,18 @@ def _measure_layer(
     finals = {_model(plan): place for place, (plan, _) in enumerate(sets.runs) if plan.step == 0}
     between = _between_seeds(m, finals, tuned)
     random = _random_changes(measured, m, base, sets, layer, sides)
-    resampled, left_out = _drawn(m, base, tuned, task, sides)
+    rows = list(finals.values())
+    resampled = bootstrapped_drifts(m, base, [tuned[row] for row in rows], task.draws)
+    by_run = dict(zip(rows, resampled, strict=True)) if resampled is not None else {}
+    left_out = left_out_drifts(
+        m, base, tuned, task.draws, (sides[sets.base.folder], [sides[found.folder] for _, found in sets.runs])
+    )
     for place, (plan, found) in enumerate(sets.runs):
         with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
             floor = m.mispaired(base, tuned[place], task.shuffles) if m.paired else None
         drift = m.drift(values[place])
         own = [left_out[place]] if left_out is not None else None
-        bounds = sample_bounds(
-            drift, resampled[place] if resampled is not None else None, own, task.options, log_scale=True
-        )
+        bounds = sample_bounds(drift, by_run.get(place), own, task.options, log_scale=True)
         pairs = between.get(plan.method)
         measured.rows.append(
             {
@@ -188,9 +191,8 @@ def _measure_layer(
             of_method = [place for (name, _), place in finals.items() if name == method]
             measured.distances[sets.task, method] = {layer: _distances(m, [values[p] for p in of_method], pairs)}
     kept = TaskDraws(list(finals), [layer])
-    rows = list(finals.values())
     if resampled is not None:
-        kept.bootstrap[layer] = resampled[rows].astype(np.float32)
+        kept.bootstrap[layer] = resampled.astype(np.float32)
     if left_out is not None:
         kept.left_out[layer] = left_out[rows]
     measured.draws[sets.task, m.name] = kept
@@ -264,31 +266,6 @@ def _matching(random: Mapping[tuple[str, int], float], plan: PlannedSet) -> floa
     if _model(plan) in random:
         return random[_model(plan)]
     return next((drift for (method, _), drift in random.items() if method == plan.method), float("nan"))
-
-
-def _drawn(
-    m: Measure, base: Any, tuned: Sequence[Any], task: _Task, sides: Sides
-) -> tuple[Floats | None, Floats | None]:
-    """Drifts of all runs in all draws, (runs, B) and (runs, G); None where the measure or the plan has none."""
-    if not tuned:
-        return None, None
-    draws = task.draws
-    resampled = cka_resampled(base, tuned, draws.weights) if draws.weights is not None and m.name == "cka" else None
-    left_out: Floats | None = None
-    if draws.by_sample and draws.groups is not None:
-        without = [m.without_one(base, other) for other in tuned]
-        if all(found is not None for found in without):
-            left_out = np.array(without)
-    if left_out is None and draws.groups is not None:
-        of_base = sides[task.sets.base.folder]
-        try:
-            left_out = left_out_values(m, of_base, [sides[found.folder] for _, found in task.sets.runs], draws.groups)
-        except DegenerateInputError:
-            left_out = None  # undefined without some of the samples: then there is no interval, the value stands
-    return (
-        None if resampled is None else np.asarray(m.drift(resampled)),  # pyright: ignore[reportArgumentType]
-        None if left_out is None else np.asarray(m.drift(left_out)),  # pyright: ignore[reportArgumentType]
-    )
 
 
 def _prepared(m: Measure, found: RepresentationSet, layer: int, sides: Sides) -> Any:

@@ -158,6 +158,14 @@ class Measure(ABC):
         del x, y
         return None
 
+    def resampled(self, x: Any, ys: Sequence[Any], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """The value of x with each of `ys` in resamples of the samples: (len(ys), B); None where copies of a sample would count.
+
+        weights: (B, n), how often each sample is drawn, as `resample_weights` gives them. NaN where a side does not vary.
+        """
+        del x, ys, weights
+        return None
+
     def mispaired(self, x: Any, y: Any, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
         """The value with the rows of y permuted: (k,) for permutations of shape (k, n).
 

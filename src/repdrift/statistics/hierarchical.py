@@ -39,13 +39,15 @@ class _Side:
     """One method: the mean over strata of means over models, and its variance, in units of that mean, squared.
 
     replicates: (B,) of the mean, itself in units of the mean. models: for each stratum (variance, degrees of freedom);
-    own: the part of the variance over samples that is each model's own, and in `models` already.
+    own: the part of the variance over samples that is each model's own, and in `models` already. least: the smallest
+    replicate of any stratum's mean.
     """
 
     mean: float
     replicates: Floats
     models: list[tuple[float, int]]
     own: float
+    least: float
 
 
 def hierarchical_reduction(
@@ -70,7 +72,7 @@ def hierarchical_reduction(
     thrice that of models (common, by method, by model), normal and t3 tails, and one method spreading thrice as much
     with equal numbers; with 3 such models against 10 in one task, 92.7 %.
     No interval, for the reason `missing`, if a cell has one model, or two where there is a single stratum (92 %), if
-    models do not vary, or if a replicate's mean is not above zero. Undefined unless both means are above zero. Speaks
+    models do not vary, or if a stratum's mean is not above zero in a resample. Undefined unless both means are above zero. Speaks
     of these tasks, not of others.
     Raises ShapeError where shapes differ, NonFiniteError, ConfigError for fewer than 200 replicates or unless
     0 < confidence < 1.
@@ -109,9 +111,9 @@ def hierarchical_reduction(
         return EffectSize(
             estimate, None, None, confidence, "two models of a method in a single stratum: an interval would not cover"
         )
-    if min(float(side.replicates.min()) for side in sides) <= 0:
+    if min(side.least for side in sides) <= 0:
         return EffectSize(
-            estimate, None, None, confidence, "the mean drift is not above zero in every resample of the samples"
+            estimate, None, None, confidence, "the mean drift of a stratum is not above zero in every resample"
         )
     models = [part for side in sides for part in side.models]
     of_models = sum(variance for variance, _ in models)
@@ -181,17 +183,20 @@ def _side(table: Floats, centre: Floats, cells: _Cells, mean: float) -> _Side:
     """`table` (m, B) and `centre` (m,) in units of `mean`."""
     strata = len(cells.rows)
     models: list[tuple[float, int]] = []
-    own = 0.0
+    own, least = 0.0, math.inf
     for rows in cells.rows:
         m = rows.size
         if m < 2:
             models.append((0.0, 0))
             continue
         models.append((float(centre[rows].var(ddof=1)) / m / strata**2, m - 1))
-        # What a model's replicates do beside the mean of its cell; that mean holds 1/m of it.
-        beside = table[rows] - table[rows].mean(axis=0)
-        own += float(beside.var(axis=1, ddof=1).sum()) / (m - 1) / m / strata**2
-    return _Side(mean, np.mean([table[rows].mean(axis=0) for rows in cells.rows], axis=0), models, own)
+        # What a model does beside the mean of its cell, which holds 1/m of it. As a share of that mean: what the
+        # samples change in all models alike would else be counted by how far the models are apart.
+        cell = table[rows].mean(axis=0)
+        least = min(least, float(cell.min()))
+        beside = table[rows] / np.where(cell > 0, cell, 1.0)
+        own += float(centre[rows].mean() ** 2 * beside.var(axis=1, ddof=1).sum()) / (m - 1) / m / strata**2
+    return _Side(mean, np.mean([table[rows].mean(axis=0) for rows in cells.rows], axis=0), models, own, least)
 
 
 def _labels(

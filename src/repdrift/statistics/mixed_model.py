@@ -16,7 +16,7 @@ from repdrift.statistics.quantiles import student_quantile, student_two_sided, u
 
 LEAST_TASKS = 3
 """Two show how a difference varies over tasks by one number: Student's t with one degree of freedom is 12.7."""
-_SINGULAR = 1e-3
+_SINGULAR = 1e-2
 """Variance between tasks, in units of that between seeds, which is none."""
 _START = 0.3
 """Variance of the interaction that the search starts from, in the same units."""
@@ -158,11 +158,12 @@ def _fit(groups: Groups, plain: _Fit | None) -> _Fit:
     effects, random_covariance = (np.asarray(v, dtype=np.float64) for v in (found.fe_params, found.cov_re))
     likelihood, scale = float(found.llf), float(found.scale)
     failure = None
-    if not found.converged or not np.isfinite([*effects, *random_covariance.ravel(), likelihood, scale]).all():
+    finite_fit = bool(np.isfinite([*effects, *random_covariance.ravel(), likelihood, scale]).all())
+    if finite_fit and random_covariance[0, 0] <= _SINGULAR * scale:
+        failure = "the mixed model is singular: drift does not vary between tasks beyond what seeds do"
+    elif not finite_fit or not found.converged:
         said = "; ".join(dict.fromkeys(str(warning.message) for warning in caught))
         failure = f"the mixed model did not converge{': ' + said if said else ''}"
-    elif random_covariance[0, 0] <= _SINGULAR * scale:
-        failure = "the mixed model is singular: drift does not vary between tasks beyond what seeds do"
     covariance = _covariance(x, random, task, random_covariance, scale)
     return _Fit(effects, covariance, float(random_covariance[0, 0]) / scale, likelihood, failure)
 

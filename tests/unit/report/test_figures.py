@@ -1,11 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from repdrift.core.records.results import LayerCluster
 from repdrift.report.figures import figures
-from repdrift.report.style import layer_axis, method_color, method_marker, paper_style, plain
+from repdrift.report.style import (
+    integer_axis,
+    layer_axis,
+    legend_columns,
+    method_color,
+    method_marker,
+    paper_style,
+    plain,
+    task_mark,
+)
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 SPECS = {spec.name: spec for spec in figures()}
@@ -34,6 +46,10 @@ DRAWN = [
     )
 ]
 """Figures that the results of a study hold something for."""
+HOLM = report_data(
+    Synthetic(tasks=("sst2",), layers=3, lora_share=0.4, noise=0.02, inference=False, random_change=False)
+)
+"""Results that hold reductions and tests alone."""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +140,161 @@ def test_significance_says_where_correction_puts_it_out_of_reach(data):
     left, right = figure.axes[:2]
     assert [p for p in left.patches if p.get_hatch()]
     assert any("0.05 cannot be reached" in t for t in texts(right))
+
+
+def test_significance_rests_on_max_t_where_there_is_one(data):
+    for study, correction in ((data["deep"], "max-T"), (HOLM, "Holm")):
+        figure = drawn("significance", study)
+        labels = [t.get_text() for t in figure.legends[0].get_texts()]
+        assert [label for label in labels if label.startswith("p, ")] == ["p, Benjamini-Hochberg", f"p, {correction}"]
+        assert f"on which the verdicts rest{':' if correction == 'max-T' else ''}" in SPECS["significance"].caption(
+            study
+        )
+        lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == len(study.layers)]
+        field = "pvalue_max_t" if correction == "max-T" else "pvalue_holm"
+        expected = [-np.log10(getattr(t, field)) for t in study.layer_tests("comparison_drifts_less")]
+        assert lines[2].get_ydata() == pytest.approx(expected, abs=1e-9)
+        smallest = study.layer_tests("comparison_drifts_less")[0].smallest_pvalue
+        after = "the same" if correction == "max-T" else f"{min(1, 3 * smallest):.2g}"
+        assert any(f"after {correction} {after}" in t for t in texts(figure.axes[1]))
+
+
+def test_clusters_are_bars_under_the_layers_that_they_span(data):
+    study = data["deep"]
+    clusters = [
+        LayerCluster(hypothesis="comparison_drifts_less", first_layer=a, last_layer=b, mass=1, threshold=1, pvalue=p, smallest_pvalue=0.01)
+        for a, b, p in ((2, 9, 0.03), (11, 11, 0.4), (12, 12, 0.2))
+    ]  # fmt: skip
+    study = replace(study, results=study.results.model_copy(update={"clusters": clusters}))
+    figure = drawn("significance", study)
+    bars = [p for p in figure.axes[1].patches if isinstance(p, Rectangle) and not p.get_hatch()]
+    spans = {(round(b.get_x() + 0.4), round(b.get_x() + b.get_width() - 0.4)): b.get_facecolor()[:3] for b in bars}
+    assert set(spans) == {(2, 9), (11, 11), (12, 12)}
+    assert spans[2, 9] != spans[11, 11] == (1, 1, 1)
+    words = texts(figure.axes[1])
+    assert "p = 0.03" in words
+    assert "p = 0.2" in words
+    assert "p = 0.4" not in words, "there is no room for it beside the smaller one"
+    assert "layers 2 to 9 p = 0.03" in SPECS["significance"].describe(study)
+
+
+def test_intervals_over_models_and_samples_are_told_apart(data):
+    figure = drawn("drift_reduction", data["negative drift"])
+    labels = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert [label for label in labels if label.startswith("95 %")] == [
+        "95 % over models and samples", "95 % over models", "95 % over samples"
+    ]  # fmt: skip
+    looks = {
+        label: (handle.get_color(), handle.get_linewidth(), handle.get_alpha())
+        for handle, label in zip(figure.legends[0].legend_handles, labels, strict=True)
+        if label.startswith("95 %")
+    }
+    assert len(set(looks.values())) == 3
+
+
+def test_intervals_lie_where_they_were_found(data):
+    study = data["deep"]
+    left = drawn("drift_reduction", study).axes[0]
+    reduction = study.reduction("sst2")
+    drawn_ends = [tuple(line.get_ydata()) for line in left.lines if len(set(line.get_xdata())) == 1]
+    for interval in reduction.intervals:
+        assert pytest.approx((100 * interval.low, 100 * interval.high)) in drawn_ends
+
+
+def test_a_task_without_an_interval_says_why(data):
+    caption = SPECS["drift_reduction"].caption(data["hostile names"])
+    assert "No interval over models and samples and over models of <script>alert(1)</script>" in caption
+    assert "an interval over models needs two models of each method." in caption
+    assert "No interval" not in SPECS["drift_reduction"].caption(data["deep"])
+
+
+def test_without_any_interval_the_lower_bound_is_drawn_as_a_bar():
+    left, right = drawn("drift_reduction", HOLM).axes
+    bound, estimate = (100 * getattr(HOLM.reduction("sst2"), name) for name in ("reduction_low", "reduction"))
+    assert any(list(line.get_ydata()) == pytest.approx([bound, estimate]) for line in left.lines)
+    assert right.collections, "and as a band by layer"
+
+
+def test_the_random_change_has_its_line_where_it_was_measured(data):
+    labels = [t.get_text() for t in drawn("controls", data["deep"]).legends[0].get_texts()]
+    assert {"random change, LoRA", "random change, full fine-tuning"} <= set(labels)
+    assert "random change of the same size 0" in SPECS["controls"].describe(data["one layer"])
+    assert not [t for t in texts(drawn("controls", HOLM)) if "random" in t]
+    assert "was not measured" in SPECS["controls"].caption(HOLM)
+    assert "random change of the same size not at hand" in SPECS["controls"].describe(HOLM)
+
+
+def test_layers_that_may_drift_most_are_filled_and_rank_one_is_on_top(data):
+    axes = drawn("layer_ranks", data["deep"]).axes[0]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    marks = [line for line in axes.lines if line.get_marker() == "o"]
+    filled = [int(line.get_xdata()[0]) for line in marks if line.get_markerfacecolor() != "white"]
+    ranking = data["deep"].results.rankings[0]
+    assert filled == [layer.layer for layer in ranking.layers if layer.may_be_largest]
+    assert [line.get_ydata()[0] for line in marks] == [layer.rank for layer in ranking.layers]
+    bars = [
+        tuple(line.get_ydata())
+        for line in axes.lines
+        if line.get_marker() == "None" and len(set(line.get_xdata())) == 1
+    ]
+    assert bars == [(layer.rank_low, layer.rank_high) for layer in ranking.layers]
+
+
+def test_the_final_model_stands_last_and_missing_models_are_hollow():
+    study = report_data(Synthetic(tasks=("sst2",), layers=2, seeds=(1, 2), checkpoints=(10, 20)))
+    table = study.table[~((study.table.step == 10) & (study.table.seed == 2) & (study.table.method == "lora"))]
+    axes = drawn("trajectory", replace(study, table=table)).axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "20", "final"]
+    assert axes.get_xticks()[-1] > 20
+    marks = [line for line in axes.lines if line.get_marker() == "s"]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, False]
+    rows = table[(table.method == "lora") & (table.measure == "cka")]
+    expected = [rows[rows.step == step].drift.mean() for step in (10, 20, 0)]
+    assert [line.get_ydata()[0] for line in marks] == pytest.approx(expected)
+
+
+def test_scores_stand_against_the_mean_drift_of_their_model(data):
+    study = data["missing runs"]
+    figure = drawn("score", study)
+    axes = figure.axes[0]
+    drift = float(study.drift("sst2", "lora").loc[1].mean())
+    run = next(r for r in study.results.runs if (r.task, r.method, r.seed, r.step) == ("sst2", "lora", 1, 0))
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines]
+    assert len(points) == 5
+    assert pytest.approx((drift, run.metrics["accuracy"])) in points
+    assert "full fine-tuning: ρ = −0.31 (−0.70 to 0.20), p = 0.21, n = 5" in axes.get_title(loc="left")
+    assert "Not there: f1 of 3 final models." in SPECS["score"].caption(study)
+
+
+def test_scores_need_an_association():
+    assert not SPECS["score"].possible(report_data(Synthetic(tasks=("sst2",), layers=1, metrics=False)))
+    assert not SPECS["score"].possible(HOLM)
+
+
+def test_profiles_have_pearson_above_and_spearman_below_the_diagonal(data):
+    study = data["missing runs"]
+    (likeness,) = study.results.profiles
+    words = {t.get_position(): t.get_text() for t in drawn("task_profiles", study).axes[0].texts}
+    assert words == {(1, 0): f"{likeness.pearson:.2f}", (0, 1): f"{likeness.spearman:.2f}"}
+
+
+def test_whole_ticks_hold_one_and_the_columns_of_a_legend_fit():
+    with paper_style():
+        for last, ticks in (
+            (1, [1]),
+            (2, [1, 2]),
+            (6, [1, 2, 3, 4, 5, 6]),
+            (12, [1, 4, 6, 8, 10, 12]),
+            (24, [1, 5, 10, 15, 20]),
+        ):
+            axes = drawn_axes()
+            integer_axis(axes.yaxis, last)
+            assert list(axes.get_yticks()) == ticks
+        assert legend_columns(["a"] * 4) == 4
+        assert legend_columns(["a"] * 40, most=5) == 5
+        assert legend_columns(["a name of some thirty characters"] * 9) == 2
+        assert legend_columns(["x" * 90] * 2) == 1
+    assert [task_mark(task, "abcdefghi") for task in "ai"] == [("o", False), ("o", True)]
 
 
 def test_layer_ticks_are_few_and_round():

@@ -30,6 +30,7 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
+from repdrift.similarity.resampling import cka_resampled
 from repdrift.similarity.side import Side
 from repdrift.similarity.spread import similarity_interval, student_quantile
 
@@ -78,6 +79,10 @@ class DebiasedLinearCka(Measure):
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """From the closed form of HSIC_u without a sample. Raises DegenerateInputError of 4 samples, or as `Measure.without_one`."""
         return _without_one(x, y)
+
+    def resampled(self, x: Kernel, ys: Sequence[Kernel], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """As weighted sums in which pairs of copies count nothing (`repdrift.similarity.resampling`)."""
+        return cka_resampled(x, ys, weights)
 
     def compare_all(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> NDArray[np.float64]:
         """CKA of every two kernels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,11 @@ class RbfCka(DebiasedLinearCka):
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """None: the median distance moves with every sample."""
         del x, y
+        return None
+
+    def resampled(self, x: Kernel, ys: Sequence[Kernel], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """None: the median distance moves with every resample."""
+        del x, ys, weights
         return None
 
     def from_moments(self, result: PairedResult) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,11 @@ class StandardizedCka(DebiasedLinearCka):
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """None: the variances move with every sample."""
         del x, y
+        return None
+
+    def resampled(self, x: Kernel, ys: Sequence[Kernel], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """None: the variances move with every resample."""
+        del x, ys, weights
         return None
 
     def from_moments(self, result: PairedResult) -> float:
