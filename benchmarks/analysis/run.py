@@ -29,7 +29,9 @@ def main() -> None:
     """Build the study, analyse it in a process of its own, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small study, to see that it runs")
-    parser.add_argument("--folder", type=Path, help="where the sets are written and kept (5 GB); else a temporary folder")
+    parser.add_argument(
+        "--folder", type=Path, help="where the sets are written and kept (5 GB); else a temporary folder"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = Size(tasks=2, layers=6, samples=400, features=512, replicates=2000) if options.quick else Size()
@@ -40,7 +42,7 @@ def main() -> None:
         folder = options.folder or Path(scratch)
         print(f"writing {size.n_bytes / 1e9:.1f} GB of representation sets to {folder}", flush=True)
         write_study(folder, size)
-        arguments = [sys.executable, *([os.environ["BENCH_CHILD"]] if "BENCH_CHILD" in os.environ else [__file__]), "--child", str(folder)]
+        arguments = [sys.executable, __file__, "--child", str(folder)]
         subprocess.run(arguments + (["--quick"] if options.quick else []), check=True)
         _grams(size)
 

@@ -20,7 +20,7 @@ from repdrift.statistics import hierarchical_reduction
 LEVEL = "both"
 WHAT = "hierarchical_reduction"
 REPLICATES = 400
-MANY = 4
+MANY = 2
 """How many studies of log drifts are simulated for one of representations, which takes so much longer."""
 REDUCTION = 0.2
 
@@ -125,9 +125,11 @@ def plans() -> list[LogPlan | RepresentationPlan]:
         for models in ((3, 3), (5, 5), (10, 10), (2, 3), (3, 10))
         for tasks in (1, 4)
         for noise in NOISES
-        for sizes, words in noises.items()
+        for sizes, words in list(noises.items())[: None if not noise else 2]
     ]
-    found += [RepresentationPlan(models, 277, tails) for models in (3, 5) for tails in ("normal", "lognormal", "outlier")]
+    found += [
+        RepresentationPlan(models, 277, tails) for models in (3, 5) for tails in ("normal", "lognormal", "outlier")
+    ]
     return found
 
 

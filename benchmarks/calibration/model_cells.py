@@ -46,7 +46,7 @@ def plans() -> list[Plan]:
     found += [Plan(Study((5, 5), tasks), (one.RELATED,)) for tasks in TASKS]
     for models, interaction in (((3, 3), 0.0), ((3, 3), SPREAD), ((5, 5), SPREAD)):
         study = Study(models, 4, ratio=0.8, centre="log", interaction=interaction)
-        found.append(Plan(study, (one.MIXED_MODEL,), share=0.1))
+        found.append(Plan(study, (one.MIXED_MODEL,), share=0.05))
     return found
 
 

@@ -15,7 +15,7 @@ Noise = Literal["normal", "t3"]
 SPREAD = 0.15
 """Standard deviation of log drift between the seeds of a method."""
 TASK_SPREAD = 0.5
-FEW, DRAWS, LAYER_DRAWS = 300, 199, 999
+FEW, DRAWS, LAYER_DRAWS = 300, 99, 239
 """A test by (1 + hits) / (1 + draws) keeps its level with any number of draws; Holm over 12 layers needs p below 0.0042."""
 NEIGHBOURS = 0.9
 """Correlation of the noise of adjacent layers."""

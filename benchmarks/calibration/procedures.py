@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy.integrate import quad
@@ -138,9 +138,12 @@ def ratio(study: Study) -> float:
 @cache
 def _cliffs_truth(study: Study) -> float:
     """P(b > a) - P(b < a) of the law of log drifts: E F((log ratio - s a) / s') is what lies below."""
-    law = norm() if study.noise == "normal" else student_t(3, scale=1 / math.sqrt(3))
-    of_a, of_b = study.spreads
-    above, _ = quad(lambda x: law.cdf((math.log(ratio(study)) - of_a * x) / of_b) * law.pdf(x), -40, 40, points=[0])
+    scale, of_a, of_b = 1 / math.sqrt(3), *study.spreads
+    if study.noise == "t3":
+        cdf, pdf = partial(student_t.cdf, df=3, scale=scale), partial(student_t.pdf, df=3, scale=scale)
+    else:
+        cdf, pdf = norm.cdf, norm.pdf
+    above, _ = quad(lambda x: cdf((math.log(ratio(study)) - of_a * x) / of_b) * pdf(x), -40, 40, points=[0])
     return 2 * above - 1
 
 

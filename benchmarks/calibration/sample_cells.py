@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.calibration.cells import Cell, Limit, coverage
+from benchmarks.calibration.cells import Cell, coverage
+from benchmarks.calibration.limits import sample_limit
 from benchmarks.calibration.samples import TAIL_WORDS, Floats, Population, Tails
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
@@ -34,7 +35,6 @@ class SamplePlan:
     measures: tuple[str, ...] = ("cka",)
     replicates: int = 1000
     """Bootstrap replicates of CKA; 0: no bootstrap."""
-    limits: tuple[tuple[str, Limit], ...] = ()
 
     @property
     def truth(self) -> str:
@@ -54,7 +54,7 @@ def plans() -> list[SamplePlan]:
     """Everything that is simulated at this level."""
     found = [SamplePlan(Population(tails, _drifts(tails)), n, MEASURES) for n in (277, 750) for tails in TAIL_WORDS]
     found += [SamplePlan(Population(tails, (0.01, 0.008)), 277) for tails in ("normal", "lognormal")]
-    found += [SamplePlan(Population(tails, _drifts(tails), layers=4), 277) for tails in ("lognormal", "outlier")]
+    found.append(SamplePlan(Population("lognormal", _drifts("lognormal"), layers=4), 277))
     return found
 
 
@@ -197,5 +197,5 @@ def _cell(what: str, ends: list[Interval | None], truth: float, plan: SamplePlan
         simulations=len(ends),
         given=given,
         tails=tails,
-        limit=dict(plan.limits).get(what),
+        limit=sample_limit(what, plan.population.tails, plan.n),
     )

@@ -117,7 +117,7 @@ def test_commands_of_the_specification(shell, tmp_path):
         ("analyze --measure ckaa", "Did you mean 'cka"),
         ("extract --method loar", "Did you mean 'lora'"),
         ("extract --pooling maen", "Did you mean 'mean'"),
-        ("extract --random-change frist", "Did you mean 'first'"),
+        ("extract --random-change nonee", "Did you mean 'none'"),
         ("train --seed 5", "unknown seed of this study '5'"),
         ("train --model ./nowhere", "neither a folder here nor a hub id"),
         ("train --data-dir nowhere", "data folder nowhere does not exist"),

@@ -77,10 +77,12 @@ def claim(hypothesis: str, study: StudyInfo, method: str | None = None) -> str:
 
 
 def estimate_text(hypothesis: str, value: float) -> str:
-    """What a claim is about, in its unit: a reduction in percent, a ratio, a drift."""
+    """What a claim is about, in its unit: a reduction in percent, reductions' distance in points, a ratio, a drift."""
     if hypothesis in METHOD_CLAIMS:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if hypothesis in (ALIKE, INTERACTION) else small(value)
+    if hypothesis == INTERACTION:
+        return f"{100 * value:.1f} points"
+    return f"{value:.2f}" if hypothesis == ALIKE else small(value)
 
 
 def effect_text(name: str, value: float) -> str:

@@ -11,16 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from repdrift.core.errors import UnknownNameError
 from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite
 from repdrift.statistics.quantiles import normal_quantile, student_quantile, upper_level
 
 _TOO_FEW = "an interval needs at least two values in each group"
 _TOO_FEW_IN_STRATA = "an interval needs at least two values of each group in every stratum"
 _CONSTANT = "neither group varies: an interval would have no width"
+
+
+RatioScale = Literal["fieller", "log"]
+RATIO_SCALES: tuple[RatioScale, ...] = ("fieller", "log")
 
 
 @dataclass(frozen=True)
@@ -94,17 +100,30 @@ def mean_ratio(
 
 
 def mean_reduction(
-    reference: ArrayLike, comparison: ArrayLike, *, strata: Sequence[object] | None = None, confidence: float = 0.95
+    reference: ArrayLike,
+    comparison: ArrayLike,
+    *,
+    strata: Sequence[object] | None = None,
+    scale: RatioScale = "fieller",
+    confidence: float = 0.95,
 ) -> EffectSize:
-    """1 - mean(comparison) / mean(reference), with Fieller's interval: 0.2 = a fifth less, negative = more.
+    """1 - mean(comparison) / mean(reference), with an interval: 0.2 = a fifth less, negative = more.
 
     reference: (m,), comparison: (k,) values, one per trained model; strata label reference, then comparison. Undefined
-    unless mean(reference) > 0; strata, no interval, source and departure as `mean_ratio`. Raises as `mean_difference`.
+    unless mean(reference) > 0. `fieller`: strata, no interval, source and departure as `mean_ratio`. `log`: the log of
+    the ratio +- Student's t x its error by the delta method, degrees of freedom by Satterthwaite, transformed; none
+    unless both means are above zero. It is given more often than Fieller's, and keeps its coverage where one method
+    spreads thrice as much as the other (92 to 97 %; Fieller's, where it is given, from 83 % on, with 3 to 10 models of
+    a method, 1 and 4 strata). Raises UnknownNameError for another scale; else as `mean_difference`.
     """
+    if scale not in RATIO_SCALES:
+        raise UnknownNameError.of("scale of a ratio", scale, RATIO_SCALES)
     upper = upper_level(confidence)
     groups = by_stratum(finite(reference, "reference"), finite(comparison, "comparison"), strata)
     swapped = [(comp, ref) for ref, comp in groups]
-    ratio = _fieller(swapped, ("mean(comparison)", "mean(reference)"), upper, confidence)
+    names = ("mean(comparison)", "mean(reference)")
+    of_ratio = _fieller if scale == "fieller" else _on_log_scale
+    ratio = of_ratio(swapped, names, upper, confidence)
     if ratio.estimate is None or ratio.low is None or ratio.high is None:
         estimate = None if ratio.estimate is None else 1 - ratio.estimate
         return EffectSize(estimate, None, None, confidence, ratio.missing)
@@ -196,6 +215,26 @@ def _fieller(groups: Groups, names: tuple[str, str], upper: float, confidence: f
     reach = math.sqrt(t2 * (a2 * (1 - t2 * b2) + ratio**2 * b2))
     low, high = ((ratio + side * reach) / (1 - t2 * b2) for side in (-1, 1))
     return EffectSize(ratio, low, high, confidence)
+
+
+def _on_log_scale(groups: Groups, names: tuple[str, str], upper: float, confidence: float) -> EffectSize:
+    top, bottom = (float(np.mean([group[side].mean() for group in groups])) for side in (0, 1))
+    if bottom <= 0:
+        reason = f"{names[1]} is {bottom:g}: {names[0]} is no share of what is not above zero"
+        return EffectSize(None, None, None, confidence, reason)
+    ratio = top / bottom
+    missing = _without_interval(groups)
+    if missing is None and top <= 0:
+        missing = f"{names[0]} is {top:g}: a logarithm needs means above zero"
+    if missing is not None:
+        return EffectSize(ratio, None, None, confidence, missing)
+    cells = [
+        (_error_squared(group[side] / mean) / len(groups) ** 2, group[side].size)
+        for group in groups
+        for side, mean in ((0, top), (1, bottom))
+    ]
+    reach = _quantile(cells, upper) * math.sqrt(sum(error for error, _ in cells))
+    return EffectSize(ratio, ratio * math.exp(-reach), ratio * math.exp(reach), confidence)
 
 
 def _too_few(groups: Groups) -> str | None:

@@ -17,6 +17,8 @@ from repdrift.statistics.tables import known_alternative, table_differences
 PERMUTATIONS = 20_000
 """Arrangements for each simulated study: random ones from there on cost hardly any power."""
 _EQUAL = 1 + 1e-12
+_LARGEST_LOG = 600.0
+"""exp of more, summed over models, leaves float64; inf - inf would count as no evidence, or as all."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def models_needed(
     plays no part: planning for what a small pilot happened to show promises too much.
 
     Raises ConfigError unless margin < reduction < 1, for levels outside (0, 1), numbers below 1, or where random
-    arrangements are too few to reach alpha; DegenerateInputError for a drift that is not above 0, or a stratum without
-    variation; ShapeError for a stratum with one model of each method; NonFiniteError for NaN or Inf.
+    arrangements are too few to reach alpha; DegenerateInputError for a drift that is not above 0, a stratum without
+    variation, or a pilot so small that spreads beyond floating point are possible; ShapeError for a stratum with one model of each method; NonFiniteError for NaN or Inf.
     """
     _check_plan(reduction, margin, target, n_models, n_simulations, n_permutations)
     level = _corrected(alpha, n_tests)
@@ -183,6 +185,11 @@ def _studies(
     """Simulated comparison and reference, each (strata x n, studies), on a scale where `ratio` < 1 is to be found."""
     level = np.array([x.mean() for x, _ in groups])
     logs = level[:, None, None] + scale.T[:, None, :] * generator.normal(size=(2, len(groups), n, len(scale)))
+    if float(np.abs(logs).max()) > _LARGEST_LOG:
+        raise DegenerateInputError(
+            f"the pilot leaves spreads of log drift up to {float(scale.max()):.3g} possible, which no floating-point number "
+            f"holds: {len(groups)} strata with so few models are no pilot; take more models"
+        )
     drifts = np.exp(logs).reshape(2, len(groups) * n, len(scale))
     return ratio * drifts[0], drifts[1]
 

@@ -315,7 +315,12 @@ def test_checkpoints_are_measured_and_in_no_test(study, tmp_path):
     assert (table["step"] == 10).sum() == LAYERS * 4
     assert results.tests == without.tests
     assert results.reductions == without.reductions
-    assert "Checkpoints (steps 10)" in (tmp_path / "out" / SUMMARY_FILE).read_text()
+    summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
+    assert "Checkpoints (steps 10)" in summary
+    (row,) = [line for line in summary.splitlines() if line.startswith("| mrpc | lora | 0.")]
+    assert row.split(" | ")[2].endswith("(1)")
+    assert row.rstrip(" |").endswith("(3)")
+    assert "| sst2 | lora | missing |" in summary
 
 
 def test_failure_while_writing_leaves_the_earlier_analysis_whole(study, tmp_path, monkeypatch):

@@ -92,3 +92,71 @@ def test_missing_runs_are_listed_with_the_command_that_makes_them():
 
 def test_a_complete_study_says_that_nothing_is_missing():
     assert "every planned run is there" in page(tasks=("sst2",), layers=2, seeds=(1, 2)).words
+
+
+def test_everything_that_was_inferred_is_on_the_page():
+    words = page(tasks=("mrpc", "sst2"), layers=3, lora_share=0.5, noise=0.02).words
+    for said in (
+        "LoRA and full fine-tuning drift alike, within a factor of 1.25 all tasks 0.50 0.60 to 0.85 models 0.31",
+        "The reduction is not the same on all tasks all tasks 14.0 points none 0.62",
+        "LoRA noise of extraction 3 of 3 0 to 2",
+        "LoRA drifts less 0 to 2 0.01 0.0025",
+        "may be the largest 2 ",
+        "Cliff's delta none none fewer than 5 models a method",
+        "p = 0.004. It assumes more than the permutation tests do",
+        "f1 all -0.31 -0.70 to 0.20 0.21 0.002 12",
+        "1 - raw cosine all tasks",
+        "LoRA mrpc and sst2",
+        "0.125 (0.125, 3 pairs)",
+        "p (max-T) p (Holm) p (Benjamini-Hochberg)",
+        "samples were resampled 10000 times",
+        "mrpc full fine-tuning 3 of 3 3 of 3 3 of 3 3 of 3",
+        "1 of 2 checks failed : first layer drifts little.",
+    ):
+        assert said in words, said
+
+
+def test_sections_without_results_are_left_out_or_say_so():
+    words = page(tasks=("sst2",), methods=("lora",), layers=2, seeds=(1,), inference=False, random_change=False).words
+    assert "No claim was tested." in words
+    assert "Nothing was tested by layer." in words
+    for title in ("Effect sizes", "mixed model", "Drift and score", "Clusters of layers", "Under other measures"):
+        assert title not in words
+
+
+def test_why_an_interval_or_a_model_is_missing_is_said():
+    words = page(tasks=("sst2",), layers=2, seeds=(1,)).words
+    assert "no interval over models: they need two models of each method" in words
+    assert "no estimate (one task: no effect of tasks)." in words
+    assert "2 trained models are too few for a correlation." in words
+
+
+def test_words_of_the_analysis_are_escaped_wherever_they_stand():
+    hostile = "<script>alert(1)</script>"
+    data = report_data(Synthetic(tasks=("mrpc", "sst2"), layers=2))
+    r = data.results
+
+    def marked(records, *fields):
+        return [record.model_copy(update=dict.fromkeys(fields, hostile)) for record in records]
+
+    def with_notes(reduction):
+        return reduction.model_copy(
+            update={
+                "notes": [hostile],
+                "intervals": marked(reduction.intervals, "method"),
+                "effects": marked(reduction.effects, "missing"),
+            }
+        )
+
+    changed = {
+        "reductions": [with_notes(reduction) for reduction in r.reductions],
+        "tests": marked(r.tests, "test", "sentence"),
+        "associations": marked(r.associations, "metric", "sentence"),
+        "profiles": marked(r.profiles, "task", "other_task"),
+        "other_measures": marked(r.other_measures, "measure"),
+        "sanity": marked(r.sanity, "name", "detail"),
+        "mixed_model": r.mixed_model.model_copy(update={"missing": hostile}),
+    }
+    found = Page(dashboard_html(type(data)(r.model_copy(update=changed), data.table, data.table_name), []))
+    assert "script" not in found.tags
+    assert found.words.count(hostile) > 20

@@ -62,12 +62,18 @@ def test_figures_are_drawn_where_the_results_hold_what_they_show(data):
     assert [(name, study) for study in STUDIES for name, spec in SPECS.items() if spec.possible(data[study])] == DRAWN
 
 
+DRAWINGS = {}
+
+
 def drawn(name, data):
-    with paper_style():
-        figure = SPECS[name].draw(data)
-        FigureCanvasAgg(figure)
-        figure.draw_without_rendering()
-    return figure
+    """The figure, laid out; drawn once for the same data."""
+    if (name, id(data)) not in DRAWINGS:
+        with paper_style():
+            figure = SPECS[name].draw(data)
+            FigureCanvasAgg(figure)
+            figure.draw_without_rendering()
+        DRAWINGS[name, id(data)] = figure, data  # held, so that no other data gets its id
+    return DRAWINGS[name, id(data)][0]
 
 
 def texts(figure):
@@ -203,9 +209,10 @@ def test_intervals_lie_where_they_were_found(data):
 
 def test_a_task_without_an_interval_says_why(data):
     caption = SPECS["drift_reduction"].caption(data["hostile names"])
-    assert "No interval over models and samples and over models of <script>alert(1)</script>" in caption
-    assert "an interval over models needs two models of each method." in caption
-    assert "No interval" not in SPECS["drift_reduction"].caption(data["deep"])
+    assert "missing: <script>alert(1)</script>" in caption
+    assert "none over models and samples and over models (no interval over models: they need two models" in caption
+    assert "Intervals that are missing" not in SPECS["drift_reduction"].caption(data["deep"])
+    assert "(the analysis does not say why)" in SPECS["drift_reduction"].caption(HOLM)
 
 
 def test_without_any_interval_the_lower_bound_is_drawn_as_a_bar():

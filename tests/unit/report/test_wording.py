@@ -65,6 +65,7 @@ def test_claims_name_methods_target_and_margin():
 def test_estimates_have_their_unit():
     assert wording.estimate_text(wording.TARGET, 0.314) == "31.4 %"
     assert wording.estimate_text(wording.ALIKE, 0.686) == "0.69"
+    assert wording.estimate_text(wording.INTERACTION, 0.14) == "14.0 points"
     assert wording.estimate_text(wording.ABOVE_NOISE, 0.0042) == "0.004"
     assert wording.effect_text("difference", 0.0042) == "0.004"
     assert wording.effect_text("ratio", 0.686) == "0.69"

@@ -43,3 +43,13 @@ def test_equal_sides_have_cosine_one_to_the_last_digit(name):
     m = measure(name)
     assert m(x, x) == 1
     assert m.interval(m.prepare(x), m.prepare(x)) == (1, 1)
+
+
+def test_mispaired_cosines_of_many_samples_are_those_of_permuted_rows():
+    g = np.random.default_rng(5)
+    x, y = g.normal(size=(2, 300, 4)) + 1  # more rows than one strip
+    orders = np.array([g.permutation(300) for _ in range(3)])
+    for name in ("cosine", "cosine_centered"):
+        m = measure(name)
+        found = m.mispaired(m.prepare(x), m.prepare(y), orders)
+        assert found == pytest.approx([m(x, y[order]) for order in orders], abs=1e-12)

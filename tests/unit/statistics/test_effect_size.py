@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
+from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.statistics.effect_size import cliffs_delta, log_ratio, mean_difference, mean_ratio, mean_reduction
 
 _ALL = [mean_difference, log_ratio, mean_ratio, mean_reduction, cliffs_delta]
@@ -65,3 +65,38 @@ def test_more_confidence_is_wider(effect):
     a, b = 1 + 0.1 * g.normal(size=5), 1.1 + 0.1 * g.normal(size=5)
     wide, narrow = effect(a, b, confidence=0.99), effect(a, b, confidence=0.8)
     assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("effect", _ALL)
+def test_a_stratum_with_one_value_or_none_of_a_group_is_said(effect):
+    found = effect([1.0, 1.2, 2.0], [1.0, 1.1, 2.5, 2.2], strata=[*"xxy", *"xxyy"])
+    assert found.estimate is not None
+    assert (found.low, found.high) == (None, None)
+    assert "each group in every stratum" in found.missing
+    with pytest.raises(ShapeError, match="stratum 'y' has 0 values of a and 1 of b"):
+        effect([1.0, 2.0], [1.0, 2.0], strata=[*"xx", *"xy"])
+
+
+def test_a_stratum_of_equal_values_leaves_cliffs_delta_without_an_interval():
+    found = cliffs_delta([1, 1, 2, 3], [1, 1, 4, 2], strata=[*"xxyy"] * 2)
+    assert (found.low, found.high) == (None, None)
+    assert "all values are equal" in found.missing
+
+
+def test_reduction_on_the_log_scale_is_the_delta_method_and_meets_welch_for_small_spreads():
+    g = np.random.default_rng(4)
+    reference, comparison = 0.5 + 1e-5 * g.normal(size=4), 0.3 + 1e-5 * g.normal(size=6)
+    found = mean_reduction(reference, comparison, scale="log")
+    logs = log_ratio(comparison, reference)
+    assert (found.low, found.high) == pytest.approx((1 - np.exp(logs.high), 1 - np.exp(logs.low)), abs=1e-9)
+    assert found.estimate == mean_reduction(reference, comparison).estimate
+    assert (1 - found.low) * (1 - found.high) == pytest.approx((1 - found.estimate) ** 2)
+
+
+def test_reduction_on_the_log_scale_is_given_where_fieller_cannot_exclude_any_ratio():
+    reference, comparison = [0.1, 0.9, 0.2], [0.1, 0.2, 0.3]
+    assert mean_reduction(reference, comparison).low is None
+    assert mean_reduction(reference, comparison, scale="log").low < 0
+    assert "needs means above zero" in mean_reduction([0.1, 0.2], [-0.3, -0.2], scale="log").missing
+    with pytest.raises(UnknownNameError, match="scale of a ratio"):
+        mean_reduction(reference, comparison, scale="raw")

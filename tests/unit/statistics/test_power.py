@@ -71,3 +71,8 @@ def test_a_target_above_the_pilot_needs_fewer_samples():
     assert samples_needed(0.1, 100, target=0.2) == 25
     assert samples_needed(0.1, 100, target=0.1) == 100
     assert samples_needed(0.1, 3, target=10.0) == 1
+
+
+def test_a_pilot_that_leaves_spreads_beyond_floating_point_is_refused_and_rejects_nothing():
+    with pytest.raises(DegenerateInputError, match="no floating-point number"):
+        models_needed([1e-3, 1e3], [1.0], reduction=0.5, n_simulations=2000)

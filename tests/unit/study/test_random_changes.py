@@ -63,6 +63,8 @@ def test_an_earlier_seeds_control_on_the_disk_is_enough(tmp_path):
     assert [(r.method, r.seed) for r in runs_to_match(study, _final(1, 2))] == [("full_finetune", 1)]
     # In a call that has the earlier run itself, that run's control is looked at, and reused if it fits.
     assert [(r.method, r.seed) for r in runs_to_match(study, _final(1, 3))] == [("full_finetune", 3), ("lora", 3)]
+    # Nor does it stand for one that can no longer be made.
+    assert [(r.method, r.seed) for r in runs_to_match(study, _final(1, 3, without=(3,)))][-1] == ("lora", 1)
     (folder / "metadata.json").unlink()
     assert len(runs_to_match(study, _final(1, 2))) == 2
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.drift.plan import DriftPlan
+from repdrift.statistics import calibration_limit
 
 ALL = "all"
 Floats = NDArray[np.floating]
@@ -93,9 +94,10 @@ def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], l
             continue
         if len(set(counts.values())) > 1:
             named = ", ".join(f"{count} of {method}" for method, count in counts.items())
+            limit = calibration_limit([(counts[plan.comparison_method], counts[plan.reference_method])])
             warnings.append(
                 f"Task {task} has unequal numbers of trained models ({named}): the permutation test weighs its difference by "
-                "the spread within the methods."
+                "the spread within the methods." + (f" {limit[0].upper()}{limit[1:].rstrip('.')}." if limit else "")
             )
         if set(counts.values()) == {1}:
             warnings.append(

@@ -74,12 +74,16 @@ def _lower_bound(groups: Groups, plan: DriftPlan) -> float | None:
 
 def _over_models(groups: Groups, plan: DriftPlan, intervals: list[Interval], notes: list[str]) -> None:
     found = mean_reduction(
-        groups.reference, groups.comparison, strata=groups.reference_first, confidence=plan.sampling.confidence
+        groups.reference,
+        groups.comparison,
+        strata=groups.reference_first,
+        scale="log",
+        confidence=plan.sampling.confidence,
     )
     if found.low is None or found.high is None:
         notes.append(f"no interval over models: {found.missing}")
     else:
-        intervals.append(Interval(over="models", low=found.low, high=found.high, method="Fieller"))
+        intervals.append(Interval(over="models", low=found.low, high=found.high, method="Welch, on the log ratio"))
 
 
 def _over_samples(
@@ -98,7 +102,7 @@ def _over_samples(
         notes.append("no interval over samples: drifts were not drawn anew for every model and layer")
         return []
     differences: list[Interval] = []
-    difference = found.comparison_drift - found.reference_drift  # pyright: ignore[reportOptionalOperand]
+    difference = groups.comparison_mean - groups.reference_mean
     bounds = sample_bounds(
         difference,
         _pooled(tops[0]) - _pooled(bottoms[0]) if tops[0] and bottoms[0] else None,  # pyright: ignore[reportOptionalOperand]

@@ -42,7 +42,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks.\n\n"
         + _tests(results),
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
-        *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results)) else []),
+        *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
         "## Controls\n\n" + _controls(results) + "\n\n" + _sanity(results),
         "## Trained models\n\n" + _runs(results),
         _HOW_TO_READ,

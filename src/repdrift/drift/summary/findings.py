@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from repdrift.core.records.results import DriftResults, LayerRanking
 from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
 
@@ -12,9 +14,9 @@ def summary_layers(results: DriftResults) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def summary_patterns(results: DriftResults) -> str:
-    """Drift against score, likeness of tasks; empty if there is nothing of them."""
-    blocks: list[str] = []
+def summary_patterns(results: DriftResults, table: pd.DataFrame) -> str:
+    """Drift over training, drift against score, likeness of tasks; empty if there is nothing of them."""
+    blocks = [trajectory] if (trajectory := _trajectory(results, table)) else []
     if results.associations:
         blocks.append("\n".join(f"- {a.sentence}" for a in results.associations))
     if results.profiles:
@@ -24,6 +26,24 @@ def summary_patterns(results: DriftResults) -> str:
             "that there is no p.\n\n" + markdown(["method", "task", "other task", "Pearson", "Spearman"], rows)
         )
     return "\n\n".join(blocks)
+
+
+def _trajectory(results: DriftResults, table: pd.DataFrame) -> str:
+    """Mean drift over layers and seeds by step; empty without checkpoints."""
+    primary = table[table["measure"] == results.study.primary_measure]
+    steps = sorted(int(step) for step in primary["step"].unique() if step != 0)
+    if not steps:
+        return ""
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    for (task, method, step), rows in primary.groupby(["task", "method", "step"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
+        cells.setdefault((str(task), str(method)), {})[int(str(step))] = (
+            f"{number(float(rows['drift'].mean()))} ({rows['seed'].nunique()})"
+        )
+    rows = [[*group, *(found.get(step, "missing") for step in (*steps, 0))] for group, found in cells.items()]
+    return (
+        "Drift over training, mean over layers and the seeds at hand (their number in brackets); in no test.\n\n"
+        + markdown(["task", "method", *(f"step {step}" for step in steps), "final"], rows)
+    )
 
 
 def _by_layer(results: DriftResults) -> str:

@@ -43,6 +43,6 @@ def _intervals(overall: Reduction, confidence: float) -> str:
     said = [f"{100 * i.low:.1f} % to {100 * i.high:.1f} % {words}" for i, words in known if i is not None]
     text = f" Two-sided {100 * confidence:g} % interval: {'; '.join(said)}." if said else ""
     if interval_over(overall, "models and samples") is None:
-        why = f": {'; '.join(overall.notes)}" if overall.notes else ""
-        text += f" There is no interval over models and samples{why}."
+        why = f" ({'; '.join(overall.notes)})" if overall.notes else ""
+        text += f" There is none over models and samples{why}." if said else f" There is no two-sided interval{why}."
     return text

@@ -18,13 +18,14 @@ def caption(data: ReportData) -> str:
         if any(r.intervals for r in data.results.reductions)
         else ""
     )
-    without: dict[str, list[str]] = {}
+    without: dict[tuple[str, str], list[str]] = {}
     for r in data.results.reductions:
         if r.layer is None and r.reduction is not None and len(r.intervals) < len(OVER):
             lacking = listed([f"over {over}" for over in OVER if interval_over(r, over) is None])
-            why = f"No interval {lacking} of {{}}: {'; '.join(r.notes) or 'the analysis does not say why'}. "
-            without.setdefault(why, []).append(task_title(r.task))
-    absent = "".join(why.replace("{}", listed(tasks), 1) for why, tasks in without.items())
+            why = "; ".join(r.notes) or "the analysis does not say why"
+            without.setdefault((lacking, why), []).append(task_title(r.task))
+    absent = "".join(f"{listed(tasks)}: none {lacking} ({why}). " for (lacking, why), tasks in without.items())
+    absent = f"Intervals that are missing: {absent}" if absent else ""
     return (
         f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
         f"from means over seeds; small grey points: pairs of equal seed. {intervals}Dotted tick: the one-sided "
