@@ -61,6 +61,8 @@ class Job:
 
 def simulated(jobs: Sequence[Job], workers: int) -> list[list[Cell]]:
     """The cells of every job, in order."""
+    if not jobs:
+        return []
     for variable in THREADS:  # one thread to a process, as many processes as cores; read when a worker starts
         os.environ.setdefault(variable, "1")
     found: list[list[Cell]] = []
@@ -74,7 +76,7 @@ def simulated(jobs: Sequence[Job], workers: int) -> list[list[Cell]]:
 
 
 def checked(levels: Sequence[str], simulations: dict[str, int], workers: int) -> list[Cell]:
-    """All cells; what failed, from a second simulation."""
+    """All cells; what failed, from another simulation, at most two in all."""
     jobs = [Job(level, k, simulations[level], 0) for level in levels for k in range(len(LEVELS[level].plans()))]
     found = simulated(jobs, workers)
     for attempt in range(1, ROUNDS + 1):

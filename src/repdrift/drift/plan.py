@@ -39,7 +39,8 @@ class DriftPlan:
     """A whole comparison. `model`: what the study says its base model is; None: whatever the sets say.
 
     Raises ConfigError, with every fault, for a run (or a run's random change) that is planned twice (it would count as two
-    trained models), two in one folder, a task without a base set, a primary measure that is not among the measures, or a level or target outside its range.
+    trained models), two in one folder, a task without a base set, a primary measure that is not among the measures, or a
+    level or target outside its range.
     """
 
     study: str

@@ -262,7 +262,12 @@ def _random_changes(
 
 
 def _matching(random: Mapping[tuple[str, int], float], plan: PlannedSet) -> float:
-    """The control of the run itself, or else that of another seed of its method: the sizes differ little."""
+    """The control of the run itself, or else that of another seed of its method: the sizes differ little.
+
+    None for a checkpoint: the control has the size of the final model's change.
+    """
+    if plan.step != 0:
+        return float("nan")
     if _model(plan) in random:
         return random[_model(plan)]
     return next((drift for (method, _), drift in random.items() if method == plan.method), float("nan"))
