@@ -53,7 +53,7 @@ def plans() -> list[Plan]:
 def _comparisons(models: tuple[int, int], tasks: int, noise: dict) -> Iterator[Plan]:
     null = Study(models, tasks, **noise)
     yield Plan(null, (one.LABELS, one.DIFFERENCE, *((one.UNRELATED,) if not noise else ())))
-    yield Plan(Study(models, tasks, ratio=0.8, **noise), (one.SUPERIORITY, one.REDUCTION))
+    yield Plan(Study(models, tasks, ratio=0.8, **noise), (one.SUPERIORITY, one.REDUCTION, one.LOG_REDUCTION))
     yield Plan(Study(models, tasks, ratio=1.25, **noise), (one.EQUIVALENCE,))
     yield Plan(Study(models, tasks, centre="log", **noise), (one.LOG_LABELS,))
     across = (one.INTERACTION,) if tasks > 1 else ()

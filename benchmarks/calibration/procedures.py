@@ -186,7 +186,10 @@ SIGN_FLIP = pvalue("sign_flip_test of paired log ratios", _sign_flip)
 INTERACTION = pvalue("interaction_test", _interaction)
 DIFFERENCE = interval("mean_difference", _effect(mean_difference, swapped=True), lambda _: 0.0)
 """Of methods that do not differ: where they do, the difference depends on the tasks' levels, which are drawn."""
-REDUCTION = interval("mean_reduction", _effect(mean_reduction, swapped=False), lambda s: 1 - ratio(s))
+REDUCTION = interval("mean_reduction, Fieller", _effect(mean_reduction, swapped=False), lambda s: 1 - ratio(s))
+LOG_REDUCTION = interval(
+    "mean_reduction, log scale", _effect(partial(mean_reduction, scale="log"), swapped=False), lambda s: 1 - ratio(s)
+)
 LOG_RATIO = interval("log_ratio", _effect(log_ratio, swapped=True), lambda s: math.log(ratio(s)))
 CLIFFS_DELTA = interval("cliffs_delta", _effect(cliffs_delta, swapped=True), _cliffs_truth)
 UNRELATED = pvalue("rank_correlation", _unrelated)

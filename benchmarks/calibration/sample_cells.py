@@ -13,12 +13,14 @@ from benchmarks.calibration.limits import sample_limit
 from benchmarks.calibration.samples import TAIL_WORDS, Floats, Population, Tails
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
+from repdrift.similarity.left_out import jackknife_groups, left_out_values
 from repdrift.similarity.resampling import cka_resampled, resample_weights
 from repdrift.similarity.side import Side
 from repdrift.statistics import bootstrap_interval, jackknife_interval
 
 LEVEL = "samples"
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
+GROUPED, GROUPS = ("cka", "mutual_knn", "procrustes_angular"), 40
 OFFSET = 3.0
 """Length of the mean vector that all samples share, beside deviations of length 1: it is what makes raw cosines high."""
 REFERENCE_ROWS, REFERENCE_BATCH = 400_000, 20_000
@@ -36,6 +38,10 @@ class SamplePlan:
     measures: tuple[str, ...] = ("cka",)
     replicates: int = 1000
     """Bootstrap replicates of CKA; 0: no bootstrap."""
+    groups: int = 0
+    """Groups of samples that are left out, by measuring anew; 0: one sample at a time, in closed form."""
+    share: float = 1.0
+    """Of the studies, for what takes long."""
 
     @property
     def truth(self) -> str:
@@ -48,7 +54,8 @@ class SamplePlan:
     def words(self) -> str:
         """The design for the table."""
         layers = self.population.layers
-        return f"n = {self.n}" + (f", mean of {layers} layers" if layers > 1 else "")
+        words = f"n = {self.n}" + (f", mean of {layers} layers" if layers > 1 else "")
+        return words + (f", {self.groups} groups" if self.groups else "")
 
 
 def plans() -> list[SamplePlan]:
@@ -56,6 +63,9 @@ def plans() -> list[SamplePlan]:
     found = [SamplePlan(Population(tails, _drifts(tails)), n, MEASURES) for n in (277, 750) for tails in TAIL_WORDS]
     found += [SamplePlan(Population(tails, (0.01, 0.008)), 277) for tails in ("normal", "lognormal")]
     found.append(SamplePlan(Population("lognormal", _drifts("lognormal"), layers=4), 277))
+    for tails in ("normal", "lognormal"):
+        population = Population(tails, _drifts(tails), features=64)
+        found.append(SamplePlan(population, 277, GROUPED, replicates=0, groups=GROUPS, share=1 / 3))
     return found
 
 
@@ -78,7 +88,7 @@ class _Drawn:
 def simulate(plan: SamplePlan, simulations: int, seed: int) -> list[Cell]:
     """One cell for each measure, quantity and interval."""
     drawn: dict[str, list[_Drawn]] = {name: [] for name in plan.measures}
-    for number in range(simulations):
+    for number in range(max(1, round(plan.share * simulations))):
         layers = plan.population.draw(plan.n, np.random.default_rng([seed, number]), offset=OFFSET)
         sides = [[Side(x) for x in layer] for layer in layers]
         for name in plan.measures:
@@ -92,17 +102,18 @@ def simulate(plan: SamplePlan, simulations: int, seed: int) -> list[Cell]:
     for name, draws in drawn.items():
         if name == "cka":
             truth = np.array(plan.population.drifts)
-        elif name == "cka_biased":
-            truth = np.mean([d.estimate for d in draws], axis=0)
-        else:
+        elif name in cosines:
             truth = cosines[name]
+        else:  # what it is expected to be at this number of samples: there is no other population value to hold it to
+            truth = np.mean([d.estimate for d in draws], axis=0)
         cells += _cells(name, draws, truth, plan)
     return cells
 
 
 def _draw(name: str, sides: list[list[Side]], plan: SamplePlan, number: int) -> _Drawn:
     kind, depth = measure(name), len(sides)
-    estimate, without = np.zeros(2), np.zeros((2, plan.n))
+    estimate, without = np.zeros(2), np.zeros((2, plan.groups or plan.n))
+    groups = jackknife_groups(plan.n, plan.groups, seed=number) if plan.groups else None
     bootstrap = name == "cka" and plan.replicates > 0
     weights = resample_weights(plan.n, plan.replicates, seed=number) if bootstrap else None
     replicates = np.zeros((2, plan.replicates)) if bootstrap else None
@@ -110,13 +121,17 @@ def _draw(name: str, sides: list[list[Side]], plan: SamplePlan, number: int) -> 
     for layer in sides:
         x, *ys = (kind.prepare(side) for side in layer)
         for method, y in enumerate(ys):
-            left_out = kind.without_one(x, y)
-            assert left_out is not None
             estimate[method] += kind.drift(kind.compare(x, y)) / depth
-            without[method] += (kind.self_value - left_out) / depth
+            left_out = (
+                kind.without_one(x, y)
+                if groups is None
+                else left_out_values(kind, layer[0], layer[1 + method : 2 + method], groups)[0]
+            )
+            assert left_out is not None
+            without[method] += (kind.self_value - left_out if kind.higher_is_similar else left_out) / depth
         if weights is not None and replicates is not None:
             replicates += (1 - cka_resampled(x, ys, weights)) / depth
-        if depth == 1:
+        if depth == 1 and groups is None:
             ends = kind.interval(x, ys[0])
             interval = None if ends is None else (kind.drift(ends.high), kind.drift(ends.low))
     return _Drawn(estimate, without, replicates, interval)

@@ -43,6 +43,7 @@ def shell(tmp_path, tiny_study):
     return Shell(tmp_path, REPDRIFT_CONFIG=str(tiny_study))
 
 
+@pytest.mark.timeout(600)  # many processes, each of which imports torch
 def test_commands_of_the_specification(shell, tmp_path):
     missing = shell("bash scripts/phase3/vm1.sh", fails=True)
     assert "repdrift train --config" in missing.stderr

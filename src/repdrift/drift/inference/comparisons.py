@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.drift.inference.groups import ALL, Groups
-from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, not_testable, sentence, verdict
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     benjamini_hochberg,
@@ -46,19 +46,20 @@ def directional_tests_by_layer(
     more = [e.opposite if e.opposite is not None else 1.0 for e in found.values()]
     by_holm, opposite_holm, by_bh = holm(less), holm(more), benjamini_hochberg(less)
     first = next(iter(by_layer.values()))[0]
-    by_max = opposite_max = None
+    by_max = opposite_max = least = None
     if first.balanced:
         tables = _tables(by_layer, name, plan)
-        by_max = max_t_test(*tables, strata=first.strata, alternative="less").step_down
+        of_all = max_t_test(*tables, strata=first.strata, alternative="less")
+        by_max, least = of_all.step_down, of_all.smallest_pvalue
         opposite_max = max_t_test(*tables, strata=first.strata, alternative="greater").step_down
     tests: list[HypothesisTest] = []
     for place, (layer, evidence) in enumerate(found.items()):
         groups, of_layer = by_layer[layer]
         corrected = float(by_holm[place] if by_max is None else by_max[place])
         opposite = float(opposite_holm[place] if opposite_max is None else opposite_max[place])
-        smallest = evidence.smallest
-        if by_max is None and smallest is not None:
-            smallest = min(1.0, smallest * len(found))
+        smallest = least  # not that of one layer's test: max-T may draw arrangements where that visits all
+        if smallest is None and evidence.smallest is not None:
+            smallest = min(1.0, evidence.smallest * len(found))
         decided = replace(
             evidence,
             layers=len(found),
@@ -67,6 +68,9 @@ def directional_tests_by_layer(
             smallest_corrected=smallest,
         )
         record = _record(groups, name, of_layer, plan, decided)
+        if record.pvalue is None:
+            tests.append(record)
+            continue
         tests.append(
             record.model_copy(
                 update={
@@ -107,12 +111,20 @@ def layer_clusters(
 def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
     """Whether the methods' drifts lie within a factor of one another; None where the study asks for no such test.
 
+    Not testable where a mean drift is not above 0: there is no ratio then.
+
     Two one-sided tests (TOST). Its opposite, that they lie further apart, is tested too: a claim that is not supported is
     not rejected by that.
     """
     margin = plan.equivalence_margin
-    if margin is None or min(groups.reference_mean, groups.comparison_mean) <= 0:
+    if margin is None:
         return None
+    claim = f"the two lie within a factor of {margin:g}, either way,"
+    if min(groups.reference_mean, groups.comparison_mean) <= 0:
+        reason = "a mean drift is not above 0, so that there is no ratio"
+        units, name = groups.reference.size + groups.comparison.size, "methods_equivalent"
+        test = "two one-sided label permutations"
+        return not_testable(name, found, units, _found(found, plan), claim, reason, margin=margin, test=test)
     test = equivalence_test(
         groups.comparison, groups.reference, margin=margin, scale="ratio", strata=groups.strata, alpha=plan.alpha
     )
@@ -125,7 +137,6 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
         n_permutations=test.n_permutations,
         n_units=test.n_units,
     )
-    claim = f"the two lie within a factor of {margin:g}, either way,"
     said = (
         f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found)}"
     )
@@ -202,13 +213,18 @@ def _record(
     paired: PairedTest | None = None,
 ) -> HypothesisTest:
     margin = _margin(name, plan)
+    test = f"{'studentised ' if groups.studentised else ''}label permutation"
+    if name == "reduction_exceeds_target" and found.reduction is None:
+        reason = f"the mean drift of {plan.reference_method} is not above 0, and there is nothing to take a share of"
+        claim = f"it drifts at least {100 * margin:g} % less"
+        return not_testable(name, found, evidence.n_units, _found(found, plan), claim, reason, margin=margin, test=test)
     claim = "it drifts less" if name == "comparison_drifts_less" else f"it drifts at least {100 * margin:g} % less"
     return HypothesisTest(
         hypothesis=name,
         task=found.task,
         layer=found.layer,
         measure=found.measure,
-        test="label permutation" if groups.balanced else "studentised label permutation",
+        test=test,
         estimate=found.reduction,
         interval=_best_interval(found),
         margin=margin,

@@ -60,6 +60,11 @@ class Groups:
         return all(m == k for m, k in self.sizes)
 
     @property
+    def studentised(self) -> bool:
+        """Whether tests of differences weigh them by the spread within methods: unequal numbers, and no model alone in its cell."""
+        return not self.balanced and min(min(pair) for pair in self.sizes) > 1
+
+    @property
     def reference_mean(self) -> float:
         """Mean over tasks of the mean over models, so that a task with more seeds does not count for more."""
         return _task_mean(self.reference, self.reference_tasks)
@@ -95,9 +100,14 @@ def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], l
         if len(set(counts.values())) > 1:
             named = ", ".join(f"{count} of {method}" for method, count in counts.items())
             limit = calibration_limit([(counts[plan.comparison_method], counts[plan.reference_method])])
+            how = (
+                "the permutation test weighs its difference by the spread within the methods"
+                if min(counts.values()) > 1
+                else "no permutation test that it is part of can weigh differences by the spread within the methods"
+            )
             warnings.append(
-                f"Task {task} has unequal numbers of trained models ({named}): the permutation test weighs its difference by "
-                "the spread within the methods." + (f" {limit[0].upper()}{limit[1:].rstrip('.')}." if limit else "")
+                f"Task {task} has unequal numbers of trained models ({named}): {how}."
+                + (f" {limit[0].upper()}{limit[1:].rstrip('.')}." if limit else "")
             )
         if set(counts.values()) == {1}:
             warnings.append(

@@ -53,6 +53,8 @@ def reduction(
         notes.append(f"the mean drift of {plan.reference_method} is not above 0: there is nothing to take a share of")
     else:
         _over_models(groups, plan, intervals, notes)
+        if _below_zero(groups):
+            notes.append("no lower bound: a trained model's drift is below 0, and p need not rise with the margin then")
     differences = _over_samples(found, groups, layer, plan, draws, intervals, notes)
     if layer is None and found.reduction is not None:
         _over_both(groups, plan, draws, intervals, notes)
@@ -66,9 +68,14 @@ def reduction(
     )
 
 
+def _below_zero(groups: Groups) -> bool:
+    """Whether some model's drift is: p need not rise with the margin then, and the margin it is inverted at would be no bound."""
+    return bool(min(groups.reference.min(), groups.comparison.min()) < 0)
+
+
 def _lower_bound(groups: Groups, plan: DriftPlan) -> float | None:
-    if min(groups.reference.min(), groups.comparison.min()) < 0:
-        return None  # p need not rise with the margin then, and the bound would not be one
+    if _below_zero(groups):
+        return None
     return reduction_lower_bound(groups.reference, groups.comparison, strata=groups.reference_first, alpha=plan.alpha)
 
 
@@ -98,7 +105,7 @@ def _over_samples(
     """Adds the interval of the reduction over samples; returns that of the difference."""
     tops = _means(groups, "comparison", layer, plan, draws)
     bottoms = _means(groups, "reference", layer, plan, draws)
-    if tops is None or bottoms is None:
+    if tops is None or bottoms is None or (tops[0] is None and tops[1] is None):
         notes.append("no interval over samples: drifts were not drawn anew for every model and layer")
         return []
     differences: list[Interval] = []
@@ -115,8 +122,8 @@ def _over_samples(
         return differences
     bounds = sample_bounds(
         1 - found.reduction,
-        _pooled(tops[0]) / _pooled(bottoms[0]) if tops[0] and bottoms[0] else None,
-        _jackknifed(tops[1], bottoms[1], lambda top, bottom: top / bottom),
+        _ratio(_pooled(tops[0]), _pooled(bottoms[0])) if tops[0] and bottoms[0] else None,
+        _jackknifed(tops[1], bottoms[1], _ratio),
         plan.sampling,
         log_scale=True,
     )
@@ -158,6 +165,11 @@ def models_of(groups: Groups, side: Side, task: str, plan: DriftPlan) -> list[tu
 def _pooled(by_task: Sequence[Floats]) -> Floats:
     """Mean over tasks: they have samples of their own, so that any draw of one may stand beside any of another."""
     return np.mean(np.array(by_task), axis=0)
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    """top / bottom; NaN in a draw without drift, of which nothing is a share."""
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
 
 
 def _jackknifed(

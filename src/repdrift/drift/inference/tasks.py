@@ -6,18 +6,21 @@ from collections import Counter
 
 import numpy as np
 
-from repdrift.core.errors import DegenerateInputError, ShapeError
-from repdrift.core.records.results import HypothesisTest, MixedModel, Reduction
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.results import Hypothesis, HypothesisTest, MixedModel, Reduction
 from repdrift.drift.inference.groups import Groups
-from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, not_testable, sentence, verdict
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import interaction_test, mixed_model_reduction
+
+_NAME: Hypothesis = "method_task_interaction"
+_TEST, _CLAIM = "Welch's F of log ratios", "it differs between tasks"
 
 
 def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
     """Whether the reduction differs between tasks; nothing for one task, or where a method has one model on a task.
 
-    Has no opposite that could be supported: tasks that do not differ visibly are undecided, not equal.
+    Not testable where a drift has no logarithm, or neither method varies on a task. Has no opposite that could be supported: tasks that do not differ visibly are undecided, not equal.
     """
     counts = Counter([("reference", task) for task in groups.reference_tasks])
     counts.update(("comparison", task) for task in groups.comparison_tasks)
@@ -25,8 +28,10 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
         return []
     try:
         test = interaction_test(groups.reference, groups.comparison, strata=groups.reference_first)
-    except (DegenerateInputError, ShapeError):
-        return []  # a drift that is not above 0 has no logarithm
+    except DegenerateInputError as error:
+        units = groups.reference.size + groups.comparison.size
+        said, reason = f"{len(groups.tasks)} tasks have models of both methods", str(error).rstrip(".")
+        return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
     evidence = Evidence(
         statistic=test.statistic,
         pvalue=test.pvalue,
@@ -41,11 +46,11 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
     estimate = max(reductions.values()) - min(reductions.values())
     return [
         HypothesisTest(
-            hypothesis="method_task_interaction",
+            hypothesis=_NAME,
             task=found.task,
             layer=None,
             measure=found.measure,
-            test="Welch's F of log ratios",
+            test=_TEST,
             estimate=estimate,
             statistic=test.statistic,
             pvalue=test.pvalue,
@@ -54,7 +59,7 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
             n_permutations=None,
             n_units=test.n_units,
             verdict=verdict(evidence, plan.alpha),
-            sentence=sentence(f"The reduction is {said}", "it differs between tasks", evidence, plan.alpha),
+            sentence=sentence(f"The reduction of geometric means is {said}", _CLAIM, evidence, plan.alpha),
         )
     ]
 

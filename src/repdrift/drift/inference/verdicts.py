@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from repdrift.core.records.results import Hypothesis, HypothesisTest, Reduction
+
 Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 
 
@@ -75,6 +77,39 @@ def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
         said = f"p = {evidence.pvalue:.3g}; of the opposite, {opposite}"
         return f"{found}. That {claim} is contradicted by these models ({said}){limit}."
     return f"{found}. Whether {claim} is undecided ({p}){limit}."
+
+
+def not_testable(
+    hypothesis: Hypothesis,
+    about: Reduction,
+    n_units: int,
+    found: str,
+    claim: str,
+    reason: str,
+    *,
+    test: str,
+    margin: float | None = None,
+) -> HypothesisTest:
+    """The record of a claim that has no meaning in these data, whatever a test of them would give: no p, and why.
+
+    found, claim: as for `sentence`. reason: a clause without its full stop.
+    """
+    return HypothesisTest(
+        hypothesis=hypothesis,
+        task=about.task,
+        layer=about.layer,
+        measure=about.measure,
+        test=test,
+        margin=margin,
+        statistic=None,
+        pvalue=None,
+        smallest_pvalue=None,
+        exact=None,
+        n_permutations=None,
+        n_units=n_units,
+        verdict="not testable",
+        sentence=f"{found}. Whether {claim} cannot be tested: {reason}.",
+    )
 
 
 def _p(raw: float, corrected: float | None, layers: int) -> str:
