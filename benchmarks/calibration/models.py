@@ -78,15 +78,14 @@ class Study:
     @property
     def words(self) -> str:
         """The design for the table."""
-        design = f"{self.models[0]} v {self.models[1]} seeds, {self.tasks} task{'s' * (self.tasks > 1)}"
-        return design + (f", {self.layers} layers" if self.layers > 1 else "")
+        return f"{self.models[0]} v {self.models[1]} seeds, {self.tasks} task{'s' * (self.tasks > 1)}"
 
     @property
     def truth(self) -> str:
         """The truth for the table."""
         ratios = self.ratio if isinstance(self.ratio, tuple) else (self.ratio,)
         if all(r == 1 for r in ratios):
-            what = "no difference"
+            what = "no difference" + (f" in {self.layers} layers" if self.layers > 1 else "")
         elif len(set(ratios)) > 1:
             what = f"{sum(r == 1 for r in ratios)} of {len(ratios)} layers alike"
         else:

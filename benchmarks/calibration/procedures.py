@@ -193,5 +193,7 @@ LOG_REDUCTION = interval(
 LOG_RATIO = interval("log_ratio", _effect(log_ratio, swapped=True), lambda s: math.log(ratio(s)))
 CLIFFS_DELTA = interval("cliffs_delta", _effect(cliffs_delta, swapped=True), _cliffs_truth)
 UNRELATED = pvalue("rank_correlation", _unrelated)
-RELATED = interval("rank_correlation, interval", _related, lambda _: 6 / math.pi * math.asin(CORRELATION / 2))
+RELATED = interval(
+    "rank_correlation, interval of a correlation of 0.6", _related, lambda _: 6 / math.pi * math.asin(CORRELATION / 2)
+)
 MIXED_MODEL = interval("mixed_model_reduction", _mixed_model, lambda s: 1 - ratio(s))

@@ -1,6 +1,6 @@
 """Whether the tests keep their level and the intervals cover: simulated studies with a known truth.
 
-    python benchmarks/calibration/run.py                    everything; under half an hour on two cores
+    python benchmarks/calibration/run.py                    everything; most of an hour on two busy cores
     python benchmarks/calibration/run.py --quick            fewer studies: under two minutes, and a coarser answer
     python benchmarks/calibration/run.py --only models      one level: models, samples, both
     python benchmarks/calibration/run.py --out docs/calibration.md

@@ -47,8 +47,7 @@ class SamplePlan:
     def truth(self) -> str:
         """The truth for the table."""
         first, second = self.population.drifts
-        reduction = 100 * (1 - second / first)
-        return f"CKA drifts {first:g} and {second:g} (reduction {reduction:g} %); {TAIL_WORDS[self.population.tails]}"
+        return f"CKA drifts {first:g} and {second:g}; {TAIL_WORDS[self.population.tails]}"
 
     @property
     def words(self) -> str:

@@ -38,6 +38,12 @@ def counts(cells: Sequence[Cell]) -> str:
 
 def _level(cells: Sequence[Cell]) -> Iterator[str]:
     designs = list(dict.fromkeys(c.design for c in cells))
+    errors = sorted(100 * c.error for c in cells if c.given)
+    yield (
+        f"In percent. Monte Carlo standard errors: {errors[len(errors) // 2]:.1f} in the middle, {errors[-1]:.1f} at most "
+        "(where there are few intervals)."
+    )
+    yield ""
     yield "| what | truth | target | " + " | ".join(designs) + " |"
     yield "|---|---|---|" + "---|" * len(designs)
     exact = {c.design: c.exact_level for c in cells if c.exact_level is not None}

@@ -10,9 +10,7 @@ import pandas as pd
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.pairing import TaskSets
 from repdrift.drift.plan import DriftPlan
-
-_ZERO = 1e-12
-"""Drift of two equal sets: 1 - 1, but for rounding."""
+from repdrift.drift.rounding import ZERO_DRIFT
 
 
 def cautions(
@@ -44,7 +42,7 @@ def _unchanged(table: pd.DataFrame, plan: DriftPlan) -> list[str]:
     primary = table[table["measure"] == plan.primary_measure]
     for (task, method, seed, step), rows in primary.groupby(["task", "method", "seed", "step"], sort=False):
         run = f"{task}, {method}, seed {seed}, step {step}"
-        if bool((rows["drift"].abs() <= _ZERO).all()):
+        if bool((rows["drift"].abs() <= ZERO_DRIFT).all()):
             found.append(
                 f"{run}: drift is exactly zero in every layer. The adapter or fine-tune changes nothing: an adapter whose B "
                 "is zero or that was not loaded, training that took no step, or the base model under another name."

@@ -15,6 +15,7 @@ from repdrift.core.errors import (
     SampleSetMismatchError,
     UnfinishedSetError,
 )
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD, SetMetadata, changes_digest
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.plan import BaseSets, PlannedSet
@@ -134,6 +135,7 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
         ("pooling", a.pooling, b.pooling),
         ("layers", a.layers, b.layers),
         ("shape", a.shape, b.shape),
+        ("tokens of each sample", _digest(a.tokens_per_sample), _digest(b.tokens_per_sample)),
     ):
         if left != right:
             raise SampleSetMismatchError(
@@ -190,6 +192,22 @@ def _require_base(task: str, found: RepresentationSet, command: str) -> None:
             f"{found.folder} says it holds task {said[0]}, method {said[1]}; the base model's set for task {task} was "
             f"expected. Move it, and make that one with: {command}"
         )
+    _require_rows_of_samples(found, command)
+
+
+def _require_rows_of_samples(found: RepresentationSet, command: str) -> None:
+    """Raises CorruptSetError unless every row is one sample's, or one token of a sample that has some."""
+    said = found.metadata
+    rows, samples, tokens = said.shape[0], len(said.sample_ids), said.tokens_per_sample
+    fault = None
+    if said.pooling != "tokens":
+        fault = f"{rows} rows for {samples} samples" if rows != samples else None
+    elif tokens is None or len(tokens) != samples:
+        fault = f"numbers of tokens for {len(tokens or ())} of {samples} samples"
+    elif min(tokens) < 1 or sum(tokens) != rows:
+        fault = f"{rows} rows for samples of {sum(tokens)} tokens together, the shortest of {min(tokens)}"
+    if fault is not None:
+        raise CorruptSetError(f"{found.folder} says it has {fault}. Make it anew with: {command}")
 
 
 def _require_own_folder(plan: PlannedSet, found: RepresentationSet) -> None:
@@ -252,6 +270,10 @@ def _require_same_size(run: RepresentationSet | None, found: RepresentationSet) 
             f"{found.folder} is not of the size by which the weights of {run.folder} moved: that model was trained or extracted "
             "again since."
         )
+
+
+def _digest(tokens: Sequence[int] | None) -> str:
+    return "none" if tokens is None else config_sha256({"tokens": list(tokens)})[:16]
 
 
 def _first_difference(a: SetMetadata, b: SetMetadata) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 from repdrift.core.errors import ConfigError
 from repdrift.drift.sampling import SamplingOptions
 
+ALL_TASKS = "all"
+"""The task of what is said over all of them."""
+
 
 @dataclass(frozen=True)
 class PlannedSet:
@@ -40,7 +43,8 @@ class DriftPlan:
 
     Raises ConfigError, with every fault, for a run (or a run's random change) that is planned twice (it would count as two
     trained models), two in one folder, a task without a base set, a primary measure that is not among the measures, or a
-    level or target outside its range.
+    level or target outside its range. Raises it too for a task, method or seed that is listed twice, and for a task named
+    `all`, which is the word for all of them together in every result.
     """
 
     study: str
@@ -81,6 +85,14 @@ class DriftPlan:
         folders = Counter(s.folder for s in [*self.sets, *self.random_changes])
         faults += [f"{count} runs share the folder {folder}" for folder, count in folders.items() if count > 1]
         faults += [f"task {task!r} has no base set" for task in self.tasks if task not in self.bases]
+        for kind, names in (("task", self.tasks), ("method", self.methods), ("seed", self.seeds)):
+            faults += [
+                f"{kind} {name!r} is listed {count} times" for name, count in Counter(names).items() if count > 1
+            ]
+        if ALL_TASKS in self.tasks:
+            faults.append(
+                f"a task cannot be named {ALL_TASKS!r}: results over all tasks together have that name. Rename it"
+            )
         if self.primary_measure not in self.measures:
             faults.append(
                 f"the hypotheses are tested on {self.primary_measure!r}, which is not among the measures "
@@ -88,8 +100,8 @@ class DriftPlan:
             )
         if self.reference_method == self.comparison_method:
             faults.append(f"{self.reference_method!r} cannot be compared with itself")
-        if not 0 < self.alpha < 1:
-            faults.append(f"alpha should lie between 0 and 1, got {self.alpha}")
+        if not 0 < self.alpha < 0.5:  # from 0.5 on, the lower bound would lie above the estimate
+            faults.append(f"alpha should lie between 0 and 0.5, got {self.alpha}")
         if not 0 <= self.target_reduction < 1:
             faults.append(f"the target reduction should be at least 0 and below 1, got {self.target_reduction}")
         if self.equivalence_margin is not None and not 1 < self.equivalence_margin < math.inf:

@@ -9,6 +9,8 @@ from repdrift.similarity import Measure, Side
 UNIT_ROUNDOFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
 """The largest relative error of rounding a number to the format."""
 _NEGLIGIBLE = 2.0**-20
+ZERO_DRIFT = 1e-12
+"""Up to here 1 - similarity is what rounding in float64 leaves of two equal sets."""
 
 
 def coarsest(*dtypes: str) -> str:

@@ -24,7 +24,8 @@ Floats = NDArray[np.floating]
 IntervalMethod = Literal["percentile", "bca", "jackknife"]
 INTERVAL_METHODS: tuple[IntervalMethod, ...] = ("percentile", "bca", "jackknife")
 MOST_ROWS = 20_000
-"""Rows up to which samples are left out: beyond (pooling `tokens`) every draw costs as much as the measure itself."""
+"""Rows up to which groups are left out and resamples drawn: beyond, every group costs as much as the measure itself, and the
+weights of 10,000 resamples take more than a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def draws_for(metadata: SetMetadata, options: SamplingOptions) -> Draws:
     """The draws of one sample set: the same for every set with its fingerprint, in every process.
 
     With pooling `tokens` a row is a token, and tokens of one sample are no independent draws: only groups of whole
-    samples are then left out, and nothing beyond MOST_ROWS rows.
+    samples are then left out. Beyond MOST_ROWS rows there are neither groups nor resamples, whatever the pooling.
     """
     rows, samples = metadata.shape[0], len(metadata.sample_ids)
     seed = int.from_bytes(hashlib.sha256(metadata.sample_set_fingerprint.encode()).digest()[:6], "big")
@@ -91,7 +92,8 @@ def draws_for(metadata: SetMetadata, options: SamplingOptions) -> Draws:
     if options.groups and samples >= 5 and rows <= MOST_ROWS:
         of_sample = jackknife_groups(samples, min(options.groups, samples), seed=seed)
         groups = of_sample if by_sample else np.repeat(of_sample, metadata.tokens_per_sample or [])
-    weights = resample_weights(samples, options.replicates, seed=seed) if by_sample and options.replicates else None
+    drawn = by_sample and options.replicates and rows <= MOST_ROWS
+    weights = resample_weights(samples, options.replicates, seed=seed) if drawn else None
     return Draws(weights, groups, by_sample)
 
 
@@ -132,7 +134,10 @@ def sample_bounds(
     *,
     log_scale: bool = False,
 ) -> Bounds | None:
-    """An interval over samples of one statistic by the method that was asked for; None where its draws are not at hand.
+    """An interval over samples of one statistic; None where its draws are not at hand, or one of them has no value.
+
+    By the method that was asked for, but for these, which `Bounds.method` tells: the jackknife where there is no bootstrap,
+    percentiles where BCa was asked for and nothing was left out.
 
     bootstrap: (B,). left_out: for every task that it is about, (G,) with each of its samples or groups left out. log_scale: the
     jackknife on the scale of the logarithm, where errors of what is above 0 are nearer to symmetric.

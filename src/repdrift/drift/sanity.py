@@ -10,7 +10,7 @@ import pandas as pd
 from repdrift.core.records.results import Control, SanityCheck
 from repdrift.drift.pairing import TaskSets
 from repdrift.drift.plan import DriftPlan
-from repdrift.drift.rounding import coarsest
+from repdrift.drift.rounding import ZERO_DRIFT, coarsest
 from repdrift.drift.table import Measured
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
@@ -74,7 +74,7 @@ def _rounding(
     ratios = {
         (task, layer): float(primary[(primary["task"] == task) & (primary["layer"] == layer)]["drift"].mean()) / floor
         for (task, layer), floor in rounding.items()
-        if floor > 0
+        if floor > 0 and (primary["task"] == task).any()  # a task may have checkpoints only
     }
     if not ratios:
         return SanityCheck(name=name, passed=True, detail=f"Rounding to {dtype} makes no drift here.")
@@ -94,6 +94,9 @@ def _random_change(primary: pd.DataFrame) -> SanityCheck:
         detail = "No size-matched random change is at hand (it needs the weights; see `repdrift extract`)."
         return SanityCheck(name=name, passed=None, detail=detail)
     by_method = known.groupby(["task", "method"], sort=False)[["drift", "random_change_drift"]].mean()
+    if (by_method["random_change_drift"] <= ZERO_DRIFT).any():
+        detail = "The size-matched random change does not drift on some task: there is nothing to set the drift beside."
+        return SanityCheck(name=name, passed=None, detail=detail)
     ratios = by_method["drift"] / by_method["random_change_drift"]
     said = ", ".join(f"{' '.join(map(str, group))} {ratio:.2g} times" for group, ratio in ratios.items())  # pyright: ignore[reportArgumentType]
     detail = (
@@ -138,7 +141,7 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
     }
     joined = pd.concat(profiles, axis=1, join="inner")
     if joined.empty:
-        return SanityCheck(name=name, passed=None, detail="Only one method is at hand.")
+        return SanityCheck(name=name, passed=None, detail="No task has final models of both methods.")
     gap = float(np.abs(joined.iloc[:, 0] - joined.iloc[:, 1]).max())
     detail = f"Mean drift of the methods differs by up to {gap:.3g}; exactly equal drift would point to one model measured twice."
     return SanityCheck(name=name, passed=gap > 1e-9, detail=detail)

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.core.memory import give_back
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.pairing import TaskSets, read_layer
@@ -106,6 +107,8 @@ def measure_tasks(
                     else:
                         _absorb(measured, of_layer)
                     bar.advance()
+                del sides, base
+                give_back()  # else a study of 24 layers ends with several times the memory that it needs
     return measured
 
 
@@ -147,7 +150,8 @@ def _measure_layer(
     tuned = [_prepared(m, found, layer, sides) for _, found in sets.runs]
     values = [_compared(m, base, other, sets, found, layer) for other, (_, found) in zip(tuned, sets.runs, strict=True)]
     finals = {_model(plan): place for place, (plan, _) in enumerate(sets.runs) if plan.step == 0}
-    between = _between_seeds(m, finals, tuned)
+    with _named(f"two seeds on {sets.task}, layer {layer}"):
+        between = _between_seeds(m, finals, tuned)
     random = _random_changes(measured, m, base, sets, layer, sides)
     rows = list(finals.values())
     resampled = bootstrapped_drifts(m, base, [tuned[row] for row in rows], task.draws)

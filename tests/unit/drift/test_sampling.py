@@ -98,3 +98,10 @@ def test_bootstrap_methods_are_taken_where_they_are_asked_for():
 def test_options_that_give_no_interval_are_refused_before_anything_is_measured(changes, message):
     with pytest.raises(ConfigError, match=message):
         SamplingOptions(**changes)
+
+
+def test_nothing_is_drawn_of_more_rows_than_memory_holds():
+    ids = [str(i) for i in range(20_001)]
+    draws = draws_for(_metadata(sample_ids=ids, shape=[20_001, 4]), SamplingOptions(replicates=400))
+    assert draws.weights is draws.groups is None
+    assert draws.by_sample, "what has a formula for leaving out one sample keeps it"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.drift.inference.groups import ALL, Groups
-from repdrift.drift.inference.verdicts import Evidence, not_testable, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, digits, not_testable, sentence, verdict
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     benjamini_hochberg,
@@ -93,6 +93,8 @@ def layer_clusters(
     units = groups.reference.size + groups.comparison.size
     if len(layers) < 2 or not groups.balanced or units - len(groups.tasks) < 3:
         return []
+    if name == "reduction_exceeds_target" and any(found.reduction is None for _, found in by_layer.values()):
+        return []  # where the reference does not drift, its share turns the sign of the statistic
     found = cluster_test(*_tables(by_layer, name, plan), strata=groups.strata, alternative="less")
     return [
         LayerCluster(
@@ -120,11 +122,11 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
     if margin is None:
         return None
     claim = f"the two lie within a factor of {margin:g}, either way,"
-    if min(groups.reference_mean, groups.comparison_mean) <= 0:
+    if found.reduction is None or groups.comparison_mean <= 0:
         reason = "a mean drift is not above 0, so that there is no ratio"
         units, name = groups.reference.size + groups.comparison.size, "methods_equivalent"
         test = "two one-sided label permutations"
-        return not_testable(name, found, units, _found(found, plan), claim, reason, margin=margin, test=test)
+        return not_testable(name, found, units, _found(found, groups, plan), claim, reason, margin=margin, test=test)
     test = equivalence_test(
         groups.comparison, groups.reference, margin=margin, scale="ratio", strata=groups.strata, alpha=plan.alpha
     )
@@ -137,9 +139,7 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
         n_permutations=test.n_permutations,
         n_units=test.n_units,
     )
-    said = (
-        f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found)}"
-    )
+    said = f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found, groups, plan)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
@@ -217,7 +217,9 @@ def _record(
     if name == "reduction_exceeds_target" and found.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, and there is nothing to take a share of"
         claim = f"it drifts at least {100 * margin:g} % less"
-        return not_testable(name, found, evidence.n_units, _found(found, plan), claim, reason, margin=margin, test=test)
+        return not_testable(
+            name, found, evidence.n_units, _found(found, groups, plan), claim, reason, margin=margin, test=test
+        )
     claim = "it drifts less" if name == "comparison_drifts_less" else f"it drifts at least {100 * margin:g} % less"
     return HypothesisTest(
         hypothesis=name,
@@ -237,7 +239,7 @@ def _record(
         n_units=evidence.n_units,
         paired=paired,
         verdict=verdict(evidence, plan.alpha),
-        sentence=sentence(_found(found, plan), claim, evidence, plan.alpha),
+        sentence=sentence(_found(found, groups, plan), claim, evidence, plan.alpha),
     )
 
 
@@ -247,12 +249,14 @@ def _best_interval(found: Reduction) -> Interval | None:
     return by_source.get("models and samples") or by_source.get("models")
 
 
-def _where(found: Reduction) -> str:
+def _where(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
     where = "over all tasks" if found.task == ALL else f"on {found.task}"
+    if found.task == ALL and len(groups.tasks) < len(plan.tasks):  # some have no models of both methods
+        where = f"over {len(groups.tasks)} of {len(plan.tasks)} tasks ({', '.join(groups.tasks)})"
     return where if found.layer is None else f"{where}, layer {found.layer}"
 
 
-def _found(found: Reduction, plan: DriftPlan) -> str:
+def _found(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
     if found.reduction is None:
         change = "not comparable as a ratio"
     else:
@@ -264,6 +268,6 @@ def _found(found: Reduction, plan: DriftPlan) -> str:
                 f"{100 * interval.high:.1f} %, over {interval.over}"
             )
     return (
-        f"{plan.comparison_method} drifts {found.comparison_drift:.4f} against {found.reference_drift:.4f} of "
-        f"{plan.reference_method} {_where(found)} ({change})"
+        f"{plan.comparison_method} drifts {digits(groups.comparison_mean)} against {digits(groups.reference_mean)} of "
+        f"{plan.reference_method} {_where(found, groups, plan)} ({change})"
     )

@@ -95,7 +95,9 @@ def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], l
         absent = [method for method, count in counts.items() if count == 0]
         if absent:
             if len(here):
-                warnings.append(f"Task {task} has no {absent[0]} run: it is left out of every comparison of methods.")
+                warnings.append(
+                    f"Task {task} has no {' and no '.join(absent)} run: it is left out of every comparison of methods."
+                )
             continue
         if len(set(counts.values())) > 1:
             named = ", ".join(f"{count} of {method}" for method, count in counts.items())
@@ -137,9 +139,10 @@ def by_model(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_table(frame: pd.DataFrame, method: str, layers: Sequence[int]) -> tuple[Floats, list[str]]:
-    """(models, layers) drift of one method's final models, and the task of each."""
+    """(models, layers) drift of one method's final models, in the order in which they appear, and the task of each."""
     here = frame[frame["method"] == method]
     wide = here.pivot_table(index=["task", "seed"], columns="layer", values="drift", sort=False)[list(layers)]
+    wide = wide.loc[pd.MultiIndex.from_frame(here[["task", "seed"]].drop_duplicates())]
     return wide.to_numpy(dtype=float), [str(task) for task, _ in wide.index]
 
 

@@ -108,7 +108,7 @@ def _compare_methods(
                 found.tests += directional_tests_by_layer(by_layer, name, plan)
                 found.clusters += layer_clusters(by_layer, name, plan)
             found.tests += interaction(groups, whole, plan)
-            found.mixed_model = mixed_model(groups, plan)
+            found.mixed_model = mixed_model(groups, whole, plan)
 
 
 def _other_measures(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import Hypothesis, HypothesisTest
 from repdrift.drift.inference.groups import ALL, layer_table
-from repdrift.drift.inference.verdicts import Evidence, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, digits, sentence, verdict
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     MaxTResult,
@@ -156,7 +156,7 @@ def _ceiling_record(
     to_base = float(np.mean([table[:, 0, 1:].mean() for table in by_task]))
     between = float(np.mean([table[:, 1:, 1:].sum() / (len(table) * _pairs(table)) for table in by_task]))
     where = "averaged over layers" if layer is None else f"in layer {layer}"
-    found = f"{method} drifts {to_base:.4f} from the base model, and its seeds {between:.4f} from one another, {where}"
+    found = f"{method} drifts {digits(to_base)} from the base model, and its seeds {digits(between)} from one another, {where}"
     claim = "the base model is farther from the trained models than they are from one another"
     return _record(
         "drift_above_seed_ceiling", method, layer, evidence, to_base - between, found, claim, plan,

@@ -50,7 +50,8 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, T
             replicates.append(np.stack([part for part in drawn if part is not None], axis=-1))  # (m, B, L)
         if not tasks or len(replicates) < len(tasks):
             continue
-        table, strata = layer_table(here, method, layers)
+        in_order = pd.concat([here[here["task"] == task] for task in tasks])  # the order of the replicates' rows
+        table, strata = layer_table(in_order, method, layers)
         estimate = np.mean([table[np.array(strata) == task].mean(axis=0) for task in tasks], axis=0)
         drawn_models = np.concatenate(replicates)
         if not np.isfinite(drawn_models).all():

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from repdrift.core.records.results import EffectSize, Interval, Reduction
 from repdrift.drift.inference.groups import SIDES, Groups, Side, groups_of
 from repdrift.drift.plan import DriftPlan
+from repdrift.drift.rounding import ZERO_DRIFT
 from repdrift.drift.sampling import TaskDraws, sample_bounds
+from repdrift.similarity import measure as similarity_measure
 from repdrift.statistics import (
     EffectSize as Estimated,
 )
@@ -36,12 +38,13 @@ def reduction(
     """The reduction in `frame`, which has one row a trained model, for a task (or all) at a layer (or averaged over them)."""
     groups = groups_of(frame, plan)
     reference, comparison = groups.reference_mean, groups.comparison_mean
+    shared = reference > (ZERO_DRIFT if similarity_measure(measure).higher_is_similar else 0)
     found = Reduction(
         task=task,
         layer=layer,
         measure=measure,
-        reduction=1 - comparison / reference if reference > 0 else None,
-        reduction_low=_lower_bound(groups, plan) if reference > 0 else None,
+        reduction=1 - comparison / reference if shared else None,
+        reduction_low=_lower_bound(groups, plan) if shared else None,
         reference_drift=reference,
         comparison_drift=comparison,
         reference_by_seed=_by_seed(frame, plan.reference_method),
@@ -50,7 +53,9 @@ def reduction(
     notes: list[str] = []
     intervals: list[Interval] = []
     if found.reduction is None:
-        notes.append(f"the mean drift of {plan.reference_method} is not above 0: there is nothing to take a share of")
+        notes.append(
+            f"the mean drift of {plan.reference_method} is not above 0, but for rounding: there is nothing to take a share of"
+        )
     else:
         _over_models(groups, plan, intervals, notes)
         if _below_zero(groups):
@@ -62,7 +67,7 @@ def reduction(
         update={
             "intervals": intervals,
             "difference_intervals": differences,
-            "effects": _effects(groups, plan) if layer is None else [],
+            "effects": _effects(groups, found, plan) if layer is None else [],
             "notes": notes,
         }
     )
@@ -128,7 +133,10 @@ def _over_samples(
         log_scale=True,
     )
     if bounds is None:
-        notes.append("no interval over samples: the ratio of drifts has no value in some of the draws")
+        notes.append(
+            f"no interval over samples: the mean drift of {plan.reference_method} is not above 0 in some of the draws, or the "
+            "interval that was asked for does not exist"
+        )
     else:
         intervals.append(Interval(over="samples", low=1 - bounds.high, high=1 - bounds.low, method=bounds.method))
     return differences
@@ -168,8 +176,8 @@ def _pooled(by_task: Sequence[Floats]) -> Floats:
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    """top / bottom; NaN in a draw without drift, of which nothing is a share."""
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    """top / bottom; NaN in a draw whose reference is not above 0: of that nothing is a share, and a ratio would turn its sign."""
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
 
 def _jackknifed(
@@ -195,7 +203,10 @@ def _over_both(groups: Groups, plan: DriftPlan, draws: Draws, intervals: list[In
         for task in groups.tasks:
             drawn = draws[task].of(models_of(groups, side, task, plan), None)[0] if task in draws else None
             if drawn is None:
-                return  # no bootstrap under this measure: models and samples cannot be drawn together
+                notes.append(
+                    "no interval over models and samples: it takes resamples with replacement, which are not at hand"
+                )
+                return
             if not np.isfinite(drawn).all():
                 notes.append(f"no interval over models and samples: in some resamples of {task} a side does not vary")
                 return
@@ -219,13 +230,23 @@ def _over_both(groups: Groups, plan: DriftPlan, draws: Draws, intervals: list[In
         intervals.append(Interval(over="models and samples", low=found.low, high=found.high, method=how))
 
 
-def _effects(groups: Groups, plan: DriftPlan) -> list[EffectSize]:
+def _effects(groups: Groups, of: Reduction, plan: DriftPlan) -> list[EffectSize]:
     confidence, strata = plan.sampling.confidence, groups.strata
     a, b = groups.comparison, groups.reference
+    if of.reduction is None:
+        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
+        ratio = log = Estimated(None, None, None, confidence, reason)
+    else:
+        log = log_ratio(a, b, strata=strata, confidence=confidence)
+        if a.any():
+            ratio = mean_ratio(a, b, strata=strata, confidence=confidence)
+        else:  # Fieller's degrees of freedom are a share of no error at all
+            reason = f"no model of {plan.comparison_method} drifts: an interval would have no width"
+            ratio = Estimated(0.0, None, None, confidence, reason)
     found: list[tuple[str, Estimated]] = [
         ("difference", mean_difference(a, b, strata=strata, confidence=confidence)),
-        ("ratio", mean_ratio(a, b, strata=strata, confidence=confidence)),
-        ("log_ratio", log_ratio(a, b, strata=strata, confidence=confidence)),
+        ("ratio", ratio),
+        ("log_ratio", log),
         ("cliffs_delta", cliffs_delta(a, b, strata=strata, confidence=confidence)),
     ]
     return [
@@ -235,5 +256,7 @@ def _effects(groups: Groups, plan: DriftPlan) -> list[EffectSize]:
 
 
 def _by_seed(frame: pd.DataFrame, method: str) -> dict[str, float | None]:
-    means = frame[frame["method"] == method].groupby("seed", sort=False)["drift"].mean()
-    return {str(seed): float(value) for seed, value in means.items()}
+    """Mean over tasks of every seed; None where a task lacks that seed: the mean of the others would be of something else."""
+    tasks = frame["task"].nunique()
+    by_seed = frame[frame["method"] == method].groupby("seed", sort=False)["drift"]
+    return {str(seed): float(rows.mean()) if len(rows) == tasks else None for seed, rows in by_seed}

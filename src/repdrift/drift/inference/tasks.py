@@ -26,11 +26,15 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
     counts.update(("comparison", task) for task in groups.comparison_tasks)
     if len(groups.tasks) < 2 or min(counts.values()) < 2:
         return []
+    units = groups.reference.size + groups.comparison.size
+    said = f"{len(groups.tasks)} tasks have models of both methods"
+    if found.reduction is None:
+        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
+        return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
     try:
         test = interaction_test(groups.reference, groups.comparison, strata=groups.reference_first)
     except DegenerateInputError as error:
-        units = groups.reference.size + groups.comparison.size
-        said, reason = f"{len(groups.tasks)} tasks have models of both methods", str(error).rstrip(".")
+        reason = str(error).rstrip(".")
         return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
     evidence = Evidence(
         statistic=test.statistic,
@@ -64,8 +68,12 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
     ]
 
 
-def mixed_model(groups: Groups, plan: DriftPlan) -> MixedModel:
+def mixed_model(groups: Groups, of: Reduction, plan: DriftPlan) -> MixedModel:
     """The reduction over all tasks by a linear mixed model of log drift, or why there is none."""
+    if of.reduction is None:
+        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
+        units = groups.reference.size + groups.comparison.size
+        return MixedModel(reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason)
     found = mixed_model_reduction(
         groups.reference, groups.comparison, strata=groups.reference_first, confidence=plan.sampling.confidence
     )

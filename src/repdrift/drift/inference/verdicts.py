@@ -112,6 +112,11 @@ def not_testable(
     )
 
 
+def digits(drift: float) -> str:
+    """A drift in as many digits as a small one needs."""
+    return f"{drift:.4f}" if drift == 0 or abs(drift) >= 1e-3 else f"{drift:.1e}"
+
+
 def _p(raw: float, corrected: float | None, layers: int) -> str:
     return f"p = {raw:.3g}" if corrected is None else f"p = {raw:.3g}, {corrected:.3g} corrected for {layers} layers"
 
