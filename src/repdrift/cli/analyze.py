@@ -33,9 +33,7 @@ def analyze(
     ] = None,
     replicates: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Bootstrap resamples of the samples; 0: none.", show_default="the study's, or 10000"
-        ),
+        typer.Option(min=0, help="Bootstrap resamples of the samples; 0: none.", show_default="the study's, or 10000"),
     ] = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,

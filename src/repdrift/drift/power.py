@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
-from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.errors import ConfigError, DataError, DegenerateInputError
 from repdrift.drift.pilot import Pilot
 from repdrift.statistics import DesignPower, PowerCurve, models_needed, smallest_reachable_pvalue, unreachable
 from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT
@@ -111,7 +111,9 @@ def seed_plan(
                     n_permutations=arrangements,
                     seed=seed,
                 )
-        except FloatingPointError as error:
+        except (FloatingPointError, DegenerateInputError) as error:
+            if isinstance(error, DegenerateInputError) and "floating-point" not in str(error):
+                raise
             raise DataError(
                 f"{pilot.where}: the spread between the pilot's seeds is so large or so uncertain that simulated drifts "
                 "overflow. Train more seeds for the pilot"

@@ -206,7 +206,10 @@ def _fieller(groups: Groups, names: tuple[str, str], upper: float, confidence: f
         [(_error_squared(group[side] / bottom) / len(groups) ** 2, group[side].size) for group in groups]
         for side in (0, 1)
     )
-    t2 = _quantile([*of_a, *((ratio**2 * error, n) for error, n in of_b)], upper) ** 2
+    cells = [*of_a, *((ratio**2 * error, n) for error, n in of_b)]
+    if sum(error for error, _ in cells) == 0:  # what varies is the group that a ratio of 0 takes no share of
+        return EffectSize(ratio, None, None, confidence, _CONSTANT)
+    t2 = _quantile(cells, upper) ** 2
     a2, b2 = sum(error for error, _ in of_a), sum(error for error, _ in of_b)
     # The ratios r with (ratio - r)^2 <= t^2 (a2 + r^2 b2) lie between two roots only while r^2 keeps its sign.
     if t2 * b2 >= 1:

@@ -95,7 +95,10 @@ def test_drift_is_tested_against_noise_and_against_what_lies_between_seeds(analy
     _, results, table, _ = analysed
     noise = [t for t in results.tests if t.hypothesis == "drift_above_identity"]
     assert {(t.method, t.layer) for t in noise} == {(m, k) for m in ("full_finetune", "lora") for k in (None, 0, 1, 2)}
-    assert all(t.pvalue == pytest.approx(1 / 64) for t in noise), "six models, all above"
+    assert all(t.pvalue == t.smallest_pvalue == pytest.approx(1 / 16) for t in noise), (
+        "three models in either task, all above"
+    )
+    assert all(t.n_units == 6 and t.verdict == "undecided" for t in noise)
     assert all("18 of 18" in t.sentence or "6 of 6" in t.sentence for t in noise)
     # Seeds are the base plus independent noise: two of them lie about twice as far apart as either from the base.
     ceiling = [t for t in results.tests if t.hypothesis == "drift_above_seed_ceiling" and t.layer is None]

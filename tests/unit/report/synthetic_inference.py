@@ -96,6 +96,8 @@ def _with_intervals(r):
 
 
 def _with_max_t(t):
+    if t.pvalue is None:
+        return t
     if t.layer is None:
         return t.model_copy(update={"paired": PairedTest(pvalue=0.125, smallest_pvalue=0.125, n_pairs=3)})
     max_t = max(t.smallest_pvalue or 0.0, min(1.0, 2.5 * t.pvalue))

@@ -19,8 +19,8 @@ from repdrift.statistics import (
     base_distance_test,
     benjamini_hochberg,
     holm,
-    sign_flip_layers,
-    sign_flip_test,
+    label_permutation_test,
+    max_t_test,
 )
 
 Floats = NDArray[np.floating]
@@ -30,8 +30,9 @@ Distances = Mapping[tuple[str, str], Mapping[int, Floats]]
 def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTest]:
     """For each method, over its tasks with a second extraction of the base model: drift beyond the noise of extraction.
 
-    Signs of drift - noise are flipped over trained models; by layer corrected by max-T. The noise of a task, from one second
-    extraction, counts as a known number: what another second extraction would give is in no p.
+    Exact if trained models drift like one more extraction of the base model: which of a task's m models and its second
+    extraction is the latter is permuted, m + 1 arrangements a task. By layer corrected by max-T. (Flipping the signs of
+    drift - noise would take the one second extraction, which all models of a task share, for a known number.)
     """
     tests: list[HypothesisTest] = []
     known = primary.dropna(subset=["noise_floor"])
@@ -40,22 +41,29 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
         here = known[known["method"] == method]
         if here.empty:
             continue
-        excess = here.assign(drift=here["drift"] - here["noise_floor"])
-        table, tasks = layer_table(excess, method, layers)
-        whole = table.mean(axis=1)
-        more = sign_flip_test(whole, strata=tasks, alternative="greater")
-        less = sign_flip_test(whole, strata=tasks, alternative="less")
-        mean = _task_mean(whole, tasks)
+        table, tasks = layer_table(here, method, layers)
+        again = here.pivot_table(index="task", columns="layer", values="noise_floor", aggfunc="first", sort=False)
+        noise = again.loc[list(dict.fromkeys(tasks)), layers].to_numpy(dtype=float)
+        strata = [*tasks, *dict.fromkeys(tasks)]
+        whole = (table.mean(axis=1), noise.mean(axis=1))
+        more = label_permutation_test(*whole, strata=strata, alternative="greater", studentise=False)
+        less = label_permutation_test(*whole, strata=strata, alternative="less", studentise=False)
         evidence = Evidence(
-            more.statistic, more.pvalue, more.smallest_pvalue, less.pvalue, more.exact, more.n_flips, more.n_units
+            statistic=more.statistic,
+            pvalue=more.pvalue,
+            smallest=more.smallest_pvalue,
+            opposite=less.pvalue,
+            exact=more.exact,
+            n_permutations=more.n_permutations,
+            n_units=len(table),
         )
-        tests.append(_identity_record(method, None, evidence, mean, here, plan))
-        by_layer = sign_flip_layers(table, strata=tasks, alternative="greater")
-        opposite = sign_flip_layers(table, strata=tasks, alternative="less")
+        tests.append(_identity_record(method, None, evidence, more.statistic, here, plan))
+        by_layer = max_t_test(table, noise, strata=strata, alternative="greater")
+        opposite = max_t_test(table, noise, strata=strata, alternative="less")
         for place, (layer, of_layer) in enumerate(zip(layers, _by_layer(by_layer, opposite), strict=True)):
-            record = _identity_record(
-                method, layer, of_layer, _task_mean(table[:, place], tasks), here[here["layer"] == layer], plan
-            )
+            evidence = replace(of_layer, n_units=len(table))
+            excess = float(by_layer.difference[place])
+            record = _identity_record(method, layer, evidence, excess, here[here["layer"] == layer], plan)
             tests.append(_corrected(record, by_layer, place, layers))
     return tests
 
@@ -146,7 +154,7 @@ def _identity_record(
     )
     return _record(
         "drift_above_identity", method, layer, evidence, excess, found, "its drift is more than that noise", plan,
-        test="sign flips over models",
+        test="permutation of which is the second extraction",
     )  # fmt: skip
 
 
@@ -200,8 +208,3 @@ def _record(
         verdict=verdict(evidence, plan.alpha),
         sentence=sentence(found, claim, evidence, plan.alpha),
     )
-
-
-def _task_mean(values: Floats, tasks: Sequence[str]) -> float:
-    labels = np.array(tasks)
-    return float(np.mean([values[labels == task].mean() for task in dict.fromkeys(tasks)]))

@@ -64,7 +64,7 @@ def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
     found: a sentence without its full stop. claim: continues `Whether` and `That`, such as "it drifts less".
     """
     decision = verdict(evidence, alpha)
-    counted = f"{evidence.n_units} trained models"
+    counted = f"{evidence.n_units} trained model" + ("s" if evidence.n_units != 1 else "")
     limit = _limit(evidence, alpha, counted)
     if decision == "not testable":
         return f"{found}. Whether {claim} cannot be tested with {counted}{limit}."

@@ -38,7 +38,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         f" (and tasks, in the row `all`). Intervals are two-sided, {100 * study.confidence:g} %: over *models* they say what "
         "other seeds would give on these samples, over *samples* what other samples would give these models, over both what "
         f"neither fixes. The lower bound is one-sided, {100 * (1 - study.alpha):g} %, over models, by inverting the "
-        "permutation test. None: the design is too small for one.\n\n" + _reductions(results),
+        "permutation test. None: the notes say why, or the design is too small.\n\n" + _reductions(results),
         "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks.\n\n"
         + _tests(results),
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
@@ -53,7 +53,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
 _HOW_TO_READ = """## How to read this
 
 - *Supported*: the data would be surprising if the claim were false. *Rejected*: they contradict the claim. *Undecided*: this
-  design cannot tell; that is not evidence of no difference.
+  design cannot tell; that is not evidence of no difference. *Not testable*: too few models, or no drift to take a share of.
 - The smallest reachable p is set by the number of trained models alone. Where it is above the test's level, no result could
   have been significant: train more seeds.
 - Intervals in `drift.csv` say how much the number depends on the choice of samples, for these trained models. They do not say
