@@ -65,7 +65,7 @@ def analyze(
     if as_json:
         typer.echo(results.model_dump_json(indent=2))
         return
-    for test in results.tests:
+    for test in sorted(results.tests, key=lambda test: test.task != "all"):  # what holds over all tasks comes first
         if test.layer is None:
             typer.echo(f"[{test.verdict}] {test.sentence}")
     for warning in results.warnings:
