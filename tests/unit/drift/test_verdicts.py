@@ -213,3 +213,14 @@ def test_a_reduction_that_differs_between_tasks_is_found_and_named(tmp_path):
     assert "49.0 % on a, 5.9 % on b" in found.sentence
     _, tests, _ = reductions_and_tests(_table(_one_layer([0.5, 0.6], [0.4, 0.5])), _plan(tmp_path, ["t"]))
     assert not [t for t in tests if t.hypothesis == INTERACTION], "one task has no interaction"
+
+
+def test_methods_whose_models_spread_unlike_are_named_and_like_ones_are_not(tmp_path):
+    even = _one_layer([0.50, 0.55, 0.60, 0.52], [0.30, 0.33, 0.36, 0.31])
+    _, _, warnings = reductions_and_tests(_table(even), _plan(tmp_path, ["t"]))
+    assert not any("spread" in w for w in warnings)
+    wide = _one_layer([0.50, 0.51, 0.52, 0.505], [0.10, 0.30, 0.60, 0.20])
+    _, _, warnings = reductions_and_tests(_table(wide), _plan(tmp_path, ["t"]))
+    (said,) = [w for w in warnings if "spread" in w]
+    assert said.startswith("Models of lora spread 4")
+    assert "those of full_finetune" in said

@@ -26,7 +26,7 @@ from repdrift.drift.inference.comparisons import (
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.groups import ALL, Groups, by_model, groups_of, pairable_tasks
+from repdrift.drift.inference.groups import ALL, Groups, by_model, groups_of, pairable_tasks, uneven_spread
 from repdrift.drift.inference.levels import above_identity, above_seed_ceiling
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
@@ -108,6 +108,8 @@ def _compare_methods(
                 found.tests += directional_tests_by_layer(by_layer, name, plan)
                 found.clusters += layer_clusters(by_layer, name, plan)
             found.tests += interaction(groups, whole, plan)
+            uneven = uneven_spread(groups, plan)
+            found.warnings += [uneven] if uneven is not None else []
             found.mixed_model = mixed_model(groups, whole, plan)
 
 
