@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small study, to see that it runs")
     parser.add_argument(
-        "--folder", type=Path, help="where the sets are written and kept (5 GB); else a temporary folder"
+        "--folder", type=Path, help="where the sets are written and kept (6 GB); else a temporary folder"
     )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

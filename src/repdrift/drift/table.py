@@ -26,6 +26,9 @@ from repdrift.drift.undefined import Reasons, why
 from repdrift.similarity import Measure, Side, measure
 from repdrift.stores.representation_set import RepresentationSet
 
+_GIVE_BACK_EVERY = 4
+"""Layers between which freed memory is kept: taking it anew costs about a tenth of a layer's time."""
+
 Sides = dict[Path, Side]
 """By the folder of their set."""
 Floats = NDArray[np.floating]
@@ -108,7 +111,8 @@ def measure_tasks(
                         _absorb(measured, of_layer)
                     bar.advance()
                 del sides, base
-                give_back()  # else a study of 24 layers ends with several times the memory that it needs
+                if layer % _GIVE_BACK_EVERY == 0:
+                    give_back()  # else a study of 24 layers ends with several times the memory that it needs
     return measured
 
 
