@@ -131,7 +131,8 @@ def uneven_spread(groups: Groups, plan: DriftPlan) -> str | None:
     if min(groups.reference.min(), groups.comparison.min()) <= 0:
         return None
     squares: dict[Side, tuple[float, int]] = {}
-    for side, values in (("reference", groups.reference), ("comparison", groups.comparison)):
+    for side in SIDES:
+        values = groups.reference if side == "reference" else groups.comparison
         labels = np.array(groups.tasks_of(side))
         parts = [np.log(values[labels == task]) for task in groups.tasks]
         squares[side] = (
