@@ -87,19 +87,17 @@ def _compare_methods(
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
-    wholes: list[tuple[Groups, Reduction]] = []
     for task in [*pairable, ALL]:
         here = [task] if task != ALL else pairable
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
-        wholes.append((groups_of(frame, plan), whole))
         found.reductions.append(whole)
         by_layer: dict[int, tuple[Groups, Reduction]] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
             by_layer[layer] = groups_of(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
             found.reductions.append(by_layer[layer][1])
-        groups, whole = wholes[-1]
+        groups = groups_of(frame, plan)
         found.tests += [directional_test(groups, name, whole, plan) for name in DIRECTIONS]
         alike = alike_test(groups, whole, plan)
         found.tests += [alike] if alike is not None else []

@@ -25,7 +25,7 @@ from repdrift.statistics.profiles import profile_similarity
 
 Floats = NDArray[np.floating]
 SCORES = ("accuracy", "f1", "exact_match")
-"""Scores of which more is better, in the order in which one of them is chosen for a task."""
+"""Scores of which more is better; each that some run has is set beside drift."""
 _LEAST_MODELS = 2
 
 
