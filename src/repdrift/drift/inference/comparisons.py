@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.drift.inference.groups import ALL, Groups
-from repdrift.drift.inference.verdicts import Evidence, digits, not_testable, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, decided, digits, not_testable
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     benjamini_hochberg,
@@ -153,15 +153,7 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
         estimate=test.estimate,
         interval=interval,
         margin=margin,
-        statistic=test.estimate,
-        pvalue=test.pvalue,
-        opposite_pvalue=test.opposite_pvalue,
-        smallest_pvalue=test.smallest_pvalue,
-        exact=test.exact,
-        n_permutations=test.n_permutations,
-        n_units=test.n_units,
-        verdict=verdict(evidence, plan.alpha),
-        sentence=sentence(said, claim, evidence, plan.alpha),
+        **decided(evidence, said, claim, plan.alpha),
     )
 
 
@@ -230,16 +222,8 @@ def _record(
         estimate=found.reduction,
         interval=_best_interval(found),
         margin=margin,
-        statistic=evidence.statistic,
-        pvalue=evidence.pvalue,
-        opposite_pvalue=evidence.opposite,
-        smallest_pvalue=evidence.smallest,
-        exact=evidence.exact,
-        n_permutations=evidence.n_permutations,
-        n_units=evidence.n_units,
         paired=paired,
-        verdict=verdict(evidence, plan.alpha),
-        sentence=sentence(_found(found, groups, plan), claim, evidence, plan.alpha),
+        **decided(evidence, _found(found, groups, plan), claim, plan.alpha),
     )
 
 

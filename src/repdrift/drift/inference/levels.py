@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import Hypothesis, HypothesisTest
 from repdrift.drift.inference.groups import ALL, layer_table
-from repdrift.drift.inference.verdicts import Evidence, digits, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, decided, digits
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     MaxTResult,
@@ -198,13 +198,5 @@ def _record(
         test=test,
         estimate=estimate,
         margin=0.0,
-        statistic=evidence.statistic,
-        pvalue=evidence.pvalue,
-        opposite_pvalue=evidence.opposite,
-        smallest_pvalue=evidence.smallest,
-        exact=evidence.exact,
-        n_permutations=evidence.n_permutations,
-        n_units=evidence.n_units,
-        verdict=verdict(evidence, plan.alpha),
-        sentence=sentence(found, claim, evidence, plan.alpha),
+        **decided(evidence, found, claim, plan.alpha),
     )

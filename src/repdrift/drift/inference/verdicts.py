@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from repdrift.core.records.results import Hypothesis, HypothesisTest, Reduction
 
@@ -56,6 +56,21 @@ def verdict(evidence: Evidence, alpha: float) -> Verdict:
     if opposite is not None and opposite <= alpha:
         return "rejected"
     return "undecided"
+
+
+def decided(evidence: Evidence, found: str, claim: str, alpha: float) -> dict[str, Any]:
+    """The fields of a `HypothesisTest` that follow from the evidence; found and claim as in `sentence`."""
+    return {
+        "statistic": evidence.statistic,
+        "pvalue": evidence.pvalue,
+        "opposite_pvalue": evidence.opposite,
+        "smallest_pvalue": evidence.smallest,
+        "exact": evidence.exact,
+        "n_permutations": evidence.n_permutations,
+        "n_units": evidence.n_units,
+        "verdict": verdict(evidence, alpha),
+        "sentence": sentence(found, claim, evidence, alpha),
+    }
 
 
 def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
