@@ -208,7 +208,8 @@ def _fieller(groups: Groups, names: tuple[str, str], upper: float, confidence: f
     )
     cells = [*of_a, *((ratio**2 * error, n) for error, n in of_b)]
     if sum(error for error, _ in cells) == 0:  # what varies is the group that a ratio of 0 takes no share of
-        return EffectSize(ratio, None, None, confidence, _CONSTANT)
+        reason = f"{names[0]} is 0 without variation: an interval would have no width"
+        return EffectSize(ratio, None, None, confidence, reason)
     t2 = _quantile(cells, upper) ** 2
     a2, b2 = sum(error for error, _ in of_a), sum(error for error, _ in of_b)
     # The ratios r with (ratio - r)^2 <= t^2 (a2 + r^2 b2) lie between two roots only while r^2 keeps its sign.

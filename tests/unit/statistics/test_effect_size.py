@@ -100,3 +100,9 @@ def test_reduction_on_the_log_scale_is_given_where_fieller_cannot_exclude_any_ra
     assert "needs means above zero" in mean_reduction([0.1, 0.2], [-0.3, -0.2], scale="log").missing
     with pytest.raises(UnknownNameError, match="scale of a ratio"):
         mean_reduction(reference, comparison, scale="raw")
+
+
+def test_a_ratio_of_nothing_has_no_interval_though_the_other_group_varies():
+    found = mean_ratio([0.0, 0.0, 0.0], [0.1, 0.2, 0.3])
+    assert (found.estimate, found.low, found.high) == (0.0, None, None)
+    assert "no width" in found.missing

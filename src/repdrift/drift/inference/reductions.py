@@ -240,7 +240,7 @@ def _effects(groups: Groups, of: Reduction, plan: DriftPlan) -> list[EffectSize]
         log = log_ratio(a, b, strata=strata, confidence=confidence)
         if a.any():
             ratio = mean_ratio(a, b, strata=strata, confidence=confidence)
-        else:  # Fieller's degrees of freedom are a share of no error at all
+        else:  # said in terms of the methods
             reason = f"no model of {plan.comparison_method} drifts: an interval would have no width"
             ratio = Estimated(0.0, None, None, confidence, reason)
     found: list[tuple[str, Estimated]] = [
