@@ -28,7 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from repdrift.drift.direct.streaming import Side, stream
+from repdrift.comparison.paired_pass import Side, stream
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.places import RowPlaces

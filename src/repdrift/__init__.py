@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from repdrift.version import __version__
 
 if TYPE_CHECKING:
-    from repdrift.study.compare import compare
+    from repdrift.comparison import compare
 
 __all__ = ["__version__", "compare"]
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "compare"]
 def __getattr__(name: str) -> Any:
     # torch and transformers are imported when the comparison is asked for, not with the package.
     if name == "compare":
-        from repdrift.study.compare import compare
+        from repdrift.comparison import compare
 
         return compare
     raise AttributeError(f"module 'repdrift' has no attribute {name!r}")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.unit.drift.test_direct_comparison import _save_adapter, _save_tuned
+from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
 
 
 def _torchrun(*arguments, cwd):
@@ -57,7 +57,7 @@ COMPARE_TWICE = """
 import json, sys
 from pathlib import Path
 from repdrift.core.progress import is_first_process
-from repdrift.study.compare import compare
+from repdrift.comparison import compare
 
 base, full, adapter, texts = sys.argv[1:]
 for pooling in ("mean", "tokens"):
@@ -68,7 +68,7 @@ for pooling in ("mean", "tokens"):
 
 
 def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tmp_path):
-    from repdrift.study.compare import compare
+    from repdrift.comparison import compare
     from tests.conftest import _sentence
 
     texts = tmp_path / "lines.txt"

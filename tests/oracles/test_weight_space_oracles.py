@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repdrift.models.weight_space import (
+from repdrift.weights import (
     dense_change,
     effective_rank,
     frobenius_norm,
@@ -63,7 +63,7 @@ def test_spectral_norm_is_deterministic():
 
 
 def test_spectral_norm_of_what_does_not_converge_is_still_right(monkeypatch):
-    from repdrift.models.weight_space import spectrum
+    from repdrift.weights import spectrum
 
     monkeypatch.setattr(spectrum, "_MOST_STEPS", 5)
     x = torch.randn(100, 120, generator=torch.Generator().manual_seed(0))

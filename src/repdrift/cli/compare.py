@@ -90,8 +90,8 @@ def compare(
         raise typer.BadParameter("at least 1 MiB is needed", param_hint="--memory-cap")
     if samples < 0:
         raise typer.BadParameter("a number of samples, or 0 for all", param_hint="--samples")
+    from repdrift.comparison.inputs import compare as run
     from repdrift.core.progress import is_first_process
-    from repdrift.study.compare import compare as run
 
     options = {
         "pooling": pooling,
@@ -169,7 +169,7 @@ def _print_measures(console: Console, model: ComparedModel) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from repdrift.drift.direct.output import by_measure
+    from repdrift.comparison.output import by_measure
 
     found = by_measure(model)
     if not found.rows:

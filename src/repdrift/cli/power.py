@@ -88,7 +88,7 @@ def power(
 
     Example: repdrift power --config studies/demo.yaml
     """
-    from repdrift.cli import power_text as text
+    from repdrift.planning import plan_text as text
 
     if config is not None:
         _refuse(results=results, reduction=reduction, margin=margin, power=target_power, half_width=half_width)
@@ -138,7 +138,8 @@ def _pilot_data(results: Path | None) -> ReportData:
 
 def _reach(config: str, tasks: list[str] | None, alpha: float | None, layers: str | None) -> dict[str, Any]:
     """What a study's design can reach, for JSON and for `reach_text`."""
-    from repdrift.study.design import design_reach, layer_count
+    from repdrift.planning.reach import design_reach
+    from repdrift.study.design_notes import layer_count
     from repdrift.study.plan import Selection, planned_runs
 
     study, _ = o.study_from(config)
@@ -191,10 +192,10 @@ def _plans(
     seed: int,
 ) -> dict[str, Any]:
     """Everything that the pilot says, for JSON and for `plans_text`."""
-    from repdrift.cli.power_text import scope_title
-    from repdrift.drift.pilot import layer_pilots, pilots
-    from repdrift.drift.power import SeedPlan, seed_plan
-    from repdrift.drift.sample_plan import sample_plans
+    from repdrift.planning.pilot import layer_pilots, pilots
+    from repdrift.planning.plan_text import scope_title
+    from repdrift.planning.sample_plan import sample_plans
+    from repdrift.planning.seed_plan import SeedPlan, seed_plan
 
     results = data.results
     study = results.study

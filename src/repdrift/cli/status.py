@@ -19,7 +19,7 @@ def status(
 
     Example: repdrift status --config studies/demo.yaml
     """
-    from repdrift.study.design import design_notes
+    from repdrift.study.design_notes import design_notes
     from repdrift.study.status import study_status
 
     study, _ = o.study_from(config, results_dir=results_dir, base_dir=base_dir)

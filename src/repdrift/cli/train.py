@@ -35,7 +35,7 @@ def train(
     Example, a task of your own: repdrift train --config demo --task tickets --data val.csv --train-data train.csv
     --text-column body --label-column urgent
     """
-    from repdrift.study.design import say_design_notes
+    from repdrift.study.design_notes import say_design_notes
     from repdrift.study.plan import planned_runs
     from repdrift.study.stages import StudyStages
 

@@ -23,9 +23,9 @@ from repdrift.extraction.pooling import Pool, pool_for_batch
 from repdrift.models import DTYPES, ModelSource
 from repdrift.models.checkpoint import estimated_bytes
 from repdrift.models.skeleton import load_skeleton
-from repdrift.models.weight_space import WeightComparison, compare_adapter, compare_weights
 from repdrift.stores.representation_set import RepresentationSetWriter
 from repdrift.tasks import SampleSet
+from repdrift.weights import WeightComparison, compare_adapter, compare_weights
 
 if TYPE_CHECKING:
     from repdrift.extraction.job import ExtractionJob

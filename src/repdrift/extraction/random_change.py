@@ -11,7 +11,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange, RandomChange, SetMetadata, changes_digest
 from repdrift.extraction.options import ExtractionOptions
-from repdrift.models.weight_space import apply_random_change
+from repdrift.weights import apply_random_change
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from repdrift.core.progress import say
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.drift import analyze
 from repdrift.report import visualize
-from repdrift.study.comparison import drift_plan
 from repdrift.study.config import StudyConfig
-from repdrift.study.design import say_design_notes
+from repdrift.study.design_notes import say_design_notes
+from repdrift.study.drift_plan import drift_plan
 from repdrift.study.plan import ANALYSIS_FOLDER, FIGURES_FOLDER, Selection, planned_runs
 from repdrift.study.stages import StudyStages
 

@@ -166,7 +166,7 @@ def test_model_larger_than_memory_is_run_block_by_block(tiny_bert, samples, tmp_
 
 
 def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path):
-    from tests.unit.drift.test_direct_comparison import _save_adapter, _save_tuned
+    from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
 
     base = resolve_model(str(tiny_bert))
     full = resolve_model(str(_save_tuned(tiny_bert, tmp_path / "full")))
@@ -207,7 +207,7 @@ def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path
 def test_adapter_set_cut_off_after_its_last_batch_is_finished(tiny_bert, samples, tmp_path, monkeypatch, schedule):
     """No batch is left to run, so no block passes by: its matrices are read from the checkpoint."""
     from repdrift.stores.representation_set import RepresentationSetWriter
-    from tests.unit.drift.test_direct_comparison import _save_adapter
+    from tests.unit.comparison.test_compare import _save_adapter
 
     base = resolve_model(str(tiny_bert))
     adapter = resolve_model(str(_save_adapter(tiny_bert, tmp_path / "adapter")))

@@ -12,7 +12,7 @@ from repdrift.models import load_backbone, resolve_model
 from repdrift.similarity import measure
 from repdrift.stores.representation_set import RepresentationSetWriter, open_set, verify_set
 from repdrift.tasks import SampleSet, token_row
-from tests.unit.drift.test_direct_comparison import _save_adapter, _save_tuned
+from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
 
 OPTIONS = ExtractionOptions(token_budget=60)
 

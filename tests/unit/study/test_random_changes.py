@@ -6,8 +6,8 @@ import torch
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.extraction import ExtractionOptions
 from repdrift.models import resolve_model
-from repdrift.study.comparison import drift_plan
 from repdrift.study.config import parse_study
+from repdrift.study.drift_plan import drift_plan
 from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.status import study_status

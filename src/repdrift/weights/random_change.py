@@ -13,8 +13,8 @@ from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.blocks import find_blocks
-from repdrift.models.weight_space.comparison import place_name
-from repdrift.models.weight_space.spectrum import frobenius_norm
+from repdrift.weights.dense_change import place_name
+from repdrift.weights.spectrum import frobenius_norm
 
 _NORM_TOLERANCE = 0.01
 """How far rounding to the model's own precision may move the norm; float32 stays below 1e-4 of it in practice."""

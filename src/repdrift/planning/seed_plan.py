@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from repdrift.core.errors import ConfigError, DataError, DegenerateInputError
-from repdrift.drift.pilot import Pilot
+from repdrift.planning.pilot import Pilot
 from repdrift.statistics import DesignPower, PowerCurve, models_needed, smallest_reachable_pvalue, unreachable
 from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT
 from repdrift.statistics.power import PERMUTATIONS

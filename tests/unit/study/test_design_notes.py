@@ -3,9 +3,10 @@ import math
 import pytest
 
 from repdrift.core.errors import UnknownNameError
-from repdrift.study import design
+from repdrift.planning.reach import design_reach, pvalue_text
+from repdrift.study import design_notes as notes_module
 from repdrift.study.config import parse_study
-from repdrift.study.design import design_notes, design_reach, layer_count, pvalue_text, say_design_notes
+from repdrift.study.design_notes import design_notes, layer_count, say_design_notes
 from repdrift.study.plan import Selection
 
 NO_SUCH_MODEL = "somebody/some-model"
@@ -69,7 +70,7 @@ def test_one_seed_says_that_nothing_is_known_of_the_spread_between_seeds():
 
 
 def test_layers_are_counted_where_the_model_is_at_hand(monkeypatch):
-    monkeypatch.setattr(design, "layer_count", lambda _: 24)
+    monkeypatch.setattr(notes_module, "layer_count", lambda _: 24)
     said = design_notes(_study(["mrpc"], seeds=3))
     (layers,) = [note for note in said if "24 layers" in note]
     assert layers == (
@@ -86,7 +87,7 @@ def test_layers_are_counted_where_the_model_is_at_hand(monkeypatch):
 
 
 def test_no_design_takes_more_than_five_lines(monkeypatch):
-    monkeypatch.setattr(design, "layer_count", lambda _: 24)
+    monkeypatch.setattr(notes_module, "layer_count", lambda _: 24)
     tasks = ["mrpc", "sst2", "rte", "squad_v2"]
     for n_tasks in range(1, 5):
         for seeds in range(1, 8):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repdrift.comparison.options import PRIMARY
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -16,7 +17,6 @@ from repdrift.core.records.comparison import (
     Comparison,
 )
 from repdrift.core.records.results import DRIFT_COLUMNS
-from repdrift.drift.direct.options import PRIMARY
 from repdrift.drift.measure_names import drift_is
 from repdrift.similarity import measure
 

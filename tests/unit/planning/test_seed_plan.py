@@ -4,11 +4,11 @@ import pytest
 from scipy.stats import chi2
 
 from repdrift.core.errors import ConfigError, DataError, UnknownNameError
-from repdrift.drift.pilot import layer_pilots, pilots
-from repdrift.drift.power import least_models, seed_plan
-from repdrift.drift.sample_plan import sample_plans
+from repdrift.planning.pilot import layer_pilots, pilots
+from repdrift.planning.sample_plan import sample_plans
+from repdrift.planning.seed_plan import least_models, seed_plan
 from repdrift.statistics import models_needed
-from tests.unit.drift.pilots import pilot_results
+from tests.unit.planning.pilots import pilot_results
 
 A = [0.50, 0.54, 0.47], [0.40, 0.36, 0.41]
 B = [0.30, 0.35, 0.33], [0.20, 0.19]

@@ -1,10 +1,10 @@
 """What training did to the weights themselves: norms, ranks, and a random change of the same size as a control."""
 
-from repdrift.models.weight_space.comparison import WeightComparison, dense_change
-from repdrift.models.weight_space.full_change import compare_weights, weight_changes
-from repdrift.models.weight_space.lora_change import compare_adapter, lora_change, lora_changes
-from repdrift.models.weight_space.random_change import AppliedChange, apply_random_change
-from repdrift.models.weight_space.spectrum import (
+from repdrift.weights.dense_change import WeightComparison, dense_change
+from repdrift.weights.full_change import compare_weights, weight_changes
+from repdrift.weights.lora_change import compare_adapter, lora_change, lora_changes
+from repdrift.weights.random_change import AppliedChange, apply_random_change
+from repdrift.weights.spectrum import (
     effective_rank,
     frobenius_norm,
     low_rank_singular_values,

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 
 from torch import nn
 
+from repdrift.comparison.by_moments import compare_by_moments
+from repdrift.comparison.by_rows import RowComparison, Rows, pooled_rows
+from repdrift.comparison.cautions import findings
+from repdrift.comparison.loaded_models import Held, each_tuned, extractor_for, load_base
+from repdrift.comparison.measured import Measured
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tuned_model import Candidate, layer_count_fault
+from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.versions import library_versions
-from repdrift.drift.direct.candidates import Candidate, layer_count_fault
-from repdrift.drift.direct.findings import findings
-from repdrift.drift.direct.measured import Measured
-from repdrift.drift.direct.moments import compare_by_moments
-from repdrift.drift.direct.options import ComparisonOptions
-from repdrift.drift.direct.passes import Held, each_tuned, extractor_for, load_base
-from repdrift.drift.direct.rows import RowComparison, Rows, pooled_rows
-from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.drift.undefined import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from repdrift.comparison.measure_models import compare_models
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.output import write_comparison
+from repdrift.comparison.tuned_model import Candidate, depth_fault, unique_names
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
-from repdrift.drift.direct import Candidate, ComparisonOptions, compare_models
-from repdrift.drift.direct.candidates import depth_fault, unique_names
-from repdrift.drift.direct.output import write_comparison
 from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.tasks import (
@@ -51,7 +52,7 @@ def compare(
 
     base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, or a file
     (jsonl, csv, parquet, txt). samples: at most so many (None: all). output_dir: where to write JSON, table, summary and
-    figures; None: nothing is written. options: the fields of `repdrift.drift.direct.ComparisonOptions`, such as
+    figures; None: nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as
     pooling="tokens", layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason; raises ModelError if that holds for all of them.
     Raises ConfigError for a wrong option, DataError for data that cannot be used, ModelError if the base cannot be loaded.

@@ -11,9 +11,9 @@ from repdrift.core.errors import ModelError
 from repdrift.core.progress import track
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.source import ModelSource
-from repdrift.models.weight_space.comparison import WeightComparison, dense_change, outside_backbone, place_name
-from repdrift.models.weight_space.name_matching import Located, Place, in_order, locate_both
-from repdrift.models.weight_space.named_tensors import NamedTensor, NamedTensors, named_tensors
+from repdrift.weights.dense_change import WeightComparison, dense_change, outside_backbone, place_name
+from repdrift.weights.name_matching import Located, Place, in_order, locate_both
+from repdrift.weights.named_tensors import NamedTensor, NamedTensors, named_tensors
 
 
 def weight_changes(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repdrift.core.errors import ModelError
-from repdrift.models.weight_space.named_tensors import NamedTensors
+from repdrift.weights.named_tensors import NamedTensors
 
 Place = tuple[int | None, str]
 """A weight's block and its name inside it; None and its name inside the backbone for one outside all blocks."""

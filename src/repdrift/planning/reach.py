@@ -1,21 +1,13 @@
-"""What a study could show at all, before anything is trained: the least p that its numbers of models allow."""
+"""Reach of a design: the smallest p-value that its numbers of trained models allow, before anything is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from repdrift.core.errors import RepdriftError
-from repdrift.core.progress import say
-from repdrift.drift.power import least_models
-from repdrift.models import load_config, resolve_model
-from repdrift.models.source import PACKAGED_PREFIX
+from repdrift.planning.seed_plan import least_models
 from repdrift.statistics import smallest_reachable_pvalue
-from repdrift.study.comparison import COMPARISON_METHOD, REFERENCE_METHOD
-from repdrift.study.config import StudyConfig
-from repdrift.study.plan import Selection, planned_runs
 
 Scope = Literal["task", "tasks", "layers"]
 _EQUAL = 1e-12
@@ -69,24 +61,19 @@ def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | N
     return found
 
 
-def design_notes(config: StudyConfig, selection: Selection | None = None) -> list[str]:
-    """At most five plain sentences on which claims of a study can become significant, and how many seeds would do.
+def reach_notes(
+    tasks: Sequence[str], n_seeds: int, *, reference: str, comparison: str, alpha: float, n_layers: int | None
+) -> list[str]:
+    """At most five plain sentences on which claims can become significant, and how many seeds would do.
 
-    Neither weights nor data are read; the number of layers is, from the configuration of a model on this machine: a
-    model of the hub is left alone, and nothing is said about its layers. Raises UnknownNameError for a part that the
-    study does not have.
+    tasks: names of the tasks. n_seeds: trained models of each method in each task. n_layers: None if it is not known;
+    nothing is then said about single layers. reference, comparison: names of the two methods.
     """
-    runs = planned_runs(config, selection)
-    absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
-    if absent:
-        return [f"no {absent[0]} model is planned, so nothing can be said about which method drifts less"]
-    tasks = list(dict.fromkeys(run.task for run in runs))
-    seeds = len({run.seed for run in runs})
-    reaches = design_reach(len(tasks), seeds, alpha=config.analysis.alpha, n_layers=layer_count(config))
+    reaches = design_reach(len(tasks), n_seeds, alpha=alpha, n_layers=n_layers)
     notes = [_in_reach([r for r in reaches if r.reachable and not r.only_just], tasks)]
-    notes += [_only_just(r, tasks) for r in reaches if r.only_just]
+    notes += [_only_just(r, tasks, reference, comparison) for r in reaches if r.only_just]
     notes += [_out_of_reach(r, tasks) for r in reaches if not r.reachable]
-    if seeds == 1:
+    if n_seeds == 1:
         notes.append(
             "with one seed nothing shows how far two models of one method differ: a second seed is the least that does"
         )
@@ -95,30 +82,6 @@ def design_notes(config: StudyConfig, selection: Selection | None = None) -> lis
             "these limits are the same for the claims that the methods drift alike and that one drifts less by the target"
         )
     return [note for note in notes if note]
-
-
-def say_design_notes(config: StudyConfig, selection: Selection | None = None) -> None:
-    """Print `design_notes` to standard error, each as a line that begins with `note:`."""
-    for note in design_notes(config, selection):
-        say(f"note: {note}")
-
-
-def layer_count(config: StudyConfig) -> int | None:
-    """Blocks of the study's model, from its configuration; None if it is not on this machine or does not say.
-
-    None too for a GGUF file, whose configuration is slow to read, and for an encoder-decoder, which has two stacks.
-    """
-    if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().is_dir()):
-        return None
-    try:
-        source = resolve_model(config.model, revision=config.revision)
-        if source.gguf_file is not None or source.is_adapter:
-            return None
-        settings = load_config(source)
-    except RepdriftError:  # the stage that loads the model says what is wrong with it
-        return None
-    number = getattr(settings, "num_hidden_layers", None)
-    return number if isinstance(number, int) and number > 0 and not settings.is_encoder_decoder else None
 
 
 def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float) -> Reach:
@@ -148,10 +111,10 @@ def _in_reach(reaches: Sequence[Reach], tasks: Sequence[str]) -> str:
     return f"{_seeds(reaches[0].n_models)} {_verb(reaches[0])} enough for p = {reaches[0].alpha:g} or less {said}"
 
 
-def _only_just(reach: Reach, tasks: Sequence[str]) -> str:
+def _only_just(reach: Reach, tasks: Sequence[str], reference: str, comparison: str) -> str:
     return (
         f"{_where(reach, tasks)} p = {reach.alpha:g} is reached only just: {_smallest(reach)} is the smallest possible p of "
-        f"{_seeds(reach.n_models)}, and takes every {COMPARISON_METHOD} model to drift less than every {REFERENCE_METHOD} "
+        f"{_seeds(reach.n_models)}, and takes every {comparison} model to drift less than every {reference} "
         f"one; {reach.roomy} seeds leave room ({pvalue_text(reach.roomy_pvalue)})"
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.results import DriftResults
-from repdrift.drift.pilot import chosen_tasks
+from repdrift.planning.pilot import chosen_tasks
 from repdrift.statistics import samples_needed
 
 

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 import repdrift
 from repdrift.cli.main import app
+from repdrift.comparison.by_moments import _dealt
+from repdrift.comparison.inputs import compare
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
-from repdrift.drift.direct.moments import _dealt
 from repdrift.extraction import extract
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model, save_model
 from repdrift.similarity import measure
-from repdrift.study.compare import compare
 from repdrift.tasks import build_sample_set, load_rows, spec_of_file
 
 
@@ -426,7 +426,7 @@ def test_output_folder_that_cannot_be_written_is_said_before_anything_is_run(mod
     def run(*_):
         raise AssertionError("models were run")
 
-    monkeypatch.setattr("repdrift.study.compare.compare_models", run)
+    monkeypatch.setattr("repdrift.comparison.inputs.compare_models", run)
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "file/below", tmp_path / ("x" * 300)):
         with pytest.raises(StorageError, match="cannot write"):

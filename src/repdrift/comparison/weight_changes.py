@@ -10,15 +10,15 @@ from typing import TypeVar
 
 from torch import nn
 
+from repdrift.comparison.loaded_models import load_base
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tuned_model import Candidate
 from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.records.comparison import LayerDrift
 from repdrift.core.records.representation_set import ModuleChange
-from repdrift.drift.direct.candidates import Candidate
-from repdrift.drift.direct.options import ComparisonOptions
-from repdrift.drift.direct.passes import load_base
 from repdrift.drift.weight_rows import layer_weight_measures
 from repdrift.models import ModelSource, Stack
-from repdrift.models.weight_space import apply_random_change, compare_adapter, compare_weights
+from repdrift.weights import apply_random_change, compare_adapter, compare_weights
 
 T = TypeVar("T")
 

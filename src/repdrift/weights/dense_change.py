@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.records.representation_set import ModuleChange
-from repdrift.models.weight_space.spectrum import frobenius_norm, spectral_norm, stable_rank
+from repdrift.weights.spectrum import frobenius_norm, spectral_norm, stable_rank
 
 _NAMED = 4  # weights that one line names
 

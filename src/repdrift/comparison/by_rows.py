@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repdrift.comparison.options import PRIMARY
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.drift.direct.options import PRIMARY
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons
 from repdrift.extraction import RepresentationExtractor

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from repdrift.drift.pilot import ALL
-from repdrift.study.design import pvalue_text
+from repdrift.planning.pilot import ALL
+from repdrift.planning.reach import pvalue_text
 
 _WIDTH = 118
 

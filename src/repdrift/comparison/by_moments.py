@@ -10,15 +10,24 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from repdrift.comparison.loaded_models import (
+    OWN,
+    SHARED,
+    Held,
+    extractor_for,
+    load_base,
+    loaded,
+    share_base,
+    split_adapters,
+)
+from repdrift.comparison.measured import Measured
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.paired_pass import Accumulators, Side, stream
+from repdrift.comparison.tuned_model import Candidate, layer_count_fault
+from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.drift.direct.candidates import Candidate, layer_count_fault
-from repdrift.drift.direct.measured import Measured
-from repdrift.drift.direct.options import ComparisonOptions
-from repdrift.drift.direct.passes import OWN, SHARED, Held, extractor_for, load_base, loaded, share_base, split_adapters
-from repdrift.drift.direct.streaming import Accumulators, Side, stream
-from repdrift.drift.direct.weights import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import require_lengths_fit

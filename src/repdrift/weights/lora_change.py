@@ -13,16 +13,16 @@ from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.blocks import find_blocks
-from repdrift.models.weight_space.comparison import (
+from repdrift.weights.dense_change import (
     WeightComparison,
     dense_change,
     outside_backbone,
     place_name,
     relative,
 )
-from repdrift.models.weight_space.lora_module import factors_of, not_covered
-from repdrift.models.weight_space.name_matching import Place, in_order
-from repdrift.models.weight_space.spectrum import (
+from repdrift.weights.lora_module import factors_of, not_covered
+from repdrift.weights.name_matching import Place, in_order
+from repdrift.weights.spectrum import (
     effective_rank,
     frobenius_norm,
     low_rank_singular_values,

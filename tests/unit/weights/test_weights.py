@@ -18,7 +18,7 @@ from repdrift.models import (
     resolve_model,
     save_model,
 )
-from repdrift.models.weight_space import (
+from repdrift.weights import (
     apply_random_change,
     compare_adapter,
     compare_weights,
@@ -31,7 +31,7 @@ from repdrift.models.weight_space import (
     spectral_norm,
     weight_changes,
 )
-from repdrift.models.weight_space.named_tensors import named_tensors
+from repdrift.weights.named_tensors import named_tensors
 
 PATHS = {"tiny_bert": "encoder.layer", "tiny_llama": "layers"}
 QUERY = {"tiny_bert": "attention.self.query.weight", "tiny_llama": "self_attn.q_proj.weight"}
@@ -471,7 +471,7 @@ def test_noise_that_the_precision_cannot_hold_is_an_error(tiny_bert):
 def test_gguf_is_loaded_whole_and_compared_by_its_parameters(tiny_llama, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from repdrift.models.weight_space import named_tensors as module
+    from repdrift.weights import named_tensors as module
 
     source = resolve_model(str(tiny_llama))
     packed = replace(source, gguf_file="model.gguf")

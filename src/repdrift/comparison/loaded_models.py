@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tuned_model import Candidate
 from repdrift.core.errors import ModelError
 from repdrift.core.progress import say
-from repdrift.drift.direct.candidates import Candidate
-from repdrift.drift.direct.options import ComparisonOptions
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import device
 from repdrift.models import (

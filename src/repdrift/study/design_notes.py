@@ -1,0 +1,61 @@
+"""Notes on what a study's design can show, printed before it trains or runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from repdrift.core.errors import RepdriftError
+from repdrift.core.progress import say
+from repdrift.models import load_config, resolve_model
+from repdrift.models.source import PACKAGED_PREFIX
+from repdrift.planning.reach import reach_notes
+from repdrift.study.config import StudyConfig
+from repdrift.study.drift_plan import COMPARISON_METHOD, REFERENCE_METHOD
+from repdrift.study.plan import Selection, planned_runs
+
+
+def design_notes(config: StudyConfig, selection: Selection | None = None) -> list[str]:
+    """At most five plain sentences on which claims of a study can become significant, and how many seeds would do.
+
+    Neither weights nor data are read; the number of layers is, from the configuration of a model on this machine: a
+    model of the hub is left alone, and nothing is said about its layers. Raises UnknownNameError for a part that the
+    study does not have.
+    """
+    runs = planned_runs(config, selection)
+    absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
+    if absent:
+        return [f"no {absent[0]} model is planned, so nothing can be said about which method drifts less"]
+    tasks = list(dict.fromkeys(run.task for run in runs))
+    seeds = len({run.seed for run in runs})
+    return reach_notes(
+        tasks,
+        seeds,
+        reference=REFERENCE_METHOD,
+        comparison=COMPARISON_METHOD,
+        alpha=config.analysis.alpha,
+        n_layers=layer_count(config),
+    )
+
+
+def say_design_notes(config: StudyConfig, selection: Selection | None = None) -> None:
+    """Print `design_notes` to standard error, each as a line that begins with `note:`."""
+    for note in design_notes(config, selection):
+        say(f"note: {note}")
+
+
+def layer_count(config: StudyConfig) -> int | None:
+    """Blocks of the study's model, from its configuration; None if it is not on this machine or does not say.
+
+    None too for a GGUF file, whose configuration is slow to read, and for an encoder-decoder, which has two stacks.
+    """
+    if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().is_dir()):
+        return None
+    try:
+        source = resolve_model(config.model, revision=config.revision)
+        if source.gguf_file is not None or source.is_adapter:
+            return None
+        settings = load_config(source)
+    except RepdriftError:  # the stage that loads the model says what is wrong with it
+        return None
+    number = getattr(settings, "num_hidden_layers", None)
+    return number if isinstance(number, int) and number > 0 and not settings.is_encoder_decoder else None
