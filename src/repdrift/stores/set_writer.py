@@ -183,10 +183,13 @@ class RepresentationSetWriter:
         """
         if self.rank > 0:
             raise ShapeError(f"rank 0 finishes the set, not rank {self.rank}")
+        if self._partial is None and self.finished is not None:
+            raise ShapeError(f"{self.folder} is finished already: there is nothing to write")
         self.flush()
-        lines = read_lines(self.folder)
+        # Until something is written under this key, what lies in `.partial` belongs to another set: it counts for nothing.
+        lines = [] if self._partial is None else read_lines(self.folder)
         missing = sorted(set(range(self.n_batches)) - done_batches(lines, self.layers))
-        if missing or self._partial is None:
+        if self._partial is None or missing:
             raise UnfinishedSetError(
                 f"{self.folder}: {len(missing)} of {self.n_batches} batches are not written (the first is {missing[0]})"
             )

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from repdrift.core.errors import StorageError, UnfinishedSetError
+from repdrift.core.errors import ShapeError, StorageError, UnfinishedSetError
 from repdrift.stores.representation_set import verify_set
 from tests.unit.stores.crashing import context, write_and_die, write_as_rank, write_slowly
 from tests.unit.stores.making import BATCHES, LAYERS, WIDTH, batch, contents, finishing, write_all, writer_of
@@ -136,6 +136,57 @@ def test_state_of_another_key_or_without_a_header_is_discarded(tmp_path, referen
         assert writer.done == frozenset()
         write_all(writer)
     assert contents(tmp_path) == reference
+
+
+OTHER_SET = [
+    pytest.param({"key": "k2"}, id="other key"),
+    pytest.param({"key": "k2", "layers": [0, 2]}, id="fewer layers"),
+    pytest.param({"key": "k2", "layers": [1, 7]}, id="other layers"),
+    pytest.param({"key": "k2", "rows": 4, "n_batches": 1}, id="fewer samples"),
+    pytest.param({"key": "k2", "n_batches": 9}, id="more batches"),
+    pytest.param({"payload": "safetensors"}, id="other payload of the key"),
+]
+
+
+@pytest.mark.parametrize("written", [[0], list(range(len(BATCHES)))], ids=["begun", "complete"])
+@pytest.mark.parametrize("changes", OTHER_SET)
+def test_unfinished_set_of_another_key_counts_for_nothing_in_a_set_without_a_batch(tmp_path, changes, written):
+    _interrupted(tmp_path, written)
+    before = contents(tmp_path)
+    with writer_of(tmp_path, **changes) as writer:
+        assert writer.done == frozenset()
+        assert writer.done_in(0) == frozenset()
+        n = writer.n_batches
+        with pytest.raises(UnfinishedSetError, match=rf"{n} of {n} batches are not written \(the first is 0\)"):
+            writer.finish(**finishing())
+    assert contents(tmp_path) == before, "nothing is lost before there is something to put in its place"
+    with writer_of(tmp_path, **changes) as writer:
+        matrices = {"query": torch.ones(2, WIDTH)}
+        writer.write_adapter(0, matrices, matrices)
+        with pytest.raises(UnfinishedSetError, match=rf"{n} of {n} batches are not written"):
+            writer.finish(**finishing())
+
+
+def test_complete_unfinished_set_of_the_same_key_is_finished_without_a_batch(tmp_path, reference):
+    _interrupted(tmp_path, range(len(BATCHES)))
+    with writer_of(tmp_path) as writer:
+        assert write_all(writer) == []
+        with pytest.raises(ShapeError, match="is finished already"):
+            writer.finish(**finishing())
+    assert contents(tmp_path) == reference
+    with writer_of(tmp_path) as writer, pytest.raises(ShapeError, match="is finished already"):
+        writer.finish(**finishing())
+    assert contents(tmp_path) == reference
+
+
+def test_set_without_samples_is_refused_and_leaves_what_is_there(tmp_path):
+    _interrupted(tmp_path, [0])
+    with pytest.raises(ShapeError, match="at least one row and one batch.*got 0 rows"):
+        writer_of(tmp_path, key="k2", rows=0)
+    with pytest.raises(ShapeError, match="at least one row and one batch.*0 batches"):
+        writer_of(tmp_path, key="k2", n_batches=0)
+    with writer_of(tmp_path) as writer:
+        assert writer.done == {0}
 
 
 def test_old_set_goes_metadata_first_and_only_when_the_new_one_begins(tmp_path, reference):
