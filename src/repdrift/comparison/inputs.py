@@ -17,6 +17,7 @@ from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
+from repdrift.core.validation import validation_faults
 from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.tasks import (
@@ -106,13 +107,8 @@ def _options(given: dict[str, Any]) -> ComparisonOptions:
     try:
         return ComparisonOptions.model_validate(given)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ').rstrip('.')}"
-            for fault in error.errors()
-        )
-        unknown = any(fault["type"] == "extra_forbidden" for fault in error.errors())
-        known = f". Known: {', '.join(ComparisonOptions.model_fields)}" if unknown else ""
-        raise ConfigError(f"comparison options: {faults}{known}") from error
+        faults = "; ".join(validation_faults(error, ComparisonOptions))
+        raise ConfigError(f"comparison options: {faults}") from error
 
 
 def _require_writable(folder: Path) -> None:

@@ -40,8 +40,8 @@ class UnknownNameError(RepdriftError, LookupError):
     def of(cls, kind: str, name: object, known: Iterable[object]) -> UnknownNameError:
         """Build the message for an unknown `name` of a `kind`, with the closest known name if one is near."""
         names = [str(k) for k in known]
-        close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        near = nearest_name(name, names)
+        hint = f" Did you mean {near!r}?" if near else ""
         listed = ", ".join(names) if names else "none are registered"
         return cls(f"unknown {kind} {str(name)!r}.{hint} Known: {listed}.")
 
@@ -93,3 +93,9 @@ class MissingDependencyError(RepdriftError, ImportError):
     def of(cls, package: str, extra: str, purpose: str) -> MissingDependencyError:
         """Build the message for a missing optional `package`, installed by the extra `extra`."""
         return cls(f"{purpose} needs the package {package!r}: pip install 'repdrift[{extra}]'")
+
+
+def nearest_name(name: object, known: Iterable[object]) -> str | None:
+    """Returns the name in `known` that is most like `name`, for "did you mean"; None if none is near."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return close[0] if close else None

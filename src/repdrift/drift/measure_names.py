@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.core.errors import ConfigError, UnknownNameError, nearest_name
 from repdrift.similarity import descriptors, measure, measures
 
 
@@ -29,6 +28,6 @@ def _fault(name: str) -> str:
         return f"{name!r} is a measure of predictions (logits), and here representations are compared."
     if name in descriptors():
         return f"{name!r} describes one representation, and here two are compared."
-    close = difflib.get_close_matches(name, measures("representations"), n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    near = nearest_name(name, measures("representations"))
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"unknown measure of representations {name!r}.{hint}"

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from repdrift.core.errors import ConfigError, DataError, RepdriftError, UnknownNameError
+from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.core.records.run import METHODS, Method
+from repdrift.core.validation import validation_faults
 from repdrift.drift.measure_names import require_measures
 from repdrift.drift.sampling import SamplingOptions
 from repdrift.extraction.options import ExtractionOptions
@@ -201,7 +202,7 @@ def parse_study(content: Any, *, where: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  - {_fault(fault)}" for fault in error.errors())
+        faults = "\n".join(f"  - {fault}" for fault in validation_faults(error, StudyConfig))
         raise ConfigError(f"{where}: {error.error_count()} fault(s)\n{faults}") from error
     except RepdriftError as error:
         raise ConfigError(f"{where}: {error}") from error
@@ -227,39 +228,3 @@ def _require_unique(kind: str, values: Any) -> None:
     twice = sorted({str(value) for value in values if list(values).count(value) > 1})
     if twice:
         raise ValueError(f"{kind} {twice[0]!r} stands twice")
-
-
-def _fault(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"{place}: unknown key" + _near(str(fault["loc"][-1]), fault["loc"][:-1])
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" + (
-        f" (got {fault['input']!r})" if fault["type"] not in ("missing", "value_error") else ""
-    )
-
-
-def _near(name: str, parents: tuple[Any, ...]) -> str:
-    import difflib
-
-    model: Any = StudyConfig
-    fields: list[str] = list(StudyConfig.model_fields)
-    sections: dict[str, Any] = {
-        "training": TrainingSection,
-        "all": TrainingOverrides,
-        "methods": TrainingOverrides,
-        "tasks": TrainingOverrides if parents[:1] == ("training",) else TaskEntry,
-        "extraction": ExtractionOptions,
-        "analysis": AnalysisSection,
-    }
-    for parent in parents:
-        model = sections.get(str(parent), model)
-        fields = list(model.model_fields)
-    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
-
-
-def require_labels(spec: TaskSpec) -> None:
-    """Raises DataError if the task cannot be trained on."""
-    if spec.label_column is None:
-        raise DataError(f"task {spec.name!r} names no label column: it can be measured, not trained on")

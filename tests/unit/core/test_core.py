@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from repdrift.core.atomic import atomic_path, write_json, write_text
+from repdrift.core.atomic import atomic_path, write_text
 from repdrift.core.errors import StorageError, UnknownNameError
 from repdrift.core.fingerprint import config_sha256
 
@@ -39,12 +39,6 @@ def test_folder_below_a_file_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((StorageError, FileExistsError)):
         write_text(tmp_path / "file" / "below.txt", "x")
-
-
-def test_json_refuses_nan(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "x.json", {"value": float("nan")})
-    assert not (tmp_path / "x.json").exists()
 
 
 def test_unknown_name_suggests_the_nearest():

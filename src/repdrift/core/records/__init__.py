@@ -1,6 +1,8 @@
 """The files that outlive a refactor, as frozen and documented objects.
 
+`base`                what all records share
 `run`                 run.json beside a trained model
 `representation_set`  metadata.json of a representation set
 `results`             drift_analysis_results.json and the columns of the tidy drift table
+`comparison`          comparison.json of `repdrift compare`
 """

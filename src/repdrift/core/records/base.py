@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
+from repdrift.core.validation import validation_faults
 
 
 class Record(BaseModel):
@@ -28,7 +29,5 @@ class Record(BaseModel):
         except FileNotFoundError as error:
             raise DataError(f"{path} does not exist") from error
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}" for fault in error.errors()
-            )
+            faults = "; ".join(validation_faults(error, cls))
             raise DataError(f"{path} is not a valid {cls.__name__} file: {faults}") from error

@@ -16,6 +16,11 @@ SUMMARY_FILE = "drift_analysis_summary.md"
 TABLE_PARQUET = "drift.parquet"
 TABLE_CSV = "drift.csv"
 
+ALL_TASKS = "all"
+"""The task name of results that hold over all tasks; also what a user writes for every task."""
+PRIMARY_MEASURE = "cka"
+"""The measure on which hypotheses are tested: debiased linear CKA."""
+
 DRIFT_COLUMNS = (
     "task",  # str
     "method",  # str: full_finetune, lora, ...

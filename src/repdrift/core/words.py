@@ -1,0 +1,92 @@
+"""Numbers and names as people read them: one function for each kind of number, one table of display names.
+
+All texts are plain. A page or a table escapes them for itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+from repdrift.core.records.results import ALL_TASKS
+
+_METHODS = {"full_finetune": "full fine-tuning", "lora": "LoRA", "base": "base model"}
+_TASKS = {"mrpc": "MRPC", "rte": "RTE", "squad_v2": "SQuAD 2.0", "sst2": "SST-2", ALL_TASKS: "all tasks"}
+_SMALLEST_PVALUE = 1e-6
+
+
+def method_title(method: str) -> str:
+    """Returns the display name of a method, `LoRA`; a method without one keeps its name."""
+    return _METHODS.get(method, method)
+
+
+def task_title(task: str) -> str:
+    """Returns the display name of a task, `SST-2`; a task without one keeps its name."""
+    return _TASKS.get(task, task)
+
+
+def pvalue(value: float | None, *, missing: str = "none") -> str:
+    """A p-value in two significant digits: `0.031`, `2.9e-06`, `< 1e-06`; `missing` for None and NaN."""
+    if value is None or math.isnan(value):
+        return missing
+    return "< 1e-06" if value < _SMALLEST_PVALUE else f"{value:.2g}"
+
+
+def p_equals(value: float) -> str:
+    """A p-value with its symbol, for sentences: `p = 0.031`, `p < 1e-06`."""
+    text = pvalue(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def number(value: float | None, *, missing: str = "missing") -> str:
+    """A drift for a table, in four decimals or two digits: `0.0312`, `3.1e-05`; `missing` for None and NaN."""
+    if value is None or math.isnan(value):
+        return missing
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+
+
+def short_number(value: float) -> str:
+    """A drift for a sentence or a label, in two digits at most: `0.31`, `0.004`, `2e-06`."""
+    if value == 0 or abs(value) >= 0.0995:
+        return f"{value:.2f}"
+    return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}"
+
+
+def percent(share: float | None, *, missing: str = "none") -> str:
+    """A measured share in percent, with one decimal: `31.2 %`; `missing` for None and NaN."""
+    return missing if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def percent_range(low: float | None, high: float | None, *, missing: str = "none") -> str:
+    """The ends of an interval of shares in percent: `12.0 to 31.2 %`; `missing` if an end is None or NaN."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return missing
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def chosen_percent(share: float) -> str:
+    """A share that someone chose, such as a confidence, in as few digits as it needs: `95 %`, `2.5 %`."""
+    return f"{100 * share:g} %"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """A count with its noun: `1 layer`, `24 layers`. `plural` is for nouns that take more than an `s`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], *, last: str = "and") -> str:
+    """Names as a list in a sentence: `a`, `a and b`, `a, b and c`; `none` for no name."""
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def layer_ranges(layers: Collection[int]) -> str:
+    """Layer numbers with neighbours joined to ranges: `0, 3 to 7`; `none` for no layer."""
+    ranges: list[list[int]] = []
+    for layer in sorted(layers):
+        if ranges and layer == ranges[-1][1] + 1:
+            ranges[-1][1] = layer
+        else:
+            ranges.append([layer, layer])
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in ranges) or "none"

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+
+from repdrift.core import words
+from repdrift.core.records.run import METHODS
+from repdrift.tasks import tasks
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (0.0314, "0.031"),
+        (0.05, "0.05"),
+        (2.92e-6, "2.9e-06"),
+        (1e-6, "1e-06"),
+        (9.9e-7, "< 1e-06"),
+        (0.0, "< 1e-06"),
+    ],
+)
+def test_pvalues_have_two_digits_and_end_at_a_millionth(value, text):
+    assert words.pvalue(value) == text
+
+
+def test_a_pvalue_in_a_sentence_has_one_sign():
+    assert [words.p_equals(p) for p in (0.0314, 1e-9)] == ["p = 0.031", "p < 1e-06"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.0000"), (0.31416, "0.3142"), (-0.001, "-0.0010"), (0.00099, "9.9e-04")]
+)
+def test_table_numbers_keep_two_digits_when_small(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (0.314, "0.31"),
+        (0.0994, "0.099"),
+        (0.0996, "0.10"),
+        (0.0042, "0.004"),
+        (0.00049, "5e-04"),
+        (-0.003, "-0.003"),
+        (2e-6, "2e-06"),
+    ],
+)
+def test_short_numbers_keep_a_digit(value, text):
+    assert words.short_number(value) == text
+
+
+def test_percentages():
+    assert words.percent(0.3116) == "31.2 %"
+    assert words.percent_range(0.12, 0.3116) == "12.0 to 31.2 %"
+    assert [words.chosen_percent(share) for share in (0.95, 0.2, 0.025)] == ["95 %", "20 %", "2.5 %"]
+
+
+@pytest.mark.parametrize("absent", [None, math.nan])
+def test_missing_numbers_are_said_to_be_missing(absent):
+    assert [show(absent) for show in (words.pvalue, words.number, words.percent)] == ["none", "missing", "none"]
+    assert words.number(absent, missing="") == ""
+    assert words.percent_range(absent, 0.5) == words.percent_range(0.5, absent) == "none"
+
+
+def test_lists_are_joined_as_in_a_sentence():
+    assert [words.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "none",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    assert words.listed(["a", "b"], last="or") == "a or b"
+
+
+def test_counted_things_have_their_number():
+    assert [words.counted(n, "layer") for n in (0, 1, 2)] == ["0 layers", "1 layer", "2 layers"]
+    assert words.counted(2, "analysis", "analyses") == "2 analyses"
+
+
+def test_neighbouring_layers_are_joined():
+    assert words.layer_ranges({7, 3, 4, 0, 6}) == "0, 3 to 4, 6 to 7"
+    assert words.layer_ranges([]) == "none"
+
+
+def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():
+    assert [words.method_title(m) for m in METHODS] == ["full fine-tuning", "LoRA"]
+    assert all(words.task_title(t) != t for t in tasks())
+    assert words.task_title("all") == "all tasks"
+    assert [words.method_title("dora"), words.task_title("reviews")] == ["dora", "reviews"]
