@@ -25,8 +25,8 @@ _TENSOR_MARKS = (".lora_", ".ia3_", ".hada_", ".oft_", ".boft_", ".vera_", ".fou
 class AdaptedBase:
     """A backbone that carries adapters; with `base()` they are all off, with `tuned(k)` the k-th is on.
 
-    Whether `base()` truly is the base model is for the caller to verify (`same_as`): trained biases and adapters that
-    change the weights they are put on (PiSSA, OLoRA) leave another model behind when they are off.
+    The caller verifies that `base()` gives the base model's hidden states. Trained biases, and adapters that change the
+    weights they are put on (PiSSA, OLoRA), leave another model behind when they are off.
     """
 
     backbone: nn.Module
