@@ -14,7 +14,7 @@ from benchmarks.calibration.model_cells import NOISES
 from benchmarks.calibration.models import SPREAD, Floats, Study
 from benchmarks.calibration.samples import TAIL_WORDS, Population, Tails
 from repdrift.similarity import measure
-from repdrift.similarity.resampling import cka_resampled, resample_weights
+from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
 from repdrift.statistics import hierarchical_reduction
 
 LEVEL = "both"

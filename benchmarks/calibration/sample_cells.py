@@ -13,9 +13,9 @@ from benchmarks.calibration.limits import sample_limit
 from benchmarks.calibration.samples import TAIL_WORDS, Floats, Population, Tails
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
-from repdrift.similarity.left_out import jackknife_groups, left_out_values
-from repdrift.similarity.resampling import cka_resampled, resample_weights
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
+from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
 from repdrift.statistics import bootstrap_interval, jackknife_interval
 
 LEVEL = "samples"
@@ -89,7 +89,7 @@ def simulate(plan: SamplePlan, simulations: int, seed: int) -> list[Cell]:
     drawn: dict[str, list[_Drawn]] = {name: [] for name in plan.measures}
     for number in range(max(1, round(plan.share * simulations))):
         layers = plan.population.draw(plan.n, np.random.default_rng([seed, number]), offset=OFFSET)
-        sides = [[Side(x) for x in layer] for layer in layers]
+        sides = [[Representation(x) for x in layer] for layer in layers]
         for name in plan.measures:
             drawn[name].append(_draw(name, sides, plan, number))
     cosines = (
@@ -109,7 +109,7 @@ def simulate(plan: SamplePlan, simulations: int, seed: int) -> list[Cell]:
     return cells
 
 
-def _draw(name: str, sides: list[list[Side]], plan: SamplePlan, number: int) -> _Drawn:
+def _draw(name: str, sides: list[list[Representation]], plan: SamplePlan, number: int) -> _Drawn:
     kind, depth = measure(name), len(sides)
     estimate, without = np.zeros(2), np.zeros((2, plan.groups or plan.n))
     groups = jackknife_groups(plan.n, plan.groups, seed=number) if plan.groups else None
@@ -124,7 +124,7 @@ def _draw(name: str, sides: list[list[Side]], plan: SamplePlan, number: int) -> 
             left_out = (
                 kind.without_one(x, y)
                 if groups is None
-                else left_out_values(kind, layer[0], layer[1 + method : 2 + method], groups)[0]
+                else delete_group_values(kind, layer[0], layer[1 + method : 2 + method], groups)[0]
             )
             assert left_out is not None
             without[method] += (kind.self_value - left_out if kind.higher_is_similar else left_out) / depth

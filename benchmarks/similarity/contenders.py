@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repdrift.similarity import grid, measure
-from repdrift.similarity.resampling import cka_resampled
+from repdrift.similarity.uncertainty.resampling import cka_resampled
 
 Pairs = Callable[[Sequence[Tensor], Sequence[Tensor]], list[float]]
 Grids = Callable[[Sequence[Tensor], Sequence[Tensor]], np.ndarray]

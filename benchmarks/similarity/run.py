@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.similarity import contenders
 from benchmarks.similarity.layers import FEATURES, LAYERS, exact_cka, layers
-from repdrift.similarity.resampling import resample_weights
 from repdrift.similarity.streaming import PairedAccumulator
+from repdrift.similarity.uncertainty.resampling import resample_weights
 
 PARTS = ("pairs", "grid", "bootstrap", "tokens")
 REPLICATES = 10_000

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.similarity import Descriptor, Side, descriptor, descriptors
+from repdrift.similarity import Descriptor, Representation, descriptor, descriptors
 from repdrift.similarity.descriptor import DESCRIPTOR_INVARIANCES
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
@@ -176,7 +176,7 @@ def test_input_is_left_as_it_was_and_may_be_read_only(name):
 @every_shape
 def test_descriptors_that_share_a_side_have_the_values_they_have_alone(shape):
     x, _ = _rows(9, shape)
-    side = Side(x)
+    side = Representation(x)
     for _ in range(2):  # the second time everything is shared, and must be as it was
         assert {name: descriptor(name)(side) for name in descriptors()} == {
             name: descriptor(name)(x) for name in descriptors()

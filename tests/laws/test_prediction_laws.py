@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repdrift.core.errors import DataError, NonFiniteError, ShapeError
-from repdrift.similarity import Side, measure, measures
+from repdrift.similarity import Representation, measure, measures
 from repdrift.similarity.measure import (
     EXACT,
     FEATURE_PERMUTATION,
@@ -155,7 +155,7 @@ def test_a_model_that_always_says_the_same_can_be_compared(name):
     assert m(constant, constant) == 0
     assert m(constant, y) > 0
     assert m(np.zeros_like(x), y) > 0
-    assert m(Side(constant, constant_allowed=True), Side(y)) == m(constant, y)
+    assert m(Representation(constant, constant_allowed=True), Representation(y)) == m(constant, y)
 
 
 @every_measure

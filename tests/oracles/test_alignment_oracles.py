@@ -12,7 +12,7 @@ import torch
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
 from repdrift.similarity.measures.shape_metric import ShapeMetric
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming import PairedAccumulator
 from repdrift.similarity.subspaces.alignment import unit_shape
 
@@ -269,7 +269,7 @@ def test_whitening_leads_from_canonical_correlation_to_the_procrustes_angle():
     for wrong in (0, -0.1, 1.1):
         with pytest.raises(ConfigError, match=f"got {wrong}"):
             ShapeMetric(wrong)
-    side = Side(x)
+    side = Representation(x)
     near, far = ShapeMetric(0.2), ShapeMetric(0.9)  # what sides share must not be shared between alphas
     assert near(side, y) == near(x, y) != far(side, y) == far(x, y)
 
@@ -321,7 +321,7 @@ def test_distances_between_two_shapes_are_computed_once(monkeypatch):
     calls = []
     svdvals = torch.linalg.svdvals
     monkeypatch.setattr(torch.linalg, "svdvals", lambda m: calls.append(1) or svdvals(m))
-    sides = [Side(x), Side(y)]
+    sides = [Representation(x), Representation(y)]
     for name in ("procrustes", "procrustes_angular"):
         m = measure(name)
         prepared = [m.prepare(side) for side in sides]

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity import measure
 from repdrift.similarity.geometry import distances
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 SHAPES = [(40, 6), (12, 30)]
 
@@ -170,7 +170,7 @@ def test_distances_keep_their_digits_between_close_samples(monkeypatch, case, p)
         x[20:23] = x[0]
     monkeypatch.setattr(distances, "_PIECE", 10 * p)  # close pairs in several parts
     x = x.astype(np.float32)  # so that centring rounds nothing that matters
-    found = distances.distances(Side(x.astype(np.float64))).numpy()
+    found = distances.distances(Representation(x.astype(np.float64))).numpy()
     assert found == pytest.approx(cdist(x.astype(np.float64), x.astype(np.float64)), rel=1e-6, abs=1e-300)
     if case == "equal samples":
         assert np.all(found[20:23, 20:23] == 0)

@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 from sklearn.metrics.pairwise import rbf_kernel
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.similarity import Side, measure
+from repdrift.similarity import Representation, measure
 from repdrift.similarity.geometry.distances import squared_distances
 from repdrift.similarity.kernels.rbf import median_distance
 from repdrift.similarity.measures.cka_minibatch import MinibatchCka
@@ -142,7 +142,7 @@ def test_unbiased_hsic_does_not_see_constants_and_terms_of_one_sample():
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 def test_the_width_of_the_kernel_is_numpys_median_of_the_distances(n, p):
     x, _, _ = _pair(n, p)
-    assert median_distance(Side(x)) == pytest.approx(np.median(pdist(x)), rel=1e-13)
+    assert median_distance(Representation(x)) == pytest.approx(np.median(pdist(x)), rel=1e-13)
 
 
 @pytest.mark.parametrize(("n", "p"), SHAPES)
@@ -213,7 +213,7 @@ def test_distances_of_close_samples_keep_their_digits(close):
     x = g.normal(size=(40, 9))
     x[20:] = x[np.arange(20) if close == "pairs" else 0] + 1e-7 * g.normal(size=(20, 9))
     x[39] = x[19]
-    found = squared_distances(Side(x)).numpy()
+    found = squared_distances(Representation(x)).numpy()
     wide = x.astype(np.longdouble)
     exact = np.square(wide[:, None] - wide).sum(axis=2).astype(np.float64)
     assert found == pytest.approx(exact, rel=1e-8, abs=0)  # a difference of 1e-7 of numbers of 16 digits has 9
@@ -485,7 +485,7 @@ def test_a_change_of_the_smallest_numbers_is_not_halved_away():
 @pytest.mark.parametrize("name", ["relative_change", "norm_change"])
 def test_a_change_relative_to_nothing_is_degenerate(name):
     x, y, _ = _pair(20, 6)
-    zero = Side(np.zeros((20, 6)), constant_allowed=True)
+    zero = Representation(np.zeros((20, 6)), constant_allowed=True)
     with pytest.raises(DegenerateInputError, match="base: all numbers are zero"):
         measure(name)(zero, y)
     assert measure(name)(y, zero) == 1

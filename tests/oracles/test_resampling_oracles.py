@@ -6,7 +6,7 @@ import torch
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity import measure
-from repdrift.similarity.resampling import cka_resampled, resample_weights
+from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
 
 
 def _expanded_cka(x, y, w):

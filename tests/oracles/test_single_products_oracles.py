@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity import Side, measure
-from repdrift.similarity.kernels.gram import gram, gram_of_single
+from repdrift.similarity import Representation, measure
+from repdrift.similarity.gram import gram, gram_of_single
 from repdrift.similarity.kernels.standardized import standardized_kernel
 
 N, P = 280, 512
@@ -65,7 +65,7 @@ def _sides(case, size, kind):
     rows = [torch.tensor(v).to(kind) for v in _rows(case, size)]
     if not all(bool(v.isfinite().all()) for v in rows) or any(bool((v == v[0]).all()) for v in rows):
         pytest.skip(f"{kind} cannot hold it")
-    return [Side(v) for v in rows]
+    return [Representation(v) for v in rows]
 
 
 def _gram(side, standardized):
@@ -119,7 +119,7 @@ def test_features_without_variation_carry_nothing_in_float32_either():
     x, y = (torch.tensor(v).float() for v in _rows("plain", 0.1))
     value = measure("cka_standardized")(x, y)
     wide = torch.cat([x, torch.full((N, 40), 0.1), torch.full((N, 40), 1e4 / 3), torch.zeros(N, 9)], dim=1)
-    assert standardized_kernel(Side(wide)).table.dtype == FLOAT32
+    assert standardized_kernel(Representation(wide)).table.dtype == FLOAT32
     assert measure("cka_standardized")(wide, y) == pytest.approx(value, abs=1e-9)
 
 
@@ -128,8 +128,8 @@ def test_features_that_float32_cannot_scale_are_standardised_in_float64(scale):
     x, y = (torch.tensor(v).float() for v in _rows("plain", 0.1))
     odd = x.clone()
     odd[:, 3] *= scale
-    assert standardized_kernel(Side(odd)).table.dtype == FLOAT64
-    exact = _drift(_u_centred(_gram(Side(odd), True)), _u_centred(_gram(Side(y), True)))
+    assert standardized_kernel(Representation(odd)).table.dtype == FLOAT64
+    exact = _drift(_u_centred(_gram(Representation(odd), True)), _u_centred(_gram(Representation(y), True)))
     assert 1 - measure("cka_standardized")(odd, y) == pytest.approx(exact, rel=1e-6)
 
 
@@ -143,8 +143,8 @@ def test_one_odd_sample_is_no_variation_in_float32_either():
 def test_a_sample_a_millionfold_larger_is_not_mistaken_for_the_only_one_that_varies():
     x, y = (torch.tensor(v).float() for v in _rows("plain", 1.0))
     x[0] *= 1e6
-    assert not _in_float32(Side(x))
-    exact = _drift(_u_centred(_gram(Side(x), False)), _u_centred(_gram(Side(y), False)))
+    assert not _in_float32(Representation(x))
+    exact = _drift(_u_centred(_gram(Representation(x), False)), _u_centred(_gram(Representation(y), False)))
     assert exact < 0.995
     assert 1 - measure("cka")(x, y) == pytest.approx(exact, abs=1e-5)  # float64 too has ten digits fewer than usual
 
@@ -160,13 +160,13 @@ def test_the_mirrored_gram_matrix_is_the_product(n, kind):
 def test_float32_is_left_alone_where_it_does_not_pay_or_is_not_float32():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(N, P, generator=g)
-    assert _in_float32(Side(x))
+    assert _in_float32(Representation(x))
     for other in (x.double(), x[:100, :100].contiguous(), x.T.contiguous()):
-        assert not _in_float32(Side(other))
+        assert not _in_float32(Representation(other))
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
-        assert not _in_float32(Side(x))
+        assert not _in_float32(Representation(x))
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -174,15 +174,15 @@ def test_float32_is_left_alone_where_it_does_not_pay_or_is_not_float32():
 def test_mispaired_values_from_float32_products_are_those_of_float64():
     g = np.random.default_rng(8)
     rows = [(v * _FALL).astype(np.float32) for v in g.normal(size=(3, N, P))]
-    x, y, z = (Side(v) for v in rows)
+    x, y, z = (Representation(v) for v in rows)
     assert _in_float32(x)
-    wide = [Side(v.astype(np.float64)) for v in rows]
+    wide = [Representation(v.astype(np.float64)) for v in rows]
     first, second = (np.array([g.permutation(N) for _ in range(2)]) for _ in range(2))
     for name in ("cka", "cka_biased", "cka"):  # the traces of the last orders are kept, for the same kernels only
         m = measure(name)
         for other, exact, orders in ((y, wide[1], first), (z, wide[2], first), (y, wide[1], second)):
             found = m.mispaired(m.prepare(x), m.prepare(other), orders)
-            expected = [m(wide[0], Side(exact.given[order])) for order in orders]
+            expected = [m(wide[0], Representation(exact.given[order])) for order in orders]
             assert found == pytest.approx(expected, abs=1e-7)
             mixed = m.mispaired(m.prepare(x), m.prepare(exact), orders)
             assert mixed == pytest.approx(found, abs=1e-7)

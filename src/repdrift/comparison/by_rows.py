@@ -18,7 +18,7 @@ from repdrift.drift.undefined import Reasons
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.extraction.places import RowPlaces
-from repdrift.similarity import Side, measure
+from repdrift.similarity import Representation, measure
 from repdrift.tasks import SampleSet
 
 Rows = dict[int, Tensor]
@@ -117,7 +117,7 @@ class RowComparison:
 
     def _layer(self, model: str, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
         primary = measure(PRIMARY)
-        base_side, tuned_side = Side(self.base[layer]), _side(tuned, layer, "tuned model")
+        base_side, tuned_side = Representation(self.base[layer]), _side(tuned, layer, "tuned model")
         base, other = primary.prepare(base_side), _prepared(tuned_side, layer, "tuned model")
         value = primary.compare(base, other)
         interval = primary.interval(base, other) if self.intervals else None
@@ -141,7 +141,7 @@ class RowComparison:
         )
 
 
-def _value(name: str, base: Side, tuned: Side) -> tuple[float | None, str | None]:
+def _value(name: str, base: Representation, tuned: Representation) -> tuple[float | None, str | None]:
     """The value, or why there is none; the primary measure has one, or there would be no comparison."""
     m = measure(name)
     if m.same_width and tuned.p != base.p:
@@ -152,14 +152,14 @@ def _value(name: str, base: Side, tuned: Side) -> tuple[float | None, str | None
         return None, str(error)
 
 
-def _side(rows: Tensor, layer: int, whose: str) -> Side:
+def _side(rows: Tensor, layer: int, whose: str) -> Representation:
     try:
-        return Side(rows)
+        return Representation(rows)
     except DegenerateInputError as error:
         raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
 
 
-def _prepared(rows: Tensor | Side, layer: int, whose: str) -> Any:
+def _prepared(rows: Tensor | Representation, layer: int, whose: str) -> Any:
     try:
         return measure(PRIMARY).prepare(rows)
     except DegenerateInputError as error:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.drift.sampling import Draws
-from repdrift.similarity import Measure, Side
-from repdrift.similarity.left_out import left_out_values
+from repdrift.similarity import Measure, Representation
+from repdrift.similarity.uncertainty.delete_group import delete_group_values
 
 Floats = NDArray[np.floating]
 
@@ -25,7 +25,7 @@ def bootstrapped_drifts(m: Measure, base: Any, tuned: Sequence[Any], draws: Draw
 
 
 def left_out_drifts(
-    m: Measure, base: Any, tuned: Sequence[Any], draws: Draws, sides: tuple[Side, Sequence[Side]]
+    m: Measure, base: Any, tuned: Sequence[Any], draws: Draws, sides: tuple[Representation, Sequence[Representation]]
 ) -> Floats | None:
     """(len(tuned), G) drifts without each sample where the measure has a formula for that, else without each group of samples.
 
@@ -41,7 +41,7 @@ def left_out_drifts(
                 return drifts_of(m, np.array(without))
         if draws.groups is None:
             return None
-        return drifts_of(m, left_out_values(m, sides[0], sides[1], draws.groups))
+        return drifts_of(m, delete_group_values(m, sides[0], sides[1], draws.groups))
     except DegenerateInputError:
         return None
 

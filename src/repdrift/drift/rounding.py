@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from repdrift.similarity import Measure, Side
+from repdrift.similarity import Measure, Representation
 
 UNIT_ROUNDOFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
 """The largest relative error of rounding a number to the format."""
@@ -18,7 +18,7 @@ def coarsest(*dtypes: str) -> str:
     return max(dtypes, key=lambda name: UNIT_ROUNDOFF.get(name, UNIT_ROUNDOFF["float32"]))
 
 
-def rounding_drift(m: Measure, base: Side, dtype: str) -> float | None:
+def rounding_drift(m: Measure, base: Representation, dtype: str) -> float | None:
     """Drift of `base` (n, p) against itself with every number rounded once to `dtype`; None where that is negligible.
 
     Rounding is simulated by uniform errors of the format's relative size, since a set that is stored in the format
@@ -31,4 +31,4 @@ def rounding_drift(m: Measure, base: Side, dtype: str) -> float | None:
     exact = base.exact
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(exact.shape, generator=generator, dtype=torch.float64).to(exact.device).mul_(2).sub_(1)
-    return abs(m.drift(m(base, Side(exact * (1 + size * noise)))))
+    return abs(m.drift(m(base, Representation(exact * (1 + size * noise)))))

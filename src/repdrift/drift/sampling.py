@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.similarity import resample_weights
-from repdrift.similarity.left_out import jackknife_groups
+from repdrift.similarity.uncertainty.delete_group import jackknife_groups
 from repdrift.statistics import bootstrap_interval, jackknife_interval
 
 Floats = NDArray[np.floating]

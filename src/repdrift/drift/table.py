@@ -23,13 +23,13 @@ from repdrift.drift.rounding import coarsest, rounding_drift
 from repdrift.drift.sampling import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons, why
-from repdrift.similarity import Measure, Side, measure
+from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores.representation_set import RepresentationSet
 
 _GIVE_BACK_EVERY = 4
 """Layers between which freed memory is kept: taking it anew costs about a tenth of a layer's time."""
 
-Sides = dict[Path, Side]
+Sides = dict[Path, Representation]
 """By the folder of their set."""
 Floats = NDArray[np.floating]
 
@@ -139,7 +139,7 @@ def _sides(sets: TaskSets, layer: int) -> Sides:
     for found in (sets.base, sets.identity, *others):
         if found is not None:
             with _named(f"{found.folder}, layer {layer}"):
-                sides[found.folder] = Side(read_layer(found, layer))
+                sides[found.folder] = Representation(read_layer(found, layer))
     return sides
 
 

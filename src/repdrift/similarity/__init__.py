@@ -6,24 +6,24 @@
 
 from repdrift.similarity.descriptor import Descriptor, descriptor, descriptors
 from repdrift.similarity.grid import grid
-from repdrift.similarity.inputs import Representation
-from repdrift.similarity.left_out import jackknife_groups, left_out_values
+from repdrift.similarity.inputs import Array
 from repdrift.similarity.measure import Interval, Measure, measure, measures
-from repdrift.similarity.resampling import cka_resampled, resample_weights
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
+from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
 
 __all__ = [
+    "Array",
     "Descriptor",
     "Interval",
     "Measure",
     "Representation",
-    "Side",
     "cka_resampled",
+    "delete_group_values",
     "descriptor",
     "descriptors",
     "grid",
     "jackknife_groups",
-    "left_out_values",
     "measure",
     "measures",
     "resample_weights",

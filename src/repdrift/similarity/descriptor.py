@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.registry import Registry
-from repdrift.similarity.inputs import Representation
+from repdrift.similarity.inputs import Array
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -20,7 +20,7 @@ from repdrift.similarity.measure import (
     PER_FEATURE_SCALING,
     TRANSLATION,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 DESCRIPTOR_INVARIANCES = (ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, PER_FEATURE_SCALING)
 """Those that make sense of one representation."""
@@ -41,18 +41,20 @@ class Descriptor(ABC):
     needs_variation: ClassVar[bool] = False
     """Whether it is undefined where all rows are equal."""
 
-    def __call__(self, x: Representation | Side) -> float:
+    def __call__(self, x: Array | Representation) -> float:
         """Of x (n, p). Raises DataError, ShapeError, NonFiniteError; DegenerateInputError where it is undefined.
 
-        Give a `Side` to share what several descriptors and measures derive from one representation.
+        Give a `Representation` to share what several descriptors and measures derive from one representation.
         """
-        side = x if isinstance(x, Side) else Side(x, constant_allowed=True)
-        if self.needs_variation and side.is_constant:
-            raise DegenerateInputError(f"all {side.n} samples have the same representation: {self.name} is undefined")
-        return self.describe(side)
+        representation = x if isinstance(x, Representation) else Representation(x, constant_allowed=True)
+        if self.needs_variation and representation.is_constant:
+            raise DegenerateInputError(
+                f"all {representation.n} samples have the same representation: {self.name} is undefined"
+            )
+        return self.describe(representation)
 
     @abstractmethod
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Of a checked side. Raises DegenerateInputError where it is undefined."""
 
 

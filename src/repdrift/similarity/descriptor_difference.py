@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,12 @@ class DescriptorDifference(Measure):
     higher_is_similar = False
 
     @abstractmethod
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """The descriptor of a side, or what differs from it by a constant. Raises DegenerateInputError likewise."""
 
-    def derive(self, side: Side) -> Described:
+    def derive(self, representation: Representation) -> Described:
         """The descriptor."""
-        return Described(self.describe(side), side.n, side.device)
+        return Described(self.describe(representation), representation.n, representation.device)
 
     def compare(self, x: Described, y: Described) -> float:
         """Absolute difference."""

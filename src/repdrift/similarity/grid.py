@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, RepdriftError
-from repdrift.similarity.inputs import Representation
+from repdrift.similarity.inputs import Array
 from repdrift.similarity.measure import measure
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 def grid(
-    layers_a: Iterable[Representation],
-    layers_b: Iterable[Representation] | None = None,
+    layers_a: Iterable[Array],
+    layers_b: Iterable[Array] | None = None,
     measures: Sequence[str] = ("cka",),
 ) -> dict[str, NDArray[np.float64]]:
     """Each measure of every layer of `layers_a` with every one of `layers_b`: (len(a), len(b)) by the measure's name.
@@ -39,11 +39,11 @@ def grid(
     return {m.name: m.compare_all(left[m.name], right[m.name]) for m in found}
 
 
-def _prepared(layers: Iterable[Representation], found: Sequence[Any], which: str) -> dict[str, list[Any]]:
+def _prepared(layers: Iterable[Array], found: Sequence[Any], which: str) -> dict[str, list[Any]]:
     prepared: dict[str, list[Any]] = {m.name: [] for m in found}
     for number, layer in enumerate(layers):
         try:
-            side = Side(layer, constant_allowed=found[0].inputs == "predictions")
+            side = Representation(layer, constant_allowed=found[0].inputs == "predictions")
             for m in found:
                 prepared[m.name].append(m.prepare(side))
         except RepdriftError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DataError, NonFiniteError, ShapeError
 
-Representation = Tensor | NDArray[np.generic]
+Array = Tensor | NDArray[np.generic]
 MIN_SAMPLES = 4
 """Unbiased HSIC divides by n (n - 3)."""
 
@@ -19,7 +19,7 @@ _SAFE_EXPONENT = 100
 """Between 2^-100 and 2^100 fourth powers, summed over any number of samples and features, stay inside float64."""
 
 
-def as_floats(x: Representation) -> Tensor:
+def as_floats(x: Array) -> Tensor:
     """`x` as a tensor of shape (n, p) of its own floating type, on its device; a view where torch can have one.
 
     Raises DataError unless it holds floats of 16 to 64 bits, which float64 holds exactly; ShapeError unless it is a

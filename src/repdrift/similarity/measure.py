@@ -18,8 +18,8 @@ from torch import Tensor
 
 from repdrift.core.errors import DataError
 from repdrift.core.registry import Registry
-from repdrift.similarity.inputs import Representation, as_orders, require_paired, require_same_device
-from repdrift.similarity.side import Side
+from repdrift.similarity.inputs import Array, as_orders, require_paired, require_same_device
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -112,21 +112,21 @@ class Measure(ABC):
     single_products: ClassVar[bool] = False
     """Whether large inputs of at most 32 bits are multiplied in float32 (errors below 1e-6 of the value, see docs)."""
 
-    def __call__(self, x: Representation | Side, y: Representation | Side) -> float:
+    def __call__(self, x: Array | Representation, y: Array | Representation) -> float:
         """The measure of x (n, p) and y (n, q). Raises DataError, ShapeError, NonFiniteError, DegenerateInputError."""
         left, right = self.prepare(x), self.prepare(y)
         require_same_device(left.device, right.device)
         return self.compare(left, right)
 
-    def prepare(self, x: Representation | Side) -> Any:
+    def prepare(self, x: Array | Representation) -> Any:
         """What depends on one side only. Raises DataError, ShapeError, NonFiniteError, DegenerateInputError.
 
-        Give a `Side` to share what several measures derive from one representation.
+        Give a `Representation` to share what several measures derive from one representation.
         """
-        return self.derive(Side.of(x))
+        return self.derive(Representation.of(x))
 
     @abstractmethod
-    def derive(self, side: Side) -> Prepared:
+    def derive(self, representation: Representation) -> Prepared:
         """What the measure needs of a checked side. Raises DegenerateInputError where it is undefined."""
 
     @abstractmethod
@@ -152,7 +152,7 @@ class Measure(ABC):
     def without_one(self, x: Any, y: Any) -> NDArray[np.float64] | None:
         """The value with each of the n samples left out in turn: (n,); None where no closed form gives it at once.
 
-        As if the rows without the sample had been given. `repdrift.similarity.left_out` has any measure without any group.
+        As if the rows without the sample had been given. `repdrift.similarity.uncertainty.delete_group` has any measure without any group.
         Raises DegenerateInputError where the value is undefined without one of the samples.
         """
         del x, y

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError, ShapeError
-from repdrift.similarity.inputs import Representation, require_paired
+from repdrift.similarity.inputs import Array, require_paired
 from repdrift.similarity.measure import Interval, Measure
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import mean_reach, mean_without_one
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.sample_intervals import mean_reach, mean_without_one
 
 _SMALL = 0.01
 """Below it the series of f errs by 5e-14 at most; above it f is not so small beside what it is the difference of."""
@@ -46,20 +46,20 @@ class PredictionMeasure(Measure):
     same_width = True
     ignores_zero_features = False
 
-    def prepare(self, x: Representation | Side) -> Any:
+    def prepare(self, x: Array | Representation) -> Any:
         """What depends on one side only. Raises DataError, ShapeError, NonFiniteError.
 
-        A `Side` of logits that may all be equal is made with `constant_allowed`.
+        A `Representation` of logits that may all be equal is made with `constant_allowed`.
         """
-        return self.derive(x if isinstance(x, Side) else Side(x, constant_allowed=True))
+        return self.derive(x if isinstance(x, Representation) else Representation(x, constant_allowed=True))
 
 
 class Divergence(PredictionMeasure):
     """A mean over samples of a divergence between the two softmax distributions of each."""
 
-    def derive(self, side: Side) -> LogProbabilities:
+    def derive(self, representation: Representation) -> LogProbabilities:
         """Logarithms of softmax."""
-        return side.shared(log_probabilities)
+        return representation.shared(log_probabilities)
 
     def compare(self, x: LogProbabilities, y: LogProbabilities) -> float:
         """Mean over samples."""
@@ -122,23 +122,23 @@ class TopClasses:
         return TopClasses(torch.index_select(self.is_top, 0, order))
 
 
-def log_probabilities(side: Side) -> LogProbabilities:
+def log_probabilities(representation: Representation) -> LogProbabilities:
     """Logarithms of the softmax of logits, shared.
 
     Raises ShapeError for a single class; NonFiniteError naming a sample whose logits are too far apart for float64.
     """
-    _require_classes(side)
-    table = torch.log_softmax(side.exact, dim=1)
+    _require_classes(representation)
+    table = torch.log_softmax(representation.exact, dim=1)
     if not bool(table.min() >= -_FARTHEST):
         row = int((~(table >= -_FARTHEST)).any(dim=1).nonzero()[0])
         raise NonFiniteError(f"sample {row}: its logits are too far apart for float64")
     return LogProbabilities(table)
 
 
-def top_classes(side: Side) -> TopClasses:
+def top_classes(representation: Representation) -> TopClasses:
     """The classes of the largest logit of each sample, shared. Raises ShapeError for a single class."""
-    _require_classes(side)
-    return TopClasses(side.given == side.given.amax(dim=1, keepdim=True))
+    _require_classes(representation)
+    return TopClasses(representation.given == representation.given.amax(dim=1, keepdim=True))
 
 
 def kl_divergences(x: LogProbabilities, y: LogProbabilities) -> Tensor:
@@ -158,8 +158,8 @@ def require_same_classes(x: Tensor, y: Tensor) -> None:
         raise ShapeError(f"predictions need the same classes on both sides, got {x.shape[1]} and {y.shape[1]}")
 
 
-def _require_classes(side: Side) -> None:
-    if side.p < 2:
+def _require_classes(representation: Representation) -> None:
+    if representation.p < 2:
         raise ShapeError("predictions need logits of at least 2 classes, got 1: there is nothing to choose between")
 
 

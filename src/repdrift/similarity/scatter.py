@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Scatter:
         return Scatter(self.n, self.yy, self.xy.T, self.xx, self.rounding)
 
 
-def scatter(x: Side, y: Side) -> Scatter:
-    """Of two sides, as they were scaled (`Side.scaled`). Raises ShapeError unless they have the same samples."""
+def scatter(x: Representation, y: Representation) -> Scatter:
+    """Of two sides, as they were scaled (`Representation.scaled`). Raises ShapeError unless they have the same samples."""
     require_paired(x.n, y.n)
     return Scatter(x.n, x.centred.T @ x.centred, x.centred.T @ y.centred, y.centred.T @ y.centred)

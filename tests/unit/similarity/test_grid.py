@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.similarity import Side, grid, measure, measures
+from repdrift.similarity import Representation, grid, measure, measures
 from repdrift.similarity.kernels.hsic import side_kernel
 
 
@@ -64,7 +64,7 @@ def test_what_two_measures_need_is_computed_once():
         calls.append(side)
         return side_kernel(side)
 
-    side = Side(_layers(4, [30])[0])
+    side = Representation(_layers(4, [30])[0])
     assert side.shared(counted) is side.shared(counted)
     assert len(calls) == 1
     assert measure("cka").prepare(side) is measure("cka_biased").prepare(side)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from repdrift.core.errors import DataError, DegenerateInputError
-from repdrift.similarity import Side, measure
+from repdrift.similarity import Representation, measure
 from repdrift.similarity.inputs import as_floats, centred, in_range, require_same_device
 
 
@@ -69,4 +69,4 @@ def test_what_varies_too_little_beside_what_does_not_is_refused():
     assert measure("cka_biased")(x, x[:, 1:]) == pytest.approx(1, abs=1e-14)
     x[:, 1:] *= 1e-40
     with pytest.raises(DegenerateInputError, match="too small beside the largest number, which does not vary"):
-        _ = Side(x).centred
+        _ = Representation(x).centred

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from repdrift.similarity.kernels.quadratic_forms import Triangles, leading
+from repdrift.similarity.uncertainty.quadratic_forms import Triangles, leading
 
 
 def _symmetric(count, n, seed=0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.geometry.directions import isotropic_share
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -23,6 +23,6 @@ class Anisotropy(Descriptor):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, FEATURE_PERMUTATION})
     cost = "n p"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Mean cosine. Raises DegenerateInputError naming a row of zeros."""
-        return 1 - side.shared(isotropic_share)
+        return 1 - representation.shared(isotropic_share)

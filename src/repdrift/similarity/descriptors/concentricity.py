@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.geometry.directions import eccentricity
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -20,6 +20,6 @@ class Concentricity(Descriptor):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, FEATURE_PERMUTATION})
     cost = "n p"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Mean cosine. Raises DegenerateInputError naming a row of zeros, or where the mean row is zero."""
-        return 1 - side.shared(eccentricity)
+        return 1 - representation.shared(eccentricity)

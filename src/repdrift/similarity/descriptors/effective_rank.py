@@ -8,7 +8,7 @@ import torch
 
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.spectrum import singular_values
 
 
@@ -28,7 +28,7 @@ class EffectiveRank(Descriptor):
     cost = "n p min(n, p)"
     needs_variation = True
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """From the singular values."""
-        values = side.shared(singular_values)
+        values = representation.shared(singular_values)
         return math.exp(float(torch.special.entr(values / values.sum()).sum()))

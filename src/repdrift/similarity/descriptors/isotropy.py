@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.spectrum import eigenvalues
 
 
@@ -27,8 +27,8 @@ class Isotropy(Descriptor):
     cost = "n p min(n, p)"
     needs_variation = True
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """From sums of eigenvalues. Raises DegenerateInputError for a single feature."""
-        if side.p == 1:
+        if representation.p == 1:
             raise DegenerateInputError("of a single feature isotropy is undefined: there are no axes to share between")
-        return (side.shared(eigenvalues).participation_ratio - 1) / (side.p - 1)
+        return (representation.shared(eigenvalues).participation_ratio - 1) / (representation.p - 1)

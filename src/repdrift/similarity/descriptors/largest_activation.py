@@ -6,7 +6,7 @@ import math
 
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -21,6 +21,6 @@ class LargestActivation(Descriptor):
     invariances = frozenset({FEATURE_PERMUTATION})
     cost = "n p"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Largest |x|."""
-        return float(side.given.abs().max())
+        return float(representation.given.abs().max())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, TRANSLATION
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.spectrum import feature_squares
 
 
@@ -21,7 +21,7 @@ class LargestActivationShare(Descriptor):
     cost = "n p"
     needs_variation = True
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Share of variance."""
-        squares = side.shared(feature_squares)
+        squares = representation.shared(feature_squares)
         return float(squares.max() / squares.sum())

@@ -7,7 +7,7 @@ import math
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.geometry.directions import magnitude
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ORTHOGONAL
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -22,6 +22,6 @@ class Magnitude(Descriptor):
     invariances = frozenset({ORTHOGONAL, FEATURE_PERMUTATION})
     cost = "n p"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Length of the mean."""
-        return side.shared(magnitude)
+        return representation.shared(magnitude)

@@ -6,7 +6,7 @@ import math
 
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.spectrum import eigenvalues
 
 
@@ -23,6 +23,6 @@ class ParticipationRatio(Descriptor):
     cost = "n p min(n, p)"
     needs_variation = True
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """From sums of eigenvalues."""
-        return side.shared(eigenvalues).participation_ratio
+        return representation.shared(eigenvalues).participation_ratio

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repdrift.similarity.descriptor import Descriptor, register
 from repdrift.similarity.geometry.directions import uniformity
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -23,6 +23,6 @@ class Uniformity(Descriptor):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, FEATURE_PERMUTATION})
     cost = "n^2 p"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """From all pairs. Raises DegenerateInputError naming a row of zeros."""
-        return side.shared(uniformity)
+        return representation.shared(uniformity)

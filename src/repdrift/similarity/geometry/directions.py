@@ -13,7 +13,7 @@ from torch import Tensor
 from repdrift.core.errors import DegenerateInputError, NonFiniteError
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import centred
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 _CANCELLED = 1e-13
 """A mean row below this share of the longest row is what rounding leaves of rows that add up to zero."""
@@ -22,53 +22,53 @@ _STRIP = 512
 """Rows whose distances to the others are held at a time."""
 
 
-def directions(side: Side) -> Tensor:
+def directions(representation: Representation) -> Tensor:
     """Raw rows at length 1: (n, p). Shared. Raises DegenerateInputError naming a row that is all zero."""
-    return unit_rows(side.exact).rows
+    return unit_rows(representation.exact).rows
 
 
-def centred_directions(side: Side) -> Tensor:
+def centred_directions(representation: Representation) -> Tensor:
     """Raw rows at length 1, minus their mean: (n, p). Shared. Raises as `directions`."""
-    return centred(side.shared(directions))
+    return centred(representation.shared(directions))
 
 
-def eccentricity(side: Side) -> float:
+def eccentricity(representation: Representation) -> float:
     """1 - concentricity: 1 less the mean cosine between a row and the mean row, as half a mean squared distance. Shared.
 
     Raises DegenerateInputError naming a row that is all zero, or where the rows add up to zero.
     """
-    mean = side.scaled.mean(dim=0)
-    length, longest = float(mean.norm()), float(side.scaled.norm(dim=1).max())
+    mean = representation.scaled.mean(dim=0)
+    length, longest = float(mean.norm()), float(representation.scaled.norm(dim=1).max())
     if length <= _CANCELLED * longest:
         raise DegenerateInputError("the mean of all samples is zero: no direction to compare them with")
-    return float((side.shared(directions) - mean / length).square().sum(dim=1).mean()) / 2
+    return float((representation.shared(directions) - mean / length).square().sum(dim=1).mean()) / 2
 
 
-def isotropic_share(side: Side) -> float:
+def isotropic_share(representation: Representation) -> float:
     """1 - anisotropy: 1 less the mean cosine over all pairs of rows. Shared. Raises as `directions`.
 
     The mean of |u_i - u_j|^2 / 2 over pairs of unit rows is n / (n - 1) times the mean of |u_i - mean u|^2.
     """
-    return float(side.shared(centred_directions).square().sum()) / (side.n - 1)
+    return float(representation.shared(centred_directions).square().sum()) / (representation.n - 1)
 
 
-def uniformity(side: Side) -> float:
+def uniformity(representation: Representation) -> float:
     """log of the mean over pairs i < j of exp(-2 |u_i - u_j|^2), u at length 1. Shared. Raises as `directions`."""
-    u = side.shared(centred_directions)  # the same distances, of small numbers
+    u = representation.shared(centred_directions)  # the same distances, of small numbers
     lengths = u.square().sum(dim=1)
     total = u.new_zeros(())
-    for start in range(0, side.n, _STRIP):
+    for start in range(0, representation.n, _STRIP):
         part = slice(start, start + _STRIP)
         squared = torch.addmm(lengths[start:], u[part], u[start:].T, alpha=-2).add_(lengths[part, None])
         total += squared.mul_(-2).expm1_().triu_(1).sum()
-    return math.log1p(float(total) / (side.n * (side.n - 1) / 2))
+    return math.log1p(float(total) / (representation.n * (representation.n - 1) / 2))
 
 
-def magnitude(side: Side) -> float:
+def magnitude(representation: Representation) -> float:
     """Length of the mean raw row. Shared. Raises NonFiniteError if float64 does not hold it."""
-    mean = side.exact.mean(dim=0)
+    mean = representation.exact.mean(dim=0)
     if not bool(torch.isfinite(mean).all()):
-        mean = (side.exact / side.n).sum(dim=0)  # the sum of the largest numbers overflows
+        mean = (representation.exact / representation.n).sum(dim=0)  # the sum of the largest numbers overflows
     found = length(mean)
     if not math.isfinite(found):
         raise NonFiniteError("the length of the mean row is too large for float64")

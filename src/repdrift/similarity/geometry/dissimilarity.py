@@ -15,7 +15,7 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.distances import distances, squared_row_distances
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import centred
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 RESOLUTION = 2.0**-44
 """Distances that differ by at most this share of the longest row are tied. Rounding, as by a rotation, stays well below;
@@ -35,32 +35,32 @@ class Dissimilarity:
     """Distances no further apart are tied."""
 
 
-def euclidean_distances(side: Side) -> Dissimilarity:
-    """Euclidean distances between samples, in the units of `Side.scaled`.
+def euclidean_distances(representation: Representation) -> Dissimilarity:
+    """Euclidean distances between samples, in the units of `Representation.scaled`.
 
     Raises DegenerateInputError if all pairs of samples are equally far apart.
     """
-    longest = float(side.scaled.square().sum(dim=1).max().sqrt())
-    return _of_square(side.shared(distances), RESOLUTION * longest)
+    longest = float(representation.scaled.square().sum(dim=1).max().sqrt())
+    return _of_square(representation.shared(distances), RESOLUTION * longest)
 
 
-def correlation_chords(side: Side) -> Dissimilarity:
+def correlation_chords(representation: Representation) -> Dissimilarity:
     """sqrt(2 (1 - r)) between samples, r being Pearson's correlation of their feature vectors, over features.
 
     Not 1 - r itself, which is half its square: the chord is a distance between vectors, whose rounding is alike everywhere.
     Raises DegenerateInputError naming a sample whose features are all equal, and if all pairs are equally far apart.
     """
-    given = side.given
+    given = representation.given
     flat = (given == given[:, :1]).all(dim=1)
     if bool(flat.any()):
         sample = int(flat.nonzero()[0])
         raise DegenerateInputError(
             f"all features of sample {sample} are equal: its correlation with other samples is undefined"
         )
-    x = side.scaled
+    x = representation.scaled
     faint = x.abs().amax(dim=1, keepdim=True) < _FAINT
     if bool(faint.any()):
-        x = torch.where(faint, unit_rows(side.exact).rows, x)
+        x = torch.where(faint, unit_rows(representation.exact).rows, x)
     rows = centred(unit_rows(centred(x.T).T).rows)  # what all rows share would only add to rounding
     return _of_square(squared_row_distances(rows).sqrt_(), RESOLUTION)
 

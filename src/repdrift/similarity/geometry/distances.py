@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from repdrift.similarity.kernels.gram import gram
-from repdrift.similarity.side import Side
+from repdrift.similarity.gram import gram
+from repdrift.similarity.representation import Representation
 
 _CLOSE = 1e-2
 """Squared distances below this share of the squared lengths would lose digits as a difference of products."""
@@ -18,14 +18,14 @@ _PIECE = 1 << 22
 """Numbers that are held at once for differences of close rows."""
 
 
-def squared_distances(side: Side) -> Tensor:
-    """(n, n) squared distances between the samples of `Side.centred`. Shared, not to be changed."""
-    return squared_row_distances(side.centred)
+def squared_distances(representation: Representation) -> Tensor:
+    """(n, n) squared distances between the samples of `Representation.centred`. Shared, not to be changed."""
+    return squared_row_distances(representation.centred)
 
 
-def distances(side: Side) -> Tensor:
-    """(n, n) distances between the samples of `Side.centred`. Shared, not to be changed."""
-    return side.shared(squared_distances).sqrt()
+def distances(representation: Representation) -> Tensor:
+    """(n, n) distances between the samples of `Representation.centred`. Shared, not to be changed."""
+    return representation.shared(squared_distances).sqrt()
 
 
 def squared_row_distances(rows: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from repdrift.similarity.geometry.distances import squared_row_distances
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.inputs import as_orders, centred, require_paired
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, SHARED_ROTATION, Measure
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 NEIGHBOURS = 10
 """Neighbours of a sample; of fewer than 11 samples, all others."""
@@ -97,9 +97,9 @@ class NeighbourMeasure(Measure):
     invariances = COSINE_INVARIANCES
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Neighbourhoods:
+    def derive(self, representation: Representation) -> Neighbourhoods:
         """The nearest neighbours. Raises DegenerateInputError naming a sample of zeros, which has no cosine."""
-        return side.shared(nearest_neighbours)
+        return representation.shared(nearest_neighbours)
 
     @abstractmethod
     def per_sample(self, overlap: Overlap) -> Tensor:
@@ -124,25 +124,25 @@ class NeighbourMeasure(Measure):
         return float(self.per_sample(member.overlap(y)).mean())
 
 
-def cosine_chords(side: Side) -> Tensor:
+def cosine_chords(representation: Representation) -> Tensor:
     """sqrt(2 (1 - cosine)) between raw rows: (n, n). Raises DegenerateInputError naming a sample of zeros."""
-    rows = centred(unit_rows(side.exact).rows)  # what all rows share would only add to rounding
+    rows = centred(unit_rows(representation.exact).rows)  # what all rows share would only add to rounding
     return squared_row_distances(rows).sqrt_()
 
 
-def nearest_neighbours(side: Side) -> Neighbourhoods:
+def nearest_neighbours(representation: Representation) -> Neighbourhoods:
     """The nearest by cosine, of each sample but itself. Raises DegenerateInputError naming a sample of zeros."""
-    return _nearest(side.shared(cosine_chords), min(NEIGHBOURS, side.n - 1))
+    return _nearest(representation.shared(cosine_chords), min(NEIGHBOURS, representation.n - 1))
 
 
-def some_nearest_neighbours(side: Side) -> Neighbourhoods:
+def some_nearest_neighbours(representation: Representation) -> Neighbourhoods:
     """The same; raises DegenerateInputError where all samples are neighbours, as their sets are then equal on all sides."""
-    if side.n <= NEIGHBOURS + 1:
+    if representation.n <= NEIGHBOURS + 1:
         raise DegenerateInputError(
-            f"each of {side.n} samples has all others among its {NEIGHBOURS} nearest: sets of neighbours say nothing; "
+            f"each of {representation.n} samples has all others among its {NEIGHBOURS} nearest: sets of neighbours say nothing; "
             f"{NEIGHBOURS + 2} samples are needed"
         )
-    return side.shared(nearest_neighbours)
+    return representation.shared(nearest_neighbours)
 
 
 def harmonic_numbers(k: int, like: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     Measure,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 CORRELATION_INVARIANCES = frozenset({ISOTROPIC_SCALING, FEATURE_PERMUTATION})
 EUCLIDEAN_INVARIANCES = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
@@ -120,37 +120,37 @@ class KendallRsa(Measure):
         return found
 
 
-def euclidean_pattern(side: Side) -> Pattern:
+def euclidean_pattern(representation: Representation) -> Pattern:
     """Euclidean distances, as a pattern. Raises DegenerateInputError if all pairs are equally far apart."""
-    found = side.shared(euclidean_distances)
+    found = representation.shared(euclidean_distances)
     return _pattern(found.distances, found.n)
 
 
-def correlation_pattern(side: Side) -> Pattern:
+def correlation_pattern(representation: Representation) -> Pattern:
     """1 - r between samples, as a pattern. Raises DegenerateInputError as `correlation_chords`."""
-    found = side.shared(correlation_chords)
+    found = representation.shared(correlation_chords)
     return _pattern(found.distances.square(), found.n)
 
 
-def euclidean_order(side: Side) -> PairOrder:
+def euclidean_order(representation: Representation) -> PairOrder:
     """Order of Euclidean distances. Raises DegenerateInputError if all pairs are equally far apart."""
-    return _order(side.shared(euclidean_distances))
+    return _order(representation.shared(euclidean_distances))
 
 
-def correlation_order(side: Side) -> PairOrder:
+def correlation_order(representation: Representation) -> PairOrder:
     """Order of 1 - r. Raises DegenerateInputError as `correlation_chords`."""
-    return _order(side.shared(correlation_chords))
+    return _order(representation.shared(correlation_chords))
 
 
-def euclidean_ranks(side: Side) -> Pattern:
+def euclidean_ranks(representation: Representation) -> Pattern:
     """Average ranks of Euclidean distances, as a pattern. Raises DegenerateInputError likewise."""
-    found = side.shared(euclidean_order)
+    found = representation.shared(euclidean_order)
     return _pattern(found.order.average_ranks, found.n)
 
 
-def correlation_ranks(side: Side) -> Pattern:
+def correlation_ranks(representation: Representation) -> Pattern:
     """Average ranks of 1 - r, as a pattern. Raises DegenerateInputError as `correlation_chords`."""
-    found = side.shared(correlation_order)
+    found = representation.shared(correlation_order)
     return _pattern(found.order.average_ranks, found.n)
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.gram import gram, gram_of_single
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.kernels.gram import gram, gram_of_single
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
 """An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
@@ -137,15 +137,15 @@ class Kernel:
         return Kernel(table, self.is_gram, self.diagonal[order], self.rows[order])
 
 
-def side_kernel(side: Side) -> Kernel:
+def side_kernel(representation: Representation) -> Kernel:
     """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
-    single = gram_of_single(side)
-    return linear_kernel(side.centred) if single is None else gram_kernel(single)
+    single = gram_of_single(representation)
+    return linear_kernel(representation.centred) if single is None else gram_kernel(single)
 
 
-def unbiased_kernel(side: Side) -> Kernel:
+def unbiased_kernel(representation: Representation) -> Kernel:
     """The linear kernel of a side for unbiased HSIC only, shared: `side_kernel` unless that has lost too many digits."""
-    return uncancelled(side.shared(side_kernel), lambda: side.scaled)
+    return uncancelled(representation.shared(side_kernel), lambda: representation.scaled)
 
 
 def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:

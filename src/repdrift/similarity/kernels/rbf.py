@@ -10,7 +10,7 @@ import torch
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.distances import squared_distances
 from repdrift.similarity.kernels.hsic import Kernel, u_centre_
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 _ROUNDING = 1e-10
 """A U-centred kernel below this share of the kernel is rounding noise."""
@@ -20,23 +20,23 @@ _ROUNDING = 1e-10
 class RbfKernel:
     """exp(-|x_i - x_j|^2 / (2 s^2)) - 1 off the diagonal, U-centred; s is the median distance times `factor`.
 
-    A function of a side, equal to any other of its factor, so that `Side.shared` computes it once. HSIC_u is an inner
+    A function of a side, equal to any other of its factor, so that `Representation.shared` computes it once. HSIC_u is an inner
     product of U-centred matrices (Szekely and Rizzo 2014), which constants and terms a_i + a_j off the diagonal do not
     change. In this form it keeps its digits: as it stands, the kernel is mostly what all pairs have in common.
     """
 
     factor: float
 
-    def __call__(self, side: Side) -> Kernel:
+    def __call__(self, representation: Representation) -> Kernel:
         """Raises DegenerateInputError if the median distance is 0, or nothing but rounding is left of the kernel."""
-        n = side.n
-        twice_square = 2 * (self.factor * side.shared(median_distance)) ** 2
+        n = representation.n
+        twice_square = 2 * (self.factor * representation.shared(median_distance)) ** 2
         if twice_square == 0:
             raise DegenerateInputError(
                 "the median distance between samples is 0, more than half of the pairs being equal: "
                 "a kernel as wide as it is undefined"
             )
-        table = (side.shared(squared_distances) / -twice_square).expm1_()
+        table = (representation.shared(squared_distances) / -twice_square).expm1_()
         size = float(torch.linalg.vector_norm(table))
         u_centre_(table)
         if float(torch.linalg.vector_norm(table)) <= _ROUNDING * size:
@@ -47,10 +47,10 @@ class RbfKernel:
         return Kernel(table, True, table.new_zeros(n), table.sum(dim=1))
 
 
-def median_distance(side: Side) -> float:
+def median_distance(representation: Representation) -> float:
     """Median of |x_i - x_j| over all pairs i < j of the scaled side; the mean of the middle two of an even number."""
-    n = side.n
-    squares = side.shared(squared_distances).flatten()
+    n = representation.n
+    squares = representation.shared(squared_distances).flatten()
     pairs = n * (n - 1) // 2
     # In ascending order the n zeros of the diagonal come first, and then each pair twice.
     middle = [float(squares.kthvalue(n + 2 * k).values) for k in {(pairs + 1) // 2, pairs // 2 + 1}]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.kernels.gram import centred_single, gram_of_single
+from repdrift.similarity.gram import centred_single, gram_of_single
 from repdrift.similarity.kernels.hsic import Kernel, gram_kernel, linear_kernel, uncancelled
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 _CONSTANT = 1e-13
 """A standard deviation below this share of the values is what is left of equal values."""
@@ -19,39 +19,39 @@ _SINGLE = (1e-30, 1e30)
 """Largest deviation of a feature between these: float32 holds it, and what is rounded of it, with all its digits."""
 
 
-def standardized(side: Side) -> Tensor:
+def standardized(representation: Representation) -> Tensor:
     """(n, p) in float64: every feature of mean 0 and variance 1 (divided by n), or all 0 where it does not vary.
 
     Raises DegenerateInputError if no feature varies by more than rounding.
     """
-    deviations = side.centred
+    deviations = representation.centred
     largest = deviations.abs().amax(dim=0)
-    return _to_unit_variance(side.scaled, deviations, largest)
+    return _to_unit_variance(representation.scaled, deviations, largest)
 
 
-def standardized_kernel(side: Side) -> Kernel:
+def standardized_kernel(representation: Representation) -> Kernel:
     """The linear kernel of the standardized side, shared: in float32 products where they are good enough and pay.
 
     Raises DegenerateInputError if no feature varies by more than rounding.
     """
-    single = gram_of_single(side, _standardized_single)
+    single = gram_of_single(representation, _standardized_single)
     if single is None:
-        return linear_kernel(standardized(side))
+        return linear_kernel(standardized(representation))
     return gram_kernel(single)
 
 
-def unbiased_standardized_kernel(side: Side) -> Kernel:
+def unbiased_standardized_kernel(representation: Representation) -> Kernel:
     """The same for unbiased HSIC only, shared: another where that one has lost too many digits (`uncancelled`)."""
-    return uncancelled(side.shared(standardized_kernel), lambda: standardized(side))
+    return uncancelled(representation.shared(standardized_kernel), lambda: standardized(representation))
 
 
-def _standardized_single(side: Side) -> Tensor | None:
-    deviations = centred_single(side)
+def _standardized_single(representation: Representation) -> Tensor | None:
+    deviations = centred_single(representation)
     largest = deviations.abs().amax(dim=0)
     low, high = _SINGLE
     if not bool(((largest == 0) | ((largest >= low) & (largest <= high))).all()):
         return None
-    return _to_unit_variance(side.given, deviations, largest)
+    return _to_unit_variance(representation.given, deviations, largest)
 
 
 def _to_unit_variance(x: Tensor, deviations: Tensor, largest: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, mean_correlation, whitened
 from repdrift.similarity.subspaces.principal import Principal, principal
 
@@ -41,9 +41,9 @@ class MeanCca(InvertingMeasure):
     )
     cost = "n p min(n, p) to prepare; n r^2 to compare, for ranks r < n / 2"
 
-    def derive(self, side: Side) -> Principal:
+    def derive(self, representation: Representation) -> Principal:
         """Its components."""
-        return side.shared(principal)
+        return representation.shared(principal)
 
     def compare(self, x: Principal, y: Principal) -> float:
         """Mean canonical correlation of two sides."""

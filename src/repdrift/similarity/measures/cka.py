@@ -30,9 +30,9 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.resampling import cka_resampled
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import similarity_interval, student_quantile
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.resampling import cka_resampled
+from repdrift.similarity.uncertainty.sample_intervals import similarity_interval, student_quantile
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -53,9 +53,9 @@ class DebiasedLinearCka(Measure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) to prepare; n^2 to compare where n <= p, else n p q"
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """The centred kernel."""
-        return side.shared(unbiased_kernel)
+        return representation.shared(unbiased_kernel)
 
     def compare(self, x: Kernel, y: Kernel) -> float:
         """Debiased CKA of two kernels."""
@@ -81,7 +81,7 @@ class DebiasedLinearCka(Measure):
         return _without_one(x, y)
 
     def resampled(self, x: Kernel, ys: Sequence[Kernel], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:
-        """As weighted sums in which pairs of copies count nothing (`repdrift.similarity.resampling`)."""
+        """As weighted sums in which pairs of copies count nothing (`repdrift.similarity.uncertainty.resampling`)."""
         return cka_resampled(x, ys, weights)
 
     def compare_all(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> NDArray[np.float64]:

@@ -31,8 +31,8 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import similarity_interval, student_quantile
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.sample_intervals import similarity_interval, student_quantile
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -52,9 +52,9 @@ class BiasedLinearCka(Measure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) to prepare; n^2 to compare where n <= p, else n p q"
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """The centred kernel."""
-        return side.shared(side_kernel)
+        return representation.shared(side_kernel)
 
     def compare(self, x: Kernel, y: Kernel) -> float:
         """Biased CKA of two kernels."""

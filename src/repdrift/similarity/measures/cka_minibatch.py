@@ -24,7 +24,7 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ class MinibatchCka(Measure):
             raise ConfigError(f"a block should have at least {2 * MIN_SAMPLES} rows, got {block}")
         self._block = int(block)
 
-    def derive(self, side: Side) -> Blocks:
+    def derive(self, representation: Representation) -> Blocks:
         """The kernels of the blocks."""
-        _ = side.centred  # for its check of what varies
-        return Blocks(side.given, self._block, _kernels(side.scaled, self._block))
+        _ = representation.centred  # for its check of what varies
+        return Blocks(representation.given, self._block, _kernels(representation.scaled, self._block))
 
     def compare(self, x: Blocks, y: Blocks) -> float:
         """CKA from the sums over blocks. Raises DegenerateInputError where a side does not vary within blocks."""

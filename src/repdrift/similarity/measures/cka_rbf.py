@@ -14,7 +14,7 @@ from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.rbf import RbfKernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka import DebiasedLinearCka
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -43,12 +43,12 @@ class RbfCka(DebiasedLinearCka):
             raise ConfigError(f"the width of the kernel is a positive number of median distances, got {factor}")
         self._kernel = RbfKernel(float(factor))
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """The U-centred kernel.
 
         Raises DegenerateInputError if more than half of the pairs of samples are equal, or all are equally far apart.
         """
-        return side.shared(self._kernel)
+        return representation.shared(self._kernel)
 
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """None: the median distance moves with every sample."""

@@ -19,7 +19,7 @@ from repdrift.similarity.measure import (
     register,
 )
 from repdrift.similarity.measures.cka import DebiasedLinearCka
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -39,9 +39,9 @@ class StandardizedCka(DebiasedLinearCka):
     invariances = frozenset({ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, PER_FEATURE_SCALING})
     streaming = "needs sums of products of squares, three more p x p tables, which are not taken"
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
-        return side.shared(unbiased_standardized_kernel)
+        return representation.shared(unbiased_standardized_kernel)
 
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """None: the variances move with every sample."""

@@ -18,7 +18,7 @@ from repdrift.similarity.measure import (
     register,
 )
 from repdrift.similarity.measures.cka_biased import BiasedLinearCka
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -34,9 +34,9 @@ class BiasedStandardizedCka(BiasedLinearCka):
     reference = "Kornblith et al. 2019, eq. 4; scaling of features: textbook"
     invariances = frozenset({ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, PER_FEATURE_SCALING})
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """The kernel of the standardised features. Raises DegenerateInputError if none varies by more than rounding."""
-        return side.shared(standardized_kernel)
+        return representation.shared(standardized_kernel)
 
     interval = Measure.interval  # none: the closed form takes the variances as known
 

@@ -11,7 +11,7 @@ from repdrift.similarity.measure import (
     SHARED_ROTATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -27,6 +27,6 @@ class ConcentricityDifference(DescriptorDifference):
     cost = "n p"
     streaming = "needs the means before the first row"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """1 - concentricity: where all rows share a large mean, that is the part that has digits."""
-        return side.shared(eccentricity)
+        return representation.shared(eccentricity)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from repdrift.similarity.geometry.row_cosine import UnitRows, mispaired_cosines, row_cosines, unit_rows
 from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.measure import EXACT, ISOTROPIC_SCALING, SHARED_ROTATION, Interval, Measure, register
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import mean_reach, mean_without_one
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.sample_intervals import mean_reach, mean_without_one
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -31,9 +31,9 @@ class RawCosine(Measure):
     streaming = EXACT
     same_width = True
 
-    def derive(self, side: Side) -> UnitRows:
+    def derive(self, representation: Representation) -> UnitRows:
         """Rows of length 1."""
-        return side.shared(_raw_unit_rows)
+        return representation.shared(_raw_unit_rows)
 
     def compare(self, x: UnitRows, y: UnitRows) -> float:
         """Mean cosine."""
@@ -60,5 +60,5 @@ class RawCosine(Measure):
         return result.cosine
 
 
-def _raw_unit_rows(side: Side) -> UnitRows:
-    return unit_rows(side.exact)
+def _raw_unit_rows(representation: Representation) -> UnitRows:
+    return unit_rows(representation.exact)

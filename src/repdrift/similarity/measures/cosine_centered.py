@@ -11,8 +11,8 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.kernels.centred_cosines import CentredRows, centred_rows, cosine_without_one
 from repdrift.similarity.measure import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION, Interval, Measure, register
 from repdrift.similarity.measures.cosine import RawCosine
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import jackknife_reach, student_quantile
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.sample_intervals import jackknife_reach, student_quantile
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -29,9 +29,9 @@ class CentredCosine(RawCosine):
     streaming = "needs the means before the first row"
     invariances = frozenset({ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION})
 
-    def derive(self, side: Side) -> CentredRows:
+    def derive(self, representation: Representation) -> CentredRows:
         """Centred rows of length 1."""
-        return side.shared(centred_rows)
+        return representation.shared(centred_rows)
 
     def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> Interval | None:
         """Delete-one jackknife: a sample that is left out takes its part in the means along. None where that is undefined.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from repdrift.similarity.measure import ISOTROPIC_SCALING, Interval, register
 from repdrift.similarity.predictions import PredictionMeasure, TopClasses, require_same_classes, top_classes
-from repdrift.similarity.side import Side
-from repdrift.similarity.spread import mean_without_one, student_quantile
+from repdrift.similarity.representation import Representation
+from repdrift.similarity.uncertainty.sample_intervals import mean_without_one, student_quantile
 
 
 @register
@@ -33,9 +33,9 @@ class Disagreement(PredictionMeasure):
     cost = "n classes"
     streaming = "needs logits, of which sums keep no largest one"
 
-    def derive(self, side: Side) -> TopClasses:
+    def derive(self, representation: Representation) -> TopClasses:
         """The predicted class of each sample."""
-        return side.shared(top_classes)
+        return representation.shared(top_classes)
 
     def compare(self, x: TopClasses, y: TopClasses) -> float:
         """Share of samples with different predictions."""

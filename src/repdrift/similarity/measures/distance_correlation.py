@@ -13,7 +13,7 @@ from repdrift.similarity.kernels.energy import doubly_centred_distances
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka_biased import BiasedLinearCka
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -36,9 +36,9 @@ class DistanceCorrelation(BiasedLinearCka):
     single_products = False
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """Doubly centred distances."""
-        return side.shared(doubly_centred_distances)
+        return representation.shared(doubly_centred_distances)
 
     def compare(self, x: Kernel, y: Kernel) -> float:
         """Distance correlation of two kernels."""

@@ -8,7 +8,7 @@ from repdrift.similarity.kernels.energy import u_centred_distances
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.measure import Measure, register
 from repdrift.similarity.measures.cka import DebiasedLinearCka
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -30,9 +30,9 @@ class UnbiasedDistanceCorrelation(DebiasedLinearCka):
     single_products = False
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Kernel:
+    def derive(self, representation: Representation) -> Kernel:
         """U-centred distances. Raises DegenerateInputError if all samples are equally far apart."""
-        return side.shared(u_centred_distances)
+        return representation.shared(u_centred_distances)
 
     def from_moments(self, result: PairedResult) -> float:
         """Raises DataError: not to be had from sums."""

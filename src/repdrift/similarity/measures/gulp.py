@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.kernels.gram import gram
 from repdrift.similarity.measure import (
     FEATURE_PERMUTATION,
     ISOTROPIC_SCALING,
@@ -20,7 +20,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.canonical import InvertingMeasure
 from repdrift.similarity.subspaces.principal import principal
 
@@ -84,9 +84,9 @@ class Gulp(InvertingMeasure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) + n^3 to prepare; n^2 to compare where n <= p, else n p q"
 
-    def derive(self, side: Side) -> Smoother:
+    def derive(self, representation: Representation) -> Smoother:
         """Its smoother."""
-        return side.shared(smoother)
+        return representation.shared(smoother)
 
     def compare(self, x: Smoother, y: Smoother) -> float:
         """Distance of two smoothers."""
@@ -106,12 +106,12 @@ class Gulp(InvertingMeasure):
         return math.sqrt(max(own - 2 * _solved(factor_x, xy, factor_y), 0.0))
 
 
-def smoother(side: Side) -> Smoother:
+def smoother(representation: Representation) -> Smoother:
     """The smoother of a side, shared."""
-    x = side.centred
+    x = representation.centred
     n, p = x.shape
     if n > p:
-        components = side.shared(principal)
+        components = representation.shared(principal)
         squares = components.s.square()
         return Smoother(components.u, squares / (squares + PENALTY * squares.sum()))
     kernel = gram(x)

@@ -15,7 +15,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.canonical import (
     InvertingMeasure,
     WhitenedPair,
@@ -51,9 +51,9 @@ class LinearRegression(InvertingMeasure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) to prepare; n r q to compare, for ranks r and q < n"
 
-    def derive(self, side: Side) -> Principal:
+    def derive(self, representation: Representation) -> Principal:
         """Its components."""
-        return side.shared(principal)
+        return representation.shared(principal)
 
     def compare(self, x: Principal, y: Principal) -> float:
         """R^2 of y given x."""

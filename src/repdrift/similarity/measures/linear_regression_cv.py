@@ -14,7 +14,7 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.principal import Principal, principal
 from repdrift.similarity.subspaces.ridge import leave_one_out_r2
 
@@ -44,9 +44,9 @@ class LinearRegressionCv(Measure):
     held_out: ClassVar[bool] = True
     """Of samples left out of the fit: a side has its self value with itself only with fewer features than n - 1."""
 
-    def derive(self, side: Side) -> Principal:
+    def derive(self, representation: Representation) -> Principal:
         """Its components."""
-        return side.shared(principal)
+        return representation.shared(principal)
 
     def compare(self, x: Principal, y: Principal) -> float:
         """R^2 of y given x."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from repdrift.similarity.descriptor_difference import DescriptorDifference
 from repdrift.similarity.geometry.directions import length, magnitude
 from repdrift.similarity.measure import EXACT, FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION, register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -27,9 +27,9 @@ class MagnitudeDifference(DescriptorDifference):
     cost = "n p"
     streaming = EXACT
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Length of the mean."""
-        return side.shared(magnitude)
+        return representation.shared(magnitude)
 
     def from_moments(self, result: PairedResult) -> float:
         """From the means."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from repdrift.similarity.geometry.neighbours import Neighbourhoods, NeighbourMeasure, Overlap, some_nearest_neighbours
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -25,9 +25,9 @@ class MutualNearestNeighbours(NeighbourMeasure):
     )
     reference = "Huh et al. 2024, appendix A"
 
-    def derive(self, side: Side) -> Neighbourhoods:
+    def derive(self, representation: Representation) -> Neighbourhoods:
         """The nearest neighbours."""
-        return side.shared(some_nearest_neighbours)
+        return representation.shared(some_nearest_neighbours)
 
     def per_sample(self, overlap: Overlap) -> Tensor:
         """The share that is common."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from repdrift.similarity.geometry.neighbours import Neighbourhoods, NeighbourMeasure, Overlap, some_nearest_neighbours
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -22,9 +22,9 @@ class NeighbourJaccard(NeighbourMeasure):
     description = "Common over all of the 10 nearest neighbours (cosine, not centred) that either side has."
     reference = "Wang et al. 2020; Klabunde et al. 2023"
 
-    def derive(self, side: Side) -> Neighbourhoods:
+    def derive(self, representation: Representation) -> Neighbourhoods:
         """The nearest neighbours."""
-        return side.shared(some_nearest_neighbours)
+        return representation.shared(some_nearest_neighbours)
 
     def per_sample(self, overlap: Overlap) -> Tensor:
         """Common over all."""

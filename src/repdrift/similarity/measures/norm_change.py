@@ -13,7 +13,7 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.frobenius import Norm, frobenius
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import EXACT, FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION, Measure, register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -54,9 +54,9 @@ class NormChange(Measure):
     cost = "n p to prepare; 1 to compare"
     streaming = EXACT
 
-    def derive(self, side: Side) -> Size:
+    def derive(self, representation: Representation) -> Size:
         """The size."""
-        return side.shared(_size)
+        return representation.shared(_size)
 
     def compare(self, x: Size, y: Size) -> float:
         """The change from x to y. Raises ShapeError for other samples; DegenerateInputError if x is zero."""
@@ -71,5 +71,5 @@ class NormChange(Measure):
         return abs(math.sqrt(tuned) / math.sqrt(base) - 1)
 
 
-def _size(side: Side) -> Size:
-    return Size(frobenius(side.exact), side.n, side.device)
+def _size(representation: Representation) -> Size:
+    return Size(frobenius(representation.exact), representation.n, representation.device)

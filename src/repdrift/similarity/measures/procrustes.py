@@ -15,7 +15,7 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.alignment import Shape, scatter_distance, unit_shape
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Procrustes(Measure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n p min(n, p) to prepare; k^3 to compare, k = min(n, p), and n p q where n > p"
 
-    def derive(self, side: Side) -> Shape:
+    def derive(self, representation: Representation) -> Shape:
         """The shape."""
-        return side.shared(unit_shape)
+        return representation.shared(unit_shape)
 
     def compare(self, x: Shape, y: Shape) -> float:
         """The distance of two shapes."""

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from repdrift.core.errors import ShapeError
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import FEATURE_PERMUTATION, ISOTROPIC_SCALING, TRANSLATION, Measure, register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.alignment import Shape, unit
 
 
@@ -33,9 +33,9 @@ class PermutationProcrustes(Measure):
     invariances = frozenset({ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION})
     cost = "n p to prepare; n p^2 + p^3 to compare"
 
-    def derive(self, side: Side) -> Shape:
+    def derive(self, representation: Representation) -> Shape:
         """The shape, in the features' own coordinates."""
-        return side.shared(_features)
+        return representation.shared(_features)
 
     def compare(self, x: Shape, y: Shape) -> float:
         """The distance, features free to change places. Raises ShapeError unless both have as many features."""
@@ -52,5 +52,5 @@ class PermutationProcrustes(Measure):
         )
 
 
-def _features(side: Side) -> Shape:
-    return Shape(unit(side.centred))
+def _features(representation: Representation) -> Shape:
+    return Shape(unit(representation.centred))

@@ -14,7 +14,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, whitened
 from repdrift.similarity.subspaces.principal import Principal, principal
 
@@ -66,9 +66,9 @@ class ProjectionWeightedCca(InvertingMeasure):
     invariances = frozenset({ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION})
     cost = "n p min(n, p) to prepare; n r^2 + r^2 p to compare, for ranks r < n / 2"
 
-    def derive(self, side: Side) -> Loaded:
+    def derive(self, representation: Representation) -> Loaded:
         """Its components and loadings."""
-        return side.shared(_loaded)
+        return representation.shared(_loaded)
 
     def compare(self, x: Loaded, y: Loaded) -> float:
         """Weighted mean of the canonical correlations."""
@@ -80,9 +80,9 @@ class ProjectionWeightedCca(InvertingMeasure):
         return _weighted(pair.cross, pair.x.loadings)
 
 
-def _loaded(side: Side) -> Loaded:
-    components = side.shared(principal)
-    return Loaded(components, components.u.T @ side.centred)
+def _loaded(representation: Representation) -> Loaded:
+    components = representation.shared(principal)
+    return Loaded(components, components.u.T @ representation.centred)
 
 
 def _weighted(cross: Tensor, loadings: Tensor) -> float:

@@ -14,7 +14,7 @@ from repdrift.core.errors import ShapeError
 from repdrift.similarity.geometry.frobenius import Norm, frobenius, frobenius_of_difference
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import EXACT, SHARED_ROTATION, Measure, register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 if TYPE_CHECKING:
     from repdrift.similarity.streaming.result import PairedResult
@@ -63,9 +63,11 @@ class RelativeChange(Measure):
     cost = "n p"
     streaming = EXACT
 
-    def derive(self, side: Side) -> RawRows:
+    def derive(self, representation: Representation) -> RawRows:
         """The rows: a copy, as whoever gave them may use their memory for the next layer."""
-        return RawRows(side.exact.clone() if side.exact is side.given else side.exact)
+        return RawRows(
+            representation.exact.clone() if representation.exact is representation.given else representation.exact
+        )
 
     def compare(self, x: RawRows, y: RawRows) -> float:
         """The change from x to y.

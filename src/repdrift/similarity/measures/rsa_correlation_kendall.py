@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.geometry.rsa import CORRELATION_INVARIANCES, KendallRsa, PairOrder, correlation_order
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -19,6 +19,6 @@ class CorrelationKendallRsa(KendallRsa):
     invariances = CORRELATION_INVARIANCES
     cost = "n^2 (p + log n) to prepare; n^2 log n to compare"
 
-    def derive(self, side: Side) -> PairOrder:
+    def derive(self, representation: Representation) -> PairOrder:
         """The order of all pairs' dissimilarities."""
-        return side.shared(correlation_order)
+        return representation.shared(correlation_order)

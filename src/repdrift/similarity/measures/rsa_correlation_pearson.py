@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.geometry.rsa import CORRELATION_INVARIANCES, Pattern, PatternRsa, correlation_pattern
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -19,6 +19,6 @@ class CorrelationPearsonRsa(PatternRsa):
     invariances = CORRELATION_INVARIANCES
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Pattern:
+    def derive(self, representation: Representation) -> Pattern:
         """The dissimilarities of all pairs."""
-        return side.shared(correlation_pattern)
+        return representation.shared(correlation_pattern)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.geometry.rsa import CORRELATION_INVARIANCES, Pattern, PatternRsa, correlation_ranks
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -19,6 +19,6 @@ class CorrelationSpearmanRsa(PatternRsa):
     invariances = CORRELATION_INVARIANCES
     cost = "n^2 (p + log n) to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Pattern:
+    def derive(self, representation: Representation) -> Pattern:
         """The ranks of all pairs' dissimilarities."""
-        return side.shared(correlation_ranks)
+        return representation.shared(correlation_ranks)

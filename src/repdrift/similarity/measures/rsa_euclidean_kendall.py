@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.geometry.rsa import EUCLIDEAN_INVARIANCES, KendallRsa, PairOrder, euclidean_order
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -18,6 +18,6 @@ class EuclideanKendallRsa(KendallRsa):
     invariances = EUCLIDEAN_INVARIANCES
     cost = "n^2 (p + log n) to prepare; n^2 log n to compare"
 
-    def derive(self, side: Side) -> PairOrder:
+    def derive(self, representation: Representation) -> PairOrder:
         """The order of all pairs' dissimilarities."""
-        return side.shared(euclidean_order)
+        return representation.shared(euclidean_order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.similarity.geometry.rsa import EUCLIDEAN_INVARIANCES, Pattern, PatternRsa, euclidean_pattern
 from repdrift.similarity.measure import register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -18,6 +18,6 @@ class EuclideanPearsonRsa(PatternRsa):
     invariances = EUCLIDEAN_INVARIANCES
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> Pattern:
+    def derive(self, representation: Representation) -> Pattern:
         """The dissimilarities of all pairs."""
-        return side.shared(euclidean_pattern)
+        return representation.shared(euclidean_pattern)

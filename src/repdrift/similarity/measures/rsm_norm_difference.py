@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.kernels.gram import gram
 from repdrift.similarity.measure import (
     EXACT,
     FEATURE_PERMUTATION,
@@ -22,7 +22,7 @@ from repdrift.similarity.measure import (
     Measure,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.alignment import unit
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class RsmNormDifference(Measure):
     invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
     cost = "n^2 p to prepare and n^2 to compare where n <= p, else n (p + q) min(n, p + q) to compare"
 
-    def derive(self, side: Side) -> Similarities:
+    def derive(self, representation: Representation) -> Similarities:
         """The similarities."""
-        return side.shared(_similarities)
+        return representation.shared(_similarities)
 
     def compare(self, x: Similarities, y: Similarities) -> float:
         """The norm of their difference. Raises ShapeError unless both have the same samples."""
@@ -104,7 +104,7 @@ class RsmNormDifference(Measure):
         return math.sqrt(max(0.0, float(xx.square().sum() + yy.square().sum() - 2 * xy)))  # negative by rounding only
 
 
-def _similarities(side: Side) -> Similarities:
-    rows = unit(side.centred)
-    is_matrix = side.n <= side.p
+def _similarities(representation: Representation) -> Similarities:
+    rows = unit(representation.centred)
+    is_matrix = representation.n <= representation.p
     return Similarities(gram(rows) if is_matrix else rows, is_matrix)

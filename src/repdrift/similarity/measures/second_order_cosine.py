@@ -12,7 +12,7 @@ from repdrift.similarity.geometry.dissimilarity import RESOLUTION
 from repdrift.similarity.geometry.neighbours import COSINE_INVARIANCES, cosine_chords, nearest_neighbours
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.measure import Measure, register
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,9 @@ class SecondOrderCosine(Measure):
     invariances = COSINE_INVARIANCES
     cost = "n^2 p to prepare; n^2 to compare"
 
-    def derive(self, side: Side) -> NeighbourCosines:
+    def derive(self, representation: Representation) -> NeighbourCosines:
         """Cosines, and which are those of neighbours. Raises DegenerateInputError naming a sample of zeros."""
-        return side.shared(_neighbour_cosines)
+        return representation.shared(_neighbour_cosines)
 
     def compare(self, x: NeighbourCosines, y: NeighbourCosines) -> float:
         """The mean cosine of cosines, as 1 - |u - v|^2 / 2 of unit vectors: exactly 1 for equal sides."""
@@ -67,9 +67,9 @@ class SecondOrderCosine(Measure):
         return 1 - float((_unit(x, either) - _unit(y, either)).square().sum()) / (2 * x.n)
 
 
-def _neighbour_cosines(side: Side) -> NeighbourCosines:
-    found, chords = side.shared(nearest_neighbours), side.shared(cosine_chords)
-    near = found.weight.new_zeros((side.n, side.n)).scatter_(1, found.index, found.weight) > 0
+def _neighbour_cosines(representation: Representation) -> NeighbourCosines:
+    found, chords = representation.shared(nearest_neighbours), representation.shared(cosine_chords)
+    near = found.weight.new_zeros((representation.n, representation.n)).scatter_(1, found.index, found.weight) > 0
     return NeighbourCosines(1 - chords.square() / 2, near)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from repdrift.core.errors import ConfigError
 from repdrift.similarity.measure import register
 from repdrift.similarity.measures.procrustes import Procrustes
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.alignment import (
     Shape,
     angle,
@@ -46,9 +46,9 @@ class ShapeMetric(Procrustes):
             raise ConfigError(f"alpha should be above 0 and at most 1, got {alpha}; 0 is canonical correlation")
         self.alpha = alpha
 
-    def derive(self, side: Side) -> Shape:
+    def derive(self, representation: Representation) -> Shape:
         """The partly whitened shape. Raises DegenerateInputError if nothing varies by more than rounding."""
-        return whitened_shape(side.shared(principal), self.alpha)
+        return whitened_shape(representation.shared(principal), self.alpha)
 
     def compare(self, x: Shape, y: Shape) -> float:
         """The angle between two partly whitened shapes."""

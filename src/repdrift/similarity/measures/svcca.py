@@ -13,7 +13,7 @@ from repdrift.similarity.measure import (
     TRANSLATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.subspaces.canonical import InvertingMeasure, cross, mean_correlation, whitened_leading
 from repdrift.similarity.subspaces.principal import Principal, principal
 
@@ -47,9 +47,9 @@ class SingularVectorCca(InvertingMeasure):
             raise ConfigError(f"the share of the variance to keep should lie above 0 and be at most 1, got {share}")
         self.share = share
 
-    def derive(self, side: Side) -> Principal:
+    def derive(self, representation: Representation) -> Principal:
         """Its leading components."""
-        return side.shared(principal).leading(self.share)
+        return representation.shared(principal).leading(self.share)
 
     def compare(self, x: Principal, y: Principal) -> float:
         """Mean canonical correlation of what was kept."""

@@ -11,7 +11,7 @@ from repdrift.similarity.measure import (
     SHARED_ROTATION,
     register,
 )
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 @register
@@ -31,6 +31,6 @@ class UniformityDifference(DescriptorDifference):
     cost = "n^2 p"
     streaming = "needs distances between all rows"
 
-    def describe(self, side: Side) -> float:
+    def describe(self, representation: Representation) -> float:
         """Uniformity."""
-        return side.shared(uniformity)
+        return representation.shared(uniformity)

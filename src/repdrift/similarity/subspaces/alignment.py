@@ -17,8 +17,8 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.representation import Representation
 from repdrift.similarity.scatter import Scatter
-from repdrift.similarity.side import Side
 from repdrift.similarity.subspaces.principal import Principal
 
 _CLOSE = 1e-4
@@ -76,19 +76,19 @@ def unit(rows: Tensor) -> Tensor:
     return rows / torch.linalg.vector_norm(rows)
 
 
-def compact(side: Side) -> Tensor:
+def compact(representation: Representation) -> Tensor:
     """The centred rows in the coordinates that make them lower triangular: C (n, min(n, p)) with CC' = XX', shared.
 
     As exact as X itself, where a root of the Gram matrix would keep half the digits of what varies little. Sides that
     differ by a rotation have the same coordinates, and nearly equal ones nearly the same.
     """
-    lower = torch.linalg.qr(side.centred.T, mode="r").R.T
+    lower = torch.linalg.qr(representation.centred.T, mode="r").R.T
     return torch.where(lower.diagonal() < 0, -lower, lower)  # these signs are free: without them it is unique
 
 
-def unit_shape(side: Side) -> Shape:
+def unit_shape(representation: Representation) -> Shape:
     """The shape of a side, shared."""
-    return Shape(unit(side.shared(compact)))
+    return Shape(unit(representation.shared(compact)))
 
 
 def whitened_shape(components: Principal, alpha: float) -> Shape:

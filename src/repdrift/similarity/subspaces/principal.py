@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 _EPSILON = torch.finfo(torch.float64).eps
 
@@ -55,18 +55,18 @@ def leading_count(variances: Tensor, share: float) -> int:
     return int((left > (1 - share) * left[0]).sum())
 
 
-def principal(side: Side) -> Principal:
+def principal(representation: Representation) -> Principal:
     """All components of a side that stand out of rounding.
 
     Rounding is that of the decomposition, eps max(n, p) s_1, and that of the values as they were given, at most
     eps ||X||_F: an offset of 1e4 leaves 12 digits. Raises DegenerateInputError if nothing stands out.
     """
-    x = side.centred
+    x = representation.centred
     n, p = x.shape
     # R' of X' = QR has the same left singular vectors and values as X, and is n x n.
     table = torch.linalg.qr(x.T, mode="r").R.T if n < p else x
     u, s, _ = torch.linalg.svd(table, full_matrices=False)
-    noise = _EPSILON * (max(n, p) * s[0] + torch.linalg.vector_norm(side.scaled))
+    noise = _EPSILON * (max(n, p) * s[0] + torch.linalg.vector_norm(representation.scaled))
     rank = min(int((s > noise).sum()), n - 1)
     if rank == 0:
         raise DegenerateInputError(f"the {n} samples differ by no more than rounding: similarity is undefined")

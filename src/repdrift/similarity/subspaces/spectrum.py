@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repdrift.similarity.kernels.gram import gram
-from repdrift.similarity.side import Side
+from repdrift.similarity.gram import gram
+from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Eigenvalues:
         return self.total**2 / self.squares
 
 
-def eigenvalues(side: Side) -> Eigenvalues:
+def eigenvalues(representation: Representation) -> Eigenvalues:
     """Trace and squared Frobenius norm of the centred side's smaller product, n x n or p x p; n times too large. Shared."""
-    rows = side.centred if side.n <= side.p else side.centred.T
+    rows = representation.centred if representation.n <= representation.p else representation.centred.T
     product = gram(rows)
     return Eigenvalues(float(product.diagonal().sum()), float(product.square_().sum()))
 
 
-def singular_values(side: Side) -> Tensor:
+def singular_values(representation: Representation) -> Tensor:
     """Singular values of the centred side, descending: (min(n, p),). Shared.
 
     Of the triangular factor, which has the same ones: never roots of eigenvalues of a product, in which all below 1e-8 of
     the largest are lost.
     """
-    tall = side.centred if side.n > side.p else side.centred.T
+    tall = representation.centred if representation.n > representation.p else representation.centred.T
     return torch.linalg.svdvals(torch.linalg.qr(tall, mode="r").R)
 
 
-def feature_squares(side: Side) -> Tensor:
+def feature_squares(representation: Representation) -> Tensor:
     """n times the variance of each feature, as scaled: (p,). Shared."""
-    return side.centred.square().sum(dim=0)
+    return representation.centred.square().sum(dim=0)

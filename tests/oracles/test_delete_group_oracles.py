@@ -6,10 +6,10 @@ import torch
 from scipy.stats import t as student_t
 
 from repdrift.core.errors import ConfigError, DataError, DegenerateInputError, ShapeError
-from repdrift.similarity import Side, jackknife_groups, left_out_values, measure, measures
+from repdrift.similarity import Representation, delete_group_values, jackknife_groups, measure, measures
 from repdrift.similarity.kernels import centred_cosines
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.spread import jackknife_reach
+from repdrift.similarity.uncertainty.sample_intervals import jackknife_reach
 
 CLOSED = {
     "cka", "cka_biased", "cosine", "cosine_centered", "disagreement", "distance_correlation",
@@ -99,7 +99,7 @@ def test_values_without_a_group_are_those_of_the_rows_left(name):
     x, y = _pair(40, 6, 0.5)
     z = y[::-1].copy()
     groups = jackknife_groups(40, 6, seed=3)
-    found = left_out_values(m, Side(x), [Side(y), Side(z)], groups)
+    found = delete_group_values(m, Representation(x), [Representation(y), Representation(z)], groups)
     expected = [[m(x[groups != g], other[groups != g]) for g in range(6)] for other in (y, z)]
     assert np.array_equal(found, expected)
     assert np.ptp(found, axis=1).min() > 0
@@ -109,7 +109,7 @@ def test_groups_of_one_are_the_delete_one_jackknife():
     m = measure("cka")
     x, y = _pair(20, 6, 0.5)
     groups = jackknife_groups(20, 20, seed=0)
-    found = left_out_values(m, Side(x), [Side(y)], groups)[0]
+    found = delete_group_values(m, Representation(x), [Representation(y)], groups)[0]
     assert found[groups] == pytest.approx(m.without_one(m.prepare(x), m.prepare(y)), abs=1e-12)
 
 
@@ -126,17 +126,17 @@ def test_groups_are_balanced_random_and_seeded():
 
 def test_what_are_no_groups_is_refused_and_undefined_values_are_raised():
     m = measure("cka")
-    x, y = (Side(v) for v in _pair(12, 5, 0.5))
+    x, y = (Representation(v) for v in _pair(12, 5, 0.5))
     with pytest.raises(ShapeError, match=r"integers of shape \(12,\), got float64"):
-        left_out_values(m, x, [y], np.zeros(12))
+        delete_group_values(m, x, [y], np.zeros(12))
     with pytest.raises(DataError, match="none empty, got labels"):
-        left_out_values(m, x, [y], np.repeat([0, 2], 6))
+        delete_group_values(m, x, [y], np.repeat([0, 2], 6))
     with pytest.raises(DataError, match="G at least 2"):
-        left_out_values(m, x, [y], np.zeros(12, dtype=int))
+        delete_group_values(m, x, [y], np.zeros(12, dtype=int))
     with pytest.raises(ShapeError, match="12 and 6"):
-        left_out_values(m, x, [Side(y.given[:6])], np.arange(12))
+        delete_group_values(m, x, [Representation(y.given[:6])], np.arange(12))
     lonely = np.zeros((12, 5))
     lonely[3] = 1.0
     with pytest.raises(DegenerateInputError, match="too few distinct samples"):
-        left_out_values(m, x, [Side(lonely)], np.arange(12))
-    assert left_out_values(m, x, [], np.arange(12)).shape == (0, 12)
+        delete_group_values(m, x, [Representation(lonely)], np.arange(12))
+    assert delete_group_values(m, x, [], np.arange(12)).shape == (0, 12)

@@ -4,7 +4,7 @@ Why samples are left out and not drawn with replacement: of two copies of one sa
 their distance is 0 whatever the model does, and ranks, covariances and held-out predictions meet the same row twice. A measure
 of such a resample is pulled towards "alike", by an amount that has nothing to do with how far its value spreads. A subset of
 the samples is a sample like any other, so that the jackknife needs nothing of a measure but its value. (Debiased CKA has a
-form in which copies count nothing: `repdrift.similarity.resampling`.)
+form in which copies count nothing: `repdrift.similarity.uncertainty.resampling`.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity.inputs import require_paired, require_same_device
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 
 def jackknife_groups(n: int, n_groups: int, *, seed: int) -> NDArray[np.int64]:
@@ -33,7 +33,9 @@ def jackknife_groups(n: int, n_groups: int, *, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(np.arange(n, dtype=np.int64) % n_groups)
 
 
-def left_out_values(m: Measure, x: Side, ys: Sequence[Side], groups: NDArray[np.integer]) -> NDArray[np.float64]:
+def delete_group_values(
+    m: Measure, x: Representation, ys: Sequence[Representation], groups: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """The measure of x with each of `ys`, without the samples of each group in turn: (len(ys), G).
 
     groups: (n,) labels 0 to G - 1, as `jackknife_groups` gives them. The variance of the value over samples is estimated by
@@ -56,8 +58,8 @@ def left_out_values(m: Measure, x: Side, ys: Sequence[Side], groups: NDArray[np.
     return values
 
 
-def _rows(m: Measure, side: Side, kept: Tensor) -> Side:
-    return Side(side.given.index_select(0, kept), constant_allowed=m.inputs == "predictions")
+def _rows(m: Measure, representation: Representation, kept: Tensor) -> Representation:
+    return Representation(representation.given.index_select(0, kept), constant_allowed=m.inputs == "predictions")
 
 
 def _checked(groups: NDArray[np.integer], n: int, device: torch.device) -> tuple[Tensor, int]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.inputs import Representation, as_floats, centred, in_range
+from repdrift.similarity.inputs import Array, as_floats, centred, in_range
 
 T = TypeVar("T")
 
@@ -17,25 +17,25 @@ _FAINTEST = 2.0**-240
 """Fourth powers of deviations smaller than this all but leave float64."""
 
 
-class Side:
+class Representation:
     """A representation (n, p) on one side of a comparison.
 
     Derived quantities are functions of a side; `shared` keeps what they gave, so that a grid over many measures computes
     each of them once: `side.shared(linear_kernel)`. What is kept is never changed in place.
     """
 
-    def __init__(self, x: Representation, *, constant_allowed: bool = False) -> None:
+    def __init__(self, x: Array, *, constant_allowed: bool = False) -> None:
         """Raises DataError, ShapeError, NonFiniteError as `as_floats`; DegenerateInputError if all rows are equal."""
         self.given: Tensor = as_floats(x)
         """As it came: of its own floating type, on its device."""
-        self._shared: dict[Callable[[Side], Any], Any] = {}
+        self._shared: dict[Callable[[Representation], Any], Any] = {}
         if not constant_allowed and self.is_constant:
             raise DegenerateInputError(f"all {self.n} samples have the same representation: similarity is undefined")
 
     @classmethod
-    def of(cls, x: Representation | Side) -> Side:
+    def of(cls, x: Array | Representation) -> Representation:
         """`x` itself if it is a side."""
-        return x if isinstance(x, Side) else cls(x)
+        return x if isinstance(x, Representation) else cls(x)
 
     @property
     def n(self) -> int:
@@ -76,27 +76,27 @@ class Side:
         """
         return self.shared(_centred)
 
-    def shared(self, derive: Callable[[Side], T]) -> T:
+    def shared(self, derive: Callable[[Representation], T]) -> T:
         """`derive(self)`, computed at most once."""
         if derive not in self._shared:
             self._shared[derive] = derive(self)
         return cast(T, self._shared[derive])
 
 
-def _exact(side: Side) -> Tensor:
-    return side.given.to(torch.float64)
+def _exact(representation: Representation) -> Tensor:
+    return representation.given.to(torch.float64)
 
 
-def _scaled(side: Side) -> Tensor:
-    return in_range(side.exact)
+def _scaled(representation: Representation) -> Tensor:
+    return in_range(representation.exact)
 
 
-def _centred(side: Side) -> Tensor:
-    deviations = centred(side.scaled)
+def _centred(representation: Representation) -> Tensor:
+    deviations = centred(representation.scaled)
     low, high = torch.aminmax(deviations)
     if float(torch.maximum(-low, high)) < _FAINTEST:
         raise DegenerateInputError(
-            f"what varies over the {side.n} samples is too small beside the largest number, which does not vary: "
+            f"what varies over the {representation.n} samples is too small beside the largest number, which does not vary: "
             "leave the features that do not vary out"
         )
     return deviations

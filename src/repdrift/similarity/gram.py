@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repdrift.similarity.side import Side
+from repdrift.similarity.representation import Representation
 
 _STRIPS = 4
 _NARROWEST = 64
@@ -38,25 +38,27 @@ def gram(rows: Tensor) -> Tensor:
     return out
 
 
-def centred_single(side: Side) -> Tensor:
+def centred_single(representation: Representation) -> Tensor:
     """(n, p) the rows without their column means, in float32."""
-    x = side.given
+    x = representation.given
     # Each difference is rounded once; the second mean takes off what rounding left of large offsets.
     u = x.to(torch.float32) - x.mean(dim=0, dtype=torch.float32)
     return u.sub_(u.mean(dim=0))
 
 
-def gram_of_single(side: Side, rows: Callable[[Side], Tensor | None] = centred_single) -> Tensor | None:
+def gram_of_single(
+    representation: Representation, rows: Callable[[Representation], Tensor | None] = centred_single
+) -> Tensor | None:
     """UU' of centred `rows` (n, p) in float32, diagonal included; None where float64 is to be used instead.
 
     That is for float64 input, n > p, small products, matrix products set to less than float32's precision, rows that
     float32 cannot hold (None), magnitudes that it cannot square, and kernels that nearly vanish when U-centred.
     """
-    x = side.given
+    x = representation.given
     n, p = x.shape
     if x.element_size() > 4 or n > p or n * n * p < _WORTH or torch.get_float32_matmul_precision() != "highest":
         return None
-    u = rows(side)
+    u = rows(representation)
     if u is None:
         return None
     found = gram(u)

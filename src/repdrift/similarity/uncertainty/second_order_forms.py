@@ -6,7 +6,7 @@ With counts w = 1 + v that sum to n and U-centred K and L, K1 = L1 = 0, so that 
 
 Left out are -2/(n-2) sum_i v_i (Kv)_i (Lv)_i and (v'Kv)(v'Lv) / ((n-1)(n-2)): about 1/n of what is kept. The linear part is one thin
 product for all kernels. v'Mv is small beside it, except for a few directions in which single samples or clusters weigh
-much. So a, b and c (see `repdrift.similarity.kernels.resampled`) keep the leading eigenpairs of their own M each; what then
+much. So a, b and c (see `repdrift.similarity.uncertainty.exact_forms`) keep the leading eigenpairs of their own M each; what then
 remains of the three enters CKA once, weighed by its derivatives in the whole sample, and is itself cut to the eigenpairs that
 matter, or kept whole where its spectrum is flat. What is cut is replaced by its expectation.
 """
@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from repdrift.similarity.kernels.gram import gram
+from repdrift.similarity.gram import gram
 from repdrift.similarity.kernels.hsic import Kernel
-from repdrift.similarity.kernels.quadratic_forms import Triangles, leading
-from repdrift.similarity.kernels.resampled import cka_of_parts, decomposed
+from repdrift.similarity.uncertainty.exact_forms import cka_of_parts, decomposed
+from repdrift.similarity.uncertainty.quadratic_forms import Triangles, leading
 
 _OWN = 16
 """Eigenpairs of each of a, b and c."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
-from repdrift.similarity.kernels.quadratic_forms import Triangles
+from repdrift.similarity.uncertainty.quadratic_forms import Triangles
 
 _VANISHED = 1e-7
 """A variance in a resample below this share of the whole sample's is none."""

@@ -2,8 +2,8 @@
 
 A resample holds sample i w_i times. Two copies of one sample are a self-pair, which says nothing about the kernel: like
 the diagonal, it counts 0, in kernels that were U-centred on the whole sample, so that 0 is what the average pair counts.
-CKA stays within [-1, 1]. The formulas are in `repdrift.similarity.kernels.resampled` (exact) and
-`repdrift.similarity.kernels.second_order` (what many samples use).
+CKA stays within [-1, 1]. The formulas are in `repdrift.similarity.uncertainty.exact_forms` (exact) and
+`repdrift.similarity.uncertainty.second_order_forms` (what many samples use).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity.inputs import MIN_SAMPLES, require_paired
 from repdrift.similarity.kernels.hsic import Kernel
-from repdrift.similarity.kernels.resampled import ExactForms
-from repdrift.similarity.kernels.second_order import SecondOrderForms
+from repdrift.similarity.uncertainty.exact_forms import ExactForms
+from repdrift.similarity.uncertainty.second_order_forms import SecondOrderForms
 
 _ROWS = 1024
 """Resamples per product: what comes out of it is read again while it is in the cache."""
