@@ -117,8 +117,8 @@ ARCHITECTURES = {
 }  # fmt: skip
 
 
-def model_of(architecture, auto_class=transformers.AutoModel, **fields):
-    """A model whose every parameter is random: norms and biases too."""
+def config_of(architecture, **fields):
+    """The configuration of a tiny model."""
     fields = {
         **SPECIAL,
         "vocab_size": VOCABULARY,
@@ -126,7 +126,12 @@ def model_of(architecture, auto_class=transformers.AutoModel, **fields):
         **architecture.fields,
         **fields,
     }
-    config = getattr(transformers, architecture.config)(**fields)
+    return getattr(transformers, architecture.config)(**fields)
+
+
+def model_of(architecture, auto_class=transformers.AutoModel, **fields):
+    """A model whose every parameter is random: norms and biases too."""
+    config = config_of(architecture, **fields)
     torch.manual_seed(0)
     model = auto_class.from_config(config, experts_implementation="eager")  # grouped products know no float64
     return randomised(model).to(architecture.dtype)

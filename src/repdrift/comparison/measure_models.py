@@ -23,7 +23,7 @@ from repdrift.core.versions import library_versions
 from repdrift.drift.undefined import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
-from repdrift.models import ModelSource
+from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
 from repdrift.tasks import SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
@@ -87,7 +87,7 @@ def _keeps_rows(
         return options.accumulate == "rows"
     if options.pooling == "tokens":
         return False
-    width = int(getattr(getattr(extractor.backbone, "config", None), "hidden_size", None) or 1024)
+    width = width_of(getattr(extractor.backbone, "config", None)) or ASSUMED_WIDTH
     kept = 2 + models  # the base model twice, and every tuned model for the drift between them
     rows = 4 * len(samples) * width * len(extractor.layers) * kept
     moments = 8 * width * width * len(extractor.layers) * (1 + 2 * models)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from repdrift.models import ModelSource, read_json_object
-
-_DEPTH_FIELDS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers")
+from repdrift.models import ModelSource, depth_of, read_json_object
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,4 @@ def unique_names(refs: list[str]) -> list[str]:
 
 def _depth(source: ModelSource) -> int | None:
     path = source.path / "config.json"
-    if not path.is_file():
-        return None
-    config = read_json_object(path)
-    config = config.get("text_config") or config
-    return next((int(config[field]) for field in _DEPTH_FIELDS if isinstance(config.get(field), int)), None)
+    return depth_of(read_json_object(path)) if path.is_file() else None

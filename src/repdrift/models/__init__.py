@@ -3,6 +3,7 @@
 from repdrift.models.adapters import AdaptedBase, load_adapters, needs_own_weights
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.blocks import Blocks, find_blocks
+from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
 from repdrift.models.loading import (
     DTYPES,
     adapter_base_name,
@@ -18,6 +19,7 @@ from repdrift.models.quiet import quiet_transformers
 from repdrift.models.source import ModelSource, read_json_object, resolve_model, weight_files
 
 __all__ = [
+    "ASSUMED_WIDTH",
     "DTYPES",
     "AdaptedBase",
     "Blocks",
@@ -26,7 +28,9 @@ __all__ = [
     "adapter_base_name",
     "backbone_of",
     "decoder_inputs",
+    "depth_of",
     "find_blocks",
+    "inner_width_of",
     "load_adapted",
     "load_adapters",
     "load_backbone",
@@ -40,4 +44,5 @@ __all__ = [
     "resolve_model",
     "save_model",
     "weight_files",
+    "width_of",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
-from repdrift.models import load_config, resolve_model
+from repdrift.models import depth_of, load_config, resolve_model
 from repdrift.models.source import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
 from repdrift.study.config import StudyConfig
@@ -57,5 +57,4 @@ def layer_count(config: StudyConfig) -> int | None:
         settings = load_config(source)
     except RepdriftError:  # the stage that loads the model says what is wrong with it
         return None
-    number = getattr(settings, "num_hidden_layers", None)
-    return number if isinstance(number, int) and number > 0 and not settings.is_encoder_decoder else None
+    return None if settings.is_encoder_decoder else depth_of(settings)
