@@ -156,7 +156,7 @@ def test_size_is_told_from_headers_alone(tmp_path):
     assert estimated_bytes(source) == CheckpointBytes(4 * whole, 4 * block)
     assert estimated_bytes(source, "bfloat16") == CheckpointBytes(2 * whole, 2 * block)
     skeleton = load_skeleton(source)
-    assert (skeleton.depth, skeleton.width) == (DEPTH, 32)
+    assert skeleton.depth == DEPTH
     assert all(p.is_meta for p in skeleton.model.parameters())
 
 

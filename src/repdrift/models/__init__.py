@@ -2,7 +2,8 @@
 
 from repdrift.models.adapters import AdaptedBase, load_adapters, needs_own_weights
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
-from repdrift.models.blocks import Blocks, find_blocks
+from repdrift.models.block_search import find_blocks
+from repdrift.models.blocks import Blocks
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
 from repdrift.models.loading import (
     DTYPES,

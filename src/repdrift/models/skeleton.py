@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import Stack, backbone_of, encoder_decoder_of
-from repdrift.models.blocks import Blocks, find_blocks
+from repdrift.models.block_search import find_blocks
+from repdrift.models.blocks import Blocks
 from repdrift.models.checkpoint import stored_tensors
 from repdrift.models.loading import DTYPES
 from repdrift.models.quiet import quiet_transformers
@@ -66,13 +67,6 @@ class Skeleton:
     def depth(self) -> int:
         """The number of blocks."""
         return len(self.blocks)
-
-    @property
-    def width(self) -> int | None:
-        """Features of the hidden state, or None if the configuration does not tell."""
-        config = self.model.config.get_text_config()
-        found = (getattr(config, field, None) for field in ("hidden_size", "d_model", "n_embd"))
-        return next((value for value in found if isinstance(value, int)), None)
 
     def require_blocks(self, layers: Sequence[int]) -> None:
         """Raises MissingWeightsError if the checkpoint lacks a weight of any of the blocks `layers`."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.backbone import Stack, backbone_of
-from repdrift.models.blocks import find_blocks
+from repdrift.models.block_search import find_blocks
 from repdrift.weights.dense_change import place_name
 from repdrift.weights.spectrum import frobenius_norm
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from repdrift.core.registry import Registry
-
-if TYPE_CHECKING:
-    from repdrift.models.blocks import Blocks
+from repdrift.models.blocks import Blocks
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Family:
     """What is unusual about the models whose configuration says `model_type`.
 
     find: gives the blocks of a model or of a part of it (for instance with its task head); called only if no list is
-    named. It may start from `repdrift.models.blocks.listed_blocks(model)` and replace a field of what that finds.
+    named. It may start from `repdrift.models.block_lists.listed_blocks(model)` and replace a field of what that finds.
     Raises ModelError.
     """
 

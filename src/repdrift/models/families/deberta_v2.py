@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from repdrift.models.blocks import Blocks, listed_blocks
+from repdrift.models.block_lists import listed_blocks
+from repdrift.models.blocks import Blocks
 from repdrift.models.families import Family, register
 
 
