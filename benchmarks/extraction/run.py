@@ -31,7 +31,6 @@ import torch
 from repdrift.comparison.paired_pass import Side, stream
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.places import RowPlaces
 from repdrift.models import load_backbone, resolve_model
 from repdrift.stores.representation_set import RepresentationSetWriter
 from repdrift.tasks import SampleSet, token_row
@@ -100,15 +99,14 @@ class Bench:
         self.extractor.extract(self.samples)
 
     def pooled_stored(self) -> None:
-        places = RowPlaces(self.samples, "mean")
         self.stored += 1
         writer = RepresentationSetWriter(
-            self.folder / str(self.stored), key="k", layers=self.extractor.layers, rows=places.total,
+            self.folder / str(self.stored), key="k", layers=self.extractor.layers, rows=len(self.samples),
             plan=self.plan.settings, n_batches=len(self.plan),
         )  # fmt: skip
         with writer:
-            for batch, where, pooled in self.extractor.batches(self.plan, places):
-                writer.write_batch(batch.number, where, pooled)
+            for batch in self.extractor.batches(self.plan):
+                writer.write_batch(batch.number, batch.rows, batch.layers)
             writer.finish(
                 task="benchmark", method="base", seed=None, step=0, model="m", weights_digest="w",
                 sample_set_fingerprint="s", sample_ids=list(self.samples.sample_ids), truncated_samples=0, pooling="mean",
@@ -197,15 +195,15 @@ def _child(ref: str, n: int, tokens: int) -> None:
         model = load_backbone(source)
         samples = sample_set(model.config.vocab_size, n, tokens)
         extractor = RepresentationExtractor(model)
-        plan, places = extractor.plan(samples), RowPlaces(samples, "mean")
+        plan = extractor.plan(samples)
         _reset_peak()
         before = _resident_mib("VmRSS")
         writer = RepresentationSetWriter(
-            Path(folder), key="k", layers=extractor.layers, rows=places.total, plan=plan.settings, n_batches=len(plan)
+            Path(folder), key="k", layers=extractor.layers, rows=len(samples), plan=plan.settings, n_batches=len(plan)
         )
         with writer:
-            for batch, where, pooled in extractor.batches(plan, places):
-                writer.write_batch(batch.number, where, pooled)
+            for batch in extractor.batches(plan):
+                writer.write_batch(batch.number, batch.rows, batch.layers)
         print(json.dumps({"beyond_mib": _resident_mib("VmHWM") - before}))
 
 

@@ -38,7 +38,7 @@ def attempt(folder, what, allowed):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     found = {}
     def pool(layer, place, batch, hidden):
-        found.setdefault(layer, torch.empty(24, hidden.shape[2]))[batch.rows] = hidden.mean(dim=1)
+        found.setdefault(layer, torch.empty(24, hidden.shape[2]))[batch.sample_indices] = hidden.mean(dim=1)
     if what == "weights":
         AutoModel.from_config(AutoConfig.from_pretrained(folder))
     elif what == "whole":

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from repdrift.extraction import extract
-from repdrift.extraction.capture import capture_blocks
+from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.models import backbone_of, decoder_inputs, find_blocks
 from tests.oracles.architectures import (
     ARCHITECTURES,
@@ -167,7 +167,7 @@ def test_decoder_states_are_those_of_the_shifted_sample(pair):
     def pool(layer, hidden):
         found[f"layer_{layer}"] = torch.einsum("bt,btd->bd", weights, hidden)
 
-    with torch.inference_mode(), capture_blocks(blocks, [0, 1], pool):
+    with torch.inference_mode(), capture_hidden_states(blocks, [0, 1], pool):
         backbone(**inputs, **decoder_inputs(backbone, **inputs))
     require_equal(found, expected)
     for side, budget in (("right", 1000), ("left", 14)):

@@ -15,7 +15,7 @@ from repdrift.core.errors import ModelError
 from repdrift.extraction import extract
 from repdrift.extraction.layer_major import run_layer_major
 from repdrift.extraction.pooling import pool_for_batch
-from repdrift.extraction.relay import BlockRelay
+from repdrift.extraction.single_block import SingleBlockRunner
 from repdrift.models import Blocks, load_backbone
 from repdrift.models.checkpoint import CheckpointBytes, estimated_bytes
 from repdrift.models.skeleton import load_skeleton
@@ -108,7 +108,7 @@ def test_the_two_schedules_of_this_package_agree(tmp_path, batches, family):
     found = {name: torch.zeros_like(rows) for name, rows in expected.items()}
 
     def pool(layer, place, batch, hidden):
-        found[f"layer_{layer}"][batch.rows] = pool_for_batch("mean", batch.inputs["attention_mask"])(hidden)
+        found[f"layer_{layer}"][batch.sample_indices] = pool_for_batch("mean", batch.inputs["attention_mask"])(hidden)
 
     run_layer_major(source, batches, on_hidden_state=pool)
     for name, rows in expected.items():
@@ -130,7 +130,7 @@ class _Skipping(nn.Module):
 
 def test_a_block_that_reaches_further_back_is_found_out():
     model = _Skipping()
-    relay = BlockRelay(Blocks("layers", tuple(model.layers), root=model))
+    relay = SingleBlockRunner(Blocks("layers", tuple(model.layers), root=model))
     hidden = torch.randn(2, 3, 4)
     state, reference = None, hidden
     for layer in range(2):

@@ -11,7 +11,7 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.extraction import extract
-from repdrift.extraction.capture import capture_blocks
+from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.models import backbone_of, find_blocks
 from tests.oracles.architectures import ARCHITECTURES, DEPTH, VOCABULARY, cut_after, model_of, randomised
 
@@ -117,7 +117,7 @@ def test_compiled_model_is_captured_though_it_was_compiled_before_the_hooks(comp
         compiled(**INPUTS)  # from here on, the compiler would run what it has, and no hook
         blocks = find_blocks(compiled)
         assert blocks.path == "layers"
-        with capture_blocks(
+        with capture_hidden_states(
             blocks, range(DEPTH), lambda layer, hidden: found.update({f"layer_{layer}": hidden.mean(1)})
         ):
             compiled(**INPUTS)

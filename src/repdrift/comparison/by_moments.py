@@ -133,9 +133,9 @@ class _MomentComparison:
         extractor = self.base.extractor
         budget = self.options.token_budget or max(1, extractor.token_budget // tuned)
         plan = BatchPlan(self.samples, token_budget=budget, window_tokens=extractor.plan(self.samples).window_tokens)
-        rows = [len(group) for group in plan.groups]
+        rows = [len(indices) for indices in plan.sample_indices]
         if self.options.pooling == "tokens":
-            rows = [sum(len(self.samples.input_ids[row]) for row in group) for group in plan.groups]
+            rows = [sum(len(self.samples.input_ids[i]) for i in indices) for indices in plan.sample_indices]
         every = max(1, sum(rows) // CONTROL_ROWS)
         return plan, list(range(0, len(plan), every))
 
@@ -260,19 +260,19 @@ def _dealt(plan: BatchPlan, some: Sequence[int]) -> BatchPlan:
     The plan's batches are of samples of like length: mispaired among themselves they would keep what length tells.
     """
     lengths = plan.samples.lengths
-    rows = np.array([row for number in some for row in plan.groups[number]])
-    groups: list[list[int]] = []
+    chosen = np.array([index for number in some for index in plan.sample_indices[number]])
+    batches: list[list[int]] = []
     longest = 0
-    for row in np.random.default_rng(20240).permutation(rows).tolist():
-        longest = max(longest, lengths[row])
-        if not groups or (len(groups[-1]) > 1 and (len(groups[-1]) + 1) * longest > plan.token_budget):
-            groups.append([])
-            longest = lengths[row]
-        groups[-1].append(row)
-    if len(groups) > 1 and len(groups[-1]) == 1:
-        groups[-2] += groups.pop()
+    for index in np.random.default_rng(20240).permutation(chosen).tolist():
+        longest = max(longest, lengths[index])
+        if not batches or (len(batches[-1]) > 1 and (len(batches[-1]) + 1) * longest > plan.token_budget):
+            batches.append([])
+            longest = lengths[index]
+        batches[-1].append(index)
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2] += batches.pop()
     dealt = copy(plan)
-    dealt.groups = groups
+    dealt.sample_indices = batches
     return dealt
 
 

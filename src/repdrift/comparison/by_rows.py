@@ -17,7 +17,8 @@ from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
-from repdrift.extraction.places import RowPlaces
+from repdrift.extraction.extractor import PooledBatch
+from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity import Representation, measure
 from repdrift.tasks import SampleSet
 
@@ -32,18 +33,19 @@ def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what:
     ours = world()
     if ours.size == 1:
         return extractor.extract(samples, what=what)
-    mine = []
+    mine: list[PooledBatch] = []
     with ours.together(what):
-        plan, places = extractor.plan(samples), RowPlaces(samples, extractor.pooling)
-        mine = list(extractor.batches(plan, places, numbers=ours.share(len(plan)), what=what))
-    gathered = ours.gather([(where, pooled) for _, where, pooled in mine])
+        plan = extractor.plan(samples)
+        mine = list(extractor.batches(plan, numbers=ours.share(len(plan)), what=what))
+    gathered = ours.gather(mine)
     if gathered is None:
         return None
-    parts = [part for of_process in gathered for part in of_process]
-    found = {layer: torch.empty((places.total, rows.shape[1])) for layer, rows in parts[0][1].items()}
-    for where, pooled in parts:
-        for layer, rows in pooled.items():
-            found[layer][where] = rows
+    batches = [batch for of_process in gathered for batch in of_process]
+    n_rows = RowIndex(samples, extractor.pooling).n_rows
+    found = {layer: torch.empty((n_rows, values.shape[1])) for layer, values in batches[0].layers.items()}
+    for batch in batches:
+        for layer, values in batch.layers.items():
+            found[layer][batch.rows] = values
     return found
 
 

@@ -123,11 +123,8 @@ def share_base(
 
 def first_batch(extractor: RepresentationExtractor, samples: SampleSet) -> dict[int, torch.Tensor]:
     """Pooled representations of the plan's last batch, the one with the shortest samples, by layer."""
-    from repdrift.extraction.places import RowPlaces
-
     plan = extractor.plan(samples)
-    _, _, pooled = next(iter(extractor.batches(plan, RowPlaces(samples, extractor.pooling), numbers=[len(plan) - 1])))
-    return pooled
+    return next(extractor.batches(plan, numbers=[len(plan) - 1])).layers
 
 
 def each_tuned(

@@ -15,8 +15,8 @@ from repdrift.core.progress import Bar
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.distributed import world
-from repdrift.extraction.places import RowPlaces
 from repdrift.extraction.pooling import Pool
+from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity.streaming import PairedAccumulator
 from repdrift.tasks import SampleSet
 
@@ -64,12 +64,12 @@ def stream(
     ours = world()
     accumulators = {layer: PairedAccumulator(len(tuned), keep_rows=False) for layer in base.extractor.layers}
     mine = list(numbers)[ours.rank :: ours.size]
-    with ours.together(what), Bar(what, sum(len(plan.groups[n]) for n in mine)) as bar:
+    with ours.together(what), Bar(what, sum(len(plan.sample_indices[n]) for n in mine)) as bar:
         for number in mine:
             batch = plan[number]
             held = [base.rows(batch), *(side.rows(batch) for side in tuned[:-1])]
             _add_last(tuned[-1], batch, plan.samples, held, accumulators, change)
-            bar.advance(len(batch.rows))
+            bar.advance(len(batch.sample_indices))
     gathered = ours.gather(accumulators)
     if gathered is None:
         return accumulators
@@ -101,9 +101,10 @@ def _add_last(
         try:
             accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
         except NonFiniteError:
-            places = RowPlaces(samples, side.extractor.pooling)
-            for rows in (base, *ys):
-                places.require_finite(rows, layer, places.of(batch.rows), rows.dtype)  # says which layer and sample
+            index = RowIndex(samples, side.extractor.pooling)
+            rows = index.rows_of(batch.sample_indices)
+            for values in (base, *ys):
+                index.require_finite(values, layer, rows, values.dtype)  # says which layer and sample
             raise
 
     with side.switch():

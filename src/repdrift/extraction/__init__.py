@@ -1,10 +1,10 @@
 """Extraction: layer-wise representations of a trained model, after training."""
 
-from repdrift.extraction.adapters import LoRARepresentationExtractor
 from repdrift.extraction.extractor import RepresentationExtractor, extract
 from repdrift.extraction.job import ExtractionJob, extract_set
+from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
+from repdrift.extraction.matched_change import MatchedChange
 from repdrift.extraction.options import ExtractionOptions
-from repdrift.extraction.random_change import MatchedChange
 
 __all__ = [
     "ExtractionJob",

@@ -1,4 +1,4 @@
-"""Batches of like length under a token budget, so that no time goes to padding."""
+"""Batches of samples of similar length, under a token budget, so that little time goes to padding."""
 
 from __future__ import annotations
 
@@ -15,67 +15,70 @@ from repdrift.tasks import SampleSet, token_row
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs of some samples, padded on the right; `rows` are their places in the sample set, `number` its place in the plan."""
+    """Model inputs of some samples, padded on the right.
+
+    number: the batch's number in its plan. sample_indices: where the samples stand in the sample set.
+    inputs: `input_ids` and `attention_mask` of shape (b, t), and `token_type_ids` where the samples have them.
+    """
 
     number: int
-    rows: list[int]
+    sample_indices: list[int]
     inputs: dict[str, Tensor]
 
-    @property
-    def lengths(self) -> list[int]:
-        """Real tokens of each sample, in the order of `rows`."""
-        return self.inputs["attention_mask"].sum(dim=1).tolist()
-
     def split(self, max_tokens: int) -> list[Batch]:
-        """The same samples in batches of at most `max_tokens` tokens, padding included (at least one sample each)."""
+        """The same samples in batches of at most `max_tokens` tokens, padding included; each has at least one sample."""
         width = int(self.inputs["attention_mask"].shape[1])
         size = max(1, max_tokens // width)
-        if size >= len(self.rows):
+        if size >= len(self.sample_indices):
             return [self]
         parts: list[Batch] = []
-        for start in range(0, len(self.rows), size):
-            rows = slice(start, start + size)
-            longest = int(self.inputs["attention_mask"][rows].sum(dim=1).max())
-            inputs = {name: tensor[rows, :longest] for name, tensor in self.inputs.items()}
-            parts.append(Batch(self.number, self.rows[rows], inputs))
+        for start in range(0, len(self.sample_indices), size):
+            part = slice(start, start + size)
+            longest = int(self.inputs["attention_mask"][part].sum(dim=1).max())
+            inputs = {name: tensor[part, :longest] for name, tensor in self.inputs.items()}
+            parts.append(Batch(self.number, self.sample_indices[part], inputs))
         return parts
 
 
 class BatchPlan(Sequence[Batch]):
-    """Which samples go together, in what order. The same sample set and numbers give the same plan on every machine.
+    """Says which samples go together, and in what order.
+
+    The same sample set and settings give the same plan on every machine. The longest samples come first: where memory
+    does not suffice, this shows in the first batch and not in the last.
 
     token_budget: tokens of one batch, padding included. window_tokens: samples are sorted by length only within
-    stretches of about so many tokens, so that rows complete roughly in the order of the file (None: over the whole set).
-    Longest first: if memory does not suffice, it shows in the first batch and not in the last.
+    stretches of about this many tokens, so that rows are complete roughly in the order of the file. None: samples are
+    sorted over the whole set. sample_indices: for each batch, the indices of its samples.
     """
 
     def __init__(self, samples: SampleSet, *, token_budget: int, window_tokens: int | None = None) -> None:
         self.samples = samples
         self.token_budget = token_budget
         self.window_tokens = window_tokens
-        self.groups = _grouped(samples.lengths, token_budget, window_tokens)
+        self.sample_indices = _batches_by_length(samples.lengths, token_budget, window_tokens)
 
     @property
     def settings(self) -> dict[str, int | None]:
-        """The numbers that make this plan of this sample set again: `BatchPlan(samples, **settings)`."""
+        """Settings that give this plan again for the same samples: `BatchPlan(samples, **settings)`."""
         return {"token_budget": self.token_budget, "window_tokens": self.window_tokens}
 
     def __len__(self) -> int:
-        return len(self.groups)
+        return len(self.sample_indices)
 
     def __getitem__(self, number: int) -> Batch:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not 0 <= number < len(self.groups):
+        if not 0 <= number < len(self.sample_indices):
             raise IndexError(number)
-        rows = self.groups[number]
-        return Batch(number, rows, _padded_inputs(self.samples, rows))
+        chosen = self.sample_indices[number]
+        return Batch(number, chosen, _padded_inputs(self.samples, chosen))
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
 
 
 def sample_set_of(inputs: Mapping[str, Tensor]) -> SampleSet:
-    """A sample set of tensors `input_ids` and `attention_mask` of shape (n, t), padding on either side taken off.
+    """A sample set made from tensors, without their padding.
 
+    inputs: `input_ids` and `attention_mask` of shape (n, t), padded on either side; `token_type_ids` is optional.
     Raises ShapeError if a tensor is absent, the shapes differ, or a row has no real token.
     """
     absent = [name for name in ("input_ids", "attention_mask") if name not in inputs]
@@ -102,16 +105,16 @@ def sample_set_of(inputs: Mapping[str, Tensor]) -> SampleSet:
     )
 
 
-def _grouped(lengths: list[int], token_budget: int, window_tokens: int | None) -> list[list[int]]:
-    groups: list[list[int]] = []
+def _batches_by_length(lengths: list[int], token_budget: int, window_tokens: int | None) -> list[list[int]]:
+    batches: list[list[int]] = []
     for window in _windows(lengths, window_tokens):
-        order = sorted(window, key=lambda row: (-lengths[row], row))
+        longest_first = sorted(window, key=lambda index: (-lengths[index], index))
         start = 0
-        while start < len(order):
-            rows = order[start : start + max(1, token_budget // lengths[order[start]])]
-            groups.append(rows)
-            start += len(rows)
-    return groups
+        while start < len(longest_first):
+            size = max(1, token_budget // lengths[longest_first[start]])
+            batches.append(longest_first[start : start + size])
+            start += size
+    return batches
 
 
 def _windows(lengths: list[int], window_tokens: int | None) -> Iterator[range]:
@@ -119,25 +122,24 @@ def _windows(lengths: list[int], window_tokens: int | None) -> Iterator[range]:
         yield range(len(lengths))
         return
     start, tokens = 0, 0
-    for row, length in enumerate(lengths):
+    for index, length in enumerate(lengths):
         tokens += length
         if tokens >= window_tokens:
-            yield range(start, row + 1)
-            start, tokens = row + 1, 0
+            yield range(start, index + 1)
+            start, tokens = index + 1, 0
     if start < len(lengths):
         yield range(start, len(lengths))
 
 
-def _padded_inputs(samples: SampleSet, rows: Sequence[int]) -> dict[str, Tensor]:
-    longest = max(len(samples.input_ids[row]) for row in rows)
+def _padded_inputs(samples: SampleSet, sample_indices: Sequence[int]) -> dict[str, Tensor]:
+    longest = max(len(samples.input_ids[index]) for index in sample_indices)
     types = samples.token_type_ids
-    padded = {name: np.zeros((len(rows), longest), dtype=np.int64) for name in ("input_ids", "attention_mask")}
-    if types is not None:
-        padded["token_type_ids"] = np.zeros((len(rows), longest), dtype=np.int64)
-    for place, row in enumerate(rows):
-        length = len(samples.input_ids[row])
-        padded["input_ids"][place, :length] = samples.input_ids[row]
-        padded["attention_mask"][place, :length] = 1
+    names = ("input_ids", "attention_mask") if types is None else ("input_ids", "attention_mask", "token_type_ids")
+    padded = {name: np.zeros((len(sample_indices), longest), dtype=np.int64) for name in names}
+    for row, index in enumerate(sample_indices):
+        length = len(samples.input_ids[index])
+        padded["input_ids"][row, :length] = samples.input_ids[index]
+        padded["attention_mask"][row, :length] = 1
         if types is not None:
-            padded["token_type_ids"][place, :length] = types[row]
+            padded["token_type_ids"][row, :length] = types[index]
     return {name: torch.from_numpy(array) for name, array in padded.items()}

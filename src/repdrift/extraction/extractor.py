@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,19 +15,30 @@ from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import Pooling
 from repdrift.extraction.batching import Batch, BatchPlan, sample_set_of
-from repdrift.extraction.budget import auto_token_budget, is_out_of_memory
-from repdrift.extraction.capture import capture_blocks
-from repdrift.extraction.memory import available_memory_bytes
-from repdrift.extraction.places import RowPlaces
+from repdrift.extraction.block_hooks import capture_hidden_states
+from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
 from repdrift.extraction.pooling import Pool, pool_for_batch
+from repdrift.extraction.row_index import RowIndex
 from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, find_blocks
 from repdrift.tasks import SampleSet
 
-OnLayer = Callable[[int, Tensor], None]
 OnBlock = Callable[[int, Tensor, Pool], None]
 
 _WINDOW_BYTES = 2 << 30
 """Of `tokens`, over all layers: rows complete in about the order of the file, so that it is hashed from the page cache."""
+
+
+@dataclass(frozen=True)
+class PooledBatch:
+    """Representations of one batch.
+
+    number: the batch's number in its plan. rows: (m,), the rows of the whole set that this batch fills.
+    layers: by layer number, (m, d) in the extractor's `dtype`, on the CPU.
+    """
+
+    number: int
+    rows: Tensor
+    layers: dict[int, Tensor]
 
 
 class RepresentationExtractor:
@@ -86,49 +98,48 @@ class RepresentationExtractor:
         return BatchPlan(samples, token_budget=self.token_budget, window_tokens=window)
 
     def extract(self, samples: SampleSet | Mapping[str, Tensor], *, what: str = "extracting") -> dict[int, Tensor]:
-        """Representations by layer number: (n, d) each, or (real tokens, d) for pooling `tokens`, in the samples' order.
+        """Representations by layer number: (n, d) each, in the order of the samples.
 
-        Raises NonFiniteError naming layer and sample; DataError if a sample is longer than the model's maximum.
+        samples: a sample set, or tensors of token ids (see `extract`). what: a few words for the progress bar.
+        With pooling `tokens`, n is the number of real tokens; otherwise it is the number of samples.
+        Raises NonFiniteError naming layer and sample; DataError if a sample is longer than the model's maximum;
+        StorageError if the representations do not fit into memory.
         """
         sample_set = samples if isinstance(samples, SampleSet) else sample_set_of(samples)
-        places = RowPlaces(sample_set, self.pooling)
-        store: dict[int, Tensor] = {}
-        for _, where, pooled in self.batches(self.plan(sample_set), places, what=what):
-            if not store:
-                width = next(iter(pooled.values())).shape[1]
-                _require_memory(places.total, width, DTYPES[self.dtype], len(self.layers))
-                store = {
-                    layer: torch.empty((places.total, rows.shape[1]), dtype=rows.dtype)
-                    for layer, rows in pooled.items()
+        n_rows = RowIndex(sample_set, self.pooling).n_rows
+        found: dict[int, Tensor] = {}
+        for batch in self.batches(self.plan(sample_set), what=what):
+            if not found:
+                width = next(iter(batch.layers.values())).shape[1]
+                _require_memory(n_rows, width, DTYPES[self.dtype], len(self.layers))
+                found = {
+                    layer: torch.empty((n_rows, values.shape[1]), dtype=values.dtype)
+                    for layer, values in batch.layers.items()
                 }
-            for layer, rows in pooled.items():
-                store[layer][where] = rows
-        return store
-
-    def run(self, samples: SampleSet | Mapping[str, Tensor], on_layer: OnLayer, *, what: str = "extracting") -> None:
-        """Extract, and give each layer's tensor to `on_layer(layer, tensor)` once; it is then freed here."""
-        found = self.extract(samples, what=what)
-        for layer in self.layers:
-            on_layer(layer, found.pop(layer))
+            for layer, values in batch.layers.items():
+                found[layer][batch.rows] = values
+        return found
 
     def batches(
-        self, plan: BatchPlan, places: RowPlaces, *, numbers: Iterable[int] | None = None, what: str = "extracting"
-    ) -> Iterator[tuple[Batch, Tensor, dict[int, Tensor]]]:
-        """The plan's batches one by one: the batch, its destination rows (m,), and by layer (m, d) in `dtype` on the CPU.
+        self, plan: BatchPlan, *, numbers: Iterable[int] | None = None, what: str = "extracting"
+    ) -> Iterator[PooledBatch]:
+        """Run the batches of `plan` one by one and return the representations of each.
 
-        numbers: those of the plan to run; None: all. Raises NonFiniteError naming layer and sample.
+        numbers: of the batches to run; None means all. what: a few words for the progress bar.
+        Raises NonFiniteError naming layer and sample.
         """
         chosen = range(len(plan)) if numbers is None else list(numbers)
+        index = RowIndex(plan.samples, self.pooling)
         dtype = DTYPES[self.dtype]
-        with Bar(what, sum(len(plan.groups[n]) for n in chosen)) as bar:
+        with Bar(what, sum(len(plan.sample_indices[n]) for n in chosen)) as bar:
             for number in chosen:
                 batch = plan[number]
-                where = places.of(batch.rows)
+                rows = index.rows_of(batch.sample_indices)
                 pooled = self._pooled(batch)
-                for layer, rows in pooled.items():
-                    places.require_finite(rows, layer, where, dtype)
-                yield batch, where, {layer: rows.to(dtype) for layer, rows in pooled.items()}
-                bar.advance(len(batch.rows))
+                for layer, values in pooled.items():
+                    index.require_finite(values, layer, rows, dtype)
+                yield PooledBatch(number, rows, {layer: values.to(dtype) for layer, values in pooled.items()})
+                bar.advance(len(batch.sample_indices))
 
     def forward(self, batch: Batch, on_block: OnBlock) -> None:
         """Run one batch; `on_block(layer, hidden, pool)` gets each chosen block's output (b, t, d), on the model's device.
@@ -170,7 +181,7 @@ class RepresentationExtractor:
             if not is_out_of_memory(error):
                 raise
             width = int(batch.inputs["attention_mask"].shape[1])
-            if len(batch.rows) == 1:
+            if len(batch.sample_indices) == 1:
                 raise ModelError(
                     f"memory does not suffice for one sample of {width} tokens: give a smaller max_length, or the layer-major "
                     f"schedule (--schedule layer). The system said: {error}"
@@ -179,8 +190,8 @@ class RepresentationExtractor:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self._most_tokens = max(1, len(batch.rows) // 2) * width
-        say(f"out of memory at {len(batch.rows)} samples of {width} tokens: going on with half of it")
+        self._most_tokens = max(1, len(batch.sample_indices) // 2) * width
+        say(f"out of memory at {len(batch.sample_indices)} samples of {width} tokens: going on with half of it")
         halves = [self._pooled_part(part) for part in batch.split(self._most_tokens)]
         return {layer: torch.cat([half[layer] for half in halves]) for layer in self.layers}
 
@@ -214,7 +225,7 @@ class RepresentationExtractor:
             seen.add(layer)
             on_block(layer, hidden, pool)
 
-        with capture_blocks(self.blocks, self.layers, on_hidden_state):
+        with capture_hidden_states(self.blocks, self.layers, on_hidden_state):
             self.backbone(**inputs, **self._no_cache)
         missing = [layer for layer in self.layers if layer not in seen]
         if missing:

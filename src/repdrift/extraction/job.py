@@ -17,14 +17,14 @@ from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SET_FORMAT_VERSION, SetMetadata
 from repdrift.core.versions import library_versions
-from repdrift.extraction.adapters import LoRARepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import device, world
 from repdrift.extraction.extractor import RepresentationExtractor
+from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
+from repdrift.extraction.matched_change import MatchedChange
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.passes import LayerMajorPass, Pass, SampleMajorPass, chosen_schedule
-from repdrift.extraction.places import RowPlaces
-from repdrift.extraction.random_change import MatchedChange
+from repdrift.extraction.row_index import RowIndex
 from repdrift.models import ModelSource, load_adapted, load_backbone, load_task_model
 from repdrift.stores.representation_set import RepresentationSetWriter, existing_key
 from repdrift.tasks import SampleSet
@@ -100,13 +100,12 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     clock = time.perf_counter()
     with ours.together(f"loading {job.label}"):
         run = _pass(job)
-    places = RowPlaces(job.samples, job.options.pooling)
     plan = run.plan(job.samples)
     writer = RepresentationSetWriter(
         folder,
         key=key,
         layers=run.layers,
-        rows=places.total,
+        rows=RowIndex(job.samples, job.options.pooling).n_rows,
         plan=plan.settings,
         n_batches=len(plan),
         payload=job.options.payload,
@@ -122,12 +121,12 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         finished = ours.from_first(writer.finished)
         if finished is not None:
             return finished, False
-        _write(job, run, writer, places, clock)
+        _write(job, run, writer, clock)
     gc.collect()
     return SetMetadata.read(folder / "metadata.json"), True
 
 
-def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, places: RowPlaces, clock: float) -> None:
+def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, clock: float) -> None:
     ours = world()
     # An unfinished set goes on with its own batches, whatever budget was chosen now: else its bits would differ.
     plan = BatchPlan(job.samples, **writer.plan)
@@ -138,7 +137,7 @@ def _write(job: ExtractionJob, run: Pass, writer: RepresentationSetWriter, place
     )
     # A control may fail and the study go on: then every process must know of it, once all are through with their share.
     with nullcontext() if job.random_change is None else ours.together(f"extracting {job.label}"):
-        run.write(plan, places, waiting[ours.rank :: ours.size], writer, what=job.label)
+        run.write(plan, waiting[ours.rank :: ours.size], writer, what=job.label)
         writer.flush()
     ours.barrier()
     if ours.is_first:

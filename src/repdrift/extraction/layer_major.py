@@ -18,7 +18,7 @@ from torch import Tensor
 from repdrift.core.errors import ModelError
 from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.batching import Batch
-from repdrift.extraction.relay import BlockRelay, BlockState
+from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.models.backbone import Stack
 from repdrift.models.skeleton import Skeleton, load_skeleton
 from repdrift.models.source import ModelSource
@@ -75,7 +75,7 @@ def run_layer_major(
         raise ModelError("no layer was asked for" if not chosen else "there are no batches to run")
     skeleton.require_blocks(range(chosen[-1] + 1))
     skeleton.load_resident()
-    relay = BlockRelay(skeleton.blocks)
+    relay = SingleBlockRunner(skeleton.blocks)
     width = 0
     with ActivationStore(activation_cap_bytes, scratch_dir) as store:
         states = _States(store, skeleton.device)

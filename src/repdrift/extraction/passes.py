@@ -10,16 +10,15 @@ from torch import Tensor
 from repdrift.core.errors import ModelError
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
-from repdrift.extraction.adapters import LayerAdapter, LoRARepresentationExtractor, adapter_of_block
 from repdrift.extraction.batching import Batch, BatchPlan
-from repdrift.extraction.budget import auto_token_budget
 from repdrift.extraction.distributed import device
 from repdrift.extraction.extractor import RepresentationExtractor, require_lengths_fit
 from repdrift.extraction.layer_major import run_layer_major
-from repdrift.extraction.memory import available_memory_bytes
+from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor, adapter_of_block
+from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes
 from repdrift.extraction.options import ExtractionOptions
-from repdrift.extraction.places import RowPlaces
 from repdrift.extraction.pooling import Pool, pool_for_batch
+from repdrift.extraction.row_index import RowIndex
 from repdrift.models import DTYPES, ModelSource
 from repdrift.models.checkpoint import estimated_bytes
 from repdrift.models.skeleton import load_skeleton
@@ -46,9 +45,7 @@ class Pass(Protocol):
         """The batches. Raises DataError if a sample is longer than the model's maximum."""
         ...
 
-    def write(
-        self, plan: BatchPlan, places: RowPlaces, numbers: list[int], writer: RepresentationSetWriter, *, what: str
-    ) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter, *, what: str) -> None:
         """Run the batches with these numbers and hand their rows to the writer. Raises NonFiniteError naming layer and sample."""
         ...
 
@@ -102,12 +99,10 @@ class SampleMajorPass:
         """As the extractor plans."""
         return self._extractor.plan(samples)
 
-    def write(
-        self, plan: BatchPlan, places: RowPlaces, numbers: list[int], writer: RepresentationSetWriter, *, what: str
-    ) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter, *, what: str) -> None:
         """Batch by batch, all layers of one at a time."""
-        for batch, where, pooled in self._extractor.batches(plan, places, numbers=numbers, what=what):
-            writer.write_batch(batch.number, where, pooled)
+        for batch in self._extractor.batches(plan, numbers=numbers, what=what):
+            writer.write_batch(batch.number, batch.rows, batch.layers)
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
         """From the loaded model."""
@@ -155,14 +150,13 @@ class LayerMajorPass:
         )
         return BatchPlan(samples, token_budget=max(1, budget // self._share))
 
-    def write(
-        self, plan: BatchPlan, places: RowPlaces, numbers: list[int], writer: RepresentationSetWriter, *, what: str
-    ) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter, *, what: str) -> None:
         """Layer by layer, all batches of one at a time."""
         dtype = DTYPES[self._options.dtype]
         batches = [plan[number] for number in numbers]
         if not batches:
             return
+        index = RowIndex(plan.samples, self._options.pooling)
         pools: dict[int, Pool] = {}
         with Bar(what, len(batches) * (self.layers[-1] + 1)) as bar:
 
@@ -171,11 +165,13 @@ class LayerMajorPass:
                     pools[batch.number] = pool_for_batch(
                         self._options.pooling, batch.inputs["attention_mask"].to(hidden.device)
                     )
-                rows, where = pools[batch.number](hidden).cpu(), places.of(batch.rows)
-                places.require_finite(rows, layer, where, dtype)
-                shares = rows.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
+                values, rows = pools[batch.number](hidden).cpu(), index.rows_of(batch.sample_indices)
+                index.require_finite(values, layer, rows, dtype)
+                shares = values.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
                 writer.write_batch(
-                    batch.number, where, {layer: rows.clone() if shares and rows.dtype == dtype else rows.to(dtype)}
+                    batch.number,
+                    rows,
+                    {layer: values.clone() if shares and values.dtype == dtype else values.to(dtype)},
                 )
                 if self._adapters is not None and layer not in self._adapters:
                     self._adapters[layer] = adapter_of_block(layer, self._skeleton.blocks.modules[layer])

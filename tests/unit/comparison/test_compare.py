@@ -140,11 +140,11 @@ def test_mispaired_samples_are_unrelated_though_batches_are_of_like_length(model
 def test_no_sample_is_mispaired_with_itself_even_where_few_fit_into_a_batch(models, texts):
     samples = _samples(models["base"], texts)
     plan = BatchPlan(samples, token_budget=1)
-    assert {len(group) for group in plan.groups} == {1}
+    assert {len(group) for group in plan.sample_indices} == {1}
     dealt = _dealt(plan, range(len(plan)))
-    assert sorted(row for group in dealt.groups for row in group) == list(range(len(samples)))
-    assert min(len(group) for group in dealt.groups) == 2
-    assert [len(batch.rows) for batch in dealt] == [len(group) for group in dealt.groups]
+    assert sorted(row for group in dealt.sample_indices for row in group) == list(range(len(samples)))
+    assert min(len(group) for group in dealt.sample_indices) == 2
+    assert [len(batch.sample_indices) for batch in dealt] == [len(group) for group in dealt.sample_indices]
 
 
 def test_random_change_has_the_size_of_the_real_one(models, texts, tiny_bert):

@@ -8,7 +8,7 @@ import torch
 from repdrift.core.errors import ModelError, UnfinishedSetError
 from repdrift.extraction import ExtractionJob, ExtractionOptions, RepresentationExtractor, extract, extract_set
 from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.budget import auto_token_budget, is_out_of_memory
+from repdrift.extraction.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.models import load_backbone, resolve_model
 from repdrift.stores.representation_set import open_set, verify_set
 from repdrift.tasks import SampleSet, token_row
@@ -91,16 +91,16 @@ def test_tokens_come_in_the_order_of_the_samples_under_both_schedules(tiny_bert,
 
 def test_windows_keep_token_rows_nearly_in_the_order_of_the_file(samples):
     plan = BatchPlan(samples, token_budget=20, window_tokens=30)
-    assert sorted(row for group in plan.groups for row in group) == list(range(len(samples)))
+    assert sorted(row for group in plan.sample_indices for row in group) == list(range(len(samples)))
     seen: set[int] = set()
     prefixes = []
-    for group in plan.groups:
+    for group in plan.sample_indices:
         seen |= set(group)
         prefixes.append(len(seen) == max(seen) + 1 and len(seen))
     # Windows of at least 30 tokens end after samples 4, 8 and 11: there all rows before are complete.
     assert {5, 9, 12} <= set(prefixes)
-    assert all(sum(LENGTHS[row] for row in group) <= 20 or len(group) == 1 for group in plan.groups)
-    assert BatchPlan(samples, **plan.settings).groups == plan.groups
+    assert all(sum(LENGTHS[row] for row in group) <= 20 or len(group) == 1 for group in plan.sample_indices)
+    assert BatchPlan(samples, **plan.settings).sample_indices == plan.sample_indices
 
 
 class _OutOfMemory:

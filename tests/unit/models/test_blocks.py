@@ -4,7 +4,7 @@ import transformers
 from torch import nn
 
 from repdrift.core.errors import ModelError, ShapeError
-from repdrift.extraction.capture import capture_blocks
+from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.models import backbone_of, decoder_inputs, find_blocks
 
 WIDTH, DEPTH = 8, 3
@@ -53,7 +53,7 @@ def captured(model, layers=(0, 1, 2), **named):
     found = []
     with (
         torch.inference_mode(),
-        capture_blocks(find_blocks(model, **named), layers, lambda layer, _: found.append(layer)),
+        capture_hidden_states(find_blocks(model, **named), layers, lambda layer, _: found.append(layer)),
     ):
         model(IDS)
         model(IDS)
@@ -138,7 +138,10 @@ def test_blocks_run_out_of_order_or_twice_are_refused():
 
 def test_failed_forward_pass_does_not_disturb_the_next():
     model, found = Model(blocks_of()), []
-    with torch.inference_mode(), capture_blocks(find_blocks(model), [0, 1, 2], lambda layer, _: found.append(layer)):
+    with (
+        torch.inference_mode(),
+        capture_hidden_states(find_blocks(model), [0, 1, 2], lambda layer, _: found.append(layer)),
+    ):
         model.order = [0, 7]
         with pytest.raises(IndexError):
             model(IDS)

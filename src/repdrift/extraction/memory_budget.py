@@ -1,4 +1,4 @@
-"""How many tokens a batch may hold, and what to do when memory runs out all the same."""
+"""How much memory is free, how many tokens a batch may therefore hold, and what running out looks like."""
 
 from __future__ import annotations
 
@@ -8,22 +8,34 @@ import torch
 
 DEFAULT_TOKEN_BUDGET = 4096
 DEFAULT_MEMORY_CAP_BYTES = 128 << 20
-"""For the hidden states of one batch on the CPU, so that a model takes itself and well under half a gigabyte more."""
+"""For the hidden states of one batch on the CPU. A run then takes the model and well under half a gigabyte more."""
 
 _LEAST_TOKENS, _MOST_TOKENS = 256, 16384
-_SHARE_OF_FREE_DEVICE_MEMORY = 4
+_PART_OF_FREE_DEVICE_MEMORY = 4
+_USUAL_MAX_LENGTH = 512
 _WIDTH_FIELDS = ("hidden_size", "d_model", "n_embd", "dim", "word_embed_proj_dim")
 _INNER_FIELDS = ("intermediate_size", "ffn_dim", "d_ff", "n_inner", "ffn_hidden_size", "hidden_dim")
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that programs can still take, in bytes. None on systems other than Linux, where it is not known."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:  # noqa: PTH123
+            fields = dict(line.split(":") for line in stream)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def auto_token_budget(
     config: Any, *, itemsize: int, captured_bytes_per_token: int = 0, cap_bytes: int | None = None
 ) -> int:
-    """Tokens of a batch whose activations take about `cap_bytes` (None: `DEFAULT_MEMORY_CAP_BYTES`, or a quarter of what
-    is free on the accelerator); between 256 and 16,384, and 4,096 where the configuration tells no width.
+    """Number of tokens in a batch whose activations take about `cap_bytes`, between 256 and 16,384.
 
-    An estimate from the widths of one block: six hidden states and three inner ones live at once. itemsize: bytes of one
-    number. captured_bytes_per_token: what is held beside it until the batch is done.
+    This is an estimate from the widths of one block: six hidden states and three inner ones are in memory at once.
+    config: the model's; if it tells no width, the answer is 4,096. itemsize: bytes of one number.
+    captured_bytes_per_token: bytes kept until the batch is done, beside the activations.
+    cap_bytes: None means 128 MiB, or a quarter of the free memory of the accelerator.
     """
     width, inner = _first(config, _WIDTH_FIELDS), _first(config, _INNER_FIELDS)
     if width is None:
@@ -31,13 +43,13 @@ def auto_token_budget(
     per_token = itemsize * (6 * width + 3 * (inner or 4 * width)) + captured_bytes_per_token
     if getattr(config, "_attn_implementation", None) == "eager":
         heads = _first(config, ("num_attention_heads", "n_head", "n_heads")) or 1
-        per_token += 2 * itemsize * heads * 512  # the scores of a row, at the usual greatest length
+        per_token += 2 * itemsize * heads * _USUAL_MAX_LENGTH  # the attention scores of one token
     cap = cap_bytes if cap_bytes is not None else _default_cap()
     return max(_LEAST_TOKENS, min(_MOST_TOKENS, cap // per_token))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on any device: torch names it differently on each."""
+    """Whether memory ran out. Each kind of device has its own error for it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)
@@ -48,7 +60,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _default_cap() -> int:
     if torch.cuda.is_available():
-        return max(DEFAULT_MEMORY_CAP_BYTES, torch.cuda.mem_get_info()[0] // _SHARE_OF_FREE_DEVICE_MEMORY)
+        return max(DEFAULT_MEMORY_CAP_BYTES, torch.cuda.mem_get_info()[0] // _PART_OF_FREE_DEVICE_MEMORY)
     return DEFAULT_MEMORY_CAP_BYTES
 
 

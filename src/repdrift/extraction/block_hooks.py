@@ -16,7 +16,7 @@ OnHiddenState = Callable[[int, Tensor], None]
 
 
 @contextmanager
-def capture_blocks(blocks: Blocks, layers: Sequence[int], on_hidden_state: OnHiddenState) -> Generator[None]:
+def capture_hidden_states(blocks: Blocks, layers: Sequence[int], on_hidden_state: OnHiddenState) -> Generator[None]:
     """Call `on_hidden_state(layer, hidden)` with the hidden state after each chosen block, (b, t, d), inside the `with` block.
 
     The hidden state is the residual stream after the block, before any final norm. `blocks.root` may be run any number of

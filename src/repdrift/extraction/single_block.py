@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
-from repdrift.extraction.budget import is_out_of_memory
+from repdrift.extraction.memory_budget import is_out_of_memory
 from repdrift.models import Blocks
 
 
@@ -44,7 +44,7 @@ class _Reached(BaseException):
     """The block was run; nothing behind it is wanted. Not an `Exception`: no model may take it for one of its own."""
 
 
-class BlockRelay:
+class SingleBlockRunner:
     """One of `blocks`, run with everything that the model's own loop gives it: masks, positions, kinds of attention.
 
     In the forward pass the blocks before `layer` are replaced: the one just before gives the state that is passed in, those
