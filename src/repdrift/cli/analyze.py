@@ -45,7 +45,7 @@ def analyze(
 
     Example: repdrift analyze --task all --output-dir results/drift_analysis
     """
-    from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
+    from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
     from repdrift.study.plan import ANALYSIS_FOLDER
@@ -65,7 +65,7 @@ def analyze(
     if as_json:
         typer.echo(results.model_dump_json(indent=2))
         return
-    for test in sorted(results.tests, key=lambda test: test.task != "all"):  # what holds over all tasks comes first
+    for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # what holds over all tasks comes first
         if test.layer is None:
             typer.echo(f"[{test.verdict}] {test.sentence}")
     for warning in results.warnings:

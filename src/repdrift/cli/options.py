@@ -122,7 +122,9 @@ def with_own_task(
                 "--train-data, --text-column, --label-column and --id-column describe your own task: give --data FILE too"
             )
         return study
-    if task is None or len(task) != 1 or task == ["all"]:
+    from repdrift.core.records.results import ALL_TASKS
+
+    if task is None or len(task) != 1 or task == [ALL_TASKS]:
         raise ConfigError("--data describes one task of your own: give it a name with --task NAME")
     if not text_column:
         raise ConfigError("--data needs --text-column: the column (or two) that holds the text")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from repdrift.core import words
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.study.runner import StudyOutcome
 
 
@@ -24,10 +26,11 @@ def print_outcome(outcome: StudyOutcome) -> None:
     table.add_column("all layers", justify="right")
     for (task, method), rows in primary.groupby(["task", "method"], sort=False):
         means = rows.groupby("layer")["drift"].mean()
-        table.add_row(str(task), str(method), *(f"{means[layer]:.3f}" for layer in shown), f"{means.mean():.3f}")
+        numbers = [*(means[layer] for layer in shown), means.mean()]
+        table.add_row(words.task_title(str(task)), words.method_title(str(method)), *map(words.number, numbers))
     Console(width=max(100, Console().width)).print(table)
     for test in outcome.results.tests:
-        if test.task == "all" and test.layer is None:
+        if test.task == ALL_TASKS and test.layer is None:
             typer.echo(f"[{test.verdict}] {test.sentence}")
     for warning in outcome.results.warnings:
         typer.echo(f"note: {warning}")

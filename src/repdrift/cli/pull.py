@@ -24,9 +24,10 @@ def pull(
 
     Example: repdrift pull s3://my-bucket/base_representations --task mrpc
     """
+    from repdrift.core.records.results import ALL_TASKS
     from repdrift.stores.remote import open_remote
     from repdrift.stores.remote import pull as fetch
 
-    only = None if not task or task == ["all"] else task
+    only = None if not task or task == [ALL_TASKS] else task
     for folder in fetch(open_remote(source), output_dir, only=only):
         typer.echo(str(folder))

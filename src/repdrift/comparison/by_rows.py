@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repdrift.comparison.options import PRIMARY
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons
 from repdrift.extraction import RepresentationExtractor
@@ -94,7 +94,7 @@ class RowComparison:
         """|drift| between two runs of the base model, None if there was one."""
         if layer not in self._floors:
             again = None if self.noise is None else self.noise[layer]
-            self._floors[layer] = None if again is None else abs(1 - measure(PRIMARY)(self.base[layer], again))
+            self._floors[layer] = None if again is None else abs(1 - measure(PRIMARY_MEASURE)(self.base[layer], again))
         return self._floors[layer]
 
     def add(self, name: str, tuned: Rows, random: Rows | None) -> list[LayerDrift]:
@@ -107,7 +107,7 @@ class RowComparison:
 
     def between(self) -> list[BetweenModels]:
         """Drift between every two of the models that were added, layer by layer."""
-        m = measure(PRIMARY)
+        m = measure(PRIMARY_MEASURE)
         found: list[BetweenModels] = []
         for layer in self.base:
             prepared = {name: m.prepare(rows[layer]) for name, rows in self._tuned.items()}
@@ -118,14 +118,14 @@ class RowComparison:
         return found
 
     def _layer(self, model: str, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
-        primary = measure(PRIMARY)
+        primary = measure(PRIMARY_MEASURE)
         base_side, tuned_side = Representation(self.base[layer]), _side(tuned, layer, "tuned model")
         base, other = primary.prepare(base_side), _prepared(tuned_side, layer, "tuned model")
         value = primary.compare(base, other)
         interval = primary.interval(base, other) if self.intervals else None
-        values: dict[str, float | None] = {PRIMARY: value}
+        values: dict[str, float | None] = {PRIMARY_MEASURE: value}
         for name in self.measures:
-            if name != PRIMARY:
+            if name != PRIMARY_MEASURE:
                 values[name], reason = _value(name, base_side, tuned_side)
                 if reason is not None:
                     self.undefined.setdefault((model, name), {})[layer] = reason
@@ -163,6 +163,6 @@ def _side(rows: Tensor, layer: int, whose: str) -> Representation:
 
 def _prepared(rows: Tensor | Representation, layer: int, whose: str) -> Any:
     try:
-        return measure(PRIMARY).prepare(rows)
+        return measure(PRIMARY_MEASURE).prepare(rows)
     except DegenerateInputError as error:
         raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error

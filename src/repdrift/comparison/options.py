@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import Pooling
+from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.drift.measure_names import require_measures
-
-PRIMARY = "cka"
 
 
 class ComparisonOptions(BaseModel):
@@ -21,7 +20,7 @@ class ComparisonOptions(BaseModel):
     pooling: Pooling = "mean"
     layers: tuple[int, ...] | None = None
     """Block numbers; null: all."""
-    measures: tuple[str, ...] = (PRIMARY, "cka_biased", "cosine", "cosine_centered")
+    measures: tuple[str, ...] = DEFAULT_MEASURES
     compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     token_budget: int | None = Field(default=None, ge=1)
     memory_cap_bytes: int | None = Field(default=None, ge=1 << 20)
@@ -41,4 +40,4 @@ class ComparisonOptions(BaseModel):
             require_measures(names)
         except (ConfigError, UnknownNameError) as error:
             raise ValueError(str(error)) from error
-        return names if PRIMARY in names else (PRIMARY, *names)
+        return names if PRIMARY_MEASURE in names else (PRIMARY_MEASURE, *names)

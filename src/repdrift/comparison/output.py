@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.comparison.options import PRIMARY
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -16,7 +15,7 @@ from repdrift.core.records.comparison import (
     ComparedModel,
     Comparison,
 )
-from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.drift.measure_names import drift_is
 from repdrift.similarity import measure
 
@@ -50,7 +49,7 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
                     "value": value,
                     "drift": None if value is None else measure(name).drift(value),
                 }
-                if name == "cka":
+                if name == PRIMARY_MEASURE:
                     row |= {
                         "drift_low": at.drift_low,
                         "drift_high": at.drift_high,
@@ -87,7 +86,7 @@ def by_measure(model: ComparedModel) -> ByMeasure:
     shown = [model.layers[place] for place in places]
     rows: list[tuple[str, str, list[float | None]]] = []
     for name in model.layers[0].values:
-        if name != PRIMARY:
+        if name != PRIMARY_MEASURE:
             values = [at.values[name] for at in shown]
             drifts = [None if value is None else measure(name).drift(value) for value in values]
             rows.append((name, drift_is(name), drifts))

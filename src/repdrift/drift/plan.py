@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.drift.sampling import SamplingOptions
-
-ALL_TASKS = "all"
-"""The task of what is said over all of them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class DriftPlan:
     alpha: float
     reference_method: str = "full_finetune"
     comparison_method: str = "lora"
-    primary_measure: str = "cka"
+    primary_measure: str = PRIMARY_MEASURE
     equivalence_margin: float | None = None
     """Factor within which the methods' drifts must lie to count as alike, above 1; None: not tested."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)

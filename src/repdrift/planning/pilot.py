@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repdrift.core.errors import DataError, UnknownNameError
-from repdrift.core.records.results import DriftResults, Reduction
-
-ALL = "all"
+from repdrift.core.records.results import ALL_TASKS, DriftResults, Reduction
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> list[Pi
     names = chosen_tasks(results, tasks)
     single = [_pilot(results, task, [task], None) for task in names]
     together = [pilot.tasks[0] for pilot in single if pilot.tasks]
-    return [*single, _pilot(results, ALL, together, None)] if len(together) > 1 else single
+    return [*single, _pilot(results, ALL_TASKS, together, None)] if len(together) > 1 else single
 
 
 def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> tuple[list[Pilot], list[str]]:
@@ -77,7 +75,7 @@ def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> t
 
 def chosen_tasks(results: DriftResults, tasks: Sequence[str] | None) -> list[str]:
     """The tasks to plan for, in the study's order: all for None or ["all"]. Raises UnknownNameError for another."""
-    if not tasks or list(tasks) == [ALL]:
+    if not tasks or list(tasks) == [ALL_TASKS]:
         return list(results.study.tasks)
     for name in tasks:
         if name not in results.study.tasks:

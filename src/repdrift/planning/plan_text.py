@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from repdrift.planning.pilot import ALL
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.planning.reach import pvalue_text
 
 _WIDTH = 118
@@ -197,7 +197,7 @@ def _uneven(plan: dict[str, Any]) -> str:
 
 def scope_title(where: str) -> str:
     """What a pilot is of, in words."""
-    return "all tasks together" if where == ALL else where
+    return "all tasks together" if where == ALL_TASKS else where
 
 
 def _count(number: int, noun: str) -> str:

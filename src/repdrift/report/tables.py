@@ -12,6 +12,7 @@ import pandas as pd
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.results import (
+    ALL_TASKS,
     DRIFT_COLUMNS,
     RESULTS_SCHEMA_VERSION,
     TABLE_CSV,
@@ -22,7 +23,6 @@ from repdrift.core.records.results import (
     Reduction,
     RunStatus,
 )
-from repdrift.report.wording import ALL_TASKS
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
 _TEXT = ("task", "method", "measure")

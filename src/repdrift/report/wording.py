@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.results import IntervalSource, StudyInfo
-
-ALL_TASKS = "all"
-"""The task name under which the analysis files what holds over all tasks."""
+from repdrift.core.records.results import ALL_TASKS, IntervalSource, StudyInfo
 
 LESS = "comparison_drifts_less"
 TARGET = "reduction_exceeds_target"

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
+from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
 from repdrift.drift.measure_names import require_measures
@@ -67,7 +68,7 @@ class TrainingSection(_Section):
 class AnalysisSection(_Section):
     """What is tested."""
 
-    measures: tuple[str, ...] = ("cka", "cka_biased", "cosine", "cosine_centered")
+    measures: tuple[str, ...] = DEFAULT_MEASURES
     target_reduction: float = Field(default=0.2, ge=0, lt=1)
     equivalence_margin: float | None = Field(default=None, gt=1)
     """Factor within which drifts count as alike; null: 1 / (1 - target_reduction), and no test where that is 1."""
@@ -111,8 +112,10 @@ class AnalysisSection(_Section):
             require_measures(names)
         except RepdriftError as error:
             raise ValueError(str(error)) from error
-        if "cka" not in names:
-            raise ValueError("measures must hold 'cka', the debiased linear one: the hypotheses are tested on it")
+        if PRIMARY_MEASURE not in names:
+            raise ValueError(
+                f"measures must hold {PRIMARY_MEASURE!r}, the debiased linear one: the hypotheses are tested on it"
+            )
         return names
 
 

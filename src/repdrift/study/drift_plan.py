@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.drift.measure_names import require_measures
 from repdrift.study.config import StudyConfig
@@ -53,8 +54,8 @@ def drift_plan(
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     chosen = tuple(measures) if measures else config.analysis.measures
     require_measures(chosen)
-    if "cka" not in chosen:
-        raise ConfigError("the hypotheses are tested on 'cka': name it among the measures too")
+    if PRIMARY_MEASURE not in chosen:
+        raise ConfigError(f"the hypotheses are tested on {PRIMARY_MEASURE!r}: name it among the measures too")
     target = config.analysis.target_reduction if target_reduction is None else target_reduction
     return DriftPlan(
         study=config.name,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from repdrift.core.errors import UnknownNameError
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.run import Method
 from repdrift.study.config import StudyConfig
 
@@ -53,7 +54,7 @@ def planned_runs(config: StudyConfig, selection: Selection | None = None) -> lis
 
 def selected_tasks(config: StudyConfig, names: Sequence[str] | None) -> list[str]:
     """The tasks asked for (all for None or "all"), in the study's order."""
-    if names is not None and list(names) == ["all"]:
+    if names is not None and list(names) == [ALL_TASKS]:
         names = None
     return _chosen("task", names, config.task_names)
 

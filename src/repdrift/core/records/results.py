@@ -20,6 +20,8 @@ ALL_TASKS = "all"
 """The task name of results that hold over all tasks; also what a user writes for every task."""
 PRIMARY_MEASURE = "cka"
 """The measure on which hypotheses are tested: debiased linear CKA."""
+DEFAULT_MEASURES = (PRIMARY_MEASURE, "cka_biased", "cosine", "cosine_centered")
+"""The measures that are taken where the user names none."""
 
 DRIFT_COLUMNS = (
     "task",  # str

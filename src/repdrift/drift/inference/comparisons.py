@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.core.records.results import HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
-from repdrift.drift.inference.groups import ALL, Groups
+from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
+from repdrift.drift.inference.groups import Groups
 from repdrift.drift.inference.verdicts import Evidence, decided, digits, not_testable
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
@@ -234,8 +234,8 @@ def _best_interval(found: Reduction) -> Interval | None:
 
 
 def _where(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
-    where = "over all tasks" if found.task == ALL else f"on {found.task}"
-    if found.task == ALL and len(groups.tasks) < len(plan.tasks):  # some have no models of both methods
+    where = "over all tasks" if found.task == ALL_TASKS else f"on {found.task}"
+    if found.task == ALL_TASKS and len(groups.tasks) < len(plan.tasks):  # some have no models of both methods
         where = f"over {len(groups.tasks)} of {len(plan.tasks)} tasks ({', '.join(groups.tasks)})"
     return where if found.layer is None else f"{where}, layer {found.layer}"
 

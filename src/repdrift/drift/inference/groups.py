@@ -14,7 +14,6 @@ from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import calibration_limit
 from repdrift.statistics.quantiles import f_upper_tail
 
-ALL = "all"
 Floats = NDArray[np.floating]
 Side = Literal["reference", "comparison"]
 SIDES: tuple[Side, ...] = ("reference", "comparison")

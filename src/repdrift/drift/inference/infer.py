@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import (
+    ALL_TASKS,
     HypothesisTest,
     LayerCluster,
     LayerRanking,
@@ -26,7 +27,7 @@ from repdrift.drift.inference.comparisons import (
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.groups import ALL, Groups, by_model, groups_of, pairable_tasks, uneven_spread
+from repdrift.drift.inference.groups import Groups, by_model, groups_of, pairable_tasks, uneven_spread
 from repdrift.drift.inference.levels import above_identity, above_seed_ceiling
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
@@ -87,8 +88,8 @@ def _compare_methods(
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
-    for task in [*pairable, ALL]:
-        here = [task] if task != ALL else pairable
+    for task in [*pairable, ALL_TASKS]:
+        here = [task] if task != ALL_TASKS else pairable
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
         found.reductions.append(whole)
@@ -101,7 +102,7 @@ def _compare_methods(
         found.tests += [directional_test(groups, name, whole, plan) for name in DIRECTIONS]
         alike = alike_test(groups, whole, plan)
         found.tests += [alike] if alike is not None else []
-        if task == ALL:
+        if task == ALL_TASKS:
             for name in DIRECTIONS:
                 found.tests += directional_tests_by_layer(by_layer, name, plan)
                 found.clusters += layer_clusters(by_layer, name, plan)
@@ -131,7 +132,7 @@ def _other_measures(
             and (here.groupby(["method", "seed"])["layer"].nunique() == layers).all()
         ]
         of_measure = {task: d for (task, measure), d in draws.items() if measure == name}
-        for task in [*complete, *([ALL] if complete else [])]:
-            here = complete if task == ALL else [task]
+        for task in [*complete, *([ALL_TASKS] if complete else [])]:
+            here = complete if task == ALL_TASKS else [task]
             frame = by_model(rows[rows["task"].isin(here)])
             found.other_measures.append(reduction(frame, task, None, name, plan, of_measure))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repdrift.core.records.results import Hypothesis, HypothesisTest
-from repdrift.drift.inference.groups import ALL, layer_table
+from repdrift.core.records.results import ALL_TASKS, Hypothesis, HypothesisTest
+from repdrift.drift.inference.groups import layer_table
 from repdrift.drift.inference.verdicts import Evidence, decided, digits
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
@@ -191,7 +191,7 @@ def _record(
 ) -> HypothesisTest:
     return HypothesisTest(
         hypothesis=hypothesis,
-        task=ALL,
+        task=ALL_TASKS,
         layer=layer,
         method=method,
         measure=plan.primary_measure,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from repdrift.core.records.results import Control, DriftResults, Reduction
+from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
 from repdrift.drift.measure_names import drift_is
 from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
 from repdrift.drift.summary.findings import summary_layers, summary_patterns
@@ -63,7 +63,7 @@ _HOW_TO_READ = """## How to read this
 
 
 def _answer(results: DriftResults) -> str:
-    lines = [t.sentence for t in results.tests if t.task == "all" and t.layer is None]
+    lines = [t.sentence for t in results.tests if t.task == ALL_TASKS and t.layer is None]
     if not lines:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
@@ -135,7 +135,7 @@ def _reductions(results: DriftResults) -> str:
     notes = dict.fromkeys(f"{r.task}: {note}" for r in results.reductions if r.layer is None for note in r.notes)
     if notes:
         text += "\n\n" + "\n".join(f"- {note}" for note in notes)
-    overall = next((r for r in results.reductions if r.task == "all" and r.layer is None), None)
+    overall = next((r for r in results.reductions if r.task == ALL_TASKS and r.layer is None), None)
     if overall and overall.effects:
         effects = [
             [e.name.replace("_", " "), number(e.estimate), _ends(e.low, e.high), e.missing or ""]
@@ -143,7 +143,7 @@ def _reductions(results: DriftResults) -> str:
         ]
         text += f"\n\nOver all tasks, {study.comparison_method} against {study.reference_method}, intervals over models:\n\n"
         text += markdown(["effect size", "estimate", "interval", "missing"], effects)
-    others = [r for r in results.other_measures if r.task == "all"]
+    others = [r for r in results.other_measures if r.task == ALL_TASKS]
     if others:
         text += "\n\nOver all tasks under the measures that are not tested, to see whether the finding hangs on the choice:\n\n"
         text += markdown(["measure", *header, "lower bound"], [[r.measure, *_reduction_cells(r)] for r in others])

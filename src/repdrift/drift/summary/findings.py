@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from repdrift.core.records.results import DriftResults, LayerRanking
+from repdrift.core.records.results import ALL_TASKS, DriftResults, LayerRanking
 from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
 
 
@@ -50,7 +50,7 @@ def _by_layer(results: DriftResults) -> str:
     tests = [t for t in results.tests if t.layer is not None and t.hypothesis == "comparison_drifts_less"]
     if not tests:
         return ""
-    of_layer = {r.layer: r for r in results.reductions if r.task == "all"}
+    of_layer = {r.layer: r for r in results.reductions if r.task == ALL_TASKS}
     rows = [
         [
             str(t.layer),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from repdrift.core.records.results import Reduction
+from repdrift.core.records.results import ALL_TASKS, Reduction
 from repdrift.report.answer.point import Point
 from repdrift.report.decisions import interval_over
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, OVER, counted, method_title
+from repdrift.report.wording import OVER, counted, method_title
 
 
 def size(data: ReportData) -> Point:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repdrift.core.records.results import HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
+from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
 from repdrift.report.decisions import (
     deciding_field,
     deciding_pvalue,
@@ -17,7 +17,6 @@ from repdrift.report.tables import ReportData
 from repdrift.report.wording import (
     ABOVE_NOISE,
     ABOVE_SEEDS,
-    ALL_TASKS,
     CORRECTIONS,
     EFFECTS,
     HYPOTHESES,

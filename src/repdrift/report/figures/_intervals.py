@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repdrift.core.records.results import IntervalSource, Reduction
+from repdrift.core.records.results import ALL_TASKS, IntervalSource, Reduction
 from repdrift.report.decisions import interval_over
 from repdrift.report.style import INK
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, OVER
+from repdrift.report.wording import OVER
 
 BOUNDS = (-100.0, 150.0)
 """Percent. Where the reference hardly drifts, a ratio explodes; what lies beyond is marked at the edge."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from repdrift.core.records.results import Interval
+from repdrift.core.records.results import ALL_TASKS, Interval
 from repdrift.report.decisions import interval_over, widest_claim
 from repdrift.report.figures._intervals import BOUNDS
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, OVER, listed, method_title, task_title
+from repdrift.report.wording import OVER, listed, method_title, task_title
 
 
 def caption(data: ReportData) -> str:

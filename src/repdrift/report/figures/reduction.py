@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.records.results import Reduction
+from repdrift.core.records.results import ALL_TASKS, Reduction
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
 from repdrift.report.figures._reduction_words import caption, describe
@@ -27,7 +27,7 @@ from repdrift.report.style import (
     plain,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, task_title
+from repdrift.report.wording import task_title
 
 _FLOOR = BOUNDS[0]
 _TASK_STYLES = [(dashes, shade) for shade in ("0.35", "0.62") for dashes in ("-", "--", "-.", ":")]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from repdrift.core.records.results import HypothesisTest
+from repdrift.core.records.results import ALL_TASKS, HypothesisTest
 from repdrift.report.decisions import deciding_field, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.figures._clusters import clusters_of, draw_clusters
@@ -25,7 +25,7 @@ from repdrift.report.style import (
     note,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALL_TASKS, CORRECTIONS, LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
+from repdrift.report.wording import CORRECTIONS, LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
 
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
 _PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
