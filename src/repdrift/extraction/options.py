@@ -1,4 +1,4 @@
-"""What is extracted, and how: only the fields of `for_key` change the result beyond floating-point noise."""
+"""Settings of an extraction, each with its description: the study file and the command line take them from here."""
 
 from __future__ import annotations
 
@@ -15,46 +15,78 @@ RandomChangeChoice = Literal["first", "all", "none"]
 
 
 class ExtractionOptions(BaseModel):
-    """Settings of one extraction."""
+    """Settings of one extraction.
+
+    Only the fields that `for_key` returns change a representation by more than floating-point noise.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    samples: int | None = Field(default=DEFAULT_SAMPLES, ge=4)
-    """Validation samples; all of them where a task has fewer. null: all."""
-    max_length: int | None = Field(default=None, ge=8)
-    """Tokens; null: the training maximum of the task, else the model's, at most 512."""
-    pooling: Pooling = "mean"
-    layers: tuple[int, ...] | None = None
-    """Block numbers; null: all."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the files."""
-    compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """In which the model runs."""
-    payload: PayloadFormat = "pt"
-    blocks: str | None = None
-    """Name of the module list that holds the blocks, where it is not found by itself."""
-    stack: Stack | None = None
-    """`encoder` or `decoder`, of a model that has both; null: the encoder."""
-    token_budget: int | None = Field(default=None, ge=1)
-    """Tokens of one batch, padding included; null: by `memory_cap_bytes`. Does not change the result."""
-    memory_cap_bytes: int | None = Field(default=None, ge=1 << 20)
-    """For the activations of one batch; null: 128 MiB, on an accelerator a quarter of what is free. Does not change the result."""
-    schedule: Schedule = "auto"
-    """`sample`: batches flow through the whole model. `layer`: one block's weights at a time, for a model larger than memory.
-    `auto`: `layer` where the model would take over three quarters of the free memory. Does not change the result."""
-    weights: bool = True
-    """Also compare the weights with the base model's, a pair of tensors at a time. Does not change the representations."""
-    random_change: RandomChangeChoice = "first"
-    """Of a study, which runs get the control of a random change of their size: `first`: of each task and method the run of the
-    first seed, `all`: every run, `none`. One more extraction each. Does not change any other set."""
+    samples: int | None = Field(
+        default=DEFAULT_SAMPLES,
+        ge=4,
+        description="Number of validation samples of each task; null takes all, as do tasks that have fewer.",
+    )
+    max_length: int | None = Field(
+        default=None,
+        ge=8,
+        description="Tokens of a sample at most; null takes the maximum of the task's training, or else the model's, up to 512.",
+    )
+    pooling: Pooling = Field(
+        default="mean",
+        description="How the tokens of a sample become one row (mean, last, first, cls, mean_skip_first); tokens keeps a row for each.",
+    )
+    layers: tuple[int, ...] | None = Field(
+        default=None, description="Layers to extract, where 0 is the first block; null takes all."
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Number format of the files that are written."
+    )
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Number format in which the model is run."
+    )
+    payload: PayloadFormat = Field(default="pt", description="File format of the layers: pt (torch) or safetensors.")
+    blocks: str | None = Field(
+        default=None,
+        description="Name of the module list that holds the model's blocks, for a model in which it is not found by itself.",
+    )
+    stack: Stack | None = Field(
+        default=None,
+        description="Half of an encoder-decoder model to read, encoder or decoder; null takes the encoder.",
+    )
+    token_budget: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens in one batch at most, with padding; null chooses it from the memory cap.",
+    )
+    memory_cap_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        description="Memory for the activations of one batch; null means 128 MiB, or a quarter of the free memory of a GPU.",
+    )
+    schedule: Schedule = Field(
+        default="auto",
+        description=(
+            "Order of the work: sample runs batches through the whole model, layer loads one block at a time, and auto takes "
+            "layer where the model would fill over three quarters of the free memory."
+        ),
+    )
+    weights: bool = Field(default=True, description="Also measure how far each weight is from the base model's.")
+    random_change: RandomChangeChoice = Field(
+        default="first",
+        description=(
+            "Which runs of a study get the control of a random change as large as training's: the run of the first seed of "
+            "each task and method, all, or none."
+        ),
+    )
 
     def for_key(self) -> dict[str, Any]:
-        """The fields that determine a representation set's content (its samples have a fingerprint of their own)."""
+        """The fields that determine the content of a representation set, apart from its samples."""
         fields = self.model_dump(
             mode="json", include={"pooling", "layers", "dtype", "compute_dtype", "payload", "blocks"}
         )
         if fields["pooling"] == "cls":
             fields["pooling"] = "first"  # two names of one pooling
-        if self.stack == "decoder":  # the encoder is what no stack means
+        if self.stack == "decoder":  # no stack means the encoder
             fields["stack"] = self.stack
         return fields
