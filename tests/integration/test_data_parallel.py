@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
+from tests.tiny_models import write_sentences
 
 
 def _torchrun(*arguments, cwd):
@@ -67,18 +67,15 @@ for pooling in ("mean", "tokens"):
 """
 
 
-def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tmp_path):
+def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tuned_bert, bert_adapter, tmp_path):
     from repdrift.comparison import compare
-    from tests.conftest import _sentence
 
-    texts = tmp_path / "lines.txt"
-    texts.write_text("".join(_sentence(i, 3 + i % 9) + "\n" for i in range(30)), encoding="utf-8")
-    full, adapter = _save_tuned(tiny_bert, tmp_path / "full"), _save_adapter(tiny_bert, tmp_path / "adapter")
+    texts = write_sentences(tmp_path / "lines.txt", 30)
     script = tmp_path / "compare_twice.py"
     script.write_text(COMPARE_TWICE, encoding="utf-8")
-    _torchrun(str(script), str(tiny_bert), str(full), str(adapter), str(texts), cwd=tmp_path)
+    _torchrun(str(script), str(tiny_bert), str(tuned_bert), str(bert_adapter), str(texts), cwd=tmp_path)
     for pooling in ("mean", "tokens"):
-        one = compare(str(tiny_bert), [str(full), str(adapter)], data=str(texts), pooling=pooling)
+        one = compare(str(tiny_bert), [str(tuned_bert), str(bert_adapter)], data=str(texts), pooling=pooling)
         two = json.loads((tmp_path / f"{pooling}.json").read_text())
         assert (tmp_path / pooling / "drift_by_layer.png").is_file()
         for a, b in zip(one.models, two["models"], strict=True):

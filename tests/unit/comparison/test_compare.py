@@ -18,57 +18,28 @@ from repdrift.core.errors import ConfigError, DataError, ModelError, StorageErro
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.extraction import extract
 from repdrift.extraction.batching import BatchPlan
-from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model, save_model
+from repdrift.models import load_backbone, load_tokenizer, resolve_model, save_model
 from repdrift.similarity import measure
 from repdrift.tasks import build_sample_set, load_rows, spec_of_file
-
-
-def _save_tuned(base, folder, *, noise=0.05, seed=0):
-    source = resolve_model(str(base))
-    model = load_task_model(source, "classification", num_labels=2)
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
-        if "layer" in name and parameter.dim() == 2:
-            parameter.data += noise * torch.randn(parameter.shape, generator=generator)
-    save_model(model, load_tokenizer(source), folder)
-    return folder
-
-
-def _save_adapter(base, folder, *, std=0.5, seed=0, **config):
-    source = resolve_model(str(base))
-    torch.manual_seed(seed)
-    model = get_peft_model(
-        load_task_model(source, "classification", num_labels=2), LoraConfig(task_type="SEQ_CLS", r=2, **config)
-    )
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name and std:
-            torch.nn.init.normal_(parameter, std=std)
-        if name.endswith("bias") and parameter.requires_grad:
-            torch.nn.init.normal_(parameter, std=0.3)
-    save_model(model, load_tokenizer(source), folder)
-    return folder
+from tests.tiny_models import save_adapter, save_tuned, write_sentences
 
 
 @pytest.fixture(scope="module")
-def models(tiny_bert, tmp_path_factory):
+def models(tiny_bert, tuned_bert, bert_adapter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
     return {
         "base": tiny_bert,
-        "full": _save_tuned(tiny_bert, folder / "full"),
-        "a": _save_adapter(tiny_bert, folder / "a"),
-        "b": _save_adapter(tiny_bert, folder / "b", seed=1),
-        "zero": _save_adapter(tiny_bert, folder / "zero", std=0.0),
-        "biased": _save_adapter(tiny_bert, folder / "biased", bias="all"),
+        "full": tuned_bert,
+        "a": bert_adapter,
+        "b": save_adapter(tiny_bert, folder / "b", seed=1),
+        "zero": save_adapter(tiny_bert, folder / "zero", std=0.0),
+        "biased": save_adapter(tiny_bert, folder / "biased", bias="all"),
     }
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    from tests.conftest import _sentence
-
-    path = tmp_path_factory.mktemp("texts") / "lines.txt"
-    path.write_text("".join(_sentence(i, 3 + i % 9) + "\n" for i in range(40)), encoding="utf-8")
-    return path
+    return write_sentences(tmp_path_factory.mktemp("texts") / "lines.txt", 40)
 
 
 def _samples(base, texts):
@@ -180,11 +151,11 @@ def test_what_cannot_be_compared_is_explained_and_the_rest_is_compared(models, t
     config = BertConfig.from_pretrained(models["base"])
     config.num_hidden_layers = 5
     BertModel(config).save_pretrained(deep)
-    _save_tuned(models["base"], tmp_path / "other_words")
+    save_tuned(models["base"], tmp_path / "other_words")
     tokenizer = json.loads((tmp_path / "other_words/tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["the"], tokenizer["model"]["vocab"]["a"] = 5, 4
     (tmp_path / "other_words/tokenizer.json").write_text(json.dumps(tokenizer))
-    llama_adapter = _save_adapter(tiny_llama, tmp_path / "llama_adapter")
+    llama_adapter = save_adapter(tiny_llama, tmp_path / "llama_adapter")
     refs = [str(p) for p in (deep, tmp_path / "other_words", llama_adapter, models["full"])]
     result = compare(str(models["base"]), refs, data=str(texts))
     assert [m.status for m in result.models] == ["not comparable"] * 3 + ["compared"]
@@ -196,7 +167,7 @@ def test_what_cannot_be_compared_is_explained_and_the_rest_is_compared(models, t
 
 
 def test_adapter_of_another_model_is_refused_by_itself(models, texts, tiny_llama, tmp_path):
-    adapter = _save_adapter(tiny_llama, tmp_path / "llama_adapter")
+    adapter = save_adapter(tiny_llama, tmp_path / "llama_adapter")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (adapter / name).unlink()
     result = compare(str(models["base"]), [str(adapter), str(models["a"])], data=str(texts))
@@ -216,10 +187,10 @@ def test_command_writes_json_table_summary_and_figures(models, texts, tmp_path):
     import pandas as pd
 
     table = pd.read_csv(tmp_path / "out/drift.csv")
-    cka = table[(table["measure"] == "cka") & (table["method"] == "full")]
+    cka = table[(table["measure"] == "cka") & (table["method"] == "tuned-bert")]
     assert np.allclose(cka["drift"], [at.drift for at in result.models[0].layers])
     printed = CliRunner().invoke(app, [*arguments, "--json", "--output-dir", str(tmp_path / "more")])
-    assert json.loads(printed.stdout)["models"][0]["name"] == "full"
+    assert json.loads(printed.stdout)["models"][0]["name"] == "tuned-bert"
 
 
 @pytest.mark.parametrize(
@@ -375,7 +346,7 @@ def test_tuned_model_that_collapsed_or_is_too_short_is_named(models, texts, tmp_
 
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])
 def test_control_that_cannot_be_made_is_missing_and_said(models, texts, tmp_path, accumulate):
-    small = _save_tuned(models["base"], tmp_path / "small", noise=3e-5)
+    small = save_tuned(models["base"], tmp_path / "small", noise=3e-5)
     resized = load_backbone(resolve_model(str(models["full"])))
     resized.resize_token_embeddings(70)
     resized.save_pretrained(tmp_path / "resized")

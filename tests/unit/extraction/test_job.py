@@ -165,12 +165,10 @@ def test_model_larger_than_memory_is_run_block_by_block(tiny_bert, samples, tmp_
     assert metadata.extraction["schedule"] == "sample"
 
 
-def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path):
-    from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
-
+def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, tuned_bert, bert_adapter, samples, tmp_path):
     base = resolve_model(str(tiny_bert))
-    full = resolve_model(str(_save_tuned(tiny_bert, tmp_path / "full")))
-    adapter = resolve_model(str(_save_adapter(tiny_bert, tmp_path / "adapter")))
+    full = resolve_model(str(tuned_bert))
+    adapter = resolve_model(str(bert_adapter))
     options = ExtractionOptions()
     for schedule in ("sample", "layer"):
         for name, source in (("full_finetune", full), ("lora", adapter)):
@@ -204,13 +202,14 @@ def test_weights_of_a_fine_tune_are_in_the_metadata(tiny_bert, samples, tmp_path
 
 
 @pytest.mark.parametrize("schedule", ["sample", "layer"])
-def test_adapter_set_cut_off_after_its_last_batch_is_finished(tiny_bert, samples, tmp_path, monkeypatch, schedule):
+def test_adapter_set_cut_off_after_its_last_batch_is_finished(
+    tiny_bert, bert_adapter, samples, tmp_path, monkeypatch, schedule
+):
     """No batch is left to run, so no block passes by: its matrices are read from the checkpoint."""
     from repdrift.stores.representation_set import RepresentationSetWriter
-    from tests.unit.comparison.test_compare import _save_adapter
 
     base = resolve_model(str(tiny_bert))
-    adapter = resolve_model(str(_save_adapter(tiny_bert, tmp_path / "adapter")))
+    adapter = resolve_model(str(bert_adapter))
     options = ExtractionOptions(schedule=schedule)
     job = ExtractionJob("job", "lora", 1, 0, base, samples, options, tuned=adapter, num_labels=2)
     whole, _ = extract_set(job, tmp_path / "whole")

@@ -12,7 +12,6 @@ from repdrift.models import load_backbone, resolve_model
 from repdrift.similarity import measure
 from repdrift.stores.representation_set import RepresentationSetWriter, open_set, verify_set
 from repdrift.tasks import SampleSet, token_row
-from tests.unit.comparison.test_compare import _save_adapter, _save_tuned
 
 OPTIONS = ExtractionOptions(token_budget=60)
 
@@ -30,12 +29,12 @@ def base(tiny_bert):
 
 
 @pytest.fixture(scope="module")
-def runs(base, tiny_bert, samples, tmp_path_factory):
+def runs(base, tuned_bert, bert_adapter, samples, tmp_path_factory):
     """The finished sets of a full fine-tune and of an adapter, seed 7, and of their base model."""
     folder = tmp_path_factory.mktemp("runs")
     tuned = {
-        "full_finetune": resolve_model(str(_save_tuned(tiny_bert, folder / "full"))),
-        "lora": resolve_model(str(_save_adapter(tiny_bert, folder / "adapter"))),
+        "full_finetune": resolve_model(str(tuned_bert)),
+        "lora": resolve_model(str(bert_adapter)),
     }
     for method, source in tuned.items():
         extract_set(
