@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repdrift.cli import options as o
+from repdrift.cli.field_options import changed, with_field_options
+from repdrift.comparison.options import ComparisonOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from repdrift.core.records.comparison import ComparedModel, Comparison
 
 
+@with_field_options(ComparisonOptions, "options", panel="Models and measures")
 def compare(
+    *,
     base: Annotated[str, typer.Argument(help="The base model: folder, hub id or packaged:NAME.", show_default=False)],
     tuned: Annotated[
         list[str],
@@ -33,43 +37,11 @@ def compare(
     id_column: Annotated[
         str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples at most; 0: all.")] = 750,
+    samples: Annotated[int, typer.Option(min=0, help="Samples at most; 0: all.")] = 750,
     max_length: Annotated[
         int | None, typer.Option(help="Tokens of a sample at most.", show_default="the model's, at most 512")
     ] = None,
-    pooling: Annotated[str, typer.Option(help="mean, last, first, cls, mean_skip_first or tokens.")] = "mean",
-    layer: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--layer", help="Layer (0 is the first block); may be repeated. Without it: all.", show_default=False
-        ),
-    ] = None,
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            help="Measure beside debiased CKA (see `repdrift measures`); may be repeated.",
-            show_default="the usual four",
-        ),
-    ] = None,
-    compute_dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16: in which the models run.")
-    ] = "float32",
-    controls: Annotated[
-        bool, typer.Option(help="Also run the base model again, and with random changes of the same size.")
-    ] = True,
-    accumulate: Annotated[
-        str, typer.Option(help="rows: every measure, with intervals; moments: any number of rows; auto.")
-    ] = "auto",
-    memory_cap: Annotated[
-        int | None, typer.Option(help="MiB for the activations of one batch.", show_default="128, on a GPU a quarter")
-    ] = None,
-    stack: Annotated[
-        str | None, typer.Option(help="encoder or decoder, of a model that has both.", show_default="encoder")
-    ] = None,
-    blocks: Annotated[
-        str | None, typer.Option(help="Name of the module list that holds the blocks.", show_default="found by itself")
-    ] = None,
+    options: dict[str, Any],
     revision: Annotated[
         str | None, typer.Option(help="Revision of the base model on the hub.", show_default="the newest")
     ] = None,
@@ -86,24 +58,10 @@ def compare(
 
     Example, your own texts: repdrift compare base/ tuned/ adapter/ --data reviews.csv --text-column body
     """
-    if memory_cap is not None and memory_cap < 1:
-        raise typer.BadParameter("at least 1 MiB is needed", param_hint="--memory-cap")
-    if samples < 0:
-        raise typer.BadParameter("a number of samples, or 0 for all", param_hint="--samples")
+    checked = changed(ComparisonOptions(), options)
     from repdrift.comparison.inputs import compare as run
     from repdrift.core.progress import is_first_process
 
-    options = {
-        "pooling": pooling,
-        "layers": tuple(layer) if layer else None,
-        "measures": tuple(measure) if measure else None,
-        "compute_dtype": compute_dtype,
-        "controls": controls,
-        "accumulate": accumulate,
-        "memory_cap_bytes": memory_cap * (1 << 20) if memory_cap else None,
-        "stack": stack,
-        "blocks": blocks,
-    }
     result = run(
         base,
         tuned,
@@ -115,14 +73,14 @@ def compare(
         max_length=max_length,
         revision=revision,
         output_dir=output_dir,
-        **{name: value for name, value in options.items() if value is not None},
+        **dict(checked),
     )
     if not is_first_process():
         return
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
-        _print(result, every_measure=measure is not None)
+        _print(result, every_measure="measures" in options)
         typer.echo(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(1)

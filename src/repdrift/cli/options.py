@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # the study room brings torch and transformers along; `--help
     from repdrift.study.config import StudyConfig
     from repdrift.study.plan import Selection
 
+THE_STUDYS = "the study's, or"
+"""What the help of a study's command says before the default of an option."""
+
 Config = Annotated[
     str | None,
     typer.Option(

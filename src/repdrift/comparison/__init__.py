@@ -1,8 +1,28 @@
 """Comparison of a base model with models tuned from it, without a study: models in, drift by layer out."""
 
-from repdrift.comparison.inputs import compare
-from repdrift.comparison.measure_models import compare_models
-from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.tuned_model import Candidate
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repdrift.comparison.inputs import compare
+    from repdrift.comparison.measure_models import compare_models
+    from repdrift.comparison.options import ComparisonOptions
+    from repdrift.comparison.tuned_model import Candidate
 
 __all__ = ["Candidate", "ComparisonOptions", "compare", "compare_models"]
+
+_MODULES = {
+    "Candidate": "tuned_model",
+    "ComparisonOptions": "options",
+    "compare": "inputs",
+    "compare_models": "measure_models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line reads the options' descriptions for --help, and must not wait for torch.
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,35 +7,62 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from repdrift.core.errors import ConfigError, UnknownNameError
-from repdrift.core.records.representation_set import Pooling
+from repdrift.core.records.representation_set import Pooling, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
-from repdrift.drift.measure_names import require_measures
 
 
 class ComparisonOptions(BaseModel):
-    """How models are run and measured. Faults are reported as pydantic does, all together."""
+    """How models are run and measured. Faults are reported as pydantic does, all together.
+
+    Each description is also the help text of the command line's option.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pooling: Pooling = "mean"
-    layers: tuple[int, ...] | None = None
-    """Block numbers; null: all."""
-    measures: tuple[str, ...] = DEFAULT_MEASURES
-    compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    token_budget: int | None = Field(default=None, ge=1)
-    memory_cap_bytes: int | None = Field(default=None, ge=1 << 20)
-    accumulate: Literal["auto", "rows", "moments"] = "auto"
-    """Keep the pooled rows (every measure, with intervals), or only moments (any number of rows; CKA, raw cosine)."""
-    controls: bool = True
-    """Also run the base model again, and with random changes of the same size."""
-    seed: int = 0
-    """Of the random changes."""
-    blocks: str | None = None
-    stack: Literal["encoder", "decoder"] | None = None
+    pooling: Pooling = Field(default="mean", description="How the tokens of a sample become one row.")
+    layers: tuple[int, ...] | None = Field(
+        default=None, description="Layer (0 is the first block); may be repeated. All layers if it is not given."
+    )
+    measures: tuple[str, ...] = Field(
+        default=DEFAULT_MEASURES,
+        description="Measure (see `repdrift measures`); may be repeated. Debiased CKA is always among them.",
+    )
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Number format in which the models run."
+    )
+    token_budget: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most tokens in one batch, padding included. If it is not given, the memory cap decides.",
+    )
+    memory_cap_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        description="Memory for the activations of one batch. If it is not given: 128 MiB, on a GPU a quarter of what is free.",
+    )
+    accumulate: Literal["auto", "rows", "moments"] = Field(
+        default="auto",
+        description="`rows` keeps the pooled rows: every measure, with intervals. `moments` keeps sums only: any number of rows, "
+        "CKA and raw cosine. `auto` keeps the rows where memory allows it.",
+    )
+    controls: bool = Field(
+        default=True, description="Also run the base model again, and with random changes of the same size."
+    )
+    seed: int = Field(default=0, description="Seed of the random changes.")
+    blocks: str | None = Field(
+        default=None, description="Name of the module list that holds the blocks, if it is not found by itself."
+    )
+    stack: Stack | None = Field(
+        default=None,
+        description="Which half of an encoder-decoder model is measured. If it is not given: the encoder.",
+    )
 
     @field_validator("measures")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        # Imported here, so that the command line can show these options without torch.
+        from repdrift.drift.measure_names import require_measures
+
         try:
             require_measures(names)
         except (ConfigError, UnknownNameError) as error:

@@ -1,10 +1,16 @@
 """Extraction: layer-wise representations of a trained model, after training."""
 
-from repdrift.extraction.extractor import RepresentationExtractor, extract
-from repdrift.extraction.job import ExtractionJob, extract_set
-from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
-from repdrift.extraction.matched_change import MatchedChange
-from repdrift.extraction.options import ExtractionOptions
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repdrift.extraction.extractor import RepresentationExtractor, extract
+    from repdrift.extraction.job import ExtractionJob, extract_set
+    from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
+    from repdrift.extraction.matched_change import MatchedChange
+    from repdrift.extraction.options import ExtractionOptions
 
 __all__ = [
     "ExtractionJob",
@@ -15,3 +21,20 @@ __all__ = [
     "extract",
     "extract_set",
 ]
+
+_MODULES = {
+    "ExtractionJob": "job",
+    "ExtractionOptions": "options",
+    "LoRARepresentationExtractor": "lora_matrices",
+    "MatchedChange": "matched_change",
+    "RepresentationExtractor": "extractor",
+    "extract": "extractor",
+    "extract_set": "job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line reads the options' descriptions for --help, and must not wait for torch.
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from repdrift.core.records.representation_set import PayloadFormat, Pooling
-from repdrift.models import Stack
+from repdrift.core.records.representation_set import PayloadFormat, Pooling, Stack
 from repdrift.tasks import DEFAULT_SAMPLES
 
 Schedule = Literal["auto", "sample", "layer"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError, ShapeError
-
-Stack = Literal["encoder", "decoder"]
+from repdrift.core.records.representation_set import Stack
 
 
 def backbone_of(model: nn.Module, stack: Stack | None = None) -> nn.Module:

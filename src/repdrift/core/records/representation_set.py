@@ -17,6 +17,8 @@ ADAPTER_FOLDER = "adapter_weights"
 
 Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens"]
 PayloadFormat = Literal["pt", "safetensors"]
+Stack = Literal["encoder", "decoder"]
+"""The half of an encoder-decoder model that is run for its hidden states."""
 
 
 class AdapterLayer(Record):
