@@ -1,37 +1,26 @@
-"""On which p-value the verdict by layer rests, how small it could have been, and the interval that claims most."""
+"""The p-value that a verdict rests on, as the results say it, and the interval that claims most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.results import HypothesisTest, Interval, Reduction
+from repdrift.core.records.results import Correction, HypothesisTest, Interval, Reduction
 from repdrift.report.wording import OVER
 
 
-def deciding_field(tests: Sequence[HypothesisTest]) -> str:
-    """The field of a family of tests that their verdicts rest on: max-T where there is one, else Holm, else the p itself."""
-    for field in ("pvalue_max_t", "pvalue_holm"):
-        if any(getattr(test, field) is not None for test in tests):
-            return field
-    return "pvalue"
+def correction_of(tests: Sequence[HypothesisTest]) -> Correction | None:
+    """The correction that the verdicts of a family of tests rest on; None if they rest on the p-values as they are."""
+    return next((test.correction for test in tests if test.correction is not None), None)
 
 
 def deciding_pvalue(test: HypothesisTest) -> float | None:
-    """The p that the verdict of one test rests on."""
-    pvalue = getattr(test, deciding_field([test]))
-    return None if pvalue is None else float(pvalue)
+    """The p-value that the verdict rests on; `pvalue` in results that are older than that field."""
+    return test.pvalue if test.deciding_pvalue is None else test.deciding_pvalue
 
 
 def smallest_deciding_pvalue(tests: Sequence[HypothesisTest]) -> float | None:
-    """The smallest value that the deciding p of a family could have taken, None if it is not known.
-
-    Max-T compares with the largest statistic of every arrangement, so that its least value is the design's own; Holm
-    multiplies the least of m by m.
-    """
-    known = [test.smallest_pvalue for test in tests if test.smallest_pvalue is not None]
-    if not known:
-        return None
-    return min(known) if deciding_field(tests) != "pvalue_holm" else min(1.0, min(known) * len(tests))
+    """The smallest value that a deciding p-value of the family could have taken; None if the results do not say."""
+    return min((t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None), default=None)
 
 
 def layers_with(tests: Sequence[HypothesisTest], verdict: str) -> list[int]:

@@ -17,8 +17,6 @@ METHOD_CLAIMS = (LESS, TARGET)
 HYPOTHESES = (*METHOD_CLAIMS, ALIKE, INTERACTION, ABOVE_NOISE, ABOVE_SEEDS)
 """Every claim, in the order in which one asks."""
 
-CORRECTIONS = {"pvalue_max_t": "max-T", "pvalue_holm": "Holm", "pvalue_bh": "Benjamini-Hochberg"}
-"""By field of a test."""
 OVER: dict[IntervalSource, str] = {
     "models and samples": "over models and samples",
     "models": "over trained models, for these samples",

@@ -1,5 +1,7 @@
 """What the inference says where a claim has no meaning, a number is missing, or the design falls short."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -47,17 +49,44 @@ def test_a_single_model_is_not_said_to_be_studentised(tmp_path):
     assert "no permutation test that it is part of can weigh" in warning
 
 
-def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(tmp_path):
-    # 4 against 4 in three tasks: 343,000 arrangements, all visited by a single test, 100,000 of them drawn for max-T.
+@pytest.fixture(scope="module")
+def twelve_pairs(tmp_path_factory):
+    """4 against 4 in three tasks: 343,000 arrangements, all visited by a single test, 100,000 of them drawn for max-T."""
     drifts = {
         (task, method): [[level + 0.01 * seed, level + 0.02 * seed] for seed in range(4)]
         for task in "abc"
         for method, level in (("full_finetune", 0.5), ("lora", 0.1))
     }
-    found = infer(_table(drifts), _plan(tmp_path, list("abc")))
-    layer = next(t for t in found.tests if t.layer == 0 and t.hypothesis == LESS)
-    assert layer.pvalue_max_t == pytest.approx(1 / 100_001)
+    return infer(_table(drifts), _plan(tmp_path_factory.mktemp("plan"), list("abc")))
+
+
+def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(twelve_pairs):
+    layer = next(t for t in twelve_pairs.tests if t.layer == 0 and t.hypothesis == LESS)
+    assert layer.pvalue_max_t == layer.deciding_pvalue == pytest.approx(1 / 100_001)
+    assert layer.smallest_pvalue == pytest.approx(1 / 343_000)
+    assert layer.smallest_deciding_pvalue == pytest.approx(1 / 100_001)
     assert "this design can reach after correction: 1e-05" in layer.sentence
+
+
+def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
+    full = [[0.50 + 0.01 * s, 0.40 + 0.01 * s] for s in range(5)]
+    lora = [[0.70 + 0.01 * s, 0.39 + 0.01 * s] for s in range(3)]
+    by_holm = infer(_table({("t", "full_finetune"): full, ("t", "lora"): lora}), _plan(tmp_path, ["t"]))
+    tests = [t for t in [*twelve_pairs.tests, *by_holm.tests] if t.pvalue is not None]
+    assert {t.correction for t in tests} == {None, "max-T", "Holm"}
+    assert {t.verdict for t in tests} == {"supported", "rejected", "undecided"}
+    for test in tests:
+        decided = re.search(r"p = (\S+?)(?:, (\S+) corrected for \d+ layers)?[;)]", test.sentence)
+        assert float(decided[1]) == pytest.approx(test.pvalue, rel=0.006)
+        assert float(decided[2] or decided[1]) == pytest.approx(test.deciding_pvalue, rel=0.006)
+        opposite = re.search(r"of the opposite, p = (\S+?)(?:, (\S+) corrected for \d+ layers)?\)", test.sentence)
+        assert (opposite is not None) == (test.verdict == "rejected")
+        if opposite:
+            assert float(opposite[1]) == pytest.approx(test.opposite_pvalue, rel=0.006)
+            assert float(opposite[2] or opposite[1]) == pytest.approx(test.deciding_opposite_pvalue, rel=0.006)
+        smallest = re.search(r"(?:can reach(?: after correction)?:|smallest possible p is) (\S+?)\.?$", test.sentence)
+        assert (smallest is not None) == (test.smallest_deciding_pvalue is not None)
+        assert smallest is None or float(smallest[1]) == pytest.approx(test.smallest_deciding_pvalue, rel=0.06)
 
 
 def test_drifts_without_an_interval_are_not_counted_as_intervals_that_reach_the_noise(tmp_path):

@@ -43,7 +43,7 @@ def base_inference(study, table):
     claims = [t for t in found.tests if t.hypothesis in ("comparison_drifts_less", "reduction_exceeds_target")]
     return {
         "reductions": [r.model_copy(update=bare) for r in found.reductions],
-        "tests": [t.model_copy(update={"interval": None, "pvalue_max_t": None}) for t in claims],
+        "tests": [_with_holm(t, study.layers) for t in claims],
         "warnings": found.warnings,
     }
 
@@ -95,6 +95,19 @@ def _with_intervals(r):
     return r.model_copy(update={"intervals": intervals, "effects": effects, "notes": [] if several else [TOO_FEW]})
 
 
+def _with_holm(t, layers):
+    changes = {"interval": None}
+    if t.correction is not None:
+        smallest = None if t.smallest_pvalue is None else min(1.0, layers * t.smallest_pvalue)
+        changes |= {
+            "pvalue_max_t": None,
+            "correction": "Holm",
+            "deciding_pvalue": t.pvalue_holm,
+            "smallest_deciding_pvalue": smallest,
+        }
+    return t.model_copy(update=changes)
+
+
 def _with_max_t(t):
     if t.pvalue is None:
         return t
@@ -102,12 +115,16 @@ def _with_max_t(t):
         return t.model_copy(update={"paired": PairedTest(pvalue=0.125, smallest_pvalue=0.125, n_pairs=3)})
     max_t = max(t.smallest_pvalue or 0.0, min(1.0, 2.5 * t.pvalue))
     verdict = "supported" if max_t <= ALPHA else "undecided" if t.verdict == "supported" else t.verdict
-    return t.model_copy(update={"pvalue_max_t": max_t, "verdict": verdict})
+    decided = {"correction": "max-T", "deciding_pvalue": max_t, "smallest_deciding_pvalue": t.smallest_pvalue}
+    return t.model_copy(update={"pvalue_max_t": max_t, "verdict": verdict} | decided)
 
 
 def _test(study, hypothesis, **fields):
-    common = {"hypothesis": hypothesis, "task": "all", "layer": None, "measure": study.measures[0], "exact": True,
-              "n_permutations": 400, "n_units": 6, "statistic": 1.0, "smallest_pvalue": 0.0025}  # fmt: skip
+    corrected = None if fields.get("layer") is None else "max-T"
+    smallest = fields.get("smallest_pvalue", 0.0025)
+    common = {"correction": corrected, "deciding_pvalue": fields["pvalue"], "smallest_deciding_pvalue": smallest}
+    common |= {"hypothesis": hypothesis, "task": "all", "layer": None, "measure": study.measures[0], "exact": True,
+              "n_permutations": 400, "n_units": 6, "statistic": 1.0, "smallest_pvalue": smallest}  # fmt: skip
     return HypothesisTest(**common | fields)
 
 

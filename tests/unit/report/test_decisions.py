@@ -1,28 +1,45 @@
+from dataclasses import replace
+
 from repdrift.core.records.results import HypothesisTest
 from repdrift.report import decisions
+from repdrift.report.answer.design import design
+from repdrift.report.dashboard.claims import layer_tables
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 
 def family(**fields):
-    """Three tests by layer with these p-values."""
-    return [
-        HypothesisTest.model_construct(layer=layer, smallest_pvalue=0.01, **{"pvalue_max_t": None, "pvalue_holm": None, "verdict": "undecided"} | fields)
-        for layer in range(3)
-    ]  # fmt: skip
+    """Three tests by layer with these fields; what is not named is as in a file that lacks it."""
+    absent = {"correction": None, "deciding_pvalue": None, "smallest_deciding_pvalue": None, "verdict": "undecided"}
+    return [HypothesisTest.model_construct(layer=layer, **absent | fields) for layer in range(3)]
 
 
-def test_max_t_decides_before_holm_and_holm_before_the_p_itself():
-    assert decisions.deciding_field(family(pvalue=0.1)) == "pvalue"
-    assert decisions.deciding_field(family(pvalue_holm=0.2)) == "pvalue_holm"
-    assert decisions.deciding_field(family(pvalue_holm=0.2, pvalue_max_t=0.1)) == "pvalue_max_t"
-    assert decisions.deciding_pvalue(family(pvalue=0.1, pvalue_holm=0.2)[0]) == 0.2
-    assert decisions.deciding_pvalue(family(pvalue=None)[0]) is None
+def test_what_decides_is_read_and_not_worked_out_again():
+    tests = family(
+        pvalue=0.1,
+        deciding_pvalue=0.2,
+        pvalue_holm=0.3,
+        pvalue_max_t=0.25,
+        correction="Holm",
+        smallest_deciding_pvalue=0.07,
+    )
+    assert decisions.correction_of(tests) == "Holm"
+    assert decisions.deciding_pvalue(tests[0]) == 0.2
+    assert decisions.smallest_deciding_pvalue(tests) == 0.07
+    assert decisions.smallest_deciding_pvalue([]) is decisions.correction_of([]) is None
 
 
-def test_holm_multiplies_the_least_p_and_max_t_does_not():
-    assert decisions.smallest_deciding_pvalue(family(pvalue_holm=1.0)) == 0.03
-    assert decisions.smallest_deciding_pvalue(family(pvalue_holm=1.0, pvalue_max_t=1.0)) == 0.01
-    assert decisions.smallest_deciding_pvalue([]) is None
+def test_results_without_these_fields_are_read_and_say_the_p_that_is_there():
+    data = report_data(Synthetic(tasks=("mrpc",), layers=3))
+    fields = ("correction", "deciding_pvalue", "deciding_opposite_pvalue", "smallest_deciding_pvalue")
+    content = data.results.model_dump()
+    for test in content["tests"]:
+        for field in fields:
+            del test[field]
+    data = replace(data, results=type(data.results).model_validate(content))
+    table = layer_tables(data)[0]
+    assert (table.correction, table.smallest) == (None, None)
+    assert decisions.deciding_pvalue(table.rows[0].test) == table.rows[0].test.pvalue
+    assert "in a layer" not in design(data, data.test("comparison_drifts_less", "all")).text
 
 
 def test_layers_are_those_with_the_verdict():

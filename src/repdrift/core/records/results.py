@@ -182,6 +182,9 @@ class PairedTest(Record):
     n_pairs: int
 
 
+Correction = Literal["max-T", "Holm"]
+
+
 class HypothesisTest(Record):
     """One claim about trained models and what the data say of it.
 
@@ -213,11 +216,19 @@ class HypothesisTest(Record):
     opposite_pvalue: float | None = None
     """Of the opposite claim: where it is small, the claim is rejected."""
     smallest_pvalue: float | None
-    """The smallest p-value that this design can reach."""
+    """The smallest `pvalue` that this design can reach."""
+    correction: Correction | None = None
+    """How the p-values that decide are corrected over `family`; null: they are not corrected."""
+    deciding_pvalue: float | None = None
+    """The p-value that the verdict rests on. Null in files older than this field, and where nothing was tested."""
+    deciding_opposite_pvalue: float | None = None
+    """The p-value of the opposite claim that a rejection rests on, with the same correction."""
+    smallest_deciding_pvalue: float | None = None
+    """The smallest `deciding_pvalue` that this design can reach."""
     pvalue_holm: float | None = None
     pvalue_bh: float | None = None
     pvalue_max_t: float | None = None
-    """Corrected over the family named in `family`; verdicts rest on max-T where there is one, else on Holm."""
+    """`pvalue` with each correction over `family`."""
     family: str | None = None
     paired: PairedTest | None = None
     exact: bool | None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.drift.inference.groups import Groups
-from repdrift.drift.inference.verdicts import Evidence, decided, digits, not_testable
+from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits, not_testable
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     benjamini_hochberg,
@@ -43,44 +43,36 @@ def directional_tests_by_layer(
     """
     found = {layer: _evidence(groups, name, plan) for layer, (groups, _) in by_layer.items()}
     less = [e.pvalue for e in found.values()]
-    more = [e.opposite if e.opposite is not None else 1.0 for e in found.values()]
+    more = [e.opposite_pvalue if e.opposite_pvalue is not None else 1.0 for e in found.values()]
     by_holm, opposite_holm, by_bh = holm(less), holm(more), benjamini_hochberg(less)
     first = next(iter(by_layer.values()))[0]
-    by_max = opposite_max = least = None
+    by_max = opposite_max = smallest_max = None
     if first.balanced:
         tables = _tables(by_layer, name, plan)
         of_all = max_t_test(*tables, strata=first.strata, alternative="less")
-        by_max, least = of_all.step_down, of_all.smallest_pvalue
+        by_max, smallest_max = of_all.step_down, of_all.smallest_pvalue
         opposite_max = max_t_test(*tables, strata=first.strata, alternative="greater").step_down
     tests: list[HypothesisTest] = []
-    for place, (layer, evidence) in enumerate(found.items()):
+    for i, (layer, evidence) in enumerate(found.items()):
+        if by_max is not None and opposite_max is not None:
+            # The smallest p of max-T is not that of one layer's test: it may draw arrangements where that visits all.
+            by, deciding, opposite, smallest = "max-T", by_max, opposite_max, smallest_max
+        else:
+            by, deciding, opposite = "Holm", by_holm, opposite_holm
+            smallest = None if evidence.smallest_pvalue is None else min(1.0, evidence.smallest_pvalue * len(found))
+        corrected = Corrected(
+            by=by,
+            pvalue=float(deciding[i]),
+            opposite_pvalue=float(opposite[i]),
+            smallest_pvalue=smallest,
+            max_t=None if by_max is None else float(by_max[i]),
+            holm=float(by_holm[i]),
+            benjamini_hochberg=float(by_bh[i]),
+            n_tests=len(found),
+            family=f"{len(found)} layers, {name}",
+        )
         groups, of_layer = by_layer[layer]
-        corrected = float(by_holm[place] if by_max is None else by_max[place])
-        opposite = float(opposite_holm[place] if opposite_max is None else opposite_max[place])
-        smallest = least  # not that of one layer's test: max-T may draw arrangements where that visits all
-        if smallest is None and evidence.smallest is not None:
-            smallest = min(1.0, evidence.smallest * len(found))
-        decided = replace(
-            evidence,
-            layers=len(found),
-            corrected=corrected,
-            opposite_corrected=opposite,
-            smallest_corrected=smallest,
-        )
-        record = _record(groups, name, of_layer, plan, decided)
-        if record.pvalue is None:
-            tests.append(record)
-            continue
-        tests.append(
-            record.model_copy(
-                update={
-                    "pvalue_holm": float(by_holm[place]),
-                    "pvalue_bh": float(by_bh[place]),
-                    "pvalue_max_t": None if by_max is None else float(by_max[place]),
-                    "family": f"{len(found)} layers, {name}",
-                }
-            )
-        )
+        tests.append(_record(groups, name, of_layer, plan, replace(evidence, corrected=corrected)))
     return tests
 
 
@@ -133,8 +125,8 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
     evidence = Evidence(
         statistic=test.estimate,
         pvalue=test.pvalue,
-        smallest=test.smallest_pvalue,
-        opposite=test.opposite_pvalue,
+        opposite_pvalue=test.opposite_pvalue,
+        smallest_pvalue=test.smallest_pvalue,
         exact=test.exact,
         n_permutations=test.n_permutations,
         n_units=test.n_units,
@@ -168,8 +160,8 @@ def _evidence(groups: Groups, name: Direction, plan: DriftPlan) -> Evidence:
     return Evidence(
         statistic=less.statistic,
         pvalue=less.pvalue,
-        smallest=less.smallest_pvalue,
-        opposite=more.pvalue,
+        opposite_pvalue=more.pvalue,
+        smallest_pvalue=less.smallest_pvalue,
         exact=less.exact,
         n_permutations=less.n_permutations,
         n_units=less.n_units,

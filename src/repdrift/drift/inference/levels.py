@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.results import ALL_TASKS, Hypothesis, HypothesisTest
 from repdrift.drift.inference.groups import layer_table
-from repdrift.drift.inference.verdicts import Evidence, decided, digits
+from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     MaxTResult,
@@ -51,8 +51,8 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
         evidence = Evidence(
             statistic=more.statistic,
             pvalue=more.pvalue,
-            smallest=more.smallest_pvalue,
-            opposite=less.pvalue,
+            opposite_pvalue=less.pvalue,
+            smallest_pvalue=more.smallest_pvalue,
             exact=more.exact,
             n_permutations=more.n_permutations,
             n_units=len(table),
@@ -60,11 +60,10 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
         tests.append(_identity_record(method, None, evidence, more.statistic, here, plan))
         by_layer = max_t_test(table, noise, strata=strata, alternative="greater")
         opposite = max_t_test(table, noise, strata=strata, alternative="less")
-        for place, (layer, of_layer) in enumerate(zip(layers, _by_layer(by_layer, opposite), strict=True)):
-            evidence = replace(of_layer, n_units=len(table))
-            excess = float(by_layer.difference[place])
-            record = _identity_record(method, layer, evidence, excess, here[here["layer"] == layer], plan)
-            tests.append(_corrected(record, by_layer, place, layers))
+        found = _by_layer(by_layer, opposite, f"drift_above_identity, {method}")
+        for layer, of_layer in zip(layers, found, strict=True):
+            evidence, of_rows = replace(of_layer, n_units=len(table)), here[here["layer"] == layer]
+            tests.append(_identity_record(method, layer, evidence, of_layer.statistic, of_rows, plan))
     return tests
 
 
@@ -89,8 +88,8 @@ def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftP
         evidence = Evidence(
             statistic=whole.statistic,
             pvalue=whole.pvalue,
-            smallest=whole.smallest_pvalue,
-            opposite=nearer.pvalue,
+            opposite_pvalue=nearer.pvalue,
+            smallest_pvalue=whole.smallest_pvalue,
             exact=whole.exact,
             n_permutations=whole.n_permutations,
             n_units=whole.n_units,
@@ -98,46 +97,37 @@ def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftP
         tests.append(_ceiling_record(method, None, evidence, by_task, plan))
         by_layer = base_distance_layers(by_task)
         opposite = base_distance_layers([-table for table in by_task])
-        for place, (layer, of_layer) in enumerate(zip(layers, _by_layer(by_layer, opposite), strict=True)):
-            record = _ceiling_record(method, layer, of_layer, [table[[place]] for table in by_task], plan)
-            tests.append(_corrected(record, by_layer, place, layers))
+        found = _by_layer(by_layer, opposite, f"drift_above_seed_ceiling, {method}")
+        for i, (layer, of_layer) in enumerate(zip(layers, found, strict=True)):
+            tests.append(_ceiling_record(method, layer, of_layer, [table[[i]] for table in by_task], plan))
     return tests
 
 
-def _by_layer(found: MaxTResult, opposite: MaxTResult) -> list[Evidence]:
-    whole = Evidence(
-        statistic=0.0,
-        pvalue=1.0,
-        smallest=found.smallest_pvalue,
-        opposite=None,
-        exact=found.exact,
-        n_permutations=found.n_permutations,
-        n_units=found.n_units,
-        layers=found.pvalue.size,
-        smallest_corrected=found.smallest_pvalue,
-    )
+def _by_layer(found: MaxTResult, opposite: MaxTResult, family: str) -> list[Evidence]:
+    by_holm, by_bh = holm(found.pvalue), benjamini_hochberg(found.pvalue)
     return [
-        replace(
-            whole,
-            statistic=float(found.difference[place]),
-            pvalue=float(found.pvalue[place]),
-            opposite=float(opposite.pvalue[place]),
-            corrected=float(found.step_down[place]),
-            opposite_corrected=float(opposite.step_down[place]),
+        Evidence(
+            statistic=float(found.difference[i]),
+            pvalue=float(found.pvalue[i]),
+            opposite_pvalue=float(opposite.pvalue[i]),
+            smallest_pvalue=found.smallest_pvalue,
+            exact=found.exact,
+            n_permutations=found.n_permutations,
+            n_units=found.n_units,
+            corrected=Corrected(
+                by="max-T",
+                pvalue=float(found.step_down[i]),
+                opposite_pvalue=float(opposite.step_down[i]),
+                smallest_pvalue=found.smallest_pvalue,
+                max_t=float(found.step_down[i]),
+                holm=float(by_holm[i]),
+                benjamini_hochberg=float(by_bh[i]),
+                n_tests=found.pvalue.size,
+                family=f"{found.pvalue.size} layers, {family}",
+            ),
         )
-        for place in range(found.pvalue.size)
+        for i in range(found.pvalue.size)
     ]
-
-
-def _corrected(record: HypothesisTest, found: MaxTResult, place: int, layers: Sequence[int]) -> HypothesisTest:
-    return record.model_copy(
-        update={
-            "pvalue_max_t": float(found.step_down[place]),
-            "pvalue_holm": float(holm(found.pvalue)[place]),
-            "pvalue_bh": float(benjamini_hochberg(found.pvalue)[place]),
-            "family": f"{len(layers)} layers, {record.hypothesis}, {record.method}",
-        }
-    )
 
 
 def _identity_record(

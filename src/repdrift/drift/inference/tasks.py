@@ -9,7 +9,7 @@ import numpy as np
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.results import Hypothesis, HypothesisTest, MixedModel, Reduction
 from repdrift.drift.inference.groups import Groups
-from repdrift.drift.inference.verdicts import Evidence, not_testable, sentence, verdict
+from repdrift.drift.inference.verdicts import Evidence, decided, not_testable
 from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import interaction_test, mixed_model_reduction
 
@@ -39,10 +39,10 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
     evidence = Evidence(
         statistic=test.statistic,
         pvalue=test.pvalue,
-        smallest=None,
-        opposite=None,
+        opposite_pvalue=None,
+        smallest_pvalue=None,
         exact=False,
-        n_permutations=0,
+        n_permutations=None,
         n_units=test.n_units,
     )
     reductions = {task: 1 - float(np.exp(ratio)) for task, ratio in test.log_ratios.items()}
@@ -56,14 +56,7 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
             measure=found.measure,
             test=_TEST,
             estimate=estimate,
-            statistic=test.statistic,
-            pvalue=test.pvalue,
-            smallest_pvalue=None,
-            exact=False,
-            n_permutations=None,
-            n_units=test.n_units,
-            verdict=verdict(evidence, plan.alpha),
-            sentence=sentence(f"The reduction of geometric means is {said}", _CLAIM, evidence, plan.alpha),
+            **decided(evidence, f"The reduction of geometric means is {said}", _CLAIM, plan.alpha),
         )
     ]
 

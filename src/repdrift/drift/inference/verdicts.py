@@ -5,54 +5,71 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from repdrift.core.records.results import Hypothesis, HypothesisTest, Reduction
+from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction
 
 Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The test of a claim and of its opposite; for one of several layers, the p-values corrected over them too.
+class Corrected:
+    """The p-values of one layer's test, corrected over the tests of all layers.
 
-    smallest: the least p of this design, whatever the data; None for a test that has none. smallest_corrected: the same after correction. opposite: None
-    where the opposite is not tested: then nothing is rejected. n_units: trained models.
+    by: the correction that decides: `pvalue`, `opposite_pvalue` and `smallest_pvalue` are corrected by it. max_t: None
+    where the design has no such correction. family: the corrected tests, in words.
+    """
+
+    by: Correction
+    pvalue: float
+    opposite_pvalue: float
+    smallest_pvalue: float | None
+    max_t: float | None
+    holm: float
+    benjamini_hochberg: float
+    n_tests: int
+    family: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The test of a claim and of its opposite.
+
+    opposite_pvalue: None where the opposite claim is not tested, so that nothing is rejected. smallest_pvalue: the
+    smallest p of this design, whatever the data; None for a test that has none. corrected: None where there is no family.
+    n_units: trained models.
     """
 
     statistic: float
     pvalue: float
-    smallest: float | None
-    opposite: float | None
+    opposite_pvalue: float | None
+    smallest_pvalue: float | None
     exact: bool
-    n_permutations: int
+    n_permutations: int | None
     n_units: int
-    layers: int = 1
-    corrected: float | None = None
-    opposite_corrected: float | None = None
-    smallest_corrected: float | None = None
+    corrected: Corrected | None = None
 
     @property
     def deciding_pvalue(self) -> float:
-        """The p that the verdict rests on: corrected, where there is a correction."""
-        return self.pvalue if self.corrected is None else self.corrected
+        """The p that the verdict rests on: corrected where there is a correction."""
+        return self.pvalue if self.corrected is None else self.corrected.pvalue
 
     @property
-    def opposite_pvalue(self) -> float | None:
-        """The same of the opposite claim."""
-        return self.opposite if self.opposite_corrected is None else self.opposite_corrected
+    def deciding_opposite_pvalue(self) -> float | None:
+        """The p of the opposite claim that a rejection rests on."""
+        return self.opposite_pvalue if self.corrected is None else self.corrected.opposite_pvalue
 
     @property
     def smallest_deciding_pvalue(self) -> float | None:
-        """The least value that `deciding_pvalue` can take."""
-        return self.smallest if self.smallest_corrected is None else self.smallest_corrected
+        """The smallest value that `deciding_pvalue` can take."""
+        return self.smallest_pvalue if self.corrected is None else self.corrected.smallest_pvalue
 
 
 def verdict(evidence: Evidence, alpha: float) -> Verdict:
     """`rejected` needs evidence of its own: the opposite claim tested at the same level."""
-    if evidence.smallest is not None and evidence.smallest >= 0.5:
+    if evidence.smallest_pvalue is not None and evidence.smallest_pvalue >= 0.5:
         return "not testable"
     if evidence.deciding_pvalue <= alpha:
         return "supported"
-    opposite = evidence.opposite_pvalue
+    opposite = evidence.deciding_opposite_pvalue
     if opposite is not None and opposite <= alpha:
         return "rejected"
     return "undecided"
@@ -60,17 +77,30 @@ def verdict(evidence: Evidence, alpha: float) -> Verdict:
 
 def decided(evidence: Evidence, found: str, claim: str, alpha: float) -> dict[str, Any]:
     """The fields of a `HypothesisTest` that follow from the evidence; found and claim as in `sentence`."""
-    return {
+    fields: dict[str, Any] = {
         "statistic": evidence.statistic,
         "pvalue": evidence.pvalue,
-        "opposite_pvalue": evidence.opposite,
-        "smallest_pvalue": evidence.smallest,
+        "opposite_pvalue": evidence.opposite_pvalue,
+        "smallest_pvalue": evidence.smallest_pvalue,
+        "deciding_pvalue": evidence.deciding_pvalue,
+        "deciding_opposite_pvalue": evidence.deciding_opposite_pvalue,
+        "smallest_deciding_pvalue": evidence.smallest_deciding_pvalue,
         "exact": evidence.exact,
         "n_permutations": evidence.n_permutations,
         "n_units": evidence.n_units,
         "verdict": verdict(evidence, alpha),
         "sentence": sentence(found, claim, evidence, alpha),
     }
+    corrected = evidence.corrected
+    if corrected is not None:
+        fields |= {
+            "correction": corrected.by,
+            "pvalue_max_t": corrected.max_t,
+            "pvalue_holm": corrected.holm,
+            "pvalue_bh": corrected.benjamini_hochberg,
+            "family": corrected.family,
+        }
+    return fields
 
 
 def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
@@ -83,13 +113,14 @@ def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
     limit = _limit(evidence, alpha, counted)
     if decision == "not testable":
         return f"{found}. Whether {claim} cannot be tested with {counted}{limit}."
-    p = _p(evidence.pvalue, evidence.corrected, evidence.layers)
+    p = _p(evidence.pvalue, evidence.deciding_pvalue, evidence.corrected)
     if decision == "supported":
         return f"{found}. That {claim} is supported ({p}){limit}."
-    if decision == "rejected" and evidence.opposite is not None:
+    opposite, deciding_opposite = evidence.opposite_pvalue, evidence.deciding_opposite_pvalue
+    if decision == "rejected" and opposite is not None and deciding_opposite is not None:
         # The p that speaks here is the opposite claim's, and it is named as that.
-        opposite = _p(evidence.opposite, evidence.opposite_corrected, evidence.layers)
-        said = f"p = {evidence.pvalue:.3g}; of the opposite, {opposite}"
+        of_opposite = _p(opposite, deciding_opposite, evidence.corrected)
+        said = f"p = {evidence.pvalue:.3g}; of the opposite, {of_opposite}"
         return f"{found}. That {claim} is contradicted by these models ({said}){limit}."
     return f"{found}. Whether {claim} is undecided ({p}){limit}."
 
@@ -132,8 +163,12 @@ def digits(drift: float) -> str:
     return f"{drift:.4f}" if drift == 0 or abs(drift) >= 1e-3 else f"{drift:.1e}"
 
 
-def _p(raw: float, corrected: float | None, layers: int) -> str:
-    return f"p = {raw:.3g}" if corrected is None else f"p = {raw:.3g}, {corrected:.3g} corrected for {layers} layers"
+def _p(raw: float, deciding: float, corrected: Corrected | None) -> str:
+    return (
+        f"p = {raw:.3g}"
+        if corrected is None
+        else f"p = {raw:.3g}, {deciding:.3g} corrected for {corrected.n_tests} layers"
+    )
 
 
 def _limit(evidence: Evidence, alpha: float, counted: str) -> str:

@@ -64,10 +64,9 @@ def _by_layer(results: DriftResults) -> str:
         ]
         for t in tests
     ]
-    rests = "max-T" if tests[0].pvalue_max_t is not None else "Holm"
     header = ["layer", "reduction", "lower bound", "p", "p (max-T)", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
     return (
-        f"Over all tasks (claim: {claim_of(tests[0], results.study)}); the verdict rests on p corrected over the layers by {rests}:\n\n"
+        f"Over all tasks (claim: {claim_of(tests[0], results.study)}); the verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
         + markdown(header, rows)
     )
 
@@ -104,7 +103,7 @@ def _levels(results: DriftResults) -> str:
                 where = f"in {len(shown)} of {len(tests)} layers" + (
                     f" ({', '.join(shown)})" if 0 < len(shown) < len(tests) else ""
                 )
-                least = min(t.smallest_pvalue for t in tests if t.smallest_pvalue is not None)
+                least = min(t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None)
                 lines.append(
                     f"- That {claim_of(tests[0], results.study)} is supported {where}; smallest reachable p {least:.2g}."
                 )

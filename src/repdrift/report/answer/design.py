@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from repdrift.core.records.results import HypothesisTest
 from repdrift.report.answer.point import Point, State
-from repdrift.report.decisions import deciding_field, smallest_deciding_pvalue
+from repdrift.report.decisions import correction_of, smallest_deciding_pvalue
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import CORRECTIONS, LESS, counted, listed
+from repdrift.report.wording import LESS, counted, listed
 
 
 def design(data: ReportData, less: HypothesisTest) -> Point:
@@ -20,7 +20,7 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
         limits.append(("in a single task", min(single)))
     layers = data.layer_tests(LESS)
     if (by_layer := smallest_deciding_pvalue(layers)) is not None:
-        correction = CORRECTIONS.get(deciding_field(layers))
+        correction = correction_of(layers)
         where = "in a layer" + (f", corrected for {len(layers)} by {correction}" if correction else "")
         limits.append((where, by_layer))
     question = "What could this design have shown at all?"

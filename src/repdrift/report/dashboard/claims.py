@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
 from repdrift.report.decisions import (
-    deciding_field,
+    correction_of,
     deciding_pvalue,
     interval_over,
     layers_with,
@@ -17,7 +17,6 @@ from repdrift.report.tables import ReportData
 from repdrift.report.wording import (
     ABOVE_NOISE,
     ABOVE_SEEDS,
-    CORRECTIONS,
     EFFECTS,
     HYPOTHESES,
     METHOD_CLAIMS,
@@ -133,10 +132,9 @@ def top_ranks(ranking: LayerRanking, most: int = 5) -> list[LayerRank]:
 
 
 def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: Sequence[HypothesisTest]) -> LayerTable:
-    field = deciding_field(tests)
     return LayerTable(
         claim(hypothesis, data.results.study, method),
-        CORRECTIONS.get(field),
+        correction_of(tests),
         smallest_deciding_pvalue(tests),
         [_row(data, test) for test in tests],
         [data.reduction(ALL_TASKS, test.layer) for test in tests] if hypothesis in METHOD_CLAIMS else [],
@@ -144,7 +142,6 @@ def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: S
 
 
 def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
-    field = deciding_field([test])
     said = claim(test.hypothesis, data.results.study, test.method)
     return ClaimRow(
         test,
@@ -152,8 +149,8 @@ def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
         None if test.estimate is None else estimate_text(test.hypothesis, test.estimate),
         None if test.interval is None else _interval(test),
         None if test.interval is None else test.interval.over,
-        deciding_pvalue(test) if field in CORRECTIONS else None,
-        CORRECTIONS.get(field),
+        None if test.correction is None else deciding_pvalue(test),
+        test.correction,
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest
-from repdrift.report.decisions import deciding_field, layers_with, smallest_deciding_pvalue
+from repdrift.report.decisions import correction_of, deciding_pvalue, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.figures._clusters import clusters_of, draw_clusters
 from repdrift.report.style import (
@@ -25,7 +25,7 @@ from repdrift.report.style import (
     note,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import CORRECTIONS, LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
+from repdrift.report.wording import LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
 
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
 _PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
@@ -97,14 +97,14 @@ def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None
     layers = [float(t.layer) for t in tests if t.layer is not None]
     color = _COLORS[hypothesis]
     series = (
-        ("pvalue", "white", 1.0, 2.0),
-        ("pvalue_bh", _PALE[hypothesis], 0.85, 2.1),
-        (deciding_field(tests), color, 0.7, 2.2),
+        ([t.pvalue for t in tests], "white", 1.0, 2.0),
+        ([t.pvalue_bh for t in tests], _PALE[hypothesis], 0.85, 2.1),
+        ([deciding_pvalue(t) for t in tests], color, 0.7, 2.2),
     )
-    for field, face, share, order in series:
+    for pvalues, face, share, order in series:
         # Smaller marks in front, so that equal values stay visible.
         style = {"color": color, "markerfacecolor": face, "markersize": size * share, "markeredgewidth": 0.8}
-        axes.plot(layers, _logs(tests, field), "o", clip_on=False, zorder=order, **style)
+        axes.plot(layers, _logs(pvalues), "o", clip_on=False, zorder=order, **style)
     _say_the_limit(axes, data, tests, top)
     draw_clusters(axes, data, hypothesis, top, _COLORS[hypothesis], _ROOM_IN * _WIDTHS[1] / sum(_WIDTHS))
 
@@ -112,8 +112,8 @@ def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None
 def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
     """Hatch what no result of this design could reach, or say where the limit lies; say it too if correction puts alpha beyond it."""
     known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
-    corrected, field = smallest_deciding_pvalue(tests), deciding_field(tests)
-    if corrected is None:
+    corrected, correction = smallest_deciding_pvalue(tests), correction_of(tests)
+    if corrected is None or not known:
         return
     alpha, smallest = data.results.study.alpha, min(known)
     edge = _log(smallest)
@@ -124,9 +124,9 @@ def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], to
             Rectangle((span[0], edge), span[1], top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
         )
     text = f"smallest p of the design: {smallest:.2g}"
-    if field in CORRECTIONS:
+    if correction is not None:
         after = "the same" if corrected == smallest else f"{corrected:.2g}"
-        text += f", after {CORRECTIONS[field]} {after}"
+        text += f", after {correction} {after}"
     if corrected > alpha:
         text += f"\n{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")
     note(axes, text, (0.99, 0.98), ha="right", va="top")
@@ -143,8 +143,8 @@ def _legend(figure: Figure, data: ReportData) -> None:
         (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"p = {data.results.study.alpha:g}"),
         (Patch(facecolor="white", edgecolor="0.6", hatch=HATCH, linewidth=0), "out of this design's reach"),
     ]
-    if (field := deciding_field(every)) in CORRECTIONS:
-        entries.insert(2, (dot(INK), f"p, {CORRECTIONS[field]}"))
+    if (correction := correction_of(every)) is not None:
+        entries.insert(2, (dot(INK), f"p, {correction}"))
     if data.results.clusters:
         entries.append((Patch(facecolor=INK, edgecolor=INK), "cluster of layers"))
     figure.legend(
@@ -153,8 +153,8 @@ def _legend(figure: Figure, data: ReportData) -> None:
     )  # fmt: skip
 
 
-def _logs(tests: list[HypothesisTest], field: str) -> list[float]:
-    return [np.nan if getattr(t, field) is None else _log(getattr(t, field)) for t in tests]
+def _logs(pvalues: list[float | None]) -> list[float]:
+    return [np.nan if p is None else _log(p) for p in pvalues]
 
 
 def _log(p: float) -> float:
@@ -165,12 +165,12 @@ def _log(p: float) -> float:
 def caption(data: ReportData) -> str:
     """How to read it."""
     study = data.results.study
-    field = deciding_field([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
+    correction = correction_of([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
     decides = {
-        "pvalue_max_t": " and by max-T (full), on which the verdicts rest: it compares with the largest statistic over the layers of "
+        "max-T": " and by max-T (full), on which the verdicts rest: it compares with the largest statistic over the layers of "
         "every rearrangement, and can go as low as the uncorrected p",
-        "pvalue_holm": " and Holm (full), on which the verdicts rest",
-    }.get(field, "")
+        "Holm": " and Holm (full), on which the verdicts rest",
+    }.get(correction or "", "")
     clusters = (
         " Bars under the layers: clusters of adjacent layers, full where the cluster's p is at most "
         f"{study.alpha:g}; such a p says that the methods differ, most visibly there, not that every layer in the bar does."
@@ -193,7 +193,7 @@ def describe(data: ReportData) -> str:
         tested = [(name, data.test(hypothesis, name)) for name in dict.fromkeys([*data.compared_tasks(), ALL_TASKS])]
         pvalues = ", ".join(f"{task_title(n)} p = {t.pvalue:.3g}" for n, t in tested if t and t.pvalue is not None)
         layers = data.layer_tests(hypothesis)
-        after = CORRECTIONS.get(deciding_field(layers))
+        after = correction_of(layers)
         held = len(layers_with(layers, "supported"))
         of_layers = f"{held} of {counted(len(layers), 'layer')} supported{f' after {after}' if after else ''}"
         bars = "; ".join(
