@@ -143,6 +143,6 @@ def _print_measures(console: Console, model: ComparedModel) -> None:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
+    from repdrift.core.words import number
+
+    return number(value, missing="")

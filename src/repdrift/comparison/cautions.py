@@ -1,15 +1,14 @@
-"""What a direct comparison shows beside its numbers, as plain sentences: nothing changed, too much changed, not what it seems."""
+"""Cautions of a comparison in plain sentences: a model that changed nothing, one that changed too much, one model twice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from repdrift.core.records.comparison import BaseLayer, ComparedModel
+from repdrift.core.words import layers_named, listed, short_number
+from repdrift.drift.rounding import ZERO_DRIFT
+from repdrift.drift.sanity import FIRST_LAYER_LIMIT, TOP_FEATURE_LIMIT
 from repdrift.tasks import SampleSet
-
-_ZERO = 1e-12
-_FIRST_LAYER_LIMIT = 0.3
-_TOP_FEATURE_LIMIT = 0.5
 
 
 def findings(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
@@ -19,10 +18,10 @@ def findings(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], 
     for model in compared:
         found += _about(model)
     found += _same_weights(compared)
-    massive = [layer.layer for layer in base_layers if layer.top_feature_share > _TOP_FEATURE_LIMIT]
+    massive = [layer.layer for layer in base_layers if layer.top_feature_share > TOP_FEATURE_LIMIT]
     if massive:
         found.append(
-            f"In layer(s) {', '.join(map(str, massive))} of the base model one feature holds over half of the variance (massive "
+            f"In {layers_named(massive)} of the base model one feature holds over half of the variance (massive "
             "activations): CKA there speaks mostly of that feature. Look at --pooling mean_skip_first too."
         )
     if samples.truncated_samples:
@@ -34,7 +33,7 @@ def findings(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], 
 
 def _about(model: ComparedModel) -> list[str]:
     drifts = [layer.drift for layer in model.layers]
-    if all(abs(drift) <= _ZERO for drift in drifts):
+    if all(abs(drift) <= ZERO_DRIFT for drift in drifts):
         cause = (
             "an adapter whose B is zero (not trained yet), or that was never loaded into the model that was saved"
             if model.kind == "PEFT adapter"
@@ -47,9 +46,9 @@ def _about(model: ComparedModel) -> list[str]:
         ]
     found: list[str] = []
     first = model.layers[0]
-    if first.layer == 0 and first.drift > _FIRST_LAYER_LIMIT:
+    if first.layer == 0 and first.drift > FIRST_LAYER_LIMIT:
         found.append(
-            f"{model.name} drifts by {first.drift:.2f} in the first layer. More than {_FIRST_LAYER_LIMIT} there points to a broken "
+            f"{model.name} drifts by {short_number(first.drift)} in the first layer. More than {FIRST_LAYER_LIMIT} there points to a broken "
             "comparison (another base model, another vocabulary) rather than to fine-tuning."
         )
     return found
@@ -61,7 +60,7 @@ def _same_weights(compared: Sequence[ComparedModel]) -> list[str]:
         if model.weights_digest is not None:
             holders.setdefault(model.weights_digest, []).append(model.name)
     return [
-        f"{' and '.join(names)} have the same weights: they are one model, not {len(names)}."
+        f"{listed(names)} have the same weights: they are one model, not {len(names)}."
         for names in holders.values()
         if len(names) > 1
     ]

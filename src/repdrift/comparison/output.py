@@ -16,6 +16,7 @@ from repdrift.core.records.comparison import (
     Comparison,
 )
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
+from repdrift.core.words import number
 from repdrift.drift.measure_names import drift_is
 from repdrift.similarity import measure
 
@@ -110,14 +111,14 @@ def summary(result: Comparison) -> str:
         lines += ["|---|---|---|---|---|---|---|"]
         floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
         for at in model.layers:
-            interval = "" if at.drift_low is None else f"{at.drift_low:.4g} to {at.drift_high:.4g}"
+            interval = "" if at.drift_low is None else f"{number(at.drift_low)} to {number(at.drift_high)}"
             cells = (
                 floors.get(at.layer),
                 at.random_change_drift,
                 at.mispaired_drift,
                 at.weights.get("weight_relative_change"),
             )
-            lines.append(f"| {at.layer} | {at.drift:.4g} | {interval} | " + " | ".join(map(_cell, cells)) + " |")
+            lines.append(f"| {at.layer} | {number(at.drift)} | {interval} | " + " | ".join(map(_cell, cells)) + " |")
         lines += ["", *_other_measures(model)]
     refused = [m for m in result.models if m.status != "compared"]
     if refused:
@@ -132,7 +133,7 @@ def summary(result: Comparison) -> str:
         pairs: dict[tuple[str, str], list[float]] = {}
         for pair in result.between:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
-        lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {sum(d) / len(d):.4g}" for (a, b), d in pairs.items()), ""]
+        lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()), ""]
     if result.warnings:
         lines += ["## Mind", "", *(f"- {_plain(w)}" for w in result.warnings), ""]
     return "\n".join(lines)
@@ -154,7 +155,7 @@ def _other_measures(model: ComparedModel) -> list[str]:
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return number(value, missing="")
 
 
 def _plain(text: str) -> str:

@@ -90,3 +90,10 @@ def layer_ranges(layers: Collection[int]) -> str:
         else:
             ranges.append([layer, layer])
     return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in ranges) or "none"
+
+
+def layers_named(layers: Collection[int]) -> str:
+    """Layer numbers with their noun, for sentences: `layer 3`, `layers 0, 3 to 7`; `no layer` for none."""
+    if not layers:
+        return "no layer"
+    return f"{'layer' if len(layers) == 1 else 'layers'} {layer_ranges(layers)}"

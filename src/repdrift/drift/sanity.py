@@ -15,8 +15,10 @@ from repdrift.drift.table import Measured
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 _MISPAIRED_LIMIT = 0.1
-_FIRST_LAYER_LIMIT = 0.3
-_TOP_FEATURE_LIMIT = 0.5
+FIRST_LAYER_LIMIT = 0.3
+"""More drift in the first layer points to a broken comparison rather than to fine-tuning."""
+TOP_FEATURE_LIMIT = 0.5
+"""Where one feature holds more of the variance than this share, CKA speaks mostly of that feature."""
 _FLOAT32_FLOOR = 1e-10
 _SAME_AS_RANDOM = 0.05
 """A ratio of mean drifts nearer to 1 than this in every layer of a task and method is that of noise."""
@@ -127,10 +129,10 @@ def _first_layer(primary: pd.DataFrame) -> SanityCheck:
     worst = first.loc[first["drift"].idxmax()]
     detail = (
         f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({worst['task']}, {worst['method']}, seed "
-        f"{worst['seed']}); above {_FIRST_LAYER_LIMIT} it would point to mispaired samples, another truncation, or padding in the mean."
+        f"{worst['seed']}); above {FIRST_LAYER_LIMIT} it would point to mispaired samples, another truncation, or padding in the mean."
     )
     return SanityCheck(
-        name="first layer drifts little", passed=bool(worst["drift"] <= _FIRST_LAYER_LIMIT), detail=detail
+        name="first layer drifts little", passed=bool(worst["drift"] <= FIRST_LAYER_LIMIT), detail=detail
     )
 
 
@@ -150,7 +152,7 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
 
 def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     (task, layer), share = max(shares.items(), key=lambda item: item[1])
-    over = sorted({key[1] for key, value in shares.items() if value > _TOP_FEATURE_LIMIT})
+    over = sorted({key[1] for key, value in shares.items() if value > TOP_FEATURE_LIMIT})
     detail = (
         f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task}, layer {layer})."
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.core.records.results import ALL_TASKS, DriftResults, Reduction
+from repdrift.core.words import listed, method_title, task_title
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def _pilot(results: DriftResults, where: str, tasks: Sequence[str], layer: int |
     found = {r.task: r for r in results.reductions if r.layer == layer}
     absent = [task for task in tasks if task not in found]
     if absent:
-        reason = f"the pilot has no models of both {study.reference_method} and {study.comparison_method}"
-        return Pilot(where, (), (), (), (), missing=f"{reason} on {', '.join(absent)}")
+        both = f"{method_title(study.reference_method)} and {method_title(study.comparison_method)}"
+        reason = f"the pilot has no models of both {both} on {listed([task_title(task) for task in absent])}"
+        return Pilot(where, (), (), (), (), missing=reason)
     sides: list[list[tuple[str, float]]] = [[], []]
     left_out: list[str] = []
     for task in tasks:
@@ -117,14 +119,16 @@ def _too_little(pilot: Pilot) -> str | None:
     """Why no spread between seeds can be had from a pilot; None if it can."""
     for task, (m, k) in zip(pilot.tasks, pilot.sizes, strict=True):
         if min(m, k) == 0:
-            return f"the pilot has no drift of one of the methods on {task}"
+            return f"the pilot has no drift of one of the methods on {task_title(task)}"
         if m + k < 4:  # one degree of freedom leaves a spread of 0.4 to 30 times the estimate
-            return f"the pilot has {m} and {k} models of the methods on {task}, too few to tell how far seeds differ"
+            return f"the pilot has {m} and {k} models of the methods on {task_title(task)}, too few to tell how far seeds differ"
         drifts = _of_task(pilot, task)
         if min(values.min() for values in drifts) <= 0:
-            return f"the pilot has a drift on {task} that is not above 0, and the spread is taken of log drift"
+            return (
+                f"the pilot has a drift on {task_title(task)} that is not above 0, and the spread is taken of log drift"
+            )
         if all(np.ptp(values) == 0 for values in drifts):
-            return f"the pilot's drifts on {task} are the same for every seed"
+            return f"the pilot's drifts on {task_title(task)} are the same for every seed"
     return None
 
 

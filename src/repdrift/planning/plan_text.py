@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.planning.reach import pvalue_text
+from repdrift.core.words import chosen_percent, counted, method_title, pvalue, task_title
+from repdrift.planning.reach import REL_TOLERANCE
 
 _WIDTH = 118
 
@@ -16,7 +17,10 @@ _WIDTH = 118
 def reach_text(found: dict[str, Any]) -> str:
     """What a design can reach, from the JSON of `repdrift power --config`."""
     alpha, n_tasks, n_layers = found["alpha"], len(found["tasks"]), found["n_layers"]
-    titles = {"task": "a single task" if n_tasks > 1 else found["tasks"][0], "tasks": f"all {n_tasks} tasks together"}
+    titles = {
+        "task": "a single task" if n_tasks > 1 else task_title(found["tasks"][0]),
+        "tasks": f"all {n_tasks} tasks together",
+    }
     if n_layers is not None:
         titles["layers"] = "each layer, by max-T" if n_layers == 1 else f"each of {n_layers} layers, by Holm"
     scopes = [reach["scope"] for reach in found["reach"]]
@@ -26,7 +30,7 @@ def reach_text(found: dict[str, Any]) -> str:
         rows.append([f"{seeds} of each{here}", *(_judged(smallest[scope], alpha) for scope in scopes)])
     lines = [
         *_prose(
-            f"Study {found['study']}: {_count(n_tasks, 'task')}, {_count(found['seeds'], 'seed')} of each method in each. "
+            f"Study {found['study']}: {counted(n_tasks, 'task')}, {counted(found['seeds'], 'seed')} of each method in each. "
             "Nothing was measured: this is what its numbers allow."
         ),
         "",
@@ -49,7 +53,7 @@ def reach_text(found: dict[str, Any]) -> str:
 def plans_text(found: dict[str, Any]) -> str:
     """What a pilot asks for, from the JSON of `repdrift power`."""
     plans, alpha = found["seed_plans"], found["alpha"]
-    shown = [f"{100 * reduction:g} %" for reduction in found["reductions"]]
+    shown = [chosen_percent(reduction) for reduction in found["reductions"]]
     now, needed = [["", "models", "smallest p", *shown]], [["", "at least", *shown]]
     for plan in plans:
         name = scope_title(plan["pilot"]["where"])
@@ -86,8 +90,9 @@ def plans_text(found: dict[str, Any]) -> str:
 
 def _claim(found: dict[str, Any]) -> str:
     where = "the mean over layers" if found["layers"] is None else "one layer"
-    much = "less" if found["margin"] == 0 else f"more than {100 * found['margin']:g} % less"
-    return f"{found['comparison_method']} drifts {much} than {found['reference_method']}, in {where}"
+    much = "less" if found["margin"] == 0 else f"more than {chosen_percent(found['margin'])} less"
+    comparison, reference = method_title(found["comparison_method"]), method_title(found["reference_method"])
+    return f"{comparison} drifts {much} than {reference}, in {where}"
 
 
 def _correction(found: dict[str, Any]) -> str:
@@ -109,11 +114,12 @@ def _assumed(found: dict[str, Any]) -> list[str]:
     for plan in plans:
         ends = zip(plan["spread"], plan["spread_low"], plan["spread_high"], plan["degrees_of_freedom"], strict=True)
         for task, (spread, low, high, freedom) in zip(plan["pilot"]["tasks"], ends, strict=True):
-            where = task if found["layers"] is None else f"{task}, {plan['pilot']['where']}"
+            title = task_title(task)
+            where = title if found["layers"] is None else f"{title}, {plan['pilot']['where']}"
             spreads.setdefault(
                 where,
                 f"  {where}: {math.exp(spread):.3g} (95 % interval {math.exp(low):.3g} to {math.exp(high):.3g}, from "
-                f"{_count(freedom, 'degree')} of freedom)",
+                f"{counted(freedom, 'degree')} of freedom)",
             )
     errors = [design["error"] for plan in plans for a in plan["answers"] for design in (a["now"], *a["tried"])]
     return [
@@ -136,7 +142,7 @@ def _samples(found: dict[str, Any]) -> list[str]:
     if target is not None:
         rows[0] += ["samples for the median", "for the widest"]
     for plan in found["sample_plans"]:
-        name = f"{plan['task']}, {plan['method']}"
+        name = f"{task_title(plan['task'])}, {method_title(plan['method'])}"
         if plan["missing"]:
             rows.append([name, f"none: {plan['missing']}"])
             continue
@@ -156,9 +162,9 @@ def _samples(found: dict[str, Any]) -> list[str]:
 
 
 def _verdict(reach: dict[str, Any]) -> str:
-    enough = f"{_count(reach['enough'], 'seed')} at least ({pvalue_text(reach['enough_pvalue'])})"
+    enough = f"{counted(reach['enough'], 'seed')} at least ({pvalue(reach['enough_pvalue'])})"
     if reach["roomy"] != reach["enough"]:
-        enough += f", and only just; {reach['roomy']} leave room ({pvalue_text(reach['roomy_pvalue'])})"
+        enough += f", and only just; {reach['roomy']} leave room ({pvalue(reach['roomy_pvalue'])})"
     if reach["only_just"]:
         return f"only just significant, if every model of one method drifts less than every one of the other. It takes {enough}"
     if reach["reachable"]:
@@ -167,9 +173,9 @@ def _verdict(reach: dict[str, Any]) -> str:
 
 
 def _judged(smallest: float, alpha: float) -> str:
-    if smallest > alpha * (1 + 1e-12):
-        return f"{pvalue_text(smallest)} -"
-    return f"{pvalue_text(smallest)} (just)" if math.isclose(smallest, alpha, rel_tol=1e-12) else pvalue_text(smallest)
+    if smallest > alpha * (1 + REL_TOLERANCE):
+        return f"{pvalue(smallest)} -"
+    return f"{pvalue(smallest)} (just)" if math.isclose(smallest, alpha, rel_tol=REL_TOLERANCE) else pvalue(smallest)
 
 
 def _power_now(answer: dict[str, Any]) -> str:
@@ -196,12 +202,8 @@ def _uneven(plan: dict[str, Any]) -> str:
 
 
 def scope_title(where: str) -> str:
-    """What a pilot is of, in words."""
-    return "all tasks together" if where == ALL_TASKS else where
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun if number == 1 else noun + 's'}"
+    """Returns the task or layer of a pilot as a heading."""
+    return "all tasks together" if where == ALL_TASKS else task_title(where)
 
 
 def _prose(text: str) -> list[str]:

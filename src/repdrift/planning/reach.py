@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from repdrift.core.words import counted, method_title, pvalue, task_title
 from repdrift.planning.seed_plan import least_models
 from repdrift.statistics import smallest_reachable_pvalue
 
 Scope = Literal["task", "tasks", "layers"]
-_EQUAL = 1e-12
+REL_TOLERANCE = 1e-12
+"""P-values and levels that differ by less, relatively, are the same number, rounded otherwise."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class Reach:
     @property
     def reachable(self) -> bool:
         """Whether some data would be significant (p at most alpha)."""
-        return self.smallest_pvalue <= self.alpha * (1 + _EQUAL)
+        return self.smallest_pvalue <= self.alpha * (1 + REL_TOLERANCE)
 
     @property
     def only_just(self) -> bool:
         """Whether the least p is alpha itself, so that one outcome alone is significant: the most extreme."""
-        return self.reachable and self.smallest_pvalue >= self.alpha * (1 - _EQUAL)
+        return self.reachable and self.smallest_pvalue >= self.alpha * (1 - REL_TOLERANCE)
 
 
 def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | None = None) -> list[Reach]:
@@ -89,7 +91,7 @@ def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float
         return min(1.0, n_tests * smallest_reachable_pvalue([(n, n)] * n_tasks))
 
     enough = least_models(n_tasks, alpha=alpha, n_tests=n_tests)
-    roomy = enough + 1 if least(enough) >= alpha * (1 - _EQUAL) else enough
+    roomy = enough + 1 if least(enough) >= alpha * (1 - REL_TOLERANCE) else enough
     return Reach(
         scope=scope,
         n_tasks=n_tasks,
@@ -114,23 +116,23 @@ def _in_reach(reaches: Sequence[Reach], tasks: Sequence[str]) -> str:
 def _only_just(reach: Reach, tasks: Sequence[str], reference: str, comparison: str) -> str:
     return (
         f"{_where(reach, tasks)} p = {reach.alpha:g} is reached only just: {_smallest(reach)} is the smallest possible p of "
-        f"{_seeds(reach.n_models)}, and takes every {comparison} model to drift less than every {reference} "
-        f"one; {reach.roomy} seeds leave room ({pvalue_text(reach.roomy_pvalue)})"
+        f"{_seeds(reach.n_models)}, and takes every {method_title(comparison)} model to drift less than every "
+        f"{method_title(reference)} one; {reach.roomy} seeds leave room ({pvalue(reach.roomy_pvalue)})"
     )
 
 
 def _out_of_reach(reach: Reach, tasks: Sequence[str]) -> str:
-    enough = f"{reach.enough} seeds can ({pvalue_text(reach.enough_pvalue)})"
+    enough = f"{reach.enough} seeds can ({pvalue(reach.enough_pvalue)})"
     if reach.roomy != reach.enough:
         enough = (
-            f"{reach.enough} seeds just reach it ({pvalue_text(reach.enough_pvalue)}), "
-            f"{reach.roomy} leave room ({pvalue_text(reach.roomy_pvalue)})"
+            f"{reach.enough} seeds just reach it ({pvalue(reach.enough_pvalue)}), "
+            f"{reach.roomy} leave room ({pvalue(reach.roomy_pvalue)})"
         )
     uncorrected = smallest_reachable_pvalue([(reach.n_models, reach.n_models)] * reach.n_tasks)
-    if reach.scope == "layers" and uncorrected <= reach.alpha * (1 + _EQUAL):
+    if reach.scope == "layers" and uncorrected <= reach.alpha * (1 + REL_TOLERANCE):
         return (
-            f"{_where(reach, tasks)} the smallest possible p is {pvalue_text(uncorrected)} (corrected by max-T); should a model be "
-            f"missing, the correction is Holm's, and nothing can be significant ({pvalue_text(reach.smallest_pvalue)}); {enough}"
+            f"{_where(reach, tasks)} the smallest possible p is {pvalue(uncorrected)} (corrected by max-T); should a model be "
+            f"missing, the correction is Holm's, and nothing can be significant ({pvalue(reach.smallest_pvalue)}); {enough}"
         )
     return (
         f"{_where(reach, tasks)} nothing can be significant: the smallest possible p of {_seeds(reach.n_models)} is "
@@ -140,16 +142,16 @@ def _out_of_reach(reach: Reach, tasks: Sequence[str]) -> str:
 
 def _where(reach: Reach, tasks: Sequence[str]) -> str:
     if reach.scope == "layers":
-        over = f"on {tasks[0]}" if len(tasks) == 1 else "over all tasks"
+        over = f"on {task_title(tasks[0])}" if len(tasks) == 1 else "over all tasks"
         return f"in each of {reach.n_tests} layers {over}"
     if reach.scope == "tasks":
         return f"over all {len(tasks)} tasks together"
-    return f"on {tasks[0]}" if len(tasks) == 1 else "in a single task"
+    return f"on {task_title(tasks[0])}" if len(tasks) == 1 else "in a single task"
 
 
 def _smallest(reach: Reach) -> str:
     corrected = " after Holm's correction" if reach.n_tests > 1 else ""
-    return pvalue_text(reach.smallest_pvalue) + corrected
+    return pvalue(reach.smallest_pvalue) + corrected
 
 
 def _verb(reach: Reach) -> str:
@@ -157,11 +159,4 @@ def _verb(reach: Reach) -> str:
 
 
 def _seeds(number: int) -> str:
-    return "1 seed per method" if number == 1 else f"{number} seeds per method"
-
-
-def pvalue_text(value: float) -> str:
-    """A p-value in as many digits as it needs; below a millionth, where the analysis draws at random, only that."""
-    if value < 1e-6:
-        return "< 1e-06"
-    return f"{value:.3g}" if value >= 0.001 else f"{value:.2g}"
+    return f"{counted(number, 'seed')} per method"

@@ -45,7 +45,7 @@ def _error(capsys, *arguments):
 
 def test_a_pilot_gets_its_design_its_seeds_and_its_samples(pilot):
     printed = _printed(pilot({"a": A, "b": B}), *FAST, "--half-width", "0.05")
-    assert "Claim: lora drifts more than 20 % less than full_finetune, in the mean over layers" in printed
+    assert "Claim: LoRA drifts more than 20 % less than full fine-tuning, in the mean over layers" in printed
     assert _row(printed, "a ")[:6] == ["a", "3", "and", "3", "0.05", "(just)"]
     assert _row(printed, "b ")[:6] == ["b", "3", "and", "2", "0.1", "-"]
     assert _row(printed, "b ")[-1] == "0"
@@ -57,7 +57,7 @@ def test_a_pilot_gets_its_design_its_seeds_and_its_samples(pilot):
     assert (
         f"a: {math.exp(math.sqrt(squares / 4)):.3g} (95 % interval {low:.3g} to {high:.3g}, from 4 degrees" in printed
     )
-    assert _row(printed, "a, lora")[-2:] == ["529", "1,936"]
+    assert _row(printed, "a, LoRA")[-2:] == ["529", "1,936"]
     assert max(map(len, printed.splitlines())) <= 120
 
 
@@ -112,16 +112,18 @@ def test_options_without_a_meaning_are_refused(pilot, capsys):
 
 def test_a_part_that_cannot_be_planned_is_a_note_beside_the_rest(pilot):
     printed = _printed(pilot({"a": A, "b": ([0.5, None, 0.55], [0.4, 0.3]), "c": ([0.5], None)}), *FAST)
-    assert "note: Nothing can be planned for c: the pilot has no models of both full_finetune and lora on c." in printed
+    assert (
+        "note: Nothing can be planned for c: the pilot has no models of both full fine-tuning and LoRA on c." in printed
+    )
     assert "planned for all:" not in printed, "all tasks together is a and b"
-    assert "c, lora" in printed
+    assert "c, LoRA" in printed
     assert "note: Without a drift, so left out: b, full_finetune, seed 1." in printed
 
 
 def test_without_a_pilot_a_study_is_told_what_its_design_can_reach():
     printed = _printed("--config", "lora_vs_full", "--layers", "24")
     assert _row(printed, "3 of each") == ["3", "of", "each", "(this", "study)", "0.05", "(just)", "6.3e-06", "0.00015"]
-    assert _row(printed, "2 of each")[3:5] == ["0.167", "-"]
+    assert _row(printed, "2 of each")[3:5] == ["0.17", "-"]
     assert "a single task: only just significant" in printed
     found = json.loads(_printed("--config", "lora_vs_full", "--task", "rte", "--alpha", "0.01", "--json"))
     assert found["tasks"] == ["rte"]
@@ -146,6 +148,6 @@ def test_train_and_run_say_it_before_they_begin(tmp_path, capsys):
         with pytest.raises(SystemExit, match="1"):
             main(command)
         said = capsys.readouterr().err
-        assert "note: on mrpc nothing can be significant" in said
+        assert "note: on MRPC nothing can be significant" in said
         assert said.count("note: with one seed") == 1
         assert said.index("note: with one seed") < said.index("repdrift: error:")

@@ -16,6 +16,7 @@ from repdrift.comparison.by_moments import _dealt
 from repdrift.comparison.inputs import compare
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
+from repdrift.core.words import number
 from repdrift.extraction import extract
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, load_tokenizer, resolve_model, save_model
@@ -212,7 +213,7 @@ def test_asked_measures_are_shown_and_where_one_has_no_value_the_reason_is(
     assert warning.startswith(f"No value of {empty} for full in any layer: ")
     assert f"note: No value of {empty} for full in any layer: " in said
     summary = (tmp_path / "comparison.md").read_text()
-    drifts = [f"{at.values['procrustes']:.4g}" for at in result.models[0].layers]
+    drifts = [number(at.values["procrustes"]) for at in result.models[0].layers]
     assert f"| procrustes | Procrustes distance | {' | '.join(drifts)} |" in summary
     assert f"| {empty} | 1 - " in summary
     assert f"| {empty} | None" not in summary

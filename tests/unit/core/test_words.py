@@ -82,6 +82,7 @@ def test_counted_things_have_their_number():
 def test_neighbouring_layers_are_joined():
     assert words.layer_ranges({7, 3, 4, 0, 6}) == "0, 3 to 4, 6 to 7"
     assert words.layer_ranges([]) == "none"
+    assert [words.layers_named(layers) for layers in ([], [3], [3, 4])] == ["no layer", "layer 3", "layers 3 to 4"]
 
 
 def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():

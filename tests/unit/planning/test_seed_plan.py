@@ -48,7 +48,7 @@ def test_pilots_are_the_tasks_and_all_of_them_with_their_numbers_of_models():
         (([0.5], [0.4, 0.3]), "1 and 2 models of the methods on a, too few"),
         (([0.5, 0.4, -0.01], [0.4, 0.3]), "a drift on a that is not above 0"),
         (([0.5, 0.5], [0.4, 0.4]), "drifts on a are the same for every seed"),
-        (([0.5, 0.4], None), "no models of both full_finetune and lora on a"),
+        (([0.5, 0.4], None), "no models of both full fine-tuning and LoRA on a"),
         (([0.5, 0.4, 0.3], [None, None]), "no drift of one of the methods on a"),
     ],
 )
