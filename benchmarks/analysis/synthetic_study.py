@@ -11,7 +11,7 @@ import torch
 from repdrift.core.records.representation_set import BASE_METHOD
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.drift.sampling import SamplingOptions
-from repdrift.stores.representation_set import RepresentationSetWriter
+from repdrift.stores import RepresentationSetWriter
 
 METHODS = {"full_finetune": 1.0, "lora": 0.75}
 
@@ -69,7 +69,7 @@ def write_study(folder: Path, size: Size) -> DriftPlan:
 def _write(folder: Path, size: Size, task: str, method: str, seed: int | None, amount: float) -> None:
     if (folder / "metadata.json").is_file():
         return
-    writer = RepresentationSetWriter(folder, key=folder.name, layers=list(range(size.layers)), rows=size.samples)
+    writer = RepresentationSetWriter(folder, key=folder.name, layers=list(range(size.layers)), n_rows=size.samples)
     with writer:
         for layer in range(size.layers):
             writer.write_layer(layer, _layer(size, task, layer, amount * (layer + 1), f"{method}{seed}"))

@@ -32,7 +32,7 @@ from repdrift.comparison.paired_pass import Side, stream
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
-from repdrift.stores.representation_set import RepresentationSetWriter
+from repdrift.stores import RepresentationSetWriter
 from repdrift.tasks import SampleSet, token_row
 
 MODELS = {"packaged:minilm": 96, "packaged:smollm2-135m": 16}
@@ -101,7 +101,7 @@ class Bench:
     def pooled_stored(self) -> None:
         self.stored += 1
         writer = RepresentationSetWriter(
-            self.folder / str(self.stored), key="k", layers=self.extractor.layers, rows=len(self.samples),
+            self.folder / str(self.stored), key="k", layers=self.extractor.layers, n_rows=len(self.samples),
             plan=self.plan.settings, n_batches=len(self.plan),
         )  # fmt: skip
         with writer:
@@ -199,7 +199,7 @@ def _child(ref: str, n: int, tokens: int) -> None:
         _reset_peak()
         before = _resident_mib("VmRSS")
         writer = RepresentationSetWriter(
-            Path(folder), key="k", layers=extractor.layers, rows=len(samples), plan=plan.settings, n_batches=len(plan)
+            Path(folder), key="k", layers=extractor.layers, n_rows=len(samples), plan=plan.settings, n_batches=len(plan)
         )
         with writer:
             for batch in extractor.batches(plan):

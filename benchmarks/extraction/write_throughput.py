@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from repdrift.stores.representation_set import RepresentationSetWriter
+from repdrift.stores import RepresentationSetWriter
 
 LAYERS, WIDTH, ROWS_PER_BATCH = 6, 768, 4096
 """A batch of 4,096 tokens of a model of the size of BERT: 12.6 MB a layer."""
@@ -74,7 +74,7 @@ def _plain_seconds(folder: Path, tensors: dict[int, torch.Tensor], batches: int)
 def _writer_seconds(folder: Path, tensors: dict[int, torch.Tensor], batches: int) -> tuple[float, float]:
     rows = batches * ROWS_PER_BATCH
     clock = time.perf_counter()
-    with RepresentationSetWriter(folder, key="k", layers=list(tensors), rows=rows, n_batches=batches) as writer:
+    with RepresentationSetWriter(folder, key="k", layers=list(tensors), n_rows=rows, n_batches=batches) as writer:
         for number in range(batches):
             start = number * ROWS_PER_BATCH
             writer.write_batch(number, torch.arange(start, start + ROWS_PER_BATCH), tensors)

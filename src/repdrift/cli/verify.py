@@ -20,7 +20,7 @@ def verify(
     Example: repdrift verify results/phase3_representations
     """
     from repdrift.core.errors import MissingRunError
-    from repdrift.stores.representation_set import find_sets, verify_set
+    from repdrift.stores import find_sets, verify_set
 
     folders = list(find_sets(path)) if path.is_dir() else []
     if not folders:

@@ -19,7 +19,7 @@ from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD, SetMetadata, changes_digest
 from repdrift.core.records.results import RunStatus
 from repdrift.drift.plan import BaseSets, PlannedSet
-from repdrift.stores.representation_set import RepresentationSet, open_set
+from repdrift.stores import RepresentationSet, open_set
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from repdrift.drift.sampling import Draws, SamplingOptions, TaskDraws, draws_for
 from repdrift.drift.shuffles import mispairings
 from repdrift.drift.undefined import Reasons, why
 from repdrift.similarity import Measure, Representation, measure
-from repdrift.stores.representation_set import RepresentationSet
+from repdrift.stores import RepresentationSet
 
 _GIVE_BACK_EVERY = 4
 """Layers between which freed memory is kept: taking it anew costs about a tenth of a layer's time."""

@@ -26,7 +26,7 @@ from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.passes import LayerMajorPass, Pass, SampleMajorPass, chosen_schedule
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import ModelSource, load_adapted, load_backbone, load_task_model
-from repdrift.stores.representation_set import RepresentationSetWriter, existing_key
+from repdrift.stores import RepresentationSetWriter, existing_key
 from repdrift.tasks import SampleSet
 
 _SHARE_OF_SECOND_PASS = 3
@@ -105,7 +105,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         folder,
         key=key,
         layers=run.layers,
-        rows=RowIndex(job.samples, job.options.pooling).n_rows,
+        n_rows=RowIndex(job.samples, job.options.pooling).n_rows,
         plan=plan.settings,
         n_batches=len(plan),
         payload=job.options.payload,

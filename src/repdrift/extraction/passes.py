@@ -22,7 +22,7 @@ from repdrift.extraction.row_index import RowIndex
 from repdrift.models import DTYPES, ModelSource
 from repdrift.models.checkpoint import estimated_bytes
 from repdrift.models.skeleton import load_skeleton
-from repdrift.stores.representation_set import RepresentationSetWriter
+from repdrift.stores import RepresentationSetWriter
 from repdrift.tasks import SampleSet
 from repdrift.weights import WeightComparison, compare_adapter, compare_weights
 

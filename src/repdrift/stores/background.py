@@ -1,4 +1,4 @@
-"""Work handed to one thread, in order, with a bound on the bytes that wait for it."""
+"""Two threads that work while the model computes: one writes batches, one sends what is written to the disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from repdrift.stores.layer_files import LayerFiles
+
 DEFAULT_QUEUE_BYTES = 256 << 20
+_FLUSH_EVERY_BYTES = 64 << 20
 
 
 class BackgroundQueue:
-    """Runs jobs one after the other on a thread of its own.
+    """Runs jobs one after the other on a thread of its own; the bytes that wait for it have a limit.
 
-    The first job that fails ends it: what waits is dropped, and the error is raised from the next put() or drain().
+    The first job that fails ends the queue: jobs that wait are dropped, and the next put() or drain() raises the error.
     """
 
     def __init__(self, name: str, *, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
@@ -26,7 +29,7 @@ class BackgroundQueue:
         self._thread.start()
 
     def put(self, job: Callable[[], None], size: int) -> None:
-        """Hand over a job that keeps `size` bytes alive. Waits while more than the bound would wait; one always may."""
+        """Queue a job that keeps `size` bytes in memory. Waits while the limit would be exceeded; one job may always wait."""
         with self._change:
             self._change.wait_for(lambda: self._error or not self._jobs or self._bytes + size <= self._limit)
             self._raise()
@@ -35,13 +38,13 @@ class BackgroundQueue:
             self._change.notify_all()
 
     def drain(self) -> None:
-        """Wait until every job is done."""
+        """Wait until every job is done. Raises the error of a job that failed."""
         with self._change:
             self._change.wait_for(lambda: self._error or not self._jobs)
             self._raise()
 
     def close(self) -> None:
-        """Finish what waits and end the thread; an error is kept for drain() and not raised here."""
+        """Run the jobs that wait and end the thread. Raises nothing: an error is kept for drain()."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -57,7 +60,7 @@ class BackgroundQueue:
                 self._change.wait_for(lambda: self._jobs or self._closed)
                 if not self._jobs:
                     return
-                job, size = self._jobs[0]  # it counts as waiting until it is done
+                job, size = self._jobs[0]  # the job counts as waiting until it is done
             try:
                 job()
             except BaseException as error:
@@ -71,3 +74,52 @@ class BackgroundQueue:
                 self._jobs.popleft()
                 self._bytes -= size
                 self._change.notify_all()
+
+
+class FileFlusher:
+    """Flushes the files of a set to the disk, one after the other, each time that enough was written since the last flush.
+
+    Left to itself, the system starts to write only gigabytes later. Nobody waits for this thread. It keeps an error of the
+    disk until check(): the system reports each error only once.
+    """
+
+    def __init__(self, files: LayerFiles) -> None:
+        self._files = files
+        self._unflushed = 0
+        self._closed = False
+        self._error: BaseException | None = None
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="repdrift-flush", daemon=True)
+        self._thread.start()
+
+    def wrote(self, size: int) -> None:
+        """Count `size` more bytes in the files. Raises the error of an earlier flush."""
+        with self._change:
+            self._unflushed += size
+            self._change.notify()
+        self.check()
+
+    def check(self) -> None:
+        """Raise the error of an earlier flush, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End the thread after the file that it is flushing."""
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._change:
+                    self._change.wait_for(lambda: self._closed or self._unflushed >= _FLUSH_EVERY_BYTES)
+                    self._unflushed = 0
+                for layer in self._files.layers:
+                    if self._closed:
+                        return
+                    self._files.flush(layer)
+        except BaseException as error:  # raised again by wrote() and check()
+            self._error = error

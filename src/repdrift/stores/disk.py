@@ -1,4 +1,4 @@
-"""System calls on payload files, with a full disk told apart and said in bytes."""
+"""System calls on payload files; a full disk becomes an error that says how many bytes are missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def writing(path: Path) -> Generator[None]:
-    """Turn a fault of the system while a batch is written to `path` into a StorageError that says what is kept."""
+    """Turn a system error while a batch is written to `path` into a StorageError that says what is kept."""
     with storage_errors(path):
         try:
             yield
@@ -34,9 +34,9 @@ def writing(path: Path) -> Generator[None]:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Make the file `size` bytes long, its space taken where the file system can do that.
+    """Make the file `size` bytes long, and reserve the space on the disk where the file system can.
 
-    Raises OSError (ENOSPC) if there is not enough space. What lies in the file already stays.
+    Data that is in the file already stays. Raises OSError (ENOSPC) if there is not enough space.
     """
     if not hasattr(os, "posix_fallocate"):  # macOS
         os.ftruncate(descriptor, size)
@@ -50,7 +50,7 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def not_enough_space(folder: Path, needed: int, free: int, *, quota: bool = False) -> StorageError:
-    """The error for files of `needed` bytes in `folder` when `free` bytes were free before."""
+    """Make the error for files that need `needed` bytes in `folder`, where only `free` bytes were free."""
     limit = "the quota" if quota else "the disk"
     return StorageError(
         f"the representations take {needed:,} bytes ({needed / 1e9:.2f} GB) in {folder}; {limit} leaves "
@@ -59,22 +59,22 @@ def not_enough_space(folder: Path, needed: int, free: int, *, quota: bool = Fals
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there is no space left, on the disk or in the quota."""
+    """Tell whether the error means that no space is left, on the disk or in the quota."""
     return error.errno in _FULL
 
 
 def is_quota(error: OSError) -> bool:
-    """Whether it is the quota that is used up."""
+    """Tell whether the error means that the quota is used up."""
     return error.errno == errno.EDQUOT
 
 
 def space_taken(path: Path) -> int:
-    """Bytes of the disk that a file takes."""
+    """Bytes that a file takes on the disk; fewer than its length if it has holes."""
     return path.stat().st_blocks * _BLOCK_BYTES
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written to `folder`."""
+    """Bytes that can still be written to `folder`."""
     return shutil.disk_usage(folder).free
 
 
@@ -86,7 +86,7 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
 
 
 def read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
-    """Fill `buffer` from `offset` on; returns how many bytes there were, fewer only at the end of the file."""
+    """Fill `buffer` from the file, from `offset` on; returns the bytes read, fewer only at the end of the file."""
     done = 0
     while done < len(buffer):
         count = os.preadv(descriptor, [buffer[done:]], offset + done)
@@ -97,7 +97,7 @@ def read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` last through a power cut."""
+    """Flush the list of names in `folder`, so that new and moved files last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""The file of one layer as bytes: what stands before and after its rows, in either payload format.
+"""The bytes of one layer's file: what stands before and after its rows, in either payload format.
 
-Both formats are final from the first byte on, so that rows can be written straight to their places in any order.
+In both formats every offset is known from the start, so that rows can be written straight into the file in any order.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from torch._utils import _rebuild_tensor_v2
 
 from repdrift.core.errors import ShapeError
 from repdrift.core.records.representation_set import PayloadFormat
-from repdrift.stores.names import TENSOR_KEY
 from repdrift.stores.zip_container import ALIGNMENT_BYTES, ZipAround
 
+TENSOR_KEY = "representation"
+"""The tensor's name inside a safetensors file."""
 _DTYPES: dict[str, tuple[torch.dtype, str, str]] = {
     "float32": (torch.float32, "FloatStorage", "F32"),
     "bfloat16": (torch.bfloat16, "BFloat16Storage", "BF16"),
     "float16": (torch.float16, "HalfStorage", "F16"),
 }
 _ARCHIVE = "archive"
-"""torch.save would name the folder inside the archive for the file; here it is always the same."""
+"""The folder inside the archive. torch.save names it for the file; here it is always the same."""
 
 
 def payload_dtype(name: str) -> torch.dtype:
-    """The torch type called `name`. Raises ShapeError if no payload has it."""
+    """The torch type called `name`. Raises ShapeError if no payload can have it."""
     if name not in _DTYPES:
         raise ShapeError(f"a payload's dtype is one of {', '.join(_DTYPES)}, got {name!r}")
     return _DTYPES[name][0]
@@ -40,16 +41,19 @@ def payload_dtype(name: str) -> torch.dtype:
 
 @dataclass(frozen=True)
 class PayloadLayout:
-    """A file that holds one contiguous (rows, width) tensor: `head`, then the rows from a multiple of 64 on, then a tail."""
+    """The layout of a file that holds one contiguous (n_rows, width) tensor: a head, the rows, a tail.
+
+    The rows start at a multiple of 64 bytes.
+    """
 
     payload: PayloadFormat
-    rows: int
+    n_rows: int
     width: int
     dtype: str
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.width < 1:
-            raise ShapeError(f"a layer has at least one row and one feature, got ({self.rows}, {self.width})")
+        if self.n_rows < 1 or self.width < 1:
+            raise ShapeError(f"a layer has at least one row and one feature, got ({self.n_rows}, {self.width})")
         payload_dtype(self.dtype)
 
     @property
@@ -60,15 +64,15 @@ class PayloadLayout:
     @property
     def data_bytes(self) -> int:
         """Bytes of all rows."""
-        return self.rows * self.row_bytes
+        return self.n_rows * self.row_bytes
 
     @property
     def head(self) -> bytes:
-        """What stands before the rows."""
+        """The bytes before the rows."""
         return self._archive.head if self.payload == "pt" else self._safetensors_head
 
     def tail(self, crc: int) -> bytes:
-        """What follows the rows, whose CRC-32 is `crc`; always equally long."""
+        """The bytes after the rows, given the rows' CRC-32. The length does not depend on `crc`."""
         return self._archive.tail(crc) if self.payload == "pt" else b""
 
     @cached_property
@@ -77,7 +81,7 @@ class PayloadLayout:
         return len(self.head) + self.data_bytes + len(self.tail(0))
 
     def offset(self, row: int) -> int:
-        """Where a row starts in the file, in bytes."""
+        """The position in the file where a row starts, in bytes."""
         return len(self.head) + row * self.row_bytes
 
     @cached_property
@@ -93,7 +97,7 @@ class PayloadLayout:
     @cached_property
     def _safetensors_head(self) -> bytes:
         about = {
-            "dtype": _DTYPES[self.dtype][2], "shape": [self.rows, self.width], "data_offsets": [0, self.data_bytes],
+            "dtype": _DTYPES[self.dtype][2], "shape": [self.n_rows, self.width], "data_offsets": [0, self.data_bytes],
         }  # fmt: skip
         text = json.dumps({TENSOR_KEY: about}, separators=(",", ":")).encode()
         text += b" " * (-(8 + len(text)) % ALIGNMENT_BYTES)
@@ -123,8 +127,8 @@ class _Pickler(pickle.Pickler):
 
 
 def _tensor_pickle(layout: PayloadLayout) -> bytes:
-    """What torch.save writes as data.pkl for a contiguous tensor of this shape; no memory is taken for the tensor."""
-    storage = _Storage(getattr(torch, _DTYPES[layout.dtype][1]), layout.rows * layout.width)
+    """The data.pkl that torch.save writes for a contiguous tensor of this shape, made without the tensor."""
+    storage = _Storage(getattr(torch, _DTYPES[layout.dtype][1]), layout.n_rows * layout.width)
     stream = io.BytesIO()
-    _Pickler(stream, protocol=2).dump(_Tensor(storage, (layout.rows, layout.width)))
+    _Pickler(stream, protocol=2).dump(_Tensor(storage, (layout.n_rows, layout.width)))
     return stream.getvalue()

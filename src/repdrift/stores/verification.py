@@ -1,4 +1,4 @@
-"""What is wrong with the sets below a folder, and what to do about it."""
+"""Finds the sets below a folder, and what is wrong with each of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
-from repdrift.stores.names import PARTIAL_FOLDER, is_layer_name, layer_name
-from repdrift.stores.opening import REPAIR, read_metadata
-from repdrift.stores.partial import done_batches, read_header, read_lines
+from repdrift.stores.journal import complete_batches, read_header, read_lines
 from repdrift.stores.payload import PayloadLayout
+from repdrift.stores.set_folder import UNFINISHED_FOLDER, is_layer_name, layer_name
+from repdrift.stores.set_reader import REPAIR, read_metadata
 
 _GO_ON = "Run the same extract command again: it goes on from there."
 _BEGIN = "Run the same extract command again: it begins anew."
@@ -31,7 +31,7 @@ class Fault:
 
 
 def verify_set(folder: Path) -> list[Fault]:
-    """Everything wrong with the set in `folder`: unfinished, or files missing, changed, truncated, or not of the set."""
+    """Find every fault of the set in `folder`: it is unfinished, or a file is missing, changed, truncated or foreign."""
     try:
         metadata = read_metadata(folder)
     except (DataError, CorruptSetError) as error:
@@ -41,34 +41,34 @@ def verify_set(folder: Path) -> list[Fault]:
     faults = [
         fault for name, digest in metadata.files.items() if (fault := _file_fault(folder, name, digest, metadata))
     ]
-    promised = {layer_name(layer, metadata.payload) for layer in metadata.layers}
+    expected = {layer_name(layer, metadata.payload) for layer in metadata.layers}
     faults += [
         Fault(folder / name, "has no checksum in the metadata", REPAIR)
-        for name in sorted(promised - set(metadata.files))
+        for name in sorted(expected - set(metadata.files))
     ]
     return faults + _strays(folder, metadata)
 
 
 def find_sets(root: Path) -> Iterator[Path]:
-    """Every folder at or below `root` that holds a set, finished or not, sorted."""
-    if root.name == PARTIAL_FOLDER:
+    """Find every folder at or below `root` that holds a set, finished or not, in sorted order."""
+    if root.name == UNFINISHED_FOLDER:
         root = root.parent
     folders = {root, *(path for path in root.rglob("*") if path.is_dir() and path.name != ADAPTER_FOLDER)}
     for folder in sorted(folders):
-        if PARTIAL_FOLDER in folder.relative_to(root).parts:
+        if UNFINISHED_FOLDER in folder.relative_to(root).parts:
             continue
         names = {path.name for path in folder.iterdir() if path.is_file()}
-        if METADATA_FILE in names or any(map(is_layer_name, names)) or (folder / PARTIAL_FOLDER).is_dir():
+        if METADATA_FILE in names or any(map(is_layer_name, names)) or (folder / UNFINISHED_FOLDER).is_dir():
             yield folder
 
 
 def _unfinished(folder: Path) -> Fault:
-    if not (folder / PARTIAL_FOLDER).is_dir():
+    if not (folder / UNFINISHED_FOLDER).is_dir():
         return Fault(folder, f"unfinished: no {METADATA_FILE}", REPAIR)
     header = read_header(folder)
     if header is None:
         return Fault(folder, "unfinished: no batch is written", _BEGIN)
-    done = len(done_batches(read_lines(folder), header.layers))
+    done = len(complete_batches(read_lines(folder), header.layers))
     return Fault(folder, f"unfinished: {done} of {header.n_batches} batches are written", _GO_ON)
 
 
@@ -87,7 +87,7 @@ def _file_fault(folder: Path, name: str, digest: str, metadata: SetMetadata) -> 
 
 
 def _data_bytes(metadata: SetMetadata) -> int:
-    """Bytes of one layer's rows, 0 where the metadata does not tell."""
+    """Bytes of one layer's rows; 0 if the metadata does not say."""
     try:
         return PayloadLayout(metadata.payload, metadata.shape[0], metadata.shape[1], metadata.dtype).data_bytes
     except (ValueError, IndexError):
@@ -100,10 +100,10 @@ def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
     faults = [
         Fault(folder / path, "is not part of the set", "Delete it.")
         for path in sorted(present - known)
-        if path.parts[0] != PARTIAL_FOLDER
+        if path.parts[0] != UNFINISHED_FOLDER
     ]
-    if (folder / PARTIAL_FOLDER).is_dir():
+    if (folder / UNFINISHED_FOLDER).is_dir():
         faults.append(
-            Fault(folder / PARTIAL_FOLDER, "is left from writing a set here; the finished set needs nothing of it", "Delete it.")
+            Fault(folder / UNFINISHED_FOLDER, "is left over from writing a set here; the finished set does not need it", "Delete it.")
         )  # fmt: skip
     return faults

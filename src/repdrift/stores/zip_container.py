@@ -1,7 +1,8 @@
-"""A zip archive around one large entry whose bytes are written later, in any order, by someone else.
+"""A zip archive around one large entry, whose bytes the caller writes later and in any order.
 
-The large entry is stored last, and its CRC-32 follows it in a data descriptor (APPNOTE 4.3.9, as torch.save itself does
-it), so everything before it is fixed from the start: a digest of the file can follow the data as it grows.
+The large entry comes last, and its CRC-32 follows it in a data descriptor (APPNOTE 4.3.9; torch.save does the same). So
+every byte before the large entry is fixed from the start, and a digest of the file can be computed while the data grows.
+zipfile cannot write such an archive: it writes an entry from its first byte to its last.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ALIGNMENT_BYTES = 64
-"""Of the large entry's data in the file: what torch.save aligns storages to."""
+"""The large entry's data starts at a multiple of this; torch.save aligns storages so."""
 ZIP64_FROM_BYTES = 0xFFFFFFFF
-"""Sizes and offsets from here on do not fit the plain fields."""
+"""Sizes and offsets from here on do not fit into the plain fields of 32 bits."""
 
 _DATE_1980_01_01 = 1 << 5 | 1
 _HAS_DESCRIPTOR = 1 << 3
@@ -22,7 +23,7 @@ _PLAIN_VERSION, _ZIP64_VERSION = 20, 45
 _LOCAL, _CENTRAL, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _ZIP64_FIELD, _PADDING_FIELD = 0x0001, 0x4246
-"""Ids of extra fields: sizes of 64 bits, and torch's own for padding ("FB")."""
+"""Ids of extra fields: sizes of 64 bits, and torch's own padding ("FB")."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ class _Entry:
         size = 0xFFFFFFFF if self.large else self.size
         extra = struct.pack("<HHQQ", _ZIP64_FIELD, 16, self.size, self.size) if self.large else b""
         fields = (self.version, self.version, self.flags, 0, 0, _DATE_1980_01_01, self.crc, size, size)
-        place = (len(self.name), len(extra), 0, 0, 0, 0, self.offset)
-        return _CENTRAL + struct.pack("<HHHHHHIIIHHHHHII", *fields, *place) + self.name + extra
+        lengths_and_offset = (len(self.name), len(extra), 0, 0, 0, 0, self.offset)
+        return _CENTRAL + struct.pack("<HHHHHHIIIHHHHHII", *fields, *lengths_and_offset) + self.name + extra
 
 
 class ZipAround:
-    """`head` and `tail` of an archive: `small` entries with their content, then entry `name` of `data_bytes` bytes.
+    """The head and the tail of an archive that holds `small` entries, then entry `name` of `data_bytes` bytes.
 
-    The data starts at len(head), a multiple of 64. tail(crc) is what follows the data, given its CRC-32.
+    The data of the large entry starts at len(head), a multiple of 64, and the tail follows it.
     """
 
     def __init__(self, small: Sequence[tuple[str, bytes]], name: str, data_bytes: int) -> None:
@@ -72,7 +73,10 @@ class ZipAround:
         return extra + struct.pack("<HH", _PADDING_FIELD, padding) + b"Z" * padding
 
     def tail(self, crc: int) -> bytes:
-        """Descriptor, central directory and end of the archive. Its length does not depend on `crc`."""
+        """The descriptor, the central directory and the end of the archive, given the large entry's CRC-32.
+
+        The length does not depend on `crc`.
+        """
         size = self._last.size
         descriptor = _DESCRIPTOR + struct.pack("<IQQ" if self._last.large else "<III", crc, size, size)
         last = _Entry(self._last.name, self._last.offset, crc, size, self._last.flags)
@@ -83,7 +87,7 @@ class ZipAround:
 
 
 def _local_header(entry: _Entry, *, extra: bytes) -> bytes:
-    # With a descriptor the fields are empty here; the mark of zip64 says that the descriptor's sizes take 64 bits.
+    # With a descriptor, CRC and sizes are zero here. The mark of zip64 says that the descriptor's sizes take 64 bits.
     if entry.flags & _HAS_DESCRIPTOR:
         crc, size = 0, 0xFFFFFFFF if entry.large else 0
     else:

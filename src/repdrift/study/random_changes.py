@@ -12,7 +12,7 @@ from repdrift.core.records.run import Method
 from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange, extract_set
 from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource
-from repdrift.stores.representation_set import discard_set, open_set
+from repdrift.stores import discard_set, open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.plan import RunId, random_change_folder
 from repdrift.tasks import SampleSet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError
 from repdrift.core.records.run import RunRecord
-from repdrift.stores.representation_set import open_set
+from repdrift.stores import open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.training import finished_runs

@@ -6,7 +6,7 @@ import torch
 
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.drift.sampling import SamplingOptions
-from repdrift.stores.representation_set import RepresentationSetWriter
+from repdrift.stores import RepresentationSetWriter
 
 LAYERS, N, P = 3, 40, 12
 NOISE = {"full_finetune": 0.6, "lora": 0.3}
@@ -22,7 +22,7 @@ def write_set(folder, task, method, seed, tensors, **changes):
     if method == "base":
         fields |= {"weights_digest": "base0"}
     fields |= changes
-    with RepresentationSetWriter(folder, key=fields["key"], layers=fields["layers"], rows=len(tensors[0])) as writer:
+    with RepresentationSetWriter(folder, key=fields["key"], layers=fields["layers"], n_rows=len(tensors[0])) as writer:
         for layer, tensor in enumerate(tensors):
             writer.write_layer(layer, torch.tensor(tensor, dtype=torch.float32))
         writer.finish(**fields)

@@ -10,7 +10,7 @@ from repdrift.extraction import ExtractionJob, ExtractionOptions, Representation
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.models import load_backbone, resolve_model
-from repdrift.stores.representation_set import open_set, verify_set
+from repdrift.stores import open_set, verify_set
 from repdrift.tasks import SampleSet, token_row
 
 LENGTHS = (9, 4, 13, 2, 7, 13, 5, 5, 30, 8, 3, 11)
@@ -37,7 +37,7 @@ def _layers(folder):
 def test_interrupted_set_goes_on_and_ends_with_the_same_bytes(
     tiny_bert, samples, tmp_path, monkeypatch, schedule, pooling, stop_after
 ):
-    from repdrift.stores.representation_set import RepresentationSetWriter
+    from repdrift.stores import RepresentationSetWriter
 
     job = _job(tiny_bert, samples, token_budget=40, schedule=schedule, pooling=pooling)
     whole, _ = extract_set(job, tmp_path / "whole")
@@ -206,7 +206,7 @@ def test_adapter_set_cut_off_after_its_last_batch_is_finished(
     tiny_bert, bert_adapter, samples, tmp_path, monkeypatch, schedule
 ):
     """No batch is left to run, so no block passes by: its matrices are read from the checkpoint."""
-    from repdrift.stores.representation_set import RepresentationSetWriter
+    from repdrift.stores import RepresentationSetWriter
 
     base = resolve_model(str(tiny_bert))
     adapter = resolve_model(str(bert_adapter))

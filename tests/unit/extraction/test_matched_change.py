@@ -10,7 +10,7 @@ from repdrift.core.records.representation_set import changes_digest
 from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange, extract, extract_set
 from repdrift.models import load_backbone, resolve_model
 from repdrift.similarity import measure
-from repdrift.stores.representation_set import RepresentationSetWriter, open_set, verify_set
+from repdrift.stores import RepresentationSetWriter, open_set, verify_set
 from repdrift.tasks import SampleSet, token_row
 
 OPTIONS = ExtractionOptions(token_budget=60)

@@ -3,7 +3,7 @@ import torch
 
 from repdrift.extraction import ExtractionJob, ExtractionOptions, extract, extract_set
 from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model
-from repdrift.stores.representation_set import open_set
+from repdrift.stores import open_set
 from repdrift.tasks import build_sample_set, load_rows, task
 from repdrift.training import TrainingJob, TrainingOptions, train
 

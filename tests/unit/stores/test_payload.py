@@ -61,7 +61,7 @@ def test_pt_file_above_four_gibibytes_loads(tmp_path):
     last = torch.arange(768.0)
     with (tmp_path / "big.pt").open("wb") as stream:  # a hole: it takes a few blocks of the disk
         stream.write(layout.head)
-        stream.seek(layout.offset(layout.rows - 1))
+        stream.seek(layout.offset(layout.n_rows - 1))
         stream.write(last.numpy().tobytes())
         stream.write(layout.tail(5))
     loaded = torch.load(tmp_path / "big.pt", weights_only=True, mmap=True)

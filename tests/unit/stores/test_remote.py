@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, StorageError, UnfinishedSetError
+from repdrift.stores import RepresentationSetWriter, open_set, verify_set
 from repdrift.stores.remote import open_remote, pull, push
 from repdrift.stores.remote.wandb_artifact import WandbRemote
-from repdrift.stores.representation_set import RepresentationSetWriter, open_set, verify_set
-from tests.unit.stores.making import fields
+from tests.unit.stores.small_sets import fields
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 def sets(tmp_path):
     for task in ("sst2", "mrpc"):
         for name in ("step_000000", "identity"):
-            with RepresentationSetWriter(tmp_path / "base" / task / name, key="k1", layers=[0, 1], rows=6) as writer:
+            with RepresentationSetWriter(tmp_path / "base" / task / name, key="k1", layers=[0, 1], n_rows=6) as writer:
                 for layer in (0, 1):
                     writer.write_layer(layer, torch.randn(6, 4))
                 writer.finish(**fields(task=task))
@@ -124,7 +124,7 @@ def test_faulty_set_is_not_sent(sets, tmp_path):
 def test_unfinished_extraction_is_neither_sent_nor_pulled_over(sets, tmp_path):
     push(sets, open_remote(str(tmp_path / "remote")))
     unfinished = tmp_path / "here/sst2/identity"
-    with RepresentationSetWriter(unfinished, key="k2", layers=[0, 1], rows=6) as writer:
+    with RepresentationSetWriter(unfinished, key="k2", layers=[0, 1], n_rows=6) as writer:
         writer.write_layer(0, torch.randn(6, 4))
     with pytest.raises(StorageError, match=r"sst2/identity holds an unfinished extraction: it is not replaced.*delete"):
         pull(open_remote(str(tmp_path / "remote")), tmp_path / "here")

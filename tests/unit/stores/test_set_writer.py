@@ -9,9 +9,18 @@ import torch
 from safetensors.torch import load_file
 
 from repdrift.core.errors import CorruptSetError, NonFiniteError, ShapeError, StorageError
-from repdrift.stores import background
-from repdrift.stores.representation_set import open_set, verify_set
-from tests.unit.stores.making import BATCHES, LAYERS, batch, contents, finishing, whole_layer, write_all, writer_of
+from repdrift.stores import background, open_set, verify_set
+from tests.unit.stores.small_sets import (
+    BATCHES,
+    LAYERS,
+    batch,
+    contents,
+    finish,
+    finishing,
+    whole_layer,
+    write_all,
+    writer_of,
+)
 
 
 @pytest.fixture(params=["float32", "bfloat16", "float16"])
@@ -47,9 +56,7 @@ def test_files_do_not_depend_on_folder_or_order(tmp_path):
             shuffled = torch.randperm(len(rows), generator=torch.Generator().manual_seed(number))
             writer.write_batch(number, rows[shuffled], {layer: t[shuffled] for layer, t in tensors.items()})
         write_all(writer, only=[])
-        matrices = {"query": torch.ones(2, 6)}
-        writer.write_adapter(2, matrices, matrices)
-        writer.finish(**finishing())
+        finish(writer)
     assert contents(tmp_path / "a") == contents(tmp_path / "elsewhere" / "b")
 
 
@@ -83,7 +90,7 @@ def test_value_that_is_not_finite_is_named_by_layer_and_row(tmp_path, dtype, val
 
 def test_largest_finite_values_are_taken(tmp_path, dtype):
     largest = torch.finfo(getattr(torch, dtype)).max
-    with writer_of(tmp_path, dtype=dtype, layers=[0], rows=2, n_batches=1) as writer:
+    with writer_of(tmp_path, dtype=dtype, layers=[0], n_rows=2, n_batches=1) as writer:
         writer.write_layer(0, torch.full((2, 40), largest, dtype=getattr(torch, dtype)))
 
 
@@ -97,7 +104,7 @@ def test_largest_finite_values_are_taken(tmp_path, dtype):
         ([0, 1, 2, 3], {2: torch.ones(4, 5)}, r"layer 2: expected \(4, 6\), got \(4, 5\)"),
         ([0, 1, 2, 3], {5: torch.ones(4, 6).double()}, "layer 5: expected float32 on cpu, got float64"),
         ([0, 1, 2, 3], {7: torch.ones(4, 6)}, r"layer 7 is not one of the set's \(0, 2, 5\)"),
-        ([0.0, 1.0, 2.0, 3.0], {}, r"rows should be \(m,\) int64"),
+        ([0.0, 1.0, 2.0, 3.0], {}, r"row index should be \(m,\) int64"),
     ],
 )
 def test_batch_that_does_not_fit_is_refused(tmp_path, rows, changed, message):
@@ -113,7 +120,7 @@ def test_plans_that_do_not_fit_are_refused(tmp_path):
         with pytest.raises(ShapeError, match=r"batch 6 is not in the plan \(batches 0 to 5\)"):
             writer.write_batch(6, *batch(1))
         with pytest.raises(ShapeError, match="6 features a row, got 8"):
-            writer.prepare(8)
+            writer.write_batch(1, torch.tensor(BATCHES[1]), {0: torch.ones(4, 8)})
         with pytest.raises(ShapeError, match="in a set of one batch; this one has 6"):
             writer.write_layer(0, whole_layer(0))
     with writer_of(tmp_path / "one", n_batches=1) as writer:
@@ -155,8 +162,8 @@ def test_full_disk_is_found_before_anything_is_lost(tmp_path, monkeypatch):
     with writer_of(tmp_path, key="old") as writer:
         write_all(writer)
     with monkeypatch.context() as patch, writer_of(tmp_path) as writer:
-        patch.setattr("repdrift.stores.placement.free_bytes", lambda _: 1000 - 3 * 4096 - 2 * 4096)
-        patch.setattr("repdrift.stores.placement.space_taken", lambda _: 4096)
+        patch.setattr("repdrift.stores.set_folder.free_bytes", lambda _: 1000 - 3 * 4096 - 2 * 4096)
+        patch.setattr("repdrift.stores.set_folder.space_taken", lambda _: 4096)
         with pytest.raises(StorageError, match=r"take 3,\d{3} bytes \(0.00 GB\) in .*; the disk leaves 1,000 "):
             writer.write_batch(0, *batch(0))
     assert verify_set(tmp_path) == []

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from repdrift.cli.main import app
-from repdrift.stores.representation_set import find_sets, verify_set
-from tests.unit.stores.making import batch, write_all, writer_of
+from repdrift.stores import find_sets, verify_set
+from tests.unit.stores.small_sets import batch, write_all, writer_of
 
 
 @pytest.fixture(params=["pt", "safetensors"])
@@ -51,7 +51,7 @@ def test_file_that_is_not_of_the_set_is_found(made):
 def test_what_is_left_beside_a_finished_set_is_found(made):
     _unfinished(made.parent / "other")
     (made.parent / "other/.partial").replace(made / ".partial")
-    assert _only_fault(made).endswith("the finished set needs nothing of it. Delete it.")
+    assert _only_fault(made).endswith("the finished set does not need it. Delete it.")
 
 
 def test_unfinished_set_says_how_far_it_is_and_how_to_go_on(tmp_path):

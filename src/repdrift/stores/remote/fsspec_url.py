@@ -1,10 +1,12 @@
-"""Any place that fsspec reaches: a folder, s3://, gs://, memory://, ...
+"""Copies at any address that fsspec reaches: a folder, s3://, gs://, memory://, ...
 
-S3 reads its endpoint and credentials from the usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
+For S3, endpoint and credentials come from the usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,10 +17,11 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import METADATA_FILE
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
+_READ_BACK_AT_MOST_BYTES = 1 << 20
 
 
 class FsspecRemote:
-    """Files below one fsspec URL."""
+    """The files below one fsspec URL."""
 
     def __init__(self, address: str) -> None:
         import fsspec
@@ -37,7 +40,7 @@ class FsspecRemote:
         self._root = root.rstrip("/")
 
     def names(self) -> list[str]:
-        """Every file below the address."""
+        """The names of all files below the address, sorted."""
         found = self._guarded(lambda: self._files.find(self._root), "list")
         if not found:
             raise MissingRunError(f"nothing at {self.address}")
@@ -60,7 +63,10 @@ class FsspecRemote:
                 bar.advance()
 
     def matches(self, name: str, path: Path) -> bool:
-        """Payload of the same size is taken as sent; metadata, which is small, is compared in full."""
+        """Tell whether the file is there with the same content.
+
+        A file of more than a mebibyte on a distant server is not read back: the metadata there says its checksum.
+        """
         target = f"{self._root}/{name}"
         try:
             self._files.invalidate_cache()
@@ -69,28 +75,23 @@ class FsspecRemote:
             return False
         if size != path.stat().st_size:
             return False
-        import hashlib
-
         if (
             path.name != METADATA_FILE
-            and size > 1 << 20
+            and size > _READ_BACK_AT_MOST_BYTES
             and self._files.protocol not in ("file", ("file", "local"), "memory")
         ):
             return self._same_as_remote_metadata(name, path)
         return hashlib.sha256(self._files.cat_file(target)).hexdigest() == file_sha256(path)
 
     def _same_as_remote_metadata(self, name: str, path: Path) -> bool:
-        # A large remote payload is not read back: it counts as sent if the metadata there promises the same checksum.
-        import json
-
         folder = PurePosixPath(name).parent
         for parent in (folder, folder.parent):
             try:
-                promised = json.loads(self._files.cat_file(f"{self._root}/{parent}/{METADATA_FILE}"))["files"]
+                expected = json.loads(self._files.cat_file(f"{self._root}/{parent}/{METADATA_FILE}"))["files"]
             except (FileNotFoundError, OSError, KeyError, ValueError):
                 continue
             relative = PurePosixPath(name).relative_to(parent).as_posix()
-            return promised.get(relative) == file_sha256(path)
+            return expected.get(relative) == file_sha256(path)
         return False
 
     def _guarded(self, action: Any, verb: str) -> Any:

@@ -1,4 +1,4 @@
-"""Weights & Biases artifacts: one artifact holds the sets of all tasks."""
+"""Copies in a Weights & Biases artifact. One artifact holds the sets of all tasks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ ARTIFACT_TYPE = "representations"
 
 
 class WandbRemote:
-    """Files of one artifact. Sending makes a new version of it; with WANDB_MODE=offline the version lies in ./wandb until
-    `wandb sync` sends it."""
+    """The files of one artifact.
+
+    Sending makes a new version. With WANDB_MODE=offline, the version lies in ./wandb until `wandb sync` sends it.
+    """
 
     def __init__(self, entity: str, project: str, artifact: str, alias: str = "latest") -> None:
         self._entity, self._project, self._artifact, self._alias = entity, project, artifact, alias
@@ -26,7 +28,7 @@ class WandbRemote:
 
     @classmethod
     def parse(cls, address: str) -> Self:
-        """From `wandb://entity/project/artifact[:alias]`. Raises ConfigError."""
+        """Parse `wandb://entity/project/artifact[:alias]`. Raises ConfigError if the address has another form."""
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise ConfigError(
@@ -35,7 +37,7 @@ class WandbRemote:
         return cls(match["entity"], match["project"], match["artifact"], match["alias"] or "latest")
 
     def names(self) -> list[str]:
-        """Every file of the artifact's version."""
+        """The names of all files of the artifact's version, sorted."""
         return sorted(self._version().manifest.entries)
 
     def fetch(self, name: str, target: Path) -> None:
@@ -50,7 +52,7 @@ class WandbRemote:
             path.replace(target)
 
     def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Log one new version that holds the files."""
+        """Log one new version of the artifact that holds the files."""
         wandb = _wandb()
         try:
             with wandb.init(entity=self._entity, project=self._project, job_type="push-representations") as run:
@@ -62,7 +64,7 @@ class WandbRemote:
             raise StorageError(f"cannot send to {self.address}: {error}") from error
 
     def matches(self, name: str, path: Path) -> bool:
-        """Never: an artifact's version holds all its files. The service itself does not store the same content twice."""
+        """Return False: a version must hold all its files. The service does not store the same content twice."""
         del name, path
         return False
 
@@ -73,7 +75,7 @@ class WandbRemote:
                 self._opened = wandb.Api().artifact(
                     f"{self._entity}/{self._project}/{self._artifact}:{self._alias}", type=ARTIFACT_TYPE
                 )
-            except Exception as error:  # as above; without a login it is a ValueError or a UsageError
+            except Exception as error:  # many kinds; without a login a ValueError or a UsageError
                 raise StorageError(
                     f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."
                 ) from error

@@ -1,4 +1,4 @@
-"""Push and pull: payload first, metadata last, every file checked, what is already there left alone."""
+"""Push and pull of representation sets: payload first, metadata last, every file checked, nothing copied twice."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, St
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
-from repdrift.stores.lock import SetLock
-from repdrift.stores.names import PARTIAL_FOLDER
-from repdrift.stores.representation_set import find_sets, is_payload_name, verify_set
+from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name
+from repdrift.stores.verification import find_sets, verify_set
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -28,7 +27,7 @@ class Remote(Protocol):
     address: str
 
     def names(self) -> list[str]:
-        """Every file there, sorted. Raises MissingRunError if there is nothing at the address."""
+        """The names of all files there, sorted. Raises MissingRunError if there is nothing at the address."""
         ...
 
     def fetch(self, name: str, target: Path) -> None:
@@ -36,18 +35,19 @@ class Remote(Protocol):
         ...
 
     def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Copy files there, in this order."""
+        """Copy files, each (name there, path here), in this order."""
         ...
 
     def matches(self, name: str, path: Path) -> bool:
-        """Whether the file is there already with the same content, as far as can be told without a transfer."""
+        """Tell whether the file is there with the same content, as far as can be known without a transfer."""
         ...
 
 
 def push(root: Path, remote: Remote) -> list[str]:
-    """Copy every set at or below `root` there; returns the sets' names below `root`.
+    """Copy every set at or below `root` to the remote; returns the sets' names below `root`.
 
-    Sets are verified first: a faulty or unfinished one is an error, and nothing is sent.
+    Sets are verified first. Raises CorruptSetError if one is faulty or unfinished, and then sends nothing;
+    MissingRunError if there is no set.
     """
     folders = list(find_sets(root)) if root.is_dir() else []
     if not folders:
@@ -67,11 +67,12 @@ def push(root: Path, remote: Remote) -> list[str]:
 
 
 def pull(remote: Remote, output_dir: Path, *, only: Sequence[str] | None = None) -> list[Path]:
-    """Bring the sets there into `output_dir`, verified against their checksums; returns their folders.
+    """Copy the remote's sets into `output_dir` and verify their checksums; returns their folders.
 
-    only: first parts of the sets' names (the tasks); None: all. A file that is here with the right checksum is not
+    only: the wanted tasks (first parts of the sets' names); None: all. A file that is here with the right checksum is not
     fetched again. A set's metadata is written after all its files, so an interrupted pull never looks complete.
-    Raises CorruptSetError naming file, expected and found checksum; MissingRunError if a wanted set is not there.
+    Raises CorruptSetError naming file, expected and found checksum if a copy is damaged; MissingRunError if a wanted set
+    is not there; StorageError if an unfinished extraction is in the way.
     """
     names = remote.names()
     sets = sorted(str(PurePosixPath(name).parent) for name in names if PurePosixPath(name).name == METADATA_FILE)
@@ -94,10 +95,10 @@ def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
         )
     folder = output_dir.joinpath(*parts)
     with SetLock(folder):
-        if (folder / PARTIAL_FOLDER).is_dir():
+        if (folder / UNFINISHED_FOLDER).is_dir():
             raise StorageError(
                 f"{folder} holds an unfinished extraction: it is not replaced. Finish it with the same extract command, or "
-                f"delete {folder / PARTIAL_FOLDER}, then pull again."
+                f"delete {folder / UNFINISHED_FOLDER}, then pull again."
             )
         return _pull_into(folder, remote, name)
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from repdrift.core.errors import CorruptSetError, MissingRunError, UnfinishedSetError, UnknownNameError
-from repdrift.stores.representation_set import RepresentationSetWriter, existing_key, finished_set, open_set, verify_set
-from tests.unit.stores.making import fields
+from repdrift.stores import RepresentationSetWriter, existing_key, open_set, verify_set
+from repdrift.stores.set_reader import finished_set
+from tests.unit.stores.small_sets import fields
 
 
 def small_writer(folder, **changes):
-    return RepresentationSetWriter(folder, **{"key": "k1", "layers": [0, 1], "rows": 6, **changes})
+    return RepresentationSetWriter(folder, **{"key": "k1", "layers": [0, 1], "n_rows": 6, **changes})
 
 
 @pytest.fixture(params=["pt", "safetensors"])

@@ -1,4 +1,4 @@
-"""A finished representation set, opened for reading."""
+"""Reads a finished representation set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from torch import Tensor
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError, UnknownNameError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
-from repdrift.stores.names import TENSOR_KEY, is_payload_name, layer_name
+from repdrift.stores.payload import TENSOR_KEY
+from repdrift.stores.set_folder import is_payload_name, layer_name
 
 REPAIR = "Run the same extract or pull command again: it makes the set anew."
+"""The advice to a user whose set is damaged."""
 
 
 @dataclass(frozen=True)
 class RepresentationSet:
-    """A finished set, opened; layers are read when they are asked for."""
+    """A finished set. Each layer is read when it is asked for."""
 
     folder: Path
     metadata: SetMetadata
@@ -29,12 +31,14 @@ class RepresentationSet:
         return self.metadata.layers
 
     def layer(self, layer: int) -> Tensor:
-        """One layer's representation, memory-mapped, of the shape that the metadata says.
+        """Read one layer's representation, memory-mapped; its shape is the metadata's `shape`.
 
         Raises UnknownNameError if the set lacks the layer, CorruptSetError if its file cannot be read or has another shape.
         """
         if layer not in self.metadata.layers:
-            raise UnknownNameError(f"layer {layer} not in {self.folder} (layers {_span(self.metadata.layers)})")
+            raise UnknownNameError(
+                f"layer {layer} not in {self.folder} (layers {_layers_in_words(self.metadata.layers)})"
+            )
         path = self.folder / layer_name(layer, self.metadata.payload)
         tensor = _load(path)
         if list(tensor.shape) != self.metadata.shape:
@@ -63,24 +67,24 @@ def open_set(folder: Path) -> RepresentationSet:
 
 
 def existing_key(folder: Path) -> str | None:
-    """The key of the finished set in `folder`, or None. Its files are there and have the promised checksums."""
+    """The key of the finished set in `folder`; None if there is none or its files lack the metadata's checksums."""
     metadata = _whole_metadata(folder)
     return metadata.key if metadata is not None and _is_intact(folder, metadata) else None
 
 
 def finished_set(folder: Path, key: str) -> SetMetadata | None:
-    """The metadata of the finished set of this key in `folder`, if there is one and its files have their checksums.
+    """The metadata of the finished set in `folder` if it has this key and its files have the metadata's checksums.
 
-    The files of a set of another key are not read.
+    Returns None otherwise. The files of a set of another key are not read.
     """
     metadata = _whole_metadata(folder)
     return metadata if metadata is not None and metadata.key == key and _is_intact(folder, metadata) else None
 
 
 def read_metadata(folder: Path) -> SetMetadata | None:
-    """The metadata of the set in `folder`; None if it has none.
+    """Read the metadata of the set in `folder`; None if it has none.
 
-    Raises DataError if it is not valid, CorruptSetError if it names a file that no set has.
+    Raises DataError if the metadata is not valid, CorruptSetError if it names a file that no set has.
     """
     path = folder / METADATA_FILE
     if not path.is_file():
@@ -114,14 +118,14 @@ def _load(path: Path) -> Tensor:
             with safe_open(path, framework="pt") as stored:
                 return stored.get_tensor(TENSOR_KEY)
         content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
-    except Exception as error:  # whatever a damaged file provokes in torch or safetensors
+    except Exception as error:  # a damaged file can raise many kinds of error in torch and safetensors
         raise CorruptSetError(f"{path} cannot be read ({type(error).__name__}: {error}). {REPAIR}") from error
     if not isinstance(content, Tensor):
         raise CorruptSetError(f"{path} holds {type(content).__name__}, expected one tensor. {REPAIR}")
     return content
 
 
-def _span(layers: list[int]) -> str:
+def _layers_in_words(layers: list[int]) -> str:
     return (
         f"{layers[0]} to {layers[-1]}"
         if layers == list(range(layers[0], layers[-1] + 1))

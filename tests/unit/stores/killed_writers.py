@@ -1,4 +1,4 @@
-"""Runs in processes of their own, forked from a server that has torch loaded: writers that are killed."""
+"""Writers that run in processes of their own, to be killed; forked from a server that has torch loaded."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.unit.stores.making import batch, finishing, write_all, writer_of
+from tests.unit.stores.small_sets import batch, finishing, write_all, writer_of
 
 COUNTED = [
     "open", "write", "pwrite", "preadv", "fsync", "replace", "rename", "unlink", "rmdir", "mkdir", "ftruncate", "posix_fallocate",
@@ -17,7 +17,7 @@ COUNTED = [
 def context():
     """Processes that start quickly and share no thread with the tests."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["tests.unit.stores.making"])
+    made.set_forkserver_preload(["tests.unit.stores.small_sets"])
     return made
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from repdrift.stores.representation_set import discard_set
-from tests.unit.stores.making import batch, write_all, writer_of
+from repdrift.stores import discard_set
+from tests.unit.stores.small_sets import batch, write_all, writer_of
 
 
 @pytest.mark.parametrize("state", ["finished", "unfinished"])

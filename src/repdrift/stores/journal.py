@@ -1,0 +1,148 @@
+"""The journal of an unfinished set: what the set will be, and which batches are in its files.
+
+Rank 0 writes `.partial/journal.jsonl`, rank k writes `journal.rank{k}.jsonl`. The first line is a header. Each further line
+notes one batch, or some layers of it, once it is in the files: its rows, and the CRC-32 of what was written. No line waits
+until its data is on the disk. After a power cut, the checksum shows which lines tell of data that did not arrive. A journal
+ends at its first torn line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from repdrift.core.atomic import write_text
+from repdrift.core.records.base import Record
+from repdrift.core.records.representation_set import PayloadFormat
+from repdrift.stores.disk import writing
+from repdrift.stores.payload import PayloadLayout
+from repdrift.stores.row_batch import RowRange
+from repdrift.stores.set_folder import UNFINISHED_FOLDER
+
+JOURNAL_FORMAT_VERSION = 1
+
+
+class JournalHeader(Record):
+    """First line of a journal: what the set will be."""
+
+    format: Literal[1] = JOURNAL_FORMAT_VERSION
+    key: str
+    plan: Any
+    """How the caller composed the batches; not interpreted here. The same batches give the same bits."""
+    n_batches: int
+    layers: list[int]
+    rows: int
+    """Rows of each layer."""
+    d: int
+    """Features of each row."""
+    dtype: str
+    payload: PayloadFormat
+
+    @property
+    def layout(self) -> PayloadLayout:
+        """The layout of each layer's file."""
+        return PayloadLayout(self.payload, self.rows, self.d, self.dtype)
+
+
+class JournalLine(Record):
+    """One batch, or some layers of it, that is in the files."""
+
+    batch: int
+    rows: list[RowRange]
+    """The rows of the set that the batch fills, ascending."""
+    crc: dict[int, int]
+    """By layer: CRC-32 of the bytes of these rows, in ascending order."""
+
+
+def journal_path(folder: Path, rank: int = 0) -> Path:
+    """The journal of one rank, for the set in `folder`."""
+    name = "journal.jsonl" if rank == 0 else f"journal.rank{rank}.jsonl"
+    return folder / UNFINISHED_FOLDER / name
+
+
+def read_header(folder: Path) -> JournalHeader | None:
+    """Read the header of the unfinished set in `folder`; None if there is no valid one."""
+    try:
+        with journal_path(folder).open("rb") as stream:
+            return JournalHeader.model_validate_json(stream.readline())
+    except (OSError, ValidationError):
+        return None
+
+
+def read_lines(folder: Path) -> list[JournalLine]:
+    """Read the lines of all ranks' journals, each journal up to its first torn line."""
+    paths = sorted((folder / UNFINISHED_FOLDER).glob("journal*.jsonl"))
+    return [line for path in paths for line in _whole_lines(path)]
+
+
+def complete_batches(lines: Iterable[JournalLine], layers: Iterable[int]) -> frozenset[int]:
+    """The numbers of the batches that are in the files of all these layers."""
+    wanted = set(layers)
+    found: dict[int, set[int]] = {}
+    for line in lines:
+        found.setdefault(line.batch, set()).update(line.crc)
+    return frozenset(batch for batch, have in found.items() if wanted <= have)
+
+
+def without_repeats(lines: Iterable[JournalLine]) -> list[JournalLine]:
+    """The lines without any layer of a batch that an earlier line notes already."""
+    seen: set[tuple[int, int]] = set()
+    kept: list[JournalLine] = []
+    for line in lines:
+        crc = {layer: crc for layer, crc in line.crc.items() if (line.batch, layer) not in seen}
+        seen |= {(line.batch, layer) for layer in crc}
+        if crc:
+            kept.append(line.model_copy(update={"crc": crc}))
+    return kept
+
+
+def write_journal(folder: Path, header: JournalHeader, lines: Iterable[JournalLine]) -> None:
+    """Write one journal, rank 0's, with these lines; once it is safe on the disk, delete the other ranks' journals."""
+    text = "".join(record.model_dump_json() + "\n" for record in (header, *lines))
+    own = journal_path(folder)
+    write_text(own, text)
+    for path in own.parent.glob("journal.rank*.jsonl"):
+        path.unlink()
+
+
+class Journal:
+    """One rank's journal, open for more lines. Rank 0's must exist; another rank's is started with `header`."""
+
+    def __init__(self, folder: Path, header: JournalHeader, rank: int) -> None:
+        self._path = journal_path(folder, rank)
+        with writing(self._path):
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            if os.fstat(self._file).st_size == 0:
+                self._append(header.model_dump(mode="json"))
+
+    def append(self, batch: int, rows: list[RowRange], crc: Mapping[int, int]) -> None:
+        """Note that these rows of a batch are in the files of the layers in `crc`."""
+        with writing(self._path):
+            self._append({"batch": batch, "rows": rows, "crc": dict(crc)})
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _append(self, content: dict[str, Any]) -> None:
+        line = json.dumps(content, separators=(",", ":")).encode() + b"\n"
+        if os.write(self._file, line) != len(line):
+            raise OSError(28, "the journal's line was cut short")  # ENOSPC: nothing else cuts a write to a file
+
+
+def _whole_lines(path: Path) -> Iterator[JournalLine]:
+    with path.open("rb") as stream:
+        stream.readline()
+        for text in stream:
+            try:
+                line = JournalLine.model_validate_json(text)
+            except ValidationError:
+                return
+            if not text.endswith(b"\n"):
+                return
+            yield line
