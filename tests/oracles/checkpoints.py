@@ -25,8 +25,7 @@ from transformers import (
 
 from repdrift.extraction.batching import BatchPlan, sample_set_of
 from repdrift.extraction.layer_major import run_layer_major
-from repdrift.models import resolve_model
-from repdrift.models.quiet import quiet_transformers
+from repdrift.models import quiet_transformers, resolve_model
 
 LENGTHS = (9, 4, 13, 2, 7, 13)
 DEPTH = 3

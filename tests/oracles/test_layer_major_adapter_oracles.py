@@ -11,8 +11,7 @@ from transformers import (
 )
 
 from repdrift.core.errors import ModelError
-from repdrift.models import resolve_model
-from repdrift.models.quiet import quiet_transformers
+from repdrift.models import quiet_transformers, resolve_model
 from tests.oracles.checkpoints import (
     FAMILIES,
     ROPE,

@@ -18,7 +18,7 @@ from repdrift.extraction.pooling import pool_for_batch
 from repdrift.extraction.single_block import SingleBlockRunner
 from repdrift.models import Blocks, load_backbone
 from repdrift.models.checkpoint import CheckpointBytes, estimated_bytes
-from repdrift.models.skeleton import load_skeleton
+from repdrift.models.lazy_model import load_lazy_model
 from tests.oracles.checkpoints import (
     DEPTH,
     FAMILIES,
@@ -155,20 +155,20 @@ def test_size_is_told_from_headers_alone(tmp_path):
     whole = sum(p.numel() for p in model.parameters())
     assert estimated_bytes(source) == CheckpointBytes(4 * whole, 4 * block)
     assert estimated_bytes(source, "bfloat16") == CheckpointBytes(2 * whole, 2 * block)
-    skeleton = load_skeleton(source)
-    assert skeleton.depth == DEPTH
-    assert all(p.is_meta for p in skeleton.model.parameters())
+    lazy_model = load_lazy_model(source)
+    assert lazy_model.depth == DEPTH
+    assert all(p.is_meta for p in lazy_model.model.parameters())
 
 
 def test_blocks_are_freed_and_unused_parts_never_loaded(tmp_path, batches):
     source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES["bart"]()))
-    skeleton = load_skeleton(source)
+    lazy_model = load_lazy_model(source)
     on_block = []
 
     def look(layer, place, batch, hidden):
-        on_block.append([not any(p.is_meta for p in block.parameters()) for block in skeleton.blocks.modules])
+        on_block.append([not any(p.is_meta for p in block.parameters()) for block in lazy_model.blocks.modules])
 
-    run_layer_major(skeleton, batches, on_hidden_state=look)
+    run_layer_major(lazy_model, batches, on_hidden_state=look)
     assert on_block == [[place == layer for place in range(DEPTH)] for layer in range(DEPTH) for _ in batches]
-    assert all(p.is_meta for block in skeleton.blocks.modules for p in block.parameters())
-    assert all(p.is_meta for p in skeleton.model.decoder.layers.parameters())
+    assert all(p.is_meta for block in lazy_model.blocks.modules for p in block.parameters())
+    assert all(p.is_meta for p in lazy_model.model.decoder.layers.parameters())

@@ -20,8 +20,8 @@ from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.batching import Batch
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.models.backbone import Stack
-from repdrift.models.skeleton import Skeleton, load_skeleton
-from repdrift.models.source import ModelSource
+from repdrift.models.lazy_model import LazyModel, load_lazy_model
+from repdrift.models.model_files import ModelSource
 
 DEFAULT_ACTIVATION_CAP_BYTES = 1 << 30
 
@@ -41,7 +41,7 @@ class LayerMajorRun:
 
 
 def run_layer_major(
-    source: ModelSource | Skeleton,
+    source: ModelSource | LazyModel,
     batches: Sequence[Batch],
     *,
     on_hidden_state: OnHiddenState,
@@ -57,7 +57,7 @@ def run_layer_major(
 ) -> LayerMajorRun:
     """Run all `batches` through the model block by block, up to the deepest layer asked for.
 
-    source: a checkpoint, or what `load_skeleton` made of it (then dtype, blocks, stack, device and adapter are its own).
+    source: a checkpoint, or what `load_lazy_model` made of it (then dtype, blocks, stack, device and adapter are its own).
     batches: iterated once a layer, in the same order each time. layers: block numbers, None for all.
     on_hidden_state: called as (layer, place of the batch in `batches`, batch, hidden (b, t, d)), with the tensor on the
     model's device and only during the call. on_layer_done: called as (layer) after a layer's last batch.
@@ -65,25 +65,25 @@ def run_layer_major(
     Raises ModelError before anything is run if a weight of those blocks is missing or the architecture does not allow it;
     UnknownNameError for a layer that is not there; StorageError if the scratch file cannot be written.
     """
-    skeleton = (
+    lazy_model = (
         source
-        if isinstance(source, Skeleton)
-        else load_skeleton(source, dtype=dtype, blocks=blocks, stack=stack, adapter=adapter, device=device)
+        if isinstance(source, LazyModel)
+        else load_lazy_model(source, dtype=dtype, blocks=blocks, stack=stack, adapter=adapter, device=device)
     )
-    chosen = skeleton.blocks.select(layers, model_name=type(skeleton.model).__name__)
+    chosen = lazy_model.blocks.select(layers, model_name=type(lazy_model.model).__name__)
     if not chosen or not len(batches):
         raise ModelError("no layer was asked for" if not chosen else "there are no batches to run")
-    skeleton.require_blocks(range(chosen[-1] + 1))
-    skeleton.load_resident()
-    relay = SingleBlockRunner(skeleton.blocks)
+    lazy_model.require_blocks(range(chosen[-1] + 1))
+    lazy_model.load_outside_blocks()
+    relay = SingleBlockRunner(lazy_model.blocks)
     width = 0
     with ActivationStore(activation_cap_bytes, scratch_dir) as store:
-        states = _States(store, skeleton.device)
+        states = _States(store, lazy_model.device)
         for layer in range(chosen[-1] + 1):
-            with torch.inference_mode(), skeleton.block(layer), relay.at(layer) as run:
+            with torch.inference_mode(), lazy_model.block(layer), relay.at(layer) as run:
                 for place, batch in enumerate(batches):
                     before = states.get(place) if layer else None
-                    after = run(_inputs(skeleton, batch), before)
+                    after = run(_inputs(lazy_model, batch), before)
                     if layer < chosen[-1]:
                         states.put(place, after, before)
                     if layer in chosen:
@@ -92,7 +92,7 @@ def run_layer_major(
                         width = hidden.shape[2]
             if layer in chosen and on_layer_done is not None:
                 on_layer_done(layer)
-        return LayerMajorRun(chosen, skeleton.depth, width, store.memory_bytes, store.file_bytes)
+        return LayerMajorRun(chosen, lazy_model.depth, width, store.memory_bytes, store.file_bytes)
 
 
 class _States:
@@ -142,9 +142,9 @@ class _Kept:
     slot: tuple[int, int | str]
 
 
-def _inputs(skeleton: Skeleton, batch: Batch) -> Mapping[str, Any]:
-    parameters = inspect.signature(skeleton.runner.forward).parameters
-    inputs: dict[str, Any] = {name: tensor.to(skeleton.device) for name, tensor in batch.inputs.items()}
+def _inputs(lazy_model: LazyModel, batch: Batch) -> Mapping[str, Any]:
+    parameters = inspect.signature(lazy_model.runner.forward).parameters
+    inputs: dict[str, Any] = {name: tensor.to(lazy_model.device) for name, tensor in batch.inputs.items()}
     if "token_type_ids" not in parameters:
         inputs.pop("token_type_ids", None)
     return {**inputs, "use_cache": False} if "use_cache" in parameters else inputs

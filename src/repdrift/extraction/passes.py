@@ -21,7 +21,7 @@ from repdrift.extraction.pooling import Pool, pool_for_batch
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import DTYPES, ModelSource
 from repdrift.models.checkpoint import estimated_bytes
-from repdrift.models.skeleton import load_skeleton
+from repdrift.models.lazy_model import load_lazy_model
 from repdrift.stores import RepresentationSetWriter
 from repdrift.tasks import SampleSet
 from repdrift.weights import WeightComparison, compare_adapter, compare_weights
@@ -125,7 +125,7 @@ class LayerMajorPass:
     ) -> None:
         adapter = tuned if tuned is not None and tuned.is_adapter else None
         source = base if tuned is None or tuned.is_adapter else tuned
-        self._skeleton = load_skeleton(
+        self._lazy_model = load_lazy_model(
             source,
             dtype=options.compute_dtype,
             blocks=options.blocks,
@@ -137,13 +137,13 @@ class LayerMajorPass:
         self._share = share
         self.random_change: RandomChange | None = None
         self._adapters: dict[int, LayerAdapter] | None = None if adapter is None else {}
-        self.layers = self._skeleton.blocks.select(list(options.layers) if options.layers is not None else None)
-        self.blocks_path = self._skeleton.blocks.path
+        self.layers = self._lazy_model.blocks.select(list(options.layers) if options.layers is not None else None)
+        self.blocks_path = self._lazy_model.blocks.path
 
     def plan(self, samples: SampleSet) -> BatchPlan:
         """As for the sample-major schedule, but for what one layer's rows take."""
         options = self._options
-        config = self._skeleton.model.config.get_text_config()
+        config = self._lazy_model.model.config.get_text_config()
         require_lengths_fit(samples, config)
         budget = options.token_budget or auto_token_budget(
             config, itemsize=DTYPES[options.compute_dtype].itemsize, cap_bytes=options.memory_cap_bytes
@@ -174,10 +174,10 @@ class LayerMajorPass:
                     {layer: values.clone() if shares and values.dtype == dtype else values.to(dtype)},
                 )
                 if self._adapters is not None and layer not in self._adapters:
-                    self._adapters[layer] = adapter_of_block(layer, self._skeleton.blocks.modules[layer])
+                    self._adapters[layer] = adapter_of_block(layer, self._lazy_model.blocks.modules[layer])
                 bar.advance()
 
-            run_layer_major(self._skeleton, batches, layers=self.layers, on_hidden_state=keep)
+            run_layer_major(self._lazy_model, batches, layers=self.layers, on_hidden_state=keep)
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
         """Kept while the blocks passed by; read anew where none did, because all batches were there already, or were other
@@ -186,7 +186,7 @@ class LayerMajorPass:
             return None
         for layer in self.layers:
             if layer not in self._adapters:
-                with self._skeleton.block(layer) as block:
+                with self._lazy_model.block(layer) as block:
                     self._adapters[layer] = adapter_of_block(layer, block)
         found = [adapter for _, adapter in sorted(self._adapters.items()) if adapter.a]
         if not found:

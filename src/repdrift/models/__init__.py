@@ -14,10 +14,10 @@ from repdrift.models.loading import (
     load_task_model,
     load_tokenizer,
     load_tuned_backbone,
+    quiet_transformers,
     save_model,
 )
-from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ModelSource, read_json_object, resolve_model, weight_files
+from repdrift.models.model_files import ModelSource, read_json_object, resolve_model, weight_files
 
 __all__ = [
     "ASSUMED_WIDTH",

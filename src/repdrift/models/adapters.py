@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
-from repdrift.models.loading import adapter_tensors, first_line
-from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ADAPTER_CONFIG, ModelSource, read_json_object
+from repdrift.models.loading import adapter_tensors, first_line, quiet_transformers
+from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object
 
 _PEFT_PREFIX = "base_model.model."
 # What stands between a module's name and the end of a tensor's name in an adapter file, for the tuners of peft.

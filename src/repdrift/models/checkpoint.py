@@ -19,7 +19,7 @@ from torch import Tensor
 
 from repdrift.core.errors import ModelError
 from repdrift.models.loading import DTYPES
-from repdrift.models.source import ModelSource, indexed_shards, weight_files
+from repdrift.models.model_files import ModelSource, indexed_shards, weight_files
 
 _STORED_DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,

@@ -7,6 +7,9 @@ such a model would be an artefact, so here a missing backbone weight is an error
 from __future__ import annotations
 
 import copy
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +19,7 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
-from repdrift.models.quiet import quiet_transformers
-from repdrift.models.source import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
+from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -33,6 +35,26 @@ _HARMLESS_PARTS = ("pooler.",)
 
 class MissingWeightsError(ModelError):
     """A checkpoint that lacks weights of the backbone."""
+
+
+@contextmanager
+def quiet_transformers() -> Generator[None]:
+    """Silence the log messages and progress bars of transformers inside the block; they are restored afterwards."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers for an attribute that transformers has renamed; nothing a user could do about it.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:

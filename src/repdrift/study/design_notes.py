@@ -7,7 +7,7 @@ from pathlib import Path
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
 from repdrift.models import depth_of, load_config, resolve_model
-from repdrift.models.source import PACKAGED_PREFIX
+from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
 from repdrift.study.config import StudyConfig
 from repdrift.study.drift_plan import COMPARISON_METHOD, REFERENCE_METHOD

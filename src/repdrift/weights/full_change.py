@@ -10,7 +10,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.core.progress import track
 from repdrift.core.records.representation_set import ModuleChange
-from repdrift.models.source import ModelSource
+from repdrift.models.model_files import ModelSource
 from repdrift.weights.dense_change import WeightComparison, dense_change, outside_backbone, place_name
 from repdrift.weights.name_matching import Located, Place, in_order, locate_both
 from repdrift.weights.named_tensors import NamedTensor, NamedTensors, named_tensors

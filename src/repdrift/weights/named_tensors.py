@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from repdrift.core.errors import ModelError
 from repdrift.models.checkpoint import stored_tensors
 from repdrift.models.loading import load_backbone
-from repdrift.models.source import ModelSource
+from repdrift.models.model_files import ModelSource
 
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Old BERT checkpoints, which transformers renames on loading.

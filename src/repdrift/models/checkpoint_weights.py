@@ -43,7 +43,7 @@ class _Recipe:
         return [self.target, *(self.target.replace(first, other) for other in others)]
 
 
-class WeightPlan:
+class CheckpointWeights:
     """The weights that a checkpoint gives to `model`, which may be on the meta device.
 
     `load` gives them by the model's names; `require` says beforehand that they are there.

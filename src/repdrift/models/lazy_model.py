@@ -21,11 +21,10 @@ from repdrift.models.backbone import Stack, backbone_of, encoder_decoder_of
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
 from repdrift.models.checkpoint import stored_tensors
-from repdrift.models.loading import DTYPES
-from repdrift.models.quiet import quiet_transformers
-from repdrift.models.skeleton_adapter import SkeletonAdapter
-from repdrift.models.source import ModelSource
-from repdrift.models.weight_plan import WeightPlan
+from repdrift.models.checkpoint_weights import CheckpointWeights
+from repdrift.models.lazy_adapter import LazyAdapter
+from repdrift.models.loading import DTYPES, quiet_transformers
+from repdrift.models.model_files import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,20 +40,20 @@ class _Resident:
     names: tuple[str, ...]
 
 
-class Skeleton:
+class LazyModel:
     """The structure of a model, its buffers, and the weights outside its blocks; blocks are loaded by `block`.
 
     model: the architecture without task head. runner: the part of it that is run (an encoder-decoder's encoder), to be
     called as `runner(input_ids=..., attention_mask=...)`.
     """
 
-    def __init__(self, model: PreTrainedModel, blocks: Blocks, plan: WeightPlan, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, blocks: Blocks, plan: CheckpointWeights, device: torch.device) -> None:
         self.model = model
         self.blocks = blocks
         self.device = device
         self.runner = blocks.root
         self._plan = plan
-        self._adapter: SkeletonAdapter | None = None
+        self._adapter: LazyAdapter | None = None
         self._own_names = list(model.state_dict())
         names = _names_in(model)
         self._block_paths = [names[module] for module in blocks.modules]
@@ -75,9 +74,9 @@ class Skeleton:
 
     def attach(self, source: ModelSource) -> None:
         """Put the LoRA adapter in `source` on the blocks, active and unmerged. Raises ModelError if it is of another kind."""
-        self._adapter = SkeletonAdapter(self.model, _blocks_path(self.model, self.blocks), source)
+        self._adapter = LazyAdapter(self.model, _blocks_path(self.model, self.blocks), source)
 
-    def load_resident(self) -> None:
+    def load_outside_blocks(self) -> None:
         """Load what the forward pass certainly uses outside the blocks; the rest when a module is first called.
 
         So a decoder, a vision tower or a pooler that text never reaches takes no memory.
@@ -161,7 +160,7 @@ class Skeleton:
         del self._pending[resident.module]
 
 
-def load_skeleton(
+def load_lazy_model(
     source: ModelSource,
     *,
     dtype: str = "float32",
@@ -169,7 +168,7 @@ def load_skeleton(
     stack: Stack | None = None,
     adapter: ModelSource | None = None,
     device: torch.device | str | None = None,
-) -> Skeleton:
+) -> LazyModel:
     """The model in `source` (with the LoRA adapter `adapter` on it) without its weights, on `device` (None: the CPU).
 
     dtype, blocks, stack: as for `load_backbone` and `find_blocks`. Only file headers and the configuration are read.
@@ -189,11 +188,11 @@ def load_skeleton(
     names = _names_in(model)
     inside = tuple(f"{names[module]}." for module in found.modules)
     needed = [name for name in model.state_dict() if name.startswith(inside)]
-    plan = WeightPlan(copy.deepcopy(model), tensors, needed=needed, where=str(source.path))
-    skeleton = Skeleton(model, found, plan, torch.device(device or "cpu"))
+    plan = CheckpointWeights(copy.deepcopy(model), tensors, needed=needed, where=str(source.path))
+    lazy_model = LazyModel(model, found, plan, torch.device(device or "cpu"))
     if adapter is not None:
-        skeleton.attach(adapter)
-    return skeleton
+        lazy_model.attach(adapter)
+    return lazy_model
 
 
 def _empty_model(source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:

@@ -10,7 +10,7 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.checkpoint import StoredTensor, stored_tensors
-from repdrift.models.source import ModelSource
+from repdrift.models.model_files import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,7 +21,7 @@ _NAME = "default"
 _PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
 
 
-class SkeletonAdapter:
+class LazyAdapter:
     """The adapter in `source`, injected into `model` on the meta device.
 
     Its matrices are kept in float32, as peft keeps them. Raises ModelError for what is no plain LoRA (DoRA, trained biases
