@@ -10,7 +10,7 @@ import torch
 
 from repdrift.core.records.representation_set import BASE_METHOD
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.stores import RepresentationSetWriter
 
 METHODS = {"full_finetune": 1.0, "lora": 0.75}

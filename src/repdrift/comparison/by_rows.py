@@ -13,8 +13,8 @@ from torch import Tensor
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.results import PRIMARY_MEASURE
-from repdrift.drift.shuffles import mispairings
-from repdrift.drift.undefined import Reasons
+from repdrift.drift.chosen_measures import Reasons
+from repdrift.drift.control_conditions import mispairings
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import PooledBatch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.records.comparison import BaseLayer, ComparedModel
 from repdrift.core.words import layers_named, listed, short_number
-from repdrift.drift.rounding import ZERO_DRIFT
+from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.sanity import FIRST_LAYER_LIMIT, TOP_FEATURE_LIMIT
 from repdrift.tasks import SampleSet
 

@@ -20,7 +20,7 @@ from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.versions import library_versions
-from repdrift.drift.undefined import without_value
+from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of

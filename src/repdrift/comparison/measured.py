@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.drift.undefined import Reasons
+from repdrift.drift.chosen_measures import Reasons
 
 
 @dataclass

@@ -61,7 +61,7 @@ class ComparisonOptions(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         # Imported here, so that the command line can show these options without torch.
-        from repdrift.drift.measure_names import require_measures
+        from repdrift.drift.chosen_measures import require_measures
 
         try:
             require_measures(names)

@@ -17,7 +17,7 @@ from repdrift.core.records.comparison import (
 )
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.words import number
-from repdrift.drift.measure_names import drift_is
+from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6

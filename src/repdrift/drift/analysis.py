@@ -11,14 +11,14 @@ from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.progress import say
 from repdrift.core.records.results import DriftResults, StudyInfo
 from repdrift.core.versions import library_versions
-from repdrift.drift.cautions import cautions
-from repdrift.drift.inference import infer
-from repdrift.drift.output import write_analysis
-from repdrift.drift.pairing import TaskSets, find_runs, open_task, require_one_study
-from repdrift.drift.plan import DriftPlan
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.chosen_measures import without_value
+from repdrift.drift.inference import draw_conclusions
+from repdrift.drift.measurement import measure_tasks
+from repdrift.drift.result_files import write_analysis
 from repdrift.drift.sanity import sanity_checks
-from repdrift.drift.table import measure_tasks
-from repdrift.drift.undefined import without_value
+from repdrift.drift.set_cautions import cautions
+from repdrift.drift.task_sets import TaskSets, find_runs, open_task, require_one_study
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.similarity import measure
 
@@ -47,7 +47,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     measured.rows += weight_rows(tasks)
     table = measured.table()
     say("drawing conclusions: permutations, intervals, ranks")
-    found = infer(table, plan, draws=measured.draws, distances=measured.distances, statuses=statuses)
+    found = draw_conclusions(table, plan, draws=measured.draws, distances=measured.distances, statuses=statuses)
     results = DriftResults(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.records.results import Control, SanityCheck
-from repdrift.drift.pairing import TaskSets
-from repdrift.drift.plan import DriftPlan
-from repdrift.drift.rounding import ZERO_DRIFT, coarsest
-from repdrift.drift.table import Measured
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
+from repdrift.drift.measurement import Measured
+from repdrift.drift.task_sets import TaskSets
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 _MISPAIRED_LIMIT = 0.1

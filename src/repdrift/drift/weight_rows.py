@@ -11,7 +11,7 @@ import pandas as pd
 
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.core.records.results import DRIFT_COLUMNS
-from repdrift.drift.pairing import TaskSets
+from repdrift.drift.task_sets import TaskSets
 
 WEIGHT_MEASURES: dict[str, str] = {
     "weight_relative_change": "||dW|| / ||W|| over the layer's changed weights",

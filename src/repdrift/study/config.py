@@ -13,8 +13,8 @@ from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
-from repdrift.drift.measure_names import require_measures
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.chosen_measures import require_measures
+from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.tasks import TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
-from repdrift.drift.measure_names import require_measures
+from repdrift.drift.chosen_measures import require_measures
 from repdrift.study.config import StudyConfig
 from repdrift.study.plan import (
     Selection,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.stores import RepresentationSetWriter
 
 LAYERS, N, P = 3, 40, 12

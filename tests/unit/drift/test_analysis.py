@@ -27,8 +27,8 @@ from repdrift.core.records.results import (
     DriftResults,
 )
 from repdrift.drift import PlannedSet, analyze
-from repdrift.drift.measure_names import require_measures
-from repdrift.drift.schema import results_schema, shipped_schema
+from repdrift.drift.chosen_measures import require_measures
+from repdrift.drift.result_files import results_schema, shipped_schema
 from repdrift.similarity import measures
 from tests.unit.drift.conftest import LAYERS, NOISE, N, Study, write_set
 

@@ -7,7 +7,7 @@ import torch
 from repdrift.core.records.representation_set import RandomChange, changes_digest
 from repdrift.core.records.results import SUMMARY_FILE
 from repdrift.drift import PlannedSet, analyze
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.similarity import measure
 from tests.unit.drift.conftest import LAYERS, N, Study, write_set
 

@@ -9,7 +9,7 @@ import pytest
 from repdrift.core.errors import ConfigError, CorruptSetError, SampleSetMismatchError
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.drift import analyze
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.sample_intervals import SamplingOptions
 from tests.unit.drift.conftest import Study, write_set
 
 METHODS = ("full_finetune", "lora")

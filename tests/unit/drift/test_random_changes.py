@@ -6,7 +6,7 @@ import pytest
 from repdrift.core.errors import ConfigError, CorruptSetError, SampleSetMismatchError
 from repdrift.core.records.representation_set import ModuleChange, RandomChange, changes_digest
 from repdrift.drift import PlannedSet
-from repdrift.drift.pairing import find_runs, open_task
+from repdrift.drift.task_sets import find_runs, open_task
 from tests.unit.drift.conftest import LAYERS, N, P, Study, write_set
 
 RUN = ("mrpc", "lora", 1)

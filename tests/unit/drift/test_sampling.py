@@ -5,7 +5,7 @@ import pytest
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.representation_set import SetMetadata
-from repdrift.drift.sampling import SamplingOptions, draws_for, sample_bounds
+from repdrift.drift.sample_intervals import SamplingOptions, draws_for, sample_bounds
 
 
 def _metadata(**changes):

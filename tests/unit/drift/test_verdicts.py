@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from repdrift.drift.inference import infer
-from repdrift.drift.plan import BaseSets, DriftPlan
+from repdrift.drift.analysis_plan import BaseSets, DriftPlan
+from repdrift.drift.inference import draw_conclusions
 from repdrift.statistics import holm, label_permutation_test
 
 
@@ -15,7 +15,7 @@ def _plan(tmp_path, tasks, **changes):
 
 
 def reductions_and_tests(table, plan):
-    found = infer(table, plan)
+    found = draw_conclusions(table, plan)
     compared = [t for t in found.tests if t.method is None]
     return found.reductions, compared, found.warnings
 

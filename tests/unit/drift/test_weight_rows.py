@@ -9,7 +9,7 @@ import torch
 from repdrift.core.records.representation_set import ModuleChange, SetMetadata
 from repdrift.core.records.results import DRIFT_COLUMNS, RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze
-from repdrift.drift.schema import shipped_schema
+from repdrift.drift.result_files import shipped_schema
 from repdrift.drift.weight_rows import WEIGHT_MEASURES, layer_weight_measures
 
 LAYERS, N, P = 2, 30, 6

@@ -21,8 +21,8 @@ from repdrift.core.records.results import (
     ProfileLikeness,
     ScoreAssociation,
 )
-from repdrift.drift.inference import infer
-from repdrift.drift.plan import BaseSets, DriftPlan
+from repdrift.drift.analysis_plan import BaseSets, DriftPlan
+from repdrift.drift.inference import draw_conclusions
 
 REFERENCE, COMPARISON, MARGIN, ALPHA = "full_finetune", "lora", 1.25, 0.05
 TOO_FEW = "no interval over models: they need two models of each method"
@@ -38,7 +38,7 @@ def base_inference(study, table):
         study=study.name, model=study.model, tasks=study.tasks, methods=study.methods, seeds=study.seeds, sets=[], bases=bases,
         measures=study.measures[:1], target_reduction=0.2, alpha=ALPHA, primary_measure=study.measures[0],
     )  # fmt: skip
-    found = infer(table, plan)
+    found = draw_conclusions(table, plan)
     bare = {"intervals": [], "difference_intervals": [], "effects": [], "notes": []}
     claims = [t for t in found.tests if t.hypothesis in ("comparison_drifts_less", "reduction_exceeds_target")]
     return {

@@ -1,5 +1,5 @@
 """From the tidy table to what can be said: reductions, tested claims, layers, patterns."""
 
-from repdrift.drift.inference.infer import Inference, infer
+from repdrift.drift.inference.conclusions import Conclusions, draw_conclusions
 
-__all__ = ["Inference", "infer"]
+__all__ = ["Conclusions", "draw_conclusions"]

@@ -17,9 +17,9 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
-from repdrift.drift.inference.groups import by_model, layer_table
-from repdrift.drift.plan import DriftPlan
-from repdrift.drift.sampling import TaskDraws
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.method_drifts import by_model, layer_table
+from repdrift.drift.sample_intervals import TaskDraws
 from repdrift.statistics import hierarchical_replicates, rank_correlation, rank_layers
 from repdrift.statistics.profiles import profile_similarity
 

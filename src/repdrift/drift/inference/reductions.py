@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import EffectSize, Interval, Reduction
-from repdrift.drift.inference.groups import SIDES, Groups, Side, groups_of
-from repdrift.drift.plan import DriftPlan
-from repdrift.drift.rounding import ZERO_DRIFT
-from repdrift.drift.sampling import TaskDraws, sample_bounds
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.control_conditions import ZERO_DRIFT
+from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
+from repdrift.drift.sample_intervals import TaskDraws, sample_bounds
 from repdrift.similarity import measure as similarity_measure
 from repdrift.statistics import (
     EffectSize as Estimated,
@@ -36,15 +36,15 @@ def reduction(
     frame: pd.DataFrame, task: str, layer: int | None, measure: str, plan: DriftPlan, draws: Draws
 ) -> Reduction:
     """The reduction in `frame`, which has one row a trained model, for a task (or all) at a layer (or averaged over them)."""
-    groups = groups_of(frame, plan)
-    reference, comparison = groups.reference_mean, groups.comparison_mean
+    drifts = method_drifts(frame, plan)
+    reference, comparison = drifts.reference_mean, drifts.comparison_mean
     shared = reference > (ZERO_DRIFT if similarity_measure(measure).higher_is_similar else 0)
     found = Reduction(
         task=task,
         layer=layer,
         measure=measure,
         reduction=1 - comparison / reference if shared else None,
-        reduction_low=_lower_bound(groups, plan) if shared else None,
+        reduction_low=_lower_bound(drifts, plan) if shared else None,
         reference_drift=reference,
         comparison_drift=comparison,
         reference_by_seed=_by_seed(frame, plan.reference_method),
@@ -57,38 +57,38 @@ def reduction(
             f"the mean drift of {plan.reference_method} is not above 0, but for rounding: there is nothing to take a share of"
         )
     else:
-        _over_models(groups, plan, intervals, notes)
-        if _below_zero(groups):
+        _over_models(drifts, plan, intervals, notes)
+        if _below_zero(drifts):
             notes.append("no lower bound: a trained model's drift is below 0, and p need not rise with the margin then")
-    differences = _over_samples(found, groups, layer, plan, draws, intervals, notes)
+    differences = _over_samples(found, drifts, layer, plan, draws, intervals, notes)
     if layer is None and found.reduction is not None:
-        _over_both(groups, plan, draws, intervals, notes)
+        _over_both(drifts, plan, draws, intervals, notes)
     return found.model_copy(
         update={
             "intervals": intervals,
             "difference_intervals": differences,
-            "effects": _effects(groups, found, plan) if layer is None else [],
+            "effects": _effects(drifts, found, plan) if layer is None else [],
             "notes": notes,
         }
     )
 
 
-def _below_zero(groups: Groups) -> bool:
+def _below_zero(drifts: MethodDrifts) -> bool:
     """Whether some model's drift is: p need not rise with the margin then, and the margin it is inverted at would be no bound."""
-    return bool(min(groups.reference.min(), groups.comparison.min()) < 0)
+    return bool(min(drifts.reference.min(), drifts.comparison.min()) < 0)
 
 
-def _lower_bound(groups: Groups, plan: DriftPlan) -> float | None:
-    if _below_zero(groups):
+def _lower_bound(drifts: MethodDrifts, plan: DriftPlan) -> float | None:
+    if _below_zero(drifts):
         return None
-    return reduction_lower_bound(groups.reference, groups.comparison, strata=groups.reference_first, alpha=plan.alpha)
+    return reduction_lower_bound(drifts.reference, drifts.comparison, strata=drifts.reference_first, alpha=plan.alpha)
 
 
-def _over_models(groups: Groups, plan: DriftPlan, intervals: list[Interval], notes: list[str]) -> None:
+def _over_models(drifts: MethodDrifts, plan: DriftPlan, intervals: list[Interval], notes: list[str]) -> None:
     found = mean_reduction(
-        groups.reference,
-        groups.comparison,
-        strata=groups.reference_first,
+        drifts.reference,
+        drifts.comparison,
+        strata=drifts.reference_first,
         scale="log",
         confidence=plan.sampling.confidence,
     )
@@ -100,7 +100,7 @@ def _over_models(groups: Groups, plan: DriftPlan, intervals: list[Interval], not
 
 def _over_samples(
     found: Reduction,
-    groups: Groups,
+    drifts: MethodDrifts,
     layer: int | None,
     plan: DriftPlan,
     draws: Draws,
@@ -108,13 +108,13 @@ def _over_samples(
     notes: list[str],
 ) -> list[Interval]:
     """Adds the interval of the reduction over samples; returns that of the difference."""
-    tops = _means(groups, "comparison", layer, plan, draws)
-    bottoms = _means(groups, "reference", layer, plan, draws)
+    tops = _means(drifts, "comparison", layer, plan, draws)
+    bottoms = _means(drifts, "reference", layer, plan, draws)
     if tops is None or bottoms is None or (tops[0] is None and tops[1] is None):
         notes.append("no interval over samples: drifts were not drawn anew for every model and layer")
         return []
     differences: list[Interval] = []
-    difference = groups.comparison_mean - groups.reference_mean
+    difference = drifts.comparison_mean - drifts.reference_mean
     bounds = sample_bounds(
         difference,
         _pooled(tops[0]) - _pooled(bottoms[0]) if tops[0] and bottoms[0] else None,  # pyright: ignore[reportOptionalOperand]
@@ -143,31 +143,31 @@ def _over_samples(
 
 
 def _means(
-    groups: Groups, side: Side, layer: int | None, plan: DriftPlan, draws: Draws
+    drifts: MethodDrifts, role: MethodRole, layer: int | None, plan: DriftPlan, draws: Draws
 ) -> tuple[list[Floats] | None, list[Floats] | None] | None:
     """By task, the mean over one method's models in every draw: bootstrap (B,) and left out (G,)."""
     bootstrap: list[Floats] = []
     left_out: list[Floats] = []
-    for task in groups.tasks:
+    for task in drifts.tasks:
         if task not in draws:
             return None
-        drawn = draws[task].of(models_of(groups, side, task, plan), layer)
+        drawn = draws[task].of(models_of(drifts, role, task, plan), layer)
         if drawn[0] is not None:
             bootstrap.append(drawn[0].mean(axis=0))
         if drawn[1] is not None:
             left_out.append(drawn[1].mean(axis=0))
-    complete = len(groups.tasks)
+    complete = len(drifts.tasks)
     return (
         bootstrap if len(bootstrap) == complete else None,
         left_out if len(left_out) == complete else None,
     )
 
 
-def models_of(groups: Groups, side: Side, task: str, plan: DriftPlan) -> list[tuple[str, int]]:
-    """(method, seed) of one side's models of a task, in the order of the groups."""
-    method = plan.reference_method if side == "reference" else plan.comparison_method
-    seeds = groups.reference_seeds if side == "reference" else groups.comparison_seeds
-    return [(method, seed) for of, seed in zip(groups.tasks_of(side), seeds, strict=True) if of == task]
+def models_of(drifts: MethodDrifts, role: MethodRole, task: str, plan: DriftPlan) -> list[tuple[str, int]]:
+    """(method, seed) of a task's models in one role, in the order of the drifts."""
+    method = plan.reference_method if role == "reference" else plan.comparison_method
+    seeds = drifts.reference_seeds if role == "reference" else drifts.comparison_seeds
+    return [(method, seed) for of, seed in zip(drifts.tasks_of(role), seeds, strict=True) if of == task]
 
 
 def _pooled(by_task: Sequence[Floats]) -> Floats:
@@ -196,31 +196,36 @@ def _jackknifed(
     return found
 
 
-def _over_both(groups: Groups, plan: DriftPlan, draws: Draws, intervals: list[Interval], notes: list[str]) -> None:
-    tables: dict[Side, Floats] = {}
-    for side in SIDES:
+def _over_both(
+    drifts: MethodDrifts, plan: DriftPlan, draws: Draws, intervals: list[Interval], notes: list[str]
+) -> None:
+    tables: dict[MethodRole, Floats] = {}
+    for role in METHOD_ROLES:
         by_task: list[Floats] = []
-        for task in groups.tasks:
-            drawn = draws[task].of(models_of(groups, side, task, plan), None)[0] if task in draws else None
+        for task in drifts.tasks:
+            drawn = draws[task].of(models_of(drifts, role, task, plan), None)[0] if task in draws else None
             if drawn is None:
                 notes.append(
                     "no interval over models and samples: it takes resamples with replacement, which are not at hand"
                 )
                 return
             if not np.isfinite(drawn).all():
-                notes.append(f"no interval over models and samples: in some resamples of {task} a side does not vary")
+                notes.append(
+                    f"no interval over models and samples: in some resamples of {task} a representation does not vary"
+                )
                 return
             by_task.append(drawn)
-        tables[side] = np.concatenate(by_task)
+        tables[role] = np.concatenate(by_task)
     order = {
-        side: np.argsort([groups.tasks.index(task) for task in groups.tasks_of(side)], kind="stable") for side in SIDES
+        role: np.argsort([drifts.tasks.index(task) for task in drifts.tasks_of(role)], kind="stable")
+        for role in METHOD_ROLES
     }
     found = hierarchical_reduction(
         tables["reference"],
         tables["comparison"],
-        groups.reference[order["reference"]],
-        groups.comparison[order["comparison"]],
-        strata=[groups.tasks_of(side)[i] for side in SIDES for i in order[side]],
+        drifts.reference[order["reference"]],
+        drifts.comparison[order["comparison"]],
+        strata=[drifts.tasks_of(role)[i] for role in METHOD_ROLES for i in order[role]],
         confidence=plan.sampling.confidence,
     )
     if found.low is None or found.high is None:
@@ -230,9 +235,9 @@ def _over_both(groups: Groups, plan: DriftPlan, draws: Draws, intervals: list[In
         intervals.append(Interval(over="models and samples", low=found.low, high=found.high, method=how))
 
 
-def _effects(groups: Groups, of: Reduction, plan: DriftPlan) -> list[EffectSize]:
-    confidence, strata = plan.sampling.confidence, groups.strata
-    a, b = groups.comparison, groups.reference
+def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[EffectSize]:
+    confidence, strata = plan.sampling.confidence, drifts.strata
+    a, b = drifts.comparison, drifts.reference
     if of.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
         ratio = log = Estimated(None, None, None, confidence, reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
-from repdrift.drift.measure_names import drift_is
+from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
 from repdrift.drift.summary.findings import summary_layers, summary_patterns
 from repdrift.drift.weight_rows import WEIGHT_MEASURES

@@ -8,31 +8,31 @@ import numpy as np
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.results import Hypothesis, HypothesisTest, MixedModel, Reduction
-from repdrift.drift.inference.groups import Groups
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.method_drifts import MethodDrifts
 from repdrift.drift.inference.verdicts import Evidence, decided, not_testable
-from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import interaction_test, mixed_model_reduction
 
 _NAME: Hypothesis = "method_task_interaction"
 _TEST, _CLAIM = "Welch's F of log ratios", "it differs between tasks"
 
 
-def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
+def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
     """Whether the reduction differs between tasks; nothing for one task, or where a method has one model on a task.
 
     Not testable where a drift has no logarithm, or neither method varies on a task. Has no opposite that could be supported: tasks that do not differ visibly are undecided, not equal.
     """
-    counts = Counter([("reference", task) for task in groups.reference_tasks])
-    counts.update(("comparison", task) for task in groups.comparison_tasks)
-    if len(groups.tasks) < 2 or min(counts.values()) < 2:
+    counts = Counter([("reference", task) for task in drifts.reference_tasks])
+    counts.update(("comparison", task) for task in drifts.comparison_tasks)
+    if len(drifts.tasks) < 2 or min(counts.values()) < 2:
         return []
-    units = groups.reference.size + groups.comparison.size
-    said = f"{len(groups.tasks)} tasks have models of both methods"
+    units = drifts.reference.size + drifts.comparison.size
+    said = f"{len(drifts.tasks)} tasks have models of both methods"
     if found.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
         return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
     try:
-        test = interaction_test(groups.reference, groups.comparison, strata=groups.reference_first)
+        test = interaction_test(drifts.reference, drifts.comparison, strata=drifts.reference_first)
     except DegenerateInputError as error:
         reason = str(error).rstrip(".")
         return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
@@ -61,14 +61,14 @@ def interaction(groups: Groups, found: Reduction, plan: DriftPlan) -> list[Hypot
     ]
 
 
-def mixed_model(groups: Groups, of: Reduction, plan: DriftPlan) -> MixedModel:
+def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedModel:
     """The reduction over all tasks by a linear mixed model of log drift, or why there is none."""
     if of.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
-        units = groups.reference.size + groups.comparison.size
+        units = drifts.reference.size + drifts.comparison.size
         return MixedModel(reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason)
     found = mixed_model_reduction(
-        groups.reference, groups.comparison, strata=groups.reference_first, confidence=plan.sampling.confidence
+        drifts.reference, drifts.comparison, strata=drifts.reference_first, confidence=plan.sampling.confidence
     )
     return MixedModel(
         reduction=found.reduction,

@@ -16,13 +16,12 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.core.memory import give_back
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
-from repdrift.drift.pairing import TaskSets, read_layer
-from repdrift.drift.plan import PlannedSet
-from repdrift.drift.redrawn import bootstrapped_drifts, left_out_drifts
-from repdrift.drift.rounding import coarsest, rounding_drift
-from repdrift.drift.sampling import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
-from repdrift.drift.shuffles import mispairings
-from repdrift.drift.undefined import Reasons, why
+from repdrift.drift.analysis_plan import PlannedSet
+from repdrift.drift.chosen_measures import Reasons, why
+from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift
+from repdrift.drift.resampled_drift import bootstrapped_drifts, left_out_drifts
+from repdrift.drift.sample_intervals import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
+from repdrift.drift.task_sets import TaskSets, read_layer
 from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores import RepresentationSet
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repdrift.core.records.results import RunStatus
-from repdrift.drift.pairing import TaskSets
-from repdrift.drift.plan import DriftPlan
-from repdrift.drift.rounding import ZERO_DRIFT
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.control_conditions import ZERO_DRIFT
+from repdrift.drift.task_sets import TaskSets
 
 
 def cautions(

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
-from repdrift.drift.inference.groups import Groups
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.method_drifts import MethodDrifts
 from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits, not_testable
-from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     benjamini_hochberg,
     cluster_test,
@@ -28,20 +28,20 @@ DIRECTIONS: tuple[Direction, ...] = ("comparison_drifts_less", "reduction_exceed
 Floats = NDArray[np.floating]
 
 
-def directional_test(groups: Groups, name: Direction, found: Reduction, plan: DriftPlan) -> HypothesisTest:
+def directional_test(drifts: MethodDrifts, name: Direction, found: Reduction, plan: DriftPlan) -> HypothesisTest:
     """Whether the comparison method drifts less, or less by the target, on a task or over all."""
-    return _record(groups, name, found, plan, _evidence(groups, name, plan), paired=_paired(groups, name, plan))
+    return _record(drifts, name, found, plan, _evidence(drifts, name, plan), paired=_paired(drifts, name, plan))
 
 
 def directional_tests_by_layer(
-    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
 ) -> list[HypothesisTest]:
     """One test a layer over all tasks.
 
     Verdicts rest on p corrected over the layers: by the maximum over them under permuted labels (max-T), or, where
     methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
     """
-    found = {layer: _evidence(groups, name, plan) for layer, (groups, _) in by_layer.items()}
+    found = {layer: _evidence(drifts, name, plan) for layer, (drifts, _) in by_layer.items()}
     less = [e.pvalue for e in found.values()]
     more = [e.opposite_pvalue if e.opposite_pvalue is not None else 1.0 for e in found.values()]
     by_holm, opposite_holm, by_bh = holm(less), holm(more), benjamini_hochberg(less)
@@ -71,23 +71,23 @@ def directional_tests_by_layer(
             n_tests=len(found),
             family=f"{len(found)} layers, {name}",
         )
-        groups, of_layer = by_layer[layer]
-        tests.append(_record(groups, name, of_layer, plan, replace(evidence, corrected=corrected)))
+        drifts, of_layer = by_layer[layer]
+        tests.append(_record(drifts, name, of_layer, plan, replace(evidence, corrected=corrected)))
     return tests
 
 
 def layer_clusters(
-    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
 ) -> list[LayerCluster]:
     """Runs of adjacent layers in which the comparison method drifts less; none where the design is too small for a cluster."""
-    groups = next(iter(by_layer.values()))[0]
+    drifts = next(iter(by_layer.values()))[0]
     layers = list(by_layer)
-    units = groups.reference.size + groups.comparison.size
-    if len(layers) < 2 or not groups.balanced or units - len(groups.tasks) < 3:
+    units = drifts.reference.size + drifts.comparison.size
+    if len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
         return []
     if name == "reduction_exceeds_target" and any(found.reduction is None for _, found in by_layer.values()):
         return []  # where the reference does not drift, its share turns the sign of the statistic
-    found = cluster_test(*_tables(by_layer, name, plan), strata=groups.strata, alternative="less")
+    found = cluster_test(*_tables(by_layer, name, plan), strata=drifts.strata, alternative="less")
     return [
         LayerCluster(
             hypothesis=name,
@@ -102,7 +102,7 @@ def layer_clusters(
     ]
 
 
-def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
+def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
     """Whether the methods' drifts lie within a factor of one another; None where the study asks for no such test.
 
     Not testable where a mean drift is not above 0: there is no ratio then.
@@ -114,13 +114,13 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
     if margin is None:
         return None
     claim = f"the two lie within a factor of {margin:g}, either way,"
-    if found.reduction is None or groups.comparison_mean <= 0:
+    if found.reduction is None or drifts.comparison_mean <= 0:
         reason = "a mean drift is not above 0, so that there is no ratio"
-        units, name = groups.reference.size + groups.comparison.size, "methods_equivalent"
+        units, name = drifts.reference.size + drifts.comparison.size, "methods_equivalent"
         test = "two one-sided label permutations"
-        return not_testable(name, found, units, _found(found, groups, plan), claim, reason, margin=margin, test=test)
+        return not_testable(name, found, units, _found(found, drifts, plan), claim, reason, margin=margin, test=test)
     test = equivalence_test(
-        groups.comparison, groups.reference, margin=margin, scale="ratio", strata=groups.strata, alpha=plan.alpha
+        drifts.comparison, drifts.reference, margin=margin, scale="ratio", strata=drifts.strata, alpha=plan.alpha
     )
     evidence = Evidence(
         statistic=test.estimate,
@@ -131,7 +131,7 @@ def alike_test(groups: Groups, found: Reduction, plan: DriftPlan) -> HypothesisT
         n_permutations=test.n_permutations,
         n_units=test.n_units,
     )
-    said = f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found, groups, plan)}"
+    said = f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found, drifts, plan)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
@@ -153,10 +153,10 @@ def _margin(name: Direction, plan: DriftPlan) -> float:
     return plan.target_reduction if name == "reduction_exceeds_target" else 0.0
 
 
-def _evidence(groups: Groups, name: Direction, plan: DriftPlan) -> Evidence:
-    scaled = (1 - _margin(name, plan)) * groups.reference
-    less = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="less")
-    more = label_permutation_test(groups.comparison, scaled, strata=groups.strata, alternative="greater")
+def _evidence(drifts: MethodDrifts, name: Direction, plan: DriftPlan) -> Evidence:
+    scaled = (1 - _margin(name, plan)) * drifts.reference
+    less = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="less")
+    more = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="greater")
     return Evidence(
         statistic=less.statistic,
         pvalue=less.pvalue,
@@ -168,8 +168,8 @@ def _evidence(groups: Groups, name: Direction, plan: DriftPlan) -> Evidence:
     )
 
 
-def _paired(groups: Groups, name: Direction, plan: DriftPlan) -> PairedTest | None:
-    scaled = replace(groups, reference=(1 - _margin(name, plan)) * groups.reference)
+def _paired(drifts: MethodDrifts, name: Direction, plan: DriftPlan) -> PairedTest | None:
+    scaled = replace(drifts, reference=(1 - _margin(name, plan)) * drifts.reference)
     pairs = scaled.paired_differences()
     if pairs is None:
         return None
@@ -179,16 +179,16 @@ def _paired(groups: Groups, name: Direction, plan: DriftPlan) -> PairedTest | No
 
 
 def _tables(
-    by_layer: Mapping[int, tuple[Groups, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
 ) -> tuple[Floats, Floats]:
     scale = 1 - _margin(name, plan)
-    comparison = np.column_stack([groups.comparison for groups, _ in by_layer.values()])
-    reference = np.column_stack([groups.reference for groups, _ in by_layer.values()])
+    comparison = np.column_stack([drifts.comparison for drifts, _ in by_layer.values()])
+    reference = np.column_stack([drifts.reference for drifts, _ in by_layer.values()])
     return comparison, scale * reference
 
 
 def _record(
-    groups: Groups,
+    drifts: MethodDrifts,
     name: Direction,
     found: Reduction,
     plan: DriftPlan,
@@ -197,12 +197,12 @@ def _record(
     paired: PairedTest | None = None,
 ) -> HypothesisTest:
     margin = _margin(name, plan)
-    test = f"{'studentised ' if groups.studentised else ''}label permutation"
+    test = f"{'studentised ' if drifts.studentised else ''}label permutation"
     if name == "reduction_exceeds_target" and found.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, and there is nothing to take a share of"
         claim = f"it drifts at least {100 * margin:g} % less"
         return not_testable(
-            name, found, evidence.n_units, _found(found, groups, plan), claim, reason, margin=margin, test=test
+            name, found, evidence.n_units, _found(found, drifts, plan), claim, reason, margin=margin, test=test
         )
     claim = "it drifts less" if name == "comparison_drifts_less" else f"it drifts at least {100 * margin:g} % less"
     return HypothesisTest(
@@ -215,7 +215,7 @@ def _record(
         interval=_best_interval(found),
         margin=margin,
         paired=paired,
-        **decided(evidence, _found(found, groups, plan), claim, plan.alpha),
+        **decided(evidence, _found(found, drifts, plan), claim, plan.alpha),
     )
 
 
@@ -225,14 +225,14 @@ def _best_interval(found: Reduction) -> Interval | None:
     return by_source.get("models and samples") or by_source.get("models")
 
 
-def _where(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
+def _where(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
     where = "over all tasks" if found.task == ALL_TASKS else f"on {found.task}"
-    if found.task == ALL_TASKS and len(groups.tasks) < len(plan.tasks):  # some have no models of both methods
-        where = f"over {len(groups.tasks)} of {len(plan.tasks)} tasks ({', '.join(groups.tasks)})"
+    if found.task == ALL_TASKS and len(drifts.tasks) < len(plan.tasks):  # some have no models of both methods
+        where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({', '.join(drifts.tasks)})"
     return where if found.layer is None else f"{where}, layer {found.layer}"
 
 
-def _found(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
+def _found(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
     if found.reduction is None:
         change = "not comparable as a ratio"
     else:
@@ -244,6 +244,6 @@ def _found(found: Reduction, groups: Groups, plan: DriftPlan) -> str:
                 f"{100 * interval.high:.1f} %, over {interval.over}"
             )
     return (
-        f"{plan.comparison_method} drifts {digits(groups.comparison_mean)} against {digits(groups.reference_mean)} of "
-        f"{plan.reference_method} {_where(found, groups, plan)} ({change})"
+        f"{plan.comparison_method} drifts {digits(drifts.comparison_mean)} against {digits(drifts.reference_mean)} of "
+        f"{plan.reference_method} {_where(found, drifts, plan)} ({change})"
     )

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import ALL_TASKS, Hypothesis, HypothesisTest
-from repdrift.drift.inference.groups import layer_table
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.method_drifts import layer_table
 from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits
-from repdrift.drift.plan import DriftPlan
 from repdrift.statistics import (
     MaxTResult,
     base_distance_layers,

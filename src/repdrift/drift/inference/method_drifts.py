@@ -1,4 +1,4 @@
-"""The two methods' trained models side by side, by task: the units of every comparison."""
+"""The drifts of the two methods' trained models, by task: the units of every comparison."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repdrift.drift.plan import DriftPlan
+from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.statistics import calibration_limit
 from repdrift.statistics.quantiles import f_upper_tail
 
 Floats = NDArray[np.floating]
-Side = Literal["reference", "comparison"]
-SIDES: tuple[Side, ...] = ("reference", "comparison")
+MethodRole = Literal["reference", "comparison"]
+METHOD_ROLES: tuple[MethodRole, ...] = ("reference", "comparison")
 _UNEVEN = 2.5
 """Spreads that differ by less move the error rates by a point or two."""
 
 
 @dataclass(frozen=True)
-class Groups:
+class MethodDrifts:
     """Drift of each trained model, with task and seed: (m,) of the reference, (k,) of the comparison method."""
 
     reference: Floats
@@ -42,9 +42,9 @@ class Groups:
         """Tasks of the reference's values, then of the comparison's."""
         return [*self.reference_tasks, *self.comparison_tasks]
 
-    def tasks_of(self, side: Side) -> list[str]:
-        """The task of each of one side's models."""
-        return self.reference_tasks if side == "reference" else self.comparison_tasks
+    def tasks_of(self, role: MethodRole) -> list[str]:
+        """The task of each model in one role."""
+        return self.reference_tasks if role == "reference" else self.comparison_tasks
 
     @property
     def tasks(self) -> list[str]:
@@ -121,20 +121,20 @@ def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], l
     return pairable, warnings
 
 
-def uneven_spread(groups: Groups, plan: DriftPlan) -> str | None:
+def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
     """A sentence where models of one method visibly spread more than those of the other, relative to their mean; else None.
 
     Visibly: log drifts within tasks differ in standard deviation by more than 2.5 to 1, and by more than chance (F test,
     0.05, two-sided). The tests assume like spreads.
     """
-    if min(groups.reference.min(), groups.comparison.min()) <= 0:
+    if min(drifts.reference.min(), drifts.comparison.min()) <= 0:
         return None
-    squares: dict[Side, tuple[float, int]] = {}
-    for side in SIDES:
-        values = groups.reference if side == "reference" else groups.comparison
-        labels = np.array(groups.tasks_of(side))
-        parts = [np.log(values[labels == task]) for task in groups.tasks]
-        squares[side] = (
+    squares: dict[MethodRole, tuple[float, int]] = {}
+    for role in METHOD_ROLES:
+        values = drifts.reference if role == "reference" else drifts.comparison
+        labels = np.array(drifts.tasks_of(role))
+        parts = [np.log(values[labels == task]) for task in drifts.tasks]
+        squares[role] = (
             float(sum(np.square(part - part.mean()).sum() for part in parts)),
             sum(part.size - 1 for part in parts),
         )
@@ -154,11 +154,11 @@ def uneven_spread(groups: Groups, plan: DriftPlan) -> str | None:
     )
 
 
-def groups_of(frame: pd.DataFrame, plan: DriftPlan) -> Groups:
-    """The groups of a frame with one row a trained model: its task, method, seed and drift."""
+def method_drifts(frame: pd.DataFrame, plan: DriftPlan) -> MethodDrifts:
+    """The drifts of a frame with one row a trained model: its task, method, seed and drift."""
     reference = frame[frame["method"] == plan.reference_method]
     comparison = frame[frame["method"] == plan.comparison_method]
-    return Groups(
+    return MethodDrifts(
         reference["drift"].to_numpy(dtype=float),
         comparison["drift"].to_numpy(dtype=float),
         [str(t) for t in reference["task"]],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
-from repdrift.drift.sampling import SamplingOptions
+from repdrift.drift.sample_intervals import SamplingOptions
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from repdrift.core.errors import (
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD, SetMetadata, changes_digest
 from repdrift.core.records.results import RunStatus
-from repdrift.drift.plan import BaseSets, PlannedSet
+from repdrift.drift.analysis_plan import BaseSets, PlannedSet
 from repdrift.stores import RepresentationSet, open_set
 
 

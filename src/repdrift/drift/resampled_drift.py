@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.drift.sampling import Draws
+from repdrift.drift.sample_intervals import Draws
 from repdrift.similarity import Measure, Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values
 

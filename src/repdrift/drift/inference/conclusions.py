@@ -20,27 +20,27 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
-from repdrift.drift.inference.comparisons import (
+from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.across_tasks import interaction, mixed_model
+from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
+from repdrift.drift.inference.method_claims import (
     DIRECTIONS,
     alike_test,
     directional_test,
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.groups import Groups, by_model, groups_of, pairable_tasks, uneven_spread
-from repdrift.drift.inference.levels import above_identity, above_seed_ceiling
+from repdrift.drift.inference.method_drifts import MethodDrifts, by_model, method_drifts, pairable_tasks, uneven_spread
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
-from repdrift.drift.inference.tasks import interaction, mixed_model
-from repdrift.drift.plan import DriftPlan
-from repdrift.drift.sampling import TaskDraws
+from repdrift.drift.sample_intervals import TaskDraws
 
 Distances = Mapping[tuple[str, str], Mapping[int, NDArray[np.floating]]]
 """By task and method, then layer: drifts among base (row 0) and final models, (m + 1, m + 1)."""
 
 
 @dataclass
-class Inference:
+class Conclusions:
     """What the analysis can say beyond single drifts. warnings: plain sentences on what narrows it."""
 
     reductions: list[Reduction] = field(default_factory=list)
@@ -54,14 +54,14 @@ class Inference:
     warnings: list[str] = field(default_factory=list)
 
 
-def infer(
+def draw_conclusions(
     table: pd.DataFrame,
     plan: DriftPlan,
     *,
     draws: Mapping[tuple[str, str], TaskDraws] | None = None,
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
-) -> Inference:
+) -> Conclusions:
     """Reductions, tests and patterns of the final models (step 0) in the tidy table.
 
     draws: drifts under resampling, by task and measure; without them there are no intervals over samples. distances: for
@@ -70,7 +70,7 @@ def infer(
     final = table[table["step"] == 0]
     primary = final[final["measure"] == plan.primary_measure]
     of_primary = {task: d for (task, name), d in (draws or {}).items() if name == plan.primary_measure}
-    found = Inference()
+    found = Conclusions()
     pairable, found.warnings = pairable_tasks(primary, plan)
     if pairable:
         _compare_methods(found, primary, pairable, plan, of_primary)
@@ -84,7 +84,7 @@ def infer(
 
 
 def _compare_methods(
-    found: Inference, primary: pd.DataFrame, pairable: list[str], plan: DriftPlan, draws: Mapping[str, TaskDraws]
+    found: Conclusions, primary: pd.DataFrame, pairable: list[str], plan: DriftPlan, draws: Mapping[str, TaskDraws]
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
@@ -93,27 +93,27 @@ def _compare_methods(
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
         found.reductions.append(whole)
-        by_layer: dict[int, tuple[Groups, Reduction]] = {}
+        by_layer: dict[int, tuple[MethodDrifts, Reduction]] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
-            by_layer[layer] = groups_of(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
+            by_layer[layer] = method_drifts(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
             found.reductions.append(by_layer[layer][1])
-        groups = groups_of(frame, plan)
-        found.tests += [directional_test(groups, name, whole, plan) for name in DIRECTIONS]
-        alike = alike_test(groups, whole, plan)
+        drifts = method_drifts(frame, plan)
+        found.tests += [directional_test(drifts, name, whole, plan) for name in DIRECTIONS]
+        alike = alike_test(drifts, whole, plan)
         found.tests += [alike] if alike is not None else []
         if task == ALL_TASKS:
             for name in DIRECTIONS:
                 found.tests += directional_tests_by_layer(by_layer, name, plan)
                 found.clusters += layer_clusters(by_layer, name, plan)
-            found.tests += interaction(groups, whole, plan)
-            uneven = uneven_spread(groups, plan)
+            found.tests += interaction(drifts, whole, plan)
+            uneven = uneven_spread(drifts, plan)
             found.warnings += [uneven] if uneven is not None else []
-            found.mixed_model = mixed_model(groups, whole, plan)
+            found.mixed_model = mixed_model(drifts, whole, plan)
 
 
 def _other_measures(
-    found: Inference,
+    found: Conclusions,
     final: pd.DataFrame,
     pairable: list[str],
     plan: DriftPlan,
