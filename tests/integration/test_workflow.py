@@ -124,7 +124,10 @@ def test_commands_of_the_specification(shell, tmp_path):
         ("train --data-dir nowhere", "data folder nowhere does not exist"),
         ("train --config nowhere.yaml", "study file nowhere.yaml does not exist"),
         ("train --task x --data x.csv", "--data needs --text-column"),
-        ("train --task x --data x.csv --text-column a", "task 'x' has no train file: give --train-data FILE"),
+        (
+            "train --task x --data x.csv --text-column a",
+            "task 'x' has no train file: name it with `repdrift train --train-data FILE`",
+        ),
         ("visualize", "no results at results/drift_analysis/drift_analysis_results.json"),
         ("verify nowhere", "no representation set at or below nowhere"),
         ("push nowhere target", "no representation set at or below nowhere"),

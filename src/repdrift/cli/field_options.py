@@ -79,7 +79,7 @@ class FieldOption:
         shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
         words = f"{unless_given} {'null' if shown is None else shown}" if unless_given else str(shown)
         option = typer.Option(
-            f"{self.flag}/--no-{self.flag[2:]}" if self._kind is bool else self.flag,
+            f"{self.flag}/{self.flag.replace('--', '--no-', 1)}" if self._kind is bool else self.flag,
             help=self.help,
             metavar="<MiB>" if self.in_mib else None,
             min=self.least,

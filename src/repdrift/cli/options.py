@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.words import listed
 
 if TYPE_CHECKING:  # the study room brings torch and transformers along; `--help` must not wait for them
     from repdrift.study.config import StudyConfig
@@ -120,10 +121,15 @@ def with_own_task(
 ) -> StudyConfig:
     """`study` with its tasks replaced by the user's own, if --data is given. Raises ConfigError if that is incomplete."""
     if data is None:
-        if train_data or text_column or label_column or id_column:
-            raise ConfigError(
-                "--train-data, --text-column, --label-column and --id-column describe your own task: give --data FILE too"
-            )
+        given = {
+            "--train-data": train_data,
+            "--text-column": text_column,
+            "--label-column": label_column,
+            "--id-column": id_column,
+        }
+        named = [flag for flag, value in given.items() if value]
+        if named:
+            raise ConfigError(f"{listed(named)} describe(s) a task of your own: give its file too, with --data FILE")
         return study
     from repdrift.core.records.results import ALL_TASKS
 

@@ -98,5 +98,5 @@ def _require_model(sets: TaskSets, plan: DriftPlan) -> None:
     if plan.model is not None and found != plan.model:
         raise SampleSetMismatchError(
             f"the study's base model is {plan.model!r}, the sets in {sets.base.folder} are of {found!r}. "
-            "Give the study that made them with --config."
+            "Give the study that made them: repdrift analyze --config STUDY."
         )

@@ -183,8 +183,8 @@ class RepresentationExtractor:
             width = int(batch.inputs["attention_mask"].shape[1])
             if len(batch.sample_indices) == 1:
                 raise ModelError(
-                    f"memory does not suffice for one sample of {width} tokens: give a smaller max_length, or the layer-major "
-                    f"schedule (--schedule layer). The system said: {error}"
+                    f"memory does not suffice for one sample of {width} tokens: give a smaller --max-length, or extract block by "
+                    f"block (`repdrift extract --schedule layer`). The system said: {error}"
                 ) from error
         # Out of the handler, so that the failed attempt's tensors are free before the next.
         gc.collect()

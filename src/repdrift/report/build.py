@@ -33,7 +33,10 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
     """
     data = read_report_data(results_file)
     if output_dir.exists() and not output_dir.is_dir():
-        raise StorageError(f"cannot write figures to {output_dir}: it is a file. Name a folder with --output-dir.")
+        raise StorageError(
+            f"cannot write figures to {output_dir}: it is a file. Remove it, or name a folder: "
+            "repdrift visualize --output-dir FOLDER"
+        )
     specs = [spec for spec in figures() if spec.possible(data)]
     drawn: list[DrawnFigure] = []
     files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # named first: it takes its name last, and finds its figures there

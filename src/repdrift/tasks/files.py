@@ -106,7 +106,8 @@ def _checked(row: Row, spec: TaskSpec, wanted: list[str], path: Path, line: int,
     if absent:
         raise DataError(
             f"{where}: column {absent[0]!r} is not there; task {spec.name!r} needs {', '.join(wanted)}, "
-            f"the file has {', '.join(map(str, row)) or 'none'}. Name yours with --text-column, --label-column, --id-column."
+            f"the file has {', '.join(map(str, row)) or 'none'}. Name the columns of a file of your own in its entry of the study, or with "
+            "the options of `repdrift train --text-column NAME --label-column NAME --id-column NAME`."
         )
     for column in spec.text_columns:
         if not isinstance(row[column], str) or not row[column].strip():

@@ -45,7 +45,8 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
         return _packaged(spec, split, labelled=labelled)
     if spec.files:
         raise DataError(
-            f"task {spec.name!r} has no {split} file: give --train-data FILE, or `{split}: FILE` in its entry of the study"
+            f"task {spec.name!r} has no {split} file: name it with `repdrift train --train-data FILE`, or with `{split}: FILE` in "
+            "the task's entry of the study"
         )
     looked: list[str] = []
     folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)

@@ -1,0 +1,122 @@
+"""Options made from the fields of an option model: what they hand on, what they refuse, what the help says."""
+
+import pytest
+from typer.testing import CliRunner
+
+from repdrift.cli.field_options import changed, field_options
+from repdrift.cli.main import app
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.core.errors import ConfigError
+from repdrift.extraction.options import ExtractionOptions
+
+GIVEN = [
+    "--pooling",
+    "last",
+    "--layer",
+    "1",
+    "--layer",
+    "2",
+    "--memory-cap",
+    "64",
+    "--no-weights",
+    "--stack",
+    "decoder",
+    "--blocks",
+    "h",
+    "--token-budget",
+    "99",
+]
+EXPECTED = {
+    "pooling": "last",
+    "layers": (1, 2),
+    "memory_cap_bytes": 64 << 20,
+    "weights": False,
+    "stack": "decoder",
+    "blocks": "h",
+    "token_budget": 99,
+}
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nmodel: packaged:minilm\nextraction: {samples: 12, pooling: first, weights: true}\n")
+    return path
+
+
+def test_options_of_extract_override_the_study_and_leave_the_rest(study_file, monkeypatch):
+    studies = []
+    monkeypatch.setattr(
+        "repdrift.study.stages.StudyStages.extract", lambda self, *_, **__: studies.append(self.config) or []
+    )
+    done = CliRunner().invoke(app, ["extract", "--config", str(study_file), *GIVEN])
+    assert done.exit_code == 0, done.output
+    assert studies[0].extraction == ExtractionOptions(samples=12, **EXPECTED)
+
+
+def test_options_of_run_override_the_study_and_leave_the_rest(study_file, monkeypatch):
+    studies = []
+    monkeypatch.setattr("repdrift.study.runner.run_study", lambda study, *_, **__: studies.append(study))
+    monkeypatch.setattr("repdrift.cli.outcome.print_outcome", lambda *_: None)
+    done = CliRunner().invoke(app, ["run", str(study_file), *GIVEN])
+    assert done.exit_code == 0, done.output
+    assert studies[0].extraction == ExtractionOptions(samples=12, **EXPECTED)
+
+
+def test_an_option_that_is_not_given_leaves_the_study_as_it_is(study_file, monkeypatch):
+    studies = []
+    monkeypatch.setattr(
+        "repdrift.study.stages.StudyStages.extract", lambda self, *_, **__: studies.append(self.config) or []
+    )
+    assert CliRunner().invoke(app, ["extract", "--config", str(study_file)]).exit_code == 0
+    assert studies[0].extraction == ExtractionOptions(samples=12, pooling="first")
+
+
+def test_options_of_compare_are_handed_on(monkeypatch):
+    calls = []
+
+    def compare(*_, **options):
+        calls.append(options)
+        raise ConfigError("enough is known")
+
+    monkeypatch.setattr("repdrift.comparison.inputs.compare", compare)
+    CliRunner().invoke(
+        app,
+        [
+            "compare",
+            "a",
+            "b",
+            "--data",
+            "sst2",
+            "--no-controls",
+            "--seed",
+            "3",
+            "--measure",
+            "procrustes",
+            "--memory-cap",
+            "2",
+        ],
+    )
+    expected = ComparisonOptions(controls=False, seed=3, measures=("procrustes",), memory_cap_bytes=2 << 20)
+    assert {name: calls[0][name] for name in ComparisonOptions.model_fields} == dict(expected)
+
+
+def test_every_wrong_option_is_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        changed(ComparisonOptions(), {"pooling": "maen", "measures": ("ckaa",), "accumulate": "no"})
+    message = str(caught.value)
+    assert "--pooling: unknown value 'maen'. Did you mean 'mean'?" in message
+    assert "--measure: unknown measure of representations 'ckaa'" in message
+    assert "--accumulate: unknown value 'no'" in message
+
+
+@pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--samples", "3"], ["--token-budget", "0"]])
+def test_a_number_below_the_limit_of_its_field_is_wrong_usage(study_file, option):
+    assert CliRunner().invoke(app, ["extract", "--config", str(study_file), *option]).exit_code == 2
+
+
+def test_the_help_of_an_option_is_the_description_of_its_field():
+    shown = " ".join(CliRunner().invoke(app, ["extract", "--help"], env={"COLUMNS": "300"}).output.split())
+    for option in field_options(ExtractionOptions):
+        assert f"{option.flag} " in shown
+        assert option.help in shown

@@ -1,0 +1,162 @@
+"""Every `--option` that a message or a page names is one that the command at hand has."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from repdrift.cli.main import app
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "src" / "repdrift"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+COMMANDS = {
+    name: {"--help", *(flag for p in command.params for flag in (*p.opts, *p.secondary_opts))}
+    for name, command in typer.main.get_command(app).commands.items()  # pyright: ignore[reportAttributeAccessIssue]
+}
+
+# Who can print the messages of a room or of a single file; the longest entry that fits decides.
+PRINTED_BY = {
+    "comparison": "compare",
+    "drift": "analyze run",
+    "extraction": "extract run compare",
+    "extraction/job.py": "extract run",
+    "extraction/layer_major.py": "extract run",
+    "extraction/single_block.py": "extract run",
+    "models": "extract run compare",
+    "models/lazy_model.py": "extract run",
+    "models/lazy_adapter.py": "extract run",
+    "models/checkpoint_weights.py": "extract run",
+    "planning": "power",
+    "report": "visualize run",
+    "study": "train extract analyze run status",
+    "study/plan.py": "train extract",  # it writes these two commands, whoever prints them
+    "study/drift_plan.py": "extract",  # it writes this command
+    "tasks": "train extract run compare",
+    "tasks/own_file.py": "compare",
+    "training": "train run",
+    **{f"cli/{name}.py": name for name in COMMANDS},
+}
+
+OPTION = re.compile(r"(?<![\w-])--[a-z](?:[a-z0-9-]*[a-z0-9])?(?![\w-])")
+PHASE3_SCRIPTS = {
+    "extract_representations.py": "extract",
+    "vm1.sh": "extract",
+    "vm2.sh": "extract",
+    "analyze_drift.py": "analyze",
+    "visualize_drift.py": "visualize",
+}
+# A command of ours, one of our scripts or benchmarks, or torchrun, whose own options come before `-m repdrift`.
+PROGRAM = re.compile(
+    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b"
+)
+
+
+def named_options(text: str) -> Iterator[tuple[str, str | None]]:
+    """Every option in a text, with the program before it in the text: a command, a script's path, `torchrun` or None."""
+    for option in OPTION.finditer(text):
+        before = list(PROGRAM.finditer(text, 0, option.start()))
+        if not before:
+            yield option[0], None
+        else:
+            yield option[0], before[-1]["command"] or before[-1]["script"] or "torchrun"
+
+
+def has(program: str | None, option: str) -> bool:
+    """Whether a program has an option; without a program, whether any command has it."""
+    if program is None:
+        return option == "--version" or any(option in options for options in COMMANDS.values())
+    if program == "torchrun":
+        return option in {"--standalone", "--nproc-per-node"}
+    if program in COMMANDS:
+        return option in COMMANDS[program]
+    if (command := PHASE3_SCRIPTS.get(Path(program).name)) is not None:
+        return option in COMMANDS[command]
+    return option in OPTION.findall((ROOT / program).read_text(encoding="utf-8"))
+
+
+def passages(page: str) -> Iterator[str]:
+    """Code spans and lines of code, each for itself, and the text between."""
+    code = re.compile(r"`[^`]+`|^ {4,}.*$", re.MULTILINE)
+    yield from (found[0] for found in code.finditer(page))
+    yield code.sub(" ", page)
+
+
+def texts(module: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Every string of a module, f-strings whole, and whether it is a docstring."""
+    docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    inside = {id(part) for n in ast.walk(module) if isinstance(n, ast.JoinedStr) for part in n.values}
+    for node in ast.walk(module):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values), False
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.value, id(node) in docstrings
+
+
+def printed_by(file: str) -> list[str]:
+    fitting = [entry for entry in PRINTED_BY if file == entry or file.startswith(f"{entry}/")]
+    return PRINTED_BY[max(fitting, key=len)].split() if fitting else []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_in_a_page_are_those_of_the_command_beside_them(page):
+    named = [found for text in passages(page.read_text(encoding="utf-8")) for found in named_options(text)]
+    assert [(option, program) for option, program in named if not has(program, option)] == []
+
+
+def test_options_in_a_message_are_those_of_every_command_that_prints_it():
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE).as_posix()
+        for text, is_docstring in texts(ast.parse(path.read_text(encoding="utf-8"))):
+            for option, program in named_options(text):
+                if program is not None or is_docstring or not printed_by(file):
+                    absent = [] if has(program, option) else [program]
+                else:
+                    absent = [command for command in printed_by(file) if option not in COMMANDS[command]]
+                if absent:
+                    wrong.append(f"{file}: {option} is not an option of {absent}")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_rooms_and_files_that_print_are_there():
+    assert [entry for entry in PRINTED_BY if not (PACKAGE / entry).exists()] == []
+
+
+def test_named_options_are_read_with_their_program():
+    text = "use --a; repdrift run STUDY --b, or torchrun --c -m repdrift extract --d; python benchmarks/x/run.py --e-f"
+    assert list(named_options(text)) == [
+        ("--a", None),
+        ("--b", "run"),
+        ("--c", "torchrun"),
+        ("--d", "extract"),
+        ("--e-f", "benchmarks/x/run.py"),
+    ]
+
+
+@pytest.mark.parametrize("command", ["extract", "run"])
+def test_extraction_options_are_those_of_every_command_that_extracts(command):
+    from repdrift.cli.field_options import field_options
+    from repdrift.extraction.options import ExtractionOptions
+
+    assert {option.flag for option in field_options(ExtractionOptions)} <= COMMANDS[command]
+
+
+def test_compare_has_every_option_of_a_comparison():
+    from repdrift.cli.field_options import field_options
+    from repdrift.comparison.options import ComparisonOptions
+
+    assert {option.flag for option in field_options(ComparisonOptions)} <= COMMANDS["compare"]
+
+
+def test_every_option_made_from_a_field_is_described():
+    from repdrift.cli.field_options import field_options
+    from repdrift.comparison.options import ComparisonOptions
+    from repdrift.extraction.options import ExtractionOptions
+
+    options = [*field_options(ExtractionOptions), *field_options(ComparisonOptions)]
+    assert [option.field for option in options if not option.info.description] == []
