@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repdrift.core.hypotheses import ALIKE, INTERACTION, METHOD_CLAIMS
 from repdrift.core.records.results import ALL_TASKS, IntervalSource, StudyInfo
-
-LESS = "comparison_drifts_less"
-TARGET = "reduction_exceeds_target"
-ALIKE = "methods_equivalent"
-ABOVE_NOISE = "drift_above_identity"
-ABOVE_SEEDS = "drift_above_seed_ceiling"
-INTERACTION = "method_task_interaction"
-METHOD_CLAIMS = (LESS, TARGET)
-"""What is claimed of the comparison method in every layer."""
-HYPOTHESES = (*METHOD_CLAIMS, ALIKE, INTERACTION, ABOVE_NOISE, ABOVE_SEEDS)
-"""Every claim, in the order in which one asks."""
 
 OVER: dict[IntervalSource, str] = {
     "models and samples": "over models and samples",
@@ -53,22 +43,6 @@ def drift_definition(study: StudyInfo, measure: str) -> str:
     """What drift is in terms of `measure`: `1 - debiased CKA`, or a distance's name."""
     title = _MEASURES.get(measure) or study.measure_titles.get(measure, measure)
     return title if measure in study.distances else f"1 - {title}"
-
-
-def claim(hypothesis: str, study: StudyInfo, method: str | None = None) -> str:
-    """A hypothesis as a sentence without its stop; `method` is the one whose drift is meant, where it is of one."""
-    comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
-    subject = "a method" if method is None else method_title(method)
-    factor = "" if study.equivalence_margin is None else f", within a factor of {study.equivalence_margin:g}"
-    claims = {
-        LESS: f"{comparison} drifts less",
-        TARGET: f"{comparison} drifts at least {100 * study.target_reduction:g} % less",
-        ALIKE: f"{comparison} and {reference} drift alike{factor}",
-        INTERACTION: "the reduction is not the same on all tasks",
-        ABOVE_NOISE: f"{subject} drifts more than the noise of extraction",
-        ABOVE_SEEDS: f"{subject} takes models farther from the base model than they are from one another",
-    }
-    return claims.get(hypothesis, hypothesis)
 
 
 def estimate_text(hypothesis: str, value: float) -> str:

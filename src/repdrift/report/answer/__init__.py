@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest
 from repdrift.report.answer.controls import between_seeds, noise, random_change
 from repdrift.report.answer.design import design
 from repdrift.report.answer.point import Point, tested
 from repdrift.report.answer.size import size
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import ALIKE, INTERACTION, LESS, TARGET, method_title
+from repdrift.report.wording import method_title
 
 __all__ = ["Point", "answer"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from repdrift.core.hypotheses import LESS
 from repdrift.core.records.results import HypothesisTest
 from repdrift.report.answer.point import Point, State
 from repdrift.report.decisions import correction_of, smallest_deciding_pvalue
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import LESS, counted, listed
+from repdrift.report.wording import counted, listed
 
 
 def design(data: ReportData, less: HypothesisTest) -> Point:

@@ -9,6 +9,7 @@ from functools import partial
 import jinja2
 from markupsafe import Markup
 
+from repdrift.core.hypotheses import claim
 from repdrift.report import wording
 from repdrift.report.answer import answer
 from repdrift.report.dashboard import claims, sections
@@ -43,7 +44,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "method": wording.method_title,
         "task": wording.task_title,
         "over": wording.OVER.__getitem__,
-        "claim": partial(wording.claim, study=results.study),
+        "claim": partial(claim, study=results.study),
         "definition": partial(wording.drift_definition, results.study),
     }
     style = (loader.get_source(environment, "page.css"))[0]

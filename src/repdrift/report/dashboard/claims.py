@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
 from repdrift.report.decisions import (
     correction_of,
@@ -14,18 +15,7 @@ from repdrift.report.decisions import (
     smallest_deciding_pvalue,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import (
-    ABOVE_NOISE,
-    ABOVE_SEEDS,
-    EFFECTS,
-    HYPOTHESES,
-    METHOD_CLAIMS,
-    OVER,
-    claim,
-    effect_text,
-    estimate_text,
-    layer_ranges,
-)
+from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text, layer_ranges
 
 
 @dataclass(frozen=True)

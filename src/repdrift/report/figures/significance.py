@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest
 from repdrift.report.decisions import correction_of, deciding_pvalue, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
@@ -25,7 +26,7 @@ from repdrift.report.style import (
     note,
 )
 from repdrift.report.tables import ReportData
-from repdrift.report.wording import LESS, METHOD_CLAIMS, TARGET, claim, counted, task_title
+from repdrift.report.wording import counted, task_title
 
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
 _PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
