@@ -33,7 +33,7 @@ from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
 from repdrift.stores import RepresentationSetWriter
-from repdrift.tasks import SampleSet, token_row
+from repdrift.tasks import SampleSet, token_ids
 
 MODELS = {"packaged:minilm": 96, "packaged:smollm2-135m": 16}
 """With the samples that give a pass of a few seconds on two cores."""
@@ -49,7 +49,7 @@ def sample_set(vocabulary: int, n: int, tokens: int) -> SampleSet:
     """Random tokens; all samples of one length, so that no variant gains from padding."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1000, vocabulary - 1000, (n, tokens), generator=generator)
-    rows = tuple(token_row(row.tolist()) for row in ids)
+    rows = tuple(token_ids(row.tolist()) for row in ids)
     return SampleSet("benchmark", tuple(map(str, range(n))), rows, None, 0, "random tokens")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ShapeError
-from repdrift.tasks import SampleSet, token_row
+from repdrift.tasks import SampleSet, token_ids
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def sample_set_of(inputs: Mapping[str, Tensor]) -> SampleSet:
     return SampleSet(
         task="inputs",
         sample_ids=tuple(str(row) for row in range(ids.shape[0])),
-        input_ids=tuple(token_row(ids[row][mask[row]].tolist()) for row in range(ids.shape[0])),
+        input_ids=tuple(token_ids(ids[row][mask[row]].tolist()) for row in range(ids.shape[0])),
         token_type_ids=None
         if types is None
-        else tuple(token_row(types[row][mask[row]].tolist()) for row in range(ids.shape[0])),
+        else tuple(token_ids(types[row][mask[row]].tolist()) for row in range(ids.shape[0])),
         truncated_samples=0,
         source="tensors",
     )

@@ -1,7 +1,14 @@
-"""Tasks: what they are, where their data comes from, and their fixed sample sets."""
+"""Tasks: what they are, where their data comes from, and their fixed sample sets.
 
-from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_row
-from repdrift.tasks.files import Row
+spec         one task: kind, columns, sources; `builtin/` has one file for each built-in task
+own_file     a task made from a user's file
+sources      finds the rows of a task; `data_files` reads them
+encoding     a row of texts to token ids
+sample_set   the fixed samples that every model is shown
+"""
+
+from repdrift.tasks.data_files import Row
+from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_ids
 from repdrift.tasks.own_file import spec_of_file
 from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
 from repdrift.tasks.sources import PACKAGED_SAMPLE, Rows, load_rows
@@ -25,5 +32,5 @@ __all__ = [
     "spec_of_file",
     "task",
     "tasks",
-    "token_row",
+    "token_ids",
 ]

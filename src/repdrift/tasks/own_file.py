@@ -1,4 +1,4 @@
-"""A file of the user's own as a task: which of its columns hold the text."""
+"""Makes a task from a user's file: finds which of its columns hold the text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repdrift.core.errors import DataError, UnknownNameError
-from repdrift.tasks.files import columns_of
+from repdrift.tasks.data_files import columns_of
 from repdrift.tasks.spec import TaskSpec
 
-# Columns that hold the text in common data sets, pairs first: a question without its context would be half a sample.
-_USUAL = (
+# The columns that hold the text in common data sets. Pairs come first: a question without its context is half a sample.
+_USUAL_TEXT_COLUMNS = (
     ("question", "context"),
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
@@ -25,11 +25,11 @@ _USUAL = (
 
 
 def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_column: str | None = None) -> TaskSpec:
-    """A task without labels whose evaluation rows are those of `path`, named after the file.
+    """Make a task without labels, named after the file `path`, whose evaluation rows are those of the file.
 
-    text_columns: one or two; None: found among the columns by their usual names, or the only column of texts.
-    Raises DataError if the file cannot be read, or no or several columns could be meant; UnknownNameError for a column that
-    it does not have.
+    text_columns: one or two; None: columns of usual names, or the only column that holds texts.
+    Raises DataError if the file cannot be read or its text columns cannot be told; UnknownNameError if it lacks a column
+    that was named.
     """
     columns = columns_of(path)
     for name in (*(text_columns or ()), *([id_column] if id_column else ())):
@@ -52,7 +52,7 @@ def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_co
 
 def _text_columns(path: Path, columns: dict[str, type]) -> tuple[str, ...]:
     texts = [name for name, kind in columns.items() if kind is str]
-    for usual in _USUAL:
+    for usual in _USUAL_TEXT_COLUMNS:
         if all(name in texts for name in usual):
             return usual
     if len(texts) == 1:
@@ -63,5 +63,5 @@ def _text_columns(path: Path, columns: dict[str, type]) -> tuple[str, ...]:
 
 
 def _described(columns: dict[str, type]) -> list[str]:
-    """Names, with the kind of value where it is no text."""
+    """The columns' names; a column that holds no text is followed by its type."""
     return [name if kind is str else f"{name} (no text: {kind.__name__})" for name, kind in columns.items()]

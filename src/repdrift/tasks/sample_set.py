@@ -1,4 +1,4 @@
-"""The fixed evaluation inputs of a task: the same samples in the same order for every model."""
+"""The fixed evaluation inputs of a task: every model is shown the same samples in the same order."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 
 from repdrift.core.errors import DataError
-from repdrift.tasks.encoding import TokenRow, encode_row, token_row
-from repdrift.tasks.files import Row
+from repdrift.tasks.data_files import Row
+from repdrift.tasks.encoding import TokenIds, encode_row, token_ids
 from repdrift.tasks.spec import TaskSpec
 
 DEFAULT_SAMPLES = 750
 MIN_SAMPLES = 4
-"""Unbiased HSIC divides by n (n - 3)."""
+"""The least number of samples: unbiased HSIC divides by n (n - 3)."""
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Tokenised samples, not padded. `source` says in plain words where the rows came from."""
+    """Tokenised samples, not padded. truncated_samples: how many were cut. source: in plain words where they come from."""
 
     task: str
     sample_ids: tuple[str, ...]
-    input_ids: tuple[TokenRow, ...]
-    token_type_ids: tuple[TokenRow, ...] | None
+    input_ids: tuple[TokenIds, ...]
+    token_type_ids: tuple[TokenIds, ...] | None
     truncated_samples: int
     source: str
 
@@ -36,23 +36,22 @@ class SampleSet:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each sample."""
+        """The number of tokens of each sample."""
         return [len(ids) for ids in self.input_ids]
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over token ids, attention masks, order and sample ids.
+        """The SHA-256 over token ids, token types, lengths, order and sample ids.
 
-        Samples are not padded, so every mask is all ones and is given by the length; token types, where the model
-        has them, are inputs too and count.
+        Samples are not padded, so a sample's length determines its attention mask.
         """
         digest = hashlib.sha256(b"repdrift sample set 1\0")
-        for position, name in enumerate(self.sample_ids):
-            ids = np.asarray(self.input_ids[position], dtype="<i8")
+        for index, name in enumerate(self.sample_ids):
+            ids = np.asarray(self.input_ids[index], dtype="<i8")
             digest.update(f"{len(name.encode())}:{name}:{ids.size}:".encode())
             digest.update(ids.tobytes())
             if self.token_type_ids is not None:
-                digest.update(np.asarray(self.token_type_ids[position], dtype="<i8").tobytes())
+                digest.update(np.asarray(self.token_type_ids[index], dtype="<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -67,9 +66,9 @@ def build_sample_set(
 ) -> SampleSet:
     """Choose at most `n_samples` rows (None: all) and tokenise them.
 
-    The choice is by the hash of task and sample id, so it depends neither on a random generator nor on the order of
-    the file; chosen rows keep the file's order.
-    Raises DataError on fewer than 4 rows or on a sample id that stands twice.
+    The rows with the smallest hashes of task and sample id are chosen, and keep the file's order. So the choice depends
+    neither on a random generator nor on the order of the file.
+    Raises DataError if there are fewer than 4 rows or two have the same sample id.
     """
     ids = _sample_ids(spec, rows, source)
     if len(rows) < MIN_SAMPLES:
@@ -83,14 +82,14 @@ def build_sample_set(
         task=spec.name,
         sample_ids=tuple(ids[index] for index in chosen),
         input_ids=tuple(e.input_ids for e in encoded),
-        token_type_ids=tuple(e.token_type_ids or token_row(()) for e in encoded) if has_types else None,
+        token_type_ids=tuple(e.token_type_ids or token_ids(()) for e in encoded) if has_types else None,
         truncated_samples=sum(e.truncated for e in encoded),
         source=source,
     )
 
 
 def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:
-    """At most `n` rows (None: all), chosen by the hash of task and sample id; they keep the file's order."""
+    """Choose at most `n` rows (None: all) by the hash of task and sample id; they keep the file's order."""
     return [rows[index] for index in _choose(spec.name, _sample_ids(spec, rows, source), n)]
 
 

@@ -1,4 +1,4 @@
-"""Where a task's rows come from: the user's file, a data folder, the hub, or the packaged sample, in this order."""
+"""Finds the rows of a task: in the user's file, in a data folder, or on the hub; or takes the packaged sample."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from pathlib import Path
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
-from repdrift.tasks.files import SUFFIXES, Row, read_rows
+from repdrift.tasks.data_files import SUFFIXES, Row, read_rows
 from repdrift.tasks.spec import Split, TaskSpec
 
 DATA_VARIABLE = "REPDRIFT_DATA"
 PACKAGED_SAMPLE = "sample"
-"""As `data_dir`: use the small sample that the package ships (the demo does)."""
+"""A `data_dir` of this name means the small sample that the package ships (the demo uses it)."""
 _SAMPLE_ROOT = Path(__file__).parent / "samples"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one split, and in plain words where they were read."""
+    """The rows of one split, and in plain words where they were read."""
 
     rows: Sequence[Row]
     source: str
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the rows and their order."""
+        """The SHA-256 over the rows in their order."""
         return config_sha256({"rows": list(self.rows)})
 
 
 def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = None, labelled: bool = True) -> Rows:
     """Read one split of a task from the first source that has it.
 
-    Order: the task's own file; `data_dir` or, if None, the folder that the variable REPDRIFT_DATA names, each with
-    `<task>/<split>.parquet|jsonl|csv`; the Hugging Face hub or its cache. `data_dir="sample"` takes the packaged sample.
-    Raises DataError that lists where it looked.
+    The sources are, in this order: the task's own file; a data folder with `<task>/<split>.parquet|jsonl|csv`; the Hugging
+    Face hub or its cache. The data folder is `data_dir` or, if that is None, the one that REPDRIFT_DATA names.
+    `data_dir="sample"` takes the packaged sample and nothing else. labelled: whether the label column must be there.
+    Raises DataError that lists the sources tried if none has the split.
     """
     if split in spec.files:
         path = spec.files[split]
@@ -48,7 +49,7 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
             f"task {spec.name!r} has no {split} file: name it with `repdrift train --train-data FILE`, or with `{split}: FILE` in "
             "the task's entry of the study"
         )
-    looked: list[str] = []
+    tried: list[str] = []
     folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)
     if folder is not None:
         given_by = "data folder" if data_dir is not None else f"${DATA_VARIABLE}"
@@ -58,14 +59,14 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
         for path in candidates:
             if path.is_file():
                 return Rows(read_rows(path, spec, labelled=labelled), f"{given_by}: {path}")
-        looked.append(f"{candidates[0].with_suffix('')}{{{','.join(SUFFIXES)}}}")
+        tried.append(f"{candidates[0].with_suffix('')}{{{','.join(SUFFIXES)}}}")
     if spec.hub is not None:
         try:
             return _from_hub(spec, split)
         except DataError as error:
-            looked.append(str(error))
+            tried.append(str(error))
     raise DataError(
-        f"no {split} data for task {spec.name!r}. Looked in: {'; '.join(looked) or 'nowhere'}. "
+        f"no {split} data for task {spec.name!r}. Looked in: {'; '.join(tried) or 'nowhere'}. "
         f"Give --data-dir or {DATA_VARIABLE} (a folder with {spec.name}/{split}.parquet, .jsonl or .csv), "
         f"or --data-dir {PACKAGED_SAMPLE} for the small packaged sample of a built-in task."
     )
@@ -91,7 +92,9 @@ def _from_hub(spec: TaskSpec, split: Split) -> Rows:
         ) from error
     try:
         table = datasets.load_dataset(repository, configuration, split=split)
-    except Exception as error:  # datasets raises many kinds, from connection to parsing; each means "not from there"
+    except (
+        Exception
+    ) as error:  # datasets raises many kinds, from connection to parsing; each means that the hub has no data for us
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"the Hugging Face hub and its cache, {repository} ({reason})") from error
     absent = [column for column in spec.columns if column not in table.column_names]

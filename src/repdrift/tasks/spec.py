@@ -1,4 +1,4 @@
-"""What a task is: its kind, its columns, and where its data comes from."""
+"""The specification of a task: its kind, its columns, and where its data comes from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Split = Literal["train", "validation"]
 class TaskSpec:
     """One task.
 
-    text_columns: one or two columns; for `extractive_qa` (question, context).
-    label_column: integer class, or for `extractive_qa` the answers ({text, answer_start}); None if unlabelled.
-    id_column: a unique name for each row; None: the row number.
-    hub: (repository, configuration) on the Hugging Face hub, if it is there.
-    files: the user's own file for a split, which then goes before every other source.
+    text_columns: one or two columns; for `extractive_qa` these are (question, context).
+    label_column: holds an integer class, or for `extractive_qa` the answers ({text, answer_start}); None if unlabelled.
+    id_column: holds a unique name for each row; None: the row's number is its name.
+    hub: (repository, configuration) on the Hugging Face hub; None if the task is not there.
+    files: the user's own file for a split; it goes before every other source.
     """
 
     name: str
@@ -36,7 +36,7 @@ class TaskSpec:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that must be present."""
+        """All columns that the data must have."""
         named = (*self.text_columns, self.label_column, self.id_column)
         return tuple(column for column in named if column is not None)
 
@@ -45,15 +45,15 @@ _REGISTRY: Registry[TaskSpec] = Registry("task", "repdrift.tasks.builtin")
 
 
 def register(spec: TaskSpec) -> TaskSpec:
-    """Make a built-in task known by its name."""
+    """Register a built-in task under its name, and return it."""
     return _REGISTRY.add(spec.name, spec)
 
 
 def task(name: str) -> TaskSpec:
-    """The built-in task of that name. Raises UnknownNameError with the nearest known name."""
+    """Look up a built-in task. Raises UnknownNameError with the nearest known name if there is none of that name."""
     return _REGISTRY.get(name)
 
 
 def tasks() -> list[str]:
-    """Names of the built-in tasks."""
+    """The names of the built-in tasks."""
     return _REGISTRY.names()

@@ -11,7 +11,7 @@ from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.models import load_backbone, resolve_model
 from repdrift.stores import open_set, verify_set
-from repdrift.tasks import SampleSet, token_row
+from repdrift.tasks import SampleSet, token_ids
 
 LENGTHS = (9, 4, 13, 2, 7, 13, 5, 5, 30, 8, 3, 11)
 
@@ -19,7 +19,7 @@ LENGTHS = (9, 4, 13, 2, 7, 13, 5, 5, 30, 8, 3, 11)
 @pytest.fixture(scope="module")
 def samples():
     g = torch.Generator().manual_seed(0)
-    rows = tuple(token_row(torch.randint(4, 40, (length,), generator=g).tolist()) for length in LENGTHS)
+    rows = tuple(token_ids(torch.randint(4, 40, (length,), generator=g).tolist()) for length in LENGTHS)
     return SampleSet("job", tuple(f"s{i}" for i in range(len(rows))), rows, None, 0, "random")
 
 

@@ -11,7 +11,7 @@ from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange,
 from repdrift.models import load_backbone, resolve_model
 from repdrift.similarity import measure
 from repdrift.stores import RepresentationSetWriter, open_set, verify_set
-from repdrift.tasks import SampleSet, token_row
+from repdrift.tasks import SampleSet, token_ids
 
 OPTIONS = ExtractionOptions(token_budget=60)
 
@@ -19,7 +19,7 @@ OPTIONS = ExtractionOptions(token_budget=60)
 @pytest.fixture(scope="module")
 def samples():
     g = torch.Generator().manual_seed(0)
-    rows = tuple(token_row(torch.randint(4, 40, (3 + i % 9,), generator=g).tolist()) for i in range(24))
+    rows = tuple(token_ids(torch.randint(4, 40, (3 + i % 9,), generator=g).tolist()) for i in range(24))
     return SampleSet("job", tuple(f"s{i}" for i in range(len(rows))), rows, None, 0, "random")
 
 

@@ -11,7 +11,7 @@ from repdrift.study.drift_plan import drift_plan
 from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.status import study_status
-from repdrift.tasks import SampleSet, token_row
+from repdrift.tasks import SampleSet, token_ids
 from tests.unit.drift.conftest import write_set
 
 CHANGE = {"layer": 1, "norm": 2.0, "relative_change": None, "stable_rank": None}
@@ -100,7 +100,7 @@ def test_status_tells_what_lies_where_the_control_belongs(tmp_path):
 @pytest.fixture(scope="module")
 def samples():
     g = torch.Generator().manual_seed(0)
-    rows = tuple(token_row(torch.randint(4, 40, (3 + i % 5,), generator=g).tolist()) for i in range(8))
+    rows = tuple(token_ids(torch.randint(4, 40, (3 + i % 5,), generator=g).tolist()) for i in range(8))
     return SampleSet("sst2", tuple(f"s{i}" for i in range(len(rows))), rows, None, 0, "random")
 
 

@@ -6,10 +6,10 @@ import pytest
 from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.models import load_tokenizer, resolve_model
 from repdrift.tasks import TaskSpec, build_sample_set, choose_rows, effective_max_length, load_rows, task, tasks
-from repdrift.tasks.files import read_rows
+from repdrift.tasks.data_files import read_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tokenizer(tiny_bert):
     return load_tokenizer(resolve_model(str(tiny_bert)))
 

@@ -1,1 +1,1 @@
-"""One file per task; the registry finds it."""
+"""The built-in tasks: one file for each, found by the registry."""

@@ -1,4 +1,4 @@
-"""Reading one data file (parquet, jsonl, csv, or plain text) into rows, with faults that name the file and the line."""
+"""Reads one data file (parquet, jsonl, csv, or plain text) into rows; every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from repdrift.core.errors import DataError
 from repdrift.tasks.spec import TaskSpec
 
 Row = dict[str, Any]
+"""One row of a data file: column name to value."""
 SUFFIXES = (".parquet", ".jsonl", ".csv")
 TEXT_SUFFIX = ".txt"
 TEXT_COLUMN = "text"
-"""The one column of a plain text file: a text a line."""
+"""The name of the one column of a plain text file, which holds one text on each line."""
 
 
 def read_rows(path: Path, spec: TaskSpec, *, labelled: bool = True) -> list[Row]:
-    """Read and check every row of `path`: only the columns that `spec` names, in the file's order.
+    """Read and check every row of `path`, in the file's order; keep only the columns that `spec` names.
 
-    labelled: whether the label column must be there. Raises DataError naming the file, and the line where there
-    is one, if the file is absent, empty, malformed, lacks a column, or holds a text or label of the wrong type.
+    labelled: whether the label column must be there. Raises DataError naming the file and, if possible, the line, if the
+    file is absent, empty or malformed, lacks a column, or holds a text or label of the wrong type.
     """
     if not path.is_file():
         raise DataError(f"data file {path} does not exist")
@@ -32,7 +33,10 @@ def read_rows(path: Path, spec: TaskSpec, *, labelled: bool = True) -> list[Row]
 
 
 def columns_of(path: Path) -> dict[str, type]:
-    """The columns of a data file's first row, with the type of what stands there. Raises DataError as `read_rows`."""
+    """The columns of a data file's first row, with the type of each value.
+
+    Raises DataError naming the file if it is absent, empty or malformed.
+    """
     if not path.is_file():
         raise DataError(f"data file {path} does not exist")
     return {name: type(value) for name, value in _read(path)[0][1].items()}
@@ -121,7 +125,7 @@ def _checked(row: Row, spec: TaskSpec, wanted: list[str], path: Path, line: int,
 
 def _class_label(value: Any, spec: TaskSpec, _row: Row, where: str) -> int:
     if isinstance(value, str) and value.lstrip("-").isdigit():
-        value = int(value)  # CSV has no numbers
+        value = int(value)  # every value of a CSV file is a text
     elif isinstance(value, str) and spec.label_names and value in spec.label_names:
         value = spec.label_names.index(value)
     limit = len(spec.label_names) if spec.label_names else None
@@ -134,7 +138,7 @@ def _class_label(value: Any, spec: TaskSpec, _row: Row, where: str) -> int:
 def _answers(value: Any, spec: TaskSpec, row: Row, where: str) -> Row:
     if isinstance(value, str):
         try:
-            value = json.loads(value)  # a CSV cell holds the answers as JSON
+            value = json.loads(value)  # in a CSV file the answers are JSON
         except json.JSONDecodeError:
             value = None
     if not isinstance(value, dict) or not {"text", "answer_start"} <= value.keys():
