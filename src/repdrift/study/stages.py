@@ -73,7 +73,8 @@ class StudyStages:
         jobs = [(run, self.training_job(run)) for run in runs]
         finished = []
         for number, (run, job) in enumerate(jobs, start=1):
-            folder, record, new = train(job, self.config.results_dir)
+            done = train(job, self.config.results_dir)
+            folder, record, new = done.folder, done.record, done.trained_now
             self.journal.note("train", str(run), folder=str(folder), new=new, wall_time_s=record.wall_time_s)
             say(
                 f"[{number}/{len(jobs)}] {run}: {'trained' if new else 'already trained'}, {_scores(record)} ({folder})"
@@ -89,9 +90,9 @@ class StudyStages:
         Raises MissingRunError with the command that trains it; it says so if only a run with other settings is there.
         """
         candidates = [
-            (folder, record)
-            for folder, record in finished_runs(self.config.results_dir)
-            if (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
+            (found.folder, found.record)
+            for found in finished_runs(self.config.results_dir)
+            if (found.record.task, found.record.method, found.record.seed) == (run.task, run.method, run.seed)
         ]
         wanted = self.config.training_options(run.task, run.method).for_key(run.method)
         digest = self.base.weights_digest()

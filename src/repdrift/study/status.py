@@ -28,7 +28,7 @@ class RunProgress:
 
 def study_status(config: StudyConfig) -> list[RunProgress]:
     """Every planned run. Looks at what is on disk only: neither model nor data is loaded."""
-    records = [record for _, record in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
+    records = [found.record for found in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
     return [
         RunProgress(
             run,

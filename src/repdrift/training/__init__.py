@@ -1,10 +1,17 @@
-"""Training: full fine-tuning and LoRA, one run at a time. Nothing is extracted here."""
+"""Training: full fine-tuning and LoRA, one run at a time. Nothing is extracted here.
 
-from repdrift.training.folders import finished_runs
+run          a job in, a finished run folder out; finds finished runs again
+options      how a model is trained
+methods      which parameters of the model train
+task_kinds/  per kind of task: rows to features, predictions to metrics (`features`: what they share)
+fit          the optimisation itself
+"""
+
 from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
-from repdrift.training.run import TrainingJob, train
+from repdrift.training.run import FinishedRun, TrainingJob, finished_runs, train
 
 __all__ = [
+    "FinishedRun",
     "LoraOptions",
     "TrainingJob",
     "TrainingOptions",

@@ -1,42 +1,27 @@
-"""Model inputs with their targets, padding, and batched prediction: what both kinds of task share."""
+"""Model inputs with their targets, padding, and prediction in batches; all kinds of task use these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from repdrift.tasks import Row
-
 Feature = dict[str, Any]
-"""`input_ids`, perhaps `token_type_ids`, and the targets, as plain lists and numbers; not padded."""
-
+"""One model input with its targets: `input_ids`, perhaps `token_type_ids`, as plain lists and numbers; not padded."""
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class Head(Protocol):
-    """One kind of task: rows to features, logits to metrics. `train` and `evaluate` of a run use nothing else."""
-
-    def features(self, rows: Sequence[Row]) -> list[Feature]:
-        """Encode rows for training: one or more features a row."""
-        ...
-
-    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Metrics of `model` (on its device) over `rows`, fractions in [0, 1]."""
-        ...
-
-
 class PaddingCollator:
-    """Pad a batch to its longest member, on the right, with a mask of real tokens."""
+    """Pads a batch on the right to its longest member, and masks the padding."""
 
     def __init__(self, pad_token_id: int) -> None:
         self._pad = pad_token_id
 
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
-        """features: unpadded; returns tensors of shape (batch, longest), targets of shape (batch,)."""
+        """Make one batch of unpadded features: tensors of shape (batch, longest), targets of shape (batch,)."""
         longest = max(len(f["input_ids"]) for f in features)
         batch: dict[str, Tensor] = {
             "input_ids": _padded([f["input_ids"] for f in features], longest, self._pad),
@@ -59,10 +44,10 @@ def predict(
     per_token: bool,
     batch_size: int = 32,
 ) -> list[tuple[Tensor, ...]]:
-    """Run `model` over `features` without gradients; batches are formed by length.
+    """Run `model` over `features` without gradients, in batches of similar length.
 
-    Gives each feature's `outputs` (such as "logits") in float32 on the CPU. per_token: they have one value a token, and
-    are cut to the feature's own length.
+    Returns for each feature the named `outputs` (such as "logits"), float32 on the CPU. per_token: the outputs have one
+    value for each token; padding is cut off.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -74,14 +59,14 @@ def predict(
         with torch.inference_mode():
             result = model(**inputs)
         values = [getattr(result, name).float().cpu() for name in outputs]
-        for row, index in enumerate(chunk):
+        for position, index in enumerate(chunk):
             length = len(features[index]["input_ids"]) if per_token else None
-            found[index] = tuple(value[row, :length] for value in values)
+            found[index] = tuple(value[position, :length] for value in values)
     return [found[i] for i in range(len(features))]
 
 
-def _padded(rows: Sequence[Sequence[int]], length: int, fill: int) -> Tensor:
-    return torch.tensor([[*row, *([fill] * (length - len(row)))] for row in rows])
+def _padded(sequences: Sequence[Sequence[int]], length: int, fill: int) -> Tensor:
+    return torch.tensor([[*sequence, *([fill] * (length - len(sequence)))] for sequence in sequences])
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterable[Sequence[int]]:

@@ -1,4 +1,4 @@
-"""The optimisation itself: transformers' Trainer, without evaluation, logging services or extraction."""
+"""The optimisation itself, by transformers' Trainer, without evaluation or logging services."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from repdrift.training.options import TrainingOptions
 
 @dataclass(frozen=True)
 class FitResult:
-    """Optimiser steps taken and the mean training loss."""
+    """The number of optimiser steps taken, and the mean training loss."""
 
     steps: int
     train_loss: float
 
 
 class CheckpointSchedule:
-    """Saves the weights (not the optimiser) to `checkpoints/step_NNNNNN/` after every so many steps."""
+    """Saves the weights, without the optimiser, to `checkpoints/step_NNNNNN/` after each `every` optimiser steps."""
 
     def __init__(self, folder: Path, every: int | None, tokenizer: Any) -> None:
         self._folder = folder / CHECKPOINT_FOLDER
@@ -38,7 +38,7 @@ class CheckpointSchedule:
         self.saved: list[int] = []
 
     def after_step(self, step: int, model: nn.Module) -> None:
-        """Save `model` if `step` is due."""
+        """Save `model` if a checkpoint is due after `step`."""
         if self._every and step % self._every == 0:
             save_model(model, self._tokenizer, self._folder / f"step_{step:06d}")
             self.saved.append(step)
@@ -53,9 +53,9 @@ def fit(
     seed: int,
     work_dir: Path,
     checkpoints: CheckpointSchedule,
-    what: str,
+    label: str,
 ) -> FitResult:
-    """Train `model` in place on `features`; progress is shown as `what`. Batches are drawn by `seed` alone."""
+    """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names the progress."""
     per_epoch = math.ceil(math.ceil(len(features) / options.batch_size) / options.gradient_accumulation_steps)
     total = math.ceil(per_epoch * options.epochs)
     # On a machine that has only a CPU, pinning memory does nothing but warn.
@@ -81,7 +81,7 @@ def fit(
         use_cpu=not has_accelerator,
         remove_unused_columns=False,
     )
-    with Bar(what, total) as bar, quiet_transformers():
+    with Bar(label, total) as bar, quiet_transformers():
         trainer = Trainer(
             model=model,
             args=arguments,

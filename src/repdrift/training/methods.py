@@ -1,4 +1,4 @@
-"""Full fine-tuning and LoRA: which parameters of a model move."""
+"""Methods of tuning: which parameters of a model train."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.core.records.run import Method
 from repdrift.models import quiet_transformers
-from repdrift.training.options import TrainingOptions
+from repdrift.training.options import LoraOptions, TrainingOptions
 
 _PEFT_TASK = {"classification": "SEQ_CLS", "extractive_qa": "QUESTION_ANS"}
 
 
 def apply_method(model: nn.Module, method: Method, task_kind: str, options: TrainingOptions) -> nn.Module:
-    """Prepare `model` for `method`: every parameter trains (`full_finetune`), or only adapters and the head (`lora`).
+    """Prepare `model` for a method of tuning.
 
-    Raises ModelError if the adapters' target modules are not in the model.
+    With `full_finetune` every parameter trains, with `lora` only the adapters and the task's head.
+    Raises ModelError if the model lacks the modules that LoRA is to adapt.
     """
-    if method == "full_finetune":
-        return model
+    return model if method == "full_finetune" else _with_lora(model, task_kind, options.lora)
+
+
+def _with_lora(model: nn.Module, task_kind: str, lora: LoraOptions) -> nn.Module:
     from peft import LoraConfig, get_peft_model
 
-    lora = options.lora
     config = LoraConfig(
         task_type=_PEFT_TASK[task_kind],
         r=lora.rank,
@@ -33,10 +35,10 @@ def apply_method(model: nn.Module, method: Method, task_kind: str, options: Trai
         with quiet_transformers():
             return get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
     except ValueError as error:
-        endings = sorted(
+        linear = sorted(
             {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
         )
         raise ModelError(
             f"LoRA finds no module to adapt in {type(model).__name__} ({error}). "
-            f"Set lora.target_modules to some of: {', '.join(endings)}."
+            f"Set lora.target_modules to some of: {', '.join(linear)}."
         ) from error

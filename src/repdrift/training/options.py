@@ -1,17 +1,21 @@
-"""How a model is trained: every field changes the result, so every field is part of a run's key."""
+"""Options of training. Every field changes the result, so every field is part of a run's key, except where said."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from repdrift.core.records.run import Method
-from repdrift.training.precision import quick_precision
+
+_NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
+"""Flags of x86 and Arm processors that multiply bfloat16 natively; others emulate it, about 20 times slower than float32."""
 
 
 class LoraOptions(BaseModel):
-    """Low-rank adaptation (Hu et al. 2021), as peft names it."""
+    """Options of low-rank adaptation (Hu et al. 2021), in peft's terms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,11 +23,11 @@ class LoraOptions(BaseModel):
     alpha: float = Field(default=16, gt=0)
     dropout: float = Field(default=0.05, ge=0, lt=1)
     target_modules: tuple[str, ...] | None = None
-    """Names of the adapted modules, by their ending; None: query and value projections, whatever the model calls them."""
+    """Endings of the adapted modules' names; None: the query and value projections, whatever the model calls them."""
 
 
 class TrainingOptions(BaseModel):
-    """One run's training, complete."""
+    """The complete options of one run's training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,18 +39,18 @@ class TrainingOptions(BaseModel):
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     max_length: int | None = Field(default=None, ge=8)
-    """Tokens; None: the model's maximum, at most 512."""
+    """Longest input in tokens; None: the model's maximum, but at most 512."""
     doc_stride: int = Field(default=128, ge=1)
-    """Tokens by which windows over a long context overlap (question answering)."""
+    """Overlap, in tokens, of the windows over a long context (question answering)."""
     max_train_samples: int | None = Field(default=None, ge=4)
-    """None: all. A choice is by the hash of the sample id, the same for every seed and method."""
+    """None: all. Otherwise the rows with the smallest hashes of their ids, the same ones for every seed and method."""
     max_validation_samples: int | None = Field(default=None, ge=4)
-    """How many validation rows the metrics are taken on; None: all. Chosen as above."""
+    """How many validation rows the metrics are computed on; None: all. They are chosen like the training rows."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: mixed precision, weights stay float32. `auto` in a study file: bfloat16 where the machine multiplies it
-    natively, else float32; what it came to is recorded and is part of the run's key."""
+    """bfloat16: mixed precision; the weights stay float32. `auto` in a study file: bfloat16 if the machine multiplies it
+    natively, else float32. The run records the resolved type, which is part of its key."""
     checkpoint_every: int | None = Field(default=None, ge=1)
-    """Also save the weights after every so many optimiser steps."""
+    """Also save the weights each time that so many optimiser steps are done; None: only the final model."""
     lora: LoraOptions = LoraOptions()
 
     @field_validator("precision", mode="before")
@@ -55,8 +59,8 @@ class TrainingOptions(BaseModel):
         return quick_precision() if precision == "auto" else precision
 
     def for_key(self, method: Method) -> dict[str, Any]:
-        """The fields that determine the result of `method`, as plain JSON."""
-        # Which validation rows are scored changes no weight; the run's key holds the rows' own fingerprint.
+        """The fields that determine the weights that `method` trains, as plain JSON."""
+        # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.
         fields = self.model_dump(mode="json", exclude={"max_validation_samples"})
         if method != "lora":
             fields.pop("lora")
@@ -64,7 +68,10 @@ class TrainingOptions(BaseModel):
 
 
 class TrainingOverrides(BaseModel):
-    """Some of the training options, set for one method or task; what is not set is inherited."""
+    """Some of the training options, set for one method or task. A field that is not set is inherited.
+
+    It has the fields of TrainingOptions, each optional; a test holds the two together.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,16 +92,26 @@ class TrainingOverrides(BaseModel):
 
     @model_validator(mode="after")
     def _valid(self) -> TrainingOverrides:
-        TrainingOptions.model_validate(
-            self.model_dump(exclude_none=True)
-        )  # same bounds, checked where they are written
+        # The bounds are written once, in TrainingOptions.
+        TrainingOptions.model_validate(self.model_dump(exclude_none=True))
         return self
 
 
 def resolve_options(*layers: TrainingOverrides | None) -> TrainingOptions:
-    """Merge overrides, later ones over earlier ones, onto the defaults."""
+    """Put overrides on the defaults, one after the other: a later one wins over an earlier one."""
     merged: dict[str, Any] = {}
     for layer in layers:
         if layer is not None:
             merged.update(layer.model_dump(exclude_none=True, exclude_unset=True))
     return TrainingOptions.model_validate(merged)
+
+
+def quick_precision() -> Literal["float32", "bfloat16"]:
+    """Choose bfloat16 if the device multiplies it natively; float32 otherwise, or if that cannot be known."""
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+    except OSError:
+        return "float32"
+    return "bfloat16" if flags & _NATIVE_BFLOAT16 else "float32"

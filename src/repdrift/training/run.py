@@ -1,4 +1,7 @@
-"""One training run: a base model, a task, a method and a seed in; a finished run folder out."""
+"""Training runs: a base model, a task, a method and a seed in; a finished run folder `results/{method}_{timestamp}/` out.
+
+A finished run is found again by what its run.json says, not by the name of its folder.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import gc
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +17,7 @@ from typing import Any
 
 import torch
 
+from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
@@ -21,15 +26,14 @@ from repdrift.core.versions import library_versions
 from repdrift.models import ModelSource, load_task_model, load_tokenizer, quiet_transformers, resolve_model, save_model
 from repdrift.tasks import Rows, TaskSpec, choose_rows, effective_max_length
 from repdrift.training.features import PaddingCollator
-from repdrift.training.folders import find_run_by_key, new_run_folder
-from repdrift.training.heads import head_for
 from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
+from repdrift.training.task_kinds import processor_for
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that determines one run, and where its folder goes."""
+    """Everything that determines one run."""
 
     spec: TaskSpec
     method: Method
@@ -40,19 +44,19 @@ class TrainingJob:
     validation: Rows
 
     def training_rows(self) -> Rows:
-        """The rows trained on: all, or the chosen `max_train_samples`, the same ones for every method and seed."""
+        """The rows to train on: all, or `max_train_samples` of them, the same ones for every method and seed."""
         chosen = choose_rows(self.spec, self.train.rows, self.options.max_train_samples, source=self.train.source)
         return Rows(chosen, self.train.source)
 
     def validation_rows(self) -> Rows:
-        """The rows that the metrics are taken on: all, or the chosen `max_validation_samples`."""
+        """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
         limit = self.options.max_validation_samples
         return Rows(
             choose_rows(self.spec, self.validation.rows, limit, source=self.validation.source), self.validation.source
         )
 
     def key(self) -> str:
-        """Hash of what determines the trained weights and their metrics."""
+        """The hash of everything that determines the trained weights and their metrics."""
         return config_sha256(
             {
                 "format": RUN_FORMAT_VERSION,
@@ -68,41 +72,77 @@ class TrainingJob:
         )
 
 
-def train(job: TrainingJob, results_dir: Path) -> tuple[Path, RunRecord, bool]:
-    """Train `job` unless a finished run of the same key is in `results_dir`.
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose folder holds a run.json. trained_now: trained by this call, not found on the disk."""
 
-    Returns the run's folder, its record, and whether it was trained now. A run that stops half-way leaves a folder
-    without run.json, which nothing picks up.
+    folder: Path
+    record: RunRecord
+    trained_now: bool = False
+
+
+def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
+    """Find every finished run in `results_dir`, ordered by folder name.
+
+    A run.json that cannot be read is reported to the user and left out.
+    """
+    for path in sorted(results_dir.glob(f"*/{RUN_FILE}")):
+        try:
+            yield FinishedRun(path.parent, RunRecord.read(path))
+        except DataError as error:
+            say(f"left out, cannot be read: {error}")
+
+
+def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
+    """Train `job`, unless a finished run of the same key is in `results_dir`; then return the latest of those.
+
+    A run that stops half-way leaves a folder without run.json, which nothing picks up.
     """
     key = job.key()
-    existing = find_run_by_key(results_dir, key)
-    if existing is not None:
-        return *existing, False
+    existing = [run for run in finished_runs(results_dir) if run.record.key == key]
+    if existing:
+        return max(existing, key=lambda run: run.record.started)
     started = datetime.now(UTC)
     folder = new_run_folder(results_dir, job.method, started)
     say(f"training {job.spec.name}, {job.method}, seed {job.seed} -> {folder}")
     record = _train_into(folder, job, key, started)
     record.write(folder / RUN_FILE)
-    return folder, record, True
+    return FinishedRun(folder, record, trained_now=True)
+
+
+def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
+    """Make a folder that no other run has, not even one that starts in the same second."""
+    name = f"{method}_{started:%Y%m%d_%H%M%S}"
+    with storage_errors(results_dir):
+        results_dir.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = results_dir / (name if number == 1 else f"{name}_{number}")
+            try:
+                folder.mkdir()  # fails if it exists: whoever makes the folder owns it
+            except FileExistsError:
+                number += 1
+                continue
+            return folder
 
 
 def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> RunRecord:
     from transformers import set_seed
 
-    from repdrift.training.fit import CheckpointSchedule, fit  # brings transformers' Trainer: seconds to import
+    from repdrift.training.fit import CheckpointSchedule, fit  # imports transformers' Trainer, which takes seconds
 
     clock = time.perf_counter()
     rows, validation = job.training_rows(), job.validation_rows()
     tokenizer = load_tokenizer(job.base)
-    # Seeded before the model is built: the head's first weights and LoRA's A are random.
+    # The seed is set before the model is built: the first weights of the head and of LoRA's A are random.
     with quiet_transformers():
         set_seed(job.seed)
     num_labels = _count_labels(job)
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, model.config, job.options.max_length)
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
-    head = head_for(job.spec, tokenizer, collator, job.options, max_length)
-    features = head.features(rows.rows)
+    processor = processor_for(job.spec, tokenizer, collator, job.options, max_length)
+    features = processor.features(rows.rows)
     tuned = apply_method(model, job.method, job.spec.kind, job.options)
     checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer)
     result = fit(
@@ -113,9 +153,9 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
         seed=job.seed,
         work_dir=folder,
         checkpoints=checkpoints,
-        what=f"{job.spec.name} {job.method} seed {job.seed}",
+        label=f"{job.spec.name} {job.method} seed {job.seed}",
     )
-    metrics = head.evaluate(tuned, validation.rows)
+    metrics = processor.evaluate(tuned, validation.rows)
     metrics["train_loss"] = result.train_loss
     save_model(tuned, tokenizer, folder / MODEL_FOLDER)
     record = RunRecord(
@@ -151,7 +191,7 @@ def _count_labels(job: TrainingJob) -> int | None:
     if job.spec.kind != "classification":
         return None
     if job.spec.label_column is None:
-        raise ConfigError(f"task {job.spec.name!r} names no label column: it can be measured, not trained on")
+        raise ConfigError(f"task {job.spec.name!r} has no label column: it can be measured, not trained on")
     if job.spec.label_names:
         return len(job.spec.label_names)
     labels = {row[job.spec.label_column] for row in job.train.rows}

@@ -32,11 +32,11 @@ def test_trained_model_is_extracted_whatever_its_head(model, method, name, reque
     spec = task(name)
     options = TrainingOptions(epochs=1, batch_size=8, max_length=32, doc_stride=8, learning_rate=0.01)
     rows = [load_rows(spec, split, data_dir=tiny_data) for split in ("train", "validation")]
-    folder, record, _ = train(TrainingJob(spec, method, 1, base, options, *rows), tmp_path / "runs")
-    tuned = resolve_model(str(folder / "final_model"))
+    run = train(TrainingJob(spec, method, 1, base, options, *rows), tmp_path / "runs")
+    tuned = resolve_model(str(run.folder / "final_model"))
     samples = build_sample_set(spec, rows[1].rows, load_tokenizer(base), max_length=32)
     job = ExtractionJob(
-        name, method, 1, 0, base, samples, ExtractionOptions(), tuned, record.task_kind, record.num_labels
+        name, method, 1, 0, base, samples, ExtractionOptions(), tuned, run.record.task_kind, run.record.num_labels
     )  # fmt: skip
     extract_set(job, tmp_path / "set")
     before = extract(load_backbone(base), samples)

@@ -4,16 +4,16 @@ from repdrift.core.errors import DataError
 from repdrift.models import load_tokenizer, resolve_model
 from repdrift.tasks import load_rows, task
 from repdrift.training.features import PaddingCollator
-from repdrift.training.heads.question_answering import QuestionAnsweringHead
+from repdrift.training.task_kinds.question_answering import QuestionAnsweringProcessor
 
 
-@pytest.fixture(params=["tiny_bert", "tiny_llama"])
+@pytest.fixture(scope="module", params=["tiny_bert", "tiny_llama"])
 def tokenizer(request):
     return load_tokenizer(resolve_model(str(request.getfixturevalue(request.param))))
 
 
 def _head(tokenizer, max_length=16, stride=3):
-    return QuestionAnsweringHead(task("squad_v2"), tokenizer, PaddingCollator(0), max_length, stride)
+    return QuestionAnsweringProcessor(task("squad_v2"), tokenizer, PaddingCollator(0), max_length, stride)
 
 
 def test_windows_cover_the_whole_context_and_keep_the_question(tokenizer, tiny_data):
@@ -22,11 +22,11 @@ def test_windows_cover_the_whole_context_and_keep_the_question(tokenizer, tiny_d
     assert len(features) > len(rows), "some contexts need several windows"
     for number, row in enumerate(rows):
         covered = {span for f in features if f["row"] == number for span in f["offsets"] if span}
-        words, place = [], 0
+        words, start = [], 0
         for word in row["context"].split():
-            place = row["context"].index(word, place)
-            words.append((place, place + len(word)))
-            place += len(word)
+            start = row["context"].index(word, start)
+            words.append((start, start + len(word)))
+            start += len(word)
         assert covered == set(words)
     assert all(len(f["input_ids"]) <= 16 for f in features)
 
@@ -48,9 +48,9 @@ def test_targets_point_at_the_answer_or_at_the_null_position(tokenizer, tiny_dat
 
 def test_null_position_is_first_for_an_encoder_and_last_for_a_decoder(tiny_bert, tiny_llama, tiny_data):
     rows = load_rows(task("squad_v2"), "train", data_dir=tiny_data).rows[:4]
-    for model, place in ((tiny_bert, lambda _: 0), (tiny_llama, lambda f: len(f["input_ids"]) - 1)):
+    for model, position in ((tiny_bert, lambda _: 0), (tiny_llama, lambda f: len(f["input_ids"]) - 1)):
         features = _head(load_tokenizer(resolve_model(str(model)))).features(rows)
-        assert all(f["null_position"] == place(f) for f in features)
+        assert all(f["null_position"] == position(f) for f in features)
 
 
 def test_question_that_fills_the_window_is_refused(tiny_llama):

@@ -12,10 +12,11 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def squad_v2_metrics(predicted: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Scores of predicted texts ("" = no answer) against each question's accepted answers (none = unanswerable).
+    """Score predicted texts against the accepted answers of each question.
 
-    Returns `exact_match`, `f1`, `answerability_accuracy` and, where there are such questions, `answerable_f1` and
-    `unanswerable_accuracy`; all fractions in [0, 1].
+    An empty prediction means "no answer"; a question without accepted answers is unanswerable.
+    Returns `exact_match`, `f1`, `answerability_accuracy` and, if there are such questions, `answerable_f1` and
+    `unanswerable_accuracy`; all are fractions in [0, 1].
     """
     exact = [_best(_exact, text, accepted) for text, accepted in zip(predicted, answers, strict=True)]
     f1 = [_best(_token_f1, text, accepted) for text, accepted in zip(predicted, answers, strict=True)]

@@ -1,4 +1,4 @@
-"""Classification of one text or a pair: accuracy and F1."""
+"""Classification of a text or of a pair of texts, scored by accuracy and F1."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from repdrift.tasks.encoding import encode_row
 from repdrift.training.features import Feature, PaddingCollator, predict
 
 
-class ClassificationHead:
-    """Features and metrics of a classification task."""
+class ClassificationProcessor:
+    """The features and metrics of a classification task."""
 
     def __init__(self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int) -> None:
         self._spec = spec
@@ -24,11 +24,11 @@ class ClassificationHead:
         self._max_length = max_length
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
-        """One feature a row, with its class as `labels`."""
+        """Encode each row as one feature, with its class as `labels`."""
         return [self._feature(row) for row in rows]
 
     def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Accuracy, and F1: of class 1 where there are two classes, else the mean over classes."""
+        """Compute accuracy and F1 of `model` over `rows`, see classification_metrics()."""
         logits = predict(model, self.features(rows), self._collator, ("logits",), per_token=False)
         predicted = np.array([int(value[0].argmax()) for value in logits])
         return classification_metrics(predicted, np.array([row[self._label] for row in rows]))
@@ -49,8 +49,9 @@ class ClassificationHead:
 
 
 def classification_metrics(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
-    """Accuracy and F1 (class 1 of two, else unweighted mean over classes) of integer classes of shape (n,).
+    """Accuracy and F1 of predicted classes. predicted, actual: (n,) integers.
 
+    With two classes, F1 is that of class 1; with more, the unweighted mean over the classes. Fractions in [0, 1].
     F1 of a class that is neither predicted nor present counts as 0, as in scikit-learn.
     """
     classes = [1] if actual.max(initial=0) <= 1 and predicted.max(initial=0) <= 1 else sorted({*actual, *predicted})

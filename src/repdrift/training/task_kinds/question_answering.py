@@ -1,12 +1,13 @@
-"""Extractive question answering with answerability: windows over the context, span prediction, SQuAD 2.0 scores.
+"""Extractive question answering with unanswerable questions: windows over the context, spans, SQuAD 2.0 scores.
 
-"No answer" is the span at the *null position*: the first token of an encoder ([CLS]), but the last token of a decoder,
-whose first token sees neither question nor context.
+"No answer" is the span at the *null position*. That is the first token of an encoder ([CLS]), but the last token of a
+decoder, whose first token sees neither question nor context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,13 +17,38 @@ from repdrift.core.errors import DataError
 from repdrift.tasks import Row, TaskSpec, separates_pairs
 from repdrift.tasks.encoding import PAIR_SEPARATOR
 from repdrift.training.features import Feature, PaddingCollator, predict
-from repdrift.training.heads.squad_metrics import squad_v2_metrics
+from repdrift.training.task_kinds.squad_metrics import squad_v2_metrics
 
 MAX_ANSWER_TOKENS = 30
 
+Offsets = list[tuple[int, int] | None]
+"""For each token the characters [start, end) of the context that it covers; None outside the context."""
 
-class QuestionAnsweringHead:
-    """Features and metrics of extractive question answering."""
+
+@dataclass(frozen=True)
+class Span:
+    """Characters [start, end) of the context, and by how much the span's score exceeds the score of "no answer"."""
+
+    start: int
+    end: int
+    margin: float
+
+
+_NO_ANSWER = Span(0, 0, float("-inf"))
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A question with a part of its context, encoded."""
+
+    input_ids: list[int]
+    token_type_ids: list[int] | None
+    offsets: Offsets
+    null_position: int
+
+
+class QuestionAnsweringProcessor:
+    """The features and metrics of extractive question answering."""
 
     def __init__(
         self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int, doc_stride: int
@@ -34,15 +60,17 @@ class QuestionAnsweringHead:
         self._collator = collator
         self._max_length = max_length
         self._doc_stride = doc_stride
-        self._pairs = separates_pairs(tokenizer)
+        self._separates_pairs = separates_pairs(tokenizer)
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
-        """One feature for every window of every row; `row` is the row's number, `offsets` the characters of each token
-        in the context (None outside it)."""
-        return [feature for number, row in enumerate(rows) for feature in self._windows(number, row)]
+        """Encode each row as one feature for each window over its context.
+
+        A feature's `row` is the number of its row; its `offsets` are as in Offsets.
+        """
+        return [self._feature(number, row, window) for number, row in enumerate(rows) for window in self._windows(row)]
 
     def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Exact match and F1 as the SQuAD 2.0 evaluation defines them, over all, answerable and unanswerable questions."""
+        """Compute the scores of `model` over `rows`, see squad_v2_metrics()."""
         features = self.features(rows)
         logits = predict(model, features, self._collator, ("start_logits", "end_logits"), per_token=True)
         best = [_NO_ANSWER] * len(rows)
@@ -56,11 +84,10 @@ class QuestionAnsweringHead:
         ]
         return squad_v2_metrics(texts, [list(row[self._answers]["text"]) for row in rows])
 
-    def _windows(self, number: int, row: Row) -> list[Feature]:
-        encode = self._pair_windows if self._pairs else self._joined_windows
-        return [self._with_target(number, row, *window) for window in encode(row)]
+    def _windows(self, row: Row) -> list[_Window]:
+        return self._pair_windows(row) if self._separates_pairs else self._joined_windows(row)
 
-    def _pair_windows(self, row: Row) -> list[tuple[list[int], list[int] | None, list[tuple[int, int] | None], int]]:
+    def _pair_windows(self, row: Row) -> list[_Window]:
         output = self._tokenizer(
             row[self._question],
             row[self._context],
@@ -70,85 +97,66 @@ class QuestionAnsweringHead:
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        windows = []
+        windows: list[_Window] = []
         for index, ids in enumerate(output["input_ids"]):
             parts = output.sequence_ids(index)
-            offsets = [
+            offsets: Offsets = [
                 (int(span[0]), int(span[1])) if part == 1 else None
                 for span, part in zip(output["offset_mapping"][index], parts, strict=True)
             ]
             types = output["token_type_ids"][index] if "token_type_ids" in output else None
-            windows.append((list(ids), types, offsets, 0))
+            windows.append(_Window(list(ids), types, offsets, null_position=0))
         return windows
 
-    def _joined_windows(self, row: Row) -> list[tuple[list[int], list[int] | None, list[tuple[int, int] | None], int]]:
+    def _joined_windows(self, row: Row) -> list[_Window]:
         border = len(row[self._question]) + len(PAIR_SEPARATOR)
         output = self._tokenizer(
             row[self._question] + PAIR_SEPARATOR + row[self._context], return_offsets_mapping=True, verbose=False
         )
         ids, spans = list(output["input_ids"]), output["offset_mapping"]
-        head = next((i for i, span in enumerate(spans) if span[1] > border), len(ids))
-        room = self._max_length - head - 1  # one place for the null token at the end
+        context_start = next((i for i, span in enumerate(spans) if span[1] > border), len(ids))
+        room = self._max_length - context_start - 1  # one token is for the null position at the end
         if room < 1:
             raise DataError(
                 f"task {self._spec.name!r}: the question {row[self._question]!r} alone fills {self._max_length} tokens"
             )
         step = max(1, room - min(self._doc_stride, room // 2))
-        windows = []
-        for start in range(head, max(head + 1, len(ids)), step):
+        windows: list[_Window] = []
+        for start in range(context_start, max(context_start + 1, len(ids)), step):
             chunk = range(start, min(start + room, len(ids)))
-            offsets: list[tuple[int, int] | None] = [None] * head
+            offsets: Offsets = [None] * context_start
             offsets += [(max(0, int(spans[i][0]) - border), int(spans[i][1]) - border) for i in chunk]
-            window = [*ids[:head], *(ids[i] for i in chunk), self._tokenizer.eos_token_id]
-            windows.append((window, None, [*offsets, None], len(window) - 1))
+            window = [*ids[:context_start], *(ids[i] for i in chunk), self._tokenizer.eos_token_id]
+            windows.append(_Window(window, None, [*offsets, None], null_position=len(window) - 1))
             if chunk.stop >= len(ids):
                 break
         return windows
 
-    def _with_target(
-        self,
-        number: int,
-        row: Row,
-        ids: list[int],
-        types: list[int] | None,
-        offsets: list[tuple[int, int] | None],
-        null: int,
-    ) -> Feature:
-        start = end = null
+    def _feature(self, number: int, row: Row, window: _Window) -> Feature:
+        start = end = window.null_position
+        offsets = window.offsets
         answers = row[self._answers]
         if answers["text"]:
             first = answers["answer_start"][0]
             last = first + len(answers["text"][0])
             inside = [i for i, span in enumerate(offsets) if span is not None and span[0] < last and span[1] > first]
-            # A window that holds only part of the answer teaches "not here", as the window does not show it whole.
+            # A window that holds only a part of the answer teaches "no answer here".
             covered = inside and offsets[inside[0]][0] <= first and offsets[inside[-1]][1] >= last  # pyright: ignore[reportOptionalSubscript]
             if covered:
                 start, end = inside[0], inside[-1]
         return {
-            "input_ids": ids,
-            "token_type_ids": types,
+            "input_ids": window.input_ids,
+            "token_type_ids": window.token_type_ids,
             "start_positions": start,
             "end_positions": end,
             "row": number,
             "offsets": offsets,
-            "null_position": null,
+            "null_position": window.null_position,
         }
 
 
-class Span:
-    """Characters [start, end) of the context, and by how much the span's score exceeds that of "no answer"."""
-
-    __slots__ = ("end", "margin", "start")
-
-    def __init__(self, start: int, end: int, margin: float) -> None:
-        self.start, self.end, self.margin = start, end, margin
-
-
-_NO_ANSWER = Span(0, 0, float("-inf"))
-
-
-def best_span(start: Tensor, end: Tensor, offsets: list[tuple[int, int] | None], null: int) -> Span:
-    """The best span of at most 30 tokens inside the context. start, end: (tokens,) logits."""
+def best_span(start: Tensor, end: Tensor, offsets: Offsets, null_position: int) -> Span:
+    """Find the best span of at most 30 tokens inside the context. start, end: (tokens,) logits."""
     inside = torch.tensor([i for i, span in enumerate(offsets) if span is not None], dtype=torch.long)
     if inside.numel() == 0:
         return _NO_ANSWER
@@ -156,6 +164,6 @@ def best_span(start: Tensor, end: Tensor, offsets: list[tuple[int, int] | None],
     allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(MAX_ANSWER_TOKENS - 1)
     best = int(scores.masked_fill(~allowed, float("-inf")).argmax())
     first, last = divmod(best, inside.numel())
-    margin = float(scores[first, last] - start[null] - end[null])
+    margin = float(scores[first, last] - start[null_position] - end[null_position])
     begin, finish = offsets[int(inside[first])], offsets[int(inside[last])]
     return Span(begin[0], finish[1], margin)  # pyright: ignore[reportOptionalSubscript]

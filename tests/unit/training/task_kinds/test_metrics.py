@@ -3,9 +3,9 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from repdrift.training.heads.classification import classification_metrics
-from repdrift.training.heads.question_answering import best_span
-from repdrift.training.heads.squad_metrics import squad_v2_metrics
+from repdrift.training.task_kinds.classification import classification_metrics
+from repdrift.training.task_kinds.question_answering import best_span
+from repdrift.training.task_kinds.squad_metrics import squad_v2_metrics
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -36,6 +36,6 @@ def test_best_span_agrees_with_trying_every_one():
         start, end = torch.randn(43, generator=g), torch.randn(43, generator=g)
         scores = {(i, j): float(start[i] + end[j]) for i in range(2, 42) for j in range(i, min(i + 30, 42))}
         i, j = max(scores, key=scores.__getitem__)
-        found = best_span(start, end, offsets, null=0)
+        found = best_span(start, end, offsets, null_position=0)
         assert (found.start, found.end) == (offsets[i][0], offsets[j][1])
         assert found.margin == pytest.approx(scores[i, j] - float(start[0] + end[0]), abs=1e-5)

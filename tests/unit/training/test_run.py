@@ -1,0 +1,140 @@
+import json
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from repdrift.core.errors import ModelError
+from repdrift.models import load_backbone, resolve_model
+from repdrift.tasks import load_rows, task
+from repdrift.training import LoraOptions, TrainingJob, TrainingOptions, finished_runs, train
+from repdrift.training.run import new_run_folder
+
+
+def _job(model, data, name="sst2", method="full_finetune", seed=1, **options):
+    settings = {"epochs": 1, "batch_size": 8, "max_length": 32, "doc_stride": 8, "learning_rate": 0.01, **options}
+    spec = task(name)
+    return TrainingJob(
+        spec, method, seed, resolve_model(str(model)), TrainingOptions(**settings),
+        load_rows(spec, "train", data_dir=data), load_rows(spec, "validation", data_dir=data),
+    )  # fmt: skip
+
+
+def _weights(run):
+    return load_file(next((run.folder / "final_model").glob("*.safetensors")))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_bert, tiny_data, results):
+    """A full fine-tune of the tiny BERT on SST-2 with seed 1, with a checkpoint of every step."""
+    return train(_job(tiny_bert, tiny_data, checkpoint_every=1), results)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Training that only says that it was about to start."""
+
+    def started(*_):
+        raise InterruptedError("training starts")
+
+    monkeypatch.setattr("repdrift.training.run._train_into", started)
+
+
+def _require_recorded(run, name, method):
+    assert run.trained_now
+    assert run.folder.name.startswith(f"{method}_")
+    stored = json.loads((run.folder / "run.json").read_text())
+    assert (stored["task"], stored["method"], stored["seed"], stored["status"]) == (name, method, 1, "finished")
+    assert {"accuracy", "f1"} <= stored["metrics"].keys() or {"exact_match", "f1"} <= stored["metrics"].keys()
+    assert run.record.weights_digest == resolve_model(str(run.folder / "final_model")).weights_digest()
+    files = {path.name for path in (run.folder / "final_model").iterdir()}
+    assert ("adapter_model.safetensors" if method == "lora" else "model.safetensors") in files
+    assert "tokenizer.json" in files
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "method"),
+    # With the run of `trained`, every pair of model, task and method is there.
+    [("tiny_bert", "squad_v2", "lora"), ("tiny_llama", "sst2", "lora"), ("tiny_llama", "squad_v2", "full_finetune")],
+)
+def test_run_is_recorded(model, name, method, request, tiny_data, tmp_path):
+    run = train(_job(request.getfixturevalue(model), tiny_data, name, method), tmp_path)
+    _require_recorded(run, name, method)
+
+
+def test_checkpoints_are_saved_and_load(trained):
+    _require_recorded(trained, "sst2", "full_finetune")
+    assert trained.record.checkpoints == [1, 2, 3]
+    first, last = (load_backbone(resolve_model(str(trained.folder / f"checkpoints/step_{n:06d}"))) for n in (1, 3))
+    final = load_backbone(resolve_model(str(trained.folder / "final_model")))
+    key = "encoder.layer.0.output.dense.weight"
+    assert torch.equal(last.state_dict()[key], final.state_dict()[key])
+    assert not torch.equal(first.state_dict()[key], final.state_dict()[key])
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(trained, tiny_bert, tiny_data, tmp_path):
+    again = train(_job(tiny_bert, tiny_data), tmp_path)
+    other = train(_job(tiny_bert, tiny_data, seed=2), tmp_path)
+    a, b, c = map(_weights, (trained, again, other))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_finished_run_is_reused_and_another_setting_is_not(trained, results, tiny_bert, tiny_data):
+    found = train(_job(tiny_bert, tiny_data, checkpoint_every=1), results)
+    assert (found.folder, found.record, found.trained_now) == (trained.folder, trained.record, False)
+    for changed in (
+        {"learning_rate": 0.02}, {"max_train_samples": 10}, {"max_validation_samples": 10}, {"seed": 2}, {"method": "lora"},
+    ):  # fmt: skip
+        with pytest.raises(InterruptedError):
+            train(_job(tiny_bert, tiny_data, checkpoint_every=1, **changed), results)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_unfinished_run_is_never_picked_up(trained, tiny_bert, tiny_data, tmp_path):
+    shutil.copytree(trained.folder, tmp_path / trained.folder.name)
+    assert [run.record for run in finished_runs(tmp_path)] == [trained.record]
+    (tmp_path / trained.folder.name / "run.json").unlink()
+    assert list(finished_runs(tmp_path)) == []
+    with pytest.raises(InterruptedError):
+        train(_job(tiny_bert, tiny_data, checkpoint_every=1), tmp_path)
+    assert list(finished_runs(tmp_path)) == [], "nor is the run that stopped when it began"
+
+
+@pytest.mark.usefixtures("no_training")
+def test_latest_of_several_finished_runs_is_reused(trained, tiny_bert, tiny_data, tmp_path):
+    for number, started in enumerate(
+        ("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
+    ):
+        (tmp_path / f"run{number}").mkdir()
+        trained.record.model_copy(update={"started": started}).write(tmp_path / f"run{number}" / "run.json")
+    assert train(_job(tiny_bert, tiny_data, checkpoint_every=1), tmp_path).folder.name == "run1"
+
+
+def test_run_that_cannot_be_read_is_named_and_left_out(trained, tmp_path, capsys):
+    for name in ("good", "torn"):
+        (tmp_path / name).mkdir()
+        trained.record.write(tmp_path / name / "run.json")
+    (tmp_path / "torn/run.json").write_text('{"task": ')
+    assert [run.folder.name for run in finished_runs(tmp_path)] == ["good"]
+    assert "left out, cannot be read: " in capsys.readouterr().err
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    names = [new_run_folder(tmp_path, "lora", now).name for _ in range(3)]
+    assert names == ["lora_20260102_030405", "lora_20260102_030405_2", "lora_20260102_030405_3"]
+
+
+def test_lora_target_that_is_not_there_names_what_is(tiny_bert, tiny_data, tmp_path):
+    job = _job(tiny_bert, tiny_data, method="lora", lora=LoraOptions(target_modules=("q_proj",)))
+    with pytest.raises(ModelError, match=r"(?s)no module to adapt in BertForSequenceClassification.*query"):
+        train(job, tmp_path)
