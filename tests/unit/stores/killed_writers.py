@@ -9,10 +9,6 @@ from pathlib import Path
 
 from tests.unit.stores.small_sets import batch, finishing, write_all, writer_of
 
-COUNTED = [
-    "open", "write", "pwrite", "preadv", "fsync", "replace", "rename", "unlink", "rmdir", "mkdir", "ftruncate", "posix_fallocate",
-]  # fmt: skip
-
 
 def context():
     """Processes that start quickly and share no thread with the tests."""
@@ -21,23 +17,19 @@ def context():
     return made
 
 
-def write_and_die(folder, at_call, **options):
-    """Write the set; die of SIGKILL before system call number `at_call` that changes or reads a file."""
-    calls = 0
+def write_and_die(folder, function, number, **options):
+    """Write the set; die of SIGKILL before call `number` of `os.function`."""
+    calls, original = 0, getattr(os, function)
 
-    def counted(function):
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == at_call:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return call
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
 
     os.fsync = lambda _: None  # a killed process loses nothing that it wrote: this only makes the tests quick
-    for name in COUNTED:
-        setattr(os, name, counted(getattr(os, name)))
+    setattr(os, function, counted)
     with writer_of(folder, **options) as writer:
         write_all(writer)
 

@@ -64,3 +64,8 @@ def contents(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def require_equal(a, b):
+    """Both folders hold files of the same names and bytes."""
+    assert contents(a) == contents(b)

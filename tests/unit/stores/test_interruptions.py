@@ -60,28 +60,51 @@ def _write_zeros_where_found(writer, found):
     finish(writer)
 
 
-def test_writer_killed_before_any_system_call_is_gone_on_with(tmp_path, reference):
-    """Every fourth call from the lock to the last removal, so the moves of finish() are among them."""
+# A writer of the small set makes its system calls in this order; it is killed before each step that leaves another state.
+STEPS = {
+    "the lock is taken, an old set would be gone": ("mkdir", 3),
+    "the first file has a name and no size": ("ftruncate", 1),
+    "the third file has no space": ("posix_fallocate", 3),
+    "the third file has no head": ("pwrite", 3),
+    "all files are there, the header is not": ("replace", 1),
+    "the header is there, no row is": ("pwrite", 4),
+    "the rows of a batch are there, its line is not": ("write", 1),
+    "some rows of the second batch are there": ("pwrite", 9),
+    "three batches are noted": ("write", 4),
+    "LoRA's A has its bytes and no name": ("replace", 2),
+    "A is there, B is not": ("replace", 3),
+    "the last batch is not noted": ("write", 6),
+    "the first tail is missing": ("pwrite", 28),
+    "the last tail is missing": ("pwrite", 30),
+    "the files are complete, none has moved": ("replace", 4),
+    "one layer has moved": ("replace", 5),
+    "two layers have moved": ("replace", 6),
+    "all layers have moved, A has not": ("replace", 7),
+    "A has moved, B has not": ("replace", 8),
+    "everything has moved, metadata has no name": ("replace", 9),
+    "metadata is there, and so is the journal": ("unlink", 2),
+    "metadata is there, .partial is empty": ("rmdir", 2),
+    "the lock is not yet taken away": ("unlink", 3),
+}
+
+
+def test_writer_killed_before_any_step_is_gone_on_with(tmp_path, reference):
     found_partly, found_moved = 0, 0
-    for at_call in range(1, 400, 4):
-        folder = tmp_path / str(at_call)
-        process = _started(write_and_die, folder, at_call)
+    for index, (state, (function, number)) in enumerate(STEPS.items()):
+        folder = tmp_path / str(index)
+        process = _started(write_and_die, folder, function, number)
         process.join()
-        if folder.is_dir() and any(folder.glob("layer_*")) and not (folder / "metadata.json").exists():
+        assert process.exitcode == -signal.SIGKILL, f"no step comes after: {state}"
+        if any(folder.glob("layer_*")) and not (folder / "metadata.json").exists():
             found_moved += 1
         with writer_of(folder) as writer:
             if writer.finished is None:
                 found_partly += 0 < len(writer.done) < len(BATCHES)
                 write_all(writer)
-        assert contents(folder) == reference, f"killed before call {at_call}"
-        assert verify_set(folder) == []
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-    else:
-        pytest.fail("the writer never came to its end")
-    assert found_partly > 2
-    assert found_moved > 1
+        assert contents(folder) == reference, state
+        assert verify_set(folder) == [], state
+    assert found_partly >= 3
+    assert found_moved == 5
 
 
 def test_writer_killed_at_random_moments_again_and_again_comes_to_the_same_end(tmp_path, reference):

@@ -1,6 +1,5 @@
 import errno
 import os
-import threading
 import zipfile
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from repdrift.core.errors import CorruptSetError, NonFiniteError, ShapeError, StorageError
-from repdrift.stores import background, open_set, verify_set
+from repdrift.stores import open_set, verify_set
 from tests.unit.stores.small_sets import (
     BATCHES,
     LAYERS,
@@ -214,20 +213,6 @@ def test_error_of_the_background_surfaces_when_nothing_else_is_called(tmp_path, 
     monkeypatch.setattr("repdrift.stores.layer_files.zlib.crc32", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError), writer_of(tmp_path) as writer:
         writer.write_batch(0, *batch(0))
-
-
-def test_queue_holds_no_more_than_its_bound_and_runs_in_order():
-    queue, gate, ran = background.BackgroundQueue("test", limit_bytes=10), threading.Event(), []
-    queue.put(lambda: (gate.wait(), ran.append(0)), 100)  # one always may
-    put = threading.Thread(target=lambda: queue.put(lambda: ran.append(1), 5))
-    put.start()
-    put.join(0.05)
-    assert put.is_alive()
-    gate.set()
-    put.join()
-    queue.drain()
-    queue.close()
-    assert ran == [0, 1]
 
 
 def test_folder_that_may_not_be_written_is_an_error_of_storage(tmp_path):
