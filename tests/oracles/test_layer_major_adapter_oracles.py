@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import EvaConfig, LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -65,11 +65,13 @@ def _adapted_backbone(auto_class, source, adapter, dtype="float32"):
             },
         ),
         ("llama", {"target_modules": ["v_proj"], "layers_to_transform": [1]}),
+        ("llama", {"target_modules": ["v_proj"], "init_lora_weights": "eva", "eva_config": EvaConfig()}),
         ("llama", {"target_modules": ["v_proj", "embed_tokens"]}),
         ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True}),
         ("bert", {"target_modules": ["query", "value", "pooler.dense"]}),
     ],
 )
+@pytest.mark.filterwarnings("ignore:lora with eva initialization used with low_cpu_mem_usage")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_lora_adapter_is_on_the_blocks(tmp_path, batches, family, options, dtype):
     torch.manual_seed(7)

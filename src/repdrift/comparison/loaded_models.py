@@ -22,7 +22,7 @@ from repdrift.models import (
     load_adapters,
     load_backbone,
     load_tuned_backbone,
-    needs_own_weights,
+    reason_against_sharing,
 )
 from repdrift.tasks import SampleSet
 
@@ -88,7 +88,7 @@ def split_adapters(candidates: Sequence[Candidate]) -> tuple[list[Candidate], di
     reasons: dict[str, str] = {}
     for candidate in candidates:
         try:
-            reason = needs_own_weights(candidate.source) if candidate.source.is_adapter else None
+            reason = reason_against_sharing(candidate.source) if candidate.source.is_adapter else None
         except ModelError as error:
             reason = str(error)  # it is put on weights of its own, and fails there by itself
         if reason:

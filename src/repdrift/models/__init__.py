@@ -1,14 +1,13 @@
 """Models: where their files lie, how they are loaded, and where their blocks are."""
 
-from repdrift.models.adapters import AdaptedBase, load_adapters, needs_own_weights
+from repdrift.models.adapter_files import reason_against_sharing
+from repdrift.models.adapters import AdaptedBase, load_adapted, load_adapters
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
 from repdrift.models.loading import (
     DTYPES,
-    adapter_base_name,
-    load_adapted,
     load_backbone,
     load_config,
     load_task_model,
@@ -26,7 +25,6 @@ __all__ = [
     "Blocks",
     "ModelSource",
     "Stack",
-    "adapter_base_name",
     "backbone_of",
     "decoder_inputs",
     "depth_of",
@@ -39,9 +37,9 @@ __all__ = [
     "load_task_model",
     "load_tokenizer",
     "load_tuned_backbone",
-    "needs_own_weights",
     "quiet_transformers",
     "read_json_object",
+    "reason_against_sharing",
     "resolve_model",
     "save_model",
     "weight_files",

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, initialisation_changes_base
+from repdrift.models.adapters import under_prefix
 from repdrift.models.checkpoint import StoredTensor, stored_tensors
 from repdrift.models.model_files import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_PEFT_PREFIX = "base_model.model."
 _PARTS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
 _NAME = "default"
-_PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
 
 
 class LazyAdapter:
@@ -59,12 +59,9 @@ class LazyAdapter:
                 self.fill(name, device)
 
     def _config(self) -> Any:
-        from peft import LoraConfig, PeftConfig
+        from peft import LoraConfig
 
-        try:
-            config = PeftConfig.from_pretrained(str(self._source.path))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"the adapter's configuration in {self._source.path} cannot be read: {error}") from error
+        config = adapter_config(self._source)
         if not isinstance(config, LoraConfig):
             raise self._unsupported(f"it is of type {config.peft_type}")
         if config.use_dora:
@@ -73,9 +70,8 @@ class LazyAdapter:
             raise self._unsupported(f"it trained biases (bias={config.bias!r})")
         if getattr(config, "target_parameters", None):
             raise self._unsupported("it adapts parameters and not modules (target_parameters)")
-        if config.init_lora_weights not in _PLAIN_STARTS:
-            raise self._unsupported(f"its start ({config.init_lora_weights!r}) changes the base weights")
-        config.inference_mode = True
+        if initialisation_changes_base(config.init_lora_weights):
+            raise self._unsupported(f"its initialisation ({config.init_lora_weights!r}) changes the base weights")
         return config
 
     def _require_fit(self) -> None:
@@ -105,7 +101,7 @@ def _place(
     model: PreTrainedModel, stored: dict[str, StoredTensor], blocks_path: str, source: ModelSource
 ) -> tuple[str, dict[str, dict[str, StoredTensor]]]:
     """The name of the backbone inside the adapter's model, with a dot ("model.", or ""), and the tensors by adapted module."""
-    names = {name.removeprefix(_PEFT_PREFIX): tensor for name, tensor in stored.items()}
+    names = {name.removeprefix(PEFT_PREFIX): tensor for name, tensor in stored.items()}
     in_blocks = re.compile(rf"^((?:.*?\.)?){re.escape(blocks_path)}\.\d+\.")
     inside = {found[1] for name in names if (found := in_blocks.match(name))}
     if len(inside) != 1:
@@ -146,15 +142,9 @@ def _inject(config: Any, model: PreTrainedModel, head: str, source: ModelSource)
     from peft import inject_adapter_in_model
 
     # The adapter's patterns (rank_pattern, alpha_pattern) name modules as the model with its task head does.
-    holder: nn.Module = model
-    for part in reversed(head.removesuffix(".").split(".") if head else []):
-        outer = nn.Module()
-        outer.add_module(part, holder)
-        holder = outer
-    if holder is not model:
-        holder.config = model.config  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    named_as_trained = under_prefix(model, head.removesuffix("."))
     try:
-        inject_adapter_in_model(config, holder, _NAME, low_cpu_mem_usage=True)
+        inject_adapter_in_model(config, named_as_trained, _NAME, low_cpu_mem_usage=True)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(f"the adapter in {source.path} does not fit {type(model).__name__}: {error}") from error
     model.eval().requires_grad_(False)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from safetensors import SafetensorError
+from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
-from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
+from repdrift.models.model_files import ModelSource, read_json_object, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -134,49 +134,6 @@ def load_task_model(
     return model
 
 
-def load_adapted(
-    base: ModelSource, adapter: ModelSource, task_kind: str, *, num_labels: int | None = None, dtype: str = "float32"
-) -> nn.Module:
-    """Load the PEFT adapter in `adapter` onto `base`, active and unmerged, in evaluation mode.
-
-    Raises ModelError if any tensor of the adapter file did not arrive in the model.
-    """
-    from peft import PeftModel
-
-    model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
-    with quiet_transformers():
-        try:
-            adapted = PeftModel.from_pretrained(model, str(adapter.path), is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise ModelError(
-                f"the adapter in {adapter.path} does not fit {base.ref!r}: {first_line(error)}. "
-                "Was it trained on another base model?"
-            ) from error
-    _require_adapter_arrived(adapted, adapter)
-    return adapted.eval()
-
-
-def adapter_base_name(adapter: ModelSource) -> str | None:
-    """The base model's name that the adapter's config carries, if any."""
-    return read_json_object(adapter.path / ADAPTER_CONFIG).get("base_model_name_or_path")
-
-
-def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
-    """What the adapter's files hold, by name. Raises ModelError if one is no safetensors file, or holds NaN or Inf."""
-    found: dict[str, Tensor] = {}
-    for path in weight_files(adapter):
-        try:
-            with safe_open(path, framework="pt") as stored:
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-        except Exception as error:  # whatever a damaged file provokes in safetensors
-            raise ModelError(f"{path} cannot be read as safetensors: {first_line(error)}") from error
-        wrong = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
-        if wrong is not None:
-            raise ModelError(f"{path}: tensor {wrong} holds NaN or Inf: its training diverged, or the file is damaged")
-        found |= tensors
-    return found
-
-
 def _load(
     auto_class: Any, source: ModelSource, dtype: str, *, allow_new: tuple[str, ...] | None, **options: Any
 ) -> PreTrainedModel:
@@ -237,17 +194,6 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
     for mark in ("is_quantized", "quantization_method", "hf_quantizer"):
         if hasattr(model, mark):
             setattr(model, mark, False if mark == "is_quantized" else None)
-
-
-def _require_adapter_arrived(model: Any, adapter: ModelSource) -> None:
-    from peft import get_peft_model_state_dict
-
-    loaded = get_peft_model_state_dict(model)
-    for name, tensor in adapter_tensors(adapter).items():
-        if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
-            raise ModelError(
-                f"{adapter.path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
-            )
 
 
 def _gguf(source: ModelSource) -> dict[str, str]:

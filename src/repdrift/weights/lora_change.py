@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.records.representation_set import ModuleChange
+from repdrift.models.adapter_files import initialisation_changes_base
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.block_search import find_blocks
 from repdrift.weights.dense_change import (
@@ -174,5 +175,5 @@ def _of_configs(model: nn.Module) -> Iterator[str]:
         if getattr(config, "bias", "none") != "none":
             yield f"biases: trained by adapter {name!r} (bias={config.bias!r}), not covered"
         start = getattr(config, "init_lora_weights", True)
-        if isinstance(start, str) and start.lower() not in ("gaussian", "eva", "orthogonal"):
+        if initialisation_changes_base(start):
             yield f"all adapted weights: adapter {name!r} was initialised by {start!r}, which may change the base weights too"
