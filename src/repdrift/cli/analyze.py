@@ -48,7 +48,7 @@ def analyze(
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
-    from repdrift.study.plan import ANALYSIS_FOLDER
+    from repdrift.study.runs import ANALYSIS_FOLDER
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     plan = drift_plan(

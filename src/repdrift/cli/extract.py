@@ -50,7 +50,7 @@ def extract(
     Example, two processes: torchrun --standalone --nproc-per-node 2 -m repdrift extract --config studies/demo.yaml
     """
     from repdrift.core.progress import is_first_process
-    from repdrift.study.plan import planned_runs
+    from repdrift.study.runs import planned_runs
     from repdrift.study.stages import StudyStages
 
     study, config_path = o.study_from(
@@ -67,7 +67,7 @@ def extract(
         kind=kind,
     )
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
-    runs = planned_runs(study, o.selection_of(task, method, seed))
+    runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     written = StudyStages(study, config_path).extract(runs, checkpoint=checkpoint)
     if not is_first_process():
         return

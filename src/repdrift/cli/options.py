@@ -13,7 +13,6 @@ from repdrift.core.words import listed
 
 if TYPE_CHECKING:  # the study room brings torch and transformers along; `--help` must not wait for them
     from repdrift.study.config import StudyConfig
-    from repdrift.study.plan import Selection
 
 THE_STUDYS = "the study's, or"
 """What the help of a study's command says before the default of an option."""
@@ -152,13 +151,6 @@ def with_own_task(
         "id_column": id_column,
     }
     return parse_study({**content, "tasks": [entry]}, where="the options")
-
-
-def selection_of(task: list[str] | None, method: list[str] | None, seed: list[int] | None) -> Selection:
-    """The part of a study that --task, --method and --seed name."""
-    from repdrift.study.plan import Selection
-
-    return Selection(tasks=task or None, methods=method or None, seeds=seed or None)
 
 
 def _without_none(value: object) -> object:

@@ -14,7 +14,7 @@ from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.progress import say
 
 if TYPE_CHECKING:
-    from repdrift.report.tables import ReportData
+    from repdrift.report.report_data import ReportData
 
 _MAX_T = "max-t"
 _STEPS = (0.1, 0.2, 0.3)
@@ -122,8 +122,8 @@ def _refuse(**given: object) -> None:
 
 def _pilot_data(results: Path | None) -> ReportData:
     from repdrift.core.records.results import RESULTS_FILE
-    from repdrift.report.tables import read_report_data
-    from repdrift.study.plan import ANALYSIS_FOLDER
+    from repdrift.report.report_data import read_report_data
+    from repdrift.study.runs import ANALYSIS_FOLDER
 
     file = Path("results") / ANALYSIS_FOLDER / RESULTS_FILE if results is None else results
     if file.is_dir():
@@ -140,10 +140,10 @@ def _reach(config: str, tasks: list[str] | None, alpha: float | None, layers: st
     """What a study's design can reach, for JSON and for `reach_text`."""
     from repdrift.planning.reach import design_reach
     from repdrift.study.design_notes import layer_count
-    from repdrift.study.plan import Selection, planned_runs
+    from repdrift.study.runs import planned_runs
 
     study, _ = o.study_from(config)
-    runs = planned_runs(study, Selection(tasks=tasks))
+    runs = planned_runs(study, tasks=tasks)
     names = list(dict.fromkeys(run.task for run in runs))
     level = study.analysis.alpha if alpha is None else alpha
     known = layer_count(study)

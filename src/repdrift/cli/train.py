@@ -36,7 +36,7 @@ def train(
     --text-column body --label-column urgent
     """
     from repdrift.study.design_notes import say_design_notes
-    from repdrift.study.plan import planned_runs
+    from repdrift.study.runs import planned_runs
     from repdrift.study.stages import StudyStages
 
     study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir)
@@ -50,7 +50,7 @@ def train(
         id_column=id_column,
         kind=kind,
     )
-    runs = planned_runs(study, o.selection_of(task, method, seed))
+    runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     say_design_notes(study)  # of the whole study: one run of it is trained to be compared with the others
     finished = StudyStages(study, config_path).train(runs)
     if as_json:

@@ -28,7 +28,7 @@ def visualize(
     """
     from repdrift.core.records.results import RESULTS_FILE
     from repdrift.report import visualize as draw
-    from repdrift.study.plan import ANALYSIS_FOLDER, FIGURES_FOLDER
+    from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER
 
     study, _ = o.study_from(config)
     source = results_file or study.results_dir / ANALYSIS_FOLDER / RESULTS_FILE

@@ -97,7 +97,7 @@ def compare(
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
     """JSON, table, summary, then the figures. Returns what was written."""
-    from repdrift.report.comparison import draw_comparison
+    from repdrift.report.comparison_figure import draw_comparison
 
     written = write_comparison(result, output_dir)
     return [*written, *draw_comparison(output_dir / COMPARISON_FILE, output_dir)]

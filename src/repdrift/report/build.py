@@ -10,8 +10,8 @@ from repdrift.core.errors import StorageError
 from repdrift.core.progress import track
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from repdrift.report.figures import FigureSpec, figures
-from repdrift.report.rendering import png_and_pdf
-from repdrift.report.tables import ReportData, read_report_data
+from repdrift.report.report_data import ReportData, read_report_data
+from repdrift.report.style import png_and_pdf
 
 DASHBOARD_FILE = "dashboard.html"
 

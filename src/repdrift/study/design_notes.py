@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from repdrift.core.errors import RepdriftError
@@ -11,17 +12,16 @@ from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
 from repdrift.study.config import StudyConfig
 from repdrift.study.drift_plan import COMPARISON_METHOD, REFERENCE_METHOD
-from repdrift.study.plan import Selection, planned_runs
+from repdrift.study.runs import RunId, planned_runs
 
 
-def design_notes(config: StudyConfig, selection: Selection | None = None) -> list[str]:
+def design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> list[str]:
     """At most five plain sentences on which claims of a study can become significant, and how many seeds would do.
 
-    Neither weights nor data are read; the number of layers is, from the configuration of a model on this machine: a
-    model of the hub is left alone, and nothing is said about its layers. Raises UnknownNameError for a part that the
-    study does not have.
+    runs: a part of the study's runs; None for all of them. Neither weights nor data are read. The number of layers is
+    read from the configuration of a model on this machine. For a model on the hub nothing is said about its layers.
     """
-    runs = planned_runs(config, selection)
+    runs = planned_runs(config) if runs is None else runs
     absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
     if absent:
         return [f"no {absent[0]} model is planned, so nothing can be said about which method drifts less"]
@@ -37,9 +37,9 @@ def design_notes(config: StudyConfig, selection: Selection | None = None) -> lis
     )
 
 
-def say_design_notes(config: StudyConfig, selection: Selection | None = None) -> None:
+def say_design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> None:
     """Print `design_notes` to standard error, each as a line that begins with `note:`."""
-    for note in design_notes(config, selection):
+    for note in design_notes(config, runs):
         say(f"note: {note}")
 
 

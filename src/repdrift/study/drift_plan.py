@@ -9,13 +9,12 @@ from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.drift.chosen_measures import require_measures
 from repdrift.study.config import StudyConfig
-from repdrift.study.plan import (
-    Selection,
+from repdrift.study.runs import (
     base_folder,
-    command_for,
     identity_folder,
     planned_runs,
     random_change_folder,
+    repdrift_command,
     selected_tasks,
     set_folder,
 )
@@ -42,15 +41,15 @@ def drift_plan(
     names = selected_tasks(config, tasks)
     sets: list[PlannedSet] = []
     random_changes: list[PlannedSet] = []
-    for run in planned_runs(config, Selection(tasks=names)):
+    for run in planned_runs(config, tasks=names):
         final = set_folder(config, run)
         steps = sorted(
             {0, *(int(p.name.removeprefix("step_")) for p in final.parent.glob("step_[0-9]*") if p.is_dir())}
         )
         for step in steps:
-            command = command_for("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
+            command = repdrift_command("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
-        command = command_for("extract", run, config_path)
+        command = repdrift_command("extract", run, config_path)
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     chosen = tuple(measures) if measures else config.analysis.measures
     require_measures(chosen)
@@ -68,7 +67,7 @@ def drift_plan(
             name: BaseSets(
                 base_folder(config, name),
                 identity_folder(config, name),
-                f"{command_for('extract', None, config_path)} --task {name}",
+                f"{repdrift_command('extract', None, config_path)} --task {name}",
             )
             for name in names
         },

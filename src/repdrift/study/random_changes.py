@@ -14,7 +14,7 @@ from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource
 from repdrift.stores import discard_set, open_set
 from repdrift.study.config import StudyConfig
-from repdrift.study.plan import RunId, random_change_folder
+from repdrift.study.runs import RunId, random_change_folder
 from repdrift.tasks import SampleSet
 
 

@@ -16,7 +16,7 @@ from repdrift.report import visualize
 from repdrift.study.config import StudyConfig
 from repdrift.study.design_notes import say_design_notes
 from repdrift.study.drift_plan import drift_plan
-from repdrift.study.plan import ANALYSIS_FOLDER, FIGURES_FOLDER, Selection, planned_runs
+from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
 from repdrift.study.stages import StudyStages
 
 
@@ -34,10 +34,9 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     """Run every stage of a study, narrowed to `tasks`; first say what its design can show. Errors are the stages'."""
     clock = time.perf_counter()
     stages = StudyStages(config, config_path)
-    selection = Selection(tasks=tasks)
-    runs = planned_runs(config, selection)
+    runs = planned_runs(config, tasks=tasks)
     say(f"study {config.name}: {len(runs)} models of {config.model}")
-    say_design_notes(config, selection)
+    say_design_notes(config, runs)
     say("1 of 4: training")
     stages.train(runs)
     say("2 of 4: extraction")

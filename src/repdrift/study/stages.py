@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, MissingRunError, ModelError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
@@ -15,18 +19,34 @@ from repdrift.extraction import ExtractionJob, extract_set
 from repdrift.extraction.distributed import process_count, world
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
-from repdrift.study.journal import Journal
-from repdrift.study.plan import (
+from repdrift.study.random_changes import extract_random_change, runs_to_match
+from repdrift.study.runs import (
     RunId,
     base_folder,
-    command_for,
     identity_folder,
     random_change_folder,
+    repdrift_command,
     set_folder,
 )
-from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows
 from repdrift.training import TrainingJob, finished_runs, train
+
+JOURNAL_FILE = "journal.jsonl"
+
+
+class Journal:
+    """Says what was done when. Nothing is decided from it: what is finished is read off the outputs themselves."""
+
+    def __init__(self, results_dir: Path) -> None:
+        self.path = results_dir / JOURNAL_FILE
+
+    def note(self, stage: str, what: str, **details: Any) -> None:
+        """Append one line."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, "what": what, **details}
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
 
 
 @dataclass
@@ -105,7 +125,7 @@ class StudyStages:
             return max(fitting, key=lambda pair: pair[1].started)
         raise MissingRunError(
             f"no trained model for {run} of {self.config.model} in {self.config.results_dir}/.{_why_none(candidates, wanted, digest)} "
-            f"Train it with:\n    {command_for('train', run, self.config_path)}"
+            f"Train it with:\n    {repdrift_command('train', run, self.config_path)}"
         )
 
     def extract(self, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[tuple[Path, SetMetadata, bool]]:

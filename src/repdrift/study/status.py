@@ -9,7 +9,7 @@ from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, Un
 from repdrift.core.records.run import RunRecord
 from repdrift.stores import open_set
 from repdrift.study.config import StudyConfig
-from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
+from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.training import finished_runs
 
 

@@ -34,7 +34,7 @@ PRINTED_BY = {
     "planning": "power",
     "report": "visualize run",
     "study": "train extract analyze run status",
-    "study/plan.py": "train extract",  # it writes these two commands, whoever prints them
+    "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
     "study/drift_plan.py": "extract",  # it writes this command
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",

@@ -119,7 +119,7 @@ def test_files_keep_schema_columns_and_whole_numbers(plan, tmp_path):
 
 
 def test_report_is_drawn_from_such_a_table(plan, tmp_path):
-    from repdrift.report.tables import read_report_data
+    from repdrift.report.report_data import read_report_data
 
     analyze(plan, tmp_path / "out")
     data = read_report_data(tmp_path / "out" / RESULTS_FILE)

@@ -22,7 +22,7 @@ from repdrift.core.records.results import (
     SanityCheck,
     StudyInfo,
 )
-from repdrift.report.tables import ReportData
+from repdrift.report.report_data import ReportData
 from tests.unit.report.synthetic_inference import MARGIN, base_inference, enriched
 
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from repdrift.core.records.results import HypothesisTest
 from repdrift.report import decisions
-from repdrift.report.answer.design import design
+from repdrift.report.answer import design
 from repdrift.report.dashboard.claims import layer_tables
 from tests.unit.report.synthetic_results import Synthetic, report_data
 

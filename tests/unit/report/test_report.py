@@ -12,7 +12,7 @@ from repdrift.core.errors import DataError, StorageError
 from repdrift.drift import analyze
 from repdrift.report import build, visualize
 from repdrift.report.figures import figures
-from repdrift.report.tables import read_report_data
+from repdrift.report.report_data import read_report_data
 from tests.unit.drift.conftest import Study
 from tests.unit.report.synthetic_results import Synthetic, write_results
 

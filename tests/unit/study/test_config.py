@@ -2,7 +2,7 @@ import pytest
 
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.study.config import load_study, packaged_studies, packaged_study, parse_study
-from repdrift.study.plan import Selection, planned_runs, set_folder
+from repdrift.study.runs import planned_runs, set_folder
 
 MINIMAL = {"name": "x", "model": "packaged:minilm"}
 
@@ -103,12 +103,12 @@ def test_task_of_ones_own_reads_its_files(tmp_path):
 def test_selection_narrows_and_refuses_what_is_not_there():
     study = parse_study({**MINIMAL, "tasks": ["sst2", "rte"], "seeds": [1, 2]}, where="x")
     assert len(planned_runs(study)) == 8
-    assert len(planned_runs(study, Selection(tasks=["all"]))) == 8
-    (run,) = planned_runs(study, Selection(tasks=["rte"], methods=["lora"], seeds=[2]))
+    assert len(planned_runs(study, tasks=["all"])) == 8
+    (run,) = planned_runs(study, tasks=["rte"], methods=["lora"], seeds=[2])
     assert str(set_folder(study, run)) == "results/phase3_representations/rte_lora_seed2/step_000000"
     with pytest.raises(UnknownNameError, match="unknown task of this study 'mrpc'"):
-        planned_runs(study, Selection(tasks=["mrpc"]))
+        planned_runs(study, tasks=["mrpc"])
     with pytest.raises(UnknownNameError, match="Did you mean 'lora'"):
-        planned_runs(study, Selection(methods=["loar"]))
+        planned_runs(study, methods=["loar"])
     with pytest.raises(UnknownNameError, match="unknown seed of this study '3'"):
-        planned_runs(study, Selection(seeds=[3]))
+        planned_runs(study, seeds=[3])

@@ -5,7 +5,7 @@ from repdrift.planning.reach import design_reach
 from repdrift.study import design_notes as notes_module
 from repdrift.study.config import parse_study
 from repdrift.study.design_notes import design_notes, layer_count, say_design_notes
-from repdrift.study.plan import Selection
+from repdrift.study.runs import planned_runs
 
 NO_SUCH_MODEL = "somebody/some-model"
 
@@ -96,11 +96,11 @@ def test_no_design_takes_more_than_five_lines(monkeypatch):
 
 def test_the_selection_is_what_counts():
     study = _study()
-    assert design_notes(study, Selection(tasks=["rte"]))[0].startswith("on RTE p = 0.05 is reached only just")
-    (note,) = design_notes(study, Selection(methods=["lora"]))
+    assert design_notes(study, planned_runs(study, tasks=["rte"]))[0].startswith("on RTE p = 0.05 is reached only just")
+    (note,) = design_notes(study, planned_runs(study, methods=["lora"]))
     assert note == "no full_finetune model is planned, so nothing can be said about which method drifts less"
     with pytest.raises(UnknownNameError, match="task of this study"):
-        design_notes(study, Selection(tasks=["cola"]))
+        design_notes(study, planned_runs(study, tasks=["cola"]))
 
 
 def test_the_layers_of_a_model_that_is_not_here_are_not_known(tmp_path):

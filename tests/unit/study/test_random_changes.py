@@ -8,8 +8,8 @@ from repdrift.extraction import ExtractionOptions
 from repdrift.models import resolve_model
 from repdrift.study.config import parse_study
 from repdrift.study.drift_plan import drift_plan
-from repdrift.study.plan import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.study.random_changes import extract_random_change, runs_to_match
+from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.study.status import study_status
 from repdrift.tasks import SampleSet, token_ids
 from tests.unit.drift.conftest import write_set

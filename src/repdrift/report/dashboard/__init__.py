@@ -13,7 +13,7 @@ from repdrift.core.hypotheses import claim
 from repdrift.report import wording
 from repdrift.report.answer import answer
 from repdrift.report.dashboard import claims, sections
-from repdrift.report.tables import ReportData
+from repdrift.report.report_data import ReportData
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from repdrift.report.decisions import (
     layers_with,
     smallest_deciding_pvalue,
 )
-from repdrift.report.tables import ReportData
+from repdrift.report.report_data import ReportData
 from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text, layer_ranges
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repdrift.core.records.results import SanityCheck
-from repdrift.report.tables import ReportData
+from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
 
 _CHECK_WORDS = {True: "passed", False: "failed", None: "not possible"}

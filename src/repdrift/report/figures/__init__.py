@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from repdrift.core.registry import Registry
-from repdrift.report.tables import ReportData
+from repdrift.report.report_data import ReportData
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 
 from repdrift.core.records.results import ALL_TASKS, IntervalSource, Reduction
 from repdrift.report.decisions import interval_over
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import INK
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import OVER
 
 BOUNDS = (-100.0, 150.0)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -20,7 +21,6 @@ from repdrift.report.style import (
     note,
     plain,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import counted
 
 _PANEL_HEIGHT_IN = 2.05

@@ -9,8 +9,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import control_lines, task_panels
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, INK, lone_marker, method_color, method_label, method_marker
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import drift_definition, small
 
 _LINEAR_EXPONENTS = (-7, -3)

@@ -12,8 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import FONT_PT, FULL_WIDTH_IN, GREY, HATCH, layer_axis, method_label, plain, text_width_pt
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import drift_definition, method_title, small
 
 _SMALLEST_NUMBER_PT = 5.5

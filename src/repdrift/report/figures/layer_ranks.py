@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import LayerRanking
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FAINT,
     FULL_WIDTH_IN,
@@ -20,7 +21,6 @@ from repdrift.report.style import (
     method_label,
     method_marker,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import OVER, counted, layer_ranges, method_title
 
 _PANEL_HEIGHT_IN = 2.1

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import control_lines, task_panels
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, lone_marker, method_color, method_label, method_marker
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import drift_definition, method_title, small
 
 _SPREAD = 0.14

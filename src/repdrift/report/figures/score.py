@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ScoreAssociation
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -23,7 +24,6 @@ from repdrift.report.style import (
     plain,
     task_mark,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import counted, drift_definition, method_title
 
 _COLUMNS = 2

@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
-from repdrift.core.records.results import ALL_TASKS, HypothesisTest
+from repdrift.core.records.results import ALL_TASKS, HypothesisTest, LayerCluster
 from repdrift.report.decisions import correction_of, deciding_pvalue, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
-from repdrift.report.figures._clusters import clusters_of, draw_clusters
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -24,10 +24,11 @@ from repdrift.report.style import (
     legend_columns,
     name_axis,
     note,
+    text_width_pt,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import counted, task_title
 
+_NUMBER_PT = 6.5
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
 _PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
 _WIDTHS = (1.0, 1.25)
@@ -49,7 +50,7 @@ def draw(data: ReportData) -> Figure:
         left.set_ylabel("-log10 p")
         left.set_title(claim(hypothesis, data.results.study), loc="left")
         right.set_title("by layer, all tasks" if len(data.tasks) > 1 else "by layer", loc="left")
-        left.set_ylim(-_FOOTROOM * top if clusters_of(data, hypothesis) else 0, top)
+        left.set_ylim(-_FOOTROOM * top if _clusters_of(data, hypothesis) else 0, top)
         left.set_yticks([tick for tick in left.get_yticks() if 0 <= tick <= top])
         for axes in (left, right):
             axes.axhline(0, color=INK, linewidth=0.5, zorder=1)
@@ -107,7 +108,7 @@ def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None
         style = {"color": color, "markerfacecolor": face, "markersize": size * share, "markeredgewidth": 0.8}
         axes.plot(layers, _logs(pvalues), "o", clip_on=False, zorder=order, **style)
     _say_the_limit(axes, data, tests, top)
-    draw_clusters(axes, data, hypothesis, top, _COLORS[hypothesis], _ROOM_IN * _WIDTHS[1] / sum(_WIDTHS))
+    _draw_clusters(axes, data, hypothesis, top, _COLORS[hypothesis], _ROOM_IN * _WIDTHS[1] / sum(_WIDTHS))
 
 
 def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
@@ -163,6 +164,31 @@ def _log(p: float) -> float:
     return 0.0 if p >= 1 else float(-np.log10(p))
 
 
+def _clusters_of(data: ReportData, hypothesis: str) -> list[LayerCluster]:
+    """The clusters of a hypothesis, in the analysis's order."""
+    return [cluster for cluster in data.results.clusters if cluster.hypothesis == hypothesis]
+
+
+def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, color: str, width_in: float) -> None:
+    """Bars below zero, full where the cluster is significant, with their p where there is room, the smallest first.
+
+    top: upper end of the axis, which the bars' height is a share of. width_in: width of the axes, which must have its limits.
+    """
+    first, last = axes.get_xlim()
+    layer_pt = 72 * width_in / (last - first)
+    taken: list[tuple[float, float]] = []
+    for cluster in sorted(_clusters_of(data, hypothesis), key=lambda c: c.pvalue):
+        face = color if cluster.pvalue <= data.results.study.alpha else "white"
+        corner, width = (cluster.first_layer - 0.4, -0.075 * top), cluster.last_layer - cluster.first_layer + 0.8
+        axes.add_patch(Rectangle(corner, width, 0.05 * top, linewidth=0.8, facecolor=face, edgecolor=color))
+        text = f"p = {cluster.pvalue:.2g}"
+        half = (text_width_pt([text], _NUMBER_PT) / 2 + 2) / layer_pt
+        middle = min(max((cluster.first_layer + cluster.last_layer) / 2, first + half), last - half)
+        if all(middle + half < low or middle - half > high for low, high in taken):
+            taken.append((middle - half, middle + half))
+            axes.text(middle, -0.1 * top, text, ha="center", va="top", fontsize=_NUMBER_PT, color=INK)
+
+
 def caption(data: ReportData) -> str:
     """How to read it."""
     study = data.results.study
@@ -198,7 +224,7 @@ def describe(data: ReportData) -> str:
         held = len(layers_with(layers, "supported"))
         of_layers = f"{held} of {counted(len(layers), 'layer')} supported{f' after {after}' if after else ''}"
         bars = "; ".join(
-            f"layers {c.first_layer} to {c.last_layer} p = {c.pvalue:.3g}" for c in clusters_of(data, hypothesis)
+            f"layers {c.first_layer} to {c.last_layer} p = {c.pvalue:.3g}" for c in _clusters_of(data, hypothesis)
         )
         said = f"Claim: {claim(hypothesis, study)}. {pvalues or 'No test'}; {of_layers}."
         parts.append(said + (f" Clusters: {bars}." if bars else ""))

@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     COLUMN_WIDTH_IN,
     FONT_PT,
@@ -22,7 +23,6 @@ from repdrift.report.style import (
     plain,
     text_width_pt,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import method_title
 
 _COLUMNS = 2

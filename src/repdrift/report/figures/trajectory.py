@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FAINT,
     FULL_WIDTH_IN,
@@ -20,7 +21,6 @@ from repdrift.report.style import (
     note,
     plain,
 )
-from repdrift.report.tables import ReportData
 from repdrift.report.wording import counted, drift_definition, method_title, small
 
 _PANEL_HEIGHT_IN = 2.0

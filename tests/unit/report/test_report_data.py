@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from repdrift.core.errors import DataError
-from repdrift.report.tables import read_report_data
+from repdrift.report.report_data import read_report_data
 from tests.unit.report.synthetic_results import WEIGHT_MEASURE, Synthetic, report_data, write_results
 
 STUDY = Synthetic(tasks=("NA", "null"), seeds=(1, 2), layers=2, weights=True, missing=(("null", "lora", 2),))

@@ -1,4 +1,4 @@
-"""What a study consists of: its runs, and where each one's outputs lie."""
+"""The runs of a study, and the folders of their outputs."""
 
 from __future__ import annotations
 
@@ -34,26 +34,25 @@ class RunId:
         return f"{self.task}, {self.method}, seed {self.seed}"
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which part of a study is meant; None: all of it."""
+def planned_runs(
+    config: StudyConfig,
+    *,
+    tasks: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[RunId]:
+    """The runs of a study in its order, or the part of them with these tasks, methods and seeds (None: every one).
 
-    tasks: Sequence[str] | None = None
-    methods: Sequence[str] | None = None
-    seeds: Sequence[int] | None = None
-
-
-def planned_runs(config: StudyConfig, selection: Selection | None = None) -> list[RunId]:
-    """The runs of a study, in its order, narrowed by `selection`. Raises UnknownNameError for a part it does not have."""
-    selection = selection or Selection()
-    tasks = selected_tasks(config, selection.tasks)
-    methods = _chosen("method", selection.methods, config.methods)
-    seeds = _chosen("seed", selection.seeds, config.seeds)
-    return [RunId(task, method, seed) for task in tasks for method in methods for seed in seeds]
+    Raises UnknownNameError for a task, method or seed that the study does not have.
+    """
+    chosen_tasks = selected_tasks(config, tasks)
+    chosen_methods = _chosen("method", methods, config.methods)
+    chosen_seeds = _chosen("seed", seeds, config.seeds)
+    return [RunId(task, method, seed) for task in chosen_tasks for method in chosen_methods for seed in chosen_seeds]
 
 
 def selected_tasks(config: StudyConfig, names: Sequence[str] | None) -> list[str]:
-    """The tasks asked for (all for None or "all"), in the study's order."""
+    """The tasks that were asked for, in the study's order; None and `all` ask for every one."""
     if names is not None and list(names) == [ALL_TASKS]:
         names = None
     return _chosen("task", names, config.task_names)
@@ -80,8 +79,8 @@ def identity_folder(config: StudyConfig, task: str) -> Path:
     return config.base_dir / task / IDENTITY_FOLDER
 
 
-def command_for(stage: str, run: RunId | None, config_path: str | None) -> str:
-    """The command that makes what is missing."""
+def repdrift_command(stage: str, run: RunId | None, config_path: str | None) -> str:
+    """The command that makes what is missing, for messages. config_path: what the user gave as --config."""
     parts = ["repdrift", stage]
     if config_path is not None:
         parts += ["--config", config_path]
@@ -91,7 +90,7 @@ def command_for(stage: str, run: RunId | None, config_path: str | None) -> str:
 
 
 def _chosen(kind: str, wanted: Sequence[object] | None, planned: Sequence[T]) -> list[T]:
-    if wanted is None:
+    if not wanted:
         return list(planned)
     unknown = [name for name in wanted if name not in planned]
     if unknown:

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.report.rendering import png_and_pdf
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, plain
+from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, plain, png_and_pdf
 
 FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -1,0 +1,222 @@
+"""The answer in plain words: less or not, by how much, more than noise or not, the target, and what the design could show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
+from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Reduction
+from repdrift.report.decisions import correction_of, interval_over, smallest_deciding_pvalue
+from repdrift.report.report_data import ReportData
+from repdrift.report.wording import OVER, counted, listed, method_title, small
+
+State = Literal["yes", "no", "open"]
+_STATES: dict[str, State] = {"supported": "yes", "rejected": "no", "undecided": "open", "not testable": "open"}
+_SHORT = {"supported": "Yes.", "rejected": "No.", "undecided": "Undecided.", "not testable": "Cannot be tested."}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One question with its answer. `state` says which way it went."""
+
+    question: str
+    short: str
+    text: str
+    state: State
+
+
+def tested(question: str, test: HypothesisTest) -> Point:
+    """The answer of a test, in the analysis's words."""
+    return Point(question, _SHORT[test.verdict], test.sentence, _STATES[test.verdict])
+
+
+def part_of_all(part: int, whole: int) -> tuple[str, State]:
+    """The short answer, and its state, where a question holds in so many of so many cases."""
+    if part == whole:
+        return "Yes.", "yes"
+    return ("No.", "no") if part == 0 else ("In part.", "open")
+
+
+def answer(data: ReportData) -> list[Point]:
+    """The points in the order in which one asks; without a comparison of methods only what can be said."""
+    study = data.results.study
+    less, target = data.test(LESS, ALL_TASKS), data.test(TARGET, ALL_TASKS)
+    alike, interaction = data.test(ALIKE, ALL_TASKS), data.test(INTERACTION, ALL_TASKS)
+    comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
+    if less is None:
+        text = "No task has final models of both methods, so they cannot be compared. The drift of each is below."
+        unknown = Point(f"Does {comparison} drift less than {reference}?", "Not known.", text, "open")
+        return [point for point in (unknown, noise(data), random_change(data)) if point is not None]
+    points = [
+        tested(f"Does {comparison} drift less than {reference}?", less),
+        size(data),
+        None if alike is None else tested("Are they alike?", alike),
+        None if interaction is None else _same_on_all_tasks(interaction),
+        noise(data),
+        between_seeds(data),
+        random_change(data),
+        None if target is None else tested(f"Is the target of {100 * study.target_reduction:g} % less met?", target),
+        design(data, less),
+    ]
+    return [point for point in points if point is not None]
+
+
+def _same_on_all_tasks(interaction: HypothesisTest) -> Point:
+    """The test's claim is that the tasks differ: where it is supported, the answer is no; where it is not, sameness is not shown."""
+    question = "Is it the same on all tasks?"
+    if interaction.verdict == "supported":
+        return Point(question, "No.", interaction.sentence, "no")
+    if interaction.verdict == "rejected":
+        return Point(question, "Yes.", interaction.sentence, "yes")
+    if interaction.verdict == "not testable":
+        return tested(question, interaction)
+    return Point(question, "No difference shown.", interaction.sentence, "open")
+
+
+def size(data: ReportData) -> Point:
+    """The reduction over all tasks: its estimate, lower bound and intervals, and its range over layers."""
+    study = data.results.study
+    name = method_title(study.comparison_method)
+    overall = data.reduction(ALL_TASKS)
+    if overall is None or overall.reduction is None:
+        text = f"{method_title(study.reference_method)} does not drift on average, so that a ratio is not defined."
+        return Point("By how much?", "Not defined.", text, "open")
+    share = 100 * overall.reduction
+    less = f"{abs(share):.1f} % {'less' if share >= 0 else 'more'}"
+    text = f"{name} drifts {less} on average over {counted(len(data.compared_tasks()), 'task')} and {counted(len(data.layers), 'layer')}"
+    confidence = f"{100 * (1 - study.alpha):g} % confidence"
+    if overall.reduction_low is None:
+        text += f"; these models are too few, or differ too much, for a lower bound with {confidence}."
+    else:
+        text += f"; with {confidence} the reduction is at least {100 * overall.reduction_low:.1f} %."
+    text += _intervals(overall, study.confidence)
+    by_layer = [(layer, r.reduction) for layer in data.layers if (r := data.reduction(ALL_TASKS, layer)) is not None]
+    known = [(value, layer) for layer, value in by_layer if value is not None]
+    if len(known) > 1:
+        (most, where), (least, elsewhere) = max(known), min(known)
+        text += f" By layer: from {100 * least:.0f} % (layer {elsewhere}) to {100 * most:.0f} % (layer {where})."
+        more = [layer for value, layer in known if value < 0]
+        if more:
+            text += f" In {len(more)} of {counted(len(known), 'layer')} it drifts more."
+    return Point("By how much?", f"{less}.".capitalize(), text, "yes" if share > 0 else "no")
+
+
+def _intervals(overall: Reduction, confidence: float) -> str:
+    """Every two-sided interval with what it is over, and why one over models and samples is not there."""
+    known = [(interval_over(overall, over), words) for over, words in OVER.items()]
+    said = [f"{100 * i.low:.1f} % to {100 * i.high:.1f} % {words}" for i, words in known if i is not None]
+    text = f" Two-sided {100 * confidence:g} % interval: {'; '.join(said)}." if said else ""
+    if interval_over(overall, "models and samples") is None:
+        why = f" ({'; '.join(overall.notes)})" if overall.notes else ""
+        text += f" There is none over models and samples{why}." if said else f" There is no two-sided interval{why}."
+    return text
+
+
+def noise(data: ReportData) -> Point:
+    """Against two extractions of the base model."""
+    question = "Is the drift more than the noise of extraction?"
+    checked = data.primary["above_noise"].dropna()
+    if checked.empty:
+        text = "There is no second extraction of the base model, so how large the noise is could not be measured."
+        return Point(question, "Not known.", text, "open")
+    above, total = int(checked.sum()), len(checked)
+    text = f"{above} of {total} measured drifts (task, method, seed, layer) lie above what extracting the base model twice gives."
+    unchecked = len(data.primary) - total
+    if unchecked:
+        text += f" For {unchecked} more there is nothing to compare with."
+    short, state = part_of_all(above, total)
+    return Point(question, short, text, state)
+
+
+def between_seeds(data: ReportData) -> Point:
+    """The difference of the methods against the drift between two seeds of one of them."""
+    question = "Is the difference of the methods more than that of two seeds?"
+    study = data.results.study
+    larger: list[str] = []
+    parts: list[str] = []
+    unknown: list[str] = []
+    for task in data.compared_tasks():
+        ceilings = [
+            data.control_drift("seed_ceiling", task, m) for m in (study.reference_method, study.comparison_method)
+        ]
+        means = [data.mean_drift(task, m) for m in (study.reference_method, study.comparison_method)]
+        known = [float(c.mean()) for c in ceilings if np.isfinite(c).all()]
+        gap = abs(float((means[0] - means[1]).mean()))
+        if not known or not np.isfinite(gap):
+            unknown.append(task)
+            continue
+        if gap > max(known):
+            larger.append(task)
+        parts.append(f"{task} {small(gap)} against {small(max(known))}")
+    if not parts:
+        return Point(
+            question, "Not known.", "It takes two models of one method that differ in their seed alone.", "open"
+        )
+    compared = f"Difference of mean drift against drift between two seeds of one method: {'; '.join(parts)}."
+    if unknown:
+        compared += f" Not known on {listed(unknown)}."
+    if not larger:
+        text = f"{compared} A difference that two seeds of one method reach too is not a finding."
+        return Point(question, "No.", text, "no")
+    if len(larger) == len(parts):
+        return Point(question, "Yes.", compared, "yes")
+    return Point(question, f"On {listed(larger)} only.", compared, "open")
+
+
+def random_change(data: ReportData) -> Point | None:
+    """Against the base model moved at random by as much; None where that was not measured."""
+    if not data.at_hand("random_change"):
+        return None
+    more, parts, unknown = 0, [], []
+    for method in data.methods:
+        for task in data.tasks:
+            drift = float(data.mean_drift(task, method).mean())
+            random = float(data.control_drift("random_change", task, method).mean())
+            name = f"{method_title(method)} on {task}"
+            if np.isfinite([drift, random]).all():
+                more += drift > random
+                parts.append(f"{name} {small(drift)} against {small(random)}")
+            else:
+                unknown.append(name)
+    question = "Is it more than a random change of the same size?"
+    if not parts:
+        return Point(question, "Not known.", "No task and method has both drifts in every layer.", "open")
+    text = f"Mean drift against that of the base model with its weights moved at random by as much: {'; '.join(parts)}."
+    if unknown:
+        text += f" Not known for {listed(unknown)}."
+    if more < len(parts):
+        text += " Where the random change drifts as much, it is the size of the change that shows, not what was learnt."
+    short, state = part_of_all(more, len(parts))
+    return Point(question, short, f"{text} This is a comparison, not a test.", state)
+
+
+def design(data: ReportData, less: HypothesisTest) -> Point:
+    """The smallest p-values in reach, and which of them are above alpha."""
+    alpha = data.results.study.alpha
+    limits: list[tuple[str, float]] = []
+    if less.smallest_pvalue is not None:
+        limits.append((f"over all tasks ({counted(less.n_units, 'trained model')})", less.smallest_pvalue))
+    single = [t.smallest_pvalue for task in data.compared_tasks() if (t := data.test(LESS, task)) and t.smallest_pvalue]
+    if single and len(data.tasks) > 1:
+        limits.append(("in a single task", min(single)))
+    layers = data.layer_tests(LESS)
+    if (by_layer := smallest_deciding_pvalue(layers)) is not None:
+        correction = correction_of(layers)
+        where = "in a layer" + (f", corrected for {len(layers)} by {correction}" if correction else "")
+        limits.append((where, by_layer))
+    question = "What could this design have shown at all?"
+    if not limits:
+        return Point(question, "Not known.", "The analysis gives no smallest reachable p-value.", "open")
+    said = "; ".join(f"{where}: {value:.2g}" for where, value in limits)
+    short_of = [where for where, value in limits if value > alpha]
+    text = f"Smallest p-value that it can reach {said}. Significance is p at most {alpha:g}."
+    if short_of:
+        text += f" So it could not have been significant {listed(short_of)}, however large the difference; more seeds would change that."
+    short = (
+        "Significance is in reach." if not short_of else "Part of it." if len(short_of) < len(limits) else "Nothing."
+    )
+    state: State = "yes" if not short_of else "open"
+    return Point(question, short, text, state)
