@@ -88,7 +88,7 @@ def token_rows() -> tuple[torch.Tensor, torch.Tensor]:
 
 def streamed_cka(x: torch.Tensor, y: torch.Tensor) -> float:
     """Debiased CKA from batches, nothing kept."""
-    accumulator = PairedAccumulator(keep_rows=False)
+    accumulator = PairedAccumulator()
     for start in range(0, x.shape[0], BATCH):
         accumulator.update(x[start : start + BATCH], [y[start : start + BATCH]])
     return accumulator.result().cka

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError
 from repdrift.similarity import measure, measures
-from repdrift.similarity.measure import (
+from repdrift.similarity.invariances import (
     FEATURE_PERMUTATION,
     INVARIANCES,
     ISOTROPIC_SCALING,
@@ -18,8 +18,8 @@ from repdrift.similarity.measure import (
     PER_FEATURE_SCALING,
     SHARED_ROTATION,
     TRANSLATION,
-    Measure,
 )
+from repdrift.similarity.measure import Measure
 
 seeds = st.integers(0, 2**31 - 1)
 WITNESSES = range(8)
@@ -92,7 +92,7 @@ def test_metadata_is_complete_and_consistent(name):
 @every_measure
 @both_shapes
 @given(seed=seeds)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
     x, _, _ = _pair(seed, shape)
     m = measure(name)
@@ -107,7 +107,7 @@ def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
 @every_measure
 @both_shapes
 @given(seed=seeds)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_value_is_in_bounds_and_symmetric_where_declared(name, shape, seed):
     x, y, _ = _pair(seed, shape)
     m = measure(name)
@@ -132,7 +132,7 @@ def test_asymmetry_is_seen_where_declared(name, shape):
 @every_measure
 @both_shapes
 @given(seed=seeds)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_declared_invariances_hold(name, shape, seed):
     m = measure(name)
     x, y, g = _pair(seed, shape)
@@ -154,13 +154,13 @@ def test_undeclared_invariances_fail_on_a_witness(name, invariance, shape):
     m = measure(name)
     if _saturated(m, *_pair(0, shape)[:2]):
         return
-    changes = []
     for seed in WITNESSES:
         x, y, g = _pair(seed, shape)
-        changes.append(abs(m(*_transformed(invariance, x, y, g)) - m(x, y)))
+        value = m(x, y)
         other, turned = _transformed(invariance, y, x, g)
-        changes.append(abs(m(turned, other) - m(x, y)))
-    assert max(changes) > 1e-7, "either the property should be declared, or the measure misses what it should see"
+        if abs(m(*_transformed(invariance, x, y, g)) - value) > 1e-7 or abs(m(turned, other) - value) > 1e-7:
+            return
+    pytest.fail("either the property should be declared, or the measure misses what it should see")
 
 
 @every_measure
@@ -221,16 +221,16 @@ def test_widths_may_differ_unless_declared_otherwise(name):
 
 
 @every_measure
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, np.float16, np.float32, ">f8"])
-def test_lower_precision_input_is_computed_in_float64(name, kind):
+def test_lower_precision_input_is_computed_in_float64(name):
     x, y, _ = _pair(3)
-    if isinstance(kind, torch.dtype):
-        low_x, low_y = torch.tensor(x).to(kind), torch.tensor(y).to(kind)
-        wide = low_x.double().numpy(), low_y.double().numpy()
-    else:
-        low_x, low_y = x.astype(kind), y.astype(kind)
-        wide = low_x.astype(np.float64), low_y.astype(np.float64)
-    assert measure(name)(low_x, low_y) == pytest.approx(measure(name)(*wide), abs=1e-14)
+    for kind in (torch.float16, torch.bfloat16, np.float16, np.float32, ">f8"):
+        if isinstance(kind, torch.dtype):
+            low_x, low_y = torch.tensor(x).to(kind), torch.tensor(y).to(kind)
+            wide = low_x.double().numpy(), low_y.double().numpy()
+        else:
+            low_x, low_y = x.astype(kind), y.astype(kind)
+            wide = low_x.astype(np.float64), low_y.astype(np.float64)
+        assert measure(name)(low_x, low_y) == pytest.approx(measure(name)(*wide), abs=1e-14), kind
 
 
 @every_measure
@@ -262,9 +262,9 @@ def test_mispaired_is_the_measure_of_permuted_rows(name, shape, q):
     m = measure(name)
     if _saturated(m, x, y):
         return
-    orders = np.array([g.permutation(len(x)) for _ in range(4)])
+    orders = np.array([g.permutation(len(x)) for _ in range(2)])
     found = m.mispaired(m.prepare(x), m.prepare(y), orders)
-    assert found.shape == (4,)
+    assert found.shape == (2,)
     assert found.dtype == np.float64
     assert found == pytest.approx([m(x, y[order]) for order in orders], abs=1e-12)
     if m.paired:
@@ -328,12 +328,12 @@ def test_bad_input_is_named(name):
 
 
 @every_measure
-@pytest.mark.parametrize("kind", [np.int64, np.complex128, np.longdouble, torch.int32, torch.complex64])
-def test_types_that_float64_cannot_hold_are_refused(name, kind):
+def test_types_that_float64_cannot_hold_are_refused(name):
     x, _, _ = _pair(5)
-    wrong = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
-    with pytest.raises(DataError, match="floats of 16 to 64 bits"):
-        measure(name).prepare(wrong)
+    for kind in (np.int64, np.complex128, np.longdouble, torch.int32, torch.complex64):
+        wrong = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
+        with pytest.raises(DataError, match="floats of 16 to 64 bits"):
+            measure(name).prepare(wrong)
 
 
 def _nasty(n=12, p=3):
@@ -366,22 +366,21 @@ NASTY = _nasty()
 
 
 @every_measure
-@pytest.mark.parametrize("case", NASTY)
 @pytest.mark.filterwarnings("error")
-def test_at_the_edges_there_is_a_value_in_bounds_or_an_error_of_ours(name, case):
+def test_at_the_edges_there_is_a_value_in_bounds_or_an_error_of_ours(name):
     m = measure(name)
     low, high = m.estimate_bounds or m.bounds
-    x = NASTY[case]
-    others = [x, -x, x * 1e-3, x[::-1], np.random.default_rng(13).normal(size=x.shape)]
-    for y in (*others, np.roll(x, 1, axis=1)):
-        try:
-            value = m(x, y)
-        except (DegenerateInputError, NonFiniteError):
-            continue
-        assert math.isfinite(value)
-        assert low - 1e-9 <= value <= high + 1e-9
-        if y is x and not m.held_out:
-            assert value == pytest.approx(m.self_value, abs=1e-9)
+    for case, x in NASTY.items():
+        unrelated = np.random.default_rng(13).normal(size=x.shape)
+        for y in (x, x * -1e-3, x[::-1], unrelated, np.roll(x, 1, axis=1)):
+            try:
+                value = m(x, y)
+            except (DegenerateInputError, NonFiniteError):
+                continue
+            assert math.isfinite(value), case
+            assert low - 1e-9 <= value <= high + 1e-9, case
+            if y is x and not m.held_out:
+                assert value == pytest.approx(m.self_value, abs=1e-9), case
 
 
 STEPPED = {

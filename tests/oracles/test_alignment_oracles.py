@@ -11,7 +11,7 @@ import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity import measure
-from repdrift.similarity.measures.shape_metric import ShapeMetric
+from repdrift.similarity.measures.procrustes import ShapeMetric
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming import PairedAccumulator
 from repdrift.similarity.subspaces.alignment import unit_shape
@@ -284,7 +284,7 @@ def test_axes_of_rounding_are_not_whitened(offset):
 
 
 def _streamed(x, y, product_dtype):
-    sums = PairedAccumulator(keep_rows=False, product_dtype=product_dtype)
+    sums = PairedAccumulator(product_dtype=product_dtype)
     sums.update(torch.tensor(x), [torch.tensor(y)])
     return sums.result()
 
@@ -293,25 +293,25 @@ def test_whitening_by_sums_is_refused_where_rounding_would_be_whitened():
     x, y, g = _pair(11, 70, 80)
     few, narrow = _streamed(x, y, torch.float64), _streamed(x, y, torch.float32)
     for name in ROTATED:
-        assert few.measure(name) == pytest.approx(measure(name)(x, y), rel=1e-9), name
-    assert narrow.measure("shape_metric") == pytest.approx(measure("shape_metric")(x, y), rel=1e-5)
+        assert measure(name).from_moments(few) == pytest.approx(measure(name)(x, y), rel=1e-9), name
+    assert measure("shape_metric").from_moments(narrow) == pytest.approx(measure("shape_metric")(x, y), rel=1e-5)
     x[:, 0] *= 1e3  # the shortest of the others is now within the rounding of float32 sums
-    assert _streamed(x, y, torch.float64).measure("shape_metric") == pytest.approx(
+    assert measure("shape_metric").from_moments(_streamed(x, y, torch.float64)) == pytest.approx(
         measure("shape_metric")(x, y), rel=1e-6
     )
     with pytest.raises(DegenerateInputError, match="of 69 axes .* stream with float64 products"):
-        _streamed(x, y, torch.float32).measure("shape_metric")
+        measure("shape_metric").from_moments(_streamed(x, y, torch.float32))
     # Rank 3 but for the rounding of float32, which rows show to be axes and sums do not.
     low = [(g.normal(size=(70, 3)) @ g.normal(size=(3, 20))).astype(np.float32) for _ in range(2)]
     for kind in (torch.float32, torch.float64):
-        with pytest.raises(DegenerateInputError, match="of 20 axes .* keep the rows"):
-            _streamed(*low, kind).measure("shape_metric")
+        with pytest.raises(DegenerateInputError, match="of 20 axes .* from the rows"):
+            measure("shape_metric").from_moments(_streamed(*low, kind))
 
 
 def test_features_that_never_vary_are_no_axes_of_sums():
     x, y, _ = _pair(13, 60, 6)
     x[:, 2], y[:, :2] = 7, 0
-    assert _streamed(x, y, torch.float64).measure("shape_metric") == pytest.approx(
+    assert measure("shape_metric").from_moments(_streamed(x, y, torch.float64)) == pytest.approx(
         measure("shape_metric")(x, y), rel=1e-9
     )
 

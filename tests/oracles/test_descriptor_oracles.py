@@ -9,7 +9,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from repdrift.core.errors import DegenerateInputError, NonFiniteError
 from repdrift.similarity import descriptor, measure
-from repdrift.similarity.geometry import directions
+from repdrift.similarity.measures import directions
 from repdrift.similarity.streaming import finalize, init, update
 
 SHAPES = [(40, 6), (20, 50)]

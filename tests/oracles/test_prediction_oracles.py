@@ -10,7 +10,8 @@ from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
 from repdrift.core.errors import NonFiniteError
-from repdrift.similarity import measure, predictions
+from repdrift.similarity import measure
+from repdrift.similarity.measures import predictions
 
 
 def _logits(seed, shape=(30, 5), size=3.0):

@@ -8,14 +8,14 @@ import torch
 from scipy.stats import t as student_t
 
 from repdrift.similarity import measure
-from repdrift.similarity.kernels.hsic import hsic_unbiased, leave_one_out_hsic, linear_kernel
+from repdrift.similarity.kernels.hsic import hsic_unbiased, kernel_of_rows, leave_one_out_hsic
 
 # Widths of the two sides at n = 6 and 11: features on both sides, Gram matrices on both, one of each.
 WIDTHS = [(3, 4), (20, 30), (3, 20), (20, 3)]
 
 
 def _kernel(x):
-    return linear_kernel(torch.tensor(x - x.mean(axis=0)))
+    return kernel_of_rows(torch.tensor(x - x.mean(axis=0)))
 
 
 def _hsic_by_quadruples(x, y):

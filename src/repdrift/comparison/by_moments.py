@@ -180,7 +180,7 @@ class _MomentComparison:
             batch = plan[number]
             rows, others = self.base.rows(batch), again.rows(batch)
             for layer, base_rows in rows.items():
-                found.setdefault(layer, PairedAccumulator(1, keep_rows=False)).update(base_rows, [others[layer]])
+                found.setdefault(layer, PairedAccumulator(1)).update(base_rows, [others[layer]])
         self.noise = {layer: abs(1 - accumulator.result(0).cka) for layer, accumulator in found.items()}
 
     def _between(self, names: Sequence[str], sides: Sequence[Side]) -> None:

@@ -62,7 +62,7 @@ def stream(
     Raises NonFiniteError, ModelError if a layer's width is not the base model's; in every process what one of them raises.
     """
     ours = world()
-    accumulators = {layer: PairedAccumulator(len(tuned), keep_rows=False) for layer in base.extractor.layers}
+    accumulators = {layer: PairedAccumulator(len(tuned)) for layer in base.extractor.layers}
     mine = list(numbers)[ours.rank :: ours.size]
     with ours.together(what), Bar(what, sum(len(plan.sample_indices[n]) for n in mine)) as bar:
         for number in mine:

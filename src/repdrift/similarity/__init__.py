@@ -1,13 +1,14 @@
 """Similarity of paired representations: arrays in, numbers out.
 
-`measures()` lists the names, `measure(name)` gives one: `measure("cka")(x, y)`; `grid(layers_a, layers_b, measures)` has them for every two layers.
-`descriptors()` and `descriptor(name)` are the same for numbers of a single representation.
+`measures()` lists the names and `measure(name)` gives one: `measure("cka")(x, y)`. `grid(layers_a, layers_b, measures)`
+compares every layer with every layer. `descriptors()` and `descriptor(name)` do likewise for numbers of one representation.
 """
 
-from repdrift.similarity.descriptor import Descriptor, descriptor, descriptors
+from repdrift.similarity.descriptor import Descriptor
 from repdrift.similarity.grid import grid
 from repdrift.similarity.inputs import Array
-from repdrift.similarity.measure import Interval, Measure, measure, measures
+from repdrift.similarity.measure import Interval, Measure
+from repdrift.similarity.registry import descriptor, descriptors, measure, measures
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
 from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights

@@ -1,29 +1,24 @@
 """What a descriptor is: one number that says how a single representation is spread, or how large it is.
 
-Adding one is adding a file to `descriptors/`: a subclass of `Descriptor` with its metadata and `describe`, under
-`@register`. The tests in `tests/laws` then hold it to what its metadata declare.
+A new one is a subclass of `Descriptor` with its metadata and `describe`, under `@register`, in the file of its family in
+`measures/`. The tests in `tests/laws` then hold it to what its metadata declare.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from importlib import import_module
+from dataclasses import dataclass
 from typing import ClassVar
 
-from repdrift.core.errors import DegenerateInputError
-from repdrift.core.registry import Registry
-from repdrift.similarity.inputs import Array
-from repdrift.similarity.measure import (
-    FEATURE_PERMUTATION,
-    ISOTROPIC_SCALING,
-    ORTHOGONAL,
-    PER_FEATURE_SCALING,
-    TRANSLATION,
-)
-from repdrift.similarity.representation import Representation
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-DESCRIPTOR_INVARIANCES = (ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, PER_FEATURE_SCALING)
-"""Those that make sense of one representation."""
+from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.inputs import Array, as_orders, require_paired
+from repdrift.similarity.measure import Measure
+from repdrift.similarity.representation import Representation
 
 
 class Descriptor(ABC):
@@ -33,18 +28,19 @@ class Descriptor(ABC):
     title: ClassVar[str]
     description: ClassVar[str]
     bounds: ClassVar[tuple[float, float]]
-    """Of any sample of at least 4 rows."""
+    """Bounds of the value of any sample of at least 4 rows."""
     reference: ClassVar[str]
     invariances: ClassVar[frozenset[str]]
     """Transformations that leave the value as it is."""
     cost: ClassVar[str]
     needs_variation: ClassVar[bool] = False
-    """Whether it is undefined where all rows are equal."""
+    """True if it is undefined where all rows are equal."""
 
     def __call__(self, x: Array | Representation) -> float:
-        """Of x (n, p). Raises DataError, ShapeError, NonFiniteError; DegenerateInputError where it is undefined.
+        """Describe x (n, p).
 
-        Give a `Representation` to share what several descriptors and measures derive from one representation.
+        Give a `Representation` to share what several descriptors and measures derive from it. Raises DataError, ShapeError
+        or NonFiniteError if `x` is not an array of (samples, features); DegenerateInputError if the number is undefined.
         """
         representation = x if isinstance(x, Representation) else Representation(x, constant_allowed=True)
         if self.needs_variation and representation.is_constant:
@@ -55,25 +51,44 @@ class Descriptor(ABC):
 
     @abstractmethod
     def describe(self, representation: Representation) -> float:
-        """Of a checked side. Raises DegenerateInputError where it is undefined."""
+        """Describe a checked representation. Raises DegenerateInputError if the number is undefined."""
 
 
-# Imported here for the reason given in `measure`: later on the folder would take the place of the function `descriptors`.
-_FOLDER = import_module("repdrift.similarity.descriptors")
-_REGISTRY: Registry[Descriptor] = Registry("descriptor", _FOLDER.__name__)
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A number that describes one representation."""
+
+    value: float
+    n: int
+    device: torch.device
+
+    def permuted(self, order: Tensor) -> Described:
+        """Return it unchanged: a descriptor does not depend on the order of samples."""
+        del order
+        return self
 
 
-def register(kind: type[Descriptor]) -> type[Descriptor]:
-    """Class decorator that makes a descriptor known by its name."""
-    _REGISTRY.add(kind.name, kind())
-    return kind
+class DescriptorDifference(Measure):
+    """|d(y) - d(x)| of a descriptor d. Mispairing leaves it as it is, so that it has no mispaired floor."""
 
+    self_value = 0.0
+    paired = False
+    higher_is_similar = False
 
-def descriptor(name: str) -> Descriptor:
-    """The descriptor of that name. Raises UnknownNameError with the nearest known name."""
-    return _REGISTRY.get(name)
+    @abstractmethod
+    def describe(self, representation: Representation) -> float:
+        """Compute the descriptor, or what differs from it by a constant. Raises DegenerateInputError if it is undefined."""
 
+    def derive(self, representation: Representation) -> Described:
+        """Compute the descriptor."""
+        return Described(self.describe(representation), representation.n, representation.device)
 
-def descriptors() -> list[str]:
-    """Names of all descriptors, in alphabetical order."""
-    return sorted(_REGISTRY.names())
+    def compare(self, x: Described, y: Described) -> float:
+        """Absolute difference of two descriptors."""
+        require_paired(x.n, y.n)
+        return abs(y.value - x.value)
+
+    def mispaired(self, x: Described, y: Described, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The value itself, once for every permutation."""
+        require_paired(x.n, y.n)
+        return np.full(len(as_orders(permutations, y.n, y.device)), self.compare(x, y))

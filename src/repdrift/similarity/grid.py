@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, RepdriftError
 from repdrift.similarity.inputs import Array
-from repdrift.similarity.measure import measure
+from repdrift.similarity.registry import measure
 from repdrift.similarity.representation import Representation
 
 

@@ -21,7 +21,7 @@ class Representation:
     """A representation (n, p) on one side of a comparison.
 
     Derived quantities are functions of a side; `shared` keeps what they gave, so that a grid over many measures computes
-    each of them once: `side.shared(linear_kernel)`. What is kept is never changed in place.
+    each of them once: `side.shared(kernel_of_rows)`. What is kept is never changed in place.
     """
 
     def __init__(self, x: Array, *, constant_allowed: bool = False) -> None:

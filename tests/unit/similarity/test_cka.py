@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity import measure
-from repdrift.similarity.kernels.hsic import linear_kernel
+from repdrift.similarity.kernels.hsic import kernel_of_rows
 
 
 class _LargestTensor(TorchDispatchMode):
@@ -120,7 +120,7 @@ def test_the_interval_of_the_biased_form_has_the_same_edges():
 def test_the_diagonal_is_kept_beside_the_kernel():
     x = torch.tensor(np.random.default_rng(8).normal(size=(6, 4)))
     for table in (x, torch.nn.functional.pad(x, (0, 9))):
-        k = linear_kernel(table)
+        k = kernel_of_rows(table)
         full = x @ x.T
         assert torch.allclose(k.diagonal, full.diagonal(), atol=1e-14)
         assert torch.allclose(k.rows, full.sum(dim=1) - full.diagonal(), atol=1e-14)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from repdrift.similarity import descriptor, descriptors, measure, measures
 from repdrift.similarity.measure import EXACT
@@ -16,7 +17,7 @@ IMPLIED = {
 }
 NUMBERS = {"√2": math.sqrt(2), "π/2": math.pi / 2}
 OTHER_NAMES = {
-    "alpha", "cka_resampled", "product_dtype", "resample_weights",
+    "alpha", "cka_resampled", "delete_group_values", "product_dtype", "resample_weights",
 }  # fmt: skip
 """Words in code type that look like a name and are none of a measure."""
 
@@ -48,6 +49,19 @@ def test_no_name_in_the_text_is_unknown():
     for heading in ("Which to read", "Of representations"):
         for name in re.findall(r"`([a-z_]+)`", PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]):
             assert name in known | suffixes
+
+
+def test_the_example_of_streaming_runs_and_gives_the_value_of_all_samples(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    section = PAGE.split("## Streaming\n")[1].split("\n## ")[0]
+    program = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    y = x + 0.1 * torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    batches = list(zip(x.split(8), y.split(8), strict=True))
+    names = {"first_part": batches[:2], "second_part": batches[2:]}
+    exec(program, names)  # noqa: S102  (the page's own example)
+    assert names["result"].n == 40
+    assert names["value"] == pytest.approx(measure("cka")(x, y), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", measures())

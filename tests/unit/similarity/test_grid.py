@@ -6,7 +6,7 @@ import torch
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.similarity import Representation, grid, measure, measures
-from repdrift.similarity.kernels.hsic import side_kernel
+from repdrift.similarity.kernels.hsic import representation_kernel
 
 
 def _layers(seed, widths, n=20):
@@ -62,7 +62,7 @@ def test_what_two_measures_need_is_computed_once():
 
     def counted(side):
         calls.append(side)
-        return side_kernel(side)
+        return representation_kernel(side)
 
     side = Representation(_layers(4, [30])[0])
     assert side.shared(counted) is side.shared(counted)

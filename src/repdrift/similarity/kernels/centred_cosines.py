@@ -16,7 +16,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.row_cosine import UnitRows, row_cosines, unit_rows
-from repdrift.similarity.kernels.hsic import Kernel, side_kernel
+from repdrift.similarity.kernels.hsic import Kernel, representation_kernel
 from repdrift.similarity.representation import Representation
 
 _MANY = 512
@@ -50,7 +50,9 @@ def centred_rows(representation: Representation) -> CentredRows:
     """Shared. Raises DegenerateInputError naming a sample that lies at the mean."""
     x = representation.centred
     rows = unit_rows(x).rows
-    return CentredRows(rows, torch.linalg.vecdot(rows, x), lambda: representation.shared(side_kernel).in_gram_form)
+    return CentredRows(
+        rows, torch.linalg.vecdot(rows, x), lambda: representation.shared(representation_kernel).in_gram_form
+    )
 
 
 def cosine_without_one(x: CentredRows, y: CentredRows) -> Tensor:

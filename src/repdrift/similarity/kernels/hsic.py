@@ -137,15 +137,15 @@ class Kernel:
         return Kernel(table, self.is_gram, self.diagonal[order], self.rows[order])
 
 
-def side_kernel(representation: Representation) -> Kernel:
+def representation_kernel(representation: Representation) -> Kernel:
     """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
     single = gram_of_single(representation)
-    return linear_kernel(representation.centred) if single is None else gram_kernel(single)
+    return kernel_of_rows(representation.centred) if single is None else gram_kernel(single)
 
 
 def unbiased_kernel(representation: Representation) -> Kernel:
-    """The linear kernel of a side for unbiased HSIC only, shared: `side_kernel` unless that has lost too many digits."""
-    return uncancelled(representation.shared(side_kernel), lambda: representation.scaled)
+    """The linear kernel of a side for unbiased HSIC only, shared: `representation_kernel` unless that has lost too many digits."""
+    return uncancelled(representation.shared(representation_kernel), lambda: representation.scaled)
 
 
 def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:
@@ -172,7 +172,7 @@ def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:
     return Kernel(table, True, torch.zeros_like(lengths), table.sum(dim=1))
 
 
-def linear_kernel(centred: Tensor) -> Kernel:
+def kernel_of_rows(centred: Tensor) -> Kernel:
     """The kernel of a centred float64 representation (n, p)."""
     n, p = centred.shape
     if n <= p:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.gram import centred_single, gram_of_single
-from repdrift.similarity.kernels.hsic import Kernel, gram_kernel, linear_kernel, uncancelled
+from repdrift.similarity.kernels.hsic import Kernel, gram_kernel, kernel_of_rows, uncancelled
 from repdrift.similarity.representation import Representation
 
 _CONSTANT = 1e-13
@@ -36,7 +36,7 @@ def standardized_kernel(representation: Representation) -> Kernel:
     """
     single = gram_of_single(representation, _standardized_single)
     if single is None:
-        return linear_kernel(standardized(representation))
+        return kernel_of_rows(standardized(representation))
     return gram_kernel(single)
 
 

@@ -1,1 +1,1 @@
-"""One file per measure; the registry finds it."""
+"""Measures and descriptors, one file a family; the registry finds them."""

@@ -14,22 +14,16 @@ from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity.inputs import MIN_SAMPLES, centred, in_range, require_paired
-from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, linear_kernel, uncancelled
-from repdrift.similarity.measure import (
-    FEATURE_PERMUTATION,
-    ISOTROPIC_SCALING,
-    ORTHOGONAL,
-    SHARED_ROTATION,
-    TRANSLATION,
-    Measure,
-    register,
-)
+from repdrift.similarity.invariances import OF_SHAPE
+from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, kernel_of_rows, uncancelled
+from repdrift.similarity.measure import Measure
+from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The kernels of consecutive blocks of rows (n, p), each centred on its own; the rows are kept as they came."""
+    """Kernels of consecutive blocks of rows (n, p), each centred on its own; the rows are kept as they came."""
 
     rows: Tensor
     size: int
@@ -37,12 +31,12 @@ class Blocks:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.rows.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """Device that they lie on."""
         return self.rows.device
 
     @cached_property
@@ -56,7 +50,7 @@ class Blocks:
         return value
 
     def permuted(self, order: Tensor) -> Blocks:
-        """The samples in another order, dealt to blocks anew."""
+        """Put the samples in another order and deal them to blocks anew."""
         rows = self.rows[order]
         if len(self.kernels) == 1:
             return Blocks(rows, self.size, (self.kernels[0].permuted(order),))
@@ -67,10 +61,10 @@ class Blocks:
 class MinibatchCka(Measure):
     """Sum over blocks of HSIC_u(K, L), over the root of the sums of HSIC_u(K, K) and HSIC_u(L, L).
 
-    Blocks are `block` consecutive rows, as many as n / block rounds to; the last takes what remains, half to one and a
-    half blocks, so that none is too small for the estimator. Blocks weigh alike, whatever their rows.
-    It depends on the order of the rows: two of them are compared only if they share a block. Of at most one and a half
-    blocks there is only one, and the value is that of `cka`. Otherwise it scatters more and has no other merit: every
+    A block is `block` consecutive rows. There are as many as n / block rounds to, and the last takes what remains, half to
+    one and a half blocks, so that none is too small for the estimator. Blocks weigh alike, whatever their rows.
+    It depends on the order of the rows: two of them are compared only if they share a block. Up to one and a half blocks
+    of rows make one block, and the value is that of `cka`. Otherwise it scatters more and has no other merit: every
     part of the ratio is unbiased either way.
     """
 
@@ -80,23 +74,23 @@ class MinibatchCka(Measure):
     bounds = (0.0, 1.0)
     estimate_bounds = (-1.0, 1.0)  # as for `cka`: the sum over blocks is an inner product too
     reference = "Nguyen et al. 2021; Song et al. 2012, eq. 5"
-    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    invariances = OF_SHAPE
     cost = "n p min(block, p) to prepare; n block to compare where block <= p, else n p q / block"
     streaming = "is an average over blocks of rows in their order: exact CKA streams, use that"
 
     def __init__(self, block: int = 256) -> None:
-        """`block`: rows of one. Raises ConfigError below 8: half a block would be too few for the estimator."""
+        """block: rows of one block. Raises ConfigError below 8: half a block would be too few for the estimator."""
         if block < 2 * MIN_SAMPLES:
             raise ConfigError(f"a block should have at least {2 * MIN_SAMPLES} rows, got {block}")
         self._block = int(block)
 
     def derive(self, representation: Representation) -> Blocks:
-        """The kernels of the blocks."""
+        """Compute the kernels of the blocks."""
         _ = representation.centred  # for its check of what varies
         return Blocks(representation.given, self._block, _kernels(representation.scaled, self._block))
 
     def compare(self, x: Blocks, y: Blocks) -> float:
-        """CKA from the sums over blocks. Raises DegenerateInputError where a side does not vary within blocks."""
+        """CKA from the sums over blocks. Raises DegenerateInputError if a side does not vary within blocks."""
         require_paired(x.n, y.n)
         return sum(map(hsic_unbiased, x.kernels, y.kernels)) / (math.sqrt(x.self_hsic) * math.sqrt(y.self_hsic))
 
@@ -113,11 +107,11 @@ class MinibatchCka(Measure):
 
 
 def _kernels(scaled: Tensor, size: int) -> tuple[Kernel, ...]:
-    """One of each block of float64 rows (n, p)."""
+    """A kernel of each block of float64 rows (n, p)."""
     n = scaled.shape[0]
     starts = [size * i for i in range(max(1, (n + size // 2) // size))]
     return tuple(_kernel(scaled[start:stop]) for start, stop in zip(starts, [*starts[1:], n], strict=True))
 
 
 def _kernel(rows: Tensor) -> Kernel:
-    return uncancelled(linear_kernel(centred(rows)), lambda: rows)
+    return uncancelled(kernel_of_rows(centred(rows)), lambda: rows)

@@ -5,27 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.measure import (
-    FEATURE_PERMUTATION,
-    ISOTROPIC_SCALING,
-    ORTHOGONAL,
-    SHARED_ROTATION,
-    TRANSLATION,
-    register,
-)
+from repdrift.similarity.invariances import OF_SHAPE
+from repdrift.similarity.measure import EXACT, Measure
+from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
-from repdrift.similarity.subspaces.canonical import InvertingMeasure
+from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.subspaces.principal import principal
-
-if TYPE_CHECKING:
-    from repdrift.similarity.streaming.result import PairedResult
 
 PENALTY = 0.01
 """lambda, for representations of total variance 1; as in the paper's first figure."""
@@ -33,11 +24,10 @@ PENALTY = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Smoother:
-    """H (n, n), which takes targets to what ridge regression on centred features fits to them.
+    """H (n, n), which takes targets to the fit of ridge regression on centred features.
 
-    It is held in the smaller of two forms.
-    `table`: where n <= p, H itself, and `kept` is None; where n > p, U (n, r) with orthonormal columns, and `kept`
-    (r,) the part of each that is kept: H = U diag(kept) U'.
+    It is held in the smaller of two forms. Where n <= p, `table` is H itself and `kept` is None. Where n > p, `table` is
+    U (n, r) with orthonormal columns, and `kept` (r,) is the part of each that is kept: H = U diag(kept) U'.
     """
 
     table: Tensor
@@ -45,12 +35,12 @@ class Smoother:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.table.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Device that it lies on."""
         return self.table.device
 
     @cached_property
@@ -59,18 +49,18 @@ class Smoother:
         return self.table if self.kept is None else (self.table * self.kept) @ self.table.T
 
     def permuted(self, order: Tensor) -> Smoother:
-        """The same with its samples in another order."""
+        """Put the samples in another order."""
         table = self.table[order]
         return Smoother(table[:, order] if self.kept is None else table, self.kept)
 
 
 @register
-class Gulp(InvertingMeasure):
+class Gulp(Measure):
     """||Hx - Hy||_F with Hx = X (X'X + lambda n)^-1 X', of centred X with ||X||_F^2 = n.
 
-    The root of the mean squared length of Hx t - Hy t, over targets t of independent standard normal numbers. It is
-    the square root of the paper's formula, so that the triangle inequality holds. The norm of the difference is taken,
-    not the difference of traces, of which half the digits would be lost near 0. Directions that hold much less than
+    This is the root of the mean squared length of Hx t - Hy t, over targets t of independent standard normal numbers. It is
+    the square root of the paper's formula, so that the triangle inequality holds. The norm of the difference is taken: a
+    difference of traces would lose half its digits near 0. Directions that hold much less than
     lambda of the variance count little. ||H||_F^2 is at most 1 / (4 lambda), whence the bound 1 / sqrt(2 lambda).
     """
 
@@ -79,13 +69,14 @@ class Gulp(InvertingMeasure):
     description = "How far ridge regressions on either side differ in what they predict of random targets; lambda 0.01."
     higher_is_similar = False
     self_value = 0.0
+    streaming = EXACT
     bounds = (0.0, 1 / math.sqrt(2 * PENALTY))
     reference = "Boix-Adsera et al. 2022"
-    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    invariances = OF_SHAPE
     cost = "n p min(n, p) + n^3 to prepare; n^2 to compare where n <= p, else n p q"
 
     def derive(self, representation: Representation) -> Smoother:
-        """Its smoother."""
+        """Compute its smoother."""
         return representation.shared(smoother)
 
     def compare(self, x: Smoother, y: Smoother) -> float:
@@ -95,9 +86,12 @@ class Gulp(InvertingMeasure):
             return float(torch.linalg.vector_norm(x.matrix - y.matrix))
         return _distance(x.table, x.kept, y.table, y.kept)
 
-    def from_sums(self, result: PairedResult) -> float:
-        """From scatter matrices: a difference of traces, which resolves distances above about 1e-7, or 1e-3 where
-        products were float32. A squared distance that rounding brings below 0 is 0."""
+    def from_moments(self, result: PairedResult) -> float:
+        """Compute it from scatter matrices, as a difference of traces.
+
+        That resolves distances above about 1e-7, or 1e-3 where products were float32. A squared distance that rounding
+        brings below 0 is 0.
+        """
         sums = result.scatter
         root_x, root_y = sums.xx.trace().sqrt(), sums.yy.trace().sqrt()
         xx, xy, yy = sums.xx / root_x / root_x, sums.xy / root_x / root_y, sums.yy / root_y / root_y
@@ -107,7 +101,7 @@ class Gulp(InvertingMeasure):
 
 
 def smoother(representation: Representation) -> Smoother:
-    """The smoother of a side, shared."""
+    """The smoother of a representation. Shared."""
     x = representation.centred
     n, p = x.shape
     if n > p:

@@ -1,39 +1,30 @@
-"""Norm of the difference of two representational similarity matrices."""
+"""RSM norm difference: how far two matrices of similarities between samples lie apart."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from repdrift.similarity.gram import gram
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.measure import (
-    EXACT,
-    FEATURE_PERMUTATION,
-    ISOTROPIC_SCALING,
-    ORTHOGONAL,
-    SHARED_ROTATION,
-    TRANSLATION,
-    Measure,
-    register,
-)
+from repdrift.similarity.invariances import OF_SHAPE
+from repdrift.similarity.measure import EXACT, Measure
+from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
+from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.subspaces.alignment import unit
-
-if TYPE_CHECKING:
-    from repdrift.similarity.streaming.result import PairedResult
 
 
 @dataclass(frozen=True, eq=False)
 class Similarities:
     """Centred linear similarities K / tr K of n samples, in the smaller of two forms.
 
-    `table`: where n <= p, that matrix itself (n, n), and `is_matrix` is true; else rows (n, p) whose products it holds.
+    Where n <= p, `table` is that matrix itself (n, n) and `is_matrix` is true; else it is rows (n, p), whose products are
+    the matrix.
     """
 
     table: Tensor
@@ -41,21 +32,21 @@ class Similarities:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.table.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """Device that they lie on."""
         return self.table.device
 
     @cached_property
     def matrix(self) -> Tensor:
-        """(n, n)."""
+        """The matrix (n, n)."""
         return self.table if self.is_matrix else gram(self.table)
 
     def permuted(self, order: Tensor) -> Similarities:
-        """The same with its samples in another order."""
+        """Put the samples in another order."""
         table = self.table[order]
         return Similarities(table[:, order] if self.is_matrix else table, self.is_matrix)
 
@@ -64,10 +55,10 @@ class Similarities:
 class RsmNormDifference(Measure):
     """||K / tr K - L / tr L||_F of the linear kernels K = XX', L = YY' of centred representations.
 
-    The root mean square, over all n^2 pairs of samples, of the change of their similarity, in units of the mean squared
-    length of a row. Departures: Yin and Shen, and the survey of Klabunde et al., take K and L as they are; their value
-    grows with n and with the square of the units, and layers cannot be compared by it. From sums, what is below
-    about 1e-7 is rounding (3e-4 with float32 products).
+    This is the root mean square, over all n^2 pairs of samples, of the change of their similarity, in units of the mean
+    squared length of a row. Departures: Yin and Shen, and the survey of Klabunde et al., take K and L as they are; their
+    value grows with n and with the square of the units, and layers cannot be compared by it. A value from sums that is
+    below about 1e-7 is rounding (3e-4 with float32 products).
     """
 
     name = "rsm_norm_difference"
@@ -78,15 +69,15 @@ class RsmNormDifference(Measure):
     higher_is_similar = False
     reference = "Yin and Shen 2018 (PIP loss); Klabunde et al. 2023"
     streaming = EXACT
-    invariances = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION, SHARED_ROTATION})
+    invariances = OF_SHAPE
     cost = "n^2 p to prepare and n^2 to compare where n <= p, else n (p + q) min(n, p + q) to compare"
 
     def derive(self, representation: Representation) -> Similarities:
-        """The similarities."""
+        """Compute the similarities."""
         return representation.shared(_similarities)
 
     def compare(self, x: Similarities, y: Similarities) -> float:
-        """The norm of their difference. Raises ShapeError unless both have the same samples."""
+        """Norm of the difference. Raises ShapeError unless both have the same samples."""
         require_paired(x.n, y.n)
         if x.is_matrix or y.is_matrix or x.n <= x.table.shape[1] + y.table.shape[1]:
             return float(torch.linalg.vector_norm(x.matrix - y.matrix))
@@ -97,7 +88,7 @@ class RsmNormDifference(Measure):
         return float(torch.linalg.vector_norm(gram(both[:, :p]) - gram(both[:, p:])))
 
     def from_moments(self, result: PairedResult) -> float:
-        """From sums about the means."""
+        """Compute it from sums about the means."""
         s = result.scatter
         xx, yy = s.xx / s.xx.trace(), s.yy / s.yy.trace()
         xy = s.xy.square().sum() / s.xx.trace() / s.yy.trace()

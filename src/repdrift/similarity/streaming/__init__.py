@@ -1,34 +1,25 @@
 """Exact one-pass drift between a base model and its tuned models: sums are kept, representations are not.
 
-`PairedAccumulator` is the face; beneath it `init`, `update`, `merge` and `finalize` are plain functions of moments.
-The centred cosine is not here: each row's cosine depends on means that are known only at the end. It can be had from
-rows, while the accumulator still holds them (`PairedResult.rows`), as can every registered measure.
+`PairedAccumulator` is the object to use. Beneath it, `init`, `update`, `merge` and `finalize` are plain functions of a state;
+`to_dict` and `from_dict` take a state to a file and back. What the sums give is a `PairedResult`;
+`measure(name).from_moments(result)` computes any measure that streams. Some do not: the centred cosine, for one, needs
+the means before the first row.
 """
 
-from repdrift.similarity.streaming.accumulator import KeepRows, PairedAccumulator
-from repdrift.similarity.streaming.paired import (
-    PairedMoments,
-    finalize,
-    from_dict,
-    init,
-    merge,
-    moments_bytes,
-    to_dict,
-    update,
-)
-from repdrift.similarity.streaming.result import PairedResult, Spread
+from repdrift.similarity.streaming.accumulator import PairedAccumulator
+from repdrift.similarity.streaming.paired import PairedMoments, finalize, from_dict, init, merge, to_dict, update
+from repdrift.similarity.streaming.result import PairedResult, Scatter, Variation
 
 __all__ = [
-    "KeepRows",
     "PairedAccumulator",
     "PairedMoments",
     "PairedResult",
-    "Spread",
+    "Scatter",
+    "Variation",
     "finalize",
     "from_dict",
     "init",
     "merge",
-    "moments_bytes",
     "to_dict",
     "update",
 ]

@@ -1,6 +1,6 @@
-"""Moments of one base against K tuned models in one layer: init, update, merge, finalize; all in constant memory.
+"""Sums of one base model against K tuned models in one layer: init, update, merge, finalize, in constant memory.
 
-The base side's sums are taken once per batch and serve every tuned model.
+The base model's sums are taken once per batch and serve every tuned model.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from repdrift.similarity.streaming.moments import (
     shifted_cross,
     shifted_side,
 )
-from repdrift.similarity.streaming.result import PairedResult, result_of
+from repdrift.similarity.streaming.result import PairedResult, paired_result
 from repdrift.similarity.streaming.symmetric import packed_size
+
+_FORMAT = 2
 
 _PIECE = 4096
 """Rows per product: float32 sums stay short, and copies small."""
@@ -33,7 +35,7 @@ _PIECE = 4096
 
 @dataclass(eq=False)
 class PairedMoments:
-    """The state: K tuned models; no sums before the first row."""
+    """The state of a stream with K tuned models. It holds no sums before the first row."""
 
     n_tuned: int
     product_dtype: torch.dtype
@@ -43,17 +45,20 @@ class PairedMoments:
 
     @property
     def n(self) -> int:
-        """Rows so far."""
+        """Number of rows so far."""
         return self.base.n if self.base else 0
 
     @property
     def features(self) -> int | None:
-        """Features p, known from the first row on."""
+        """Number of features p; None before the first row."""
         return self.base.shift.shape[0] if self.base else None
 
 
 def init(n_tuned: int = 1, *, product_dtype: torch.dtype = torch.float32) -> PairedMoments:
-    """No rows: the identity of `merge`. Raises ConfigError for no model, or products in another type than float32/64."""
+    """A state without rows, which `merge` leaves out of account.
+
+    Raises ConfigError if there is no tuned model, or if the products are neither float32 nor float64.
+    """
     if n_tuned < 1:
         raise ConfigError(f"at least one tuned model is needed, got n_tuned={n_tuned}")
     require_product_dtype(product_dtype)
@@ -63,8 +68,8 @@ def init(n_tuned: int = 1, *, product_dtype: torch.dtype = torch.float32) -> Pai
 def update(state: PairedMoments, x: Tensor, ys: Sequence[Tensor]) -> PairedMoments:
     """Add rows of the base x (t, p) and of every tuned model, ys[k] (t, p); t may be 0. In place; returns the state.
 
-    Sums stay on the rows' device, which must know float64. If this raises, nothing was added.
-    Raises ShapeError, DataError, NonFiniteError as `batch.require_batch`.
+    Sums stay on the device of the rows, which must know float64. If this raises, nothing was added.
+    Raises ShapeError, DataError or NonFiniteError if the batch does not fit (`batch.require_batch`).
     """
     x, ys = x.detach(), [y.detach() for y in ys]
     require_batch(x, ys, n_tuned=state.n_tuned, features=state.features, product_dtype=state.product_dtype)
@@ -82,14 +87,14 @@ def update(state: PairedMoments, x: Tensor, ys: Sequence[Tensor]) -> PairedMomen
 
 
 def merge(a: PairedMoments, b: PairedMoments) -> PairedMoments:
-    """The state of both's rows; `a` and `b` are left as they are. On the device, and about the shifts, of `a`.
+    """Return the state of the rows of both, on the device of `a`; `a` and `b` stay as they are.
 
     Associative and commutative up to the rounding of float64; an empty state changes nothing.
-    Raises ConfigError unless both were made alike, ShapeError for different numbers of features.
+    Raises ConfigError if the two were made with different settings; ShapeError if they have different numbers of features.
     """
     if (a.n_tuned, a.product_dtype) != (b.n_tuned, b.product_dtype):
         raise ConfigError(
-            f"only states made alike merge: {a.n_tuned} tuned models with {a.product_dtype} products, and "
+            f"only states with the same settings merge, got {a.n_tuned} tuned models with {a.product_dtype} products and "
             f"{b.n_tuned} with {b.product_dtype}"
         )
     if a.base is None or b.base is None:
@@ -108,22 +113,18 @@ def merge(a: PairedMoments, b: PairedMoments) -> PairedMoments:
 
 
 def finalize(state: PairedMoments, k: int = 0) -> PairedResult:
-    """What the sums say of the base and tuned model k. Raises ShapeError for fewer than 4 rows or no such model."""
+    """Compare the base with tuned model k. Raises ShapeError if there are fewer than 4 rows, or no model k."""
     if not 0 <= k < state.n_tuned:
         raise ShapeError(f"there are tuned models 0 to {state.n_tuned - 1}, not {k}")
     if state.base is None or state.n < 4:
         raise ShapeError(f"at least 4 samples are needed, got {state.n}")
-    return result_of(state.base, state.tuned[k], state.cross[k], state.product_dtype)
-
-
-def moments_bytes(features: int, n_tuned: int) -> int:
-    """Memory of a state's matrices: what rows may take before sums are smaller."""
-    return 8 * ((1 + n_tuned) * packed_size(features) + n_tuned * features**2)
+    return paired_result(state.base, state.tuned[k], state.cross[k], state.product_dtype)
 
 
 def to_dict(state: PairedMoments) -> dict[str, Any]:
-    """Tensors and plain values, for `torch.save`; the tensors are the state's own, not copies."""
+    """The state as tensors and plain values, for `torch.save`; the tensors are the state's own, not copies."""
     return {
+        "format": _FORMAT,
         "n_tuned": state.n_tuned,
         "product_dtype": str(state.product_dtype).removeprefix("torch."),
         "base": vars(state.base).copy() if state.base else None,
@@ -133,7 +134,9 @@ def to_dict(state: PairedMoments) -> dict[str, Any]:
 
 
 def from_dict(saved: Mapping[str, Any], device: torch.device | str | None = None) -> PairedMoments:
-    """The state that `to_dict` gave, copied, on `device` if given. Raises DataError if it is not one."""
+    """The state that `to_dict` gave, copied, on `device` if one is given. Raises DataError if `saved` is not one."""
+    if saved.get("format") != _FORMAT:
+        raise DataError(f"the saved state has format {saved.get('format')!r}, this version reads {_FORMAT}")
     try:
         state = init(saved["n_tuned"], product_dtype=getattr(torch, saved["product_dtype"]))
         base = saved["base"]
@@ -177,5 +180,5 @@ def _first_sides(x: Tensor, ys: Sequence[Tensor], product_dtype: torch.dtype) ->
 
 
 def _mean(rows: Tensor) -> Tensor:
-    """(p,) mean of the first piece; any nearby vector would do."""
+    """(p,) mean of the first piece. Any vector near the mean would do."""
     return rows[:_PIECE].mean(dim=0, dtype=torch.float64)

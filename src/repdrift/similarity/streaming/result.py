@@ -1,4 +1,4 @@
-"""The numbers that follow from moments. Each is computed, or refused, when it is asked for.
+"""What follows from streamed sums. Each number is computed, or refused, when it is asked for.
 
 About the means sum u = sum v = 0, and the terms of the unbiased HSIC shrink to
 tr(KL) = ||U'V||_F^2 - sum ab,  1'K1 = -sum a,  1'KL1 = sum ab.
@@ -7,33 +7,31 @@ tr(KL) = ||U'V||_F^2 - sum ab,  1'K1 = -sum a,  1'KL1 = sum ab.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.measure import EXACT, measure
-from repdrift.similarity.scatter import Scatter
 from repdrift.similarity.streaming.moments import CrossMoments, SideMoments, shifted_cross, shifted_side
 from repdrift.similarity.streaming.symmetric import dense, frobenius_squared
 
 _ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
-"""An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
+"""An HSIC is a difference of terms; below this share of them it is rounding noise. By the type of the products."""
 
 _CONSTANT = 1e-13
-"""A standard deviation below this share of the values is what is left of equal values."""
+"""A standard deviation below this share of the values is what rounding leaves of equal values."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class Variation:
     """How one representation varies over its samples."""
 
     top_share: float
     """Share of the variance that the most variable feature holds, 0 to 1."""
     top_feature: int
-    """Which one."""
+    """Index of that feature."""
     participation_ratio: float
     """(sum of eigenvalues)^2 / sum of squared eigenvalues of the covariance: 1 to p dimensions that vary."""
     largest_activation: float
@@ -41,32 +39,37 @@ class Spread:
 
 
 @dataclass(frozen=True, eq=False)
+class Scatter:
+    """Sums over n samples of products of centred features, in float64; divided by n they are covariances.
+
+    Sums of float32 products carry noise of about 1e-7 of their size. A measure that inverts them should be given sums of
+    float64 products.
+    """
+
+    n: int
+    xx: Tensor
+    """(p, p) Xc'Xc of the base."""
+    xy: Tensor
+    """(p, p) Xc'Yc of base and tuned model."""
+    yy: Tensor
+    """(p, p) Yc'Yc of the tuned model."""
+    rounding: float
+    """Share of the largest eigenvalue that rounding of the products can reach."""
+
+
+@dataclass(frozen=True, eq=False)
 class PairedResult:
     """Base against one tuned model over n samples."""
 
     n: int
-    rows: tuple[Tensor, Tensor] | None
-    """Base and tuned rows (n, p) where the accumulator still held them, for measures that moments do not give."""
-    numbers: Tensor | None
-    """The rows' numbers (n,), ascending, where they were given and rows are held."""
     _base: SideMoments
     _tuned: SideMoments
     _cross: CrossMoments
     _rounding: float
 
-    def measure(self, name: str) -> float:
-        """Any registered measure: from the sums where it streams, else from the rows where they are still held.
-
-        Raises UnknownNameError; DataError, saying why, where neither gives it; DegenerateInputError where it is undefined.
-        """
-        found = measure(name)
-        if found.streaming != EXACT and self.rows is not None:
-            return found(*self.rows)
-        return found.from_moments(self)
-
     @cached_property
     def scatter(self) -> Scatter:
-        """Scatter matrices about the means, of base (x) and tuned model (y). Raises DegenerateInputError for constant rows."""
+        """Scatter matrices about the means, of base (x) and tuned model (y). Raises DegenerateInputError if rows are equal."""
         for side, name in ((self._base, "base"), (self._tuned, "tuned model")):
             _require_variation(side, name)
         p = self._base.shift.shape[0]
@@ -86,7 +89,7 @@ class PairedResult:
 
     @property
     def cka(self) -> float:
-        """Debiased linear CKA, not clipped. Raises DegenerateInputError where a side does not vary enough.
+        """Debiased linear CKA, not clipped. Raises DegenerateInputError if a model's rows do not vary enough.
 
         Source: Song et al. 2012, eq. 5, in moments.
         """
@@ -98,7 +101,7 @@ class PairedResult:
 
     @property
     def cka_biased(self) -> float:
-        """||Yc'Xc||_F^2 / (||Xc'Xc||_F ||Yc'Yc||_F); grows with p / n. Raises DegenerateInputError for constant rows."""
+        """||Yc'Xc||_F^2 / (||Xc'Xc||_F ||Yc'Yc||_F); grows with p / n. Raises DegenerateInputError if rows are equal."""
         ones = torch.ones_like(self._base.shift)
         return self._biased(ones, ones)
 
@@ -106,8 +109,8 @@ class PairedResult:
     def cka_standardized_biased(self) -> float:
         """Biased CKA after every feature is scaled to variance 1; features that do not vary carry nothing.
 
-        Its debiased form needs sums of products of squares over rows, three more p x p products, which are not taken:
-        it can be had from rows only. The bias is about p / n. Raises DegenerateInputError for constant rows.
+        The debiased form is not here. It needs sums of products of squares over rows, which are three more p x p
+        products; compute it from rows. The bias is about p / n. Raises DegenerateInputError if rows are equal.
         """
         return self._biased(_inverse_deviation(self._base), _inverse_deviation(self._tuned))
 
@@ -129,18 +132,14 @@ class PairedResult:
         return math.sqrt(float(self._cross.change)) / math.sqrt(float(self._base.raw_squares))
 
     @property
-    def base(self) -> Spread:
-        """Variances of the base. Raises DegenerateInputError for constant rows."""
-        return _spread(self._base, "base")
+    def base(self) -> Variation:
+        """How the base varies. Raises DegenerateInputError if its rows are equal."""
+        return _variation(self._base, "base")
 
     @property
-    def tuned(self) -> Spread:
-        """Variances of the tuned model. Raises DegenerateInputError for constant rows."""
-        return _spread(self._tuned, "tuned model")
-
-    def with_rows(self, rows: tuple[Tensor, Tensor], numbers: Tensor | None) -> PairedResult:
-        """The same, with the rows that it is of."""
-        return replace(self, rows=rows, numbers=numbers)
+    def tuned(self) -> Variation:
+        """How the tuned model varies. Raises DegenerateInputError if its rows are equal."""
+        return _variation(self._tuned, "tuned model")
 
     def _self_hsic(self, side: SideMoments, name: str) -> float:
         _require_variation(side, name)
@@ -161,15 +160,13 @@ class PairedResult:
         return float(xy / xx.sqrt() / yy.sqrt())
 
 
-def result_of(
+def paired_result(
     base: SideMoments, tuned: SideMoments, cross: CrossMoments, product_dtype: torch.dtype
 ) -> PairedResult:  # fmt: skip
-    """The result of sums about any shifts, for at least 4 rows."""
+    """Move sums of at least 4 rows, about any shifts, to the means: the result that they give."""
     base_mean, tuned_mean = base.shift + base.total / base.n, tuned.shift + tuned.total / tuned.n
     return PairedResult(
         n=base.n,
-        rows=None,
-        numbers=None,
         _base=shifted_side(base, base_mean),
         _tuned=shifted_side(tuned, tuned_mean),
         _cross=shifted_cross(cross, base, tuned, base_mean, tuned_mean),
@@ -201,12 +198,12 @@ def _require_variation(side: SideMoments, name: str) -> None:
         )
 
 
-def _spread(side: SideMoments, name: str) -> Spread:
+def _variation(side: SideMoments, name: str) -> Variation:
     _require_variation(side, name)
     variances = _variances(side)
     total, top = variances.sum(), int(variances.argmax())
     norm = frobenius_squared(side.gram, torch.ones_like(variances)) / side.n**2
-    return Spread(
+    return Variation(
         top_share=float(variances[top] / total),
         top_feature=top,
         participation_ratio=float(total.square() / norm),

@@ -18,7 +18,7 @@ from torch import Tensor
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.representation import Representation
-from repdrift.similarity.scatter import Scatter
+from repdrift.similarity.streaming.result import Scatter
 from repdrift.similarity.subspaces.principal import Principal
 
 _CLOSE = 1e-4
@@ -127,7 +127,7 @@ def _whitening(square: Tensor, scatter: Scatter, alpha: float) -> Tensor:
     if rank != expected:
         raise DegenerateInputError(
             f"of {expected} axes {rank} stand clear of the rounding of the sums, which whitening would blow up: "
-            "stream with float64 products, or keep the rows"
+            "stream with float64 products, or compute it from the rows"
         )
     lengths = variances[kept].sqrt()
     wanted = _partly_whitened(lengths, alpha)

@@ -8,45 +8,22 @@ warning: Kornblith et al. 2019.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.inputs import require_paired
-from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.scatter import Scatter
+from repdrift.similarity.streaming.result import PairedResult, Scatter
 from repdrift.similarity.subspaces.principal import Principal, leading_count
-
-if TYPE_CHECKING:
-    from repdrift.similarity.streaming.result import PairedResult
 
 _CONSTANT = 1e-13
 """A standard deviation below this share of the mean is what is left of equal values."""
 
 _UNRESOLVED = 4.0
 """Eigenvalues up to so many times the sums' rounding, times the largest and the root of p, can be rounding."""
-
-
-class InvertingMeasure(Measure):
-    """A measure that inverts covariances: weak directions decide as much as any, and sums hold them least well.
-
-    So it streams, but is computed from the rows where those are still held.
-    """
-
-    streaming = EXACT
-
-    def from_moments(self, result: PairedResult) -> float:
-        """From the rows where they are held, else from sums. Raises as `from_sums`, or as the measure does of rows."""
-        return self.from_sums(result) if result.rows is None else self(*result.rows)
-
-    @abstractmethod
-    def from_sums(self, result: PairedResult) -> float:
-        """From scatter matrices. Raises DegenerateInputError where they do not tell what counts from rounding."""
 
 
 def require_free_dimensions(rank_x: int, rank_y: int, n: int) -> None:
@@ -139,7 +116,7 @@ def require_resolved(*sides: Whitened) -> None:
     if lost:
         raise DegenerateInputError(
             f"{lost} directions of the features vary too little to be told from rounding in streamed sums, and count "
-            "as much as any other; keep the rows"
+            "as much as any other; compute it from the rows"
         )
 
 

@@ -1,1 +1,0 @@
-"""One file per descriptor; the registry finds it."""
