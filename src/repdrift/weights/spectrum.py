@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError, ShapeError
@@ -13,8 +16,8 @@ CARRIED_SHARE = 0.99
 """Share of ||BA||_F^2 that the counted singular values carry, in `rank_utilisation`."""
 _CHUNK = 1 << 20
 _EXACT_UP_TO = 64
-_MOST_STEPS = 300
-_STEPS_BETWEEN_CHECKS = 5
+_SQUARE_TOLERANCE = 2e-4  # relative, of the square: half of it is left of the value itself
+_MOST_RESTARTS = 100
 
 
 def frobenius_norm(x: Tensor) -> float:
@@ -31,15 +34,13 @@ def frobenius_norm(x: Tensor) -> float:
     return math.sqrt(total)
 
 
-def spectral_norm(matrix: Tensor, *, tolerance: float = 1e-4, seed: int = 0) -> float:
-    """||matrix||_2, the largest singular value, of a real (m, n) matrix.
+def spectral_norm(matrix: Tensor) -> float:
+    """||matrix||_2, the largest singular value of a real (m, n) matrix, to a relative error of 1e-4.
 
-    Lanczos iteration with full reorthogonalisation on M M' of the smaller side, from a seeded random vector, until the
-    residual bounds the relative error of the Ritz value by `tolerance`; the value is approached from below. Small
-    matrices, and those that do not converge in 300 steps, are decomposed in full (in float64, and as they are).
-    Products are in float32, or float64 for a float64 matrix.
-    Raises ShapeError if `matrix` is not two-dimensional, NonFiniteError for NaN or Inf.
-    Source: Golub and Van Loan, Matrix Computations, 4th ed., 10.1 to 10.3 (Lanczos, Ritz values, residual bounds).
+    Computed by ARPACK's Lanczos iteration on M M' (of the smaller side) from a fixed start, with products in float32, or
+    float64 for a float64 matrix. Small matrices, and those where the iteration does not converge, are decomposed in full.
+    Raises ShapeError if `matrix` is not two-dimensional, NonFiniteError if it holds NaN or Inf.
+    Source: Lehoucq, Sorensen and Yang 1998, ARPACK Users' Guide.
     """
     if matrix.dim() != 2:
         raise ShapeError(f"a spectral norm needs a matrix, got shape {tuple(matrix.shape)}")
@@ -51,10 +52,10 @@ def spectral_norm(matrix: Tensor, *, tolerance: float = 1e-4, seed: int = 0) -> 
         return size * float(torch.linalg.svdvals(m.double() / size)[0])
     if m.dtype != torch.float64:
         m = m.float()
-    if m.shape[0] > m.shape[1]:
-        m = m.T
-    ritz = _largest_ritz_value(m, size, tolerance, seed)
-    return size * math.sqrt(ritz) if ritz is not None else float(torch.linalg.matrix_norm(m, ord=2))
+    try:
+        return size * math.sqrt(_largest_eigenvalue(m.T if m.shape[0] > m.shape[1] else m, size))
+    except ArpackNoConvergence:
+        return float(torch.linalg.matrix_norm(m, ord=2))
 
 
 def stable_rank(norm: float, largest: float) -> float:
@@ -113,44 +114,17 @@ def rank_utilisation(values: Tensor) -> float:
     return (int(reached.to(torch.uint8).argmax()) + 1) / values.numel()
 
 
-def _largest_ritz_value(m: Tensor, size: float, tolerance: float, seed: int) -> float | None:
-    """The largest eigenvalue of M M' / size^2, or None if not reached in the steps allowed. m: (k, n), k <= n."""
-    k = m.shape[0]
-    steps = min(_MOST_STEPS, k)
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(k, generator=generator, dtype=torch.float64).to(device=m.device, dtype=m.dtype)
-    x /= torch.linalg.vector_norm(x)
-    basis = torch.empty((steps, k), dtype=m.dtype, device=m.device)
-    diagonal: list[float] = []
-    beside: list[float] = []
-    negligible = 100 * torch.finfo(m.dtype).eps
-    for step in range(steps):
-        basis[step] = x
+def _largest_eigenvalue(m: Tensor, size: float) -> float:
+    """The largest eigenvalue of M M' / size^2. m: (k, n), k <= n. Raises ArpackNoConvergence."""
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(vector.reshape(-1)).to(m)
         # Divided in between: squares of a fine-tune's changes would underflow in float32.
-        y = torch.mv(m, torch.mv(m.T, x) / size) / size
-        diagonal.append(float(torch.dot(y, x)))
-        known = basis[: step + 1]
-        for _ in range(2):  # once loses orthogonality where the matrix is nearly of low rank
-            y -= known.T @ (known @ y)
-        rest = float(torch.linalg.vector_norm(y))
-        ended = rest <= negligible * max(diagonal) or step + 1 == k
-        if ended or (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
-            ritz, error = _ritz(diagonal, beside, rest)
-            if ended or error <= 2 * tolerance * ritz:  # of the square
-                return ritz
-        beside.append(rest)
-        x = y / rest
-    return None
+        return (torch.mv(m, torch.mv(m.T, x) / size) / size).cpu().numpy()
 
-
-def _ritz(diagonal: list[float], beside: list[float], rest: float) -> tuple[float, float]:
-    """Largest Ritz value of the tridiagonal matrix, and a bound of its error: the residual, or its square over the gap."""
-    t = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    if beside:
-        off = torch.tensor(beside, dtype=torch.float64)
-        t = t + torch.diag(off, 1) + torch.diag(off, -1)
-    values, vectors = torch.linalg.eigh(t)
-    ritz = float(values[-1])
-    residual = rest * abs(float(vectors[-1, -1]))
-    gap = ritz - float(values[-2]) - residual if len(diagonal) > 1 else 0.0
-    return ritz, min(residual, residual**2 / gap) if gap > 0 else residual
+    kind = np.float64 if m.dtype == torch.float64 else np.float32
+    k = m.shape[0]
+    squares: Any = LinearOperator((k, k), matvec=product, dtype=kind)  # pyright: ignore[reportCallIssue]
+    options: dict[str, Any] = {"tol": _SQUARE_TOLERANCE, "maxiter": _MOST_RESTARTS, "return_eigenvectors": False}
+    start = np.random.default_rng(0).normal(size=k).astype(kind)
+    return float(eigsh(squares, k=1, which="LA", v0=start, **options)[0])
