@@ -1,4 +1,4 @@
-"""Results of an earlier study as a pilot: the drift of every trained model, and how far seeds differ."""
+"""The results of an earlier study as a pilot: the drift of every trained model, and how much seeds differ."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from repdrift.core.words import listed, method_title, task_title
 
 @dataclass(frozen=True)
 class Pilot:
-    """Drift of every trained model of a pilot: of one task, of all tasks together, or of one layer over the tasks.
+    """The drift of every trained model of a pilot, on one task, on all tasks together, or in one layer over the tasks.
 
-    reference, comparison: one drift a model; strata: the task of each, reference first. missing: why nothing can be
-    planned from it; None if something can. left_out: models without a drift, by name.
+    reference, comparison: one drift for each model. strata: the task of each model, reference first. missing: why nothing
+    can be planned from these drifts; None if something can. left_out: the models without a drift.
     """
 
     where: str
@@ -30,22 +30,35 @@ class Pilot:
     left_out: tuple[str, ...] = ()
 
     @property
+    def title(self) -> str:
+        """The task, layer or all tasks together, as a heading."""
+        return "all tasks together" if self.where == ALL_TASKS else task_title(self.where)
+
+    @property
     def sizes(self) -> list[tuple[int, int]]:
-        """(models of reference, models of comparison) of every task."""
+        """Models of the reference and of the comparison method, for every task."""
         split = len(self.reference)
         return [(self.strata[:split].count(task), self.strata[split:].count(task)) for task in self.tasks]
 
     @property
     def seeds(self) -> int:
-        """Models of each method in each task; where the numbers differ, the least of them."""
+        """Models of each method in each task; the smallest number where they differ."""
         return min(min(pair) for pair in self.sizes)
 
 
-def pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> list[Pilot]:
-    """The pilot of each task, of the mean over layers, and of all of them together where there are several.
+@dataclass(frozen=True)
+class LayerPilots:
+    """The pilots of chosen layers. notes: sentences on the layers that cannot be planned for."""
 
-    tasks: those to plan for; None or ["all"]: the study's. A task without models of both methods is listed with the
-    reason and is no part of "all", as in the analysis. Raises UnknownNameError for a task that the study does not have.
+    pilots: list[Pilot]
+    notes: list[str]
+
+
+def pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> list[Pilot]:
+    """Returns the pilot of each task, and of all tasks together if there are several, from drifts averaged over layers.
+
+    tasks: the tasks to plan for; None or ["all"] means the study's. A task without models of both methods is listed with
+    the reason and is no part of "all", as in the analysis. Raises UnknownNameError for a task that the study does not have.
     """
     names = chosen_tasks(results, tasks)
     single = [_pilot(results, task, [task], None) for task in names]
@@ -53,11 +66,11 @@ def pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> list[Pi
     return [*single, _pilot(results, ALL_TASKS, together, None)] if len(together) > 1 else single
 
 
-def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> tuple[list[Pilot], list[str]]:
-    """The layers with the median and with the largest spread between seeds, over all chosen tasks together.
+def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> LayerPilots:
+    """Returns the pilots of the layers with the median and the largest spread between seeds, over all chosen tasks together.
 
     The spread of a layer is the root mean square over tasks of the standard deviation of log drift within methods.
-    Returns sentences on the layers that cannot be planned for too. Raises DataError if that is every layer.
+    Raises DataError if no layer can be planned for.
     """
     names = [pilot.tasks[0] for pilot in pilots(results, tasks) if len(pilot.tasks) == 1]
     layers = sorted({r.layer for r in results.reductions if r.layer is not None})
@@ -71,11 +84,11 @@ def layer_pilots(results: DriftResults, tasks: Sequence[str] | None = None) -> t
     chosen = [replace(middle, where=f"{middle.where}, of median spread")]
     if last is not middle:
         chosen.append(replace(last, where=f"{last.where}, of largest spread"))
-    return chosen, absent
+    return LayerPilots(chosen, absent)
 
 
 def chosen_tasks(results: DriftResults, tasks: Sequence[str] | None) -> list[str]:
-    """The tasks to plan for, in the study's order: all for None or ["all"]. Raises UnknownNameError for another."""
+    """Returns the tasks to plan for, in the study's order. None or ["all"] means all; raises UnknownNameError for others."""
     if not tasks or list(tasks) == [ALL_TASKS]:
         return list(results.study.tasks)
     for name in tasks:

@@ -1,10 +1,10 @@
-"""Reach of a design: the smallest p-value that its numbers of trained models allow, before anything is trained."""
+"""What a design can reach before anything is trained: the smallest p-values that its numbers of trained models allow."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from repdrift.core.words import counted, method_title, pvalue, task_title
 from repdrift.planning.seed_plan import least_models
@@ -17,14 +17,14 @@ REL_TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Reach:
-    """The least p of one kind of test in a design with the same number of models of both methods in every task.
+    """The smallest p-value of one kind of test, in a design with equal numbers of models of both methods in every task.
 
-    scope: `task`, one task by itself; `tasks`, all of them together, stratified by task; `layers`, every layer over all
-    tasks, corrected by Holm for `n_tests` layers: the analysis corrects by max-T, which reaches what `tasks` does, but
-    by Holm where a model is missing, so that the methods have unequal numbers. smallest_pvalue: one-sided, after
-    correction, at most 1. enough: the least number of models of each method in each task that can be significant;
-    enough_pvalue: its least p, after correction. roomy: one more model where `enough` reaches alpha exactly, else
-    `enough`; roomy_pvalue alike.
+    scope: `task` is one task by itself. `tasks` is all of them together, stratified by task. `layers` is each layer over all
+    tasks, corrected by Holm for `n_tests` layers. (The analysis corrects by max-T, which can reach what `tasks` reaches; it
+    corrects by Holm where a model is missing, because the numbers of models differ then.)
+    smallest_pvalue: one-sided, after correction, at most 1. enough: the smallest number of models of each method in each task
+    that can be significant. enough_pvalue: the smallest p of so many models, after correction. roomy: one more model than
+    `enough` where that reaches alpha exactly, else `enough`. roomy_pvalue: the smallest p of so many models.
     """
 
     scope: Scope
@@ -40,17 +40,17 @@ class Reach:
 
     @property
     def reachable(self) -> bool:
-        """Whether some data would be significant (p at most alpha)."""
+        """True if some data would be significant (p at most alpha)."""
         return self.smallest_pvalue <= self.alpha * (1 + REL_TOLERANCE)
 
     @property
     def only_just(self) -> bool:
-        """Whether the least p is alpha itself, so that one outcome alone is significant: the most extreme."""
+        """True if the smallest p equals alpha: only the most extreme outcome is significant."""
         return self.reachable and self.smallest_pvalue >= self.alpha * (1 - REL_TOLERANCE)
 
 
 def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | None = None) -> list[Reach]:
-    """What a design can reach: in a single task, over all tasks if there are several, by layer if n_layers is given.
+    """Returns the reach in a single task, over all tasks if there are several, and by layer if `n_layers` is given.
 
     n_models: models (seeds) of each method in each task. Raises ConfigError for alpha outside (0, 1) or n_layers < 1,
     ShapeError for no task or no model.
@@ -63,10 +63,56 @@ def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | N
     return found
 
 
+@dataclass(frozen=True)
+class StudyReach:
+    """What the design of a study can reach, and what designs with other numbers of seeds can.
+
+    n_seeds: trained models of each method in each task. n_layers: None if the number of layers is not known.
+    by_seeds: the reach of a design by its number of seeds, this study's among them.
+    """
+
+    study: str
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    n_seeds: int
+    alpha: float
+    n_layers: int | None
+    by_seeds: dict[int, list[Reach]]
+
+    @property
+    def reach(self) -> list[Reach]:
+        """The reach of the study's own design."""
+        return self.by_seeds[self.n_seeds]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the reach as `repdrift power --config --json` prints it."""
+        return {
+            "study": self.study,
+            "tasks": list(self.tasks),
+            "methods": list(self.methods),
+            "seeds": self.n_seeds,
+            "alpha": self.alpha,
+            "n_layers": self.n_layers,
+            "reach": [{**asdict(r), "reachable": r.reachable, "only_just": r.only_just} for r in self.reach],
+            "smallest_pvalue_by_seeds": {
+                str(n): {r.scope: r.smallest_pvalue for r in reaches} for n, reaches in self.by_seeds.items()
+            },
+        }
+
+
+def study_reach(
+    study: str, tasks: Sequence[str], methods: Sequence[str], n_seeds: int, *, alpha: float, n_layers: int | None
+) -> StudyReach:
+    """Returns what a study can reach with its own number of seeds and with 1 to 8. Raises as `design_reach` does."""
+    numbers = sorted({n_seeds, *range(1, 9)})
+    by_seeds = {n: design_reach(len(tasks), n, alpha=alpha, n_layers=n_layers) for n in numbers}
+    return StudyReach(study, tuple(tasks), tuple(methods), n_seeds, alpha, n_layers, by_seeds)
+
+
 def reach_notes(
     tasks: Sequence[str], n_seeds: int, *, reference: str, comparison: str, alpha: float, n_layers: int | None
 ) -> list[str]:
-    """At most five plain sentences on which claims can become significant, and how many seeds would do.
+    """Returns at most five sentences on which claims can become significant, and how many seeds are enough.
 
     tasks: names of the tasks. n_seeds: trained models of each method in each task. n_layers: None if it is not known;
     nothing is then said about single layers. reference, comparison: names of the two methods.

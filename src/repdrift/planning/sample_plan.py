@@ -1,4 +1,4 @@
-"""How many samples a study needs: read off the intervals over samples of a pilot."""
+"""How many samples a study needs, from the widths of a pilot's intervals over samples."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from repdrift.statistics import samples_needed
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """Half-widths of the intervals over samples of one task and method, and the samples that a target asks for.
+    """The half-widths of the intervals over samples of one task and method, and the samples that a target asks for.
 
-    median: over layers and seeds; largest: the widest, at `layer` and `seed`. Both are drifts, conditional on the
-    trained models. needed_*: samples; None without a target. missing: why there are no numbers.
+    median: over layers and seeds. largest: the widest, at `layer` and `seed`. Both are drifts, conditional on the trained
+    models. needed_median, needed_largest: numbers of samples; None without a target. missing: why there are no numbers.
     """
 
     task: str
@@ -38,10 +38,10 @@ class SamplePlan:
 def sample_plans(
     results: DriftResults, table: pd.DataFrame, tasks: Sequence[str] | None = None, *, target: float | None = None
 ) -> list[SamplePlan]:
-    """Half-widths of the intervals over samples of the primary measure, final models, by task and method.
+    """Returns the half-widths of the intervals over samples, by task and method, for final models and the primary measure.
 
-    table: the tidy table of `results`. target: the half-width wanted, a drift; by the 1 / sqrt(n) law. Raises
-    ConfigError unless it is above 0 and finite, UnknownNameError as `pilots`.
+    table: the tidy table of `results`. target: the half-width wanted, as a drift; a half-width shrinks as 1 / sqrt(n).
+    Raises ConfigError unless `target` is above 0 and finite, UnknownNameError for a task that the study does not have.
     """
     if target is not None and not 0 < target < math.inf:
         raise ConfigError(f"a half-width should be above 0 and finite, such as 0.01; got {target}")

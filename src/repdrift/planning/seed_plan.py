@@ -1,4 +1,4 @@
-"""How many seeds a study needs: simulated from the results of a pilot."""
+"""How many seeds a study needs, by simulation from the results of a pilot."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT
 from repdrift.statistics.power import PERMUTATIONS
 
 FEWEST_SEEDS = 2
-"""Fewer tell nothing about how far seeds differ, whatever p they can reach."""
+"""A single seed tells nothing about how much seeds differ, whatever p it can reach."""
 
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """What it takes to show one true reduction.
+    """The seeds that it takes to show one true reduction.
 
-    now: power with the pilot's number of seeds (`Pilot.seeds`). needed: the least number of seeds per method and task
-    with enough power; None: more than were tried. tried: every design that was simulated, ascending.
+    now: power with the pilot's number of seeds (`Pilot.seeds`). needed: the smallest number of seeds of each method in each
+    task with enough power; None if it is larger than all that were tried. tried: every simulated design, ascending.
     """
 
     reduction: float
@@ -37,9 +37,10 @@ class SeedsNeeded:
 class SeedPlan:
     """The seeds that one pilot asks for.
 
-    smallest_pvalue: of the pilot's own design, before correction. impossible: why that design can never be significant;
-    None if it can. least_seeds: the least number per method and task that can be significant at all. spread: standard
-    deviation of log drift between seeds, by task; spread_low, spread_high: its 95 % interval, for log-normal drifts.
+    smallest_pvalue: the smallest p of the pilot's own design, before correction. impossible: why that design can never be
+    significant; None if it can. least_seeds: the smallest number of seeds of each method in each task that can be
+    significant. spread: standard deviation of log drift between seeds, by task. spread_low, spread_high: its 95 % interval,
+    for log-normal drifts.
     """
 
     pilot: Pilot
@@ -54,9 +55,9 @@ class SeedPlan:
 
 
 def least_models(n_strata: int, *, alpha: float, n_tests: int = 1) -> int:
-    """The least n for which n models of each method in every one of `n_strata` tasks can give p <= alpha / n_tests.
+    """Returns the smallest n for which n models of each method in each of `n_strata` tasks can give p <= alpha / n_tests.
 
-    Raises ConfigError for alpha outside (0, 1) or n_tests < 1, ShapeError for no stratum.
+    Raises ConfigError for alpha outside (0, 1) or n_tests < 1, ShapeError if there is no stratum.
     """
     n = 1
     while unreachable([(n, n)] * n_strata, alpha=alpha, n_tests=n_tests) is not None:
@@ -75,12 +76,12 @@ def seed_plan(
     max_seeds: int = 12,
     seed: int = 0,
 ) -> SeedPlan:
-    """How many seeds per method and task show that the reduction is above `margin`, for each true one of `reductions`.
+    """Returns how many seeds show that the reduction is above `margin`, for each true reduction in `reductions`.
 
-    Simulates designs of 2, 3, ... seeds up to `max_seeds`, and stops at the first with power `target`. Law and
-    assumptions are those of `repdrift.statistics.models_needed`. Raises DataError for a pilot that is `missing` or
-    whose spread overflows, ConfigError for max_seeds < 2, no reduction, or an alpha that random arrangements cannot
-    reach; else as `models_needed`.
+    Simulates designs of 2, 3, ... seeds of each method in each task, and stops at `max_seeds` or at the first design with
+    power `target`. `repdrift.statistics.models_needed` says what is simulated and assumed, and what it raises. Raises
+    DataError for a pilot that is `missing` or whose spread overflows, and ConfigError for max_seeds < 2, for no reduction, or
+    for an alpha that random arrangements cannot reach.
     """
     if pilot.missing is not None:
         raise DataError(f"{pilot.where}: {pilot.missing}")
@@ -147,6 +148,6 @@ def seed_plan(
 
 
 def _spread_interval(spread: float, freedom: int) -> tuple[float, float]:
-    """95 % interval of a normal standard deviation: s^2 df / sigma^2 follows chi-squared with df degrees of freedom."""
+    """Returns the 95 % interval of a normal standard deviation: s^2 df / sigma^2 follows chi-squared with df degrees of freedom."""
     low, high = (spread * math.sqrt(freedom / float(chdtri(freedom, tail))) for tail in (0.025, 0.975))
     return low, high

@@ -9,10 +9,8 @@ from typer.testing import CliRunner
 
 from repdrift.cli.main import app, main
 from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV
-from tests.unit.planning.pilots import pilot_results
+from tests.unit.planning.pilots import A, B, pilot_results
 
-A = [0.50, 0.54, 0.47], [0.40, 0.36, 0.41]
-B = [0.30, 0.35, 0.33], [0.20, 0.19]
 FAST = ("--reduction", "0.6", "--max-seeds", "4")
 
 

@@ -3,8 +3,12 @@
 import pandas as pd
 
 from repdrift.core.records.results import DRIFT_COLUMNS, DriftResults, Reduction, RunStatus, StudyInfo
+from repdrift.planning.pilot import pilots
 
 METHODS = ("full_finetune", "lora")
+A = [0.50, 0.54, 0.47], [0.40, 0.36, 0.41]
+B = [0.30, 0.35, 0.33], [0.20, 0.19]
+"""Drifts of full fine-tuning and of LoRA on two tasks."""
 
 
 def pilot_results(drifts, *, layers=2, share=(0.5, 1.5), half_width=0.01, n=100):
@@ -52,3 +56,8 @@ def pilot_results(drifts, *, layers=2, share=(0.5, 1.5), half_width=0.01, n=100)
 
 def _of_layer(drift, layer, share):
     return drift if layer is None or drift is None else share[layer] * drift ** (1 + layer)
+
+
+def pilots_of(drifts, tasks=None, **options):
+    """The pilots of `pilot_results`."""
+    return pilots(pilot_results(drifts, **options)[0], tasks)
