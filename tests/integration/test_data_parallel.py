@@ -2,64 +2,29 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from tests.command_line import run_here
 from tests.tiny_models import write_sentences
 
-
-def _torchrun(*arguments, cwd):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*command, *arguments], check=False, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
-def _repdrift(*arguments, cwd):
-    command = [sys.executable, "-m", "repdrift", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, check=False, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
-@pytest.fixture
-def trained(tiny_study, tmp_path):
-    _repdrift("train", "--config", str(tiny_study), "--task", "sst2", "--method", "lora", "--seed", "1", cwd=tmp_path)
-    return tiny_study
-
-
-def test_files_of_two_processes_are_those_of_one(trained, tmp_path):
-    arguments = ["extract", "--config", str(trained), "--task", "sst2", "--method", "lora", "--seed", "1", "--json"]
-    one = _repdrift(*arguments, "--base-dir", "one_base", cwd=tmp_path)
-    (tmp_path / "results/phase3_representations").rename(tmp_path / "one_sets")
-    two = _torchrun("-m", "repdrift", *arguments, "--base-dir", "two_base", cwd=tmp_path)
-    alone, together = json.loads(one.stdout), json.loads(two.stdout)
-    assert len(alone) == len(together) == 4, "base model, its second extraction, the run, and its random change"
-    assert all(entry["extracted_now"] for entry in together)
-    for entry in together:
-        folder = tmp_path / entry["folder"]
-        twin = tmp_path / entry["folder"].replace("two_base", "one_base")
-        if "phase3_representations" in str(folder):
-            twin = tmp_path / "one_sets" / folder.relative_to(tmp_path / "results/phase3_representations")
-        metadata = json.loads((folder / "metadata.json").read_text())
-        assert metadata["extraction"]["processes"] == 2
-        assert metadata["files"] == json.loads((twin / "metadata.json").read_text())["files"]
-    _repdrift("verify", "results/phase3_representations", cwd=tmp_path)
-
-
-COMPARE_TWICE = """
+RUN = "--task sst2 --method lora --seed 1"
+# One torchrun for all tests: it takes 12 s to import everything three times. `world()` outlives the first command.
+SCRIPT = """
 import json, sys
 from pathlib import Path
-from repdrift.core.progress import is_first_process
+from repdrift.cli.main import main
 from repdrift.comparison import compare
+from repdrift.core.progress import is_first_process
 
-base, full, adapter, texts = sys.argv[1:]
+base, full, adapter, texts, *extract = sys.argv[1:]
+try:
+    main(["extract", *extract])
+except SystemExit as end:
+    assert not end.code
 for pooling in ("mean", "tokens"):
     result = compare(base, [full, adapter], data=texts, pooling=pooling, output_dir=pooling)
     if is_first_process():
@@ -67,17 +32,69 @@ for pooling in ("mean", "tokens"):
 """
 
 
-def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tuned_bert, bert_adapter, tmp_path):
+@pytest.fixture(scope="module")
+def study(tiny_bert, tiny_data, tmp_path_factory):
+    """The file of a study in which one LoRA run is trained; its folders lie where a command is run."""
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "tiny.yaml").write_text(
+        f"""
+name: tiny
+model: {tiny_bert}
+data_dir: {tiny_data}
+tasks: [sst2]
+methods: [full_finetune, lora]
+seeds: [1, 2]
+training:
+  all: {{epochs: 1, batch_size: 8, max_length: 32, learning_rate: 0.01}}
+""",
+        encoding="utf-8",
+    )
+    run_here(f"python -m repdrift train --config tiny.yaml {RUN}", folder)
+    return folder / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def two_processes(study, tiny_bert, tuned_bert, bert_adapter, tmp_path_factory):
+    """The folder of the run under torchrun, and what its extraction printed."""
+    folder = tmp_path_factory.mktemp("two")
+    shutil.copytree(study.parent, folder, dirs_exist_ok=True)
+    texts = write_sentences(folder / "lines.txt", 30)
+    (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
+    models_and_texts = map(str, (tiny_bert, tuned_bert, bert_adapter, texts))
+    done = subprocess.run(
+        [*command, *models_and_texts, "--config", "tiny.yaml", *RUN.split(), "--json"],
+        check=False, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, json.loads(done.stdout)
+
+
+def test_files_of_two_processes_are_those_of_one(two_processes, study):
+    folder, together = two_processes
+    alone = run_here(f"python -m repdrift extract --config tiny.yaml {RUN} --json", study.parent)
+    alone = {entry["folder"]: entry for entry in json.loads(alone.stdout)}
+    assert len(together) == 4, "base model, its second extraction, the run, and its random change"
+    assert {entry["folder"] for entry in together} == alone.keys()
+    for entry in together:
+        assert entry["extracted_now"]
+        two, one = (
+            json.loads((root / entry["folder"] / "metadata.json").read_text()) for root in (folder, study.parent)
+        )
+        assert (two["extraction"]["processes"], one["extraction"]["processes"]) == (2, 1)
+        assert two["files"] == one["files"]
+    run_here("python -m repdrift verify .", folder)
+
+
+def test_comparison_of_two_processes_gives_the_numbers_of_one(two_processes, tiny_bert, tuned_bert, bert_adapter):
     from repdrift.comparison import compare
 
-    texts = write_sentences(tmp_path / "lines.txt", 30)
-    script = tmp_path / "compare_twice.py"
-    script.write_text(COMPARE_TWICE, encoding="utf-8")
-    _torchrun(str(script), str(tiny_bert), str(tuned_bert), str(bert_adapter), str(texts), cwd=tmp_path)
+    folder, _ = two_processes
     for pooling in ("mean", "tokens"):
-        one = compare(str(tiny_bert), [str(tuned_bert), str(bert_adapter)], data=str(texts), pooling=pooling)
-        two = json.loads((tmp_path / f"{pooling}.json").read_text())
-        assert (tmp_path / pooling / "drift_by_layer.png").is_file()
+        texts = str(folder / "lines.txt")
+        one = compare(str(tiny_bert), [str(tuned_bert), str(bert_adapter)], data=texts, pooling=pooling)
+        two = json.loads((folder / f"{pooling}.json").read_text())
+        assert (folder / pooling / "drift_by_layer.png").is_file()
         for a, b in zip(one.models, two["models"], strict=True):
             assert [at.drift for at in a.layers] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
             assert a.layers[0].rows == b["layers"][0]["rows"]
@@ -85,10 +102,7 @@ def test_comparison_of_two_processes_gives_the_numbers_of_one(tiny_bert, tuned_b
 
 
 def test_training_under_torchrun_is_refused(tiny_study, tmp_path):
-    command = [sys.executable, "-m", "repdrift", "train", "--config", str(tiny_study)]
-    environment = {**os.environ, "WORLD_SIZE": "2", "RANK": "0", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
+    command = f"python -m repdrift train --config {tiny_study}"
+    done = run_here(command, tmp_path, fails=True, WORLD_SIZE="2", RANK="0")
     assert done.returncode == 1
     assert "train without torchrun" in done.stderr
