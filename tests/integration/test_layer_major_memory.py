@@ -15,13 +15,23 @@ BLOCK_BYTES = 4 * (4 * WIDTH * WIDTH + 3 * WIDTH * INNER + 2 * WIDTH)
 ALLOWED_BYTES = 200 << 20  # beyond what the interpreter and the libraries take before a model is touched
 
 PROGRAM = """
-import json, os, resource, sys
+import json, os, resource, sys, tempfile
 import torch
 from transformers import AutoConfig, AutoModel, LlamaModel
+from repdrift.extraction import layer_major
 from repdrift.extraction.batching import BatchPlan, sample_set_of
 from repdrift.extraction.extractor import extract
-from repdrift.extraction.layer_major import run_layer_major
 from repdrift.models import load_backbone, resolve_model
+from repdrift.models.lazy_model import load_lazy_model
+
+stores = []
+
+class Watched(layer_major.ActivationStore):
+    def __exit__(self, *error):
+        stores.append((self.memory_bytes, self.file_bytes))
+        super().__exit__(*error)
+
+layer_major.ActivationStore, layer_major.ACTIVATION_CAP_BYTES = Watched, 1 << 19
 
 def status(field):
     with open("/proc/self/status") as lines:
@@ -37,17 +47,18 @@ def attempt(folder, what, allowed):
         limit = status("VmData") + allowed
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     found = {}
-    def pool(layer, place, batch, hidden):
+    def pool(layer, batch, hidden):
         found.setdefault(layer, torch.empty(24, hidden.shape[2]))[batch.sample_indices] = hidden.mean(dim=1)
     if what == "weights":
         AutoModel.from_config(AutoConfig.from_pretrained(folder))
     elif what == "whole":
         found = {int(name[6:]): rows for name, rows in extract(load_backbone(source), samples).items()}
     else:
-        run = run_layer_major(
-            source, BatchPlan(samples, token_budget=64), on_hidden_state=pool, activation_cap_bytes=1 << 19, scratch_dir=folder
-        )
-        assert run.depth == 1 or run.file_bytes > run.memory_bytes > 0
+        tempfile.tempdir = folder
+        model = load_lazy_model(source)
+        layer_major.run_layer_major(model, BatchPlan(samples, token_budget=64), range(model.depth), pool)
+        in_memory, in_file = stores[-1]
+        assert model.depth == 1 or in_file > in_memory > 0
     return {
         "peak": status("VmHWM") - baseline,
         "finite": all(bool(torch.isfinite(rows).all()) for rows in found.values()),

@@ -26,6 +26,7 @@ from transformers import (
 from repdrift.extraction.batching import BatchPlan, sample_set_of
 from repdrift.extraction.layer_major import run_layer_major
 from repdrift.models import quiet_transformers, resolve_model
+from repdrift.models.lazy_model import load_lazy_model
 
 LENGTHS = (9, 4, 13, 2, 7, 13)
 DEPTH = 3
@@ -83,18 +84,20 @@ def saved(folder, model, *, shard="40KB"):
     return resolve_model(str(folder))
 
 
-def layer_major(source, batches, **options):
+def layer_major(source, batches, *, layers=None, **options):
+    """Hidden states by layer and batch number, zero on padding. options: of `load_lazy_model`."""
+    lazy_model = load_lazy_model(source, **options)
     found = {}
 
-    def keep(layer, place, batch, hidden):
-        found[layer, place] = hidden.clone() * batch.inputs["attention_mask"][:, :, None]
+    def keep(layer, batch, hidden):
+        found[layer, batch.number] = hidden.clone() * batch.inputs["attention_mask"][:, :, None]
 
-    run = run_layer_major(source, batches, on_hidden_state=keep, **options)
-    return found, run
+    run_layer_major(lazy_model, batches, lazy_model.blocks.select(layers), keep)
+    return found
 
 
 def sample_major(model, batches, modules):
-    """The blocks' outputs by plain hooks, in one pass a batch."""
+    """Hidden states by layer and batch number, zero on padding: by plain hooks, one forward pass a batch."""
     found = {}
     outputs = []
     runner = model.get_encoder() if model.config.is_encoder_decoder else model
@@ -104,11 +107,11 @@ def sample_major(model, batches, modules):
 
     hooks = [module.register_forward_hook(keep) for module in dict.fromkeys(modules)]
     with torch.inference_mode():
-        for place, batch in enumerate(batches):
+        for batch in batches:
             outputs.clear()
             runner(**batch.inputs)
             for layer, hidden in enumerate(outputs):
-                found[layer, place] = hidden * batch.inputs["attention_mask"][:, :, None]
+                found[layer, batch.number] = hidden * batch.inputs["attention_mask"][:, :, None]
     for hook in hooks:
         hook.remove()
     return found

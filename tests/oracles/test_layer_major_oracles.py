@@ -13,6 +13,7 @@ from transformers import (
 
 from repdrift.core.errors import ModelError
 from repdrift.extraction import extract
+from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.layer_major import run_layer_major
 from repdrift.extraction.pooling import pool_for_batch
 from repdrift.extraction.single_block import SingleBlockRunner
@@ -45,10 +46,7 @@ def test_block_by_block_is_the_same_as_batch_by_batch(tmp_path, batches, family)
     model = load_backbone(source)
     expected = sample_major(model, batches, blocks_of(model))
     assert len(expected) == DEPTH * len(batches)
-    found, run = layer_major(source, batches)
-    assert_same(found, expected)
-    assert run.depth == DEPTH
-    assert run.width == 32
+    assert_same(layer_major(source, batches), expected)
 
 
 @pytest.mark.parametrize("family", ["llama", "mixtral", "gpt2", "bloom", "bert", "t5", "mamba"])
@@ -57,7 +55,7 @@ def test_half_precision_is_the_same_too(tmp_path, batches, family):
     source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES[family]()))
     model = load_backbone(source, dtype="bfloat16")
     expected = sample_major(model, batches, blocks_of(model))
-    found, _ = layer_major(source, batches, dtype="bfloat16")
+    found = layer_major(source, batches, dtype="bfloat16")
     for key, hidden in found.items():
         assert hidden.dtype == expected[key].dtype
         assert torch.equal(hidden, expected[key])
@@ -82,20 +80,31 @@ def test_task_heads_are_left_in_the_file(tmp_path, batches, family, auto_class):
     source = saved(tmp_path / "model", model)
     backbone = getattr(model, model.base_model_prefix)
     expected = sample_major(backbone, batches, blocks_of(backbone))
-    assert_same(layer_major(source, batches)[0], expected)
+    assert_same(layer_major(source, batches), expected)
 
 
 @pytest.mark.parametrize("family", ["llama", "t5", "bloom"])
-def test_activations_in_a_file_give_equal_bits(tmp_path, batches, family):
+def test_activations_in_a_file_give_equal_bits(tmp_path, batches, monkeypatch, family):
+    stores = []
+
+    class Watched(ActivationStore):
+        def __exit__(self, *error):
+            stores.append((self.memory_bytes, self.file_bytes))
+            super().__exit__(*error)
+
     torch.manual_seed(9)
     source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES[family]()))
-    held, in_memory = layer_major(source, batches)
+    monkeypatch.setattr("repdrift.extraction.layer_major.ActivationStore", Watched)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    in_memory = layer_major(source, batches)
     for cap in (0, 3000):
-        spilled, run = layer_major(source, batches, activation_cap_bytes=cap, scratch_dir=tmp_path)
-        assert run.file_bytes > 0
-        assert run.memory_bytes <= cap
-        assert all(torch.equal(spilled[key], held[key]) for key in held)
-    assert in_memory.file_bytes == 0
+        monkeypatch.setattr("repdrift.extraction.layer_major.ACTIVATION_CAP_BYTES", cap)
+        spilled = layer_major(source, batches)
+        memory_bytes, file_bytes = stores[-1]
+        assert file_bytes > 0
+        assert memory_bytes <= cap
+        assert all(torch.equal(spilled[key], in_memory[key]) for key in in_memory)
+    assert stores[0][1] == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
 
 
@@ -107,10 +116,10 @@ def test_the_two_schedules_of_this_package_agree(tmp_path, batches, family):
     expected = extract(load_backbone(source), batches.samples, token_budget=30)
     found = {name: torch.zeros_like(rows) for name, rows in expected.items()}
 
-    def pool(layer, place, batch, hidden):
+    def pool(layer, batch, hidden):
         found[f"layer_{layer}"][batch.sample_indices] = pool_for_batch("mean", batch.inputs["attention_mask"])(hidden)
 
-    run_layer_major(source, batches, on_hidden_state=pool)
+    run_layer_major(load_lazy_model(source), batches, range(DEPTH), pool)
     for name, rows in expected.items():
         torch.testing.assert_close(found[name], rows, atol=1e-5, rtol=1e-5)
 
@@ -130,20 +139,20 @@ class _Skipping(nn.Module):
 
 def test_a_block_that_reaches_further_back_is_found_out():
     model = _Skipping()
-    relay = SingleBlockRunner(Blocks("layers", tuple(model.layers), root=model))
+    runner = SingleBlockRunner(Blocks("layers", tuple(model.layers), root=model))
     hidden = torch.randn(2, 3, 4)
     state, reference = None, hidden
     for layer in range(2):
-        with relay.at(layer) as run:
+        with runner.only(layer) as run:
             state = run({"hidden": hidden}, state)
         reference = model.layers[layer](reference)
         assert torch.equal(state.hidden, reference)
     reference = model.layers[2](reference)
-    with relay.at(2) as run:
+    with runner.only(2) as run:
         assert torch.equal(run({"hidden": hidden, "skip": False}, state).hidden, reference)
         with pytest.raises(ModelError, match="block 2 of _Skipping cannot be run by itself: .*further back"):
             run({"hidden": hidden}, state)
-    with relay.at(1) as run, pytest.raises(ModelError, match="TypeError"):
+    with runner.only(1) as run, pytest.raises(ModelError, match="TypeError"):
         run({"no such": hidden}, state)
     assert all("forward" not in vars(module) for module in model.modules())
 
@@ -165,10 +174,10 @@ def test_blocks_are_freed_and_unused_parts_never_loaded(tmp_path, batches):
     lazy_model = load_lazy_model(source)
     on_block = []
 
-    def look(layer, place, batch, hidden):
+    def look(layer, batch, hidden):
         on_block.append([not any(p.is_meta for p in block.parameters()) for block in lazy_model.blocks.modules])
 
-    run_layer_major(lazy_model, batches, on_hidden_state=look)
-    assert on_block == [[place == layer for place in range(DEPTH)] for layer in range(DEPTH) for _ in batches]
+    run_layer_major(lazy_model, batches, range(DEPTH), look)
+    assert on_block == [[block == layer for block in range(DEPTH)] for layer in range(DEPTH) for _ in batches]
     assert all(p.is_meta for block in lazy_model.blocks.modules for p in block.parameters())
     assert all(p.is_meta for p in lazy_model.model.decoder.layers.parameters())

@@ -1,4 +1,4 @@
-"""Extraction: layer-wise representations of a trained model, after training."""
+"""Extraction: reads layer-wise representations out of a model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from repdrift.extraction.extractor import RepresentationExtractor, extract
-    from repdrift.extraction.job import ExtractionJob, extract_set
+    from repdrift.extraction.job import ExtractionJob
     from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
     from repdrift.extraction.matched_change import MatchedChange
     from repdrift.extraction.options import ExtractionOptions
+    from repdrift.extraction.set_extraction import extract_set
 
 __all__ = [
     "ExtractionJob",
@@ -29,7 +30,7 @@ _MODULES = {
     "MatchedChange": "matched_change",
     "RepresentationExtractor": "extractor",
     "extract": "extractor",
-    "extract_set": "job",
+    "extract_set": "set_extraction",
 }
 
 

@@ -1,4 +1,4 @@
-"""Forward hooks on a model's blocks that are always removed again."""
+"""Forward hooks on the blocks of a model, which are always removed again."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ OnHiddenState = Callable[[int, Tensor], None]
 
 @contextmanager
 def capture_hidden_states(blocks: Blocks, layers: Sequence[int], on_hidden_state: OnHiddenState) -> Generator[None]:
-    """Call `on_hidden_state(layer, hidden)` with the hidden state after each chosen block, (b, t, d), inside the `with` block.
+    """Inside the `with` block, call `on_hidden_state(layer, hidden)` with the hidden state (b, t, d) after each chosen block.
 
     The hidden state is the residual stream after the block, before any final norm. `blocks.root` may be run any number of
-    times. Hooks are removed on leaving, whatever happened. A compiled model runs eagerly inside: the compiler ignores hooks
-    that are set after it.
+    times. The hooks are removed on leaving, also after an error. A compiled model runs without its compilation here,
+    because the compiler ignores hooks that are set later.
     Raises ModelError, from within the forward pass, if the blocks are not run once each in their order, or do not give a
-    hidden state of the input's batch and tokens and of the width that they take.
+    hidden state with the input's batch and tokens and with the width that they take.
     """
-    run = _Run(blocks, frozenset(layers), on_hidden_state)
+    forward_pass = _ForwardPass(blocks, frozenset(layers), on_hidden_state)
     handles = []
     try:
-        # One by one: if a hook cannot be set, those before it are still removed.
-        handles.append(blocks.root.register_forward_pre_hook(run.start, with_kwargs=True))
+        # One at a time: if a hook cannot be set, those before it are still removed.
+        handles.append(blocks.root.register_forward_pre_hook(forward_pass.start, with_kwargs=True))
         for outlet in dict.fromkeys(blocks.outlets):
-            handles.append(outlet.register_forward_hook(run.after_block, with_kwargs=True))  # noqa: PERF401
+            handles.append(outlet.register_forward_hook(forward_pass.after_block, with_kwargs=True))  # noqa: PERF401
         with _eager_if_compiled(blocks.root):
             yield
     finally:
@@ -39,8 +39,8 @@ def capture_hidden_states(blocks: Blocks, layers: Sequence[int], on_hidden_state
             handle.remove()
 
 
-class _Run:
-    """Which block is due in the forward pass that is under way: a block that is run twice is two layers."""
+class _ForwardPass:
+    """The forward pass under way, and which block is due in it. A block that is run twice is two layers."""
 
     def __init__(self, blocks: Blocks, layers: frozenset[int], on_hidden_state: OnHiddenState) -> None:
         self.blocks = blocks
@@ -50,12 +50,12 @@ class _Run:
         self.token_shapes: set[tuple[int, ...]] = set()
 
     def start(self, _root: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Before the model runs: the first block is due."""
+        """Before the model runs: note that the first block is due."""
         self.due = 0
         self.token_shapes = {tuple(tensor.shape[:2]) for tensor in _tensors(args, kwargs) if tensor.dim() >= 2}
 
     def after_block(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
-        """After a block: check that it was due, and what it gives, and pass the hidden state on."""
+        """After a block: check that it was due and gives a hidden state, and pass that on."""
         layer = self.due
         if layer >= len(self.blocks) or self.blocks.outlets[layer] is not module:
             raise ModelError(self._out_of_order(module))

@@ -1,4 +1,4 @@
-"""Data parallel under `torchrun`: which process this is, and the few things that processes tell each other."""
+"""Processes that share one piece of work under `torchrun`: which one this is, and what they tell each other."""
 
 from __future__ import annotations
 
@@ -18,32 +18,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """The processes of one `torchrun`; a single one without it."""
+    """The processes of one `torchrun`, or a single process without it.
+
+    rank: number of this process, from 0. size: number of processes.
+    """
 
     rank: int
     size: int
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that decides, speaks and finishes."""
+        """Whether this is the first process, which alone decides, prints and finishes files."""
         return self.rank == 0
 
     def share(self, count: int) -> range:
-        """The numbers below `count` that fall to this process: every size-th, so that long and short batches mix."""
+        """This process's part of the numbers below `count`: every size-th, so that it gets long and short batches."""
         return range(self.rank, count, self.size)
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has come to this point."""
         if self.size > 1:
             torch.distributed.barrier()
 
     @contextmanager
     def together(self, what: str) -> Generator[None]:
-        """A stretch of work that fails in every process if it fails in one, with the same error: of the first that failed.
+        """Run the `with` block so that it fails in every process if it fails in one, with the error of the first that failed.
 
-        Without it a process that gave a model up would meet, with its next exchange, the others' exchange about another
-        model. what: says which stretch; processes that are at different ones raise ModelError. Exchanges inside of the
-        stretch are not protected: they come after it.
+        Without it, the others would wait for a process that has gone on to other work. The processes must not exchange
+        anything inside the block. what: names the work; ModelError is raised if the processes are at different work.
         """
         failed: RepdriftError | None = None
         try:
@@ -56,40 +58,40 @@ class World:
             return
         found: list[Any] = [None] * self.size
         torch.distributed.all_gather_object(found, (what, failed))
-        places = {place for place, _ in found}
-        if len(places) > 1:
+        names = {name for name, _ in found}
+        if len(names) > 1:
             raise ModelError(
-                f"the processes are at different work, since one of them failed: {', '.join(sorted(places))}"
+                f"the processes are at different work, since one of them failed: {', '.join(sorted(names))}"
             )
         first = next((error for _, error in found if error is not None), None)
         if first is not None:
             raise first
 
     def from_first(self, value: T) -> T:
-        """What the first process gives, in every process. Plain Python objects and tensors of our own making."""
+        """The value of the first process, in every process. It is pickled: only for values that repdrift made."""
         if self.size == 1:
             return value
-        held = [value]
-        torch.distributed.broadcast_object_list(held, src=0)
-        return held[0]
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
     def gather(self, value: T) -> list[T] | None:
-        """Every process's value, by rank, in the first process; None in the others."""
+        """The values of all processes, by rank, in the first process; None in the others."""
         if self.size == 1:
             return [value]
-        held: list[Any] | None = [None] * self.size if self.is_first else None
-        torch.distributed.gather_object(value, held, dst=0)
-        return held
+        values: list[Any] | None = [None] * self.size if self.is_first else None
+        torch.distributed.gather_object(value, values, dst=0)
+        return values
 
 
 def process_count() -> int:
-    """Processes of the `torchrun` that started this one, without joining them."""
+    """Number of processes that `torchrun` started, 1 without it. This does not join them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @cache
 def world() -> World:
-    """The world that `torchrun` describes in RANK and WORLD_SIZE; joins it at the first call (NCCL on GPUs, else gloo)."""
+    """The processes that `torchrun` started. The first call joins them, with NCCL on GPUs and gloo elsewhere."""
     if process_count() == 1:
         return World(0, 1)
     if not torch.distributed.is_initialized():
@@ -101,7 +103,7 @@ def world() -> World:
 
 
 def device() -> torch.device:
-    """The accelerator of this process, or the CPU."""
+    """The accelerator that this process uses, or the CPU if there is none."""
     if not torch.accelerator.is_available():
         return torch.device("cpu")
     accelerator = torch.accelerator.current_accelerator()

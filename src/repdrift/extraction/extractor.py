@@ -1,4 +1,4 @@
-"""Sample-major extraction: batches flow through the whole model, and each block's output is pooled as it appears."""
+"""Representations of one loaded model: batches flow through it, and the output of each block is pooled as it appears."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from repdrift.core.records.representation_set import Pooling
 from repdrift.extraction.batching import Batch, BatchPlan, sample_set_of
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
-from repdrift.extraction.pooling import Pool, pool_for_batch
+from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, find_blocks
+from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
 from repdrift.tasks import SampleSet
 
 OnBlock = Callable[[int, Tensor, Pool], None]
 
 _WINDOW_BYTES = 2 << 30
-"""Of `tokens`, over all layers: rows complete in about the order of the file, so that it is hashed from the page cache."""
+"""With pooling `tokens`, rows are complete in about the order of the file: within stretches of this size, over all layers.
+So a file is still in the page cache when its checksum is computed."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,17 @@ class PooledBatch:
 
 
 class RepresentationExtractor:
-    """Layer-wise representations of one model over a sample set.
+    """Extracts layer-wise representations of one model over a sample set.
 
-    model: any transformers model, with or without task head; it is put into evaluation mode and left where it is.
-    layers: block numbers, None for all. pooling: see METHODS. dtype: of what is returned; pooling itself is in float32.
-    token_budget: tokens of one batch, padding included; None: chosen so that a batch's activations stay under
-    `memory_cap_bytes`. It does not change the result beyond noise; when memory runs out the batches are halved.
-    blocks: the name of the module list that holds the blocks, where it is not found by itself.
-    stack: `encoder` (None) or `decoder`, of a model that has both; the decoder reads the same text, shifted by one.
-    Raises ModelError, UnknownNameError (layer), at construction: before any time is spent.
+    model: any transformers model, with or without task head. It is put into evaluation mode and stays on its device.
+    layers: block numbers, None for all. pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
+    token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
+    `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
+    blocks: name of the module list that holds the blocks, for a model in which it is not found by itself.
+    stack: `encoder` or `decoder`, for a model that has both; None means the encoder. The decoder reads the same text,
+    shifted by one token.
+    Raises ModelError if no blocks are found, no layer is asked for or the dtype is unknown; UnknownNameError for a layer
+    that the model does not have; DataError for a token budget below 1.
     """
 
     def __init__(
@@ -85,17 +89,21 @@ class RepresentationExtractor:
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """The device that holds the model."""
         return next(self.backbone.parameters()).device
 
-    def plan(self, samples: SampleSet) -> BatchPlan:
-        """The batches of `samples`. Raises DataError if one is longer than the model's maximum."""
-        require_lengths_fit(samples, getattr(self.backbone, "config", None))
+    def plan(self, samples: SampleSet, *, token_budget: int | None = None) -> BatchPlan:
+        """The batches of `samples`. Raises DataError if a sample is longer than the model's maximum.
+
+        token_budget: tokens of one batch, padding included; None means the extractor's own.
+        """
+        config = getattr(self.backbone, "config", None)
+        require_lengths_fit(samples, config)
         window = None
         if self.pooling == "tokens":
-            width = getattr(getattr(self.backbone, "config", None), "hidden_size", None) or 1024
+            width = width_of(config) or ASSUMED_WIDTH
             window = max(1, _WINDOW_BYTES // (len(self.layers) * width * DTYPES[self.dtype].itemsize))
-        return BatchPlan(samples, token_budget=self.token_budget, window_tokens=window)
+        return BatchPlan(samples, token_budget=token_budget or self.token_budget, window_tokens=window)
 
     def extract(self, samples: SampleSet | Mapping[str, Tensor], *, what: str = "extracting") -> dict[int, Tensor]:
         """Representations by layer number: (n, d) each, in the order of the samples.
@@ -142,10 +150,11 @@ class RepresentationExtractor:
                 bar.advance(len(batch.sample_indices))
 
     def forward(self, batch: Batch, on_block: OnBlock) -> None:
-        """Run one batch; `on_block(layer, hidden, pool)` gets each chosen block's output (b, t, d), on the model's device.
+        """Run one batch, and call `on_block(layer, hidden, pool)` with the output (b, t, d) of each chosen block.
 
-        The hidden state is the model's own: whoever keeps it beyond the call copies it. Batches that memory does not
-        hold are run in parts, so that on_block can be called several times for a layer; samples keep their order.
+        The hidden state is the model's own, on its device: a caller that keeps it copies it. If memory ran out before, the
+        batch is run in parts, and `on_block` is called several times for a layer; the samples keep their order.
+        Raises ModelError if memory runs out now.
         """
         for part in self._parts(batch):
             try:
@@ -156,12 +165,12 @@ class RepresentationExtractor:
                     raise
                 tokens = part.inputs["attention_mask"].numel()
                 raise ModelError(
-                    f"memory does not suffice for a batch of {tokens} tokens: give a smaller --memory-cap (memory_cap_bytes). "
-                    f"The system said: {error}"
+                    f"memory does not suffice for a batch of {tokens} tokens (the system says: {error}). Give a smaller "
+                    "memory cap (--memory-cap)."
                 ) from error
 
     def _pooled(self, batch: Batch) -> dict[int, Tensor]:
-        """All chosen layers of one batch on the CPU in float32, in parts where memory ran out."""
+        """All chosen layers of one batch, in float32 on the CPU; run in parts if memory ran out before."""
         parts = [self._pooled_part(part) for part in self._parts(batch)]
         return parts[0] if len(parts) == 1 else {layer: torch.cat([p[layer] for p in parts]) for layer in self.layers}
 
@@ -183,15 +192,17 @@ class RepresentationExtractor:
             width = int(batch.inputs["attention_mask"].shape[1])
             if len(batch.sample_indices) == 1:
                 raise ModelError(
-                    f"memory does not suffice for one sample of {width} tokens: give a smaller --max-length, or extract block by "
-                    f"block (`repdrift extract --schedule layer`). The system said: {error}"
+                    f"memory does not suffice for one sample of {width} tokens (the system says: {error}). Give a smaller "
+                    "--max-length, or load one block at a time: `repdrift extract --schedule layer`."
                 ) from error
-        # Out of the handler, so that the failed attempt's tensors are free before the next.
+        # Behind the handler, so that the tensors of the failed attempt are freed before the next one.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self._most_tokens = max(1, len(batch.sample_indices) // 2) * width
-        say(f"out of memory at {len(batch.sample_indices)} samples of {width} tokens: going on with half of it")
+        say(
+            f"out of memory at {len(batch.sample_indices)} samples of {width} tokens: continuing with batches of half the size"
+        )
         halves = [self._pooled_part(part) for part in batch.split(self._most_tokens)]
         return {layer: torch.cat([half[layer] for half in halves]) for layer in self.layers}
 
@@ -199,15 +210,15 @@ class RepresentationExtractor:
         found: dict[int, Tensor] = {}
 
         def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
-            found[layer] = _owned(pool.fast(hidden), hidden)
+            found[layer] = owned_values(pool.fast(hidden), hidden)
 
         with torch.inference_mode():
             self._forward_part(batch, keep)
             on_cpu = _to_cpu(found)
             if not all(bool(torch.isfinite(rows).all()) for rows in on_cpu.values()):
-                # What stands on padding may be NaN, and 0 x NaN is NaN: once more, with the padding taken out.
+                # The padding may hold NaN, and 0 x NaN is NaN: run again and leave the padding out.
                 self._forward_part(
-                    batch, lambda layer, hidden, pool: found.update({layer: _owned(pool.careful(hidden), hidden)})
+                    batch, lambda layer, hidden, pool: found.update({layer: owned_values(pool.careful(hidden), hidden)})
                 )
                 on_cpu = _to_cpu(found)
         return on_cpu
@@ -233,10 +244,7 @@ class RepresentationExtractor:
 
     def _auto_budget(self, memory_cap_bytes: int | None) -> int:
         config = getattr(self.backbone, "config", None)
-        if config is not None and hasattr(config, "get_text_config"):
-            config = config.get_text_config()
-        width = getattr(config, "hidden_size", None) or 0
-        captured = len(self.layers) * width * 4 if self.pooling == "tokens" else 0
+        captured = len(self.layers) * (width_of(config) or 0) * 4 if self.pooling == "tokens" else 0
         itemsize = next(self.backbone.parameters()).element_size()
         return auto_token_budget(
             config, itemsize=itemsize, captured_bytes_per_token=captured, cap_bytes=memory_cap_bytes
@@ -257,8 +265,9 @@ def extract(
 ) -> dict[str, Tensor]:
     """Layer-wise representations of `model` over `inputs`, by name: {"layer_0": (n, d), "layer_1": ...}.
 
-    inputs: a sample set, or `input_ids` and `attention_mask` of shape (n, t), padded on either side. Other arguments and
-    errors as in `RepresentationExtractor`; also ShapeError for inputs that are not of that shape.
+    inputs: a sample set, or `input_ids` and `attention_mask` of shape (n, t), padded on either side. The other arguments
+    are those of `RepresentationExtractor`. Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for
+    inputs of another shape.
     """
     extractor = RepresentationExtractor(
         model,
@@ -274,38 +283,32 @@ def extract(
 
 
 def require_lengths_fit(samples: SampleSet, config: Any) -> None:
-    """Raises DataError naming the longest sample if it is longer than the model's maximum."""
+    """Raises DataError, naming the longest sample, if it has more tokens than the model takes."""
     limit = getattr(config, "max_position_embeddings", None)
     lengths = samples.lengths
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if isinstance(limit, int) and 0 < limit < lengths[longest]:
         raise DataError(
             f"sample {samples.sample_ids[longest]!r} has {lengths[longest]} tokens, the model takes {limit}. "
-            "Give a smaller max_length."
+            "Give a smaller --max-length."
         )
 
 
-def _owned(pooled: Tensor, hidden: Tensor) -> Tensor:
-    """`pooled`, copied if it is a view of the hidden state, which the model may go on to change in place."""
-    shares = pooled.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
-    return pooled.clone() if shares else pooled
-
-
 def _to_cpu(found: dict[int, Tensor]) -> dict[int, Tensor]:
-    """On a device all layers in one transfer, so that the pass waits once and not once a layer."""
-    rows = list(found.values())
-    if all(r.device.type == "cpu" for r in rows) or len({r.shape for r in rows}) > 1:
+    """Move the layers to the CPU, all in one transfer, so that the pass waits once and not for each layer."""
+    tensors = list(found.values())
+    if all(tensor.device.type == "cpu" for tensor in tensors) or len({tensor.shape for tensor in tensors}) > 1:
         return {layer: tensor.cpu() for layer, tensor in found.items()}
-    return dict(zip(found, torch.stack(rows).cpu().unbind(0), strict=True))
+    return dict(zip(found, torch.stack(tensors).cpu().unbind(0), strict=True))
 
 
 def _require_memory(rows: int, features: int, dtype: torch.dtype, layers: int) -> None:
-    """Raises StorageError, with the arithmetic, if the layers together cannot fit into free memory."""
+    """Raises StorageError, with the sizes, if the layers together do not fit into the free memory."""
     needed = rows * features * dtype.itemsize * layers
     available = available_memory_bytes()
     if available is not None and needed > available:
         raise StorageError(
             f"{layers} layers x {rows} rows x {features} features in {dtype} take {needed / 1e9:.1f} GB; "
-            f"{available / 1e9:.1f} GB of memory are free. Write them to files with `repdrift extract`, or take fewer layers, "
-            "fewer samples, or pooled representations."
+            f"{available / 1e9:.1f} GB of memory are free. Write them to files (`repdrift extract`), or take fewer layers, "
+            "fewer samples, or another pooling than `tokens`."
         )

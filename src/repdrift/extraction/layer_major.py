@@ -1,7 +1,8 @@
-"""Layer-major extraction: one block's weights at a time, all samples through it, for models larger than memory.
+"""Layer-major extraction: one block's weights in memory at a time, for models larger than memory.
 
-Memory: the embeddings, one block, and the hidden states of all samples after one layer (in a file beyond a cap), however
-deep the model is. Time: the embeddings and masks are computed again for every layer and batch, and each weight is read once.
+All samples pass through a block before the next one is loaded. Memory holds the embeddings, one block, and the hidden
+states of all samples after one layer (in a file beyond a cap), however deep the model is. Each weight is read once, but the
+embeddings and masks are computed again for every layer and batch.
 """
 
 from __future__ import annotations
@@ -9,136 +10,201 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
+from repdrift.core.progress import Bar
+from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.activation_store import ActivationStore
-from repdrift.extraction.batching import Batch
+from repdrift.extraction.batching import Batch, BatchPlan
+from repdrift.extraction.distributed import device
+from repdrift.extraction.extractor import require_lengths_fit
+from repdrift.extraction.job import ExtractionJob
+from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
+from repdrift.extraction.memory_budget import auto_token_budget
+from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch
+from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
-from repdrift.models.backbone import Stack
+from repdrift.models import DTYPES
 from repdrift.models.lazy_model import LazyModel, load_lazy_model
-from repdrift.models.model_files import ModelSource
+from repdrift.stores import RepresentationSetWriter
+from repdrift.weights import WeightComparison, compare_weights
 
-DEFAULT_ACTIVATION_CAP_BYTES = 1 << 30
+ACTIVATION_CAP_BYTES = 1 << 30
+"""Hidden states of all samples that are kept in memory; the rest goes to a temporary file."""
 
-OnHiddenState = Callable[[int, int, Batch, Tensor], None]
-OnLayerDone = Callable[[int], None]
+OnHiddenState = Callable[[int, Batch, Tensor], None]
 
 
-@dataclass(frozen=True)
-class LayerMajorRun:
-    """What was run: the layers handed out, the model's depth and width, and the most bytes of activations kept, and where."""
+class LayerMajorExtraction:
+    """A `ScheduledExtraction` (see `schedules`) that reads one block at a time from the checkpoint."""
 
-    layers: list[int]
-    depth: int
-    width: int
-    memory_bytes: int
-    file_bytes: int
+    schedule: Literal["sample", "layer"] = "layer"
+    random_change: RandomChange | None = None
+
+    def __init__(self, job: ExtractionJob) -> None:
+        options = job.options
+        self._job = job
+        self._lazy_model = load_lazy_model(
+            job.full_model,
+            dtype=options.compute_dtype,
+            blocks=options.blocks,
+            stack=options.stack,
+            adapter=job.adapter,
+            device=device(),
+        )
+        self._adapters: dict[int, LayerAdapter] = {}
+        blocks = self._lazy_model.blocks
+        self.layers = blocks.select(job.chosen_layers, model_name=type(self._lazy_model.model).__name__)
+        if not self.layers:
+            raise ModelError("no layer was asked for")
+        self.blocks_path = blocks.path
+
+    def plan(self) -> BatchPlan:
+        """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
+        options, config = self._job.options, self._lazy_model.model.config.get_text_config()
+        require_lengths_fit(self._job.samples, config)
+        budget = options.token_budget or auto_token_budget(
+            config, itemsize=DTYPES[options.compute_dtype].itemsize, cap_bytes=options.memory_cap_bytes
+        )
+        return BatchPlan(self._job.samples, token_budget=self._job.token_budget(budget))
+
+    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
+        """Run the batches with these numbers layer by layer, and write their rows. Raises NonFiniteError naming layer and sample."""
+        batches = [plan[number] for number in numbers]
+        if not batches:
+            return
+        options, dtype = self._job.options, DTYPES[self._job.options.dtype]
+        index = RowIndex(plan.samples, options.pooling)
+        pools: dict[int, Pool] = {}
+
+        def write_layer(layer: int, batch: Batch, hidden: Tensor) -> None:
+            if batch.number not in pools:
+                pools[batch.number] = pool_for_batch(options.pooling, batch.inputs["attention_mask"].to(hidden.device))
+            values, rows = pools[batch.number](hidden).cpu(), index.rows_of(batch.sample_indices)
+            index.require_finite(values, layer, rows, dtype)
+            stored = values.to(dtype)
+            writer.write_batch(batch.number, rows, {layer: owned_values(stored, hidden)})
+            if self._job.adapter is not None and layer not in self._adapters:
+                self._adapters[layer] = adapter_of_block(layer, self._lazy_model.blocks.modules[layer])
+
+        run_layer_major(self._lazy_model, batches, self.layers, write_layer, what=self._job.label)
+
+    def adapter_layers(self) -> list[LayerAdapter] | None:
+        """The LoRA matrices of each block, or None for a model without an adapter. Raises ModelError if no block has any.
+
+        `write` keeps them as it loads the blocks. Blocks that it did not load, because their batches were written before
+        or by other processes, are loaded here.
+        """
+        if self._job.adapter is None:
+            return None
+        for layer in self.layers:
+            if layer not in self._adapters:
+                with self._lazy_model.block(layer) as block:
+                    self._adapters[layer] = adapter_of_block(layer, block)
+        found = [adapter for _, adapter in sorted(self._adapters.items()) if adapter.a]
+        if not found:
+            raise ModelError("no LoRA matrices in the blocks: the adapter adapts other modules")
+        return found
+
+    def weight_changes(self) -> WeightComparison:
+        """How far each weight is from the base model's.
+
+        The changes that an adapter makes are not measured: the base model's weights are never in memory together.
+        """
+        if self._job.adapter is not None:
+            return WeightComparison([], ["all adapted weights: not measured in the layer-major schedule"])
+        return compare_weights(self._job.base, self._job.source, self.blocks_path)
 
 
 def run_layer_major(
-    source: ModelSource | LazyModel,
+    lazy_model: LazyModel,
     batches: Sequence[Batch],
-    *,
+    layers: Sequence[int],
     on_hidden_state: OnHiddenState,
-    on_layer_done: OnLayerDone | None = None,
-    layers: list[int] | None = None,
-    dtype: str = "float32",
-    blocks: str | None = None,
-    stack: Stack | None = None,
-    device: torch.device | str | None = None,
-    adapter: ModelSource | None = None,
-    activation_cap_bytes: int = DEFAULT_ACTIVATION_CAP_BYTES,
-    scratch_dir: Path | None = None,
-) -> LayerMajorRun:
-    """Run all `batches` through the model block by block, up to the deepest layer asked for.
+    *,
+    what: str = "extracting",
+) -> None:
+    """Run all `batches` through the model block by block, up to the deepest of `layers`.
 
-    source: a checkpoint, or what `load_lazy_model` made of it (then dtype, blocks, stack, device and adapter are its own).
-    batches: iterated once a layer, in the same order each time. layers: block numbers, None for all.
-    on_hidden_state: called as (layer, place of the batch in `batches`, batch, hidden (b, t, d)), with the tensor on the
-    model's device and only during the call. on_layer_done: called as (layer) after a layer's last batch.
-    activation_cap_bytes: hidden states held in memory at most; more go to a file in `scratch_dir`.
-    Raises ModelError before anything is run if a weight of those blocks is missing or the architecture does not allow it;
-    UnknownNameError for a layer that is not there; StorageError if the scratch file cannot be written.
+    batches: at least one; they are iterated once for each block, in the same order. layers: block numbers, at least one.
+    on_hidden_state: is called with the layer, the batch, and its hidden state (b, t, d). The tensor is on the model's
+    device, and only valid during the call. what: a few words for the progress bar.
+    Raises ModelError before anything is run if a weight of those blocks is missing, and later if the architecture does not
+    allow it; StorageError if the temporary file cannot be written.
     """
-    lazy_model = (
-        source
-        if isinstance(source, LazyModel)
-        else load_lazy_model(source, dtype=dtype, blocks=blocks, stack=stack, adapter=adapter, device=device)
-    )
-    chosen = lazy_model.blocks.select(layers, model_name=type(lazy_model.model).__name__)
-    if not chosen or not len(batches):
-        raise ModelError("no layer was asked for" if not chosen else "there are no batches to run")
-    lazy_model.require_blocks(range(chosen[-1] + 1))
+    deepest = max(layers)
+    lazy_model.require_blocks(range(deepest + 1))
     lazy_model.load_outside_blocks()
-    relay = SingleBlockRunner(lazy_model.blocks)
-    width = 0
-    with ActivationStore(activation_cap_bytes, scratch_dir) as store:
-        states = _States(store, lazy_model.device)
-        for layer in range(chosen[-1] + 1):
-            with torch.inference_mode(), lazy_model.block(layer), relay.at(layer) as run:
-                for place, batch in enumerate(batches):
-                    before = states.get(place) if layer else None
-                    after = run(_inputs(lazy_model, batch), before)
-                    if layer < chosen[-1]:
-                        states.put(place, after, before)
-                    if layer in chosen:
-                        hidden = relay.hidden_state(after, batch.inputs["attention_mask"].shape)
-                        on_hidden_state(layer, place, batch, hidden)
-                        width = hidden.shape[2]
-            if layer in chosen and on_layer_done is not None:
-                on_layer_done(layer)
-        return LayerMajorRun(chosen, lazy_model.depth, width, store.memory_bytes, store.file_bytes)
+    runner = SingleBlockRunner(lazy_model.blocks)
+    with ActivationStore(ACTIVATION_CAP_BYTES) as store, Bar(what, len(batches) * (deepest + 1)) as bar:
+        states = _BatchStates(store, lazy_model.device)
+        for layer in range(deepest + 1):
+            with torch.inference_mode(), lazy_model.block(layer), runner.only(layer) as run_block:
+                for batch in batches:
+                    before = states.get(batch.number) if layer else None
+                    after = run_block(_inputs(lazy_model, batch), before)
+                    if layer < deepest:
+                        states.put(batch.number, after, before)
+                    if layer in layers:
+                        hidden = runner.hidden_state(after, batch.inputs["attention_mask"].shape)
+                        on_hidden_state(layer, batch, hidden)
+                    bar.advance()
 
 
-class _States:
-    """Each batch's state after the last layer that was run."""
+class _BatchStates:
+    """The state of each batch, by its number, after the last block that was run."""
 
     def __init__(self, store: ActivationStore, device: torch.device) -> None:
         self._store = store
         self._device = device
-        self._tails: dict[int, tuple[Any, ...] | None] = {}
-        self._shared: dict[tuple[int, torch.Size], _Kept] = {}
+        self._extras: dict[int, tuple[Any, ...] | None] = {}
+        self._shared: dict[tuple[int, torch.Size], _StoredTensor] = {}
 
-    def get(self, place: int) -> BlockState:
-        tail = self._tails[place]
-        if tail is not None:
-            tail = tuple(self._store.get(p.slot).to(self._device) if isinstance(p, _Kept) else p for p in tail)
-        return BlockState(self._store.get((place, "hidden")).to(self._device), tail)
+    def get(self, number: int) -> BlockState:
+        extras = self._extras[number]
+        if extras is not None:
+            extras = tuple(
+                self._store.get(extra.slot).to(self._device) if isinstance(extra, _StoredTensor) else extra
+                for extra in extras
+            )
+        return BlockState(self._store.get((number, "hidden")).to(self._device), extras)
 
-    def put(self, place: int, after: BlockState, before: BlockState | None) -> None:
-        self._store.put((place, "hidden"), after.hidden)
-        if after.tail is None:
-            self._tails[place] = None
+    def put(self, number: int, after: BlockState, before: BlockState | None) -> None:
+        self._store.put((number, "hidden"), after.hidden)
+        if after.extras is None:
+            self._extras[number] = None
             return
-        given = () if before is None else before.tail or ()
-        kept = self._tails.get(place) or ()
-        self._tails[place] = tuple(
-            # T5's blocks hand on the very tensor that they were given.
-            kept[number] if number < len(given) and part is given[number] else self._keep(place, number, part)
-            for number, part in enumerate(after.tail)
+        given = () if before is None else before.extras or ()
+        kept = self._extras.get(number) or ()
+        self._extras[number] = tuple(
+            # T5's blocks return the very tensor that they were given.
+            kept[position]
+            if position < len(given) and extra is given[position]
+            else self._keep(number, position, extra)
+            for position, extra in enumerate(after.extras)
         )
 
-    def _keep(self, place: int, number: int, part: Any) -> Any:
-        if not isinstance(part, Tensor):
-            return part
-        # What depends on the batch's length alone (a position bias) is kept once for all batches of that length.
-        shared = self._shared.get((number, part.shape))
-        if shared is not None and torch.equal(self._store.get(shared.slot), part.cpu()):
+    def _keep(self, number: int, position: int, extra: Any) -> Any:
+        if not isinstance(extra, Tensor):
+            return extra
+        # A tensor that depends on the batch's length alone (a position bias) is kept once for all batches of that length.
+        shared = self._shared.get((position, extra.shape))
+        if shared is not None and torch.equal(self._store.get(shared.slot), extra.cpu()):
             return shared
-        kept = _Kept((place, number)) if place in self._tails else _Kept((place, f"first {number}"))
-        self._store.put(kept.slot, part)
-        if place not in self._tails:
-            self._shared.setdefault((number, part.shape), kept)
+        is_first = number not in self._extras
+        kept = _StoredTensor((number, f"first {position}" if is_first else position))
+        self._store.put(kept.slot, extra)
+        if is_first:
+            self._shared.setdefault((position, extra.shape), kept)
         return kept
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _StoredTensor:
     slot: tuple[int, int | str]
 
 

@@ -1,4 +1,4 @@
-"""LoRA's matrices, block by block."""
+"""The LoRA matrices of a model, block by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from repdrift.extraction.extractor import RepresentationExtractor
 
 @dataclass
 class LayerAdapter:
-    """The adapted modules of one block, by their name inside it: A is (rank, in), B is (out, rank)."""
+    """LoRA matrices of one block, by the name of the adapted module inside it.
+
+    a: (rank, in). b: (out, rank). scaling: the factor of B A.
+    """
 
     layer: int
     a: dict[str, Tensor] = field(default_factory=dict)
@@ -21,7 +24,7 @@ class LayerAdapter:
     scaling: dict[str, float] = field(default_factory=dict)
 
     def record(self) -> AdapterLayer:
-        """What the metadata says of it."""
+        """The entry for the set's metadata."""
         return AdapterLayer(
             layer=self.layer,
             modules=list(self.a),
@@ -31,12 +34,12 @@ class LayerAdapter:
 
 
 class LoRARepresentationExtractor(RepresentationExtractor):
-    """Extraction from a base model with an active, unmerged LoRA adapter; also gives the adapter's matrices."""
+    """Extracts from a base model with an active, unmerged LoRA adapter, and gives the adapter's matrices."""
 
     def adapter_layers(self) -> list[LayerAdapter]:
         """The LoRA matrices of every block that has any, in float32 on the CPU.
 
-        Raises ModelError if no block has an adapter: then this is the base model.
+        Raises ModelError if no block has any, as in a base model.
         """
         found = [adapter for layer in self.layers if (adapter := adapter_of_block(layer, self.blocks.modules[layer])).a]
         if not found:

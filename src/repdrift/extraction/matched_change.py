@@ -1,4 +1,4 @@
-"""The size-matched control of a run: which change is matched, and the base model moved by noise of its size."""
+"""The size-matched control of a run: the base model, moved at random as far as training moved it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from repdrift.weights import apply_random_change
 
 @dataclass(frozen=True)
 class MatchedChange:
-    """How far training moved every weight of one run's model, to be matched by noise from `noise_seed`.
+    """The sizes of the changes that training made to the weights of one run's model, to be matched by noise.
 
-    method: the run's. changes: of its set's metadata. not_compared: the weights outside of them, each with the reason.
+    method: of the run. noise_seed: the noise is drawn from it. changes: one for each changed weight, from the metadata of
+    the run's set. not_compared: weights that are not among them, each with the reason.
     """
 
     method: str
@@ -28,26 +29,26 @@ class MatchedChange:
 
     @classmethod
     def of(cls, run: SetMetadata) -> MatchedChange:
-        """The change of the run whose set says `run`; its seed is the noise's too, so that every run has noise of its own.
+        """The change that the metadata `run` tells of. The run's seed is also the noise's: so every run has its own noise.
 
-        Raises ModelError, saying why, if the set does not tell how far the weights moved, or none did.
+        Raises ModelError, with the reason, if the metadata does not tell how far the weights moved, or none moved.
         """
         changes = [change for change in run.weight_changes or () if change.change_norm > 0.0]
         if not changes:
             raise ModelError(f"how far training moved the weights is not known: {_why_not(run)}")
         if run.seed is None:
-            raise ModelError(f"a set of method {run.method!r} without a seed is no run's")
+            raise ModelError(f"a set of method {run.method!r} that has no seed does not come from a training run")
         return cls(run.method, run.seed, tuple(changes), tuple(run.weights_not_compared or ()))
 
     def for_key(self) -> dict[str, Any]:
-        """What determines the noise, beside the base model."""
+        """Everything that determines the noise, apart from the base model."""
         return {"noise_seed": self.noise_seed, "changes": changes_digest(self.changes)}
 
     def apply(self, model: nn.Module, options: ExtractionOptions) -> RandomChange:
-        """Move `model`, the base model on the CPU, in place; returns what was done.
+        """Move `model`, the base model on the CPU, in place, and return what was done.
 
-        The noise has full rank, for LoRA's changes too. Raises ModelError as `apply_random_change` does: the changes are of
-        another model, or the model's precision is too coarse for them; then `model` is spoilt.
+        The noise has full rank, also where the change is LoRA's. Raises ModelError if the changes are those of another
+        model, or if the model's number format is too coarse for them; the model is then of no further use.
         """
         applied = apply_random_change(
             model, self.changes, self.noise_seed, blocks_path=options.blocks, stack=options.stack
@@ -65,7 +66,7 @@ class MatchedChange:
 
 def _why_not(run: SetMetadata) -> str:
     if run.weight_changes:
-        return "it moved none of them"
+        return "training moved none of them"
     if run.weights_not_compared:
         return "; ".join(run.weights_not_compared[:3])
     return "they were not compared with the base model's (`weights: false` under `extraction` in the study)"

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from repdrift.models.dimensions import inner_width_of, text_config, width_of
+
 DEFAULT_TOKEN_BUDGET = 4096
 DEFAULT_MEMORY_CAP_BYTES = 128 << 20
 """For the hidden states of one batch on the CPU. A run then takes the model and well under half a gigabyte more."""
@@ -13,8 +15,6 @@ DEFAULT_MEMORY_CAP_BYTES = 128 << 20
 _LEAST_TOKENS, _MOST_TOKENS = 256, 16384
 _PART_OF_FREE_DEVICE_MEMORY = 4
 _USUAL_MAX_LENGTH = 512
-_WIDTH_FIELDS = ("hidden_size", "d_model", "n_embd", "dim", "word_embed_proj_dim")
-_INNER_FIELDS = ("intermediate_size", "ffn_dim", "d_ff", "n_inner", "ffn_hidden_size", "hidden_dim")
 
 
 def available_memory_bytes() -> int | None:
@@ -37,13 +37,13 @@ def auto_token_budget(
     captured_bytes_per_token: bytes kept until the batch is done, beside the activations.
     cap_bytes: None means 128 MiB, or a quarter of the free memory of the accelerator.
     """
-    width, inner = _first(config, _WIDTH_FIELDS), _first(config, _INNER_FIELDS)
+    config = text_config(config)
+    width = width_of(config)
     if width is None:
         return DEFAULT_TOKEN_BUDGET
-    per_token = itemsize * (6 * width + 3 * (inner or 4 * width)) + captured_bytes_per_token
+    per_token = itemsize * (6 * width + 3 * (inner_width_of(config) or 4 * width)) + captured_bytes_per_token
     if getattr(config, "_attn_implementation", None) == "eager":
-        heads = _first(config, ("num_attention_heads", "n_head", "n_heads")) or 1
-        per_token += 2 * itemsize * heads * _USUAL_MAX_LENGTH  # the attention scores of one token
+        per_token += 2 * itemsize * _attention_heads(config) * _USUAL_MAX_LENGTH  # the attention scores of one token
     cap = cap_bytes if cap_bytes is not None else _default_cap()
     return max(_LEAST_TOKENS, min(_MOST_TOKENS, cap // per_token))
 
@@ -64,9 +64,6 @@ def _default_cap() -> int:
     return DEFAULT_MEMORY_CAP_BYTES
 
 
-def _first(config: Any, fields: tuple[str, ...]) -> int | None:
-    for field in fields:
-        value = getattr(config, field, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
+def _attention_heads(config: Any) -> int:
+    counts = (getattr(config, field, None) for field in ("num_attention_heads", "n_head", "n_heads"))
+    return next((count for count in counts if isinstance(count, int) and count > 0), 1)

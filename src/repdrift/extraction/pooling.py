@@ -1,4 +1,4 @@
-"""Pooling over real tokens: from (batch, tokens, features) to one row a sample, or one a token."""
+"""Pooling over real tokens: from (batch, tokens, features) to one row for each sample, or for each token."""
 
 from __future__ import annotations
 
@@ -18,27 +18,35 @@ POOLINGS: tuple[Pooling, ...] = ("mean", "last", "first", "cls", "mean_skip_firs
 class Pool:
     """The pooling of one batch, prepared once and used for every layer.
 
-    Called with (b, t, d) it gives float32 (b, d), or (real tokens, d) in the order of the samples for `tokens`.
+    Called with a hidden state (b, t, d), it returns float32 (b, d). For `tokens` it returns (real tokens, d), sample
+    after sample.
     """
 
     fast: Callable[[Tensor], Tensor]
-    """One product a layer. Gives NaN where NaN or Inf stands on padding, since 0 x NaN is NaN."""
+    """One product a layer. It gives NaN where the padding holds NaN or Inf, because 0 x NaN is NaN."""
     careful: Callable[[Tensor], Tensor]
-    """The same, whatever stands on padding; it copies the hidden state."""
+    """Gives the right numbers whatever the padding holds, but copies the hidden state."""
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Pool; carefully only where the fast way gives no finite numbers."""
+        """Pool the fast way, and the careful way where the fast one does not give finite numbers."""
         pooled = self.fast(hidden)
         if self.careful is not self.fast and not bool(torch.isfinite(pooled).all()):
             return self.careful(hidden)
         return pooled
 
 
+def owned_values(values: Tensor, hidden: Tensor) -> Tensor:
+    """`values` in memory of their own: copied if they are a view of `hidden`, which the model may change in place."""
+    is_view = values.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
+    return values.clone() if is_view else values
+
+
 def pool_for_batch(pooling: Pooling, attention_mask: Tensor) -> Pool:
-    """The pooling of one batch.
+    """Prepare the pooling of one batch.
 
     attention_mask: (b, t), 1 on real tokens, padding on either side.
-    Raises DataError if a sample has no real token (two are needed for `mean_skip_first`).
+    Raises UnknownNameError if there is no such pooling; DataError if a sample has no real token, or only one for
+    `mean_skip_first`.
     """
     if pooling not in POOLINGS:
         raise UnknownNameError.of("pooling", pooling, POOLINGS)
@@ -46,42 +54,42 @@ def pool_for_batch(pooling: Pooling, attention_mask: Tensor) -> Pool:
     real = mask.sum(dim=1)
     needed = 2 if pooling == "mean_skip_first" else 1
     if bool((real < needed).any()):
-        row = int((real < needed).nonzero()[0])
+        sample = int((real < needed).nonzero()[0])
         raise DataError(
-            f"pooling {pooling!r} needs {needed} real token(s); sample {row} of the batch has {int(real[row])}"
+            f"pooling {pooling!r} needs {needed} real token(s); sample {sample} of the batch has {int(real[sample])}"
         )
     if pooling == "tokens":
-        return _of_tokens(mask)
-    rows = torch.arange(mask.shape[0], device=mask.device)
+        return _all_tokens(mask)
+    samples = torch.arange(mask.shape[0], device=mask.device)
     if pooling == "last":
-        return _at(rows, mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1))
+        return _one_token(samples, mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1))
     first = mask.int().argmax(dim=1)
     if pooling in ("first", "cls"):
-        return _at(rows, first)
+        return _one_token(samples, first)
     if pooling == "mean_skip_first":
         mask = mask.clone()
-        mask[rows, first] = False
+        mask[samples, first] = False
     return _mean(mask)
 
 
-def _of_tokens(mask: Tensor) -> Pool:
-    if bool(mask.all()):  # nothing to leave out: a view does, and no row is copied
+def _all_tokens(mask: Tensor) -> Pool:
+    if bool(mask.all()):  # no padding to leave out: a view is enough, and nothing is copied
 
         def every(hidden: Tensor) -> Tensor:
             return hidden.reshape(-1, hidden.shape[2]).float()
 
         return Pool(every, every)
-    places = mask.flatten().nonzero().squeeze(1)
+    positions = mask.flatten().nonzero().squeeze(1)
 
     def real(hidden: Tensor) -> Tensor:
-        return hidden.reshape(-1, hidden.shape[2]).index_select(0, places).float()
+        return hidden.reshape(-1, hidden.shape[2]).index_select(0, positions).float()
 
     return Pool(real, real)
 
 
-def _at(rows: Tensor, positions: Tensor) -> Pool:
+def _one_token(samples: Tensor, positions: Tensor) -> Pool:
     def pick(hidden: Tensor) -> Tensor:
-        return hidden[rows, positions].float()
+        return hidden[samples, positions].float()
 
     return Pool(pick, pick)
 

@@ -136,7 +136,7 @@ def test_batches_are_halved_when_memory_runs_out_and_the_numbers_stay(tiny_bert,
 def test_one_sample_that_memory_does_not_hold_is_said_with_the_way_out(tiny_bert, samples):
     extractor = RepresentationExtractor(load_backbone(resolve_model(str(tiny_bert))), token_budget=40)
     extractor.backbone.forward = _OutOfMemory(extractor.backbone, 20)
-    with pytest.raises(ModelError, match=r"one sample of 30 tokens.*--schedule layer"):
+    with pytest.raises(ModelError, match=r"one sample of 30 tokens.*--max-length.*--schedule layer"):
         extractor.extract(samples)
 
 
@@ -157,10 +157,10 @@ def test_budget_follows_the_memory_cap_and_the_models_width(tiny_bert):
 
 
 def test_model_larger_than_memory_is_run_block_by_block(tiny_bert, samples, tmp_path, monkeypatch):
-    monkeypatch.setattr("repdrift.extraction.passes.available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr("repdrift.extraction.schedules.available_memory_bytes", lambda: 1000)
     metadata, _ = extract_set(_job(tiny_bert, samples), tmp_path / "set")
     assert metadata.extraction["schedule"] == "layer"
-    monkeypatch.setattr("repdrift.extraction.passes.available_memory_bytes", lambda: None)
+    monkeypatch.setattr("repdrift.extraction.schedules.available_memory_bytes", lambda: None)
     metadata, _ = extract_set(_job(tiny_bert, samples), tmp_path / "other")
     assert metadata.extraction["schedule"] == "sample"
 
@@ -234,5 +234,5 @@ def test_streaming_forward_says_that_memory_does_not_suffice(tiny_bert, samples,
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(extractor, "_forward_part", fail)
-    with pytest.raises(ModelError, match=r"batch of 60 tokens: give a smaller --memory-cap"):
+    with pytest.raises(ModelError, match=r"batch of 60 tokens .*CUDA out of memory.*--memory-cap"):
         extractor.forward(BatchPlan(samples, token_budget=60)[0], lambda *_: None)

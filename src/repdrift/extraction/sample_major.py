@@ -1,0 +1,84 @@
+"""Sample-major extraction into a set on disk: the model is loaded whole, and batches flow through it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from repdrift.core.records.representation_set import RandomChange
+from repdrift.extraction.batching import BatchPlan
+from repdrift.extraction.distributed import device
+from repdrift.extraction.extractor import RepresentationExtractor
+from repdrift.extraction.job import ExtractionJob
+from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor
+from repdrift.models import load_adapted, load_backbone, load_task_model
+from repdrift.stores import RepresentationSetWriter
+from repdrift.weights import WeightComparison, compare_adapter, compare_weights
+
+
+class SampleMajorExtraction:
+    """A `ScheduledExtraction` (see `schedules`) that holds the whole model in memory."""
+
+    schedule: Literal["sample", "layer"] = "sample"
+
+    def __init__(self, job: ExtractionJob) -> None:
+        self._job = job
+        model = _loaded_model(job)
+        # The noise is made and added on the CPU, before the model goes to its device: so it is the same on every machine.
+        self.random_change: RandomChange | None = (
+            None if job.random_change is None else job.random_change.apply(model, job.options)
+        )
+        self._extractor = _extractor(job, model)
+        self.layers = self._extractor.layers
+        self.blocks_path = self._extractor.blocks.path
+
+    def plan(self) -> BatchPlan:
+        """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
+        budget = self._job.token_budget(self._extractor.token_budget)
+        return self._extractor.plan(self._job.samples, token_budget=budget)
+
+    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
+        """Run the batches with these numbers, and write all layers of each.
+
+        Raises NonFiniteError naming layer and sample; ModelError if memory does not suffice for one sample.
+        """
+        for batch in self._extractor.batches(plan, numbers=numbers, what=self._job.label):
+            writer.write_batch(batch.number, batch.rows, batch.layers)
+
+    def adapter_layers(self) -> list[LayerAdapter] | None:
+        """The LoRA matrices of each block, or None for a model without an adapter."""
+        return self._extractor.adapter_layers() if isinstance(self._extractor, LoRARepresentationExtractor) else None
+
+    def weight_changes(self) -> WeightComparison:
+        """How far each weight is from the base model's."""
+        job = self._job
+        if job.adapter is not None:
+            return compare_adapter(self._extractor.backbone, blocks_path=self.blocks_path, stack=job.options.stack)
+        return compare_weights(job.base, job.source, self.blocks_path)
+
+
+def _loaded_model(job: ExtractionJob) -> nn.Module:
+    dtype = job.options.compute_dtype
+    if job.tuned is None:
+        return load_backbone(job.base, dtype=dtype)
+    if job.adapter is not None:
+        return load_adapted(job.base, job.adapter, job.task_kind, num_labels=job.num_labels, dtype=dtype)
+    # The model keeps its head: without it, the names of its weights would differ from those in the files.
+    return load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=dtype).eval()
+
+
+def _extractor(job: ExtractionJob, model: nn.Module) -> RepresentationExtractor:
+    options = job.options
+    kind = RepresentationExtractor if job.adapter is None else LoRARepresentationExtractor
+    on_device: nn.Module = nn.Module.to(model, device())
+    return kind(
+        on_device,
+        layers=job.chosen_layers,
+        pooling=options.pooling,
+        dtype=options.dtype,
+        token_budget=options.token_budget,
+        memory_cap_bytes=options.memory_cap_bytes,
+        blocks=options.blocks,
+        stack=options.stack,
+    )

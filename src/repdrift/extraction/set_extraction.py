@@ -1,0 +1,123 @@
+"""Extraction into a representation set on disk: reused, resumed, or written anew."""
+
+from __future__ import annotations
+
+import gc
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repdrift.core.progress import say
+from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
+from repdrift.core.versions import library_versions
+from repdrift.extraction.batching import BatchPlan
+from repdrift.extraction.distributed import device, world
+from repdrift.extraction.job import ExtractionJob
+from repdrift.extraction.row_index import RowIndex
+from repdrift.extraction.schedules import ScheduledExtraction, scheduled
+from repdrift.stores import RepresentationSetWriter, existing_key
+
+
+def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
+    """Write the representation set of `job` to `folder`, unless a finished one with the same key is there.
+
+    Returns the metadata, and whether the set was extracted now. If the process is killed, the next call continues after
+    the batches that are complete, and ends with the same files. A set with another key in `folder` is replaced. Under
+    `torchrun` the processes share the batches and write into one set. If another process is writing the set, this waits.
+    """
+    processes = world()
+    key = job.key()
+    stored = processes.from_first(existing_key(folder) if processes.is_first else None)
+    if stored == key:
+        return SetMetadata.read(folder / "metadata.json"), False
+    if stored is not None:
+        say(f"{folder} holds another extraction (other model, samples or settings): extracting anew")
+    start = time.perf_counter()
+    with processes.together(f"loading {job.label}"):
+        extraction = scheduled(job)
+    plan = extraction.plan()
+    writer = RepresentationSetWriter(
+        folder,
+        key=key,
+        layers=extraction.layers,
+        n_rows=RowIndex(job.samples, job.options.pooling).n_rows,
+        plan=plan.settings,
+        n_batches=len(plan),
+        payload=job.options.payload,
+        dtype=job.options.dtype,
+        rank=processes.rank,
+        world_size=processes.size,
+    )
+    if not processes.is_first:
+        processes.barrier()  # the first process looks at what is on the disk before the others do
+    with writer:
+        if processes.is_first:
+            processes.barrier()
+        finished = processes.from_first(writer.finished)
+        if finished is not None:
+            return finished, False
+        _write(job, extraction, writer, start)
+    gc.collect()
+    return SetMetadata.read(folder / "metadata.json"), True
+
+
+def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: RepresentationSetWriter, start: float) -> None:
+    processes = world()
+    # An unfinished set keeps the batches that it was begun with, whatever the budget is now: others would change its bits.
+    plan = BatchPlan(job.samples, **writer.plan)
+    waiting = [number for number in range(len(plan)) if number not in writer.done]
+    say(
+        f"extracting {job.label}, {len(job.samples)} samples, {len(extraction.layers)} layers -> {writer.folder}"
+        + (f" (continued: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
+    )
+    # A control may fail while the study goes on. Every process must then know of it once all are done with their share.
+    with nullcontext() if job.random_change is None else processes.together(f"extracting {job.label}"):
+        extraction.write(plan, waiting[processes.rank :: processes.size], writer)
+        writer.flush()
+    processes.barrier()
+    if processes.is_first:
+        adapters = extraction.adapter_layers()
+        for adapter in adapters or ():
+            writer.write_adapter(adapter.layer, adapter.a, adapter.b)
+        weights = extraction.weight_changes() if job.options.weights and job.tuned is not None else None
+        writer.finish(
+            **_metadata(job, extraction, plan, time.perf_counter() - start),
+            adapter=[adapter.record() for adapter in adapters] if adapters else None,
+            weight_changes=weights.changes if weights else None,
+            weights_not_compared=weights.not_compared if weights else None,
+            random_change=extraction.random_change,
+        )
+    processes.barrier()
+
+
+def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPlan, seconds: float) -> dict[str, Any]:
+    return {
+        "task": job.task,
+        "method": job.method,
+        "seed": job.seed,
+        "step": job.step,
+        "model": job.source.ref if job.method == BASE_METHOD else job.base.ref,
+        "model_revision": job.base.revision,
+        "weights_digest": job.source.weights_digest(),
+        "base_weights_digest": job.base.weights_digest(),
+        "sample_set_fingerprint": job.samples.fingerprint,
+        "sample_ids": list(job.samples.sample_ids),
+        "truncated_samples": job.samples.truncated_samples,
+        "pooling": job.options.pooling,
+        "compute_dtype": job.options.compute_dtype,
+        "tokens_per_sample": job.samples.lengths if job.options.pooling == "tokens" else None,
+        "run_metrics": job.metrics,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+        "extraction": {
+            "data_source": job.samples.source,
+            "schedule": extraction.schedule,
+            "token_budget": plan.token_budget,
+            "blocks": extraction.blocks_path,
+            "device": str(device()),
+            "processes": world().size,
+            "wall_time_s": round(seconds, 2),
+        },
+    }
