@@ -28,7 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from repdrift.comparison.paired_pass import Side, stream
+from repdrift.comparison.paired_pass import ModelRun, stream
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
@@ -67,10 +67,10 @@ class Bench:
         self.extractor = RepresentationExtractor(self.base)
         self.plan = BatchPlan(self.samples, token_budget=self.extractor.token_budget)
         self.stored = 0
-        self.tokens_base = Side(RepresentationExtractor(self.base, pooling="tokens"), nullcontext)
-        self.tokens_tuned = Side(RepresentationExtractor(self.tuned, pooling="tokens"), nullcontext)
-        self.mean_base = Side(self.extractor, nullcontext)
-        self.mean_tuned = Side(RepresentationExtractor(self.tuned), nullcontext)
+        self.tokens_base = ModelRun(RepresentationExtractor(self.base, pooling="tokens"), nullcontext)
+        self.tokens_tuned = ModelRun(RepresentationExtractor(self.tuned, pooling="tokens"), nullcontext)
+        self.mean_base = ModelRun(self.extractor, nullcontext)
+        self.mean_tuned = ModelRun(RepresentationExtractor(self.tuned), nullcontext)
 
     def variants(self) -> dict[str, tuple[Callable[[], None], int]]:
         """By name: what is run, and how many plain forwards it is held against."""
@@ -113,7 +113,7 @@ class Bench:
                 compute_dtype="float32", created="now", versions={},
             )  # fmt: skip
 
-    def paired(self, base: Side, tuned: Side) -> None:
+    def paired(self, base: ModelRun, tuned: ModelRun) -> None:
         plan = base.extractor.plan(self.samples) if base.extractor.pooling == "tokens" else self.plan
         stream(base, [tuned], plan, range(len(plan)))
 

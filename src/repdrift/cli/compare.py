@@ -59,7 +59,7 @@ def compare(
     Example, your own texts: repdrift compare base/ tuned/ adapter/ --data reviews.csv --text-column body
     """
     checked = changed(ComparisonOptions(), options)
-    from repdrift.comparison.inputs import compare as run
+    from repdrift.comparison.comparing import compare as run
     from repdrift.core.progress import is_first_process
 
     result = run(
@@ -115,6 +115,10 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         console.print(table)
         if every_measure:
             _print_measures(console, model)
+    if result.control_samples:
+        from repdrift.comparison.output import control_note
+
+        typer.echo(control_note(result))
     for model in result.models:
         if model.status != "compared":
             typer.echo(f"not compared: {model.name}: {model.reason}")

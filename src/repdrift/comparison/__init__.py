@@ -6,18 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from repdrift.comparison.inputs import compare
-    from repdrift.comparison.measure_models import compare_models
+    from repdrift.comparison.comparing import compare, compare_models
     from repdrift.comparison.options import ComparisonOptions
-    from repdrift.comparison.tuned_model import Candidate
+    from repdrift.comparison.tuned_model import TunedModel
 
-__all__ = ["Candidate", "ComparisonOptions", "compare", "compare_models"]
+__all__ = ["ComparisonOptions", "TunedModel", "compare", "compare_models"]
 
 _MODULES = {
-    "Candidate": "tuned_model",
     "ComparisonOptions": "options",
-    "compare": "inputs",
-    "compare_models": "measure_models",
+    "TunedModel": "tuned_model",
+    "compare": "comparing",
+    "compare_models": "comparing",
 }
 
 

@@ -1,4 +1,4 @@
-"""Comparison from streamed moments, with the controls taken on a part of the batches, since they need no more."""
+"""Comparison from streamed sums of products (moments), which take any number of rows."""
 
 from __future__ import annotations
 
@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from repdrift.comparison.loaded_models import (
-    OWN,
-    SHARED,
-    Held,
-    extractor_for,
-    load_base,
-    loaded,
-    share_base,
-    split_adapters,
-)
-from repdrift.comparison.measured import Measured
+from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
+from repdrift.comparison.control_samples import control_samples
+from repdrift.comparison.measured import Measured, MeasureValue, say_first_answer
 from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.paired_pass import Accumulators, Side, stream
-from repdrift.comparison.tuned_model import Candidate, layer_count_fault
+from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
+from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
+from repdrift.comparison.tuned_models import SHARED_WEIGHTS, own_weights, with_own_weights
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.progress import say
@@ -31,202 +24,184 @@ from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrif
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import require_lengths_fit
-from repdrift.models import AdaptedBase, ModelSource
+from repdrift.models import AdaptedBase
 from repdrift.similarity import measure
 from repdrift.similarity.measure import EXACT
 from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
 
 _NEEDS_ROWS = "this takes the rows themselves (--accumulate rows), and only sums were kept"
-
-CONTROL_ROWS = 16384
-"""Rows on which the controls are measured, at least (or all there are)."""
+_NOISE_BATCHES = 4
 
 
 def compare_by_moments(
-    base: ModelSource, held: Held, candidates: Sequence[Candidate], samples: SampleSet, options: ComparisonOptions
+    base: BaseModel, tuned_models: Sequence[TunedModel], samples: SampleSet, options: ComparisonOptions
 ) -> Measured:
-    """Adapters that can share the base model's weights go through one pass together; every other model through one of
-    its own, beside the base model."""
-    return _MomentComparison(base, held.take(), samples, options).run(candidates)
+    """Runs every tuned model beside the base model, batch by batch, and keeps only sums.
+
+    Adapters that can share the base model's weights go through one pass together; every other model has a pass of its
+    own. The controls run on a part of the samples.
+    """
+    return _MomentComparison(base, samples, options).run(tuned_models)
 
 
 class _MomentComparison:
-    def __init__(self, base: ModelSource, model: nn.Module, samples: SampleSet, options: ComparisonOptions) -> None:
-        self.source, self.samples, self.options = base, samples, options
+    def __init__(self, base: BaseModel, samples: SampleSet, options: ComparisonOptions) -> None:
+        self.base, self.samples, self.options = base, samples, options
+        self.control = control_samples(samples, options)
         self.measured = Measured("moments")
-        self.base = Side(extractor_for(model, options), nullcontext)
-        self.model: nn.Module | None = model  # of which the extractor may run a part alone
         self.noise: dict[int, float] = {}
+        if options.controls:
+            self.measured.control_samples = len(self.control)
 
-    def run(self, candidates: Sequence[Candidate]) -> Measured:
-        sharing, reasons = split_adapters(candidates)
-        adapted, why = self._share(sharing)
-        self.model = None
-        if adapted is not None:
-            why = self._measure_sharing(adapted, sharing)
-        if why is not None:
-            reasons |= {c.name: why for c in sharing}
-        for candidate in candidates:
-            if candidate.name in self.measured.weights or candidate.name in self.measured.failed:
-                continue
-            try:
-                with loaded(self.source, candidate, self.options) as model:
-                    extractor = extractor_for(model, self.options)
-                    if len(extractor.blocks) != len(self.base.extractor.blocks):
-                        raise ModelError(layer_count_fault(len(extractor.blocks), len(self.base.extractor.blocks)))
-                    require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
-                    reason = reasons.get(candidate.name)
-                    change = changes_of(self.source, candidate, model, self._blocks_path, self.options.stack)
-                    say(f"running {candidate.name} beside the base model")
-                    words = OWN + (f": {reason}" if reason else "")
-                    self._measure([candidate.name], [Side(extractor, nullcontext)], [change], words)
-            except RepdriftError as error:
-                self.measured.failed[candidate.name] = str(error)
+    def run(self, tuned_models: Sequence[TunedModel]) -> Measured:
+        shared = self.base.share(tuned_models, self.samples)
+        reasons = dict(shared.reasons)
+        switch = nullcontext if shared.adapted is None else shared.adapted.base
+        self.base_run = ModelRun(extractor_for(self.base.model, self.options), switch)
+        if shared.adapted is not None:
+            why = self._measure_shared(shared.adapted, shared)
+            if why is not None:
+                reasons |= {tuned.name: why for tuned in shared.tuned}
+        for tuned in tuned_models:
+            if tuned.name not in self.measured.weights and tuned.name not in self.measured.failed:
+                self._measure_alone(tuned, reasons.get(tuned.name))
+        self.measured.judge_noise()
         return self.measured
 
-    def _measure_sharing(self, adapted: AdaptedBase, sharing: Sequence[Candidate]) -> str | None:
-        """All adapters in one pass. Returns why not, if one of them fails: then each is to be run by itself."""
-        names = [c.name for c in sharing]
-        sides = [Side(self.base.extractor, _tuned(adapted, k)) for k in range(len(sharing))]
+    def _measure_shared(self, adapted: AdaptedBase, shared: SharedAdapters) -> str | None:
+        """Measures all adapters in one pass. If one of them fails, returns why each is to be measured by itself."""
+        names = [tuned.name for tuned in shared.tuned]
+        runs = [ModelRun(self.base_run.extractor, _switched_on(adapted, k)) for k in range(len(names))]
         changes: list[WeightChanges] = []
         try:
-            for candidate, side in zip(sharing, sides, strict=True):
-                with side.switch() as model:
-                    changes.append(changes_of(self.source, candidate, model, self._blocks_path, self.options.stack))
-            self._measure(names, sides, changes, SHARED)
-            self._between(names, sides)
+            for tuned, run in zip(shared.tuned, runs, strict=True):
+                with run.switch() as model:
+                    changes.append(changes_of(self.base, tuned, model, self._blocks_path))
+            self._measure(names, runs, changes, SHARED_WEIGHTS)
+            self._between(names, runs)
         except RepdriftError as error:
-            if len(sharing) == 1:
+            if len(names) == 1:
                 self.measured.failed[names[0]] = str(error)
                 return None
             say(f"not all adapters can be measured: {error}")
             return "an adapter beside it cannot be measured"
         return None
 
+    def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
+        depth = len(self.base_run.extractor.blocks)
+        try:
+            with with_own_weights(self.base.source, tuned, self.options) as model:
+                extractor = extractor_for(model, self.options)
+                if len(extractor.blocks) != depth:
+                    raise ModelError(layer_count_fault(len(extractor.blocks), depth))
+                require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
+                change = changes_of(self.base, tuned, model, self._blocks_path)
+                say(f"running {tuned.name} beside the base model")
+                self._measure([tuned.name], [ModelRun(extractor, nullcontext)], [change], own_weights(reason))
+        except RepdriftError as error:
+            self.measured.failed[tuned.name] = str(error)
+
     @property
     def _blocks_path(self) -> str:
-        return self.base.extractor.blocks.path
+        return self.base_run.extractor.blocks.path
 
-    def _share(self, sharing: Sequence[Candidate]) -> tuple[AdaptedBase | None, str | None]:
-        if not sharing:
-            return None, None
-        assert self.model is not None  # noqa: S101  taken back in `run`, after this
-        try:
-            adapted, why = share_base(self.model, self.source, sharing, self.samples, self.options)
-        except ModelError as error:
-            say(f"not all adapters fit: {error}")
-            adapted, why = None, None if len(sharing) == 1 else "an adapter beside it does not fit the base model"
-        if adapted is None:
-            if why is not None:
-                say(f"{why}: each is loaded on weights of its own")
-            self.model = None
-            self.base = Side(extractor_for(load_base(self.source, self.options), self.options), nullcontext)
-            return None, why
-        for note in adapted.notes:
-            say(f"note: {note}")
-        self.base = Side(self.base.extractor, adapted.base)
-        return adapted, None
-
-    def _plan(self, tuned: int) -> tuple[BatchPlan, list[int]]:
-        """The batches, smaller the more models' hidden states are held at once, and those that the controls take."""
-        extractor = self.base.extractor
-        budget = self.options.token_budget or max(1, extractor.token_budget // tuned)
-        plan = BatchPlan(self.samples, token_budget=budget, window_tokens=extractor.plan(self.samples).window_tokens)
-        rows = [len(indices) for indices in plan.sample_indices]
-        if self.options.pooling == "tokens":
-            rows = [sum(len(self.samples.input_ids[i]) for i in indices) for indices in plan.sample_indices]
-        every = max(1, sum(rows) // CONTROL_ROWS)
-        return plan, list(range(0, len(plan), every))
+    def _plan(self, samples: SampleSet, n_tuned: int) -> BatchPlan:
+        """The batches of `samples`: smaller the more models' hidden states are held at once."""
+        extractor = self.base_run.extractor
+        budget = self.options.token_budget or max(1, extractor.token_budget // n_tuned)
+        return BatchPlan(samples, token_budget=budget, window_tokens=extractor.plan(samples).window_tokens)
 
     def _measure(
-        self, names: Sequence[str], sides: Sequence[Side], changes: Sequence[WeightChanges], weights: str
+        self, names: Sequence[str], runs: Sequence[ModelRun], changes: Sequence[WeightChanges], weights: str
     ) -> None:
-        plan, some = self._plan(len(sides))
-        found = stream(self.base, sides, plan, range(len(plan)), what=", ".join(names))
-        mispaired: Accumulators | None = None
-        randoms: list[Accumulators | None] = [None] * len(names)
+        together = ", ".join(names)
+        plan, control_plan = self._plan(self.samples, len(runs)), self._plan(self.control.samples, len(runs))
+        sums = stream(self.base_run, runs, plan, range(len(plan)), what=together)
+        layers: dict[str, list[LayerDrift]] = {}
+        with world().together(f"{together}, measured"):
+            if world().is_first:
+                for k, name in enumerate(names):
+                    layers[name] = with_weights([self._layer(name, at, sums[at], k) for at in sums], changes[k])
+                    say_first_answer(name, layers[name], controls=self.options.controls)
         if self.options.controls:
-            self._measure_noise(plan, some)
-            dealt = _dealt(plan, some)
-            mispaired = stream(self.base, sides, dealt, range(len(dealt)), change=_mispair, what="mispaired")
+            self._measure_noise(control_plan)
+            mixed = mixed_batches(control_plan)
+            mispaired = stream(self.base_run, runs, mixed, range(len(mixed)), change=_mispair, what="mispaired")
+            layers = self._with(layers, names, mispaired, "mispaired_drift")
         notes: list[str] = []
-        for k, (name, change) in enumerate(zip(names, changes, strict=True)):
+        for name, change in zip(names, changes, strict=True):
 
             def streamed(model: nn.Module, name: str = name) -> Accumulators:
-                side = Side(extractor_for(model, self.options), nullcontext)
-                return stream(self.base, [side], plan, some, what=f"random change as large as {name}")
+                run, numbers = ModelRun(extractor_for(model, self.options), nullcontext), range(len(control_plan))
+                return stream(self.base_run, [run], control_plan, numbers, what=f"random change as large as {name}")
 
-            randoms[k] = run_randomly_changed(self.source, name, change, self.options, streamed, notes.append)
-        layers: dict[str, list[LayerDrift]] = {}
-        with world().together(f"{', '.join(names)}, measured"):
-            for k, name in enumerate(names):
-                if world().is_first:
-                    at = [self._layer(name, layer, found, k, mispaired, randoms[k]) for layer in found]
-                    layers[name] = with_weights(at, changes[k])
+            # A second copy of the base model, since the first runs beside it.
+            copy_of_base = BaseModel(self.base.source, self.options)
+            random = run_randomly_changed(copy_of_base, name, change, streamed, notes.append)
+            if random is not None:
+                layers = self._with(layers, [name], random, "random_change_drift")
         self.measured.layers |= layers
         self.measured.weights |= dict.fromkeys(names, weights)
         self.measured.notes += notes
         if world().is_first and not self.measured.base_layers:
-            self.measured.base_layers = list(self._base_layers(found))
+            self.measured.base_layers = list(self._base_layers(sums))
 
-    def _measure_noise(self, plan: BatchPlan, some: Sequence[int]) -> None:
-        """The base model against itself: the same samples in the same order, run in parts of a third of the batch."""
+    def _with(
+        self, layers: dict[str, list[LayerDrift]], names: Sequence[str], sums: Accumulators, field: str
+    ) -> dict[str, list[LayerDrift]]:
+        """Adds to the layers of the models `names` the drift in `sums`, under the name of a field of LayerDrift."""
+        found = dict(layers)
+        with world().together(f"{', '.join(names)}, {field}"):
+            if world().is_first:
+                for k, name in enumerate(names):
+                    found[name] = [
+                        at.model_copy(update={field: 1 - _cka(sums[at.layer], k, at.layer)}) for at in layers[name]
+                    ]
+        return found
+
+    def _measure_noise(self, plan: BatchPlan) -> None:
+        """Runs the base model against itself: the same samples in the same order, in parts of a third of the batch."""
         if self.noise:
             return
-        again = Side(_InParts(self.base.extractor, max(1, plan.token_budget // 3)), self.base.switch)  # pyright: ignore
+        parts: Any = _InParts(self.base_run.extractor, max(1, plan.token_budget // 3))
+        again = ModelRun(parts, self.base_run.switch)
         found: Accumulators = {}
-        for number in some[:: max(1, len(some) // 4)]:
+        for number in range(0, len(plan), max(1, len(plan) // _NOISE_BATCHES)):
             batch = plan[number]
-            rows, others = self.base.rows(batch), again.rows(batch)
-            for layer, base_rows in rows.items():
-                found.setdefault(layer, PairedAccumulator(1)).update(base_rows, [others[layer]])
-        self.noise = {layer: abs(1 - accumulator.result(0).cka) for layer, accumulator in found.items()}
+            first, second = self.base_run.rows(batch), again.rows(batch)
+            for layer, rows in first.items():
+                found.setdefault(layer, PairedAccumulator(1)).update(rows, [second[layer]])
+        self.noise = {layer: abs(1 - _cka(accumulator, 0, layer)) for layer, accumulator in found.items()}
 
-    def _between(self, names: Sequence[str], sides: Sequence[Side]) -> None:
-        if len(sides) < 2 or not self.options.controls:
+    def _between(self, names: Sequence[str], runs: Sequence[ModelRun]) -> None:
+        """Measures the drift between every two adapters, on the control samples."""
+        if len(runs) < 2 or not self.options.controls:
             return
-        plan, some = self._plan(len(sides))
-        for first in range(len(sides) - 1):
-            found = stream(sides[first], sides[first + 1 :], plan, some, what="between the tuned models")
+        plan = self._plan(self.control.samples, len(runs))
+        for first in range(len(runs) - 1):
+            sums = stream(runs[first], runs[first + 1 :], plan, range(len(plan)), what="between the tuned models")
             if world().is_first:
                 self.measured.between += [
                     BetweenModels(
                         first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - _cka(at, k, layer)
                     )
-                    for layer, at in found.items()
-                    for k in range(len(sides) - first - 1)
+                    for layer, at in sums.items()
+                    for k in range(len(runs) - first - 1)
                 ]
 
-    def _layer(
-        self,
-        model: str,
-        layer: int,
-        found: Accumulators,
-        k: int,
-        mispaired: Accumulators | None,
-        random: Accumulators | None,
-    ) -> LayerDrift:
-        result = found[layer].result(k)
+    def _layer(self, model: str, layer: int, sums: PairedAccumulator, k: int) -> LayerDrift:
+        result = sums.result(k)
         values: dict[str, float | None] = {}
         for name in self.options.measures:
-            values[name], reason = _value(result, name)
-            if reason is not None:
-                self.measured.undefined.setdefault((model, name), {})[layer] = reason
-        value = _cka(found[layer], k, layer)
-        noise = self.noise.get(layer)
-        return LayerDrift(
-            layer=layer,
-            rows=result.n,
-            drift=1 - value,
-            values=values,
-            above_noise=None if noise is None else bool(1 - value > noise),
-            mispaired_drift=None if mispaired is None else 1 - _cka(mispaired[layer], k, layer),
-            random_change_drift=None if random is None else 1 - _cka(random[layer], 0, layer),
-        )
+            found = _value(result, name)
+            values[name] = found.value
+            if found.reason is not None:
+                self.measured.undefined.setdefault((model, name), {})[layer] = found.reason
+        return LayerDrift(layer=layer, rows=result.n, drift=1 - _cka(sums, k, layer), values=values)
 
-    def _base_layers(self, found: Accumulators) -> Iterator[BaseLayer]:
-        for layer, accumulator in found.items():
+    def _base_layers(self, sums: Accumulators) -> Iterator[BaseLayer]:
+        for layer, accumulator in sums.items():
             spread = accumulator.result(0).base
             yield BaseLayer(
                 layer=layer,
@@ -250,20 +225,16 @@ class _InParts:
             self._extractor.forward(part, on_block)
 
 
-def _tuned(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
-    return lambda: adapted.tuned(number)
+def mixed_batches(plan: BatchPlan) -> BatchPlan:
+    """Deals the samples of a plan into other batches at random, at least two to each where there are two.
 
-
-def _dealt(plan: BatchPlan, some: Sequence[int]) -> BatchPlan:
-    """The samples of some batches, dealt into other ones at random, two at least to each where there are two.
-
-    The plan's batches are of samples of like length: mispaired among themselves they would keep what length tells.
+    The batches of a plan hold samples of like length. Mispaired within such a batch, two samples would still have their
+    length in common.
     """
     lengths = plan.samples.lengths
-    chosen = np.array([index for number in some for index in plan.sample_indices[number]])
     batches: list[list[int]] = []
     longest = 0
-    for index in np.random.default_rng(20240).permutation(chosen).tolist():
+    for index in np.random.default_rng(20240).permutation(len(lengths)).tolist():
         longest = max(longest, lengths[index])
         if not batches or (len(batches[-1]) > 1 and (len(batches[-1]) + 1) * longest > plan.token_budget):
             batches.append([])
@@ -271,13 +242,17 @@ def _dealt(plan: BatchPlan, some: Sequence[int]) -> BatchPlan:
         batches[-1].append(index)
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2] += batches.pop()
-    dealt = copy(plan)
-    dealt.sample_indices = batches
-    return dealt
+    mixed = copy(plan)
+    mixed.sample_indices = batches
+    return mixed
+
+
+def _switched_on(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
+    return lambda: adapted.tuned(number)
 
 
 def _mispair(rows: Tensor) -> Tensor:
-    """Every row moved by half the batch: it meets a row of another sample."""
+    """Moves every row by half the batch, so that it meets a row of another sample."""
     return rows.roll(max(1, rows.shape[0] // 2), dims=0)
 
 
@@ -288,12 +263,11 @@ def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:
         raise DegenerateInputError(f"layer {layer}: {error}") from error
 
 
-def _value(result: PairedResult, name: str) -> tuple[float | None, str | None]:
-    """A measure that moments give, or why there is none."""
+def _value(result: PairedResult, name: str) -> MeasureValue:
     m = measure(name)
     if m.streaming != EXACT:
-        return None, _NEEDS_ROWS
+        return MeasureValue(None, _NEEDS_ROWS)
     try:
-        return m.from_moments(result), None
+        return MeasureValue(m.from_moments(result))
     except DegenerateInputError as error:
-        return None, str(error)
+        return MeasureValue(None, str(error))

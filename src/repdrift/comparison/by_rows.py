@@ -1,43 +1,86 @@
-"""Comparison from pooled rows kept in memory: every measure, intervals, and all controls."""
+"""Comparison from pooled rows that are kept in memory: every measure, intervals, and all controls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from repdrift.core.errors import DegenerateInputError
-from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.core.records.results import PRIMARY_MEASURE
-from repdrift.drift.chosen_measures import Reasons
-from repdrift.drift.control_conditions import mispairings
+from repdrift.comparison.base_model import BaseModel, extractor_for
+from repdrift.comparison.control_samples import control_samples
+from repdrift.comparison.measured import Measured, say_first_answer
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.row_measures import RowMeasures, Rows
+from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
+from repdrift.comparison.tuned_models import each_tuned_model
+from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
+from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.progress import say
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import PooledBatch
 from repdrift.extraction.row_index import RowIndex
-from repdrift.similarity import Representation, measure
 from repdrift.tasks import SampleSet
 
-Rows = dict[int, Tensor]
+
+def compare_by_rows(
+    base: BaseModel, tuned_models: Sequence[TunedModel], samples: SampleSet, options: ComparisonOptions
+) -> Measured:
+    """Runs every model once over all samples, measures it, and then runs the controls on a part of the samples.
+
+    A model that cannot be measured is in the result with the reason. Raises what concerns the base model's own
+    representations: NonFiniteError, DataError, DegenerateInputError.
+    """
+    measured = Measured("rows")
+    with base.without_adapters() as model:
+        extractor = extractor_for(model, options)
+        blocks_path, depth, token_budget = extractor.blocks.path, len(extractor.blocks), extractor.token_budget
+        base_rows = pooled_rows(extractor, samples, what="base model")
+    del model, extractor
+    measures: RowMeasures | None = None
+    with world().together("base model, measured"):
+        if base_rows is not None:
+            measures = RowMeasures(base_rows, options.measures, intervals=options.pooling != "tokens")
+    changes: dict[str, WeightChanges] = {}
+    for tuned, weights, tuned_backbone in each_tuned_model(base, tuned_models, samples, measured.failed.__setitem__):
+        say(f"running {tuned.name} ({tuned.kind}; weights: {weights})")
+        try:
+            rows = _tuned_rows(tuned_backbone, depth, tuned, samples, options)
+            with world().together(f"{tuned.name}, measured"):
+                if measures is not None and rows is not None:
+                    measured.layers[tuned.name] = measures.measure(tuned.name, rows)
+            if tuned.name in measured.layers:
+                say_first_answer(tuned.name, measured.layers[tuned.name], controls=options.controls)
+            changes[tuned.name] = changes_of(base, tuned, tuned_backbone, blocks_path)
+        except RepdriftError as error:
+            measured.failed[tuned.name] = str(error)
+        else:
+            measured.weights[tuned.name] = weights
+        del tuned_backbone
+    _run_controls(base, measures, changes, samples, token_budget, measured)
+    for name, layers in measured.layers.items():
+        measured.layers[name] = with_weights(layers, changes[name])
+    if measures is not None:
+        measured.between = measures.between()
+        measured.undefined = measures.undefined
+    return measured
 
 
 def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> Rows | None:
-    """Representations by layer, (n, d), of all processes together; None in all processes but the first.
+    """Representations by layer, (n, d), gathered from all processes; None in all processes but the first.
 
-    Raises as `RepresentationExtractor.extract`, in every process what one of them raises.
+    Raises NonFiniteError naming layer and sample, and DataError if a sample is longer than the model's maximum; under
+    `torchrun` every process raises what one of them raises.
     """
-    ours = world()
-    if ours.size == 1:
+    processes = world()
+    if processes.size == 1:
         return extractor.extract(samples, what=what)
     mine: list[PooledBatch] = []
-    with ours.together(what):
+    with processes.together(what):
         plan = extractor.plan(samples)
-        mine = list(extractor.batches(plan, numbers=ours.share(len(plan)), what=what))
-    gathered = ours.gather(mine)
+        mine = list(extractor.batches(plan, numbers=processes.share(len(plan)), what=what))
+    gathered = processes.gather(mine)
     if gathered is None:
         return None
     batches = [batch for of_process in gathered for batch in of_process]
@@ -49,120 +92,42 @@ def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what:
     return found
 
 
-@dataclass
-class RowComparison:
-    """Measures tuned models against the base model's rows.
-
-    noise: the base model's rows from other batches. intervals: whether the rows are independent, as samples are and the
-    tokens of a sample are not. Raises DegenerateInputError at once if a layer gives all of the base model's rows one value.
-    """
-
-    base: Rows
-    noise: Rows | None
-    measures: Sequence[str]
-    intervals: bool = True
-    undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
-    """By model and measure: the layers at which it has no value, and why."""
-    _floors: dict[int, float | None] = field(default_factory=dict)
-    _tuned: dict[str, Rows] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for layer, rows in self.base.items():
-            _prepared(rows, layer, "base model")
-
-    def base_layers(self) -> list[BaseLayer]:
-        """Noise floor and shape of every layer of the base model."""
-        found: list[BaseLayer] = []
-        for layer, rows in self.base.items():
-            x = rows.double()
-            variances = x.var(dim=0, correction=0)
-            total = float(variances.sum())
-            centred = x - x.mean(dim=0)
-            small = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
-            found.append(
-                BaseLayer(
-                    layer=layer,
-                    noise_floor=self.noise_floor(layer),
-                    top_feature_share=float(variances.max()) / total if total else 0.0,
-                    participation_ratio=float(small.trace() ** 2 / small.square().sum()) if total else 0.0,
-                    largest_activation=float(x.abs().max()),
-                )
-            )
-        return found
-
-    def noise_floor(self, layer: int) -> float | None:
-        """|drift| between two runs of the base model, None if there was one."""
-        if layer not in self._floors:
-            again = None if self.noise is None else self.noise[layer]
-            self._floors[layer] = None if again is None else abs(1 - measure(PRIMARY_MEASURE)(self.base[layer], again))
-        return self._floors[layer]
-
-    def add(self, name: str, tuned: Rows, random: Rows | None) -> list[LayerDrift]:
-        """Measure one model, layer by layer, and keep its rows for `between`. Raises DegenerateInputError naming the layer."""
-        found = [
-            self._layer(name, layer, tuned[layer], None if random is None else random[layer]) for layer in self.base
-        ]
-        self._tuned[name] = tuned
-        return found
-
-    def between(self) -> list[BetweenModels]:
-        """Drift between every two of the models that were added, layer by layer."""
-        m = measure(PRIMARY_MEASURE)
-        found: list[BetweenModels] = []
-        for layer in self.base:
-            prepared = {name: m.prepare(rows[layer]) for name, rows in self._tuned.items()}
-            found += [
-                BetweenModels(first=a, second=b, layer=layer, drift=1 - m.compare(prepared[a], prepared[b]))
-                for a, b in combinations(prepared, 2)
-            ]
-        return found
-
-    def _layer(self, model: str, layer: int, tuned: Tensor, random: Tensor | None) -> LayerDrift:
-        primary = measure(PRIMARY_MEASURE)
-        base_side, tuned_side = Representation(self.base[layer]), _side(tuned, layer, "tuned model")
-        base, other = primary.prepare(base_side), _prepared(tuned_side, layer, "tuned model")
-        value = primary.compare(base, other)
-        interval = primary.interval(base, other) if self.intervals else None
-        values: dict[str, float | None] = {PRIMARY_MEASURE: value}
-        for name in self.measures:
-            if name != PRIMARY_MEASURE:
-                values[name], reason = _value(name, base_side, tuned_side)
-                if reason is not None:
-                    self.undefined.setdefault((model, name), {})[layer] = reason
-        noise = self.noise_floor(layer)
-        return LayerDrift(
-            layer=layer,
-            rows=int(tuned.shape[0]),
-            drift=1 - value,
-            drift_low=1 - interval.high if interval else None,
-            drift_high=1 - interval.low if interval else None,
-            values=values,
-            above_noise=None if noise is None else bool(1 - value > noise),
-            mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
-            random_change_drift=None if random is None else 1 - primary.compare(base, primary.prepare(random)),
-        )
+def _tuned_rows(
+    model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet, options: ComparisonOptions
+) -> Rows | None:
+    extractor = extractor_for(model, options)
+    if len(extractor.blocks) != depth:
+        raise ModelError(layer_count_fault(len(extractor.blocks), depth))
+    return pooled_rows(extractor, samples, what=tuned.name)
 
 
-def _value(name: str, base: Representation, tuned: Representation) -> tuple[float | None, str | None]:
-    """The value, or why there is none; the primary measure has one, or there would be no comparison."""
-    m = measure(name)
-    if m.same_width and tuned.p != base.p:
-        return None, f"this takes equal numbers of features, and there are {base.p} and {tuned.p}"
-    try:
-        return m(base, tuned), None
-    except DegenerateInputError as error:
-        return None, str(error)
+def _run_controls(
+    base: BaseModel,
+    measures: RowMeasures | None,
+    changes: Mapping[str, WeightChanges],
+    samples: SampleSet,
+    token_budget: int,
+    measured: Measured,
+) -> None:
+    """Runs the base model again, and changed at random as much as each model was, over the control samples."""
+    options = base.options
+    chosen = control_samples(samples, options)
+    part: Tensor = RowIndex(samples, options.pooling).rows_of(chosen.indices)
+    again: Rows | None = None
+    if options.controls:
+        measured.control_samples = len(chosen)
+        # Other batches of the same samples: the difference between the two runs is the noise of extraction.
+        other = options.model_copy(update={"token_budget": max(1, token_budget // 3)})
+        with base.without_adapters() as model:
+            again = pooled_rows(extractor_for(model, other), chosen.samples, what="base model, again")
+    if measures is not None:
+        measured.base_layers = measures.base_layers(again, part)
+        measured.judge_noise()
+    for name in measured.weights:
 
+        def rows_of(model: nn.Module, name: str = name) -> Rows | None:
+            return pooled_rows(extractor_for(model, options), chosen.samples, what=f"random change as large as {name}")
 
-def _side(rows: Tensor, layer: int, whose: str) -> Representation:
-    try:
-        return Representation(rows)
-    except DegenerateInputError as error:
-        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
-
-
-def _prepared(rows: Tensor | Representation, layer: int, whose: str) -> Any:
-    try:
-        return measure(PRIMARY_MEASURE).prepare(rows)
-    except DegenerateInputError as error:
-        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
+        randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.notes.append)
+        if measures is not None and randomised is not None:
+            measured.layers[name] = measures.with_random_change(measured.layers[name], randomised, part)

@@ -11,7 +11,7 @@ from repdrift.drift.sanity import FIRST_LAYER_LIMIT, TOP_FEATURE_LIMIT
 from repdrift.tasks import SampleSet
 
 
-def findings(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
+def cautions(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
     """Every caution, in the order in which one should know them."""
     compared = [m for m in models if m.status == "compared"]
     found = [f"{m.name} was not compared: {m.reason}" for m in models if m.status != "compared"]

@@ -1,27 +1,65 @@
-"""What was measured of all models, before it is put together into a comparison."""
+"""Numbers of all models of a comparison, before they are put together into its record."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.words import short_number
 from repdrift.drift.chosen_measures import Reasons
+
+
+@dataclass(frozen=True)
+class MeasureValue:
+    """The value of a measure, or the reason why it has none."""
+
+    value: float | None
+    reason: str | None = None
 
 
 @dataclass
 class Measured:
-    """Filled model by model; plain values, so that processes can hand it on."""
+    """Results that are filled in model by model; plain values, so that one process can send them to the others."""
 
     accumulated: Literal["rows", "moments"]
     base_layers: list[BaseLayer] = field(default_factory=list)
     layers: dict[str, list[LayerDrift]] = field(default_factory=dict)
     """By model."""
     weights: dict[str, str] = field(default_factory=dict)
-    """In words, by model: whose weights it ran on."""
+    """By model, in words: whose weights it ran on."""
     failed: dict[str, str] = field(default_factory=dict)
+    """By model: why it could not be measured."""
     between: list[BetweenModels] = field(default_factory=list)
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
-    """By model and measure: the layers at which it has no value, and why."""
+    """By model and measure: the layers at which it has no value, each with the reason."""
     notes: list[str] = field(default_factory=list)
-    """What is missing of a model that was compared, and why, in sentences."""
+    """Sentences that say what is missing of a model that was compared, and why."""
+    control_samples: int | None = None
+    """Number of samples behind noise floor and random change; None: no controls."""
+
+    def judge_noise(self) -> None:
+        """Tells for every layer of every model whether its drift is above the noise of extraction."""
+        limits = {
+            at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high for at in self.base_layers
+        }
+        for name, layers in self.layers.items():
+            self.layers[name] = [at.model_copy(update={"above_noise": _above(at, limits)}) for at in layers]
+
+
+def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool) -> None:
+    """Prints the drift of one model as soon as it is known, before the controls have run."""
+    most = max(layers, key=lambda at: at.drift)
+    where = f"layer {most.layer} ({short_number(most.drift)}"
+    if most.drift_low is not None and most.drift_high is not None:
+        where += f", 95 % interval {short_number(most.drift_low)} to {short_number(most.drift_high)}"
+    mean = sum(at.drift for at in layers) / len(layers)
+    follows = "; the controls follow" if controls else ""
+    say(f"{name}: mean drift {short_number(mean)}, most in {where}){follows}")
+
+
+def _above(at: LayerDrift, limits: dict[int, float | None]) -> bool | None:
+    limit = limits.get(at.layer)
+    return None if limit is None else bool(at.drift > limit)

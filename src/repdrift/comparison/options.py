@@ -48,6 +48,12 @@ class ComparisonOptions(BaseModel):
     controls: bool = Field(
         default=True, description="Also run the base model again, and with random changes of the same size."
     )
+    control_samples: int | None = Field(
+        default=None,
+        ge=4,
+        description="Samples on which noise floor and random change are measured. If it is not given: an eighth of the samples, "
+        "at least 32 and at most 256.",
+    )
     seed: int = Field(default=0, description="Seed of the random changes.")
     blocks: str | None = Field(
         default=None, description="Name of the module list that holds the blocks, if it is not found by itself."

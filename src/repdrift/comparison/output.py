@@ -102,6 +102,7 @@ def summary(result: Comparison) -> str:
         f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}; pooling `{result.pooling}`, computed in "
         f"{result.compute_dtype}. Drift is 1 - debiased linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
         "",
+        *([control_note(result), ""] if result.control_samples else []),
     ]
     for model in result.compared:
         lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {model.weights}.", ""]
@@ -137,6 +138,16 @@ def summary(result: Comparison) -> str:
     if result.warnings:
         lines += ["## Mind", "", *(f"- {_plain(w)}" for w in result.warnings), ""]
     return "\n".join(lines)
+
+
+def control_note(result: Comparison) -> str:
+    """Says on how many samples the noise floor and the random change were measured."""
+    if result.control_samples == result.samples:
+        return f"Noise floor and random change: on all {result.samples} samples."
+    return (
+        f"Noise floor and random change: on {result.control_samples} of the {result.samples} samples, drawn at random. "
+        "comparison.json has their intervals."
+    )
 
 
 def _other_measures(model: ComparedModel) -> list[str]:

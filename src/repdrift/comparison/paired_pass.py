@@ -25,14 +25,14 @@ Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Side:
-    """One model on its way through a pass: its extractor, and what makes its weights the ones in use."""
+class ModelRun:
+    """One model in a pass: its extractor, and a context in which its weights are the ones in use."""
 
     extractor: RepresentationExtractor
     switch: Callable[[], AbstractContextManager[Any]]
 
     def rows(self, batch: Batch) -> dict[int, Tensor]:
-        """Every chosen layer's rows of one batch, (m, d) float32, on the model's device."""
+        """Runs one batch and returns the rows of every chosen layer, (m, d) float32, on the model's device."""
         found: dict[int, list[Tensor]] = {layer: [] for layer in self.extractor.layers}
 
         def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
@@ -46,8 +46,8 @@ class Side:
 
 
 def stream(
-    base: Side,
-    tuned: Sequence[Side],
+    base: ModelRun,
+    tuned: Sequence[ModelRun],
     plan: BatchPlan,
     numbers: Sequence[int],
     *,
@@ -67,7 +67,7 @@ def stream(
     with ours.together(what), Bar(what, sum(len(plan.sample_indices[n]) for n in mine)) as bar:
         for number in mine:
             batch = plan[number]
-            held = [base.rows(batch), *(side.rows(batch) for side in tuned[:-1])]
+            held = [base.rows(batch), *(run.rows(batch) for run in tuned[:-1])]
             _add_last(tuned[-1], batch, plan.samples, held, accumulators, change)
             bar.advance(len(batch.sample_indices))
     gathered = ours.gather(accumulators)
@@ -80,7 +80,7 @@ def stream(
 
 
 def _add_last(
-    side: Side,
+    run: ModelRun,
     batch: Batch,
     samples: SampleSet,
     held: list[dict[int, Tensor]],
@@ -101,11 +101,11 @@ def _add_last(
         try:
             accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
         except NonFiniteError:
-            index = RowIndex(samples, side.extractor.pooling)
+            index = RowIndex(samples, run.extractor.pooling)
             rows = index.rows_of(batch.sample_indices)
             for values in (base, *ys):
                 index.require_finite(values, layer, rows, values.dtype)  # says which layer and sample
             raise
 
-    with side.switch():
-        side.extractor.forward(batch, add)
+    with run.switch():
+        run.extractor.forward(batch, add)

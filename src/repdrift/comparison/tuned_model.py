@@ -1,4 +1,4 @@
-"""The models that are asked about, with why one cannot be compared, where that shows before its weights are loaded."""
+"""A tuned model that is to be compared, and faults that show before its weights are loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from repdrift.models import ModelSource, depth_of, read_json_object
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One tuned model. `name`: short and unique. `refused`: why it cannot be compared; None as far as is known."""
+class TunedModel:
+    """One model that was tuned from the base model.
+
+    name: short, and unique in the comparison. refused: why it cannot be compared; None if no reason is known yet.
+    """
 
     name: str
     source: ModelSource
@@ -18,33 +21,36 @@ class Candidate:
 
     @property
     def kind(self) -> Literal["full model", "PEFT adapter"]:
-        """What the files hold."""
+        """Tells what the files hold."""
         return "PEFT adapter" if self.source.is_adapter else "full model"
 
 
 def depth_fault(base: ModelSource, tuned: ModelSource) -> str | None:
-    """Why the layers of the two have no counterparts, by their configurations; None if they have, or it is not said.
+    """Compares the depths in the two configurations. Returns the fault in words, or None if there is none.
 
-    Raises ModelError if a configuration cannot be read.
+    There is no fault either where a configuration does not tell the depth. Raises ModelError if one cannot be read.
     """
     if tuned.is_adapter:
         return None
-    ours, theirs = _depth(base), _depth(tuned)
-    if ours is None or theirs is None or ours == theirs:
+    base_depth, tuned_depth = _depth(base), _depth(tuned)
+    if base_depth is None or tuned_depth is None or base_depth == tuned_depth:
         return None
-    return layer_count_fault(theirs, ours)
+    return layer_count_fault(tuned_depth, base_depth)
 
 
-def layer_count_fault(theirs: int, ours: int) -> str:
-    """Why models of other depths are not compared, in words."""
+def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
+    """Says in words why models of different depths are not compared."""
     return (
-        f"it has {theirs} layers, the base model {ours}: layer i of one has no counterpart in the other. "
+        f"it has {tuned_depth} layers, the base model {base_depth}: layer i of one has no counterpart in the other. "
         "Compare it with the model it was tuned from."
     )
 
 
 def unique_names(refs: list[str]) -> list[str]:
-    """The last parts of paths or ids that tell them apart: run_a/final_model and run_b/final_model give both parts."""
+    """Shortens paths or ids to their last parts, as many as tell them apart.
+
+    For example run_a/final_model and run_b/final_model keep both parts.
+    """
     parts = [ref.rstrip("/").replace("\\", "/").split("/") for ref in refs]
     for length in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-length:]) for p in parts]

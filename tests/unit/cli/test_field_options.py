@@ -79,7 +79,7 @@ def test_options_of_compare_are_handed_on(monkeypatch):
         calls.append(options)
         raise ConfigError("enough is known")
 
-    monkeypatch.setattr("repdrift.comparison.inputs.compare", compare)
+    monkeypatch.setattr("repdrift.comparison.comparing.compare", compare)
     CliRunner().invoke(
         app,
         [

@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 
 import repdrift
 from repdrift.cli.main import app
-from repdrift.comparison.by_moments import _dealt
-from repdrift.comparison.inputs import compare
+from repdrift.comparison import base_model
+from repdrift.comparison.by_moments import mixed_batches
+from repdrift.comparison.comparing import compare
+from repdrift.comparison.control_samples import control_samples
+from repdrift.comparison.options import ComparisonOptions
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.core.words import number
@@ -75,7 +78,9 @@ def test_pooled_drift_is_that_of_extraction_and_the_float64_measure(models, text
 
 @pytest.mark.parametrize("pooling", ["tokens", "mean"])
 def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
-    streamed = _run(models, ["full", "a", "b"], texts, pooling=pooling, accumulate="moments", token_budget=60)
+    streamed = _run(
+        models, ["full", "a", "b"], texts, pooling=pooling, accumulate="moments", token_budget=60, control_samples=40
+    )
     samples = _samples(models["base"], texts)
     base = extract(load_backbone(resolve_model(str(models["base"]))), samples, pooling=pooling)
     tuned = extract(load_backbone(resolve_model(str(models["full"]))), samples, pooling=pooling)
@@ -87,7 +92,7 @@ def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
         assert at.values["cosine"] == pytest.approx(measure("cosine")(x, y), abs=1e-5)
         assert at.values["cosine_centered"] is None
         assert at.drift_low is None
-    rows = _run(models, ["a", "b"], texts, accumulate="rows", token_budget=60)
+    rows = _run(models, ["a", "b"], texts, accumulate="rows", token_budget=60, control_samples=40)
     if pooling == "mean":
         for one, other in zip(streamed.models[1].layers, rows.models[0].layers, strict=True):
             assert one.drift == pytest.approx(other.drift, abs=1e-5)
@@ -110,13 +115,12 @@ def test_mispaired_samples_are_unrelated_though_batches_are_of_like_length(model
 
 
 def test_no_sample_is_mispaired_with_itself_even_where_few_fit_into_a_batch(models, texts):
-    samples = _samples(models["base"], texts)
-    plan = BatchPlan(samples, token_budget=1)
+    plan = BatchPlan(_samples(models["base"], texts), token_budget=1)
     assert {len(group) for group in plan.sample_indices} == {1}
-    dealt = _dealt(plan, range(len(plan)))
-    assert sorted(row for group in dealt.sample_indices for row in group) == list(range(len(samples)))
-    assert min(len(group) for group in dealt.sample_indices) == 2
-    assert [len(batch.sample_indices) for batch in dealt] == [len(group) for group in dealt.sample_indices]
+    mixed = mixed_batches(plan)
+    assert sorted(index for batch in mixed.sample_indices for index in batch) == list(range(40))
+    assert min(len(batch) for batch in mixed.sample_indices) == 2
+    assert [len(batch.sample_indices) for batch in mixed] == [len(batch) for batch in mixed.sample_indices]
 
 
 def test_random_change_has_the_size_of_the_real_one(models, texts, tiny_bert):
@@ -124,6 +128,58 @@ def test_random_change_has_the_size_of_the_real_one(models, texts, tiny_bert):
     result = _run(models, ["full"], texts)
     for at in result.models[0].layers:
         assert 0.3 < at.random_change_drift / at.drift < 3
+
+
+def test_controls_rest_on_a_part_of_the_samples_with_intervals(models, texts):
+    part = _run(models, ["full"], texts, control_samples=20)
+    whole = _run(models, ["full"], texts, control_samples=40)
+    assert (part.control_samples, whole.control_samples) == (20, 40)
+    for some, every in zip(part.models[0].layers, whole.models[0].layers, strict=True):
+        assert some.drift == every.drift
+        assert some.random_change_low < some.random_change_drift < some.random_change_high
+        assert some.random_change_drift != every.random_change_drift
+        assert some.random_change_low < every.random_change_drift < some.random_change_high
+    for at in part.base_layers:
+        assert 0 <= at.noise_floor <= at.noise_floor_high < 1e-6
+    without = _run(models, ["full"], texts, controls=False)
+    assert without.control_samples is None
+    assert without.base_layers[0].noise_floor is None
+    assert [at.above_noise for at in without.models[0].layers] == [None] * 3
+
+
+def test_random_change_on_a_part_is_that_of_a_run_on_the_part_alone(models, texts, tmp_path):
+    samples = _samples(models["base"], texts)
+    chosen = control_samples(samples, ComparisonOptions(control_samples=12))
+    assert len(set(chosen.indices)) == 12
+    assert [samples.sample_ids[i] for i in chosen.indices] == list(chosen.samples.sample_ids)
+    lines = texts.read_text().splitlines()
+    (tmp_path / "part.txt").write_text("".join(lines[i] + "\n" for i in chosen.indices))
+    for accumulate in ("rows", "moments"):
+        part = _run(models, ["full"], texts, control_samples=12, accumulate=accumulate)
+        alone = _run(models, ["full"], tmp_path / "part.txt", control_samples=12, accumulate=accumulate)
+        for some, every in zip(part.models[0].layers, alone.models[0].layers, strict=True):
+            assert some.random_change_drift == pytest.approx(every.random_change_drift, rel=1e-4)
+
+
+def test_first_answer_is_said_before_the_controls(models, texts, capsys):
+    result = _run(models, ["full"], texts)
+    said = capsys.readouterr().err
+    most = max(result.models[0].layers, key=lambda at: at.drift)
+    assert f"most in layer {most.layer} (" in said
+    assert "the controls follow" in said
+
+
+def test_base_model_is_loaded_again_only_where_memory_is_scarce(models, texts, monkeypatch):
+    loads = []
+    load = base_model.load_backbone
+    monkeypatch.setattr(base_model, "load_backbone", lambda *a, **k: loads.append(1) or load(*a, **k))
+    ample = _run(models, ["full"], texts)
+    assert len(loads) == 1
+    monkeypatch.setattr(base_model, "available_memory_bytes", lambda: 0)
+    scarce = _run(models, ["full"], texts)
+    assert len(loads) == 3
+    assert scarce.models == ample.models
+    assert scarce.base_layers == ample.base_layers
 
 
 def test_adapter_that_trained_biases_is_run_on_its_own_weights(models, texts):
@@ -210,8 +266,8 @@ def test_asked_measures_are_shown_and_where_one_has_no_value_the_reason_is(
     assert "drift under the other measures" in said
     result = Comparison.read(tmp_path / COMPARISON_FILE)
     (warning,) = [w for w in result.warnings if reason in w]
-    assert warning.startswith(f"No value of {empty} for full in any layer: ")
-    assert f"note: No value of {empty} for full in any layer: " in said
+    assert warning.startswith(f"No value of {empty} for {models['full'].name} in any layer: ")
+    assert f"note: No value of {empty} for {models['full'].name} in any layer: " in said
     summary = (tmp_path / "comparison.md").read_text()
     drifts = [number(at.values["procrustes"]) for at in result.models[0].layers]
     assert f"| procrustes | Procrustes distance | {' | '.join(drifts)} |" in summary
@@ -300,29 +356,32 @@ def _damaged(models, folder, how):
     return folder
 
 
+DAMAGES = {
+    "config": "config.json should hold a JSON object, got list",
+    "cut": "cannot load",
+    "index": "model.safetensors.index.json cannot be read as JSON",
+    "tokenizer": "no tokenizer could be loaded",
+    "nan": "layer 1, sample '",
+    "adapter config": "adapter_config.json should hold a JSON object, got list",
+    "adapter kind": "peft_type is 'FOO'",
+    "adapter rank": "size mismatch",
+    "adapter cut": "cannot be read as safetensors",
+    "adapter nan": "holds NaN or Inf",
+}
+
+
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        ("config", "config.json should hold a JSON object, got list"),
-        ("cut", "cannot load"),
-        ("index", "model.safetensors.index.json cannot be read as JSON"),
-        ("tokenizer", "no tokenizer could be loaded"),
-        ("nan", "layer 1, sample '"),
-        ("adapter config", "adapter_config.json should hold a JSON object, got list"),
-        ("adapter kind", "peft_type is 'FOO'"),
-        ("adapter rank", "size mismatch"),
-        ("adapter cut", "cannot be read as safetensors"),
-        ("adapter nan", "holds NaN or Inf"),
-    ],
-)
-def test_damaged_model_is_named_and_the_others_are_compared(models, texts, tmp_path, how, reason, accumulate):
-    refs = [str(_damaged(models, tmp_path / "damaged", how)), str(models["full"]), str(models["a"])]
+def test_damaged_models_are_named_and_the_others_are_compared(models, texts, tmp_path, accumulate):
+    refs = [str(_damaged(models, tmp_path / how, how)) for how in DAMAGES]
+    refs += [str(models["full"]), str(models["a"])]
     options = {"data": str(texts), "accumulate": accumulate, "controls": False}
     result = compare(str(models["base"]), refs, **options)
-    assert [m.status for m in result.models] == ["not comparable", "compared", "compared"]
-    assert reason in result.models[0].reason
-    assert any("damaged was not compared" in warning for warning in result.warnings)
+    assert [m.status for m in result.models] == ["not comparable"] * len(DAMAGES) + ["compared"] * 2
+    for (how, reason), model in zip(DAMAGES.items(), result.models, strict=False):
+        assert reason in model.reason
+        assert any(f"{how} was not compared" in warning for warning in result.warnings)
+    alone = compare(str(models["base"]), [str(models["a"])], **options)
+    assert [at.drift for at in result.models[-1].layers] == pytest.approx([at.drift for at in alone.models[0].layers])
 
 
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])
@@ -398,7 +457,7 @@ def test_output_folder_that_cannot_be_written_is_said_before_anything_is_run(mod
     def run(*_):
         raise AssertionError("models were run")
 
-    monkeypatch.setattr("repdrift.comparison.inputs.compare_models", run)
+    monkeypatch.setattr("repdrift.comparison.comparing.compare_models", run)
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "file/below", tmp_path / ("x" * 300)):
         with pytest.raises(StorageError, match="cannot write"):

@@ -28,7 +28,10 @@ class LayerDrift(Record):
     mispaired_drift: float | None = None
     """Drift with one side's rows shuffled: what no relation gives."""
     random_change_drift: float | None = None
-    """Drift of the base model after a random change of the same size in every changed matrix."""
+    """Drift of the base model after a random change of the same size in every changed matrix, over the control samples."""
+    random_change_low: float | None = None
+    random_change_high: float | None = None
+    """95 % interval of it over the control samples."""
     weights: dict[str, float] = {}
     """How far the layer's weights moved: weight_relative_change, weight_stable_rank, and for LoRA its effective rank and
     rank utilisation; empty where they could not be compared."""
@@ -67,7 +70,9 @@ class BaseLayer(Record):
 
     layer: int
     noise_floor: float | None
-    """|drift| between two runs of the base model with other batches."""
+    """|drift| between two runs of the base model with other batches, over the control samples."""
+    noise_floor_high: float | None = None
+    """The most it may be by its 95 % interval; a drift above this is above noise. Null at token level."""
     top_feature_share: float
     """Largest share of the variance that one feature holds; above a half, CKA speaks mostly of that feature."""
     participation_ratio: float
@@ -88,6 +93,8 @@ class Comparison(Record):
     """Where the samples came from."""
     task: str
     samples: int
+    control_samples: int | None = None
+    """Samples, drawn at random, behind noise floor and random change; null without controls."""
     tokens: int
     truncated_samples: int
     sample_set_fingerprint: str

@@ -1,0 +1,161 @@
+"""Comparison of a base model with models tuned from it: measured, put together, written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repdrift.comparison.base_model import BaseModel, extractor_for
+from repdrift.comparison.by_moments import compare_by_moments
+from repdrift.comparison.by_rows import compare_by_rows
+from repdrift.comparison.cautions import cautions
+from repdrift.comparison.inputs import comparison_inputs, comparison_options, require_writable
+from repdrift.comparison.measured import Measured
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.output import write_comparison
+from repdrift.comparison.tuned_model import TunedModel
+from repdrift.core.errors import ModelError
+from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
+from repdrift.core.versions import library_versions
+from repdrift.drift.chosen_measures import without_value
+from repdrift.extraction import RepresentationExtractor
+from repdrift.extraction.distributed import world
+from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
+from repdrift.tasks import DEFAULT_SAMPLES, SampleSet
+
+_ROWS_LIMIT_BYTES = 1 << 30
+"""For the pooled rows of all models together. Above it, rows are kept only while they take less than moments would."""
+
+
+def compare(
+    base: str,
+    tuned: Sequence[str] | str,
+    *,
+    data: str,
+    data_dir: str | None = None,
+    text_columns: Sequence[str] | None = None,
+    id_column: str | None = None,
+    samples: int | None = DEFAULT_SAMPLES,
+    max_length: int | None = None,
+    revision: str | None = None,
+    output_dir: str | Path | None = None,
+    **options: Any,
+) -> Comparison:
+    """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
+
+    base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, or a file
+    (jsonl, csv, parquet, txt). samples: at most so many (None: all). max_length: tokens of a sample at most (None: what
+    the base model takes, at most 512). output_dir: where to write JSON, table, summary and figures; None: nothing is
+    written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens", layers=(0, 5),
+    compute_dtype="bfloat16", controls=False.
+    A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
+    them, or the base model cannot be loaded; ConfigError for a wrong option; DataError for data that cannot be used.
+    """
+    chosen = comparison_options(options)
+    inputs = comparison_inputs(
+        base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
+        text_columns=text_columns, id_column=id_column, samples=samples, max_length=max_length, revision=revision,
+    )  # fmt: skip
+    folder = Path(output_dir) if output_dir is not None and world().is_first else None
+    if folder is not None:
+        require_writable(folder)
+    result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen)
+    if not result.compared:
+        raise ModelError(
+            "none of the models could be compared:\n" + "\n".join(f"  {m.name}: {m.reason}" for m in result.models)
+        )
+    if folder is not None:
+        write_outputs(result, folder)
+    return result
+
+
+def compare_models(
+    base: ModelSource, tuned_models: Sequence[TunedModel], samples: SampleSet, options: ComparisonOptions
+) -> Comparison:
+    """Measures the drift of every tuned model from `base` on `samples`, layer by layer, with the controls.
+
+    A model that cannot be compared is in the result with the reason, and the others are compared. Under `torchrun` the
+    samples are shared out, and every process returns the same result.
+    Raises ModelError if the base model cannot be loaded. Of the base model's own representations it raises NonFiniteError
+    naming layer and sample, DataError if a sample is longer than the model takes, and DegenerateInputError if a layer
+    gives all samples one representation.
+    """
+    clock = time.perf_counter()
+    able = [tuned for tuned in tuned_models if tuned.refused is None]
+    loaded = BaseModel(base, options)
+    keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
+    measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
+    measured = world().from_first(measured)
+    models = [_record(tuned, measured) for tuned in tuned_models]
+    return Comparison(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=library_versions(),
+        base=base.ref,
+        base_revision=base.revision,
+        base_digest=base.weights_digest(),
+        data=samples.source,
+        task=samples.task,
+        samples=len(samples),
+        control_samples=measured.control_samples,
+        tokens=sum(samples.lengths),
+        truncated_samples=samples.truncated_samples,
+        sample_set_fingerprint=samples.fingerprint,
+        pooling=options.pooling,
+        compute_dtype=options.compute_dtype,
+        accumulated=measured.accumulated,
+        base_layers=measured.base_layers,
+        models=models,
+        between=measured.between,
+        warnings=[
+            *cautions(models, measured.base_layers, samples),
+            *measured.notes,
+            *_without_value(measured),
+        ],
+        wall_time_s=round(time.perf_counter() - clock, 2),
+    )
+
+
+def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
+    """Writes JSON, table and summary, then the figures. Returns the paths. Raises StorageError."""
+    from repdrift.report.comparison_figure import draw_comparison
+
+    written = write_comparison(result, output_dir)
+    return [*written, *draw_comparison(output_dir / COMPARISON_FILE, output_dir)]
+
+
+def _keeps_rows(
+    options: ComparisonOptions, extractor: RepresentationExtractor, samples: SampleSet, n_tuned: int
+) -> bool:
+    if options.accumulate != "auto":
+        return options.accumulate == "rows"
+    if options.pooling == "tokens":
+        return False
+    width = width_of(getattr(extractor.backbone, "config", None)) or ASSUMED_WIDTH
+    kept = 2 + n_tuned  # the base model, a part of it again, and every tuned model for the drift between them
+    rows = 4 * len(samples) * width * len(extractor.layers) * kept
+    moments = 8 * width * width * len(extractor.layers) * (1 + 2 * n_tuned)
+    return rows <= max(_ROWS_LIMIT_BYTES, moments)
+
+
+def _without_value(measured: Measured) -> list[str]:
+    there = {key: reasons for key, reasons in measured.undefined.items() if key[0] not in measured.failed}
+    return without_value(there, [at.layer for at in measured.base_layers], preposition="for")
+
+
+def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
+    reason = tuned.refused or measured.failed.get(tuned.name)
+    layers = measured.layers.get(tuned.name, [])
+    return ComparedModel(
+        name=tuned.name,
+        ref=tuned.source.ref,
+        kind=tuned.kind,
+        status="compared" if reason is None else "not comparable",
+        reason=reason,
+        weights=measured.weights.get(tuned.name),
+        weights_digest=None if reason else tuned.source.weights_digest(),
+        layers=layers,
+        mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
+    )

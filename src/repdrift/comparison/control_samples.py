@@ -1,0 +1,51 @@
+"""The part of the samples on which the noise floor and the random change are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.tasks import SampleSet
+
+LEAST_CONTROL_SAMPLES = 32
+MOST_CONTROL_SAMPLES = 256
+_SHARE = 8
+"""One sample in eight, so that the controls cost little beside the passes that the answer needs."""
+
+
+@dataclass(frozen=True)
+class ControlSamples:
+    """Some of a comparison's samples, drawn at random, in their order.
+
+    indices: their positions in the whole sample set. samples: the sample set of them alone.
+    """
+
+    indices: list[int]
+    samples: SampleSet
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def control_samples(samples: SampleSet, options: ComparisonOptions) -> ControlSamples:
+    """Draws `options.control_samples` of the samples, or all of them if there are not so many.
+
+    The drawing depends on the number of samples alone, so that every process and every run takes the same ones. Debiased
+    CKA has the same expectation on a part as on the whole, so values of both can be set side by side.
+    """
+    n = len(samples)
+    wanted = options.control_samples or min(max(n // _SHARE, LEAST_CONTROL_SAMPLES), MOST_CONTROL_SAMPLES)
+    if wanted >= n:
+        return ControlSamples(list(range(n)), samples)
+    indices = sorted(np.random.default_rng(20241).choice(n, size=wanted, replace=False).tolist())
+    types = samples.token_type_ids
+    part = replace(
+        samples,
+        sample_ids=tuple(samples.sample_ids[i] for i in indices),
+        input_ids=tuple(samples.input_ids[i] for i in indices),
+        token_type_ids=None if types is None else tuple(types[i] for i in indices),
+        truncated_samples=0,  # not known of a part, and read by nobody
+    )
+    return ControlSamples(indices, part)

@@ -1,0 +1,161 @@
+"""Measures of tuned models against the base model's pooled rows, which are all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from torch import Tensor
+
+from repdrift.comparison.measured import MeasureValue
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.records.results import PRIMARY_MEASURE
+from repdrift.drift.chosen_measures import Reasons
+from repdrift.drift.control_conditions import mispairings
+from repdrift.similarity import Representation, measure
+
+Rows = dict[int, Tensor]
+"""By layer: one row of features per sample, or per real token, (n, d)."""
+
+
+@dataclass
+class RowMeasures:
+    """Measures tuned models, one after the other, against the base model's rows.
+
+    intervals: whether the rows are independent; samples are, the tokens of one sample are not. Raises
+    DegenerateInputError naming the layer if a layer gives all of the base model's rows one value.
+    """
+
+    base: Rows
+    measures: Sequence[str]
+    intervals: bool = True
+    undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
+    """By model and measure: the layers at which it has no value, each with the reason."""
+    _tuned: dict[str, Rows] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for layer, rows in self.base.items():
+            _prepared(rows, layer, "base model")
+
+    def measure(self, name: str, tuned: Rows) -> list[LayerDrift]:
+        """Measures one model layer by layer, without the controls, and keeps its rows for `between`.
+
+        Raises DegenerateInputError naming the layer if the model gives all samples one representation there.
+        """
+        found = [self._layer(name, layer, tuned[layer]) for layer in self.base]
+        self._tuned[name] = tuned
+        return found
+
+    def base_layers(self, again: Rows | None, part: Tensor) -> list[BaseLayer]:
+        """Describes every layer of the base model, with its noise floor.
+
+        again: the base model's rows of the control samples from a second run, or None if there was none. part: (m,)
+        numbers of the same rows in the first run.
+        """
+        found: list[BaseLayer] = []
+        for layer, rows in self.base.items():
+            x = rows.double()
+            variances = x.var(dim=0, correction=0)
+            total = float(variances.sum())
+            centred = x - x.mean(dim=0)
+            gram = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
+            noise = None if again is None else self._noise(rows[part], again[layer])
+            found.append(
+                BaseLayer(
+                    layer=layer,
+                    noise_floor=None if noise is None else noise[0],
+                    noise_floor_high=None if noise is None else noise[1],
+                    top_feature_share=float(variances.max()) / total if total else 0.0,
+                    participation_ratio=float(gram.trace() ** 2 / gram.square().sum()) if total else 0.0,
+                    largest_activation=float(x.abs().max()),
+                )
+            )
+        return found
+
+    def with_random_change(self, layers: Sequence[LayerDrift], randomised: Rows, part: Tensor) -> list[LayerDrift]:
+        """Adds the drift of the randomly changed base model, with its interval over the control samples.
+
+        randomised: its rows of the control samples. part: (m,) numbers of the same rows in the base model's.
+        """
+        primary = measure(PRIMARY_MEASURE)
+        found: list[LayerDrift] = []
+        for at in layers:
+            base, random = primary.prepare(self.base[at.layer][part]), primary.prepare(randomised[at.layer])
+            interval = primary.interval(base, random) if self.intervals else None
+            control = {
+                "random_change_drift": 1 - primary.compare(base, random),
+                "random_change_low": None if interval is None else 1 - interval.high,
+                "random_change_high": None if interval is None else 1 - interval.low,
+            }
+            found.append(at.model_copy(update=control))
+        return found
+
+    def between(self) -> list[BetweenModels]:
+        """Drift between every two of the measured models, layer by layer."""
+        primary = measure(PRIMARY_MEASURE)
+        found: list[BetweenModels] = []
+        for layer in self.base:
+            prepared = {name: primary.prepare(rows[layer]) for name, rows in self._tuned.items()}
+            found += [
+                BetweenModels(first=a, second=b, layer=layer, drift=1 - primary.compare(prepared[a], prepared[b]))
+                for a, b in combinations(prepared, 2)
+            ]
+        return found
+
+    def _layer(self, model: str, layer: int, tuned: Tensor) -> LayerDrift:
+        primary = measure(PRIMARY_MEASURE)
+        base_rows, tuned_rows = Representation(self.base[layer]), _representation(tuned, layer, "tuned model")
+        base, other = primary.prepare(base_rows), _prepared(tuned_rows, layer, "tuned model")
+        value = primary.compare(base, other)
+        interval = primary.interval(base, other) if self.intervals else None
+        values: dict[str, float | None] = {PRIMARY_MEASURE: value}
+        for name in self.measures:
+            if name != PRIMARY_MEASURE:
+                found = _value(name, base_rows, tuned_rows)
+                values[name] = found.value
+                if found.reason is not None:
+                    self.undefined.setdefault((model, name), {})[layer] = found.reason
+        return LayerDrift(
+            layer=layer,
+            rows=int(tuned.shape[0]),
+            drift=1 - value,
+            drift_low=1 - interval.high if interval else None,
+            drift_high=1 - interval.low if interval else None,
+            values=values,
+            mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
+        )
+
+    def _noise(self, first: Tensor, second: Tensor) -> tuple[float, float | None]:
+        """|drift| between two runs over the same rows, and the most it may be by its interval (None: no interval)."""
+        primary = measure(PRIMARY_MEASURE)
+        one, other = primary.prepare(first), primary.prepare(second)
+        floor = abs(1 - primary.compare(one, other))
+        interval = primary.interval(one, other) if self.intervals else None
+        return floor, None if interval is None else max(floor, abs(1 - interval.low), abs(1 - interval.high))
+
+
+def _value(name: str, base: Representation, tuned: Representation) -> MeasureValue:
+    m = measure(name)
+    if m.same_width and tuned.p != base.p:
+        return MeasureValue(None, f"this takes equal numbers of features, and there are {base.p} and {tuned.p}")
+    try:
+        return MeasureValue(m(base, tuned))
+    except DegenerateInputError as error:
+        return MeasureValue(None, str(error))
+
+
+def _representation(rows: Tensor, layer: int, whose: str) -> Representation:
+    try:
+        return Representation(rows)
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
+
+
+def _prepared(rows: Tensor | Representation, layer: int, whose: str) -> Any:
+    try:
+        return measure(PRIMARY_MEASURE).prepare(rows)
+    except DegenerateInputError as error:
+        raise DegenerateInputError(f"layer {layer}: {whose}: {error}") from error
