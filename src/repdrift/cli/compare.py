@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,15 @@ import typer
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.comparison.options import ComparisonOptions
+from repdrift.core import words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from repdrift.core.records.comparison import ComparedModel, Comparison
+
+_number = partial(words.number, missing="")
+"""A drift in a table; an empty cell where there is none."""
 
 
 @with_field_options(ComparisonOptions, "options", panel="Models and measures")
@@ -144,9 +149,3 @@ def _print_measures(console: Console, model: ComparedModel) -> None:
     for name, _, drifts in found.rows:
         table.add_row(name, *map(_number, drifts))
     console.print(table)
-
-
-def _number(value: float | None) -> str:
-    from repdrift.core.words import number
-
-    return number(value, missing="")

@@ -9,9 +9,20 @@ import numpy as np
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Reduction
+from repdrift.core.words import (
+    chosen_percent,
+    counted,
+    listed,
+    method_title,
+    percent,
+    percent_range,
+    pvalue,
+    short_number,
+    task_title,
+)
 from repdrift.report.decisions import correction_of, interval_over, smallest_deciding_pvalue
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import OVER, counted, listed, method_title, small
+from repdrift.report.wording import OVER
 
 State = Literal["yes", "no", "open"]
 _STATES: dict[str, State] = {"supported": "yes", "rejected": "no", "undecided": "open", "not testable": "open"}
@@ -58,7 +69,9 @@ def answer(data: ReportData) -> list[Point]:
         noise(data),
         between_seeds(data),
         random_change(data),
-        None if target is None else tested(f"Is the target of {100 * study.target_reduction:g} % less met?", target),
+        None
+        if target is None
+        else tested(f"Is the target of {chosen_percent(study.target_reduction)} less met?", target),
         design(data, less),
     ]
     return [point for point in points if point is not None]
@@ -84,14 +97,13 @@ def size(data: ReportData) -> Point:
     if overall is None or overall.reduction is None:
         text = f"{method_title(study.reference_method)} does not drift on average, so that a ratio is not defined."
         return Point("By how much?", "Not defined.", text, "open")
-    share = 100 * overall.reduction
-    less = f"{abs(share):.1f} % {'less' if share >= 0 else 'more'}"
+    less = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
     text = f"{name} drifts {less} on average over {counted(len(data.compared_tasks()), 'task')} and {counted(len(data.layers), 'layer')}"
-    confidence = f"{100 * (1 - study.alpha):g} % confidence"
+    confidence = f"{chosen_percent(1 - study.alpha)} confidence"
     if overall.reduction_low is None:
         text += f"; these models are too few, or differ too much, for a lower bound with {confidence}."
     else:
-        text += f"; with {confidence} the reduction is at least {100 * overall.reduction_low:.1f} %."
+        text += f"; with {confidence} the reduction is at least {percent(overall.reduction_low)}."
     text += _intervals(overall, study.confidence)
     by_layer = [(layer, r.reduction) for layer in data.layers if (r := data.reduction(ALL_TASKS, layer)) is not None]
     known = [(value, layer) for layer, value in by_layer if value is not None]
@@ -101,14 +113,14 @@ def size(data: ReportData) -> Point:
         more = [layer for value, layer in known if value < 0]
         if more:
             text += f" In {len(more)} of {counted(len(known), 'layer')} it drifts more."
-    return Point("By how much?", f"{less}.".capitalize(), text, "yes" if share > 0 else "no")
+    return Point("By how much?", f"{less}.".capitalize(), text, "yes" if overall.reduction > 0 else "no")
 
 
 def _intervals(overall: Reduction, confidence: float) -> str:
     """Every two-sided interval with what it is over, and why one over models and samples is not there."""
     known = [(interval_over(overall, over), words) for over, words in OVER.items()]
-    said = [f"{100 * i.low:.1f} % to {100 * i.high:.1f} % {words}" for i, words in known if i is not None]
-    text = f" Two-sided {100 * confidence:g} % interval: {'; '.join(said)}." if said else ""
+    said = [f"{percent_range(i.low, i.high)} {words}" for i, words in known if i is not None]
+    text = f" Two-sided {chosen_percent(confidence)} interval: {'; '.join(said)}." if said else ""
     if interval_over(overall, "models and samples") is None:
         why = f" ({'; '.join(overall.notes)})" if overall.notes else ""
         text += f" There is none over models and samples{why}." if said else f" There is no two-sided interval{why}."
@@ -146,11 +158,11 @@ def between_seeds(data: ReportData) -> Point:
         known = [float(c.mean()) for c in ceilings if np.isfinite(c).all()]
         gap = abs(float((means[0] - means[1]).mean()))
         if not known or not np.isfinite(gap):
-            unknown.append(task)
+            unknown.append(task_title(task))
             continue
         if gap > max(known):
-            larger.append(task)
-        parts.append(f"{task} {small(gap)} against {small(max(known))}")
+            larger.append(task_title(task))
+        parts.append(f"{task_title(task)} {short_number(gap)} against {short_number(max(known))}")
     if not parts:
         return Point(
             question, "Not known.", "It takes two models of one method that differ in their seed alone.", "open"
@@ -175,10 +187,10 @@ def random_change(data: ReportData) -> Point | None:
         for task in data.tasks:
             drift = float(data.mean_drift(task, method).mean())
             random = float(data.control_drift("random_change", task, method).mean())
-            name = f"{method_title(method)} on {task}"
+            name = f"{method_title(method)} on {task_title(task)}"
             if np.isfinite([drift, random]).all():
                 more += drift > random
-                parts.append(f"{name} {small(drift)} against {small(random)}")
+                parts.append(f"{name} {short_number(drift)} against {short_number(random)}")
             else:
                 unknown.append(name)
     question = "Is it more than a random change of the same size?"
@@ -210,7 +222,7 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
     question = "What could this design have shown at all?"
     if not limits:
         return Point(question, "Not known.", "The analysis gives no smallest reachable p-value.", "open")
-    said = "; ".join(f"{where}: {value:.2g}" for where, value in limits)
+    said = "; ".join(f"{where}: {pvalue(value)}" for where, value in limits)
     short_of = [where for where, value in limits if value > alpha]
     text = f"Smallest p-value that it can reach {said}. Significance is p at most {alpha:g}."
     if short_of:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from repdrift.report import wording
+from repdrift.core.words import method_title, task_title
 
 FULL_WIDTH_IN = 7.0
 COLUMN_WIDTH_IN = 3.4
@@ -108,7 +108,12 @@ def task_mark(task: str, tasks: Sequence[str]) -> tuple[str, bool]:
 
 def method_label(method: str) -> str:
     """A method's name as a label in a figure."""
-    return plain(wording.method_title(method))
+    return plain(method_title(method))
+
+
+def task_label(task: str, longest: int = _LONGEST_NAME) -> str:
+    """A task's name as a label in a figure."""
+    return plain(task_title(task), longest)
 
 
 def plain(text: str, longest: int = _LONGEST_NAME) -> str:

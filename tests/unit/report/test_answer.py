@@ -49,14 +49,14 @@ def test_a_difference_that_two_seeds_reach_on_one_task_is_a_finding_on_the_other
     ]
     wide = replace(data, results=data.results.model_copy(update={"controls": controls}))
     point = next(p for p in answer(wide) if "two seeds" in p.question)
-    assert point.short == "On mrpc only."
+    assert point.short == "On MRPC only."
     assert point.state == "open"
 
 
 def test_tasks_without_two_seeds_are_named_and_not_counted():
     missing = tuple(("sst2", method, seed) for method in ("full_finetune", "lora") for seed in (123, 456))
     seeds = points(lora_share=0.4, missing=missing)["Is the difference of the methods more"]
-    assert "Not known on sst2." in seeds.text
+    assert "Not known on SST-2." in seeds.text
     assert "sst2 0" not in seeds.text
 
 
@@ -141,9 +141,9 @@ def test_a_random_change_that_drifts_as_much_is_said():
     changed = replace(data, results=data.results.model_copy(update={"controls": controls}))
     point = next(p for p in answer(changed) if "random change" in p.question)
     assert (point.short, point.state) == ("In part.", "open")
-    assert "LoRA on mrpc" in point.text
+    assert "LoRA on MRPC" in point.text
     assert "5.00" in point.text
-    assert "Not known for full fine-tuning on sst2." in point.text
+    assert "Not known for full fine-tuning on SST-2." in point.text
     assert "it is the size of the change that shows" in point.text
 
 

@@ -83,7 +83,7 @@ def test_what_is_not_known_is_said_in_words(study):
 def test_missing_runs_are_listed_with_the_command_that_makes_them():
     words = page(tasks=("sst2", "rte"), layers=2, missing=tuple(("rte", "lora", s) for s in (42, 123, 456))).words
     assert "repdrift train --task rte --method lora --seed 123" in words
-    assert "Nothing is claimed about the methods on rte" in words
+    assert "Nothing is claimed about the methods on RTE" in words
     assert "(trained models) 3 3 3 0 of 3" in words
     (of_cka,) = re.findall(r"1 - debiased CKA (\S+) (\S+) (\S+) (\S+) cka 1 - biased", words)
     assert of_cka[3] == "missing"
@@ -106,11 +106,11 @@ def test_everything_that_was_inferred_is_on_the_page():
         "p = 0.004. It assumes more than the permutation tests do",
         "f1 all -0.31 -0.70 to 0.20 0.21 0.002 12",
         "1 - raw cosine all tasks",
-        "LoRA mrpc and sst2",
-        "0.125 (0.125, 3 pairs)",
+        "LoRA MRPC and SST-2",
+        "0.12 (0.12, 3 pairs)",
         "p (max-T) p (Holm) p (Benjamini-Hochberg)",
         "samples were resampled 10000 times",
-        "mrpc full fine-tuning 3 of 3 3 of 3 3 of 3 3 of 3",
+        "MRPC full fine-tuning 3 of 3 3 of 3 3 of 3 3 of 3",
         "1 of 2 checks failed : first layer drifts little.",
     ):
         assert said in words, said

@@ -9,6 +9,7 @@ from functools import partial
 import jinja2
 from markupsafe import Markup
 
+from repdrift.core import words
 from repdrift.core.hypotheses import claim
 from repdrift.report import wording
 from repdrift.report.answer import answer
@@ -38,11 +39,12 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
     loader = jinja2.PackageLoader("repdrift.report", "dashboard")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {
-        "number": _number,
-        "percent": _percent,
-        "pvalue": _pvalue,
-        "method": wording.method_title,
-        "task": wording.task_title,
+        "number": words.number,
+        "percent": words.percent,
+        "chosen": words.chosen_percent,
+        "pvalue": words.pvalue,
+        "method": words.method_title,
+        "task": words.task_title,
         "over": wording.OVER.__getitem__,
         "claim": partial(claim, study=results.study),
         "definition": partial(wording.drift_definition, results.study),
@@ -75,15 +77,3 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         checks=sections.checks(data),
         metrics=sections.metric_names(data),
     )
-
-
-def _number(value: float | None) -> str:
-    return "missing" if value is None else wording.small(value) if abs(value) < 0.0995 else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return "none" if value is None else f"{100 * value:.1f} %"
-
-
-def _pvalue(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3g}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
+from repdrift.core.words import layer_ranges
 from repdrift.report.decisions import (
     correction_of,
     deciding_pvalue,
@@ -15,7 +16,7 @@ from repdrift.report.decisions import (
     smallest_deciding_pvalue,
 )
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text, layer_ranges
+from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from repdrift.core.records.results import ALL_TASKS, IntervalSource, Reduction
+from repdrift.core.words import chosen_percent
 from repdrift.report.decisions import interval_over
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import INK
@@ -65,10 +66,12 @@ def draw_bands(axes: Axes, data: ReportData, color: str) -> None:
 
 def interval_keys(drawn: Sequence[IntervalSource], data: ReportData, color: str) -> list[tuple[Artist, str]]:
     """Legend entries: a line for every kind that is drawn by task, a patch for every band."""
-    percent = f"{100 * data.results.study.confidence:g} %"
-    lines: list[tuple[Artist, str]] = [(_line(over, color), f"{percent} over {over}") for over in OVER if over in drawn]
+    confidence = chosen_percent(data.results.study.confidence)
+    lines: list[tuple[Artist, str]] = [
+        (_line(over, color), f"{confidence} over {over}") for over in OVER if over in drawn
+    ]
     bands = [
-        (Patch(facecolor=color, alpha=_BAND_ALPHA[over], linewidth=0), f"by layer: {percent} over {over}")
+        (Patch(facecolor=color, alpha=_BAND_ALPHA[over], linewidth=0), f"by layer: {confidence} over {over}")
         for over in band_sources(data)
     ]
     return lines + bands

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.words import counted
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FULL_WIDTH_IN,
@@ -19,9 +20,8 @@ from repdrift.report.style import (
     method_color,
     method_label,
     note,
-    plain,
+    task_label,
 )
-from repdrift.report.wording import counted
 
 _PANEL_HEIGHT_IN = 2.05
 _LEGEND_LINE_IN = 0.17
@@ -42,7 +42,7 @@ def task_panels(
     panels = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
         fill(axes, data, task)
-        axes.set_title(plain(task))
+        axes.set_title(task_label(task))
         layer_axis(axes, data.layers, room=1 / columns)
         _say_what_is_absent(axes, data, task, remarks)
     for place, axes in enumerate(panels.flat):

@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from repdrift.core.words import short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import control_lines, task_panels
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, INK, lone_marker, method_color, method_label, method_marker
-from repdrift.report.wording import drift_definition, small
+from repdrift.report.wording import drift_definition
 
 _LINEAR_EXPONENTS = (-7, -3)
 _RANDOM_DASHES = (0, (4, 1, 1, 1, 1, 1))
@@ -106,9 +107,11 @@ def describe(data: ReportData) -> str:
             values = data.control_drift(name, task)
             known = values[np.isfinite(values)]
             ranges.append(
-                f"{title} {small(known.min())} to {small(known.max())}" if known.size else f"{title} not at hand"
+                f"{title} {short_number(known.min())} to {short_number(known.max())}"
+                if known.size
+                else f"{title} not at hand"
             )
-        parts.append(f"{task}: {', '.join(ranges)}")
+        parts.append(f"{task_title(task)}: {', '.join(ranges)}")
     return f"Drift by layer beside its controls, on a logarithmic scale. {'; '.join(parts)}."
 
 

@@ -11,10 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
+from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FONT_PT, FULL_WIDTH_IN, GREY, HATCH, layer_axis, method_label, plain, text_width_pt
-from repdrift.report.wording import drift_definition, method_title, small
+from repdrift.report.style import (
+    FONT_PT,
+    FULL_WIDTH_IN,
+    GREY,
+    HATCH,
+    layer_axis,
+    method_label,
+    task_label,
+    text_width_pt,
+)
+from repdrift.report.wording import drift_definition
 
 _SMALLEST_NUMBER_PT = 5.5
 _NUMBER_PT = 7.5
@@ -79,7 +89,7 @@ def _gaps(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
 def _numbers(axes: Axes, values: np.ndarray, image: AxesImage, width_pt: float) -> None:
     """The values as text, in a size that fits into cells of `width_pt` together; none where they could not be read."""
     known = [(row, column, value) for (row, column), value in np.ndenumerate(values) if np.isfinite(value)]
-    widest = text_width_pt([small(value) for *_, value in known], _NUMBER_PT) + 3
+    widest = text_width_pt([short_number(value) for *_, value in known], _NUMBER_PT) + 3
     size = _NUMBER_PT * min(1.0, width_pt / values.shape[1] / widest)
     if size < _SMALLEST_NUMBER_PT:
         return
@@ -87,7 +97,7 @@ def _numbers(axes: Axes, values: np.ndarray, image: AxesImage, width_pt: float) 
         red, green, blue, _ = image.to_rgba(value)
         light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
         shade = "black" if light > 0.45 else "white"
-        axes.text(column, row, small(value), ha="center", va="center", color=shade, fontsize=size)
+        axes.text(column, row, short_number(value), ha="center", va="center", color=shade, fontsize=size)
 
 
 def _labels(axes: Axes, data: ReportData, rows: list[tuple[str, str]]) -> float:
@@ -101,9 +111,9 @@ def _labels(axes: Axes, data: ReportData, rows: list[tuple[str, str]]) -> float:
     left = -(text_width_pt(labels) + 14)
     for place, task in enumerate(data.tasks):
         centre = (place + 0.5) * len(data.methods) - 0.5
-        axes.annotate(plain(task), (0, centre), xycoords=("axes fraction", "data"), xytext=(left, 0),
+        axes.annotate(task_label(task), (0, centre), xycoords=("axes fraction", "data"), xytext=(left, 0),
                       textcoords="offset points", ha="right", va="center", weight="bold")  # fmt: skip
-    return 1.15 * text_width_pt([plain(task) for task in data.tasks]) - left  # bold is wider
+    return 1.15 * text_width_pt([task_label(task) for task in data.tasks]) - left  # bold is wider
 
 
 def caption(data: ReportData) -> str:
@@ -122,12 +132,12 @@ def describe(data: ReportData) -> str:
     task, method = max(known, key=lambda key: float(np.nanmax(known[key])))
     top = known[task, method]
     lowest = min(float(np.nanmin(values)) for values in known.values())
-    where = f"layer {data.layers[int(np.nanargmax(top))]} of {task}, {method_title(method)}"
+    where = f"layer {data.layers[int(np.nanargmax(top))]} of {task_title(task)}, {method_title(method)}"
     text = (
         f"Heatmap of {len(means)} rows (task and method) by {len(data.layers)} layers. Mean drift lies between "
-        f"{small(lowest)} and {small(float(np.nanmax(top)))}; the largest is in {where}."
+        f"{short_number(lowest)} and {short_number(float(np.nanmax(top)))}; the largest is in {where}."
     )
-    absent = [f"{t}, {method_title(m)}" for (t, m) in means if (t, m) not in known]
+    absent = [f"{task_title(t)}, {method_title(m)}" for (t, m) in means if (t, m) not in known]
     return f"{text} Missing: {'; '.join(absent)}." if absent else text
 
 

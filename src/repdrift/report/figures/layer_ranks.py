@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import LayerRanking
+from repdrift.core.words import chosen_percent, counted, layer_ranges, method_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
@@ -21,7 +22,7 @@ from repdrift.report.style import (
     method_label,
     method_marker,
 )
-from repdrift.report.wording import OVER, counted, layer_ranges, method_title
+from repdrift.report.wording import OVER
 
 _PANEL_HEIGHT_IN = 2.1
 _COLUMNS = 2
@@ -73,7 +74,7 @@ def caption(data: ReportData) -> str:
     """How to read it."""
     rankings = _rankings(data)
     over = "; ".join(f"{method_title(r.method)}: {OVER[r.over]}" for r in rankings)
-    confidence = ", ".join(dict.fromkeys(f"{100 * r.confidence:g} %" for r in rankings))
+    confidence = ", ".join(dict.fromkeys(chosen_percent(r.confidence) for r in rankings))
     return (
         "Layers in the order of their drift, mean over tasks and models; rank 1 drifts most. Bars: intervals of the rank that hold for all "
         f"layers at once with {confidence} confidence ({over}). Filled: layers that may be the one that drifts most. Where bars overlap "

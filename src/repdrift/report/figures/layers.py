@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import control_lines, task_panels
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, lone_marker, method_color, method_label, method_marker
-from repdrift.report.wording import drift_definition, method_title, small
+from repdrift.report.wording import drift_definition
 
 _SPREAD = 0.14
 """Width over which the methods' points stand apart at one layer, in layers."""
@@ -58,10 +59,10 @@ def describe(data: ReportData) -> str:
         for method in data.methods:
             means = data.mean_drift(task, method)
             if np.isfinite(means[[0, -1]]).all():
-                ends = f"{small(means[0])} in layer {data.layers[0]} to {small(means[-1])} in layer {data.layers[-1]}"
-                parts.append(f"{task}, {method_title(method)}: {ends}")
+                ends = f"{short_number(means[0])} in layer {data.layers[0]} to {short_number(means[-1])} in layer {data.layers[-1]}"
+                parts.append(f"{task_title(task)}, {method_title(method)}: {ends}")
             else:
-                parts.append(f"{task}, {method_title(method)}: missing")
+                parts.append(f"{task_title(task)}, {method_title(method)}: missing")
     return f"Lines of mean drift by layer. {'; '.join(parts)}."
 
 

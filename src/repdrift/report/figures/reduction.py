@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ALL_TASKS, Interval, Reduction
+from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
 from repdrift.report.decisions import interval_over, widest_claim
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
@@ -25,9 +26,9 @@ from repdrift.report.style import (
     method_color,
     method_label,
     name_axis,
-    plain,
+    task_label,
 )
-from repdrift.report.wording import OVER, listed, method_title, task_title
+from repdrift.report.wording import OVER
 
 _FLOOR = BOUNDS[0]
 _TASK_STYLES = [(dashes, shade) for shade in ("0.35", "0.62") for dashes in ("-", "--", "-.", ":")]
@@ -106,7 +107,7 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
                 marker="o",
                 markersize=1.8,
                 markeredgewidth=0,
-                label=plain(task),
+                label=task_label(task),
             )
     values, lows = _percent(data, ALL_TASKS, "reduction"), _percent(data, ALL_TASKS, "reduction_low")
     draw_bands(axes, data, color)
@@ -162,7 +163,7 @@ def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
         return Line2D([], [], color=shade, marker=marker, markersize=size, linewidth=linewidth)
 
     entries: list[tuple[Artist, str]] = [
-        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"target {100 * study.target_reduction:g} %"),
+        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"target {chosen_percent(study.target_reduction)}"),
         (dot("D" if overall else "o", 5, linewidth=2 if everything else 0), "all tasks" if overall else "estimate"),
         (dot("o", 2.6, GREY), "pair of equal seed"),
     ]
@@ -170,7 +171,7 @@ def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
         entries.insert(1, (dot("o", 5), "estimate of a task"))
     if any(r.reduction_low is not None for r in rows):
         bound = Line2D([], [], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
-        entries.append((bound, f"lower bound ({100 * (1 - study.alpha):g} %)"))
+        entries.append((bound, f"lower bound ({chosen_percent(1 - study.alpha)})"))
     entries += interval_keys([i.over for r in rows for i in r.intervals], data, color)
     entries += zip(*right.get_legend_handles_labels(), strict=True)
     handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
@@ -183,7 +184,7 @@ def caption(data: ReportData) -> str:
     """How to read it."""
     study = data.results.study
     intervals = (
-        f"Lines at the marks, and bands by layer: two-sided {100 * study.confidence:g} % intervals, each for what it is over. Over samples "
+        f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals, each for what it is over. Over samples "
         "holds for these trained models alone; over models, for these samples; over both claims most. "
         if any(r.intervals for r in data.results.reductions)
         else ""
@@ -199,7 +200,7 @@ def caption(data: ReportData) -> str:
     return (
         f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
         f"from means over seeds; small grey points: pairs of equal seed. {intervals}Dotted tick: the one-sided "
-        f"{100 * (1 - study.alpha):g} % lower bound over trained models, absent where their number cannot give one. An estimate above the "
+        f"{chosen_percent(1 - study.alpha)} lower bound over trained models, absent where their number cannot give one. An estimate above the "
         f"dashed line meets the target; it is shown only if that bound lies above the line too. {absent}Ratios are unstable where the "
         f"reference hardly drifts (lowest layers): triangles at {BOUNDS[0]:g} % stand for values below, and where it does not drift at all "
         "none is drawn."
@@ -207,7 +208,7 @@ def caption(data: ReportData) -> str:
 
 
 def _ends(interval: Interval) -> str:
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} % over {interval.over}"
+    return f"{percent_range(interval.low, interval.high)} over {interval.over}"
 
 
 def describe(data: ReportData) -> str:
@@ -218,18 +219,18 @@ def describe(data: ReportData) -> str:
         if r is None or r.reduction is None:
             parts.append(f"{task_title(task)} not defined")
             continue
-        low = "no lower bound" if r.reduction_low is None else f"lower bound {100 * r.reduction_low:.1f} %"
+        low = "no lower bound" if r.reduction_low is None else f"lower bound {percent(r.reduction_low)}"
         widest = widest_claim(r)
         ends = "no interval" if widest is None else _ends(widest)
-        parts.append(f"{task_title(task)} {100 * r.reduction:.1f} % ({low}; {ends})")
+        parts.append(f"{task_title(task)} {percent(r.reduction)} ({low}; {ends})")
     text = f"Drift reduction: {'; '.join(parts)}."
     by_layer = [(layer, r.reduction) for layer in data.layers if (r := data.reduction(ALL_TASKS, layer)) is not None]
     known = [(value, layer) for layer, value in by_layer if value is not None]
     if known:
         (most, where), (least, elsewhere) = max(known), min(known)
         text += (
-            f" By layer it is largest in layer {where} ({100 * most:.1f} %) and smallest in layer {elsewhere} "
-            f"({100 * least:.1f} %)."
+            f" By layer it is largest in layer {where} ({percent(most)}) and smallest in layer {elsewhere} "
+            f"({percent(least)})."
         )
     return text
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ScoreAssociation
+from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
@@ -22,9 +23,10 @@ from repdrift.report.style import (
     method_color,
     method_label,
     plain,
+    task_label,
     task_mark,
 )
-from repdrift.report.wording import counted, drift_definition, method_title
+from repdrift.report.wording import drift_definition
 
 _COLUMNS = 2
 _LONGEST_NAME = 18
@@ -103,7 +105,7 @@ def _note(association: ScoreAssociation) -> str:
         return f"{whose}: no correlation ({models})"
     known = association.low is not None and association.high is not None
     ends = f" ({_signed(association.low)} to {_signed(association.high)})" if known else " (no interval)"
-    pvalue = "" if association.pvalue is None else f", p = {association.pvalue:.2g}"
+    pvalue = "" if association.pvalue is None else f", {p_equals(association.pvalue)}"
     return f"{whose}: ρ = {_signed(association.correlation)}{ends}{pvalue}, {models}"
 
 
@@ -122,7 +124,10 @@ def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> int:
         marker, hollow = task_mark(task, data.tasks)
         face = "white" if hollow else INK
         entries.append(
-            (Line2D([], [], color=INK, marker=marker, markerfacecolor=face, markersize=4.5, linewidth=0), plain(task))
+            (
+                Line2D([], [], color=INK, marker=marker, markerfacecolor=face, markersize=4.5, linewidth=0),
+                task_label(task),
+            )
         )
     handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
     columns = legend_columns(labels)
@@ -139,7 +144,7 @@ def caption(data: ReportData) -> str:
     ]
     return (
         "A point a final model; colours are methods, marks are tasks. Above: rank correlations (ρ) of drift and score within tasks and methods, "
-        f"with {100 * data.results.study.confidence:g} % intervals over models; differences between tasks, which the points show, do not "
+        f"with {chosen_percent(data.results.study.confidence)} intervals over models; differences between tasks, which the points show, do not "
         "enter them. A correlation says nothing about what causes what: a model that learnt more may drift more for that reason."
         + (f" Not there: {', '.join(missing)}." if missing else "")
     )

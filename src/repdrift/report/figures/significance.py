@@ -11,6 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, LayerCluster
+from repdrift.core.words import counted, p_equals, pvalue, task_title
 from repdrift.report.decisions import correction_of, deciding_pvalue, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.report_data import ReportData
@@ -26,7 +27,6 @@ from repdrift.report.style import (
     note,
     text_width_pt,
 )
-from repdrift.report.wording import counted, task_title
 
 _NUMBER_PT = 6.5
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
@@ -125,9 +125,9 @@ def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], to
         axes.add_patch(
             Rectangle((span[0], edge), span[1], top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
         )
-    text = f"smallest p of the design: {smallest:.2g}"
+    text = f"smallest p of the design: {pvalue(smallest)}"
     if correction is not None:
-        after = "the same" if corrected == smallest else f"{corrected:.2g}"
+        after = "the same" if corrected == smallest else pvalue(corrected)
         text += f", after {correction} {after}"
     if corrected > alpha:
         text += f"\n{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")
@@ -181,7 +181,7 @@ def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, co
         face = color if cluster.pvalue <= data.results.study.alpha else "white"
         corner, width = (cluster.first_layer - 0.4, -0.075 * top), cluster.last_layer - cluster.first_layer + 0.8
         axes.add_patch(Rectangle(corner, width, 0.05 * top, linewidth=0.8, facecolor=face, edgecolor=color))
-        text = f"p = {cluster.pvalue:.2g}"
+        text = p_equals(cluster.pvalue)
         half = (text_width_pt([text], _NUMBER_PT) / 2 + 2) / layer_pt
         middle = min(max((cluster.first_layer + cluster.last_layer) / 2, first + half), last - half)
         if all(middle + half < low or middle - half > high for low, high in taken):
@@ -218,13 +218,13 @@ def describe(data: ReportData) -> str:
     parts: list[str] = []
     for hypothesis in METHOD_CLAIMS:
         tested = [(name, data.test(hypothesis, name)) for name in dict.fromkeys([*data.compared_tasks(), ALL_TASKS])]
-        pvalues = ", ".join(f"{task_title(n)} p = {t.pvalue:.3g}" for n, t in tested if t and t.pvalue is not None)
+        pvalues = ", ".join(f"{task_title(n)} {p_equals(t.pvalue)}" for n, t in tested if t and t.pvalue is not None)
         layers = data.layer_tests(hypothesis)
         after = correction_of(layers)
         held = len(layers_with(layers, "supported"))
         of_layers = f"{held} of {counted(len(layers), 'layer')} supported{f' after {after}' if after else ''}"
         bars = "; ".join(
-            f"layers {c.first_layer} to {c.last_layer} p = {c.pvalue:.3g}" for c in _clusters_of(data, hypothesis)
+            f"layers {c.first_layer} to {c.last_layer} {p_equals(c.pvalue)}" for c in _clusters_of(data, hypothesis)
         )
         said = f"Claim: {claim(hypothesis, study)}. {pvalues or 'No test'}; {of_layers}."
         parts.append(said + (f" Clusters: {bars}." if bars else ""))

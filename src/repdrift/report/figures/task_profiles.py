@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from repdrift.core.words import method_title, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
@@ -20,10 +21,9 @@ from repdrift.report.style import (
     GREY,
     HATCH,
     method_label,
-    plain,
+    task_label,
     text_width_pt,
 )
-from repdrift.report.wording import method_title
 
 _COLUMNS = 2
 _CELL_IN = 0.42
@@ -37,7 +37,7 @@ def draw(data: ReportData) -> Figure:
     columns = min(_COLUMNS, len(methods))
     rows = math.ceil(len(methods) / columns)
     side = min(_CELL_IN * max(len(tasks), 3), 2.3)
-    labels = [plain(task, _LONGEST_NAME) for task in tasks]
+    labels = [task_label(task, _LONGEST_NAME) for task in tasks]
     slanted = text_width_pt(labels) + 4 > 72 * side / len(tasks)
     below = (0.2 + 0.6 * text_width_pt(labels) / 72) if slanted else 0.25
     figure = Figure(figsize=(FULL_WIDTH_IN if columns > 1 else COLUMN_WIDTH_IN, 0.35 + rows * (side + below + 0.3)))
@@ -115,7 +115,10 @@ def describe(data: ReportData) -> str:
             parts.append(f"{method_title(method)}: Spearman's alone")
             continue
         least, most = (pick(found, key=lambda p: p.pearson or 0.0) for pick in (min, max))
-        said = [f"{p.task} and {p.other_task} {p.pearson:.2f}" for p in ((least, most) if len(found) > 1 else (least,))]
+        said = [
+            f"{task_title(p.task)} and {task_title(p.other_task)} {p.pearson:.2f}"
+            for p in ((least, most) if len(found) > 1 else (least,))
+        ]
         parts.append(f"{method_title(method)}: {' to '.join(said)}")
     return f"Matrices of the likeness of layer profiles, Pearson's correlation. {'; '.join(parts)}."
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.words import counted, method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
@@ -19,9 +20,9 @@ from repdrift.report.style import (
     method_label,
     method_marker,
     note,
-    plain,
+    task_label,
 )
-from repdrift.report.wording import counted, drift_definition, method_title, small
+from repdrift.report.wording import drift_definition
 
 _PANEL_HEIGHT_IN = 2.0
 _COLUMNS = 2
@@ -40,7 +41,7 @@ def draw(data: ReportData) -> Figure:
     steps = data.checkpoint_steps
     for axes, task in zip(panels, tasks, strict=False):
         _panel(axes, data, task, steps)
-        axes.set_title(plain(task))
+        axes.set_title(task_label(task))
         _step_axis(axes, steps)
     for place, axes in enumerate(panels):
         if place >= len(tasks):
@@ -130,10 +131,12 @@ def describe(data: ReportData) -> str:
         for method in data.methods:
             means = _by_step(data, task, method).mean(axis=0).dropna()
             if means.empty:
-                parts.append(f"{task}, {method_title(method)}: missing")
+                parts.append(f"{task_title(task)}, {method_title(method)}: missing")
                 continue
-            said = [f"{small(v)} {'in the final model' if s == 0 else f'at step {s}'}" for s, v in means.items()]
-            parts.append(f"{task}, {method_title(method)}: {', '.join(dict.fromkeys((said[0], *said[-2:])))}")
+            said = [f"{short_number(v)} {'in the final model' if s == 0 else f'at step {s}'}" for s, v in means.items()]
+            parts.append(
+                f"{task_title(task)}, {method_title(method)}: {', '.join(dict.fromkeys((said[0], *said[-2:])))}"
+            )
     return f"Lines of mean drift over {counted(len(data.checkpoint_steps), 'checkpoint')} and the final model. {'; '.join(parts)}."
 
 
