@@ -15,6 +15,7 @@ from repdrift.core.errors import MissingDependencyError, MissingRunError, Storag
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import METADATA_FILE
+from repdrift.stores.remote.registry import ANY_OTHER_SCHEME, register
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _READ_BACK_AT_MOST_BYTES = 1 << 20
@@ -101,3 +102,6 @@ class FsspecRemote:
             raise MissingRunError(f"cannot {verb} {self.address}: not there") from error
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
             raise StorageError(f"cannot {verb} {self.address}: {type(error).__name__}: {error}") from error
+
+
+register(ANY_OTHER_SCHEME, FsspecRemote)

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -15,32 +14,11 @@ from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, St
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
+from repdrift.stores.remote.registry import Remote
 from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name
 from repdrift.stores.verification import find_sets, verify_set
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class Remote(Protocol):
-    """A place that holds files under relative names with forward slashes."""
-
-    address: str
-
-    def names(self) -> list[str]:
-        """The names of all files there, sorted. Raises MissingRunError if there is nothing at the address."""
-        ...
-
-    def fetch(self, name: str, target: Path) -> None:
-        """Copy one file to `target`."""
-        ...
-
-    def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Copy files, each (name there, path here), in this order."""
-        ...
-
-    def matches(self, name: str, path: Path) -> bool:
-        """Tell whether the file is there with the same content, as far as can be known without a transfer."""
-        ...
 
 
 def push(root: Path, remote: Remote) -> list[str]:

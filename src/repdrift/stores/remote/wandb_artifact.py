@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRunError, StorageError
+from repdrift.stores.remote.registry import register
 
-WANDB_SCHEME = "wandb://"
 _ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
 ARTIFACT_TYPE = "representations"
 
@@ -23,7 +23,7 @@ class WandbRemote:
 
     def __init__(self, entity: str, project: str, artifact: str, alias: str = "latest") -> None:
         self._entity, self._project, self._artifact, self._alias = entity, project, artifact, alias
-        self.address = f"{WANDB_SCHEME}{entity}/{project}/{artifact}:{alias}"
+        self.address = f"wandb://{entity}/{project}/{artifact}:{alias}"
         self._opened: Any = None
 
     @classmethod
@@ -88,3 +88,6 @@ def _wandb() -> Any:
     except ImportError as error:
         raise MissingDependencyError.of("wandb", "wandb", "a Weights & Biases artifact") from error
     return wandb
+
+
+register("wandb", WandbRemote.parse)
