@@ -11,17 +11,14 @@ from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_ids
 from repdrift.tasks.own_file import spec_of_file
 from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
-from repdrift.tasks.sources import PACKAGED_SAMPLE, Rows, load_rows
-from repdrift.tasks.spec import TASK_KINDS, Split, TaskKind, TaskSpec, task, tasks
+from repdrift.tasks.sources import Rows, load_rows
+from repdrift.tasks.spec import TaskKind, TaskSpec, task, tasks
 
 __all__ = [
     "DEFAULT_SAMPLES",
-    "PACKAGED_SAMPLE",
-    "TASK_KINDS",
     "Row",
     "Rows",
     "SampleSet",
-    "Split",
     "TaskKind",
     "TaskSpec",
     "build_sample_set",

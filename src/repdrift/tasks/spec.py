@@ -9,7 +9,6 @@ from typing import Literal
 from repdrift.core.registry import Registry
 
 TaskKind = Literal["classification", "extractive_qa"]
-TASK_KINDS: tuple[TaskKind, ...] = ("classification", "extractive_qa")
 Split = Literal["train", "validation"]
 
 

@@ -19,11 +19,13 @@ class LoraOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16, gt=0)
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-    target_modules: tuple[str, ...] | None = None
-    """Endings of the adapted modules' names; None: the query and value projections, whatever the model calls them."""
+    rank: int = Field(default=8, ge=1, description="Rank of the change of each adapted weight.")
+    alpha: float = Field(default=16, gt=0, description="The change is scaled by alpha / rank.")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the input of the adapters.")
+    target_modules: tuple[str, ...] | None = Field(
+        default=None,
+        description="Endings of the adapted modules' names; null adapts the query and value projections, as peft knows them.",
+    )
 
 
 class TrainingOptions(BaseModel):
@@ -31,27 +33,40 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: float = Field(default=3.0, gt=0)
-    learning_rate: float = Field(default=2e-5, gt=0)
-    batch_size: int = Field(default=4, ge=1)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
-    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    max_length: int | None = Field(default=None, ge=8)
-    """Longest input in tokens; None: the model's maximum, but at most 512."""
-    doc_stride: int = Field(default=128, ge=1)
-    """Overlap, in tokens, of the windows over a long context (question answering)."""
-    max_train_samples: int | None = Field(default=None, ge=4)
-    """None: all. Otherwise the rows with the smallest hashes of their ids, the same ones for every seed and method."""
-    max_validation_samples: int | None = Field(default=None, ge=4)
-    """How many validation rows the metrics are computed on; None: all. They are chosen like the training rows."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: mixed precision; the weights stay float32. `auto` in a study file: bfloat16 if the machine multiplies it
-    natively, else float32. The run records the resolved type, which is part of its key."""
-    checkpoint_every: int | None = Field(default=None, ge=1)
-    """Also save the weights each time that so many optimiser steps are done; None: only the final model."""
-    lora: LoraOptions = LoraOptions()
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the training rows.")
+    learning_rate: float = Field(default=2e-5, gt=0, description="Learning rate after the warm-up.")
+    batch_size: int = Field(default=4, ge=1, description="Features in one batch.")
+    gradient_accumulation_steps: int = Field(default=1, ge=1, description="Batches in one optimiser step.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field(
+        default="linear", description="Course of the learning rate after the warm-up."
+    )
+    max_length: int | None = Field(
+        default=None, ge=8, description="Tokens of an input at most; null takes the model's maximum, up to 512."
+    )
+    doc_stride: int = Field(
+        default=128, ge=1, description="Tokens by which windows over a long context overlap (question answering)."
+    )
+    max_train_samples: int | None = Field(
+        default=None,
+        ge=4,
+        description="Training rows at most, chosen by the hash of their ids, the same for every seed and method; null takes all.",
+    )
+    max_validation_samples: int | None = Field(
+        default=None,
+        ge=4,
+        description="Validation rows for the metrics at most, chosen by the hash of their ids; null takes all.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="bfloat16 is mixed precision, with weights in float32. A study file may say auto: bfloat16 if the machine "
+        "multiplies it natively, else float32; the run records which.",
+    )
+    checkpoint_every: int | None = Field(
+        default=None, ge=1, description="Also save the weights after each so many optimiser steps; null saves none."
+    )
+    lora: LoraOptions = Field(default=LoraOptions(), description="Options of LoRA.")
 
     @field_validator("precision", mode="before")
     @classmethod
