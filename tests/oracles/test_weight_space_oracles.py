@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from repdrift.weights import (
+    WeightName,
     dense_change,
     effective_rank,
     frobenius_norm,
@@ -121,7 +122,9 @@ def test_dense_change_agrees_with_numpy():
     g = np.random.default_rng(6)
     w = g.normal(size=(96, 130))
     moved = w + g.normal(size=w.shape) * 1e-3
-    found = dense_change(2, "m.weight", torch.tensor(w, dtype=torch.float32), torch.tensor(moved, dtype=torch.float32))
+    found = dense_change(
+        WeightName(2, "m.weight"), torch.tensor(w, dtype=torch.float32), torch.tensor(moved, dtype=torch.float32)
+    )
     d = moved.astype(np.float32).astype(np.float64) - w.astype(np.float32).astype(np.float64)
     assert found.norm == pytest.approx(np.linalg.norm(w), rel=1e-6)
     assert found.change_norm == pytest.approx(np.linalg.norm(d), rel=1e-6)

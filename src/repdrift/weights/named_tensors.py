@@ -19,7 +19,7 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNor
 
 @dataclass(frozen=True)
 class NamedTensor:
-    """One tensor that has not been read yet. `dtype` is None where it does not hold ordinary floating-point weights."""
+    """One tensor that has not been read yet. `dtype` is None if it does not hold ordinary floating-point weights."""
 
     shape: tuple[int, ...]
     dtype: str | None
@@ -29,24 +29,24 @@ class NamedTensor:
 
 @dataclass(frozen=True)
 class NamedTensors:
-    """The tensors of one model by name; `where` says in messages which model this is."""
+    """The tensors of one model by name. `where` names the model in messages: its folder, its file or its class."""
 
     where: str
     tensors: dict[str, NamedTensor]
 
 
 def named_tensors(model: ModelSource | nn.Module) -> NamedTensors:
-    """The weights of `model`, each to be read when it is wanted.
+    """The weights of `model` by name, each read when its `read` is called.
 
-    A source of safetensors, sharded or not, is read tensor by tensor from its files; a GGUF source is loaded whole,
-    since its tensors are packed; a loaded model gives its named parameters, tied ones once.
-    Raises ModelError for an adapter (`lora_changes` measures those) or for files that cannot be read.
+    Safetensors files, sharded or not, are read tensor by tensor. A GGUF file is loaded whole, since its tensors are packed.
+    A loaded model gives its named parameters, tied ones once.
+    Raises ModelError if `model` is or carries an adapter (`compare_adapter` measures those), or a file cannot be read.
     """
     if isinstance(model, nn.Module):
         return _of_model(model)
     if model.is_adapter:
         raise ModelError(
-            f"{model.path} holds a PEFT adapter, not a model's weights. Load it onto its base and use lora_changes."
+            f"{model.path} holds a PEFT adapter, not a model's weights. Load it onto its base model and use compare_adapter."
         )
     if model.gguf_file:
         return _of_model(load_backbone(model), where=str(model.path / model.gguf_file))
@@ -62,7 +62,7 @@ def _of_model(model: nn.Module, *, where: str | None = None) -> NamedTensors:
     adapted = next((name for name in parameters if ".base_layer." in name or ".lora_" in name), None)
     if adapted is not None:
         raise ModelError(
-            f"{type(model).__name__} carries an adapter ({adapted}): its weights are still those of the base model. Use lora_changes."
+            f"{type(model).__name__} carries an adapter ({adapted}): its weights are still those of the base model. Use compare_adapter."
         )
     known = set(_FLOATS.values())
     tensors = {

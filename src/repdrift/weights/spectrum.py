@@ -1,4 +1,4 @@
-"""Norms and ranks of weight changes: of dense matrices without a full decomposition, of B A without forming it."""
+"""Norms and ranks of weight changes: dense matrices without a full decomposition, B A without forming the product."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MOST_RESTARTS = 100
 
 
 def frobenius_norm(x: Tensor) -> float:
-    """||x||_F of a real floating tensor of any shape, summed in float64 a chunk at a time.
+    """Frobenius norm ||x||_F of a real floating tensor of any shape, summed in float64 a chunk at a time.
 
-    Raises NonFiniteError if the norm is NaN or Inf.
+    Raises NonFiniteError if `x` holds NaN or Inf.
     """
     total = 0.0
     for chunk in x.detach().reshape(-1).split(_CHUNK):
@@ -35,7 +35,7 @@ def frobenius_norm(x: Tensor) -> float:
 
 
 def spectral_norm(matrix: Tensor) -> float:
-    """||matrix||_2, the largest singular value of a real (m, n) matrix, to a relative error of 1e-4.
+    """Spectral norm ||matrix||_2, the largest singular value, of a real (m, n) matrix, to a relative error of 1e-4.
 
     Computed by ARPACK's Lanczos iteration on M M' (of the smaller side) from a fixed start, with products in float32, or
     float64 for a float64 matrix. Small matrices, and those where the iteration does not converge, are decomposed in full.
@@ -59,7 +59,7 @@ def spectral_norm(matrix: Tensor) -> float:
 
 
 def stable_rank(norm: float, largest: float) -> float:
-    """||M||_F^2 / ||M||_2^2 from the two norms, in [1, rank of M]; 0 for the zero matrix, whose quotient is undefined.
+    """Stable rank ||M||_F^2 / ||M||_2^2 from the two norms, in [1, rank of M]; 0 for the zero matrix.
 
     Source: Rudelson and Vershynin 2007 (numerical rank).
     """
@@ -67,11 +67,11 @@ def stable_rank(norm: float, largest: float) -> float:
 
 
 def low_rank_singular_values(a: Tensor, b: Tensor) -> Tensor:
-    """The singular values of b @ a, descending, in float64 on the CPU, without forming the product.
+    """Singular values of b @ a, descending, in float64 on the CPU, without forming the product.
 
-    a: (r, n), b: (m, r). With b = Q S and a' = P T (QR), b a = Q (S T') P' has the singular values of S T', which is
-    at most r x r. Returns (r,); beyond min(m, n, r) they are zero.
-    Raises ShapeError if the shapes do not fit, NonFiniteError for NaN or Inf.
+    a: (r, n), b: (m, r). Returns (r,); the values beyond min(m, n, r) are zero. With b = Q S and a' = P T (QR),
+    b a = Q (S T') P' has the singular values of S T', which is at most r x r.
+    Raises ShapeError if the shapes do not fit, NonFiniteError if a matrix holds NaN or Inf.
     """
     if a.dim() != 2 or b.dim() != 2 or a.shape[0] != b.shape[1]:
         raise ShapeError(f"LoRA's matrices should be A (r, n) and B (m, r), got {tuple(a.shape)} and {tuple(b.shape)}")
@@ -87,9 +87,10 @@ def low_rank_singular_values(a: Tensor, b: Tensor) -> Tensor:
 
 
 def effective_rank(values: Tensor) -> float:
-    """exp(H(p)), p = values / sum(values), of singular values (k,): in [1, k]; 0 if all are zero.
+    """Effective rank exp(H(p)) with p = values / sum(values), in [1, k]; 0 if all values are zero.
 
-    Source: Roy and Vetterli 2007, eq. 3 and 4; p is of the values, not of their squares.
+    values: (k,) singular values, not their squares.
+    Source: Roy and Vetterli 2007, eq. 3 and 4.
     """
     total = float(values.sum())
     if total == 0.0:
@@ -99,17 +100,17 @@ def effective_rank(values: Tensor) -> float:
 
 
 def rank_utilisation(values: Tensor) -> float:
-    """The smallest k whose k largest squared values reach 99 % of the sum of squares, as a share of their number r.
+    """Share k / r of the singular values that carry 99 % of ||BA||_F^2, the sum of their squares; in [1/r, 1].
 
-    values: (r,) singular values of B A, descending. In [1/r, 1]; 0 if all are zero. Squared, because the squares add
-    up to ||BA||_F^2: k is then the rank of the best approximation that loses at most 1 % of it (Eckart and Young), an
-    error of at most 10 % in the norm itself. Equal values give ceil(0.99 r) / r.
+    values: (r,) singular values of B A, descending. k is the smallest number of them that reaches the share. 0 if all
+    values are zero. Equal values give ceil(0.99 r) / r. By Eckart and Young, k is the rank of the best approximation
+    that loses at most 1 % of ||BA||_F^2, which is an error of at most 10 % in the norm.
     """
     squares = values.double().square()
     total = float(squares.sum())
     if total == 0.0:
         return 0.0
-    # A hair below the share: equal values must not need one more because of rounding.
+    # Slightly below the share: equal values must not need one more because of rounding.
     reached = squares.cumsum(0) >= CARRIED_SHARE * total * (1 - 1e-12)
     return (int(reached.to(torch.uint8).argmax()) + 1) / values.numel()
 

@@ -1,4 +1,4 @@
-"""What peft keeps in one LoRA module: its matrices, the weight they act on, and what comes on top of them."""
+"""The matrices of one LoRA module of peft, the weight that they change, and what peft adds to their product."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Factors:
-    """A (r, n) and B (m, r) of each adapter, the weight adapted, and that parameter's name inside its module.
+class LoraFactors:
+    """A (r, n) and B (m, r) of each adapter, the adapted weight, and that parameter's name inside its module.
 
-    B A has the entries of the change, perhaps in another order (transposed for embeddings, flattened for kernels): its
-    norm and singular values are what is meant.
+    B A has the entries of the change, perhaps in another order (transposed for embeddings, flattened for kernels). Only its
+    norm and singular values are of use.
     """
 
     a: list[Tensor]
@@ -23,10 +23,25 @@ class Factors:
     parameter: str
 
 
-def factors_of(module: Any, adapters: Sequence[str]) -> Factors | str:
-    """The factors of `adapters` in a peft LoraLayer, or why the change is not the product of two matrices."""
+def reason_without_factors(module: Any, adapters: Sequence[str]) -> str | None:
+    """The reason why the change by `adapters` is no product of two matrices that can be read, or None if it is one.
+
+    module: a LoraLayer of peft.
+    """
     if getattr(module, "num_experts", 1) > 1:
         return f"LoRA on {module.num_experts} stacked experts is not covered"
+    for name in adapters:
+        if name in module.lora_embedding_A:
+            continue
+        if name not in module.lora_A or not hasattr(module.lora_A[name], "weight"):
+            return f"{type(module).__name__} keeps no pair of matrices A and B, not covered"
+        if module.lora_A[name].weight.dim() > 2 and getattr(module.get_base_layer(), "groups", 1) > 1:
+            return "LoRA on a grouped convolution is not covered"
+    return None
+
+
+def lora_factors(module: Any, adapters: Sequence[str]) -> LoraFactors:
+    """The factors of `adapters` in a LoraLayer of peft, for which `reason_without_factors` gives None."""
     a: list[Tensor] = []
     b: list[Tensor] = []
     for name in adapters:
@@ -34,20 +49,17 @@ def factors_of(module: Any, adapters: Sequence[str]) -> Factors | str:
             a.append(module.lora_embedding_A[name])
             b.append(module.lora_embedding_B[name])
             continue
-        if name not in module.lora_A or not hasattr(module.lora_A[name], "weight"):
-            return f"{type(module).__name__} keeps no pair of matrices A and B, not covered"
         left, right = module.lora_A[name].weight, module.lora_B[name].weight
-        if left.dim() > 2:  # convolution: B is 1 x 1, A has the kernel
-            if getattr(module.get_base_layer(), "groups", 1) > 1:
-                return "LoRA on a grouped convolution is not covered"
+        if left.dim() > 2:  # a convolution: B is 1 x 1, A has the kernel
             left, right = left.flatten(1), right.flatten(1)
         a.append(left)
         b.append(right)
-    return Factors(a, b, *_weight(module))
+    weight, parameter = _adapted_weight(module)
+    return LoraFactors(a, b, weight, parameter)
 
 
 def not_covered(module: Any, adapters: Sequence[str]) -> str | None:
-    """What `adapters` change in this module beyond scaling * B A, in words."""
+    """A note on what `adapters` change in this module beyond scaling * B A, or None for nothing."""
     parts: list[str] = []
     for name in adapters:
         if name in module.lora_magnitude_vector:
@@ -60,7 +72,8 @@ def not_covered(module: Any, adapters: Sequence[str]) -> str | None:
     return "; ".join(dict.fromkeys(parts)) or None
 
 
-def _weight(module: Any) -> tuple[Tensor, str]:
+def _adapted_weight(module: Any) -> tuple[Tensor, str]:
+    """The weight that the matrices change, and its name inside the module."""
     from peft.utils.integrations import dequantize_module_weight
 
     if hasattr(module, "parameter_name"):  # LoRA on a bare parameter

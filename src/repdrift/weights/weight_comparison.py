@@ -1,4 +1,4 @@
-"""What a comparison of weights finds, and the change of one dense weight."""
+"""The record of a comparison of weights, and the change of one dense weight."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from torch import Tensor
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.weights.spectrum import frobenius_norm, spectral_norm, stable_rank
+from repdrift.weights.weight_names import WeightName
 
 _NAMED = 4  # weights that one line names
 
 
 @dataclass(frozen=True)
 class WeightComparison:
-    """The change of every weight that could be compared, blocks first, and the others, each with the reason."""
+    """The change of every weight that was compared, blocks first, and a line with the reason for each that was not."""
 
     changes: list[ModuleChange]
     not_compared: list[str]
 
 
-def dense_change(
-    layer: int | None, module: str, before: Tensor, after: Tensor, *, note: str | None = None
-) -> ModuleChange:
+def dense_change(weight: WeightName, before: Tensor, after: Tensor, *, note: str | None = None) -> ModuleChange:
     """The change of one weight from `before` to `after`, floating tensors of one shape; neither is written to.
 
-    The difference is taken in float32, which is exact where the two are within a factor of 2 (Sterbenz), and in float64
-    for float64 weights; norms are summed in float64. The stable rank is for matrices only.
-    Raises NonFiniteError naming the weight.
+    The difference is taken in float32, which is exact where the two are within a factor of 2 (Sterbenz), or in float64 for
+    float64 weights. Norms are summed in float64. Only matrices have a stable rank.
+    Raises NonFiniteError naming the weight if either holds NaN or Inf.
     """
     wide = torch.float64 if torch.float64 in (before.dtype, after.dtype) else torch.float32
     try:
@@ -38,30 +37,25 @@ def dense_change(
         change_norm = frobenius_norm(difference)
         rank = stable_rank(change_norm, spectral_norm(difference)) if difference.dim() == 2 else None
     except NonFiniteError as error:
-        raise NonFiniteError(f"{place_name(layer, module)}: {error}") from error
+        raise NonFiniteError(f"{weight}: {error}") from error
     return ModuleChange(
-        layer=layer,
-        module=module,
+        layer=weight.layer,
+        module=weight.name,
         norm=norm,
         change_norm=change_norm,
-        relative_change=relative(change_norm, norm),
+        relative_change=relative_change(change_norm, norm),
         stable_rank=rank,
         note=note,
     )
 
 
-def relative(change_norm: float, norm: float) -> float | None:
-    """change_norm / norm; None where the base weight is zero, as fresh biases are."""
+def relative_change(change_norm: float, norm: float) -> float | None:
+    """change_norm / norm; None if the base weight is zero, as fresh biases are."""
     return change_norm / norm if norm > 0.0 else None
 
 
-def place_name(layer: int | None, module: str) -> str:
-    """How messages call a weight."""
-    return module if layer is None else f"layer {layer}, {module}"
-
-
 def outside_backbone(names: list[str]) -> list[str]:
-    """The line of `not_compared` for what lies outside the backbone: beside an encoder this may be a whole decoder."""
+    """A line of `not_compared` for all weights outside the backbone (beside an encoder: a whole decoder); [] for none."""
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

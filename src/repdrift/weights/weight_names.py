@@ -1,0 +1,106 @@
+"""Names of weights that are the same in two models, although the two name their backbone differently.
+
+A checkpoint with a task head has its backbone under a prefix ("bert.", "model."), one without a head has no prefix, and some
+heads use a prefix of their own. The prefix is what stands before the path of the blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from repdrift.core.errors import ModelError
+from repdrift.weights.named_tensors import NamedTensors
+
+
+@dataclass(frozen=True)
+class WeightName:
+    """The name of one weight in the backbone; written as "layer 3, output.dense.weight" in messages.
+
+    layer: the number of the weight's block, or None for a weight outside all blocks. name: the weight's name inside its
+    block, or inside the backbone where `layer` is None.
+    """
+
+    layer: int | None
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.layer is None else f"layer {self.layer}, {self.name}"
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """The names that one model gives its tensors: `backbone` by weight, `outside` for those of heads and other parts."""
+
+    backbone: dict[WeightName, str]
+    outside: list[str]
+
+
+@dataclass(frozen=True)
+class MatchedNames:
+    """The names in two models; equal keys of `base.backbone` and `tuned.backbone` are the same weight."""
+
+    base: TensorNames
+    tuned: TensorNames
+
+
+def match_names(base: NamedTensors, tuned: NamedTensors, blocks_path: str) -> MatchedNames:
+    """Find the backbone in the names of both models.
+
+    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it ("encoder.layer").
+    Where a model has several lists of that name, an encoder's is taken rather than a decoder's, as `backbone_of` does;
+    among the rest, the pair of lists with most names in common.
+    Raises ModelError if a model has no such blocks, or the two have no weight in common.
+    """
+    in_base, in_tuned = _blocks_by_prefix(base, blocks_path), _blocks_by_prefix(tuned, blocks_path)
+    pairs = [(p, q) for p in in_base for q in in_tuned]
+    common = {(p, q): len(in_base[p] & in_tuned[q]) for p, q in pairs}
+    best = max(pairs, key=lambda pair: (common[pair], -len(pair[0]) - len(pair[1])))
+    if not common[best]:
+        shown = [
+            f"{model.where} has {min(names[prefix])[1]}"
+            for model, names, prefix in ((base, in_base, best[0]), (tuned, in_tuned, best[1]))
+        ]
+        raise ModelError(f"the blocks {blocks_path!r} of the two models have no weight in common: {', '.join(shown)}.")
+    return MatchedNames(_names_under(base, blocks_path, best[0]), _names_under(tuned, blocks_path, best[1]))
+
+
+def in_order(weights: Iterable[WeightName]) -> list[WeightName]:
+    """Returns `weights` sorted: blocks by number, then the weights outside all blocks; by name within each."""
+    return sorted(weights, key=lambda weight: (weight.layer is None, weight.layer or 0, weight.name))
+
+
+def _blocks_by_prefix(model: NamedTensors, blocks_path: str) -> dict[str, set[tuple[int, str]]]:
+    """Block number and name of every weight in a list called `blocks_path`, by what stands before that name."""
+    # The outermost list of that name: what comes before it is the prefix.
+    pattern = re.compile(rf"(?:^|(?<=\.)){re.escape(blocks_path)}\.(\d+)\.(.+)$")
+    found: dict[str, set[tuple[int, str]]] = {}
+    for name in model.tensors:
+        if match := pattern.search(name):
+            found.setdefault(name[: match.start()], set()).add((int(match[1]), match[2]))
+    if any(_last_part(prefix) == "encoder" for prefix in found):
+        found = {prefix: names for prefix, names in found.items() if _last_part(prefix) != "decoder"}
+    if not found:
+        shown = ", ".join(sorted(model.tensors)[:3]) or "nothing"
+        raise ModelError(f"{model.where} has no blocks named {blocks_path!r}; it holds {shown}, ...")
+    return found
+
+
+def _last_part(prefix: str) -> str:
+    return prefix.rstrip(".").rpartition(".")[2]
+
+
+def _names_under(model: NamedTensors, blocks_path: str, prefix: str) -> TensorNames:
+    start = f"{prefix}{blocks_path}."
+    backbone: dict[WeightName, str] = {}
+    outside: list[str] = []
+    for name in model.tensors:
+        number, _, rest = name.removeprefix(start).partition(".") if name.startswith(start) else ("", "", "")
+        if number.isdecimal() and rest:
+            backbone[WeightName(int(number), rest)] = name
+        elif name.startswith(prefix):
+            backbone[WeightName(None, name.removeprefix(prefix))] = name
+        else:
+            outside.append(name)
+    return TensorNames(backbone, outside)
