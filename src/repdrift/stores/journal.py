@@ -33,7 +33,7 @@ class JournalHeader(Record):
     format: Literal[1] = JOURNAL_FORMAT_VERSION
     key: str
     plan: Any
-    """How the caller composed the batches; not interpreted here. The same batches give the same bits."""
+    """Says how the caller composed the batches; not interpreted here. Equal batches give equal bits."""
     n_batches: int
     layers: list[int]
     rows: int

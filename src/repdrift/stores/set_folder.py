@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -102,11 +102,15 @@ def require_space(folder: Path, needed: int) -> None:
         raise not_enough_space(folder, needed, free)
 
 
-def remove_finished_files(folder: Path) -> None:
-    """Remove the files of the finished set in `folder`, metadata first: what is half removed never looks finished."""
+def remove_finished_files(folder: Path, *, keep: Container[str] = ()) -> None:
+    """Remove the files of the finished set in `folder`, metadata first: what is half removed never looks finished.
+
+    keep: names of payload files to leave, below the folder.
+    """
     (folder / METADATA_FILE).unlink(missing_ok=True)
     for path in _payload_files(folder):
-        path.unlink()
+        if path.relative_to(folder).as_posix() not in keep:
+            path.unlink()
     remove_temporaries(folder)
     if (folder / ADAPTER_FOLDER).is_dir() and not any((folder / ADAPTER_FOLDER).iterdir()):
         (folder / ADAPTER_FOLDER).rmdir()

@@ -92,7 +92,7 @@ class RepresentationSetWriter:
         self._lock = SetLock(folder)
         self._unfinished: UnfinishedSet | None = None
         self._folder_is_ready = False
-        """Whether `.partial` is this set's: either emptied for it, or resumed."""
+        """True once `.partial` is this set's own: emptied for it, or resumed."""
         self._adapters: dict[str, str] = {}
 
     def __enter__(self) -> Self:

@@ -149,5 +149,5 @@ def _answers(value: Any, spec: TaskSpec, row: Row, where: str) -> Row:
     context = row[spec.text_columns[1]]
     for text, start in zip(texts, starts, strict=True):
         if context[start : start + len(text)] != text:
-            raise DataError(f"{where}: the answer {text!r} does not stand at character {start} of the context")
+            raise DataError(f"{where}: the answer {text!r} is not at character {start} of the context")
     return {"text": texts, "answer_start": starts}

@@ -98,7 +98,9 @@ def _sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:
     if len(set(ids)) != len(ids):
         seen: set[str] = set()
         twice = next(name for name in ids if name in seen or seen.add(name))
-        raise DataError(f"task {spec.name!r}: sample id {twice!r} stands twice in column {spec.id_column!r} ({source})")
+        raise DataError(
+            f"task {spec.name!r}: sample id {twice!r} is there twice, in column {spec.id_column!r} ({source})"
+        )
     return ids
 
 

@@ -61,5 +61,5 @@ def test_answer_that_does_not_stand_where_it_should_is_refused(tmp_path):
         "context": "the cat sat",
         "answers": {"text": ["cat"], "answer_start": [3]},
     }
-    with pytest.raises(DataError, match="'cat' does not stand at character 3"):
+    with pytest.raises(DataError, match="'cat' is not at character 3"):
         read_rows(_sst2(tmp_path, json.dumps(row)), task("squad_v2"))

@@ -63,7 +63,7 @@ def test_smaller_choice_is_part_of_the_larger():
 def test_too_few_and_double_samples_are_refused(tokenizer):
     with pytest.raises(DataError, match="has 3 samples.*at least 4"):
         build_sample_set(task("sst2"), _rows(3), tokenizer, max_length=16)
-    with pytest.raises(DataError, match="sample id '1' stands twice"):
+    with pytest.raises(DataError, match="sample id '1' is there twice"):
         build_sample_set(task("sst2"), [*_rows(4), _rows(2)[1]], tokenizer, max_length=16)
 
 

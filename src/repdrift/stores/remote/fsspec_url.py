@@ -63,6 +63,13 @@ class FsspecRemote:
                 self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
                 bar.advance()
 
+    def remove(self, name: str) -> None:
+        """Remove one file, if it is there."""
+        target = f"{self._root}/{name}"
+        self._files.invalidate_cache()
+        if self._guarded(lambda: self._files.exists(target), "read"):
+            self._guarded(lambda: self._files.rm_file(target), f"remove {name} from")
+
     def matches(self, name: str, path: Path) -> bool:
         """Tell whether the file is there with the same content.
 

@@ -27,6 +27,10 @@ class Remote(Protocol):
         """Copy files, each (name there, path here), in this order."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Remove one file, if it is there, before files that belong with it are replaced."""
+        ...
+
     def matches(self, name: str, path: Path) -> bool:
         """Tell whether the file is there with the same content, as far as can be known without a transfer."""
         ...

@@ -15,7 +15,7 @@ from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
 from repdrift.stores.remote.registry import Remote
-from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name
+from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name, remove_finished_files
 from repdrift.stores.verification import find_sets, verify_set
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -33,13 +33,22 @@ def push(root: Path, remote: Remote) -> list[str]:
     faults = [fault for folder in folders for fault in verify_set(folder)]
     if faults:
         raise CorruptSetError(f"not sent, {len(faults)} fault(s) in {root}: " + "; ".join(map(str, faults[:3])))
-    files: list[tuple[str, Path]] = []
+    total = 0
+    missing: list[tuple[str, Path]] = []
     for folder in folders:
-        metadata = SetMetadata.read(folder / METADATA_FILE)
         prefix = folder.relative_to(root)
-        files += [((prefix / name).as_posix(), folder / name) for name in [*metadata.files, METADATA_FILE]]
-    missing = [(name, path) for name, path in files if not remote.matches(name, path)]
-    say(f"sending {len(missing)} of {len(files)} files ({len(folders)} sets) to {remote.address}")
+        names = [*SetMetadata.read(folder / METADATA_FILE).files, METADATA_FILE]
+        total += len(names)
+        missing += [
+            (name, path)
+            for name, path in (((prefix / name).as_posix(), folder / name) for name in names)
+            if not remote.matches(name, path)
+        ]
+    say(f"sending {len(missing)} of {total} files ({len(folders)} sets) to {remote.address}")
+    # The old metadata goes first, else a push that breaks off would leave the old set looking whole.
+    for name, path in missing:
+        if path.name == METADATA_FILE:
+            remote.remove(name)
     remote.send(missing)
     return [folder.relative_to(root).as_posix() for folder in folders]
 
@@ -90,7 +99,8 @@ def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
         here = folder / METADATA_FILE
         if here.is_file() and here.read_bytes() != staged.read_bytes():
             say(f"{folder} holds another set: it is replaced")
-            here.unlink()
+        if not here.is_file() or here.read_bytes() != staged.read_bytes():
+            remove_finished_files(folder, keep=metadata.files)
         with Bar(f"fetching {name}", len(metadata.files)) as bar:
             for file, expected in metadata.files.items():
                 _pull_file(remote, _join(name, file), folder / file, expected)
@@ -111,7 +121,7 @@ def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
         found = file_sha256(temporary)
         if found != expected:
             raise CorruptSetError(
-                f"{name} from {remote.address} is not what its metadata promises: SHA-256 {found[:16]}, expected {expected[:16]}. "
+                f"{name} from {remote.address} is not what its metadata says: SHA-256 {found[:16]}, expected {expected[:16]}. "
                 "It was not kept. Run the same command again; if it stays so, the copy there is damaged: push it anew."
             )
 

@@ -63,6 +63,10 @@ class WandbRemote:
         except wandb.errors.Error as error:
             raise StorageError(f"cannot send to {self.address}: {error}") from error
 
+    def remove(self, name: str) -> None:
+        """Do nothing: sending makes a new version, whole or not at all."""
+        del name
+
     def matches(self, name: str, path: Path) -> bool:
         """Return False: a version must hold all its files. The service does not store the same content twice."""
         del name, path

@@ -7,7 +7,7 @@ import torch
 from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError, UnfinishedSetError
 from repdrift.stores import RepresentationSetWriter, open_set, verify_set
 from repdrift.stores.remote import open_remote, pull, push
-from tests.unit.stores.small_sets import require_equal
+from tests.unit.stores.small_sets import fields, require_equal
 
 
 def test_push_and_pull_bring_back_the_same_bytes(sets, address, tmp_path):
@@ -108,3 +108,38 @@ def test_remote_cannot_write_outside_the_output_folder(sets, tmp_path):
     with pytest.raises(CorruptSetError, match="names a set"):
         pull(Hostile(), tmp_path / "here")
     assert not (tmp_path.parent / "outside").exists()
+
+
+def test_pulled_set_has_no_file_of_the_set_that_it_replaces(sets, tmp_path):
+    push(sets, open_remote(str(tmp_path / "remote")))
+    folder = tmp_path / "here/sst2/identity"
+    with RepresentationSetWriter(folder, key="old", layers=[0, 1, 5], n_rows=6, payload="safetensors") as writer:
+        for layer in (0, 1, 5):
+            writer.write_layer(layer, torch.randn(6, 4))
+        writer.write_adapter(5, {"query": torch.ones(2, 4)}, {"query": torch.ones(4, 2)})
+        writer.finish(**{name: value for name, value in fields().items() if name not in ("key", "layers")})
+    (folder / "notes.txt").write_text("mine")
+    pull(open_remote(str(tmp_path / "remote")), tmp_path / "here")
+    assert [str(fault) for fault in verify_set(folder)] == [f"{folder}/notes.txt: is not part of the set. Delete it."]
+    (folder / "notes.txt").unlink()
+    require_equal(sets, tmp_path / "here")
+
+
+def test_push_that_broke_off_does_not_leave_the_old_set_looking_whole(sets, s3_server, tmp_path, monkeypatch):
+    """Two sets of one name and size are pushed in turn; the second push breaks off, and the first set is pushed again."""
+    monkeypatch.setattr("repdrift.stores.remote.fsspec_url._READ_BACK_AT_MOST_BYTES", 0)
+    address = f"{s3_server}/{tmp_path.name}"
+    other = Path(shutil.copytree(sets, tmp_path / "other"))
+    shutil.rmtree(other / "mrpc/identity")
+    with RepresentationSetWriter(other / "mrpc/identity", key="k2", layers=[0, 1], n_rows=6) as writer:
+        for layer in (0, 1):
+            writer.write_layer(layer, torch.randn(6, 4))
+        writer.finish(**{**fields(task="mrpc"), "key": "k2"})
+    push(sets, open_remote(address))
+    remote = open_remote(address)
+    send = remote.send
+    monkeypatch.setattr(remote, "send", lambda files: send(files[:1]))
+    push(other, remote)
+    push(sets, open_remote(address))
+    pull(open_remote(address), tmp_path / "here")
+    require_equal(sets, tmp_path / "here")
