@@ -17,8 +17,9 @@ from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.measurement import measure_tasks
 from repdrift.drift.result_files import write_analysis
 from repdrift.drift.sanity import sanity_checks
-from repdrift.drift.set_cautions import cautions
-from repdrift.drift.task_sets import TaskSets, find_runs, open_task, require_one_study
+from repdrift.drift.set_cautions import set_cautions
+from repdrift.drift.set_checks import require_one_study
+from repdrift.drift.task_sets import TaskSets, find_runs, open_task
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.similarity import measure
 
@@ -40,7 +41,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     tasks = [
         open_task(task, plan.bases[task], runs.runs, plan.random_changes) for task, runs in present.items() if runs.runs
     ]
-    require_one_study(tasks)
+    require_one_study([sets.base for sets in tasks])
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
     measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling)
@@ -84,7 +85,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         controls=measured.controls,
         sanity=sanity_checks(table, measured, plan, tasks),
         warnings=[
-            *cautions(statuses, tasks, table, plan),
+            *set_cautions(statuses, tasks, table, plan),
             *without_value(measured.undefined, base.layers),
             *found.warnings,
         ],

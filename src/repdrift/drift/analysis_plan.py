@@ -7,15 +7,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.drift.sample_intervals import SamplingOptions
 
 
+class TrainedModel(NamedTuple):
+    """The final model of one run, within its task."""
+
+    method: str
+    seed: int
+
+
 @dataclass(frozen=True)
 class PlannedSet:
-    """One run's representation set at one step, present or not."""
+    """The representation set of one run at one step, whether it is there or not."""
 
     task: str
     method: str
@@ -23,7 +31,12 @@ class PlannedSet:
     step: int
     folder: Path
     command: str
-    """The command that makes it."""
+    """The command that makes the set."""
+
+    @property
+    def model(self) -> TrainedModel:
+        """The run's model, whatever the step."""
+        return TrainedModel(self.method, self.seed)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From representation sets to the tidy drift table, with controls and resampled drifts measured on the way."""
+"""Measuring drift: from representation sets to the tidy table, the controls and the resampled drifts."""
 
 from __future__ import annotations
 
@@ -16,42 +16,40 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.core.memory import give_back
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS, Control
-from repdrift.drift.analysis_plan import PlannedSet
+from repdrift.drift.analysis_plan import PlannedSet, TrainedModel
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift
-from repdrift.drift.resampled_drift import bootstrapped_drifts, left_out_drifts
-from repdrift.drift.sample_intervals import Draws, SamplingOptions, TaskDraws, draws_for, sample_bounds
+from repdrift.drift.resampled_drift import ResampledDrifts, bootstrapped_drifts, delete_group_drifts
+from repdrift.drift.sample_intervals import Draws, SamplingOptions, draws_for, sample_interval
 from repdrift.drift.task_sets import TaskSets, read_layer
 from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores import RepresentationSet
 
 _GIVE_BACK_EVERY = 4
-"""Layers between which freed memory is kept: taking it anew costs about a tenth of a layer's time."""
+"""Freed memory is given back after every fourth layer: taking it anew costs about a tenth of a layer's time."""
 
-Sides = dict[Path, Representation]
-"""By the folder of their set."""
 Floats = NDArray[np.floating]
 
 
 @dataclass
 class Measured:
-    """The tidy table, the controls, and what the inference needs beside them."""
+    """Rows of the tidy table, controls, and what the conclusions need beside them."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
     top_feature_share: dict[tuple[str, int], float] = field(default_factory=dict)
     """By task and layer: the largest share of the base representation's variance that one feature holds."""
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
-    """By task and measure: the layers at which it is undefined, and why."""
-    draws: dict[tuple[str, str], TaskDraws] = field(default_factory=dict)
-    """By task and measure: the final models' drifts under resampling of the task's samples."""
+    """By task and measure: the layers at which the measure is undefined, and why."""
+    draws: dict[tuple[str, str], ResampledDrifts] = field(default_factory=dict)
+    """By task and measure: drifts of the final models when the task's samples are drawn anew."""
     distances: dict[tuple[str, str], dict[int, Floats]] = field(default_factory=dict)
-    """By task and method, then layer, under the primary measure: drifts among base (row 0) and final models, (m + 1, m + 1)."""
+    """By task and method, then layer: drifts among base model (row 0) and m final models, (m + 1, m + 1), by the primary measure."""
     rounding: dict[tuple[str, int], float] = field(default_factory=dict)
-    """By task and layer, where the dtype is coarser than float32: drift of the base set against itself rounded to it."""
+    """By task and layer, for dtypes coarser than float32: drift of the base model against itself, rounded to the dtype."""
 
     def table(self) -> pd.DataFrame:
-        """One row per task, method, seed, step, layer and measure, in the columns of DRIFT_COLUMNS."""
+        """Returns the tidy table: a row for each task, method, seed, step, layer and measure, with the columns DRIFT_COLUMNS."""
         table = pd.DataFrame(self.rows, columns=list(DRIFT_COLUMNS))
         table["above_noise"] = table["above_noise"].astype("boolean")
         table["interval"] = table["interval"].astype("str")
@@ -61,7 +59,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Task:
-    """What does not change from layer to layer."""
+    """The sets of a task, and the draws and shuffles of its samples: the same for all layers."""
 
     sets: TaskSets
     shuffles: NDArray[np.int64]
@@ -69,17 +67,42 @@ class _Task:
     options: SamplingOptions
 
     @property
-    def finals(self) -> list[tuple[PlannedSet, RepresentationSet]]:
-        return [(plan, found) for plan, found in self.sets.runs if plan.step == 0]
+    def final_models(self) -> dict[TrainedModel, int]:
+        """By final model, its index among the task's runs."""
+        return {run.plan.model: index for index, run in enumerate(self.sets.runs) if run.plan.step == 0}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer of every set of a task, read once, by the folder of the set.
+
+    What several measures derive from a representation is computed once.
+    """
+
+    task: _Task
+    layer: int
+    representations: dict[Path, Representation]
+
+    def prepared(self, m: Measure, stored: RepresentationSet) -> Any:
+        with _named(f"{stored.folder}, layer {self.layer}"):
+            return m.prepare(self.representations[stored.folder])
+
+    def compared(self, m: Measure, base: Any, other: Any, stored: RepresentationSet) -> float:
+        """Returns the value of the prepared base model against the prepared set `stored`."""
+        with _named(self.both(stored)):
+            return m.compare(base, other)
+
+    def both(self, stored: RepresentationSet) -> str:
+        return f"{self.task.sets.base.folder} against {stored.folder}, layer {self.layer}"
 
 
 def measure_tasks(
     tasks: Sequence[TaskSets], names: Sequence[str], primary: str, options: SamplingOptions | None = None
 ) -> Measured:
-    """Measure every run of every task against its base, layer by layer; one layer of one task is in memory at a time.
+    """Measure every run of every task against its base model. One layer of one task is in memory at a time.
 
-    Where a measure other than the primary one is undefined, it has no row at that layer, and `undefined` says why.
-    Raises DegenerateInputError naming sets and layer where the primary measure is.
+    A measure that is undefined at a layer has no row there, and `Measured.undefined` says why. For the primary measure that
+    raises DegenerateInputError, naming sets and layer.
     """
     measured = Measured()
     options = options or SamplingOptions()
@@ -88,12 +111,11 @@ def measure_tasks(
         for sets in tasks:
             metadata = sets.base.metadata
             task = _Task(sets, mispairings(metadata.shape[0]), draws_for(metadata, options), options)
-            models = [_model(plan) for plan, _ in task.finals]
             for name in names:
-                measured.draws[sets.task, name] = TaskDraws(models, list(sets.base.layers))
+                measured.draws[sets.task, name] = ResampledDrifts(list(task.final_models), list(sets.base.layers))
             for layer in sets.base.layers:
-                sides = _sides(sets, layer)
-                base = sides[sets.base.folder]
+                read = _read(task, layer)
+                base = read.representations[sets.base.folder]
                 measured.top_feature_share[sets.task, layer] = top_feature_share(base.exact.numpy())
                 floor = rounding_drift(measure(primary), base, coarsest(metadata.compute_dtype, metadata.dtype))
                 if floor is not None:
@@ -101,7 +123,7 @@ def measure_tasks(
                 for name in names:
                     of_layer = Measured()
                     try:
-                        _measure_layer(of_layer, task, layer, measure(name), sides, keep_distances=name == primary)
+                        _measure_layer(of_layer, read, measure(name), keep_distances=name == primary)
                     except DegenerateInputError as error:
                         if name == primary:
                             raise
@@ -109,14 +131,14 @@ def measure_tasks(
                     else:
                         _absorb(measured, of_layer)
                     bar.advance()
-                del sides, base
+                del read, base
                 if layer % _GIVE_BACK_EVERY == 0:
                     give_back()  # else a study of 24 layers ends with several times the memory that it needs
     return measured
 
 
 def top_feature_share(x: np.ndarray) -> float:
-    """Share of the total variance that the most variable feature of x (n, p) holds; in [1/p, 1]."""
+    """Returns the share of the total variance that the most variable feature of x (n, p) holds; in [1/p, 1], or 0 for none."""
     variances = x.var(axis=0)
     return float(variances.max() / variances.sum()) if variances.sum() > 0 else 0.0
 
@@ -126,87 +148,82 @@ def _absorb(measured: Measured, of_layer: Measured) -> None:
     measured.controls += of_layer.controls
     for key, draws in of_layer.draws.items():
         measured.draws[key].bootstrap |= draws.bootstrap
-        measured.draws[key].left_out |= draws.left_out
+        measured.draws[key].delete_group |= draws.delete_group
     for key, by_layer in of_layer.distances.items():
         measured.distances.setdefault(key, {}).update(by_layer)
 
 
-def _sides(sets: TaskSets, layer: int) -> Sides:
-    """One layer of every set, read once; what several measures derive from it is computed once."""
-    sides: Sides = {}
-    others = (found for _, found in (*sets.runs, *sets.random_changes))
-    for found in (sets.base, sets.identity, *others):
-        if found is not None:
-            with _named(f"{found.folder}, layer {layer}"):
-                sides[found.folder] = Representation(read_layer(found, layer))
-    return sides
-
-
-def _measure_layer(
-    measured: Measured, task: _Task, layer: int, m: Measure, sides: Sides, *, keep_distances: bool
-) -> None:
+def _read(task: _Task, layer: int) -> _Layer:
     sets = task.sets
-    base = _prepared(m, sets.base, layer, sides)
-    noise = _against_base(m, base, sets, sets.identity, layer, sides) if sets.identity is not None else None
-    if noise is not None:
+    representations: dict[Path, Representation] = {}
+    others = (opened.stored for opened in (*sets.runs, *sets.random_changes))
+    for stored in (sets.base, sets.identity, *others):
+        if stored is not None:
+            with _named(f"{stored.folder}, layer {layer}"):
+                representations[stored.folder] = Representation(read_layer(stored, layer))
+    return _Layer(task, layer, representations)
+
+
+def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distances: bool) -> None:
+    task, layer, sets = read.task, read.layer, read.task.sets
+    base = read.prepared(m, sets.base)
+    noise = None
+    if sets.identity is not None:
+        noise = read.compared(m, base, read.prepared(m, sets.identity), sets.identity)
         measured.controls.append(_control("identity", sets.task, None, layer, m, noise))
-    tuned = [_prepared(m, found, layer, sides) for _, found in sets.runs]
-    values = [_compared(m, base, other, sets, found, layer) for other, (_, found) in zip(tuned, sets.runs, strict=True)]
-    finals = {_model(plan): place for place, (plan, _) in enumerate(sets.runs) if plan.step == 0}
+    tuned = [read.prepared(m, run.stored) for run in sets.runs]
+    values = [read.compared(m, base, other, run.stored) for other, run in zip(tuned, sets.runs, strict=True)]
+    final_models = task.final_models
     with _named(f"two seeds on {sets.task}, layer {layer}"):
-        between = _between_seeds(m, finals, tuned)
-    random = _random_changes(measured, m, base, sets, layer, sides)
-    rows = list(finals.values())
-    resampled = bootstrapped_drifts(m, base, [tuned[row] for row in rows], task.draws)
-    by_run = dict(zip(rows, resampled, strict=True)) if resampled is not None else {}
-    left_out = left_out_drifts(
-        m, base, tuned, task.draws, (sides[sets.base.folder], [sides[found.folder] for _, found in sets.runs])
-    )
-    for place, (plan, found) in enumerate(sets.runs):
-        with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
-            floor = m.mispaired(base, tuned[place], task.shuffles) if m.paired else None
-        drift = m.drift(values[place])
-        own = [left_out[place]] if left_out is not None else None
-        bounds = sample_bounds(drift, by_run.get(place), own, task.options, log_scale=True)
-        pairs = between.get(plan.method)
+        between = _between_seeds(m, final_models, tuned)
+    random = _random_changes(measured, read, m, base)
+    final_index = list(final_models.values())
+    resampled = bootstrapped_drifts(m, base, [tuned[index] for index in final_index], task.draws)
+    bootstrap = dict(zip(final_index, resampled, strict=True)) if resampled is not None else {}
+    both = read.representations[sets.base.folder], [read.representations[run.stored.folder] for run in sets.runs]
+    delete_group = delete_group_drifts(m, base, tuned, task.draws, both)
+    for index, run in enumerate(sets.runs):
+        with _named(read.both(run.stored)):
+            mispaired = m.mispaired(base, tuned[index], task.shuffles) if m.paired else None
+        drift = m.drift(values[index])
+        own = [delete_group[index]] if delete_group is not None else None
+        interval = sample_interval(drift, bootstrap.get(index), own, task.options, log_scale=True)
+        pairs = between.get(run.plan.method)
         measured.rows.append(
             {
-                "task": plan.task,
-                "method": plan.method,
-                "seed": plan.seed,
-                "step": plan.step,
+                "task": run.plan.task,
+                "method": run.plan.method,
+                "seed": run.plan.seed,
+                "step": run.plan.step,
                 "layer": layer,
                 "measure": m.name,
-                "value": values[place],
+                "value": values[index],
                 "drift": drift,
-                "drift_low": bounds.low if bounds else np.nan,
-                "drift_high": bounds.high if bounds else np.nan,
-                "interval": bounds.method if bounds else None,
+                "drift_low": interval.low if interval else np.nan,
+                "drift_high": interval.high if interval else np.nan,
+                "interval": interval.method if interval else None,
                 "n": sets.base.metadata.shape[0],
-                "mispaired_value": np.nan if floor is None else float(floor.mean()),
+                "mispaired_value": np.nan if mispaired is None else float(mispaired.mean()),
                 "noise_floor": abs(m.drift(noise)) if noise is not None else np.nan,
                 "above_noise": bool(drift > abs(m.drift(noise))) if noise is not None else pd.NA,
                 "seed_ceiling_drift": m.drift(float(pairs.mean())) if pairs is not None else np.nan,
-                "random_change_drift": _matching(random, plan),
+                "random_change_drift": _matching(random, run.plan),
             }
         )
-        if plan.step == 0 and floor is not None:
-            measured.controls.append(_control("mispaired", plan.task, plan.method, layer, m, *map(float, floor)))
+        if run.plan.step == 0 and mispaired is not None:
+            control = _control("mispaired", run.plan.task, run.plan.method, layer, m, *map(float, mispaired))
+            measured.controls.append(control)
     for method, pairs in between.items():
         measured.controls.append(_control("seed_ceiling", sets.task, method, layer, m, *map(float, pairs)))
         if keep_distances:
-            of_method = [place for (name, _), place in finals.items() if name == method]
-            measured.distances[sets.task, method] = {layer: _distances(m, [values[p] for p in of_method], pairs)}
-    kept = TaskDraws(list(finals), [layer])
+            to_base = [values[index] for model, index in final_models.items() if model.method == method]
+            measured.distances[sets.task, method] = {layer: _distances(m, to_base, pairs)}
+    kept = ResampledDrifts(list(final_models), [layer])
     if resampled is not None:
         kept.bootstrap[layer] = resampled.astype(np.float32)
-    if left_out is not None:
-        kept.left_out[layer] = left_out[rows]
+    if delete_group is not None:
+        kept.delete_group[layer] = delete_group[final_index]
     measured.draws[sets.task, m.name] = kept
-
-
-def _model(plan: PlannedSet) -> tuple[str, int]:
-    return plan.method, plan.seed
 
 
 def _control(name: Any, task: str, method: str | None, layer: int, m: Measure, *values: float) -> Control:
@@ -224,70 +241,55 @@ def _control(name: Any, task: str, method: str | None, layer: int, m: Measure, *
     )
 
 
-def _compared(m: Measure, base: Any, other: Any, sets: TaskSets, found: RepresentationSet, layer: int) -> float:
-    with _named(f"{sets.base.folder} against {found.folder}, layer {layer}"):
-        return m.compare(base, other)
-
-
-def _against_base(m: Measure, base: Any, sets: TaskSets, found: RepresentationSet, layer: int, sides: Sides) -> float:
-    return _compared(m, base, _prepared(m, found, layer, sides), sets, found, layer)
-
-
-def _between_seeds(m: Measure, finals: Mapping[tuple[str, int], int], tuned: Sequence[Any]) -> dict[str, Floats]:
-    """By method, the value of every pair of its final models, in the order of `numpy.triu_indices`."""
+def _between_seeds(m: Measure, final_models: Mapping[TrainedModel, int], tuned: Sequence[Any]) -> dict[str, Floats]:
+    """Returns by method the value of every pair of its final models, in the order of `numpy.triu_indices`."""
     found: dict[str, Floats] = {}
-    for method in dict.fromkeys(method for method, _ in finals):
-        of = [tuned[place] for (name, _), place in finals.items() if name == method]
-        if len(of) > 1:
-            rows, columns = np.triu_indices(len(of), 1)
-            found[method] = np.array([m.compare(of[i], of[j]) for i, j in zip(rows, columns, strict=True)])
+    for method in dict.fromkeys(model.method for model in final_models):
+        of_method = [tuned[index] for model, index in final_models.items() if model.method == method]
+        if len(of_method) > 1:
+            pairs = zip(*np.triu_indices(len(of_method), 1), strict=True)
+            found[method] = np.array([m.compare(of_method[i], of_method[j]) for i, j in pairs])
     return found
 
 
 def _distances(m: Measure, to_base: Sequence[float], pairs: Floats) -> Floats:
-    """Drifts among base (row 0) and models, from the values with the base and the values of pairs."""
+    """Returns the drifts among base model (row 0) and final models, from their values with the base model and in pairs."""
     table = np.zeros((len(to_base) + 1, len(to_base) + 1))
     table[0, 1:] = [m.drift(value) for value in to_base]
-    rows, columns = np.triu_indices(len(to_base), 1)
-    table[rows + 1, columns + 1] = [m.drift(float(value)) for value in pairs]
+    first, second = np.triu_indices(len(to_base), 1)
+    table[first + 1, second + 1] = [m.drift(float(value)) for value in pairs]
     return table + table.T
 
 
-def _random_changes(
-    measured: Measured, m: Measure, base: Any, sets: TaskSets, layer: int, sides: Sides
-) -> dict[tuple[str, int], float]:
-    """Drift of the size-matched control by method and seed; each becomes a control too."""
-    found: dict[tuple[str, int], float] = {}
-    for plan, random in sets.random_changes:
-        value = _against_base(m, base, sets, random, layer, sides)
-        found[_model(plan)] = m.drift(value)
-    for method in dict.fromkeys(method for method, _ in found):
-        drifts = [drift for (name, _), drift in found.items() if name == method]
+def _random_changes(measured: Measured, read: _Layer, m: Measure, base: Any) -> dict[TrainedModel, float]:
+    """Returns the drift of each size-matched random change by the model that it matches, and adds the controls."""
+    sets = read.task.sets
+    found = {
+        opened.plan.model: m.drift(read.compared(m, base, read.prepared(m, opened.stored), opened.stored))
+        for opened in sets.random_changes
+    }
+    for method in dict.fromkeys(model.method for model in found):
+        drifts = [drift for model, drift in found.items() if model.method == method]
         values = [m.self_value - d if m.higher_is_similar else d for d in drifts]
-        measured.controls.append(_control("random_change", sets.task, method, layer, m, *values))
+        measured.controls.append(_control("random_change", sets.task, method, read.layer, m, *values))
     return found
 
 
-def _matching(random: Mapping[tuple[str, int], float], plan: PlannedSet) -> float:
-    """The control of the run itself, or else that of another seed of its method: the sizes differ little.
+def _matching(random: Mapping[TrainedModel, float], plan: PlannedSet) -> float:
+    """Returns the random change's drift for the run itself, or for another seed of its method: the sizes differ little.
 
-    None for a checkpoint: the control has the size of the final model's change.
+    NaN for a checkpoint: the control has the size of the final model's change.
     """
     if plan.step != 0:
         return float("nan")
-    if _model(plan) in random:
-        return random[_model(plan)]
-    return next((drift for (method, _), drift in random.items() if method == plan.method), float("nan"))
-
-
-def _prepared(m: Measure, found: RepresentationSet, layer: int, sides: Sides) -> Any:
-    with _named(f"{found.folder}, layer {layer}"):
-        return m.prepare(sides[found.folder])
+    if plan.model in random:
+        return random[plan.model]
+    return next((drift for model, drift in random.items() if model.method == plan.method), float("nan"))
 
 
 @contextmanager
 def _named(where: str) -> Generator[None]:
-    """Say where a measure was undefined."""
+    """Puts `where` before the message of a DegenerateInputError."""
     try:
         yield
     except DegenerateInputError as error:

@@ -1,4 +1,4 @@
-"""Rows of the tidy table that speak of the weights: how far training moved them in every layer, and at what rank."""
+"""Rows of the tidy table about weights: how far training moved them in every layer, and at what rank."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ WEIGHT_MEASURES: dict[str, str] = {
     "lora_effective_rank": "effective rank of LoRA's B A, mean over the layer's adapted modules",
     "lora_rank_utilisation": "share of LoRA's rank that carries 99 % of B A, mean over the layer's adapted modules",
 }
-"""The measures of this module, with what they are. They are no similarities: their rows have a value and no drift."""
+"""The measures of this module, in words. They are no similarities: their rows have a value and no drift."""
 
 
 def layer_weight_measures(changes: Iterable[ModuleChange]) -> dict[int, dict[str, float]]:
-    """By layer, the WEIGHT_MEASURES that are defined there.
+    """Returns by layer the WEIGHT_MEASURES that are defined there.
 
-    weight_relative_change: sqrt(sum ||dW||^2) / sqrt(sum ||W||^2) over the weights that changed; 0 if none did; left out
-    where those were all zero in the base model. weight_stable_rank: mean over changed matrices, weighted by ||dW||.
-    lora_effective_rank, lora_rank_utilisation: plain means over adapted modules, so that one whose B is zero counts as
-    one that uses nothing. What lies outside the blocks, and a layer of which nothing was compared, has no entry.
+    weight_relative_change: sqrt(sum ||dW||^2) / sqrt(sum ||W||^2) over the weights that changed. It is 0 if none changed, and
+    missing if those that changed were all zero in the base model. weight_stable_rank: mean over changed matrices, weighted
+    by ||dW||. lora_effective_rank, lora_rank_utilisation: plain means over adapted modules; a module whose B is zero counts
+    as one that uses nothing. Modules outside the blocks, and layers without a compared module, have no entry.
     """
     by_layer: dict[int, list[ModuleChange]] = {}
     for change in changes:
@@ -38,19 +38,20 @@ def layer_weight_measures(changes: Iterable[ModuleChange]) -> dict[int, dict[str
 
 
 def weight_rows(tasks: Sequence[TaskSets]) -> list[dict[str, Any]]:
-    """One row for every run, layer of its set and weight measure; none for a set whose weights were not compared.
+    """Returns a row for every run, layer and weight measure; none for a set whose weights were not compared.
 
-    Keys are DRIFT_COLUMNS; only the run, the layer, `measure` and `value` are filled.
+    The keys are DRIFT_COLUMNS. Only the run, the layer, `measure` and `value` are filled.
     """
     empty: dict[str, Any] = {**dict.fromkeys(DRIFT_COLUMNS, np.nan), "n": pd.NA, "above_noise": pd.NA, "interval": None}
     rows: list[dict[str, Any]] = []
     for sets in tasks:
-        for plan, found in sets.runs:
-            by_layer = layer_weight_measures(found.metadata.weight_changes or ())
-            run = {"task": plan.task, "method": plan.method, "seed": plan.seed, "step": plan.step}
-            for layer in found.layers:
+        for run in sets.runs:
+            by_layer = layer_weight_measures(run.stored.metadata.weight_changes or ())
+            plan = run.plan
+            named = {"task": plan.task, "method": plan.method, "seed": plan.seed, "step": plan.step}
+            for layer in run.stored.layers:
                 for name, value in by_layer.get(layer, {}).items():
-                    rows.append({**empty, **run, "layer": layer, "measure": name, "value": value})
+                    rows.append({**empty, **named, "layer": layer, "measure": name, "value": value})
     return rows
 
 

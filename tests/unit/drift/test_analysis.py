@@ -196,7 +196,7 @@ def test_drift_meets_the_population_value_and_its_interval_holds_it(tmp_path):
         (
             {"sample_ids": [str(i) for i in range(40)][::-1]},
             SampleSetMismatchError,
-            "one fingerprint, other sample ids .row 0: '0' and '39'",
+            "with one fingerprint: other sample ids .row 0: '0' and '39'",
         ),
         ({"pooling": "last"}, SampleSetMismatchError, "differ in pooling: mean and last"),
         ({"base_weights_digest": "elsewhere"}, SampleSetMismatchError, "tuned from another base model"),
@@ -238,7 +238,7 @@ def test_fine_tune_that_changes_nothing_is_reported(study, tmp_path):
     base = [torch.load(study.base("mrpc") / f"layer_{i}.pt", weights_only=True).numpy() for i in range(LAYERS)]
     write_set(study.folder("mrpc", "lora", 2), "mrpc", "lora", 2, base)
     results, _ = analyze(study.plan(), tmp_path / "out")
-    assert any("mrpc, lora, seed 2, step 0: drift is exactly zero" in w for w in results.warnings)
+    assert any("MRPC, LoRA, seed 2, step 0: drift is exactly zero" in w for w in results.warnings)
 
 
 @pytest.mark.parametrize(
@@ -285,13 +285,13 @@ def test_plan_that_would_make_wrong_numbers_is_refused_with_every_fault(study):
 def test_one_model_under_two_seeds_is_reported(study, tmp_path):
     _rewrite(study, weights_digest="lora1")
     results, _ = analyze(study.plan(), tmp_path / "out")
-    assert any("lora seed 1 and lora seed 2 have the same weights" in w for w in results.warnings)
+    assert any("LoRA seed 1 and LoRA seed 2 have the same weights" in w for w in results.warnings)
 
 
 def test_other_precision_than_the_base_models_is_reported(study, tmp_path):
     _rewrite(study, compute_dtype="bfloat16")
     results, _ = analyze(study.plan(), tmp_path / "out")
-    assert any("extracted in float32" in w and "lora seed 2 (bfloat16" in w for w in results.warnings)
+    assert any("extracted in float32" in w and "LoRA seed 2 (bfloat16" in w for w in results.warnings)
 
 
 def test_constant_layer_is_an_error_that_names_it(study, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.inference import draw_conclusions
-from repdrift.drift.sample_intervals import SamplingOptions, TaskDraws
+from repdrift.drift.resampled_drift import ResampledDrifts
+from repdrift.drift.sample_intervals import SamplingOptions
 from tests.unit.drift.conftest import LAYERS, N, P, Study, write_set
 from tests.unit.drift.test_verdicts import ALIKE, INTERACTION, LESS, TARGET, _one_layer, _plan, _table, _whole
 
@@ -118,7 +119,7 @@ def _draws(layers=(0,), **by_method):
     models = [(method, seed) for method, rows in by_method.items() for seed in range(1, len(rows) + 1)]
     values = np.concatenate([np.asarray(rows, dtype=float) for rows in by_method.values()])
     by_layer = dict.fromkeys(layers, values)
-    return TaskDraws(models, list(layers), bootstrap=by_layer, left_out=by_layer)
+    return ResampledDrifts(models, list(layers), bootstrap=by_layer, delete_group=by_layer)
 
 
 @pytest.mark.parametrize("method", ["percentile", "jackknife"])
@@ -141,7 +142,7 @@ def test_every_interval_that_is_not_there_has_a_note(tmp_path):
     notes = _overall(draw_conclusions(_table(_one_layer([0.5], [0.1])), _plan(tmp_path, ["t"]))).notes
     for over in ("models", "samples", "models and samples"):
         assert any(note.startswith(f"no interval over {over}:") for note in notes)
-    without = TaskDraws([("full_finetune", 1), ("lora", 1)], [0])
+    without = ResampledDrifts([("full_finetune", 1), ("lora", 1)], [0])
     notes = _overall(
         draw_conclusions(_table(_one_layer([0.5], [0.1])), _plan(tmp_path, ["t"]), draws={("t", "cka"): without})
     ).notes
@@ -157,7 +158,7 @@ def test_a_ranking_does_not_depend_on_the_order_of_the_table(tmp_path):
     }
     table, draws, noise = _table(drifts), {}, 0.02 * np.random.default_rng(3).normal(size=(3, 400))
     for (task, _), seeds in drifts.items():
-        found = TaskDraws([("lora", s + 1) for s in range(len(seeds))], [0, 1, 2])
+        found = ResampledDrifts([("lora", s + 1) for s in range(len(seeds))], [0, 1, 2])
         for layer in range(3):
             found.bootstrap[layer] = np.array([[seed[layer]] for seed in seeds]) + (task == "a") * noise[layer]
         draws[task, "cka"] = found

@@ -56,9 +56,9 @@ def test_what_is_there_is_opened_and_what_is_missing_or_unfinished_is_absent(stu
     assert _open(study).random_changes == []
     _write(_folder(study), "mrpc", "random_change", 1, random_change=_random_change())
     _folder(study, seed=2).mkdir()
-    ((plan, found),) = _open(study).random_changes
-    assert (plan.method, plan.seed, plan.command) == ("lora", 1, "make lora 1")
-    assert found.folder == _folder(study)
+    (opened,) = _open(study).random_changes
+    assert (opened.plan.method, opened.plan.seed, opened.plan.command) == ("lora", 1, "make lora 1")
+    assert opened.stored.folder == _folder(study)
     assert len(_open(study).runs) == 4
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.representation_set import SetMetadata
-from repdrift.drift.sample_intervals import SamplingOptions, draws_for, sample_bounds
+from repdrift.drift.sample_intervals import SamplingOptions, draws_for, sample_interval
 
 
 def _metadata(**changes):
@@ -47,7 +47,7 @@ def test_tokens_of_one_sample_are_left_out_together_and_never_drawn_one_by_one()
 def test_jackknife_bounds_are_those_of_a_mean():
     x = np.random.default_rng(0).normal(3, 1, size=50)
     without = (x.sum() - x) / 49
-    found = sample_bounds(float(x.mean()), None, [without], SamplingOptions(replicates=0))
+    found = sample_interval(float(x.mean()), None, [without], SamplingOptions(replicates=0))
     reach = 2.0095752 * x.std(ddof=1) / np.sqrt(50)  # Student's t, 49 degrees of freedom
     assert (found.low, found.high) == pytest.approx((x.mean() - reach, x.mean() + reach), rel=1e-6)
     assert found.method == "jackknife"
@@ -59,30 +59,30 @@ def test_two_tasks_have_samples_of_their_own_and_their_variances_add():
     # The mean over both tasks, without each sample of the one, then of the other.
     parts = [((x.sum() - x) / 59 + y.mean()) / 2, (x.mean() + (y.sum() - y) / 59) / 2]
     centre = (x.mean() + y.mean()) / 2
-    found = sample_bounds(centre, None, parts, SamplingOptions(replicates=0))
+    found = sample_interval(centre, None, parts, SamplingOptions(replicates=0))
     error = np.sqrt(x.var(ddof=1) / 60 + y.var(ddof=1) / 60) / 2
     assert found.high - centre == pytest.approx(2.0009954 * error, rel=1e-6)
 
 
 def test_a_drift_is_bounded_on_the_scale_of_its_logarithm():
     values = np.exp(np.random.default_rng(2).normal(-3, 0.05, size=40))
-    found = sample_bounds(0.05, None, [values], SamplingOptions(replicates=0), log_scale=True)
+    found = sample_interval(0.05, None, [values], SamplingOptions(replicates=0), log_scale=True)
     assert found.low * found.high == pytest.approx(0.05**2)
     assert found.low > 0
-    below_zero = sample_bounds(0.001, None, [values - 0.05], SamplingOptions(replicates=0), log_scale=True)
+    below_zero = sample_interval(0.001, None, [values - 0.05], SamplingOptions(replicates=0), log_scale=True)
     assert below_zero.low < 0, "what may be negative has no logarithm and is bounded as it is"
 
 
 def test_bootstrap_methods_are_taken_where_they_are_asked_for():
     g = np.random.default_rng(3)
     replicates, without = g.exponential(size=2000), g.normal(1, 0.01, size=30)
-    percentile = sample_bounds(1.0, replicates, [without], SamplingOptions(method="percentile", replicates=2000))
+    percentile = sample_interval(1.0, replicates, [without], SamplingOptions(method="percentile", replicates=2000))
     assert (percentile.low, percentile.high) == pytest.approx(tuple(np.quantile(replicates, [0.025, 0.975])))
-    bca = sample_bounds(1.0, replicates, [without], SamplingOptions(method="bca", replicates=2000))
+    bca = sample_interval(1.0, replicates, [without], SamplingOptions(method="bca", replicates=2000))
     assert bca.method == "bootstrap BCa"
     assert bca.low != percentile.low
     replicates[7] = np.nan
-    assert sample_bounds(1.0, replicates, [without], SamplingOptions(method="percentile", replicates=2000)) is None
+    assert sample_interval(1.0, replicates, [without], SamplingOptions(method="percentile", replicates=2000)) is None
 
 
 @pytest.mark.parametrize(

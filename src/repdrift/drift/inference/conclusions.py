@@ -33,7 +33,7 @@ from repdrift.drift.inference.method_claims import (
 from repdrift.drift.inference.method_drifts import MethodDrifts, by_model, method_drifts, pairable_tasks, uneven_spread
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
-from repdrift.drift.sample_intervals import TaskDraws
+from repdrift.drift.resampled_drift import ResampledDrifts
 
 Distances = Mapping[tuple[str, str], Mapping[int, NDArray[np.floating]]]
 """By task and method, then layer: drifts among base (row 0) and final models, (m + 1, m + 1)."""
@@ -58,7 +58,7 @@ def draw_conclusions(
     table: pd.DataFrame,
     plan: DriftPlan,
     *,
-    draws: Mapping[tuple[str, str], TaskDraws] | None = None,
+    draws: Mapping[tuple[str, str], ResampledDrifts] | None = None,
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
 ) -> Conclusions:
@@ -84,7 +84,11 @@ def draw_conclusions(
 
 
 def _compare_methods(
-    found: Conclusions, primary: pd.DataFrame, pairable: list[str], plan: DriftPlan, draws: Mapping[str, TaskDraws]
+    found: Conclusions,
+    primary: pd.DataFrame,
+    pairable: list[str],
+    plan: DriftPlan,
+    draws: Mapping[str, ResampledDrifts],
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
@@ -117,7 +121,7 @@ def _other_measures(
     final: pd.DataFrame,
     pairable: list[str],
     plan: DriftPlan,
-    draws: Mapping[tuple[str, str], TaskDraws],
+    draws: Mapping[tuple[str, str], ResampledDrifts],
 ) -> None:
     """Reductions under the measures that are not tested, over all tasks that have a value in every layer."""
     for name in plan.measures:

@@ -17,9 +17,9 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
-from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.inference.method_drifts import by_model, layer_table
-from repdrift.drift.sample_intervals import TaskDraws
+from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.statistics import hierarchical_replicates, rank_correlation, rank_layers
 from repdrift.statistics.profiles import profile_similarity
 
@@ -29,7 +29,7 @@ SCORES = ("accuracy", "f1", "exact_match")
 _LEAST_MODELS = 2
 
 
-def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, TaskDraws]) -> list[LayerRanking]:
+def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, ResampledDrifts]) -> list[LayerRanking]:
     """For each method, its layers in the order of drift over all its tasks; models and samples are drawn anew.
 
     Where a task has one model of the method, only samples are: the ranking is then conditional on the models.
@@ -43,8 +43,8 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, T
         tasks = [task for task in plan.tasks if (here["task"] == task).any()]
         replicates: list[Floats] = []
         for task in tasks:
-            models = [(method, int(seed)) for seed in here[here["task"] == task]["seed"].drop_duplicates()]
-            drawn = [draws[task].of(models, layer)[0] if task in draws else None for layer in layers]
+            models = [TrainedModel(method, int(seed)) for seed in here[here["task"] == task]["seed"].drop_duplicates()]
+            drawn = [draws[task].of(models, layer).bootstrap if task in draws else None for layer in layers]
             if any(part is None for part in drawn):
                 break
             replicates.append(np.stack([part for part in drawn if part is not None], axis=-1))  # (m, B, L)

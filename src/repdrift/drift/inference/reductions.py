@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import EffectSize, Interval, Reduction
-from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.core.words import method_title
+from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
-from repdrift.drift.sample_intervals import TaskDraws, sample_bounds
+from repdrift.drift.resampled_drift import ResampledDrifts
+from repdrift.drift.sample_intervals import sample_interval
 from repdrift.similarity import measure as similarity_measure
 from repdrift.statistics import (
     EffectSize as Estimated,
@@ -28,7 +31,7 @@ from repdrift.statistics import (
 )
 
 Floats = NDArray[np.floating]
-Draws = Mapping[str, TaskDraws]
+Draws = Mapping[str, ResampledDrifts]
 """By task."""
 
 
@@ -107,67 +110,75 @@ def _over_samples(
     intervals: list[Interval],
     notes: list[str],
 ) -> list[Interval]:
-    """Adds the interval of the reduction over samples; returns that of the difference."""
+    """Adds the interval of the reduction over samples. Returns the interval of the difference, if there is one."""
     tops = _means(drifts, "comparison", layer, plan, draws)
     bottoms = _means(drifts, "reference", layer, plan, draws)
-    if tops is None or bottoms is None or (tops[0] is None and tops[1] is None):
+    resampled = None
+    if tops.bootstrap is not None and bottoms.bootstrap is not None:
+        resampled = _pooled(tops.bootstrap), _pooled(bottoms.bootstrap)
+    without = None
+    if tops.delete_group is not None and bottoms.delete_group is not None:
+        without = tops.delete_group, bottoms.delete_group
+    if resampled is None and without is None:
         notes.append("no interval over samples: drifts were not drawn anew for every model and layer")
         return []
-    differences: list[Interval] = []
-    difference = drifts.comparison_mean - drifts.reference_mean
-    bounds = sample_bounds(
-        difference,
-        _pooled(tops[0]) - _pooled(bottoms[0]) if tops[0] and bottoms[0] else None,  # pyright: ignore[reportOptionalOperand]
-        _jackknifed(tops[1], bottoms[1], lambda top, bottom: top - bottom),
+    difference = sample_interval(
+        drifts.comparison_mean - drifts.reference_mean,
+        None if resampled is None else resampled[0] - resampled[1],
+        None if without is None else _jackknifed(*without, lambda top, bottom: top - bottom),
         plan.sampling,
     )
-    if bounds is not None:
-        differences.append(Interval(over="samples", low=bounds.low, high=bounds.high, method=bounds.method))
+    differences = [] if difference is None else [difference]
     if found.reduction is None:
         return differences
-    bounds = sample_bounds(
+    ratio = sample_interval(
         1 - found.reduction,
-        _ratio(_pooled(tops[0]), _pooled(bottoms[0])) if tops[0] and bottoms[0] else None,
-        _jackknifed(tops[1], bottoms[1], _ratio),
+        None if resampled is None else _ratio(*resampled),
+        None if without is None else _jackknifed(*without, _ratio),
         plan.sampling,
         log_scale=True,
     )
-    if bounds is None:
+    if ratio is None:
         notes.append(
-            f"no interval over samples: the mean drift of {plan.reference_method} is not above 0 in some of the draws, or the "
-            "interval that was asked for does not exist"
+            f"no interval over samples: the mean drift of {method_title(plan.reference_method)} is not above 0 in some of the draws, "
+            "or the chosen interval does not exist"
         )
     else:
-        intervals.append(Interval(over="samples", low=1 - bounds.high, high=1 - bounds.low, method=bounds.method))
+        intervals.append(Interval(over="samples", low=1 - ratio.high, high=1 - ratio.low, method=ratio.method))
     return differences
 
 
-def _means(
-    drifts: MethodDrifts, role: MethodRole, layer: int | None, plan: DriftPlan, draws: Draws
-) -> tuple[list[Floats] | None, list[Floats] | None] | None:
-    """By task, the mean over one method's models in every draw: bootstrap (B,) and left out (G,)."""
+@dataclass(frozen=True)
+class _TaskMeans:
+    """By task, the mean over one method's models in every draw. None where some task was not drawn so."""
+
+    bootstrap: list[Floats] | None
+    delete_group: list[Floats] | None
+
+
+def _means(drifts: MethodDrifts, role: MethodRole, layer: int | None, plan: DriftPlan, draws: Draws) -> _TaskMeans:
     bootstrap: list[Floats] = []
-    left_out: list[Floats] = []
+    delete_group: list[Floats] = []
     for task in drifts.tasks:
         if task not in draws:
-            return None
+            return _TaskMeans(None, None)
         drawn = draws[task].of(models_of(drifts, role, task, plan), layer)
-        if drawn[0] is not None:
-            bootstrap.append(drawn[0].mean(axis=0))
-        if drawn[1] is not None:
-            left_out.append(drawn[1].mean(axis=0))
+        if drawn.bootstrap is not None:
+            bootstrap.append(drawn.bootstrap.mean(axis=0))
+        if drawn.delete_group is not None:
+            delete_group.append(drawn.delete_group.mean(axis=0))
     complete = len(drifts.tasks)
-    return (
+    return _TaskMeans(
         bootstrap if len(bootstrap) == complete else None,
-        left_out if len(left_out) == complete else None,
+        delete_group if len(delete_group) == complete else None,
     )
 
 
-def models_of(drifts: MethodDrifts, role: MethodRole, task: str, plan: DriftPlan) -> list[tuple[str, int]]:
-    """(method, seed) of a task's models in one role, in the order of the drifts."""
+def models_of(drifts: MethodDrifts, role: MethodRole, task: str, plan: DriftPlan) -> list[TrainedModel]:
+    """Returns a task's models in one role, in the order of the drifts."""
     method = plan.reference_method if role == "reference" else plan.comparison_method
     seeds = drifts.reference_seeds if role == "reference" else drifts.comparison_seeds
-    return [(method, seed) for of, seed in zip(drifts.tasks_of(role), seeds, strict=True) if of == task]
+    return [TrainedModel(method, seed) for of, seed in zip(drifts.tasks_of(role), seeds, strict=True) if of == task]
 
 
 def _pooled(by_task: Sequence[Floats]) -> Floats:
@@ -180,18 +191,14 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
 
-def _jackknifed(
-    tops: list[Floats] | None, bottoms: list[Floats] | None, combine: Callable[[Floats, Floats], Floats]
-) -> list[Floats] | None:
-    """The pooled statistic with each sample of each task left out, the other tasks whole."""
-    if tops is None or bottoms is None:
-        return None
-    # Without a sample the mean of leave-one-out values stands for the whole of the other tasks.
+def _jackknifed(tops: list[Floats], bottoms: list[Floats], combine: Callable[[Floats, Floats], Floats]) -> list[Floats]:
+    """Returns the pooled statistic without each sample of each task, with the other tasks whole."""
+    # The mean of a task's leave-one-out values stands for the whole of that task.
     whole_tops, whole_bottoms = [t.mean() for t in tops], [b.mean() for b in bottoms]
     found: list[Floats] = []
-    for place, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
-        rest_top = sum(whole_tops) - whole_tops[place]
-        rest_bottom = sum(whole_bottoms) - whole_bottoms[place]
+    for i, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+        rest_top = sum(whole_tops) - whole_tops[i]
+        rest_bottom = sum(whole_bottoms) - whole_bottoms[i]
         found.append(combine((top + rest_top) / len(tops), (bottom + rest_bottom) / len(tops)))
     return found
 
@@ -203,7 +210,7 @@ def _over_both(
     for role in METHOD_ROLES:
         by_task: list[Floats] = []
         for task in drifts.tasks:
-            drawn = draws[task].of(models_of(drifts, role, task, plan), None)[0] if task in draws else None
+            drawn = draws[task].of(models_of(drifts, role, task, plan), None).bootstrap if task in draws else None
             if drawn is None:
                 notes.append(
                     "no interval over models and samples: it takes resamples with replacement, which are not at hand"
