@@ -12,7 +12,7 @@ import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch._utils import _rebuild_tensor_v2
@@ -23,10 +23,20 @@ from repdrift.stores.zip_container import ALIGNMENT_BYTES, ZipAround
 
 TENSOR_KEY = "representation"
 """The tensor's name inside a safetensors file."""
-_DTYPES: dict[str, tuple[torch.dtype, str, str]] = {
-    "float32": (torch.float32, "FloatStorage", "F32"),
-    "bfloat16": (torch.bfloat16, "BFloat16Storage", "BF16"),
-    "float16": (torch.float16, "HalfStorage", "F16"),
+
+
+class _Dtype(NamedTuple):
+    """A floating-point type, by its names in torch and in both file formats."""
+
+    dtype: torch.dtype
+    storage: str
+    safetensors: str
+
+
+_DTYPES = {
+    "float32": _Dtype(torch.float32, "FloatStorage", "F32"),
+    "bfloat16": _Dtype(torch.bfloat16, "BFloat16Storage", "BF16"),
+    "float16": _Dtype(torch.float16, "HalfStorage", "F16"),
 }
 _ARCHIVE = "archive"
 """The folder inside the archive. torch.save names it for the file; here it is always the same."""
@@ -36,7 +46,7 @@ def payload_dtype(name: str) -> torch.dtype:
     """The torch type called `name`. Raises ShapeError if no payload can have it."""
     if name not in _DTYPES:
         raise ShapeError(f"a payload's dtype is one of {', '.join(_DTYPES)}, got {name!r}")
-    return _DTYPES[name][0]
+    return _DTYPES[name].dtype
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class PayloadLayout:
     @cached_property
     def _safetensors_head(self) -> bytes:
         about = {
-            "dtype": _DTYPES[self.dtype][2], "shape": [self.n_rows, self.width], "data_offsets": [0, self.data_bytes],
+            "dtype": _DTYPES[self.dtype].safetensors, "shape": [self.n_rows, self.width], "data_offsets": [0, self.data_bytes],
         }  # fmt: skip
         text = json.dumps({TENSOR_KEY: about}, separators=(",", ":")).encode()
         text += b" " * (-(8 + len(text)) % ALIGNMENT_BYTES)
@@ -128,7 +138,7 @@ class _Pickler(pickle.Pickler):
 
 def _tensor_pickle(layout: PayloadLayout) -> bytes:
     """The data.pkl that torch.save writes for a contiguous tensor of this shape, made without the tensor."""
-    storage = _Storage(getattr(torch, _DTYPES[layout.dtype][1]), layout.n_rows * layout.width)
+    storage = _Storage(getattr(torch, _DTYPES[layout.dtype].storage), layout.n_rows * layout.width)
     stream = io.BytesIO()
     _Pickler(stream, protocol=2).dump(_Tensor(storage, (layout.n_rows, layout.width)))
     return stream.getvalue()
