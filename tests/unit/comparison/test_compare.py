@@ -316,19 +316,6 @@ def test_package_offers_compare():
     assert repdrift.compare is compare
 
 
-def test_text_columns_are_found_or_asked_for(tmp_path):
-    path = tmp_path / "my data.csv"
-    path.write_text("id,question,context\n1,a ?,b\n", encoding="utf-8")
-    assert spec_of_file(path).text_columns == ("question", "context")
-    assert spec_of_file(path).name == "my_data"
-    path.write_text("one,two\na,b\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"which column holds the text\? It has one, two"):
-        spec_of_file(path)
-    assert spec_of_file(path, text_columns=["two"]).text_columns == ("two",)
-    with pytest.raises(UnknownNameError, match="three"):
-        spec_of_file(path, text_columns=["three"])
-
-
 def _damaged(models, folder, how):
     """A copy of the tuned model, or of an adapter, that cannot be compared."""
     source = "a" if how.startswith("adapter") else "full"
@@ -475,10 +462,3 @@ def test_name_with_brackets_is_printed_as_it_is(models, texts, tmp_path):
 def test_senseless_numbers_on_the_command_line_are_refused(models, texts, option):
     arguments = ["compare", str(models["base"]), str(models["full"]), "--data", str(texts), *option]
     assert CliRunner().invoke(app, arguments).exit_code == 2
-
-
-def test_numbers_are_no_texts(tmp_path):
-    path = tmp_path / "numbers.jsonl"
-    path.write_text('{"text": 1}\n')
-    with pytest.raises(DataError, match=r"It has text \(no text: int\)"):
-        spec_of_file(path)
