@@ -50,6 +50,7 @@ class BaseModel:
     def model(self) -> nn.Module:
         """The backbone on this process's device, with the adapters that were put on it. Loads it if it is not there."""
         if self._model is None:
+            gc.collect()  # what was freed before may hang on a cycle of references
             self._model = load_base(self.source, self.options)
         return self._model
 
@@ -70,7 +71,6 @@ class BaseModel:
     def free(self) -> None:
         """Frees the memory of the backbone and its adapters; the next use loads the backbone anew."""
         self._model = self._adapted = None
-        gc.collect()
 
     def make_room(self) -> None:
         """Frees the base model if the device may not hold another model of its size beside it, or does not say."""
@@ -80,6 +80,7 @@ class BaseModel:
         free = _free_bytes(next(self._model.parameters()).device)
         if free is None or free < _ROOM * size:
             self.free()
+            gc.collect()
 
     def share(self, tuned_models: Sequence[TunedModel], samples: SampleSet) -> SharedAdapters:
         """Puts on the base model every adapter that can share its weights.

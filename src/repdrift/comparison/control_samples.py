@@ -11,8 +11,8 @@ from repdrift.tasks import SampleSet
 
 LEAST_CONTROL_SAMPLES = 32
 MOST_CONTROL_SAMPLES = 256
-_SHARE = 8
-"""One sample in eight, so that the controls cost little beside the passes that the answer needs."""
+_SHARE = 16
+"""One sample in sixteen, so that the controls cost little beside the passes that the answer needs."""
 
 
 @dataclass(frozen=True)

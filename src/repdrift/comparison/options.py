@@ -51,7 +51,7 @@ class ComparisonOptions(BaseModel):
     control_samples: int | None = Field(
         default=None,
         ge=4,
-        description="Samples on which noise floor and random change are measured. If it is not given: an eighth of the samples, "
+        description="Samples on which noise floor and random change are measured. If it is not given: a sixteenth of the samples, "
         "at least 32 and at most 256.",
     )
     seed: int = Field(default=0, description="Seed of the random changes.")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, plain, png_and_pdf
+from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, log_ticks, plain, png_and_pdf
 
 FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -46,6 +46,7 @@ def _figure(result: Comparison) -> Figure:
     left.set_title("with 95 % interval over samples" if _has_intervals(result) else "every real token is a row")
     right.set_title("beside the controls")
     right.set_yscale("log")
+    log_ticks(right.yaxis)
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
     figure.suptitle(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from repdrift.core.words import method_title, task_title
 
@@ -88,6 +90,17 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": "repdrift"}
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
+
+
+def log_ticks(axis: Axis) -> None:
+    """Labels the powers of ten of a logarithmic axis with superscripts as plain text, which need no mathtext (slow)."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _power_of_ten(value: float) -> str:
+    exponent = round(math.log10(value)) if value > 0 else 0
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def method_color(method: str, methods: Sequence[str]) -> str:
