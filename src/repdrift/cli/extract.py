@@ -50,8 +50,9 @@ def extract(
     Example, two processes: torchrun --standalone --nproc-per-node 2 -m repdrift extract --config studies/demo.yaml
     """
     from repdrift.core.progress import is_first_process
+    from repdrift.study.extraction_stage import extract_runs
+    from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import planned_runs
-    from repdrift.study.stages import StudyStages
 
     study, config_path = o.study_from(
         config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
@@ -68,19 +69,25 @@ def extract(
     )
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
-    written = StudyStages(study, config_path).extract(runs, checkpoint=checkpoint)
+    written = extract_runs(StudyInputs(study, config_path), runs, checkpoint=checkpoint)
     if not is_first_process():
         return
     if as_json:
         typer.echo(
             json.dumps(
                 [
-                    {"folder": str(f), "extracted_now": new, "key": m.key, "shape": m.shape, "layers": m.layers}
-                    for f, m, new in written
+                    {
+                        "folder": str(done.folder),
+                        "extracted_now": done.extracted_now,
+                        "key": done.metadata.key,
+                        "shape": done.metadata.shape,
+                        "layers": done.metadata.layers,
+                    }
+                    for done in written
                 ],
                 indent=2,
             )
         )
     else:
-        for folder, _, _ in written:
-            typer.echo(str(folder))
+        for done in written:
+            typer.echo(str(done.folder))

@@ -36,8 +36,9 @@ def train(
     --text-column body --label-column urgent
     """
     from repdrift.study.design_notes import say_design_notes
+    from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import planned_runs
-    from repdrift.study.stages import StudyStages
+    from repdrift.study.training_stage import train_runs
 
     study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir)
     study = o.with_own_task(
@@ -52,18 +53,20 @@ def train(
     )
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     say_design_notes(study)  # of the whole study: one run of it is trained to be compared with the others
-    finished = StudyStages(study, config_path).train(runs)
+    finished = train_runs(StudyInputs(study, config_path), runs)
     if as_json:
         typer.echo(
             json.dumps(
                 [
-                    {"folder": str(folder), "trained_now": new, **record.model_dump(mode="json")}
-                    for _, folder, record, new in finished
+                    {"folder": str(done.folder), "trained_now": done.trained_now, **done.record.model_dump(mode="json")}
+                    for done in finished
                 ],
                 indent=2,
             )
         )
     else:
-        for run, folder, record, _ in finished:
-            scores = ", ".join(f"{k} {v:.3f}" for k, v in record.metrics.items() if v is not None)
-            typer.echo(f"{folder}  {run}: {scores}")
+        for run, done in zip(runs, finished, strict=True):
+            scores = ", ".join(
+                f"{name} {value:.3f}" for name, value in done.record.metrics.items() if value is not None
+            )
+            typer.echo(f"{done.folder}  {run}: {scores}")

@@ -1,4 +1,4 @@
-"""The random changes of a study: which runs get one, and each as a set beside the run's own."""
+"""The random changes of a study, controls as large as training's change: which runs get one, and how each is extracted."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from repdrift.tasks import SampleSet
 
 
 def runs_to_match(config: StudyConfig, final: Mapping[RunId, SetMetadata]) -> list[RunId]:
-    """Which of the runs in `final` (the sets of their final models) get a random change of their size.
+    """The runs that get a random change of their size. final: the set of each run's final model.
 
-    With `first`: for each task and method the run of the study's first seed among them that tells how far its weights moved
-    (where none does, the first: it is then said why). None where an earlier seed's random change is on the disk already.
+    The option `random_change: first` takes one run of each task and method: the one with the study's earliest seed among
+    those whose set says how far the weights moved. If no set says so, the earliest seed is taken, and extraction says why
+    its control is missing. No run is taken if the random change of an earlier seed is on the disk already.
     """
     choice = config.extraction.random_change
     if choice == "none":
         return []
     if choice == "all":
         return list(final)
-    order = {seed: place for place, seed in enumerate(config.seeds)}
+    order = {seed: position for position, seed in enumerate(config.seeds)}
     by_method: dict[tuple[str, Method], list[RunId]] = {}
     for run in sorted(final, key=lambda run: order[run.seed]):
         by_method.setdefault((run.task, run.method), []).append(run)
     wanted: list[RunId] = []
     for (task, method), runs in by_method.items():
-        first = next((run for run in runs if _tells(final[run])), runs[0])
+        first = next((run for run in runs if _knows_change(final[run])), runs[0])
         earlier = [RunId(task, method, seed) for seed in config.seeds[: order[first.seed]]]
         if not any(_is_finished(random_change_folder(config, run)) for run in earlier if run not in final):
             wanted.append(first)
@@ -44,12 +45,13 @@ def runs_to_match(config: StudyConfig, final: Mapping[RunId, SetMetadata]) -> li
 
 def extract_random_change(
     base: ModelSource, samples: SampleSet, options: ExtractionOptions, run: SetMetadata, folder: Path
-) -> tuple[SetMetadata, bool] | str:
+) -> tuple[SetMetadata, bool]:
     """Extract the base model, moved at random as far as training moved the model of `run`, into `folder`.
 
-    Returns what `extract_set` does; or, in words, why there can be no such control: how far the weights moved is not
-    known, the base model is of another shape or its precision too coarse, or it gives NaN once moved. A set that
-    lies in `folder` is then of some other change, and is removed.
+    Returns the metadata, and whether the set was extracted now.
+    Raises ModelError if it is not known how far the weights moved, if the base model has another shape, or if its precision
+    is too coarse for the noise; NonFiniteError if the moved model gives NaN. A set in `folder` is then a control of some
+    other change, and is removed first.
     """
     try:
         job = ExtractionJob(
@@ -63,14 +65,14 @@ def extract_random_change(
             random_change=MatchedChange.of(run),
         )
         return extract_set(job, folder)
-    except (ModelError, NonFiniteError) as error:
+    except (ModelError, NonFiniteError):
         if world().is_first and discard_set(folder):
             say(f"{folder}: what lay there is not that control, removed")
         world().barrier()
-        return str(error)
+        raise
 
 
-def _tells(run: SetMetadata) -> bool:
+def _knows_change(run: SetMetadata) -> bool:
     try:
         MatchedChange.of(run)
     except ModelError:

@@ -16,8 +16,10 @@ from repdrift.report import visualize
 from repdrift.study.config import StudyConfig
 from repdrift.study.design_notes import say_design_notes
 from repdrift.study.drift_plan import drift_plan
+from repdrift.study.extraction_stage import extract_runs
+from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
-from repdrift.study.stages import StudyStages
+from repdrift.study.training_stage import train_runs
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,24 @@ class StudyOutcome:
 
 
 def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> StudyOutcome:
-    """Run every stage of a study, narrowed to `tasks`; first say what its design can show. Errors are the stages'."""
+    """Say what the design of a study can show, then run its stages. tasks: a part of the study's tasks; None for all.
+
+    Raises whatever a stage raises. What was finished before is kept.
+    """
     clock = time.perf_counter()
-    stages = StudyStages(config, config_path)
+    inputs = StudyInputs(config, config_path)
     runs = planned_runs(config, tasks=tasks)
     say(f"study {config.name}: {len(runs)} models of {config.model}")
     say_design_notes(config, runs)
     say("1 of 4: training")
-    stages.train(runs)
+    train_runs(inputs, runs)
     say("2 of 4: extraction")
-    stages.extract(runs)
+    extract_runs(inputs, runs)
     say("3 of 4: analysis")
     analysis_dir = config.results_dir / ANALYSIS_FOLDER
     results, table = analyze(drift_plan(config, config_path or config.name, tasks=tasks), analysis_dir)
     say("4 of 4: figures")
     files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)
-    stages.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
+    inputs.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
     say(f"study {config.name}: done in {time.perf_counter() - clock:.0f} s")
     return StudyOutcome(results, table, analysis_dir / RESULTS_FILE, files.dashboard)

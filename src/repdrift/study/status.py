@@ -1,10 +1,13 @@
-"""What of a study is there, read off its outputs."""
+"""The progress of a study: what is there, read off its outputs, and the journal of what was done."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError
 from repdrift.core.records.run import RunRecord
 from repdrift.stores import open_set
@@ -12,12 +15,32 @@ from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.training import finished_runs
 
+JOURNAL_FILE = "journal.jsonl"
+
+
+class Journal:
+    """The journal of a study: one line of JSON for every stage that finished, appended and never rewritten.
+
+    Nothing is decided from it. What is finished is read off the outputs themselves.
+    """
+
+    def __init__(self, results_dir: Path) -> None:
+        self.path = results_dir / JOURNAL_FILE
+
+    def note(self, stage: str, what: str, **details: object) -> None:
+        """Append one line. Raises StorageError if the disk does not take it."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, "what": what, **details}
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+
 
 @dataclass(frozen=True)
 class RunProgress:
     """How far one run is. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
-    A random change is by default made for one seed only of a task and method.
+    By default a random change is made for one seed only of each task and method.
     """
 
     run: RunId
@@ -27,7 +50,7 @@ class RunProgress:
 
 
 def study_status(config: StudyConfig) -> list[RunProgress]:
-    """Every planned run. Looks at what is on disk only: neither model nor data is loaded."""
+    """The progress of every planned run. Only files on the disk are looked at; neither model nor data is loaded."""
     records = [found.record for found in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
     return [
         RunProgress(

@@ -47,7 +47,7 @@ def study_file(tmp_path):
 def test_options_of_extract_override_the_study_and_leave_the_rest(study_file, monkeypatch):
     studies = []
     monkeypatch.setattr(
-        "repdrift.study.stages.StudyStages.extract", lambda self, *_, **__: studies.append(self.config) or []
+        "repdrift.study.extraction_stage.extract_runs", lambda inputs, *_, **__: studies.append(inputs.config) or []
     )
     done = CliRunner().invoke(app, ["extract", "--config", str(study_file), *GIVEN])
     assert done.exit_code == 0, done.output
@@ -66,7 +66,7 @@ def test_options_of_run_override_the_study_and_leave_the_rest(study_file, monkey
 def test_an_option_that_is_not_given_leaves_the_study_as_it_is(study_file, monkeypatch):
     studies = []
     monkeypatch.setattr(
-        "repdrift.study.stages.StudyStages.extract", lambda self, *_, **__: studies.append(self.config) or []
+        "repdrift.study.extraction_stage.extract_runs", lambda inputs, *_, **__: studies.append(inputs.config) or []
     )
     assert CliRunner().invoke(app, ["extract", "--config", str(study_file)]).exit_code == 0
     assert studies[0].extraction == ExtractionOptions(samples=12, pooling="first")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.extraction import ExtractionOptions
 from repdrift.models import resolve_model
@@ -114,18 +115,16 @@ def samples():
         ("NaN or Inf", {"weight_changes": [{**CHANGE, "module": "output.LayerNorm.bias", "change_norm": 3e38}, {**CHANGE, "module": "output.LayerNorm.weight", "change_norm": 3e38}]}, {}),
     ],
 )  # fmt: skip
-def test_control_that_cannot_be_made_is_missing_with_the_reason_and_leaves_no_stale_one(
+def test_control_that_cannot_be_made_says_why_and_leaves_no_stale_one(
     tiny_bert, samples, tmp_path, reason, run, options
 ):
     folder = tmp_path / "run" / "random_change"
     write_set(folder, "sst2", "random_change", 3, torch.ones(3, 40, 12).numpy())
     base = resolve_model(str(tiny_bert))
-    found = extract_random_change(base, samples, ExtractionOptions(**options), _metadata(**run), folder)
-    assert isinstance(found, str)
-    assert reason in found
-    assert list(folder.parent.iterdir()) == []
-    assert extract_random_change(base, samples, ExtractionOptions(**options), _metadata(**run), folder) == found
-    assert list(folder.parent.iterdir()) == []
+    for _ in range(2):  # with a stale set in the folder, and without one
+        with pytest.raises((ModelError, NonFiniteError), match=reason):
+            extract_random_change(base, samples, ExtractionOptions(**options), _metadata(**run), folder)
+        assert list(folder.parent.iterdir()) == []
 
 
 def test_control_replaces_a_stale_one_and_is_reused(tiny_bert, samples, tmp_path):

@@ -1,0 +1,135 @@
+"""The extraction stage of a study: sets of the base model, of every trained model, and of the random changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
+from repdrift.core.progress import say
+from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
+from repdrift.extraction import ExtractionJob, extract_set
+from repdrift.extraction.distributed import world
+from repdrift.models import resolve_model
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.random_changes import extract_random_change, runs_to_match
+from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
+from repdrift.study.training_stage import find_run
+from repdrift.training import FinishedRun
+
+_EVERY_CHECKPOINT = "all"
+
+
+@dataclass(frozen=True)
+class ExtractedSet:
+    """A representation set of a study. extracted_now: made by this call, not found on the disk."""
+
+    folder: Path
+    metadata: SetMetadata
+    extracted_now: bool
+
+
+def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[ExtractedSet]:
+    """Extract every run's sets, and the base model's sets of their tasks.
+
+    checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint.
+    All runs are looked up before the first is extracted. The random changes of the same size come last. If one of them
+    cannot be made, the reason is said, and the other sets are there all the same.
+    Raises MissingRunError if a run is not trained or did not save the checkpoint.
+    """
+    found = [(run, find_run(inputs, run)) for run in runs]
+    jobs = [job for task in dict.fromkeys(run.task for run, _ in found) for job in _base_jobs(inputs, task)]
+    for run, trained in found:
+        jobs += [
+            (_tuned_job(inputs, run, trained, step), set_folder(inputs.config, run, step))
+            for step in _steps(run, trained.record, checkpoint)
+        ]
+    written: list[ExtractedSet] = []
+    for number, (job, folder) in enumerate(jobs, start=1):
+        extracted = ExtractedSet(folder, *extract_set(job, folder))
+        _tell(inputs, extracted, f"{job.task}, {job.method}, seed {job.seed}", f"{number}/{len(jobs)}")
+        written.append(extracted)
+    by_folder = {extracted.folder: extracted.metadata for extracted in written}
+    final = {run: by_folder[at] for run, _ in found if (at := set_folder(inputs.config, run)) in by_folder}
+    return written + _extract_random_changes(inputs, final)
+
+
+def _extract_random_changes(inputs: StudyInputs, final: dict[RunId, SetMetadata]) -> list[ExtractedSet]:
+    written: list[ExtractedSet] = []
+    # The answer depends on what lies on the disk, where this call is at work: the first process decides for all.
+    wanted = world().from_first(runs_to_match(inputs.config, final) if world().is_first else None) or []
+    for number, run in enumerate(wanted, start=1):
+        folder = random_change_folder(inputs.config, run)
+        counter = f"{number}/{len(wanted)}"
+        try:
+            made = extract_random_change(
+                inputs.base, inputs.sample_set(run.task), inputs.config.extraction, final[run], folder
+            )
+        except (ModelError, NonFiniteError) as error:
+            _note(inputs, f"{run}, random change", missing=str(error))
+            say(f"[{counter}] the control of a random change as large as that of {run} is missing: {error}")
+            continue
+        extracted = ExtractedSet(folder, *made)
+        _tell(inputs, extracted, f"{run}, random change", counter)
+        written.append(extracted)
+    return written
+
+
+def _tell(inputs: StudyInputs, extracted: ExtractedSet, what: str, counter: str) -> None:
+    _note(inputs, what, folder=str(extracted.folder), new=extracted.extracted_now)
+    say(f"[{counter}] {extracted.folder}: {'extracted' if extracted.extracted_now else 'already there'}")
+
+
+def _note(inputs: StudyInputs, what: str, **details: object) -> None:
+    if world().is_first:
+        inputs.journal.note("extract", what, **details)
+
+
+def _base_jobs(inputs: StudyInputs, task: str) -> list[tuple[ExtractionJob, Path]]:
+    job = ExtractionJob(task, BASE_METHOD, None, 0, inputs.base, inputs.sample_set(task), inputs.config.extraction)
+    return [
+        (job, base_folder(inputs.config, task)),
+        # The same samples in other batches: their difference is the noise of extraction.
+        (replace(job, rebatched=True), identity_folder(inputs.config, task)),
+    ]
+
+
+def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int) -> ExtractionJob:
+    folder, record = trained.folder, trained.record
+    weights = folder / MODEL_FOLDER if step == 0 else folder / CHECKPOINT_FOLDER / f"step_{step:06d}"
+    tuned = resolve_model(str(weights))
+    if step == 0 and tuned.weights_digest() != record.weights_digest:
+        raise ModelError(
+            f"the weights in {weights} are not the ones that {folder}/run.json describes (digest {tuned.weights_digest()[:12]}, "
+            f"expected {record.weights_digest[:12]}): the files were changed or damaged. Delete {folder} and train again."
+        )
+    return ExtractionJob(
+        task=run.task,
+        method=run.method,
+        seed=run.seed,
+        step=step,
+        base=inputs.base,
+        samples=inputs.sample_set(run.task),
+        options=inputs.config.extraction,
+        tuned=tuned,
+        task_kind=record.task_kind,
+        num_labels=record.num_labels,
+        metrics=record.metrics if step == 0 else None,
+    )
+
+
+def _steps(run: RunId, record: RunRecord, checkpoint: str | None) -> list[int]:
+    if checkpoint is None:
+        return [0]
+    saved = ", ".join(map(str, record.checkpoints)) or "none (set training.all.checkpoint_every in the study)"
+    if checkpoint == _EVERY_CHECKPOINT:
+        if not record.checkpoints:
+            raise MissingRunError(f"the run of {run} saved no checkpoint: {saved}")
+        return [0, *record.checkpoints]
+    if not checkpoint.isdigit() or int(checkpoint) not in (0, *record.checkpoints):
+        raise MissingRunError(
+            f"the run of {run} has no checkpoint {checkpoint!r}; saved steps: {saved}; 0 or none: the final model"
+        )
+    return [int(checkpoint)]

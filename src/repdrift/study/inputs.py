@@ -1,0 +1,66 @@
+"""The inputs that the runs of a study share: the base model's files, the data, and the fixed sample sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from repdrift.core.progress import say
+from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
+from repdrift.study.config import StudyConfig
+from repdrift.study.status import Journal
+from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows
+from repdrift.tasks.spec import Split
+
+
+@dataclass
+class StudyInputs:
+    """Base model, data and sample sets of a study. Each is loaded once, when it is first needed.
+
+    config_path: what the user gave as --config, for the commands in messages.
+    """
+
+    config: StudyConfig
+    config_path: str | None = None
+    _rows: dict[tuple[str, Split], Rows] = field(default_factory=dict, init=False)
+    _samples: dict[str, SampleSet] = field(default_factory=dict, init=False)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal in the study's results folder."""
+        return Journal(self.config.results_dir)
+
+    @cached_property
+    def base(self) -> ModelSource:
+        """The base model's files."""
+        return resolve_model(self.config.model, revision=self.config.revision)
+
+    def rows(self, task: str, split: Split) -> Rows:
+        """The rows of a task's data file."""
+        if (task, split) not in self._rows:
+            spec = self.config.spec(task)
+            self._rows[task, split] = load_rows(
+                spec, split, data_dir=self.config.data_dir, labelled=spec.label_column is not None
+            )
+        return self._rows[task, split]
+
+    def sample_set(self, task: str) -> SampleSet:
+        """The fixed sample set of a task, as tokens."""
+        if task not in self._samples:
+            options = self.config.extraction
+            tokenizer = load_tokenizer(self.base)
+            requested = options.max_length or self.config.training_options(task, self.config.methods[0]).max_length
+            max_length = effective_max_length(tokenizer, load_config(self.base), requested)
+            rows = self.rows(task, "validation")
+            samples = build_sample_set(
+                self.config.spec(task),
+                rows.rows,
+                tokenizer,
+                max_length=max_length,
+                n_samples=options.samples,
+                source=rows.source,
+            )
+            cut = f", {samples.truncated_samples} cut at {max_length} tokens" if samples.truncated_samples else ""
+            say(f"{task}: {len(samples)} samples from {rows.source}{cut}")
+            self._samples[task] = samples
+        return self._samples[task]

@@ -1,0 +1,96 @@
+"""The training stage of a study: trains the runs that are not finished, and finds those that are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from repdrift.core.errors import ConfigError, MissingRunError
+from repdrift.core.progress import say
+from repdrift.core.records.run import RunRecord
+from repdrift.extraction.distributed import process_count
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import RunId, repdrift_command
+from repdrift.training import FinishedRun, TrainingJob, finished_runs, train
+
+_SHOWN_SCORES = ("accuracy", "f1", "exact_match")
+
+
+def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
+    """Train every run that is not finished yet. Data and model of all runs are checked before the first starts.
+
+    Raises ConfigError under torchrun.
+    """
+    if process_count() > 1:
+        raise ConfigError(
+            "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Train without torchrun; "
+            "for several runs at once, start `repdrift train` for each."
+        )
+    jobs = [(run, _job(inputs, run)) for run in runs]
+    finished: list[FinishedRun] = []
+    for number, (run, job) in enumerate(jobs, start=1):
+        done = train(job, inputs.config.results_dir)
+        inputs.journal.note(
+            "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
+        )
+        state = "trained" if done.trained_now else "already trained"
+        say(f"[{number}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
+        finished.append(done)
+    return finished
+
+
+def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
+    """The latest finished run of this task, method, seed, base model and hyperparameters.
+
+    Raises MissingRunError with the command that trains it. The message says so if only a run with other settings is there.
+    """
+    config = inputs.config
+    candidates = [
+        found
+        for found in finished_runs(config.results_dir)
+        if (found.record.task, found.record.method, found.record.seed) == (run.task, run.method, run.seed)
+    ]
+    wanted = config.training_options(run.task, run.method).for_key(run.method)
+    digest = inputs.base.weights_digest()
+    fitting = [
+        found
+        for found in candidates
+        if found.record.base_digest == digest
+        and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
+    ]
+    if fitting:
+        return max(fitting, key=lambda found: found.record.started)
+    raise MissingRunError(
+        f"no trained model for {run} of {config.model} in {config.results_dir}/.{_why_none(candidates, wanted, digest)} "
+        f"Train it with:\n    {repdrift_command('train', run, inputs.config_path)}"
+    )
+
+
+def _job(inputs: StudyInputs, run: RunId) -> TrainingJob:
+    return TrainingJob(
+        spec=inputs.config.spec(run.task),
+        method=run.method,
+        seed=run.seed,
+        base=inputs.base,
+        options=inputs.config.training_options(run.task, run.method),
+        train=inputs.rows(run.task, "train"),
+        validation=inputs.rows(run.task, "validation"),
+    )
+
+
+def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], digest: str) -> str:
+    if not candidates:
+        return ""
+    folder, record = candidates[-1].folder, candidates[-1].record
+    if record.base_digest != digest:
+        return f" {folder} was trained from another base model ({record.base_model})."
+    differing = [
+        f"{name} {record.hyperparameters.get(name)!r} instead of {value!r}"
+        for name, value in wanted.items()
+        if record.hyperparameters.get(name) != value
+    ]
+    return f" {folder} was trained with other settings: {', '.join(differing[:4])}."
+
+
+def _scores(record: RunRecord) -> str:
+    shown = {name: record.metrics.get(name) for name in record.metrics if name in _SHOWN_SCORES}
+    return ", ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
