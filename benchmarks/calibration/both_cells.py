@@ -15,7 +15,7 @@ from benchmarks.calibration.models import SPREAD, Floats, Study
 from benchmarks.calibration.samples import TAIL_WORDS, Population, Tails
 from repdrift.similarity import measure
 from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
-from repdrift.statistics import hierarchical_reduction
+from repdrift.statistics import Interval, hierarchical_reduction
 
 LEVEL = "both"
 WHAT = "hierarchical_reduction"
@@ -23,8 +23,6 @@ REPLICATES = 400
 MANY = 2
 """How many studies of log drifts are simulated for one of representations, which takes so much longer."""
 REDUCTION = 0.2
-
-Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class LogPlan:
         """The design for the table."""
         return self.study.words
 
-    def intervals(self, simulations: int, seed: int) -> Iterator[Interval]:
+    def intervals(self, simulations: int, seed: int) -> Iterator[Interval | None]:
         """One for each simulated study."""
         for number in range(MANY * simulations):
             generator = np.random.default_rng([seed, number])
@@ -96,7 +94,7 @@ class RepresentationPlan:
         """The design for the table."""
         return self.study.words
 
-    def intervals(self, simulations: int, seed: int) -> Iterator[Interval]:
+    def intervals(self, simulations: int, seed: int) -> Iterator[Interval | None]:
         """One for each simulated study."""
         cka = measure("cka")
         for number in range(simulations):
@@ -153,8 +151,6 @@ def simulate(plan: LogPlan | RepresentationPlan, simulations: int, seed: int) ->
     ]
 
 
-def _ends(replicates: list[Floats], estimates: list[Floats], strata: list[int]) -> Interval:
-    found = hierarchical_reduction(*replicates, *estimates, strata=strata)
-    if found.low is None or found.high is None or math.isnan(found.low):
-        return None
-    return found.low, found.high
+def _ends(replicates: list[Floats], estimates: list[Floats], strata: list[int]) -> Interval | None:
+    interval = hierarchical_reduction(*replicates, *estimates, strata=strata).interval
+    return None if interval is None or math.isnan(interval.low) else interval

@@ -12,7 +12,6 @@ from repdrift.statistics import (
     cluster_test,
     holm,
     max_t_test,
-    sign_flip_layers,
 )
 
 POINTS = 20
@@ -40,14 +39,6 @@ def _cluster(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ..
     return (min((c.pvalue for c in found.clusters), default=1.0),)
 
 
-def _above_floor(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
-    """Log drift less its own floor, which lies about it: of paired studies, whose ratios are symmetric."""
-    found = sign_flip_layers(
-        np.log(b / a), strata=study.tasks_of_pairs, alternative="greater", n_flips=study.permutations, seed=seed
-    )
-    return (float(found.step_down.min()),)
-
-
 def _base_distance(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
     """Base and trained models scattered alike about nothing: the base model is one seed more."""
     del a, b
@@ -71,7 +62,6 @@ FAMILIES = Procedure(
     _families,
 )
 CLUSTER = Procedure((Reported("cluster_test: any cluster", label_test=True),), _cluster)
-ABOVE_FLOOR = Procedure((Reported("sign_flip_layers, step-down: any layer"),), _above_floor)
 BASE_DISTANCE = Procedure(
     (Reported("base_distance_layers, step-down: any layer"), Reported("base_distance_test, one layer")), _base_distance
 )

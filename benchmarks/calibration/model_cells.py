@@ -53,7 +53,7 @@ def plans() -> list[Plan]:
 def _comparisons(models: tuple[int, int], tasks: int, noise: dict) -> Iterator[Plan]:
     null = Study(models, tasks, **noise)
     yield Plan(null, (one.LABELS, one.DIFFERENCE, *((one.UNRELATED,) if not noise else ())))
-    yield Plan(Study(models, tasks, ratio=0.8, **noise), (one.SUPERIORITY, one.REDUCTION, one.LOG_REDUCTION))
+    yield Plan(Study(models, tasks, ratio=0.8, **noise), (one.MARGIN_TESTS, one.RATIO, one.REDUCTION))
     yield Plan(Study(models, tasks, ratio=1.25, **noise), (one.EQUIVALENCE,))
     yield Plan(Study(models, tasks, centre="log", **noise), (one.LOG_LABELS,))
     across = (one.INTERACTION,) if tasks > 1 else ()
@@ -67,7 +67,7 @@ def _over_layers(models: tuple[int, int], tasks: int, noise: dict) -> Iterator[P
     yield Plan(Study(models, tasks, layers=12, **noise), (layers.FAMILIES, layers.CLUSTER))
     yield Plan(Study(models, tasks, layers=12, ratio=(0.5,) * 4 + (1.0,) * 8, **noise), (layers.FAMILIES,))
     if paired:
-        yield Plan(Study(models, tasks, layers=12, paired=True), (layers.ABOVE_FLOOR, layers.BASE_DISTANCE))
+        yield Plan(Study(models, tasks, layers=12, paired=True), (layers.BASE_DISTANCE,))
 
 
 def simulate(plan: Plan, simulations: int, seed: int) -> list[Cell]:

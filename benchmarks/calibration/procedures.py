@@ -1,7 +1,6 @@
 """What the report quotes of trained models: every test as a p-value, every interval as its two ends.
 
 Each procedure takes a study, its drifts of reference and comparison, (models, layers), and a seed for what it draws itself.
-`mean_ratio` is not here: its interval is that of `mean_reduction` taken from 1.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from repdrift.statistics import (
     label_permutation_test,
     log_ratio,
     mean_difference,
+    mean_ratio,
     mean_reduction,
     mixed_model_reduction,
     rank_correlation,
     reduction_lower_bound,
     sign_flip_test,
-    superiority_test,
 )
-from repdrift.statistics.association import RankCorrelation
+from repdrift.statistics.correlation import RankCorrelation
 from repdrift.statistics.effect_size import EffectSize
+from repdrift.statistics.intervals import Interval
 
 CORRELATION = 0.6
 """Of log drift and score, normal, where there is one."""
 MARGIN, FACTOR = 0.2, 1.25
 
-Interval = tuple[float, float] | None
-Outcome = float | Interval
+Outcome = float | tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def pvalue(name: str, run: Callable[[Study, Floats, Floats, int], Outcome], *, l
 
 
 def interval(
-    name: str, run: Callable[[Study, Floats, Floats, int], Interval], truth: Callable[[Study], float]
+    name: str, run: Callable[[Study, Floats, Floats, int], Interval | None], truth: Callable[[Study], float]
 ) -> Procedure:
     """A procedure that reports one two-sided interval."""
     return Procedure((Reported(name, "coverage", truth),), lambda s, a, b, seed: (run(s, a, b, seed),))
@@ -93,15 +92,20 @@ def _log_labels(study: Study, a: Floats, b: Floats, seed: int) -> Outcome:
 
 
 def _margin(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
-    options = {"strata": study.strata, "n_permutations": study.permutations, "seed": seed}
-    found = superiority_test(a[:, 0], b[:, 0], margin=MARGIN, **options)
-    low = reduction_lower_bound(a[:, 0], b[:, 0], **options)
-    return found.pvalue, found.opposite_pvalue, None if low is None else (low, math.inf)
+    options = {"n_permutations": study.permutations, "seed": seed}
+    less, more = (
+        label_permutation_test(
+            b[:, 0], (1 - MARGIN) * a[:, 0], strata=study.swapped, alternative=alternative, **options
+        ).pvalue
+        for alternative in ("less", "greater")
+    )
+    low = reduction_lower_bound(a[:, 0], b[:, 0], strata=study.strata, **options)
+    return less, more, None if low is None else (low, math.inf)
 
 
 def _equivalence(study: Study, a: Floats, b: Floats, seed: int) -> Outcome:
     options = {"strata": study.swapped, "n_permutations": study.permutations, "seed": seed}
-    return equivalence_test(b[:, 0], a[:, 0], margin=FACTOR, scale="ratio", **options).pvalue
+    return equivalence_test(b[:, 0], a[:, 0], factor=FACTOR, **options).pvalue
 
 
 def _sign_flip(study: Study, a: Floats, b: Floats, seed: int) -> Outcome:
@@ -114,18 +118,18 @@ def _interaction(study: Study, a: Floats, b: Floats, seed: int) -> Outcome:
     return interaction_test(a[:, 0], b[:, 0], strata=study.strata).pvalue
 
 
-def _mixed_model(study: Study, a: Floats, b: Floats, seed: int) -> Interval:
+def _mixed_model(study: Study, a: Floats, b: Floats, seed: int) -> Interval | None:
     del seed
-    found = mixed_model_reduction(a[:, 0], b[:, 0], strata=study.strata)
-    return None if found.low is None or found.high is None else (found.low, found.high)
+    return mixed_model_reduction(a[:, 0], b[:, 0], strata=study.strata).interval
 
 
-def _effect(function: Callable[..., EffectSize], *, swapped: bool) -> Callable[[Study, Floats, Floats, int], Interval]:
-    def run(study: Study, a: Floats, b: Floats, seed: int) -> Interval:
+def _effect(
+    function: Callable[..., EffectSize], *, swapped: bool
+) -> Callable[[Study, Floats, Floats, int], Interval | None]:
+    def run(study: Study, a: Floats, b: Floats, seed: int) -> Interval | None:
         del seed
         first, second, strata = (b, a, study.swapped) if swapped else (a, b, study.strata)
-        found = function(first[:, 0], second[:, 0], strata=strata)
-        return None if found.low is None or found.high is None else (found.low, found.high)
+        return function(first[:, 0], second[:, 0], strata=strata).interval
 
     return run
 
@@ -163,20 +167,19 @@ def _unrelated(study: Study, a: Floats, b: Floats, seed: int) -> Outcome:
     return _correlated(study, seed, 0.0).pvalue
 
 
-def _related(study: Study, a: Floats, b: Floats, seed: int) -> Interval:
+def _related(study: Study, a: Floats, b: Floats, seed: int) -> Interval | None:
     del a, b
-    found = _correlated(study, seed, CORRELATION)
-    return None if found.low is None or found.high is None else (found.low, found.high)
+    return _correlated(study, seed, CORRELATION).interval
 
 
 LABELS = Procedure(
     (Reported("label_permutation_test", label_test=True), Reported("label_permutation_test, two-sided")), _labels
 )
 LOG_LABELS = pvalue("label_permutation_test of log drift", _log_labels, label_test=True)
-SUPERIORITY = Procedure(
+MARGIN_TESTS = Procedure(
     (
-        Reported("superiority_test, margin 20 %", label_test=True),
-        Reported("superiority_test, the opposite", label_test=True),
+        Reported("label_permutation_test, margin 20 %", label_test=True),
+        Reported("label_permutation_test, margin 20 %, the opposite", label_test=True),
         Reported("reduction_lower_bound", "coverage, one-sided", lambda s: 1 - ratio(s)),
     ),
     _margin,
@@ -186,10 +189,8 @@ SIGN_FLIP = pvalue("sign_flip_test of paired log ratios", _sign_flip)
 INTERACTION = pvalue("interaction_test", _interaction)
 DIFFERENCE = interval("mean_difference", _effect(mean_difference, swapped=True), lambda _: 0.0)
 """Of methods that do not differ: where they do, the difference depends on the tasks' levels, which are drawn."""
-REDUCTION = interval("mean_reduction, Fieller", _effect(mean_reduction, swapped=False), lambda s: 1 - ratio(s))
-LOG_REDUCTION = interval(
-    "mean_reduction, log scale", _effect(partial(mean_reduction, scale="log"), swapped=False), lambda s: 1 - ratio(s)
-)
+RATIO = interval("mean_ratio", _effect(mean_ratio, swapped=True), ratio)
+REDUCTION = interval("mean_reduction", _effect(mean_reduction, swapped=False), lambda s: 1 - ratio(s))
 LOG_RATIO = interval("log_ratio", _effect(log_ratio, swapped=True), lambda s: math.log(ratio(s)))
 CLIFFS_DELTA = interval("cliffs_delta", _effect(cliffs_delta, swapped=True), _cliffs_truth)
 UNRELATED = pvalue("rank_correlation", _unrelated)

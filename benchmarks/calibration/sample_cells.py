@@ -16,7 +16,7 @@ from repdrift.similarity import measure
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
 from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
-from repdrift.statistics import bootstrap_interval, jackknife_interval
+from repdrift.statistics import Interval, bootstrap_interval, jackknife_interval
 
 LEVEL = "samples"
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
@@ -25,8 +25,6 @@ OFFSET = 3.0
 """Length of the mean vector that all samples share, beside deviations of length 1: it is what makes raw cosines high."""
 REFERENCE_ROWS, REFERENCE_BATCH = 400_000, 20_000
 """Samples whose mean cosine stands for the population's: its error is a twentieth of that of 750 samples, or less."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def _draw(name: str, sides: list[list[Representation]], plan: SamplePlan, number
             replicates += (1 - cka_resampled(x, ys, weights)) / depth
         if depth == 1 and groups is None:
             ends = kind.interval(x, ys[0])
-            interval = None if ends is None else (kind.drift(ends.high), kind.drift(ends.low))
+            interval = None if ends is None else Interval(kind.drift(ends.high), kind.drift(ends.low))
     return _Drawn(estimate, without, replicates, interval)
 
 
@@ -172,11 +170,11 @@ def _cells(name: str, draws: list[_Drawn], truth: Floats, plan: SamplePlan) -> I
             yield _cell(f"{name}: {quantity}, percentile", ends, target, plan)
             yield _cell(f"{name}: {quantity}, bca", [_bca_ends(*s) for s in statistics], target, plan)
     logs = [_of(d, lambda v: np.log(v[1] / v[0])) for d in draws]
-    ends = [(1 - math.exp(high), 1 - math.exp(low)) for low, high in (_ends("jackknife", *s) for s in logs)]
+    ends = [Interval(1 - math.exp(high), 1 - math.exp(low)) for low, high in (_ends("jackknife", *s) for s in logs)]
     yield _cell(f"{name}: reduction, jackknife of the log ratio", ends, values["reduction"][0], plan)
     if draws[0].interval is None:
         logs = [_of(d, lambda v: np.log(v[0])) for d in draws]
-        ends = [(math.exp(low), math.exp(high)) for low, high in (_ends("jackknife", *s) for s in logs)]
+        ends = [Interval(math.exp(low), math.exp(high)) for low, high in (_ends("jackknife", *s) for s in logs)]
         yield _cell(f"{name}: drift, jackknife of its log", ends, reference, plan)
 
 
@@ -188,20 +186,17 @@ def _of(drawn: _Drawn, statistic) -> tuple[float, Floats, Floats | None]:
 
 def _ends(method: str, estimate: float, without_one: Floats, replicates: Floats | None) -> Interval:
     if method == "jackknife":
-        found = jackknife_interval(without_one, estimate)
-    else:
-        assert replicates is not None
-        found = bootstrap_interval(replicates, estimate)
-    return float(found.low), float(found.high)
+        return jackknife_interval(without_one, estimate)
+    assert replicates is not None
+    return bootstrap_interval(replicates, estimate)
 
 
 def _bca_ends(estimate: float, without_one: Floats, replicates: Floats | None) -> Interval | None:
     assert replicates is not None
     try:
-        found = bootstrap_interval(replicates, estimate, method="bca", leave_one_out=without_one)
+        return bootstrap_interval(replicates, estimate, method="bca", leave_one_out=without_one)
     except (ConfigError, DegenerateInputError):  # an end beyond all replicates: no interval, and counted as none
         return None
-    return float(found.low), float(found.high)
 
 
 def _cell(what: str, ends: list[Interval | None], truth: float, plan: SamplePlan) -> Cell:

@@ -33,7 +33,7 @@ def test_difference_is_a_contrast_of_cell_means(logarithm):
     expected = np.mean([turn(x).mean() - turn(y).mean() for x, y in zip(a, b, strict=True)])
     error, freedom = _error_and_freedom([(1 / 3, turn(x)) for x in [*a, *b]])
     reach = stats.t.ppf(0.975, freedom) * error
-    assert (found.estimate, found.low, found.high) == (
+    assert (found.estimate, *found.interval) == (
         pytest.approx(expected),
         pytest.approx(expected - reach),
         pytest.approx(expected + reach),
@@ -52,14 +52,21 @@ def test_ratio_ends_are_where_the_test_of_a_ratio_turns():
         difference = np.mean([x.mean() for x in a]) - r * np.mean([y.mean() for y in b])
         return abs(difference) / error - stats.t.ppf(0.975, freedom)
 
-    assert found.low == pytest.approx(optimize.brentq(beyond, 0.01, ratio))
-    assert found.high == pytest.approx(optimize.brentq(beyond, ratio, 5))
+    assert found.interval.low == pytest.approx(optimize.brentq(beyond, 0.01, ratio))
+    assert found.interval.high == pytest.approx(optimize.brentq(beyond, ratio, 5))
+
+
+def test_reduction_has_the_delta_methods_interval_of_cell_means():
+    a, b = _cells(1)
+    top, bottom = (np.mean([x.mean() for x in cells]) for cells in (a, b))
     swapped = [*_STRATA[11:], *_STRATA[:11]]
-    reduction = mean_reduction(np.concatenate(b), np.concatenate(a), strata=swapped)
-    assert (reduction.estimate, reduction.low, reduction.high) == (
-        pytest.approx(1 - found.estimate),
-        pytest.approx(1 - found.high),
-        pytest.approx(1 - found.low),
+    found = mean_reduction(np.concatenate(b), np.concatenate(a), strata=swapped)
+    error, freedom = _error_and_freedom([(1 / 3 / top, x) for x in a] + [(1 / 3 / bottom, y) for y in b])
+    reach = stats.t.ppf(0.975, freedom) * error
+    assert (found.estimate, *found.interval) == (
+        pytest.approx(1 - top / bottom),
+        pytest.approx(1 - top / bottom * np.exp(reach)),
+        pytest.approx(1 - top / bottom * np.exp(-reach)),
     )
 
 
@@ -72,7 +79,7 @@ def test_one_stratum_is_none_and_order_within_the_lists_does_not_matter(effect):
     strata = np.array([*"xxyy", *"xyxyy"])
     one = effect(a, b, strata=list(strata))
     again = effect(a[order], b[other], strata=[*strata[:4][order], *strata[4:][other]])
-    assert (one.estimate, one.low, one.high) == pytest.approx((again.estimate, again.low, again.high))
+    assert (one.estimate, *one.interval) == pytest.approx((again.estimate, *again.interval))
 
 
 def test_cliffs_delta_puts_the_ends_of_strata_together_side_by_side():
@@ -81,8 +88,12 @@ def test_cliffs_delta_puts_the_ends_of_strata_together_side_by_side():
     alone = [cliffs_delta(x, y) for x, y in zip(a, b, strict=True)]
     delta = np.mean([e.estimate for e in alone])
     assert found.estimate == pytest.approx(delta)
-    assert found.low == pytest.approx(delta - np.sqrt(sum((e.estimate - e.low) ** 2 for e in alone)) / 3)
-    assert found.high == pytest.approx(delta + np.sqrt(sum((e.high - e.estimate) ** 2 for e in alone)) / 3)
+    assert found.interval.low == pytest.approx(
+        delta - np.sqrt(sum((e.estimate - e.interval.low) ** 2 for e in alone)) / 3
+    )
+    assert found.interval.high == pytest.approx(
+        delta + np.sqrt(sum((e.interval.high - e.estimate) ** 2 for e in alone)) / 3
+    )
 
 
 def test_intervals_over_four_tasks_cover():
@@ -94,7 +105,7 @@ def test_intervals_over_four_tasks_cover():
     for _ in range(trials):
         a, b = 0.8 * level * (1 + 0.15 * g.normal(size=12)), level * (1 + 0.05 * g.normal(size=12))
         found = [effect(a, b, strata=strata) for effect, _ in truth]
-        covered += [e.low <= t <= e.high for e, (_, t) in zip(found, truth, strict=True)]
+        covered += [e.interval.low <= t <= e.interval.high for e, (_, t) in zip(found, truth, strict=True)]
     low, high = stats.binom.interval(0.9999, trials, 0.95)
     assert (covered >= low).all()
     assert (covered[:2] <= high).all()

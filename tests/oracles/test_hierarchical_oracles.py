@@ -16,8 +16,8 @@ def test_without_noise_of_samples_it_is_welchs_interval_of_the_log_ratio():
     found = hierarchical_reduction(*still, reference, comparison)
     welch = log_ratio(comparison, reference)
     # For so small a spread the log of a mean is the mean of logs.
-    assert np.log(1 - found.high) == pytest.approx(welch.low, rel=1e-7)
-    assert np.log(1 - found.low) == pytest.approx(welch.high, rel=1e-7)
+    assert np.log(1 - found.interval.high) == pytest.approx(welch.interval.low, rel=1e-7)
+    assert np.log(1 - found.interval.low) == pytest.approx(welch.interval.high, rel=1e-7)
 
 
 def test_noise_common_to_a_method_adds_its_variance_and_that_of_each_model_is_not_counted_twice():
@@ -31,7 +31,7 @@ def test_noise_common_to_a_method_adds_its_variance_and_that_of_each_model_is_no
     models = [np.log(x).var(ddof=1) / 3 for x in (reference, comparison)]
     total = sum(models) + 2 * 0.002**2
     df = total**2 / sum(v**2 / 2 for v in models)
-    assert np.log((1 - found.low) / (1 - found.high)) == pytest.approx(
+    assert np.log((1 - found.interval.low) / (1 - found.interval.high)) == pytest.approx(
         2 * stats.t.ppf(0.975, df) * np.sqrt(total), rel=0.03
     )
 
@@ -53,7 +53,7 @@ def test_intervals_cover_the_true_reduction(noise):
     for _ in range(trials):
         (reference, of_reference), (comparison, of_comparison) = _study(g, *noise, 200)
         found = hierarchical_reduction(of_reference, of_comparison, reference, comparison, strata=_STRATA)
-        covered += found.low <= 0.2 <= found.high
+        covered += found.interval.low <= 0.2 <= found.interval.high
     low, high = stats.binom.interval(0.999, trials, 0.95)
     assert low <= covered <= high
 

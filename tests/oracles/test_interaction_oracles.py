@@ -24,7 +24,7 @@ def test_many_models_agree_with_statsmodels_welch_anova_of_ratios_of_known_error
         welch_correction=True,
     )
     assert found.statistic == pytest.approx(expected.statistic, rel=1e-5)
-    assert found.degrees_of_freedom == pytest.approx((expected.df_num, expected.df_denom), rel=1e-5)
+    assert (found.numerator, found.denominator) == pytest.approx((expected.df_num, expected.df_denom), rel=1e-5)
     assert found.pvalue == pytest.approx(expected.pvalue, rel=1e-5)
 
 

@@ -39,7 +39,7 @@ def test_balanced_fit_is_the_closed_form(seed, interaction):
     assert (found.random_slope, found.degrees_of_freedom, found.n_units) == (slope, df, 24)
     assert found.reduction == pytest.approx(1 - np.exp(effect), rel=1e-6)
     reach = stats.t.ppf(0.975, df) * error
-    assert (found.low, found.high) == (
+    assert found.interval == (
         pytest.approx(1 - np.exp(effect + reach), rel=1e-3),
         pytest.approx(1 - np.exp(effect - reach), rel=1e-3),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import repdrift
 
 _ROOT = Path(repdrift.__file__).parent
-_REFERENCE = re.compile(r"`([A-Za-z_][\w.]*?)(?:\(\))?`")
+_REFERENCE = re.compile(r"`([A-Za-z][\w.]*?)(?:\(\))?`")
 _OF_OTHER_LIBRARIES = {"hidden_states", "inner_group_num"}  # arguments and settings of transformers
 
 

@@ -13,7 +13,7 @@ from repdrift.core.errors import ConfigError, DataError, DegenerateInputError
 from repdrift.planning.pilot import Pilot
 from repdrift.statistics import DesignPower, PowerCurve, models_needed, smallest_reachable_pvalue, unreachable
 from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT
-from repdrift.statistics.power import PERMUTATIONS
+from repdrift.statistics.design_power import PERMUTATIONS
 
 FEWEST_SEEDS = 2
 """A single seed tells nothing about how much seeds differ, whatever p it can reach."""

@@ -1,7 +1,13 @@
-"""Statistics on plain arrays: the unit is the trained model."""
+"""Statistics on plain arrays. The unit of every test is the trained model."""
 
-from repdrift.statistics.association import RankCorrelation, rank_correlation
 from repdrift.statistics.base_distance import BaseDistanceResult, base_distance_layers, base_distance_test
+from repdrift.statistics.correlation import (
+    ProfileCorrelations,
+    RankCorrelation,
+    profile_correlations,
+    rank_correlation,
+)
+from repdrift.statistics.design_power import DesignPower, PowerCurve, models_needed, samples_needed, unreachable
 from repdrift.statistics.effect_size import (
     EffectSize,
     cliffs_delta,
@@ -10,18 +16,17 @@ from repdrift.statistics.effect_size import (
     mean_ratio,
     mean_reduction,
 )
-from repdrift.statistics.equivalence import MarginResult, equivalence_test, superiority_test
+from repdrift.statistics.equivalence import EquivalenceResult, equivalence_test
 from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchical_replicates
 from repdrift.statistics.interaction import InteractionResult, interaction_test
-from repdrift.statistics.intervals import IntervalBounds, bootstrap_interval, jackknife_interval
-from repdrift.statistics.layers import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
+from repdrift.statistics.intervals import Interval, bootstrap_interval, jackknife_interval
+from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
-from repdrift.statistics.power import DesignPower, PowerCurve, models_needed, samples_needed, unreachable
 from repdrift.statistics.ranking import LayerRanking, rank_layers
-from repdrift.statistics.reduction import reduction_lower_bound
-from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_layers, sign_flip_test
+from repdrift.statistics.reduction_bound import reduction_lower_bound
+from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
 from repdrift.statistics.studentised import calibration_limit
 
 __all__ = [
@@ -29,15 +34,16 @@ __all__ = [
     "ClusterResult",
     "DesignPower",
     "EffectSize",
+    "EquivalenceResult",
     "InteractionResult",
-    "IntervalBounds",
+    "Interval",
     "LayerCluster",
     "LayerRanking",
-    "MarginResult",
     "MaxTResult",
     "MixedModelResult",
     "PermutationResult",
     "PowerCurve",
+    "ProfileCorrelations",
     "RankCorrelation",
     "SignFlipResult",
     "base_distance_layers",
@@ -61,13 +67,12 @@ __all__ = [
     "mean_reduction",
     "mixed_model_reduction",
     "models_needed",
+    "profile_correlations",
     "rank_correlation",
     "rank_layers",
     "reduction_lower_bound",
     "samples_needed",
-    "sign_flip_layers",
     "sign_flip_test",
     "smallest_reachable_pvalue",
-    "superiority_test",
     "unreachable",
 ]

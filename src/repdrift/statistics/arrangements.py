@@ -1,9 +1,10 @@
-"""Every way, or many random ways, to give the two labels to the values of each stratum."""
+"""Checked values by stratum, and every way (or many random ways) to give the two labels to the values of a stratum."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -13,38 +14,95 @@ from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
 
 Floats = NDArray[np.float64]
 Groups = list[tuple[Floats, Floats]]
-"""For every stratum its values of a, (m,), and of b, (k,)."""
+"""The values of a, (m,), and of b, (k,), for every stratum."""
 
 EXACT_LIMIT = 1_000_000
-"""Up to so many arrangements all of them are visited: four tasks with 3 against 3 seeds have 20^4 = 160,000."""
+"""The most arrangements that are all visited. Four tasks with 3 against 3 seeds have 20^4 = 160,000."""
 MONTE_CARLO_LIMIT = 100_000
-"""Random arrangements at most: p = 0.05 is then known to 0.0007."""
+"""The most random arrangements. p = 0.05 is then known to 0.0007."""
 TABLE_LIMIT = 200_000
-"""The same two limits for tables, which cost as much again for every column: four tasks with 3 against 3 stay exact."""
+"""The limit of exact visits for tables, where every column costs as much again. Four tasks with 3 against 3 stay exact."""
+
+
+@dataclass(frozen=True)
+class Visited:
+    """The arrangements that a test visits: every one of a design (`exact`), or `count` random ones."""
+
+    count: int
+    exact: bool
+
+    def pvalues(self, hits: ArrayLike) -> Floats:
+        """p-values from numbers of arrangements at least as extreme as what was observed; (1 + hits) / (1 + draws)."""
+        extra = 0 if self.exact else 1
+        return (np.asarray(hits, dtype=np.float64) + extra) / (self.count + extra)
+
+    def smallest_pvalue(self, if_exact: float) -> float:
+        """The least p that can come out, where all arrangements give `if_exact` at least."""
+        return if_exact if self.exact else 1 / (1 + self.count)
+
+
+def visited(total: int, limit: int, name: str = "n_permutations") -> Visited:
+    """All of `total` arrangements if they are at most `limit`; else `limit` random ones, at most MONTE_CARLO_LIMIT.
+
+    Raises ConfigError, which calls the limit by its `name`, if it is below 1.
+    """
+    if limit < 1:
+        raise ConfigError(f"{name} should be at least 1, got {limit}")
+    return Visited(total, exact=True) if total <= limit else Visited(min(limit, MONTE_CARLO_LIMIT), exact=False)
 
 
 def finite(values: ArrayLike, name: str) -> Floats:
-    """`values` as (m,) float64. Raises ShapeError unless it is a list of at least one, NonFiniteError for NaN or Inf."""
+    """Returns `values` as (m,) float64. Raises ShapeError unless it is a list of at least one, NonFiniteError for NaN or Inf."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ShapeError(f"{name} should be a list of at least one value, got shape {array.shape}")
     if not np.isfinite(array).all():
-        place = int(np.flatnonzero(~np.isfinite(array))[0])
+        index = int(np.flatnonzero(~np.isfinite(array))[0])
         raise NonFiniteError(
-            f"{name}[{place}] is {array[place]}: a missing run must be left out by the caller, by name"
+            f"{name}[{index}] is {array[index]}: a missing run must be left out by the caller, by name"
         )
     return array
 
 
+def finite_table(values: ArrayLike, name: str) -> Floats:
+    """Returns `values` as (rows, columns) float64. Raises ShapeError if there are none, NonFiniteError for NaN or Inf."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ShapeError(f"{name} should be a table with at least one row and one column, got shape {array.shape}")
+    bad = np.argwhere(~np.isfinite(array))
+    if bad.size:
+        row, column = (int(i) for i in bad[0])
+        raise NonFiniteError(
+            f"{name}[{row}, {column}] is {array[row, column]}: what is missing must be left out by the caller, by name"
+        )
+    return array
+
+
+def not_above_zero(values: Floats, name: str) -> str | None:
+    """The first of `values` (m,) that has no logarithm, as a sentence; None if all are above zero."""
+    if (values > 0).all():
+        return None
+    index = int(np.flatnonzero(~(values > 0))[0])
+    return f"{name}[{index}] is {values[index]:g}: a logarithm needs values above zero"
+
+
+def stratum_labels(strata: Sequence[object] | None, count: int, of_what: str) -> list[str]:
+    """Returns one label for each of `count` things. None puts all of them into one stratum.
+
+    `of_what` names one of the things in the message. Raises ShapeError for another number of labels.
+    """
+    if strata is None:
+        return ["all"] * count
+    if len(strata) != count:
+        raise ShapeError(f"strata should label every {of_what}: expected {count}, got {len(strata)}")
+    return [str(label) for label in strata]
+
+
 def by_stratum(a: Floats, b: Floats, strata: Sequence[object] | None) -> Groups:
-    """a (m,) and b (k,) split by `strata`, which labels a, then b. Raises ShapeError if a stratum lacks one of them."""
+    """Split a (m,) and b (k,) by `strata`, which labels a, then b. Raises ShapeError if a stratum lacks one of them."""
     if strata is None:
         return [(a, b)]
-    labels = [str(label) for label in strata]
-    if len(labels) != a.size + b.size:
-        raise ShapeError(
-            f"strata should label every value of a, then of b: expected {a.size + b.size}, got {len(labels)}"
-        )
+    labels = stratum_labels(strata, a.size + b.size, "value of a, then of b")
     of_a, of_b = np.array(labels[: a.size]), np.array(labels[a.size :])
     groups: Groups = []
     for label in dict.fromkeys(labels):
@@ -56,67 +114,63 @@ def by_stratum(a: Floats, b: Floats, strata: Sequence[object] | None) -> Groups:
 
 
 def observed_difference(groups: Groups) -> float:
-    """Mean over strata of mean(a) - mean(b)."""
+    """The mean over strata of mean(a) - mean(b)."""
     return float(np.mean([x.mean() - y.mean() for x, y in groups]))
 
 
-def null_differences(groups: Groups, n_permutations: int, seed: int) -> tuple[Floats, bool]:
-    """`observed_difference` under other labels: (arrangements,), and whether that is every arrangement.
+def null_differences(groups: Groups, n_permutations: int, seed: int) -> tuple[Floats, Visited]:
+    """The values of `observed_difference` under other labels, (arrangements,), and which arrangements these are.
 
-    Which arrangements are visited, and in what order, depends on the group sizes and `seed` alone, not on the values.
+    The arrangements visited, and their order, depend on the group sizes and `seed` alone, not on the values.
     Raises ConfigError if n_permutations < 1.
     """
-    if n_permutations < 1:
-        raise ConfigError(f"n_permutations should be at least 1, got {n_permutations}")
-    if math.prod(math.comb(x.size + y.size, x.size) for x, y in groups) <= n_permutations:
+    visits = visited(math.prod(math.comb(x.size + y.size, x.size) for x, y in groups), n_permutations)
+    if visits.exact:
         null = np.zeros(1)
         for x, y in groups:
             null = (null[:, None] + _every_difference(x, y)[None, :]).ravel()
-        return null / len(groups), True
-    draws = min(n_permutations, MONTE_CARLO_LIMIT)
+        return null / len(groups), visits
     generator = np.random.default_rng(seed)
-    null = np.zeros(draws)
+    null = np.zeros(visits.count)
     for x, y in groups:
-        shuffled = generator.permuted(np.tile(np.concatenate([x, y]), (draws, 1)), axis=1)
+        shuffled = generator.permuted(np.tile(np.concatenate([x, y]), (visits.count, 1)), axis=1)
         null += shuffled[:, : x.size].mean(axis=1) - shuffled[:, x.size :].mean(axis=1)
-    return null / len(groups), False
+    return null / len(groups), visits
 
 
 def label_arrangements(
     sizes: Sequence[tuple[int, int]], n_permutations: int, seed: int
-) -> tuple[NDArray[np.bool_], bool]:
-    """Which values count as a's under other labels: (arrangements, values), and whether that is every arrangement.
+) -> tuple[NDArray[np.bool_], Visited]:
+    """The values that count as a's under other labels, (arrangements, values), and which arrangements these are.
 
-    sizes: (values of a, values of b) of every stratum; columns go stratum by stratum, a before b. For tables with one
-    row per model, whose columns must all be rearranged alike. Arrangements and their order are those of
+    sizes: (values of a, values of b) of every stratum; columns go stratum by stratum, a before b. Meant for tables with
+    one row per model, whose columns must all be rearranged alike. The arrangements and their order are those of
     `null_differences`.
     Raises ConfigError if n_permutations < 1.
     """
-    if n_permutations < 1:
-        raise ConfigError(f"n_permutations should be at least 1, got {n_permutations}")
     counts = [math.comb(m + k, m) for m, k in sizes]
-    if math.prod(counts) <= n_permutations:
-        rows = np.unravel_index(np.arange(math.prod(counts)), counts)
-        every = [_every_labelling(m, k)[row] for (m, k), row in zip(sizes, rows, strict=True)]
-        return np.concatenate(every, axis=1), True
-    draws = min(n_permutations, MONTE_CARLO_LIMIT)
+    visits = visited(math.prod(counts), n_permutations)
+    if visits.exact:
+        chosen = np.unravel_index(np.arange(math.prod(counts)), counts)
+        every = [_every_labelling(m, k)[index] for (m, k), index in zip(sizes, chosen, strict=True)]
+        return np.concatenate(every, axis=1), visits
     generator = np.random.default_rng(seed)
     drawn: list[NDArray[np.bool_]] = []
     for m, k in sizes:
-        order = generator.permuted(np.tile(np.arange(m + k), (draws, 1)), axis=1)
+        order = generator.permuted(np.tile(np.arange(m + k), (visits.count, 1)), axis=1)
         drawn.append(_labelled(order[:, :m], m + k))
-    return np.concatenate(drawn, axis=1), False
+    return np.concatenate(drawn, axis=1), visits
 
 
 def label_contrasts(labels: NDArray[np.bool_], sizes: Sequence[tuple[int, int]]) -> Floats:
-    """(arrangements, values) weights under which a sum of values is their `observed_difference` under these labels."""
+    """Weights, (arrangements, values), whose products with the values are their `observed_difference` under these labels."""
     of_a = np.repeat([1 / m for m, _ in sizes], [m + k for m, k in sizes]) / len(sizes)
     of_b = np.repeat([1 / k for _, k in sizes], [m + k for m, k in sizes]) / len(sizes)
     return np.where(labels, of_a, -of_b)
 
 
 def least_pvalue(sizes: Sequence[tuple[int, int]], *, two_sided: bool) -> float:
-    """The least p that all arrangements of a design can give; `sizes` as in `label_arrangements`."""
+    """The least p that all arrangements of a design can give. sizes: (values of a, values of b) of every stratum."""
     mirrored = two_sided and all(m == k for m, k in sizes)  # labels exchanged: the same size, the other sign
     return (2 if mirrored else 1) / math.prod(math.comb(m + k, m) for m, k in sizes)
 
@@ -132,7 +186,7 @@ def _labelled(chosen: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
 
 
 def _every_difference(x: Floats, y: Floats) -> Floats:
-    """mean(a) - mean(b) of every way to label one stratum's values."""
+    """Returns mean(a) - mean(b) for every way to label one stratum's values."""
     pooled = np.concatenate([x, y])
     chosen = np.array(list(combinations(range(pooled.size), x.size)), dtype=np.intp)
     sums = pooled[chosen].sum(axis=1)

@@ -1,4 +1,4 @@
-"""A second opinion across tasks: a linear mixed model of log drift, which speaks of tasks like these, not of these."""
+"""A linear mixed model of log drift: a second opinion on the reduction, for the population of tasks like these."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs]
 
-from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite
-from repdrift.statistics.quantiles import student_quantile, student_two_sided, upper_level
+from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite, not_above_zero
+from repdrift.statistics.intervals import Interval, student_quantile, upper_level
 
 LEAST_TASKS = 3
-"""Two show how a difference varies over tasks by one number: Student's t with one degree of freedom is 12.7."""
+"""The fewest tasks. With two, one number shows how a difference varies, and Student's t has the quantile 12.7."""
 _SINGULAR = 1e-2
-"""Variance between tasks, in units of that between seeds, which is none."""
+"""The variance between tasks, in units of that between seeds, up to which it counts as none."""
 _START = 0.3
-"""Variance of the interaction that the search starts from, in the same units."""
+"""The variance of the interaction from which the search starts, in the same units."""
 _GAIN = 1e-3
-"""Log likelihood that the interaction has to add, above the optimiser's own error."""
+"""The log likelihood that the interaction has to add. It lies above the optimiser's own error."""
 
 
 @dataclass(frozen=True)
 class MixedModelResult:
-    """A mixed model's reduction, 1 - exp(effect of the method on log drift), and its two-sided interval.
+    """The reduction of a mixed model, 1 - exp(effect of the method on log drift), and its two-sided interval.
 
-    pvalue: two-sided, that the reduction is 0. random_slope: whether the method's effect was found to vary over tasks;
-    if not, the fit is that without such variation. n_units: trained models. missing: why there are no numbers; a
-    fit that did not converge gives none.
+    pvalue: two-sided, for a reduction of 0. random_slope: whether the method's effect was found to vary over tasks; if
+    not, the fit is the one without such variation. n_units: trained models. missing: why there are no numbers; a fit
+    that did not converge gives none.
     """
 
     reduction: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
     pvalue: float | None
     degrees_of_freedom: float | None
     random_slope: bool | None
     n_units: int
-    confidence: float
     missing: str | None = None
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """One REML fit: effects (2,), their covariance (2, 2), the restricted log likelihood, and why it is none.
+    """One REML fit: effects (2,), their covariance (2, 2), and the restricted log likelihood.
 
-    between_tasks: variance of the random intercept, in units of that between seeds.
+    between_tasks: the variance of the random intercept, in units of that between seeds. failure: why the fit cannot be
+    used; None if it can.
     """
 
     effects: Floats
@@ -61,18 +61,18 @@ class _Fit:
 def mixed_model_reduction(
     reference: ArrayLike, comparison: ArrayLike, *, strata: Sequence[object], confidence: float = 0.95
 ) -> MixedModelResult:
-    """Reduction of comparison against reference by a linear mixed model of log drift, fitted by REML.
+    """The reduction of comparison against reference by a linear mixed model of log drift, fitted by REML.
 
     reference: (m,), comparison: (k,) drifts, one per trained model; strata (tasks) label reference, then comparison.
-    log drift = intercept + method + task (random) + method x task (random, independent of it) + seed. Where the REML
-    estimate of the interaction's variance is zero, the model without it is the same fit, and is what is reported.
-    The interval speaks of the population of tasks that these were drawn from; without the interaction it would be too
+    log drift = intercept + method + task (random) + method x task (random, independent of it) + seed. If the REML
+    estimate of the interaction's variance is zero, the model without the interaction is the same fit and is reported.
+    The interval holds for the population of tasks that these were drawn from. Without the interaction it would be too
     narrow for that: 95 % intervals cover 62 to 84 % of the time once tasks differ as much as seeds.
-    Student's t with tasks - 1 degrees of freedom, or models - tasks - 1 where the interaction is estimated as zero: 95 %
+    Student's t has tasks - 1 degrees of freedom, or models - tasks - 1 if the interaction is estimated as zero: 95 %
     intervals then cover 93 to 97 % with 3, 4 and 6 tasks, 3, 5 and 10 seeds, whatever the interaction (normal quantiles:
-    82 to 96 %). Spread is taken to be the same in all tasks and methods.
-    No numbers, for the reason `missing`: fewer than 3 tasks, a drift not above zero, no two models in any cell, no
-    variation, a fit that fails to converge or has no variance between tasks (singular).
+    82 to 96 %). The model assumes the same spread in all tasks and methods.
+    There are no numbers, for the reason `missing`, with fewer than 3 tasks, a drift that is not above zero, no two
+    models in any cell, no variation, or a fit that fails to converge or has no variance between tasks (singular).
     Raises ShapeError unless every stratum has both methods, NonFiniteError, ConfigError unless 0 < confidence < 1.
     Source: Laird and Ware 1982; statsmodels' MixedLM. Departure: Student's t.
     """
@@ -81,7 +81,7 @@ def mixed_model_reduction(
     n_units = sum(drifts.size for drifts in values.values())
 
     def without(reason: str) -> MixedModelResult:
-        return MixedModelResult(None, None, None, None, None, None, n_units, confidence, reason)
+        return MixedModelResult(None, None, None, None, None, n_units, reason)
 
     groups = by_stratum(values["reference"], values["comparison"], strata)
     if len(groups) < LEAST_TASKS:
@@ -90,9 +90,8 @@ def mixed_model_reduction(
             f"got {len(groups)}"
         )
     for name, drifts in values.items():
-        if (drifts <= 0).any():
-            place = int(np.flatnonzero(drifts <= 0)[0])
-            return without(f"{name}[{place}] is {drifts[place]:g}: a log drift needs drifts above zero")
+        if (reason := not_above_zero(drifts, name)) is not None:
+            return without(reason)
     logs = [(np.log(ref), np.log(comp)) for ref, comp in groups]
     residual = [x - x.mean() for group in logs for x in group]
     freedom = n_units - len(residual)
@@ -109,21 +108,19 @@ def mixed_model_reduction(
     reach = student_quantile(upper, df) * error
     return MixedModelResult(
         reduction=1 - math.exp(effect),
-        low=1 - math.exp(effect + reach),
-        high=1 - math.exp(effect - reach),
-        pvalue=student_two_sided(effect / error, df),
+        interval=Interval(1 - math.exp(effect + reach), 1 - math.exp(effect - reach)),
+        pvalue=2 * float(stdtr(df, -abs(effect / error))),
         degrees_of_freedom=float(df),
         random_slope=random_slope,
         n_units=n_units,
-        confidence=confidence,
     )
 
 
 def _best_fit(groups: Groups) -> tuple[_Fit, bool]:
-    """The fit with the interaction, or that without it where it is no more likely; and which.
+    """The fit with the interaction, or the fit without it if that is as likely; and whether it has the interaction.
 
-    On the boundary, an interaction without variance, the optimiser stops short of convergence: its likelihood then
-    tells. What is more likely and has not converged is not taken, and nothing else in its place.
+    On the boundary, an interaction without variance, the optimiser stops short of convergence; the likelihood then
+    decides. A fit that is more likely but has not converged is not used, and no other takes its role.
     """
     plain = _fit(groups, None)
     if plain.failure is not None:
@@ -133,7 +130,7 @@ def _best_fit(groups: Groups) -> tuple[_Fit, bool]:
 
 
 def _fit(groups: Groups, plain: _Fit | None) -> _Fit:
-    """The fit without the interaction, or, started from that one (`plain`), the fit with it."""
+    """The fit without the interaction; or, started from that one (`plain`), the fit with it."""
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams  # pyright: ignore
 
     parameters: Any = MixedLMParams  # statsmodels ships no types
@@ -169,7 +166,7 @@ def _fit(groups: Groups, plain: _Fit | None) -> _Fit:
 
 
 def _design(groups: Groups) -> tuple[Floats, Floats, Floats]:
-    """Values (n,), fixed effects (n, 2): intercept and method, and the task of each value (n,)."""
+    """Returns the values (n,), the fixed effects (n, 2): intercept and method, and the task of each value (n,)."""
     y = np.concatenate([x for group in groups for x in group])
     method = np.concatenate(
         [np.full(x.size, sign) for group in groups for sign, x in zip((-0.5, 0.5), group, strict=True)]
@@ -179,9 +176,9 @@ def _design(groups: Groups) -> tuple[Floats, Floats, Floats]:
 
 
 def _covariance(x: Floats, random: Floats, task: Floats, random_covariance: Floats, scale: float) -> Floats:
-    """Of the fixed effects, (2, 2), at the fitted variances: (X' V^-1 X)^-1.
+    """The covariance of the fixed effects, (2, 2), at the fitted variances: (X' V^-1 X)^-1.
 
-    Not from the Hessian of all parameters, which is not at hand where a variance lies near its boundary.
+    The Hessian of all parameters would not exist where a variance lies near its boundary.
     """
     information = np.zeros((2, 2))
     for name in np.unique(task):

@@ -1,38 +1,74 @@
-"""Corrections for many tests at once."""
+"""Corrections for many tests at once: Holm, Benjamini and Hochberg, and the maximum over rearranged data (max-T)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import false_discovery_control  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from repdrift.core.errors import ShapeError
+from repdrift.statistics.arrangements import Floats
+
+Counts = NDArray[np.int64]
 
 
-def holm(pvalues: ArrayLike) -> NDArray[np.float64]:
-    """Holm's step-down adjusted p-values, (m,): they control the chance of any false rejection. Source: Holm 1979."""
-    p = _checked(pvalues)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate((p.size - np.arange(p.size)) * p[order])
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+def holm(pvalues: ArrayLike) -> Floats:
+    """Holm's step-down adjusted p-values, (m,): they control the chance of any false rejection.
+
+    Raises ShapeError for an empty list, or a value outside [0, 1] such as NaN. Source: Holm 1979.
+    """
+    from statsmodels.stats import multitest  # pyright: ignore[reportMissingTypeStubs]
+
+    library: Any = multitest  # it ships no types
+    return np.asarray(library.multipletests(_checked(pvalues), method="holm")[1], dtype=np.float64)
 
 
-def benjamini_hochberg(pvalues: ArrayLike) -> NDArray[np.float64]:
+def benjamini_hochberg(pvalues: ArrayLike) -> Floats:
     """Benjamini and Hochberg's adjusted p-values, (m,): they control the expected share of false rejections.
 
-    Source: Benjamini and Hochberg 1995; valid under independence or positive dependence.
+    Valid under independence or positive dependence. Raises ShapeError for an empty list, or a value outside [0, 1] such
+    as NaN. Source: Benjamini and Hochberg 1995.
     """
-    p = _checked(pvalues)
-    order = np.argsort(p, kind="stable")
-    ratio = p[order] * p.size / np.arange(1, p.size + 1)
-    stepped = np.minimum.accumulate(ratio[::-1])[::-1]
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+    return np.asarray(false_discovery_control(_checked(pvalues), method="bh"), dtype=np.float64)
 
 
-def _checked(pvalues: ArrayLike) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class MaxTHits:
+    """Numbers of arrangements at least as extreme as the observed statistics; each (L,).
+
+    alone: layer by layer. single_step: by the maximum over all layers. step_down: by the maximum over the layers that
+    are not more extreme; never above `single_step`. The shares of the last two are adjusted p-values.
+    """
+
+    alone: Counts
+    single_step: Counts
+    step_down: Counts
+
+
+def max_t_hits(blocks: Iterable[Floats], observed: Floats, slack: Floats) -> MaxTHits:
+    """Count the arrangements whose statistics reach the observed ones: one family-wise error for many layers.
+
+    blocks: (some arrangements, L) statistics, more of which is more evidence. observed: (L,). slack: (L,), how far two
+    statistics may lie apart and still tie. Source: Westfall and Young 1993, algorithm 4.1.
+    """
+    order = np.argsort(-observed, kind="stable")
+    least = observed - slack.max()
+    alone, single, stepped = (np.zeros(observed.size, dtype=np.int64) for _ in range(3))
+    for block in blocks:
+        alone += (block >= observed - slack).sum(axis=0)
+        # Column j of `largest` is the maximum over the layers that are not more extreme than the j-th most extreme.
+        largest = np.maximum.accumulate(block[:, order[::-1]], axis=1)[:, ::-1]
+        single += (largest[:, :1] >= least).sum(axis=0)
+        stepped[order] += (largest >= least[order]).sum(axis=0)
+    stepped[order] = np.maximum.accumulate(stepped[order])
+    return MaxTHits(alone, single, stepped)
+
+
+def _checked(pvalues: ArrayLike) -> Floats:
     p = np.asarray(pvalues, dtype=np.float64)
     if p.ndim != 1 or p.size == 0:
         raise ShapeError(f"p-values should be a list of at least one, got shape {p.shape}")

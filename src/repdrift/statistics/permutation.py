@@ -1,4 +1,4 @@
-"""Permutation of method labels over trained models: the exact test that a handful of seeds allows."""
+"""Permutation of method labels over trained models: an exact test, even for a handful of seeds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from repdrift.statistics.arrangements import (
     EXACT_LIMIT,
     Floats,
     Groups,
+    Visited,
     by_stratum,
     finite,
     least_pvalue,
@@ -29,11 +30,11 @@ _TIE = 1e-12
 
 @dataclass(frozen=True)
 class PermutationResult:
-    """Outcome of a label permutation test.
+    """The outcome of a label permutation test.
 
-    statistic: mean over strata of mean(a) - mean(b). smallest_pvalue: the least p that this design can give, whatever
-    the data. n_permutations: arrangements visited (all of them if `exact`). n_units: values in the test. studentised:
-    the statistic divided by its Welch standard error, if that was what the test compared; else None.
+    statistic: the mean over strata of mean(a) - mean(b). smallest_pvalue: the least p that this design can give,
+    whatever the data. n_permutations: arrangements visited (all of them if `exact`). n_units: values in the test.
+    studentised: the statistic divided by its Welch standard error, if the test compared that; else None.
     """
 
     statistic: float
@@ -55,24 +56,25 @@ def label_permutation_test(
     n_permutations: int = EXACT_LIMIT,
     seed: int = 0,
 ) -> PermutationResult:
-    """Test whether `a` tends to be less (greater, other) than `b`, by permuting the labels within strata.
+    """Test whether `a` tends to be less than `b` (greater, different) by permuting the labels within strata.
 
     a: (m,), b: (k,) values, one per trained model. strata: a label for each value of a, then of b (m + k of them), such
-    as its task; None: one stratum. Exact if there are at most `n_permutations` arrangements; else as many random ones
-    (at most 100,000), p = (1 + hits) / (1 + draws). Two-sided counts arrangements whose difference is at least as large.
+    as its task; None: one stratum. The test visits all arrangements if there are at most `n_permutations`; else as many
+    random ones (at most 100,000), with p = (1 + hits) / (1 + draws). Two-sided counts arrangements whose difference is
+    at least as large in size.
 
-    studentise: compare differences divided by their Welch standard error over strata, arrangement by arrangement. None:
-    exactly where some stratum has unequal numbers and no group is of one value. Exact either way if labels are
-    exchangeable. If they are not, and the fewer spread thrice as much, a true null is rejected at alpha 0.05 (one task,
-    then four; one-sided, normal): 3 against 10 in 12 and 8 % of studies (15 and 15 % not studentised), 5 against 10 in
-    9 and 6 % (11 and 10 %), 3 against 3 in 7 and 6 %. `calibration_limit` says which designs have to assume equal spread.
+    studentise: compare differences divided by their Welch standard error over strata, arrangement by arrangement. None
+    does so where some stratum has unequal numbers and no group has a single value. Either way the test is exact if
+    labels are exchangeable. If they are not, and the smaller group spreads thrice as much, a true null is rejected at
+    alpha 0.05 (one task, then four; one-sided, normal) in 12 and 8 % of studies with 3 against 10 (15 and 15 % not
+    studentised), in 9 and 6 % with 5 against 10 (11 and 10 %), in 7 and 6 % with 3 against 3. `calibration_limit` says
+    which designs have to assume equal spread.
 
     Raises ShapeError if a stratum lacks one of the groups, NonFiniteError for NaN or Inf (nothing is dropped),
-    ConfigError if n_permutations < 1, or for studentise=True with a group of one value.
-    Source: Janssen 1997; Chung and Romano 2013. Departure: over strata.
+    ConfigError if n_permutations < 1, or for studentise=True with a group of one value; UnknownNameError.
+    Source: Janssen 1997; Chung and Romano 2013. Departure: strata.
     """
-    if alternative not in ALTERNATIVES:
-        raise UnknownNameError.of("alternative", alternative, ALTERNATIVES)
+    require_alternative(alternative)
     groups = by_stratum(finite(a, "a"), finite(b, "b"), strata)
     statistic = observed_difference(groups)
     scale = max(float(np.abs(value).max()) for group in groups for value in group)
@@ -80,26 +82,39 @@ def label_permutation_test(
     if is_studentised(groups, studentise):
         moments = arranged_moments(groups, n_permutations, seed)
         null, studentised, slack = studentised_statistics(moments, scale)
-        exact, compared = moments.exact, studentised
+        visits, compared = moments.visits, studentised
     else:
-        null, exact = null_differences(groups, n_permutations, seed)
+        null, visits = null_differences(groups, n_permutations, seed)
         compared, slack = statistic, tie_slack(scale)
     return PermutationResult(
         statistic=statistic,
-        pvalue=pvalue_of(null, compared, alternative, exact=exact, slack=slack),
-        smallest_pvalue=_smallest(groups, alternative) if exact else 1 / (1 + null.size),
-        exact=exact,
-        n_permutations=null.size,
+        pvalue=pvalue_of(null, compared, alternative, visits=visits, slack=slack),
+        smallest_pvalue=visits.smallest_pvalue(_smallest(groups, alternative)),
+        exact=visits.exact,
+        n_permutations=visits.count,
         n_units=sum(x.size + y.size for x, y in groups),
         studentised=studentised,
     )
 
 
-def pvalue_of(null: Floats, statistic: float, alternative: Alternative, *, exact: bool, slack: float) -> float:
-    """Share of `null` (arrangements,) at least as extreme as `statistic`.
+def require_alternative(alternative: Alternative) -> None:
+    """Raises UnknownNameError unless `alternative` is one of ALTERNATIVES."""
+    if alternative not in ALTERNATIVES:
+        raise UnknownNameError.of("alternative", alternative, ALTERNATIVES)
 
-    Arrangements that tie in exact arithmetic differ by rounding; within `slack` of each other they tie, and a tie
-    counts as a hit.
+
+def as_evidence(statistic: Floats, alternative: Alternative) -> Floats:
+    """Returns the statistics so that more is more evidence for the alternative: negated, unchanged, or their size."""
+    if alternative == "two-sided":
+        return np.abs(statistic)
+    return -statistic if alternative == "less" else statistic
+
+
+def pvalue_of(null: Floats, statistic: float, alternative: Alternative, *, visits: Visited, slack: float) -> float:
+    """The share of `null`, (arrangements,), that is at least as extreme as `statistic`.
+
+    Arrangements that tie in exact arithmetic differ by rounding. Two within `slack` of each other tie, and a tie counts
+    as a hit.
     """
     if alternative == "less":
         hits = int(np.count_nonzero(null <= statistic + slack))
@@ -107,16 +122,16 @@ def pvalue_of(null: Floats, statistic: float, alternative: Alternative, *, exact
         hits = int(np.count_nonzero(null >= statistic - slack))
     else:
         hits = int(np.count_nonzero(np.abs(null) >= abs(statistic) - slack))
-    return hits / null.size if exact else (1 + hits) / (1 + null.size)
+    return float(visits.pvalues(hits))
 
 
 def tie_slack(scale: float) -> float:
-    """How far apart two means may lie and still tie; `scale`: the largest |value| in the test."""
+    """The largest distance at which two means still tie. scale: the largest |value| in the test."""
     return _TIE * scale
 
 
 def smallest_reachable_pvalue(sizes: Sequence[tuple[int, int]]) -> float:
-    """The least one-sided p of a design: `sizes` holds (values of a, values of b) of every stratum."""
+    """The least one-sided p that a design can give. sizes: (values of a, values of b) of every stratum."""
     return least_pvalue(sizes, two_sided=False)
 
 

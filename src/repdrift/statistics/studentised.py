@@ -1,9 +1,9 @@
-"""Label permutation of a studentised difference, for groups of unequal numbers; and which designs it does not save.
+"""Label permutation of a studentised difference, for groups of unequal numbers, and the designs that it does not save.
 
-With equal numbers the plain difference of means keeps its level however the spreads differ, nearly; with unequal
+With equal numbers, the plain difference of means nearly keeps its level, however the spreads differ. With unequal
 numbers it does not: three models of thrice the spread against ten reject a true null at 14 % instead of 5 %.
-Divided by its own standard error, arrangement by arrangement, the statistic has one distribution whatever the spreads
-as numbers grow, and stays exact where labels are exchangeable.
+The difference divided by its own standard error, arrangement by arrangement, has one distribution whatever the spreads,
+as numbers grow. It stays exact where labels are exchangeable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from repdrift.core.errors import ConfigError
-from repdrift.statistics.arrangements import MONTE_CARLO_LIMIT, Floats, Groups
+from repdrift.statistics.arrangements import Floats, Groups, Visited, visited
 
 _ROUNDING = 1e-12
 _STATISTIC_TIE = 1e-9
@@ -26,22 +26,22 @@ _STATISTIC_TIE = 1e-9
 class ArrangedMoments:
     """The difference of the groups and its squared standard error, as observed and under every visited labelling.
 
-    difference, error_squared: (arrangements,), over strata: mean of the differences; sum of Welch's squared errors over
-    strata^2. The observed ones are single numbers. exact: whether every arrangement was visited.
+    difference, error_squared: (arrangements,), over strata: the mean of the differences; the sum of Welch's squared
+    errors over strata^2. The observed ones are single numbers. visits: which arrangements these are.
     """
 
     difference: Floats
     error_squared: Floats
     observed_difference: float
     observed_error_squared: float
-    exact: bool
+    visits: Visited
 
 
 def is_studentised(groups: Groups, studentise: bool | None) -> bool:
-    """Whether the test is studentised. None: where some stratum has unequal numbers and no group is of one value.
+    """Returns whether the test is studentised. None means: if a stratum has unequal numbers and no group has one value.
 
-    Raises ConfigError for True where a group has one value: it has no variance, and taking the other group's in its
-    place makes the level worse (one of thrice the spread against three, four strata: 17 % instead of 13 %).
+    Raises ConfigError for True if a group has one value. It has no variance, and taking the other group's in its place
+    makes the level worse (one of thrice the spread against three, four strata: 17 % instead of 13 %).
     """
     least = min(value.size for group in groups for value in group)
     if studentise is None:
@@ -55,22 +55,20 @@ def is_studentised(groups: Groups, studentise: bool | None) -> bool:
 
 
 def arranged_moments(groups: Groups, n_permutations: int, seed: int) -> ArrangedMoments:
-    """Difference and squared standard error under other labels; arrangements and order of `null_differences`.
+    """The difference and its squared standard error under other labels, in the arrangements of `null_differences`.
 
     Every group must have at least two values. Raises ConfigError if n_permutations < 1.
     """
-    if n_permutations < 1:
-        raise ConfigError(f"n_permutations should be at least 1, got {n_permutations}")
     # Centred, so that neither sums nor squares lose the digits in which the values of a stratum differ.
     pooled = [np.concatenate(group) - np.concatenate(group).mean() for group in groups]
     sizes = [(x.size, y.size) for x, y in groups]
     seen = [_moments(values[None, :m], values[None, m:]) for values, (m, _) in zip(pooled, sizes, strict=True)]
-    exact = math.prod(math.comb(m + k, m) for m, k in sizes) <= n_permutations
-    draws = 1 if exact else min(n_permutations, MONTE_CARLO_LIMIT)
+    visits = visited(math.prod(math.comb(m + k, m) for m, k in sizes), n_permutations)
+    draws = 1 if visits.exact else visits.count
     generator = np.random.default_rng(seed)
     difference, error_squared = np.zeros(draws), np.zeros(draws)
     for values, (m, k) in zip(pooled, sizes, strict=True):
-        if exact:
+        if visits.exact:
             every, errors = _every_moment(values, m, k)
             difference = (difference[:, None] + every[None, :]).ravel()
             error_squared = (error_squared[:, None] + errors[None, :]).ravel()
@@ -84,15 +82,15 @@ def arranged_moments(groups: Groups, n_permutations: int, seed: int) -> Arranged
         error_squared=error_squared / strata**2,
         observed_difference=sum(float(d[0]) for d, _ in seen) / strata,
         observed_error_squared=sum(float(e[0]) for _, e in seen) / strata**2,
-        exact=exact,
+        visits=visits,
     )
 
 
 def studentised_statistics(moments: ArrangedMoments, scale: float) -> tuple[Floats, float, float]:
-    """The studentised differences, (arrangements,), the observed one, and how far apart two may lie and still tie.
+    """The studentised differences, (arrangements,), the observed one, and the largest distance at which two still tie.
 
-    scale: the largest |value| in the test, which rounding is proportional to. Where an arrangement leaves no spread
-    within groups, the statistic is infinite, with the sign of the difference, or 0 where there is none either.
+    scale: the largest |value| in the test; rounding is proportional to it. Where an arrangement leaves no spread within
+    groups, the statistic is infinite, with the sign of the difference, or 0 where there is no difference either.
     """
     floor = _ROUNDING * scale
     null = _ratio(moments.difference, moments.error_squared, floor)
@@ -106,12 +104,12 @@ def studentised_statistics(moments: ArrangedMoments, scale: float) -> tuple[Floa
 
 
 def calibration_limit(sizes: Sequence[tuple[int, int]]) -> str | None:
-    """What a label permutation test of this design has to assume, as a sentence; None if next to nothing.
+    """Returns what a label permutation test of this design has to assume, as a sentence; None if next to nothing.
 
-    sizes: (models of a, models of b) of every stratum. None where a true null is rejected by at most 7.5 % at alpha
-    0.05 (one-sided, normal and t3 tails) although one method spreads thrice as much as the other: equal numbers (3
-    against 3: 6.8 % in one stratum, 5.5 % in four), and nearly equal ones, or unequal ones in four strata, by the
-    studentised test. Otherwise the test is exact for methods that spread alike and is to be read as assuming it.
+    sizes: (models of a, models of b) of every stratum. The result is None where a true null is rejected in at most 7.5 %
+    of studies at alpha 0.05 (one-sided, normal and t3 tails) although one method spreads thrice as much as the other.
+    That holds for equal numbers (3 against 3: 6.8 % in one stratum, 5.5 % in four) and, by the studentised test, for
+    nearly equal ones and for unequal ones in four strata. Otherwise the test is exact for methods that spread alike.
     """
     singles = [pair for pair in sizes if min(pair) == 1 and max(pair) > 1]
     worst = max(singles or sizes, key=lambda pair: max(pair) / min(pair), default=(1, 1))
@@ -141,7 +139,7 @@ def _ratio(difference: Floats, error_squared: Floats, floor: float) -> Floats:
 
 
 def _moments(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Difference of means and its squared standard error, of rows x (..., m) and y (..., k)."""
+    """The difference of means and its squared standard error, for rows x (..., m) and y (..., k)."""
     difference = x.mean(axis=1) - y.mean(axis=1)
     return difference, x.var(axis=1, ddof=1) / x.shape[1] + y.var(axis=1, ddof=1) / y.shape[1]
 

@@ -22,16 +22,17 @@ def _groups():
 def test_label_arrangements_are_those_of_the_null_differences_in_their_order(n_permutations):
     groups = _groups()
     sizes = [(x.size, y.size) for x, y in groups]
-    labels, exact = label_arrangements(sizes, n_permutations, seed=3)
-    null, also_exact = null_differences(groups, n_permutations, seed=3)
+    labels, visits = label_arrangements(sizes, n_permutations, seed=3)
+    null, same_visits = null_differences(groups, n_permutations, seed=3)
     values = np.concatenate([part for group in groups for part in group])
-    assert exact == also_exact == (n_permutations == 200)
+    assert visits == same_visits
+    assert visits.exact == (n_permutations == 200)
     assert label_contrasts(labels, sizes) @ values == pytest.approx(null)
 
 
 def test_every_arrangement_is_there_once():
-    labels, exact = label_arrangements([(3, 2), (1, 3)], 40, seed=0)
-    assert exact
+    labels, visits = label_arrangements([(3, 2), (1, 3)], 40, seed=0)
+    assert visits.exact
     assert len(labels) == len({tuple(row) for row in labels}) == 10 * 4
     assert (labels[:, :5].sum(axis=1) == 3).all()
     assert (labels[:, 5:].sum(axis=1) == 1).all()

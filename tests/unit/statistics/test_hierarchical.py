@@ -30,7 +30,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 def _missing(*arguments, **options):
     found = hierarchical_reduction(*arguments, **options)
-    assert (found.low, found.high) == (None, None)
+    assert found.interval is None
     return found
 
 
@@ -50,7 +50,7 @@ def test_what_cannot_have_an_interval_has_an_estimate_and_a_reason():
 def test_two_models_are_enough_where_there_are_two_strata():
     estimate, values = _models(m=4)
     found = hierarchical_reduction(values, values, estimate, estimate, strata=[*"xxyy"] * 2)
-    assert found.low < found.estimate < found.high
+    assert found.interval.low < found.estimate < found.interval.high
 
 
 def test_a_mean_not_above_zero_has_no_reduction():

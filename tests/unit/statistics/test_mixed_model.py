@@ -17,18 +17,18 @@ def test_numbers_scale_with_nothing_and_order_does_not_matter():
     reference, comparison = _study()
     found = mixed_model_reduction(reference, comparison, strata=_STRATA)
     assert found.missing is None
-    assert found.low < found.reduction < found.high
+    assert found.interval.low < found.reduction < found.interval.high
     again = mixed_model_reduction(1e-4 * reference[::-1], 1e-4 * comparison[::-1], strata=[*"ccbbaa"] * 2)
-    assert (again.reduction, again.low) == (
+    assert (again.reduction, again.interval.low) == (
         pytest.approx(found.reduction, rel=1e-5),
-        pytest.approx(found.low, rel=1e-3),
+        pytest.approx(found.interval.low, rel=1e-3),
     )
 
 
 def _missing(reference, comparison, strata):
     found = mixed_model_reduction(reference, comparison, strata=strata)
-    numbers = (found.reduction, found.low, found.high, found.pvalue, found.degrees_of_freedom, found.random_slope)
-    assert numbers == (None,) * 6
+    numbers = (found.reduction, found.interval, found.pvalue, found.degrees_of_freedom, found.random_slope)
+    assert numbers == (None,) * 5
     assert found.n_units == len(reference) + len(comparison)
     return found.missing
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.statistics.sign_flip import sign_flip_layers, sign_flip_test
+from repdrift.statistics.sign_flip import sign_flip_test
 
 
 def test_missing_pairs_are_refused_by_place():
@@ -35,23 +35,3 @@ def test_labels_of_strata_need_not_be_strings_and_their_order_does_not_matter():
     assert found.statistic == pytest.approx((-0.2 - 0.3) / 2)
     again = sign_flip_test(differences[::-1], strata=["b", "a", "a", "a"])
     assert (found.statistic, found.pvalue) == (pytest.approx(again.statistic), again.pvalue)
-
-
-def test_layers_need_a_table_and_a_label_for_every_row():
-    with pytest.raises(ShapeError, match="should be a table"):
-        sign_flip_layers([1.0, 2.0])
-    with pytest.raises(NonFiniteError, match=r"differences\[1, 0\] is nan"):
-        sign_flip_layers([[1.0], [np.nan]])
-    with pytest.raises(ShapeError, match="expected 2, got 1"):
-        sign_flip_layers([[1.0], [2.0]], strata=["x"])
-    with pytest.raises(ConfigError, match="n_flips should be at least 1, got 0"):
-        sign_flip_layers([[1.0], [2.0]], n_flips=0)
-    with pytest.raises(UnknownNameError, match="Did you mean 'less'"):
-        sign_flip_layers([[1.0], [2.0]], alternative="lesser")
-
-
-@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
-def test_a_layer_of_zeros_has_no_evidence_and_a_small_one_has_its_own(scale):
-    found = sign_flip_layers(scale * np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 1.5]]), alternative="greater")
-    assert found.pvalue == pytest.approx([1.0, 1 / 8])
-    assert found.step_down == pytest.approx([1.0, 1 / 8])

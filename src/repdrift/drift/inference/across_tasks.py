@@ -72,8 +72,8 @@ def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedMo
     )
     return MixedModel(
         reduction=found.reduction,
-        low=found.low,
-        high=found.high,
+        low=found.interval.low if found.interval else None,
+        high=found.interval.high if found.interval else None,
         pvalue=found.pvalue,
         n_units=found.n_units,
         missing=found.missing,

@@ -119,11 +119,9 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
         units, name = drifts.reference.size + drifts.comparison.size, "methods_equivalent"
         test = "two one-sided label permutations"
         return not_testable(name, found, units, _found(found, drifts, plan), claim, reason, margin=margin, test=test)
-    test = equivalence_test(
-        drifts.comparison, drifts.reference, margin=margin, scale="ratio", strata=drifts.strata, alpha=plan.alpha
-    )
+    test = equivalence_test(drifts.comparison, drifts.reference, factor=margin, strata=drifts.strata)
     evidence = Evidence(
-        statistic=test.estimate,
+        statistic=test.ratio,
         pvalue=test.pvalue,
         opposite_pvalue=test.opposite_pvalue,
         smallest_pvalue=test.smallest_pvalue,
@@ -131,7 +129,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
         n_permutations=test.n_permutations,
         n_units=test.n_units,
     )
-    said = f"{plan.comparison_method} drifts {test.estimate:.3f} times as much as {plan.reference_method} {_where(found, drifts, plan)}"
+    said = f"{plan.comparison_method} drifts {test.ratio:.3f} times as much as {plan.reference_method} {_where(found, drifts, plan)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
@@ -142,7 +140,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
         layer=found.layer,
         measure=found.measure,
         test="two one-sided label permutations",
-        estimate=test.estimate,
+        estimate=test.ratio,
         interval=interval,
         margin=margin,
         **decided(evidence, said, claim, plan.alpha),

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.statistics import calibration_limit
-from repdrift.statistics.quantiles import f_upper_tail
 
 Floats = NDArray[np.floating]
 MethodRole = Literal["reference", "comparison"]
@@ -142,7 +142,7 @@ def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
     if min(m, k) < 1 or min(of_reference, of_comparison) <= 0:
         return None
     ratio = (of_comparison / k) / (of_reference / m)
-    chance = 2 * min(f_upper_tail(ratio, k, m), f_upper_tail(1 / ratio, m, k))
+    chance = 2 * min(f_distribution.sf(ratio, k, m), f_distribution.sf(1 / ratio, m, k))
     factor = max(ratio, 1 / ratio) ** 0.5
     if factor <= _UNEVEN or chance > 0.05:
         return None

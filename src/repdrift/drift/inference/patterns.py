@@ -20,8 +20,7 @@ from repdrift.core.records.results import (
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.inference.method_drifts import by_model, layer_table
 from repdrift.drift.resampled_drift import ResampledDrifts
-from repdrift.statistics import hierarchical_replicates, rank_correlation, rank_layers
-from repdrift.statistics.profiles import profile_similarity
+from repdrift.statistics import hierarchical_replicates, profile_correlations, rank_correlation, rank_layers
 
 Floats = NDArray[np.floating]
 SCORES = ("accuracy", "f1", "exact_match")
@@ -61,7 +60,7 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, R
             drawn_layers = hierarchical_replicates(drawn_models, table, strata=strata)
         else:
             drawn_layers = np.mean([part.mean(axis=0) for part in replicates], axis=0)
-        ranking = rank_layers(drawn_layers, estimate, top=min(3, len(layers)), confidence=plan.sampling.confidence)
+        ranking = rank_layers(drawn_layers, estimate, confidence=plan.sampling.confidence)
         found.append(
             LayerRanking(
                 method=method,
@@ -123,9 +122,9 @@ def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str,
     found = rank_correlation(used["drift"].to_numpy(), used["score"].to_numpy(), strata=strata)
     left = len(rows) - len(used)
     interval = (
-        f", interval {found.low:.2f} to {found.high:.2f}"
-        if found.low is not None and found.high is not None
-        else f" ({found.missing})"
+        f" ({found.missing})"
+        if found.interval is None
+        else f", interval {found.interval.low:.2f} to {found.interval.high:.2f}"
     )
     sentence = (
         f"Drift against {metric}, {whose}, within tasks and methods: rank correlation {found.correlation:.2f}{interval}, "
@@ -137,8 +136,8 @@ def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str,
         metric=metric,
         method=method,
         correlation=found.correlation,
-        low=found.low,
-        high=found.high,
+        low=found.interval.low if found.interval else None,
+        high=found.interval.high if found.interval else None,
         pvalue=found.pvalue,
         smallest_pvalue=found.smallest_pvalue,
         n_units=found.n_units,
@@ -164,11 +163,11 @@ def profile_likenesses(primary: pd.DataFrame, plan: DriftPlan) -> list[ProfileLi
         }
         for task, other in combinations(tasks, 2):
             try:
-                likeness = profile_similarity(profiles[task], profiles[other])
+                correlations = profile_correlations(profiles[task], profiles[other])
             except DegenerateInputError:
                 pearson = spearman = None
             else:
-                pearson, spearman = likeness.pearson.estimate, likeness.spearman.estimate
+                pearson, spearman = correlations.pearson, correlations.spearman
             found.append(
                 ProfileLikeness(method=method, task=task, other_task=other, pearson=pearson, spearman=spearman)
             )

@@ -92,13 +92,13 @@ def _over_models(drifts: MethodDrifts, plan: DriftPlan, intervals: list[Interval
         drifts.reference,
         drifts.comparison,
         strata=drifts.reference_first,
-        scale="log",
         confidence=plan.sampling.confidence,
     )
-    if found.low is None or found.high is None:
+    if found.interval is None:
         notes.append(f"no interval over models: {found.missing}")
     else:
-        intervals.append(Interval(over="models", low=found.low, high=found.high, method="Welch, on the log ratio"))
+        low, high = found.interval
+        intervals.append(Interval(over="models", low=low, high=high, method="Welch, on the log ratio"))
 
 
 def _over_samples(
@@ -235,11 +235,12 @@ def _over_both(
         strata=[drifts.tasks_of(role)[i] for role in METHOD_ROLES for i in order[role]],
         confidence=plan.sampling.confidence,
     )
-    if found.low is None or found.high is None:
+    if found.interval is None:
         notes.append(f"no interval over models and samples: {found.missing}")
     else:
+        low, high = found.interval
         how = "between models and over resamples, Student's t"
-        intervals.append(Interval(over="models and samples", low=found.low, high=found.high, method=how))
+        intervals.append(Interval(over="models and samples", low=low, high=high, method=how))
 
 
 def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[EffectSize]:
@@ -247,14 +248,14 @@ def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[Effec
     a, b = drifts.comparison, drifts.reference
     if of.reduction is None:
         reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
-        ratio = log = Estimated(None, None, None, confidence, reason)
+        ratio = log = Estimated(None, None, reason)
     else:
         log = log_ratio(a, b, strata=strata, confidence=confidence)
         if a.any():
             ratio = mean_ratio(a, b, strata=strata, confidence=confidence)
         else:  # said in terms of the methods
             reason = f"no model of {plan.comparison_method} drifts: an interval would have no width"
-            ratio = Estimated(0.0, None, None, confidence, reason)
+            ratio = Estimated(0.0, None, reason)
     found: list[tuple[str, Estimated]] = [
         ("difference", mean_difference(a, b, strata=strata, confidence=confidence)),
         ("ratio", ratio),
@@ -262,7 +263,13 @@ def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[Effec
         ("cliffs_delta", cliffs_delta(a, b, strata=strata, confidence=confidence)),
     ]
     return [
-        EffectSize(name=name, estimate=e.estimate, low=e.low, high=e.high, missing=e.missing)  # pyright: ignore[reportArgumentType]
+        EffectSize(
+            name=name,  # pyright: ignore[reportArgumentType]
+            estimate=e.estimate,
+            low=e.interval.low if e.interval else None,
+            high=e.interval.high if e.interval else None,
+            missing=e.missing,
+        )
         for name, e in found
     ]
 

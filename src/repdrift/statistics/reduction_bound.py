@@ -1,4 +1,4 @@
-"""How much less, at least: a confidence bound of the reduction by inverting the permutation test."""
+"""A lower confidence bound of the reduction, by inverting the permutation test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from repdrift.statistics.studentised import (
 _LOWEST_MARGIN = -10.0
 _HALVINGS = 40
 _STEPS = 25
-"""Margins looked at on the way up, evenly spaced in log(1 - margin), where p may not rise all the way."""
+"""Margins tried on the way up, evenly spaced in log(1 - margin), where p may not rise all the way."""
 _HIGHEST_MARGIN = 0.999
 
 
@@ -41,15 +41,15 @@ def reduction_lower_bound(
     n_permutations: int = EXACT_LIMIT,
     seed: int = 0,
 ) -> float | None:
-    """One-sided lower confidence bound (1 - alpha) of the reduction R = 1 - comparison / reference.
+    """A one-sided lower confidence bound (1 - alpha) of the reduction R = 1 - comparison / reference.
 
     reference: (m,), comparison: (k,) drifts, one per trained model; strata label reference, then comparison. The bound
-    is the largest margin r for which "comparison is not below (1 - r) x reference" is rejected at `alpha` by
-    `label_permutation_test`, studentised as there, and so is every smaller one. None if the design cannot reach alpha,
-    or if even r = -10 (an eleven-fold increase) is not rejected. Assumes that the reduction is one factor for all
-    models, as the test of each margin does, and drifts that are not negative: p then rises with the margin, or, if
-    studentised, nearly always; there the margins are looked at from below, and the bound is where the first is kept.
-    Raises ConfigError unless 0 < alpha < 1; else as `label_permutation_test`.
+    is the largest margin r for which `label_permutation_test` rejects "comparison is not below (1 - r) x reference" at
+    `alpha`, and every smaller margin too. `studentise` is that test's. None if the design cannot reach alpha, or if even
+    r = -10 (an eleven-fold increase) is not rejected. Assumes that the reduction is one factor for all models, as the
+    test of each margin does, and drifts that are not negative. The p then rises with the margin; a studentised p nearly
+    always does, so that its margins are tried from below, and the bound is where the first is not rejected.
+    Raises ConfigError unless 0 < alpha < 1, and whatever `label_permutation_test` raises.
     """
     if not 0 < alpha < 1:
         raise ConfigError(f"alpha should lie between 0 and 1, got {alpha}")
@@ -77,14 +77,14 @@ def reduction_lower_bound(
 def _plain_pvalue(
     ref: Floats, comp: Floats, swapped: Sequence[object] | None, n_permutations: int, seed: int
 ) -> Callable[[float], float]:
-    """p of comparison against (1 - margin) x reference, as a function of the margin.
+    """The p of comparison against (1 - margin) x reference, as a function of the margin.
 
-    The statistic is linear in the values and the arrangements do not depend on them, so that those of comparison
-    against f x reference are (comparison against 0) + f x (0 against reference): visited once for all margins.
+    The statistic is linear in the values, and the arrangements do not depend on them. The statistics of comparison
+    against f x reference are those of (comparison against 0) + f x (0 against reference), visited once for all margins.
     """
     fixed = by_stratum(comp, np.zeros_like(ref), swapped)
     scaled = by_stratum(np.zeros_like(comp), ref, swapped)
-    null_fixed, exact = null_differences(fixed, n_permutations, seed)
+    null_fixed, visits = null_differences(fixed, n_permutations, seed)
     null_scaled, _ = null_differences(scaled, n_permutations, seed)
     statistic_fixed, statistic_scaled = observed_difference(fixed), observed_difference(scaled)
     size_fixed, size_scaled = float(np.abs(comp).max()), float(np.abs(ref).max())
@@ -95,7 +95,7 @@ def _plain_pvalue(
             null_fixed + factor * null_scaled,
             statistic_fixed + factor * statistic_scaled,
             "less",
-            exact=exact,
+            visits=visits,
             slack=tie_slack(max(size_fixed, factor * size_scaled)),
         )
 
@@ -105,7 +105,7 @@ def _plain_pvalue(
 def _studentised_pvalue(
     ref: Floats, comp: Floats, swapped: Sequence[object] | None, n_permutations: int, seed: int
 ) -> Callable[[float], float]:
-    """The same, studentised. A squared error is quadratic in the factor: known at all of them from three."""
+    """The studentised p as a function of the margin. Squared errors are quadratic in the factor: three give all of them."""
     zero, one, minus = (
         arranged_moments(by_stratum(comp, factor * ref, swapped), n_permutations, seed) for factor in (0.0, 1.0, -1.0)
     )
@@ -122,9 +122,9 @@ def _studentised_pvalue(
             observed_error_squared=at_zero * zero.observed_error_squared
             + at_one * one.observed_error_squared
             + at_minus * minus.observed_error_squared,
-            exact=zero.exact,
+            visits=zero.visits,
         )
         null, statistic, slack = studentised_statistics(moments, max(size_fixed, f * size_scaled))
-        return pvalue_of(null, statistic, "less", exact=zero.exact, slack=slack)
+        return pvalue_of(null, statistic, "less", visits=zero.visits, slack=slack)
 
     return pvalue

@@ -1,4 +1,4 @@
-"""How many trained models, and how many samples, a claim needs: from a pilot."""
+"""The power of designs: how many trained models, and how many samples, a claim needs, from a pilot."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, ShapeError
-from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite, least_pvalue
-from repdrift.statistics.permutation import Alternative
-from repdrift.statistics.tables import known_alternative, table_differences
+from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite, least_pvalue, not_above_zero
+from repdrift.statistics.column_differences import column_differences
+from repdrift.statistics.permutation import Alternative, require_alternative
 
 PERMUTATIONS = 20_000
-"""Arrangements for each simulated study: random ones from there on cost hardly any power."""
+"""Arrangements for each simulated study. If there are more, random ones cost hardly any power."""
 _EQUAL = 1 + 1e-12
 _LARGEST_LOG = 600.0
-"""exp of more, summed over models, leaves float64; inf - inf would count as no evidence, or as all."""
+"""The largest log drift. The exponential of more, summed over models, leaves float64, and inf - inf is no evidence."""
 
 
 @dataclass(frozen=True)
 class DesignPower:
-    """Power of a design with `n_models` models per method and task.
+    """The power of a design with `n_models` models per method and task.
 
-    power: share of simulated studies that reject; 0, without simulation, if the design cannot reach alpha. error: the
-    standard error of that share from the number of simulations, which is not zero for shares of 0 and 1; 0 if nothing
-    was simulated. smallest_pvalue: the least p of the design, whatever the data, before any correction. exact: whether
-    each study was tested by all arrangements.
+    power: the share of simulated studies that reject; 0, without simulation, if the design cannot reach alpha. error:
+    the standard error of that share from the number of simulations, which is above zero for shares of 0 and 1; 0 if
+    nothing was simulated. smallest_pvalue: the least p of the design, whatever the data, before any correction. exact:
+    whether each study was tested by all arrangements.
     """
 
     n_models: int
@@ -40,10 +40,10 @@ class DesignPower:
 
 @dataclass(frozen=True)
 class PowerCurve:
-    """Power by number of models, and the least number that is enough.
+    """The power by number of models, and the least number that is enough.
 
     needed: the least n_models whose simulated power is at least `target`; None if none of those tried reaches it.
-    spread: standard deviation of log drift within method and task, by task; degrees_of_freedom: behind each.
+    spread: the standard deviation of log drift within method and task, by task. degrees_of_freedom: of each spread.
     """
 
     designs: tuple[DesignPower, ...]
@@ -73,21 +73,22 @@ def models_needed(
     n_permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> PowerCurve:
-    """How many trained models per method and task show a reduction above `margin`, if the true one is `reduction`.
+    """Simulate how many trained models per method and task show a reduction above `margin`, if the true one is `reduction`.
 
     reference: (m,), comparison: (k,) pilot drifts, one per trained model; strata label reference, then comparison, such
     as by task; None: one. Each simulated study has n models of both methods in every stratum of the pilot and tests
     comparison against (1 - margin) x reference by `label_permutation_test`, one-sided at alpha / n_tests.
 
     Assumes that log drift is normal, with one spread for both methods in a stratum (the pilot's, pooled over methods);
-    that reference drifts lie about the pilot's geometric mean in the stratum; that the reduction is the same in all;
-    that models are independent. `uncertain_spread` draws each study's variance from what the pilot leaves possible, s^2
-    df / chi^2(df), so that few pilot models ask for more; else the pilot's is taken as known. The pilot's own reduction
-    plays no part: planning for what a small pilot happened to show promises too much.
+    that reference drifts lie about the pilot's geometric mean in the stratum; that the reduction is the same in all
+    strata; that models are independent. `uncertain_spread` draws each study's variance from what the pilot leaves
+    possible, s^2 df / chi^2(df), so that few pilot models ask for more; without it, the pilot's variance is taken as
+    known. The pilot's own reduction plays no part: planning for what a small pilot happened to show promises too much.
 
     Raises ConfigError unless margin < reduction < 1, for levels outside (0, 1), numbers below 1, or where random
     arrangements are too few to reach alpha; DegenerateInputError for a drift that is not above 0, a stratum without
-    variation, or a pilot so small that spreads beyond floating point are possible; ShapeError for a stratum with one model of each method; NonFiniteError for NaN or Inf.
+    variation, or a pilot so small that spreads beyond floating point are possible; ShapeError for a stratum with one
+    model of each method; NonFiniteError for NaN or Inf.
     """
     _check_plan(reduction, margin, target, n_models, n_simulations, n_permutations)
     level = _corrected(alpha, n_tests)
@@ -105,7 +106,7 @@ def models_needed(
         if uncertain_spread:
             scale *= np.sqrt(np.array(freedom) / generator.chisquare(freedom, size=scale.shape))
         studies = _studies(groups, scale, n, (1 - reduction) / (1 - margin), generator)
-        table = table_differences(
+        table = column_differences(
             *studies,
             strata=[stratum for _ in studies for stratum in range(len(groups)) for _ in range(n)],
             standardise=False,
@@ -114,7 +115,7 @@ def models_needed(
         )
         if table.smallest_pvalue("less") > level * _EQUAL:
             raise ConfigError(
-                f"{table.n_permutations} random arrangements give no p below {table.smallest_pvalue('less'):.2g}, and alpha "
+                f"{table.visits.count} random arrangements give no p below {table.smallest_pvalue('less'):.2g}, and alpha "
                 f"after correction is {level:.2g}: raise n_permutations"
             )
         rejected = int((table.pvalues("less") <= level * _EQUAL).sum())
@@ -125,7 +126,7 @@ def models_needed(
                 power=rejected / n_simulations,
                 error=math.sqrt(softened * (1 - softened) / n_simulations),
                 smallest_pvalue=smallest,
-                exact=table.exact,
+                exact=table.visits.exact,
             )
         )
     return PowerCurve(
@@ -144,13 +145,13 @@ def models_needed(
 def unreachable(
     sizes: Sequence[tuple[int, int]], *, alpha: float = 0.05, n_tests: int = 1, alternative: Alternative = "less"
 ) -> str | None:
-    """Why a label permutation test of this design can never be significant, as a sentence; None if it can.
+    """Returns why a label permutation test of this design can never be significant, as a sentence; None if it can.
 
     sizes: (models of a, models of b) of every stratum. n_tests: how many tests are corrected together, by Bonferroni or
     by Holm, whose first step is the same. A max-T test over layers counts as one test.
     Raises ConfigError unless 0 < alpha < 1 and n_tests >= 1, ShapeError unless every stratum has models of both.
     """
-    known_alternative(alternative)
+    require_alternative(alternative)
     level = _corrected(alpha, n_tests)
     if not sizes or any(min(pair) < 1 for pair in sizes):
         raise ShapeError(
@@ -165,12 +166,11 @@ def unreachable(
 
 
 def samples_needed(half_width: float, n_samples: int, *, target: float) -> int:
-    """How many samples bring the half-width of an interval down to `target`.
+    """The number of samples that brings the half-width of an interval down to `target`, by the 1 / sqrt(n) law.
 
-    half_width: of a pilot interval over n_samples samples, in the unit of target. By the 1 / sqrt(n) law, for intervals
-    over samples: they are conditional on the trained models, and no number of samples narrows what other seeds would
-    give. Fewer than n_samples if the pilot was narrower than needed. Raises ConfigError unless all three are above 0
-    and finite.
+    half_width: of a pilot interval over n_samples samples, in the unit of target. Meant for intervals over samples,
+    which are conditional on the trained models: no number of samples narrows what other seeds would give. The result is
+    below n_samples if the pilot was narrower than needed. Raises ConfigError unless all three are above 0 and finite.
     """
     if not (0 < half_width < math.inf and 0 < target < math.inf and n_samples >= 1):
         raise ConfigError(
@@ -182,7 +182,7 @@ def samples_needed(half_width: float, n_samples: int, *, target: float) -> int:
 def _studies(
     groups: Groups, scale: Floats, n: int, ratio: float, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Simulated comparison and reference, each (strata x n, studies), on a scale where `ratio` < 1 is to be found."""
+    """Simulated drifts of comparison and reference, each (strata x n, studies); the test should find `ratio` < 1."""
     level = np.array([x.mean() for x, _ in groups])
     logs = level[:, None, None] + scale.T[:, None, :] * generator.normal(size=(2, len(groups), n, len(scale)))
     if float(np.abs(logs).max()) > _LARGEST_LOG:
@@ -207,9 +207,8 @@ def _spread(x: Floats, y: Floats) -> tuple[float, int]:
 
 
 def _logs(drifts: NDArray[np.float64], name: str) -> Floats:
-    if (drifts <= 0).any():
-        place = int(np.flatnonzero(drifts <= 0)[0])
-        raise DegenerateInputError(f"{name}[{place}] is {drifts[place]:g}: a log drift needs drifts above 0")
+    if (reason := not_above_zero(drifts, name)) is not None:
+        raise DegenerateInputError(reason)
     return np.log(drifts)
 
 

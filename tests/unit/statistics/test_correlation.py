@@ -3,7 +3,7 @@ import math
 import pytest
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.statistics.association import rank_correlation
+from repdrift.statistics.correlation import profile_correlations, rank_correlation
 
 X, Y = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2.0, 1.0, 4.0, 3.0, 6.0, 5.0]
 
@@ -37,10 +37,10 @@ def test_options_without_a_meaning_are_refused():
 
 def test_interval_that_is_not_possible_is_none_with_the_reason():
     few = rank_correlation(X[:4], Y[:4])
-    assert (few.low, few.high) == (None, None)
+    assert few.interval is None
     assert few.missing == "an interval needs 5 runs in every stratum; one has 4"
     straight = rank_correlation(X, X)
-    assert (straight.low, straight.correlation) == (None, pytest.approx(1))
+    assert (straight.interval, straight.correlation) == (None, pytest.approx(1))
     assert "without exception" in straight.missing
     assert rank_correlation(X, Y).missing is None
 
@@ -48,3 +48,14 @@ def test_interval_that_is_not_possible_is_none_with_the_reason():
 def test_only_ranks_matter():
     plain = rank_correlation(X, Y)
     assert rank_correlation([x**9 for x in X], [math.log(y) for y in Y]) == plain
+
+
+def test_profiles_that_do_not_fit_are_refused():
+    with pytest.raises(ShapeError, match="a has 6, b has 5"):
+        profile_correlations(X, Y[:5])
+    with pytest.raises(ShapeError, match="at least 3"):
+        profile_correlations(X[:2], Y[:2])
+    with pytest.raises(DegenerateInputError, match="a profile is constant over layers"):
+        profile_correlations(X, [1.0] * 6)
+    with pytest.raises(NonFiniteError, match=r"b\[0\] is nan"):
+        profile_correlations(X, [math.nan, *Y[1:]])

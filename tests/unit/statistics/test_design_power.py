@@ -3,7 +3,7 @@ import math
 import pytest
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.statistics.power import models_needed, samples_needed, unreachable
+from repdrift.statistics.design_power import models_needed, samples_needed, unreachable
 
 PILOT = [1.0, 1.2, 0.9], [0.7, 0.8, 0.6]
 

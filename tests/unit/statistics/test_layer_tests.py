@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError, UnknownNameError
-from repdrift.statistics.layers import cluster_test, max_t_test
+from repdrift.statistics.layer_tests import cluster_test, max_t_test
 
 A, B = np.random.default_rng(0).normal(size=(2, 4, 5))
 

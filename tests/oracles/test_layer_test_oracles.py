@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage, stats
 
 from repdrift.statistics import label_permutation_test
-from repdrift.statistics.layers import CLUSTER_THRESHOLDS, cluster_test, max_t_test
+from repdrift.statistics.layer_tests import CLUSTER_THRESHOLDS, cluster_test, max_t_test
 
 ALTERNATIVES = ["less", "greater", "two-sided"]
 TURN = {"less": lambda v: -v, "greater": lambda v: v, "two-sided": np.abs}

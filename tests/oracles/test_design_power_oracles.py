@@ -7,8 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 from repdrift.statistics import holm, label_permutation_test, smallest_reachable_pvalue
-from repdrift.statistics.power import models_needed, samples_needed, unreachable
-from repdrift.statistics.tables import table_differences
+from repdrift.statistics.column_differences import column_differences
+from repdrift.statistics.design_power import models_needed, samples_needed, unreachable
 
 SPREAD = 0.2
 PILOT = (np.exp([-SPREAD, 0.0, SPREAD]), 0.7 * np.exp([-SPREAD, 0.0, SPREAD]))  # pooled SD of log drift: SPREAD, 4 df
@@ -55,7 +55,7 @@ def test_each_study_is_tested_by_the_label_permutation_test(n_permutations):
     g = np.random.default_rng(1)
     strata = [*"xxxxyyyyxxxxyyyy"]
     a, b = np.exp(g.normal(size=(8, 30)) - 0.5), np.exp(g.normal(size=(8, 30)))
-    table = table_differences(a, b, strata=strata, standardise=False, n_permutations=n_permutations, seed=2)
+    table = column_differences(a, b, strata=strata, standardise=False, n_permutations=n_permutations, seed=2)
     expected = [
         label_permutation_test(x, y, strata=strata, n_permutations=n_permutations, seed=2).pvalue
         for x, y in zip(a.T, b.T, strict=True)
