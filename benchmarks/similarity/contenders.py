@@ -1,4 +1,4 @@
-"""The same numbers by other means: plain torch as tight as it goes, and packages that pip installs."""
+"""Contenders that compute the numbers of repdrift: plain torch, written as tightly as it goes, and other packages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Grids = Callable[[Sequence[Tensor], Sequence[Tensor]], np.ndarray]
 
 
 def plain_gram(x: Tensor) -> Tensor:
-    """K of the centred rows with a diagonal of zeros, in their type: the lower bound that the targets name."""
+    """K of the centred rows, with zeros on the diagonal, in the type of the rows."""
     x = x - x.mean(dim=0)
     return (x @ x.T).fill_diagonal_(0)
 
 
 def plain_hsic(k: Tensor, l_: Tensor) -> Tensor:
-    """The unbiased HSIC of two such matrices."""
+    """Unbiased HSIC of two such matrices."""
     n = k.shape[0]
     cross = torch.dot(k.sum(1), l_.sum(1))
     return (torch.dot(k.view(-1), l_.view(-1)) + k.sum() * l_.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * cross) / (
@@ -32,14 +32,14 @@ def plain_hsic(k: Tensor, l_: Tensor) -> Tensor:
 
 
 def u_centred(x: Tensor) -> Tensor:
-    """K with rows that sum to 0, which resampling starts from."""
+    """K with rows that sum to 0; resampling starts from it."""
     k, n = plain_gram(x), x.shape[0]
     rows = k.sum(1) / (n - 2)
     return (k - rows[:, None] - rows + k.sum() / ((n - 1) * (n - 2))).fill_diagonal_(0)
 
 
 def plain_pairs(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
-    """Debiased CKA from Gram matrices in the tensors' own type."""
+    """Debiased CKA from Gram matrices, in the type of the tensors. The targets are stated relative to it."""
     found = []
     for x, y in zip(xs, ys, strict=True):
         k, l_ = plain_gram(x), plain_gram(y)
@@ -48,7 +48,7 @@ def plain_pairs(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
 
 
 def plain_pairs_float64(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
-    """As `plain_pairs`, in float64."""
+    """Debiased CKA from Gram matrices, in float64."""
     found = []
     for x, y in zip(xs, ys, strict=True):
         found += plain_pairs([x.double()], [y.double()])
@@ -56,7 +56,7 @@ def plain_pairs_float64(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[floa
 
 
 def feature_pairs(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
-    """Biased CKA from p x p products, as it is often written."""
+    """Biased CKA from p x p products, as programs often write it."""
     found = []
     for x, y in zip(xs, ys, strict=True):
         x, y = x - x.mean(dim=0), y - y.mean(dim=0)  # noqa: PLW2901
@@ -65,7 +65,7 @@ def feature_pairs(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
 
 
 def our_pairs(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> list[float]:
-    """This project."""
+    """Run repdrift."""
     cka = measure("cka")
     return [cka(x, y) for x, y in zip(xs, ys, strict=True)]
 
@@ -108,24 +108,24 @@ def plain_grid(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> np.ndarray:
 
 
 def our_grid(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> np.ndarray:
-    """This project."""
+    """Run repdrift."""
     return grid(xs, ys, ("cka",))["cka"]
 
 
 def ckatorch_grid(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> np.ndarray:
-    """ckatorch, pair by pair: it has no other way."""
+    """Run ckatorch, pair by pair; it offers nothing else."""
     return np.array([ckatorch_pairs([x] * len(ys), ys) for x in xs])
 
 
 def repsim_grid(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> np.ndarray:
-    """repsim, all at once: it takes one list and compares all of it."""
+    """Run repsim on all layers at once: it takes one list and compares all of it."""
     import repsim
 
     return repsim.cka([side.numpy() for side in (*xs, *ys)], "linear", "song")[: len(xs), len(xs) :]
 
 
 def naive_bootstrap(x: Tensor, y: Tensor, weights: np.ndarray) -> np.ndarray:
-    """Resample by resample: rows and columns picked, self-pairs set to 0, debiased CKA."""
+    """Take resamples one by one: pick rows and columns, set self-pairs to 0, compute debiased CKA."""
     k, l_ = u_centred(x), u_centred(y)
     found = []
     for w in weights:
@@ -136,7 +136,7 @@ def naive_bootstrap(x: Tensor, y: Tensor, weights: np.ndarray) -> np.ndarray:
 
 
 def product_bootstrap(x: Tensor, y: Tensor, weights: np.ndarray) -> np.ndarray:
-    """All resamples as five products of W with n x n matrices."""
+    """Take all resamples at once, as five products of W with n x n matrices."""
     k, l_ = u_centred(x), u_centred(y)
     w = torch.from_numpy(weights).to(k.dtype)
     n = k.shape[0]
@@ -150,13 +150,13 @@ def product_bootstrap(x: Tensor, y: Tensor, weights: np.ndarray) -> np.ndarray:
 
 
 def our_bootstrap(x: Tensor, y: Tensor, weights: np.ndarray) -> np.ndarray:
-    """This project."""
+    """Run repdrift."""
     cka = measure("cka")
     return cka_resampled(cka.prepare(x), [cka.prepare(y)], weights)[0]
 
 
 def plain_moments(x: Tensor, y: Tensor, rows: int) -> list[float]:
-    """The three products of token-level CKA and nothing else, in float32, batch after batch."""
+    """Compute the three products of token-level CKA and nothing else, in float32, batch after batch."""
     xx, xy, yy = (torch.zeros((x.shape[1], x.shape[1])) for _ in range(3))
     for start in range(0, x.shape[0], rows):
         a, b = x[start : start + rows], y[start : start + rows]
@@ -181,11 +181,11 @@ GRIDS: dict[str, tuple[Grids, int]] = {
     "ckatorch (debiased)": (ckatorch_grid, 4),
     "repsim (debiased)": (repsim_grid, 4),
 }
-"""With how many of the layers it is run; fewer than all are scaled up by the number of pairs, and marked."""
+"""Number of layers that it is run with. Times of fewer than all are scaled up by the number of pairs, and marked."""
 BOOTSTRAPS: dict[str, tuple[Callable[[Tensor, Tensor, np.ndarray], np.ndarray], int, int]] = {
     "repdrift": (our_bootstrap, 24, 10_000),
     "five products, float32": (product_bootstrap, 4, 10_000),
     "naive loop, float32": (naive_bootstrap, 4, 100),
 }
-"""With how many layers and resamples it is run; fewer than all are scaled up, and marked."""
+"""Numbers of layers and resamples that it is run with. Times of fewer than all are scaled up, and marked."""
 BIASED = {"ckatorch (biased)", "p x p products, float32 (biased)"}

@@ -31,7 +31,7 @@ def layers(n: int = SAMPLES, p: int = FEATURES, depth: int = LAYERS) -> tuple[li
 
 
 def exact_cka(x: Tensor, y: Tensor) -> float:
-    """Debiased CKA in float64, by U-centring written out."""
+    """Debiased CKA in float64, with U-centring written out."""
     k, l_ = (_u_centred(side.double().numpy()) for side in (x, y))
     return float(np.vdot(k, l_) / math.sqrt(np.vdot(k, k)) / math.sqrt(np.vdot(l_, l_)))
 

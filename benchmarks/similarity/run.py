@@ -1,4 +1,4 @@
-"""What similarity costs beside plain torch and beside other packages: time, peak memory, error; all in one run.
+"""Cost of similarity beside plain torch and beside other packages: time, peak memory and error, in one run.
 
     python benchmarks/similarity/run.py                         everything, at 24 layers, 750 samples, 2,048 features
     python benchmarks/similarity/run.py --only pairs --rounds 9
@@ -50,11 +50,11 @@ TARGETS = {
 }
 
 Task = tuple[Callable[[], object], float]
-"""What is run, and by how much its time is scaled up to the whole."""
+"""The call to run, and the factor by which its time is scaled up to the whole."""
 
 
 def tasks(part: str, base: list[torch.Tensor], tuned: list[torch.Tensor]) -> dict[str, Task]:
-    """The contenders of a part."""
+    """List the contenders of a part."""
     if part == "pairs":
         return {name: (lambda f=f: f(base, tuned), 1.0) for name, f in contenders.PAIRS.items()}
     if part == "grid":
@@ -79,7 +79,7 @@ def tasks(part: str, base: list[torch.Tensor], tuned: list[torch.Tensor]) -> dic
 
 
 def token_rows() -> tuple[torch.Tensor, torch.Tensor]:
-    """100,000 rows of a base and of a tuned model, with offsets and a drift of a few thousandths."""
+    """Make 100,000 rows of a base and of a tuned model, with offsets and a drift of a few thousandths."""
     g = torch.Generator().manual_seed(1)
     scale, offset = (1 + torch.arange(FEATURES)) ** -0.5, 20 * torch.randn(FEATURES, generator=g)
     x = torch.randn(TOKENS, FEATURES, generator=g).mul_(scale).add_(offset)
@@ -87,7 +87,7 @@ def token_rows() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def streamed_cka(x: torch.Tensor, y: torch.Tensor) -> float:
-    """Debiased CKA from batches, nothing kept."""
+    """Debiased CKA from batches, without keeping rows."""
     accumulator = PairedAccumulator()
     for start in range(0, x.shape[0], BATCH):
         accumulator.update(x[start : start + BATCH], [y[start : start + BATCH]])
@@ -95,7 +95,7 @@ def streamed_cka(x: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def measured(part: str, rounds: int) -> dict[str, object]:
-    """Times of every contender in every round, ratios to the reference, errors, peaks."""
+    """Measure times of every contender in every round, ratios to the reference, errors and peaks."""
     base, tuned = layers() if part != "tokens" else ([], [])
     found, left_out = tasks(part, base, tuned), {}
     for name, (run, _) in list(found.items()):  # once to warm up, and to see what is installed
@@ -140,7 +140,7 @@ def measured(part: str, rounds: int) -> dict[str, object]:
 
 
 def require(name: str) -> None:
-    """Raises ImportError if the package that a contender is of is not there."""
+    """Raise ImportError if the package of a contender is not installed."""
     package = name.split(maxsplit=1)[0]
     if package in ("ckatorch", "repsim"):
         __import__(package)
@@ -149,7 +149,7 @@ def require(name: str) -> None:
 def errors(
     part: str, name: str, value: object, base: list[torch.Tensor], tuned: list[torch.Tensor]
 ) -> dict[str, float]:
-    """Largest absolute error of CKA, and the largest relative error of a drift of matching layers."""
+    """Compute the largest absolute error of CKA, and the largest relative error of the drift of matching layers."""
     if name in contenders.BIASED or part == "tokens":
         return {}
     if part == "bootstrap":  # against the naive loop in float64, for resamples of the first and last layer that it ran
@@ -176,7 +176,7 @@ def errors(
 
 
 def peak(part: str, name: str) -> float:
-    """MiB above what the data take, of one run in a process of its own."""
+    """Measure the peak of one run in a process of its own, in MiB above the data."""
     command = [sys.executable, __file__, "--peak", part, name]
     out = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     return float(out.stdout)
@@ -200,7 +200,7 @@ def _high_water() -> int:
 
 
 def show(result: dict[str, object]) -> None:
-    """A table in Markdown."""
+    """Write a table in Markdown."""
     print(f"\n### {result['part']}\n\nTarget: {result['target']}. Ratios to: {result['reference']}.\n")
     print(
         "| contender | seconds | ratio (smallest to largest) | peak memory, MiB | error of CKA | error of drift, relative |"
@@ -221,7 +221,7 @@ def show(result: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
     parser.add_argument("--rounds", type=int, default=5)

@@ -65,7 +65,7 @@ def _pair(case, p=9, n=40, noise=0.5):
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("n", "p"), [(40, 9), (40, 60), (13, 9)])
+@pytest.mark.parametrize(("n", "p"), [(40, 60), (13, 9)])
 def test_neighbours_are_those_of_plain_sets(name, case, n, p):
     x, y = _pair(case, p, n)
     exact = [v.double().numpy() if isinstance(v, torch.Tensor) else v for v in (x, y)]

@@ -1,4 +1,4 @@
-"""What a descriptor is: one number that says how a single representation is spread, or how large it is.
+"""Descriptors: numbers that say how a single representation is spread, or how large it is.
 
 A new one is a subclass of `Descriptor` with its metadata and `describe`, under `@register`, in the file of its family in
 `measures/`. The tests in `tests/laws` then hold it to what its metadata declare.

@@ -1,4 +1,4 @@
-"""Every layer against every layer, by any number of measures: each representation is prepared once."""
+"""Grids: every layer against every layer, by any number of measures. Each representation is prepared once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def grid(
     layers_b: Iterable[Array] | None = None,
     measures: Sequence[str] = ("cka",),
 ) -> dict[str, NDArray[np.float64]]:
-    """Each measure of every layer of `layers_a` with every one of `layers_b`: (len(a), len(b)) by the measure's name.
+    """Compare every layer of `layers_a` with every one of `layers_b`: (len(a), len(b)) by the name of each measure.
 
-    Layers are representations (n, p) of the same n samples in the same order; without `layers_b`, `layers_a` against
-    itself. Both may be generators: a layer is dropped as soon as it is prepared, and what is kept is what the measures
-    keep (for CKA one n x n matrix a layer, where n <= p).
-    Measures of predictions compare logits, and take no others beside them.
-    Raises UnknownNameError, ConfigError for no measure or for both kinds, and what the measures raise, naming the layer.
+    Layers are representations (n, p) of the same n samples in the same order. Without `layers_b`, `layers_a` is compared
+    with itself. Both may be generators: a layer is dropped as soon as it is prepared, and only what the measures keep
+    stays (for CKA one n x n matrix a layer, where n <= p). Measures of predictions compare logits; they cannot be mixed
+    with measures of representations.
+    Raises UnknownNameError if there is no such measure; ConfigError if no measure or both kinds are named; and what the
+    measures raise, naming the layer.
     """
     if not measures:
         raise ConfigError("name at least one measure")

@@ -1,4 +1,4 @@
-"""What every measure checks before it computes: type, shape, finite numbers; and how it centres and scales."""
+"""Checks of the arrays that come in (type, shape, finite numbers), and how they are centred and scaled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SAFE_EXPONENT = 100
 
 
 def as_floats(x: Array) -> Tensor:
-    """`x` as a tensor of shape (n, p) of its own floating type, on its device; a view where torch can have one.
+    """Return `x` as a tensor (n, p) of its own floating type, on its device; a view if torch can make one.
 
     Raises DataError unless it holds floats of 16 to 64 bits, which float64 holds exactly; ShapeError unless it is a
-    table of at least 4 rows; NonFiniteError naming the first NaN or Inf.
+    table of at least 4 rows; NonFiniteError if a number is NaN or Inf, naming the first.
     """
     tensor = x.detach() if isinstance(x, Tensor) else _from_numpy(x)
     if not tensor.is_floating_point() or tensor.element_size() < 2:
@@ -41,30 +41,31 @@ def as_floats(x: Array) -> Tensor:
 
 
 def require_paired(n_x: int, n_y: int) -> None:
-    """Raises ShapeError unless both sides have the same number of samples."""
+    """Raise ShapeError unless both sides have the same number of samples."""
     if n_x != n_y:
         raise ShapeError(f"rows must be the same samples on both sides, got {n_x} and {n_y}")
 
 
 def require_same_device(x: torch.device, y: torch.device) -> None:
-    """Raises DataError unless both sides lie on one device."""
+    """Raise DataError unless both sides lie on one device."""
     if x != y:
         raise DataError(f"both sides must lie on one device, got {x} and {y}; move one of them first")
 
 
 def centred(x: Tensor) -> Tensor:
-    """`x` (n, p) minus its column means. To be taken before any product: an offset squared drowns a small drift.
+    """Return `x` (n, p) minus its column means. Do this before any product: an offset squared drowns a small drift.
 
-    Twice, because the mean of large offsets is itself rounded; the second mean is of small numbers and is exact enough.
+    The mean is taken off twice, because the mean of large offsets is itself rounded. The second mean is of small numbers
+    and is exact enough.
     """
     once = x - x.mean(dim=0)
     return once.sub_(once.mean(dim=0))
 
 
 def in_range(x: Tensor) -> Tensor:
-    """`x`, or `x` times a power of two where its fourth powers could leave float64. For scale-invariant measures only.
+    """Return `x`, or `x` times a power of two if its fourth powers could leave float64. For scale-invariant measures only.
 
-    The power of two changes exponents and no digits.
+    A power of two changes exponents and no digits.
     """
     low, high = torch.aminmax(x)
     exponent = math.frexp(max(-float(low), float(high)))[1]
@@ -75,9 +76,9 @@ def in_range(x: Tensor) -> Tensor:
 
 
 def as_orders(permutations: NDArray[np.integer], n: int, device: torch.device) -> Tensor:
-    """Permutations of n samples as an index tensor (k, n).
+    """Return permutations of n samples as an index tensor (k, n).
 
-    Raises ShapeError unless they are integers of shape (k, n); DataError naming a row that is not a permutation.
+    Raises ShapeError unless they are integers of shape (k, n); DataError if a row is not a permutation, naming it.
     """
     orders = np.asarray(permutations)
     if orders.ndim != 2 or orders.shape[1] != n or orders.dtype.kind not in "iu":
@@ -97,7 +98,7 @@ def _from_numpy(x: NDArray[np.generic]) -> Tensor:
         raise _not_floating(dtype)
     # Copies only what torch cannot view: other byte orders and strides, and read-only memory such as memory maps.
     table = np.require(x, dtype=dtype.newbyteorder("="), requirements=["C", "A", "W"])
-    if min(table.strides, default=0) < 0:  # of a single column turned round, which numpy takes for contiguous
+    if min(table.strides, default=0) < 0:  # a single column turned round, which numpy takes for contiguous
         table = table.copy()
     return torch.from_numpy(table)
 

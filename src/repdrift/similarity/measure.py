@@ -1,4 +1,4 @@
-"""What a similarity measure is, whatever it computes.
+"""The interface of similarity measures: what each declares about itself, and what it computes.
 
 A new one is a subclass of `Measure` with its metadata, `derive` and `compare`, under `@register`, in the file of its family
 in `measures/`. The tests in `tests/laws` then hold it to what its metadata declare.
@@ -24,7 +24,7 @@ EXACT = "exact"
 """Streams exactly: the value follows from sums that add over batches and machines."""
 
 
-class Interval(NamedTuple):
+class SampleInterval(NamedTuple):
     """A confidence interval over samples, conditional on the two models."""
 
     low: float
@@ -32,7 +32,7 @@ class Interval(NamedTuple):
 
 
 class Prepared(Protocol):
-    """What a measure needs of one representation of n samples."""
+    """The part of one representation of n samples that a measure needs."""
 
     @property
     def n(self) -> int:
@@ -61,7 +61,7 @@ class Measure(ABC):
     title: ClassVar[str]
     description: ClassVar[str]
     inputs: ClassVar[Literal["representations", "predictions"]] = "representations"
-    """What x and y are: rows of features; or rows of logits, one column a class."""
+    """Kind of x and y: rows of features; or rows of logits, one column a class."""
     bounds: ClassVar[tuple[float, float]]
     """Bounds of the population value."""
     estimate_bounds: ClassVar[tuple[float, float] | None] = None
@@ -125,7 +125,7 @@ class Measure(ABC):
         """Turn a value into a drift: self value - value (1 - value) of a similarity, a distance as it is."""
         return self.self_value - value if self.higher_is_similar else value
 
-    def interval(self, x: Any, y: Any, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: Any, y: Any, confidence: float = 0.95) -> SampleInterval | None:
         """Confidence interval of the value over samples, conditional on the models; None if there is none.
 
         Raises ConfigError unless the confidence lies between 0 and 1.

@@ -1,4 +1,4 @@
-"""One representation, checked once, with everything that measures derive from it computed at most once."""
+"""A representation that is checked once; everything that measures derive from it is computed at most once."""
 
 from __future__ import annotations
 
@@ -18,66 +18,71 @@ _FAINTEST = 2.0**-240
 
 
 class Representation:
-    """A representation (n, p) on one side of a comparison.
+    """A representation (n, p): the numbers of one model in one layer, or its logits, for n samples.
 
-    Derived quantities are functions of a side; `shared` keeps what they gave, so that a grid over many measures computes
-    each of them once: `side.shared(kernel_of_rows)`. What is kept is never changed in place.
+    Derived quantities are functions of it. `shared` keeps what they return, so that a grid over many measures computes
+    each of them once: `x.shared(representation_kernel)`. Functions that are meant for it say "Shared." What is kept is never
+    changed in place.
     """
 
     def __init__(self, x: Array, *, constant_allowed: bool = False) -> None:
-        """Raises DataError, ShapeError, NonFiniteError as `as_floats`; DegenerateInputError if all rows are equal."""
+        """Check an array of (samples, features).
+
+        Raises DataError, ShapeError or NonFiniteError if it is none (`as_floats`); DegenerateInputError if all rows are
+        equal, unless that is allowed.
+        """
         self.given: Tensor = as_floats(x)
-        """As it came: of its own floating type, on its device."""
+        """The array as it came: of its own floating type, on its device."""
         self._shared: dict[Callable[[Representation], Any], Any] = {}
         if not constant_allowed and self.is_constant:
             raise DegenerateInputError(f"all {self.n} samples have the same representation: similarity is undefined")
 
     @classmethod
     def of(cls, x: Array | Representation) -> Representation:
-        """`x` itself if it is a side."""
+        """Return `x` itself if it is a representation already; check it otherwise."""
         return x if isinstance(x, Representation) else cls(x)
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.given.shape[0])
 
     @property
     def p(self) -> int:
-        """Features."""
+        """Number of features."""
         return int(self.given.shape[1])
 
     @property
     def device(self) -> torch.device:
-        """Where it lies, and where it is computed."""
+        """Device that it lies on, and that everything is computed on."""
         return self.given.device
 
     @property
     def is_constant(self) -> bool:
-        """Whether all rows are equal."""
+        """True if all rows are equal."""
         x = self.given
         return torch.equal(x[0], x[-1]) and bool((x == x[:1]).all())
 
     @property
     def exact(self) -> Tensor:
-        """(n, p) in float64. Not to be changed: it may be what was given."""
+        """(n, p) in float64. Do not change it: it may be the array that was given."""
         return self.shared(_exact)
 
     @property
     def scaled(self) -> Tensor:
-        """(n, p) in float64, times a power of two where fourth powers would overflow: for scale-invariant measures."""
+        """(n, p) in float64, times a power of two if fourth powers would overflow. For scale-invariant measures."""
         return self.shared(_scaled)
 
     @property
     def centred(self) -> Tensor:
-        """`scaled` without its column means: for measures that neither scale nor translation changes.
+        """`scaled` minus its column means. For measures that neither scale nor translation changes.
 
-        Raises DegenerateInputError where all that varies vanishes beside what does not.
+        Raises DegenerateInputError if all that varies vanishes beside the features that do not.
         """
         return self.shared(_centred)
 
     def shared(self, derive: Callable[[Representation], T]) -> T:
-        """`derive(self)`, computed at most once."""
+        """Return `derive(self)`, computed at most once."""
         if derive not in self._shared:
             self._shared[derive] = derive(self)
         return cast(T, self._shared[derive])

@@ -123,5 +123,5 @@ def test_the_diagonal_is_kept_beside_the_kernel():
         k = kernel_of_rows(table)
         full = x @ x.T
         assert torch.allclose(k.diagonal, full.diagonal(), atol=1e-14)
-        assert torch.allclose(k.rows, full.sum(dim=1) - full.diagonal(), atol=1e-14)
+        assert torch.allclose(k.row_sums, full.sum(dim=1) - full.diagonal(), atol=1e-14)
         assert torch.allclose(k.times(x[:, 0]), full @ x[:, 0] - full.diagonal() * x[:, 0], atol=1e-13)

@@ -1,1 +1,1 @@
-"""Where samples lie: lengths, directions, distances, neighbours."""
+"""Samples as points: distances, neighbours, rows of length 1."""

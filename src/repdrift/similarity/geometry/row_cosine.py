@@ -12,7 +12,7 @@ from repdrift.core.errors import DegenerateInputError, ShapeError
 from repdrift.similarity.inputs import require_paired
 
 _STRIP = 128
-"""Rows of one side that are multiplied with all orders of the other's before the next."""
+"""Rows of one side that are multiplied with all orders of the other side's rows before the next ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,21 +23,21 @@ class UnitRows:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.rows.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """Device that they lie on."""
         return self.rows.device
 
     def permuted(self, order: Tensor) -> UnitRows:
-        """The same rows in another order."""
+        """Put the rows in another order."""
         return UnitRows(torch.index_select(self.rows, 0, order))
 
 
 def unit_rows(x: Tensor) -> UnitRows:
-    """Scale every row of x (n, p) to length 1. Raises DegenerateInputError naming a row that is all zero."""
+    """Scale every row of x (n, p) to length 1. Raises DegenerateInputError if a row is all zero, naming it."""
     largest = torch.linalg.vector_norm(x, ord=math.inf, dim=1, keepdim=True)
     if bool((largest == 0).any()):
         row = int((largest.squeeze(1) == 0).nonzero()[0])
@@ -56,9 +56,10 @@ def row_cosines(x: UnitRows, y: UnitRows) -> Tensor:
 
 
 def mispaired_cosines(x: UnitRows, y: UnitRows, orders: Tensor) -> Tensor:
-    """Mean cosine of x's rows and y's in each of `orders` (k, n): (k,). Raises as `row_cosines`.
+    """Mean cosine of x's rows and y's, with y in each of `orders` (k, n): (k,).
 
-    As sums of products: equal rows give 1 to rounding, not to the last digit.
+    It is a sum of products: equal rows give 1 to rounding, not to the last digit. Raises ShapeError unless both sides have
+    the same samples and features.
     """
     _require_alike(x, y)
     total = x.rows.new_zeros(orders.shape[0])

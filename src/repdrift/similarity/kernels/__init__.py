@@ -1,1 +1,1 @@
-"""Kernels of samples: Gram matrices, HSIC, and what is a kernel in disguise."""
+"""Kernels of samples: HSIC, standardised features, the Gaussian kernel, centred cosines."""

@@ -1,9 +1,9 @@
-"""Centred rows of length 1, and their mean cosine with each sample left out: the means are then other ones.
+"""Mean cosine of centred rows, and the same with each sample left out, which moves the means.
 
 Without sample i the mean of centred rows moves from 0 to -x_i / (n-1), so that row j becomes x_j + e x_i with e = 1 / (n-1). Its
 cosine with y_j + e y_i follows from inner products of rows, which Gram matrices hold. What is linear in e needs none: summed
 over j it is e times x_i'g + y_i'h, with g = sum_j (v_j - c_j u_j) / |x_j|, h alike, u_j and v_j the rows at length 1 and c_j their
-cosine. It is computed in float64; what is left, of relative size 1/n, may come from products in float32.
+cosine. It is computed in float64. The rest, of relative size 1/n, may come from products in float32.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from repdrift.similarity.representation import Representation
 
 _MANY = 512
 _BEND = 0.05
-"""With more samples than the one, and no sample so long beside others that its part passes the other, what is not linear in
-e is left out. It costs a product of the size of a Gram matrix, and moves the reach of an interval by 0.1 to
+"""Terms that are not linear in e are left out if there are more than `_MANY` samples, and if none is so long beside others that its part
+(`_bend`) passes `_BEND`. They cost a product of the size of a Gram matrix, and move the reach of an interval by 0.1 to
 0.4 % (measured)."""
 
 _STRIP = 128
-"""Left-out samples at a time."""
+"""Samples that are left out at a time."""
 
 _VANISHED = 1e-12
-"""A squared length below this share of what it was is what rounding leaves of rows that cancel."""
+"""A squared length that fell below this share of itself is what rounding leaves of rows that cancel."""
 
 
 @dataclass(frozen=True, eq=False)
 class CentredRows(UnitRows):
-    """Centred rows at length 1, the lengths (n,) that they had, and how to get their inner products."""
+    """Centred rows at length 1, the lengths (n,) that they had, and a way to their inner products."""
 
     lengths: Tensor
     kernel: Callable[[], Kernel]
 
     def permuted(self, order: Tensor) -> CentredRows:
-        """The same rows in another order."""
+        """Put the rows in another order."""
         return CentredRows(
             torch.index_select(self.rows, 0, order), self.lengths[order], lambda: self.kernel().permuted(order)
         )
 
 
 def centred_rows(representation: Representation) -> CentredRows:
-    """Shared. Raises DegenerateInputError naming a sample that lies at the mean."""
+    """Centre rows and scale them to length 1. Shared. Raises DegenerateInputError if a sample lies at the mean, naming it."""
     x = representation.centred
     rows = unit_rows(x).rows
     return CentredRows(
@@ -56,10 +56,11 @@ def centred_rows(representation: Representation) -> CentredRows:
 
 
 def cosine_without_one(x: CentredRows, y: CentredRows) -> Tensor:
-    """Mean cosine without sample i and about the means without it, for every i: (n,). Exact up to 512 samples,
-    and where lengths differ much; else but for terms of about 1/n of the deviations from the mean.
+    """Mean cosine without sample i, about the means without it, for every i: (n,).
 
-    Raises DegenerateInputError naming a sample that lies at the mean once another one is left out, ShapeError as `row_cosines`.
+    It is exact up to 512 samples, and where lengths differ much. Otherwise terms of about 1/n of the deviations from the mean
+    are left out. Raises DegenerateInputError if a sample lies at the mean once another one is left out, naming it; ShapeError
+    unless both sides have the same samples and features.
     """
     c = row_cosines(x, y)
     n, u, v = x.n, x.rows, y.rows

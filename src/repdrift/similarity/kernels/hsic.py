@@ -21,13 +21,13 @@ from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.representation import Representation
 
 ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}
-"""An HSIC below this share of the terms that it is the difference of is rounding noise; by the type of the products."""
+"""An HSIC is a difference of terms; below this share of them it is rounding noise. By the type of the products."""
 
 _CANCELLED = 1e-5
 """A self-HSIC below this share of its terms has lost too many digits to tell a drift of a millionth."""
 
 _MANY = 20_000
-"""Samples of which no n x n matrix is made to win digits back."""
+"""From this many samples on, no n x n matrix is made to win digits back."""
 
 _NOISE = 1e-13
 """A U-centred kernel below this share of the products of its rows' lengths is rounding noise."""
@@ -40,46 +40,46 @@ _PIECE = 1 << 16
 class Kernel:
     """K of one centred representation (n, p), held in the smaller of two forms.
 
-    `table`: where n <= p, K itself (n, n), and `is_gram` is true; where n > p, the centred representation (n, p), and
-    no n x n matrix is made. K may be held in float32; all that is summed of it is summed in float64.
-    `diagonal`: the squared lengths (n,) that K leaves out. `rows`: K1 (n,). Both in float64.
+    table: where n <= p it is K itself (n, n), and `is_gram` is true; where n > p it is the centred representation (n, p),
+    and no n x n matrix is made. K may be held in float32; its sums are taken in float64.
+    diagonal: the squared lengths (n,) that K leaves out, in float64. row_sums: K1 (n,), in float64.
     """
 
     table: Tensor
     is_gram: bool
     diagonal: Tensor
-    rows: Tensor
+    row_sums: Tensor
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.diagonal.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Device that it lies on."""
         return self.diagonal.device
 
     @cached_property
     def total(self) -> Tensor:
         """1'K1."""
-        return self.rows.sum()
+        return self.row_sums.sum()
 
     @cached_property
     def in_gram_form(self) -> Kernel:
-        """The same with K at hand."""
+        """The kernel with K itself as its table."""
         return self if self.is_gram else gram_kernel(gram(self.table))
 
     @cached_property
     def rounding(self) -> float:
-        """What of `self_hsic` could be rounding noise."""
+        """The part of `self_hsic` that could be rounding noise."""
         return ROUNDING[self.table.dtype] * self.self_terms
 
     @cached_property
     def self_terms(self) -> float:
-        """What HSIC_u(K, K) is the difference of."""
+        """Sum of the terms that HSIC_u(K, K) is a difference of."""
         n = self.n
-        terms = self.self_trace + self.total**2 / ((n - 1) * (n - 2)) + 2 / (n - 2) * self.rows.square().sum()
+        terms = self.self_trace + self.total**2 / ((n - 1) * (n - 2)) + 2 / (n - 2) * self.row_sums.square().sum()
         return float(terms) / (n * (n - 3))
 
     @cached_property
@@ -89,12 +89,12 @@ class Kernel:
 
     @cached_property
     def self_hsic_unchecked(self) -> float:
-        """HSIC_u(K, K), be it rounding noise."""
-        return float(_unbiased(self.self_trace, self.total**2, torch.dot(self.rows, self.rows), self.n))
+        """HSIC_u(K, K), even if it is rounding noise."""
+        return float(_unbiased(self.self_trace, self.total**2, torch.dot(self.row_sums, self.row_sums), self.n))
 
     @cached_property
     def self_hsic(self) -> float:
-        """HSIC_u(K, K). Raises DegenerateInputError if it is not above rounding: too few distinct samples."""
+        """HSIC_u(K, K). Raises DegenerateInputError if it is not above rounding, for want of distinct samples."""
         value = self.self_hsic_unchecked
         if value <= self.rounding:
             raise DegenerateInputError(
@@ -120,7 +120,7 @@ class Kernel:
 
     @cached_property
     def permuted_traces(self) -> WeakKeyDictionary[Kernel, tuple[Tensor, Tensor]]:
-        """By the other kernel: the last orders that it was taken in, and what `mispaired_traces` found."""
+        """For each other kernel: the orders last asked for, and what `mispaired_traces` found."""
         return WeakKeyDictionary()
 
     def times(self, v: Tensor) -> Tensor:
@@ -130,30 +130,31 @@ class Kernel:
         return self.table @ (self.table.T @ v) - self.diagonal * v
 
     def permuted(self, order: Tensor) -> Kernel:
-        """The same with its samples in another order."""
+        """Put the samples in another order."""
         table = self.table[order]
         if self.is_gram:
             table = table[:, order]
-        return Kernel(table, self.is_gram, self.diagonal[order], self.rows[order])
+        return Kernel(table, self.is_gram, self.diagonal[order], self.row_sums[order])
 
 
 def representation_kernel(representation: Representation) -> Kernel:
-    """The linear kernel of a side, shared: in float32 products where they are good enough and pay, else in float64."""
+    """The linear kernel of a representation, of float32 products where they are good enough and pay, else float64. Shared."""
     single = gram_of_single(representation)
     return kernel_of_rows(representation.centred) if single is None else gram_kernel(single)
 
 
 def unbiased_kernel(representation: Representation) -> Kernel:
-    """The linear kernel of a side for unbiased HSIC only, shared: `representation_kernel` unless that has lost too many digits."""
+    """The linear kernel for unbiased HSIC only: `representation_kernel`, unless that has lost too many digits. Shared."""
     return uncancelled(representation.shared(representation_kernel), lambda: representation.scaled)
 
 
 def uncancelled(kernel: Kernel, rows: Callable[[], Tensor]) -> Kernel:
-    """`kernel`, of float64 `rows` (n, p), or another with the same unbiased HSIC that has its digits.
+    """Return `kernel`, of float64 `rows` (n, p), or one that has the same unbiased HSIC but keeps its digits.
 
-    A sample a million times as long as the rest takes the mean along, and is then found in all differences from it: all
-    entries of K share a part 10^12 times what is left of it once K is U-centred. The unbiased HSIC is the same about any
-    point and of K U-centred: so it is taken about the medians, where K is not large, and U-centred itself. It is n x n then.
+    A sample a million times as long as the rest pulls the mean along, and is then part of all differences from the mean:
+    all entries of K share a part that is 10^12 times what U-centring leaves of K. The unbiased HSIC does not depend on the
+    point that rows are centred about, and does not change if K is U-centred. So the kernel is taken about the medians,
+    where K is not large, and U-centred. It is n x n then.
     """
     n = kernel.n
     if kernel.table.dtype != torch.float64 or not (kernel.is_gram or n <= _MANY):
@@ -182,9 +183,9 @@ def kernel_of_rows(centred: Tensor) -> Kernel:
 
 
 def alike(x: Kernel, y: Kernel) -> tuple[Kernel, Kernel]:
-    """Both sides in one form: samples only if both hold samples.
+    """Return both kernels in one form: as representations if both are held so, else as Gram matrices.
 
-    Otherwise one side has at least n features, so that n x n is no larger than what came in.
+    In the second case one side has at least n features, so that n x n is no larger than what came in.
     Raises ShapeError unless both have the same number of samples.
     """
     require_paired(x.n, y.n)
@@ -194,7 +195,7 @@ def alike(x: Kernel, y: Kernel) -> tuple[Kernel, Kernel]:
 def hsic_unbiased(x: Kernel, y: Kernel) -> float:
     """HSIC_u(K, L) = [tr(KL) + (1'K1)(1'L1) / ((n-1)(n-2)) - 2/(n-2) 1'KL1] / (n(n-3)). Can be negative."""
     x, y = alike(x, y)
-    return float(_unbiased(_trace(x, y), x.total * y.total, torch.dot(x.rows, y.rows), x.n))
+    return float(_unbiased(_trace(x, y), x.total * y.total, torch.dot(x.row_sums, y.row_sums), x.n))
 
 
 def hsic_biased(x: Kernel, y: Kernel) -> float:
@@ -204,21 +205,21 @@ def hsic_biased(x: Kernel, y: Kernel) -> float:
 
 
 def leave_one_out_hsic(x: Kernel, y: Kernel) -> Tensor:
-    """HSIC_u without sample i, for every i: (n,). At the cost of two or three evaluations, not of n.
+    """HSIC_u without sample i, for every i: (n,). It costs two or three evaluations, not n.
 
     Taking sample i out subtracts its row and column: tr loses 2 r_i with r = (K*L)1, the total loses 2 (K1)_i, and
     sum_j (K1)_j (L1)_j becomes sum_{j != i} ((K1)_j - K_ij) ((L1)_j - L_ij).
     """
     x, y = alike(x, y)
     r = _trace_by_row(x, y)
-    products = x.rows * y.rows
-    cross = products.sum() - products - x.times(y.rows) - y.times(x.rows) + r
-    totals = (x.total - 2 * x.rows) * (y.total - 2 * y.rows)
+    products = x.row_sums * y.row_sums
+    cross = products.sum() - products - x.times(y.row_sums) - y.times(x.row_sums) + r
+    totals = (x.total - 2 * x.row_sums) * (y.total - 2 * y.row_sums)
     return _unbiased(r.sum() - 2 * r, totals, cross, x.n - 1)
 
 
 def leave_one_out_hsic_biased(x: Kernel, y: Kernel) -> Tensor:
-    """||Yc'Xc||_F^2 of what is left without sample i and centred anew, for every i: (n,). Likewise cheap.
+    """||Yc'Xc||_F^2 without sample i, centred anew, for every i: (n,). It costs two or three evaluations, not n.
 
     Rows of doubly centred K and L sum to 0, so that without sample i they sum to -K_ij and -L_ij, and all of K to K_ii.
     """
@@ -230,8 +231,8 @@ def leave_one_out_hsic_biased(x: Kernel, y: Kernel) -> Tensor:
 def mispaired_traces(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
     """sum_{i != j} K_ij L_ij with the samples of y in each of `orders` (k, n): (k,), of two kernels in Gram form.
 
-    Products in the type of the tables. What was found last for two kernels is kept: the biased and the unbiased form ask for
-    the same.
+    Products are in the type of the tables. The last result for two kernels is kept, since the biased and the unbiased form
+    ask for the same.
     """
     last = x.permuted_traces.get(y)
     if last is not None and torch.equal(last[0], orders):
@@ -255,7 +256,7 @@ def mispaired_hsic_unbiased(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
     x, y = alike(x, y)
     if not x.is_gram:
         return x.diagonal.new_tensor([hsic_unbiased(x, y.permuted(order)) for order in orders])
-    cross = y.rows[orders] @ x.rows
+    cross = y.row_sums[orders] @ x.row_sums
     return _unbiased(mispaired_traces(x, y, orders), x.total * y.total, cross, x.n)
 
 
@@ -268,19 +269,24 @@ def mispaired_hsic_biased(x: Kernel, y: Kernel, orders: Tensor) -> Tensor:
 
 
 def hsic_unbiased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
-    """HSIC_u of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)). Raises ShapeError for other numbers of
-    samples."""
+    """HSIC_u of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)).
+
+    Raises ShapeError unless all have the same number of samples.
+    """
     forms, n = _same_form([*xs, *ys])
     if forms is None:
         return _one_by_one(hsic_unbiased, xs, ys)
     k, m = forms[: len(xs)], forms[len(xs) :]
     totals = torch.outer(torch.stack([x.total for x in k]), torch.stack([y.total for y in m]))
-    cross = torch.stack([x.rows for x in k]) @ torch.stack([y.rows for y in m]).T
+    cross = torch.stack([x.row_sums for x in k]) @ torch.stack([y.row_sums for y in m]).T
     return _unbiased(_traces(k, m), totals, cross, n)
 
 
 def hsic_biased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
-    """||Yc'Xc||_F^2 of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)). Raises ShapeError likewise."""
+    """||Yc'Xc||_F^2 of every kernel of `xs` with every one of `ys`: (len(xs), len(ys)).
+
+    Raises ShapeError unless all have the same number of samples.
+    """
     forms, _ = _same_form([*xs, *ys])
     if forms is None:
         return _one_by_one(hsic_biased, xs, ys)
@@ -289,7 +295,7 @@ def hsic_biased_all(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Tensor:
 
 
 def _same_form(kernels: Sequence[Kernel]) -> tuple[list[Kernel] | None, int]:
-    """All in Gram form where at least one is (n x n is then no larger than what came in), and n; None if none is."""
+    """All kernels in Gram form if at least one is, else None; and n. With one, n x n is no larger than what came in."""
     for kernel in kernels:
         require_paired(kernels[0].n, kernel.n)
     if not any(kernel.is_gram for kernel in kernels):
@@ -318,7 +324,7 @@ def _unbiased(trace: Tensor, totals: Tensor | float, cross: Tensor, n: int) -> T
 
 
 def _trace(x: Kernel, y: Kernel) -> Tensor:
-    """tr(KL), of two kernels in one form."""
+    """tr(KL) of two kernels in one form."""
     if x.is_gram:
         return torch.dot(x.table.flatten().to(torch.float64), y.table.flatten().to(torch.float64))
     return (x.table.T @ y.table).square().sum() - torch.dot(x.diagonal, y.diagonal)
@@ -344,7 +350,7 @@ def u_centre_(table: Tensor) -> Tensor:
 
 
 def gram_kernel(gram: Tensor) -> Kernel:
-    """The kernel of a whole Gram matrix (n, n), diagonal included, which is taken over and changed."""
+    """The kernel of a whole Gram matrix (n, n), diagonal included. The matrix is taken over and changed."""
     diagonal = gram.diagonal().to(torch.float64, copy=True)
     gram.fill_diagonal_(0.0)
     return Kernel(gram, True, diagonal, gram.sum(dim=1, dtype=torch.float64))

@@ -20,15 +20,15 @@ _ROUNDING = 1e-10
 class RbfKernel:
     """exp(-|x_i - x_j|^2 / (2 s^2)) - 1 off the diagonal, U-centred; s is the median distance times `factor`.
 
-    A function of a side, equal to any other of its factor, so that `Representation.shared` computes it once. HSIC_u is an inner
-    product of U-centred matrices (Szekely and Rizzo 2014), which constants and terms a_i + a_j off the diagonal do not
-    change. In this form it keeps its digits: as it stands, the kernel is mostly what all pairs have in common.
+    It is a function of a representation, and equal to any other of its factor, so that `Representation.shared` computes it
+    once. HSIC_u is an inner product of U-centred matrices (Szekely and Rizzo 2014). Constants and terms a_i + a_j off the
+    diagonal do not change these. In this form the kernel keeps its digits; without it, it is mostly what all pairs share.
     """
 
     factor: float
 
     def __call__(self, representation: Representation) -> Kernel:
-        """Raises DegenerateInputError if the median distance is 0, or nothing but rounding is left of the kernel."""
+        """Compute it. Raises DegenerateInputError if the median distance is 0, or only rounding is left of the kernel."""
         n = representation.n
         twice_square = 2 * (self.factor * representation.shared(median_distance)) ** 2
         if twice_square == 0:
@@ -48,7 +48,7 @@ class RbfKernel:
 
 
 def median_distance(representation: Representation) -> float:
-    """Median of |x_i - x_j| over all pairs i < j of the scaled side; the mean of the middle two of an even number."""
+    """Median of |x_i - x_j| over all pairs i < j, as scaled; the mean of the middle two of an even number. Shared."""
     n = representation.n
     squares = representation.shared(squared_distances).flatten()
     pairs = n * (n - 1) // 2

@@ -13,14 +13,14 @@ from repdrift.similarity.kernels.hsic import Kernel, gram_kernel, kernel_of_rows
 from repdrift.similarity.representation import Representation
 
 _CONSTANT = 1e-13
-"""A standard deviation below this share of the values is what is left of equal values."""
+"""A standard deviation below this share of the values is what rounding leaves of equal values."""
 
 _SINGLE = (1e-30, 1e30)
-"""Largest deviation of a feature between these: float32 holds it, and what is rounded of it, with all its digits."""
+"""If the largest deviation of a feature lies between these, float32 holds it and its rounding with all digits."""
 
 
 def standardized(representation: Representation) -> Tensor:
-    """(n, p) in float64: every feature of mean 0 and variance 1 (divided by n), or all 0 where it does not vary.
+    """The representation (n, p) in float64, every feature of mean 0 and variance 1 (divided by n); 0 if it does not vary.
 
     Raises DegenerateInputError if no feature varies by more than rounding.
     """
@@ -30,7 +30,7 @@ def standardized(representation: Representation) -> Tensor:
 
 
 def standardized_kernel(representation: Representation) -> Kernel:
-    """The linear kernel of the standardized side, shared: in float32 products where they are good enough and pay.
+    """The linear kernel of standardised features, of float32 products where they are good enough and pay. Shared.
 
     Raises DegenerateInputError if no feature varies by more than rounding.
     """
@@ -41,7 +41,7 @@ def standardized_kernel(representation: Representation) -> Kernel:
 
 
 def unbiased_standardized_kernel(representation: Representation) -> Kernel:
-    """The same for unbiased HSIC only, shared: another where that one has lost too many digits (`uncancelled`)."""
+    """The kernel of standardised features for unbiased HSIC only, with all its digits (`uncancelled`). Shared."""
     return uncancelled(representation.shared(standardized_kernel), lambda: standardized(representation))
 
 
@@ -55,7 +55,7 @@ def _standardized_single(representation: Representation) -> Tensor | None:
 
 
 def _to_unit_variance(x: Tensor, deviations: Tensor, largest: Tensor) -> Tensor:
-    """`deviations` of x from its means, (n, p), divided by their root mean square; `largest` of each feature: (p,)."""
+    """Divide `deviations` of x from its means (n, p) by their root mean square. largest: (p,), of each feature."""
     low, high = torch.aminmax(x, dim=0)
     rows = deviations / torch.where(largest > 0, largest, 1.0)  # squares of the smallest features stay in range
     spread = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float64) / math.sqrt(x.shape[0])

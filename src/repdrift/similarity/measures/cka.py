@@ -22,12 +22,12 @@ from repdrift.similarity.kernels import hsic
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.rbf import RbfKernel
 from repdrift.similarity.kernels.standardized import standardized_kernel, unbiased_standardized_kernel
-from repdrift.similarity.measure import EXACT, Interval, Measure
+from repdrift.similarity.measure import EXACT, Measure, SampleInterval
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
+from repdrift.similarity.uncertainty.delete_one import similarity_interval, student_quantile
 from repdrift.similarity.uncertainty.resampling import cka_resampled
-from repdrift.similarity.uncertainty.sample_intervals import similarity_interval, student_quantile
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class KernelAlignment(Measure):
         orders = as_orders(permutations, y.n, y.device)
         return self.estimator.mispaired(x, y, orders).cpu().numpy() / scale
 
-    def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> SampleInterval | None:
         """Delete-one jackknife on the scale log(1 - CKA), where errors near 1 are symmetric; back on the value's scale.
 
         Kernels are taken as known, and the biased form's bias is not part of it: it says how far the value moves with the
@@ -82,7 +82,7 @@ class KernelAlignment(Measure):
         except DegenerateInputError:
             return None
         found = similarity_interval(self.compare(x, y), values, confidence)
-        return found and Interval(*found)
+        return found and SampleInterval(*found)
 
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """CKA without each sample in turn, from the closed form of HSIC; None if the kernel moves with every sample.

@@ -10,11 +10,11 @@ from repdrift.similarity.geometry.row_cosine import UnitRows, mispaired_cosines,
 from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.invariances import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION
 from repdrift.similarity.kernels.centred_cosines import CentredRows, centred_rows, cosine_without_one
-from repdrift.similarity.measure import EXACT, Interval, Measure
+from repdrift.similarity.measure import EXACT, Measure, SampleInterval
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
-from repdrift.similarity.uncertainty.sample_intervals import (
+from repdrift.similarity.uncertainty.delete_one import (
     jackknife_reach,
     mean_reach,
     mean_without_one,
@@ -58,11 +58,11 @@ class RawCosine(RowCosine):
         """Scale rows to length 1."""
         return representation.shared(_raw_unit_rows)
 
-    def interval(self, x: UnitRows, y: UnitRows, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: UnitRows, y: UnitRows, confidence: float = 0.95) -> SampleInterval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""
         cosines = row_cosines(x, y).cpu().numpy()
         centre, reach = float(cosines.mean()), mean_reach(cosines, confidence)
-        return Interval(centre - reach, centre + reach)
+        return SampleInterval(centre - reach, centre + reach)
 
     def without_one(self, x: UnitRows, y: UnitRows) -> NDArray[np.float64] | None:
         """Mean cosines without each sample in turn."""
@@ -87,7 +87,7 @@ class CentredCosine(RowCosine):
         """Centre rows and scale them to length 1."""
         return representation.shared(centred_rows)
 
-    def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> SampleInterval | None:
         """Delete-one jackknife: a sample that is left out takes its part in the means along. None if that is undefined.
 
         Raises ConfigError unless the confidence lies between 0 and 1.
@@ -98,7 +98,7 @@ class CentredCosine(RowCosine):
         except DegenerateInputError:
             return None
         centre, reach = self.compare(x, y), jackknife_reach(values, confidence)
-        return Interval(centre - reach, centre + reach)
+        return SampleInterval(centre - reach, centre + reach)
 
     def without_one(self, x: CentredRows, y: CentredRows) -> NDArray[np.float64]:
         """Mean cosines without each sample in turn, about the means without it; see `cosine_without_one` for n > 512.

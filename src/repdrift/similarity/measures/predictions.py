@@ -22,10 +22,10 @@ from torch import Tensor
 from repdrift.core.errors import NonFiniteError, ShapeError
 from repdrift.similarity.inputs import Array, require_paired
 from repdrift.similarity.invariances import ISOTROPIC_SCALING
-from repdrift.similarity.measure import Interval, Measure
+from repdrift.similarity.measure import Measure, SampleInterval
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
-from repdrift.similarity.uncertainty.sample_intervals import mean_reach, mean_without_one, student_quantile
+from repdrift.similarity.uncertainty.delete_one import mean_reach, mean_without_one, student_quantile
 
 _SMALL = 0.01
 """Below it the series of f errs by 5e-14 at most. Above it f is not so small beside the terms that it is a difference of."""
@@ -101,11 +101,11 @@ class Divergence(PredictionMeasure):
         """Means without each sample in turn."""
         return mean_without_one(self.by_sample(x, y).cpu().numpy())
 
-    def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> SampleInterval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""
         values = self.by_sample(x, y).cpu().numpy()
         centre, reach = float(values.mean()), mean_reach(values, confidence)
-        return Interval(centre - reach, centre + reach)
+        return SampleInterval(centre - reach, centre + reach)
 
 
 @register
@@ -194,12 +194,12 @@ class Disagreement(PredictionMeasure):
         """Shares without each sample in turn."""
         return mean_without_one(_differ(x, y).cpu().numpy().astype(np.float64))
 
-    def interval(self, x: TopClasses, y: TopClasses, confidence: float = 0.95) -> Interval | None:
+    def interval(self, x: TopClasses, y: TopClasses, confidence: float = 0.95) -> SampleInterval | None:
         """Wilson's interval of a share. Raises ConfigError unless 0 < confidence < 1."""
         student_quantile(x.n, confidence)  # for its check of the confidence
         n, hits = x.n, int(_differ(x, y).sum())
         z = NormalDist().inv_cdf(0.5 + confidence / 2)
-        return Interval(_lowest_share(hits, n, z), 1 - _lowest_share(n - hits, n, z))
+        return SampleInterval(_lowest_share(hits, n, z), 1 - _lowest_share(n - hits, n, z))
 
 
 def _differ(x: TopClasses, y: TopClasses) -> Tensor:

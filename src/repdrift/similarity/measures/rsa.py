@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import kendalltau
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
@@ -22,7 +24,6 @@ from repdrift.similarity.geometry.distances import (
     euclidean_distances,
     reordered_pairs,
 )
-from repdrift.similarity.geometry.rank_order import RankOrder, kendall_tau_b, rank_order
 from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ISOTROPIC_SCALING, OF_SHAPE
 from repdrift.similarity.measure import Measure
@@ -55,19 +56,28 @@ class Pattern:
 
 @dataclass(frozen=True, eq=False)
 class PairOrder:
-    """Order of the distances of all pairs of n samples."""
+    """Order of the distances of all pairs of n samples.
 
-    order: RankOrder
+    groups: (n(n-1)/2,) integers 0, 1, ... from the smallest distance; tied distances are one group.
+    """
+
+    groups: Tensor
     n: int
 
     @property
     def device(self) -> torch.device:
         """Device that it lies on."""
-        return self.order.groups.device
+        return self.groups.device
+
+    @property
+    def average_ranks(self) -> Tensor:
+        """Ranks in float64, 1 for the smallest. Tied distances have the mean of the ranks that they share."""
+        sizes = torch.bincount(self.groups)
+        return (sizes.cumsum(dim=0).to(torch.float64) - (sizes - 1) / 2)[self.groups]
 
     def permuted(self, order: Tensor) -> PairOrder:
         """Put the samples in another order."""
-        return PairOrder(RankOrder(reordered_pairs(self.order.groups, self.n, order)), self.n)
+        return PairOrder(reordered_pairs(self.groups, self.n, order), self.n)
 
 
 class PatternRsa(Measure):
@@ -95,7 +105,7 @@ class PatternRsa(Measure):
 
 
 class KendallRsa(Measure):
-    """Kendall's tau-b of two orders of pairs: tied pairs count for neither side."""
+    """Kendall's tau-b of two orders of pairs: tied pairs count for neither side. Computed on the processor, by scipy."""
 
     bounds = (-1.0, 1.0)
     streaming = "needs distances between all samples"
@@ -103,7 +113,8 @@ class KendallRsa(Measure):
     def compare(self, x: PairOrder, y: PairOrder) -> float:
         """Tau-b of two orders."""
         require_paired(x.n, y.n)
-        return kendall_tau_b(x.order, y.order)
+        found: Any = kendalltau(x.groups.cpu().numpy(), y.groups.cpu().numpy(), method="asymptotic")
+        return float(found.statistic)
 
     def compare_all(self, xs: Sequence[PairOrder], ys: Sequence[PairOrder]) -> NDArray[np.float64]:
         """Tau-b of every two orders. If `xs` and `ys` are the same, each pair is computed once."""
@@ -239,13 +250,13 @@ def correlation_order(representation: Representation) -> PairOrder:
 def euclidean_ranks(representation: Representation) -> Pattern:
     """Average ranks of Euclidean distances, as a pattern. Raises DegenerateInputError if all pairs are equally far apart."""
     found = representation.shared(euclidean_order)
-    return _pattern(found.order.average_ranks, found.n)
+    return _pattern(found.average_ranks, found.n)
 
 
 def correlation_ranks(representation: Representation) -> Pattern:
     """Average ranks of 1 - r, as a pattern. Raises DegenerateInputError if r is undefined (`correlation_chords`)."""
     found = representation.shared(correlation_order)
-    return _pattern(found.order.average_ranks, found.n)
+    return _pattern(found.average_ranks, found.n)
 
 
 def _pattern(values: Tensor, n: int) -> Pattern:
@@ -254,9 +265,22 @@ def _pattern(values: Tensor, n: int) -> Pattern:
 
 
 def _order(found: PairDistances) -> PairOrder:
-    order = rank_order(found.distances, found.resolution)
-    if len(order.sizes) == 1:
+    groups = tied_groups(found.distances, found.resolution)
+    if not bool(groups.any()):
         raise DegenerateInputError(
             f"the distances between the {found.n} samples differ by no more than rounding: they have no order"
         )
-    return PairOrder(order, found.n)
+    return PairOrder(groups, found.n)
+
+
+def tied_groups(values: Tensor, resolution: float) -> Tensor:
+    """Order values (m,): 0, 1, ... from the smallest. Neighbours in that order that differ by at most `resolution` are tied.
+
+    A gap makes two groups. A grid of cells would not do: two values that only rounding parts could lie on both sides of a
+    cell's edge, wherever it is drawn.
+    """
+    ascending, indices = torch.sort(values)
+    steps = (ascending.diff() > resolution).to(torch.int64).cumsum(dim=0)
+    groups = torch.zeros_like(indices)
+    groups[indices[1:]] = steps
+    return groups

@@ -1,4 +1,4 @@
-"""One batch of paired rows: what is checked before any of it is added, and its way into the sums."""
+"""One batch of paired rows: the checks before any of it is added, and its way into the sums."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CACHED = 1 << 18
 """Numbers per pass over rows on a CPU, so that the passes read the cache and not the memory."""
 
 _LONG = 16
-"""Rows of more than so many times the mean squared length are multiplied in float64: at most a sixteenth of a batch."""
+"""Rows of more than this many times the mean squared length are multiplied in float64: at most a sixteenth of a batch."""
 
 _FEW = 64
-"""Fewer rows do not show which are long; their products cost less than the sums that they are added to."""
+"""Fewer rows do not show which ones are long; their products cost less than the sums that they are added to."""
 
 
 def require_product_dtype(product_dtype: torch.dtype) -> None:
-    """Raises ConfigError unless products can be taken in that type."""
+    """Raise ConfigError unless products can be taken in that type."""
     if product_dtype not in PRODUCT_DTYPES:
         raise ConfigError(f"product_dtype should be torch.float32 or torch.float64, got {product_dtype}")
 
@@ -36,10 +36,11 @@ def require_product_dtype(product_dtype: torch.dtype) -> None:
 def require_batch(
     x: Tensor, ys: Sequence[Tensor], *, n_tuned: int, features: int | None, product_dtype: torch.dtype
 ) -> None:
-    """Check base rows x (t, p) and each model's rows of `ys` (t, p); all problems are found before anything is added.
+    """Check base rows x (t, p) and the rows of each tuned model, ys[k] (t, p). All faults are found before anything is added.
 
-    Raises ShapeError for another shape than the base's, or than before; DataError for other types than floats of 16 to
-    64 bits, devices that differ, or magnitudes that products cannot take; NonFiniteError naming model, row and feature.
+    Raises ShapeError if shapes differ, from each other or from earlier batches; DataError if numbers are not floats of 16
+    to 64 bits, if devices differ, or if products cannot take the magnitudes; NonFiniteError if a number is NaN or Inf,
+    naming model, row and feature.
     """
     if len(ys) != n_tuned:
         raise ShapeError(f"the accumulator was made for {n_tuned} tuned models, got rows of {len(ys)}")
@@ -69,11 +70,11 @@ def add_rows(
 ) -> None:
     """Add checked rows x (t, p) and ys, each (t, p), to the sums, in place.
 
-    U'U, U'V and V'V are products in `product_dtype`, added to float64 sums; what is linear in t p is summed in float64, over
-    rows of that type. For float32 products of rows of at most 32 bits nothing is lost by that: the shift is a float32 number,
-    so that U is what float64 would round to, and the sums are of the very rows that the products are of. Rows far
-    longer than their batch's (massive activations), and batches of few rows, are multiplied in float64: the unbiased
-    HSIC takes each row's product with itself off again, and the rounding of the longest would stay.
+    U'U, U'V and V'V are products in `product_dtype`, added to float64 sums. Sums that take only t p additions are taken in
+    float64, over rows of that type. For float32 products of rows of at most 32 bits nothing is lost by that: the shift is a
+    float32 number, so that U is what float64 would round to, and sums and products are of the very same rows. Rows far longer
+    than the rest of their batch (massive activations), and batches of few rows, are multiplied in float64: the unbiased HSIC
+    takes each row's product with itself off again, and the rounding of the longest row would stay.
     """
     u = torch.empty(x.shape, dtype=product_dtype, device=x.device)
     changes = [torch.empty_like(u) for _ in ys]
@@ -85,7 +86,7 @@ def add_rows(
     for start in range(0, x.shape[0], piece):
         part = slice(start, start + piece)
         long.append(add_linear(base, tuned, cross, x[part], [y[part] for y in ys], u[part], [d[part] for d in changes]))
-    # Where no feature of V is less than half as large as of U, V can be had from U and V - U: see `_add_products`.
+    # If no feature of V is less than half as large as that of U, V can be had from U and V - U: see `_add_products`.
     x_squares = base.squares - before[0]
     by_change = [
         bool((x_squares <= 4 * (side.squares - squares)).all())
@@ -127,10 +128,10 @@ def _add_products(
     others: Sequence[Tensor],
     by_change: Sequence[bool],
 ) -> None:
-    """Add U'U, U'V and V'V, of u (t, p) and, for every tuned model, D = V - U (t, p) if by change, else V; in their type.
+    """Add U'U, U'V and V'V, in the type of the rows. others: for every tuned model D = V - U (t, p) if by change, else V.
 
     By change: U'V = U'U + U'D and V'V = U'U + U'D + D'U + D'D, with one and the same U'U. Its rounding is then alike in
-    all three and cancels in the drift: a float32 product of what did not change has no error to show as drift. Where a
+    all three and cancels in the drift: float32 products of rows that did not change show no error as drift. Where a
     feature shrank, these sums would cancel instead, and V enters the products itself.
     """
     uu = symmetric.gram(u)
@@ -156,7 +157,7 @@ def _add_linear(
     u_out: Tensor,
     changes_out: Sequence[Tensor],
 ) -> Tensor:
-    """Add to all sums but the products; writes u and v - u, in the products' type, to the last two arguments.
+    """Add to all sums but the products. Write u and v - u, in the type of the products, to the last two arguments.
 
     Returns the squared lengths of u and of each v: (t, 1 + K).
     """
@@ -197,9 +198,9 @@ def _add_linear_single(
     u_out: Tensor,
     changes_out: Sequence[Tensor],
 ) -> Tensor:
-    """As `_add_linear`, over rows in float32: half the memory traffic, and each sum is one pass.
+    """Do what `_add_linear` does, over rows in float32: half the memory traffic, and each sum is one pass.
 
-    U = x - shift is rounded once, as a float64 difference would be on its way into the product; V is U + D, as in the
+    U = x - shift is rounded once, as a float64 difference would be on its way into the product. V is U + D, as in the
     products by change.
     """
     raw_x = x.to(torch.float32)
@@ -215,7 +216,7 @@ def _add_linear_single(
         d_squared = _row_squares(d)
         d.sub_((side.shift - base.shift).to(torch.float32))
         exact_d = d.to(torch.float64)
-        # Of U + D without rounding it: the products by change are of that, and b takes each row's own product off again.
+        # The length of U + D without rounding it: the products by change are of U + D, and b takes each row's own product off.
         b = a + 2 * _row_dot(exact_u, exact_d) + _row_squares(exact_d)
         lengths.append(b)
         of_v = _weighted_sums(u, [a, b]) + _weighted_sums(d, [a, b])
@@ -232,17 +233,17 @@ def _add_linear_single(
 
 
 def _row_squares(rows: Tensor) -> Tensor:
-    """(t,) squared lengths of rows, in float64."""
+    """Squared lengths (t,) of rows, in float64."""
     return torch.linalg.vector_norm(rows.to(torch.float64), dim=1).square_()
 
 
 def _column_squares(rows: Tensor) -> Tensor:
-    """(p,) float64 sums of squares, as a product, which reads the rows once and in order."""
+    """Sums of squares (p,) in float64, as a product, which reads the rows once and in order."""
     return (rows.new_ones((1, rows.shape[0])) @ (rows * rows))[0].to(torch.float64)
 
 
 def _weighted_sums(rows: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """(p, 1 + k) float64: the sum of the rows, then their sums weighted by each of `weights` (t,), as one product."""
+    """Sum of the rows, then their sums weighted by each of `weights` (t,), as one product: (p, 1 + k) in float64."""
     # Weights of about 1, so that fourth powers stay inside float32.
     scales = [weight.mean().clamp_min(torch.finfo(torch.float64).tiny) for weight in weights]
     scaled = [(weight / scale).to(rows.dtype) for weight, scale in zip(weights, scales, strict=True)]

@@ -1,8 +1,8 @@
-"""Sums over rows from which every streamed number follows, and how they change with the shift.
+"""Sums over rows, from which every streamed number follows, and how they change with the shift.
 
-Per row, u = x - shift of the base side and v = y - shift of a tuned side; a = ||u||^2, b = ||v||^2. Sums are float64.
-All of them add, so that batches and processes merge exactly, once they are about the same shift. With u' = u + d and
-v' = v + e, for d (p,) and e (p,) fixed, n rows:
+Per row, u = x - shift of the base and v = y - shift of a tuned model; a = ||u||^2, b = ||v||^2. Sums are float64.
+All of them add, so that batches and processes merge exactly once they are about the same shift. With u' = u + d and
+v' = v + e, for fixed d (p,) and e (p,), n rows:
 
     sum u'   = sum u + n d                              U'U'     = U'U + (sum u) d' + d (sum u)' + n d d'
     sum a'   = sum a + 2 d.sum u + n |d|^2              U'V'     = U'V + (sum u) e' + d (sum v)' + n d e'
@@ -10,7 +10,7 @@ v' = v + e, for d (p,) and e (p,) fixed, n rows:
     sum a'b' = sum ab + 2 e.sum va + 2 d.sum ub + 4 d'U'V e
                + |e|^2 (sum a + 2 d.sum u) + |d|^2 (sum b + 2 e.sum v) + n |d|^2 |e|^2
 
-which is only the products multiplied out; with v = u they serve the terms of one side.
+These are the products multiplied out. With v = u they serve the terms of one model.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from repdrift.similarity.streaming import symmetric
 
 @dataclass(eq=False)
 class SideMoments:
-    """Sums of one representation. p features, n rows."""
+    """Sums of one model's rows. p features, n rows."""
 
     n: int
     shift: Tensor
-    """(p,) what was subtracted from every row."""
+    """(p,) the vector that was subtracted from every row."""
     total: Tensor
     """(p,) sum u."""
     squares: Tensor
@@ -65,11 +65,11 @@ class CrossMoments:
     change: Tensor
     """() sum ||y - x||^2, without shifts."""
     cosines: Tensor
-    """() sum of the rows' cosines, without shifts; rows with a vector of zeros left out."""
+    """() sum of the rows' cosines, without shifts; rows with a vector of zeros are left out."""
 
 
 def empty_side(shift: Tensor) -> SideMoments:
-    """No rows yet, about a float64 shift (p,)."""
+    """Sums of no rows, about a float64 shift (p,)."""
     p = shift.shape[0]
     vectors = {name: torch.zeros_like(shift) for name in ("total", "squares", "by_length")}
     numbers = {
@@ -79,14 +79,14 @@ def empty_side(shift: Tensor) -> SideMoments:
 
 
 def empty_cross(like: SideMoments) -> CrossMoments:
-    """No rows yet, as wide and on the device of `like`."""
+    """Sums of no rows, with the width and device of `like`."""
     p = like.shift.shape[0]
     zero = like.shift.new_zeros
     return CrossMoments(zero(p, p), zero(()), zero(p), zero(p), zero(()), zero(()))
 
 
 def shifted_side(side: SideMoments, shift: Tensor) -> SideMoments:
-    """The sums as they would be about another shift (p,)."""
+    """Move sums to another shift (p,)."""
     n, d = side.n, side.shift - shift
     dd, du = d @ d, d @ side.total
     gram_d = symmetric.times(side.gram, d)
@@ -115,7 +115,7 @@ def shifted_side(side: SideMoments, shift: Tensor) -> SideMoments:
 def shifted_cross(
     cross: CrossMoments, base: SideMoments, tuned: SideMoments, base_shift: Tensor, tuned_shift: Tensor
 ) -> CrossMoments:
-    """The sums of `cross` as they would be about other shifts (p,); `base` and `tuned` are about the present ones."""
+    """Move cross sums to other shifts (p,); `base` and `tuned` are about the present ones."""
     n, d, e = base.n, base.shift - base_shift, tuned.shift - tuned_shift
     dd, ee, du, ev = d @ d, e @ e, d @ base.total, e @ tuned.total
     product_e = cross.product @ e
@@ -144,11 +144,11 @@ def shifted_cross(
 
 
 def added_sides(a: SideMoments, b: SideMoments) -> SideMoments:
-    """Sums of both, which must be about the same shift."""
+    """Add two sums, which must be about the same shift."""
     sums = {f.name: getattr(a, f.name) + getattr(b, f.name) for f in fields(a) if f.name not in {"shift", "largest"}}
     return SideMoments(shift=a.shift.clone(), largest=torch.maximum(a.largest, b.largest), **sums)
 
 
 def added_crosses(a: CrossMoments, b: CrossMoments) -> CrossMoments:
-    """Sums of both, which must be about the same shifts."""
+    """Add two cross sums, which must be about the same shifts."""
     return CrossMoments(**{f.name: getattr(a, f.name) + getattr(b, f.name) for f in fields(a)})

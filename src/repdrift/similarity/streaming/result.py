@@ -1,4 +1,4 @@
-"""What follows from streamed sums. Each number is computed, or refused, when it is asked for.
+"""Numbers that follow from streamed sums. Each is computed, or refused, when it is asked for.
 
 About the means sum u = sum v = 0, and the terms of the unbiased HSIC shrink to
 tr(KL) = ||U'V||_F^2 - sum ab,  1'K1 = -sum a,  1'KL1 = sum ab.
@@ -26,7 +26,7 @@ _CONSTANT = 1e-13
 
 @dataclass(frozen=True)
 class Variation:
-    """How one representation varies over its samples."""
+    """Variation of one representation over its samples."""
 
     top_share: float
     """Share of the variance that the most variable feature holds, 0 to 1."""
@@ -133,12 +133,12 @@ class PairedResult:
 
     @property
     def base(self) -> Variation:
-        """How the base varies. Raises DegenerateInputError if its rows are equal."""
+        """Variation of the base. Raises DegenerateInputError if its rows are equal."""
         return _variation(self._base, "base")
 
     @property
     def tuned(self) -> Variation:
-        """How the tuned model varies. Raises DegenerateInputError if its rows are equal."""
+        """Variation of the tuned model. Raises DegenerateInputError if its rows are equal."""
         return _variation(self._tuned, "tuned model")
 
     def _self_hsic(self, side: SideMoments, name: str) -> float:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 _STRIPS = 8
 _NARROWEST = 96
-"""Narrower strips lose in the speed of each product what they save in work (measured for 384 to 2048 features)."""
+"""Narrower strips lose more in the speed of each product than they save in work (measured for 384 to 2048 features)."""
 
 
 def packed_size(p: int) -> int:
-    """Numbers in the packed form of a p x p matrix."""
+    """Count the numbers in the packed form of a p x p matrix."""
     return sum((stop - start) * (p - start) for start, stop in _bounds(p))
 
 
@@ -40,7 +40,7 @@ def gram(rows: Tensor) -> Tensor:
 
 
 def dense(packed: Tensor, p: int) -> Tensor:
-    """The whole matrix (p, p)."""
+    """Unpack the whole matrix (p, p)."""
     whole = packed.new_zeros((p, p))
     add_to_dense(whole, packed)
     return whole
@@ -66,7 +66,7 @@ def add_outer(packed: Tensor, u: Tensor, v: Tensor) -> None:
 
 
 def times(packed: Tensor, v: Tensor) -> Tensor:
-    """The product with a vector (p,)."""
+    """Multiply a packed matrix with a vector (p,)."""
     out = torch.zeros_like(v)
     for start, stop, view in strips(packed, v.shape[0]):
         out[start:stop] += view @ v[start:]

@@ -1,1 +1,1 @@
-"""Spaces that features span, and their axes: principal components, canonical correlations, regression, rotation."""
+"""Spaces that features span: principal components, canonical correlations, ridge regression, the best rotation."""

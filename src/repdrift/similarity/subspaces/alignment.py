@@ -1,8 +1,8 @@
-"""Shapes: representations up to place, size and rotation; how far apart two are once turned onto each other.
+"""Shapes: representations up to position, size and rotation; how far apart two are once turned onto each other.
 
 With rows F and G of Frobenius norm 1 the best rotation Q leaves ||FQ - G||_F^2 = 2 - 2 ||F'G||_*, the sum of singular
-values. A difference of nearly equal numbers has no digits where little has moved, so close shapes are turned onto
-each other and what is left is measured itself.
+values. Where little has moved, this is a difference of nearly equal numbers and has no digits. Close shapes are therefore
+turned onto each other, and the rest is measured.
 Source: Schönemann 1966; Williams et al. 2021.
 """
 
@@ -22,19 +22,19 @@ from repdrift.similarity.streaming.result import Scatter
 from repdrift.similarity.subspaces.principal import Principal
 
 _CLOSE = 1e-4
-"""A sum of singular values nearer to 1 than this (a distance below 0.014) has lost too many digits."""
+"""If a sum of singular values is nearer to 1 than this (a distance below 0.014), the difference has too few digits."""
 
 _UNRESOLVED = 4.0
-"""Eigenvalues up to so many times the sums' rounding, times the largest and the root of p, can be rounding."""
+"""Eigenvalues up to this many times (rounding of the sums) x (largest eigenvalue) x (root of p) can be rounding."""
 
 _EPSILON = torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A representation up to rotation: `rows` (n, k), centred, of Frobenius norm 1, in coordinates of no meaning.
+    """A representation up to rotation: rows (n, k), centred, of Frobenius norm 1, in coordinates without meaning.
 
-    Distances to other shapes are kept for as long as both are, so that measures that share shapes share them too.
+    Distances to other shapes are kept for as long as both shapes live, so that measures that share shapes share them too.
     """
 
     rows: Tensor
@@ -42,16 +42,16 @@ class Shape:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.rows.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Device that it lies on."""
         return self.rows.device
 
     def permuted(self, order: Tensor) -> Shape:
-        """The same with its samples in another order."""
+        """Put the samples in another order."""
         return Shape(self.rows[order])
 
     def distance(self, other: Shape) -> float:
@@ -77,9 +77,9 @@ def unit(rows: Tensor) -> Tensor:
 
 
 def compact(representation: Representation) -> Tensor:
-    """The centred rows in the coordinates that make them lower triangular: C (n, min(n, p)) with CC' = XX', shared.
+    """Centred rows in the coordinates that make them lower triangular: C (n, min(n, p)) with CC' = XX'. Shared.
 
-    As exact as X itself, where a root of the Gram matrix would keep half the digits of what varies little. Sides that
+    C is as exact as X; a root of the Gram matrix would keep half the digits of what varies little. Representations that
     differ by a rotation have the same coordinates, and nearly equal ones nearly the same.
     """
     lower = torch.linalg.qr(representation.centred.T, mode="r").R.T
@@ -87,17 +87,17 @@ def compact(representation: Representation) -> Tensor:
 
 
 def unit_shape(representation: Representation) -> Shape:
-    """The shape of a side, shared."""
+    """Shape of a representation. Shared."""
     return Shape(unit(representation.shared(compact)))
 
 
 def whitened_shape(components: Principal, alpha: float) -> Shape:
-    """The shape after partial whitening: every axis' length s becomes alpha s / rms(s) + 1 - alpha."""
+    """Shape after partial whitening: the length s of every axis becomes alpha s / rms(s) + 1 - alpha."""
     return Shape(unit(components.u * _partly_whitened(components.s, alpha)))
 
 
 def scatter_distance(scatter: Scatter) -> float:
-    """`Shape.distance` of the two sides of a scatter.
+    """Distance between the shapes of the two sides of a scatter (`Shape.distance`).
 
     Sums do not tell distances below about 1e-7 from rounding (3e-4 if streamed with float32 products).
     """
@@ -106,10 +106,10 @@ def scatter_distance(scatter: Scatter) -> float:
 
 
 def whitened_scatter_distance(scatter: Scatter, alpha: float) -> float:
-    """`Shape.distance` of the two sides of a scatter after partial whitening; the sums should be of float64 products.
+    """Distance between the shapes of the two sides of a scatter, after partial whitening.
 
-    Raises DegenerateInputError where the shortest axes cannot be told from the sums' rounding, as in sums with float32
-    products of no more rows than features.
+    The sums should be of float64 products. Raises DegenerateInputError if the shortest axes cannot be told from the rounding
+    of the sums, as in sums with float32 products of no more rows than features.
     """
     x, y = (_whitening(square, scatter, alpha) for square in (scatter.xx, scatter.yy))
     return _apart(x @ scatter.xy @ y)
@@ -120,7 +120,7 @@ def _partly_whitened(lengths: Tensor, alpha: float) -> Tensor:
 
 
 def _whitening(square: Tensor, scatter: Scatter, alpha: float) -> Tensor:
-    """Z (p, p) with which XZ is partly whitened and of Frobenius norm 1, from X'X (p, p)."""
+    """The map Z (p, p) that makes XZ partly whitened and of Frobenius norm 1, from X'X (p, p)."""
     variances, axes = torch.linalg.eigh(square)
     kept = variances > _UNRESOLVED * scatter.rounding * math.sqrt(square.shape[0]) * variances[-1]
     rank, expected = int(kept.sum()), min(scatter.n - 1, int((square.diagonal() > 0).sum()))
@@ -135,7 +135,7 @@ def _whitening(square: Tensor, scatter: Scatter, alpha: float) -> Tensor:
 
 
 def _apart(product: Tensor) -> float:
-    """The distance from F'G alone; 0 where rounding alone takes the sum of singular values above 1."""
+    """Distance from F'G alone; 0 where rounding takes the sum of singular values above 1."""
     return math.sqrt(max(0.0, 2 - 2 * float(torch.linalg.svdvals(product).sum())))
 
 
@@ -146,11 +146,11 @@ def _distance(f: Tensor, g: Tensor) -> float:
 
 
 def _residual(f: Tensor, g: Tensor) -> float:
-    """min ||FQ - G||_F of close shapes, as the less of two norms found: whichever the rotation, none is too small.
+    """min ||FQ - G||_F of close shapes: the smaller of two norms. No rotation gives a norm that is too small.
 
     The singular vectors of F'G are wrong by epsilon divided by singular values. The correction exp(W), W' = -W, that
-    takes D = B - A off to first order solves SW + WS = A'D - D'A, where A'A is about S = diag(s); D being small,
-    its rounding is too. One is enough (measured) where axes are between 1 and 1e-7 long; where there are shorter ones,
+    takes D = B - A off to first order solves SW + WS = A'D - D'A, where A'A is about S = diag(s). D is small, and so is
+    its rounding. One correction is enough (measured) where axes are between 1 and 1e-7 long; where there are shorter ones,
     a drift is known to about 1e-9.
     """
     k = max(f.shape[1], g.shape[1])
@@ -159,11 +159,11 @@ def _residual(f: Tensor, g: Tensor) -> float:
     a, b = f @ u, g @ vh.T
     product = a.T @ (b - a)
     sums = s[:, None] + s
-    moved = sums > _EPSILON * s[0]  # two axes without length: turning them changes nothing
+    moved = sums > _EPSILON * s[0]  # false for two axes without length: turning them changes nothing
     half = torch.where(moved, (product - product.T) / sums / 2, 0.0)
     identity = torch.eye(k, dtype=f.dtype, device=f.device)
     a = torch.linalg.solve(identity - half, a @ (identity + half), left=False)  # Cayley: exp(W) but for W^3
-    return min(_norm(b - a), _norm(f - g))  # where nothing is turned, no rotation found is as exact as none
+    return min(_norm(b - a), _norm(f - g))  # where nothing is turned, no rotation that is found is as exact as none
 
 
 def _norm(difference: Tensor) -> float:

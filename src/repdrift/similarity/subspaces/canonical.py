@@ -1,7 +1,7 @@
-"""Canonical correlations, from rows and from scatter matrices, and where they say nothing.
+"""Canonical correlations, from rows and from scatter matrices, and the cases in which they say nothing.
 
-Two subspaces of r and q dimensions among the n - 1 that n centred samples span share at least r + q - (n - 1): as many
-canonical correlations are 1 whatever the data, and from r + q = n - 1 on the largest are pushed there. Source of the
+n centred samples span n - 1 dimensions. Two subspaces of r and q dimensions among them share at least r + q - (n - 1): as
+many canonical correlations are 1 whatever the data, and from r + q = n - 1 on the largest are pushed there. Source of the
 warning: Kornblith et al. 2019.
 """
 
@@ -20,14 +20,14 @@ from repdrift.similarity.streaming.result import PairedResult, Scatter
 from repdrift.similarity.subspaces.principal import Principal, leading_count
 
 _CONSTANT = 1e-13
-"""A standard deviation below this share of the mean is what is left of equal values."""
+"""A standard deviation below this share of the mean is what rounding leaves of equal values."""
 
 _UNRESOLVED = 4.0
-"""Eigenvalues up to so many times the sums' rounding, times the largest and the root of p, can be rounding."""
+"""Eigenvalues up to this many times (rounding of the sums) x (largest eigenvalue) x (root of p) can be rounding."""
 
 
 def require_free_dimensions(rank_x: int, rank_y: int, n: int) -> None:
-    """Raises DegenerateInputError unless both ranks together are below the n - 1 dimensions of centred samples."""
+    """Raise DegenerateInputError unless both ranks together are below the n - 1 dimensions of centred samples."""
     if rank_x + rank_y >= n - 1:
         raise DegenerateInputError(
             f"canonical correlations need more samples than features: {n} centred samples span {n - 1} dimensions, and "
@@ -37,7 +37,7 @@ def require_free_dimensions(rank_x: int, rank_y: int, n: int) -> None:
 
 
 def require_predictors_to_spare(rank: int, n: int) -> None:
-    """Raises DegenerateInputError unless predictors of this rank leave something of n centred samples unexplained."""
+    """Raise DegenerateInputError unless predictors of this rank leave something of n centred samples unexplained."""
     if rank >= n - 1:
         raise DegenerateInputError(
             f"R^2 within the sample needs more samples than features: predictors of rank {rank} explain everything of "
@@ -49,7 +49,7 @@ def require_predictors_to_spare(rank: int, n: int) -> None:
 def cross(x: Principal, y: Principal) -> Tensor:
     """Ux'Uy (r, q): its singular values are the canonical correlations, to within 1e-15; not clipped.
 
-    Raises ShapeError unless both sides have the same samples; DegenerateInputError as `require_free_dimensions`.
+    Raises ShapeError unless both sides have the same samples; DegenerateInputError if their ranks leave no dimension free.
     """
     require_paired(x.n, y.n)
     require_free_dimensions(x.rank, y.rank, x.n)
@@ -63,9 +63,9 @@ def mean_correlation(cross: Tensor) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Whitened:
-    """One side's scatter matrix S with the map W (p, r) for which W'SW = 1: XW stands for the side's U.
+    """Scatter matrix S of one side, with the map W (p, r) for which W'SW = 1: XW stands for the side's U.
 
-    `unresolved`: how many directions of S are too weak to be told from rounding of the sums.
+    unresolved: how many directions of S are too weak to be told from rounding of the sums.
     """
 
     scatter: Tensor
@@ -74,17 +74,17 @@ class Whitened:
 
     @property
     def rank(self) -> int:
-        """Directions that stand out of rounding."""
+        """Number of directions that stand out of rounding."""
         return int(self.map.shape[1])
 
     @cached_property
     def variance(self) -> Tensor:
-        """tr S: () sum of squares of all features."""
+        """tr S: (), the sum of squares of all features."""
         return self.scatter.trace()
 
     @property
     def loadings(self) -> Tensor:
-        """(r, p) the products of whitened directions with the side's features."""
+        """Products (r, p) of whitened directions with the features."""
         return self.map.T @ self.scatter
 
 
@@ -99,19 +99,22 @@ class WhitenedPair:
 
     @property
     def swapped(self) -> WhitenedPair:
-        """The same with the sides exchanged."""
+        """Exchange the sides."""
         return WhitenedPair(self.n, self.y, self.x, self.xy.T)
 
     @property
     def cross(self) -> Tensor:
-        """What `cross` is of rows. Raises DegenerateInputError as it does, and as `require_resolved`."""
+        """Ux'Uy (r, q), as `cross` computes it from rows.
+
+        Raises DegenerateInputError if ranks leave no dimension free, or if a direction cannot be told from rounding.
+        """
         require_free_dimensions(self.x.rank, self.y.rank, self.n)
         require_resolved(self.x, self.y)
         return self.x.map.T @ self.xy @ self.y.map
 
 
 def require_resolved(*sides: Whitened) -> None:
-    """Raises DegenerateInputError if a side has directions that sums do not tell from rounding: they would decide."""
+    """Raise DegenerateInputError if a side has directions that sums do not tell from rounding: they would decide."""
     lost = sum(side.unresolved for side in sides)
     if lost:
         raise DegenerateInputError(
@@ -121,7 +124,7 @@ def require_resolved(*sides: Whitened) -> None:
 
 
 def whitened(result: PairedResult) -> WhitenedPair:
-    """Both sides with all their directions. Raises DegenerateInputError for constant rows."""
+    """Both sides with all their directions. Raises DegenerateInputError if the rows of a side are equal."""
     sums = result.scatter
     mean_x, mean_y = result.means
     x, y = _whitened(sums.xx, mean_x, sums), _whitened(sums.yy, mean_y, sums)
@@ -129,7 +132,10 @@ def whitened(result: PairedResult) -> WhitenedPair:
 
 
 def whitened_leading(result: PairedResult, share: float) -> WhitenedPair:
-    """Both sides with the fewest directions that hold this share of the variance. Raises likewise."""
+    """Both sides with the fewest directions that hold this share of the variance.
+
+    Raises DegenerateInputError if the rows of a side are equal.
+    """
     sums = result.scatter
     return WhitenedPair(
         sums.n, _leading(sums.xx, share, sums.rounding), _leading(sums.yy, share, sums.rounding), sums.xy
@@ -137,7 +143,7 @@ def whitened_leading(result: PairedResult, share: float) -> WhitenedPair:
 
 
 def _whitened(scatter: Tensor, mean: Tensor, sums: Scatter) -> Whitened:
-    """By the eigenvectors of the correlation matrix: a massive feature then costs the others no digits."""
+    """Whiten by the eigenvectors of the correlation matrix: a massive feature then costs the others no digits."""
     squares = scatter.diagonal()
     varies = (squares > sums.n * (_CONSTANT * mean).square()).nonzero().squeeze(1)
     inverse = squares[varies].rsqrt()
@@ -151,7 +157,7 @@ def _whitened(scatter: Tensor, mean: Tensor, sums: Scatter) -> Whitened:
 def _leading(scatter: Tensor, share: float, rounding: float) -> Whitened:
     eigenvalues, vectors = torch.linalg.eigh(scatter)
     eigenvalues, vectors = eigenvalues.flip(0), vectors.flip(1)
-    # Below 0 there is rounding only.
+    # Below 0 there is only rounding.
     kept = leading_count(eigenvalues.clamp(min=0), share)
     unresolved = int((eigenvalues[:kept] <= _noise(eigenvalues, rounding)).sum())
     return Whitened(scatter, vectors[:, :kept] * eigenvalues[:kept].rsqrt(), unresolved)

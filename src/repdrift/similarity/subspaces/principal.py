@@ -1,4 +1,4 @@
-"""Principal components of one side: what canonical correlations, regression and subspaces are computed from."""
+"""Principal components of one representation; CCA, regression, GULP and the shape metric are computed from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EPSILON = torch.finfo(torch.float64).eps
 class Principal:
     """A centred representation (n, p) of rank r as U diag(s) V', without V.
 
-    `u`: (n, r) with orthonormal columns, each centred. `s`: (r,) singular values, falling, all above rounding.
+    u: (n, r) with orthonormal columns, each centred. s: (r,) singular values, descending, all above rounding.
     U diag(s) has the same Gram matrix as the centred rows, and stands for them wherever a rotation changes nothing.
     """
 
@@ -26,39 +26,39 @@ class Principal:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.u.shape[0])
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """Device that they lie on."""
         return self.u.device
 
     @property
     def rank(self) -> int:
-        """Components."""
+        """Number of components."""
         return int(self.s.shape[0])
 
     def permuted(self, order: Tensor) -> Principal:
-        """The same with its samples in another order."""
+        """Put the samples in another order."""
         return Principal(self.u[order], self.s)
 
     def leading(self, share: float) -> Principal:
-        """The fewest leading components that hold at least this share of the variance."""
+        """Keep the fewest leading components that hold at least this share of the variance."""
         kept = leading_count(self.s.square(), share)
-        return Principal(self.u[:, :kept].contiguous(), self.s[:kept])  # not a view that keeps all of them
+        return Principal(self.u[:, :kept].contiguous(), self.s[:kept])  # no view: that would keep all of them alive
 
 
 def leading_count(variances: Tensor, share: float) -> int:
-    """How many of the variances (r,), falling, hold at least this share of their sum."""
-    left = variances.flip(0).cumsum(0).flip(0)  # of each one and all after it; summed from the small end
+    """Fewest variances, of (r,) descending ones, that hold at least this share of their sum."""
+    left = variances.flip(0).cumsum(0).flip(0)  # each one plus all after it; summed from the small end
     return int((left > (1 - share) * left[0]).sum())
 
 
 def principal(representation: Representation) -> Principal:
-    """All components of a side that stand out of rounding.
+    """All components of a representation that stand out of rounding. Shared.
 
-    Rounding is that of the decomposition, eps max(n, p) s_1, and that of the values as they were given, at most
+    Rounding is that of the decomposition, eps max(n, p) s_1, plus that of the values as they were given, at most
     eps ||X||_F: an offset of 1e4 leaves 12 digits. Raises DegenerateInputError if nothing stands out.
     """
     x = representation.centred

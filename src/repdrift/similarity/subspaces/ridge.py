@@ -1,8 +1,8 @@
-"""Ridge regression of one side on the other, of samples that it has not seen: leave-one-out in closed form.
+"""Ridge regression of one side on the other, for samples that the fit has not seen: leave-one-out in closed form.
 
 With the components U diag(s) of the centred predictors and a penalty t, a fit keeps s^2 / (s^2 + t) of each component
-and loses w = t / (s^2 + t). The residual of sample i where it is left out is its residual divided by 1 - 1/n - h_i,
-with h_i its leverage and 1/n that of the intercept. Source: Golub, Heath and Wahba 1979 (generalised
+and loses w = t / (s^2 + t). When sample i is left out, its residual is its residual in the whole fit divided by
+1 - 1/n - h_i, where h_i is its leverage and 1/n that of the intercept. Source: Golub, Heath and Wahba 1979 (generalised
 cross-validation); Allen 1974 (PRESS).
 """
 
@@ -15,8 +15,8 @@ from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.subspaces.principal import Principal
 
 _EXPONENTS = torch.arange(-48, 17, dtype=torch.float64) / 4
-"""Penalties are 10 to these, times the mean s^2. From a fit that loses nothing, even where one massive component makes
-the mean, to one that predicts the mean; a finer grid moves R^2 by less than 0.002."""
+"""Penalties are 10 to the power of these, times the mean s^2. They go from a fit that loses nothing, even where one massive
+component makes the mean, to one that predicts the mean. A finer grid moves R^2 by less than 0.002."""
 
 _MET = 16 * torch.finfo(torch.float64).eps
 """A sample whose leverage is this close to 1 - 1/n has one direction to itself, and no residual."""
@@ -25,9 +25,9 @@ _MET = 16 * torch.finfo(torch.float64).eps
 def leave_one_out_r2(x: Principal, y: Principal) -> float:
     """1 - squared error / squared error of the mean, predicting each sample of y from x as fitted to all others.
 
-    The mean is that of the others too, so that 0 is a prediction that knows nothing of x; it can be negative. One
-    penalty serves all features and samples: the one of least generalised cross-validation error over all samples. It
-    alone has seen the sample that is left out.
+    The mean is taken over the others too, so that 0 is a prediction that knows nothing of x; R^2 can be negative. One
+    penalty serves all features and samples: the one of least generalised cross-validation error over all samples. Only
+    the penalty has seen the sample that is left out.
     Raises ShapeError unless both sides have the same samples.
     """
     require_paired(x.n, y.n)
@@ -37,7 +37,7 @@ def leave_one_out_r2(x: Principal, y: Principal) -> float:
     outside = 1 - 1 / n - x.u.square().sum(dim=1)
     if x.rank == n - 1:
         outside = torch.zeros_like(outside)
-    # A sample that the others' span leaves is met exactly: what differences would leave of it is rounding.
+    # A sample outside the span of the others is met exactly: differences would leave only rounding of it.
     outside = torch.where(outside > _MET, outside, 0.0)
     rest = torch.where(outside[:, None] > 0, target - x.u @ known, 0.0)
     lost = _lost(x, known.square().sum(dim=1), float(rest.square().sum()))
@@ -47,7 +47,10 @@ def leave_one_out_r2(x: Principal, y: Principal) -> float:
 
 
 def _lost(x: Principal, known: Tensor, rest: float) -> Tensor:
-    """What the best penalty takes off each component: (r,). `known`: (r,) squares of y along them; `rest`: beyond."""
+    """Share of each component that the best penalty takes off: (r,).
+
+    known: (r,) sums of squares of y along the components; rest: sum of squares of y outside of them.
+    """
     squares = x.s.square()
     penalties = 10 ** _EXPONENTS.to(x.device) * squares.mean()
     lost = penalties[:, None] / (squares + penalties[:, None])

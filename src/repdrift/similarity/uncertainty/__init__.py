@@ -1,1 +1,1 @@
-"""How far a value moves with the samples: jackknife of single samples and of groups, bootstrap, intervals."""
+"""Uncertainty over samples: the jackknife of single samples and of groups, the bootstrap, intervals."""

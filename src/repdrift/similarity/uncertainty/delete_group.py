@@ -1,10 +1,10 @@
-"""Delete-a-group jackknife: any measure, derived anew from the rows with one group of samples left out.
+"""Delete-a-group jackknife: any measure, computed anew from the rows without each group of samples.
 
-Why samples are left out and not drawn with replacement: of two copies of one sample each is the other's nearest neighbour,
-their distance is 0 whatever the model does, and ranks, covariances and held-out predictions meet the same row twice. A measure
-of such a resample is pulled towards "alike", by an amount that has nothing to do with how far its value spreads. A subset of
-the samples is a sample like any other, so that the jackknife needs nothing of a measure but its value. (Debiased CKA has a
-form in which copies count nothing: `repdrift.similarity.uncertainty.resampling`.)
+Samples are left out and not drawn with replacement, for this reason: of two copies of one sample each is the other's nearest
+neighbour, their distance is 0 whatever the model does, and ranks, covariances and held-out predictions meet the same row twice.
+That pulls a measure towards "alike", by an amount that has nothing to do with how far its value varies. A subset of the samples
+is a sample like any other, so that the jackknife needs nothing of a measure but its value. (Debiased CKA has a form in which
+copies count nothing: `repdrift.similarity.uncertainty.resampling`.)
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from repdrift.similarity.representation import Representation
 
 
 def jackknife_groups(n: int, n_groups: int, *, seed: int) -> NDArray[np.int64]:
-    """The group of each of n samples, at random: (n,) labels 0 to n_groups - 1. Sizes differ by one at most. Seeded.
+    """Put each of n samples into a group at random: (n,) labels 0 to n_groups - 1. Sizes differ by one at most. Seeded.
 
-    One set serves every layer, measure and model of a task, so that differences between them are paired.
+    Use one grouping for every layer, measure and model of a task: differences between them are then paired.
     n_groups = n leaves out one sample at a time. Raises ConfigError unless 2 <= n_groups <= n.
     """
     if not 2 <= n_groups <= n:
@@ -36,13 +36,13 @@ def jackknife_groups(n: int, n_groups: int, *, seed: int) -> NDArray[np.int64]:
 def delete_group_values(
     m: Measure, x: Representation, ys: Sequence[Representation], groups: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """The measure of x with each of `ys`, without the samples of each group in turn: (len(ys), G).
+    """Compute the measure of x with each of `ys`, without the samples of each group in turn: (len(ys), G).
 
     groups: (n,) labels 0 to G - 1, as `jackknife_groups` gives them. The variance of the value over samples is estimated by
     (G - 1) / G times the sum of squared deviations of a row from its mean, with G - 1 degrees of freedom. What depends on x
-    alone is derived once per group for all `ys`.
-    Raises ShapeError or DataError for other groups, and what the measure raises where it is undefined without a group.
-    Source: Shao and Wu 1989; Kott 2001 for groups at random.
+    alone is computed once per group for all `ys`.
+    Raises ShapeError or DataError if `groups` are not such labels; and what the measure raises if it is undefined without a
+    group. Source: Shao and Wu 1989; Kott 2001 for groups at random.
     """
     for y in ys:
         require_paired(x.n, y.n)

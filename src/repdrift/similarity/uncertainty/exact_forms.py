@@ -1,6 +1,6 @@
-"""Debiased CKA of one kernel with several in resamples of the samples: the exact form, and what both forms share.
+"""Debiased CKA in resamples, exactly; and the parts that the second-order form shares.
 
-In terms of the counts w of the n distinct samples, of U-centred K and L in which copies of one sample are a pair that counts 0,
+Let w count how often each of the n samples is drawn. K and L are U-centred, and a pair of two copies of one sample counts 0:
 
     HSIC_u = [ w'(K * L)w + (w'Kw)(w'Lw) / ((m-1)(m-2)) - 2/(m-2) sum_i w_i (Kw)_i (Lw)_i ] / (m(m-3)),   m = sum w.
 
@@ -21,11 +21,11 @@ from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased
 from repdrift.similarity.uncertainty.quadratic_forms import Triangles
 
 _VANISHED = 1e-7
-"""A variance in a resample below this share of the whole sample's is none."""
+"""A variance in a resample below this share of that of the whole sample is none."""
 
 
 class ExactForms:
-    """The matrices that rows of counts are multiplied with: K and every D, and triangles of their products."""
+    """Matrices that rows of counts are multiplied with: K and every D, and triangles of their products."""
 
     def __init__(self, x: Kernel, ys: Sequence[Kernel]) -> None:
         k, self.ratios, rest = decomposed(x, ys)
@@ -49,7 +49,7 @@ class ExactForms:
 
 
 def decomposed(x: Kernel, ys: Sequence[Kernel]) -> tuple[Tensor, list[float], list[Tensor]]:
-    """K, every r and every D, in float64; K and r K + D U-centred and of HSIC_u 1 with themselves."""
+    """K, every r and every D, in float64. K and every r K + D are U-centred and have HSIC_u 1 with themselves."""
     k = _u_centred(x)
     ratios, rest = [], []
     for y in ys:
@@ -71,10 +71,10 @@ def cka_of_parts(a: Tensor, b: Tensor, c: Tensor, ratio: float) -> Tensor:
 
 
 def _u_centred(x: Kernel) -> Tensor:
-    """(n, n) in float64: rows sum to 0, the diagonal is 0, and HSIC_u with itself is 1. HSIC_u is left as it is."""
+    """K (n, n) in float64, U-centred and scaled: rows sum to 0, the diagonal is 0, and HSIC_u with itself is 1."""
     kernel, n = x.in_gram_form, x.n
-    rows = kernel.rows / (n - 2)
-    k = kernel.table.to(torch.float64) - rows[:, None] - rows + kernel.total / ((n - 1) * (n - 2))
+    row_means = kernel.row_sums / (n - 2)
+    k = kernel.table.to(torch.float64) - row_means[:, None] - row_means + kernel.total / ((n - 1) * (n - 2))
     return k.fill_diagonal_(0).div_(math.sqrt(x.self_hsic))
 
 

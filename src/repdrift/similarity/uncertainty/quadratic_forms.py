@@ -1,4 +1,4 @@
-"""w'Mw of many rows w and many symmetric matrices M (n, n): as half products, or from the leading eigenpairs alone."""
+"""Quadratic forms w'Mw of many rows w and many symmetric matrices M (n, n): by triangles, or by leading eigenpairs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 _STRIPS = 4
 _NARROWEST = 64
-"""Of a quadratic form only one triangle is needed, in strips of rows."""
+"""A quadratic form needs one triangle only, which is taken in strips of rows."""
 
 _SPARE = 8
-"""Directions of the random start beyond those asked for."""
+"""Directions of the random start beyond those that are asked for."""
 
 _ROUNDS = 2
-"""Power iterations: what they miss is known, because the Frobenius norm of the rest is."""
+"""Power iterations. The part that they miss is known, because the Frobenius norm of the rest is."""
 
 
 class Triangles:
@@ -26,7 +26,7 @@ class Triangles:
         n = matrices[0].shape[0]
         width = max(_NARROWEST, -(-n // _STRIPS))
         self._count = len(matrices)
-        # What lies below the diagonal counts twice above it; within a diagonal block both triangles are there.
+        # Entries below the diagonal count twice above it; within a diagonal block both triangles are there.
         self._strips: list[tuple[int, int, Tensor]] = []
         for start in range(0, n, width):
             stop = min(start + width, n)
@@ -50,14 +50,14 @@ class Eigenpairs(NamedTuple):
     vectors: Tensor
 
     def rebuilt(self) -> Tensor:
-        """(k, n, n) what the pairs make up."""
+        """The matrices (k, n, n) that the pairs make up."""
         return (self.vectors * self.values[:, None]) @ self.vectors.mT
 
 
 def leading(matrices: Tensor, rank: int) -> Eigenpairs:
-    """The leading pairs of symmetric `matrices` (k, n, n), by a randomised subspace iteration of a fixed seed.
+    """Leading eigenpairs of symmetric `matrices` (k, n, n), by a randomised subspace iteration of a fixed seed.
 
-    They are Ritz pairs: what the rest weighs is exactly ||M||_F^2 - sum values^2, however good they are.
+    They are Ritz pairs: the squared norm of the rest is exactly ||M||_F^2 - sum values^2, however good they are.
     Source: Halko, Martinsson and Tropp 2011, algorithms 4.4 and 5.3.
     """
     n = matrices.shape[-1]

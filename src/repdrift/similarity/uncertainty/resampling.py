@@ -1,7 +1,7 @@
 """Bootstrap over samples of debiased CKA: all resamples at once, as matrix products.
 
-A resample holds sample i w_i times. Two copies of one sample are a self-pair, which says nothing about the kernel: like
-the diagonal, it counts 0, in kernels that were U-centred on the whole sample, so that 0 is what the average pair counts.
+A resample holds sample i w_i times. Two copies of one sample are a pair of a sample with itself, which says nothing about the
+kernel. Like the diagonal it counts 0, in kernels that are U-centred on the whole sample: 0 is then what the average pair counts.
 CKA stays within [-1, 1]. The formulas are in `repdrift.similarity.uncertainty.exact_forms` (exact) and
 `repdrift.similarity.uncertainty.second_order_forms` (what many samples use).
 """
@@ -22,23 +22,23 @@ from repdrift.similarity.uncertainty.exact_forms import ExactForms
 from repdrift.similarity.uncertainty.second_order_forms import SecondOrderForms
 
 _ROWS = 1024
-"""Resamples per product: what comes out of it is read again while it is in the cache."""
+"""Resamples per product: its result is read again while it is in the cache."""
 
 _MOST = 1 << 24
 """Float32 holds whole numbers up to here."""
 
 _FEW = 300
-"""Samples, and resamples, up to which the exact form costs nothing that anyone would notice."""
+"""Up to this many samples, or resamples, the exact form costs nothing that anyone would notice."""
 
 _UNEVEN = 2.0
-"""Mean of (w - 1)^2 over samples; about 1 for draws with replacement. Second order is for counts that are not far from 1."""
+"""Largest mean of (w - 1)^2 over samples for the second order, which is for counts near 1. Draws with replacement have about 1."""
 
 
 def resample_weights(n: int, replicates: int, *, seed: int) -> NDArray[np.int32]:
-    """How often each of n samples is drawn, n draws with replacement: (replicates, n). Seeded.
+    """Draw n of n samples with replacement, and count how often each is drawn: (replicates, n). Seeded.
 
-    One set serves every layer, measure and model, so that differences between them are paired.
-    Raises ConfigError for fewer than 4 samples or 1 replicate.
+    Use one set of weights for every layer, measure and model: differences between them are then paired.
+    Raises ConfigError if there are fewer than 4 samples or fewer than 1 replicate.
     """
     if n < MIN_SAMPLES or replicates < 1:
         raise ConfigError(f"at least 4 samples and 1 replicate are needed, got {n} and {replicates}")
@@ -57,17 +57,18 @@ def cka_resampled(
 ) -> NDArray[np.float64]:
     """Debiased CKA of x with each of `ys` in every resample: (len(ys), replicates).
 
-    weights: (replicates, n) counts of at least 0, at least 4 in each row; what depends on x alone is computed once for
-    all `ys`. NaN where a resample holds too few distinct samples for a side to vary. The products are of float32, on the
-    device of x; a drift keeps about four digits however small it is. `on_rows` is called with the number of resamples done.
-    In Gram form: memory of about 10 + 8 len(ys) matrices n x n. Raises ShapeError, DataError for other weights.
+    weights: (replicates, n) counts of at least 0, at least 4 in each row. on_rows: called with the number of resamples
+    that were done. NaN where a resample holds too few distinct samples for a side to vary. What depends on x alone is
+    computed once for all `ys`. Products are of float32, on the device of x; a drift keeps about four digits however small it
+    is. In Gram form this takes the memory of about 10 + 8 len(ys) matrices n x n.
+    Raises ShapeError or DataError if the weights are not such counts.
 
-    Draws with replacement of more than 300 samples, and more than 300 of them, are computed to the second order unless
-    `exact`. A y is computed exactly all the same where a few samples make up so much of a side's variance that it spreads
-    over resamples by more than 0.4 of itself. Measured at n = 750 against the exact form, for spectra from flat to 1/k^2,
-    n > p, drifts of 1e-9 to 1, unrelated sides, heavy tails, one sample ten times as long and one dominating feature: replicate
-    by replicate correlations of 0.999 or more, and 95 % percentile intervals within 1 % of their width at both ends; at n = 320,
-    standard deviations within 1.5 %.
+    More than 300 draws with replacement of more than 300 samples are computed to the second order, unless `exact`. A y is
+    computed exactly all the same if a few samples make up so much of a side's variance that its standard deviation over
+    resamples is more than 0.4 of itself. Measured at n = 750 against the exact form, for spectra from flat to 1/k^2, n > p,
+    drifts of 1e-9 to 1, unrelated sides, heavy tails, one sample ten times as long and one dominating feature: correlations
+    over replicates are 0.999 or more, and both ends of 95 % percentile intervals lie within 1 % of their width. At n = 320
+    standard deviations agree within 1.5 %.
     """
     if not ys:
         return np.empty((0, len(weights)))
@@ -99,7 +100,7 @@ def _in_rows(
 
 
 def _are_draws(w: Tensor) -> bool:
-    """Whether every row sums to n and is not far from 1 everywhere."""
+    """True if every row sums to n and is not far from 1 everywhere."""
     n = w.shape[1]
     for part in w.split(_ROWS):
         rows = part.to(torch.float32)

@@ -1,4 +1,4 @@
-"""Debiased CKA in resamples to the second order in how far the counts are from 1: thin products in place of n x n ones.
+"""Debiased CKA in resamples, to the second order in (counts - 1): thin products take the place of n x n ones.
 
 With counts w = 1 + v that sum to n and U-centred K and L, K1 = L1 = 0, so that n(n-3) HSIC_u of a resample is
 
@@ -6,9 +6,9 @@ With counts w = 1 + v that sum to n and U-centred K and L, K1 = L1 = 0, so that 
 
 Left out are -2/(n-2) sum_i v_i (Kv)_i (Lv)_i and (v'Kv)(v'Lv) / ((n-1)(n-2)): about 1/n of what is kept. The linear part is one thin
 product for all kernels. v'Mv is small beside it, except for a few directions in which single samples or clusters weigh
-much. So a, b and c (see `repdrift.similarity.uncertainty.exact_forms`) keep the leading eigenpairs of their own M each; what then
-remains of the three enters CKA once, weighed by its derivatives in the whole sample, and is itself cut to the eigenpairs that
-matter, or kept whole where its spectrum is flat. What is cut is replaced by its expectation.
+much. So a, b and c (see `repdrift.similarity.uncertainty.exact_forms`) each keep the leading eigenpairs of their own M. The rest
+of the three enters CKA once, weighed by its derivatives in the whole sample. It is cut to the eigenpairs that matter, or kept
+whole if its spectrum is flat. The part that is cut is replaced by its expectation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from repdrift.similarity.uncertainty.exact_forms import cka_of_parts, decomposed
 from repdrift.similarity.uncertainty.quadratic_forms import Triangles, leading
 
 _OWN = 16
-"""Eigenpairs of each of a, b and c."""
+"""Eigenpairs that are kept of each of a, b and c."""
 
 _RANKS = (48, 144)
 """Eigenpairs of the remainder that are tried before it is kept whole."""
@@ -33,11 +33,11 @@ _CUT = 1e-3
 """Share of the variance of CKA over resamples that may be cut."""
 
 _STEADY = 0.4
-"""Largest standard deviation over resamples, relative to itself and in its linear part, of a variance that CKA divides by."""
+"""Largest relative standard deviation over resamples (its linear part) of a variance that CKA divides by."""
 
 
 class SecondOrderForms:
-    """The vectors that rows of counts are multiplied with, in float32; what is summed is summed in float64."""
+    """Vectors that rows of counts are multiplied with, in float32. Sums are taken in float64."""
 
     def __init__(self, x: Kernel, ys: Sequence[Kernel]) -> None:
         k, self._ratios, rest = decomposed(x, ys)
@@ -71,12 +71,12 @@ class SecondOrderForms:
 
     @property
     def steady(self) -> list[bool]:
-        """Of every y, whether both variances that CKA divides by are steady over resamples: no few samples make them up."""
+        """For every y: True if both variances that CKA divides by are steady over resamples, not made up by a few samples."""
         lines, found = self._influence.to(torch.float64), []
         for number, (ratio, scale) in enumerate(zip(self._ratios, self._scales, strict=True)):
             of_b, of_c = lines[:, 1 + 2 * number], lines[:, 2 + 2 * number]
             of_y = ratio * ratio * lines[:, 0] + 2 * ratio * scale * of_b + scale * scale * of_c
-            found.append(max(_spread(lines[:, 0]), _spread(of_y)) <= _STEADY)
+            found.append(max(_relative_deviation(lines[:, 0]), _relative_deviation(of_y)) <= _STEADY)
         return found
 
     def cka(self, w: Tensor) -> Tensor:
@@ -99,8 +99,10 @@ class SecondOrderForms:
 
 
 def _forms(k: Tensor, rest: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Of a, and of b and c of every y: the linear part (n, forms) in float64, and M (forms, n, n) with both sides orthogonal
-    to 1, in float32."""
+    """Linear parts (n, forms) in float64, and M (forms, n, n) in float32, of a and of b and c of every y.
+
+    Both sides of M are orthogonal to 1.
+    """
     n = k.shape[0]
     single, single_rest = k.to(torch.float32), [d.to(torch.float32) for d in rest]
     lines, forms = [], []
@@ -119,13 +121,16 @@ def _forms(k: Tensor, rest: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.stack(lines, dim=1), torch.stack(forms)
 
 
-def _spread(line: Tensor) -> float:
+def _relative_deviation(line: Tensor) -> float:
     """Standard deviation of 2 v'line over resamples, relative to 1'line."""
     return 2 * float(torch.linalg.vector_norm(line - line.mean()) / line.sum())
 
 
 def _enough(form: Tensor, beside: float) -> tuple[Tensor, Tensor] | None:
-    """Vectors (n, rank) and values (rank,) that leave at most _CUT of the variance 2 ||M||_F^2 + `beside`; None: too many."""
+    """Vectors (n, rank) and values (rank,) that leave at most _CUT of the variance 2 ||M||_F^2 + `beside`.
+
+    None if more of them would be needed than pays.
+    """
     weight = 2 * float(torch.linalg.vector_norm(form, dtype=torch.float64)) ** 2
     allowed = _CUT * (weight + beside)
     if weight <= allowed:

@@ -1,4 +1,4 @@
-"""How wide an interval over samples is: Student's t for means, the delete-one jackknife for everything else."""
+"""Intervals over samples from values without each sample: Student's t for means, the delete-one jackknife for the rest."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from scipy.stats import t as student_t
 from repdrift.core.errors import ConfigError
 
 _EQUAL = 1e-12
-"""A drift up to this is rounding: its logarithm would be an interval of noise."""
+"""A drift up to this is rounding: an interval of its logarithm would be one of noise."""
 
 _LARGE = 1e100
 """Squares of larger numbers may leave float64."""
 
 
 def mean_reach(values: NDArray[np.float64], confidence: float) -> float:
-    """Half the width of Student's interval of the mean of `values` (n,). Raises ConfigError as `student_quantile`."""
+    """Half the width of Student's interval of the mean of `values` (n,). Raises ConfigError unless 0 < confidence < 1."""
     n, largest = values.size, float(np.abs(values).max())
     unit = largest if largest > _LARGE else 1.0
     return student_quantile(n, confidence) * unit * float((values / unit).std(ddof=1)) / math.sqrt(n)
 
 
 def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> float:
-    """Half the width of the interval of a statistic, from its n values (n,) with one sample left out each.
+    """Half the width of the interval of a statistic, from its values (n,) without each of the n samples.
 
-    Source: Efron and Stein 1981. Raises ConfigError as `student_quantile`.
+    Raises ConfigError unless 0 < confidence < 1. Source: Efron and Stein 1981.
     """
     n = without_one.size
     error = math.sqrt((n - 1) / n * float(np.square(without_one - without_one.mean()).sum()))
@@ -35,7 +35,7 @@ def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> floa
 
 
 def mean_without_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of `values` (n,) without each of them: (n,)."""
+    """Means of `values` (n,) without each of them in turn: (n,)."""
     mean = values.mean()
     return mean + (mean - values) / (values.size - 1)
 
@@ -43,10 +43,11 @@ def mean_without_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def similarity_interval(
     value: float, without_one: NDArray[np.float64], confidence: float
 ) -> tuple[float, float] | None:
-    """Delete-one jackknife of a similarity on the scale log(1 - value), where errors near 1 are symmetric; on its own scale.
+    """Delete-one jackknife interval (low, high) of a similarity, computed on the scale log(1 - value).
 
-    The value itself, twice, where the sides are equal whichever sample is left out. None where they are equal with all
-    samples, or without one, and not always. Raises ConfigError as `student_quantile`.
+    On that scale errors near 1 are symmetric. If the two sides are equal whichever sample is left out, both ends are the value
+    itself. None if they are equal with all samples, or without some sample, but not always.
+    Raises ConfigError unless 0 < confidence < 1.
     """
     student_quantile(without_one.size, confidence)  # a wrong confidence is an error for equal sides too
     drifts, drift = 1 - without_one, 1 - value
