@@ -1,4 +1,4 @@
-"""Models: where their files lie, how they are loaded, and where their blocks are."""
+"""Models: their files, loading them with and without adapters, their depth and width, and their blocks."""
 
 from repdrift.models.adapter_files import reason_against_sharing
 from repdrift.models.adapters import AdaptedBase, load_adapted, load_adapters

@@ -1,9 +1,10 @@
-"""The part of a model that is run for its hidden states: without wrappers, task head, and the stack not asked for."""
+"""The part of a model that is run for its hidden states: no wrappers, no task head, and only the stack that is needed."""
 
 from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,24 +14,23 @@ from repdrift.core.records.representation_set import Stack
 
 
 def backbone_of(model: nn.Module, stack: Stack | None = None) -> nn.Module:
-    """The module to run for the hidden states of `model`; adapter layers inside it stay active.
+    """Returns the module to run for the hidden states of `model`; adapter layers inside it stay active.
 
-    Wrappers (PEFT, torch.compile, data parallel) and the task head are taken off. Of an encoder-decoder model, None and
-    `encoder` give the encoder alone, so that the decoder is not run; `decoder` gives the module that runs both, to be
-    called with `decoder_inputs` as well.
-    Raises ModelError if the model lacks the stack, or if its adapter is a learned prompt, which acts outside of the backbone.
+    Wrappers (PEFT, torch.compile, data parallel) and the task head are taken off. For an encoder-decoder model, a `stack`
+    of None or `encoder` gives the encoder alone, so that the decoder is not run; `decoder` gives the module that runs
+    both, which must also be given `decoder_inputs`.
+    Raises ModelError if the model lacks the stack, or its adapter is a learned prompt, which acts outside the backbone.
     """
     body = headless(model)
     pair = encoder_decoder_of(body)
     if pair is None:
         require_only_stack_is(stack, body)
         return body
-    owner, _ = pair
-    return owner if stack == "decoder" else unwrapped(owner.get_submodule("encoder"))
+    return pair.module if stack == "decoder" else unwrapped(pair.module.get_submodule("encoder"))
 
 
 def headless(model: nn.Module) -> nn.Module:
-    """`model` without wrappers and task head; an encoder-decoder model keeps both stacks."""
+    """Returns `model` without wrappers and task head; an encoder-decoder model keeps both stacks."""
     inner = unwrapped(model)
     prefix = getattr(inner, "base_model_prefix", "")
     body = getattr(inner, prefix, None) if prefix else None
@@ -38,16 +38,16 @@ def headless(model: nn.Module) -> nn.Module:
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
-    """`model` without the wrapper of torch.compile."""
+    """Returns `model` without the wrapper of torch.compile."""
     while isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
         model = inner
     return model
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """`model` without the wrappers of PEFT, torch.compile, DataParallel and DistributedDataParallel.
+    """Returns `model` without the wrappers of PEFT, torch.compile, DataParallel and DistributedDataParallel.
 
-    Raises ModelError for a learned prompt: taking the wrapper off would take the adapter off.
+    Raises ModelError if the adapter is a learned prompt, which would be lost with its wrapper.
     """
     while True:
         model = uncompiled(model)
@@ -58,36 +58,48 @@ def unwrapped(model: nn.Module) -> nn.Module:
             config = getattr(wrapper, "active_peft_config", None)
             if getattr(config, "is_prompt_learning", False):
                 raise ModelError(
-                    f"the adapter is a learned prompt ({getattr(config, 'peft_type', '?')}): its tokens are no input tokens, and "
-                    "its blocks are those of the base model. Its representations cannot be paired with the base model's."
+                    f"the adapter is a learned prompt ({getattr(config, 'peft_type', '?')}): it adds virtual tokens to the input and "
+                    "leaves the blocks as they are, so its representations cannot be paired with the base model's. "
+                    "Give an adapter that changes modules (LoRA and its relatives), or a full model."
                 )
             model = wrapper.get_base_model()
         else:
             return model
 
 
-def encoder_decoder_of(model: nn.Module) -> tuple[nn.Module, str] | None:
-    """The outermost module in `model` that holds an `encoder` and a `decoder` with lists of blocks, and its name.
+@dataclass(frozen=True)
+class EncoderDecoder:
+    """A module that holds an `encoder` and a `decoder`, and its name inside the model ("" for the model itself)."""
 
-    Below `model` itself only if the configuration does not deny it: a speech model may hold an audio codec, which is such a pair.
+    module: nn.Module
+    name: str
+
+
+def encoder_decoder_of(model: nn.Module) -> EncoderDecoder | None:
+    """Returns the outermost module in `model` whose encoder and decoder have lists of blocks, or None if there is none.
+
+    Parts of `model` are searched unless the configuration says that it is no encoder-decoder: a speech model may hold an
+    audio codec, which has an encoder and a decoder too.
     """
     config = getattr(model, "config", None)
     within = model.named_modules() if getattr(config, "is_encoder_decoder", True) else [("", model)]
     for name, module in within:
         children = dict(module.named_children())
         if all(stack in children and _has_lists(children[stack]) for stack in ("encoder", "decoder")):
-            return module, name
+            return EncoderDecoder(module, name)
     return None
 
 
 def decoder_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-    """What the decoder of an encoder-decoder model is shown: the sample itself, shifted right by the model's own rule.
+    """The inputs of the decoder in an encoder-decoder model: the sample itself, shifted right by the model's own rule.
 
-    input_ids, attention_mask: (b, t), padded on the right. Returns `decoder_input_ids` and `decoder_attention_mask`, (b, t),
-    to be given beside them. A sample of n tokens has n decoder positions: at position j stands the token before input
-    token j (at 0 the model's start token; in mBART the language code, its last), so the decoder state at j is the one
-    that predicts input token j, having seen the whole sample through the encoder. The mask is the input's.
-    Raises ShapeError for padding on the left; ModelError if the model states no rule, or lacks a start or padding token.
+    input_ids, attention_mask: (b, t) for b samples of at most t tokens, padded on the right. Returns `decoder_input_ids`
+    and `decoder_attention_mask`, (b, t) each, to be given to the model beside them; the mask is that of the input.
+    A sample of n tokens has n decoder positions. Position j holds the token before input token j; position 0 holds the
+    model's start token (in mBART the language code, which is the last token). So the decoder's state at position j
+    predicts input token j, and has seen the whole sample through the encoder.
+    Raises ShapeError if the samples are padded on the left; ModelError if the model states no rule, or lacks a start or
+    padding token.
     """
     mask = attention_mask.bool()
     if input_ids.dim() != 2 or mask.shape != input_ids.shape or bool((~mask[:, :-1] & mask[:, 1:]).any()):
@@ -100,15 +112,15 @@ def decoder_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) 
     pair = encoder_decoder_of(body)
     if pair is None:
         raise ModelError(f"{type(body).__name__} has no decoder beside an encoder, so it takes no decoder inputs")
-    config: Any = pair[0].config
+    config: Any = pair.module.config
     padding = config.pad_token_id
     if padding is None:
         raise ModelError(
-            f"{type(body).__name__}: the configuration names no pad_token_id, which its decoder inputs need"
+            f"{type(body).__name__}: the configuration names no pad_token_id, which its decoder inputs need. Set one in config.json."
         )
     ids = input_ids.masked_fill(~mask, padding)  # some rules find the last token by looking for padding
     try:
-        shifted = _shifted(pair[0], ids, config)
+        shifted = _shifted(pair.module, ids, config)
     except (ValueError, TypeError) as error:
         raise ModelError(f"{type(body).__name__} cannot shift its decoder inputs: {error}") from error
     return {"decoder_input_ids": shifted, "decoder_attention_mask": attention_mask}
@@ -127,7 +139,7 @@ def _shifted(model: Any, ids: Tensor, config: Any) -> Tensor:
 
 
 def require_only_stack_is(stack: Stack | None, model: nn.Module) -> None:
-    """Raises ModelError if `model`, which has one stack of blocks, lacks the one asked for."""
+    """Raises ModelError if `model`, which has one stack of blocks, has another one than `stack`."""
     if stack is None:
         return
     kind = _only_stack_of(model)
@@ -135,7 +147,7 @@ def require_only_stack_is(stack: Stack | None, model: nn.Module) -> None:
         has = {"encoder": "only an encoder", "decoder": "only a decoder", None: "one stack, and nothing says which"}[
             kind
         ]
-        raise ModelError(f"{type(model).__name__} has no {stack}: it has {has}. Leave `stack` out.")
+        raise ModelError(f"{type(model).__name__} has no {stack}: it has {has}. Leave `stack` (--stack) out.")
 
 
 def _only_stack_of(model: nn.Module) -> Stack | None:
@@ -145,8 +157,8 @@ def _only_stack_of(model: nn.Module) -> Stack | None:
     model_type, kind = getattr(config, "model_type", None), type(model).__name__
     if "Decoder" in kind or getattr(config, "is_decoder", False):
         return "decoder"
-    halved = auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES  # the encoder of a pair, by itself
-    if "Encoder" in kind or model_type in halved or model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+    encoder_decoders = auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES  # here the encoder of one, by itself
+    if "Encoder" in kind or model_type in encoder_decoders or model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return "encoder"
     return "decoder" if model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
 

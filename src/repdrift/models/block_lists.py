@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -23,11 +24,11 @@ def listed_blocks(model: nn.Module, *, stack: Stack | None = None) -> Blocks:
     stack: the half of an encoder-decoder model to search; None means the encoder.
     Raises ModelError that names the lists found, if none fits or several do.
     """
-    part, prefix = _stack_within(model, stack)
-    config = _config_of(part, stack) or _config_of(model, stack)
+    part = _part_to_search(model, stack)
+    config = _config_of(part.module, stack) or _config_of(model, stack)
     lists = {
-        _join(prefix, name): module
-        for name, module in part.named_modules()
+        _join(part.name, name): module
+        for name, module in part.module.named_modules()
         if isinstance(module, nn.ModuleList) and _is_composite(module)
     }
     depths = possible_depths(config, stack)
@@ -63,15 +64,21 @@ def named_blocks(model: nn.Module, path: str) -> Blocks:
     return Blocks(path, tuple(found), root=model)
 
 
-def _stack_within(model: nn.Module, stack: Stack | None) -> tuple[nn.Module, str]:
-    """The part of `model` to search, and its name."""
+@dataclass(frozen=True)
+class _Part:
+    """A part of a model, and its name inside the model."""
+
+    module: nn.Module
+    name: str
+
+
+def _part_to_search(model: nn.Module, stack: Stack | None) -> _Part:
     pair = encoder_decoder_of(model)
     if pair is None:
         require_only_stack_is(stack, unwrapped(model))
-        return model, ""
-    owner, name = pair
+        return _Part(model, "")
     chosen = stack or "encoder"
-    return owner.get_submodule(chosen), _join(name, chosen)
+    return _Part(pair.module.get_submodule(chosen), _join(pair.name, chosen))
 
 
 def _config_of(module: nn.Module, stack: Stack | None) -> Any:
@@ -83,7 +90,7 @@ def _model_type(config: Any) -> str | None:
 
 
 def _owner_type(model: nn.Module, name: str) -> str | None:
-    """The model type in the configuration nearest above the module `name`."""
+    """Returns the model type in the configuration nearest above the module `name`."""
     while name:
         name = name.rpartition(".")[0]
         config = getattr(model.get_submodule(name), "config", None)

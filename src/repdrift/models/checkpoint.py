@@ -1,7 +1,7 @@
 """The tensors in a checkpoint's safetensors files, read one by one.
 
-The files are read, not mapped: a mapping counts as this process's memory where limits and containers count it, and
-layer-major extraction exists for models that are larger than that.
+The files are read, not mapped into memory: limits and containers count a mapping as memory of the process, and layer-major
+extraction is for models that are larger than that memory.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ _STORED_DTYPES: dict[str, torch.dtype] = {
 }
 _LONGEST_HEADER = 100_000_000  # the format's own bound
 
+USE_SAMPLE_MAJOR = "Use the sample-major schedule (--schedule sample)"
+"""The next step for a model that cannot be read block by block."""
+
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where one tensor lies: `start` is its first byte in the file `path`; `stored_dtype` is safetensors' name for it."""
+    """One tensor in a file: `start` is its first byte in the file `path`, `stored_dtype` is safetensors' name of its dtype."""
 
     name: str
     path: Path
@@ -49,23 +52,24 @@ class StoredTensor:
 
     @property
     def numel(self) -> int:
-        """Numbers in it."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def is_floating_point(self) -> bool:
-        """Whether it is cast when the model is loaded in another dtype."""
+        """True if the tensor is cast when the model is loaded in another dtype."""
         return self.stored_dtype.startswith(("F", "BF"))
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
-        """The tensor in `dtype` (None: the stored one), in memory that goes back to the system when it is freed.
+        """Returns the tensor in `dtype`, in memory that goes back to the system when it is freed.
 
-        Raises ModelError if the file cannot give it.
+        dtype: None means the stored one. Raises ModelError if the file cannot be read, is truncated, or holds a dtype that
+        is not one of safetensors' ordinary numbers.
         """
         if self.stored_dtype not in _STORED_DTYPES:
             raise ModelError(
                 f"{self.path}: tensor {self.name} is stored as {self.stored_dtype}; expected one of "
-                f"{', '.join(_STORED_DTYPES)}. Quantised checkpoints are not read block by block."
+                f"{', '.join(_STORED_DTYPES)}. Quantised checkpoints are not read block by block. {USE_SAMPLE_MAJOR}."
             )
         stored = _unheaped(self.shape, _STORED_DTYPES[self.stored_dtype])
         data = stored.reshape(-1).view(torch.uint8)
@@ -77,7 +81,8 @@ class StoredTensor:
             raise ModelError(f"cannot read tensor {self.name} from {self.path}: {error}") from error
         if read != self.nbytes:
             raise ModelError(
-                f"{self.path} is truncated: tensor {self.name} needs {self.nbytes} bytes, {read} are there"
+                f"{self.path} is truncated: tensor {self.name} needs {self.nbytes} bytes, {read} are there. "
+                "Copy or download it again."
             )
         if dtype is None or dtype == stored.dtype:
             return stored
@@ -85,31 +90,31 @@ class StoredTensor:
 
 
 def stored_tensors(source: ModelSource) -> dict[str, StoredTensor]:
-    """Every tensor of the checkpoint, by its name in the files; only the files' headers are read.
+    """Returns every tensor of the checkpoint by its name in the files; only the files' headers are read.
 
-    Raises ModelError for GGUF, for a missing shard, and for a file that is truncated or no safetensors file.
+    Raises ModelError if the source is a GGUF file, a shard is missing, or a file is truncated or no safetensors file.
     """
     if source.gguf_file:
         raise ModelError(
-            f"{source.ref!r} is a GGUF file ({source.gguf_file}), which is only dequantised as a whole: "
-            "use the sample-major schedule, or convert it to safetensors."
+            f"{source.ref!r} is a GGUF file ({source.gguf_file}), which is only dequantised as a whole. "
+            f"{USE_SAMPLE_MAJOR}, or convert the file to safetensors."
         )
     return {tensor.name: tensor for path in _files(source) for tensor in _header(path)}
 
 
 @dataclass(frozen=True)
 class CheckpointBytes:
-    """Memory that a checkpoint's weights take, in the dtype asked for: all of them, and its largest block."""
+    """Bytes of memory that a checkpoint's weights take in one dtype: all of them, and its largest block."""
 
     whole: int
     largest_block: int
 
 
 def estimated_bytes(source: ModelSource, dtype: str = "float32") -> CheckpointBytes:
-    """What loading `source` in `dtype` would take, from the files' headers alone.
+    """Estimates the memory that `source` takes when it is loaded in `dtype`, from the files' headers alone.
 
-    A block is what shares a name up to its first number ("model.layers.3."); 0 if no name has a number.
-    Raises ModelError as `stored_tensors` does.
+    Tensors whose names agree up to the first number ("model.layers.3.") count as one block; without numbers the largest
+    block is 0. Raises ModelError if `dtype` is unknown, or a file cannot be read as `stored_tensors` needs it.
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -124,10 +129,10 @@ def estimated_bytes(source: ModelSource, dtype: str = "float32") -> CheckpointBy
 
 
 def _unheaped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Uninitialised, in a mapping of its own, which goes back to the system whole.
+    """Returns an uninitialised tensor in a memory mapping of its own, which goes back to the system whole.
 
-    In the allocator's heap, where blocks of weights come and go, what lives longer settles in the gaps, and the process's
-    data grows with depth (measured: by 10 MB for each block of 25 MB).
+    In the allocator's heap, where blocks of weights come and go, tensors that live longer settle in the gaps. Then the
+    process's memory grows with depth (measured: by 10 MB for each block of 25 MB).
     """
     size = math.prod(shape) * dtype.itemsize
     if size < mmap.PAGESIZE:
@@ -145,7 +150,7 @@ def _files(source: ModelSource) -> Iterable[Path]:
     if source.is_adapter:
         return files
     single, index = source.path / "model.safetensors", source.path / "model.safetensors.index.json"
-    if single in files:  # as transformers does: shards left beside it are not read
+    if single in files:  # like transformers: shards that were left beside it are not read
         return [single]
     if index.is_file():
         named = indexed_shards(index)
@@ -162,7 +167,9 @@ def _header(path: Path) -> list[StoredTensor]:
                 raise ModelError(f"{path} is no safetensors file: its header would be {length} bytes long")
             text = stream.read(length)
         if len(text) < length:
-            raise ModelError(f"{path} is truncated: its header should be {length} bytes, {len(text)} are there")
+            raise ModelError(
+                f"{path} is truncated: its header should be {length} bytes, {len(text)} are there. Copy or download it again."
+            )
         entries = json.loads(text)
         entries.pop("__metadata__", None)
         found = [

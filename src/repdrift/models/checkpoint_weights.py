@@ -1,7 +1,7 @@
-"""Which tensors of a checkpoint make which weight of a model, so that any few of them can be loaded by themselves.
+"""The weights of a model made from the tensors of a checkpoint, any few of them at a time.
 
-transformers renames, splits and fuses the tensors of many architectures on loading (Mixtral's experts are one tensor in
-the model and many in its files). Its own tables and operations are used here, on a block's tensors at a time.
+transformers renames, splits and fuses the tensors of many architectures on loading: Mixtral's experts are one tensor in the
+model and many in its files. Its own tables and operations are used here, for the tensors of one block at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
-from repdrift.models.checkpoint import StoredTensor
+from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, StoredTensor
 from repdrift.models.loading import MissingWeightsError
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Recipe:
-    """One or several weights of the model, and the tensors that they are made of.
+    """One or several weights of the model, and the tensors that they are made from.
 
-    tensors: with the pattern that matched, for a converter. converter: None where a tensor is taken as it is.
+    tensors: each with the pattern of the converter that its name matched. converter: None if the tensor is the weight.
     """
 
     target: str
@@ -44,10 +44,11 @@ class _Recipe:
 
 
 class CheckpointWeights:
-    """The weights that a checkpoint gives to `model`, which may be on the meta device.
+    """The weights that a checkpoint holds for `model`, under the model's names.
 
-    `load` gives them by the model's names; `require` says beforehand that they are there.
-    Raises ModelError if the installed transformers offers no conversion of single tensors.
+    model: may be on the meta device. tensors: those of the checkpoint. needed: names of weights by which the prefix of a
+    task head is recognised. where: names the checkpoint in messages.
+    Raises ModelError if the installed transformers cannot convert single tensors.
     """
 
     def __init__(
@@ -63,15 +64,15 @@ class CheckpointWeights:
         self._recipes = _recipes(model, tensors, None)
         absent = [name for name in needed if self._provider(name) is None]
         if absent and (prefix := _other_prefix(absent, tensors)):
-            # A task head that names the backbone as no other does: Llama's question answering says "transformer".
+            # Some task heads name the backbone in their own way: Llama's question answering says "transformer".
             self._recipes = _recipes(model, tensors, {rf"^{re.escape(prefix)}": ""})
 
     def has(self, name: str) -> bool:
-        """Whether the checkpoint gives the weight `name`."""
+        """True if the checkpoint holds the weight `name`."""
         return self._provider(name) is not None
 
     def require(self, names: Iterable[str]) -> None:
-        """Raises MissingWeightsError that names what the checkpoint lacks, or has in another shape, of `names`."""
+        """Raises MissingWeightsError that names the weights of `names` that are absent or have another shape."""
         wrong: list[str] = []
         for name in names:
             recipe = self._provider(name)
@@ -83,9 +84,9 @@ class CheckpointWeights:
             raise self._missing(wrong)
 
     def load(self, names: Sequence[str], *, device: torch.device) -> dict[str, Tensor]:
-        """The weights `names` on `device`, in the model's dtype (float32 where the architecture insists on it).
+        """Returns the weights `names` on `device`, in the model's dtype (float32 where the architecture insists on it).
 
-        Raises MissingWeightsError as `require` does; ModelError if a tensor cannot be converted.
+        Raises MissingWeightsError if a weight is absent or has another shape; ModelError if a tensor cannot be converted.
         """
         self.require(names)
         found: dict[str, Tensor] = {}
@@ -127,7 +128,7 @@ class CheckpointWeights:
         converter = copy.deepcopy(recipe.converter)
         try:
             for tensor, pattern in recipe.tensors:
-                # Read when the conversion asks for it, so that only its own sources are in memory beside the result.
+                # Read when the conversion asks for it: then only the tensors it needs are in memory beside the result.
                 converter.add_tensor(recipe.target, tensor.name, pattern, partial(tensor.read, dtype))
             made = converter.convert(recipe.target, model=self._model, config=self._model.config)
         except ModelError:
@@ -135,7 +136,7 @@ class CheckpointWeights:
         except Exception as error:
             raise ModelError(
                 f"{self._where}: {recipe.target} is made of {len(recipe.tensors)} tensors ({recipe.tensors[0][0].name}, ...), which "
-                f"could not be converted one block at a time: {error}. Use the sample-major schedule (--schedule sample)."
+                f"could not be converted one block at a time: {error}. {USE_SAMPLE_MAJOR}."
             ) from error
         return {name: t[0] if isinstance(t, list) else t for name, t in made.items()}
 
@@ -169,8 +170,7 @@ def _recipes(
             recipe.tensors.append((tensors[key], pattern))
     except (ImportError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"this version of transformers converts checkpoints in another way than expected ({error}): use the sample-major "
-            "schedule (--schedule sample)."
+            f"this version of transformers converts checkpoints in another way than expected ({error}). {USE_SAMPLE_MAJOR}."
         ) from error
     return {target: recipe for recipe in first.values() for target in recipe.targets}
 
@@ -183,12 +183,12 @@ def _other_prefix(absent: Sequence[str], tensors: Mapping[str, StoredTensor]) ->
 
 
 def _tied_names(model: PreTrainedModel) -> dict[str, list[str]]:
-    """Names that mean one parameter; a checkpoint holds it under one of them."""
+    """Other names of each parameter that has several; a checkpoint holds it under one of them."""
     tied: dict[str, list[str]] = {}
     pairs: Mapping[str, str] = getattr(model, "all_tied_weights_keys", None) or {}
     for target, source in pairs.items():
         tied.setdefault(target, []).append(source)
         tied.setdefault(source, []).append(target)
-    for target, source in pairs.items():  # two targets of one source
+    for target, source in pairs.items():  # two targets of one source are tied as well
         tied[target].extend(other for other in tied[source] if other != target)
     return tied

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
+
+from repdrift.core.records.representation_set import Stack
 
 ASSUMED_WIDTH = 1024
 """Width for estimates of memory where a configuration does not tell the model's."""
@@ -19,7 +21,7 @@ _INNER_WIDTH_FIELDS = (
 _TEXT_PARTS = ("text_encoder", "decoder", "generator", "text_config")
 
 
-def depth_of(config: Any, stack: Literal["encoder", "decoder"] | None = None) -> int | None:
+def depth_of(config: Any, stack: Stack | None = None) -> int | None:
     """Number of blocks that `config` states, or None if it states none.
 
     config: a configuration object, or the JSON object in a `config.json`; the text part of a model for several kinds of
@@ -28,7 +30,7 @@ def depth_of(config: Any, stack: Literal["encoder", "decoder"] | None = None) ->
     return next(iter(possible_depths(config, stack)), None)
 
 
-def possible_depths(config: Any, stack: Literal["encoder", "decoder"] | None = None) -> list[int]:
+def possible_depths(config: Any, stack: Stack | None = None) -> list[int]:
     """Every number in `config` that may be the number of blocks, the likeliest first; arguments are those of `depth_of`."""
     encoder_first = (*_DEPTH_FIELDS, *_DECODER_DEPTH_FIELDS)
     fields = (*_DECODER_DEPTH_FIELDS, *_DEPTH_FIELDS) if stack == "decoder" else encoder_first
@@ -48,7 +50,7 @@ def inner_width_of(config: Any) -> int | None:
     return next(iter(_sizes(text_config(config), _INNER_WIDTH_FIELDS)), None)
 
 
-def text_config(config: Any, stack: Literal["encoder", "decoder"] | None = None) -> Any:
+def text_config(config: Any, stack: Stack | None = None) -> Any:
     """The part of `config` that describes the text model; `config` itself if it has no such part, or several.
 
     Where an encoder and a decoder have a part each, `stack` chooses; None means the encoder.

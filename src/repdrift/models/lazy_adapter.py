@@ -1,8 +1,9 @@
-"""A LoRA adapter on a model without weights: its layers are put in place, and filled as the blocks are."""
+"""A LoRA adapter on a model without weights: its layers are put in place, and get their matrices with their block."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, initialisation_changes_base
 from repdrift.models.adapters import under_prefix
-from repdrift.models.checkpoint import StoredTensor, stored_tensors
+from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, StoredTensor, stored_tensors
 from repdrift.models.model_files import ModelSource
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ _NAME = "default"
 
 
 class LazyAdapter:
-    """The adapter in `source`, injected into `model` on the meta device.
+    """The adapter in `source`, injected into `model` on the meta device; its matrices stay in float32, as in peft.
 
-    Its matrices are kept in float32, as peft keeps them. Raises ModelError for what is no plain LoRA (DoRA, trained biases
-    or saved modules inside the model, starts that change the base weights), and for tensors with no place in the model.
+    Raises ModelError if the adapter is no plain LoRA (DoRA, trained biases or saved modules inside the model, an
+    initialisation that changes the base weights), or the model has no module for one of its tensors.
     """
 
     def __init__(self, model: PreTrainedModel, blocks_path: str, source: ModelSource) -> None:
@@ -33,19 +34,19 @@ class LazyAdapter:
         self._model = model
         config = self._config()
         stored = stored_tensors(source)
-        head, modules = _place(model, stored, blocks_path, source)
-        config.target_modules = {f"{head}{name}" for name in modules}
+        found = _adapted_modules(model, stored, blocks_path, source)
+        config.target_modules = {f"{found.prefix}{name}" for name in found.tensors}
         config.modules_to_save = config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
-        _inject(config, model, head, source)
+        _inject(config, model, found.prefix, source)
         self._tensors: dict[str, StoredTensor] = {}
-        for module, tensors in modules.items():
+        for module, tensors in found.tensors.items():
             for part, tensor in tensors.items():
                 own, dot, rest = part.partition(".")
                 self._tensors[f"{module}.{own}.{_NAME}{dot}{rest}"] = tensor
         self._require_fit()
 
     def fill(self, path: str, device: torch.device) -> None:
-        """Load the matrices of every module under `path`."""
+        """Load the matrices of every module under the name `path`."""
         for name, tensor in self._tensors.items():
             if name.startswith(f"{path}."):
                 owner, _, own = name.rpartition(".")
@@ -53,7 +54,7 @@ class LazyAdapter:
                 self._model.get_submodule(owner)._parameters[own] = value
 
     def fill_module(self, module: nn.Module, device: torch.device) -> None:
-        """Load the matrices around one module outside the blocks, an embedding for example."""
+        """Load the matrices around one module outside the blocks, for example an embedding."""
         for name, candidate in self._model.named_modules():
             if getattr(candidate, "base_layer", None) is module:
                 self.fill(name, device)
@@ -78,8 +79,8 @@ class LazyAdapter:
         own = self._model.state_dict()
         expected = {name for name in own if any(f".{part}." in name for part in _PARTS)}
         for name in sorted(expected ^ set(self._tensors)):
-            side = "lacks" if name in expected else "holds, without a place for it in the model,"
-            raise ModelError(f"the adapter in {self._source.path} {side} {name}")
+            fault = f"lacks {name}" if name in expected else f"holds {name}, for which the model has no module"
+            raise ModelError(f"the adapter in {self._source.path} {fault}. Was it trained on another base model?")
         for name, tensor in self._tensors.items():
             if tuple(own[name].shape) != tensor.shape:
                 raise ModelError(
@@ -92,15 +93,24 @@ class LazyAdapter:
 
 
 def _unsupported(source: ModelSource, why: str) -> ModelError:
-    return ModelError(
-        f"the adapter in {source.path} cannot be run block by block: {why}. Use the sample-major schedule (--schedule sample)."
-    )
+    return ModelError(f"the adapter in {source.path} cannot be run block by block: {why}. {USE_SAMPLE_MAJOR}.")
 
 
-def _place(
+@dataclass(frozen=True)
+class _AdaptedModules:
+    """The modules that an adapter changes.
+
+    prefix: the name of the backbone inside the model it was trained on, with a dot ("model.", or ""). tensors: by adapted
+    module, then by the rest of the tensor's name ("lora_A.weight").
+    """
+
+    prefix: str
+    tensors: dict[str, dict[str, StoredTensor]]
+
+
+def _adapted_modules(
     model: PreTrainedModel, stored: dict[str, StoredTensor], blocks_path: str, source: ModelSource
-) -> tuple[str, dict[str, dict[str, StoredTensor]]]:
-    """The name of the backbone inside the adapter's model, with a dot ("model.", or ""), and the tensors by adapted module."""
+) -> _AdaptedModules:
     names = {name.removeprefix(PEFT_PREFIX): tensor for name, tensor in stored.items()}
     in_blocks = re.compile(rf"^((?:.*?\.)?){re.escape(blocks_path)}\.\d+\.")
     inside = {found[1] for name in names if (found := in_blocks.match(name))}
@@ -109,40 +119,42 @@ def _place(
             f"the adapter in {source.path} holds no matrices for {blocks_path} of {type(model).__name__} (it holds "
             f"{', '.join(list(names)[:3]) or 'nothing'}). Was it trained on another base model?"
         )
-    head = inside.pop()
+    prefix = inside.pop()
     known = {name for name, _ in model.named_modules()}
     modules: dict[str, dict[str, StoredTensor]] = {}
     for name, tensor in names.items():
-        relative = name.removeprefix(head)
-        if not name.startswith(head) or (not head and relative.split(".")[0] not in known):
+        relative = name.removeprefix(prefix)
+        if not name.startswith(prefix) or (not prefix and relative.split(".")[0] not in known):
             continue  # of the task head, behind every block
-        module, part = _split(relative)
+        part = _part_of(relative)
         if part is None:
             raise _unsupported(
                 source, f"it holds {name}, a weight trained beside the matrices (modules_to_save, or a bias)"
             )
+        module = relative.removesuffix(f".{part}")
         if module not in known:
             raise ModelError(
-                f"the adapter in {source.path} adapts {name}, which {type(model).__name__} has not. "
+                f"the adapter in {source.path} adapts {name}, which {type(model).__name__} does not have. "
                 "Was it trained on another base model?"
             )
         modules.setdefault(module, {})[part] = tensor
-    return head, modules
+    return _AdaptedModules(prefix, modules)
 
 
-def _split(name: str) -> tuple[str, str | None]:
+def _part_of(name: str) -> str | None:
+    """Returns the end of a tensor's name that belongs to LoRA ("lora_A.weight"), or None if it has no such end."""
     for part in _PARTS:
-        module, found, rest = name.partition(f".{part}")
+        _, found, rest = name.partition(f".{part}")
         if found and (not rest or rest in (".weight", ".bias")):
-            return module, f"{part}{rest}"
-    return name, None
+            return f"{part}{rest}"
+    return None
 
 
-def _inject(config: Any, model: PreTrainedModel, head: str, source: ModelSource) -> None:
+def _inject(config: Any, model: PreTrainedModel, prefix: str, source: ModelSource) -> None:
     from peft import inject_adapter_in_model
 
     # The adapter's patterns (rank_pattern, alpha_pattern) name modules as the model with its task head does.
-    named_as_trained = under_prefix(model, head.removesuffix("."))
+    named_as_trained = under_prefix(model, prefix.removesuffix("."))
     try:
         inject_adapter_in_model(config, named_as_trained, _NAME, low_cpu_mem_usage=True)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""A model whose blocks have no memory until they are loaded, one at a time, from the checkpoint."""
+"""A model whose blocks take no memory until they are loaded from the checkpoint, one at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repdrift.core.errors import ModelError
 from repdrift.models.backbone import Stack, backbone_of, encoder_decoder_of
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
-from repdrift.models.checkpoint import stored_tensors
+from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, stored_tensors
 from repdrift.models.checkpoint_weights import CheckpointWeights
 from repdrift.models.lazy_adapter import LazyAdapter
 from repdrift.models.loading import DTYPES, quiet_transformers
@@ -29,37 +29,39 @@ from repdrift.models.model_files import ModelSource
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_LARGE = 1 << 14
+_LARGE = 1 << 14  # numbers in a tensor that can only be a weight
 
 
 @dataclass(frozen=True)
-class _Resident:
-    """Weights outside the blocks: `names` of the parameters that one module owns itself."""
+class _OutsideModule:
+    """A module outside the blocks, and the names of the weights that it owns itself."""
 
     module: nn.Module
     names: tuple[str, ...]
 
 
 class LazyModel:
-    """The structure of a model, its buffers, and the weights outside its blocks; blocks are loaded by `block`.
+    """A model on the meta device, with its buffers; `block` and `load_outside_blocks` load weights.
 
-    model: the architecture without task head. runner: the part of it that is run (an encoder-decoder's encoder), to be
+    model: the architecture without task head. runner: the part of it that is run (the encoder of an encoder-decoder), to be
     called as `runner(input_ids=..., attention_mask=...)`.
     """
 
-    def __init__(self, model: PreTrainedModel, blocks: Blocks, plan: CheckpointWeights, device: torch.device) -> None:
+    def __init__(
+        self, model: PreTrainedModel, blocks: Blocks, weights: CheckpointWeights, device: torch.device
+    ) -> None:
         self.model = model
         self.blocks = blocks
         self.device = device
         self.runner = blocks.root
-        self._plan = plan
+        self._weights = weights
         self._adapter: LazyAdapter | None = None
         self._own_names = list(model.state_dict())
         names = _names_in(model)
         self._block_paths = [names[module] for module in blocks.modules]
         self._loaded: nn.Module | None = None
         self._hooked = False
-        self._pending = self._resident_modules()
+        self._pending = self._outside_modules()
         _move_buffers(model, device)
 
     @property
@@ -70,29 +72,33 @@ class LazyModel:
     def require_blocks(self, layers: Sequence[int]) -> None:
         """Raises MissingWeightsError if the checkpoint lacks a weight of any of the blocks `layers`."""
         for layer in layers:
-            self._plan.require(self._names_of(layer))
+            self._weights.require(self._names_of(layer))
 
     def attach(self, source: ModelSource) -> None:
-        """Put the LoRA adapter in `source` on the blocks, active and unmerged. Raises ModelError if it is of another kind."""
+        """Put the LoRA adapter in `source` on the model, active and unmerged.
+
+        Raises ModelError if the adapter is no plain LoRA, or belongs to another model.
+        """
         self._adapter = LazyAdapter(self.model, _blocks_path(self.model, self.blocks), source)
 
     def load_outside_blocks(self) -> None:
-        """Load what the forward pass certainly uses outside the blocks; the rest when a module is first called.
+        """Load the weights outside the blocks: embeddings and norms now, those of other modules when they are first called.
 
-        So a decoder, a vision tower or a pooler that text never reaches takes no memory.
+        A decoder, a vision tower or a pooler that text never reaches so takes no memory.
+        Raises ModelError if a weight is missing, has another shape, or cannot be read.
         """
         if self._hooked:
             return
         self._hooked = True
         eager = self._eager_modules()
-        for resident in [r for r in self._pending.values() if r.module in eager]:
-            self._fill(resident)
-        for resident in self._pending.values():
-            resident.module.register_forward_pre_hook(self._fill_when_called)
+        for outside in [o for o in self._pending.values() if o.module in eager]:
+            self._fill(outside)
+        for outside in self._pending.values():
+            outside.module.register_forward_pre_hook(self._fill_when_called)
 
     @contextmanager
     def block(self, layer: int) -> Iterator[nn.Module]:
-        """Block `layer` with its weights inside the `with` block, freed on leaving.
+        """Gives block `layer` with its weights; they are freed when the `with` block is left.
 
         Raises ModelError if a weight is missing, has another shape, or cannot be read.
         """
@@ -103,13 +109,13 @@ class LazyModel:
                 self._loaded = module
             yield module
         finally:
-            if self._freed_after(layer):
+            if not self._runs_again_next(layer):
                 _free(module)
                 self._loaded = None
                 _trim_heap()
 
     def _fill_block(self, layer: int) -> None:
-        for name, tensor in self._plan.load(self._names_of(layer), device=self.device).items():
+        for name, tensor in self._weights.load(self._names_of(layer), device=self.device).items():
             _assign(self.model, name, tensor)
         if self._adapter is not None:
             self._adapter.fill(self._block_paths[layer], self.device)
@@ -118,28 +124,28 @@ class LazyModel:
         prefix = f"{self._block_paths[layer]}."
         return [name for name in self._own_names if name.startswith(prefix)]
 
-    def _freed_after(self, layer: int) -> bool:
-        # ALBERT's blocks are one module: it is not loaded again for every layer.
+    def _runs_again_next(self, layer: int) -> bool:
+        # ALBERT's blocks are one module, which is not to be loaded again for every layer.
         following = self.blocks.modules[layer + 1 : layer + 2]
-        return not following or following[0] is not self.blocks.modules[layer]
+        return bool(following) and following[0] is self.blocks.modules[layer]
 
-    def _resident_modules(self) -> dict[nn.Module, _Resident]:
+    def _outside_modules(self) -> dict[nn.Module, _OutsideModule]:
         inside = {m for block in self.blocks.modules for m in block.modules()}
         reached = set(self.runner.modules()) - inside
-        found: dict[nn.Module, _Resident] = {}
+        found: dict[nn.Module, _OutsideModule] = {}
         persistent = set(self._own_names)
         for path, module in self.model.named_modules():
             own = [*module._parameters, *module._buffers]
             names = [f"{path}.{name}" if path else name for name in own]
             wanted = tuple(name for name in names if name in persistent)
             if module in reached and wanted:
-                found[module] = _Resident(module, wanted)
+                found[module] = _OutsideModule(module, wanted)
         return found
 
     def _eager_modules(self) -> set[nn.Module]:
-        """The modules that hold the list of blocks, and their children without children: embeddings and norms.
+        """The modules around the list of blocks, and their children that have no parts: embeddings and norms.
 
-        They load at once since some models read `self.embeddings.weight` without calling that module.
+        They are loaded at once, since some models read `self.embeddings.weight` without calling that module.
         """
         parts = _blocks_path(self.model, self.blocks).split(".")
         holders = [self.model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
@@ -150,14 +156,14 @@ class LazyModel:
         if module in self._pending:
             self._fill(self._pending[module])
 
-    def _fill(self, resident: _Resident) -> None:
+    def _fill(self, outside: _OutsideModule) -> None:
         ignored = self.model._keys_to_ignore_on_load_missing or ()
-        wanted = [n for n in resident.names if self._plan.has(n) or not any(re.search(p, n) for p in ignored)]
-        for name, tensor in self._plan.load(wanted, device=self.device).items():
+        wanted = [n for n in outside.names if self._weights.has(n) or not any(re.search(p, n) for p in ignored)]
+        for name, tensor in self._weights.load(wanted, device=self.device).items():
             _assign(self.model, name, tensor)
         if self._adapter is not None:
-            self._adapter.fill_module(resident.module, self.device)
-        del self._pending[resident.module]
+            self._adapter.fill_module(outside.module, self.device)
+        del self._pending[outside.module]
 
 
 def load_lazy_model(
@@ -169,11 +175,13 @@ def load_lazy_model(
     adapter: ModelSource | None = None,
     device: torch.device | str | None = None,
 ) -> LazyModel:
-    """The model in `source` (with the LoRA adapter `adapter` on it) without its weights, on `device` (None: the CPU).
+    """Builds the model in `source` without loading its weights; only file headers and the configuration are read.
 
-    dtype, blocks, stack: as for `load_backbone` and `find_blocks`. Only file headers and the configuration are read.
-    Raises ModelError for GGUF, a quantised checkpoint, the decoder of an encoder-decoder model, an adapter that is not
-    plain LoRA, and files that cannot be read.
+    dtype: one of `DTYPES`. blocks: the name of the list of blocks, and stack: the half of an encoder-decoder, as for
+    `find_blocks`. adapter: a LoRA adapter to put on the model. device: for the weights that are loaded later; None means
+    the CPU.
+    Raises ModelError if the source is a GGUF file or a quantised checkpoint, the decoder of an encoder-decoder model is
+    asked for, the adapter is no plain LoRA, or a file cannot be read.
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -181,15 +189,15 @@ def load_lazy_model(
     model = _empty_model(source, DTYPES[dtype])
     if stack == "decoder" and encoder_decoder_of(model) is not None:
         raise ModelError(
-            f"the decoder of {type(model).__name__} reads its encoder's output: block by block only the encoder is run. "
-            "Use the sample-major schedule (--schedule sample)."
+            f"the decoder of {type(model).__name__} reads its encoder's output, and block by block only the encoder is run. "
+            f"{USE_SAMPLE_MAJOR}."
         )
     found = find_blocks(backbone_of(model, stack=stack), path=blocks, stack=stack)
     names = _names_in(model)
     inside = tuple(f"{names[module]}." for module in found.modules)
     needed = [name for name in model.state_dict() if name.startswith(inside)]
-    plan = CheckpointWeights(copy.deepcopy(model), tensors, needed=needed, where=str(source.path))
-    lazy_model = LazyModel(model, found, plan, torch.device(device or "cpu"))
+    weights = CheckpointWeights(copy.deepcopy(model), tensors, needed=needed, where=str(source.path))
+    lazy_model = LazyModel(model, found, weights, torch.device(device or "cpu"))
     if adapter is not None:
         lazy_model.attach(adapter)
     return lazy_model
@@ -204,7 +212,7 @@ def _empty_model(source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
             config = AutoConfig.from_pretrained(source.path, trust_remote_code=False)
             if getattr(config, "quantization_config", None):
                 raise ModelError(
-                    f"{source.path} is quantised, which is not read block by block: use the sample-major schedule."
+                    f"{source.path} is quantised, and quantised weights are not read block by block. {USE_SAMPLE_MAJOR}."
                 )
             with init_empty_weights(include_buffers=False), _LargeEmptyOnMeta():
                 model = AutoModel.from_config(config, dtype=dtype, trust_remote_code=False)
@@ -215,16 +223,16 @@ def _empty_model(source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
     unmade = [name for name, buffer in model.named_buffers() if buffer.is_meta and name not in model.state_dict()]
     if unmade:
         raise ModelError(
-            f"{type(model).__name__} makes its buffer {unmade[0]} as it makes weights, and no file holds it: use the "
-            "sample-major schedule (--schedule sample)."
+            f"{type(model).__name__} makes its buffer {unmade[0]} in the way of weights, so it has no value here, and no file "
+            f"holds it. {USE_SAMPLE_MAJOR}."
         )
     return model.eval().requires_grad_(False)
 
 
 class _LargeEmptyOnMeta(TorchFunctionMode):
-    """`torch.empty` of many numbers, which only weights are made with, takes no memory from the start.
+    """Makes `torch.empty` of many numbers take no memory; only weights are made with it.
 
-    accelerate moves each weight off the CPU once it is made; the allocator may keep the room of many of them.
+    accelerate moves each weight off the CPU once it is made, but the allocator may keep the room of many of them.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -241,7 +249,7 @@ def _names_in(model: nn.Module) -> dict[nn.Module, str]:
 
 
 def _blocks_path(model: nn.Module, blocks: Blocks) -> str:
-    """The name of the list of blocks inside `model`, of which the module that is run may be a part."""
+    """Returns the name of the list of blocks inside `model`, of which the module that is run may be a part."""
     return f"{_names_in(model)[blocks.root]}.{blocks.path}".lstrip(".")
 
 
@@ -264,9 +272,9 @@ def _free(block: nn.Module) -> None:
 
 
 def _trim_heap() -> None:
-    """Give what the allocator holds free back to the system, where it is glibc's.
+    """Return the allocator's free memory to the system, if the allocator is glibc's.
 
-    Without it the gaps that activations of many sizes leave add up (measured: 80 MB over 24 blocks of 25 MB).
+    Otherwise the gaps that activations of many sizes leave add up (measured: 80 MB over 24 blocks of 25 MB).
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:

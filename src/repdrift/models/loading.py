@@ -1,7 +1,7 @@
-"""Loading models and tokenizers: safetensors or GGUF only, and every weight that matters must be there.
+"""Loading models and tokenizers: safetensors or GGUF only, and every weight of the backbone must be there.
 
-transformers fills a parameter that a checkpoint lacks with random numbers and only logs it. A drift measured on
-such a model would be an artefact, so here a missing backbone weight is an error.
+transformers fills a parameter that a checkpoint lacks with random numbers, and only logs it. A drift measured on such a
+model would be an artefact, so a missing backbone weight is an error here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-# A pooler turns the last block's output into one vector: it is behind every block, and absent from many checkpoints.
+# A pooler turns the last block's output into one vector: it comes after every block, and many checkpoints lack it.
 _HARMLESS_PARTS = ("pooler.",)
 
 
 class MissingWeightsError(ModelError):
-    """A checkpoint that lacks weights of the backbone."""
+    """A checkpoint lacks weights of the backbone."""
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def quiet_transformers() -> Generator[None]:
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            # peft asks transformers for an attribute that transformers has renamed; nothing a user could do about it.
+            # peft asks transformers for an attribute that transformers has renamed; a user can do nothing about it.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
             yield
     finally:
@@ -58,21 +58,26 @@ def quiet_transformers() -> Generator[None]:
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load the tokenizer in `source`; one without a padding token pads with its end-of-text token."""
+    """Load the tokenizer in `source`; if it has no padding token, its end-of-text token is used for padding.
+
+    Raises ModelError if there is no tokenizer, or it cannot be read.
+    """
     from transformers import AutoTokenizer
 
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source.path, **_gguf(source))
         except Exception as error:  # tokenizers raises bare ones for a damaged file
-            raise ModelError(f"no tokenizer could be loaded from {source.path}: {first_line(error)}") from error
+            raise ModelError(
+                f"no tokenizer could be loaded from {source.path}: {first_line(error)}. Save one there with save_pretrained."
+            ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_config(source: ModelSource) -> Any:
-    """The model's configuration alone. Raises ModelError if it cannot be read."""
+    """Load the configuration of the model in `source`. Raises ModelError if it cannot be read."""
     from transformers import AutoConfig
 
     with quiet_transformers():
@@ -85,7 +90,8 @@ def load_config(source: ModelSource) -> Any:
 def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
     """Load the model without a task head (AutoModel), in evaluation mode, on the CPU.
 
-    Raises ModelError if the files cannot be read, or lack any weight of the embeddings or blocks.
+    dtype: one of `DTYPES`. Raises ModelError if the files cannot be read; MissingWeightsError if they lack any weight of the
+    embeddings or blocks.
     """
     from transformers import AutoModel
 
@@ -95,12 +101,13 @@ def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedM
 def load_tuned_backbone(source: ModelSource, *, dtype: str = "float32") -> nn.Module:
     """Load a full fine-tune without its head, whatever head it was saved with, in evaluation mode, on the CPU.
 
-    Raises ModelError as `load_backbone`.
+    dtype: one of `DTYPES`. Raises ModelError if the files cannot be read; MissingWeightsError if they lack any weight of the
+    embeddings or blocks.
     """
     try:
         return load_backbone(source, dtype=dtype)
     except MissingWeightsError:
-        # Some heads name the backbone as no checkpoint does: load the class that was saved, and take its backbone.
+        # Some heads name the backbone in their own way: load the class that was saved, and take its backbone.
         import transformers
 
         named = read_json_object(source.path / "config.json").get("architectures") or [None]
@@ -113,9 +120,10 @@ def load_tuned_backbone(source: ModelSource, *, dtype: str = "float32") -> nn.Mo
 def load_task_model(
     source: ModelSource, task_kind: str, *, num_labels: int | None = None, dtype: str = "float32"
 ) -> PreTrainedModel:
-    """Load the model with a head for `task_kind`; the head is new (drawn from torch's generator) if `source` has none.
+    """Load the model with a head for `task_kind`; if `source` has no such head, it is drawn from torch's generator.
 
-    task_kind: `classification` (needs num_labels) or `extractive_qa`. The backbone must be complete.
+    task_kind: `classification`, which needs num_labels, or `extractive_qa`. dtype: one of `DTYPES`.
+    Raises ModelError if the files cannot be read, or a weight of the backbone is missing.
     """
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
@@ -126,8 +134,8 @@ def load_task_model(
     try:
         model = _load(auto_class, source, dtype, allow_new=None, num_labels=labels)
     except MissingWeightsError:
-        # Some heads name the backbone as no checkpoint does (Llama's question answering says "transformer", its
-        # checkpoints say "model"): load the backbone by itself and put the head on it.
+        # Some heads name the backbone in their own way (Llama's question answering says "transformer", its checkpoints
+        # say "model"): load the backbone by itself and put the head on it.
         model = _headed(auto_class, load_backbone(source, dtype=dtype), labels)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = model.config.eos_token_id
@@ -165,7 +173,7 @@ def _load(
         named = ", ".join((absent or sorted(map(str, info["mismatched_keys"])))[:4])
         raise MissingWeightsError(
             f"{source.path} lacks {len(absent) or 'some'} weights of {type(model).__name__} (or has them in another shape): "
-            f"{named}. They would be random numbers: get the complete checkpoint."
+            f"{named}. They would be random numbers. Get the complete checkpoint."
         )
     if source.gguf_file:
         _forget_quantisation(model)
@@ -187,8 +195,10 @@ def _headed(auto_class: Any, backbone: PreTrainedModel, num_labels: int | None) 
 
 
 def _forget_quantisation(model: PreTrainedModel) -> None:
-    """The weights were dequantised on loading and are ordinary floats; the marks that transformers leaves would make it
-    refuse to train and to save them."""
+    """Remove the marks of quantisation from a model whose weights were dequantised on loading.
+
+    Because of these marks transformers would refuse to train and to save the model.
+    """
     if getattr(model.config, "quantization_config", None) is not None:
         del model.config.quantization_config  # pyright: ignore[reportAttributeAccessIssue]
     for mark in ("is_quantized", "quantization_method", "hf_quantizer"):
@@ -205,7 +215,7 @@ def _names(keys: Any) -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line: its first, with the second where that is only a heading."""
+    """Returns the message of another library's error in one line: its first line, and the second if the first is a heading."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 

@@ -1,4 +1,4 @@
-"""Where a model's files lie: a local folder, a Hugging Face hub id, or a model that a package ships."""
+"""The files of a model on this machine, found from a local folder, a Hugging Face hub id, or the name of a packaged model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A pretrained model that an installable Python package carries."""
+    """A pretrained model inside a Python package: the package, the folder in it, and the extra that installs it."""
 
     package: str
     folder: str
@@ -36,8 +36,8 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
 class ModelSource:
     """A model's files on this machine.
 
-    `ref` is what the user wrote; `path` the folder that holds the files; `revision` the hub commit, where there
-    is one; `gguf_file` the name of the GGUF file that transformers dequantises on loading.
+    ref: the model as the user wrote it. path: the folder that holds the files. revision: the hub's commit, for a model from
+    the hub. gguf_file: the name of the GGUF file, which transformers dequantises on loading; None for safetensors.
     """
 
     ref: str
@@ -48,21 +48,21 @@ class ModelSource:
 
     @property
     def is_adapter(self) -> bool:
-        """Whether the folder holds a PEFT adapter rather than a full model."""
+        """True if the folder holds a PEFT adapter, not a full model."""
         return (self.path / ADAPTER_CONFIG).is_file()
 
     def weights_digest(self) -> str:
-        """SHA-256 over the weight files: names and contents. Raises ModelError if there are none."""
+        """Returns the SHA-256 over names and contents of the weight files. Raises ModelError if there are none."""
         files = weight_files(self)
         stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
         return _digest(self.path, stamps)
 
 
 def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
-    """Find the files of model `ref`: `packaged:NAME`, an existing folder, or a hub id (downloaded or cached).
+    """Find the files of the model `ref`: `packaged:NAME`, an existing folder, or a hub id (downloaded or cached).
 
-    Raises ModelError if the folder holds no model or the hub id cannot be had; UnknownNameError for an unknown
-    packaged name; MissingDependencyError if its package is not installed.
+    revision: a commit, tag or branch of the hub. Raises ModelError if the folder holds no model, or the hub's model cannot be
+    loaded; UnknownNameError if no packaged model has that name; MissingDependencyError if its package is not installed.
     """
     if ref.startswith(PACKAGED_PREFIX):
         return _packaged(ref)
@@ -78,13 +78,13 @@ def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
     if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
         raise ModelError(
             f"model {ref!r} is neither a folder here nor a hub id (owner/name) nor one of "
-            f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}."
+            f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}. Check the path or the name."
         )
     return _from_hub(ref, revision)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises ModelError if the file cannot be read, or holds anything else."""
+    """Returns the JSON object in the file `path`. Raises ModelError if it cannot be read, or holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -95,15 +95,21 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def indexed_shards(index: Path) -> set[str]:
-    """The weight files that `model.safetensors.index.json` names. Raises ModelError if it is none."""
+    """Returns the weight files that the index of a sharded checkpoint names. Raises ModelError if it names none."""
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise ModelError(f"{index} names no shards: its 'weight_map' is {type(weight_map).__name__}, not an object")
+        raise ModelError(
+            f"{index} names no shards: 'weight_map' should be an object, got {type(weight_map).__name__}. "
+            "Copy or download it again."
+        )
     return set(weight_map.values())
 
 
 def weight_files(source: ModelSource) -> list[Path]:
-    """The files that hold the weights, sorted. Raises ModelError if none of a format that is safe to load."""
+    """Returns the files that hold the weights, sorted.
+
+    Raises ModelError if there are none in a format that is safe to load, or a shard is missing.
+    """
     if source.gguf_file:
         return [source.path / source.gguf_file]
     pattern = "adapter_model*.safetensors" if source.is_adapter else "model*.safetensors"
@@ -111,7 +117,9 @@ def weight_files(source: ModelSource) -> list[Path]:
     if not files:
         pickled = sorted(p.name for p in source.path.glob("*.bin"))
         hint = (
-            f" It holds {pickled[0]}, a pickle, which is not loaded: save it again as safetensors." if pickled else ""
+            f" It holds {pickled[0]}, a pickle, which is not loaded. Save the model again as safetensors."
+            if pickled
+            else ""
         )
         raise ModelError(f"{source.path} holds no weights: expected {pattern}.{hint}")
     index = source.path / "model.safetensors.index.json"
@@ -151,7 +159,7 @@ def _from_hub(ref: str, revision: str | None) -> ModelSource:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"model {ref!r} is no folder here and could not be had from the Hugging Face hub or its cache: {reason} "
+            f"model {ref!r} is no folder here and could not be loaded from the Hugging Face hub or its cache: {reason} "
             "Check the name and the network, or give a local folder."
         ) from error
     return ModelSource(ref, path, "hub", revision=path.name)

@@ -163,7 +163,7 @@ def test_model_that_is_nowhere_is_one_readable_message(tmp_path):
         resolve_model("./nowhere")
     with pytest.raises(ModelError, match="holds no model: expected config.json"):
         resolve_model(str(tmp_path))
-    with pytest.raises(ModelError, match="could not be had from the Hugging Face hub"):
+    with pytest.raises(ModelError, match="could not be loaded from the Hugging Face hub"):
         resolve_model("nobody/nothing")
     with pytest.raises(UnknownNameError, match="Did you mean 'minilm'"):
         resolve_model("packaged:minilmm")

@@ -1,4 +1,4 @@
-"""DeBERTa-v2 and v3: where a convolution follows the first block, the residual stream is what comes out of it."""
+"""DeBERTa-v2 and v3: where a convolution follows the first block, its output is the residual stream after that block."""
 
 from __future__ import annotations
 

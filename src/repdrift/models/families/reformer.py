@@ -1,4 +1,4 @@
-"""Reformer: two residual streams run side by side, so there is none that could be called the hidden state of a layer."""
+"""Reformer: two residual streams run side by side, so a layer has no single hidden state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from repdrift.models.families import Family, register
 
 def _find(model: nn.Module) -> Blocks:
     raise ModelError(
-        f"{type(model).__name__} is reversible: its layers keep two residual streams, each updated from the other, and no single "
-        "hidden state after a layer. Its representations are not defined here."
+        f"{type(model).__name__} is reversible: its layers keep two residual streams, each updated from the other, so there is no "
+        "single hidden state after a layer. Its representations are not defined here; use a model with one residual stream."
     )
 
 

@@ -1,4 +1,4 @@
-"""XLNet: hidden states run through the blocks as (t, b, d)."""
+"""XLNet: hidden states pass through the blocks as (tokens, batch, features)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repdrift.models.families import Family, register
 
 
 def _hidden_state(output: Any) -> Tensor:
-    """From (content stream, query stream, ...), each (t, b, d), to the content stream (b, t, d)."""
+    """Returns the content stream, the first entry of the output, as (batch, tokens, features)."""
     return output[0].transpose(0, 1)
 
 
