@@ -8,7 +8,7 @@ fit          the optimisation itself
 """
 
 from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
-from repdrift.training.run import FinishedRun, TrainingJob, finished_runs, train
+from repdrift.training.training_run import FinishedRun, TrainingJob, finished_runs, train
 
 __all__ = [
     "FinishedRun",

@@ -15,7 +15,7 @@ from repdrift.core.errors import MissingDependencyError, MissingRunError, Storag
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import METADATA_FILE
-from repdrift.stores.remote.registry import ANY_OTHER_SCHEME, register
+from repdrift.stores.remote.addresses import ANY_OTHER_SCHEME, register
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _READ_BACK_AT_MOST_BYTES = 1 << 20

@@ -14,7 +14,7 @@ from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, St
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
-from repdrift.stores.remote.registry import Remote
+from repdrift.stores.remote.addresses import Remote
 from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name, remove_finished_files
 from repdrift.stores.verification import find_sets, verify_set
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRunError, StorageError
-from repdrift.stores.remote.registry import register
+from repdrift.stores.remote.addresses import register
 
 _ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
 ARTIFACT_TYPE = "representations"

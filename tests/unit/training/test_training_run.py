@@ -10,7 +10,7 @@ from repdrift.core.errors import ModelError
 from repdrift.models import load_backbone, resolve_model
 from repdrift.tasks import load_rows, task
 from repdrift.training import LoraOptions, TrainingJob, TrainingOptions, finished_runs, train
-from repdrift.training.run import new_run_folder
+from repdrift.training.training_run import new_run_folder
 
 
 def _job(model, data, name="sst2", method="full_finetune", seed=1, **options):
@@ -44,7 +44,7 @@ def no_training(monkeypatch):
     def started(*_):
         raise InterruptedError("training starts")
 
-    monkeypatch.setattr("repdrift.training.run._train_into", started)
+    monkeypatch.setattr("repdrift.training.training_run._train_into", started)
 
 
 def _require_recorded(run, name, method):

@@ -1,4 +1,4 @@
-"""Remotes, found by the scheme of their address: one file for each kind, which registers it."""
+"""Opens a remote by its address. Each kind of remote has a file, which registers the scheme of its addresses."""
 
 from __future__ import annotations
 
