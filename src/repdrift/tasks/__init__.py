@@ -1,10 +1,12 @@
 """Tasks: what they are, where their data comes from, and their fixed sample sets.
 
-spec         one task: kind, columns, sources; `builtin/` has one file for each built-in task
-own_file     a task made from a user's file
-sources      finds the rows of a task; `data_files` reads them
-encoding     a row of texts to token ids
-sample_set   the fixed samples that every model is shown
+Where to find things:
+
+    spec         one task: kind, columns, sources; `builtin/` has one file for each built-in task
+    own_file     a task made from a user's file
+    sources      finds the rows of a task; `data_files` reads them
+    encoding     a row of texts to token ids
+    sample_set   the fixed samples that every model is shown
 """
 
 from repdrift.tasks.data_files import Row

@@ -1,10 +1,12 @@
 """Training: full fine-tuning and LoRA, one run at a time. Nothing is extracted here.
 
-run          a job in, a finished run folder out; finds finished runs again
-options      how a model is trained
-methods      which parameters of the model train
-task_kinds/  per kind of task: rows to features, predictions to metrics (`features`: what they share)
-fit          the optimisation itself
+Where to find things:
+
+    training_run  a job in, a finished run folder out; finds finished runs again
+    options       how a model is trained
+    methods       which parameters of the model train
+    task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
+    fit           the optimisation itself
 """
 
 from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
