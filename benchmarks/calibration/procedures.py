@@ -17,6 +17,7 @@ from scipy.stats import t as student_t
 
 from benchmarks.calibration.cells import Kind
 from benchmarks.calibration.models import Floats, Study
+from repdrift.core.confidence import Interval
 from repdrift.statistics import (
     cliffs_delta,
     equivalence_test,
@@ -33,7 +34,6 @@ from repdrift.statistics import (
 )
 from repdrift.statistics.correlation import RankCorrelation
 from repdrift.statistics.effect_size import EffectSize
-from repdrift.statistics.intervals import Interval
 
 CORRELATION = 0.6
 """Of log drift and score, normal, where there is one."""

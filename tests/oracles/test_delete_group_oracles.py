@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.stats import t as student_t
 
+from repdrift.core.confidence import jackknife_reach
 from repdrift.core.errors import ConfigError, DataError, DegenerateInputError, ShapeError
 from repdrift.similarity import Representation, delete_group_values, jackknife_groups, measure, measures
 from repdrift.similarity.kernels import centred_cosines
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.uncertainty.delete_one import jackknife_reach
 
 CLOSED = {
     "cka", "cka_biased", "cosine", "cosine_centered", "disagreement", "distance_correlation",

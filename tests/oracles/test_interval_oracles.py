@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval, normal_quantile, student_quantile
+from repdrift.core.confidence import student_quantile
+from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval, normal_quantile
 
 
 def _without_one(data, statistic):

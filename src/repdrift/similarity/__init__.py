@@ -4,10 +4,11 @@
 compares every layer with every layer. `descriptors()` and `descriptor(name)` do likewise for numbers of one representation.
 """
 
+from repdrift.core.confidence import Interval
 from repdrift.similarity.descriptor import Descriptor
 from repdrift.similarity.grid import grid
 from repdrift.similarity.inputs import Array
-from repdrift.similarity.measure import Measure, SampleInterval
+from repdrift.similarity.measure import Measure
 from repdrift.similarity.registry import descriptor, descriptors, measure, measures
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
@@ -16,9 +17,9 @@ from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_w
 __all__ = [
     "Array",
     "Descriptor",
+    "Interval",
     "Measure",
     "Representation",
-    "SampleInterval",
     "cka_resampled",
     "delete_group_values",
     "descriptor",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repdrift.core.confidence import Interval
 from repdrift.core.errors import DataError
 from repdrift.similarity.inputs import Array, as_orders, require_paired, require_same_device
 from repdrift.similarity.representation import Representation
@@ -22,13 +23,6 @@ from repdrift.similarity.streaming.result import PairedResult
 
 EXACT = "exact"
 """Streams exactly: the value follows from sums that add over batches and machines."""
-
-
-class SampleInterval(NamedTuple):
-    """A confidence interval over samples, conditional on the two models."""
-
-    low: float
-    high: float
 
 
 class Prepared(Protocol):
@@ -125,7 +119,7 @@ class Measure(ABC):
         """Turn a value into a drift: self value - value (1 - value) of a similarity, a distance as it is."""
         return self.self_value - value if self.higher_is_similar else value
 
-    def interval(self, x: Any, y: Any, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: Any, y: Any, confidence: float = 0.95) -> Interval | None:
         """Confidence interval of the value over samples, conditional on the models; None if there is none.
 
         Raises ConfigError unless the confidence lies between 0 and 1.

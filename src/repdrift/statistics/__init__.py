@@ -1,5 +1,6 @@
 """Statistics on plain arrays. The unit of every test is the trained model."""
 
+from repdrift.core.confidence import Interval
 from repdrift.statistics.base_distance import BaseDistanceResult, base_distance_layers, base_distance_test
 from repdrift.statistics.correlation import (
     ProfileCorrelations,
@@ -19,7 +20,7 @@ from repdrift.statistics.effect_size import (
 from repdrift.statistics.equivalence import EquivalenceResult, equivalence_test
 from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchical_replicates
 from repdrift.statistics.interaction import InteractionResult, interaction_test
-from repdrift.statistics.intervals import Interval, bootstrap_interval, jackknife_interval
+from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval
 from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
+from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import DegenerateInputError, ShapeError
 from repdrift.statistics.arrangements import Floats, Visited, finite, stratum_labels, visited
-from repdrift.statistics.intervals import Interval, normal_quantile, upper_level
+from repdrift.statistics.intervals import normal_quantile
 from repdrift.statistics.permutation import Alternative, pvalue_of, require_alternative, tie_slack
 
 PAIRING_LIMIT = 500_000

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from repdrift.core.confidence import Interval, student_quantile, upper_level
 from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite, not_above_zero
-from repdrift.statistics.intervals import Interval, normal_quantile, student_quantile, upper_level
+from repdrift.statistics.intervals import normal_quantile
 
 _TOO_FEW = "an interval needs at least two values in each group"
 _TOO_FEW_IN_STRATA = "an interval needs at least two values of each group in every stratum"

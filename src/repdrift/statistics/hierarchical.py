@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from repdrift.core.confidence import Interval, student_quantile, upper_level
 from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
 from repdrift.statistics.arrangements import Floats, finite, finite_table, stratum_labels
 from repdrift.statistics.effect_size import EffectSize
-from repdrift.statistics.intervals import Interval, student_quantile, upper_level
 
 LEAST_REPLICATES = 200
 """The fewest replicates. A standard deviation over fewer is off by more than 5 %."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
+from scipy.special import ndtr, ndtri  # pyright: ignore[reportMissingTypeStubs]
 
+from repdrift.core.confidence import Interval, jackknife_reach, upper_level
 from repdrift.core.errors import ConfigError, DegenerateInputError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.statistics.arrangements import Floats
 
@@ -18,28 +19,9 @@ REPLICATES_PER_TAIL = 10
 """Fewest replicates beyond each end of an interval. With fewer, the end is known from a handful of draws."""
 
 
-class Interval(NamedTuple):
-    """A two-sided confidence interval, in the unit of what it is an interval of."""
-
-    low: float
-    high: float
-
-
-def upper_level(confidence: float) -> float:
-    """The level of the upper end of a two-sided interval: 0.975 for 0.95. Raises ConfigError unless 0 < confidence < 1."""
-    if not 0 < confidence < 1:
-        raise ConfigError(f"a confidence lies between 0 and 1, such as 0.95; got {confidence}")
-    return 0.5 + confidence / 2
-
-
 def normal_quantile(level: float) -> float:
     """The quantile of the standard normal distribution at a level in (0, 1)."""
     return float(ndtri(level))
-
-
-def student_quantile(level: float, degrees_of_freedom: float) -> float:
-    """The quantile of Student's t at a level in (0, 1). The degrees of freedom need not be whole."""
-    return float(stdtrit(degrees_of_freedom, level))
 
 
 def bootstrap_interval(
@@ -106,11 +88,9 @@ def jackknife_interval(leave_one_out: ArrayLike, estimate: float, *, confidence:
     width. Raises ShapeError if n < 2, NonFiniteError for NaN or Inf, ConfigError unless 0 < confidence < 1.
     Source: Efron and Stein 1981. Departure: Student's t in the place of the normal quantile.
     """
-    upper = upper_level(confidence)
+    upper_level(confidence)  # a wrong confidence is named before wrong values
     without, centre = _finite(leave_one_out, "leave_one_out"), _finite_number(estimate)
-    n = without.size
-    error = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
-    reach = student_quantile(upper, n - 1) * error
+    reach = jackknife_reach(without, confidence)
     return Interval(centre - reach, centre + reach)
 
 

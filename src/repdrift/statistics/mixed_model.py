@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs]
 
+from repdrift.core.confidence import Interval, student_quantile, upper_level
 from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite, not_above_zero
-from repdrift.statistics.intervals import Interval, student_quantile, upper_level
 
 LEAST_TASKS = 3
 """The fewest tasks. With two, one number shows how a difference varies, and Student's t has the quantile 12.7."""

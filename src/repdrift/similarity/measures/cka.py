@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import ConfigError, DegenerateInputError
 from repdrift.similarity.inputs import MIN_SAMPLES, as_orders, require_paired
 from repdrift.similarity.invariances import OF_SHAPE, OF_STANDARDISED_FEATURES
@@ -22,11 +23,11 @@ from repdrift.similarity.kernels import hsic
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.rbf import RbfKernel
 from repdrift.similarity.kernels.standardized import standardized_kernel, unbiased_standardized_kernel
-from repdrift.similarity.measure import EXACT, Measure, SampleInterval
+from repdrift.similarity.measure import EXACT, Measure
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
-from repdrift.similarity.uncertainty.delete_one import similarity_interval, student_quantile
+from repdrift.similarity.uncertainty.delete_one import similarity_interval
 from repdrift.similarity.uncertainty.resampling import cka_resampled
 
 
@@ -68,7 +69,7 @@ class KernelAlignment(Measure):
         orders = as_orders(permutations, y.n, y.device)
         return self.estimator.mispaired(x, y, orders).cpu().numpy() / scale
 
-    def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: Kernel, y: Kernel, confidence: float = 0.95) -> Interval | None:
         """Delete-one jackknife on the scale log(1 - CKA), where errors near 1 are symmetric; back on the value's scale.
 
         Kernels are taken as known, and the biased form's bias is not part of it: it says how far the value moves with the
@@ -76,13 +77,12 @@ class KernelAlignment(Measure):
         sides are equal. If they are equal whichever sample is left out, both ends are the value itself.
         Raises ConfigError unless the confidence lies between 0 and 1.
         """
-        student_quantile(x.n, confidence)  # a wrong confidence is an error where there is no interval too
+        upper_level(confidence)  # a wrong confidence is an error where there is no interval too
         try:
             values = self._left_out(x, y)
         except DegenerateInputError:
             return None
-        found = similarity_interval(self.compare(x, y), values, confidence)
-        return found and SampleInterval(*found)
+        return similarity_interval(self.compare(x, y), values, confidence)
 
     def without_one(self, x: Kernel, y: Kernel) -> NDArray[np.float64] | None:
         """CKA without each sample in turn, from the closed form of HSIC; None if the kernel moves with every sample.

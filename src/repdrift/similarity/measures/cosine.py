@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from repdrift.core.confidence import Interval, jackknife_reach, upper_level
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.geometry.row_cosine import UnitRows, mispaired_cosines, row_cosines, unit_rows
 from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.invariances import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION
 from repdrift.similarity.kernels.centred_cosines import CentredRows, centred_rows, cosine_without_one
-from repdrift.similarity.measure import EXACT, Measure, SampleInterval
+from repdrift.similarity.measure import EXACT, Measure
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.uncertainty.delete_one import (
-    jackknife_reach,
     mean_reach,
     mean_without_one,
-    student_quantile,
 )
 
 
@@ -58,11 +57,11 @@ class RawCosine(RowCosine):
         """Scale rows to length 1."""
         return representation.shared(_raw_unit_rows)
 
-    def interval(self, x: UnitRows, y: UnitRows, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: UnitRows, y: UnitRows, confidence: float = 0.95) -> Interval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""
         cosines = row_cosines(x, y).cpu().numpy()
         centre, reach = float(cosines.mean()), mean_reach(cosines, confidence)
-        return SampleInterval(centre - reach, centre + reach)
+        return Interval(centre - reach, centre + reach)
 
     def without_one(self, x: UnitRows, y: UnitRows) -> NDArray[np.float64] | None:
         """Mean cosines without each sample in turn."""
@@ -87,18 +86,18 @@ class CentredCosine(RowCosine):
         """Centre rows and scale them to length 1."""
         return representation.shared(centred_rows)
 
-    def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: CentredRows, y: CentredRows, confidence: float = 0.95) -> Interval | None:
         """Delete-one jackknife: a sample that is left out takes its part in the means along. None if that is undefined.
 
         Raises ConfigError unless the confidence lies between 0 and 1.
         """
-        student_quantile(x.n, confidence)  # a wrong confidence is an error where there is no interval too
+        upper_level(confidence)  # a wrong confidence is an error where there is no interval too
         try:
             values = self.without_one(x, y)
         except DegenerateInputError:
             return None
         centre, reach = self.compare(x, y), jackknife_reach(values, confidence)
-        return SampleInterval(centre - reach, centre + reach)
+        return Interval(centre - reach, centre + reach)
 
     def without_one(self, x: CentredRows, y: CentredRows) -> NDArray[np.float64]:
         """Mean cosines without each sample in turn, about the means without it; see `cosine_without_one` for n > 512.

@@ -19,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import NonFiniteError, ShapeError
 from repdrift.similarity.inputs import Array, require_paired
 from repdrift.similarity.invariances import ISOTROPIC_SCALING
-from repdrift.similarity.measure import Measure, SampleInterval
+from repdrift.similarity.measure import Measure
 from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
-from repdrift.similarity.uncertainty.delete_one import mean_reach, mean_without_one, student_quantile
+from repdrift.similarity.uncertainty.delete_one import mean_reach, mean_without_one
 
 _SMALL = 0.01
 """Below it the series of f errs by 5e-14 at most. Above it f is not so small beside the terms that it is a difference of."""
@@ -101,11 +102,11 @@ class Divergence(PredictionMeasure):
         """Means without each sample in turn."""
         return mean_without_one(self.by_sample(x, y).cpu().numpy())
 
-    def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: LogProbabilities, y: LogProbabilities, confidence: float = 0.95) -> Interval | None:
         """Student's interval of the mean over samples. Raises ConfigError unless 0 < confidence < 1."""
         values = self.by_sample(x, y).cpu().numpy()
         centre, reach = float(values.mean()), mean_reach(values, confidence)
-        return SampleInterval(centre - reach, centre + reach)
+        return Interval(centre - reach, centre + reach)
 
 
 @register
@@ -194,12 +195,12 @@ class Disagreement(PredictionMeasure):
         """Shares without each sample in turn."""
         return mean_without_one(_differ(x, y).cpu().numpy().astype(np.float64))
 
-    def interval(self, x: TopClasses, y: TopClasses, confidence: float = 0.95) -> SampleInterval | None:
+    def interval(self, x: TopClasses, y: TopClasses, confidence: float = 0.95) -> Interval | None:
         """Wilson's interval of a share. Raises ConfigError unless 0 < confidence < 1."""
-        student_quantile(x.n, confidence)  # for its check of the confidence
+        upper_level(confidence)  # for its check of the confidence
         n, hits = x.n, int(_differ(x, y).sum())
         z = NormalDist().inv_cdf(0.5 + confidence / 2)
-        return SampleInterval(_lowest_share(hits, n, z), 1 - _lowest_share(n - hits, n, z))
+        return Interval(_lowest_share(hits, n, z), 1 - _lowest_share(n - hits, n, z))
 
 
 def _differ(x: TopClasses, y: TopClasses) -> Tensor:

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
-from repdrift.core.errors import ConfigError
+from repdrift.core.confidence import Interval, jackknife_reach, student_quantile, upper_level
 
 _EQUAL = 1e-12
 """A drift up to this is rounding: an interval of its logarithm would be one of noise."""
@@ -21,17 +20,7 @@ def mean_reach(values: NDArray[np.float64], confidence: float) -> float:
     """Half the width of Student's interval of the mean of `values` (n,). Raises ConfigError unless 0 < confidence < 1."""
     n, largest = values.size, float(np.abs(values).max())
     unit = largest if largest > _LARGE else 1.0
-    return student_quantile(n, confidence) * unit * float((values / unit).std(ddof=1)) / math.sqrt(n)
-
-
-def jackknife_reach(without_one: NDArray[np.float64], confidence: float) -> float:
-    """Half the width of the interval of a statistic, from its values (n,) without each of the n samples.
-
-    Raises ConfigError unless 0 < confidence < 1. Source: Efron and Stein 1981.
-    """
-    n = without_one.size
-    error = math.sqrt((n - 1) / n * float(np.square(without_one - without_one.mean()).sum()))
-    return student_quantile(n, confidence) * error
+    return student_quantile(upper_level(confidence), n - 1) * unit * float((values / unit).std(ddof=1)) / math.sqrt(n)
 
 
 def mean_without_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -40,28 +29,19 @@ def mean_without_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean + (mean - values) / (values.size - 1)
 
 
-def similarity_interval(
-    value: float, without_one: NDArray[np.float64], confidence: float
-) -> tuple[float, float] | None:
-    """Delete-one jackknife interval (low, high) of a similarity, computed on the scale log(1 - value).
+def similarity_interval(value: float, without_one: NDArray[np.float64], confidence: float) -> Interval | None:
+    """Delete-one jackknife interval of a similarity, computed on the scale log(1 - value).
 
     On that scale errors near 1 are symmetric. If the two sides are equal whichever sample is left out, both ends are the value
     itself. None if they are equal with all samples, or without some sample, but not always.
     Raises ConfigError unless 0 < confidence < 1.
     """
-    student_quantile(without_one.size, confidence)  # a wrong confidence is an error for equal sides too
+    upper_level(confidence)  # a wrong confidence is an error for equal sides too
     drifts, drift = 1 - without_one, 1 - value
     equal = drifts <= _EQUAL
     if equal.all() and drift <= _EQUAL:
-        return value, value
+        return Interval(value, value)
     if equal.any() or drift <= _EQUAL:
         return None
     reach = jackknife_reach(np.log(drifts), confidence)
-    return 1 - drift * math.exp(reach), 1 - drift * math.exp(-reach)
-
-
-def student_quantile(n: int, confidence: float) -> float:
-    """Two-sided quantile of Student's t with n - 1 degrees of freedom. Raises ConfigError unless 0 < confidence < 1."""
-    if not 0 < confidence < 1:
-        raise ConfigError(f"a confidence lies between 0 and 1, such as 0.95; got {confidence}")
-    return float(student_t.ppf(0.5 + confidence / 2, n - 1))
+    return Interval(1 - drift * math.exp(reach), 1 - drift * math.exp(-reach))
