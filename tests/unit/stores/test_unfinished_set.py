@@ -11,6 +11,7 @@ import torch
 
 from repdrift.core.errors import ShapeError, StorageError, UnfinishedSetError
 from repdrift.stores import verify_set
+from repdrift.stores.journal import read_header
 from tests.unit.stores.killed_writers import context, write_and_die, write_as_rank, write_slowly
 from tests.unit.stores.small_sets import (
     BATCHES,
@@ -60,51 +61,70 @@ def _write_zeros_where_found(writer, found):
     finish(writer)
 
 
-# A writer of the small set makes its system calls in this order; it is killed before each step that leaves another state.
+# A writer of the small set makes its system calls in this order. It is killed before each step that leaves another state.
+# Last: how many batches the next writer finds; None where the moment decides (two threads), or where the set is finished.
 STEPS = {
-    "the lock is taken, an old set would be gone": ("mkdir", 3),
-    "the first file has a name and no size": ("ftruncate", 1),
-    "the third file has no space": ("posix_fallocate", 3),
-    "the third file has no head": ("pwrite", 3),
-    "all files are there, the header is not": ("replace", 1),
-    "the header is there, no row is": ("pwrite", 4),
-    "the rows of a batch are there, its line is not": ("write", 1),
-    "some rows of the second batch are there": ("pwrite", 9),
-    "three batches are noted": ("write", 4),
-    "LoRA's A has its bytes and no name": ("replace", 2),
-    "A is there, B is not": ("replace", 3),
-    "the last batch is not noted": ("write", 6),
-    "the first tail is missing": ("pwrite", 28),
-    "the last tail is missing": ("pwrite", 30),
-    "the files are complete, none has moved": ("replace", 4),
-    "one layer has moved": ("replace", 5),
-    "two layers have moved": ("replace", 6),
-    "all layers have moved, A has not": ("replace", 7),
-    "A has moved, B has not": ("replace", 8),
-    "everything has moved, metadata has no name": ("replace", 9),
-    "metadata is there, and so is the journal": ("unlink", 2),
-    "metadata is there, .partial is empty": ("rmdir", 2),
-    "the lock is not yet taken away": ("unlink", 3),
+    "the lock is taken, an old set would be gone": ("mkdir", 3, 0),
+    "the first file has a name and no size": ("ftruncate", 1, 0),
+    "the third file has no space": ("posix_fallocate", 3, 0),
+    "the third file has no head": ("pwrite", 3, 0),
+    "all files are there, the header is not": ("replace", 1, 0),
+    "the header is there, no row is": ("pwrite", 4, 0),
+    "the rows of a batch are there, its line is not": ("write", 1, 0),
+    "some rows of the second batch are there": ("pwrite", 9, 1),
+    "three batches are noted": ("write", 4, 3),
+    "LoRA's A has its bytes and no name": ("replace", 2, None),
+    "A is there, B is not": ("replace", 3, None),
+    "the last batch is not noted": ("write", 6, 5),
+    "the first tail is missing": ("pwrite", 28, 6),
+    "the last tail is missing": ("pwrite", 30, 6),
+    "the files are complete, none has moved": ("replace", 4, 6),
+    "one layer has moved": ("replace", 5, 6),
+    "two layers have moved": ("replace", 6, 6),
+    "all layers have moved, A has not": ("replace", 7, 6),
+    "A has moved, B has not": ("replace", 8, 6),
+    "everything has moved, metadata has no name": ("replace", 9, 6),
+    "metadata is there, and so is the journal": ("unlink", 2, None),
+    "metadata is there, .partial is empty": ("rmdir", 2, None),
+    "metadata is there, only the lock is left": ("unlink", 3, None),
 }
 
 
 def test_writer_killed_before_any_step_is_gone_on_with(tmp_path, reference):
-    found_partly, found_moved = 0, 0
-    for index, (state, (function, number)) in enumerate(STEPS.items()):
+    for index, (state, (function, number, n_done)) in enumerate(STEPS.items()):
         folder = tmp_path / str(index)
         process = _started(write_and_die, folder, function, number)
         process.join()
         assert process.exitcode == -signal.SIGKILL, f"no step comes after: {state}"
-        if any(folder.glob("layer_*")) and not (folder / "metadata.json").exists():
-            found_moved += 1
         with writer_of(folder) as writer:
+            assert (writer.finished is not None) == state.startswith("metadata is there"), state
+            assert n_done in (None, len(writer.done)), state
             if writer.finished is None:
-                found_partly += 0 < len(writer.done) < len(BATCHES)
                 write_all(writer)
         assert contents(folder) == reference, state
         assert verify_set(folder) == [], state
-    assert found_partly >= 3
-    assert found_moved == 5
+
+
+@pytest.mark.parametrize("old", ["finished", "unfinished"])
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_writer_killed_while_it_removes_an_old_set_leaves_none_that_looks_finished(tmp_path, reference, old, number):
+    """A finished set loses its metadata first, an unfinished one its journal; then come the layers."""
+    folder = tmp_path / "set"
+    with writer_of(folder, key="old") as writer:
+        write_all(writer, only=None if old == "finished" else [0, 1])
+    before = contents(folder)
+    process = _started(write_and_die, folder, "unlink", number)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    if number == 1:
+        assert contents(folder) == before
+    else:
+        assert not (folder / "metadata.json").exists()
+        assert read_header(folder) is None
+        assert verify_set(folder) != []
+    with writer_of(folder) as writer:
+        write_all(writer)
+    assert contents(folder) == reference
 
 
 def test_writer_killed_at_random_moments_again_and_again_comes_to_the_same_end(tmp_path, reference):
