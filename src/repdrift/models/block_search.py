@@ -1,17 +1,47 @@
-"""Finding the blocks of a model: by its family where that is unusual, by its structure otherwise."""
+"""Finding the blocks of a model: as its family says where that is unusual, by its structure otherwise."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
 from repdrift.core.errors import ModelError
-from repdrift.models.backbone import Stack, uncompiled
-from repdrift.models.block_lists import listed_blocks, named_blocks
-from repdrift.models.blocks import Blocks, first_tensor
-from repdrift.models.families import family_of
+from repdrift.core.records.representation_set import Stack
+from repdrift.core.registry import Registry
+from repdrift.models.backbone import uncompiled
+from repdrift.models.blocks import Blocks, first_tensor, listed_blocks, named_blocks
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models with unusual blocks: those whose configuration says `model_type`.
+
+    find: returns the blocks of a model, or of a part of one; raises ModelError if it finds none. It may start from
+    `listed_blocks(model)` and replace a field of the record. hidden_state: turns a block's
+    output into its hidden state (batch, tokens, features) where the user names the list; None means the first tensor.
+    """
+
+    model_type: str
+    find: Callable[[nn.Module], Blocks]
+    hidden_state: Callable[[Any], Any] | None = None
+
+
+_REGISTRY: Registry[Family] = Registry("model family", "repdrift.models.families")
+
+
+def register(family: Family) -> Family:
+    """Add `family` to the registry."""
+    return _REGISTRY.add(family.model_type, family)
+
+
+def family_of(model: nn.Module) -> Family | None:
+    """Returns the family that the configuration's `model_type` names, or None for an ordinary model."""
+    model_type = getattr(getattr(model, "config", None), "model_type", None)
+    return _REGISTRY.get(str(model_type)) if model_type in _REGISTRY else None
 
 
 def find_blocks(model: nn.Module, *, path: str | None = None, stack: Stack | None = None) -> Blocks:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.block_search import Family, register
 from repdrift.models.blocks import Blocks
-from repdrift.models.families import Family, register
 
 _GROUPS = "albert_layer_groups"
 

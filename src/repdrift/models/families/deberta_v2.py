@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from repdrift.models.block_lists import listed_blocks
-from repdrift.models.blocks import Blocks
-from repdrift.models.families import Family, register
+from repdrift.models.block_search import Family, register
+from repdrift.models.blocks import Blocks, listed_blocks
 
 
 def _find(model: nn.Module) -> Blocks:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.block_search import Family, register
 from repdrift.models.blocks import Blocks
-from repdrift.models.families import Family, register
 
 
 def _find(model: nn.Module) -> Blocks:

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from repdrift.models.block_lists import listed_blocks
-from repdrift.models.blocks import Blocks
-from repdrift.models.families import Family, register
+from repdrift.models.block_search import Family, register
+from repdrift.models.blocks import Blocks, listed_blocks
 
 
 def _hidden_state(output: Any) -> Tensor:
