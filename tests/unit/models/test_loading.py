@@ -1,11 +1,14 @@
+"""Loading checkpoints: heads are put on complete backbones, and incomplete or pickled weights are refused."""
+
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from repdrift.extraction import ExtractionJob, ExtractionOptions, extract, extract_set
-from repdrift.models import load_backbone, load_task_model, load_tokenizer, resolve_model
-from repdrift.stores import open_set
-from repdrift.tasks import build_sample_set, load_rows, task
-from repdrift.training import TrainingJob, TrainingOptions, train
+from repdrift.core.errors import ModelError
+from repdrift.extraction import extract
+from repdrift.models import load_backbone, load_task_model, resolve_model
 
 INPUTS = {"input_ids": torch.arange(4, 24).reshape(5, 4), "attention_mask": torch.ones((5, 4), dtype=torch.long)}
 
@@ -24,21 +27,18 @@ def test_language_model_checkpoint_gets_a_head_on_its_own_backbone(kind, tiny_ll
         assert torch.equal(tensor, plain[name])
 
 
-@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
-@pytest.mark.parametrize("method", ["full_finetune", "lora"])
-@pytest.mark.parametrize("name", ["sst2", "squad_v2"])
-def test_trained_model_is_extracted_whatever_its_head(model, method, name, request, tiny_data, tmp_path):
-    base = resolve_model(str(request.getfixturevalue(model)))
-    spec = task(name)
-    options = TrainingOptions(epochs=1, batch_size=8, max_length=32, doc_stride=8, learning_rate=0.01)
-    rows = [load_rows(spec, split, data_dir=tiny_data) for split in ("train", "validation")]
-    run = train(TrainingJob(spec, method, 1, base, options, *rows), tmp_path / "runs")
-    tuned = resolve_model(str(run.folder / "final_model"))
-    samples = build_sample_set(spec, rows[1].rows, load_tokenizer(base), max_length=32)
-    job = ExtractionJob(
-        name, method, 1, 0, base, samples, ExtractionOptions(), tuned, run.record.task_kind, run.record.num_labels
-    )  # fmt: skip
-    extract_set(job, tmp_path / "set")
-    before = extract(load_backbone(base), samples)
-    after = open_set(tmp_path / "set")
-    assert all((before[f"layer_{i}"] - after.layer(i)).abs().max() > 1e-4 for i in range(3))
+def test_checkpoint_that_lacks_weights_of_a_block_is_refused(tiny_bert, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(tiny_bert, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("encoder.layer.1.attention.self.query.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 weights.*encoder\.layer\.1\.attention\.self\.query\.weight"):
+        load_backbone(resolve_model(str(folder)))
+
+
+def test_pickled_weights_are_not_loaded(tiny_bert, tmp_path):
+    (tmp_path / "config.json").write_text((tiny_bert / "config.json").read_text())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin, a pickle, which is not loaded"):
+        load_backbone(resolve_model(str(tmp_path)))
