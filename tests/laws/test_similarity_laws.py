@@ -20,6 +20,7 @@ from repdrift.similarity.invariances import (
     TRANSLATION,
 )
 from repdrift.similarity.measure import Measure
+from tests.laws.related_pairs import related_pair, saturated
 
 seeds = st.integers(0, 2**31 - 1)
 WITNESSES = range(8)
@@ -29,29 +30,6 @@ REPRESENTATIONS = measures("representations")
 
 every_measure = pytest.mark.parametrize("name", REPRESENTATIONS)
 both_shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-
-
-def _pair(seed, shape=(24, 7), q=None):
-    n, p = shape
-    q = p if q is None else q
-    g = np.random.default_rng(seed)
-    z = g.normal(size=(n, 5))
-    x = z @ g.normal(size=(5, p)) + 0.7 * g.normal(size=(n, p)) + g.normal(size=p)
-    y = z @ g.normal(size=(5, q)) + 0.7 * g.normal(size=(n, q)) + g.normal(size=q)
-    return x, y, g
-
-
-def _saturated(m, x, y):
-    """Some measures have one value, whatever the data, unless samples outnumber features; they say so instead."""
-    if not m.needs_more_samples:
-        return False
-    try:
-        m(x, y)
-    except DegenerateInputError as error:
-        assert "more samples than features" in str(error)  # noqa: PT017  (either is right here)
-        assert sum(min(len(x) - 1, side.shape[1]) for side in (x, y)) >= len(x) - 1
-        return True
-    return False
 
 
 def _rotation(g, p):
@@ -94,9 +72,9 @@ def test_metadata_is_complete_and_consistent(name):
 @given(seed=seeds)
 @settings(max_examples=3, deadline=None)
 def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
-    x, _, _ = _pair(seed, shape)
+    x, _, _ = related_pair(seed, shape)
     m = measure(name)
-    if _saturated(m, x, x):
+    if saturated(m, x, x):
         return
     if m.held_out and shape[1] >= shape[0]:
         assert m(x, x) < m.self_value
@@ -109,9 +87,9 @@ def test_a_representation_has_the_self_value_with_itself(name, shape, seed):
 @given(seed=seeds)
 @settings(max_examples=3, deadline=None)
 def test_value_is_in_bounds_and_symmetric_where_declared(name, shape, seed):
-    x, y, _ = _pair(seed, shape)
+    x, y, _ = related_pair(seed, shape)
     m = measure(name)
-    if _saturated(m, x, y):
+    if saturated(m, x, y):
         return
     value = m(x, y)
     if m.symmetric:
@@ -124,8 +102,8 @@ def test_value_is_in_bounds_and_symmetric_where_declared(name, shape, seed):
 @both_shapes
 def test_asymmetry_is_seen_where_declared(name, shape):
     m = measure(name)
-    pairs = [_pair(seed, shape) for seed in WITNESSES]
-    if not _saturated(m, *pairs[0][:2]):
+    pairs = [related_pair(seed, shape) for seed in WITNESSES]
+    if not saturated(m, *pairs[0][:2]):
         assert max(abs(m(x, y) - m(y, x)) for x, y, _ in pairs) > 1e-9, "declare it symmetric"
 
 
@@ -135,8 +113,8 @@ def test_asymmetry_is_seen_where_declared(name, shape):
 @settings(max_examples=2, deadline=None)
 def test_declared_invariances_hold(name, shape, seed):
     m = measure(name)
-    x, y, g = _pair(seed, shape)
-    if _saturated(m, x, y):
+    x, y, g = related_pair(seed, shape)
+    if saturated(m, x, y):
         return
     value = m(x, y)
     for invariance in m.invariances:
@@ -152,10 +130,10 @@ def test_declared_invariances_hold(name, shape, seed):
 @both_shapes
 def test_undeclared_invariances_fail_on_a_witness(name, invariance, shape):
     m = measure(name)
-    if _saturated(m, *_pair(0, shape)[:2]):
+    if saturated(m, *related_pair(0, shape)[:2]):
         return
     for seed in WITNESSES:
-        x, y, g = _pair(seed, shape)
+        x, y, g = related_pair(seed, shape)
         value = m(x, y)
         other, turned = _transformed(invariance, y, x, g)
         if abs(m(*_transformed(invariance, x, y, g)) - value) > 1e-7 or abs(m(turned, other) - value) > 1e-7:
@@ -166,7 +144,7 @@ def test_undeclared_invariances_fail_on_a_witness(name, invariance, shape):
 @every_measure
 def test_measures_that_need_more_samples_than_features_say_so(name):
     m = measure(name)
-    x, y, _ = _pair(1, (14, 30))
+    x, y, _ = related_pair(1, (14, 30))
     if m.needs_more_samples:
         with pytest.raises(DegenerateInputError, match="more samples than features"):
             m(x, y)
@@ -185,7 +163,7 @@ def test_drift_is_zero_with_itself_and_grows_with_the_difference(name):
 @every_measure
 def test_comparing_all_is_comparing_each(name):
     m = measure(name)
-    sides = [m.prepare(x) for x in (*_pair(3)[:2], *_pair(4)[:2])]
+    sides = [m.prepare(x) for x in (*related_pair(3)[:2], *related_pair(4)[:2])]
     found = m.compare_all(sides[:3], sides[1:])
     assert found.shape == (3, 3)
     assert found.dtype == np.float64
@@ -196,8 +174,8 @@ def test_comparing_all_is_comparing_each(name):
 @every_measure
 @both_shapes
 def test_paired_reordering_of_samples_changes_nothing(name, shape):
-    x, y, g = _pair(2, shape)
-    if _saturated(measure(name), x, y):
+    x, y, g = related_pair(2, shape)
+    if saturated(measure(name), x, y):
         return
     order = g.permutation(len(x))
     assert measure(name)(x[order], y[order]) == pytest.approx(measure(name)(x, y), abs=1e-12)
@@ -207,7 +185,7 @@ def test_paired_reordering_of_samples_changes_nothing(name, shape):
 def test_widths_may_differ_unless_declared_otherwise(name):
     m = measure(name)
     q = 12 if m.needs_more_samples else 40
-    x, y, _ = _pair(6, (24, 7), q)
+    x, y, _ = related_pair(6, (24, 7), q)
     if m.same_width:
         with pytest.raises(ShapeError, match=f"7 and {q}"):
             m(x, y)
@@ -222,7 +200,7 @@ def test_widths_may_differ_unless_declared_otherwise(name):
 
 @every_measure
 def test_lower_precision_input_is_computed_in_float64(name):
-    x, y, _ = _pair(3)
+    x, y, _ = related_pair(3)
     for kind in (torch.float16, torch.bfloat16, np.float16, np.float32, ">f8"):
         if isinstance(kind, torch.dtype):
             low_x, low_y = torch.tensor(x).to(kind), torch.tensor(y).to(kind)
@@ -235,7 +213,7 @@ def test_lower_precision_input_is_computed_in_float64(name):
 
 @every_measure
 def test_input_is_left_as_it_was_and_may_be_read_only(name):
-    x, y, _ = _pair(8)
+    x, y, _ = related_pair(8)
     kept = x.copy(), y.copy()
     for array in (x, y):
         array.flags.writeable = False
@@ -258,9 +236,9 @@ def test_input_is_left_as_it_was_and_may_be_read_only(name):
     ],
 )
 def test_mispaired_is_the_measure_of_permuted_rows(name, shape, q):
-    x, y, g = _pair(4, shape, q)
+    x, y, g = related_pair(4, shape, q)
     m = measure(name)
-    if _saturated(m, x, y):
+    if saturated(m, x, y):
         return
     orders = np.array([g.permutation(len(x)) for _ in range(2)])
     found = m.mispaired(m.prepare(x), m.prepare(y), orders)
@@ -275,7 +253,7 @@ def test_mispaired_is_the_measure_of_permuted_rows(name, shape, q):
 
 @every_measure
 def test_only_permutations_of_the_samples_are_taken(name):
-    x, y, _ = _pair(4)
+    x, y, _ = related_pair(4)
     m = measure(name)
     px, py = m.prepare(x), m.prepare(y)
     assert m.mispaired(px, py, np.empty((0, 24), dtype=np.int64)).shape == (0,)
@@ -290,7 +268,7 @@ def test_only_permutations_of_the_samples_are_taken(name):
 @pytest.mark.parametrize("name", [n for n in REPRESENTATIONS if type(measure(n)).interval is not Measure.interval])
 @both_shapes
 def test_interval_holds_the_value_and_widens_with_confidence(name, shape):
-    x, y, _ = _pair(9, shape)
+    x, y, _ = related_pair(9, shape)
     m = measure(name)
     px, py = m.prepare(x), m.prepare(y)
     wide = m.interval(px, py, confidence=0.99)
@@ -305,7 +283,7 @@ def test_interval_holds_the_value_and_widens_with_confidence(name, shape):
 
 @every_measure
 def test_bad_input_is_named(name):
-    x, y, _ = _pair(5)
+    x, y, _ = related_pair(5)
     m = measure(name)
     with pytest.raises(ShapeError, match="at least 4 samples are needed, got 3"):
         m(x[:3], y[:3])
@@ -329,88 +307,8 @@ def test_bad_input_is_named(name):
 
 @every_measure
 def test_types_that_float64_cannot_hold_are_refused(name):
-    x, _, _ = _pair(5)
+    x, _, _ = related_pair(5)
     for kind in (np.int64, np.complex128, np.longdouble, torch.int32, torch.complex64):
         wrong = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
         with pytest.raises(DataError, match="floats of 16 to 64 bits"):
             measure(name).prepare(wrong)
-
-
-def _nasty(n=12, p=3):
-    """Representations at the edges of what float64 holds, and of what measures are defined for."""
-    g = np.random.default_rng(12)
-    x = g.normal(size=(n, p))
-    constant_and = [
-        np.column_stack([np.full(n, c), x[:, 1:] * s]) for c, s in ((1, 1e-30), (1, 1e-100), (1e300, 1e-300))
-    ]
-    massive, faint, odd = x.copy(), x * 1e300, np.tile(x[:1], (n, 1))
-    massive[0] *= 1e6
-    faint[1] = x[1] * 1e-300
-    odd[3] = x[3]
-    return {
-        "constant and small": constant_and[0],
-        "constant and tiny": constant_and[1],
-        "constant and vanishing": constant_and[2],
-        "massive sample": massive,
-        "faint sample": faint,
-        "odd sample": odd,
-        "largest numbers": np.sign(x) * np.finfo(np.float64).max,
-        "smallest numbers": np.round(50 * x) * 5e-324,
-        "equally far apart": np.eye(n) + 0.3,
-        "two values": (x > 0).astype(float),
-        "line": np.outer(np.arange(n) - 4.0, [1.0, 2.0, 3.0]),
-    }
-
-
-NASTY = _nasty()
-
-
-@every_measure
-@pytest.mark.filterwarnings("error")
-def test_at_the_edges_there_is_a_value_in_bounds_or_an_error_of_ours(name):
-    m = measure(name)
-    low, high = m.estimate_bounds or m.bounds
-    for case, x in NASTY.items():
-        unrelated = np.random.default_rng(13).normal(size=x.shape)
-        for y in (x, x * -1e-3, x[::-1], unrelated, np.roll(x, 1, axis=1)):
-            try:
-                value = m(x, y)
-            except (DegenerateInputError, NonFiniteError):
-                continue
-            assert math.isfinite(value), case
-            assert low - 1e-9 <= value <= high + 1e-9, case
-            if y is x and not m.held_out:
-                assert value == pytest.approx(m.self_value, abs=1e-9), case
-
-
-STEPPED = {
-    "mutual_knn",
-    "neighbour_jaccard",
-    "rank_similarity",
-    *(name for name in REPRESENTATIONS if name.startswith("rsa_") and not name.endswith("pearson")),
-}
-"""These count: a small enough change does not change them."""
-
-
-@pytest.mark.parametrize(
-    ("name", "offset"),
-    [
-        (name, offset)
-        for name in REPRESENTATIONS
-        for offset in ([0.0, 1e4] if TRANSLATION in measure(name).invariances else [0.0])
-        if name not in STEPPED
-    ],
-)
-@both_shapes
-def test_a_drift_of_a_millionth_is_not_drowned(name, offset, shape):
-    # Half the change is a quarter of a similarity's drift, and half a distance: to first order, which is all there is here.
-    m = measure(name)
-    x, _, g = _pair(11, shape)
-    x += offset
-    noise = g.normal(size=shape)
-    change = 1e-3 if m.higher_is_similar else 1e-6
-    if _saturated(m, x, x + noise) or (m.held_out and shape[1] >= shape[0]):
-        return
-    whole, half = (m.drift(m(x, x + part * change * noise)) for part in (1, 0.5))
-    assert whole / half == pytest.approx(4 if m.higher_is_similar else 2, rel=0.05)
-    assert 1e-11 < whole < 1e-4

@@ -94,8 +94,15 @@ def _in_float32(side):
     return gram_of_single(side) is not None
 
 
-@pytest.mark.parametrize("case", [*IN_FLOAT32, *IN_FLOAT64])
-@pytest.mark.parametrize(("size", "kind"), SIZES)
+@pytest.mark.parametrize(
+    ("case", "size", "kind"),
+    [(case, *SIZES[0]) for case in (*IN_FLOAT32, *IN_FLOAT64)]
+    + [
+        (case, *size)
+        for case in ("plain", "offset features, apart", "massive samples", "rank 2", "equidistant")
+        for size in SIZES[1:]
+    ],
+)
 def test_drifts_from_float32_products_are_those_of_float64(case, size, kind):
     x, y = _sides(case, size, kind)
     assert (_in_float32(x), _in_float32(y)) == (case in IN_FLOAT32,) * 2

@@ -134,7 +134,7 @@ def _add_products(
     all three and cancels in the drift: float32 products of rows that did not change show no error as drift. Where a
     feature shrank, these sums would cancel instead, and V enters the products itself.
     """
-    uu = symmetric.gram(u)
+    uu = symmetric.packed_gram(u)
     base.gram += uu
     for other, side, both, by in zip(others, tuned, cross, by_change, strict=True):
         if by:
@@ -145,7 +145,7 @@ def _add_products(
             symmetric.add_both_ways(side.gram, ud)
         else:
             both.product += u.T @ other
-        side.gram += symmetric.gram(other)
+        side.gram += symmetric.packed_gram(other)
 
 
 def _add_linear(

@@ -30,7 +30,7 @@ def strips(packed: Tensor, p: int) -> Iterator[tuple[int, int, Tensor]]:
         at += size
 
 
-def gram(rows: Tensor) -> Tensor:
+def packed_gram(rows: Tensor) -> Tensor:
     """X'X of rows (t, p), packed, in their type."""
     p = rows.shape[1]
     packed = rows.new_empty(packed_size(p))
