@@ -1,12 +1,12 @@
-"""What extraction costs beside the plain forward pass: ratios, measured in one run, variants in turn.
+"""Measures how long extraction takes in relation to the plain forward pass.
 
     python benchmarks/extraction/run.py                                   MiniLM and SmolLM2-135M, 128 tokens, float32
     python benchmarks/extraction/run.py --model packaged:minilm --rounds 9
     python benchmarks/extraction/run.py --memory                           peak memory at two sample counts
     python benchmarks/extraction/write_throughput.py                       how fast `tokens` are written
 
-Every round runs each variant once over the same batches, in an order that is turned round from round to round; a ratio is
-taken within a round, and the median, smallest and largest over the rounds are printed. Absolute times are for orientation.
+Every round runs each variant once over the same batches, and starts with another variant. A ratio is taken within a round.
+Printed are the median, smallest and largest ratio of the rounds. Absolute times are for orientation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from repdrift.stores import RepresentationSetWriter
 from repdrift.tasks import SampleSet, token_ids
 
 MODELS = {"packaged:minilm": 96, "packaged:smollm2-135m": 16}
-"""With the samples that give a pass of a few seconds on two cores."""
+"""Number of samples by model: a pass then takes a few seconds on two cores."""
 TARGETS = {
     "ours: pooled, all layers": 1.02,
     "ours: pooled, stored": 1.02,
@@ -46,7 +46,7 @@ TARGETS = {
 
 
 def sample_set(vocabulary: int, n: int, tokens: int) -> SampleSet:
-    """Random tokens; all samples of one length, so that no variant gains from padding."""
+    """Samples of random tokens. All have one length, so that no variant gains from less padding."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1000, vocabulary - 1000, (n, tokens), generator=generator)
     rows = tuple(token_ids(row.tolist()) for row in ids)
@@ -54,7 +54,7 @@ def sample_set(vocabulary: int, n: int, tokens: int) -> SampleSet:
 
 
 class Bench:
-    """One model, its perturbed twin, and the variants as functions of no arguments."""
+    """One model, a copy with changed weights, and the variants as functions without arguments."""
 
     def __init__(self, ref: str, n: int, tokens: int, folder: Path) -> None:
         source = resolve_model(ref)
@@ -73,7 +73,7 @@ class Bench:
         self.mean_tuned = ModelRun(RepresentationExtractor(self.tuned), nullcontext)
 
     def variants(self) -> dict[str, tuple[Callable[[], None], int]]:
-        """By name: what is run, and how many plain forwards it is held against."""
+        """For each variant its function, and the number of plain forward passes that it is compared with."""
         found: dict[str, tuple[Callable[[], None], int]] = {
             "plain forward": (self.plain, 1),
             "ours: pooled, all layers": (self.pooled, 1),
@@ -148,7 +148,7 @@ class Bench:
 
 
 def compare(ref: str, n: int, tokens: int, rounds: int) -> list[dict[str, object]]:
-    """Ratios of every variant to the plain forward pass of the same round."""
+    """The ratio of every variant to the plain forward pass of the same round."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(ref, n, tokens, Path(folder))
         variants = bench.variants()
@@ -182,7 +182,7 @@ def compare(ref: str, n: int, tokens: int, rounds: int) -> list[dict[str, object
 
 
 def peak_memory(ref: str, tokens: int, counts: tuple[int, int]) -> None:
-    """Peak resident memory of a pooled extraction to disk in a process of its own, beyond the loaded model."""
+    """Print the peak memory of a pooled extraction to disk, beyond the loaded model. Each runs in a process of its own."""
     for n in counts:
         command = [sys.executable, __file__, "--child", ref, "--samples", str(n), "--tokens", str(tokens)]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])

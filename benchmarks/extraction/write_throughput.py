@@ -1,4 +1,4 @@
-"""How fast a set goes through the writer, against a plain sequential write and fsync of as many bytes.
+"""Measures how fast a set is written, in relation to a plain sequential write and fsync of as many bytes.
 
     python benchmarks/extraction/write_throughput.py --gigabytes 3 --folder /some/disk
 
@@ -22,14 +22,14 @@ import torch
 from repdrift.stores import RepresentationSetWriter
 
 LAYERS, WIDTH, ROWS_PER_BATCH = 6, 768, 4096
-"""A batch of 4,096 tokens of a model of the size of BERT: 12.6 MB a layer."""
+"""A batch of 4,096 tokens of a model as large as BERT: 12.6 MB for each layer."""
 
 
 def measure(bytes_total: int, folder: Path, *, repeats: int = 3, width: int = WIDTH) -> dict[str, Any]:
     """Write a float32 `tokens` set of 6 layers, about `bytes_total` bytes, into `folder`, and as many bytes plainly.
 
-    Returns {bytes, plain_gb_per_s, writer_gb_per_s, ratio (writer over plain, of the medians), plain_s, writer_s (each
-    repeat), writer_before_finish_s}. What is written is deleted again.
+    Returns {bytes, plain_gb_per_s, writer_gb_per_s, ratio (plain over writer seconds, of the medians), plain_s, writer_s
+    (of each repeat), writer_before_finish_s}. The files are deleted again.
     """
     batches = max(1, bytes_total // (LAYERS * ROWS_PER_BATCH * width * 4))
     tensors = {layer: torch.randn(ROWS_PER_BATCH, width) for layer in range(LAYERS)}

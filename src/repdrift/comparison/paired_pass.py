@@ -15,7 +15,7 @@ from repdrift.core.progress import Bar
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.distributed import world
-from repdrift.extraction.pooling import Pool
+from repdrift.extraction.pooling import Pool, owned_values
 from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity.streaming import PairedAccumulator
 from repdrift.tasks import SampleSet
@@ -36,9 +36,7 @@ class ModelRun:
         found: dict[int, list[Tensor]] = {layer: [] for layer in self.extractor.layers}
 
         def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
-            rows = pool(hidden)
-            shares = rows.untyped_storage().data_ptr() == hidden.untyped_storage().data_ptr()
-            found[layer].append(rows.clone() if shares else rows)
+            found[layer].append(owned_values(pool(hidden), hidden))
 
         with self.switch():
             self.extractor.forward(batch, keep)
