@@ -1,4 +1,4 @@
-"""Tiny models, data and studies, each made once a session where it is only read."""
+"""Tiny models, data and studies; those that tests only read are made once in a session."""
 
 from __future__ import annotations
 

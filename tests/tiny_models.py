@@ -1,4 +1,4 @@
-"""Builders of tiny models with random weights, of what was tuned from them, and of sentences in the words they know.
+"""Builders of tiny models with random weights, of models tuned from them, and of sentences in their vocabulary.
 
 Heavy libraries are imported where they are used: `tests/conftest.py` imports this file for every test.
 """
@@ -69,7 +69,7 @@ VOCABULARY = len(WORDS) + 5  # the special tokens and the line break
 
 
 def sentence(number: int, length: int) -> str:
-    """The words of sentence `number`, which differ from those of its neighbours."""
+    """Returns sentence `number`, of `length` words; sentences with other numbers differ."""
     return " ".join(WORDS[(number * 7 + step * (3 + number % 5)) % (len(WORDS) - 3)] for step in range(length))
 
 
@@ -80,7 +80,7 @@ def write_sentences(path: Path, count: int) -> Path:
 
 
 def save_bert(folder: Path, *, seed: int = 0) -> Path:
-    """A BERT of 3 layers, width 16, and its tokenizer, which separates pairs."""
+    """Save a BERT of 3 layers, width 16, and its tokenizer, which separates pairs."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -95,7 +95,7 @@ def save_bert(folder: Path, *, seed: int = 0) -> Path:
 
 
 def save_llama(folder: Path, *, seed: int = 1) -> Path:
-    """A Llama of 3 layers, width 16, and its tokenizer, which has no padding token."""
+    """Save a Llama of 3 layers, width 16, and its tokenizer, which has no padding token."""
     import torch
     from transformers import LlamaConfig, LlamaModel
 
@@ -110,7 +110,7 @@ def save_llama(folder: Path, *, seed: int = 1) -> Path:
 
 
 def save_tuned(base: Path, folder: Path, *, noise: float = 0.05, seed: int = 0) -> Path:
-    """A full fine-tune of `base` with a classification head: noise is added to every matrix of its blocks."""
+    """Save a full fine-tune of `base` with a classification head: noise is added to every matrix of its blocks."""
     import torch
 
     from repdrift.models import load_task_model, load_tokenizer, resolve_model, save_model
@@ -126,7 +126,7 @@ def save_tuned(base: Path, folder: Path, *, noise: float = 0.05, seed: int = 0) 
 
 
 def save_adapter(base: Path, folder: Path, *, std: float = 0.5, seed: int = 0, **config: Any) -> Path:
-    """A LoRA adapter of rank 2 on `base` with a classification head; B is random, or zero for std 0."""
+    """Save a LoRA adapter of rank 2 on `base` with a classification head; B is random, or zero for std 0."""
     import torch
     from peft import LoraConfig, get_peft_model
 

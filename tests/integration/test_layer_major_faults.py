@@ -96,4 +96,4 @@ def test_decoder_and_other_formats_are_refused(tmp_path, batches):
     with pytest.raises(ModelError, match="quantised"):
         layer_major(source, batches)
     with pytest.raises(ModelError, match="GGUF"):
-        layer_major(ModelSource("m", tmp_path, "folder", gguf_file="m.gguf"), batches)
+        layer_major(ModelSource("m", tmp_path, gguf_file="m.gguf"), batches)

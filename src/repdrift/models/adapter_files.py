@@ -1,4 +1,4 @@
-"""What the files of a PEFT adapter hold: its configuration, its tensors, and whether it leaves the base model as it is."""
+"""The files of a PEFT adapter: its configuration, its tensors, and whether it leaves the base model as it is when off."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
 
 
 def reason_against_sharing(adapter: ModelSource) -> str | None:
-    """The reason why this adapter cannot share the base model's weights, or None if its configuration gives none.
+    """Returns why this adapter cannot share the base model's weights in memory, or None if its configuration allows it.
 
-    An adapter shares them if the base model is left when the adapter is off.
+    It can share them if switching it off leaves the base model.
     Raises ModelError if the configuration cannot be read.
     """
     config = read_json_object(adapter.path / ADAPTER_CONFIG)
@@ -75,7 +75,7 @@ def reason_against_sharing(adapter: ModelSource) -> str | None:
 
 
 def initialisation_changes_base(initialisation: Any) -> bool:
-    """True if LoRA matrices that start this way change the base weights as well, as PiSSA, OLoRA or LoftQ do.
+    """True if LoRA with this initialisation changes the base weights as well (PiSSA, OLoRA, LoftQ and others).
 
     initialisation: the value of peft's `init_lora_weights`.
     """

@@ -84,7 +84,7 @@ class LazyModel:
     def load_outside_blocks(self) -> None:
         """Load the weights outside the blocks: embeddings and norms now, those of other modules when they are first called.
 
-        A decoder, a vision tower or a pooler that text never reaches so takes no memory.
+        So a decoder, a vision tower or a pooler takes no memory if text never reaches it.
         Raises ModelError if a weight is missing, has another shape, or cannot be read.
         """
         if self._hooked:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
 from repdrift.core.fingerprint import files_sha256
@@ -42,7 +42,6 @@ class ModelSource:
 
     ref: str
     path: Path
-    kind: Literal["folder", "hub", "packaged"]
     revision: str | None = None
     gguf_file: str | None = None
 
@@ -74,7 +73,7 @@ def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
                 f"{folder} holds no model: expected config.json or {ADAPTER_CONFIG}, found {inside}. "
                 "Give the folder that save_pretrained wrote."
             )
-        return ModelSource(ref, folder, "folder")
+        return ModelSource(ref, folder)
     if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
         raise ModelError(
             f"model {ref!r} is neither a folder here nor a hub id (owner/name) nor one of "
@@ -146,7 +145,7 @@ def _packaged(ref: str) -> ModelSource:
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError.of(entry.package.replace("_", "-"), entry.extra, f"the model {ref!r}")
     path = Path(next(iter(spec.submodule_search_locations))) / entry.folder
-    return ModelSource(ref, path, "packaged", gguf_file=entry.gguf_file)
+    return ModelSource(ref, path, gguf_file=entry.gguf_file)
 
 
 def _from_hub(ref: str, revision: str | None) -> ModelSource:
@@ -162,7 +161,7 @@ def _from_hub(ref: str, revision: str | None) -> ModelSource:
             f"model {ref!r} is no folder here and could not be loaded from the Hugging Face hub or its cache: {reason} "
             "Check the name and the network, or give a local folder."
         ) from error
-    return ModelSource(ref, path, "hub", revision=path.name)
+    return ModelSource(ref, path, revision=path.name)
 
 
 @lru_cache(maxsize=64)

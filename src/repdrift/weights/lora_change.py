@@ -89,7 +89,7 @@ def lora_change(
 
 @dataclass
 class _Found:
-    """What has been found in the modules so far."""
+    """The changes and the lines of `not_compared` that were collected so far."""
 
     changes: dict[WeightName, ModuleChange] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)

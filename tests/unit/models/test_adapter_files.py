@@ -1,0 +1,62 @@
+"""What the files of an adapter say, and what is said about damaged ones."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from repdrift.core.errors import ModelError
+from repdrift.models import reason_against_sharing, resolve_model
+from repdrift.models.adapter_files import adapter_config, adapter_tensors, initialisation_changes_base
+
+
+def changed(folder, target, **fields):
+    """A copy of an adapter with other fields in its configuration."""
+    shutil.copytree(folder, target)
+    path = target / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    return resolve_model(str(target))
+
+
+def test_files_of_an_adapter_are_read(bert_adapter):
+    source = resolve_model(str(bert_adapter))
+    config, tensors = adapter_config(source), adapter_tensors(source)
+    assert (config.r, config.inference_mode) == (2, True)
+    assert tensors.keys() == load_file(bert_adapter / "adapter_model.safetensors").keys()
+
+
+@pytest.mark.parametrize("initialisation", [True, False, "gaussian", "Gaussian", "eva", "orthogonal"])
+def test_initialisation_of_the_matrices_alone_keeps_the_base(initialisation):
+    assert not initialisation_changes_base(initialisation)
+
+
+@pytest.mark.parametrize("initialisation", ["pissa", "pissa_niter_4", "olora", "loftq", "corda", "not known yet"])
+def test_any_other_initialisation_may_change_the_base(initialisation):
+    assert initialisation_changes_base(initialisation)
+
+
+def test_reason_against_sharing_is_trained_biases_or_the_initialisation(bert_adapter, tmp_path):
+    assert reason_against_sharing(resolve_model(str(bert_adapter))) is None
+    biased = changed(bert_adapter, tmp_path / "biased", bias="lora_only")
+    assert reason_against_sharing(biased) == "it trained biases ('lora_only'), which stay when it is off"
+    pissa = changed(bert_adapter, tmp_path / "pissa", init_lora_weights="pissa")
+    assert reason_against_sharing(pissa) == "its initialisation ('pissa') changes the base weights"
+
+
+def test_unknown_kind_and_unreadable_fields_are_named(bert_adapter, tmp_path):
+    with pytest.raises(ModelError, match="no kind of adapter that the installed peft knows: peft_type is 'NEW'"):
+        adapter_config(changed(bert_adapter, tmp_path / "new", peft_type="NEW"))
+    with pytest.raises(ModelError, match=r"adapter_config\.json cannot be read as the configuration of an adapter"):
+        adapter_config(changed(bert_adapter, tmp_path / "odd", layers_pattern="x", layers_to_transform=None))
+
+
+def test_tensor_that_is_not_finite_is_named(bert_adapter, tmp_path):
+    source = changed(bert_adapter, tmp_path / "diverged")
+    tensors = load_file(source.path / "adapter_model.safetensors")
+    name = next(iter(tensors))
+    tensors[name] = torch.full_like(tensors[name], torch.nan)
+    save_file(tensors, source.path / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match=f"tensor {name} holds NaN or Inf"):
+        adapter_tensors(source)
