@@ -33,6 +33,7 @@ PRINTED_BY = {
     "models": "extract run compare",
     "models/lazy_model.py": "extract run",
     "models/lazy_adapter.py": "extract run",
+    "models/checkpoint.py": "extract run",
     "models/checkpoint_weights.py": "extract run",
     "planning": "power",
     "report": "visualize run",
