@@ -18,8 +18,8 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
+from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
-from repdrift.core.versions import library_versions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.distributed import world

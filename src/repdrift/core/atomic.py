@@ -1,4 +1,4 @@
-"""Whole files or none: written under a temporary name, flushed to the disk, then renamed."""
+"""Files that are written whole or not at all: under a temporary name, flushed to the disk, then renamed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from repdrift.core.errors import RepdriftError, StorageError
 
 TEMPORARY_SUFFIX = ".partial"
 _FULL_BELOW_BYTES = 1 << 15
-"""A writer that failed for want of space has filled all but a few blocks."""
+"""Free space below which the disk counts as full. A writer that ran out of space leaves only a few blocks free."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
-    """Give a temporary path beside `path`; on success flush it and rename it to `path`, else remove it.
+    """Yield a temporary path beside `path`; on success flush it and rename it to `path`, else remove it.
 
     Raises StorageError if the disk is full or the folder cannot be written; `path` is then as it was before.
     """
@@ -44,8 +44,8 @@ def atomic_path(path: Path) -> Generator[Path]:
 def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write `files` (name: content) to `folder`, all or none; returns their paths.
 
-    None takes its name before all are on the disk, and the first one named takes it last: who finds it finds the others.
-    Raises StorageError; the files that were there are then still as they were.
+    No file takes its name before all of them are on the disk. The first file of `files` takes its name last: a reader who
+    finds it finds the others too. Raises StorageError; the old files are then still as they were.
     """
     with ExitStack() as stack:
         paths = {name: stack.enter_context(atomic_path(folder / name)) for name in files}  # left in reverse order
@@ -70,8 +70,8 @@ def storage_errors(path: Path) -> Generator[None]:
         raise
     except Exception as error:
         number = getattr(error, "errno", None)
-        # torch and safetensors report a full disk as errors of their own, without an errno. safetensors says what the
-        # system said and takes its half file away; torch says nothing of use and leaves the disk full, which is then asked.
+        # torch and safetensors report a full disk as errors of their own, without an errno. safetensors repeats the
+        # system's words and removes its half file. torch says nothing of use but leaves the disk full, so that is checked.
         wordless = number is None and ("No space left" in str(error) or _is_full(path))
         if wordless or number in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(

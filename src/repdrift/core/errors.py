@@ -34,7 +34,7 @@ class ConfigError(RepdriftError, ValueError):
 
 
 class UnknownNameError(RepdriftError, LookupError):
-    """A name that no registry holds."""
+    """A name is in no registry."""
 
     @classmethod
     def of(cls, kind: str, name: object, known: Iterable[object]) -> UnknownNameError:
@@ -51,39 +51,39 @@ class DataError(RepdriftError, ValueError):
 
 
 class ShapeError(RepdriftError, ValueError):
-    """Arrays whose shapes do not fit together."""
+    """The shapes of arrays do not fit together."""
 
 
 class DegenerateInputError(RepdriftError, ValueError):
-    """Input without variation, for which a measure is undefined."""
+    """Input does not vary, and the measure is undefined for it."""
 
 
 class NonFiniteError(RepdriftError, ValueError):
-    """NaN or Inf where finite numbers are needed."""
+    """There is NaN or Inf where finite numbers are needed."""
 
 
 class SampleSetMismatchError(RepdriftError, ValueError):
-    """Representations of different samples, which must never be compared."""
+    """Representations are of different samples, which must never be compared."""
 
 
 class UnfinishedSetError(RepdriftError, RuntimeError):
-    """A representation set that was never completed."""
+    """A representation set was never completed."""
 
 
 class CorruptSetError(RepdriftError, RuntimeError):
-    """A representation set whose files differ from what its metadata promises."""
+    """The files of a representation set differ from its metadata."""
 
 
 class MissingRunError(RepdriftError, FileNotFoundError):
-    """A trained model, or its representations, that should be there and is not."""
+    """A trained model, or its representations, should be there and is not."""
 
 
 class ModelError(RepdriftError, ValueError):
-    """A model that cannot be loaded, or in which no list of blocks is found."""
+    """A model cannot be loaded, or no list of blocks is found in it."""
 
 
 class StorageError(RepdriftError, OSError):
-    """A file that cannot be written or fetched."""
+    """A file cannot be written or fetched."""
 
 
 class MissingDependencyError(RepdriftError, ImportError):

@@ -1,4 +1,4 @@
-"""Giving freed memory back to the operating system."""
+"""Freed memory and the operating system."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 
 def give_back() -> None:
-    """Free what is no longer used, and return it to the operating system where the C library keeps it (glibc).
+    """Free unused memory, and return it to the operating system if the C library keeps it (glibc does).
 
-    glibc raises the size from which a block is mapped, and given back by itself, to that of the largest one freed: a
-    program that frees blocks of many megabytes layer by layer then holds on to gigabytes that it no longer uses.
+    glibc returns a freed block by itself only if the block is larger than a limit, and it raises that limit to the size
+    of the largest block freed. A program that frees blocks of many megabytes, layer by layer, therefore keeps gigabytes
+    that it no longer uses.
     """
     gc.collect()  # arrays in a cycle of references are freed only here
     trim = _malloc_trim()

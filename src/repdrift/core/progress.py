@@ -14,7 +14,7 @@ _LINE_EVERY_S = 10.0
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks: under `torchrun` only the first does."""
+    """Returns whether this is the process that prints; under `torchrun` only the first one is."""
     return os.environ.get("RANK", "0") == "0"
 
 

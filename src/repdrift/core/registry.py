@@ -1,4 +1,4 @@
-"""Registries: a package folder in which every module registers what it defines."""
+"""Registries: names to objects, where every module of a package folder registers the objects that it defines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names to objects, filled by importing every module of one package.
 
-    Adding an entry is adding a file: the package's modules are imported once, at first look-up, in the order
-    of their names; private modules (leading underscore) are left alone.
+    A new entry needs only a new file. The modules of the package are imported once, at the first look-up, in the order of
+    their names; private modules (leading underscore) are not.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -26,14 +26,14 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def add(self, name: str, entry: T) -> T:
-        """Register `entry`; a second entry of the same name is a programming error."""
+        """Register `entry` and return it. Raises ValueError for a second entry of that name, which is a programming error."""
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         self._entries[name] = entry
         return entry
 
     def get(self, name: str) -> T:
-        """Look `name` up. Raises UnknownNameError, with the nearest known name."""
+        """Look `name` up. Raises UnknownNameError, which suggests the nearest known name."""
         self._discover()
         if name not in self._entries:
             raise UnknownNameError.of(self.kind, name, self.names())

@@ -9,8 +9,8 @@ import pandas as pd
 
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.progress import say
+from repdrift.core.records.base import library_versions
 from repdrift.core.records.results import DriftResults, StudyInfo
-from repdrift.core.versions import library_versions
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
 from repdrift.drift.inference import draw_conclusions

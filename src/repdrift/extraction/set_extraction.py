@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.progress import say
+from repdrift.core.records.base import library_versions
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
-from repdrift.core.versions import library_versions
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.distributed import device, world
 from repdrift.extraction.job import ExtractionJob

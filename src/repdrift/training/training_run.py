@@ -21,8 +21,8 @@ from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
+from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
-from repdrift.core.versions import library_versions
 from repdrift.models import ModelSource, load_task_model, load_tokenizer, quiet_transformers, resolve_model, save_model
 from repdrift.tasks import Rows, TaskSpec, choose_rows, effective_max_length
 from repdrift.training.features import PaddingCollator

@@ -1,7 +1,8 @@
-"""What all records share: frozen, no unknown keys, read with a readable message."""
+"""The base of all records: frozen, no unknown keys, read and written as JSON; and the versions that they hold."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
@@ -11,19 +12,21 @@ from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
 from repdrift.core.validation import validation_faults
 
+_REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
+
 
 class Record(BaseModel):
-    """A versioned JSON file. Missing numbers are null, never a stand-in."""
+    """The content of a versioned JSON file. A missing number is null, never a stand-in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     def write(self, path: Path) -> None:
-        """Write to `path` as JSON, whole or not at all."""
+        """Write the record to `path` as JSON, whole or not at all."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read `path`. Raises DataError naming the file and every field that is wrong."""
+        """Read a record from `path`. Raises DataError that names the file and every field that is wrong."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
@@ -31,3 +34,14 @@ class Record(BaseModel):
         except ValidationError as error:
             faults = "; ".join(validation_faults(error, cls))
             raise DataError(f"{path} is not a valid {cls.__name__} file: {faults}") from error
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions of the libraries that can change a number, by package name, without absent packages."""
+    found: dict[str, str] = {}
+    for package in _REPORTED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

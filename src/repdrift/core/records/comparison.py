@@ -33,7 +33,7 @@ class LayerDrift(Record):
     random_change_high: float | None = None
     """95 % interval of it over the control samples."""
     weights: dict[str, float] = {}
-    """How far the layer's weights moved: weight_relative_change, weight_stable_rank, and for LoRA its effective rank and
+    """The change of the layer's weights: weight_relative_change, weight_stable_rank, and for LoRA its effective rank and
     rank utilisation; empty where they could not be compared."""
 
 
@@ -43,17 +43,17 @@ class ComparedModel(Record):
     name: str
     """Short and unique in the comparison."""
     ref: str
-    """What the user wrote."""
+    """The name or folder that the user wrote."""
     kind: Literal["full model", "PEFT adapter"]
     status: Literal["compared", "not comparable"]
     reason: str | None = None
-    """Why it could not be compared."""
+    """The reason why the model could not be compared."""
     weights: str | None = None
-    """Whether it shared the base model's weights in memory, and if an adapter did not, why."""
+    """Says whether the model shared the base model's weights in memory, and if an adapter did not, why."""
     weights_digest: str | None = None
     layers: list[LayerDrift] = []
     mean_drift: float | None = None
-    """Over layers."""
+    """The mean of the drift over layers."""
 
 
 class BetweenModels(Record):
@@ -66,7 +66,7 @@ class BetweenModels(Record):
 
 
 class BaseLayer(Record):
-    """What is known of one layer of the base model by itself."""
+    """The facts about one layer of the base model by itself."""
 
     layer: int
     noise_floor: float | None
@@ -90,7 +90,7 @@ class Comparison(Record):
     base_revision: str | None
     base_digest: str
     data: str
-    """Where the samples came from."""
+    """The source of the samples."""
     task: str
     samples: int
     control_samples: int | None = None

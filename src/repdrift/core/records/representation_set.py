@@ -31,10 +31,11 @@ class AdapterLayer(Record):
 
 
 class ModuleChange(Record):
-    """How far one parameter of the tuned model lies from the base model's; norms are Frobenius norms, dimensionless.
+    """The distance of one parameter of the tuned model from the base model's; norms are Frobenius norms, dimensionless.
 
-    For LoRA the change is scaling * B A on the adapted weight. What does not apply is null: `stable_rank` of anything
-    but a matrix, `relative_change` of a weight that is zero in the base model, the fields of LoRA for a full fine-tune.
+    For LoRA the change is scaling * B A on the adapted weight. A field that does not apply is null: `stable_rank` of
+    anything but a matrix, `relative_change` of a weight that is zero in the base model, the fields of LoRA for a full
+    fine-tune.
     """
 
     layer: int | None
@@ -58,13 +59,13 @@ class ModuleChange(Record):
     rank_utilisation: float | None = None
     """Share of the r singular values that carry 99 % of ||dW||_F^2; 0 where nothing changed."""
     note: str | None = None
-    """What these numbers do not cover."""
+    """The part of the change that these numbers do not cover."""
 
 
 class RandomChange(Record):
-    """What a set of method `random_change` is: which run's change is matched in size, by which noise, how closely.
+    """The origin of a set of method `random_change`: the run whose change is matched in size, the noise, and how closely.
 
-    Norms are Frobenius norms, dimensionless. The task and seed of the run are the set's own.
+    Norms are Frobenius norms, dimensionless. The task and seed of the run are those of the set.
     """
 
     method: str
@@ -74,15 +75,15 @@ class RandomChange(Record):
     """`changes_digest` of the run's `weight_changes`."""
     weights_moved: int
     change_norm: float
-    """Of all the noise that arrived, over every weight moved."""
+    """The norm of all the noise that arrived, over every weight moved."""
     largest_norm_error: float
     """Largest | ||noise|| / ||dW|| - 1 | over the weights moved: rounding to the model's precision."""
     not_moved: list[str]
-    """The run's `weights_not_compared`: what its change held beyond the weights moved here."""
+    """The run's `weights_not_compared`: the part of its change beyond the weights moved here."""
 
 
 class SetMetadata(Record):
-    """What a representation set holds and where it came from."""
+    """The content of a representation set and its origin."""
 
     format_version: Literal[1] = SET_FORMAT_VERSION
     key: str
@@ -102,7 +103,7 @@ class SetMetadata(Record):
     sample_set_fingerprint: str
     sample_ids: list[str]
     truncated_samples: int
-    """How many samples were cut at the maximum length."""
+    """The number of samples that were cut at the maximum length."""
     pooling: Pooling
     dtype: str
     """Floating-point type of the payload."""

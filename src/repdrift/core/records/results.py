@@ -45,7 +45,7 @@ DRIFT_COLUMNS = (
 
 
 class StudyInfo(Record):
-    """What was compared."""
+    """The study: what was compared, and by which settings."""
 
     name: str
     model: str
@@ -58,9 +58,9 @@ class StudyInfo(Record):
     primary_measure: str
     measures: list[str]
     measure_titles: dict[str, str] = {}
-    """By name, in words."""
+    """Measure names and their titles in words."""
     distances: list[str] = []
-    """Measures whose drift is the value itself; of the others it is 1 - value."""
+    """Measures whose drift is the value itself. The drift of every other measure is 1 - value."""
     reference_method: str
     """The method that the comparison is made against (full_finetune)."""
     comparison_method: str
@@ -70,7 +70,7 @@ class StudyInfo(Record):
     """Factor within which the methods' drifts must lie to count as alike; null: not tested."""
     alpha: float
     confidence: float = 0.95
-    """Of every two-sided interval."""
+    """The confidence of every two-sided interval."""
     replicates: int = 0
     """Bootstrap resamples of the samples; 0: intervals are jackknife's alone."""
 
@@ -84,7 +84,7 @@ class RunStatus(Record):
     step: int
     status: Literal["ok", "missing", "unfinished"]
     reason: str | None = None
-    """Why it is not there, and the command that makes it."""
+    """The reason why the set is missing, and the command that makes it."""
     n_samples: int | None = None
     sample_set_fingerprint: str | None = None
     metrics: dict[str, float | None] = {}
@@ -118,25 +118,25 @@ IntervalSource = Literal["models", "samples", "models and samples"]
 class Interval(Record):
     """A two-sided interval at the study's confidence.
 
-    over: what is thought of as drawn anew. `samples` is conditional on the trained models, `models` on the samples.
+    over: what another study would draw anew. `samples` is conditional on the trained models, `models` on the samples.
     """
 
     over: IntervalSource
     low: float
     high: float
     method: str
-    """How it was made, in a few words."""
+    """The method that made the interval, in a few words."""
 
 
 class EffectSize(Record):
-    """How large the difference of the methods is, comparison against reference, over trained models."""
+    """The size of the difference between the methods, comparison against reference, over trained models."""
 
     name: Literal["difference", "ratio", "log_ratio", "cliffs_delta"]
     estimate: float | None
     low: float | None
     high: float | None
     missing: str | None = None
-    """Why a number is not there."""
+    """The reason why a number is missing."""
 
 
 class Reduction(Record):
@@ -157,9 +157,9 @@ class Reduction(Record):
     reference_by_seed: dict[str, float | None]
     comparison_by_seed: dict[str, float | None]
     intervals: list[Interval] = []
-    """Of `reduction`; what is missing could not be had, and `notes` says why."""
+    """Intervals of `reduction`. `notes` says why one is missing."""
     difference_intervals: list[Interval] = []
-    """Of comparison_drift - reference_drift."""
+    """Intervals of comparison_drift - reference_drift."""
     effects: list[EffectSize] = []
     notes: list[str] = []
 
@@ -205,16 +205,16 @@ class HypothesisTest(Record):
     test: str = "label permutation"
     """The test, in a few words."""
     estimate: float | None = None
-    """What the claim is about: a reduction, a ratio of drifts, a drift in excess of the floor."""
+    """The number that the claim is about: a reduction, a ratio of drifts, a drift in excess of the floor."""
     interval: Interval | None = None
-    """Of the estimate."""
+    """The interval of the estimate."""
     margin: float | None = None
-    """What the estimate is tested against."""
+    """The value that the estimate is tested against."""
     statistic: float | None
     """Mean over tasks of the difference of mean drifts, comparison minus (1 - margin) times reference."""
     pvalue: float | None
     opposite_pvalue: float | None = None
-    """Of the opposite claim: where it is small, the claim is rejected."""
+    """The p of the opposite claim. If it is small, the claim is rejected."""
     smallest_pvalue: float | None
     """The smallest `pvalue` that this design can reach."""
     correction: Correction | None = None
@@ -256,7 +256,7 @@ class LayerCluster(Record):
 
 
 class LayerRank(Record):
-    """The place of one layer in the order of drift; rank 1 drifts most. The ends hold for all layers at once."""
+    """The rank of one layer by drift; rank 1 drifts most. The ends hold for all layers at once."""
 
     layer: int
     drift: float
@@ -267,7 +267,7 @@ class LayerRank(Record):
 
 
 class LayerRanking(Record):
-    """Which layers drift most under one method, over all tasks."""
+    """The order of layers by drift under one method, over all tasks."""
 
     method: str
     confidence: float
@@ -276,7 +276,7 @@ class LayerRanking(Record):
 
 
 class ScoreAssociation(Record):
-    """Whether models that drift more score less: a rank correlation over trained models, within tasks and methods."""
+    """The rank correlation of drift and score over trained models, within tasks and methods: do models that drift more score less?"""
 
     metric: str
     method: str | None
@@ -291,9 +291,9 @@ class ScoreAssociation(Record):
 
 
 class ProfileLikeness(Record):
-    """How alike the layer profiles of two tasks are under one method: correlations over layers of mean drifts.
+    """The likeness of two tasks' layer profiles under one method: correlations over layers of mean drifts.
 
-    Without an interval: layers are no independent units.
+    There is no interval, since layers are no independent units.
     """
 
     method: str
@@ -312,7 +312,7 @@ class MixedModel(Record):
     pvalue: float | None
     n_units: int
     missing: str | None = None
-    """Why there is none."""
+    """The reason why there is no model."""
 
 
 class SanityCheck(Record):
@@ -324,7 +324,7 @@ class SanityCheck(Record):
 
 
 class DriftResults(Record):
-    """Everything the analysis found, but for the tidy table."""
+    """Everything that the analysis found, except the tidy table."""
 
     schema_version: Literal[2] = RESULTS_SCHEMA_VERSION
     created: str
@@ -334,7 +334,7 @@ class DriftResults(Record):
     reductions: list[Reduction]
     tests: list[HypothesisTest]
     other_measures: list[Reduction] = []
-    """Reductions, averaged over layers, under the measures that are not tested: whether the finding hangs on the choice."""
+    """Reductions, averaged over layers, under the measures that are not tested. They show whether the choice of measure matters."""
     clusters: list[LayerCluster] = []
     rankings: list[LayerRanking] = []
     associations: list[ScoreAssociation] = []
@@ -343,4 +343,4 @@ class DriftResults(Record):
     controls: list[Control]
     sanity: list[SanityCheck]
     warnings: list[str]
-    """Plain sentences: what is missing and what that narrows."""
+    """Plain sentences: what is missing, and which claims that weakens."""
