@@ -79,5 +79,5 @@ def chosen_schedule(job: ExtractionJob) -> Literal["sample", "layer"]:
         free = available_memory_bytes()
     if free is None:
         return "sample"
-    needed = estimated_bytes(source, options.compute_dtype).whole
+    needed = estimated_bytes(source, options.compute_dtype)
     return "sample" if needed <= _USABLE_PART_OF_FREE_MEMORY * free else "layer"

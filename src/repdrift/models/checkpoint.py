@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,30 +101,17 @@ def stored_tensors(source: ModelSource) -> dict[str, StoredTensor]:
     return {tensor.name: tensor for path in _files(source) for tensor in _header(path)}
 
 
-@dataclass(frozen=True)
-class CheckpointBytes:
-    """Bytes of memory that a checkpoint's weights take in one dtype: all of them, and its largest block."""
+def estimated_bytes(source: ModelSource, dtype: str = "float32") -> int:
+    """Estimates the bytes of memory that the weights in `source` take in `dtype`, from the files' headers alone.
 
-    whole: int
-    largest_block: int
-
-
-def estimated_bytes(source: ModelSource, dtype: str = "float32") -> CheckpointBytes:
-    """Estimates the memory that `source` takes when it is loaded in `dtype`, from the files' headers alone.
-
-    Tensors whose names agree up to the first number ("model.layers.3.") count as one block; without numbers the largest
-    block is 0. Raises ModelError if `dtype` is unknown, or a file cannot be read as `stored_tensors` needs it.
+    Raises ModelError if `dtype` is unknown, the source is a GGUF file, a shard is missing, or a file is truncated or no
+    safetensors file.
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    whole, blocks = 0, {"": 0}
-    for tensor in stored_tensors(source).values():
-        size = tensor.numel * DTYPES[dtype].itemsize if tensor.is_floating_point else tensor.nbytes
-        whole += size
-        numbered = re.match(r"(?:[^.]*\.)*?\d+\.", tensor.name)
-        if numbered:
-            blocks[numbered[0]] = blocks.get(numbered[0], 0) + size
-    return CheckpointBytes(whole, max(blocks.values()))
+    itemsize = DTYPES[dtype].itemsize
+    tensors = stored_tensors(source).values()
+    return sum(tensor.numel * itemsize if tensor.is_floating_point else tensor.nbytes for tensor in tensors)
 
 
 def _unheaped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
