@@ -83,7 +83,7 @@ def test_any_tree_of_merges_gives_the_whole_batch_value(shape, product_dtype, se
 
 
 def _same_sums(a, b, rel):
-    """Every sum of two states about the same shifts, as a share of what was added up in it."""
+    """Assert that all sums of two states about the same shifts agree to `rel` of their size."""
     for side, other in zip([a.base, *a.tuned, *a.cross], [b.base, *b.tuned, *b.cross], strict=True):
         for name, value in vars(side).items():
             expected = torch.as_tensor(vars(other)[name], dtype=torch.float64)

@@ -91,7 +91,7 @@ def test_distances_add_along_the_straight_way_between_two_representations(n, p):
 
 
 def _known_pair(n, p, change, g, decades):
-    """Two sides of the same left axes, of lengths s that fall by decades, and s (1 + change e): turned apart."""
+    """Two sides with the same left axes, of lengths s that fall by decades and of lengths s (1 + change e), turned apart."""
     k = min(n - 1, p)
     left = np.linalg.qr(np.column_stack([np.ones(n), g.normal(size=(n, k))]))[0][:, 1:]
     s, e = 10.0 ** -np.linspace(0, decades, k), np.linspace(-1, 1, k)
@@ -103,7 +103,7 @@ def _known_pair(n, p, change, g, decades):
 
 
 def _known_distances(s, t):
-    """In extended precision; matrices that share axes commute, and all is elementwise."""
+    """Expected values in extended precision: matrices that share axes commute, so that everything is elementwise."""
 
     def unit(v):
         return v / np.sqrt(np.sum(v * v))

@@ -38,7 +38,7 @@ def _rotation(g, p):
 
 
 def _turned(angles, x_scales, y_scales, *, n=50, seed=0, width=None):
-    """Sides whose i-th axes, of lengths x_scales and y_scales, lie at the i-th angle; y's features mixed and padded."""
+    """Sides whose i-th axes, of lengths x_scales and y_scales, lie at the i-th angle. The features of y are mixed and padded."""
     g = np.random.default_rng(seed)
     k = len(angles)
     axes = np.linalg.qr(_centred(g.normal(size=(n, 2 * k))))[0]
@@ -198,7 +198,7 @@ def test_regression_within_the_sample_is_that_of_scikit_learn(p, q):
 
 
 def _gcv_penalty(x, y):
-    """The penalty of least GCV error by the definition, with hat matrices written out, among quarters of a decade.
+    """Find the penalty of least GCV error by the definition, with hat matrices written out, among quarters of a decade.
 
     In contrasts of samples, which leave out the mean: with more features than samples, tr(1 - hat) would else be lost
     beside it. Smaller penalties, where the inverse has no digits left, are not the best of these data.

@@ -32,7 +32,7 @@ def _magnitude(x):
 
 
 def _eccentricity(x):
-    """1 - concentricity, by the definition: of any precision."""
+    """1 - concentricity by the definition, in the precision of its input."""
     mean = x.mean(axis=0)
     return 1 - (_unit(x) @ (mean / np.sqrt((mean * mean).sum()))).mean()
 
@@ -61,7 +61,7 @@ def test_rank_like_numbers_are_those_of_the_spectrum(shape):
 @pytest.mark.parametrize("shape", [(60, 9), (60, 200)])
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_a_known_spectrum_has_its_numbers(shape, scale):
-    """Axes of given lengths, most of them of none; the first one massive, or not; rows around a large offset."""
+    """Rows around a large offset, with axes of given lengths, most of them 0; the first one may be massive."""
     n, p = shape
     g = np.random.default_rng(2)
     lengths = np.array([scale, 2.0, 1.0, 1.0])

@@ -56,7 +56,7 @@ def _gaussian(x, factor=1.0):
 
 
 def _exact_gaussian(x):
-    """In extended precision, less its common part, so that nothing is lost when it is summed."""
+    """The Gaussian kernel in extended precision, less its common part, so that sums lose nothing."""
     x = np.asarray(torch.as_tensor(x).double(), dtype=np.longdouble)
     squares = np.square(x[:, None] - x).sum(axis=2)
     scale = np.median(np.sqrt(squares[np.triu_indices(len(x), 1)]))

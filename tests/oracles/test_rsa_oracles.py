@@ -32,7 +32,7 @@ every_statistic = pytest.mark.parametrize("statistic", SCIPY)
 
 
 def _distances(x, kind):
-    """Of all pairs, pair by pair, with a 64-bit mantissa. Differences of rows: equal rows give equal distances."""
+    """Distances of all pairs, pair by pair, with a 64-bit mantissa. Equal rows give equal distances."""
     x = np.asarray(x, dtype=np.longdouble)
     if kind == "correlation":
         x = x - x.mean(axis=1, keepdims=True)

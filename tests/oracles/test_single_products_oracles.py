@@ -10,12 +10,12 @@ from repdrift.similarity.gram import gram, gram_of_single
 from repdrift.similarity.kernels.standardized import standardized_kernel
 
 N, P = 280, 512
-"""Large enough for products in float32: that they are taken is tested too."""
+"""Large enough for products in float32; the tests check that they are taken."""
 
 FLOAT32, FLOAT64 = torch.float32, torch.float64
 
 SIZES = [(1e-3, FLOAT32), (3e-2, FLOAT32), (3e-2, torch.bfloat16), (1.0, torch.float16)]
-"""Of the change, with the types at which it is tested; the drifts are about its square."""
+"""Sizes of the change, with the types at which each is tested. Drifts are about the square of the size."""
 
 
 def _first(samples):
@@ -69,7 +69,7 @@ def _sides(case, size, kind):
 
 
 def _gram(side, standardized):
-    """In float64, of the values as they were given."""
+    """The Gram matrix in float64, of the values as they were given."""
     rows = side.given.double().numpy()
     rows = rows / 2.0 ** np.frexp(np.abs(rows).max())[1]  # else fourth powers of 1e20 are too much
     for _ in range(2):

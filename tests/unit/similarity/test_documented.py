@@ -97,7 +97,7 @@ def test_row_of_a_descriptor_is_what_is_registered(name):
 
 
 def _with_implied(cell):
-    """What a row says is left unchanged, with what follows from it."""
+    """The transformations that a row names, with those that follow from them."""
     said = cell.split(", ")
     return set(said).union(*(IMPLIED.get(word, set()) for word in said))
 
