@@ -10,7 +10,7 @@ import pytest
 
 from repdrift.core.errors import DataError, StorageError
 from repdrift.drift import analyze
-from repdrift.report import build, visualize
+from repdrift.report import build, style, visualize
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.conftest import Study
@@ -20,6 +20,14 @@ FIGURES = [spec.name for spec in figures()]
 ALWAYS = {"drift_heatmap", "drift_by_layer", "drift_reduction", "significance", "controls"}
 """Where two methods are compared."""
 ALL_FILES = {f"{n}.{e}" for n in FIGURES for e in ("png", "pdf")} | {"dashboard.html"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _coarse_pictures():
+    """What is asked of the files here does not depend on how many dots they have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "DPI", 30)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,8 @@ def test_missing_runs_are_shown_as_missing(tmp_path, monkeypatch):
     assert page.count("make mrpc lora") == 3
 
 
-def test_figures_of_an_earlier_larger_analysis_are_taken_away(one_sided, tmp_path):
+def test_figures_of_an_earlier_larger_analysis_are_taken_away(one_sided, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
     for name in ALL_FILES | {"mine.png"}:
         (tmp_path / name).write_text("old")
     names = {p.name for p in visualize(one_sided, tmp_path).written}
