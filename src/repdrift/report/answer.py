@@ -20,8 +20,7 @@ from repdrift.core.words import (
     short_number,
     task_title,
 )
-from repdrift.report.decisions import correction_of, interval_over, smallest_deciding_pvalue
-from repdrift.report.report_data import ReportData
+from repdrift.report.report_data import ReportData, correction_of, interval_over, smallest_deciding_pvalue
 from repdrift.report.wording import OVER
 
 State = Literal["yes", "no", "open"]
@@ -31,7 +30,7 @@ _SHORT = {"supported": "Yes.", "rejected": "No.", "undecided": "Undecided.", "no
 
 @dataclass(frozen=True)
 class Point:
-    """One question with its answer. `state` says which way it went."""
+    """One question with its answer. state: whether the answer is yes, no or open."""
 
     question: str
     short: str
@@ -40,19 +39,22 @@ class Point:
 
 
 def tested(question: str, test: HypothesisTest) -> Point:
-    """The answer of a test, in the analysis's words."""
+    """A test as a point, in the words of the analysis."""
     return Point(question, _SHORT[test.verdict], test.sentence, _STATES[test.verdict])
 
 
 def part_of_all(part: int, whole: int) -> tuple[str, State]:
-    """The short answer, and its state, where a question holds in so many of so many cases."""
+    """The short answer and its state for a question that holds in `part` of `whole` cases."""
     if part == whole:
         return "Yes.", "yes"
     return ("No.", "no") if part == 0 else ("In part.", "open")
 
 
 def answer(data: ReportData) -> list[Point]:
-    """The points in the order in which one asks; without a comparison of methods only what can be said."""
+    """The points of the answer, in the order in which a reader asks.
+
+    If no task has models of both methods, only the points that need no comparison are given.
+    """
     study = data.results.study
     less, target = data.test(LESS, ALL_TASKS), data.test(TARGET, ALL_TASKS)
     alike, interaction = data.test(ALIKE, ALL_TASKS), data.test(INTERACTION, ALL_TASKS)
@@ -78,7 +80,10 @@ def answer(data: ReportData) -> list[Point]:
 
 
 def _same_on_all_tasks(interaction: HypothesisTest) -> Point:
-    """The test's claim is that the tasks differ: where it is supported, the answer is no; where it is not, sameness is not shown."""
+    """The answer to a test whose claim is that the tasks differ: if the claim is supported, the answer is no.
+
+    If the claim is not supported, that does not show that the tasks are alike.
+    """
     question = "Is it the same on all tasks?"
     if interaction.verdict == "supported":
         return Point(question, "No.", interaction.sentence, "no")
@@ -90,7 +95,7 @@ def _same_on_all_tasks(interaction: HypothesisTest) -> Point:
 
 
 def size(data: ReportData) -> Point:
-    """The reduction over all tasks: its estimate, lower bound and intervals, and its range over layers."""
+    """The size of the reduction over all tasks: estimate, lower bound, intervals, and range over layers."""
     study = data.results.study
     name = method_title(study.comparison_method)
     overall = data.reduction(ALL_TASKS)
@@ -117,7 +122,7 @@ def size(data: ReportData) -> Point:
 
 
 def _intervals(overall: Reduction, confidence: float) -> str:
-    """Every two-sided interval with what it is over, and why one over models and samples is not there."""
+    """A sentence with every two-sided interval. It also says why the interval over models and samples is missing."""
     known = [(interval_over(overall, over), words) for over, words in OVER.items()]
     said = [f"{percent_range(i.low, i.high)} {words}" for i, words in known if i is not None]
     text = f" Two-sided {chosen_percent(confidence)} interval: {'; '.join(said)}." if said else ""
@@ -128,7 +133,7 @@ def _intervals(overall: Reduction, confidence: float) -> str:
 
 
 def noise(data: ReportData) -> Point:
-    """Against two extractions of the base model."""
+    """The drift compared with the noise of extraction, which a second extraction of the base model measures."""
     question = "Is the drift more than the noise of extraction?"
     checked = data.primary["above_noise"].dropna()
     if checked.empty:
@@ -144,7 +149,7 @@ def noise(data: ReportData) -> Point:
 
 
 def between_seeds(data: ReportData) -> Point:
-    """The difference of the methods against the drift between two seeds of one of them."""
+    """The difference of the methods compared with the drift between two seeds of one method."""
     question = "Is the difference of the methods more than that of two seeds?"
     study = data.results.study
     larger: list[str] = []
@@ -179,7 +184,7 @@ def between_seeds(data: ReportData) -> Point:
 
 
 def random_change(data: ReportData) -> Point | None:
-    """Against the base model moved at random by as much; None where that was not measured."""
+    """The drift compared with that of the base model moved at random by as much; None if that was not measured."""
     if not data.at_hand("random_change"):
         return None
     more, parts, unknown = 0, [], []
@@ -206,7 +211,7 @@ def random_change(data: ReportData) -> Point | None:
 
 
 def design(data: ReportData, less: HypothesisTest) -> Point:
-    """The smallest p-values in reach, and which of them are above alpha."""
+    """The smallest p-values that the design can reach, and which of them are above alpha."""
     alpha = data.results.study.alpha
     limits: list[tuple[str, float]] = []
     if less.smallest_pvalue is not None:

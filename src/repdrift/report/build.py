@@ -1,4 +1,4 @@
-"""All figures and the dashboard page of one analysis, into one folder."""
+"""Draws all figures and the dashboard page of one analysis into one folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DASHBOARD_FILE = "dashboard.html"
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """What was written."""
+    """The files that were written."""
 
     written: list[Path]
     dashboard: Path
@@ -27,8 +27,8 @@ class ReportFiles:
 def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
     """Draw every figure (PNG and PDF) and the dashboard of `results_file` into `output_dir`.
 
-    The tidy table is expected beside the results. Everything is drawn before the first file is written, and no file
-    takes its name before all are on the disk. A figure that an earlier, larger analysis left there is taken away.
+    The tidy table must lie beside the results. All files are drawn before the first one is written, and no file gets its
+    final name before all are on the disk. Figures of an earlier analysis that this one does not have are deleted.
     Raises DataError if results or table are missing or malformed, StorageError if the folder cannot be written.
     """
     data = read_report_data(results_file)
@@ -39,7 +39,7 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
         )
     specs = [spec for spec in figures() if spec.possible(data)]
     drawn: list[DrawnFigure] = []
-    files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # named first: it takes its name last, and finds its figures there
+    files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # the first file gets its name last, when its figures are there
     for spec in track(specs, what="drawing", total=len(specs)):
         png, pdf = draw(spec, data)
         files |= {f"{spec.name}.png": png, f"{spec.name}.pdf": pdf}
@@ -54,5 +54,5 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
 
 
 def draw(spec: FigureSpec, data: ReportData) -> tuple[bytes, bytes]:
-    """One figure as PNG and as PDF."""
+    """Returns one figure as PNG and as PDF."""
     return png_and_pdf(lambda: spec.draw(data))

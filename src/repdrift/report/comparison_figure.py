@@ -16,14 +16,14 @@ FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LEAST_SHOWN = 1e-9
-"""A floor for the logarithmic axis: what is smaller, or not above zero, is drawn there."""
+"""Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
 
 def draw_comparison(comparison_file: Path, output_dir: Path) -> list[Path]:
-    """Draw the figure of `comparison_file` as PNG and PDF into `output_dir`; returns the paths.
+    """Draw the figure of `comparison_file` as PNG and PDF into `output_dir`. Returns the paths.
 
-    Left: drift on a linear scale. Right: the same with the controls on a logarithmic one, where noise and the random change
-    can be seen at all. Raises DataError if the file is not a comparison, StorageError.
+    The left panel shows drift on a linear scale, the right one drift and controls on a logarithmic scale, where noise and
+    random change can be seen. Raises DataError if the file is not a comparison, StorageError if it cannot be written.
     """
     result = Comparison.read(comparison_file)
     png, pdf = png_and_pdf(lambda: _figure(result))

@@ -1,8 +1,9 @@
-"""Reading what the analysis wrote, and the aggregates that figures and page share."""
+"""The results of an analysis as figures and page use them: read from the files, with shared means and selections."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,14 @@ from repdrift.core.records.results import (
     TABLE_CSV,
     TABLE_PARQUET,
     Control,
+    Correction,
     DriftResults,
     HypothesisTest,
+    Interval,
     Reduction,
     RunStatus,
 )
+from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
 _TEXT = ("task", "method", "measure")
@@ -31,7 +35,7 @@ _KEY = ["task", "method", "seed", "step", "layer", "measure"]
 _COUNT = "n"
 _LOGICAL = "above_noise"
 _WORDS = "interval"
-"""Text that may be missing."""
+"""Columns of text that may be missing."""
 _REAL = tuple(c for c in DRIFT_COLUMNS if c not in (*_TEXT, *_WHOLE, _COUNT, _LOGICAL, _WORDS))
 
 
@@ -42,11 +46,11 @@ class ReportData:
     results: DriftResults
     table: pd.DataFrame
     table_name: str
-    """The file that the table was read from."""
+    """Name of the file that the table was read from."""
 
     @property
     def tasks(self) -> list[str]:
-        """The study's tasks, in its order, with or without runs."""
+        """The study's tasks in its order, also those without runs."""
         return list(self.results.study.tasks)
 
     @property
@@ -66,7 +70,7 @@ class ReportData:
 
     @cached_property
     def drift_measures(self) -> list[str]:
-        """The study's measures that a drift is defined for, in its order; others (of the weights, say) have a value alone."""
+        """The study's measures for which a drift is defined, in its order. Others, such as those of the weights, have only a value."""
         known = set(self.final.loc[self.final["drift"].notna(), "measure"])
         return [measure for measure in self.results.study.measures if measure in known]
 
@@ -82,7 +86,7 @@ class ReportData:
         return sorted(int(step) for step in rows["step"].unique() if step != 0)
 
     def drift(self, task: str, method: str, measure: str | None = None) -> pd.DataFrame:
-        """Drift of one task and method, (seeds, layers), NaN where a value is missing; no row if there is no run."""
+        """Drift of one task and method, (seeds, layers); NaN for a missing value. Without a run there is no row."""
         rows = self._groups.get((task, method, measure or self.results.study.primary_measure))
         if rows is None:
             rows = self.final.iloc[:0]
@@ -90,23 +94,23 @@ class ReportData:
 
     @cached_property
     def _groups(self) -> dict[tuple[str, str, str], pd.DataFrame]:
-        """Rows of the final models by task, method and measure: figures ask for them again and again."""
+        """Rows of the final models by task, method and measure, grouped once because figures ask for them often."""
         return dict(iter(self.final.groupby(["task", "method", "measure"], sort=False)))  # pyright: ignore[reportReturnType, reportArgumentType, reportCallIssue]
 
     def mean_drift(self, task: str, method: str, measure: str | None = None) -> np.ndarray:
-        """Mean over the seeds at hand, (layers,); NaN where no seed has a value."""
+        """Mean drift over the seeds that are there, (layers,); NaN if no seed has a value."""
         return self.drift(task, method, measure).mean(axis=0).to_numpy(dtype=float)
 
     def planned(self, task: str, method: str) -> list[RunStatus]:
-        """The planned final models, present or not."""
+        """The planned final models of a task and method, also those that are missing."""
         return [r for r in self.results.runs if r.task == task and r.method == method and r.step == 0]
 
     def absent_runs(self) -> list[RunStatus]:
-        """Every planned run, final or checkpoint, that is not there."""
+        """Every planned final model or checkpoint that is missing."""
         return [r for r in self.results.runs if r.status != "ok"]
 
     def controls(self, name: str, task: str, method: str | None = None) -> list[Control]:
-        """Controls of that name for the primary measure, by layer."""
+        """The controls of one name under the primary measure, sorted by layer."""
         measure = self.results.study.primary_measure
         found = [
             c
@@ -116,11 +120,11 @@ class ReportData:
         return sorted(found, key=lambda c: c.layer)
 
     def at_hand(self, control: str) -> bool:
-        """Whether a control of that name has a drift under the primary measure on any task."""
+        """Returns whether a control of this name has a drift under the primary measure on any task."""
         return any(c.drift is not None for task in self.tasks for c in self.controls(control, task))
 
     def control_drift(self, name: str, task: str, method: str | None = None) -> np.ndarray:
-        """Drift of a control, mean over the methods that it was taken for, (layers,); NaN where it is not at hand."""
+        """Drift of a control, mean over the methods for which it was measured, (layers,); NaN if it was not measured."""
         values = pd.Series(np.nan, index=self.layers)
         by_layer: dict[int, list[float]] = {}
         for control in self.controls(name, task, method):
@@ -131,20 +135,20 @@ class ReportData:
         return values.reindex(self.layers).to_numpy(dtype=float)
 
     def compared_tasks(self) -> list[str]:
-        """Tasks with a reduction, in the study's order: those with final models of both methods."""
+        """Tasks with final models of both methods, and so with a reduction, in the study's order."""
         found = {r.task for r in self.results.reductions}
         return [task for task in self.tasks if task in found]
 
     def reduction(self, task: str, layer: int | None = None) -> Reduction | None:
-        """The reduction of a task (or `all`) at a layer (or over all), if the analysis has one."""
+        """The reduction of a task or of `all`, at one layer or over all layers (None); None if the analysis has none."""
         return next((r for r in self.results.reductions if r.task == task and r.layer == layer), None)
 
     def test(self, hypothesis: str, task: str, method: str | None = None) -> HypothesisTest | None:
-        """The test of the mean over layers, if the analysis has one; `method` where the claim is of one method."""
+        """The test of the mean over layers; None if the analysis has none. method: for claims about one method."""
         return next((t for t in self._tests(hypothesis, task, method) if t.layer is None), None)
 
     def layer_tests(self, hypothesis: str, method: str | None = None) -> list[HypothesisTest]:
-        """Tests over all tasks, one a layer, by layer."""
+        """The tests over all tasks at single layers, sorted by layer."""
         found = [t for t in self._tests(hypothesis, ALL_TASKS, method) if t.layer is not None]
         return sorted(found, key=lambda t: t.layer or 0)
 
@@ -153,10 +157,40 @@ class ReportData:
         return [t for t in self.results.tests if (t.hypothesis, t.task, t.method) == wanted]
 
 
-def read_report_data(results_file: Path) -> ReportData:
-    """Read results and, beside them, the tidy table (drift.parquet, or drift.csv where that is all there is).
+def correction_of(tests: Sequence[HypothesisTest]) -> Correction | None:
+    """The correction that the verdicts of a family of tests rest on; None if they rest on the p-values as they are."""
+    return next((test.correction for test in tests if test.correction is not None), None)
 
-    Raises DataError, which says what to do, if either is missing or malformed or the two are not of one analysis.
+
+def deciding_pvalue(test: HypothesisTest) -> float | None:
+    """The p-value that the verdict rests on. Results that lack this field have it in `pvalue`."""
+    return test.pvalue if test.deciding_pvalue is None else test.deciding_pvalue
+
+
+def smallest_deciding_pvalue(tests: Sequence[HypothesisTest]) -> float | None:
+    """The smallest value that a deciding p-value of the family could have taken; None if the results do not say."""
+    return min((t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None), default=None)
+
+
+def layers_with(tests: Sequence[HypothesisTest], verdict: str) -> list[int]:
+    """Layers of the tests that have this verdict, ascending."""
+    return sorted(test.layer for test in tests if test.layer is not None and test.verdict == verdict)
+
+
+def interval_over(reduction: Reduction | None, over: str) -> Interval | None:
+    """The interval of a reduction over `models`, `samples`, or `models and samples`; None if there is none."""
+    return None if reduction is None else next((i for i in reduction.intervals if i.over == over), None)
+
+
+def widest_claim(reduction: Reduction) -> Interval | None:
+    """The interval with the widest claim: over models and samples, or else over models, or else over samples."""
+    return next((found for over in OVER if (found := interval_over(reduction, over)) is not None), None)
+
+
+def read_report_data(results_file: Path) -> ReportData:
+    """Read the results and the tidy table beside them (drift.parquet, or drift.csv if there is no other).
+
+    Raises DataError if one of the two is missing or malformed, or if they are not of one analysis.
     """
     results = _read_results(results_file)
     table_file = next((f for n in (TABLE_PARQUET, TABLE_CSV) if (f := results_file.with_name(n)).is_file()), None)
@@ -191,7 +225,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.name == TABLE_PARQUET:
             return pd.read_parquet(path)
-        # Only numbers may be empty: a task that is called "NA" or "null" keeps its name.
+        # Only numbers may be empty, so that a task called "NA" or "null" keeps its name.
         empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL, _WORDS)}
         return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
     except (OSError, ValueError) as error:
@@ -199,7 +233,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table with its columns in their types. Raises DataError naming the columns that are absent or of another."""
+    """Returns the table with every column in its type. Raises DataError that names columns which are missing or of another type."""
     absent = [column for column in DRIFT_COLUMNS if column not in table.columns]
     if absent:
         raise DataError(f"{path} lacks the column(s) {', '.join(absent)}. {_AGAIN}")
@@ -235,7 +269,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _require_one_analysis(results: DriftResults, table: pd.DataFrame, results_file: Path, table_file: Path) -> None:
-    """Raise DataError if the table holds other runs than the results speak of, or nothing to draw."""
+    """Raises DataError if the table holds other runs than the results, or nothing to draw."""
     both = f"{results_file.name} and {table_file.name} in {results_file.parent}"
     measure = results.study.primary_measure
     primary = table[table["measure"] == measure]

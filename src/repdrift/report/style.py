@@ -1,4 +1,4 @@
-"""One look for all figures: paper sizes, colours that the colour-blind tell apart, nothing that does not carry data."""
+"""The style of all figures: paper sizes, colours for colour-blind readers, labels, axes, and the bytes of the files."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _LONGEST_NAME = 30
 _LONGEST_TICK = 18
 _MOST_TICKS = 12
 _KEY_EM = 4.8
-"""What a legend's column needs beside its text: the key and the space around both, in font sizes."""
+"""Width of a legend's column without its text, in font sizes: the key and the space around."""
 
 
 @contextmanager
 def paper_style() -> Generator[None]:
-    """matplotlib's settings for every figure, restored afterwards."""
+    """Sets matplotlib's settings for a figure and restores them afterwards."""
     settings = {
         "font.family": "DejaVu Sans",  # matplotlib brings it along, so that the picture is the same everywhere
         "font.size": FONT_PT,
@@ -73,20 +73,20 @@ def paper_style() -> Generator[None]:
 
 
 def png_and_pdf(draw: Callable[[], Figure]) -> tuple[bytes, bytes]:
-    """What `draw` draws, in the project's style, as PNG and as PDF."""
+    """Returns what `draw` draws as PNG and as PDF. The same results give the same bytes."""
     with paper_style(), warnings.catch_warnings():
-        # A name in a script that the font lacks shows as boxes; page and tables have it in full.
+        # The font lacks some scripts and shows boxes for them; page and tables have the names in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure = draw()
         FigureCanvasAgg(figure)
         png = _rendered(figure, "png")
-        figure.set_layout_engine("none")  # the places found for the PNG hold; finding them takes most of the time
+        figure.set_layout_engine("none")  # keeps the layout of the PNG; finding it takes most of the time
         return png, _rendered(figure, "pdf")
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    # Without the date in it, the same results give the same file.
+    # The files hold no date, so that the same results give the same file.
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": "repdrift"}
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
@@ -104,19 +104,19 @@ def _power_of_ten(value: float) -> str:
 
 
 def method_color(method: str, methods: Sequence[str]) -> str:
-    """The fixed colour of a method; others get the next free one."""
-    return _METHOD_COLORS.get(method) or _MORE_COLORS[_place(method, methods) % len(_MORE_COLORS)]
+    """The colour of a method. Methods without a fixed colour get the next free one."""
+    return _METHOD_COLORS.get(method) or _MORE_COLORS[_position(method, methods) % len(_MORE_COLORS)]
 
 
 def method_marker(method: str, methods: Sequence[str]) -> str:
-    """The fixed marker of a method; others get the next free one."""
-    return _METHOD_MARKERS.get(method) or _MORE_MARKERS[_place(method, methods) % len(_MORE_MARKERS)]
+    """The marker of a method. Methods without a fixed marker get the next free one."""
+    return _METHOD_MARKERS.get(method) or _MORE_MARKERS[_position(method, methods) % len(_MORE_MARKERS)]
 
 
 def task_mark(task: str, tasks: Sequence[str]) -> tuple[str, bool]:
-    """The marker of a task, and whether it is hollow, as it is from the ninth on."""
-    place = list(tasks).index(task)
-    return _TASK_MARKERS[place % len(_TASK_MARKERS)], place // len(_TASK_MARKERS) % 2 == 1
+    """The marker of a task, and whether it is hollow. Markers repeat as hollow ones from the ninth task on."""
+    position = list(tasks).index(task)
+    return _TASK_MARKERS[position % len(_TASK_MARKERS)], position // len(_TASK_MARKERS) % 2 == 1
 
 
 def method_label(method: str) -> str:
@@ -130,7 +130,7 @@ def task_label(task: str, longest: int = _LONGEST_NAME) -> str:
 
 
 def plain(text: str, longest: int = _LONGEST_NAME) -> str:
-    """`text` from outside as a label: one line, a long name shortened in its middle, a dollar sign no formula."""
+    """A text from outside as a label: one line, shortened in the middle if it is long, and without formulas."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "(no name)"
     if len(line) > longest:
         line = f"{line[: longest // 2]}…{line[1 - longest // 2 :]}"
@@ -138,14 +138,14 @@ def plain(text: str, longest: int = _LONGEST_NAME) -> str:
 
 
 def text_width_pt(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
-    """Width of the widest of the labels in points, as the current font draws them; 0 for none."""
+    """Width in points of the widest of the labels in the current font; 0 if there is none."""
     font = FontProperties(family=mpl.rcParams["font.family"], size=size_pt)
     widths = (text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts)
     return max(map(float, widths), default=0.0)
 
 
 def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
-    """Whole layer numbers, no more than fit; `room` is the share of the full width that the axes have."""
+    """Set ticks at whole layer numbers, as many as fit. room: width of the axes as a share of the full width."""
     fit = max(2, round(_MOST_TICKS * room))
     step = next(s * 10**power for power in range(9) for s in (1, 2, 4, 5, 8) if s * 10**power * fit >= len(layers))
     axes.set_xticks(list(layers)[::step])
@@ -154,13 +154,13 @@ def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
 
 
 def integer_axis(axis: Axis, last: int) -> None:
-    """Whole numbers from 1 to `last`, few and round, with 1 among them."""
+    """Set a few ticks at round whole numbers from 1 to `last`, with 1 among them."""
     step = next(s * 10**power for power in range(9) for s in (1, 2, 5) if 6 * s * 10**power >= last)
     axis.set_ticks([1, *(tick for tick in range(step, last + 1, step) if tick > 2 or tick == 2 * step)])
 
 
 def legend_columns(labels: Sequence[str], size_pt: float = FONT_PT, most: int = 6) -> int:
-    """The most columns in which these labels fit side by side into the full width, filled downward as matplotlib does."""
+    """The largest number of columns in which these labels fit into the full width. Columns are filled downward."""
     for columns in range(min(most, len(labels)), 1, -1):
         rows, longer = divmod(len(labels), columns)
         ends = [rows * n + min(n, longer) for n in range(columns + 1)]
@@ -171,12 +171,12 @@ def legend_columns(labels: Sequence[str], size_pt: float = FONT_PT, most: int = 
 
 
 def lone_marker(layers: Sequence[int]) -> str:
-    """What marks a line's values: nothing, but where there is one layer alone, as a line of one value is not seen."""
+    """The marker of a line: none, or a dash if there is one layer only, since a line of one value cannot be seen."""
     return "_" if len(layers) == 1 else ""
 
 
 def name_axis(axes: Axes, names: Sequence[str], width_in: float) -> None:
-    """Names under evenly spaced places, slanted where they would not fit side by side into `width_in`."""
+    """Set names as evenly spaced ticks. They are slanted if they do not fit side by side into `width_in` inches."""
     labels = [plain(name, _LONGEST_TICK) for name in names]
     slanted = text_width_pt(labels) + 6 > 72 * width_in / max(1, len(labels))
     axes.set_xticks(
@@ -191,13 +191,13 @@ def name_axis(axes: Axes, names: Sequence[str], width_in: float) -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def note(axes: Axes, text: str, place: tuple[float, float], **options: object) -> None:
-    """A short remark at `place`, in fractions of the axes, on white so that lines do not run through it."""
+def note(axes: Axes, text: str, position: tuple[float, float], **options: object) -> None:
+    """Write a short remark on a white background. position: in fractions of the axes."""
     settings: dict[str, object] = {"fontsize": NOTE_PT, "color": GREY, "ha": "center", "va": "center"}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-    axes.text(*place, text, transform=axes.transAxes, bbox=box, **(settings | options))  # pyright: ignore[reportArgumentType]
+    axes.text(*position, text, transform=axes.transAxes, bbox=box, **(settings | options))  # pyright: ignore[reportArgumentType]
 
 
-def _place(method: str, methods: Sequence[str]) -> int:
+def _position(method: str, methods: Sequence[str]) -> int:
     others = [m for m in methods if m not in _METHOD_COLORS]
     return others.index(method) if method in others else 0

@@ -1,4 +1,4 @@
-"""A study as one YAML file: tasks x methods x seeds of one base model, and how they are trained, extracted, judged."""
+"""The study file (YAML): tasks x methods x seeds of one base model, with the options of training, extraction and analysis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repdrift.training.options import TrainingOptions, TrainingOverrides, resolv
 
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
-"""Names the study where a command has no --config."""
+"""Environment variable that names the study if a command has no --config."""
 
 
 class _Section(BaseModel):
@@ -29,7 +29,7 @@ class _Section(BaseModel):
 
 
 class TaskEntry(_Section):
-    """A task of the user's own."""
+    """A task of the user's own, read from files."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     kind: TaskKind = "classification"
@@ -41,7 +41,7 @@ class TaskEntry(_Section):
     label_names: tuple[str, ...] | None = None
 
     def spec(self) -> TaskSpec:
-        """As a task like any other."""
+        """Returns the entry as a task."""
         files: dict[Any, Path] = {"validation": self.validation}
         if self.train is not None:
             files["train"] = self.train
@@ -58,7 +58,7 @@ class TaskEntry(_Section):
 
 
 class TrainingSection(_Section):
-    """Options for all runs, then for a method, then for a task: the later one wins."""
+    """Training options for all runs, for one method, or for one task. A task's options win over a method's, and those over all."""
 
     all: TrainingOverrides = TrainingOverrides()
     methods: dict[Method, TrainingOverrides] = {}
@@ -66,21 +66,21 @@ class TrainingSection(_Section):
 
 
 class AnalysisSection(_Section):
-    """What is tested."""
+    """Options of the analysis: measures, hypotheses, intervals."""
 
     measures: tuple[str, ...] = DEFAULT_MEASURES
     target_reduction: float = Field(default=0.2, ge=0, lt=1)
     equivalence_margin: float | None = Field(default=None, gt=1)
-    """Factor within which drifts count as alike; null: 1 / (1 - target_reduction), and no test where that is 1."""
+    """Factor within which two drifts count as alike. null means 1 / (1 - target_reduction); if that is 1, there is no test."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     confidence: float = Field(default=0.95, gt=0, lt=1)
-    """Of every two-sided interval."""
+    """Confidence of every two-sided interval."""
     replicates: int = Field(default=10_000, ge=0)
-    """Bootstrap resamples of the samples; 0: none."""
+    """Number of bootstrap resamples of the samples; 0 for none."""
     interval: Literal["percentile", "bca", "jackknife"] = "jackknife"
-    """How intervals over samples are made."""
+    """Method of the intervals over samples."""
     jackknife_groups: int = Field(default=40, ge=0)
-    """Groups of samples that are left out in turn, for measures without a formula for it; 0: such measures have no interval."""
+    """Number of groups of samples that are left out in turn, for measures without a formula; 0 gives these measures no interval."""
 
     @model_validator(mode="after")
     def _sampling_fits(self) -> AnalysisSection:
@@ -91,7 +91,7 @@ class AnalysisSection(_Section):
         return self
 
     def sampling(self, replicates: int | None = None) -> SamplingOptions:
-        """As the analysis takes it."""
+        """Returns the sampling options of the analysis. replicates: in place of the study's."""
         return SamplingOptions(
             replicates=self.replicates if replicates is None else replicates,
             method=self.interval,
@@ -100,7 +100,7 @@ class AnalysisSection(_Section):
         )
 
     def margin(self, target_reduction: float) -> float | None:
-        """The equivalence margin that goes with a target."""
+        """The equivalence margin that belongs to a target reduction; None for no test of equivalence."""
         if self.equivalence_margin is not None:
             return self.equivalence_margin
         return 1 / (1 - target_reduction) if target_reduction > 0 else None
@@ -120,7 +120,7 @@ class AnalysisSection(_Section):
 
 
 class StudyConfig(_Section):
-    """A whole study."""
+    """A study: what is trained, extracted and analysed."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     model: str
@@ -133,7 +133,7 @@ class StudyConfig(_Section):
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisSection = AnalysisSection()
     data_dir: str | None = None
-    """Folder with `<task>/{train,validation}.parquet`, or `sample`; null: $REPDRIFT_DATA, then the hub."""
+    """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: Path = Path("results")
     base_dir: Path = Path("base_representations")
 
@@ -182,9 +182,9 @@ class StudyConfig(_Section):
 
 
 def load_study(path: str | Path) -> StudyConfig:
-    """Read a study file. Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
+    """Read a study file. Relative paths in it start from the working folder, as on the command line.
 
-    Relative paths in it count from the working folder, as on the command line.
+    Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
     """
     file = Path(path)
     try:
@@ -199,7 +199,7 @@ def load_study(path: str | Path) -> StudyConfig:
 
 
 def parse_study(content: Any, *, where: str) -> StudyConfig:
-    """Check the content of a study file. Raises ConfigError that lists every fault."""
+    """Returns the study with this content. Raises ConfigError that lists every fault, with `where` in front."""
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: expected a mapping with name, model, tasks, ...; got {type(content).__name__}")
     try:
@@ -218,7 +218,7 @@ def packaged_studies() -> list[str]:
 
 
 def packaged_study(name: str) -> StudyConfig:
-    """A study that the package ships. Raises UnknownNameError."""
+    """A study that the package ships. Raises UnknownNameError if it ships none of this name."""
     if name not in packaged_studies():
         raise UnknownNameError.of("packaged study", name, packaged_studies())
     text = (resources.files("repdrift.study") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")

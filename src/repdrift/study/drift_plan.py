@@ -1,4 +1,4 @@
-"""From a study to what the drift room compares."""
+"""Turns a study into the plan of an analysis: which representation sets are compared, and how."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def drift_plan(
     alpha: float | None = None,
     replicates: int | None = None,
 ) -> DriftPlan:
-    """What `repdrift analyze` compares. Steps other than 0 are those of the checkpoints that were extracted.
+    """Returns the plan that `repdrift analyze` carries out. Options that are given override the study's.
 
-    With the default study, and no --config, the base model is whatever the sets on disk say.
-    Raises ConfigError or UnknownNameError for measures that cannot be taken, or without the one that is tested.
+    Every checkpoint that was extracted is a step of the plan, beside step 0. With config_path None (the default study, and
+    no --config) the plan names no base model, and the analysis takes the one that the sets on disk name.
+    Raises UnknownNameError for an unknown measure or task, ConfigError if the tested measure is not among the measures.
     """
     names = selected_tasks(config, tasks)
     sets: list[PlannedSet] = []

@@ -1,4 +1,4 @@
-"""The whole study: train, extract, analyse, visualise. What is finished is reused; run it again after an interruption."""
+"""Runs a whole study: train, extract, analyse, draw. Finished parts are reused, so a stopped study can be run again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from repdrift.study.training_stage import train_runs
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What a finished study left behind."""
+    """The results of a finished study, and where they lie."""
 
     results: DriftResults
     table: pd.DataFrame

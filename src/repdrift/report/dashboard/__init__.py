@@ -29,12 +29,12 @@ class DrawnFigure:
 
     @property
     def data_url(self) -> str:
-        """The picture itself, for the page to carry."""
+        """The picture as a data URL, so that the page holds it."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
 def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
-    """The page. Every name from outside is escaped; nothing is loaded from elsewhere."""
+    """Returns the page. Every name from outside is escaped, and the page loads nothing from elsewhere."""
     results = data.results
     loader = jinja2.PackageLoader("repdrift.report", "dashboard")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)

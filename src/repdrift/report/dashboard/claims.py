@@ -1,4 +1,4 @@
-"""The rows of the page's tables of claims: tests, effects, clusters, ranks, associations. None where something is missing."""
+"""Rows of the page's tables of claims: tests, effects, clusters, ranks, associations. A missing number is None."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
 from repdrift.core.words import layer_ranges
-from repdrift.report.decisions import (
+from repdrift.report.report_data import (
+    ReportData,
     correction_of,
     deciding_pvalue,
     interval_over,
     layers_with,
     smallest_deciding_pvalue,
 )
-from repdrift.report.report_data import ReportData
 from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text
 
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One test as the page shows it; texts are None where there is no number."""
+    """One test as the page shows it. A text is None if there is no number."""
 
     test: HypothesisTest
     claim: str
@@ -34,7 +34,7 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """Tests of one claim by layer over all tasks. `reductions` is empty where the claim is not about a reduction."""
+    """Tests of one claim over all tasks, one for each layer. reductions: empty if the claim is not about a reduction."""
 
     title: str
     correction: str | None
@@ -45,7 +45,7 @@ class LayerTable:
 
 @dataclass(frozen=True)
 class FloorRow:
-    """In which layers a method's drift is above a floor, after correction, and in which it was tested."""
+    """The layers in which a method's drift is above a floor, after correction. tested: number of layers with a test."""
 
     method: str
     floor: str
@@ -66,14 +66,14 @@ class EffectRow:
 
 
 def claims(data: ReportData) -> list[ClaimRow]:
-    """Every test of a mean over layers, by hypothesis in the order in which one asks."""
-    order = {name: place for place, name in enumerate(HYPOTHESES)}
+    """Every test of a mean over layers, sorted by hypothesis."""
+    order = {name: position for position, name in enumerate(HYPOTHESES)}
     overall = [test for test in data.results.tests if test.layer is None]
     return [_row(data, test) for test in sorted(overall, key=lambda test: order.get(test.hypothesis, len(order)))]
 
 
 def layer_tables(data: ReportData) -> list[LayerTable]:
-    """For each claim, and each method that it is made of, its tests by layer."""
+    """The tests by layer: a table for each claim, and for each method if the claim is about one method."""
     tables: list[LayerTable] = []
     for hypothesis in HYPOTHESES:
         for method in (None, *data.methods):
@@ -84,7 +84,7 @@ def layer_tables(data: ReportData) -> list[LayerTable]:
 
 
 def floors(data: ReportData) -> list[FloorRow]:
-    """Drift above the noise and above the seed ceiling, by method."""
+    """The layers in which each method drifts more than the noise, and more than its own seeds do."""
     rows: list[FloorRow] = []
     for hypothesis, floor in ((ABOVE_NOISE, "noise of extraction"), (ABOVE_SEEDS, "drift between seeds")):
         for method in data.methods:
@@ -95,7 +95,7 @@ def floors(data: ReportData) -> list[FloorRow]:
 
 
 def effects(data: ReportData) -> list[EffectRow]:
-    """Effect sizes of the mean over layers, by task."""
+    """Effect sizes of the mean over layers, task by task."""
     return [
         EffectRow(
             r.task,
@@ -111,15 +111,15 @@ def effects(data: ReportData) -> list[EffectRow]:
 
 
 def reductions(data: ReportData) -> list[tuple[Reduction, list[Interval | None]]]:
-    """Reductions of the mean over layers, with their intervals over models and samples, models, samples."""
+    """Reductions of the mean over layers. Each has its three intervals, in the order of OVER; None for a missing one."""
     found = [r for r in data.results.reductions if r.layer is None]
     return [(r, [interval_over(r, over) for over in OVER]) for r in found]
 
 
 def top_ranks(ranking: LayerRanking, most: int = 5) -> list[LayerRank]:
-    """The layers that drift most, by rank: those that may be the largest, or more to make up `most`."""
+    """The layers that drift most, sorted by rank: the first `most`, and all others that may be the largest."""
     by_rank = sorted(ranking.layers, key=lambda layer: layer.rank)
-    return [layer for place, layer in enumerate(by_rank) if place < most or layer.may_be_largest]
+    return [layer for position, layer in enumerate(by_rank) if position < most or layer.may_be_largest]
 
 
 def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: Sequence[HypothesisTest]) -> LayerTable:

@@ -1,4 +1,4 @@
-"""The rows of the page's tables. None where a number is missing."""
+"""Rows of the page's tables of drifts, controls and checks. A missing number is None."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHECK_WORDS = {True: "passed", False: "failed", None: "not possible"}
 
 @dataclass(frozen=True)
 class MeasureRow:
-    """Drift under one measure, mean over layers and seeds, a value a group; `drift_is`: how it is defined."""
+    """Drift under one measure: a mean over layers and seeds for every group. drift_is: the definition of drift."""
 
     name: str
     drift_is: str
@@ -24,7 +24,7 @@ class MeasureRow:
 
 @dataclass(frozen=True)
 class ControlRow:
-    """Smallest and largest drift of a task's controls over the layers; the mean drift beside them."""
+    """Smallest and largest drift over the layers, for the models of a task and for each of its controls."""
 
     task: str
     noise: tuple[float, float] | None
@@ -36,26 +36,27 @@ class ControlRow:
 
 @dataclass(frozen=True)
 class Standing:
-    """In how many layers the mean drift of a task and method lies on the expected side of a control; None: not at hand."""
+    """The number of layers in which the mean drift of a task and method lies on the expected side of each control."""
 
     task: str
     method: str
     counts: list[tuple[int, int] | None]
-    """Above the noise, above the drift between seeds, above the random change, below mispaired samples: so many of so many."""
+    """Layers on the expected side, and layers in all; None if there is no such control. The controls: above the noise, above the
+    drift between seeds, above the random change, below mispaired samples."""
 
 
 def groups(data: ReportData) -> list[tuple[str, str]]:
-    """Task and method of every column."""
+    """The task and method of every column."""
     return [(task, method) for task in data.tasks for method in data.methods]
 
 
 def model_counts(data: ReportData) -> list[tuple[int, int]]:
-    """Trained models at hand and planned, of every group."""
+    """The number of trained models that are there, and of those that were planned, for every group."""
     return [(len(data.drift(task, method)), len(data.planned(task, method))) for task, method in groups(data)]
 
 
 def by_measure(data: ReportData) -> list[MeasureRow]:
-    """A row a measure: there may be many of them, and they grow downward."""
+    """Mean drifts with a row for every measure."""
     return [
         MeasureRow(
             measure,
@@ -67,13 +68,13 @@ def by_measure(data: ReportData) -> list[MeasureRow]:
 
 
 def by_layer(data: ReportData) -> list[tuple[int, list[float | None]]]:
-    """A row a layer, a value a group."""
+    """Mean drifts with a row for every layer and a value for every group."""
     columns = [data.mean_drift(task, method) for task, method in groups(data)]
-    return [(layer, [_known(column[place]) for column in columns]) for place, layer in enumerate(data.layers)]
+    return [(layer, [_known(column[position]) for column in columns]) for position, layer in enumerate(data.layers)]
 
 
 def controls(data: ReportData) -> list[ControlRow]:
-    """A row a task."""
+    """The ranges of the controls, with a row for every task."""
     return [
         ControlRow(
             task,
@@ -88,7 +89,7 @@ def controls(data: ReportData) -> list[ControlRow]:
 
 
 def standings(data: ReportData) -> list[Standing]:
-    """A row a task and method that has a drift."""
+    """The standings, with a row for every task and method that has a drift."""
     rows: list[Standing] = []
     for task, method in groups(data):
         drift = data.mean_drift(task, method)
@@ -114,17 +115,17 @@ def checks(data: ReportData) -> list[tuple[SanityCheck, str]]:
 
 
 def uncompared(data: ReportData) -> list[str]:
-    """Tasks that no comparison of methods speaks of."""
+    """Tasks that no comparison of methods covers."""
     return [task for task in data.tasks if task not in data.compared_tasks()]
 
 
 def metric_names(data: ReportData) -> list[str]:
-    """Every score that some run has, in the order in which they first appear; the loss on training data is none."""
+    """The names of all scores, in the order in which they first appear. The loss on training data is not a score."""
     return list(dict.fromkeys(name for run in data.results.runs for name in run.metrics if name != "train_loss"))
 
 
 def _mean(values: np.ndarray) -> float | None:
-    """Mean over layers; None if a layer is missing, as the mean of the others would be of something else."""
+    """Mean over layers; None if a layer is missing, since a mean over fewer layers would not be comparable."""
     return float(values.mean()) if values.size and np.isfinite(values).all() else None
 
 

@@ -1,4 +1,4 @@
-"""One file per figure; the registry finds it."""
+"""The figures of a report: one file each, found through the registry."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from repdrift.report.report_data import ReportData
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure: its file name, its place on the page, and what it says in words."""
+    """A figure with its file name, its order on the page, and its words."""
 
     name: str
     order: int
     title: str
     caption: Callable[[ReportData], str]
-    """How to read it."""
+    """Says how to read the figure."""
     describe: Callable[[ReportData], str]
-    """What it shows, with its numbers, for who does not see it."""
+    """Says what the figure shows, with its numbers, for readers who cannot see it."""
     draw: Callable[[ReportData], Figure]
     possible: Callable[[ReportData], bool] = lambda data: True  # noqa: ARG005
-    """Whether the results hold what it shows; where they do not, it is not drawn."""
+    """Whether the results hold what the figure shows. If not, it is not drawn."""
 
 
 _REGISTRY: Registry[FigureSpec] = Registry("figure", "repdrift.report.figures")
 
 
 def methods_are_compared(data: ReportData) -> bool:
-    """Whether some task has final models of both methods."""
+    """Returns whether some task has final models of both methods."""
     return bool(data.compared_tasks())
 
 
 def register(spec: FigureSpec) -> FigureSpec:
-    """Make a figure known."""
+    """Register a figure."""
     return _REGISTRY.add(spec.name, spec)
 
 

@@ -1,4 +1,4 @@
-"""How intervals look: one over models, one over samples and one over both are told apart by width, ends and shade."""
+"""The look of intervals. Width, ends and shade tell intervals over models, over samples and over both apart."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from matplotlib.patches import Patch
 
 from repdrift.core.records.results import ALL_TASKS, IntervalSource, Reduction
 from repdrift.core.words import chosen_percent
-from repdrift.report.decisions import interval_over
-from repdrift.report.report_data import ReportData
+from repdrift.report.report_data import ReportData, interval_over
 from repdrift.report.style import INK
 from repdrift.report.wording import OVER
 
 BOUNDS = (-100.0, 150.0)
-"""Percent. Where the reference hardly drifts, a ratio explodes; what lies beyond is marked at the edge."""
-_PLACES = {"models and samples": -0.14, "models": 0.0, "samples": 0.14}
+"""Percent. Ratios are very large if the reference hardly drifts; values beyond the bounds are marked at the edge."""
+_OFFSETS = {"models and samples": -0.14, "models": 0.0, "samples": 0.14}
 _CAP = 0.06
 _BAND_ALPHA = {"models and samples": 0.16, "models": 0.16, "samples": 0.3}
 
 
-def draw_intervals(axes: Axes, place: float, reduction: Reduction, color: str) -> None:
-    """The intervals of a reduction, side by side around a place of the axis; beyond the bounds there is a triangle."""
+def draw_intervals(axes: Axes, position: float, reduction: Reduction, color: str) -> None:
+    """Draw the intervals of a reduction side by side around a position of the axis, with a triangle for an end beyond the bounds."""
     alone = len(reduction.intervals) == 1
     for interval in reduction.intervals:
-        at = place + (0.0 if alone else _PLACES[interval.over])
+        at = position + (0.0 if alone else _OFFSETS[interval.over])
         low, high = 100 * interval.low, 100 * interval.high
         shown = np.clip((low, high), *BOUNDS)
         line = _line(interval.over, color)
@@ -44,18 +43,18 @@ def draw_intervals(axes: Axes, place: float, reduction: Reduction, color: str) -
 
 
 def band_sources(data: ReportData) -> list[IntervalSource]:
-    """What the bands by layer are over: the wider claim of those at hand, and the samples."""
+    """The kinds of interval that are drawn as bands by layer: the widest claim that is there, and samples."""
     rows = [r for r in data.results.reductions if r.task == ALL_TASKS and r.layer is not None]
     at_hand: list[IntervalSource] = [over for over in OVER if any(interval_over(r, over) is not None for r in rows)]
     return [over for over in at_hand if over == "samples" or over == at_hand[0]]
 
 
 def draw_bands(axes: Axes, data: ReportData, color: str) -> None:
-    """Intervals of the reduction over all tasks by layer; a gap where a layer has none."""
+    """Draw the intervals of the reduction over all tasks by layer, with a gap at a layer that has none."""
     found = [data.reduction(ALL_TASKS, layer) for layer in data.layers]
     for over in band_sources(data):
         ends = np.array([_ends(r, over) for r in found])
-        low, high = np.minimum(100 * ends, BOUNDS[1]).T  # what lies below is cut by the axis, as the line is
+        low, high = np.minimum(100 * ends, BOUNDS[1]).T  # values below are cut by the axis, like the line
         if len(data.layers) == 1:
             axes.vlines(
                 data.layers, low, high, linewidth=6 if over == "samples" else 10, color=color, alpha=_BAND_ALPHA[over]
@@ -65,7 +64,7 @@ def draw_bands(axes: Axes, data: ReportData, color: str) -> None:
 
 
 def interval_keys(drawn: Sequence[IntervalSource], data: ReportData, color: str) -> list[tuple[Artist, str]]:
-    """Legend entries: a line for every kind that is drawn by task, a patch for every band."""
+    """Entries for the legend: a line for every kind of interval drawn by task, a patch for every band."""
     confidence = chosen_percent(data.results.study.confidence)
     lines: list[tuple[Artist, str]] = [
         (_line(over, color), f"{confidence} over {over}") for over in OVER if over in drawn
@@ -83,7 +82,7 @@ def _ends(reduction: Reduction | None, over: IntervalSource) -> tuple[float, flo
 
 
 def _line(over: IntervalSource, color: str) -> Line2D:
-    """An empty line with the look of such an interval."""
+    """An empty line in the style of the interval."""
     width = 2.4 if over == "models" else 1.0
     shade, alpha = (INK, 1.0) if over == "samples" else (color, 0.55 if over == "models" else 1.0)
     return Line2D([], [], color=shade, linewidth=width, alpha=alpha, solid_capstyle="butt", zorder=1.8)

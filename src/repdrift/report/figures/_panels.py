@@ -1,4 +1,4 @@
-"""A grid of panels, one a task, with one legend for all of them."""
+"""A grid of panels, one for each task, with one legend for all."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ _COLUMNS = 2
 def task_panels(
     data: ReportData, fill: Callable[[Axes, ReportData, str], None], *, ylabel: str, remarks: tuple[float, float]
 ) -> Figure:
-    """A figure with a panel for every task, on one scale; `fill` draws into a panel and labels what it draws.
+    """Returns a figure with a panel for every task, all on one scale.
 
-    `remarks`: where in a panel, in fractions of it, is room to say what is missing; the nearer corner of the text is put there.
+    fill: draws into a panel, and labels what it draws. remarks: position, as fractions of a panel, for a note on what is
+    missing; the nearest corner of the note is put there.
     """
     tasks = data.tasks
     columns = min(_COLUMNS, len(tasks))
@@ -45,10 +46,10 @@ def task_panels(
         axes.set_title(task_label(task))
         layer_axis(axes, data.layers, room=1 / columns)
         _say_what_is_absent(axes, data, task, remarks)
-    for place, axes in enumerate(panels.flat):
-        if place >= len(tasks):
+    for position, axes in enumerate(panels.flat):
+        if position >= len(tasks):
             axes.remove()
-        elif place + columns < len(tasks):  # a panel follows below
+        elif position + columns < len(tasks):  # a panel follows below
             axes.set_xlabel("")
         else:
             axes.tick_params(labelbottom=True)
@@ -59,7 +60,7 @@ def task_panels(
 
 
 def _legend(figure: Figure, panels: list[Axes]) -> int:
-    """One legend for all panels, above them; returns its number of lines."""
+    """Put one legend above all panels. Returns its number of lines."""
     found = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -70,7 +71,7 @@ def _legend(figure: Figure, panels: list[Axes]) -> int:
     return math.ceil(len(found) / columns) if found else 0
 
 
-def _say_what_is_absent(axes: Axes, data: ReportData, task: str, place: tuple[float, float]) -> None:
+def _say_what_is_absent(axes: Axes, data: ReportData, task: str, position: tuple[float, float]) -> None:
     lines: list[str] = []
     for method in data.methods:
         there, planned = len(data.drift(task, method)), len(data.planned(task, method))
@@ -81,12 +82,12 @@ def _say_what_is_absent(axes: Axes, data: ReportData, task: str, place: tuple[fl
     if not np.isfinite(data.control_drift("identity", task)).any():
         lines.append("noise not measured")
     if lines:
-        sides = {"ha": "left" if place[0] < 0.5 else "right", "va": "bottom" if place[1] < 0.5 else "top"}
-        note(axes, "\n".join(lines), place, multialignment=sides["ha"], **sides)
+        sides = {"ha": "left" if position[0] < 0.5 else "right", "va": "bottom" if position[1] < 0.5 else "top"}
+        note(axes, "\n".join(lines), position, multialignment=sides["ha"], **sides)
 
 
 def control_lines(axes: Axes, data: ReportData, task: str) -> None:
-    """Thin lines for what two seeds of one method, and two extractions of the base model, differ by."""
+    """Draw thin lines for the drift between two seeds of one method and between two extractions of the base model."""
     thin = {"linewidth": 0.9, "marker": lone_marker(data.layers)}
     for method in data.methods:
         ceiling = data.control_drift("seed_ceiling", task, method)

@@ -1,4 +1,4 @@
-"""The controls beside the drift: what no relation, another seed, and no change at all give."""
+"""Drift by layer beside its controls: noise, drift between seeds, random change, mispaired samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TITLES = {
 
 
 def draw(data: ReportData) -> Figure:
-    """A panel a task: identity, drift of each method, drift between seeds, random change and mispaired rows, by layer."""
+    """A panel for each task, with drift and controls by layer on a logarithmic scale."""
     ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
     figure = task_panels(data, _panel, ylabel=ylabel, remarks=(0.98, 0.3))
     edge = _linear_edge(data)
@@ -42,7 +42,7 @@ def draw(data: ReportData) -> Figure:
 
 
 def _linear_edge(data: ReportData) -> int:
-    """Exponent of the power of ten below which the scale is linear: below the smallest mean drift, where it can be."""
+    """Exponent of the power of ten below which the scale is linear. It lies below the smallest mean drift if possible."""
     means = np.concatenate([np.abs(data.mean_drift(task, method)) for task in data.tasks for method in data.methods])
     means = means[np.isfinite(means) & (means > 0)]
     smallest = int(np.floor(np.log10(means.min()))) if means.size else _LINEAR_EXPONENTS[1]
@@ -72,7 +72,7 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
 
 
 def _random_change(axes: Axes, data: ReportData, task: str) -> None:
-    """What the base model drifts by when its weights are moved at random by as much as training moved them."""
+    """Draw the drift of the base model after a random change of its weights as large as the change by training."""
     for method in data.methods:
         random = data.control_drift("random_change", task, method)
         if np.isfinite(random).any():
@@ -82,24 +82,24 @@ def _random_change(axes: Axes, data: ReportData, task: str) -> None:
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     if data.at_hand("random_change"):
         random = (
-            "Dash and two dots: the base model with its weights moved at random by as much as the method moved them; drift beyond it "
-            "is owed to where training moved them, not to how far."
+            "Dash and two dots: the base model with its weights moved at random by as much as the method moved them. Drift beyond it "
+            "comes from where training moved the weights, not from how far."
         )
     else:
         random = "A random change of the same size was not measured."
     return (
-        "A drift is worth speaking of where it lies above the noise (the base model extracted twice) and below mispaired samples "
-        "(no relation at all). Dotted: drift between two seeds of one method, which shows how far equal training ends apart. "
-        f"{random} Means over seeds. The scale is logarithmic but within ±1e{_linear_edge(data)}, where it is linear, so that zero and "
-        "negative values have a place."
+        "A drift means something if it lies above the noise (the base model extracted twice) and below mispaired samples "
+        "(no relation at all). Dotted: drift between two seeds of one method, which shows how far apart equal trainings end. "
+        f"{random} Means over seeds. The scale is logarithmic, and linear within ±1e{_linear_edge(data)} to show zero and "
+        "negative values too."
     )
 
 
 def describe(data: ReportData) -> str:
-    """The range over layers of every control, by task."""
+    """Says the range over layers of every control, task by task."""
     parts: list[str] = []
     for task in data.tasks:
         ranges = []

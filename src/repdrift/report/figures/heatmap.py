@@ -32,11 +32,11 @@ _ROW_IN = 0.27
 _BAR_PT = 55
 """Width of the colour bar with its numbers."""
 _WORD_NEEDS = 0.09
-"""Share of the layers that a gap must span for the word `missing` to fit into it."""
+"""Share of the layers that a gap must span, so that the word `missing` fits into it."""
 
 
 def draw(data: ReportData) -> Figure:
-    """The heatmap; what is missing is hatched, never coloured."""
+    """The heatmap. Missing values are hatched, never coloured."""
     rows = [(task, method) for task in data.tasks for method in data.methods]
     values = np.array([data.mean_drift(task, method) for task, method in rows])
     figure = Figure(figsize=(FULL_WIDTH_IN, 1.05 + _ROW_IN * len(rows)))
@@ -87,7 +87,7 @@ def _gaps(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
 
 
 def _numbers(axes: Axes, values: np.ndarray, image: AxesImage, width_pt: float) -> None:
-    """The values as text, in a size that fits into cells of `width_pt` together; none where they could not be read."""
+    """Write the values into the cells, which are `width_pt` wide together. Nothing is written if it would be too small to read."""
     known = [(row, column, value) for (row, column), value in np.ndenumerate(values) if np.isfinite(value)]
     widest = text_width_pt([short_number(value) for *_, value in known], _NUMBER_PT) + 3
     size = _NUMBER_PT * min(1.0, width_pt / values.shape[1] / widest)
@@ -101,7 +101,7 @@ def _numbers(axes: Axes, values: np.ndarray, image: AxesImage, width_pt: float) 
 
 
 def _labels(axes: Axes, data: ReportData, rows: list[tuple[str, str]]) -> float:
-    """Name the rows; returns the width of the names in points."""
+    """Name the rows. Returns the width of the names in points."""
     labels: list[str] = []
     for task, method in rows:
         there, planned = len(data.drift(task, method)), len(data.planned(task, method))
@@ -109,15 +109,15 @@ def _labels(axes: Axes, data: ReportData, rows: list[tuple[str, str]]) -> float:
         labels.append(f"{method_label(method)}{short}")
     axes.set_yticks(range(len(rows)), labels)
     left = -(text_width_pt(labels) + 14)
-    for place, task in enumerate(data.tasks):
-        centre = (place + 0.5) * len(data.methods) - 0.5
+    for position, task in enumerate(data.tasks):
+        centre = (position + 0.5) * len(data.methods) - 0.5
         axes.annotate(task_label(task), (0, centre), xycoords=("axes fraction", "data"), xytext=(left, 0),
                       textcoords="offset points", ha="right", va="center", weight="bold")  # fmt: skip
     return 1.15 * text_width_pt([task_label(task) for task in data.tasks]) - left  # bold is wider
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     study = data.results.study
     return (
         f"Drift from {study.model} in every layer: {drift_definition(study, study.primary_measure)} on the same samples, mean over seeds. "
@@ -126,7 +126,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """The range of the means, where the largest lies, and what is missing."""
+    """Says the range of the means, where the largest lies, and what is missing."""
     means = {(task, method): data.mean_drift(task, method) for task in data.tasks for method in data.methods}
     known = {key: values for key, values in means.items() if np.isfinite(values).any()}
     task, method = max(known, key=lambda key: float(np.nanmax(known[key])))

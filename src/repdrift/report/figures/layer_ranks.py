@@ -1,4 +1,4 @@
-"""Which layers drift most: the rank of every layer with its interval, a panel a method."""
+"""The rank of every layer by drift, with its interval: a panel for each method."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMNS = 2
 
 
 def draw(data: ReportData) -> Figure:
-    """Rank 1, the layer that drifts most, is on top; layers that may be the largest are filled."""
+    """A panel for each method. Rank 1 drifts most and is on top; layers that may be the largest are filled."""
     rankings = _rankings(data)
     columns = min(_COLUMNS, len(rankings))
     rows = math.ceil(len(rankings) / columns)
@@ -50,7 +50,7 @@ def draw(data: ReportData) -> Figure:
 
 
 def _rankings(data: ReportData) -> list[LayerRanking]:
-    """One a method, in the study's order; without those of no layer."""
+    """The rankings that have layers, one for each method, in the study's order."""
     by_method = {ranking.method: ranking for ranking in data.results.rankings if ranking.layers}
     return [by_method[method] for method in data.methods if method in by_method]
 
@@ -71,7 +71,7 @@ def _panel(axes: Axes, data: ReportData, ranking: LayerRanking, room: float) -> 
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     rankings = _rankings(data)
     over = "; ".join(f"{method_title(r.method)}: {OVER[r.over]}" for r in rankings)
     confidence = ", ".join(dict.fromkeys(chosen_percent(r.confidence) for r in rankings))
@@ -83,7 +83,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """By method the layer that drifts most, how high and low it may rank, and every layer that may be the largest."""
+    """Says for each method which layer drifts most, the interval of its rank, and which layers may be the largest."""
     parts: list[str] = []
     for ranking in _rankings(data):
         first = min(ranking.layers, key=lambda layer: layer.rank)

@@ -14,19 +14,19 @@ from repdrift.report.style import FAINT, lone_marker, method_color, method_label
 from repdrift.report.wording import drift_definition
 
 _SPREAD = 0.14
-"""Width over which the methods' points stand apart at one layer, in layers."""
+"""Width in layers over which the methods' points at one layer are spread."""
 
 
 def draw(data: ReportData) -> Figure:
-    """Panels side by side, at most two a row, on one scale."""
+    """A panel for each task, at most two in a row, on one scale."""
     ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
     return task_panels(data, _panel, ylabel=ylabel, remarks=(0.02, 0.98))
 
 
 def _panel(axes: Axes, data: ReportData, task: str) -> None:
     layers = np.array(data.layers, dtype=float)
-    places = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(data.methods)) if len(data.methods) > 1 else np.zeros(1)
-    for method, offset in zip(data.methods, places, strict=True):
+    positions = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(data.methods)) if len(data.methods) > 1 else np.zeros(1)
+    for method, offset in zip(data.methods, positions, strict=True):
         drift = data.drift(task, method)
         if drift.empty:
             continue
@@ -43,7 +43,7 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     del data
     return (
         "Line: mean over seeds; points: single trained models; band: smallest to largest of them (not a confidence interval). "
@@ -53,7 +53,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Mean drift in the first and the last layer, for every task and method."""
+    """Says the mean drift in the first and the last layer, for every task and method."""
     parts: list[str] = []
     for task in data.tasks:
         for method in data.methods:

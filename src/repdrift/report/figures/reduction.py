@@ -12,10 +12,9 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ALL_TASKS, Interval, Reduction
 from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
-from repdrift.report.decisions import interval_over, widest_claim
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
-from repdrift.report.report_data import ReportData
+from repdrift.report.report_data import ReportData, interval_over, widest_claim
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -38,7 +37,7 @@ _LEGEND_LINE_IN = 0.15
 
 
 def draw(data: ReportData) -> Figure:
-    """Left: by task and over all tasks, with intervals and the one-sided lower bound; right: by layer."""
+    """The left panel shows reductions by task with intervals and one-sided lower bound, the right panel by layer."""
     figure = Figure(figsize=(FULL_WIDTH_IN, _PANEL_HEIGHT_IN))
     left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
     _by_task(left, data)
@@ -57,38 +56,38 @@ def _by_task(axes: Axes, data: ReportData) -> None:
     study = data.results.study
     tasks = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
     color = method_color(study.comparison_method, data.methods)
-    for place, task in enumerate(tasks):
+    for position, task in enumerate(tasks):
         reduction = data.reduction(task)
         if reduction is None or reduction.reduction is None:
             word = "missing" if reduction is None else "not defined"
-            axes.text(place, 0.5, word, rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY,
+            axes.text(position, 0.5, word, rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY,
                       transform=axes.get_xaxis_transform(),
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
             continue
         for value in _paired_by_seed(reduction):
-            _mark(axes, place + 0.3, value, "o", GREY, 2.6)
+            _mark(axes, position + 0.3, value, "o", GREY, 2.6)
         value = 100 * reduction.reduction
-        draw_intervals(axes, place, reduction, color)
+        draw_intervals(axes, position, reduction, color)
         if reduction.reduction_low is not None:
-            _lower_bound(axes, place, 100 * reduction.reduction_low, value, color, bar=not reduction.intervals)
+            _lower_bound(axes, position, 100 * reduction.reduction_low, value, color, bar=not reduction.intervals)
         elif not reduction.intervals:
-            axes.annotate("no interval", (place, max(value, _FLOOR)), xytext=(-6, 0), textcoords="offset points", rotation=90,
+            axes.annotate("no interval", (position, max(value, _FLOOR)), xytext=(-6, 0), textcoords="offset points", rotation=90,
                           ha="right", va="center", fontsize=NOTE_PT, color=GREY)  # fmt: skip
         overall = task == ALL_TASKS
-        _mark(axes, place, value, "D" if overall else "o", color, 5.5 if overall else 5)
+        _mark(axes, position, value, "D" if overall else "o", color, 5.5 if overall else 5)
     name_axis(axes, [task_title(task) for task in tasks], 0.82 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
     axes.set_ylabel(f"drift reduction of {method_label(study.comparison_method)} (%)")
     axes.set_title("mean over layers, by task" if len(tasks) > 1 else "mean over layers")
 
 
-def _lower_bound(axes: Axes, place: float, low: float, value: float, color: str, *, bar: bool) -> None:
-    """A tick at the bound, and where there is no interval a bar down to it from the estimate."""
+def _lower_bound(axes: Axes, position: float, low: float, value: float, color: str, *, bar: bool) -> None:
+    """Draw a tick at the lower bound. bar: also draw a bar from the estimate down to it."""
     if bar:
-        axes.plot([place, place], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
+        axes.plot([position, position], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
     if low >= _FLOOR:
-        axes.plot([place - 0.24, place + 0.24], [low, low], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
-    elif value >= _FLOOR:  # else the estimate's own number stands there
-        _mark(axes, place, low, "", color, 4)
+        axes.plot([position - 0.24, position + 0.24], [low, low], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
+    elif value >= _FLOOR:  # otherwise the number of the estimate is written there
+        _mark(axes, position, low, "", color, 4)
 
 
 def _by_layer(axes: Axes, data: ReportData) -> None:
@@ -123,25 +122,25 @@ def _by_layer(axes: Axes, data: ReportData) -> None:
 
 
 def _percent(data: ReportData, task: str, field: str) -> np.ndarray:
-    """A field of the reductions of a task, (layers,), in percent; NaN where there is none."""
+    """One field of the reductions of a task by layer, (layers,), in percent; NaN if a layer has none."""
     found = [data.reduction(task, layer) for layer in data.layers]
     values = [None if r is None else getattr(r, field) for r in found]
     return 100 * np.array([np.nan if v is None else v for v in values], dtype=float)
 
 
-def _mark(axes: Axes, place: float, value: float, marker: str, color: str, size: float) -> None:
-    """A mark at its value; below the floor a triangle at the floor, with the value in words."""
+def _mark(axes: Axes, position: float, value: float, marker: str, color: str, size: float) -> None:
+    """Draw a mark at its value. A value below the floor gets a triangle at the floor and is written beside it."""
     if value >= _FLOOR:
-        axes.plot(place, value, marker, color=color, markersize=size, markeredgewidth=0)
+        axes.plot(position, value, marker, color=color, markersize=size, markeredgewidth=0)
         return
-    axes.plot(place, _FLOOR, "v", color=color, markersize=max(size, 3.5), markeredgewidth=0)
+    axes.plot(position, _FLOOR, "v", color=color, markersize=max(size, 3.5), markeredgewidth=0)
     if size >= 4:
-        axes.annotate(f"{value:.0f}", (place, _FLOOR), xytext=(-4, 2), textcoords="offset points", ha="right",
+        axes.annotate(f"{value:.0f}", (position, _FLOOR), xytext=(-4, 2), textcoords="offset points", ha="right",
                       va="bottom", fontsize=NOTE_PT, color=color)  # fmt: skip
 
 
 def _paired_by_seed(reduction: Reduction) -> list[float]:
-    """Reduction in percent of the models of equal seed, where both are there and the reference drifts."""
+    """Reductions in percent between models of equal seed, for seeds at which both are there and the reference drifts."""
     pairs = [(reduction.reference_by_seed.get(seed), value) for seed, value in reduction.comparison_by_seed.items()]
     return [100 * (1 - c / f) for f, c in pairs if f is not None and c is not None and f > 0]
 
@@ -181,7 +180,7 @@ def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     study = data.results.study
     intervals = (
         f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals, each for what it is over. Over samples "
@@ -212,7 +211,7 @@ def _ends(interval: Interval) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Every estimate with its bound, and the layers of the largest and the smallest reduction."""
+    """Says every estimate with its bound, and in which layers the reduction is largest and smallest."""
     parts: list[str] = []
     for task in dict.fromkeys([*data.compared_tasks(), ALL_TASKS]):
         r = data.reduction(task)

@@ -1,4 +1,4 @@
-"""Drift against score: do models that drift more score less? A panel a metric, a point a trained model."""
+"""Drift against score, with a panel for each metric and a point for each trained model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Point:
 
 
 def draw(data: ReportData) -> Figure:
-    """Colours are methods, marks are tasks; above each panel the correlations within tasks, with their intervals."""
+    """Colours are methods, marks are tasks. The correlations within tasks stand above each panel, with their intervals."""
     metrics = _metrics(data)
     columns = min(_COLUMNS, len(metrics))
     rows = math.ceil(len(metrics) / columns)
@@ -75,13 +75,13 @@ def draw(data: ReportData) -> Figure:
 
 
 def _metrics(data: ReportData) -> list[str]:
-    """Metrics that an association speaks of and some trained model has."""
+    """Metrics for which there is an association and a trained model with a value."""
     named = dict.fromkeys(association.metric for association in data.results.associations)
     return [metric for metric in named if _points(data, metric)]
 
 
 def _points(data: ReportData, metric: str) -> list[_Point]:
-    """A point for every final model with that score and a drift in every layer."""
+    """A point for every final model that has the score and a drift in every layer."""
     found: list[_Point] = []
     for run in data.results.runs:
         score = run.metrics.get(metric)
@@ -98,7 +98,7 @@ def _notes(data: ReportData, metric: str) -> list[str]:
 
 
 def _note(association: ScoreAssociation) -> str:
-    """`LoRA: ρ = -0.31 (-0.70 to 0.20), p = 0.21, n = 12`."""
+    """An association in one line: `LoRA: ρ = -0.31 (-0.70 to 0.20), p = 0.21, n = 12`."""
     whose = "all methods" if association.method is None else plain(method_title(association.method), _LONGEST_NAME)
     models = f"n = {association.n_units}"
     if association.correlation is None:
@@ -110,12 +110,12 @@ def _note(association: ScoreAssociation) -> str:
 
 
 def _signed(value: float | None) -> str:
-    """With the minus sign that matplotlib's axes have."""
+    """The value in two decimals, with the minus sign that matplotlib uses on axes."""
     return "?" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> int:
-    """Methods by colour, then tasks by mark; returns its number of lines."""
+    """Add the legend: methods by colour, then tasks by mark. Returns its number of lines."""
     entries: list[tuple[Artist, str]] = []
     for method in [m for m in data.methods if any(p.method == m for p in points)]:
         dot = Line2D([], [], color=method_color(method, data.methods), marker="o", markersize=5, linewidth=0)
@@ -136,7 +136,7 @@ def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> int:
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     missing = [
         f"{metric} of {counted(count, 'final model')}"
         for metric in _metrics(data)
@@ -155,7 +155,7 @@ def _final_models(data: ReportData) -> int:
 
 
 def describe(data: ReportData) -> str:
-    """Every association, in the words of the analysis."""
+    """Says every association, in the words of the analysis."""
     parts = [
         f"{a.metric}, {'all methods' if a.method is None else method_title(a.method)}: {a.sentence}"
         for a in data.results.associations

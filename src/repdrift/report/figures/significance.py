@@ -1,4 +1,4 @@
-"""What the permutation tests say, and what they could have said with this number of trained models."""
+"""The p-values of the permutation tests, beside the smallest p-values that the design can reach."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from matplotlib.patches import Patch, Rectangle
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, LayerCluster
 from repdrift.core.words import counted, p_equals, pvalue, task_title
-from repdrift.report.decisions import correction_of, deciding_pvalue, layers_with, smallest_deciding_pvalue
 from repdrift.report.figures import FigureSpec, methods_are_compared, register
-from repdrift.report.report_data import ReportData
+from repdrift.report.report_data import (
+    ReportData,
+    correction_of,
+    deciding_pvalue,
+    layers_with,
+    smallest_deciding_pvalue,
+)
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -35,11 +40,11 @@ _WIDTHS = (1.0, 1.25)
 _HEADROOM = 1.3
 _ROOM_IN = 0.85 * FULL_WIDTH_IN
 _FOOTROOM = 0.2
-"""Room for the clusters below the axis's zero, as a share of its upper end."""
+"""Room for the clusters below zero, as a share of the axis's upper end."""
 
 
 def draw(data: ReportData) -> Figure:
-    """A row for each claim. Left: by task and over all; right: by layer, as it is and corrected over the layers."""
+    """A row for each claim. The left panel shows p by task, the right panel p by layer, with and without correction."""
     figure = Figure(figsize=(FULL_WIDTH_IN, 4.7))
     grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
     for row, hypothesis in enumerate(METHOD_CLAIMS):
@@ -61,31 +66,33 @@ def draw(data: ReportData) -> Figure:
 
 
 def _top(data: ReportData, hypothesis: str) -> float:
-    """Upper end of the axis: above every p and alpha, whatever the design could reach beyond."""
+    """Upper end of the axis, above every p and alpha. It does not depend on what the design could reach."""
     shown = [t.pvalue for t in data.results.tests if t.hypothesis == hypothesis and t.pvalue is not None]
     return _HEADROOM * max([_log(data.results.study.alpha), *map(_log, shown)])
 
 
 def _by_task(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
     names = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         test = data.test(hypothesis, name)
         if test is None or test.pvalue is None:
-            axes.text(place, top / 2, "no test", rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY)
+            axes.text(position, top / 2, "no test", rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY)
             continue
-        _out_of_reach(axes, place, test.smallest_pvalue, top)
+        _out_of_reach(axes, position, test.smallest_pvalue, top)
         marker = "D" if name == ALL_TASKS else "o"
-        axes.plot([place, place], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
-        axes.plot(place, _log(test.pvalue), marker, color=_COLORS[hypothesis], markersize=4.5, clip_on=False, zorder=3)
+        axes.plot([position, position], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
+        axes.plot(
+            position, _log(test.pvalue), marker, color=_COLORS[hypothesis], markersize=4.5, clip_on=False, zorder=3
+        )
     name_axis(axes, [task_title(name) for name in names], _ROOM_IN * _WIDTHS[0] / sum(_WIDTHS))
 
 
-def _out_of_reach(axes: Axes, place: float, smallest: float | None, top: float) -> None:
+def _out_of_reach(axes: Axes, position: float, smallest: float | None, top: float) -> None:
     if smallest is not None and _log(smallest) < top:
         edge = _log(smallest)
-        axes.plot([place - 0.4, place + 0.4], [edge, edge], color=GREY, linewidth=0.9)
+        axes.plot([position - 0.4, position + 0.4], [edge, edge], color=GREY, linewidth=0.9)
         axes.add_patch(
-            Rectangle((place - 0.4, edge), 0.8, top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
+            Rectangle((position - 0.4, edge), 0.8, top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
         )
 
 
@@ -112,7 +119,10 @@ def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None
 
 
 def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
-    """Hatch what no result of this design could reach, or say where the limit lies; say it too if correction puts alpha beyond it."""
+    """Hatch the p-values that the design cannot reach, or write where the limit lies.
+
+    It is also written if alpha cannot be reached after correction.
+    """
     known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
     corrected, correction = smallest_deciding_pvalue(tests), correction_of(tests)
     if corrected is None or not known:
@@ -160,19 +170,19 @@ def _logs(pvalues: list[float | None]) -> list[float]:
 
 
 def _log(p: float) -> float:
-    """-log10 p; a permutation test counts the observed arrangement too, so that p is never 0."""
+    """Returns -log10 p. A permutation test counts the observed arrangement too, so p is never 0."""
     return 0.0 if p >= 1 else float(-np.log10(p))
 
 
 def _clusters_of(data: ReportData, hypothesis: str) -> list[LayerCluster]:
-    """The clusters of a hypothesis, in the analysis's order."""
+    """The clusters of a hypothesis, in the order of the analysis."""
     return [cluster for cluster in data.results.clusters if cluster.hypothesis == hypothesis]
 
 
 def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, color: str, width_in: float) -> None:
-    """Bars below zero, full where the cluster is significant, with their p where there is room, the smallest first.
+    """Draw a bar below zero for each cluster, filled if the cluster is significant. The p-value is written if there is room.
 
-    top: upper end of the axis, which the bars' height is a share of. width_in: width of the axes, which must have its limits.
+    top: upper end of the axis; the height of a bar is a share of it. width_in: width of the axes, whose limits must be set.
     """
     first, last = axes.get_xlim()
     layer_pt = 72 * width_in / (last - first)
@@ -190,7 +200,7 @@ def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, co
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     study = data.results.study
     correction = correction_of([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
     decides = {
@@ -213,7 +223,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Every p of the tests over layers, how many layers stay significant, and the clusters."""
+    """Says the p-value of each test of the mean over layers, how many layers are significant, and the clusters."""
     study = data.results.study
     parts: list[str] = []
     for hypothesis in METHOD_CLAIMS:

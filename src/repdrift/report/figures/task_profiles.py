@@ -1,4 +1,4 @@
-"""How alike the tasks are in which layers drift: a matrix of correlations of layer profiles, a panel a method."""
+"""Correlations of the layer profiles of the tasks: a matrix for each method."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SMALLEST_NUMBER_PT = 5.0
 
 
 def draw(data: ReportData) -> Figure:
-    """Above the diagonal Pearson's correlation, below it Spearman's; what is missing is hatched."""
+    """Pearson's correlation above the diagonal, Spearman's below it. Missing values are hatched."""
     methods, tasks = _methods(data), data.tasks
     columns = min(_COLUMNS, len(methods))
     rows = math.ceil(len(methods) / columns)
@@ -43,12 +43,12 @@ def draw(data: ReportData) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH_IN if columns > 1 else COLUMN_WIDTH_IN, 0.35 + rows * (side + below + 0.3)))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     image = None
-    for place, (axes, method) in enumerate(zip(panels, methods, strict=False)):
+    for position, (axes, method) in enumerate(zip(panels, methods, strict=False)):
         image = _panel(axes, _matrix(data, method))
         axes.set_title(method_label(method))
         turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
         axes.set_xticks(range(len(tasks)), labels, **turn)
-        axes.set_yticks(range(len(tasks)), labels if place % columns == 0 else [""] * len(tasks))
+        axes.set_yticks(range(len(tasks)), labels if position % columns == 0 else [""] * len(tasks))
     for axes in panels[len(methods) :]:
         axes.remove()
     if image is not None:
@@ -68,12 +68,12 @@ def _possible(data: ReportData) -> bool:
 
 
 def _matrix(data: ReportData, method: str) -> np.ndarray:
-    """(tasks, tasks); NaN where there is no correlation, and on the diagonal."""
-    place = {task: number for number, task in enumerate(data.tasks)}
-    values = np.full((len(place), len(place)), np.nan)
+    """The correlations of one method, (tasks, tasks); NaN on the diagonal and where there is no correlation."""
+    position = {task: number for number, task in enumerate(data.tasks)}
+    values = np.full((len(position), len(position)), np.nan)
     for found in data.results.profiles:
-        if found.method == method and {found.task, found.other_task} <= place.keys():
-            low, high = sorted((place[found.task], place[found.other_task]))
+        if found.method == method and {found.task, found.other_task} <= position.keys():
+            low, high = sorted((position[found.task], position[found.other_task]))
             values[low, high] = np.nan if found.pearson is None else found.pearson
             values[high, low] = np.nan if found.spearman is None else found.spearman
     return values
@@ -97,7 +97,7 @@ def _panel(axes: Axes, values: np.ndarray) -> AxesImage:
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     missing = any(np.isnan(_matrix(data, m)[~np.eye(len(data.tasks), dtype=bool)]).any() for m in _methods(data))
     return (
         "Correlation over layers of the mean drifts of two tasks, under one method: above the diagonal Pearson's, below it Spearman's. Near "
@@ -107,7 +107,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """By method the least and the most alike pair of tasks."""
+    """Says for each method which two tasks are least and most alike."""
     parts: list[str] = []
     for method in _methods(data):
         found = [p for p in data.results.profiles if p.method == method and p.pearson is not None]

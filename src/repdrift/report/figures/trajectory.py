@@ -1,4 +1,4 @@
-"""Drift over training: the checkpoints that are at hand, with the final model last; a panel a task."""
+"""Drift over training, at the checkpoints and the final model: a panel for each task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FINAL_GAP = 0.14
 
 
 def draw(data: ReportData) -> Figure:
-    """Mean drift over the layers by training step: thick over seeds, thin for every model."""
+    """Mean drift over the layers by training step: thick lines are means over seeds, thin lines single models."""
     tasks = data.tasks
     columns = min(_COLUMNS, len(tasks))
     rows = math.ceil(len(tasks) / columns)
@@ -43,10 +43,10 @@ def draw(data: ReportData) -> Figure:
         _panel(axes, data, task, steps)
         axes.set_title(task_label(task))
         _step_axis(axes, steps)
-    for place, axes in enumerate(panels):
-        if place >= len(tasks):
+    for position, axes in enumerate(panels):
+        if position >= len(tasks):
             axes.remove()
-        elif place + columns < len(tasks):
+        elif position + columns < len(tasks):
             axes.set_xlabel("")
         else:
             axes.tick_params(labelbottom=True)
@@ -70,52 +70,52 @@ def _panel(axes: Axes, data: ReportData, task: str, steps: Sequence[int]) -> Non
         for seed in runs.index:
             known = runs.loc[seed].dropna()
             axes.plot(
-                [_place(s, steps) for s in known.index], known, color=color, linewidth=0.6, alpha=0.55, zorder=1.5
+                [_position(s, steps) for s in known.index], known, color=color, linewidth=0.6, alpha=0.55, zorder=1.5
             )
         means, counts = runs.mean(axis=0), runs.notna().sum(axis=0)
-        places = [_place(step, steps) for step in means.index]
-        axes.plot(places, means, color=color, linewidth=1.6, label=method_label(method))
+        positions = [_position(step, steps) for step in means.index]
+        axes.plot(positions, means, color=color, linewidth=1.6, label=method_label(method))
         size = max(2.0, min(4.2, 60 / len(steps)))
-        for place, value, count in zip(places, means, counts, strict=True):
-            face = color if count == counts.max() else "white"  # hollow: fewer models, so the mean is of others
-            axes.plot(place, value, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=0.8)
+        for position, value, count in zip(positions, means, counts, strict=True):
+            face = color if count == counts.max() else "white"  # hollow: a mean of fewer models
+            axes.plot(position, value, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=0.8)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
-    axes.axvline((_place(0, steps) + steps[-1]) / 2, color=FAINT, linewidth=0.6, linestyle=":", zorder=0)
+    axes.axvline((_position(0, steps) + steps[-1]) / 2, color=FAINT, linewidth=0.6, linestyle=":", zorder=0)
     if absent:
         note(axes, "\n".join(absent), (0.98, 0.04), ha="right", va="bottom", multialignment="right")
 
 
 def _by_step(data: ReportData, task: str, method: str) -> pd.DataFrame:
-    """Drift of a task and method, mean over layers, (seeds, steps), the final model last; NaN where a layer is missing."""
+    """Mean drift over layers of a task and method, (seeds, steps), the final model last; NaN if a layer is missing."""
     rows = data.table[data.table["measure"] == data.results.study.primary_measure]
     rows = rows[(rows["task"] == task) & (rows["method"] == method)]
     layers = rows.pivot(index=["seed", "step"], columns="layer", values="drift").reindex(columns=data.layers)
-    means = layers.mean(axis=1, skipna=False).unstack("step")  # a mean of fewer layers would be of something else
+    means = layers.mean(axis=1, skipna=False).unstack("step")  # a mean of fewer layers is not comparable
     return means[[*sorted(step for step in means.columns if step != 0), *([0] if 0 in means.columns else [])]]
 
 
-def _place(step: int, steps: Sequence[int]) -> float:
-    """A step on the axis; the final model, step 0, stands apart behind the last checkpoint."""
+def _position(step: int, steps: Sequence[int]) -> float:
+    """The position of a step on the axis. The final model, step 0, comes after the last checkpoint, with a gap."""
     return step or steps[-1] + _FINAL_GAP * max(steps[-1] - steps[0], steps[-1] / 2)
 
 
 def _step_axis(axes: Axes, steps: Sequence[int]) -> None:
     every = math.ceil(len(steps) / _MOST_TICKS)
     ticks = list(steps)[::-1][::every][::-1]
-    axes.set_xticks([*ticks, _place(0, steps)], [*_step_labels(ticks), "final"])
-    margin = 0.06 * (_place(0, steps) - steps[0])
-    axes.set_xlim(steps[0] - margin, _place(0, steps) + margin)
+    axes.set_xticks([*ticks, _position(0, steps)], [*_step_labels(ticks), "final"])
+    margin = 0.06 * (_position(0, steps) - steps[0])
+    axes.set_xlim(steps[0] - margin, _position(0, steps) + margin)
     axes.set_xlabel("training step")
 
 
 def _step_labels(steps: Sequence[int]) -> list[str]:
-    """In thousands where they are large and that is exact for all of them."""
+    """Labels of the steps, in thousands if the steps are large and all of them stay exact."""
     thousands = max(steps) >= 10_000 and all(step % 100 == 0 for step in steps)
     return [f"{step / 1000:g}k" if thousands else str(step) for step in steps]
 
 
 def caption(data: ReportData) -> str:
-    """How to read it."""
+    """Says how to read the figure."""
     del data
     return (
         "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds at hand; thin: single models; hollow: "
@@ -125,7 +125,7 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """By task and method the mean drift at the first checkpoint, at the last, and of the final model."""
+    """Says for each task and method the mean drift at the first and last checkpoint and of the final model."""
     parts: list[str] = []
     for task in data.tasks:
         for method in data.methods:
