@@ -3,6 +3,7 @@
 The reference sees each sample alone and unpadded; extraction sees them together, padded.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -29,6 +30,12 @@ LENGTHS = (11, 3, 7, 6)
 SAMPLES = [
     torch.randint(4, VOCABULARY, (1, length), generator=torch.Generator().manual_seed(length)) for length in LENGTHS
 ]
+
+
+@functools.cache
+def whole_model(name):
+    """The model of one architecture, built once for all tests here. None of them changes it."""
+    return model_of(ARCHITECTURES[name])
 
 
 def padded(side):
@@ -58,8 +65,7 @@ def require_equal(found, expected, *, atol=1e-5):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_layer_is_the_output_of_the_model_cut_off_there(name):
-    architecture = ARCHITECTURES[name]
-    model = model_of(architecture)
+    architecture, model = ARCHITECTURES[name], whole_model(name)
     blocks = find_blocks(model)
     assert (blocks.path, len(blocks)) == (architecture.blocks, DEPTH)
     expected = []
@@ -73,7 +79,7 @@ def test_each_layer_is_the_output_of_the_model_cut_off_there(name):
 
 @pytest.mark.parametrize("name", [name for name, each in ARCHITECTURES.items() if each.end])
 def test_what_follows_the_last_block_is_not_in_its_representation(name):
-    model = model_of(ARCHITECTURES[name])
+    model = whole_model(name)
     normed = mean_of(lambda sample: model(input_ids=sample))
     last = extract(model, padded("right"))[f"layer_{DEPTH - 1}"]
     assert last.shape != normed.shape or (last - normed).abs().max() > 1e-2

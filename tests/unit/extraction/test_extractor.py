@@ -5,6 +5,7 @@ from safetensors.torch import load_file
 
 from repdrift.core.errors import DataError, ModelError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.extraction import LoRARepresentationExtractor, RepresentationExtractor, extract
+from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_adapted, load_backbone, load_task_model, resolve_model, save_model
 
 INPUTS = {"input_ids": torch.arange(4, 24).reshape(5, 4), "attention_mask": torch.ones((5, 4), dtype=torch.long)}
@@ -126,3 +127,51 @@ def test_adapter_of_another_model_is_refused(tiny_bert, adapter):
 def test_base_model_has_no_adapter_layers(backbone):
     with pytest.raises(ModelError, match="no LoRA matrices"):
         LoRARepresentationExtractor(backbone).adapter_layers()
+
+
+class _OutOfMemory:
+    """A backbone that holds at most so many tokens."""
+
+    def __init__(self, backbone, most):
+        self.forward, self.most, self.seen = backbone.forward, most, []
+
+    def __call__(self, *args, **kwargs):
+        tokens = kwargs["input_ids"].numel()
+        self.seen.append(tokens)
+        if tokens > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return self.forward(*args, **kwargs)
+
+
+def test_batches_are_halved_when_memory_runs_out_and_the_numbers_stay(tiny_bert, samples, capsys):
+    model = load_backbone(resolve_model(str(tiny_bert)))
+    plain = extract(model, samples, token_budget=200)
+    extractor = RepresentationExtractor(model, token_budget=200)
+    limited = _OutOfMemory(extractor.backbone, 45)
+    extractor.backbone.forward = limited
+    try:
+        found = extractor.extract(samples)
+    finally:
+        del extractor.backbone.forward
+    assert sum(tokens > 45 for tokens in limited.seen) <= 3  # it learns, and does not fail at every batch
+    assert "out of memory" in capsys.readouterr().err
+    for layer, rows in found.items():
+        assert torch.allclose(rows, plain[f"layer_{layer}"], atol=1e-5)
+
+
+def test_one_sample_that_memory_does_not_hold_is_said_with_the_way_out(tiny_bert, samples):
+    extractor = RepresentationExtractor(load_backbone(resolve_model(str(tiny_bert))), token_budget=40)
+    extractor.backbone.forward = _OutOfMemory(extractor.backbone, 20)
+    with pytest.raises(ModelError, match=r"one sample of 30 tokens.*--max-length.*--schedule layer"):
+        extractor.extract(samples)
+
+
+def test_streaming_forward_says_that_memory_does_not_suffice(tiny_bert, samples, monkeypatch):
+    extractor = RepresentationExtractor(load_backbone(resolve_model(str(tiny_bert))), token_budget=60)
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(extractor, "_forward_part", fail)
+    with pytest.raises(ModelError, match=r"batch of 60 tokens .*CUDA out of memory.*--memory-cap"):
+        extractor.forward(BatchPlan(samples, token_budget=60)[0], lambda *_: None)

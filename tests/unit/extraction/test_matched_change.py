@@ -1,4 +1,4 @@
-"""The size-matched control of a run as a set: what is moved, how far, and that it is made once."""
+"""The size-matched control of a run: which weights move, how far, and that its set is made once."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from repdrift.core.records.representation_set import changes_digest
 from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange, extract, extract_set
 from repdrift.models import load_backbone, resolve_model
 from repdrift.similarity import measure
-from repdrift.stores import RepresentationSetWriter, open_set, verify_set
+from repdrift.stores import open_set, verify_set
 from repdrift.tasks import SampleSet, token_ids
 
 OPTIONS = ExtractionOptions(token_budget=60)
@@ -122,22 +122,11 @@ def test_choice_of_controls_is_in_no_sets_key(base, samples, runs):
     assert plain.key() == chosen.key() == runs["base"].metadata.key
 
 
-def test_interrupted_set_goes_on_and_ends_with_the_same_bytes(base, samples, runs, tmp_path, monkeypatch):
+def test_interrupted_set_is_continued_and_ends_with_the_same_bytes(base, samples, runs, tmp_path, interrupted_after):
     job = _job(base, samples, runs["full_finetune"])
     whole, _ = extract_set(job, tmp_path / "whole")
-    calls = []
-    write_batch = RepresentationSetWriter.write_batch
-
-    def failing(self, number, rows, tensors):
-        calls.append(number)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        write_batch(self, number, rows, tensors)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RepresentationSetWriter, "write_batch", failing)
-        with pytest.raises(KeyboardInterrupt):
-            extract_set(job, tmp_path / "cut")
+    with interrupted_after(1):
+        extract_set(job, tmp_path / "cut")
     again, _ = extract_set(job, tmp_path / "cut")
     assert again.files == whole.files
     assert again.random_change == whole.random_change
