@@ -122,7 +122,9 @@ def decoder_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) 
     try:
         shifted = _shifted(pair.module, ids, config)
     except (ValueError, TypeError) as error:
-        raise ModelError(f"{type(body).__name__} cannot shift its decoder inputs: {error}") from error
+        raise ModelError(
+            f"{type(body).__name__} cannot shift its decoder inputs: {error}. Use its encoder (--stack encoder)."
+        ) from error
     return {"decoder_input_ids": shifted, "decoder_attention_mask": attention_mask}
 
 
@@ -132,7 +134,9 @@ def _shifted(model: Any, ids: Tensor, config: Any) -> Tensor:
             return getattr(model, method)(ids)
     rule: Any = getattr(sys.modules[type(model).__module__], "shift_tokens_right", None)  # BART and its relatives
     if rule is None:
-        raise ModelError(f"{type(model).__name__} states no rule that shifts its decoder inputs right")
+        raise ModelError(
+            f"{type(model).__name__} states no rule that shifts its decoder inputs right. Use its encoder (--stack encoder)."
+        )
     if len(inspect.signature(rule).parameters) == 2:  # mBART, FSMT: no start token
         return rule(ids, config.pad_token_id)
     return rule(ids, config.pad_token_id, config.decoder_start_token_id)

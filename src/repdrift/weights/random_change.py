@@ -88,13 +88,17 @@ def _targets(backbone: nn.Module, path: str, changes: Sequence[ModuleChange]) ->
             name = f"{name.rpartition('.')[0]}.base_layer.{name.rpartition('.')[2]}"
         if name not in parameters:
             raise ModelError(
-                f"{weight} is not in {type(backbone).__name__}, whose blocks are {path!r}: these changes are of another model"
+                f"{weight} is not in {type(backbone).__name__}, whose blocks are {path!r}: these changes are of another model. Give those of a run that started from this one."
             )
         parameter = parameters[name]
         if id(parameter) in names:
-            raise ModelError(f"{names[id(parameter)]} and {name} are one parameter: it would be moved twice")
+            raise ModelError(
+                f"{names[id(parameter)]} and {name} are one parameter, which would be moved twice. Leave one change out."
+            )
         if not parameter.is_floating_point() or parameter.is_meta:
-            raise ModelError(f"{name} cannot be moved: it holds {parameter.dtype} on {parameter.device}")
+            raise ModelError(
+                f"{name} cannot be moved: it holds {parameter.dtype} on {parameter.device}. Load the model with its weights, in floating point."
+            )
         names[id(parameter)] = name
         targets.append(_Target(change, name, parameter))
     return targets

@@ -62,7 +62,9 @@ def match_names(base: NamedTensors, tuned: NamedTensors, blocks_path: str) -> Ma
             f"{model.where} has {min(names[prefix])[1]}"
             for model, names, prefix in ((base, in_base, best[0]), (tuned, in_tuned, best[1]))
         ]
-        raise ModelError(f"the blocks {blocks_path!r} of the two models have no weight in common: {', '.join(shown)}.")
+        raise ModelError(
+            f"the blocks {blocks_path!r} of the two models have no weight in common: {', '.join(shown)}. Was one tuned from the other?"
+        )
     return MatchedNames(_names_under(base, blocks_path, best[0]), _names_under(tuned, blocks_path, best[1]))
 
 
@@ -83,7 +85,9 @@ def _blocks_by_prefix(model: NamedTensors, blocks_path: str) -> dict[str, set[tu
         found = {prefix: names for prefix, names in found.items() if _last_part(prefix) != "decoder"}
     if not found:
         shown = ", ".join(sorted(model.tensors)[:3]) or "nothing"
-        raise ModelError(f"{model.where} has no blocks named {blocks_path!r}; it holds {shown}, ...")
+        raise ModelError(
+            f"{model.where} has no blocks named {blocks_path!r}; it holds {shown}, ... Are the two models of one architecture?"
+        )
     return found
 
 
