@@ -1,4 +1,4 @@
-"""What layer-major extraction runs, and what it refuses: faulty checkpoints and unfit models are named."""
+"""Layer-major extraction runs only what is asked for, and names faulty checkpoints and models that it cannot run."""
 
 import json
 

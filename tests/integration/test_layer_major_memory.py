@@ -1,4 +1,4 @@
-"""A model larger than the memory that the process may have: it cannot be loaded, and it can be extracted from."""
+"""A model larger than the memory that the process may use cannot be loaded, but layer-major extraction runs it."""
 
 import json
 import os
@@ -84,7 +84,7 @@ for folder, what, allowed in json.loads(sys.argv[1]):
 
 
 def _write_checkpoint(folder, depth, *, like=None):
-    """A random Llama, one shard a block, of which one is in memory at a time."""
+    """Write a random Llama with one shard for each block; only one shard is in memory at a time."""
     folder.mkdir()
     config = {
         "model_type": "llama", "architectures": ["LlamaModel"], "hidden_size": WIDTH, "intermediate_size": INNER,
@@ -118,7 +118,7 @@ def _write_checkpoint(folder, depth, *, like=None):
 
 @pytest.fixture(scope="module")
 def attempts(tmp_path_factory):
-    """What became of each attempt: the weights' memory alone, loading, both schedules, and half as many blocks."""
+    """The result of each attempt: memory for the weights alone, loading, both schedules, and half as many blocks."""
     folder = tmp_path_factory.mktemp("checkpoints")
     deep = _write_checkpoint(folder / "deep", BLOCKS)
     half = _write_checkpoint(folder / "half", BLOCKS // 2, like=deep)

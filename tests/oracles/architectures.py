@@ -1,4 +1,4 @@
-"""Tiny random-weight models of many architectures, each with where its blocks and its last norm lie."""
+"""Tiny random-weight models of many architectures, with the names of their blocks and of their last norm."""
 
 import copy
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Architecture:
     end: tuple[str, ...] = ()
     fields: dict = field(default_factory=dict)
     plain: bool = True
-    """Takes the common field names of configurations."""
+    """True if the configuration takes the common field names."""
     dtype: torch.dtype = torch.float64
     """Gemma 2's own attention softmax is in float32, where the mask of float64 overflows to NaN."""
 

@@ -1,4 +1,4 @@
-"""Hidden states of many architectures against models that were cut off after the block, and use no hooks.
+"""Hidden states of many architectures agree with models that were cut off after the block, and use no hooks.
 
 The reference sees each sample alone and unpadded; extraction sees them together, padded.
 """

@@ -1,4 +1,4 @@
-"""Extraction against references that use no hooks."""
+"""Extraction agrees with references that use no hooks."""
 
 import numpy as np
 import pytest

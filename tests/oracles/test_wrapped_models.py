@@ -1,4 +1,4 @@
-"""Task heads, adapters, compilation and quantisation: the same blocks, and the numbers of the model that is inside."""
+"""Models with task heads, adapters, compilation or quantisation give the numbers of the model inside."""
 
 import copy
 

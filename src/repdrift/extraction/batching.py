@@ -26,7 +26,7 @@ class Batch:
     inputs: dict[str, Tensor]
 
     def split(self, max_tokens: int) -> list[Batch]:
-        """The same samples in batches of at most `max_tokens` tokens, padding included; each has at least one sample."""
+        """Split into batches of at most `max_tokens` tokens, padding included; each has at least one sample."""
         width = int(self.inputs["attention_mask"].shape[1])
         size = max(1, max_tokens // width)
         if size >= len(self.sample_indices):

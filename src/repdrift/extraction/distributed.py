@@ -28,7 +28,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the first process, which alone decides, prints and finishes files."""
+        """True for the first process, which alone decides, prints and finishes files."""
         return self.rank == 0
 
     def share(self, count: int) -> range:

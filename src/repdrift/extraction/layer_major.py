@@ -111,7 +111,7 @@ class LayerMajorExtraction:
         return found
 
     def weight_changes(self) -> WeightComparison:
-        """How far each weight is from the base model's.
+        """The distance of each weight from the base model's.
 
         The changes that an adapter makes are not measured: the base model's weights are never in memory together.
         """

@@ -1,4 +1,4 @@
-"""How much memory is free, how many tokens a batch may therefore hold, and what running out looks like."""
+"""Memory: how much is free, how many tokens a batch may hold, and which errors say that it ran out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def auto_token_budget(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out. Each kind of device has its own error for it."""
+    """Returns whether an error says that memory ran out; each kind of device says it differently."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)

@@ -1,4 +1,4 @@
-"""Which rows of a layer's tensor belong to which samples."""
+"""The rows of a layer's tensor that belong to each sample."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class SampleMajorExtraction:
         return self._extractor.adapter_layers() if isinstance(self._extractor, LoRARepresentationExtractor) else None
 
     def weight_changes(self) -> WeightComparison:
-        """How far each weight is from the base model's."""
+        """The distance of each weight from the base model's."""
         job = self._job
         if job.adapter is not None:
             return compare_adapter(self._extractor.backbone, blocks_path=self.blocks_path, stack=job.options.stack)

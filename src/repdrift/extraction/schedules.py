@@ -46,7 +46,7 @@ class ScheduledExtraction(Protocol):
         ...
 
     def weight_changes(self) -> WeightComparison:
-        """How far each weight is from the base model's."""
+        """The distance of each weight from the base model's."""
         ...
 
 

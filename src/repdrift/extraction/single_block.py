@@ -18,7 +18,7 @@ from repdrift.models import Blocks
 
 @dataclass(frozen=True)
 class BlockState:
-    """What a block returns: the hidden state, and what it passes on beside it, such as T5's position bias.
+    """The return value of a block: the hidden state, and what it passes on beside it, such as T5's position bias.
 
     hidden: (b, t, d) in all but unusual families. extras: None if the block returns a tensor alone and not a tuple.
     """
@@ -121,7 +121,7 @@ class SingleBlockRunner:
         return any(module is block for block in self._blocks.modules)
 
     def _has_outlet(self, layer: int) -> bool:
-        """Whether the hidden state after this block is the output of another module: it is then replaced and read there."""
+        """True if the hidden state after this block is the output of another module, where it is then replaced and read."""
         return self._blocks.outlets[layer] is not self._blocks.modules[layer]
 
     def _block_stand_in(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What processes do together: an error in one of them is an error in all, and none goes on to another exchange."""
+"""Processes that work together: an error in one of them is raised in all, before any exchanges anything else."""
 
 import os
 import socket

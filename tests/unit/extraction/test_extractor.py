@@ -130,7 +130,7 @@ def test_base_model_has_no_adapter_layers(backbone):
 
 
 class _OutOfMemory:
-    """A backbone that holds at most so many tokens."""
+    """The forward pass of a backbone, with memory for so many tokens and no more."""
 
     def __init__(self, backbone, most):
         self.forward, self.most, self.seen = backbone.forward, most, []
