@@ -50,7 +50,7 @@ def claim_about(
         LESS: f"{comparison} drifts less",
         TARGET: f"{comparison} drifts at least {chosen_percent(target_reduction)} less",
         ALIKE: f"{comparison} and {reference} drift alike{factor}",
-        INTERACTION: "the reduction is not the same on all tasks",
+        INTERACTION: "the reduction differs between tasks",
         ABOVE_NOISE: f"{subject} drifts more than the noise of extraction",
         ABOVE_SEEDS: f"{subject} takes models farther from the base model than they are from one another",
     }

@@ -1,4 +1,4 @@
-"""What is to be compared: the runs of a study and where their representation sets lie."""
+"""The plan of an analysis: which runs are compared, where their representation sets lie, and what is tested."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repdrift.core.errors import ConfigError
-from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
+from repdrift.core.hypotheses import claim_about
+from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE, Hypothesis
 from repdrift.drift.sample_intervals import SamplingOptions
 
 
@@ -50,12 +51,12 @@ class BaseSets:
 
 @dataclass(frozen=True)
 class DriftPlan:
-    """A whole comparison. `model`: what the study says its base model is; None: whatever the sets say.
+    """The plan of a whole analysis. model: the study's base model; None takes the model that the sets name.
 
-    Raises ConfigError, with every fault, for a run (or a run's random change) that is planned twice (it would count as two
-    trained models), two in one folder, a task without a base set, a primary measure that is not among the measures, or a
-    level or target outside its range. Raises it too for a task, method or seed that is listed twice, and for a task named
-    `all`, which is the word for all of them together in every result.
+    Raises ConfigError, with every fault, for a run or a random change that is planned twice (it would count as two trained
+    models), for two sets in one folder, for a task without a base set, for a primary measure that is not among the measures,
+    and for a level or target outside its range. Raises it also for a task, method or seed that is listed twice, and for a
+    task named `all`, because results over all tasks together have that name.
     """
 
     study: str
@@ -72,14 +73,25 @@ class DriftPlan:
     comparison_method: str = "lora"
     primary_measure: str = PRIMARY_MEASURE
     equivalence_margin: float | None = None
-    """Factor within which the methods' drifts must lie to count as alike, above 1; None: not tested."""
+    """Factor above 1 within which the methods' drifts must lie to count as alike; None: this is not tested."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     random_changes: Sequence[PlannedSet] = ()
-    """Where the control of each run may lie: the base model moved at random as far as training moved that run's. `method` and
-    `seed` are the run's."""
+    """The folders of the controls: the base model, moved at random as far as training moved the run's model. `method`
+    and `seed` are the run's."""
+
+    def claim(self, hypothesis: Hypothesis, method: str | None = None) -> str:
+        """Returns a hypothesis in words, as `repdrift.core.hypotheses.claim` does for a record."""
+        return claim_about(
+            hypothesis,
+            comparison=self.comparison_method,
+            reference=self.reference_method,
+            target_reduction=self.target_reduction,
+            equivalence_margin=self.equivalence_margin,
+            method=method,
+        )
 
     def __post_init__(self) -> None:
-        """Check what would make the numbers wrong rather than absent."""
+        """Check what would make numbers wrong, not only missing."""
         faults: list[str] = []
         keys = Counter((s.task, s.method, s.seed, s.step) for s in self.sets)
         faults += [

@@ -1,4 +1,4 @@
-"""The measures that a comparison was asked for: which can be, what drift is under each, and where one has no value."""
+"""The measures of a comparison: which may be chosen, what drift is by each, and where a measure has no value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from repdrift.core.errors import ConfigError, DegenerateInputError, UnknownNameE
 from repdrift.similarity import descriptors, measure, measures
 
 Reasons = dict[int, str]
-"""By layer."""
+"""By layer: why a measure has no value there."""
 
 
 def require_measures(names: Sequence[str]) -> None:
@@ -22,13 +22,13 @@ def require_measures(names: Sequence[str]) -> None:
 
 
 def drift_is(name: str) -> str:
-    """What drift is under a measure: `1 - CKA, linear, debiased`, or a distance's title."""
+    """Returns the drift by a measure in words: `1 - CKA, linear, debiased`, or a distance's title."""
     m = measure(name)
     return f"1 - {m.title}" if m.higher_is_similar else m.title
 
 
 def why(error: DegenerateInputError) -> str:
-    """The reason by itself where it does not lie in the data of one set, else with the place that was put before it."""
+    """Returns the reason without the sets' names if it holds for all sets, else with them."""
     cause = error.__cause__
     return str(cause) if cause is not None and "more samples than features" in str(cause) else str(error)
 
@@ -36,7 +36,7 @@ def why(error: DegenerateInputError) -> str:
 def without_value(
     found: Mapping[tuple[str, str], Reasons], layers: Sequence[int], *, preposition: str = "on"
 ) -> list[str]:
-    """Sentences from the reasons by task (or model) and measure; measures that share a reason share a sentence."""
+    """Returns the reasons, given by task (or model) and measure, as sentences. Measures with one reason share a sentence."""
     by_measure: dict[str, dict[str, Reasons]] = defaultdict(dict)
     for (where, name), reasons in found.items():
         by_measure[name][where] = reasons

@@ -12,20 +12,20 @@ UNIT_ROUNDOFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, 
 MISPAIRED_SHUFFLES = 10
 _NEGLIGIBLE = 2.0**-20
 ZERO_DRIFT = 1e-12
-"""Up to here 1 - similarity is what rounding in float64 leaves of two equal sets."""
+"""A drift up to this size is what rounding in float64 leaves of two equal sets."""
 
 
 def coarsest(*dtypes: str) -> str:
-    """The format with the largest rounding errors; an unknown one counts as float32."""
+    """Returns the format with the largest rounding errors; an unknown one counts as float32."""
     return max(dtypes, key=lambda name: UNIT_ROUNDOFF.get(name, UNIT_ROUNDOFF["float32"]))
 
 
 def rounding_drift(m: Measure, base: Representation, dtype: str) -> float | None:
-    """Drift of `base` (n, p) against itself with every number rounded once to `dtype`; None where that is negligible.
+    """Returns the drift of `base` (n, p) against itself with every number rounded once to `dtype`; None if negligible.
 
-    Rounding is simulated by uniform errors of the format's relative size, since a set that is stored in the format
-    itself would round to itself. A model that runs in the format rounds in every layer: the identity control, where the
-    two extractions differ in their batches, shows more of that.
+    Rounding is simulated by uniform errors of the format's relative size, because a set that is stored in the format would
+    round to itself. A model that runs in the format rounds in every layer. The identity control shows more of that, because its
+    two extractions differ in their batches.
     """
     size = UNIT_ROUNDOFF.get(dtype, 0.0)
     if size < _NEGLIGIBLE:
@@ -37,7 +37,7 @@ def rounding_drift(m: Measure, base: Representation, dtype: str) -> float | None
 
 
 def mispairings(n: int) -> np.ndarray:
-    """Seeded permutations of n samples without a fixed point, (10, n): every row is paired with another sample's."""
+    """Returns 10 seeded permutations of n samples, (10, n), that pair every row with the row of another sample."""
     generator = np.random.default_rng(20240)
     shuffles = np.empty((MISPAIRED_SHUFFLES, n), dtype=np.int64)
     for row in shuffles:

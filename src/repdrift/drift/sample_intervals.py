@@ -31,7 +31,7 @@ weights of 10,000 resamples take more than a gigabyte."""
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How samples are drawn anew, and how intervals are made from that.
+    """Options of the intervals over samples.
 
     replicates: bootstrap resamples; 0 for none. groups: groups of samples that are left out in turn; 0 for none. Raises
     ConfigError for a method, a confidence or numbers that give no interval.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.records.results import Control, SanityCheck
+from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
 from repdrift.drift.measurement import Measured
@@ -21,13 +22,13 @@ TOP_FEATURE_LIMIT = 0.5
 """Where one feature holds more of the variance than this share, CKA speaks mostly of that feature."""
 _FLOAT32_FLOOR = 1e-10
 _SAME_AS_RANDOM = 0.05
-"""A ratio of mean drifts nearer to 1 than this in every layer of a task and method is that of noise."""
+"""If the ratio of mean drifts is nearer to 1 than this in every layer of a task and method, training looks like noise."""
 
 
 def sanity_checks(
     table: pd.DataFrame, measured: Measured, plan: DriftPlan, tasks: Sequence[TaskSets]
 ) -> list[SanityCheck]:
-    """Every check, passed, failed, or (None) not possible with what is at hand."""
+    """Returns every check: passed, failed, or None if the sets do not allow it."""
     primary = table[(table["measure"] == plan.primary_measure) & (table["step"] == 0)]
     controls = measured.controls
     n_sets = sum(len(sets.runs) for sets in tasks)
@@ -35,7 +36,7 @@ def sanity_checks(
         SanityCheck(
             name="sample sets match",
             passed=True,
-            detail=f"{n_sets} representation sets have the sample set of their base model; others would have been refused.",
+            detail=f"{n_sets} representation sets have the samples of their base model's set; others would have been refused.",
         ),
         _identity(controls, plan, tasks),
         _rounding(primary, measured.rounding, tasks),
@@ -54,7 +55,7 @@ def _identity(controls: list[Control], plan: DriftPlan, tasks: Sequence[TaskSets
         if c.name == "identity" and c.measure == plan.primary_measure and c.drift is not None
     ]
     if not drifts:
-        detail = "No second extraction of the base model is at hand, so the noise of extraction is not known."
+        detail = "There is no second extraction of the base model, so the noise of extraction is not known."
         return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
     dtype = _dtype(tasks)
     limit = _NOISE_LIMIT.get(dtype, _NOISE_LIMIT["float32"])
@@ -65,10 +66,10 @@ def _identity(controls: list[Control], plan: DriftPlan, tasks: Sequence[TaskSets
 def _rounding(
     primary: pd.DataFrame, rounding: Mapping[tuple[str, int], float], tasks: Sequence[TaskSets]
 ) -> SanityCheck:
-    """Whether the number format can hold drifts as small as those that were measured."""
+    """Checks that the number format can hold drifts as small as those that were measured."""
     name, dtype = "drift is above the numerical floor", _dtype(tasks)
     if primary.empty:
-        return SanityCheck(name=name, passed=None, detail="No final model is at hand.")
+        return SanityCheck(name=name, passed=None, detail="There is no final model.")
     smallest = float(primary.groupby(["task", "layer"])["drift"].mean().min())
     if not rounding:
         detail = f"Rounding to {dtype} makes drifts below 1e-10; the smallest mean drift of a layer is {smallest:.1e}."
@@ -82,28 +83,31 @@ def _rounding(
         return SanityCheck(name=name, passed=True, detail=f"Rounding to {dtype} makes no drift here.")
     (task, layer), ratio = min(ratios.items(), key=lambda item: item[1])
     detail = (
-        f"Rounding the base representations once to {dtype} makes a drift of up to {max(rounding.values()):.1e}; mean drift comes "
-        f"nearest to it in layer {layer} on {task}, where it is {ratio:.2g} times as large."
+        f"Rounding the base representations once to {dtype} makes a drift of up to {max(rounding.values()):.1e}. Mean drift is nearest "
+        f"to that in layer {layer} on {task_title(task)}, where it is {ratio:.2g} times as large."
     )
     return SanityCheck(name=name, passed=ratio > 1, detail=detail)
 
 
 def _random_change(primary: pd.DataFrame) -> SanityCheck:
-    """Training should move representations otherwise than noise of the same size in the same weights."""
+    """Checks that training moves representations otherwise than noise of the same size in the same weights."""
     name = "drift is not that of a random change"
     known = primary.dropna(subset=["random_change_drift"])
     if known.empty:
-        detail = "No size-matched random change is at hand (it needs the weights; see `repdrift extract`)."
+        detail = "There is no random change of the same size (it needs the weights; see `repdrift extract`)."
         return SanityCheck(name=name, passed=None, detail=detail)
     by_method = known.groupby(["task", "method"], sort=False)[["drift", "random_change_drift"]].mean()
     if (by_method["random_change_drift"] <= ZERO_DRIFT).any():
-        detail = "The size-matched random change does not drift on some task: there is nothing to set the drift beside."
+        detail = "On some task the random change of the same size does not drift, so there is nothing to compare with."
         return SanityCheck(name=name, passed=None, detail=detail)
     ratios = by_method["drift"] / by_method["random_change_drift"]
-    said = ", ".join(f"{' '.join(map(str, group))} {ratio:.2g} times" for group, ratio in ratios.items())  # pyright: ignore[reportArgumentType]
+    said = ", ".join(
+        f"{task_title(str(task))} {method_title(str(method))} {ratio:.2g} times"
+        for (task, method), ratio in ratios.items()  # pyright: ignore[reportGeneralTypeIssues]
+    )
     detail = (
-        "Mean drift beside that of the base model whose changed weights were moved by noise of the same norm: "
-        f"{said}. Near 1 in every layer would mean that the direction of training does not matter to this measure."
+        "Mean drift as a multiple of the drift of the base model after noise of the same norm in the same weights: "
+        f"{said}. A ratio near 1 in every layer would mean that the direction of training does not matter to this measure."
     )
     by_layer = known.groupby(["task", "method", "layer"], sort=False)[["drift", "random_change_drift"]].mean()
     apart = (by_layer["drift"] / by_layer["random_change_drift"] - 1).abs() > _SAME_AS_RANDOM
@@ -116,7 +120,7 @@ def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
         c.value for c in controls if c.name == "mispaired" and c.measure == plan.primary_measure and c.value is not None
     ]
     if not values:
-        return SanityCheck(name=name, passed=None, detail="No final model is at hand.")
+        return SanityCheck(name=name, passed=None, detail="There is no final model.")
     worst = max(abs(v) for v in values)
     detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {worst:.3f} from 0 (limit {_MISPAIRED_LIMIT})."
     return SanityCheck(name=name, passed=worst <= _MISPAIRED_LIMIT, detail=detail)
@@ -125,11 +129,11 @@ def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
 def _first_layer(primary: pd.DataFrame) -> SanityCheck:
     first = primary[primary["layer"] == primary["layer"].min()]
     if first.empty:
-        return SanityCheck(name="first layer drifts little", passed=None, detail="No final model is at hand.")
+        return SanityCheck(name="first layer drifts little", passed=None, detail="There is no final model.")
     worst = first.loc[first["drift"].idxmax()]
     detail = (
-        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({worst['task']}, {worst['method']}, seed "
-        f"{worst['seed']}); above {FIRST_LAYER_LIMIT} it would point to mispaired samples, another truncation, or padding in the mean."
+        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({task_title(str(worst['task']))}, {method_title(str(worst['method']))}, seed "
+        f"{worst['seed']}); above {FIRST_LAYER_LIMIT} the likely cause would be mispaired samples, another truncation, or padding in the mean."
     )
     return SanityCheck(
         name="first layer drifts little", passed=bool(worst["drift"] <= FIRST_LAYER_LIMIT), detail=detail
@@ -146,21 +150,19 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
     if joined.empty:
         return SanityCheck(name=name, passed=None, detail="No task has final models of both methods.")
     gap = float(np.abs(joined.iloc[:, 0] - joined.iloc[:, 1]).max())
-    detail = f"Mean drift of the methods differs by up to {gap:.3g}; exactly equal drift would point to one model measured twice."
+    detail = f"Mean drift of the methods differs by up to {gap:.3g}; equal drift would mean that one model was measured twice."
     return SanityCheck(name=name, passed=gap > 1e-9, detail=detail)
 
 
 def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     (task, layer), share = max(shares.items(), key=lambda item: item[1])
     over = sorted({key[1] for key, value in shares.items() if value > TOP_FEATURE_LIMIT})
-    detail = (
-        f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task}, layer {layer})."
-    )
+    detail = f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task_title(task)}, layer {layer})."
     if over:
-        detail += f" Over half in layers {', '.join(map(str, over))}: plain CKA there speaks of little else than that feature."
+        detail += f" Over half in layers {', '.join(map(str, over))}: there, plain CKA speaks mostly of that feature."
     return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)
 
 
 def _dtype(tasks: Sequence[TaskSets]) -> str:
-    """The coarsest number format of the base sets: it sets the noise."""
+    """Returns the coarsest number format of the base sets, which sets the noise."""
     return coarsest(*(t for sets in tasks for t in (sets.base.metadata.compute_dtype, sets.base.metadata.dtype)))

@@ -23,7 +23,7 @@ _STEPS = (0.1, 0.2, 0.3)
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What to plan for. None and () mean: what the pilot's own study has.
+    """The study that is to be planned. None and () mean: as in the pilot's own study.
 
     reductions: true reductions to be found; (): 10, 20 and 30 points above the margin. margin: the claim is a reduction above
     it. power: share of studies that should find it. layers: None plans for the mean over layers, else see `number_of_tests`.
@@ -44,7 +44,7 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class PilotPlan:
-    """What a pilot asks for. notes: sentences on what could not be planned."""
+    """The seeds and samples that a pilot asks for. notes: sentences on what could not be planned."""
 
     study: str
     model: str

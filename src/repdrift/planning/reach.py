@@ -1,4 +1,4 @@
-"""What a design can reach before anything is trained: the smallest p-values that its numbers of trained models allow."""
+"""The reach of a design before anything is trained: the smallest p-values that its numbers of trained models allow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | N
 
 @dataclass(frozen=True)
 class StudyReach:
-    """What the design of a study can reach, and what designs with other numbers of seeds can.
+    """The reach of a study's design, and of the same design with other numbers of seeds.
 
     n_seeds: trained models of each method in each task. n_layers: None if the number of layers is not known.
     by_seeds: the reach of a design by its number of seeds, this study's among them.

@@ -1,4 +1,4 @@
-"""How many samples a study needs, from the widths of a pilot's intervals over samples."""
+"""The number of samples that a study needs, from the widths of a pilot's intervals over samples."""
 
 from __future__ import annotations
 

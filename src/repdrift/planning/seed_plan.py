@@ -1,4 +1,4 @@
-"""How many seeds a study needs, by simulation from the results of a pilot."""
+"""The number of seeds that a study needs, by simulation from the results of a pilot."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ def test_files_are_complete_agree_and_keep_the_schema(study, tmp_path):
     assert len(parquet) == len(table)
     assert DriftResults.read(tmp_path / "out" / RESULTS_FILE) == results
     summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
-    assert "12 final models (6 trained by full_finetune, 6 trained by lora)" in summary
-    assert f"mrpc {N}, sst2 {N}" in summary
+    assert "12 final models (6 trained by full fine-tuning, 6 trained by LoRA)" in summary
+    assert f"MRPC {N}, SST-2 {N}" in summary
     for test in results.tests:
         if test.task == "all" and test.layer is None:
             assert test.sentence in summary
@@ -142,7 +142,7 @@ def test_task_with_one_method_is_left_out_of_the_comparison(study, tmp_path):
         shutil.rmtree(study.folder("mrpc", "lora", seed))
     results, table = analyze(study.plan(), tmp_path / "out")
     assert {t.task for t in results.tests} == {"sst2", "all"}
-    assert any("mrpc has no lora run" in w for w in results.warnings)
+    assert any("MRPC has no LoRA run" in w for w in results.warnings)
     assert "mrpc" in set(table["task"]), "its drift is still measured"
 
 
@@ -317,7 +317,7 @@ def test_checkpoints_are_measured_and_in_no_test(study, tmp_path):
     assert results.reductions == without.reductions
     summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
     assert "Checkpoints (steps 10)" in summary
-    (row,) = [line for line in summary.splitlines() if line.startswith("| mrpc | lora | 0.")]
+    (row,) = [line for line in summary.splitlines() if line.startswith("| MRPC | LoRA | 0.")]
     assert row.split(" | ")[2].endswith("(1)")
     assert row.rstrip(" |").endswith("(3)")
     assert "| sst2 | lora | missing |" in summary

@@ -76,7 +76,7 @@ def test_a_reduction_has_intervals_over_models_over_samples_and_over_both(analys
     assert {e.name for e in overall.effects} == {"difference", "ratio", "log_ratio", "cliffs_delta"}
     (difference,) = overall.difference_intervals
     assert difference.low < overall.comparison_drift - overall.reference_drift < difference.high < 0
-    assert "| all | 0.4023 | 0.1438 | 64.3 % |" in summary
+    assert "| all tasks | 0.4023 | 0.1438 | 64.3 % |" in summary
     assert {r.measure for r in results.other_measures} == {"cka_biased", "cosine", "cosine_centered"}
 
 
@@ -162,7 +162,7 @@ def test_size_matched_random_change_is_a_control_beside_its_method(study, tmp_pa
     assert row["random_change_drift"] == pytest.approx(1 - measure("cka")(base, random), abs=1e-12)
     check = next(s for s in results.sanity if s.name == "drift is not that of a random change")
     assert check.passed
-    assert "mrpc lora" in check.detail
+    assert "MRPC LoRA" in check.detail
 
 
 def _write_random(study, folder, task, method, tensors):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from repdrift.core.words import pvalue
 from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.resampled_drift import ResampledDrifts
@@ -27,7 +28,7 @@ def test_no_share_of_a_drift_that_is_not_above_zero_is_claimed(tmp_path):
     assert [t.layer for t in of_target] == [None, None, 0]
     assert {t.verdict for t in of_target} == {"not testable"}
     assert all(t.pvalue is t.opposite_pvalue is t.pvalue_holm is t.pvalue_max_t is None for t in of_target)
-    assert "cannot be tested: the mean drift of full_finetune is not above 0" in of_target[0].sentence
+    assert "cannot be tested: the mean drift of full fine-tuning is not above 0" in of_target[0].sentence
     alike = _whole(found.tests, ALIKE)
     assert (alike.verdict, alike.pvalue, alike.margin) == ("not testable", None, 1.25)
     assert "there is no ratio" in alike.sentence
@@ -47,7 +48,7 @@ def test_a_single_model_is_not_said_to_be_studentised(tmp_path):
     found = draw_conclusions(_table(_one_layer([0.50, 0.51, 0.52], [0.10])), _plan(tmp_path, ["t"]))
     assert _whole(found.tests, LESS).test == "label permutation"
     (warning,) = [w for w in found.warnings if "unequal numbers" in w]
-    assert "no permutation test that it is part of can weigh" in warning
+    assert "No permutation test with this task can weigh" in warning
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(twelve
     assert layer.pvalue_max_t == layer.deciding_pvalue == pytest.approx(1 / 100_001)
     assert layer.smallest_pvalue == pytest.approx(1 / 343_000)
     assert layer.smallest_deciding_pvalue == pytest.approx(1 / 100_001)
-    assert "this design can reach after correction: 1e-05" in layer.sentence
+    assert "this design can reach after correction is 1e-05." in layer.sentence
 
 
 def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
@@ -77,17 +78,16 @@ def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
     assert {t.correction for t in tests} == {None, "max-T", "Holm"}
     assert {t.verdict for t in tests} == {"supported", "rejected", "undecided"}
     for test in tests:
-        decided = re.search(r"p = (\S+?)(?:, (\S+) corrected for \d+ layers)?[;)]", test.sentence)
-        assert float(decided[1]) == pytest.approx(test.pvalue, rel=0.006)
-        assert float(decided[2] or decided[1]) == pytest.approx(test.deciding_pvalue, rel=0.006)
-        opposite = re.search(r"of the opposite, p = (\S+?)(?:, (\S+) corrected for \d+ layers)?\)", test.sentence)
-        assert (opposite is not None) == (test.verdict == "rejected")
-        if opposite:
-            assert float(opposite[1]) == pytest.approx(test.opposite_pvalue, rel=0.006)
-            assert float(opposite[2] or opposite[1]) == pytest.approx(test.deciding_opposite_pvalue, rel=0.006)
-        smallest = re.search(r"(?:can reach(?: after correction)?:|smallest possible p is) (\S+?)\.?$", test.sentence)
-        assert (smallest is not None) == (test.smallest_deciding_pvalue is not None)
-        assert smallest is None or float(smallest[1]) == pytest.approx(test.smallest_deciding_pvalue, rel=0.06)
+        decided = re.search(
+            r"\(p (?:= )?([^ ,)]+)(?:, corrected by (\S+) over \d+ layers)?(, for the opposite claim)?\)", test.sentence
+        )
+        deciding = test.deciding_opposite_pvalue if test.verdict == "rejected" else test.deciding_pvalue
+        assert decided[1] == pvalue(deciding)
+        assert (decided[2], decided[3] is not None) == (test.correction, test.verdict == "rejected")
+        smallest = re.search(
+            r"smallest (?:possible p|p that this design can reach)(?: after correction)? is (\S+?)\.$", test.sentence
+        )
+        assert (None if smallest is None else smallest[1]) == pvalue(test.smallest_deciding_pvalue, missing=None)
 
 
 def test_drifts_without_an_interval_are_not_counted_as_intervals_that_reach_the_noise(tmp_path):

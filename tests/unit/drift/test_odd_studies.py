@@ -111,7 +111,7 @@ def test_a_ratio_of_exact_zeros_has_no_interval(tmp_path):
     assert (table[of_lora]["drift"] == 0).all()
     ratio = next(e for e in results.reductions[0].effects if e.name == "ratio")
     assert (ratio.estimate, ratio.low, ratio.high) == (0, None, None)
-    assert ratio.missing == "no model of lora drifts: an interval would have no width"
+    assert ratio.missing == "no model of LoRA drifts: an interval would have no width"
 
 
 @pytest.mark.parametrize("method", ["jackknife", "bca"])
@@ -126,7 +126,7 @@ def test_all_tasks_means_all_that_were_planned(tmp_path):
     kept = [s for s in study.plan().sets if (s.task, s.method) != ("sst2", "lora")]
     results, _ = analysed(study, sets=kept)
     said = whole(results, "comparison_drifts_less").sentence
-    assert "over 1 of 2 tasks (mrpc)" in said
+    assert "over 1 of 2 tasks (MRPC)" in said
     assert "over all tasks" not in said
 
 

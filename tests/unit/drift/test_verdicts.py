@@ -72,8 +72,10 @@ def test_no_support_is_not_a_rejection_and_says_which_p_speaks(tmp_path):
         _table(_one_layer([0.50, 0.51, 0.52, 0.53], [0.60, 0.61, 0.62, 0.63])), _plan(tmp_path, ["t"])
     )
     said = _whole(tests, LESS).sentence
-    assert "contradicted by these models (p = 1; of the opposite, p = 0.0143)" in said
-    assert "(19.4 % more; 95 % interval of the reduction" in said
+    assert said.startswith(
+        "These models contradict that LoRA drifts less over all tasks (p = 0.014, for the opposite claim): "
+    )
+    assert "19.4 % more than full fine-tuning (95 % interval of the reduction" in said
 
 
 def test_three_against_three_in_one_task_cannot_reach_one_per_cent_and_says_so(tmp_path):
@@ -82,7 +84,7 @@ def test_three_against_three_in_one_task_cannot_reach_one_per_cent_and_says_so(t
     found = _whole(tests, LESS)
     assert found.verdict == "undecided"
     assert found.pvalue == found.smallest_pvalue == pytest.approx(1 / 20)
-    assert "with 6 trained models no result could have reached 0.01, the smallest possible p is 0.05" in found.sentence
+    assert "No result of 6 trained models could have reached 0.01: the smallest possible p is 0.05." in found.sentence
 
 
 def test_one_seed_is_not_testable_in_one_task_but_five_tasks_of_one_seed_are(tmp_path):
@@ -108,7 +110,7 @@ def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
     assert layers[0].pvalue == layers[0].pvalue_max_t == pytest.approx(1 / 70)
     assert layers[0].pvalue_holm == pytest.approx(6 / 70)
     assert [t.verdict for t in layers] == ["supported", *["undecided"] * 5]
-    assert "p = 0.0143, 0.0143 corrected for 6 layers" in layers[0].sentence
+    assert "(p = 0.014, corrected by max-T over 6 layers)" in layers[0].sentence
     assert all(t.pvalue <= t.pvalue_max_t <= t.pvalue_holm for t in layers)
     raw = []
     for layer in range(6):
@@ -222,5 +224,5 @@ def test_methods_whose_models_spread_unlike_are_named_and_like_ones_are_not(tmp_
     wide = _one_layer([0.50, 0.51, 0.52, 0.505], [0.10, 0.30, 0.60, 0.20])
     _, _, warnings = reductions_and_tests(_table(wide), _plan(tmp_path, ["t"]))
     (said,) = [w for w in warnings if "spread" in w]
-    assert said.startswith("Models of lora spread 4")
-    assert "those of full_finetune" in said
+    assert said.startswith("Models of LoRA spread 4")
+    assert "those of full fine-tuning" in said

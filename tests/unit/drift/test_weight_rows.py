@@ -114,7 +114,7 @@ def test_files_keep_schema_columns_and_whole_numbers(plan, tmp_path):
     assert set(csv["n"].dropna()) == {str(N)}
     assert parquet["n"].dropna().eq(N).all()
     summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
-    assert f"sst2 {N}" in summary
+    assert f"SST-2 {N}" in summary
     assert "Of the weights themselves it has weight_relative_change, weight_stable_rank, lora_effective_rank" in summary
 
 

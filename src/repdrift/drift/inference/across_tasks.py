@@ -1,4 +1,4 @@
-"""What is said across tasks: whether the reduction is the same in all, and a mixed model as a second opinion."""
+"""Inference across tasks: whether the reduction differs between them, and a mixed model as a second opinion."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ from collections import Counter
 import numpy as np
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.core.records.results import Hypothesis, HypothesisTest, MixedModel, Reduction
+from repdrift.core.hypotheses import INTERACTION
+from repdrift.core.records.results import HypothesisTest, MixedModel, Reduction
+from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.method_drifts import MethodDrifts
-from repdrift.drift.inference.verdicts import Evidence, decided, not_testable
+from repdrift.drift.inference.verdicts import Evidence, Statement, decided, not_testable
 from repdrift.statistics import interaction_test, mixed_model_reduction
 
-_NAME: Hypothesis = "method_task_interaction"
-_TEST, _CLAIM = "Welch's F of log ratios", "it differs between tasks"
+_TEST = "Welch's F of log ratios"
 
 
 def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
-    """Whether the reduction differs between tasks; nothing for one task, or where a method has one model on a task.
+    """Test whether the reduction differs between tasks; none for one task, or where a method has one model on a task.
 
-    Not testable where a drift has no logarithm, or neither method varies on a task. Has no opposite that could be supported: tasks that do not differ visibly are undecided, not equal.
+    Not testable if a drift has no logarithm, or if neither method varies on a task. There is no opposite that could be supported:
+    tasks that do not visibly differ are undecided, not equal.
     """
     counts = Counter([("reference", task) for task in drifts.reference_tasks])
     counts.update(("comparison", task) for task in drifts.comparison_tasks)
     if len(drifts.tasks) < 2 or min(counts.values()) < 2:
         return []
     units = drifts.reference.size + drifts.comparison.size
-    said = f"{len(drifts.tasks)} tasks have models of both methods"
+    claim = plan.claim(INTERACTION)
+    statement = Statement(claim, f"{len(drifts.tasks)} tasks have models of both methods")
     if found.reduction is None:
-        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
-        return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
+        reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
+        return [not_testable(INTERACTION, found, units, statement, reason, test=_TEST)]
     try:
         test = interaction_test(drifts.reference, drifts.comparison, strata=drifts.reference_first)
     except DegenerateInputError as error:
         reason = str(error).rstrip(".")
-        return [not_testable(_NAME, found, units, said, _CLAIM, reason, test=_TEST)]
+        return [not_testable(INTERACTION, found, units, statement, reason, test=_TEST)]
     evidence = Evidence(
         statistic=test.statistic,
         pvalue=test.pvalue,
@@ -46,25 +49,25 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
         n_units=test.n_units,
     )
     reductions = {task: 1 - float(np.exp(ratio)) for task, ratio in test.log_ratios.items()}
-    said = ", ".join(f"{100 * value:.1f} % on {task}" for task, value in reductions.items())
+    said = ", ".join(f"{percent(value)} on {task_title(task)}" for task, value in reductions.items())
     estimate = max(reductions.values()) - min(reductions.values())
     return [
         HypothesisTest(
-            hypothesis=_NAME,
+            hypothesis=INTERACTION,
             task=found.task,
             layer=None,
             measure=found.measure,
             test=_TEST,
             estimate=estimate,
-            **decided(evidence, f"The reduction of geometric means is {said}", _CLAIM, plan.alpha),
+            **decided(evidence, Statement(claim, f"the reduction of geometric means is {said}"), plan.alpha),
         )
     ]
 
 
 def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedModel:
-    """The reduction over all tasks by a linear mixed model of log drift, or why there is none."""
+    """Returns the reduction over all tasks by a linear mixed model of log drift, or why there is none."""
     if of.reduction is None:
-        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
+        reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
         units = drifts.reference.size + drifts.comparison.size
         return MixedModel(reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason)
     found = mixed_model_reduction(

@@ -1,4 +1,4 @@
-"""Everything that is inferred from the drifts of the final models under the primary measure."""
+"""All conclusions from the drifts of the final models, by the primary measure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from repdrift.core.hypotheses import METHOD_CLAIMS
 from repdrift.core.records.results import (
     ALL_TASKS,
     HypothesisTest,
@@ -24,24 +25,23 @@ from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
 from repdrift.drift.inference.method_claims import (
-    DIRECTIONS,
     alike_test,
     directional_test,
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.method_drifts import MethodDrifts, by_model, method_drifts, pairable_tasks, uneven_spread
+from repdrift.drift.inference.method_drifts import MethodDrifts, by_model, compared_tasks, method_drifts, uneven_spread
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
 from repdrift.drift.resampled_drift import ResampledDrifts
 
 Distances = Mapping[tuple[str, str], Mapping[int, NDArray[np.floating]]]
-"""By task and method, then layer: drifts among base (row 0) and final models, (m + 1, m + 1)."""
+"""By task and method, then layer: drifts among base model (row 0) and m final models, (m + 1, m + 1)."""
 
 
 @dataclass
 class Conclusions:
-    """What the analysis can say beyond single drifts. warnings: plain sentences on what narrows it."""
+    """Reductions, tests and patterns. warnings: sentences on what limits them."""
 
     reductions: list[Reduction] = field(default_factory=list)
     other_measures: list[Reduction] = field(default_factory=list)
@@ -62,19 +62,20 @@ def draw_conclusions(
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
 ) -> Conclusions:
-    """Reductions, tests and patterns of the final models (step 0) in the tidy table.
+    """Draw the conclusions from the final models (step 0) in the tidy table.
 
-    draws: drifts under resampling, by task and measure; without them there are no intervals over samples. distances: for
-    the seed ceiling; without them it is not tested. statuses: the runs' scores.
+    draws: drifts with samples drawn anew, by task and measure; without them there are no intervals over samples. distances:
+    drifts among seeds; without them they are not tested. statuses: hold the runs' scores.
     """
     final = table[table["step"] == 0]
     primary = final[final["measure"] == plan.primary_measure]
     of_primary = {task: d for (task, name), d in (draws or {}).items() if name == plan.primary_measure}
     found = Conclusions()
-    pairable, found.warnings = pairable_tasks(primary, plan)
-    if pairable:
-        _compare_methods(found, primary, pairable, plan, of_primary)
-        _other_measures(found, final, pairable, plan, draws or {})
+    compared = compared_tasks(primary, plan)
+    found.warnings += compared.warnings
+    if compared.names:
+        _compare_methods(found, primary, compared.names, plan, of_primary)
+        _other_measures(found, final, compared.names, plan, draws or {})
     found.tests += above_identity(primary, plan)
     found.tests += above_seed_ceiling(primary, distances or {}, plan)
     found.rankings = layer_rankings(primary, plan, of_primary)
@@ -86,14 +87,14 @@ def draw_conclusions(
 def _compare_methods(
     found: Conclusions,
     primary: pd.DataFrame,
-    pairable: list[str],
+    tasks: list[str],
     plan: DriftPlan,
     draws: Mapping[str, ResampledDrifts],
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
-    for task in [*pairable, ALL_TASKS]:
-        here = [task] if task != ALL_TASKS else pairable
+    for task in [*tasks, ALL_TASKS]:
+        here = [task] if task != ALL_TASKS else tasks
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
         found.reductions.append(whole)
@@ -103,11 +104,11 @@ def _compare_methods(
             by_layer[layer] = method_drifts(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
             found.reductions.append(by_layer[layer][1])
         drifts = method_drifts(frame, plan)
-        found.tests += [directional_test(drifts, name, whole, plan) for name in DIRECTIONS]
+        found.tests += [directional_test(drifts, name, whole, plan) for name in METHOD_CLAIMS]
         alike = alike_test(drifts, whole, plan)
         found.tests += [alike] if alike is not None else []
         if task == ALL_TASKS:
-            for name in DIRECTIONS:
+            for name in METHOD_CLAIMS:
                 found.tests += directional_tests_by_layer(by_layer, name, plan)
                 found.clusters += layer_clusters(by_layer, name, plan)
             found.tests += interaction(drifts, whole, plan)
@@ -119,19 +120,19 @@ def _compare_methods(
 def _other_measures(
     found: Conclusions,
     final: pd.DataFrame,
-    pairable: list[str],
+    tasks: list[str],
     plan: DriftPlan,
     draws: Mapping[tuple[str, str], ResampledDrifts],
 ) -> None:
-    """Reductions under the measures that are not tested, over all tasks that have a value in every layer."""
+    """Adds the reductions by measures that are not tested, over the tasks that have a value in every layer."""
     for name in plan.measures:
         if name == plan.primary_measure:
             continue
-        rows = final[(final["measure"] == name) & final["task"].isin(pairable) & final["drift"].notna()]
+        rows = final[(final["measure"] == name) & final["task"].isin(tasks) & final["drift"].notna()]
         layers = final["layer"].nunique()
         complete = [
             task
-            for task in pairable
+            for task in tasks
             if len(here := rows[rows["task"] == task])
             and (here.groupby(["method", "seed"])["layer"].nunique() == layers).all()
         ]

@@ -1,4 +1,4 @@
-"""Whether a method's drift is more than the noise of extraction, and more than what lies between two of its seeds."""
+"""Tests of a method's drift against two floors: the noise of extraction, and the drift between its own seeds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
 from repdrift.core.records.results import ALL_TASKS, Hypothesis, HypothesisTest
+from repdrift.core.words import number
 from repdrift.drift.analysis_plan import DriftPlan
-from repdrift.drift.inference.method_drifts import layer_table
-from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits
+from repdrift.drift.inference.method_drifts import layer_drifts
+from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided
 from repdrift.statistics import (
     MaxTResult,
     base_distance_layers,
@@ -28,11 +30,11 @@ Distances = Mapping[tuple[str, str], Mapping[int, Floats]]
 
 
 def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTest]:
-    """For each method, over its tasks with a second extraction of the base model: drift beyond the noise of extraction.
+    """Test for each method, over its tasks with a second extraction of the base model: is drift more than that noise?
 
-    Exact if trained models drift like one more extraction of the base model: which of a task's m models and its second
-    extraction is the latter is permuted, m + 1 arrangements a task. By layer corrected by max-T. (Flipping the signs of
-    drift - noise would take the one second extraction, which all models of a task share, for a known number.)
+    Exact if trained models drift like one more extraction of the base model. Of a task's m models and its second extraction,
+    the one that counts as the extraction is permuted: m + 1 arrangements in each task. Layers are corrected by max-T. (Flipping
+    the signs of drift minus noise would treat the single second extraction, which all models of a task share, as a known number.)
     """
     tests: list[HypothesisTest] = []
     known = primary.dropna(subset=["noise_floor"])
@@ -41,7 +43,8 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
         here = known[known["method"] == method]
         if here.empty:
             continue
-        table, tasks = layer_table(here, method, layers)
+        models = layer_drifts(here, method, layers)
+        table, tasks = models.drifts, models.tasks
         again = here.pivot_table(index="task", columns="layer", values="noise_floor", aggfunc="first", sort=False)
         noise = again.loc[list(dict.fromkeys(tasks)), layers].to_numpy(dtype=float)
         strata = [*tasks, *dict.fromkeys(tasks)]
@@ -60,7 +63,7 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
         tests.append(_identity_record(method, None, evidence, more.statistic, here, plan))
         by_layer = max_t_test(table, noise, strata=strata, alternative="greater")
         opposite = max_t_test(table, noise, strata=strata, alternative="less")
-        found = _by_layer(by_layer, opposite, f"drift_above_identity, {method}")
+        found = _by_layer(by_layer, opposite, f"{ABOVE_NOISE}, {method}")
         for layer, of_layer in zip(layers, found, strict=True):
             evidence, of_rows = replace(of_layer, n_units=len(table)), here[here["layer"] == layer]
             tests.append(_identity_record(method, layer, evidence, of_layer.statistic, of_rows, plan))
@@ -68,10 +71,10 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
 
 
 def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftPlan) -> list[HypothesisTest]:
-    """For each method, over its tasks with two seeds at least: whether the base model lies farther from the trained models than
-    they do from one another.
+    """Test for each method, over its tasks with two seeds or more: is the base model farther from models than they from one another?
 
-    Exact if base and trained models were exchangeable: which of them is the base is permuted. By layer corrected by max-T.
+    distances: by task and method, then layer; drifts among base model (row 0) and final models. Exact if base and trained models
+    are exchangeable: which of them is the base model is permuted. Layers are corrected by max-T.
     """
     tests: list[HypothesisTest] = []
     layers = sorted(int(layer) for layer in primary["layer"].unique())
@@ -97,7 +100,7 @@ def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftP
         tests.append(_ceiling_record(method, None, evidence, by_task, plan))
         by_layer = base_distance_layers(by_task)
         opposite = base_distance_layers([-table for table in by_task])
-        found = _by_layer(by_layer, opposite, f"drift_above_seed_ceiling, {method}")
+        found = _by_layer(by_layer, opposite, f"{ABOVE_SEEDS}, {method}")
         for i, (layer, of_layer) in enumerate(zip(layers, found, strict=True)):
             tests.append(_ceiling_record(method, layer, of_layer, [table[[i]] for table in by_task], plan))
     return tests
@@ -135,17 +138,21 @@ def _identity_record(
 ) -> HypothesisTest:
     known = rows.dropna(subset=["drift_low"])  # a drift without an interval is not one whose interval reaches the noise
     above = int((known["drift_low"] > known["noise_floor"]).sum())
-    where = "averaged over layers" if layer is None else f"in layer {layer}"
-    more = "more" if excess >= 0 else "less"
-    found = f"{method} drifts {abs(excess):.2g} {more} than the noise of extraction, {where}; " + (
-        f"{above} of {len(known)} intervals over samples lie wholly above that noise"
+    numbers = f"{abs(excess):.2g} {'more' if excess >= 0 else 'less'} than that noise; " + (
+        f"{above} of {len(known)} intervals over samples lie wholly above it"
         if len(known)
-        else "there is no interval over samples to set beside it"
+        else "there is no interval over samples to compare with it"
     )
     return _record(
-        "drift_above_identity", method, layer, evidence, excess, found, "its drift is more than that noise", plan,
+        ABOVE_NOISE,
+        method,
+        layer,
+        evidence,
+        excess,
+        numbers,
+        plan,
         test="permutation of which is the second extraction",
-    )  # fmt: skip
+    )
 
 
 def _ceiling_record(
@@ -153,13 +160,17 @@ def _ceiling_record(
 ) -> HypothesisTest:
     to_base = float(np.mean([table[:, 0, 1:].mean() for table in by_task]))
     between = float(np.mean([table[:, 1:, 1:].sum() / (len(table) * _pairs(table)) for table in by_task]))
-    where = "averaged over layers" if layer is None else f"in layer {layer}"
-    found = f"{method} drifts {digits(to_base)} from the base model, and its seeds {digits(between)} from one another, {where}"
-    claim = "the base model is farther from the trained models than they are from one another"
+    numbers = f"mean drift {number(to_base)} from the base model and {number(between)} between seeds"
     return _record(
-        "drift_above_seed_ceiling", method, layer, evidence, to_base - between, found, claim, plan,
-        test="permutation of who is the base",
-    )  # fmt: skip
+        ABOVE_SEEDS,
+        method,
+        layer,
+        evidence,
+        to_base - between,
+        numbers,
+        plan,
+        test="permutation of which is the base model",
+    )
 
 
 def _pairs(table: Floats) -> int:
@@ -173,12 +184,13 @@ def _record(
     layer: int | None,
     evidence: Evidence,
     estimate: float,
-    found: str,
-    claim: str,
+    numbers: str,
     plan: DriftPlan,
     *,
     test: str,
 ) -> HypothesisTest:
+    where = "on average over layers" if layer is None else f"in layer {layer}"
+    statement = Statement(f"{plan.claim(hypothesis, method)} {where}", numbers)
     return HypothesisTest(
         hypothesis=hypothesis,
         task=ALL_TASKS,
@@ -188,5 +200,5 @@ def _record(
         test=test,
         estimate=estimate,
         margin=0.0,
-        **decided(evidence, found, claim, plan.alpha),
+        **decided(evidence, statement, plan.alpha),
     )

@@ -1,18 +1,27 @@
-"""Claims about the two methods: less, less by the target, alike."""
+"""Tests of the claims about two methods: one drifts less, less by the target, or both drift alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
+from repdrift.core.hypotheses import ALIKE, TARGET
+from repdrift.core.records.results import (
+    ALL_TASKS,
+    Hypothesis,
+    HypothesisTest,
+    Interval,
+    LayerCluster,
+    PairedTest,
+    Reduction,
+)
+from repdrift.core.words import chosen_percent, listed, method_title, number, percent, percent_range, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.method_drifts import MethodDrifts
-from repdrift.drift.inference.verdicts import Corrected, Evidence, decided, digits, not_testable
+from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided, not_testable
 from repdrift.statistics import (
     benjamini_hochberg,
     cluster_test,
@@ -23,23 +32,25 @@ from repdrift.statistics import (
     sign_flip_test,
 )
 
-Direction = Literal["comparison_drifts_less", "reduction_exceeds_target"]
-DIRECTIONS: tuple[Direction, ...] = ("comparison_drifts_less", "reduction_exceeds_target")
 Floats = NDArray[np.floating]
+_ALIKE_TEST = "two one-sided label permutations"
 
 
-def directional_test(drifts: MethodDrifts, name: Direction, found: Reduction, plan: DriftPlan) -> HypothesisTest:
-    """Whether the comparison method drifts less, or less by the target, on a task or over all."""
+def directional_test(drifts: MethodDrifts, name: Hypothesis, found: Reduction, plan: DriftPlan) -> HypothesisTest:
+    """Test whether the comparison method drifts less, or less by the target, on one task or over all tasks.
+
+    name: LESS or TARGET.
+    """
     return _record(drifts, name, found, plan, _evidence(drifts, name, plan), paired=_paired(drifts, name, plan))
 
 
 def directional_tests_by_layer(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
 ) -> list[HypothesisTest]:
-    """One test a layer over all tasks.
+    """Test LESS or TARGET in each layer, over all tasks.
 
-    Verdicts rest on p corrected over the layers: by the maximum over them under permuted labels (max-T), or, where
-    methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
+    Verdicts rest on p-values that are corrected over the layers: by max-T (the maximum over layers under permuted labels), or,
+    where the methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
     """
     found = {layer: _evidence(drifts, name, plan) for layer, (drifts, _) in by_layer.items()}
     less = [e.pvalue for e in found.values()]
@@ -77,15 +88,15 @@ def directional_tests_by_layer(
 
 
 def layer_clusters(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
 ) -> list[LayerCluster]:
-    """Runs of adjacent layers in which the comparison method drifts less; none where the design is too small for a cluster."""
+    """Find clusters of adjacent layers in which the comparison method drifts less. A small design has none."""
     drifts = next(iter(by_layer.values()))[0]
     layers = list(by_layer)
     units = drifts.reference.size + drifts.comparison.size
     if len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
         return []
-    if name == "reduction_exceeds_target" and any(found.reduction is None for _, found in by_layer.values()):
+    if name == TARGET and any(found.reduction is None for _, found in by_layer.values()):
         return []  # where the reference does not drift, its share turns the sign of the statistic
     found = cluster_test(*_tables(by_layer, name, plan), strata=drifts.strata, alternative="less")
     return [
@@ -103,22 +114,22 @@ def layer_clusters(
 
 
 def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
-    """Whether the methods' drifts lie within a factor of one another; None where the study asks for no such test.
+    """Test whether the methods' drifts lie within a factor of one another (two one-sided tests, TOST).
 
-    Not testable where a mean drift is not above 0: there is no ratio then.
-
-    Two one-sided tests (TOST). Its opposite, that they lie further apart, is tested too: a claim that is not supported is
-    not rejected by that.
+    Returns None if the study asks for no such test. Not testable if a mean drift is not above 0, because there is no ratio
+    then. The opposite is tested too, that the drifts lie further apart: a claim without support is not rejected by that.
     """
     margin = plan.equivalence_margin
     if margin is None:
         return None
-    claim = f"the two lie within a factor of {margin:g}, either way,"
+    claim = f"{plan.claim(ALIKE)} {_where(found, drifts, plan)}"
     if found.reduction is None or drifts.comparison_mean <= 0:
-        reason = "a mean drift is not above 0, so that there is no ratio"
-        units, name = drifts.reference.size + drifts.comparison.size, "methods_equivalent"
-        test = "two one-sided label permutations"
-        return not_testable(name, found, units, _found(found, drifts, plan), claim, reason, margin=margin, test=test)
+        reason = "a mean drift is not above 0, so there is no ratio"
+        units, statement = (
+            drifts.reference.size + drifts.comparison.size,
+            Statement(claim, _numbers(found, drifts, plan)),
+        )
+        return not_testable(ALIKE, found, units, statement, reason, margin=margin, test=_ALIKE_TEST)
     test = equivalence_test(drifts.comparison, drifts.reference, factor=margin, strata=drifts.strata)
     evidence = Evidence(
         statistic=test.ratio,
@@ -129,29 +140,30 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
         n_permutations=test.n_permutations,
         n_units=test.n_units,
     )
-    said = f"{plan.comparison_method} drifts {test.ratio:.3f} times as much as {plan.reference_method} {_where(found, drifts, plan)}"
+    comparison, reference = method_title(plan.comparison_method), method_title(plan.reference_method)
+    numbers = f"{comparison} drifts {test.ratio:.2f} times as much as {reference}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
         interval = Interval(over="models", low=1 - models.high, high=1 - models.low, method=models.method)
     return HypothesisTest(
-        hypothesis="methods_equivalent",
+        hypothesis=ALIKE,
         task=found.task,
         layer=found.layer,
         measure=found.measure,
-        test="two one-sided label permutations",
+        test=_ALIKE_TEST,
         estimate=test.ratio,
         interval=interval,
         margin=margin,
-        **decided(evidence, said, claim, plan.alpha),
+        **decided(evidence, Statement(claim, numbers), plan.alpha),
     )
 
 
-def _margin(name: Direction, plan: DriftPlan) -> float:
-    return plan.target_reduction if name == "reduction_exceeds_target" else 0.0
+def _margin(name: Hypothesis, plan: DriftPlan) -> float:
+    return plan.target_reduction if name == TARGET else 0.0
 
 
-def _evidence(drifts: MethodDrifts, name: Direction, plan: DriftPlan) -> Evidence:
+def _evidence(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> Evidence:
     scaled = (1 - _margin(name, plan)) * drifts.reference
     less = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="less")
     more = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="greater")
@@ -166,18 +178,17 @@ def _evidence(drifts: MethodDrifts, name: Direction, plan: DriftPlan) -> Evidenc
     )
 
 
-def _paired(drifts: MethodDrifts, name: Direction, plan: DriftPlan) -> PairedTest | None:
+def _paired(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> PairedTest | None:
     scaled = replace(drifts, reference=(1 - _margin(name, plan)) * drifts.reference)
     pairs = scaled.paired_differences()
     if pairs is None:
         return None
-    differences, tasks = pairs
-    found = sign_flip_test(differences, strata=tasks, alternative="less")
+    found = sign_flip_test(pairs.differences, strata=pairs.tasks, alternative="less")
     return PairedTest(pvalue=found.pvalue, smallest_pvalue=found.smallest_pvalue, n_pairs=found.n_units)
 
 
 def _tables(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Direction, plan: DriftPlan
+    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
 ) -> tuple[Floats, Floats]:
     scale = 1 - _margin(name, plan)
     comparison = np.column_stack([drifts.comparison for drifts, _ in by_layer.values()])
@@ -187,7 +198,7 @@ def _tables(
 
 def _record(
     drifts: MethodDrifts,
-    name: Direction,
+    name: Hypothesis,
     found: Reduction,
     plan: DriftPlan,
     evidence: Evidence,
@@ -196,13 +207,10 @@ def _record(
 ) -> HypothesisTest:
     margin = _margin(name, plan)
     test = f"{'studentised ' if drifts.studentised else ''}label permutation"
-    if name == "reduction_exceeds_target" and found.reduction is None:
-        reason = f"the mean drift of {plan.reference_method} is not above 0, and there is nothing to take a share of"
-        claim = f"it drifts at least {100 * margin:g} % less"
-        return not_testable(
-            name, found, evidence.n_units, _found(found, drifts, plan), claim, reason, margin=margin, test=test
-        )
-    claim = "it drifts less" if name == "comparison_drifts_less" else f"it drifts at least {100 * margin:g} % less"
+    statement = Statement(f"{plan.claim(name)} {_where(found, drifts, plan)}", _numbers(found, drifts, plan))
+    if name == TARGET and found.reduction is None:
+        reason = f"the mean drift of {method_title(plan.reference_method)} is not above 0, so there is nothing to take a share of"
+        return not_testable(name, found, evidence.n_units, statement, reason, margin=margin, test=test)
     return HypothesisTest(
         hypothesis=name,
         task=found.task,
@@ -213,35 +221,33 @@ def _record(
         interval=_best_interval(found),
         margin=margin,
         paired=paired,
-        **decided(evidence, _found(found, drifts, plan), claim, plan.alpha),
+        **decided(evidence, statement, plan.alpha),
     )
 
 
 def _best_interval(found: Reduction) -> Interval | None:
-    """The interval that speaks of other models: over models and samples where it could be had, else over models."""
+    """Returns the interval that holds for other models: over models and samples if there is one, else over models."""
     by_source = {interval.over: interval for interval in found.intervals}
     return by_source.get("models and samples") or by_source.get("models")
 
 
 def _where(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
-    where = "over all tasks" if found.task == ALL_TASKS else f"on {found.task}"
+    where = "over all tasks" if found.task == ALL_TASKS else f"on {task_title(found.task)}"
     if found.task == ALL_TASKS and len(drifts.tasks) < len(plan.tasks):  # some have no models of both methods
-        where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({', '.join(drifts.tasks)})"
-    return where if found.layer is None else f"{where}, layer {found.layer}"
+        where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({listed([task_title(t) for t in drifts.tasks])})"
+    return where if found.layer is None else f"{where} in layer {found.layer}"
 
 
-def _found(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
+def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
+    """Returns the reduction with its interval, then both mean drifts."""
+    means = f"mean drift {number(drifts.comparison_mean)} against {number(drifts.reference_mean)}"
     if found.reduction is None:
-        change = "not comparable as a ratio"
-    else:
-        change = f"{100 * abs(found.reduction):.1f} % {'less' if found.reduction >= 0 else 'more'}"
-        interval = _best_interval(found)
-        if interval is not None:
-            change += (
-                f"; {100 * plan.sampling.confidence:g} % interval of the reduction {100 * interval.low:.1f} to "
-                f"{100 * interval.high:.1f} %, over {interval.over}"
-            )
-    return (
-        f"{plan.comparison_method} drifts {digits(drifts.comparison_mean)} against {digits(drifts.reference_mean)} of "
-        f"{plan.reference_method} {_where(found, drifts, plan)} ({change})"
-    )
+        return f"{means}, not comparable as a ratio"
+    less = f"{percent(abs(found.reduction))} {'less' if found.reduction >= 0 else 'more'} than {method_title(plan.reference_method)}"
+    interval = _best_interval(found)
+    if interval is not None:
+        less += (
+            f" ({chosen_percent(plan.sampling.confidence)} interval of the reduction {percent_range(interval.low, interval.high)}, "
+            f"over {interval.over})"
+        )
+    return f"{less}, {means}"

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 
+from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.statistics import calibration_limit
 
@@ -18,12 +19,36 @@ Floats = NDArray[np.floating]
 MethodRole = Literal["reference", "comparison"]
 METHOD_ROLES: tuple[MethodRole, ...] = ("reference", "comparison")
 _UNEVEN = 2.5
-"""Spreads that differ by less move the error rates by a point or two."""
+"""Spreads that differ by a smaller factor move the error rates by a point or two."""
+
+
+@dataclass(frozen=True)
+class PairedDifferences:
+    """Comparison minus reference for each seed, with the task of each."""
+
+    differences: Floats
+    tasks: list[str]
+
+
+@dataclass(frozen=True)
+class LayerDrifts:
+    """Drifts of trained models by layer, (models, layers), with the task of each model."""
+
+    drifts: Floats
+    tasks: list[str]
+
+
+@dataclass(frozen=True)
+class ComparedTasks:
+    """The tasks on which methods can be compared, in the study's order. warnings: sentences on tasks and on numbers of models."""
+
+    names: list[str]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
 class MethodDrifts:
-    """Drift of each trained model, with task and seed: (m,) of the reference, (k,) of the comparison method."""
+    """The drift of each trained model with its task and seed: m models of the reference, k of the comparison method."""
 
     reference: Floats
     comparison: Floats
@@ -34,12 +59,12 @@ class MethodDrifts:
 
     @property
     def strata(self) -> list[str]:
-        """Tasks of the comparison's values, then of the reference's."""
+        """The task of each model, those of the comparison method first."""
         return [*self.comparison_tasks, *self.reference_tasks]
 
     @property
     def reference_first(self) -> list[str]:
-        """Tasks of the reference's values, then of the comparison's."""
+        """The task of each model, those of the reference method first."""
         return [*self.reference_tasks, *self.comparison_tasks]
 
     def tasks_of(self, role: MethodRole) -> list[str]:
@@ -48,114 +73,127 @@ class MethodDrifts:
 
     @property
     def tasks(self) -> list[str]:
-        """Each task once, in order."""
+        """Each task once, in the order of the models."""
         return list(dict.fromkeys(self.reference_tasks))
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """(models of the comparison, models of the reference) of every task."""
+        """The numbers of models of the comparison and of the reference method, for every task."""
         return [(self.comparison_tasks.count(t), self.reference_tasks.count(t)) for t in self.tasks]
 
     @property
     def balanced(self) -> bool:
-        """Whether every task has as many models of the one as of the other."""
+        """True if every task has as many models of one method as of the other."""
         return all(m == k for m, k in self.sizes)
 
     @property
     def studentised(self) -> bool:
-        """Whether tests of differences weigh them by the spread within methods: unequal numbers, and no model alone in its cell."""
+        """True if tests weigh a difference by the spread within methods: for unequal numbers, and two models or more in each cell."""
         return not self.balanced and min(min(pair) for pair in self.sizes) > 1
 
     @property
     def reference_mean(self) -> float:
-        """Mean over tasks of the mean over models, so that a task with more seeds does not count for more."""
+        """The mean over tasks of the mean over models, so that a task with more seeds does not count for more."""
         return _task_mean(self.reference, self.reference_tasks)
 
     @property
     def comparison_mean(self) -> float:
-        """The same of the comparison method."""
+        """The mean over tasks of the mean over models, of the comparison method."""
         return _task_mean(self.comparison, self.comparison_tasks)
 
-    def paired_differences(self) -> tuple[Floats, list[str]] | None:
-        """Comparison minus reference of every seed, and its task; None unless every seed was trained under both methods."""
+    def paired_differences(self) -> PairedDifferences | None:
+        """Returns comparison minus reference for every seed; None unless every seed was trained under both methods."""
         ours = dict(zip(zip(self.comparison_tasks, self.comparison_seeds, strict=True), self.comparison, strict=True))
         theirs = dict(zip(zip(self.reference_tasks, self.reference_seeds, strict=True), self.reference, strict=True))
         if not ours or ours.keys() != theirs.keys():
             return None
-        return np.array([ours[key] - theirs[key] for key in ours]), [task for task, _ in ours]
+        return PairedDifferences(np.array([ours[key] - theirs[key] for key in ours]), [task for task, _ in ours])
 
 
-def pairable_tasks(primary: pd.DataFrame, plan: DriftPlan) -> tuple[list[str], list[str]]:
-    """Tasks with final models of both methods, in the study's order, and what is to be said of the others."""
-    pairable: list[str] = []
+def compared_tasks(primary: pd.DataFrame, plan: DriftPlan) -> ComparedTasks:
+    """Returns the tasks that have final models of both methods."""
+    names: list[str] = []
     warnings: list[str] = []
     for task in plan.tasks:
         here = primary[primary["task"] == task]
         counts = {
             m: int(here[here["method"] == m]["seed"].nunique()) for m in (plan.reference_method, plan.comparison_method)
         }
-        absent = [method for method, count in counts.items() if count == 0]
+        absent = [method_title(method) for method, count in counts.items() if count == 0]
         if absent:
             if len(here):
                 warnings.append(
-                    f"Task {task} has no {' and no '.join(absent)} run: it is left out of every comparison of methods."
+                    f"Task {task_title(task)} has no {' and no '.join(absent)} run. It is left out of every comparison of methods."
                 )
             continue
-        if len(set(counts.values())) > 1:
-            named = ", ".join(f"{count} of {method}" for method, count in counts.items())
-            limit = calibration_limit([(counts[plan.comparison_method], counts[plan.reference_method])])
-            how = (
-                "the permutation test weighs its difference by the spread within the methods"
-                if min(counts.values()) > 1
-                else "no permutation test that it is part of can weigh differences by the spread within the methods"
-            )
-            warnings.append(
-                f"Task {task} has unequal numbers of trained models ({named}): {how}."
-                + (f" {limit[0].upper()}{limit[1:].rstrip('.')}." if limit else "")
-            )
-        if set(counts.values()) == {1}:
-            warnings.append(
-                f"Task {task} has one model of each method: how much seeds differ there is not known, and nothing can be tested on it alone."
-            )
-        pairable.append(task)
-    return pairable, warnings
+        names.append(task)
+        warnings += _about_numbers(task, counts, plan)
+    return ComparedTasks(names, warnings)
+
+
+def _about_numbers(task: str, counts: dict[str, int], plan: DriftPlan) -> list[str]:
+    title = task_title(task)
+    if set(counts.values()) == {1}:
+        return [
+            f"Task {title} has one model of each method. How much seeds differ there is not known, and nothing can be tested on it alone."
+        ]
+    if len(set(counts.values())) == 1:
+        return []
+    named = ", ".join(f"{count} of {method_title(method)}" for method, count in counts.items())
+    limit = calibration_limit([(counts[plan.comparison_method], counts[plan.reference_method])])
+    how = (
+        "The permutation test weighs its difference by the spread within the methods."
+        if min(counts.values()) > 1
+        else "No permutation test with this task can weigh differences by the spread within the methods."
+    )
+    after = f" {limit[0].upper()}{limit[1:].rstrip('.')}." if limit else ""
+    return [f"Task {title} has unequal numbers of trained models ({named}). {how}{after}"]
 
 
 def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
-    """A sentence where models of one method visibly spread more than those of the other, relative to their mean; else None.
+    """Returns a warning if the models of one method visibly spread more than those of the other, relative to their mean.
 
-    Visibly: log drifts within tasks differ in standard deviation by more than 2.5 to 1, and by more than chance (F test,
-    0.05, two-sided). The tests assume like spreads.
+    Visibly means that the standard deviations of log drift within tasks differ by more than 2.5 to 1, and by more than chance (F
+    test, 0.05, two-sided). The tests assume equal spreads.
     """
     if min(drifts.reference.min(), drifts.comparison.min()) <= 0:
         return None
-    squares: dict[MethodRole, tuple[float, int]] = {}
-    for role in METHOD_ROLES:
-        values = drifts.reference if role == "reference" else drifts.comparison
-        labels = np.array(drifts.tasks_of(role))
-        parts = [np.log(values[labels == task]) for task in drifts.tasks]
-        squares[role] = (
-            float(sum(np.square(part - part.mean()).sum() for part in parts)),
-            sum(part.size - 1 for part in parts),
-        )
-    (of_reference, m), (of_comparison, k) = squares["reference"], squares["comparison"]
-    if min(m, k) < 1 or min(of_reference, of_comparison) <= 0:
+    reference, comparison = (_log_spread(drifts, role) for role in METHOD_ROLES)
+    if min(reference.freedom, comparison.freedom) < 1 or min(reference.squares, comparison.squares) <= 0:
         return None
-    ratio = (of_comparison / k) / (of_reference / m)
+    k, m = comparison.freedom, reference.freedom
+    ratio = (comparison.squares / k) / (reference.squares / m)
     chance = 2 * min(f_distribution.sf(ratio, k, m), f_distribution.sf(1 / ratio, m, k))
     factor = max(ratio, 1 / ratio) ** 0.5
     if factor <= _UNEVEN or chance > 0.05:
         return None
-    wide, narrow = (plan.comparison_method, plan.reference_method)[:: 1 if ratio > 1 else -1]
+    methods = plan.comparison_method, plan.reference_method
+    wide, narrow = (method_title(method) for method in (methods if ratio > 1 else methods[::-1]))
     return (
         f"Models of {wide} spread {factor:.1f} times as much as those of {narrow} (standard deviation of log drift between seeds). The "
-        "tests of a difference assume like spreads: at three to one they reject a true null in up to 14 % of studies at alpha 0.05 "
+        "tests of a difference assume equal spreads: at three to one they reject a true null in up to 14 % of studies at alpha 0.05 "
         "(docs/calibration.md). The intervals over models do not assume it."
     )
 
 
+@dataclass(frozen=True)
+class _LogSpread:
+    """The sum of squared deviations of log drifts within tasks, with its degrees of freedom."""
+
+    squares: float
+    freedom: int
+
+
+def _log_spread(drifts: MethodDrifts, role: MethodRole) -> _LogSpread:
+    values = drifts.reference if role == "reference" else drifts.comparison
+    labels = np.array(drifts.tasks_of(role))
+    parts = [np.log(values[labels == task]) for task in drifts.tasks]
+    squares = float(sum(np.square(part - part.mean()).sum() for part in parts))
+    return _LogSpread(squares, sum(part.size - 1 for part in parts))
+
+
 def method_drifts(frame: pd.DataFrame, plan: DriftPlan) -> MethodDrifts:
-    """The drifts of a frame with one row a trained model: its task, method, seed and drift."""
+    """Returns the drifts in a frame with a row for each trained model: task, method, seed and drift."""
     reference = frame[frame["method"] == plan.reference_method]
     comparison = frame[frame["method"] == plan.comparison_method]
     return MethodDrifts(
@@ -169,16 +207,16 @@ def method_drifts(frame: pd.DataFrame, plan: DriftPlan) -> MethodDrifts:
 
 
 def by_model(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean over layers of every trained model."""
+    """Returns the mean drift over layers of every trained model, one row each."""
     return frame.groupby(["task", "method", "seed"], sort=False)["drift"].mean().reset_index()
 
 
-def layer_table(frame: pd.DataFrame, method: str, layers: Sequence[int]) -> tuple[Floats, list[str]]:
-    """(models, layers) drift of one method's final models, in the order in which they appear, and the task of each."""
+def layer_drifts(frame: pd.DataFrame, method: str, layers: Sequence[int]) -> LayerDrifts:
+    """Returns the drifts of one method's final models by layer, models in the order in which they appear."""
     here = frame[frame["method"] == method]
     wide = here.pivot_table(index=["task", "seed"], columns="layer", values="drift", sort=False)[list(layers)]
     wide = wide.loc[pd.MultiIndex.from_frame(here[["task", "seed"]].drop_duplicates())]
-    return wide.to_numpy(dtype=float), [str(task) for task, _ in wide.index]
+    return LayerDrifts(wide.to_numpy(dtype=float), [str(task) for task, _ in wide.index])
 
 
 def _task_mean(values: Floats, tasks: Sequence[str]) -> float:

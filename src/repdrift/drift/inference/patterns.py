@@ -1,4 +1,4 @@
-"""Patterns beside the comparison of methods: which layers drift most, drift against score, tasks that are alike."""
+"""Patterns in the drifts: which layers drift most, how drift goes with score, and how similar tasks are."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
+from repdrift.core.words import counted, method_title, p_equals, pvalue
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
-from repdrift.drift.inference.method_drifts import by_model, layer_table
+from repdrift.drift.inference.method_drifts import by_model, layer_drifts
 from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.statistics import hierarchical_replicates, profile_correlations, rank_correlation, rank_layers
 
 Floats = NDArray[np.floating]
 SCORES = ("accuracy", "f1", "exact_match")
-"""Scores of which more is better; each that some run has is set beside drift."""
+"""Scores of which more is better. Each one that some run has is correlated with drift."""
 _LEAST_MODELS = 2
 
 
 def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, ResampledDrifts]) -> list[LayerRanking]:
-    """For each method, its layers in the order of drift over all its tasks; models and samples are drawn anew.
+    """Rank the layers of each method by drift over all its tasks, with models and samples drawn anew.
 
-    Where a task has one model of the method, only samples are: the ranking is then conditional on the models.
+    If a task has one model of the method, only samples are drawn anew: the ranking is then conditional on the models.
     """
     layers = sorted(int(layer) for layer in primary["layer"].unique())
     if len(layers) < 2:
@@ -50,11 +51,12 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, R
         if not tasks or len(replicates) < len(tasks):
             continue
         in_order = pd.concat([here[here["task"] == task] for task in tasks])  # the order of the replicates' rows
-        table, strata = layer_table(in_order, method, layers)
+        models_by_layer = layer_drifts(in_order, method, layers)
+        table, strata = models_by_layer.drifts, models_by_layer.tasks
         estimate = np.mean([table[np.array(strata) == task].mean(axis=0) for task in tasks], axis=0)
         drawn_models = np.concatenate(replicates)
         if not np.isfinite(drawn_models).all():
-            continue  # a resample in which a side does not vary has no value, and there is nothing to rank in it
+            continue  # a resample in which a representation does not vary has no value, so there is nothing to rank
         several = all(part.shape[0] >= _LEAST_MODELS for part in replicates)
         if several:
             drawn_layers = hierarchical_replicates(drawn_models, table, strata=strata)
@@ -69,13 +71,13 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, R
                 layers=[
                     LayerRank(
                         layer=layer,
-                        drift=float(estimate[place]),
-                        rank=float(ranking.rank[place]),
-                        rank_low=int(ranking.rank_low[place]),
-                        rank_high=int(ranking.rank_high[place]),
-                        may_be_largest=place in ranking.largest_set,
+                        drift=float(estimate[i]),
+                        rank=float(ranking.rank[i]),
+                        rank_low=int(ranking.rank_low[i]),
+                        rank_high=int(ranking.rank_high[i]),
+                        may_be_largest=i in ranking.largest_set,
                     )
-                    for place, layer in enumerate(layers)
+                    for i, layer in enumerate(layers)
                 ],
             )
         )
@@ -83,10 +85,10 @@ def layer_rankings(primary: pd.DataFrame, plan: DriftPlan, draws: Mapping[str, R
 
 
 def score_associations(primary: pd.DataFrame, statuses: Sequence[RunStatus], plan: DriftPlan) -> list[ScoreAssociation]:
-    """Rank correlations of drift (mean over layers) with each score, over final models, within tasks and methods.
+    """Correlate the ranks of drift (mean over layers) and of each score, over final models, within tasks and methods.
 
-    For all methods together, each of them in each task a stratum of its own, so that what methods or tasks differ in makes
-    no correlation; and for each method by itself.
+    This is done for all methods together and for each method by itself. Each method in each task is a stratum of its own, so
+    that differences between methods or tasks make no correlation.
     """
     drifts = by_model(primary)
     scores = {(s.task, s.method, s.seed): s.metrics for s in statuses if s.status == "ok" and s.step == 0}
@@ -105,13 +107,13 @@ def score_associations(primary: pd.DataFrame, statuses: Sequence[RunStatus], pla
 
 
 def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]]) -> ScoreAssociation:
-    whose = "all methods" if method is None else method
+    whose = "all methods" if method is None else method_title(method)
     frame = pd.DataFrame(rows, columns=["task", "method", "drift", "score"])
     varied = [part for _, part in frame.groupby(["task", "method"], sort=False) if _varies(part)]
     if not varied:
         sentence = (
-            f"Drift against {metric}, {whose}: no task has two models of one method that differ in drift and in {metric}, so "
-            "that there is nothing to correlate."
+            f"Drift against {metric}, {whose}: nothing to correlate, because no task has two models of one method that differ in "
+            f"drift and in {metric}."
         )
         return ScoreAssociation(
             metric=metric, method=method, correlation=None, low=None, high=None, pvalue=None, smallest_pvalue=None,
@@ -128,10 +130,10 @@ def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str,
     )
     sentence = (
         f"Drift against {metric}, {whose}, within tasks and methods: rank correlation {found.correlation:.2f}{interval}, "
-        f"p = {found.pvalue:.3g} (smallest possible {found.smallest_pvalue:.2g}), {found.n_units} trained models."
+        f"{p_equals(found.pvalue)} (smallest possible: {pvalue(found.smallest_pvalue)}), {counted(found.n_units, 'trained model')}."
     )
     if left:
-        sentence += f" {left} more are in groups of one, or of equal drift or score, and say nothing about it."
+        sentence += f" {left} more do not count: they are alone in their group, or its drifts or scores are all equal."
     return ScoreAssociation(
         metric=metric,
         method=method,
@@ -150,7 +152,7 @@ def _varies(part: pd.DataFrame) -> bool:
 
 
 def profile_likenesses(primary: pd.DataFrame, plan: DriftPlan) -> list[ProfileLikeness]:
-    """How alike the layer profiles (mean over final models) of every two tasks are, by method; null where one is constant."""
+    """Correlate the layer profiles (mean over final models) of every two tasks, by method; None if a profile is constant."""
     layers = sorted(int(layer) for layer in primary["layer"].unique())
     if len(layers) < 3:
         return []

@@ -1,4 +1,4 @@
-"""How much less the comparison method drifts, with every interval that the data allow."""
+"""The reduction of drift: how much less the comparison method drifts, with every interval that the data allow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.results import EffectSize, Interval, Reduction
-from repdrift.core.words import method_title
+from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
@@ -38,7 +38,10 @@ Draws = Mapping[str, ResampledDrifts]
 def reduction(
     frame: pd.DataFrame, task: str, layer: int | None, measure: str, plan: DriftPlan, draws: Draws
 ) -> Reduction:
-    """The reduction in `frame`, which has one row a trained model, for a task (or all) at a layer (or averaged over them)."""
+    """Returns the reduction on a task or all tasks, at a layer or averaged over layers.
+
+    frame: a row for each trained model, with its drift there. draws: by task, drifts with samples drawn anew.
+    """
     drifts = method_drifts(frame, plan)
     reference, comparison = drifts.reference_mean, drifts.comparison_mean
     shared = reference > (ZERO_DRIFT if similarity_measure(measure).higher_is_similar else 0)
@@ -57,12 +60,12 @@ def reduction(
     intervals: list[Interval] = []
     if found.reduction is None:
         notes.append(
-            f"the mean drift of {plan.reference_method} is not above 0, but for rounding: there is nothing to take a share of"
+            f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0: there is nothing to take a share of"
         )
     else:
         _over_models(drifts, plan, intervals, notes)
         if _below_zero(drifts):
-            notes.append("no lower bound: a trained model's drift is below 0, and p need not rise with the margin then")
+            notes.append("no lower bound: a trained model's drift is below 0, and then p need not rise with the margin")
     differences = _over_samples(found, drifts, layer, plan, draws, intervals, notes)
     if layer is None and found.reduction is not None:
         _over_both(drifts, plan, draws, intervals, notes)
@@ -77,7 +80,7 @@ def reduction(
 
 
 def _below_zero(drifts: MethodDrifts) -> bool:
-    """Whether some model's drift is: p need not rise with the margin then, and the margin it is inverted at would be no bound."""
+    """Returns True if some drift is below 0. Then p need not rise with the margin, and inverting the test gives no bound."""
     return bool(min(drifts.reference.min(), drifts.comparison.min()) < 0)
 
 
@@ -182,12 +185,12 @@ def models_of(drifts: MethodDrifts, role: MethodRole, task: str, plan: DriftPlan
 
 
 def _pooled(by_task: Sequence[Floats]) -> Floats:
-    """Mean over tasks: they have samples of their own, so that any draw of one may stand beside any of another."""
+    """Returns the mean over tasks. Tasks have samples of their own, so any draw of one may go with any draw of another."""
     return np.mean(np.array(by_task), axis=0)
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    """top / bottom; NaN in a draw whose reference is not above 0: of that nothing is a share, and a ratio would turn its sign."""
+    """Returns top / bottom; NaN in a draw where the reference is not above 0: a ratio would turn its sign there."""
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
 
@@ -213,12 +216,12 @@ def _over_both(
             drawn = draws[task].of(models_of(drifts, role, task, plan), None).bootstrap if task in draws else None
             if drawn is None:
                 notes.append(
-                    "no interval over models and samples: it takes resamples with replacement, which are not at hand"
+                    "no interval over models and samples: it needs resamples with replacement, and there are none"
                 )
                 return
             if not np.isfinite(drawn).all():
                 notes.append(
-                    f"no interval over models and samples: in some resamples of {task} a representation does not vary"
+                    f"no interval over models and samples: in some resamples of {task_title(task)} a representation does not vary"
                 )
                 return
             by_task.append(drawn)
@@ -247,14 +250,14 @@ def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[Effec
     confidence, strata = plan.sampling.confidence, drifts.strata
     a, b = drifts.comparison, drifts.reference
     if of.reduction is None:
-        reason = f"the mean drift of {plan.reference_method} is not above 0, but for rounding"
+        reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
         ratio = log = Estimated(None, None, reason)
     else:
         log = log_ratio(a, b, strata=strata, confidence=confidence)
         if a.any():
             ratio = mean_ratio(a, b, strata=strata, confidence=confidence)
         else:  # said in terms of the methods
-            reason = f"no model of {plan.comparison_method} drifts: an interval would have no width"
+            reason = f"no model of {method_title(plan.comparison_method)} drifts: an interval would have no width"
             ratio = Estimated(0.0, None, reason)
     found: list[tuple[str, Estimated]] = [
         ("difference", mean_difference(a, b, strata=strata, confidence=confidence)),
@@ -275,7 +278,7 @@ def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[Effec
 
 
 def _by_seed(frame: pd.DataFrame, method: str) -> dict[str, float | None]:
-    """Mean over tasks of every seed; None where a task lacks that seed: the mean of the others would be of something else."""
+    """Returns by seed the mean drift over tasks; None if a task lacks the seed, because the other tasks have another mean."""
     tasks = frame["task"].nunique()
     by_seed = frame[frame["method"] == method].groupby("seed", sort=False)["drift"]
     return {str(seed): float(rows.mean()) if len(rows) == tasks else None for seed, rows in by_seed}

@@ -1,4 +1,4 @@
-"""From p-values to a verdict and a plain sentence with its numbers."""
+"""From the p-values of a test to a verdict, and to a sentence with the numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction
+from repdrift.core.words import counted, p_equals, pvalue
 
 Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 
@@ -63,8 +64,19 @@ class Evidence:
         return self.smallest_pvalue if self.corrected is None else self.corrected.smallest_pvalue
 
 
+@dataclass(frozen=True)
+class Statement:
+    """The words of a test. Neither text has a full stop.
+
+    claim: what is claimed and where, such as "LoRA drifts less on RTE". numbers: what was measured.
+    """
+
+    claim: str
+    numbers: str
+
+
 def verdict(evidence: Evidence, alpha: float) -> Verdict:
-    """`rejected` needs evidence of its own: the opposite claim tested at the same level."""
+    """Returns the verdict at level `alpha`. A claim is `rejected` only if the test of its opposite is significant."""
     if evidence.smallest_pvalue is not None and evidence.smallest_pvalue >= 0.5:
         return "not testable"
     if evidence.deciding_pvalue <= alpha:
@@ -75,8 +87,8 @@ def verdict(evidence: Evidence, alpha: float) -> Verdict:
     return "undecided"
 
 
-def decided(evidence: Evidence, found: str, claim: str, alpha: float) -> dict[str, Any]:
-    """The fields of a `HypothesisTest` that follow from the evidence; found and claim as in `sentence`."""
+def decided(evidence: Evidence, statement: Statement, alpha: float) -> dict[str, Any]:
+    """Returns the fields of a `HypothesisTest` that follow from the evidence."""
     fields: dict[str, Any] = {
         "statistic": evidence.statistic,
         "pvalue": evidence.pvalue,
@@ -89,7 +101,7 @@ def decided(evidence: Evidence, found: str, claim: str, alpha: float) -> dict[st
         "n_permutations": evidence.n_permutations,
         "n_units": evidence.n_units,
         "verdict": verdict(evidence, alpha),
-        "sentence": sentence(found, claim, evidence, alpha),
+        "sentence": sentence(evidence, statement, alpha),
     }
     corrected = evidence.corrected
     if corrected is not None:
@@ -103,42 +115,37 @@ def decided(evidence: Evidence, found: str, claim: str, alpha: float) -> dict[st
     return fields
 
 
-def sentence(found: str, claim: str, evidence: Evidence, alpha: float) -> str:
-    """What was found, the outcome of the claim with its p, and the least p that the design could have reached.
-
-    found: a sentence without its full stop. claim: continues `Whether` and `That`, such as "it drifts less".
-    """
-    decision = verdict(evidence, alpha)
-    counted = f"{evidence.n_units} trained model" + ("s" if evidence.n_units != 1 else "")
-    limit = _limit(evidence, alpha, counted)
+def sentence(evidence: Evidence, statement: Statement, alpha: float) -> str:
+    """Returns the verdict on the claim with its p-value, then the numbers, then the smallest p that could have been."""
+    claim, decision = statement.claim, verdict(evidence, alpha)
+    limit = _limit(evidence, alpha)
+    opposite = evidence.deciding_opposite_pvalue
     if decision == "not testable":
-        return f"{found}. Whether {claim} cannot be tested with {counted}{limit}."
-    p = _p(evidence.pvalue, evidence.deciding_pvalue, evidence.corrected)
+        models = counted(evidence.n_units, "trained model")
+        return f"Whether {claim} cannot be tested with {models}: {statement.numbers}.{limit}"
     if decision == "supported":
-        return f"{found}. That {claim} is supported ({p}){limit}."
-    opposite, deciding_opposite = evidence.opposite_pvalue, evidence.deciding_opposite_pvalue
-    if decision == "rejected" and opposite is not None and deciding_opposite is not None:
-        # The p that speaks here is the opposite claim's, and it is named as that.
-        of_opposite = _p(opposite, deciding_opposite, evidence.corrected)
-        said = f"p = {evidence.pvalue:.3g}; of the opposite, {of_opposite}"
-        return f"{found}. That {claim} is contradicted by these models ({said}){limit}."
-    return f"{found}. Whether {claim} is undecided ({p}){limit}."
+        said = f"{claim[0].upper()}{claim[1:]} ({_p(evidence.deciding_pvalue, evidence)})"
+    elif decision == "rejected" and opposite is not None:
+        # The p that speaks here is that of the opposite claim, and it is named so.
+        said = f"These models contradict that {claim} ({_p(opposite, evidence)}, for the opposite claim)"
+    else:
+        said = f"Whether {claim} is undecided ({_p(evidence.deciding_pvalue, evidence)})"
+    return f"{said}: {statement.numbers}.{limit}"
 
 
 def not_testable(
     hypothesis: Hypothesis,
     about: Reduction,
     n_units: int,
-    found: str,
-    claim: str,
+    statement: Statement,
     reason: str,
     *,
     test: str,
     margin: float | None = None,
 ) -> HypothesisTest:
-    """The record of a claim that has no meaning in these data, whatever a test of them would give: no p, and why.
+    """Returns the record of a claim that has no meaning in these data: no p-value, and the reason.
 
-    found, claim: as for `sentence`. reason: a clause without its full stop.
+    reason: a clause without its full stop.
     """
     return HypothesisTest(
         hypothesis=hypothesis,
@@ -154,30 +161,24 @@ def not_testable(
         n_permutations=None,
         n_units=n_units,
         verdict="not testable",
-        sentence=f"{found}. Whether {claim} cannot be tested: {reason}.",
+        sentence=f"Whether {statement.claim} cannot be tested: {reason}. {statement.numbers[0].upper()}{statement.numbers[1:]}.",
     )
 
 
-def digits(drift: float) -> str:
-    """A drift in as many digits as a small one needs."""
-    return f"{drift:.4f}" if drift == 0 or abs(drift) >= 1e-3 else f"{drift:.1e}"
+def _p(value: float, evidence: Evidence) -> str:
+    corrected = evidence.corrected
+    if corrected is None:
+        return p_equals(value)
+    return f"{p_equals(value)}, corrected by {corrected.by} over {counted(corrected.n_tests, 'layer')}"
 
 
-def _p(raw: float, deciding: float, corrected: Corrected | None) -> str:
-    return (
-        f"p = {raw:.3g}"
-        if corrected is None
-        else f"p = {raw:.3g}, {deciding:.3g} corrected for {corrected.n_tests} layers"
-    )
-
-
-def _limit(evidence: Evidence, alpha: float, counted: str) -> str:
+def _limit(evidence: Evidence, alpha: float) -> str:
     smallest = evidence.smallest_deciding_pvalue
     if smallest is None:
         return ""
     after = " after correction" if evidence.corrected is not None else ""
+    least = pvalue(smallest).replace("<", "below")
     if smallest > alpha:
-        return (
-            f"; with {counted} no result could have reached {alpha:g}{after}, the smallest possible p is {smallest:.3g}"
-        )
-    return f"; smallest p that this design can reach{after}: {smallest:.2g}"
+        models = counted(evidence.n_units, "trained model")
+        return f" No result of {models} could have reached {alpha:g}: the smallest possible p{after} is {least}."
+    return f" The smallest p that this design can reach{after} is {least}."

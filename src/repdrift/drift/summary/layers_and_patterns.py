@@ -1,35 +1,46 @@
-"""The summary's sections on layers and on patterns."""
+"""The sections of the summary on layers and on patterns."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.hypotheses import FLOORS, LESS, claim
 from repdrift.core.records.results import ALL_TASKS, DriftResults, LayerRanking
-from repdrift.drift.summary.cells import claim_of, markdown, number, percent, pvalue
+from repdrift.core.words import chosen_percent, layer_ranges, method_title, number, percent, pvalue, task_title
+from repdrift.drift.summary.result_tables import markdown_table
 
 
 def summary_layers(results: DriftResults) -> str:
-    """Tests by layer over all tasks, clusters, ranks; empty if there is nothing of them."""
-    blocks = [_by_layer(results), _clusters(results), _levels(results), *map(_ranking, results.rankings)]
+    """Returns tests by layer over all tasks, clusters and ranks; empty if there are none."""
+    blocks = [_by_layer(results), _clusters(results), _floors(results), *map(_ranking, results.rankings)]
     return "\n\n".join(block for block in blocks if block)
 
 
 def summary_patterns(results: DriftResults, table: pd.DataFrame) -> str:
-    """Drift over training, drift against score, likeness of tasks; empty if there is nothing of them."""
+    """Returns drift over training, drift against score and similarity of tasks; empty if there is none of them."""
     blocks = [trajectory] if (trajectory := _trajectory(results, table)) else []
     if results.associations:
         blocks.append("\n".join(f"- {a.sentence}" for a in results.associations))
     if results.profiles:
-        rows = [[p.method, p.task, p.other_task, number(p.pearson), number(p.spearman)] for p in results.profiles]
+        rows = [
+            [
+                method_title(p.method),
+                task_title(p.task),
+                task_title(p.other_task),
+                number(p.pearson),
+                number(p.spearman),
+            ]
+            for p in results.profiles
+        ]
         blocks.append(
-            "Whether two tasks move the same layers: correlation over layers of mean drifts. Layers are no independent units, so "
-            "that there is no p.\n\n" + markdown(["method", "task", "other task", "Pearson", "Spearman"], rows)
+            "Whether two tasks move the same layers: correlation over layers of mean drifts. Layers are not independent units, so "
+            "there is no p.\n\n" + markdown_table(["method", "task", "other task", "Pearson", "Spearman"], rows)
         )
     return "\n\n".join(blocks)
 
 
 def _trajectory(results: DriftResults, table: pd.DataFrame) -> str:
-    """Mean drift over layers and seeds by step; empty without checkpoints."""
+    """Returns the mean drift over layers and seeds by step; empty without checkpoints."""
     primary = table[table["measure"] == results.study.primary_measure]
     steps = sorted(int(step) for step in primary["step"].unique() if step != 0)
     if not steps:
@@ -39,15 +50,18 @@ def _trajectory(results: DriftResults, table: pd.DataFrame) -> str:
         cells.setdefault((str(task), str(method)), {})[int(str(step))] = (
             f"{number(float(rows['drift'].mean()))} ({rows['seed'].nunique()})"
         )
-    rows = [[*group, *(found.get(step, "missing") for step in (*steps, 0))] for group, found in cells.items()]
+    rows = [
+        [task_title(group[0]), method_title(group[1]), *(found.get(step, "missing") for step in (*steps, 0))]
+        for group, found in cells.items()
+    ]
     return (
-        "Drift over training, mean over layers and the seeds at hand (their number in brackets); in no test.\n\n"
-        + markdown(["task", "method", *(f"step {step}" for step in steps), "final"], rows)
+        "Drift over training, mean over layers and over the seeds that are there (their number in brackets). It is in no test.\n\n"
+        + markdown_table(["task", "method", *(f"step {step}" for step in steps), "final"], rows)
     )
 
 
 def _by_layer(results: DriftResults) -> str:
-    tests = [t for t in results.tests if t.layer is not None and t.hypothesis == "comparison_drifts_less"]
+    tests = [t for t in results.tests if t.layer is not None and t.hypothesis == LESS]
     if not tests:
         return ""
     of_layer = {r.layer: r for r in results.reductions if r.task == ALL_TASKS}
@@ -66,18 +80,17 @@ def _by_layer(results: DriftResults) -> str:
     ]
     header = ["layer", "reduction", "lower bound", "p", "p (max-T)", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
     return (
-        f"Over all tasks (claim: {claim_of(tests[0], results.study)}); the verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
-        + markdown(header, rows)
+        f"Over all tasks (claim: {claim(LESS, results.study)}). The verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
+        + markdown_table(header, rows)
     )
 
 
 def _clusters(results: DriftResults) -> str:
     if not results.clusters:
         return ""
-    claims = {t.hypothesis: claim_of(t, results.study) for t in results.tests}
     rows = [
         [
-            claims.get(c.hypothesis, c.hypothesis),
+            claim(c.hypothesis, results.study),
             f"{c.first_layer} to {c.last_layer}" if c.last_layer > c.first_layer else str(c.first_layer),
             pvalue(c.pvalue),
             pvalue(c.smallest_pvalue),
@@ -85,27 +98,27 @@ def _clusters(results: DriftResults) -> str:
         for c in results.clusters
     ]
     return (
-        "Runs of adjacent layers that differ (cluster permutation over all tasks). A small p says that the methods differ, and most "
-        "visibly there; not that every layer of the run does.\n\n"
-        + markdown(["claim", "layers", "p", "smallest reachable p"], rows)
+        "Clusters of adjacent layers that differ (cluster permutation over all tasks). A small p says that the methods differ, most "
+        "visibly there; it does not say that every layer of the cluster differs.\n\n"
+        + markdown_table(["claim", "layers", "p", "smallest possible p"], rows)
     )
 
 
-def _levels(results: DriftResults) -> str:
+def _floors(results: DriftResults) -> str:
     lines: list[str] = []
-    for hypothesis in ("drift_above_identity", "drift_above_seed_ceiling"):
+    for hypothesis in FLOORS:
         for method in results.study.methods:
             tests = [
                 t for t in results.tests if t.hypothesis == hypothesis and t.method == method and t.layer is not None
             ]
             if tests:
-                shown = [str(t.layer) for t in tests if t.verdict == "supported"]
+                shown = [t.layer for t in tests if t.layer is not None and t.verdict == "supported"]
                 where = f"in {len(shown)} of {len(tests)} layers" + (
-                    f" ({', '.join(shown)})" if 0 < len(shown) < len(tests) else ""
+                    f" ({layer_ranges(shown)})" if 0 < len(shown) < len(tests) else ""
                 )
                 least = min(t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None)
                 lines.append(
-                    f"- That {claim_of(tests[0], results.study)} is supported {where}; smallest reachable p {least:.2g}."
+                    f"- That {claim(hypothesis, results.study, method)} is supported {where}; smallest possible p {pvalue(least)}."
                 )
     return "\n".join(lines)
 
@@ -123,7 +136,7 @@ def _ranking(ranking: LayerRanking) -> str:
         for r in ordered[:5]
     ]
     text = (
-        f"Which layers drift most under {ranking.method}: the first five by mean drift over all tasks. Ranks' intervals hold for all layers "
-        f"at once ({100 * ranking.confidence:g} %, {ranking.over} drawn anew).\n\n"
+        f"The five layers that drift most under {method_title(ranking.method)}, by mean drift over all tasks. The intervals of ranks hold "
+        f"for all layers at once ({chosen_percent(ranking.confidence)}, {ranking.over} drawn anew).\n\n"
     )
-    return text + markdown(["layer", "drift", "rank", "interval", "may be the largest"], rows)
+    return text + markdown_table(["layer", "drift", "rank", "interval", "may be the largest"], rows)

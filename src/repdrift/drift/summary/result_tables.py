@@ -1,0 +1,154 @@
+"""The tables of the summary: reductions, tests, controls, checks and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from repdrift.core.hypotheses import claim
+from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
+from repdrift.core.words import method_title, number, p_equals, percent, percent_range, pvalue, task_title
+from repdrift.similarity import measure
+
+_PASSED = {True: "passed", False: "FAILED", None: "not possible"}
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a Markdown table. What would break a cell is escaped."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def reductions_section(results: DriftResults) -> str:
+    """Returns reductions with their intervals, effect sizes, other measures and the mixed model."""
+    rows = [[task_title(r.task), *_reduction_cells(r)] for r in results.reductions if r.layer is None]
+    study = results.study
+    header = [
+        method_title(study.reference_method),
+        method_title(study.comparison_method),
+        "reduction",
+        "over models",
+        "over samples",
+        "over both",
+    ]
+    text = markdown_table(["task", *header, "lower bound"], rows)
+    notes = dict.fromkeys(
+        f"{task_title(r.task)}: {note}" for r in results.reductions if r.layer is None for note in r.notes
+    )
+    if notes:
+        text += "\n\n" + "\n".join(f"- {note}" for note in notes)
+    overall = next((r for r in results.reductions if r.task == ALL_TASKS and r.layer is None), None)
+    if overall and overall.effects:
+        effects = [
+            [e.name.replace("_", " "), number(e.estimate), _ends(e.low, e.high), e.missing or ""]
+            for e in overall.effects
+        ]
+        text += f"\n\nOver all tasks, {method_title(study.comparison_method)} against {method_title(study.reference_method)}, intervals over models:\n\n"
+        text += markdown_table(["effect size", "estimate", "interval", "missing"], effects)
+    others = [r for r in results.other_measures if r.task == ALL_TASKS]
+    if others:
+        text += "\n\nOver all tasks by the measures that are not tested, to see whether the finding depends on the measure:\n\n"
+        text += markdown_table(["measure", *header, "lower bound"], [[r.measure, *_reduction_cells(r)] for r in others])
+    mixed = results.mixed_model
+    if mixed is not None:
+        text += "\n\nSecond opinion, a mixed model of log drift over tasks: "
+        text += (
+            f"reduction {percent(mixed.reduction)}, interval {percent_range(mixed.low, mixed.high)}, {p_equals(mixed.pvalue)} "
+            f"({mixed.n_units} models)."
+            if mixed.reduction is not None
+            else f"none, {mixed.missing}."
+        )
+    return text
+
+
+def _reduction_cells(r: Reduction) -> list[str]:
+    ends = {i.over: percent_range(i.low, i.high) for i in r.intervals}
+    return [
+        number(r.reference_drift),
+        number(r.comparison_drift),
+        percent(r.reduction),
+        *(ends.get(over, "none") for over in ("models", "samples", "models and samples")),
+        percent(r.reduction_low),
+    ]
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "none" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def tests_table(results: DriftResults) -> str:
+    """Returns the tests of means over layers."""
+    rows = [
+        [
+            claim(t.hypothesis, results.study, t.method),
+            task_title(t.task),
+            pvalue(t.pvalue),
+            pvalue(t.paired.pvalue) if t.paired else "none",
+            pvalue(t.smallest_pvalue),
+            str(t.n_units),
+            t.verdict,
+        ]
+        for t in results.tests
+        if t.layer is None
+    ]
+    header = ["claim", "task", "p", "p, seeds paired", "smallest possible p", "models", "verdict"]
+    return markdown_table(header, rows)
+
+
+def controls_table(results: DriftResults) -> str:
+    """Returns the range of every control under every measure."""
+    measures = results.study.measures
+    rows = []
+    for name in measures:
+        of = [c for c in results.controls if c.measure == name]
+        if not of:
+            continue
+        rows.append(
+            [
+                name,
+                _range(c.drift for c in of if c.name == "identity"),
+                _range(c.drift for c in of if c.name == "mispaired") if measure(name).paired else "no control",
+                _seed_range(of, results.study.methods),
+                _range(c.drift for c in of if c.name == "random_change"),
+            ]
+        )
+    header = ["measure", "identity", "mispaired", "between two seeds", "random change of the same size"]
+    return "Drift of the controls, smallest to largest over layers and tasks.\n\n" + markdown_table(header, rows)
+
+
+def _seed_range(controls: list[Control], methods: Sequence[str]) -> str:
+    parts = [
+        f"{method_title(m)}: {_range(c.drift for c in controls if c.name == 'seed_ceiling' and c.method == m)}"
+        for m in methods
+    ]
+    return "; ".join(parts)
+
+
+def checks_table(results: DriftResults) -> str:
+    """Returns the sanity checks."""
+    return markdown_table(
+        ["check", "result", "detail"], [[s.name, _PASSED[s.passed], s.detail] for s in results.sanity]
+    )
+
+
+def runs_table(results: DriftResults) -> str:
+    """Returns the planned runs with their scores."""
+    rows = []
+    for run in results.runs:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in run.metrics.items() if v is not None and k != "train_loss")
+        rows.append(
+            [
+                task_title(run.task),
+                method_title(run.method),
+                str(run.seed),
+                str(run.step),
+                run.status,
+                scores or run.reason or "",
+            ]
+        )
+    return markdown_table(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
+
+
+def _range(values: Iterable[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    return f"{min(known):.2g} to {max(known):.2g}" if known else "not available"
