@@ -55,7 +55,7 @@ def reductions_section(results: DriftResults) -> str:
         text += (
             f"reduction {percent(mixed.reduction)}, interval {percent_range(mixed.low, mixed.high)}, {p_equals(mixed.pvalue)} "
             f"({mixed.n_units} models)."
-            if mixed.reduction is not None
+            if mixed.reduction is not None and mixed.pvalue is not None
             else f"none, {mixed.missing}."
         )
     return text
