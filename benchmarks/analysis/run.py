@@ -1,4 +1,4 @@
-"""How long the analysis of a whole study takes, and in how much memory.
+"""Measures the time and the memory that the analysis of a whole study takes.
 
 Run: python benchmarks/analysis/run.py [--quick] [--folder DIR]
 

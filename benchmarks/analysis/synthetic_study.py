@@ -18,7 +18,7 @@ METHODS = {"full_finetune": 1.0, "lora": 0.75}
 
 @dataclass(frozen=True)
 class Size:
-    """How large a study is."""
+    """The size of a study."""
 
     tasks: int = 4
     seeds: int = 3
@@ -29,7 +29,7 @@ class Size:
 
     @property
     def n_bytes(self) -> int:
-        """On disk: base, its second extraction, the runs and a size-matched control for each method."""
+        """The sets on disk: base, its second extraction, the runs and a size-matched control for each method."""
         sets = self.tasks * (2 + len(METHODS) * (self.seeds + 1))
         return sets * self.layers * self.samples * self.features * 4
 
@@ -94,7 +94,7 @@ def _write(folder: Path, size: Size, task: str, method: str, seed: int | None, a
 
 
 def _layer(size: Size, task: str, layer: int, amount: float, who: str) -> torch.Tensor:
-    """(samples, features): the base layer, which depends on task and layer alone, and a share of the model's own."""
+    """Draw a layer (samples, features): the base layer, which depends on task and layer alone, plus the model's own part."""
     spectrum = torch.arange(1, 129, dtype=torch.float32) ** -0.7
     rows = _normal(f"{task} {layer}", size.samples, 128) * spectrum
     mixing = _normal(f"mixing {layer}", 128, size.features)

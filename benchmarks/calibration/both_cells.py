@@ -21,7 +21,7 @@ LEVEL = "both"
 WHAT = "hierarchical_reduction"
 REPLICATES = 400
 MANY = 2
-"""How many studies of log drifts are simulated for one of representations, which takes so much longer."""
+"""The number of studies of log drifts for each study of representations, which takes much longer."""
 REDUCTION = 0.2
 
 
@@ -47,7 +47,7 @@ class LogPlan:
         return self.study.words
 
     def intervals(self, simulations: int, seed: int) -> Iterator[Interval | None]:
-        """One for each simulated study."""
+        """Yields one interval for each simulated study."""
         for number in range(MANY * simulations):
             generator = np.random.default_rng([seed, number])
             drifts = self.study.draw(generator)
@@ -57,7 +57,7 @@ class LogPlan:
             yield _ends(replicates, estimates, self.study.strata)
 
     def _sample_noise(self, count: int, generator: np.random.Generator) -> list[Floats]:
-        """(models, count) of both methods."""
+        """Draw (models, count) numbers for both methods."""
         common, by_method, by_model = self.noise
         tasks = self.study.tasks
         shared = common * generator.standard_normal((tasks, 1, count))
@@ -95,7 +95,7 @@ class RepresentationPlan:
         return self.study.words
 
     def intervals(self, simulations: int, seed: int) -> Iterator[Interval | None]:
-        """One for each simulated study."""
+        """Yields one interval for each simulated study."""
         cka = measure("cka")
         for number in range(simulations):
             generator = np.random.default_rng([seed, number])
@@ -112,7 +112,7 @@ class RepresentationPlan:
 
 
 def plans() -> list[LogPlan | RepresentationPlan]:
-    """Everything that is simulated at this level."""
+    """Returns all plans of this level."""
     noises = {
         (0.02, 0.02, 0.02): "little noise of samples",
         (0.3, 0.1, 0.05): "samples prevail",
@@ -132,7 +132,7 @@ def plans() -> list[LogPlan | RepresentationPlan]:
 
 
 def simulate(plan: LogPlan | RepresentationPlan, simulations: int, seed: int) -> list[Cell]:
-    """The cell of a plan."""
+    """Simulate a plan and return its cell."""
     ends = list(plan.intervals(simulations, seed))
     share, given, tails = coverage(ends, REDUCTION)
     return [

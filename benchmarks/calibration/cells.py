@@ -1,4 +1,4 @@
-"""One line of the table: what was simulated, what came out, and whether that is what was promised."""
+"""The cells of the table: a simulated truth and design, the result, and whether it meets the target."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TARGETS: dict[Kind, tuple[float, float]] = {
     "coverage": (0.93, 0.97),
     "coverage, one-sided": (0.95, 1.0),
 }
-"""Shares between which a test at 0.05, or an interval at 95 %, should lie."""
+"""The shares between which a test at 0.05, or an interval at 95 %, should lie."""
 
 ERRORS_BEYOND = 2
-"""Monte Carlo standard errors by which a share may lie beyond its target."""
+"""The Monte Carlo standard errors by which a share may lie beyond its target."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a function says of itself where the truth breaks its assumption: how far off it may then be, and where that is said."""
+    """The error that a function states for itself if the truth breaks its assumption, and the assumption."""
 
     share: float
     """The largest rejection, or the least coverage, that is stated."""
@@ -31,9 +31,9 @@ class Limit:
 
 @dataclass(frozen=True)
 class Cell:
-    """Simulated studies of one truth and design, and the share that rejected, or whose interval covered.
+    """The share of simulated studies of one truth and design that rejected, or whose interval covered.
 
-    simulations: studies drawn; given: those in which there was a test or interval, of which `share` is taken.
+    simulations: studies drawn; given: the studies that had a test or interval; `share` is their share.
     exact_level: the largest share at or below 0.05 that the arrangements of the design allow, None for other methods.
     tails: shares of intervals that lie wholly (above, below) the truth.
     """
@@ -57,16 +57,16 @@ class Cell:
 
     @property
     def error(self) -> float:
-        """Monte Carlo standard error of the share; one study counts for it where all rejected, or none."""
+        """The Monte Carlo standard error of the share. It stays above zero if all studies rejected, or none."""
         softened = (self.share * self.given + 1) / (self.given + 2)
         return math.sqrt(softened * (1 - softened) / max(1, self.given))
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the target is met.
+        """The judgement of the cell: `met` if its share lies within the target.
 
-        `none`: the design admits none, or the function gives none there, with the reason.
-        `cautious`: a two-sided interval covers more than 97 %, so that it is wider than it need be but no false claim.
+        `none`: the design allows no test or interval, or the function gives none, with the reason.
+        `cautious`: a two-sided interval covers more than 97 %. It is wider than needed, but makes no false claim.
         `as stated`: outside the target where an assumption does not hold, and no farther than the function says.
         """
         low, high = self.target
@@ -86,18 +86,18 @@ class Cell:
         return low - self._room(low) <= self.share <= high + self._room(high)
 
     def _room(self, bound: float) -> float:
-        """So far beyond a bound a share is no worse than noise, if the bound is the truth."""
+        """The distance beyond a bound that noise explains, if the bound is the truth."""
         return ERRORS_BEYOND * math.sqrt(bound * (1 - bound) / max(1, self.given))
 
 
 def rejections(pvalues: list[float | None], alpha: float = 0.05) -> tuple[float, int]:
-    """The share of p at or below alpha among those that there are, and how many there are."""
+    """Returns the share of p at or below alpha among those that are not None, and the number of these."""
     there = [p for p in pvalues if p is not None]
     return (sum(p <= alpha * (1 + 1e-9) for p in there) / len(there) if there else math.nan), len(there)
 
 
 def coverage(intervals: list[tuple[float, float] | None], truth: float) -> tuple[float, int, tuple[float, float]]:
-    """The share of intervals that hold the truth, how many there are, and the shares (above, below) it."""
+    """Returns the share of intervals that hold the truth, their number, and the shares that lie (above, below) it."""
     there = [i for i in intervals if i is not None]
     if not there:
         return math.nan, 0, (math.nan, math.nan)

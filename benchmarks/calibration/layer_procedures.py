@@ -1,4 +1,4 @@
-"""What the report quotes of many layers at once: the least corrected p of a layer in which there is nothing to find."""
+"""The tests of many layers at once that the report quotes: the least corrected p of a layer without a difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repdrift.statistics import (
 )
 
 POINTS = 20
-"""Dimensions in which the models of a stratum lie, where distances are tested."""
+"""The dimensions of the space in which the models of a stratum lie, for tests of distances."""
 
 
 def _alike(study: Study) -> np.ndarray:
@@ -40,7 +40,7 @@ def _cluster(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ..
 
 
 def _base_distance(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
-    """Base and trained models scattered alike about nothing: the base model is one seed more."""
+    """Base and trained models are scattered alike: the base model is like one more seed."""
     del a, b
     generator = np.random.default_rng([seed, 2])
     distances = []

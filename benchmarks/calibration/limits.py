@@ -1,4 +1,4 @@
-"""What is said where an assumption does not hold: how far off a test or an interval may then be, and what follows.
+"""The stated limits: how far off a test or an interval may be if an assumption does not hold, and what follows.
 
 One truth breaks an assumption here: a method that spreads thrice as much as the other. Its drifts are log-normal with a
 standard deviation of 0.45 in the logarithm, so that the means of three of them are skewed as well as spread.
@@ -16,7 +16,7 @@ from repdrift.statistics import calibration_limit
 RAW_TESTS = ("label_permutation_test", "equivalence_test")
 LOG_TEST = "label_permutation_test of log drift"
 NEARLY_NONE = 0.075
-"""What `calibration_limit` allows without a word."""
+"""The rejection rate that `calibration_limit` allows without a sentence."""
 RAW = "of raw drift, assumes spread in proportion to the mean: test log drift"
 MEANS = "assumes drifts near normal: quote the log ratio"
 STATED: dict[str, tuple[float, float, str]] = {

@@ -1,4 +1,4 @@
-"""Level A: which tests and intervals are held to which truths."""
+"""Level A: tests and intervals over trained models, and the truths that they are held to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOISES: tuple[dict, ...] = (
 
 @dataclass(frozen=True)
 class Plan:
-    """One truth and design, and everything that is held to it. share: of the studies, for what takes long."""
+    """One truth and design, and everything that is held to it. share: the share of the studies that is simulated, for plans that take long."""
 
     study: Study
     procedures: tuple[Procedure, ...]
@@ -35,7 +35,7 @@ class Plan:
 
 
 def plans() -> list[Plan]:
-    """Everything that is simulated at this level."""
+    """Returns all plans of this level."""
     found: list[Plan] = []
     for models in DESIGNS:
         for tasks in TASKS:
@@ -71,7 +71,7 @@ def _over_layers(models: tuple[int, int], tasks: int, noise: dict) -> Iterator[P
 
 
 def simulate(plan: Plan, simulations: int, seed: int) -> list[Cell]:
-    """One cell for each number that the procedures of a plan report."""
+    """Simulate a plan; returns one cell for each number that its procedures report."""
     outcomes: list[list[list]] = [[[] for _ in procedure.reported] for procedure in plan.procedures]
     for number in range(max(1, round(plan.share * simulations))):
         a, b = plan.study.draw(np.random.default_rng([seed, number]))

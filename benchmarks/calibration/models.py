@@ -13,23 +13,23 @@ Floats = NDArray[np.float64]
 Noise = Literal["normal", "t3"]
 
 SPREAD = 0.15
-"""Standard deviation of log drift between the seeds of a method."""
+"""The standard deviation of log drift between the seeds of a method."""
 TASK_SPREAD = 0.5
 FEW, DRAWS, LAYER_DRAWS = 300, 99, 239
 """A test by (1 + hits) / (1 + draws) keeps its level with any number of draws; Holm over 12 layers needs p below 0.0042."""
 NEIGHBOURS = 0.9
-"""Correlation of the noise of adjacent layers."""
+"""The correlation of the noise of adjacent layers."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A design and a truth.
+    """A design and the truth that is simulated.
 
-    models: trained models of (reference, comparison) in every task. ratio: true drift of comparison / reference, by
-    layer where layers differ. spreads: standard deviation of log drift in (reference, comparison). centre: which
-    mean the ratio speaks of: "mean" (of drifts) or "log" (of log drifts, so the geometric mean); they part only where
-    the spreads differ. paired: seed i of both methods shares half its variance. interaction: standard deviation over
-    tasks of the log ratio, which then is that of the population that the tasks are drawn from.
+    models: trained models of (reference, comparison) in every task. ratio: the true drift of comparison / reference, by
+    layer if layers differ. spreads: the standard deviation of log drift in (reference, comparison). centre: the mean that
+    the ratio is about, "mean" (of drifts) or "log" (of log drifts, so the geometric mean); the two differ only if the
+    spreads differ. paired: seed i of both methods shares half its variance. interaction: the standard deviation over
+    tasks of the log ratio; the ratio is then that of the population from which the tasks are drawn.
     """
 
     models: tuple[int, int]
@@ -49,7 +49,7 @@ class Study:
 
     @property
     def swapped(self) -> list[int]:
-        """The same, comparison first."""
+        """The task of each comparison value, then of each reference value."""
         n = self.models[0] * self.tasks
         return [*self.strata[n:], *self.strata[:n]]
 
@@ -64,14 +64,14 @@ class Study:
 
     @property
     def permutations(self) -> int:
-        """Arrangements to visit: all where they are few, else some at random, so many that 0.05 is one of their levels."""
+        """The number of arrangements to visit: all if they are few, else random ones, so many that 0.05 is one of their levels."""
         if self._arrangements <= FEW:
             return self._arrangements
         return DRAWS if self.layers == 1 else LAYER_DRAWS
 
     @property
     def exact_level(self) -> float:
-        """The largest rejection at or below 0.05 that the label arrangements visited allow, one-sided."""
+        """The largest one-sided rejection rate at or below 0.05 that the visited label arrangements allow."""
         levels = self.permutations + (self._arrangements > FEW)
         return math.floor(0.05 * levels * (1 + 1e-9)) / levels
 
@@ -103,7 +103,7 @@ class Study:
         return f"thrice the spread in {method}" + (", geometric means" if self.centre == "log" else "")
 
     def draw(self, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """Drifts of reference (tasks x m, layers) and comparison (tasks x k, layers), task by task."""
+        """Draw drifts of reference (tasks x m, layers) and comparison (tasks x k, layers), task by task."""
         task = TASK_SPREAD * generator.standard_normal(self.tasks) + math.log(0.2)
         noise = [self._noise(m, generator) for m in self.models]
         if self.paired:
@@ -119,7 +119,7 @@ class Study:
         return drifts[0], drifts[1]
 
     def _noise(self, m: int, generator: np.random.Generator) -> Floats:
-        """(tasks, m, layers) with variance 1, correlated from layer to layer."""
+        """Draw noise (tasks, m, layers) with variance 1, correlated from layer to layer."""
         shape = (self.tasks, m, self.layers)
         white = generator.standard_normal(shape)
         values = white.copy()

@@ -1,6 +1,6 @@
-"""What the report quotes of trained models: every test as a p-value, every interval as its two ends.
+"""The tests and intervals over trained models that the report quotes: a p-value each, or an interval.
 
-Each procedure takes a study, its drifts of reference and comparison, (models, layers), and a seed for what it draws itself.
+Each procedure takes a study, its drifts of reference and comparison, (models, layers), and a seed for its own draws.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from repdrift.statistics.correlation import RankCorrelation
 from repdrift.statistics.effect_size import EffectSize
 
 CORRELATION = 0.6
-"""Of log drift and score, normal, where there is one."""
+"""The correlation of normal log drift and score, where they are correlated."""
 MARGIN, FACTOR = 0.2, 1.25
 
 Outcome = float | tuple[float, float] | None
@@ -46,8 +46,8 @@ Outcome = float | tuple[float, float] | None
 class Reported:
     """One number that a procedure reports.
 
-    truth: what an interval should hold; None for a test. is_share: the outcome is a share of false claims, not a p-value.
-    label_test: whether the level is that of label arrangements.
+    truth: the value that an interval should hold; None for a test. is_share: the outcome is a share of false claims, not
+    a p-value. label_test: the level is that of label arrangements.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Procedure:
-    """What is run on every simulated study, and what it reports, in that order."""
+    """A function that runs on every simulated study, and the numbers that it reports, in that order."""
 
     reported: tuple[Reported, ...]
     run: Callable[[Study, Floats, Floats, int], tuple[Outcome, ...]]
@@ -141,7 +141,7 @@ def ratio(study: Study) -> float:
 
 @cache
 def _cliffs_truth(study: Study) -> float:
-    """P(b > a) - P(b < a) of the law of log drifts: E F((log ratio - s a) / s') is what lies below."""
+    """P(b > a) - P(b < a) under the law of log drifts, by numerical integration."""
     scale, of_a, of_b = 1 / math.sqrt(3), *study.spreads
     if study.noise == "t3":
         cdf, pdf = partial(student_t.cdf, df=3, scale=scale), partial(student_t.pdf, df=3, scale=scale)
@@ -152,7 +152,7 @@ def _cliffs_truth(study: Study) -> float:
 
 
 def _correlated(study: Study, seed: int, correlation: float) -> RankCorrelation:
-    """Of as many runs in every task as the study has, log drift and score normal with this correlation within tasks."""
+    """The rank correlation of simulated runs, as many in every task as the study has; log drift and score are normal."""
     generator = np.random.default_rng([seed, 1])
     strata = np.repeat(np.arange(study.tasks), sum(study.models))
     level, other = generator.standard_normal((2, study.tasks))[:, strata]
@@ -188,7 +188,7 @@ EQUIVALENCE = pvalue("equivalence_test, factor 1.25", _equivalence, label_test=T
 SIGN_FLIP = pvalue("sign_flip_test of paired log ratios", _sign_flip)
 INTERACTION = pvalue("interaction_test", _interaction)
 DIFFERENCE = interval("mean_difference", _effect(mean_difference, swapped=True), lambda _: 0.0)
-"""Of methods that do not differ: where they do, the difference depends on the tasks' levels, which are drawn."""
+"""The difference of methods that do not differ. Otherwise it would depend on the tasks' levels, which are drawn."""
 RATIO = interval("mean_ratio", _effect(mean_ratio, swapped=True), ratio)
 REDUCTION = interval("mean_reduction", _effect(mean_reduction, swapped=False), lambda s: 1 - ratio(s))
 LOG_RATIO = interval("log_ratio", _effect(log_ratio, swapped=True), lambda s: math.log(ratio(s)))

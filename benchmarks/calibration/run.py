@@ -1,4 +1,4 @@
-"""Whether the tests keep their level and the intervals cover: simulated studies with a known truth.
+"""Checks that tests keep their level and intervals cover, on simulated studies with a known truth.
 
     python benchmarks/calibration/run.py                    everything; most of an hour on two busy cores
     python benchmarks/calibration/run.py --quick            fewer studies: under two minutes, and a coarser answer
@@ -36,7 +36,7 @@ from benchmarks.calibration.cells import Cell
 LEVELS = {"models": model_cells, "samples": sample_cells, "both": both_cells}
 SIMULATIONS = {"models": 4000, "samples": 600, "both": 600}
 QUICK = 0.01
-"""Share of the studies."""
+"""The share of the studies that a quick run simulates."""
 LEAST = 20
 AGAIN, ROUNDS = 4, 2
 MARKER = "<!-- what follows is written by benchmarks/calibration/run.py --out -->"
@@ -45,7 +45,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Job:
-    """A plan, by its place in the list of its level, and how often it is simulated."""
+    """One plan, given by its index in the list of its level, and the number of its simulations."""
 
     level: str
     number: int
@@ -53,14 +53,14 @@ class Job:
     seed: int
 
     def run(self) -> list[Cell]:
-        """Its cells."""
+        """Simulate the plan and return its cells."""
         torch.set_num_threads(1)
         module = LEVELS[self.level]
         return module.simulate(module.plans()[self.number], self.simulations, (1 + ROUNDS) * self.number + self.seed)
 
 
 def simulated(jobs: Sequence[Job], workers: int) -> list[list[Cell]]:
-    """The cells of every job, in order."""
+    """Returns the cells of every job, in order."""
     if not jobs:
         return []
     for variable in THREADS:  # one thread to a process, as many processes as cores; read when a worker starts
@@ -76,7 +76,7 @@ def simulated(jobs: Sequence[Job], workers: int) -> list[list[Cell]]:
 
 
 def checked(levels: Sequence[str], simulations: dict[str, int], workers: int) -> list[Cell]:
-    """All cells; what failed, from another simulation, at most two in all."""
+    """Returns all cells. A failed cell is simulated again, at most two times in all, and the last result counts."""
     jobs = [Job(level, k, simulations[level], 0) for level in levels for k in range(len(LEVELS[level].plans()))]
     found = simulated(jobs, workers)
     for attempt in range(1, ROUNDS + 1):
@@ -88,7 +88,7 @@ def checked(levels: Sequence[str], simulations: dict[str, int], workers: int) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate, print, write; 1 if something fails."""
+    """Simulate, print and write; returns 1 if a cell fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"a share of {QUICK:g} of the studies")
     parser.add_argument("--share", type=float, default=1.0, help="another share of the studies")

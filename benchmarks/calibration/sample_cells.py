@@ -22,14 +22,14 @@ LEVEL = "samples"
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
 GROUPED, GROUPS = ("cka", "mutual_knn", "procrustes_angular"), 40
 OFFSET = 3.0
-"""Length of the mean vector that all samples share, beside deviations of length 1: it is what makes raw cosines high."""
+"""The length of the mean vector that all samples share, where deviations have length 1. It makes raw cosines high."""
 REFERENCE_ROWS, REFERENCE_BATCH = 400_000, 20_000
-"""Samples whose mean cosine stands for the population's: its error is a twentieth of that of 750 samples, or less."""
+"""The number of samples whose mean cosine stands for the population's. Its error is at most a twentieth of that of 750 samples."""
 
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """A population, how many samples are drawn of it, and by what the intervals are made."""
+    """A population, the number of samples drawn of it, and the methods of the intervals."""
 
     population: Population
     n: int
@@ -37,9 +37,9 @@ class SamplePlan:
     replicates: int = 1000
     """Bootstrap replicates of CKA; 0: no bootstrap."""
     groups: int = 0
-    """Groups of samples that are left out, by measuring anew; 0: one sample at a time, in closed form."""
+    """Groups of samples that are left out and measured without; 0: one sample at a time, in closed form."""
     share: float = 1.0
-    """Of the studies, for what takes long."""
+    """The share of the studies that is simulated, for plans that take long."""
 
     @property
     def truth(self) -> str:
@@ -56,7 +56,7 @@ class SamplePlan:
 
 
 def plans() -> list[SamplePlan]:
-    """Everything that is simulated at this level."""
+    """Returns all plans of this level."""
     found = [SamplePlan(Population(tails, _drifts(tails)), n, MEASURES) for n in (277, 750) for tails in TAIL_WORDS]
     found += [SamplePlan(Population(tails, (0.01, 0.008)), 277) for tails in ("normal", "lognormal")]
     found.append(SamplePlan(Population("lognormal", _drifts("lognormal"), layers=4), 277))
@@ -73,17 +73,17 @@ def _drifts(tails: Tails) -> tuple[float, float]:
 
 @dataclass
 class _Drawn:
-    """Drifts of both methods in one draw, averaged over layers: estimates (2,), without each sample (2, n), replicates."""
+    """The drifts of both methods in one draw, averaged over layers: estimates (2,), without each sample (2, n), replicates."""
 
     estimate: Floats
     without_one: Floats
     replicates: Floats | None
     interval: Interval | None
-    """Of the first method's drift, by `Measure.interval`; None over several layers."""
+    """The interval of the first method's drift, by `Measure.interval`; None over several layers."""
 
 
 def simulate(plan: SamplePlan, simulations: int, seed: int) -> list[Cell]:
-    """One cell for each measure, quantity and interval."""
+    """Simulate a plan; yields one cell for each measure, quantity and interval."""
     drawn: dict[str, list[_Drawn]] = {name: [] for name in plan.measures}
     for number in range(max(1, round(plan.share * simulations))):
         layers = plan.population.draw(plan.n, np.random.default_rng([seed, number]), offset=OFFSET)
@@ -135,7 +135,7 @@ def _draw(name: str, sides: list[list[Representation]], plan: SamplePlan, number
 
 
 def _cosine_drifts(plan: SamplePlan, rows: int, seed: int) -> dict[str, Floats]:
-    """1 - the mean cosine of both methods over many samples, raw and about the known means."""
+    """Returns 1 - the mean cosine of both methods over many samples, raw and about the known means."""
     sums = {"cosine": np.zeros(2), "cosine_centered": np.zeros(2)}
     batches = max(1, rows // REFERENCE_BATCH)
     for batch in range(batches):
@@ -179,7 +179,7 @@ def _cells(name: str, draws: list[_Drawn], truth: Floats, plan: SamplePlan) -> I
 
 
 def _of(drawn: _Drawn, statistic) -> tuple[float, Floats, Floats | None]:
-    """The statistic of the estimates, without each sample, and of the replicates."""
+    """Returns the statistic of the estimates, of the values without each sample, and of the replicates."""
     replicates = None if drawn.replicates is None else statistic(drawn.replicates)
     return float(statistic(drawn.estimate)), statistic(drawn.without_one), replicates
 

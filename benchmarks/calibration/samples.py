@@ -1,10 +1,10 @@
 """Populations of samples whose drifts are known in closed form, and samples drawn from them.
 
-The base representation of a sample is X = s sqrt(l) z, feature by feature, l a falling spectrum, z of variance 1 and s the
-sample's size. A tuned one is Y = (1 + c g) X + c s h sqrt(k) u: a stretch of each feature, which is linear in X, and a
-change that is each sample's own, h its size, u half shared by the methods that are compared. All covariances are then
-diagonal and known, E s^2 = E h^2 = 1, and so is CKA. That features are no more correlated than this costs nothing: CKA
-knows no rotation of either side, and a cosine none of both sides alike.
+The base representation of a sample is X = s sqrt(l) z, feature by feature: l is a falling spectrum, z has variance 1, and s
+is the sample's size. A tuned one is Y = (1 + c g) X + c s h sqrt(k) u. The first term stretches each feature and is linear in
+X; the second is each sample's own change: h is its size, and the methods share half of u. With E s^2 = E h^2 = 1 all
+covariances are diagonal and known, and so is CKA. Diagonal covariances lose no generality: CKA does not change if one side is
+rotated, and a cosine does not change if both sides are rotated alike.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ TAIL_WORDS: dict[Tails, str] = {
 }
 
 SHARED = 0.5
-"""Share of the variance of a sample's own change that the methods have in common."""
+"""The share of the variance of a sample's own change that the methods have in common."""
 LAYERS_SHARED = 0.7
-"""Share of the variance of z that all layers have in common."""
+"""The share of the variance of z that all layers have in common."""
 LOG_SD = 0.5
 OUTLIER_SHARE = 0.8
 
@@ -49,7 +49,7 @@ class Population:
 
     @cached_property
     def _spectra(self) -> tuple[Floats, Floats]:
-        """Variances of the features, and of the samples' own changes, each 1 in all."""
+        """Returns the variances of the features and of the samples' own changes; each sums to 1."""
         rank = np.arange(1, self.features + 1, dtype=np.float64)
         base, change = 1 / rank, 1 / np.sqrt(rank)
         if self.tails == "outlier":
@@ -59,14 +59,14 @@ class Population:
 
     @cached_property
     def _stretch(self) -> Floats:
-        """(layers, features)."""
+        """Returns the variances as (layers, features)."""
         stretch = 0.3 * np.random.default_rng(0).standard_normal((self.layers, self.features))
         stretch[:, 0] = 0.0
         return stretch
 
     @cached_property
     def _sizes(self) -> Floats:
-        """c of every layer and method: (layers, methods)."""
+        """Returns c of every layer and method: (layers, methods)."""
         found = np.zeros((self.layers, len(self.drifts)))
         for layer in range(self.layers):
             for method, drift in enumerate(self.drifts):
@@ -75,14 +75,14 @@ class Population:
         return found
 
     def _drift(self, size: float, layer: int) -> float:
-        """1 - ||Sxy||_F^2 / (||Sxx||_F ||Syy||_F), all three diagonal."""
+        """The drift in the population, 1 - ||Sxy||_F^2 / (||Sxx||_F ||Syy||_F); all three matrices are diagonal."""
         base, change = self._spectra
         stretch = 1 + size * self._stretch[layer]
         tuned = base * stretch**2 + size**2 * change
         return float(1 - ((base * stretch) ** 2).sum() / math.sqrt((base**2).sum() * (tuned**2).sum()))
 
     def draw(self, n: int, generator: np.random.Generator, *, offset: float = 0.0) -> list[list[Floats]]:
-        """For every layer the base representation and one of each method: (n, p), about a mean vector of length `offset`."""
+        """Draw the base representation and one of each method for every layer: (n, p), about a mean vector of length `offset`."""
         base, change = (np.sqrt(spectrum) for spectrum in self._spectra)
         size, own_size = self._sample_sizes(n, generator)
         common = generator.standard_normal((n, self.features))
@@ -105,7 +105,7 @@ class Population:
         return found
 
     def _sample_sizes(self, n: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """s and s h."""
+        """Draw s and s h."""
         ones = np.ones(n)
         if self.tails == "t3":
             size = 1 / np.sqrt(generator.chisquare(3, size=n))  # E 1 / chi^2(3) = 1
@@ -117,6 +117,6 @@ class Population:
 
 
 def _standard_lognormal(n: int, generator: np.random.Generator) -> Floats:
-    """Mean 0, variance 1, skew 1.75."""
+    """Draw numbers with mean 0, variance 1, skew 1.75."""
     values = np.exp(LOG_SD * generator.standard_normal(n))
     return (values - math.exp(LOG_SD**2 / 2)) / math.sqrt((math.exp(LOG_SD**2) - 1) * math.exp(LOG_SD**2))

@@ -15,7 +15,7 @@ MARKS = {"met": "", "none": "", "cautious": " +", "as stated": " *", "FAILED": "
 
 
 def markdown(cells: Sequence[Cell]) -> str:
-    """Every cell, by level; then what is outside its target, cell by cell."""
+    """Returns the tables of all cells by level, then the cells outside their target one by one."""
     parts: list[str] = []
     for level, heading in HEADINGS.items():
         here = [c for c in cells if c.level == level]
@@ -26,7 +26,7 @@ def markdown(cells: Sequence[Cell]) -> str:
 
 
 def counts(cells: Sequence[Cell]) -> str:
-    """How many cells have which verdict, as a sentence."""
+    """Returns the number of cells with each verdict, as a sentence."""
     found = {verdict: sum(c.verdict == verdict for c in cells) for verdict in MARKS}
     return (
         f"{len(cells)} cells: {found['met']} meet their target, {found['cautious']} intervals cover more than 97 % (+), "
@@ -59,7 +59,7 @@ def _level(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _order(cells: Sequence[Cell], cell: Cell) -> int:
-    """Rows of one procedure stand together, in the order in which procedures appear."""
+    """Returns the rows with those of one procedure together, in the order in which procedures appear."""
     return list(dict.fromkeys(c.what for c in cells)).index(cell.what)
 
 
