@@ -10,8 +10,8 @@ from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity import measure
+from repdrift.similarity.arrays import centred
 from repdrift.similarity.geometry.distances import squared_row_distances
-from repdrift.similarity.inputs import centred
 from repdrift.similarity.measures.rsa import PairOrder, tied_groups
 
 SCIPY = {"pearson": pearsonr, "spearman": spearmanr, "kendall": kendalltau}

@@ -5,11 +5,11 @@ compares every layer with every layer. `descriptors()` and `descriptor(name)` do
 """
 
 from repdrift.core.confidence import Interval
+from repdrift.similarity.arrays import Array
+from repdrift.similarity.catalogue import descriptor, descriptors, measure, measures
 from repdrift.similarity.descriptor import Descriptor
 from repdrift.similarity.grid import grid
-from repdrift.similarity.inputs import Array
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.registry import descriptor, descriptors, measure, measures
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values, jackknife_groups
 from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights

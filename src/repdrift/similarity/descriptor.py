@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.inputs import Array, as_orders, require_paired
+from repdrift.similarity.arrays import Array, as_orders, require_paired
 from repdrift.similarity.measure import Measure
 from repdrift.similarity.representation import Representation
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, RepdriftError
-from repdrift.similarity.inputs import Array
-from repdrift.similarity.registry import measure
+from repdrift.similarity.arrays import Array
+from repdrift.similarity.catalogue import measure
 from repdrift.similarity.representation import Representation
 
 

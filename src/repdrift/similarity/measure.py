@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repdrift.core.confidence import Interval
 from repdrift.core.errors import DataError
-from repdrift.similarity.inputs import Array, as_orders, require_paired, require_same_device
+from repdrift.similarity.arrays import Array, as_orders, require_paired, require_same_device
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.inputs import Array, as_floats, centred, in_range
+from repdrift.similarity.arrays import Array, as_floats, centred, in_range
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import centred
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.gram import gram
-from repdrift.similarity.inputs import centred
 from repdrift.similarity.representation import Representation
 
 RESOLUTION = 2.0**-44

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import centred
 from repdrift.similarity.geometry.distances import RESOLUTION, squared_row_distances
 from repdrift.similarity.geometry.row_cosine import unit_rows
-from repdrift.similarity.inputs import centred
 from repdrift.similarity.representation import Representation
 
 NEIGHBOURS = 10

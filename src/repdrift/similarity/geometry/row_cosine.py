@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError, ShapeError
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
 
 _STRIP = 128
 """Rows of one side that are multiplied with all orders of the other side's rows before the next ones."""

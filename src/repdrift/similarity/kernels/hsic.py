@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import require_paired
 from repdrift.similarity.gram import gram, gram_of_single
-from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.representation import Representation
 
 ROUNDING = {torch.float32: 1e-7, torch.float64: 1e-12}

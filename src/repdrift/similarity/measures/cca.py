@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import OF_FEATURES, OF_SHAPE, OF_SPAN
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.subspaces.canonical import cross, mean_correlation, whitened, whitened_leading

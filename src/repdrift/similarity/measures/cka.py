@@ -17,14 +17,14 @@ from torch import Tensor
 
 from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.similarity.inputs import MIN_SAMPLES, as_orders, require_paired
+from repdrift.similarity.arrays import MIN_SAMPLES, as_orders, require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import OF_SHAPE, OF_STANDARDISED_FEATURES
 from repdrift.similarity.kernels import hsic
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.kernels.rbf import RbfKernel
 from repdrift.similarity.kernels.standardized import standardized_kernel, unbiased_standardized_kernel
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.uncertainty.delete_one import similarity_interval

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.similarity.inputs import MIN_SAMPLES, centred, in_range, require_paired
+from repdrift.similarity.arrays import MIN_SAMPLES, centred, in_range, require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import OF_SHAPE
 from repdrift.similarity.kernels.hsic import Kernel, hsic_unbiased, hsic_unbiased_all, kernel_of_rows, uncancelled
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from repdrift.core.confidence import Interval, jackknife_reach, upper_level
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import as_orders, require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.geometry.row_cosine import UnitRows, mispaired_cosines, row_cosines, unit_rows
-from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.invariances import ISOTROPIC_SCALING, SHARED_ROTATION, TRANSLATION
 from repdrift.similarity.kernels.centred_cosines import CentredRows, centred_rows, cosine_without_one
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.uncertainty.delete_one import (

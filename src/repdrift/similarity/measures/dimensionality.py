@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.descriptor import Descriptor
 from repdrift.similarity.gram import gram
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ISOTROPIC_SCALING, ORTHOGONAL, TRANSLATION
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 _ALONE = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, TRANSLATION, FEATURE_PERMUTATION})

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import centred
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.descriptor import Descriptor, DescriptorDifference
 from repdrift.similarity.geometry.row_cosine import unit_rows
-from repdrift.similarity.inputs import centred
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ISOTROPIC_SCALING, OF_DIRECTIONS, ORTHOGONAL
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 _ALONE = frozenset({ORTHOGONAL, ISOTROPIC_SCALING, FEATURE_PERMUTATION})

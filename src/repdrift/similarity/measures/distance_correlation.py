@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.geometry.distances import distances
 from repdrift.similarity.invariances import OF_SHAPE
 from repdrift.similarity.kernels.hsic import Kernel, u_centre_
 from repdrift.similarity.measures.cka import BIASED, DebiasedAlignment, KernelAlignment
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 _ROUNDING = 1e-13

@@ -10,10 +10,10 @@ import math
 
 from torch import Tensor
 
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import OF_SHAPE
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.subspaces.canonical import (

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.descriptor import Descriptor, DescriptorDifference
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION
 from repdrift.similarity.measure import EXACT
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import as_orders, require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.geometry.distances import RESOLUTION
 from repdrift.similarity.geometry.neighbourhoods import (
     Neighbourhoods,
@@ -20,10 +22,8 @@ from repdrift.similarity.geometry.neighbourhoods import (
     nearest_neighbours,
     some_nearest_neighbours,
 )
-from repdrift.similarity.inputs import as_orders, require_paired
 from repdrift.similarity.invariances import OF_DIRECTIONS
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import NonFiniteError, ShapeError
-from repdrift.similarity.inputs import Array, require_paired
+from repdrift.similarity.arrays import Array, require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import ISOTROPIC_SCALING
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.uncertainty.delete_one import mean_reach, mean_without_one
 

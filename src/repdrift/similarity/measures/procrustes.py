@@ -9,10 +9,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from repdrift.core.errors import ConfigError, ShapeError
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import OF_FEATURES, OF_SHAPE
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 from repdrift.similarity.subspaces.alignment import (

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError, ShapeError
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ORTHOGONAL, SHARED_ROTATION
 from repdrift.similarity.measure import EXACT, Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import PairedResult
 

@@ -18,16 +18,16 @@ from scipy.stats import kendalltau
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.similarity.arrays import require_paired
+from repdrift.similarity.catalogue import register
 from repdrift.similarity.geometry.distances import (
     PairDistances,
     correlation_chords,
     euclidean_distances,
     reordered_pairs,
 )
-from repdrift.similarity.inputs import require_paired
 from repdrift.similarity.invariances import FEATURE_PERMUTATION, ISOTROPIC_SCALING, OF_SHAPE
 from repdrift.similarity.measure import Measure
-from repdrift.similarity.registry import register
 from repdrift.similarity.representation import Representation
 
 OF_CORRELATION = frozenset({ISOTROPIC_SCALING, FEATURE_PERMUTATION})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
 from repdrift.similarity.representation import Representation
 from repdrift.similarity.streaming.result import Scatter
 from repdrift.similarity.subspaces.principal import Principal

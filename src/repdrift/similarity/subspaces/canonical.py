@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
 from repdrift.similarity.streaming.result import PairedResult, Scatter
 from repdrift.similarity.subspaces.principal import Principal, leading_count
 

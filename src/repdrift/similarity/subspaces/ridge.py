@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from repdrift.similarity.inputs import require_paired
+from repdrift.similarity.arrays import require_paired
 from repdrift.similarity.subspaces.principal import Principal
 
 _EXPONENTS = torch.arange(-48, 17, dtype=torch.float64) / 4

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
-from repdrift.similarity.inputs import require_paired, require_same_device
+from repdrift.similarity.arrays import require_paired, require_same_device
 from repdrift.similarity.measure import Measure
 from repdrift.similarity.representation import Representation
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
-from repdrift.similarity.inputs import MIN_SAMPLES, require_paired
+from repdrift.similarity.arrays import MIN_SAMPLES, require_paired
 from repdrift.similarity.kernels.hsic import Kernel
 from repdrift.similarity.uncertainty.exact_forms import ExactForms
 from repdrift.similarity.uncertainty.second_order_forms import SecondOrderForms

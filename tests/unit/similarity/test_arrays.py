@@ -6,7 +6,7 @@ import torch
 
 from repdrift.core.errors import DataError, DegenerateInputError
 from repdrift.similarity import Representation, measure
-from repdrift.similarity.inputs import as_floats, centred, in_range, require_same_device
+from repdrift.similarity.arrays import as_floats, centred, in_range, require_same_device
 
 
 def test_centred_columns_sum_to_zero_despite_large_offsets():

@@ -1,4 +1,4 @@
-"""All measures and descriptors by name. Each registers itself; the files in `measures/` are found at the first look-up."""
+"""The catalogue: all measures and descriptors by name. Each registers itself; files in `measures/` are found at the first look-up."""
 
 from __future__ import annotations
 
