@@ -14,32 +14,42 @@ def analyze(
     config: o.Config = None,
     task: o.Task = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Where the results go.", show_default="results/drift_analysis")
+        Path | None, typer.Option(help="Folder for the results.", show_default="results/drift_analysis")
     ] = None,
     measure: Annotated[
         list[str] | None,
         typer.Option(
             "--measure",
-            help="Similarity measure (see `repdrift measures`); may be repeated.",
+            help="Similarity measure (see `repdrift measures`). The option may be repeated.",
             show_default="the study's",
         ),
     ] = None,
     target_reduction: Annotated[
         float | None,
-        typer.Option(min=0, max=0.99, help="Reduction of drift to test for.", show_default="the study's, or 0.2"),
+        typer.Option(
+            min=0,
+            max=0.99,
+            help="The reduction of drift that is tested: is it larger than this share?",
+            show_default="the study's, or 0.2",
+        ),
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option(min=1e-6, max=0.49, help="Level of the tests.", show_default="the study's, or 0.05")
+        float | None,
+        typer.Option(min=1e-6, max=0.49, help="Significance level of the tests.", show_default="the study's, or 0.05"),
     ] = None,
     replicates: Annotated[
         int | None,
-        typer.Option(min=0, help="Bootstrap resamples of the samples; 0: none.", show_default="the study's, or 10000"),
+        typer.Option(
+            min=0,
+            help="Number of bootstrap resamples of the samples; 0 for none.",
+            show_default="the study's, or 10000",
+        ),
     ] = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print the whole results as JSON."),
 ) -> None:
-    """Measure the drift of every extracted model against the base model, with controls, and test the hypotheses.
+    """Measure how far every extracted model has drifted from the base model, with controls, and test the hypotheses.
 
     Writes drift_analysis_results.json, drift.parquet, drift.csv and drift_analysis_summary.md.
 
@@ -65,7 +75,7 @@ def analyze(
     if as_json:
         typer.echo(results.model_dump_json(indent=2))
         return
-    for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # what holds over all tasks comes first
+    for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first
         if test.layer is None:
             typer.echo(f"[{test.verdict}] {test.sentence}")
     for warning in results.warnings:

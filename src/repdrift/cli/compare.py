@@ -1,4 +1,4 @@
-"""repdrift compare: how far any model has drifted from the one it was tuned from."""
+"""repdrift compare: how far a model has drifted from the model it was tuned from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
     base: Annotated[str, typer.Argument(help="The base model: folder, hub id or packaged:NAME.", show_default=False)],
     tuned: Annotated[
         list[str],
-        typer.Argument(help="What was tuned from it: full models or PEFT adapters.", show_default=False),
+        typer.Argument(help="Models that were tuned from it: full models or PEFT adapters.", show_default=False),
     ],
     data: Annotated[
         str,
@@ -37,25 +37,30 @@ def compare(
     data_dir: o.DataDir = None,
     text_column: Annotated[
         list[str] | None,
-        typer.Option("--text-column", help="Column of the text in your file; twice for a pair.", show_default=False),
+        typer.Option(
+            "--text-column",
+            help="Column of the text in your file. Give it twice for a pair of texts.",
+            show_default=False,
+        ),
     ] = None,
     id_column: Annotated[
         str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="Samples at most; 0: all.")] = 750,
+    samples: Annotated[int, typer.Option(min=0, help="Most samples to use; 0 for all.")] = 750,
     max_length: Annotated[
-        int | None, typer.Option(help="Tokens of a sample at most.", show_default="the model's, at most 512")
+        int | None,
+        typer.Option(help="Most tokens of a sample; longer ones are cut.", show_default="the model's, at most 512"),
     ] = None,
     options: dict[str, Any],
     revision: Annotated[
         str | None, typer.Option(help="Revision of the base model on the hub.", show_default="the newest")
     ] = None,
-    output_dir: Annotated[Path, typer.Option(help="Where JSON, table, summary and figures go.")] = Path(
+    output_dir: Annotated[Path, typer.Option(help="Folder for the JSON file, table, summary and figures.")] = Path(
         "results/comparison"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Show how far fine-tuning moved a model, layer by layer, beside what no change and random change would give.
+    """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size.
 
     Nothing is trained, and no representation is written to the disk. Exit code 1 if a model could not be compared.
 
@@ -100,7 +105,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
     for model in result.compared:
         table = Table(
-            # A name may hold brackets, which rich would take for markup.
+            # rich would read brackets in a name as markup.
             title=Text(
                 f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)"
             ),

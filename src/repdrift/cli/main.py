@@ -1,4 +1,4 @@
-"""The command line: one file per subcommand; user errors become one readable message and exit code 1."""
+"""The command line: one file for each subcommand. A user error becomes one readable message and exit code 1."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from repdrift.version import __version__
 app = typer.Typer(
     name="repdrift",
     help="How fine-tuning moves a language model's representations, layer by layer.\n\n"
-    "Try [bold]repdrift demo[/bold] first: the whole job on a packaged model, in minutes, without a network.",
+    "Try [bold]repdrift demo[/bold] first: the whole workflow on a packaged model, in minutes, without a network.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
-# name: module; a module's function of the same name is the command. Help is shown in this order.
+# Each name is a module here, and the function of the same name in it is the command. The help has this order.
 _COMMANDS = (
     "demo",
     "compare",
@@ -57,14 +57,14 @@ _register()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 if what was asked is done, 1 on a user error, 2 on wrong usage."""
+    """Run the command line and exit with 0 if everything that was asked is done, 1 on a user error, 2 on wrong usage."""
     try:
         app(args=arguments)
     except RepdriftError as error:
         sys.stderr.write(f"repdrift: error: {error}\n")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write("\nrepdrift: stopped; what is finished is kept, the same command goes on from there\n")
+        sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

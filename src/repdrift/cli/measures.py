@@ -17,13 +17,13 @@ _IMPLIED = {
     "rotation": {"order of features", "rotation of both sides alike"},
     "scaling of each feature": {"scaling"},
 }
-"""What a table need not say beside them."""
+"""Invariances that the table leaves out because another one implies them."""
 
 _PIPED_WIDTH = 200
-"""Enough for one line each, which is what a search through the output wants."""
+"""Columns of a table that is not on a terminal: wide enough for one line each, so that the output can be searched."""
 
 _NARROW = 100
-"""Columns below which titles would be cut to single words; they are left out."""
+"""Columns below which titles are left out, since they would be cut to single words."""
 
 
 def measures(
@@ -66,7 +66,7 @@ def measures(
 
 
 def _as_json(entry: Measure | Descriptor) -> dict[str, Any]:
-    """Every property; null where there is no bound, and for what a descriptor has not."""
+    """Every property as JSON; null for a missing bound, and for properties that a descriptor lacks."""
     from repdrift.similarity import Measure
 
     common = {
@@ -86,12 +86,12 @@ def _as_json(entry: Measure | Descriptor) -> dict[str, Any]:
 
 
 def _finite(bounds: tuple[float, float]) -> list[float | None]:
-    """JSON has no infinity."""
+    """The bounds with None in place of infinity, which JSON lacks."""
     return [value if math.isfinite(value) else None for value in bounds]
 
 
 def _in_full(entry: Measure | Descriptor) -> str:
-    """All that is known of one, as lines."""
+    """All properties of a measure or descriptor, as lines."""
     from repdrift.similarity import Measure
 
     facts = {"range": _range(entry), "does not change under": _unchanged(entry)}
@@ -174,4 +174,6 @@ def _print_tables(groups: dict[str, list[Measure] | list[Descriptor]]) -> None:
             table.add_row(entry.name, *what, _range(entry), _unchanged(entry), *streams)
         console.print(table)
         console.print()
-    console.print("Rotation includes the order of features; `repdrift measures NAME` or --verbose has the whole of it.")
+    console.print(
+        "Rotation includes the order of features; `repdrift measures NAME` or --verbose prints all properties."
+    )

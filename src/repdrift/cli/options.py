@@ -1,4 +1,4 @@
-"""Options that several subcommands share, and the study that they add up to."""
+"""Options that several subcommands share, and the study that they describe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from repdrift.core.errors import ConfigError
 from repdrift.core.words import listed
 
-if TYPE_CHECKING:  # the study room brings torch and transformers along; `--help` must not wait for them
+if TYPE_CHECKING:  # study/ imports torch and transformers, and --help must not wait for them
     from repdrift.study.config import StudyConfig
 
 THE_STUDYS = "the study's, or"
@@ -28,19 +28,28 @@ Config = Annotated[
 Task = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", "-t", help="Task; may be repeated, or `all`. Without it: every task of the study.", show_default=False
+        "--task",
+        "-t",
+        help="Task, or `all`. The option may be repeated. Without it: every task of the study.",
+        show_default=False,
     ),
 ]
 Method = Annotated[
     list[str] | None,
     typer.Option(
-        "--method", "-m", help="full_finetune or lora; may be repeated. Without it: every method.", show_default=False
+        "--method",
+        "-m",
+        help="full_finetune or lora. The option may be repeated. Without it: every method.",
+        show_default=False,
     ),
 ]
 Seed = Annotated[
     list[int] | None,
     typer.Option(
-        "--seed", "-s", help="Seed; may be repeated. Without it: every seed of the study.", show_default=False
+        "--seed",
+        "-s",
+        help="Seed. The option may be repeated. Without it: every seed of the study.",
+        show_default=False,
     ),
 ]
 Model = Annotated[
@@ -51,18 +60,20 @@ DataDir = Annotated[
     str | None,
     typer.Option(
         "--data-dir",
-        help="Folder with <task>/{train,validation}.parquet|jsonl|csv, or `sample` for the packaged texts. Else: $REPDRIFT_DATA, then the hub.",
+        help="Folder with <task>/{train,validation}.parquet|jsonl|csv, or `sample` for the packaged texts. Without it: $REPDRIFT_DATA, then the hub.",
         show_default=False,
     ),
 ]
 ResultsDir = Annotated[
     Path | None,
-    typer.Option("--results-dir", help="Where runs and results go.", show_default="the study's, or results"),
+    typer.Option("--results-dir", help="Folder for runs and results.", show_default="the study's, or results"),
 ]
 BaseDir = Annotated[
     Path | None,
     typer.Option(
-        "--base-dir", help="Where the base model's sets lie.", show_default="the study's, or base_representations"
+        "--base-dir",
+        help="Folder for the base model's representation sets.",
+        show_default="the study's, or base_representations",
     ),
 ]
 Data = Annotated[
@@ -74,7 +85,11 @@ TrainData = Annotated[
 ]
 TextColumn = Annotated[
     list[str] | None,
-    typer.Option("--text-column", help="Your own task: column of the text; twice for a pair.", show_default=False),
+    typer.Option(
+        "--text-column",
+        help="Your own task: column of the text. Give it twice for a pair of texts.",
+        show_default=False,
+    ),
 ]
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Your own task: column of the class.", show_default=False)
@@ -93,7 +108,7 @@ def study_from(
     results_dir: Path | None = None,
     base_dir: Path | None = None,
 ) -> tuple[StudyConfig, str | None]:
-    """The study that the options describe, and the --config to print in messages (None: the default study)."""
+    """Returns the study that the options describe, and the --config for messages (None for the default study)."""
     from repdrift.study.config import CONFIG_VARIABLE, DEFAULT_STUDY, load_study, packaged_studies, packaged_study
 
     name = config or os.environ.get(CONFIG_VARIABLE)
@@ -118,7 +133,10 @@ def with_own_task(
     id_column: str | None,
     kind: str,
 ) -> StudyConfig:
-    """`study` with its tasks replaced by the user's own, if --data is given. Raises ConfigError if that is incomplete."""
+    """Returns `study` with the user's own task in place of its tasks, if --data is given.
+
+    Raises ConfigError if the options of the task are incomplete.
+    """
     if data is None:
         given = {
             "--train-data": train_data,

@@ -36,23 +36,25 @@ def power(
     reduction: Annotated[
         list[float] | None,
         typer.Option(
-            help="The true reduction to be found, such as 0.3; may be repeated.",
+            help="The true reduction that the study should find, such as 0.3. The option may be repeated.",
             show_default="10, 20 and 30 points above the margin",
         ),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
-            help="The claim is a reduction above this; 0: that it drifts less at all.",
+            help="The claim is a reduction above this share. 0 claims that it drifts less at all.",
             show_default="the pilot's target, mostly 0.2",
         ),
     ] = None,
     target_power: Annotated[
-        float | None, typer.Option("--power", help="Share of studies that should find it.", show_default="0.8")
+        float | None, typer.Option("--power", help="Share of such studies that should find it.", show_default="0.8")
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(min=1e-6, max=0.5, help="Level of the test.", show_default="the pilot's, mostly 0.05"),
+        typer.Option(
+            min=1e-6, max=0.5, help="Significance level of the test.", show_default="the pilot's, mostly 0.05"
+        ),
     ] = None,
     task: o.Task = None,
     layers: Annotated[
@@ -63,7 +65,9 @@ def power(
             show_default="the mean over layers",
         ),
     ] = None,
-    max_seeds: Annotated[int, typer.Option(min=2, max=100, help="Most seeds per method and task to try.")] = 12,
+    max_seeds: Annotated[
+        int, typer.Option(min=2, max=100, help="Largest number of seeds per method and task to try.")
+    ] = 12,
     half_width: Annotated[
         float | None,
         typer.Option(

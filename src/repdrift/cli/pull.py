@@ -1,4 +1,4 @@
-"""repdrift pull: bring representation sets here."""
+"""repdrift pull: fetch representation sets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def pull(
             help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact[:alias].", show_default=False
         ),
     ],
-    output_dir: Annotated[Path, typer.Option(help="Where the sets go.")] = Path("base_representations"),
+    output_dir: Annotated[Path, typer.Option(help="Folder for the sets.")] = Path("base_representations"),
     task: o.Task = None,
 ) -> None:
-    """Bring representation sets here, verified against their checksums. Run it again to go on where it stopped.
+    """Fetch representation sets, and verify them against their checksums. If it is stopped, run it again.
 
     Example: repdrift pull s3://my-bucket/base_representations --task mrpc
     """

@@ -17,7 +17,7 @@ def push(
         typer.Argument(help="Folder, URL (s3://bucket/path), or wandb://entity/project/artifact.", show_default=False),
     ],
 ) -> None:
-    """Copy representation sets elsewhere: verified first, metadata last, files that are there already left alone.
+    """Copy representation sets to another place. Each is verified first, and files that are already there are not copied again.
 
     Example: repdrift push base_representations s3://my-bucket/base_representations
     """

@@ -1,14 +1,17 @@
-"""repdrift run: a whole study."""
+"""repdrift run: a whole study, and its outcome on the terminal."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.extraction.options import ExtractionOptions
+
+if TYPE_CHECKING:
+    from repdrift.study.runner import StudyOutcome
 
 
 @with_field_options(ExtractionOptions, "extraction", panel="Extraction", unless_given=o.THE_STUDYS)
@@ -25,7 +28,7 @@ def run(
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
 ) -> None:
-    """Train, extract, analyse and draw a whole study. Run it again to go on where it stopped.
+    """Train, extract, analyse and draw a whole study. If it is stopped, run it again, and it goes on from there.
 
     First come lines that begin with `note:`. They say which claims of the study can become significant at all (see
     `repdrift power`).
@@ -34,7 +37,6 @@ def run(
 
     Example, with less memory: repdrift run studies/lora_vs_full.yaml --schedule layer --memory-cap 64
     """
-    from repdrift.cli.outcome import print_outcome
     from repdrift.study.runner import run_study
 
     study, config_path = o.study_from(
@@ -42,3 +44,35 @@ def run(
     )
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     print_outcome(run_study(study, config_path, tasks=task))
+
+
+def print_outcome(outcome: StudyOutcome) -> None:
+    """Print the mean drift by task, method and layer, the verdicts, the warnings, and where the files are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from repdrift.core import words
+    from repdrift.core.records.results import ALL_TASKS
+
+    study = outcome.results.study
+    primary = outcome.table[(outcome.table["measure"] == study.primary_measure) & (outcome.table["step"] == 0)]
+    layers = sorted(primary["layer"].unique())
+    shown = layers if len(layers) <= 8 else [layers[round(i * (len(layers) - 1) / 7)] for i in range(8)]
+    table = Table(title=f"Drift from {study.model} (1 - debiased CKA, mean over seeds)", title_justify="left")
+    table.add_column("task")
+    table.add_column("method")
+    for layer in shown:
+        table.add_column(f"layer {layer}", justify="right")
+    table.add_column("all layers", justify="right")
+    for (task, method), rows in primary.groupby(["task", "method"], sort=False):
+        means = rows.groupby("layer")["drift"].mean()
+        numbers = [*(means[layer] for layer in shown), means.mean()]
+        table.add_row(words.task_title(str(task)), words.method_title(str(method)), *map(words.number, numbers))
+    Console(width=max(100, Console().width)).print(table)
+    for test in outcome.results.tests:
+        if test.task == ALL_TASKS and test.layer is None:
+            typer.echo(f"[{test.verdict}] {test.sentence}")
+    for warning in outcome.results.warnings:
+        typer.echo(f"note: {warning}")
+    typer.echo(f"results:   {outcome.results_file}")
+    typer.echo(f"dashboard: {outcome.dashboard.resolve()}")

@@ -1,4 +1,4 @@
-"""repdrift status: how far a study is."""
+"""repdrift status: the progress of a study."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def status(
         typer.echo(f"note: {note}")
     for p in progress:
         state = "trained" if p.trained else "not trained"
-        # Most runs have none, by design: only what is there is worth a word.
+        # By design most runs have no random change, so a missing one is not mentioned.
         control = "" if p.random_change == "missing" else f", random change {p.random_change}"
         typer.echo(
             f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}{control}"

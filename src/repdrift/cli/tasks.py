@@ -10,7 +10,7 @@ from repdrift.cli import options as o
 
 
 def tasks(data_dir: o.DataDir = None, as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
-    """List the built-in tasks. With a data folder (or REPDRIFT_DATA): also how many rows are found, and where.
+    """List the built-in tasks. With a data folder (or REPDRIFT_DATA), also say how many rows are found, and where.
 
     Example: repdrift tasks --data-dir sample
     """

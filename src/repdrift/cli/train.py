@@ -1,4 +1,4 @@
-"""repdrift train: fine-tune one model or a whole study's."""
+"""repdrift train: fine-tune one model, or all models of a study."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def train(
     kind: o.Kind = "classification",
     as_json: bool = typer.Option(False, "--json", help="Print the finished runs as JSON."),
 ) -> None:
-    """Fine-tune: one run, or every run of a study that is not finished yet.
+    """Fine-tune models: one run, or every run of a study that is not finished yet.
 
-    Nothing is extracted here. A finished run of the same data, model and settings is not trained again. Lines that begin
-    with `note:` say what the whole study, as configured, can show (see `repdrift power`).
+    Nothing is extracted here. A finished run with the same data, model and settings is not trained again. Lines that begin
+    with `note:` say what the whole study can show (see `repdrift power`).
 
     Example: repdrift train --config studies/demo.yaml --task mrpc --method lora --seed 42
 
@@ -52,7 +52,7 @@ def train(
         kind=kind,
     )
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
-    say_design_notes(study)  # of the whole study: one run of it is trained to be compared with the others
+    say_design_notes(study)  # about the whole study, since each run is compared with the others
     finished = train_runs(StudyInputs(study, config_path), runs)
     if as_json:
         typer.echo(

@@ -1,4 +1,4 @@
-"""repdrift verify: are representation sets whole?"""
+"""repdrift verify: checks that representation sets are complete and unchanged."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def size(data: ReportData) -> Point:
     name = method_title(study.comparison_method)
     overall = data.reduction(ALL_TASKS)
     if overall is None or overall.reduction is None:
-        text = f"{method_title(study.reference_method)} does not drift on average, so that a ratio is not defined."
+        text = f"{method_title(study.reference_method)} does not drift on average, so a ratio is not defined."
         return Point("By how much?", "Not defined.", text, "open")
     less = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
     text = f"{name} drifts {less} on average over {counted(len(data.compared_tasks()), 'task')} and {counted(len(data.layers), 'layer')}"
@@ -140,10 +140,10 @@ def noise(data: ReportData) -> Point:
         text = "There is no second extraction of the base model, so how large the noise is could not be measured."
         return Point(question, "Not known.", text, "open")
     above, total = int(checked.sum()), len(checked)
-    text = f"{above} of {total} measured drifts (task, method, seed, layer) lie above what extracting the base model twice gives."
+    text = f"{above} of {total} measured drifts (task, method, seed, layer) are larger than the difference between two extractions of the base model."
     unchecked = len(data.primary) - total
     if unchecked:
-        text += f" For {unchecked} more there is nothing to compare with."
+        text += f" For {unchecked} more the noise was not measured."
     short, state = part_of_all(above, total)
     return Point(question, short, text, state)
 
@@ -170,13 +170,13 @@ def between_seeds(data: ReportData) -> Point:
         parts.append(f"{task_title(task)} {short_number(gap)} against {short_number(max(known))}")
     if not parts:
         return Point(
-            question, "Not known.", "It takes two models of one method that differ in their seed alone.", "open"
+            question, "Not known.", "This needs two models of one method that differ only in their seed.", "open"
         )
     compared = f"Difference of mean drift against drift between two seeds of one method: {'; '.join(parts)}."
     if unknown:
         compared += f" Not known on {listed(unknown)}."
     if not larger:
-        text = f"{compared} A difference that two seeds of one method reach too is not a finding."
+        text = f"{compared} A difference that two seeds of one method also reach is not a finding."
         return Point(question, "No.", text, "no")
     if len(larger) == len(parts):
         return Point(question, "Yes.", compared, "yes")
@@ -201,11 +201,11 @@ def random_change(data: ReportData) -> Point | None:
     question = "Is it more than a random change of the same size?"
     if not parts:
         return Point(question, "Not known.", "No task and method has both drifts in every layer.", "open")
-    text = f"Mean drift against that of the base model with its weights moved at random by as much: {'; '.join(parts)}."
+    text = f"Mean drift, against the drift of the base model after a random change of its weights of the same size: {'; '.join(parts)}."
     if unknown:
         text += f" Not known for {listed(unknown)}."
     if more < len(parts):
-        text += " Where the random change drifts as much, it is the size of the change that shows, not what was learnt."
+        text += " If the random change drifts as much, the drift shows the size of the change, and not what was learnt."
     short, state = part_of_all(more, len(parts))
     return Point(question, short, f"{text} This is a comparison, not a test.", state)
 
@@ -229,9 +229,9 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
         return Point(question, "Not known.", "The analysis gives no smallest reachable p-value.", "open")
     said = "; ".join(f"{where}: {pvalue(value)}" for where, value in limits)
     short_of = [where for where, value in limits if value > alpha]
-    text = f"Smallest p-value that it can reach {said}. Significance is p at most {alpha:g}."
+    text = f"Smallest p-values that it can reach: {said}. Significance is p at most {alpha:g}."
     if short_of:
-        text += f" So it could not have been significant {listed(short_of)}, however large the difference; more seeds would change that."
+        text += f" So it could not have been significant {listed(short_of)}, however large the difference. More seeds would change that."
     short = (
         "Significance is in reach." if not short_of else "Part of it." if len(short_of) < len(limits) else "Nothing."
     )

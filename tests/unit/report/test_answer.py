@@ -144,7 +144,7 @@ def test_a_random_change_that_drifts_as_much_is_said():
     assert "LoRA on MRPC" in point.text
     assert "5.00" in point.text
     assert "Not known for full fine-tuning on SST-2." in point.text
-    assert "it is the size of the change that shows" in point.text
+    assert "the drift shows the size of the change, and not what was learnt" in point.text
 
 
 @pytest.mark.parametrize("method", ["lora", "full_finetune"])
