@@ -83,9 +83,9 @@ def hierarchical_reduction(
     zero. The interval holds for these tasks, not for others.
     Raises ShapeError where shapes differ, NonFiniteError, ConfigError for fewer than 200 replicates or unless
     0 < confidence < 1.
-    Source: Rao and Wu 1988 for the unbiased variance between few units; Satterthwaite 1946. Departure: that variance
-    directly, with Student's t, in the place of percentiles of a bootstrap over both, which for 3 seeds in one task cover 87
-    to 99 %, as models or their own sample noise prevail.
+    Source: Rao and Wu 1988 for the unbiased variance between few units; Satterthwaite 1946. Departure: that variance is
+    used directly, with Student's t. Percentiles of a bootstrap over both cover 87 to 99 % for 3 seeds in one task,
+    depending on whether the noise of models or of samples prevails.
     """
     upper = upper_level(confidence)
     methods: list[_MethodMean] = []

@@ -26,13 +26,6 @@ def test_holm_is_the_closed_test_of_bonferroni(seed):
     assert holm(p) == pytest.approx(closed)
 
 
-def test_holm_is_that_of_statsmodels():
-    from statsmodels.stats.multitest import multipletests
-
-    p = _pvalues(3, 20)
-    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], rel=1e-12)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_benjamini_hochberg_rejects_what_the_step_up_rule_rejects(seed):
     p = _pvalues(seed, 12)
