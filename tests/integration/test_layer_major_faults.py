@@ -4,17 +4,14 @@ import json
 
 import pytest
 import torch
-from transformers import (
-    AutoModel,
-)
 
 from repdrift.core.errors import ModelError
 from repdrift.models import ModelSource
 from tests.oracles.checkpoints import (
-    FAMILIES,
     a_few_batches,
     layer_major,
     saved,
+    tiny_model,
 )
 
 
@@ -24,7 +21,7 @@ def batches():
 
 
 def test_only_what_is_asked_for_is_run(tmp_path, batches):
-    source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES["llama"]()))
+    source = saved(tmp_path / "model", tiny_model("llama"))
     everything = layer_major(source, batches)
     found = layer_major(source, batches, layers=[1])
     assert sorted(found) == [(1, number) for number in range(len(batches))]
@@ -32,7 +29,7 @@ def test_only_what_is_asked_for_is_run(tmp_path, batches):
 
 
 def test_blocks_before_the_last_are_enough_of_the_checkpoint(tmp_path, batches):
-    source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES["llama"]()), shard="5GB")
+    source = saved(tmp_path / "model", tiny_model("llama"), shard="5GB")
     _rewrite(source, lambda tensors: {n: t for n, t in tensors.items() if not n.startswith("layers.2.")})
     assert len(layer_major(source, batches, layers=[0, 1])) == 2 * len(batches)
     with pytest.raises(ModelError, match=r"lacks 9 weights of LlamaModel.*layers\.2\."):
@@ -47,7 +44,7 @@ def _rewrite(source, change):
 
 
 def test_faults_of_the_checkpoint_are_named(tmp_path, batches):
-    model = AutoModel.from_config(FAMILIES["llama"]())
+    model = tiny_model("llama")
     shards = saved(tmp_path / "shards", model)
     path = (
         shards.path
@@ -70,7 +67,7 @@ def test_faults_of_the_checkpoint_are_named(tmp_path, batches):
         layer_major(shards, batches)
     single = saved(tmp_path / "single", model, shard="5GB")
     _rewrite(single, lambda tensors: {**tensors, "layers.1.mlp.up_proj.weight": torch.zeros(3, 5)})
-    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj\.weight \(\(3, 5\), expected \(48, 32\)\)"):
+    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj\.weight \(\(3, 5\), expected \(32, 16\)\)"):
         layer_major(single, batches)
     _rewrite(single, lambda tensors: {n: t for n, t in tensors.items() if n != "embed_tokens.weight"})
     with pytest.raises(ModelError, match="embed_tokens"):
@@ -78,7 +75,7 @@ def test_faults_of_the_checkpoint_are_named(tmp_path, batches):
 
 
 def test_a_fused_weight_with_a_missing_part_is_refused(tmp_path, batches):
-    source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES["mixtral"]()), shard="5GB")
+    source = saved(tmp_path / "model", tiny_model("mixtral"), shard="5GB")
     _rewrite(
         source, lambda tensors: {n: t for n, t in tensors.items() if "layers.1.block_sparse_moe.experts.2.w1" not in n}
     )
@@ -87,7 +84,7 @@ def test_a_fused_weight_with_a_missing_part_is_refused(tmp_path, batches):
 
 
 def test_decoder_and_other_formats_are_refused(tmp_path, batches):
-    source = saved(tmp_path / "model", AutoModel.from_config(FAMILIES["t5"]()))
+    source = saved(tmp_path / "model", tiny_model("t5"))
     with pytest.raises(ModelError, match="decoder"):
         layer_major(source, batches, stack="decoder")
     config = json.loads((source.path / "config.json").read_text())

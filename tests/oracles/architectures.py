@@ -116,6 +116,32 @@ ARCHITECTURES = {
     "xlnet": Architecture("XLNetConfig", "layer", (), {"d_model": WIDTH, "n_layer": DEPTH, "n_head": 2, "d_inner": 32}, plain=False),
 }  # fmt: skip
 
+# Blocks that are shared, and models of two halves: their blocks are named inside either half.
+ALBERT = Architecture("AlbertConfig", "encoder.albert_layer_groups", (), {"embedding_size": 8})
+ENCODER_DECODERS = {
+    "t5": Architecture(
+        "T5Config",
+        "block",
+        ("final_layer_norm",),
+        {
+            "d_model": WIDTH, "d_kv": 8, "d_ff": 32, "num_layers": DEPTH, "num_decoder_layers": 2, "num_heads": 2,
+            "decoder_start_token_id": 0,
+        },
+        plain=False,
+    ),
+    "bart": Architecture(
+        "BartConfig",
+        "layers",
+        (),
+        {
+            "d_model": WIDTH, "encoder_layers": DEPTH, "decoder_layers": 2, "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64,
+            "decoder_start_token_id": 2,
+        },
+        plain=False,
+    ),
+}  # fmt: skip
+
 
 def config_of(architecture, **fields):
     """The configuration of a tiny model."""

@@ -18,9 +18,8 @@ from tests.oracles.architectures import (
     ARCHITECTURES,
     COMMON,
     DEPTH,
-    SPECIAL,
+    ENCODER_DECODERS,
     VOCABULARY,
-    WIDTH,
     cut_after,
     model_of,
     randomised,
@@ -113,31 +112,10 @@ def test_albert_layer_is_one_application_of_a_shared_block(groups, inner, order)
     assert all(torch.equal(some[key], extract(model, padded("right"))[key]) for key in ("layer_1", "layer_3"))
 
 
-PAIRS = {
-    "t5": (
-        transformers.T5Config(
-            **SPECIAL, vocab_size=VOCABULARY, d_model=WIDTH, d_kv=8, d_ff=32, num_layers=3, num_decoder_layers=2, num_heads=2,
-            decoder_start_token_id=0,
-        ),
-        "block",
-        ("final_layer_norm",),
-    ),
-    "bart": (
-        transformers.BartConfig(
-            pad_token_id=0, bos_token_id=1, eos_token_id=2, vocab_size=VOCABULARY, d_model=WIDTH, encoder_layers=3, decoder_layers=2,
-            encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
-            max_position_embeddings=64, decoder_start_token_id=2,
-        ),
-        "layers",
-        (),
-    ),
-}  # fmt: skip
-
-
-@pytest.fixture(params=PAIRS)
+@pytest.fixture(params=ENCODER_DECODERS)
 def pair(request):
-    config, blocks, end = PAIRS[request.param]
-    return randomised(transformers.AutoModel.from_config(config)), blocks, end
+    architecture = ENCODER_DECODERS[request.param]
+    return model_of(architecture), architecture.blocks, architecture.end
 
 
 def test_encoder_is_read_without_running_the_decoder(pair, monkeypatch):

@@ -7,20 +7,18 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    LlamaConfig,
 )
 
 from repdrift.core.errors import ModelError
 from repdrift.models import quiet_transformers, resolve_model
 from tests.oracles.checkpoints import (
-    FAMILIES,
-    ROPE,
     a_few_batches,
     assert_same,
     blocks_of,
     layer_major,
     sample_major,
     saved,
+    tiny_model,
 )
 
 
@@ -73,12 +71,11 @@ def _adapted_backbone(auto_class, source, adapter, dtype="float32"):
 )
 @pytest.mark.filterwarnings("ignore:lora with eva initialization used with low_cpu_mem_usage")
 def test_a_lora_adapter_is_on_the_blocks(tmp_path, batches, family, options):
-    torch.manual_seed(7)
-    source = saved(tmp_path / "base", AutoModel.from_config(FAMILIES[family]()))
+    source = saved(tmp_path / "base", tiny_model(family))
     adapter = _adapter(tmp_path / "adapter", source, **options)
     for dtype in ("float32", "bfloat16"):
         backbone = _adapted_backbone(AutoModelForSequenceClassification, source, adapter, dtype)
-        expected = sample_major(backbone, batches, blocks_of(backbone))
+        expected = sample_major(backbone, batches, blocks_of(backbone, family))
         found = layer_major(source, batches, adapter=adapter, dtype=dtype)
         assert_same(found, expected)
     plain = layer_major(source, batches, dtype=dtype)
@@ -87,11 +84,10 @@ def test_a_lora_adapter_is_on_the_blocks(tmp_path, batches, family, options):
 
 @pytest.mark.parametrize(("task", "auto_class"), [("CAUSAL_LM", AutoModelForCausalLM), (None, AutoModel)])
 def test_an_adapter_of_any_head_fits(tmp_path, batches, task, auto_class):
-    torch.manual_seed(8)
-    source = saved(tmp_path / "base", AutoModelForCausalLM.from_config(FAMILIES["llama"]()))
+    source = saved(tmp_path / "base", tiny_model("llama", AutoModelForCausalLM))
     adapter = _adapter(tmp_path / "adapter", source, task=task, target_modules=["q_proj"])
     backbone = _adapted_backbone(auto_class, source, adapter)
-    expected = sample_major(backbone, batches, blocks_of(backbone))
+    expected = sample_major(backbone, batches, blocks_of(backbone, "llama"))
     assert_same(layer_major(source, batches, adapter=adapter), expected)
 
 
@@ -105,16 +101,16 @@ def test_an_adapter_of_any_head_fits(tmp_path, batches, task, auto_class):
     ],
 )
 def test_adapters_that_are_no_plain_lora_are_refused(tmp_path, batches, options, named):
-    source = saved(tmp_path / "base", AutoModel.from_config(FAMILIES["llama"]()))
+    source = saved(tmp_path / "base", tiny_model("llama"))
     adapter = _adapter(tmp_path / "adapter", source, target_modules=["q_proj"], **options)
     with pytest.raises(ModelError, match=named):
         layer_major(source, batches, adapter=adapter)
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path, batches):
-    source = saved(tmp_path / "base", AutoModel.from_config(FAMILIES["llama"]()))
-    wider = saved(tmp_path / "wider", AutoModel.from_config(LlamaConfig(**{**ROPE, "hidden_size": 64})))
-    bert = saved(tmp_path / "bert", AutoModel.from_config(FAMILIES["bert"]()))
+    source = saved(tmp_path / "base", tiny_model("llama"))
+    wider = saved(tmp_path / "wider", tiny_model("llama", hidden_size=64))
+    bert = saved(tmp_path / "bert", tiny_model("bert"))
     with pytest.raises(ModelError, match="does not fit the model"):
         layer_major(source, batches, adapter=_adapter(tmp_path / "a", wider, target_modules=["q_proj"]))
     with pytest.raises(ModelError, match="another base model"):
