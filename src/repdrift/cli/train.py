@@ -35,6 +35,7 @@ def train(
     Example, a task of your own: repdrift train --config demo --task tickets --data val.csv --train-data train.csv
     --text-column body --label-column urgent
     """
+    from repdrift.core.words import scores
     from repdrift.study.design_notes import say_design_notes
     from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import planned_runs
@@ -66,7 +67,4 @@ def train(
         )
     else:
         for run, done in zip(runs, finished, strict=True):
-            scores = ", ".join(
-                f"{name} {value:.3f}" for name, value in done.record.metrics.items() if value is not None
-            )
-            typer.echo(f"{done.folder}  {run}: {scores}")
+            typer.echo(f"{done.folder}  {run}: {scores(done.record.metrics)}")

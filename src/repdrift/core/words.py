@@ -6,7 +6,7 @@ All texts are plain. A page or a table escapes them for itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from repdrift.core.records.results import ALL_TASKS
 
@@ -67,6 +67,11 @@ def percent_range(low: float | None, high: float | None, *, missing: str = "none
 def chosen_percent(share: float) -> str:
     """A share that someone chose, such as a confidence, in as few digits as it needs: `95 %`, `2.5 %`."""
     return f"{100 * share:g} %"
+
+
+def scores(metrics: Mapping[str, float | None]) -> str:
+    """Scores of a trained model with their names: `accuracy 0.873, f1 0.900`. Missing scores are not named."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if value is not None)
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from repdrift.core.errors import ConfigError, MissingRunError
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
+from repdrift.core.words import scores
 from repdrift.extraction.distributed import process_count
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId, repdrift_command
@@ -93,4 +94,4 @@ def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], digest: 
 
 def _scores(record: RunRecord) -> str:
     shown = {name: record.metrics.get(name) for name in record.metrics if name in _SHOWN_SCORES}
-    return ", ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+    return scores(shown)

@@ -64,6 +64,10 @@ def test_missing_numbers_are_said_to_be_missing(absent):
     assert words.percent_range(absent, 0.5) == words.percent_range(0.5, absent) == "none"
 
 
+def test_scores_have_their_names_and_missing_ones_are_not_named():
+    assert words.scores({"accuracy": 0.8734, "f1": 0.9, "loss": None}) == "accuracy 0.873, f1 0.900"
+
+
 def test_lists_are_joined_as_in_a_sentence():
     assert [words.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "none",

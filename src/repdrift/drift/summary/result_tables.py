@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from repdrift.core.hypotheses import claim
 from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
-from repdrift.core.words import method_title, number, p_equals, percent, percent_range, pvalue, task_title
+from repdrift.core.words import method_title, number, p_equals, percent, percent_range, pvalue, scores, task_title
 from repdrift.similarity import measure
 
 _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
@@ -135,7 +135,7 @@ def runs_table(results: DriftResults) -> str:
     """Returns the planned runs with their scores."""
     rows = []
     for run in results.runs:
-        scores = ", ".join(f"{k} {v:.3f}" for k, v in run.metrics.items() if v is not None and k != "train_loss")
+        shown = scores({name: value for name, value in run.metrics.items() if name != "train_loss"})
         rows.append(
             [
                 task_title(run.task),
@@ -143,7 +143,7 @@ def runs_table(results: DriftResults) -> str:
                 str(run.seed),
                 str(run.step),
                 run.status,
-                scores or run.reason or "",
+                shown or run.reason or "",
             ]
         )
     return markdown_table(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
