@@ -26,9 +26,9 @@ def _inputs(lengths, *, side, extra, seed=0):
     mask = torch.zeros_like(ids)
     for row, length in enumerate(lengths):
         tokens = torch.randint(4, 40, (length,), generator=torch.Generator().manual_seed(seed + row))
-        place = slice(0, length) if side == "right" else slice(width - length, width)
-        ids[row, place] = tokens
-        mask[row, place] = 1
+        span = slice(0, length) if side == "right" else slice(width - length, width)
+        ids[row, span] = tokens
+        mask[row, span] = 1
     return {"input_ids": ids, "attention_mask": mask}
 
 
