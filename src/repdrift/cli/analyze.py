@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from repdrift.cli import options as o
+from repdrift.cli.field_options import changed, with_field_options
+from repdrift.study.analysis_options import AnalysisOptions
 
 
+@with_field_options(AnalysisOptions, "analysis", panel="Analysis", unless_given=o.THE_STUDYS)
 def analyze(
+    *,
     config: o.Config = None,
     task: o.Task = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for the results.", show_default="results/drift_analysis")
     ] = None,
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            help="Similarity measure (see `repdrift measures`). The option may be repeated.",
-            show_default="the study's",
-        ),
-    ] = None,
-    target_reduction: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.99,
-            help="The reduction of drift that is tested: is it larger than this share?",
-            show_default="the study's, or 0.2",
-        ),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option(min=1e-6, max=0.49, help="Significance level of the tests.", show_default="the study's, or 0.05"),
-    ] = None,
-    replicates: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Number of bootstrap resamples of the samples; 0 for none.",
-            show_default="the study's, or 10000",
-        ),
-    ] = None,
+    analysis: dict[str, Any],
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print the whole results as JSON."),
@@ -54,6 +30,8 @@ def analyze(
     Writes drift_analysis_results.json, drift.parquet, drift.csv and drift_analysis_summary.md.
 
     Example: repdrift analyze --task all --output-dir results/drift_analysis
+
+    Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
@@ -61,15 +39,8 @@ def analyze(
     from repdrift.study.runs import ANALYSIS_FOLDER
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
-    plan = drift_plan(
-        study,
-        config_path,
-        tasks=task,
-        measures=measure,
-        target_reduction=target_reduction,
-        alpha=alpha,
-        replicates=replicates,
-    )
+    study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
+    plan = drift_plan(study, config_path, tasks=task)
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, _ = run_analysis(plan, target)
     if as_json:

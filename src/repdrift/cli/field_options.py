@@ -41,7 +41,7 @@ class FieldOption:
         return get_args(self._kind) if get_origin(self._kind) is Literal else ()
 
     @property
-    def least(self) -> int | None:
+    def least(self) -> int | float | None:
         """The smallest number that may be given; None if there is no limit."""
         limits = [limit.ge for limit in self.info.metadata if isinstance(limit, Ge)]
         if not limits:
@@ -143,11 +143,18 @@ def changed(options: Model, given: Mapping[str, Any]) -> Model:
         return type(options).model_validate({**options.model_dump(), **given})
     except ValidationError as error:
         known = {option.field: option for option in field_options(type(options))}
-        faults = [_fault(known[str(fault["loc"][0])], given, fault) for fault in error.errors()]
+        faults = [
+            _fault(known[str(fault["loc"][0])], given, fault) if fault["loc"] else _message(fault)
+            for fault in error.errors()
+        ]
         raise ConfigError("; ".join(faults)) from error
 
 
 def _fault(option: FieldOption, given: Mapping[str, Any], fault: Any) -> str:
     if option.choices:
         return f"{option.flag}: {UnknownNameError.of('value', given[option.field], option.choices)}"
-    return f"{option.flag}: {fault['msg'].removeprefix('Value error, ')}"
+    return f"{option.flag}: {_message(fault)}"
+
+
+def _message(fault: Any) -> str:
+    return fault["msg"].removeprefix("Value error, ")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
-from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
-from repdrift.drift.chosen_measures import require_measures
-from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.extraction.options import ExtractionOptions
+from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.tasks import TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
 
@@ -65,60 +63,6 @@ class TrainingSection(_Section):
     tasks: dict[str, TrainingOverrides] = {}
 
 
-class AnalysisSection(_Section):
-    """Options of the analysis: measures, hypotheses, intervals."""
-
-    measures: tuple[str, ...] = DEFAULT_MEASURES
-    target_reduction: float = Field(default=0.2, ge=0, lt=1)
-    equivalence_margin: float | None = Field(default=None, gt=1)
-    """Factor within which two drifts count as alike. null means 1 / (1 - target_reduction); if that is 1, there is no test."""
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    """Confidence of every two-sided interval."""
-    replicates: int = Field(default=10_000, ge=0)
-    """Number of bootstrap resamples of the samples; 0 for none."""
-    interval: Literal["percentile", "bca", "jackknife"] = "jackknife"
-    """Method of the intervals over samples."""
-    jackknife_groups: int = Field(default=40, ge=0)
-    """Number of groups of samples that are left out in turn, for measures without a formula; 0 gives these measures no interval."""
-
-    @model_validator(mode="after")
-    def _sampling_fits(self) -> AnalysisSection:
-        try:
-            self.sampling()
-        except RepdriftError as error:
-            raise ValueError(str(error)) from error
-        return self
-
-    def sampling(self, replicates: int | None = None) -> SamplingOptions:
-        """Returns the sampling options of the analysis. replicates: in place of the study's."""
-        return SamplingOptions(
-            replicates=self.replicates if replicates is None else replicates,
-            method=self.interval,
-            confidence=self.confidence,
-            groups=self.jackknife_groups,
-        )
-
-    def margin(self, target_reduction: float) -> float | None:
-        """The equivalence margin that belongs to a target reduction; None for no test of equivalence."""
-        if self.equivalence_margin is not None:
-            return self.equivalence_margin
-        return 1 / (1 - target_reduction) if target_reduction > 0 else None
-
-    @field_validator("measures")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            require_measures(names)
-        except RepdriftError as error:
-            raise ValueError(str(error)) from error
-        if PRIMARY_MEASURE not in names:
-            raise ValueError(
-                f"measures must hold {PRIMARY_MEASURE!r}, the debiased linear one: the hypotheses are tested on it"
-            )
-        return names
-
-
 class StudyConfig(_Section):
     """A study: what is trained, extracted and analysed."""
 
@@ -131,7 +75,7 @@ class StudyConfig(_Section):
     seeds: tuple[int, ...] = (42, 1337, 2024)
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
-    analysis: AnalysisSection = AnalysisSection()
+    analysis: AnalysisOptions = AnalysisOptions()
     data_dir: str | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: Path = Path("results")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.errors import ConfigError
-from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
-from repdrift.drift.chosen_measures import require_measures
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import (
     base_folder,
@@ -23,21 +20,12 @@ REFERENCE_METHOD = "full_finetune"
 COMPARISON_METHOD = "lora"
 
 
-def drift_plan(
-    config: StudyConfig,
-    config_path: str | None,
-    *,
-    tasks: Sequence[str] | None = None,
-    measures: Sequence[str] | None = None,
-    target_reduction: float | None = None,
-    alpha: float | None = None,
-    replicates: int | None = None,
-) -> DriftPlan:
-    """Returns the plan that `repdrift analyze` carries out. Options that are given override the study's.
+def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
+    """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all.
 
     Every checkpoint that was extracted is a step of the plan, beside step 0. With config_path None (the default study, and
     no --config) the plan names no base model, and the analysis takes the one that the sets on disk name.
-    Raises UnknownNameError for an unknown measure or task, ConfigError if the tested measure is not among the measures.
+    Raises UnknownNameError for a task that the study does not have.
     """
     names = selected_tasks(config, tasks)
     sets: list[PlannedSet] = []
@@ -52,11 +40,7 @@ def drift_plan(
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
         command = repdrift_command("extract", run, config_path)
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
-    chosen = tuple(measures) if measures else config.analysis.measures
-    require_measures(chosen)
-    if PRIMARY_MEASURE not in chosen:
-        raise ConfigError(f"the hypotheses are tested on {PRIMARY_MEASURE!r}: name it among the measures too")
-    target = config.analysis.target_reduction if target_reduction is None else target_reduction
+    options = config.analysis
     return DriftPlan(
         study=config.name,
         model=config.model if config_path is not None else None,
@@ -72,11 +56,11 @@ def drift_plan(
             )
             for name in names
         },
-        measures=chosen,
-        target_reduction=target,
-        equivalence_margin=config.analysis.margin(target),
-        sampling=config.analysis.sampling(replicates),
-        alpha=config.analysis.alpha if alpha is None else alpha,
+        measures=options.measures,
+        target_reduction=options.target_reduction,
+        equivalence_margin=options.margin(),
+        sampling=options.sampling(),
+        alpha=options.alpha,
         reference_method=REFERENCE_METHOD,
         comparison_method=COMPARISON_METHOD,
         random_changes=random_changes,

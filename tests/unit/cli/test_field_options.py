@@ -8,6 +8,7 @@ from repdrift.cli.main import app
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.core.errors import ConfigError
 from repdrift.extraction.options import ExtractionOptions
+from repdrift.study.analysis_options import AnalysisOptions
 
 GIVEN = [
     "--pooling",
@@ -120,3 +121,24 @@ def test_the_help_of_an_option_is_the_description_of_its_field():
     for option in field_options(ExtractionOptions):
         assert f"{option.flag} " in shown
         assert option.help in shown
+
+
+def test_options_of_analyze_override_the_study_and_leave_the_rest(study_file, monkeypatch):
+    plans = []
+
+    def analyze(plan, _):
+        plans.append(plan)
+        raise ConfigError("enough is known")
+
+    monkeypatch.setattr("repdrift.drift.analyze", analyze)
+    options = ["--measure", "cka", "--target-reduction", "0.5", "--interval", "percentile", "--replicates", "400"]
+    CliRunner().invoke(app, ["analyze", "--config", str(study_file), *options])
+    (plan,) = plans
+    assert (plan.measures, plan.target_reduction, plan.equivalence_margin) == (("cka",), 0.5, 2.0)
+    assert (plan.sampling.method, plan.sampling.replicates) == ("percentile", 400)
+    assert plan.alpha == 0.05
+
+
+def test_a_fault_of_options_together_is_said_without_an_option():
+    with pytest.raises(ConfigError, match="replicates"):
+        changed(AnalysisOptions(), {"interval": "bca", "replicates": 0})

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from repdrift.cli.field_options import field_options
 from repdrift.cli.main import app
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.extraction.options import ExtractionOptions
+from repdrift.study.analysis_options import AnalysisOptions
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "repdrift"
@@ -142,25 +146,16 @@ def test_named_options_are_read_with_their_program():
     ]
 
 
-@pytest.mark.parametrize("command", ["extract", "run"])
-def test_extraction_options_are_those_of_every_command_that_extracts(command):
-    from repdrift.cli.field_options import field_options
-    from repdrift.extraction.options import ExtractionOptions
-
-    assert {option.flag for option in field_options(ExtractionOptions)} <= COMMANDS[command]
-
-
-def test_compare_has_every_option_of_a_comparison():
-    from repdrift.cli.field_options import field_options
-    from repdrift.comparison.options import ComparisonOptions
-
-    assert {option.flag for option in field_options(ComparisonOptions)} <= COMMANDS["compare"]
-
-
-def test_every_option_made_from_a_field_is_described():
-    from repdrift.cli.field_options import field_options
-    from repdrift.comparison.options import ComparisonOptions
-    from repdrift.extraction.options import ExtractionOptions
-
-    options = [*field_options(ExtractionOptions), *field_options(ComparisonOptions)]
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        ("extract", ExtractionOptions),
+        ("run", ExtractionOptions),
+        ("compare", ComparisonOptions),
+        ("analyze", AnalysisOptions),
+    ],
+)
+def test_a_command_has_every_option_of_its_model_and_each_is_described(command, model):
+    options = field_options(model)
+    assert {option.flag for option in options} <= COMMANDS[command]
     assert [option.field for option in options if not option.info.description] == []

@@ -1,0 +1,88 @@
+"""Settings of an analysis, each with its description: the study file and the command line take them from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from repdrift.core.errors import RepdriftError
+from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
+
+# What imports torch is imported where it is used, so that the command line can show these options without it.
+if TYPE_CHECKING:
+    from repdrift.drift.sample_intervals import SamplingOptions
+
+
+class AnalysisOptions(BaseModel):
+    """Measures, hypotheses and intervals of an analysis."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    measures: tuple[str, ...] = Field(
+        default=DEFAULT_MEASURES,
+        description="Similarity measures (see `repdrift measures`). Debiased CKA, on which the hypotheses are tested, must be one.",
+    )
+    target_reduction: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Reduction of drift, as a share, that the comparison method is tested to exceed.",
+    )
+    equivalence_margin: float | None = Field(
+        default=None,
+        gt=1,
+        description="Factor within which two drifts count as alike; null means 1 / (1 - target_reduction), and no test if that is 1.",
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Significance level of the tests.")
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="Confidence of every two-sided interval.")
+    replicates: int = Field(
+        default=10_000, ge=0, description="Number of bootstrap resamples of the samples; 0 takes none."
+    )
+    interval: Literal["percentile", "bca", "jackknife"] = Field(
+        default="jackknife", description="Method of the intervals over samples."
+    )
+    jackknife_groups: int = Field(
+        default=40,
+        ge=0,
+        description="Number of groups of samples that are left out in turn, for measures that have no formula for their interval; "
+        "0 gives these measures no interval.",
+    )
+
+    @model_validator(mode="after")
+    def _sampling_fits(self) -> AnalysisOptions:
+        try:
+            self.sampling()
+        except RepdriftError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def sampling(self) -> SamplingOptions:
+        """Returns how the analysis draws samples and makes intervals."""
+        from repdrift.drift.sample_intervals import SamplingOptions
+
+        return SamplingOptions(
+            replicates=self.replicates,
+            method=self.interval,
+            confidence=self.confidence,
+            groups=self.jackknife_groups,
+        )
+
+    def margin(self) -> float | None:
+        """The equivalence margin; None for no test of equivalence."""
+        if self.equivalence_margin is not None:
+            return self.equivalence_margin
+        return 1 / (1 - self.target_reduction) if self.target_reduction > 0 else None
+
+    @field_validator("measures")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from repdrift.drift.chosen_measures import require_measures
+
+        try:
+            require_measures(names)
+        except RepdriftError as error:
+            raise ValueError(str(error)) from error
+        if PRIMARY_MEASURE not in names:
+            raise ValueError(f"the hypotheses are tested on {PRIMARY_MEASURE!r}: name it among the measures too")
+        return names
