@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["rejection", "coverage", "coverage, one-sided"]
 Verdict = Literal["met", "cautious", "none", "as stated", "FAILED"]
@@ -90,17 +90,25 @@ class Cell:
         return ERRORS_BEYOND * math.sqrt(bound * (1 - bound) / max(1, self.given))
 
 
+class Coverage(NamedTuple):
+    """The share of intervals that hold the truth, the number of intervals, and the shares that lie (above, below) it."""
+
+    share: float
+    given: int
+    tails: tuple[float, float]
+
+
 def rejections(pvalues: list[float | None], alpha: float = 0.05) -> tuple[float, int]:
     """Returns the share of p at or below alpha among those that are not None, and the number of these."""
     there = [p for p in pvalues if p is not None]
     return (sum(p <= alpha * (1 + 1e-9) for p in there) / len(there) if there else math.nan), len(there)
 
 
-def coverage(intervals: list[tuple[float, float] | None], truth: float) -> tuple[float, int, tuple[float, float]]:
-    """Returns the share of intervals that hold the truth, their number, and the shares that lie (above, below) it."""
+def coverage(intervals: list[tuple[float, float] | None], truth: float) -> Coverage:
+    """Count the intervals that hold the truth; None stands for a study without an interval."""
     there = [i for i in intervals if i is not None]
     if not there:
-        return math.nan, 0, (math.nan, math.nan)
+        return Coverage(math.nan, 0, (math.nan, math.nan))
     above = sum(low > truth for low, _ in there) / len(there)
     below = sum(high < truth for _, high in there) / len(there)
-    return 1 - above - below, len(there), (above, below)
+    return Coverage(1 - above - below, len(there), (above, below))

@@ -1,4 +1,4 @@
-"""Equivalence of two groups of trained models: their ratio lies within a factor that was said beforehand."""
+"""Equivalence of two groups of trained models: a test that their ratio lies within a factor."""
 
 from __future__ import annotations
 
@@ -58,21 +58,21 @@ def equivalence_test(
         raise ConfigError(f"the factor of an equivalence should be finite and above 1, got {factor}")
     x, y = finite(a, "a"), finite(b, "b")
     groups = by_stratum(x, y, strata)
-    means = [float(np.mean([group[side].mean() for group in groups])) for side in (0, 1)]
+    means = [float(np.mean([group[which].mean() for group in groups])) for which in (0, 1)]
     for mean, name in zip(means, "ab", strict=True):
         if mean <= 0:
             raise DegenerateInputError(f"the mean of {name} is {mean:g}: a ratio needs means above zero")
     upper, lower = (
         {
-            side: label_permutation_test(
+            alternative: label_permutation_test(
                 *pair,
                 strata=strata,
-                alternative=side,
+                alternative=alternative,
                 studentise=studentise,
                 n_permutations=n_permutations,
                 seed=seed,
             )
-            for side in ("less", "greater")
+            for alternative in ("less", "greater")
         }
         for pair in ((x, factor * y), (factor * x, y))
     )

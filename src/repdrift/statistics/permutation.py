@@ -81,8 +81,9 @@ def label_permutation_test(
     studentised = None
     if is_studentised(groups, studentise):
         moments = arranged_moments(groups, n_permutations, seed)
-        null, studentised, slack = studentised_statistics(moments, scale)
-        visits, compared = moments.visits, studentised
+        found = studentised_statistics(moments, scale)
+        null, visits, slack = found.null, moments.visits, found.slack
+        compared = studentised = found.observed
     else:
         null, visits = null_differences(groups, n_permutations, seed)
         compared, slack = statistic, tie_slack(scale)

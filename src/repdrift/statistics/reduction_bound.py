@@ -124,7 +124,7 @@ def _studentised_pvalue(
             + at_minus * minus.observed_error_squared,
             visits=zero.visits,
         )
-        null, statistic, slack = studentised_statistics(moments, max(size_fixed, f * size_scaled))
-        return pvalue_of(null, statistic, "less", visits=zero.visits, slack=slack)
+        found = studentised_statistics(moments, max(size_fixed, f * size_scaled))
+        return pvalue_of(found.null, found.observed, "less", visits=zero.visits, slack=found.slack)
 
     return pvalue

@@ -37,6 +37,18 @@ class ArrangedMoments:
     visits: Visited
 
 
+@dataclass(frozen=True)
+class StudentisedStatistics:
+    """Studentised differences: under every visited labelling, (arrangements,), and the observed one.
+
+    slack: the largest distance at which two of them still tie.
+    """
+
+    null: Floats
+    observed: float
+    slack: float
+
+
 def is_studentised(groups: Groups, studentise: bool | None) -> bool:
     """Returns whether the test is studentised. None means: if a stratum has unequal numbers and no group has one value.
 
@@ -86,8 +98,8 @@ def arranged_moments(groups: Groups, n_permutations: int, seed: int) -> Arranged
     )
 
 
-def studentised_statistics(moments: ArrangedMoments, scale: float) -> tuple[Floats, float, float]:
-    """The studentised differences, (arrangements,), the observed one, and the largest distance at which two still tie.
+def studentised_statistics(moments: ArrangedMoments, scale: float) -> StudentisedStatistics:
+    """Divide the differences by their standard errors, arrangement by arrangement.
 
     scale: the largest |value| in the test; rounding is proportional to it. Where an arrangement leaves no spread within
     groups, the statistic is infinite, with the sign of the difference, or 0 where there is no difference either.
@@ -99,8 +111,8 @@ def studentised_statistics(moments: ArrangedMoments, scale: float) -> tuple[Floa
     )
     error = math.sqrt(max(0.0, moments.observed_error_squared))
     if error <= floor:
-        return null, observed, 0.0
-    return null, observed, _STATISTIC_TIE * max(1.0, abs(observed)) + floor / error
+        return StudentisedStatistics(null, observed, slack=0.0)
+    return StudentisedStatistics(null, observed, slack=_STATISTIC_TIE * max(1.0, abs(observed)) + floor / error)
 
 
 def calibration_limit(sizes: Sequence[tuple[int, int]]) -> str | None:
