@@ -226,7 +226,7 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
         limits.append((where, by_layer))
     question = "What could this design have shown at all?"
     if not limits:
-        return Point(question, "Not known.", "The analysis gives no smallest reachable p-value.", "open")
+        return Point(question, "Not known.", "The analysis gives no smallest possible p-value.", "open")
     said = "; ".join(f"{where}: {pvalue(value)}" for where, value in limits)
     short_of = [where for where, value in limits if value > alpha]
     text = f"Smallest p-values that it can reach: {said}. Significance is p at most {alpha:g}."

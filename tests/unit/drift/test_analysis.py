@@ -30,7 +30,7 @@ from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.chosen_measures import require_measures
 from repdrift.drift.result_files import results_schema, shipped_schema
 from repdrift.similarity import measures
-from tests.unit.drift.conftest import LAYERS, NOISE, N, Study, write_set
+from tests.unit.drift.study_on_disk import LAYERS, NOISE, N, Study, write_set
 
 
 def _reference(measure, x, y):
@@ -57,8 +57,15 @@ def _reference(measure, x, y):
     return hsic(k, l_) / np.sqrt(hsic(k, k) * hsic(l_, l_))
 
 
-def test_every_value_agrees_with_an_independent_recomputation_from_the_files(study, tmp_path):
-    _, table = analyze(study.plan(), tmp_path / "out")
+@pytest.fixture(scope="module")
+def whole(whole_study, tmp_path_factory):
+    """The analysis of a study in which nothing is missing: folder, results and table."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return out, *analyze(whole_study.plan(), out)
+
+
+def test_every_value_agrees_with_an_independent_recomputation_from_the_files(whole, whole_study):
+    study, (_, _, table) = whole_study, whole
     assert len(table) == 2 * 2 * 3 * LAYERS * 4
     for row in table.itertuples():
         x = torch.load(study.base(row.task) / f"layer_{row.layer}.pt", weights_only=True).numpy()
@@ -69,16 +76,16 @@ def test_every_value_agrees_with_an_independent_recomputation_from_the_files(stu
         assert row.drift == pytest.approx(1 - row.value, abs=1e-15)
 
 
-def test_files_are_complete_agree_and_keep_the_schema(study, tmp_path):
-    results, table = analyze(study.plan(), tmp_path / "out")
-    content = json.loads((tmp_path / "out" / RESULTS_FILE).read_text())
+def test_files_are_complete_agree_and_keep_the_schema(whole):
+    out, results, table = whole
+    content = json.loads((out / RESULTS_FILE).read_text())
     jsonschema.validate(content, shipped_schema())
-    parquet, csv = pd.read_parquet(tmp_path / "out" / TABLE_PARQUET), pd.read_csv(tmp_path / "out" / TABLE_CSV)
+    parquet, csv = pd.read_parquet(out / TABLE_PARQUET), pd.read_csv(out / TABLE_CSV)
     assert list(parquet.columns) == list(csv.columns) == list(DRIFT_COLUMNS)
     np.testing.assert_allclose(parquet["value"], csv["value"], rtol=1e-12)
     assert len(parquet) == len(table)
-    assert DriftResults.read(tmp_path / "out" / RESULTS_FILE) == results
-    summary = (tmp_path / "out" / SUMMARY_FILE).read_text()
+    assert DriftResults.read(out / RESULTS_FILE) == results
+    summary = (out / SUMMARY_FILE).read_text()
     assert "12 final models (6 trained by full fine-tuning, 6 trained by LoRA)" in summary
     assert f"MRPC {N}, SST-2 {N}" in summary
     for test in results.tests:
@@ -90,8 +97,8 @@ def test_shipped_schema_is_the_one_of_the_record():
     assert shipped_schema() == results_schema()
 
 
-def test_known_difference_is_found_and_the_design_speaks_for_itself(study, tmp_path):
-    results, table = analyze(study.plan(), tmp_path / "out")
+def test_known_difference_is_found_and_the_design_speaks_for_itself(whole):
+    _, results, table = whole
     by_task = {(t.task, t.hypothesis): t for t in results.tests if t.layer is None}
     pooled = by_task["all", "comparison_drifts_less"]
     assert pooled.verdict == "supported"
@@ -107,8 +114,8 @@ def test_known_difference_is_found_and_the_design_speaks_for_itself(study, tmp_p
     assert all(t.pvalue <= t.pvalue_bh <= t.pvalue_holm for t in layers)
 
 
-def test_controls_are_carried(study, tmp_path):
-    results, table = analyze(study.plan(), tmp_path / "out")
+def test_controls_are_carried(whole):
+    _, results, table = whole
     named = {c.name for c in results.controls}
     assert named == {"identity", "mispaired", "seed_ceiling"}
     cka = [c for c in results.controls if c.measure == "cka"]
@@ -320,7 +327,7 @@ def test_checkpoints_are_measured_and_in_no_test(study, tmp_path):
     (row,) = [line for line in summary.splitlines() if line.startswith("| MRPC | LoRA | 0.")]
     assert row.split(" | ")[2].endswith("(1)")
     assert row.rstrip(" |").endswith("(3)")
-    assert "| sst2 | lora | missing |" in summary
+    assert "| SST-2 | LoRA | missing |" in summary
 
 
 def test_failure_while_writing_leaves_the_earlier_analysis_whole(study, tmp_path, monkeypatch):

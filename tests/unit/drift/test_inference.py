@@ -9,7 +9,7 @@ from repdrift.core.records.results import SUMMARY_FILE
 from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.similarity import measure
-from tests.unit.drift.conftest import LAYERS, N, Study, write_set
+from tests.unit.drift.study_on_disk import LAYERS, N, Study, write_set
 
 
 @pytest.fixture(scope="module")

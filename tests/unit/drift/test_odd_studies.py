@@ -10,7 +10,7 @@ from repdrift.core.errors import ConfigError, CorruptSetError, SampleSetMismatch
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.drift import analyze
 from repdrift.drift.sample_intervals import SamplingOptions
-from tests.unit.drift.conftest import Study, write_set
+from tests.unit.drift.study_on_disk import Study, write_set
 
 METHODS = ("full_finetune", "lora")
 N = 12

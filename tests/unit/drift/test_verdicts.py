@@ -1,56 +1,15 @@
-import pandas as pd
 import pytest
 
-from repdrift.drift.analysis_plan import BaseSets, DriftPlan
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.drift.inference import draw_conclusions
 from repdrift.statistics import holm, label_permutation_test
-
-
-def _plan(tmp_path, tasks, **changes):
-    options = {
-        "study": "s", "model": None, "tasks": tasks, "methods": ["full_finetune", "lora"], "seeds": [1, 2, 3], "sets": [],
-        "bases": {t: BaseSets(tmp_path, tmp_path, "make") for t in tasks}, "measures": ("cka",), "target_reduction": 0.2, "alpha": 0.05,
-    }  # fmt: skip
-    return DriftPlan(**{**options, **changes})
+from tests.unit.drift.drift_tables import found_test, one_layer, plan_of, table_of
 
 
 def reductions_and_tests(table, plan):
     found = draw_conclusions(table, plan)
     compared = [t for t in found.tests if t.method is None]
     return found.reductions, compared, found.warnings
-
-
-def _table(drifts):
-    """drifts: {(task, method): [one list of layers' drifts for each seed]}."""
-    return pd.DataFrame(
-        [
-            {
-                "task": task,
-                "method": method,
-                "seed": seed,
-                "step": 0,
-                "layer": layer,
-                "measure": "cka",
-                "drift": drift,
-                "noise_floor": float("nan"),
-            }
-            for (task, method), seeds in drifts.items()
-            for seed, layers in enumerate(seeds, start=1)
-            for layer, drift in enumerate(layers)
-        ]
-    )
-
-
-def _one_layer(full, lora, task="t"):
-    return {(task, "full_finetune"): [[d] for d in full], (task, "lora"): [[d] for d in lora]}
-
-
-def _whole(tests, hypothesis, task="all"):
-    (found,) = [t for t in tests if t.hypothesis == hypothesis and t.task == task and t.layer is None]
-    return found
-
-
-LESS, TARGET = "comparison_drifts_less", "reduction_exceeds_target"
 
 
 @pytest.mark.parametrize(
@@ -63,15 +22,15 @@ LESS, TARGET = "comparison_drifts_less", "reduction_exceeds_target"
     ],
 )
 def test_verdict_follows_the_data(tmp_path, full, lora, less, target):
-    _, tests, _ = reductions_and_tests(_table(_one_layer(full, lora)), _plan(tmp_path, ["t"]))
-    assert (_whole(tests, LESS).verdict, _whole(tests, TARGET).verdict) == (less, target)
+    _, tests, _ = reductions_and_tests(table_of(one_layer(full, lora)), plan_of(tmp_path, ["t"]))
+    assert (found_test(tests, LESS).verdict, found_test(tests, TARGET).verdict) == (less, target)
 
 
 def test_no_support_is_not_a_rejection_and_says_which_p_speaks(tmp_path):
     _, tests, _ = reductions_and_tests(
-        _table(_one_layer([0.50, 0.51, 0.52, 0.53], [0.60, 0.61, 0.62, 0.63])), _plan(tmp_path, ["t"])
+        table_of(one_layer([0.50, 0.51, 0.52, 0.53], [0.60, 0.61, 0.62, 0.63])), plan_of(tmp_path, ["t"])
     )
-    said = _whole(tests, LESS).sentence
+    said = found_test(tests, LESS).sentence
     assert said.startswith(
         "These models contradict that LoRA drifts less over all tasks (p = 0.014, for the opposite claim): "
     )
@@ -79,24 +38,24 @@ def test_no_support_is_not_a_rejection_and_says_which_p_speaks(tmp_path):
 
 
 def test_three_against_three_in_one_task_cannot_reach_one_per_cent_and_says_so(tmp_path):
-    table = _table(_one_layer([0.50, 0.51, 0.52], [0.10, 0.11, 0.12]))
-    _, tests, _ = reductions_and_tests(table, _plan(tmp_path, ["t"], alpha=0.01))
-    found = _whole(tests, LESS)
+    table = table_of(one_layer([0.50, 0.51, 0.52], [0.10, 0.11, 0.12]))
+    _, tests, _ = reductions_and_tests(table, plan_of(tmp_path, ["t"], alpha=0.01))
+    found = found_test(tests, LESS)
     assert found.verdict == "undecided"
     assert found.pvalue == found.smallest_pvalue == pytest.approx(1 / 20)
     assert "No result of 6 trained models could have reached 0.01: the smallest possible p is 0.05." in found.sentence
 
 
 def test_one_seed_is_not_testable_in_one_task_but_five_tasks_of_one_seed_are(tmp_path):
-    _, tests, _ = reductions_and_tests(_table(_one_layer([0.5], [0.1])), _plan(tmp_path, ["t"]))
-    assert _whole(tests, LESS).verdict == "not testable"
-    assert "cannot be tested with 2 trained models" in _whole(tests, LESS).sentence
+    _, tests, _ = reductions_and_tests(table_of(one_layer([0.5], [0.1])), plan_of(tmp_path, ["t"]))
+    assert found_test(tests, LESS).verdict == "not testable"
+    assert "cannot be tested with 2 trained models" in found_test(tests, LESS).sentence
     tasks = [*"abcde"]
-    many = {k: v for task in tasks for k, v in _one_layer([0.5], [0.1], task).items()}
-    _, tests, _ = reductions_and_tests(_table(many), _plan(tmp_path, tasks))
-    assert _whole(tests, LESS, "a").verdict == "not testable"
-    assert _whole(tests, LESS).verdict == "supported"
-    assert _whole(tests, LESS).pvalue == pytest.approx(1 / 32)
+    many = {k: v for task in tasks for k, v in one_layer([0.5], [0.1], task).items()}
+    _, tests, _ = reductions_and_tests(table_of(many), plan_of(tmp_path, tasks))
+    assert found_test(tests, LESS, "a").verdict == "not testable"
+    assert found_test(tests, LESS).verdict == "supported"
+    assert found_test(tests, LESS).pvalue == pytest.approx(1 / 32)
 
 
 def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
@@ -104,8 +63,8 @@ def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
     # under the 70 arrangements, of which no other separates any layer, for 1/70.
     full = [[0.5 + 0.01 * s, *[0.3 + 0.01 * ((s + k) % 4) for k in range(5)]] for s in range(4)]
     lora = [[0.1 + 0.01 * s, *[0.3 + 0.01 * ((s + 2 * k) % 4) for k in range(5)]] for s in range(4)]
-    table = _table({("t", "full_finetune"): full, ("t", "lora"): lora})
-    _, tests, _ = reductions_and_tests(table, _plan(tmp_path, ["t"]))
+    table = table_of({("t", "full_finetune"): full, ("t", "lora"): lora})
+    _, tests, _ = reductions_and_tests(table, plan_of(tmp_path, ["t"]))
     layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
     assert layers[0].pvalue == layers[0].pvalue_max_t == pytest.approx(1 / 70)
     assert layers[0].pvalue_holm == pytest.approx(6 / 70)
@@ -123,45 +82,45 @@ def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
 
 def test_pooled_test_compares_within_tasks(tmp_path):
     # lora is below full in either task, but task b's lora is far above task a's full: labels must not cross tasks.
-    drifts = _one_layer([0.10, 0.11, 0.12], [0.05, 0.06, 0.07], "a") | _one_layer(
+    drifts = one_layer([0.10, 0.11, 0.12], [0.05, 0.06, 0.07], "a") | one_layer(
         [0.90, 0.91, 0.92], [0.80, 0.81, 0.82], "b"
     )
-    reductions, tests, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["a", "b"]))
-    assert _whole(tests, LESS).pvalue == pytest.approx(1 / 400)
+    reductions, tests, _ = reductions_and_tests(table_of(drifts), plan_of(tmp_path, ["a", "b"]))
+    assert found_test(tests, LESS).pvalue == pytest.approx(1 / 400)
     (overall,) = [r for r in reductions if r.task == "all" and r.layer is None]
     assert overall.reduction == pytest.approx(1 - (0.06 + 0.81) / (0.11 + 0.91))
     assert overall.reference_by_seed == pytest.approx({"1": 0.5, "2": 0.51, "3": 0.52})
 
 
 def test_task_with_more_seeds_does_not_count_for_more(tmp_path):
-    drifts = _one_layer([0.2] * 6, [0.1] * 6, "a") | _one_layer([0.8] * 2, [0.6] * 2, "b")
-    reductions, _, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["a", "b"]))
+    drifts = one_layer([0.2] * 6, [0.1] * 6, "a") | one_layer([0.8] * 2, [0.6] * 2, "b")
+    reductions, _, _ = reductions_and_tests(table_of(drifts), plan_of(tmp_path, ["a", "b"]))
     (overall,) = [r for r in reductions if r.task == "all" and r.layer is None]
     assert overall.reduction == pytest.approx(1 - 0.35 / 0.5)
 
 
 def test_every_reduction_has_its_bound_where_the_design_gives_one(tmp_path):
-    drifts = _one_layer([0.50, 0.51, 0.52], [0.20, 0.21, 0.22])
-    reductions, _, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["t"]))
+    drifts = one_layer([0.50, 0.51, 0.52], [0.20, 0.21, 0.22])
+    reductions, _, _ = reductions_and_tests(table_of(drifts), plan_of(tmp_path, ["t"]))
     assert {(r.task, r.layer) for r in reductions} == {("t", None), ("t", 0), ("all", None), ("all", 0)}
     assert all(0.5 < r.reduction_low < r.reduction for r in reductions)
-    reductions, _, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["t"], alpha=0.01))
+    reductions, _, _ = reductions_and_tests(table_of(drifts), plan_of(tmp_path, ["t"], alpha=0.01))
     assert all(r.reduction_low is None for r in reductions)
 
 
 def test_reference_without_drift_has_no_reduction(tmp_path):
     reductions, tests, _ = reductions_and_tests(
-        _table(_one_layer([0.0, 0.0, 0.0], [0.1, 0.2, 0.3])), _plan(tmp_path, ["t"])
+        table_of(one_layer([0.0, 0.0, 0.0], [0.1, 0.2, 0.3])), plan_of(tmp_path, ["t"])
     )
     assert all(r.reduction is None and r.reduction_low is None for r in reductions)
-    assert "not comparable as a ratio" in _whole(tests, LESS).sentence
+    assert "not comparable as a ratio" in found_test(tests, LESS).sentence
 
 
 def test_unequal_numbers_of_models_rest_on_holm_and_a_studentised_test(tmp_path):
     full = [[0.50 + 0.01 * s, 0.40 + 0.01 * s] for s in range(5)]
     lora = [[0.10 + 0.01 * s, 0.39 + 0.01 * s] for s in range(3)]
-    table = _table({("t", "full_finetune"): full, ("t", "lora"): lora})
-    _, tests, warnings = reductions_and_tests(table, _plan(tmp_path, ["t"]))
+    table = table_of({("t", "full_finetune"): full, ("t", "lora"): lora})
+    _, tests, warnings = reductions_and_tests(table, plan_of(tmp_path, ["t"]))
     layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
     assert all(t.pvalue_max_t is None and t.test == "studentised label permutation" for t in layers)
     raw = []
@@ -174,9 +133,6 @@ def test_unequal_numbers_of_models_rest_on_holm_and_a_studentised_test(tmp_path)
     assert any("unequal numbers of trained models" in w for w in warnings)
 
 
-ALIKE, INTERACTION = "methods_equivalent", "method_task_interaction"
-
-
 @pytest.mark.parametrize(
     ("lora", "verdict"),
     [
@@ -186,9 +142,9 @@ ALIKE, INTERACTION = "methods_equivalent", "method_task_interaction"
     ],
 )
 def test_alike_is_a_claim_of_its_own_and_not_the_failure_to_find_a_difference(tmp_path, lora, verdict):
-    plan = _plan(tmp_path, ["t"], equivalence_margin=1.25)
-    _, tests, _ = reductions_and_tests(_table(_one_layer([0.50, 0.51, 0.52, 0.53], lora)), plan)
-    found = _whole(tests, ALIKE)
+    plan = plan_of(tmp_path, ["t"], equivalence_margin=1.25)
+    _, tests, _ = reductions_and_tests(table_of(one_layer([0.50, 0.51, 0.52, 0.53], lora)), plan)
+    found = found_test(tests, ALIKE)
     assert (found.verdict, found.margin) == (verdict, 1.25)
     assert found.estimate == pytest.approx(sum(lora) / 2.06)
     assert "within a factor of 1.25" in found.sentence
@@ -196,33 +152,33 @@ def test_alike_is_a_claim_of_its_own_and_not_the_failure_to_find_a_difference(tm
 
 def test_seeds_trained_under_both_methods_are_tested_as_pairs_too(tmp_path):
     _, tests, _ = reductions_and_tests(
-        _table(_one_layer([0.50, 0.60, 0.70], [0.45, 0.55, 0.65])), _plan(tmp_path, ["t"])
+        table_of(one_layer([0.50, 0.60, 0.70], [0.45, 0.55, 0.65])), plan_of(tmp_path, ["t"])
     )
-    found = _whole(tests, LESS)
+    found = found_test(tests, LESS)
     assert (found.paired.pvalue, found.paired.smallest_pvalue, found.paired.n_pairs) == (1 / 8, 1 / 8, 3)
     assert found.pvalue > found.paired.pvalue, "the level of the seeds hides the difference from the unpaired test"
-    _, tests, _ = reductions_and_tests(_table(_one_layer([0.5, 0.6, 0.7], [0.45, 0.55])), _plan(tmp_path, ["t"]))
-    assert _whole(tests, LESS).paired is None
+    _, tests, _ = reductions_and_tests(table_of(one_layer([0.5, 0.6, 0.7], [0.45, 0.55])), plan_of(tmp_path, ["t"]))
+    assert found_test(tests, LESS).paired is None
 
 
 def test_a_reduction_that_differs_between_tasks_is_found_and_named(tmp_path):
-    drifts = _one_layer([0.50, 0.51, 0.52], [0.25, 0.26, 0.27], "a") | _one_layer(
+    drifts = one_layer([0.50, 0.51, 0.52], [0.25, 0.26, 0.27], "a") | one_layer(
         [0.50, 0.51, 0.52], [0.47, 0.48, 0.49], "b"
     )
-    _, tests, _ = reductions_and_tests(_table(drifts), _plan(tmp_path, ["a", "b"]))
-    found = _whole(tests, INTERACTION)
+    _, tests, _ = reductions_and_tests(table_of(drifts), plan_of(tmp_path, ["a", "b"]))
+    found = found_test(tests, INTERACTION)
     assert (found.verdict, found.smallest_pvalue) == ("supported", None)
     assert "49.0 % on a, 5.9 % on b" in found.sentence
-    _, tests, _ = reductions_and_tests(_table(_one_layer([0.5, 0.6], [0.4, 0.5])), _plan(tmp_path, ["t"]))
+    _, tests, _ = reductions_and_tests(table_of(one_layer([0.5, 0.6], [0.4, 0.5])), plan_of(tmp_path, ["t"]))
     assert not [t for t in tests if t.hypothesis == INTERACTION], "one task has no interaction"
 
 
 def test_methods_whose_models_spread_unlike_are_named_and_like_ones_are_not(tmp_path):
-    even = _one_layer([0.50, 0.55, 0.60, 0.52], [0.30, 0.33, 0.36, 0.31])
-    _, _, warnings = reductions_and_tests(_table(even), _plan(tmp_path, ["t"]))
+    even = one_layer([0.50, 0.55, 0.60, 0.52], [0.30, 0.33, 0.36, 0.31])
+    _, _, warnings = reductions_and_tests(table_of(even), plan_of(tmp_path, ["t"]))
     assert not any("spread" in w for w in warnings)
-    wide = _one_layer([0.50, 0.51, 0.52, 0.505], [0.10, 0.30, 0.60, 0.20])
-    _, _, warnings = reductions_and_tests(_table(wide), _plan(tmp_path, ["t"]))
+    wide = one_layer([0.50, 0.51, 0.52, 0.505], [0.10, 0.30, 0.60, 0.20])
+    _, _, warnings = reductions_and_tests(table_of(wide), plan_of(tmp_path, ["t"]))
     (said,) = [w for w in warnings if "spread" in w]
     assert said.startswith("Models of LoRA spread 4")
     assert "those of full fine-tuning" in said

@@ -13,7 +13,7 @@ from repdrift.drift import analyze
 from repdrift.report import build, style, visualize
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
-from tests.unit.drift.conftest import Study
+from tests.unit.drift.study_on_disk import Study
 from tests.unit.report.synthetic_results import Synthetic, write_results
 
 FIGURES = [spec.name for spec in figures()]

@@ -13,7 +13,7 @@ from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
 from repdrift.study.status import study_status
 from repdrift.tasks import SampleSet, token_ids
-from tests.unit.drift.conftest import write_set
+from tests.unit.drift.study_on_disk import write_set
 
 CHANGE = {"layer": 1, "norm": 2.0, "relative_change": None, "stable_rank": None}
 

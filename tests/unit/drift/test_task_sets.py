@@ -7,7 +7,7 @@ from repdrift.core.errors import ConfigError, CorruptSetError, SampleSetMismatch
 from repdrift.core.records.representation_set import ModuleChange, RandomChange, changes_digest
 from repdrift.drift import PlannedSet
 from repdrift.drift.task_sets import find_runs, open_task
-from tests.unit.drift.conftest import LAYERS, N, P, Study, write_set
+from tests.unit.drift.study_on_disk import LAYERS, N, P, Study, write_set
 
 RUN = ("mrpc", "lora", 1)
 

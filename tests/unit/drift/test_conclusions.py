@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.words import pvalue
 from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.drift.sample_intervals import SamplingOptions
-from tests.unit.drift.conftest import LAYERS, N, P, Study, write_set
-from tests.unit.drift.test_verdicts import ALIKE, INTERACTION, LESS, TARGET, _one_layer, _plan, _table, _whole
+from tests.unit.drift.drift_tables import found_test, one_layer, plan_of, table_of
+from tests.unit.drift.study_on_disk import LAYERS, N, P, Study, write_set
 
 NEGATIVE = ([-0.0010, -0.0011, -0.0012, -0.0013], [-0.010, -0.011, -0.012, -0.013])
 
@@ -22,22 +23,22 @@ def _overall(found, layer=None):
 
 
 def test_no_share_of_a_drift_that_is_not_above_zero_is_claimed(tmp_path):
-    found = draw_conclusions(_table(_one_layer(*NEGATIVE)), _plan(tmp_path, ["t"], equivalence_margin=1.25))
-    assert _whole(found.tests, LESS).verdict == "supported", "less is less, below 0 too"
+    found = draw_conclusions(table_of(one_layer(*NEGATIVE)), plan_of(tmp_path, ["t"], equivalence_margin=1.25))
+    assert found_test(found.tests, LESS).verdict == "supported", "less is less, below 0 too"
     of_target = [t for t in found.tests if t.hypothesis == TARGET]
     assert [t.layer for t in of_target] == [None, None, 0]
     assert {t.verdict for t in of_target} == {"not testable"}
     assert all(t.pvalue is t.opposite_pvalue is t.pvalue_holm is t.pvalue_max_t is None for t in of_target)
     assert "cannot be tested: the mean drift of full fine-tuning is not above 0" in of_target[0].sentence
-    alike = _whole(found.tests, ALIKE)
+    alike = found_test(found.tests, ALIKE)
     assert (alike.verdict, alike.pvalue, alike.margin) == ("not testable", None, 1.25)
     assert "there is no ratio" in alike.sentence
 
 
 def test_an_interaction_without_logarithms_is_named_and_not_left_out(tmp_path):
-    drifts = _one_layer([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], "a") | _one_layer([0.5, 0.6, 0.7], [-0.01, 0.3, 0.4], "b")
-    found = draw_conclusions(_table(drifts), _plan(tmp_path, ["a", "b"]))
-    test = _whole(found.tests, INTERACTION)
+    drifts = one_layer([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], "a") | one_layer([0.5, 0.6, 0.7], [-0.01, 0.3, 0.4], "b")
+    found = draw_conclusions(table_of(drifts), plan_of(tmp_path, ["a", "b"]))
+    test = found_test(found.tests, INTERACTION)
     assert (test.verdict, test.pvalue, test.n_units) == ("not testable", None, 12)
     assert "a logarithm needs values above zero" in test.sentence
     assert _overall(found).reduction_low is None
@@ -45,8 +46,8 @@ def test_an_interaction_without_logarithms_is_named_and_not_left_out(tmp_path):
 
 
 def test_a_single_model_is_not_said_to_be_studentised(tmp_path):
-    found = draw_conclusions(_table(_one_layer([0.50, 0.51, 0.52], [0.10])), _plan(tmp_path, ["t"]))
-    assert _whole(found.tests, LESS).test == "label permutation"
+    found = draw_conclusions(table_of(one_layer([0.50, 0.51, 0.52], [0.10])), plan_of(tmp_path, ["t"]))
+    assert found_test(found.tests, LESS).test == "label permutation"
     (warning,) = [w for w in found.warnings if "unequal numbers" in w]
     assert "No permutation test with this task can weigh" in warning
 
@@ -59,7 +60,7 @@ def twelve_pairs(tmp_path_factory):
         for task in "abc"
         for method, level in (("full_finetune", 0.5), ("lora", 0.1))
     }
-    return draw_conclusions(_table(drifts), _plan(tmp_path_factory.mktemp("plan"), list("abc")))
+    return draw_conclusions(table_of(drifts), plan_of(tmp_path_factory.mktemp("plan"), list("abc")))
 
 
 def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(twelve_pairs):
@@ -73,7 +74,7 @@ def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(twelve
 def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
     full = [[0.50 + 0.01 * s, 0.40 + 0.01 * s] for s in range(5)]
     lora = [[0.70 + 0.01 * s, 0.39 + 0.01 * s] for s in range(3)]
-    by_holm = draw_conclusions(_table({("t", "full_finetune"): full, ("t", "lora"): lora}), _plan(tmp_path, ["t"]))
+    by_holm = draw_conclusions(table_of({("t", "full_finetune"): full, ("t", "lora"): lora}), plan_of(tmp_path, ["t"]))
     tests = [t for t in [*twelve_pairs.tests, *by_holm.tests] if t.pvalue is not None]
     assert {t.correction for t in tests} == {None, "max-T", "Holm"}
     assert {t.verdict for t in tests} == {"supported", "rejected", "undecided"}
@@ -91,25 +92,25 @@ def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
 
 
 def test_drifts_without_an_interval_are_not_counted_as_intervals_that_reach_the_noise(tmp_path):
-    table = _table(_one_layer([0.50, 0.51, 0.52], [0.10, 0.20, 0.30]))
+    table = table_of(one_layer([0.50, 0.51, 0.52], [0.10, 0.20, 0.30]))
     table["noise_floor"], table["drift_low"] = 0.01, np.nan
     sentences = [
         t.sentence
-        for t in draw_conclusions(table, _plan(tmp_path, ["t"])).tests
+        for t in draw_conclusions(table, plan_of(tmp_path, ["t"])).tests
         if t.hypothesis == "drift_above_identity"
     ]
     assert sentences
     assert all("there is no interval over samples" in s and "0 of" not in s for s in sentences)
     table.loc[table["drift"] == 0.50, "drift_low"] = 0.4
     sentence = next(
-        t.sentence for t in draw_conclusions(table, _plan(tmp_path, ["t"])).tests if t.method == "full_finetune"
+        t.sentence for t in draw_conclusions(table, plan_of(tmp_path, ["t"])).tests if t.method == "full_finetune"
     )
     assert "1 of 1 intervals over samples lie wholly above" in sentence
 
 
 def test_a_seed_that_a_task_lacks_has_no_mean_over_tasks(tmp_path):
-    drifts = _one_layer([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], "a") | _one_layer([0.9, 0.9], [0.9, 0.9, 0.9], "b")
-    of_all = _overall(draw_conclusions(_table(drifts), _plan(tmp_path, ["a", "b"])))
+    drifts = one_layer([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], "a") | one_layer([0.9, 0.9], [0.9, 0.9, 0.9], "b")
+    of_all = _overall(draw_conclusions(table_of(drifts), plan_of(tmp_path, ["a", "b"])))
     assert of_all.reference_by_seed == {"1": pytest.approx(0.5), "2": pytest.approx(0.5), "3": None}
     assert of_all.comparison_by_seed["3"] == pytest.approx(0.5)
 
@@ -127,8 +128,8 @@ def test_a_draw_in_which_the_reference_does_not_drift_leaves_no_interval_of_the_
     g = np.random.default_rng(0)
     full, lora = 0.05 + 0.06 * g.normal(size=(3, 400)), 0.04 + 0.001 * g.normal(size=(3, 400))
     assert (full.mean(axis=0) < 0).any(), "its ratio to lora's drift is finite, and negative"
-    plan = _plan(tmp_path, ["t"], sampling=SamplingOptions(replicates=400, method=method))
-    table = _table(_one_layer([0.049, 0.050, 0.051], [0.040, 0.041, 0.042]))
+    plan = plan_of(tmp_path, ["t"], sampling=SamplingOptions(replicates=400, method=method))
+    table = table_of(one_layer([0.049, 0.050, 0.051], [0.040, 0.041, 0.042]))
     draws = {("t", "cka"): _draws(full_finetune=full, lora=lora)}
     of_all = _overall(draw_conclusions(table, plan, draws=draws))
     assert "samples" not in {i.over for i in of_all.intervals}
@@ -139,12 +140,12 @@ def test_a_draw_in_which_the_reference_does_not_drift_leaves_no_interval_of_the_
 
 
 def test_every_interval_that_is_not_there_has_a_note(tmp_path):
-    notes = _overall(draw_conclusions(_table(_one_layer([0.5], [0.1])), _plan(tmp_path, ["t"]))).notes
+    notes = _overall(draw_conclusions(table_of(one_layer([0.5], [0.1])), plan_of(tmp_path, ["t"]))).notes
     for over in ("models", "samples", "models and samples"):
         assert any(note.startswith(f"no interval over {over}:") for note in notes)
     without = ResampledDrifts([("full_finetune", 1), ("lora", 1)], [0])
     notes = _overall(
-        draw_conclusions(_table(_one_layer([0.5], [0.1])), _plan(tmp_path, ["t"]), draws={("t", "cka"): without})
+        draw_conclusions(table_of(one_layer([0.5], [0.1])), plan_of(tmp_path, ["t"]), draws={("t", "cka"): without})
     ).notes
     assert any("drifts were not drawn anew" in note for note in notes), "not: a ratio without a value"
 
@@ -156,13 +157,13 @@ def test_a_ranking_does_not_depend_on_the_order_of_the_table(tmp_path):
         (task, "lora"): [[drift + 0.001 * seed for drift in profile] for seed in range(seeds)]
         for task, (profile, seeds) in profiles.items()
     }
-    table, draws, noise = _table(drifts), {}, 0.02 * np.random.default_rng(3).normal(size=(3, 400))
+    table, draws, noise = table_of(drifts), {}, 0.02 * np.random.default_rng(3).normal(size=(3, 400))
     for (task, _), seeds in drifts.items():
         found = ResampledDrifts([("lora", s + 1) for s in range(len(seeds))], [0, 1, 2])
         for layer in range(3):
             found.bootstrap[layer] = np.array([[seed[layer]] for seed in seeds]) + (task == "a") * noise[layer]
         draws[task, "cka"] = found
-    plan = _plan(tmp_path, ["a", "b"])
+    plan = plan_of(tmp_path, ["a", "b"])
     forwards = draw_conclusions(table, plan, draws=draws).rankings
     backwards = draw_conclusions(table.sort_values("task", ascending=False, kind="stable"), plan, draws=draws).rankings
     assert forwards == backwards
