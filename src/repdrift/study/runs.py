@@ -59,23 +59,23 @@ def selected_tasks(config: StudyConfig, names: Sequence[str] | None) -> list[str
 
 
 def set_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
-    """Where the representation set of a run lies. Step 0 is the final model."""
+    """The folder of a run's representation set. Step 0 is the final model."""
     name = f"{run.task}_{run.method}_seed{run.seed}"
     return config.results_dir / REPRESENTATIONS_FOLDER / name / f"step_{step:06d}"
 
 
 def random_change_folder(config: StudyConfig, run: RunId) -> Path:
-    """Where the base model's set lies after a random change as large as that of the run's final model."""
+    """The folder of the base model's set after a random change as large as that of the run's final model."""
     return set_folder(config, run).parent / RANDOM_CHANGE_FOLDER
 
 
 def base_folder(config: StudyConfig, task: str) -> Path:
-    """Where the base model's set for a task lies."""
+    """The folder of the base model's set for a task."""
     return config.base_dir / task / "step_000000"
 
 
 def identity_folder(config: StudyConfig, task: str) -> Path:
-    """Where the base model's second extraction lies, which measures the noise of extraction itself."""
+    """The folder of the base model's second extraction, which measures the noise of extraction."""
     return config.base_dir / task / IDENTITY_FOLDER
 
 

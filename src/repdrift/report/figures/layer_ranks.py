@@ -77,8 +77,8 @@ def caption(data: ReportData) -> str:
     confidence = ", ".join(dict.fromkeys(chosen_percent(r.confidence) for r in rankings))
     return (
         "Layers in the order of their drift, mean over tasks and models; rank 1 drifts most. Bars: intervals of the rank that hold for all "
-        f"layers at once with {confidence} confidence ({over}). Filled: layers that may be the one that drifts most. Where bars overlap "
-        "widely, the order of the layers is not known."
+        f"layers at once with {confidence} confidence ({over}). Filled: layers that may be the one that drifts most. If bars overlap "
+        "widely, the order of these layers is not known."
     )
 
 

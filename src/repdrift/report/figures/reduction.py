@@ -183,8 +183,8 @@ def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     study = data.results.study
     intervals = (
-        f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals, each for what it is over. Over samples "
-        "holds for these trained models alone; over models, for these samples; over both claims most. "
+        f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals. One over samples "
+        "holds for these trained models only, one over models for these samples only. One over both holds for new models and samples. "
         if any(r.intervals for r in data.results.reductions)
         else ""
     )
@@ -199,10 +199,10 @@ def caption(data: ReportData) -> str:
     return (
         f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
         f"from means over seeds; small grey points: pairs of equal seed. {intervals}Dotted tick: the one-sided "
-        f"{chosen_percent(1 - study.alpha)} lower bound over trained models, absent where their number cannot give one. An estimate above the "
-        f"dashed line meets the target; it is shown only if that bound lies above the line too. {absent}Ratios are unstable where the "
-        f"reference hardly drifts (lowest layers): triangles at {BOUNDS[0]:g} % stand for values below, and where it does not drift at all "
-        "none is drawn."
+        f"{chosen_percent(1 - study.alpha)} lower bound over trained models; too few models give none. An estimate above the "
+        f"dashed line meets the target, but that is shown only if this bound also lies above the line. {absent}Ratios are unstable if the "
+        f"reference hardly drifts, as in the lowest layers. Triangles at {BOUNDS[0]:g} % stand for values below. If the reference does not "
+        "drift at all, no ratio is drawn."
     )
 
 

@@ -143,9 +143,9 @@ def caption(data: ReportData) -> str:
         if (count := _final_models(data) - len(_points(data, metric)))
     ]
     return (
-        "A point a final model; colours are methods, marks are tasks. Above: rank correlations (ρ) of drift and score within tasks and methods, "
+        "Each point is a final model; colours are methods, marks are tasks. Above: rank correlations (ρ) of drift and score within tasks and methods, "
         f"with {chosen_percent(data.results.study.confidence)} intervals over models; differences between tasks, which the points show, do not "
-        "enter them. A correlation says nothing about what causes what: a model that learnt more may drift more for that reason."
+        "enter them. A correlation does not say what causes what: a model that learnt more may drift more for that reason."
         + (f" Not there: {', '.join(missing)}." if missing else "")
     )
 

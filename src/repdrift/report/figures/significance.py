@@ -210,14 +210,14 @@ def caption(data: ReportData) -> str:
     }.get(correction or "", "")
     clusters = (
         " Bars under the layers: clusters of adjacent layers, full where the cluster's p is at most "
-        f"{study.alpha:g}; such a p says that the methods differ, most visibly there, not that every layer in the bar does."
+        f"{study.alpha:g}; such a p says that the methods differ, and that it shows most there. It does not say that they differ in every layer of the bar."
         if data.results.clusters
         else ""
     )
     return (
         "Permutation tests of the method labels over trained models, within tasks. Higher is stronger evidence; at or above the dashed "
         f"line p is at most {study.alpha:g}. Hatched: p-values that this number of trained models cannot give, however large the "
-        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: as it is (hollow), "
+        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: uncorrected (hollow), "
         f"corrected for the number of layers by Benjamini-Hochberg (pale){decides}. By task there is no correction.{clusters}"
     )
 

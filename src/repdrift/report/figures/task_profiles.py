@@ -101,8 +101,8 @@ def caption(data: ReportData) -> str:
     missing = any(np.isnan(_matrix(data, m)[~np.eye(len(data.tasks), dtype=bool)]).any() for m in _methods(data))
     return (
         "Correlation over layers of the mean drifts of two tasks, under one method: above the diagonal Pearson's, below it Spearman's. Near "
-        "1: the same layers drift on both tasks. There is no interval and no test, since layers are no independent units."
-        + (" Hatched: no correlation could be had." if missing else "")
+        "1: the same layers drift on both tasks. There is no interval and no test, since layers are not independent."
+        + (" Hatched: there is no correlation." if missing else "")
     )
 
 

@@ -118,9 +118,9 @@ def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     del data
     return (
-        "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds at hand; thin: single models; hollow: "
-        "fewer models than at the other steps of that line. The final model stands behind the last checkpoint, at no step of its own. "
-        "No test is made along a training."
+        "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds that are there; thin: single models; hollow: "
+        "fewer models than at the other steps of that line. The final model is drawn after the last checkpoint, without a step. "
+        "Nothing is tested along a training."
     )
 
 
