@@ -18,12 +18,12 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 
 def test_every_fault_of_a_file_is_named_with_the_file(tmp_path):
     path = tmp_path / "small.json"
-    path.write_text(json.dumps({"count": "many", "namme": 1}))
+    path.write_text(json.dumps({"count": "many", "namex": 1}))
     with pytest.raises(DataError) as caught:
         _Small.read(path)
     message = str(caught.value)
     assert message.startswith(f"{path} is not a valid _Small file: count: ")
-    assert "namme: unknown key; did you mean 'name'?" in message
+    assert "namex: unknown key; did you mean 'name'?" in message
     path.write_text("{")
     with pytest.raises(DataError, match="Invalid JSON"):
         _Small.read(path)

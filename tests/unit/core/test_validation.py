@@ -41,7 +41,7 @@ def test_all_faults_are_named_together_each_with_its_place():
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ({"namme": 1}, "namme: unknown key; did you mean 'name'?"),
+        ({"namex": 1}, "namex: unknown key; did you mean 'name'?"),
         ({"zzz": 1}, "zzz: unknown key; known: name, part, by_name, several"),
         ({"part": {"raet": 1}}, "part.raet: unknown key; did you mean 'rate'?"),
         ({"by_name": {"x": {"raet": 1}}}, "by_name.x.raet: unknown key; did you mean 'rate'?"),
