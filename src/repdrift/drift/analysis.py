@@ -1,4 +1,4 @@
-"""The whole analysis: sets in, results, tidy table and summary out."""
+"""The whole analysis: from representation sets to results, tidy table and summary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.results import DriftResults, StudyInfo
+from repdrift.core.words import task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
 from repdrift.drift.inference import draw_conclusions
@@ -25,11 +26,12 @@ from repdrift.similarity import measure
 
 
 def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFrame]:
-    """Measure, test and write RESULTS_FILE, TABLE_PARQUET, TABLE_CSV and SUMMARY_FILE to `output_dir`.
+    """Measure the drift of every run, test the hypotheses, and write the four files of an analysis to `output_dir`.
 
     Everything is computed before the first file is written. Returns the results and the tidy table.
-    Raises MissingRunError, with the commands, if no run is there or a base model's set is not; SampleSetMismatchError
-    if sets must not be compared; NonFiniteError and DegenerateInputError naming set and layer; StorageError.
+    Raises MissingRunError, with the commands, if there is no run or no set of a base model. Raises SampleSetMismatchError or
+    CorruptSetError for sets that must not be compared, NonFiniteError and DegenerateInputError naming set and layer, and
+    StorageError if a file cannot be written.
     """
     present = {task: find_runs([s for s in plan.sets if s.task == task]) for task in plan.tasks}
     statuses = [status for runs in present.values() for status in runs.statuses]
@@ -86,7 +88,9 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         sanity=sanity_checks(table, measured, plan, tasks),
         warnings=[
             *set_cautions(statuses, tasks, table, plan),
-            *without_value(measured.undefined, base.layers),
+            *without_value(
+                {(task_title(task), name): r for (task, name), r in measured.undefined.items()}, base.layers
+            ),
             *found.warnings,
         ],
     )

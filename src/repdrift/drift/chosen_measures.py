@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, UnknownNameError, nearest_name
+from repdrift.core.words import layers_named
 from repdrift.similarity import descriptors, measure, measures
 
 Reasons = dict[int, str]
@@ -41,23 +42,18 @@ def without_value(
     for (where, name), reasons in found.items():
         by_measure[name][where] = reasons
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, by_place in by_measure.items():
+    for name, by_where in by_measure.items():
         by_layers: dict[str, list[str]] = defaultdict(list)
-        for where, reasons in by_place.items():
-            by_layers[_layers(list(reasons), layers)].append(where)
-        places = "; ".join(f"{preposition} {', '.join(where)} {at}" for at, where in by_layers.items())
-        reason = next(iter(next(iter(by_place.values())).values()))
-        names[places, reason].append(name)
+        for where, reasons in by_where.items():
+            missing = "any layer" if set(reasons) == set(layers) else layers_named(list(reasons))
+            by_layers[missing].append(where)
+        without = "; ".join(f"{preposition} {', '.join(where)} in {missing}" for missing, where in by_layers.items())
+        reason = next(iter(next(iter(by_where.values())).values()))
+        names[without, reason].append(name)
     return [
-        f"No value of {', '.join(measures)} {places}: {reason.rstrip('.')}."
-        for (places, reason), measures in names.items()
+        f"No value of {', '.join(measures)} {without}: {reason.rstrip('.')}."
+        for (without, reason), measures in names.items()
     ]
-
-
-def _layers(missing: Sequence[int], layers: Sequence[int]) -> str:
-    if set(missing) == set(layers):
-        return "in any layer"
-    return f"in layer{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
 
 
 def _fault(name: str) -> str:

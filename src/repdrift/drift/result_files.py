@@ -29,7 +29,7 @@ def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path)
         TABLE_CSV: table.to_csv(index=False),
     }
     with ExitStack() as stack:
-        # Left in reverse order: the results take their name last, so that who finds them finds the others.
+        # The stack closes in reverse order: the results take their name last, when the other files have theirs.
         paths = {
             name: stack.enter_context(atomic_path(output_dir / name))
             for name in (RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET)

@@ -153,6 +153,6 @@ def _jackknife(
 
 
 def _reach(parts: Sequence[Floats], estimate: float, confidence: float) -> float:
-    """Returns the half-width of the interval. Tasks have samples of their own, so that the squares of their reaches add."""
+    """Returns the half-width of the interval. Tasks have samples of their own, so the squares of their half-widths add."""
     reaches = [float(jackknife_interval(part, estimate, confidence=confidence).high) - estimate for part in parts]
     return float(np.sqrt(np.square(reaches).sum()))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.records.results import Control, SanityCheck
-from repdrift.core.words import method_title, task_title
+from repdrift.core.words import layers_named, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
 from repdrift.drift.measurement import Measured
@@ -159,7 +159,7 @@ def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     over = sorted({key[1] for key, value in shares.items() if value > TOP_FEATURE_LIMIT})
     detail = f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task_title(task)}, layer {layer})."
     if over:
-        detail += f" Over half in layers {', '.join(map(str, over))}: there, plain CKA speaks mostly of that feature."
+        detail += f" More than half in {layers_named(over)}: there, plain CKA speaks mostly of that feature."
     return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)
 
 

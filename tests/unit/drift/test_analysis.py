@@ -367,7 +367,7 @@ def test_a_measure_that_is_undefined_somewhere_has_no_number_there_and_is_named(
     at = table[(table["task"] == "mrpc") & (table["measure"] == "cosine")]
     assert set(at["layer"]) == {0, 2}
     assert set(table[(table["task"] == "mrpc") & (table["measure"] == "cka")]["layer"]) == {0, 1, 2}
-    (said,) = [w for w in results.warnings if w.startswith("No value of cosine on mrpc in layer 1: ")]
+    (said,) = [w for w in results.warnings if w.startswith("No value of cosine on MRPC in layer 1: ")]
     assert "sample 3" in said
     assert str(folder) in said
 
@@ -379,7 +379,7 @@ def test_measures_undefined_for_one_reason_share_a_sentence_and_the_others_are_i
     assert set(table["measure"]) == {"cka", "procrustes", "norm_change"}
     (said,) = [w for w in results.warnings if "No value" in w]
     assert said.startswith(
-        "No value of cca, pwcca on mrpc, sst2 in any layer: canonical correlations need more samples"
+        "No value of cca, pwcca on MRPC, SST-2 in any layer: canonical correlations need more samples"
     )
     assert str(tmp_path) not in said
     drifts, controls = (tmp_path / "out" / SUMMARY_FILE).read_text().split("## Controls")

@@ -34,7 +34,7 @@ class Corrected:
 class Evidence:
     """The test of a claim and of its opposite.
 
-    opposite_pvalue: None where the opposite claim is not tested, so that nothing is rejected. smallest_pvalue: the
+    opposite_pvalue: None if the opposite claim is not tested; then nothing is rejected. smallest_pvalue: the
     smallest p of this design, whatever the data; None for a test that has none. corrected: None where there is no family.
     n_units: trained models.
     """
