@@ -13,9 +13,9 @@ from torch import nn
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
+from repdrift.core.process_group import device
 from repdrift.core.progress import say
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.distributed import device
 from repdrift.extraction.memory_budget import available_memory_bytes
 from repdrift.models import AdaptedBase, ModelSource, load_adapters, load_backbone, reason_against_sharing
 from repdrift.tasks import SampleSet

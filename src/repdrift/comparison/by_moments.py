@@ -19,10 +19,10 @@ from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import SHARED_WEIGHTS, own_weights, with_own_weights
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
+from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import require_lengths_fit
 from repdrift.models import AdaptedBase
 from repdrift.similarity import measure

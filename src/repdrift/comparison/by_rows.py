@@ -16,9 +16,9 @@ from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.distributed import world
 from repdrift.extraction.extractor import PooledBatch
 from repdrift.extraction.row_index import RowIndex
 from repdrift.tasks import SampleSet

@@ -18,11 +18,11 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
+from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.distributed import world
 from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
 from repdrift.tasks import DEFAULT_SAMPLES, SampleSet
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError, NonFiniteError
+from repdrift.core.process_group import world
 from repdrift.core.progress import Bar
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import Batch, BatchPlan
-from repdrift.extraction.distributed import world
 from repdrift.extraction.pooling import Pool, owned_values
 from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity.streaming import PairedAccumulator

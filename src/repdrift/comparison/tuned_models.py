@@ -12,7 +12,7 @@ from repdrift.comparison.base_model import BaseModel, load_base
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
-from repdrift.extraction.distributed import device
+from repdrift.core.process_group import device
 from repdrift.models import ModelSource, load_adapters, load_tuned_backbone
 from repdrift.tasks import SampleSet
 

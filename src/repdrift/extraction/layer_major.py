@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
+from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.batching import Batch, BatchPlan
-from repdrift.extraction.distributed import device
 from repdrift.extraction.extractor import require_lengths_fit
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block

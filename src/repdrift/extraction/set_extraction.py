@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.distributed import device, world
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.schedules import ScheduledExtraction, scheduled

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
+from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
 from repdrift.extraction import ExtractionJob, extract_set
-from repdrift.extraction.distributed import world
 from repdrift.models import resolve_model
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match

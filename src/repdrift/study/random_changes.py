@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
+from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import RANDOM_CHANGE_METHOD, SetMetadata
 from repdrift.core.records.run import Method
 from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange, extract_set
-from repdrift.extraction.distributed import world
 from repdrift.models import ModelSource
 from repdrift.stores import discard_set, open_set
 from repdrift.study.config import StudyConfig

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from repdrift.core.errors import ConfigError, MissingRunError
+from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
 from repdrift.core.words import scores
-from repdrift.extraction.distributed import process_count
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId, repdrift_command
 from repdrift.training import FinishedRun, TrainingJob, finished_runs, train

@@ -15,6 +15,8 @@ from repdrift.core.errors import ModelError, RepdriftError
 
 T = TypeVar("T")
 
+_group: Any = torch.distributed  # its functions carry no types
+
 
 @dataclass(frozen=True)
 class World:
@@ -38,7 +40,7 @@ class World:
     def barrier(self) -> None:
         """Wait until every process has come to this point."""
         if self.size > 1:
-            torch.distributed.barrier()
+            _group.barrier()
 
     @contextmanager
     def together(self, what: str) -> Generator[None]:
@@ -57,7 +59,7 @@ class World:
         if self.size == 1:
             return
         found: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(found, (what, failed))
+        _group.all_gather_object(found, (what, failed))
         names = {name for name, _ in found}
         if len(names) > 1:
             raise ModelError(
@@ -72,7 +74,7 @@ class World:
         if self.size == 1:
             return value
         values = [value]
-        torch.distributed.broadcast_object_list(values, src=0)
+        _group.broadcast_object_list(values, src=0)
         return values[0]
 
     def gather(self, value: T) -> list[T] | None:
@@ -80,7 +82,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] | None = [None] * self.size if self.is_first else None
-        torch.distributed.gather_object(value, values, dst=0)
+        _group.gather_object(value, values, dst=0)
         return values
 
 
@@ -94,12 +96,12 @@ def world() -> World:
     """The processes that `torchrun` started. The first call joins them, with NCCL on GPUs and gloo elsewhere."""
     if process_count() == 1:
         return World(0, 1)
-    if not torch.distributed.is_initialized():
+    if not _group.is_initialized():
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        torch.distributed.init_process_group("nccl" if cuda else "gloo")
-    return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        _group.init_process_group("nccl" if cuda else "gloo")
+    return World(_group.get_rank(), _group.get_world_size())
 
 
 def device() -> torch.device:

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from repdrift.core.errors import NonFiniteError
-from repdrift.extraction.distributed import World
+from repdrift.core.process_group import World
 
 SCRIPT = """
 import sys
 from repdrift.core.errors import RepdriftError, NonFiniteError
-from repdrift.extraction.distributed import world
+from repdrift.core.process_group import world
 
 ours = world()
 said = []
