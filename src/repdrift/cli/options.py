@@ -146,7 +146,7 @@ def with_own_task(
         }
         named = [flag for flag, value in given.items() if value]
         if named:
-            raise ConfigError(f"{listed(named)} describe(s) a task of your own: give its file too, with --data FILE")
+            raise ConfigError(f"{listed(named)}: for a task of your own only. Give its file too, with --data FILE")
         return study
     from repdrift.core.records.results import ALL_TASKS
 
