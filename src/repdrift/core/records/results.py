@@ -183,6 +183,7 @@ class PairedTest(Record):
 
 
 Correction = Literal["max-T", "Holm"]
+Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 
 
 class HypothesisTest(Record):
@@ -235,7 +236,7 @@ class HypothesisTest(Record):
     n_permutations: int | None
     n_units: int
     """Trained models in the test."""
-    verdict: Literal["supported", "rejected", "undecided", "not testable"]
+    verdict: Verdict
     sentence: str
     """The outcome in plain words."""
 

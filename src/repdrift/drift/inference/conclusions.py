@@ -25,12 +25,13 @@ from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
 from repdrift.drift.inference.method_claims import (
+    LayerComparison,
     alike_test,
     directional_test,
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.method_drifts import MethodDrifts, by_model, compared_tasks, method_drifts, uneven_spread
+from repdrift.drift.inference.method_drifts import by_model, compared_tasks, method_drifts, uneven_spread
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
 from repdrift.drift.resampled_drift import ResampledDrifts
@@ -98,11 +99,12 @@ def _compare_methods(
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
         found.reductions.append(whole)
-        by_layer: dict[int, tuple[MethodDrifts, Reduction]] = {}
+        by_layer: dict[int, LayerComparison] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
-            by_layer[layer] = method_drifts(of_layer, plan), reduction(of_layer, task, layer, measure, plan, draws)
-            found.reductions.append(by_layer[layer][1])
+            in_layer = reduction(of_layer, task, layer, measure, plan, draws)
+            by_layer[layer] = LayerComparison(method_drifts(of_layer, plan), in_layer)
+            found.reductions.append(in_layer)
         drifts = method_drifts(frame, plan)
         found.tests += [directional_test(drifts, name, whole, plan) for name in METHOD_CLAIMS]
         alike = alike_test(drifts, whole, plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,14 @@ Floats = NDArray[np.floating]
 _ALIKE_TEST = "two one-sided label permutations"
 
 
+@dataclass(frozen=True)
+class LayerComparison:
+    """The drifts of both methods in one layer, over all tasks, and the reduction there."""
+
+    drifts: MethodDrifts
+    reduction: Reduction
+
+
 def directional_test(drifts: MethodDrifts, name: Hypothesis, found: Reduction, plan: DriftPlan) -> HypothesisTest:
     """Test whether the comparison method drifts less, or less by the target, on one task or over all tasks.
 
@@ -45,18 +53,18 @@ def directional_test(drifts: MethodDrifts, name: Hypothesis, found: Reduction, p
 
 
 def directional_tests_by_layer(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
+    by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan
 ) -> list[HypothesisTest]:
     """Test LESS or TARGET in each layer, over all tasks.
 
     Verdicts rest on p-values that are corrected over the layers: by max-T (the maximum over layers under permuted labels), or,
     where the methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
     """
-    found = {layer: _evidence(drifts, name, plan) for layer, (drifts, _) in by_layer.items()}
+    found = {layer: _evidence(at.drifts, name, plan) for layer, at in by_layer.items()}
     less = [e.pvalue for e in found.values()]
     more = [e.opposite_pvalue if e.opposite_pvalue is not None else 1.0 for e in found.values()]
     by_holm, opposite_holm, by_bh = holm(less), holm(more), benjamini_hochberg(less)
-    first = next(iter(by_layer.values()))[0]
+    first = next(iter(by_layer.values())).drifts
     by_max = opposite_max = smallest_max = None
     if first.balanced:
         tables = _tables(by_layer, name, plan)
@@ -82,21 +90,19 @@ def directional_tests_by_layer(
             n_tests=len(found),
             family=f"{len(found)} layers, {name}",
         )
-        drifts, of_layer = by_layer[layer]
-        tests.append(_record(drifts, name, of_layer, plan, replace(evidence, corrected=corrected)))
+        at = by_layer[layer]
+        tests.append(_record(at.drifts, name, at.reduction, plan, replace(evidence, corrected=corrected)))
     return tests
 
 
-def layer_clusters(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
-) -> list[LayerCluster]:
+def layer_clusters(by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan) -> list[LayerCluster]:
     """Find clusters of adjacent layers in which the comparison method drifts less. A small design has none."""
-    drifts = next(iter(by_layer.values()))[0]
+    drifts = next(iter(by_layer.values())).drifts
     layers = list(by_layer)
     units = drifts.reference.size + drifts.comparison.size
     if len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
         return []
-    if name == TARGET and any(found.reduction is None for _, found in by_layer.values()):
+    if name == TARGET and any(at.reduction.reduction is None for at in by_layer.values()):
         return []  # where the reference does not drift, its share turns the sign of the statistic
     found = cluster_test(*_tables(by_layer, name, plan), strata=drifts.strata, alternative="less")
     return [
@@ -187,12 +193,10 @@ def _paired(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> PairedTe
     return PairedTest(pvalue=found.pvalue, smallest_pvalue=found.smallest_pvalue, n_pairs=found.n_units)
 
 
-def _tables(
-    by_layer: Mapping[int, tuple[MethodDrifts, Reduction]], name: Hypothesis, plan: DriftPlan
-) -> tuple[Floats, Floats]:
+def _tables(by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan) -> tuple[Floats, Floats]:
     scale = 1 - _margin(name, plan)
-    comparison = np.column_stack([drifts.comparison for drifts, _ in by_layer.values()])
-    reference = np.column_stack([drifts.reference for drifts, _ in by_layer.values()])
+    comparison = np.column_stack([at.drifts.comparison for at in by_layer.values()])
+    reference = np.column_stack([at.drifts.reference for at in by_layer.values()])
     return comparison, scale * reference
 
 

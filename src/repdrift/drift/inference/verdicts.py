@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction
+from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction, Verdict
 from repdrift.core.words import counted, p_equals, pvalue
-
-Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 
 
 @dataclass(frozen=True)
