@@ -1,7 +1,6 @@
 import pytest
 
 from repdrift.core.errors import UnknownNameError
-from repdrift.planning.reach import design_reach
 from repdrift.study import design_notes as notes_module
 from repdrift.study.config import parse_study
 from repdrift.study.design_notes import design_notes, layer_count, say_design_notes
@@ -13,19 +12,6 @@ NO_SUCH_MODEL = "somebody/some-model"
 def _study(tasks=("mrpc", "sst2", "rte", "squad_v2"), seeds=3, model=NO_SUCH_MODEL, **more):
     content = {"name": "x", "model": model, "tasks": list(tasks), "seeds": list(range(seeds)), **more}
     return parse_study(content, where="x")
-
-
-def test_reach_is_the_share_of_the_most_extreme_arrangement():
-    single, together, layers = design_reach(4, 3, alpha=0.05, n_layers=24)
-    assert (single.smallest_pvalue, single.only_just, single.reachable) == (1 / 20, True, True)
-    assert (single.enough, single.roomy, single.roomy_pvalue) == (3, 4, 1 / 70)
-    assert together.smallest_pvalue == pytest.approx(20**-4, abs=0)
-    assert (together.enough, together.roomy) == (2, 2)
-    assert layers.smallest_pvalue == pytest.approx(24 * 20**-4, abs=0)
-    assert layers.enough_pvalue == pytest.approx(24 * 6**-4, abs=0)
-    assert [r.scope for r in design_reach(1, 3, alpha=0.05)] == ["task"]
-    assert design_reach(1, 2, alpha=0.05, n_layers=24)[1].smallest_pvalue == 1, "a p is at most 1"
-    assert not design_reach(1, 2, alpha=0.05)[0].reachable
 
 
 def test_three_seeds_on_four_tasks_reach_it_together_and_only_just_alone():
