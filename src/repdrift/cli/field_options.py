@@ -70,7 +70,7 @@ class FieldOption:
 
     @property
     def in_mib(self) -> bool:
-        """Whether the option is given in MiB where the field counts bytes."""
+        """Tells whether the option is given in MiB where the field counts bytes."""
         return self.field.endswith("_bytes")
 
     def parameter(self, unless_given: str, panel: str) -> inspect.Parameter:

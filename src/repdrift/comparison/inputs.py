@@ -32,7 +32,7 @@ from repdrift.tasks import tasks as known_tasks
 
 @dataclass(frozen=True)
 class ComparisonInputs:
-    """What a comparison is run on: the base model, the tuned models, and the samples that all of them read."""
+    """Inputs of a comparison: the base model, the tuned models, and the samples that all of them read."""
 
     base: ModelSource
     tuned: list[TunedModel]

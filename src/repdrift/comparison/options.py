@@ -12,7 +12,7 @@ from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 
 
 class ComparisonOptions(BaseModel):
-    """How models are run and measured. Faults are reported as pydantic does, all together.
+    """Settings with which models are run and measured. Faults are reported all together.
 
     Each description is also the help text of the command line's option.
     """

@@ -129,7 +129,7 @@ def _by_seed(reduction: Reduction) -> tuple[dict[str, float | None], dict[str, f
 
 
 def _too_little(pilot: Pilot) -> str | None:
-    """Why no spread between seeds can be had from a pilot; None if it can."""
+    """Says why a pilot shows no spread between seeds; None if it shows one."""
     for task, (m, k) in zip(pilot.tasks, pilot.sizes, strict=True):
         if min(m, k) == 0:
             return f"the pilot has no drift of one of the methods on {task_title(task)}"

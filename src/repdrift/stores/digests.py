@@ -19,7 +19,7 @@ _THREADS_AT_THE_END = 4
 
 
 class WrittenPrefix:
-    """How many rows of a layer, from row 0 on, are written without a gap."""
+    """Counts the rows of a layer that are written without a gap, from row 0 on."""
 
     def __init__(self) -> None:
         self.n_rows = 0

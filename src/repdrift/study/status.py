@@ -38,7 +38,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far one run is. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
+    """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
     By default a random change is made for one seed only of each task and method.
     """

@@ -1,4 +1,4 @@
-"""What docstrings and comments name in backticks must exist, so that no reader looks for a function that is gone."""
+"""Docstrings: names in backticks exist, so that no reader looks for a function that is gone; first lines say a thing."""
 
 import ast
 import io
@@ -50,3 +50,17 @@ def test_names_in_backticks_exist():
         if ("_" in name or "." in name) and name not in known and name.rpartition(".")[2] not in known
     )
     assert not gone
+
+
+_RIDDLES = {"As", "How", "If", "Its", "Of", "That", "What", "Where", "Whether", "Which", "Why"}
+
+
+def test_no_docstring_opens_with_a_riddle():
+    """A first line has a subject or a verb: "Returns the base model's rows", not "Of the base model, the rows"."""
+    riddles: list[str] = []
+    for path in sorted(_ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+                if text.split()[0].strip(",:") in _RIDDLES or text.startswith("The same"):
+                    riddles.append(f"{path.relative_to(_ROOT)}: {text.splitlines()[0]}")
+    assert not riddles
