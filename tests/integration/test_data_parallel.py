@@ -105,4 +105,4 @@ def test_training_under_torchrun_is_refused(tiny_study, tmp_path):
     command = f"python -m repdrift train --config {tiny_study}"
     done = run_here(command, tmp_path, fails=True, WORLD_SIZE="2", RANK="0")
     assert done.returncode == 1
-    assert "train without torchrun" in done.stderr
+    assert "Train without torchrun" in done.stderr

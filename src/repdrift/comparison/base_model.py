@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,12 +46,13 @@ class BaseModel:
         self.options = options
         self._model: nn.Module | None = None
         self._adapted: AdaptedBase | None = None
+        self._freed: weakref.ref[nn.Module] | None = None
 
     @property
     def model(self) -> nn.Module:
         """The backbone on this process's device, with the adapters that were put on it. Loads it if it is not there."""
         if self._model is None:
-            gc.collect()  # what was freed before may hang on a cycle of references
+            collect_if_alive(self._freed)
             self._model = load_base(self.source, self.options)
         return self._model
 
@@ -70,6 +72,7 @@ class BaseModel:
 
     def free(self) -> None:
         """Frees the memory of the backbone and its adapters; the next use loads the backbone anew."""
+        self._freed = None if self._model is None else weakref.ref(self._model)
         self._model = self._adapted = None
 
     def make_room(self) -> None:
@@ -80,7 +83,7 @@ class BaseModel:
         free = _free_bytes(next(self._model.parameters()).device)
         if free is None or free < _ROOM * size:
             self.free()
-            gc.collect()
+            collect_if_alive(self._freed)
 
     def share(self, tuned_models: Sequence[TunedModel], samples: SampleSet) -> SharedAdapters:
         """Puts on the base model every adapter that can share its weights.
@@ -121,6 +124,15 @@ class BaseModel:
                 return f"switched off, the adapters leave another model than the base (layer {layer} differs by {apart:.1e})"
         self._adapted = adapted
         return None
+
+
+def collect_if_alive(freed: weakref.ref[nn.Module] | None) -> None:
+    """Collects garbage if a model that nobody uses any more is still in memory, held by a cycle of references.
+
+    A model without such a cycle is gone by itself; to search for one takes as long as running some dozen samples.
+    """
+    if freed is not None and freed() is not None:
+        gc.collect()
 
 
 def load_base(source: ModelSource, options: ComparisonOptions) -> nn.Module:

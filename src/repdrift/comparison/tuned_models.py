@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
+import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
 
-from repdrift.comparison.base_model import BaseModel, load_base
+from repdrift.comparison.base_model import BaseModel, SharedAdapters, collect_if_alive, load_base
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
@@ -31,21 +31,11 @@ def with_own_weights(base: ModelSource, tuned: TunedModel, options: ComparisonOp
     Raises ModelError if it cannot be loaded, or an adapter does not fit the base model.
     """
     if tuned.source.is_adapter:
-        backbone = load_base(base, options)
-        adapted = load_adapters(backbone, base, [tuned.source])
-        try:
-            with adapted.tuned(0) as model:
-                yield model
-        finally:
-            del adapted, backbone
-            gc.collect()
-        return
-    model = load_tuned_backbone(tuned.source, dtype=options.compute_dtype).to(device())
-    try:
-        yield model
-    finally:
-        del model
-        gc.collect()
+        adapted = load_adapters(load_base(base, options), base, [tuned.source])
+        with adapted.tuned(0) as model:
+            yield model
+    else:
+        yield load_tuned_backbone(tuned.source, dtype=options.compute_dtype).to(device())
 
 
 def each_tuned_model(
@@ -59,17 +49,26 @@ def each_tuned_model(
     A model that cannot be loaded, or does not fit, goes to `failed` with its name and the reason, and the others go on.
     """
     shared = base.share(tuned_models, samples)
+    reasons, names_shared = shared.reasons, {tuned.name for tuned in shared.tuned}
+    yield from _each_shared(shared)
+    del shared  # it holds the base model, whose memory may be needed
+    freed: weakref.ref[nn.Module] | None = None
+    for tuned in tuned_models:
+        if tuned.name in names_shared:
+            continue
+        base.make_room()
+        collect_if_alive(freed)
+        try:
+            with with_own_weights(base.source, tuned, base.options) as model:
+                freed = weakref.ref(model)
+                yield tuned, own_weights(reasons.get(tuned.name)), model
+            del model  # before the next one is loaded
+        except ModelError as error:
+            failed(tuned.name, str(error))
+
+
+def _each_shared(shared: SharedAdapters) -> Iterator[tuple[TunedModel, str, nn.Module]]:
     if shared.adapted is not None:
         for number, tuned in enumerate(shared.tuned):
             with shared.adapted.tuned(number) as model:
                 yield tuned, SHARED_WEIGHTS, model
-    done = {tuned.name for tuned in shared.tuned}
-    for tuned in tuned_models:
-        if tuned.name in done:
-            continue
-        base.make_room()
-        try:
-            with with_own_weights(base.source, tuned, base.options) as model:
-                yield tuned, own_weights(shared.reasons.get(tuned.name)), model
-        except ModelError as error:
-            failed(tuned.name, str(error))
