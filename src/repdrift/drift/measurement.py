@@ -25,8 +25,8 @@ from repdrift.drift.task_sets import TaskSets, read_layer
 from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores import RepresentationSet
 
-_GIVE_BACK_EVERY = 4
-"""Freed memory is given back after every fourth layer: taking it anew costs about a tenth of a layer's time."""
+_GIVE_BACK_BYTES = 256 << 20
+"""Freed memory is given back after so many bytes of representations: taking it anew costs a tenth of a layer's time."""
 
 Floats = NDArray[np.floating]
 
@@ -106,6 +106,7 @@ def measure_tasks(
     """
     measured = Measured()
     options = options or SamplingOptions()
+    freed = 0
     steps = sum(len(sets.base.layers) * len(names) for sets in tasks)
     with Bar("measuring drift", steps) as bar:
         for sets in tasks:
@@ -131,9 +132,11 @@ def measure_tasks(
                     else:
                         _absorb(measured, of_layer)
                     bar.advance()
+                freed += 8 * base.n * base.p * len(read.representations)
                 del read, base
-                if layer % _GIVE_BACK_EVERY == 0:
+                if freed >= _GIVE_BACK_BYTES:
                     give_back()  # else a study of 24 layers ends with several times the memory that it needs
+                    freed = 0
     return measured
 
 

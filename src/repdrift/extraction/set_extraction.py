@@ -15,6 +15,7 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.job import ExtractionJob
+from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.schedules import ScheduledExtraction, scheduled
 from repdrift.stores import RepresentationSetWriter, existing_key
@@ -59,7 +60,10 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         if finished is not None:
             return finished, False
         _write(job, extraction, writer, start)
-    gc.collect()
+    has_cycle = isinstance(extraction, LayerMajorExtraction)  # its lazily loaded model refers to itself
+    del extraction
+    if has_cycle:
+        gc.collect()
     return SetMetadata.read(folder / "metadata.json"), True
 
 
