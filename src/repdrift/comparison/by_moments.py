@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Measured, MeasureValue, say_first_answer
+from repdrift.comparison.measured import Measured, MeasureValue, missing_control, random_change_of, say_first_answer
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -79,13 +79,16 @@ class _MomentComparison:
                 with run.switch() as model:
                     changes.append(changes_of(self.base, tuned, model, self._blocks_path))
             self._measure(names, runs, changes, SHARED_WEIGHTS)
-            self._between(names, runs)
         except RepdriftError as error:
             if len(names) == 1:
                 self.measured.failed[names[0]] = str(error)
                 return None
             say(f"not all adapters can be measured: {error}")
             return "an adapter beside it cannot be measured"
+        try:
+            self._between(names, runs)
+        except RepdriftError as error:
+            self.measured.notes.append(missing_control("The drift between the tuned models", error))
         return None
 
     def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
@@ -124,12 +127,12 @@ class _MomentComparison:
                 for k, name in enumerate(names):
                     layers[name] = with_weights([self._layer(name, at, sums[at], k) for at in sums], changes[k])
                     say_first_answer(name, layers[name], controls=self.options.controls)
+        notes: list[str] = []
         if self.options.controls:
-            self._measure_noise(control_plan)
+            self._measure_noise(control_plan, notes)
             mixed = mixed_batches(control_plan)
             mispaired = stream(self.base_run, runs, mixed, range(len(mixed)), change=_mispair, what="mispaired")
-            layers = self._with(layers, names, mispaired, "mispaired_drift")
-        notes: list[str] = []
+            layers = self._with(layers, names, mispaired, "mispaired_drift", "The control of mispaired samples", notes)
         for name, change in zip(names, changes, strict=True):
 
             def streamed(model: nn.Module, name: str = name) -> Accumulators:
@@ -140,28 +143,43 @@ class _MomentComparison:
             copy_of_base = BaseModel(self.base.source, self.options)
             random = run_randomly_changed(copy_of_base, name, change, streamed, notes.append)
             if random is not None:
-                layers = self._with(layers, [name], random, "random_change_drift")
+                layers = self._with(layers, [name], random, "random_change_drift", random_change_of(name), notes)
         self.measured.layers |= layers
         self.measured.weights |= dict.fromkeys(names, weights)
-        self.measured.notes += notes
+        self.measured.notes += [note for note in notes if note not in self.measured.notes]
         if world().is_first and not self.measured.base_layers:
             self.measured.base_layers = list(self._base_layers(sums))
 
     def _with(
-        self, layers: dict[str, list[LayerDrift]], names: Sequence[str], sums: Accumulators, field: str
+        self,
+        layers: dict[str, list[LayerDrift]],
+        names: Sequence[str],
+        sums: Accumulators,
+        field: str,
+        control: str,
+        notes: list[str],
     ) -> dict[str, list[LayerDrift]]:
-        """Adds to the layers of the models `names` the drift in `sums`, under the name of a field of LayerDrift."""
+        """Adds to the layers of the models `names` the drift in `sums`, under the name of a field of LayerDrift.
+
+        If it is undefined, a note says that the control is missing. control: its name in words.
+        """
         found = dict(layers)
-        with world().together(f"{', '.join(names)}, {field}"):
-            if world().is_first:
-                for k, name in enumerate(names):
-                    found[name] = [
-                        at.model_copy(update={field: 1 - _cka(sums[at.layer], k, at.layer)}) for at in layers[name]
-                    ]
+        try:
+            with world().together(f"{', '.join(names)}, {field}"):
+                if world().is_first:
+                    for k, name in enumerate(names):
+                        drifts = {at.layer: 1 - _cka(sums[at.layer], k, at.layer) for at in layers[name]}
+                        found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
+        except DegenerateInputError as error:
+            notes.append(missing_control(control, error))
+            return layers
         return found
 
-    def _measure_noise(self, plan: BatchPlan) -> None:
-        """Runs the base model against itself: the same samples in the same order, in parts of a third of the batch."""
+    def _measure_noise(self, plan: BatchPlan, notes: list[str]) -> None:
+        """Runs the base model against itself: the same samples in the same order, in parts of a third of the batch.
+
+        If the noise is undefined, a note says that it is missing.
+        """
         if self.noise:
             return
         parts: Any = _InParts(self.base_run.extractor, max(1, plan.token_budget // 3))
@@ -172,7 +190,10 @@ class _MomentComparison:
             first, second = self.base_run.rows(batch), again.rows(batch)
             for layer, rows in first.items():
                 found.setdefault(layer, PairedAccumulator(1)).update(rows, [second[layer]])
-        self.noise = {layer: abs(1 - _cka(accumulator, 0, layer)) for layer, accumulator in found.items()}
+        try:
+            self.noise = {layer: abs(1 - _cka(accumulator, 0, layer)) for layer, accumulator in found.items()}
+        except DegenerateInputError as error:
+            notes.append(missing_control("The noise floor", error))
 
     def _between(self, names: Sequence[str], runs: Sequence[ModelRun]) -> None:
         """Measures the drift between every two adapters, on the control samples."""
@@ -181,14 +202,15 @@ class _MomentComparison:
         plan = self._plan(self.control.samples, len(runs))
         for first in range(len(runs) - 1):
             sums = stream(runs[first], runs[first + 1 :], plan, range(len(plan)), what="between the tuned models")
-            if world().is_first:
-                self.measured.between += [
-                    BetweenModels(
-                        first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - _cka(at, k, layer)
-                    )
-                    for layer, at in sums.items()
-                    for k in range(len(runs) - first - 1)
-                ]
+            with world().together("between the tuned models, measured"):
+                if world().is_first:
+                    self.measured.between += [
+                        BetweenModels(
+                            first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - _cka(at, k, layer)
+                        )
+                        for layer, at in sums.items()
+                        for k in range(len(runs) - first - 1)
+                    ]
 
     def _layer(self, model: str, layer: int, sums: PairedAccumulator, k: int) -> LayerDrift:
         result = sums.result(k)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Measured, say_first_answer
+from repdrift.comparison.measured import Measured, missing_control, random_change_of, say_first_answer
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.row_measures import RowMeasures, Rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
-from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.extraction import RepresentationExtractor
@@ -121,7 +121,11 @@ def _run_controls(
         with base.without_adapters() as model:
             again = pooled_rows(extractor_for(model, other), chosen.samples, what="base model, again")
     if measures is not None:
-        measured.base_layers = measures.base_layers(again, part)
+        try:
+            measured.base_layers = measures.base_layers(again, part)
+        except DegenerateInputError as error:
+            measured.notes.append(missing_control("The noise floor", error))
+            measured.base_layers = measures.base_layers(None, part)
         measured.judge_noise()
     for name in measured.weights:
 
@@ -130,4 +134,7 @@ def _run_controls(
 
         randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.notes.append)
         if measures is not None and randomised is not None:
-            measured.layers[name] = measures.with_random_change(measured.layers[name], randomised, part)
+            try:
+                measured.layers[name] = measures.with_random_change(measured.layers[name], randomised, part)
+            except DegenerateInputError as error:
+                measured.notes.append(missing_control(random_change_of(name), error))

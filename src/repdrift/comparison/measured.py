@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.words import short_number
@@ -47,6 +48,17 @@ class Measured:
         }
         for name, layers in self.layers.items():
             self.layers[name] = [at.model_copy(update={"above_noise": _above(at, limits)}) for at in layers]
+
+
+def missing_control(control: str, error: RepdriftError) -> str:
+    """A sentence that a control is missing, with the reason. control: its name, with an article."""
+    more = " Take more samples for the controls (--control-samples)." if isinstance(error, DegenerateInputError) else ""
+    return f"{control} is missing: {error}{'.' if more else ''}{more}"
+
+
+def random_change_of(name: str) -> str:
+    """The control of a random change as large as that of the model `name`, in words."""
+    return f"The control of a random change as large as that of {name}"
 
 
 def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool) -> None:

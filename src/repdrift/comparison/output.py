@@ -144,10 +144,9 @@ def control_note(result: Comparison) -> str:
     """Says on how many samples the noise floor and the random change were measured."""
     if result.control_samples == result.samples:
         return f"Noise floor and random change: on all {result.samples} samples."
-    return (
-        f"Noise floor and random change: on {result.control_samples} of the {result.samples} samples, drawn at random. "
-        "comparison.json has their intervals."
-    )
+    where = f"on {result.control_samples} of the {result.samples} samples, drawn at random"
+    has_intervals = any(at.noise_floor_high is not None for at in result.base_layers)
+    return f"Noise floor and random change: {where}." + (" comparison.json has their intervals." * has_intervals)
 
 
 def _other_measures(model: ComparedModel) -> list[str]:

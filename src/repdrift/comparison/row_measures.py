@@ -53,7 +53,8 @@ class RowMeasures:
         """Describes every layer of the base model, with its noise floor.
 
         again: the base model's rows of the control samples from a second run, or None if there was none. part: (m,)
-        numbers of the same rows in the first run.
+        numbers of the same rows in the first run. Raises DegenerateInputError naming the layer if the control samples have
+        one representation there.
         """
         found: list[BaseLayer] = []
         for layer, rows in self.base.items():
@@ -62,7 +63,7 @@ class RowMeasures:
             total = float(variances.sum())
             centred = x - x.mean(dim=0)
             gram = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
-            noise = None if again is None else self._noise(rows[part], again[layer])
+            noise = None if again is None else self._noise(rows[part], again[layer], layer)
             found.append(
                 BaseLayer(
                     layer=layer,
@@ -78,12 +79,14 @@ class RowMeasures:
     def with_random_change(self, layers: Sequence[LayerDrift], randomised: Rows, part: Tensor) -> list[LayerDrift]:
         """Adds the drift of the randomly changed base model, with its interval over the control samples.
 
-        randomised: its rows of the control samples. part: (m,) numbers of the same rows in the base model's.
+        randomised: its rows of the control samples. part: (m,) numbers of the same rows in the base model's. Raises
+        DegenerateInputError naming the layer if the control samples have one representation there.
         """
         primary = measure(PRIMARY_MEASURE)
         found: list[LayerDrift] = []
         for at in layers:
-            base, random = primary.prepare(self.base[at.layer][part]), primary.prepare(randomised[at.layer])
+            base = _prepared(self.base[at.layer][part], at.layer, "base model")
+            random = _prepared(randomised[at.layer], at.layer, "random change")
             interval = primary.interval(base, random) if self.intervals else None
             control = {
                 "random_change_drift": 1 - primary.compare(base, random),
@@ -128,10 +131,10 @@ class RowMeasures:
             mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
         )
 
-    def _noise(self, first: Tensor, second: Tensor) -> tuple[float, float | None]:
+    def _noise(self, first: Tensor, second: Tensor, layer: int) -> tuple[float, float | None]:
         """|drift| between two runs over the same rows, and the most it may be by its interval (None: no interval)."""
         primary = measure(PRIMARY_MEASURE)
-        one, other = primary.prepare(first), primary.prepare(second)
+        one, other = _prepared(first, layer, "base model"), _prepared(second, layer, "base model, again")
         floor = abs(1 - primary.compare(one, other))
         interval = primary.interval(one, other) if self.intervals else None
         return floor, None if interval is None else max(floor, abs(1 - interval.low), abs(1 - interval.high))

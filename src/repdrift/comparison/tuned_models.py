@@ -56,8 +56,8 @@ def each_tuned_model(
     for tuned in tuned_models:
         if tuned.name in names_shared:
             continue
-        base.make_room()
         collect_if_alive(freed)
+        base.make_room()
         try:
             with with_own_weights(base.source, tuned, base.options) as model:
                 freed = weakref.ref(model)

@@ -9,8 +9,9 @@ from typing import TypeVar
 from torch import nn
 
 from repdrift.comparison.base_model import BaseModel
+from repdrift.comparison.measured import missing_control, random_change_of
 from repdrift.comparison.tuned_model import TunedModel
-from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
+from repdrift.core.errors import RepdriftError
 from repdrift.core.records.comparison import LayerDrift
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.drift.weight_rows import layer_weight_measures
@@ -38,7 +39,7 @@ def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path
             stack = base.options.stack
             return WeightChanges(compare_adapter(model, blocks_path=blocks_path, stack=stack).changes)
         return WeightChanges(compare_weights(_base_weights(base), tuned.source, blocks_path).changes)
-    except (ModelError, NonFiniteError) as error:
+    except RepdriftError as error:
         return WeightChanges([], str(error))
 
 
@@ -64,7 +65,7 @@ def run_randomly_changed(
             apply_random_change(model, changes.modules, options.seed, blocks_path=options.blocks, stack=options.stack)
             return run(model)
     except RepdriftError as error:
-        note(f"The control of a random change as large as that of {name} is missing: {error}")
+        note(missing_control(random_change_of(name), error))
         return None
     finally:
         base.free()

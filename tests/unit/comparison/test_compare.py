@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 import repdrift
 from repdrift.cli.main import app
-from repdrift.comparison import base_model
+from repdrift.comparison import base_model, weight_changes
 from repdrift.comparison.by_moments import mixed_batches
 from repdrift.comparison.comparing import compare
 from repdrift.comparison.control_samples import control_samples
 from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.output import control_note
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.core.words import number
@@ -25,7 +26,7 @@ from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, load_tokenizer, resolve_model, save_model
 from repdrift.similarity import measure
 from repdrift.tasks import build_sample_set, load_rows, spec_of_file
-from tests.tiny_models import save_adapter, save_tuned, write_sentences
+from tests.tiny_models import save_adapter, save_tuned, sentence, write_sentences
 
 
 @pytest.fixture(scope="module")
@@ -404,6 +405,40 @@ def test_control_that_cannot_be_made_is_missing_and_said(models, texts, tmp_path
     assert given == [[False] * 3, [False] * 3, [True] * 3]
     assert any("as large as that of small is missing" in w and "bfloat16" in w for w in result.warnings)
     assert any("The weights of resized were not compared" in w and "vocabulary" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_control_samples_that_are_all_alike_leave_the_answer_as_it_is(models, tmp_path, accumulate):
+    alike = set(np.random.default_rng(20241).choice(80, size=32, replace=False).tolist())
+    lines = ["the cat" if i in alike else sentence(i, 3 + i % 9) for i in range(80)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    result = _run(models, ["a", "b", "full"], tmp_path / "lines.txt", accumulate=accumulate)
+    without = _run(models, ["a", "b", "full"], tmp_path / "lines.txt", accumulate=accumulate, controls=False)
+    assert [m.status for m in result.models] == ["compared"] * 3
+    for one, other in zip(result.models, without.models, strict=True):
+        assert [at.drift for at in one.layers] == [at.drift for at in other.layers]
+        assert [at.random_change_drift for at in one.layers] == [None] * 3
+    assert result.base_layers[0].noise_floor is None
+    missing = [w for w in result.warnings if "is missing: layer 0: base" in w and "--control-samples" in w]
+    assert sum("The noise floor" in w for w in missing) == 1
+    assert sum("as large as that of" in w for w in missing) == 3
+
+
+def test_weights_that_cannot_be_compared_for_any_reason_leave_the_answer(models, texts, monkeypatch):
+    def fails(*_args):
+        raise StorageError("a cache folder is full")
+
+    monkeypatch.setattr(weight_changes, "compare_weights", fails)
+    result = _run(models, ["full"], texts)
+    assert result.models[0].status == "compared"
+    assert any("The weights of tuned-bert were not compared" in w and "cache folder" in w for w in result.warnings)
+
+
+def test_intervals_of_controls_are_promised_only_where_there_are_some(models, texts):
+    kept = _run(models, ["full"], texts, accumulate="rows", control_samples=20)
+    assert control_note(kept).endswith("on 20 of the 40 samples, drawn at random. comparison.json has their intervals.")
+    sums = _run(models, ["full"], texts, accumulate="moments", control_samples=20)
+    assert control_note(sums).endswith("on 20 of the 40 samples, drawn at random.")
 
 
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
