@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -104,7 +105,7 @@ def rejections(pvalues: list[float | None], alpha: float = 0.05) -> tuple[float,
     return (sum(p <= alpha * (1 + 1e-9) for p in there) / len(there) if there else math.nan), len(there)
 
 
-def coverage(intervals: list[tuple[float, float] | None], truth: float) -> Coverage:
+def coverage(intervals: Sequence[tuple[float, float] | None], truth: float) -> Coverage:
     """Count the intervals that hold the truth; None stands for a study without an interval."""
     there = [i for i in intervals if i is not None]
     if not there:
