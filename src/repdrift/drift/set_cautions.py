@@ -51,7 +51,7 @@ def _unchanged(table: pd.DataFrame, plan: DriftPlan) -> list[str]:
                 f"{run}: drift is exactly zero in every layer, so this training changed nothing. Likely causes: an adapter "
                 "whose B is zero or that was not loaded, training without a step, or the base model under another name."
             )
-        elif bool(rows["above_noise"].eq(False).all()):
+        elif bool(rows["above_noise"].eq(False).fillna(False).all()):  # unknown where there is no noise floor
             found.append(
                 f"{run}: drift is above the noise of extraction in no layer. This training changed almost nothing, or its "
                 "adapter was not loaded."

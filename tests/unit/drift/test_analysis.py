@@ -160,6 +160,7 @@ def test_identity_not_at_hand_is_said_and_left_empty(study, tmp_path):
     assert {s.name: s.passed for s in results.sanity}["identity drift is noise"] is None
     assert table["noise_floor"].isna().all()
     assert table["above_noise"].isna().all()
+    assert not any("noise of extraction in no layer" in w for w in results.warnings), "the noise is not known"
 
 
 def _rewrite(study, **changes):
