@@ -76,7 +76,7 @@ class BaseModel:
         self._model = self._adapted = None
 
     def make_room(self) -> None:
-        """Frees the base model if the device may not hold another model of its size beside it, or does not say."""
+        """Frees the base model unless the device is known to have room for another model of its size."""
         if self._model is None:
             return
         size = sum(p.numel() * p.element_size() for p in self._model.parameters())

@@ -110,7 +110,7 @@ class _MomentComparison:
         return self.base_run.extractor.blocks.path
 
     def _plan(self, samples: SampleSet, n_tuned: int) -> BatchPlan:
-        """The batches of `samples`: smaller the more models' hidden states are held at once."""
+        """The batches of `samples`. They are smaller if the hidden states of more models are held at once."""
         extractor = self.base_run.extractor
         budget = self.options.token_budget or max(1, extractor.token_budget // n_tuned)
         return BatchPlan(samples, token_budget=budget, window_tokens=extractor.plan(samples).window_tokens)
@@ -159,9 +159,10 @@ class _MomentComparison:
         control: str,
         notes: list[str],
     ) -> dict[str, list[LayerDrift]]:
-        """Adds to the layers of the models `names` the drift in `sums`, under the name of a field of LayerDrift.
+        """Puts the drift in `sums` into one field of every layer of the models `names`.
 
-        If it is undefined, a note says that the control is missing. control: its name in words.
+        field: the name of that field of LayerDrift. control: the name of the control in words. If the drift is undefined,
+        a note says that the control is missing.
         """
         found = dict(layers)
         try:
@@ -176,9 +177,10 @@ class _MomentComparison:
         return found
 
     def _measure_noise(self, plan: BatchPlan, notes: list[str]) -> None:
-        """Runs the base model against itself: the same samples in the same order, in parts of a third of the batch.
+        """Runs some batches through the base model twice, and keeps the drift between the two runs as the noise.
 
-        If the noise is undefined, a note says that it is missing.
+        The second run takes each batch in parts of at most a third of the token budget. If the noise is undefined, a note
+        says that it is missing.
         """
         if self.noise:
             return
@@ -248,10 +250,10 @@ class _InParts:
 
 
 def mixed_batches(plan: BatchPlan) -> BatchPlan:
-    """Deals the samples of a plan into other batches at random, at least two to each where there are two.
+    """Deals the samples of a plan at random into other batches, each of at least two samples if there are two.
 
-    The batches of a plan hold samples of like length. Mispaired within such a batch, two samples would still have their
-    length in common.
+    The samples of a batch of the plan are about equally long. If they were mispaired within it, the two samples of a pair
+    would still have their length in common.
     """
     lengths = plan.samples.lengths
     batches: list[list[int]] = []

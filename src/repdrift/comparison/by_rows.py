@@ -29,8 +29,8 @@ def compare_by_rows(
 ) -> Measured:
     """Runs every model once over all samples, measures it, and then runs the controls on a part of the samples.
 
-    A model that cannot be measured is in the result with the reason. Raises what concerns the base model's own
-    representations: NonFiniteError, DataError, DegenerateInputError.
+    A model that cannot be measured is in the result with the reason. Raises NonFiniteError, DataError or
+    DegenerateInputError only for the base model's own representations.
     """
     measured = Measured("rows")
     with base.without_adapters() as model:
@@ -109,7 +109,7 @@ def _run_controls(
     token_budget: int,
     measured: Measured,
 ) -> None:
-    """Runs the base model again, and changed at random as much as each model was, over the control samples."""
+    """Runs the base model over the control samples: once as it is, then with a random change as large as each model's."""
     options = base.options
     chosen = control_samples(samples, options)
     part: Tensor = RowIndex(samples, options.pooling).rows_of(chosen.indices)

@@ -12,7 +12,7 @@ from repdrift.tasks import SampleSet
 
 
 def cautions(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
-    """Every caution, in the order in which one should know them."""
+    """Returns every caution as a sentence, in the order in which a reader should know them."""
     compared = [m for m in models if m.status == "compared"]
     found = [f"{m.name} was not compared: {m.reason}" for m in models if m.status != "compared"]
     for model in compared:

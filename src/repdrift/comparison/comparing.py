@@ -27,7 +27,7 @@ from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
 from repdrift.tasks import DEFAULT_SAMPLES, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
-"""For the pooled rows of all models together. Above it, rows are kept only while they take less than moments would."""
+"""Limit for the pooled rows of all models together. Beyond it, rows are kept only if moments would take as much."""
 
 
 def compare(
@@ -47,10 +47,10 @@ def compare(
     """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
 
     base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, or a file
-    (jsonl, csv, parquet, txt). samples: at most so many (None: all). max_length: tokens of a sample at most (None: what
-    the base model takes, at most 512). output_dir: where to write JSON, table, summary and figures; None: nothing is
-    written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens", layers=(0, 5),
-    compute_dtype="bfloat16", controls=False.
+    (jsonl, csv, parquet, txt). samples: the most samples to take (None: all). max_length: the most tokens of a sample
+    (None: what the base model takes, at most 512). output_dir: where to write JSON, table, summary and figures; None:
+    nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
+    layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
     them, or the base model cannot be loaded; ConfigError for a wrong option; DataError for data that cannot be used.
     """
@@ -78,10 +78,10 @@ def compare_models(
     """Measures the drift of every tuned model from `base` on `samples`, layer by layer, with the controls.
 
     A model that cannot be compared is in the result with the reason, and the others are compared. Under `torchrun` the
-    samples are shared out, and every process returns the same result.
-    Raises ModelError if the base model cannot be loaded. Of the base model's own representations it raises NonFiniteError
+    processes share the samples, and every process returns the same result.
+    Raises ModelError if the base model cannot be loaded. For the base model's own representations, raises NonFiniteError
     naming layer and sample, DataError if a sample is longer than the model takes, and DegenerateInputError if a layer
-    gives all samples one representation.
+    gives all samples the same representation.
     """
     clock = time.perf_counter()
     able = [tuned for tuned in tuned_models if tuned.refused is None]

@@ -53,9 +53,9 @@ def comparison_inputs(
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
-    A tuned model that reads the texts otherwise, or has other layers, is marked as refused with the reason. Raises
-    ModelError if that holds for all of them, or the base model is an adapter or cannot be found; ConfigError, DataError
-    or UnknownNameError for data that cannot be used.
+    A tuned model that tokenises the texts differently, or has another number of layers, is marked as refused with the
+    reason. Raises ModelError if all of them are refused, or if the base model is an adapter or cannot be found. Raises
+    ConfigError, DataError or UnknownNameError for data that cannot be used.
     """
     if not tuned:
         raise ConfigError("name at least one tuned model to compare with the base model")
@@ -145,9 +145,9 @@ def _token_fault(base: SampleSet, tuned: SampleSet) -> str | None:
             pairs = enumerate(zip(ours, theirs, strict=False))
             position = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
             return (
-                f"it has another tokenizer: sample {name!r} becomes {len(theirs)} tokens, for the base model {len(ours)}; they "
-                f"differ from token {position} on. The two models do not read the same input, so their representations are not "
-                "paired. Compare it with the model it was tuned from."
+                f"it has another tokenizer: sample {name!r} becomes {len(theirs)} tokens, and {len(ours)} with the base "
+                f"model's tokenizer; they differ from token {position} on. The two models do not read the same input, so their "
+                "representations are not paired. Compare it with the model it was tuned from."
             )
     return "its tokenizer marks the two texts of a pair otherwise than the base model's (token types)"
 

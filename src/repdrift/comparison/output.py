@@ -72,10 +72,10 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ByMeasure:
-    """Drift of one model under every measure but the primary one: a row a measure, a value a layer."""
+    """Drift of one model under every measure but the primary one: a row for each measure, a value for each layer."""
 
     layers: list[int]
-    """All, or where there are many, some from the first to the last."""
+    """All layers; if there are many, some of them, with the first and the last."""
     rows: list[tuple[str, str, list[float | None]]]
     """Name, what drift is under it, and the drifts; None where there is no value."""
 
@@ -128,9 +128,9 @@ def summary(result: Comparison) -> str:
         lines += [
             "## Between the tuned models",
             "",
-            "Mean over layers; where two differ only in their seed, a difference between ",
+            "Mean over layers. Two models that differ only in their seed show how much drift chance makes: a smaller "
+            "difference between methods is no finding.",
         ]
-        lines[-1] += "methods that is smaller is no finding."
         pairs: dict[tuple[str, str], list[float]] = {}
         for pair in result.between:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
@@ -169,7 +169,7 @@ def _cell(value: float | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names from outside, so that they cannot be markup."""
+    """Escapes a name from outside, so that it cannot be read as markup."""
     for mark in "\\`*_{}[]<>|#":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Paired streaming: base and tuned models see the same batch, and only sums of products are kept; any number of rows."""
+"""Paired streaming: base and tuned models see the same batch, and only sums over rows are kept, however many rows."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ def stream(
     change: Change | None = None,
     what: str = "paired streaming",
 ) -> Accumulators:
-    """Accumulators by layer, of the base model against every tuned one, over the batches with these numbers.
+    """Runs the batches with these numbers, and returns by layer the sums of the base model with every tuned one.
 
-    What is held of a batch: the base model's hidden states, and those of all tuned models but the last, whose go straight
-    into the sums. change: what is done to the tuned rows before they are paired (the mispaired control). Under `torchrun`
-    each process takes its share of the batches; the first one's accumulators then hold the sums of all.
-    Raises NonFiniteError, ModelError if a layer's width is not the base model's; in every process what one of them raises.
+    Of one batch, memory holds the rows of the base model and of all tuned models but the last. Those of the last go
+    straight into the sums. change: what is done to the tuned rows before they are paired (the mispaired control). Under
+    `torchrun` each process takes its share of the batches; the first one's accumulators then hold the sums of all.
+    Raises NonFiniteError, and ModelError if a layer's width is not the base model's. Every process raises what one of
+    them raises.
     """
     ours = world()
     accumulators = {layer: PairedAccumulator(len(tuned)) for layer in base.extractor.layers}
@@ -85,15 +86,15 @@ def _add_last(
     accumulators: Accumulators,
     change: Change | None,
 ) -> None:
-    """Layer by layer, as they appear; the held rows of a layer are freed with it."""
+    """Runs the last model, and adds each layer to the sums as it appears. The held rows of the layer are freed then."""
 
     def add(layer: int, hidden: Tensor, pool: Pool) -> None:
         base, *others = (rows.pop(layer) for rows in held)
         last = pool(hidden)
         if last.shape[1] != base.shape[1]:
             raise ModelError(
-                f"layer {layer} has {last.shape[1]} features, in the base model {base.shape[1]}: streamed moments are of one "
-                "width. Keep the rows (--accumulate rows)."
+                f"layer {layer} has {last.shape[1]} features, and {base.shape[1]} in the base model: streamed moments need the "
+                "same width in both. Keep the rows (--accumulate rows)."
             )
         ys = [*others, last]
         try:

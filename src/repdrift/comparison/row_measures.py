@@ -25,8 +25,8 @@ Rows = dict[int, Tensor]
 class RowMeasures:
     """Measures tuned models, one after the other, against the base model's rows.
 
-    intervals: whether the rows are independent; samples are, the tokens of one sample are not. Raises
-    DegenerateInputError naming the layer if a layer gives all of the base model's rows one value.
+    intervals: whether to give them. They need independent rows: samples are independent, tokens of one sample are not.
+    Raises DegenerateInputError naming the layer if all rows of the base model are equal there.
     """
 
     base: Rows
@@ -43,7 +43,7 @@ class RowMeasures:
     def measure(self, name: str, tuned: Rows) -> list[LayerDrift]:
         """Measures one model layer by layer, without the controls, and keeps its rows for `between`.
 
-        Raises DegenerateInputError naming the layer if the model gives all samples one representation there.
+        Raises DegenerateInputError naming the layer if the model gives all samples the same representation there.
         """
         found = [self._layer(name, layer, tuned[layer]) for layer in self.base]
         self._tuned[name] = tuned
@@ -53,8 +53,8 @@ class RowMeasures:
         """Describes every layer of the base model, with its noise floor.
 
         again: the base model's rows of the control samples from a second run, or None if there was none. part: (m,)
-        numbers of the same rows in the first run. Raises DegenerateInputError naming the layer if the control samples have
-        one representation there.
+        numbers of the same rows in the first run. Raises DegenerateInputError naming the layer if all control samples have
+        the same representation there.
         """
         found: list[BaseLayer] = []
         for layer, rows in self.base.items():
@@ -79,8 +79,8 @@ class RowMeasures:
     def with_random_change(self, layers: Sequence[LayerDrift], randomised: Rows, part: Tensor) -> list[LayerDrift]:
         """Adds the drift of the randomly changed base model, with its interval over the control samples.
 
-        randomised: its rows of the control samples. part: (m,) numbers of the same rows in the base model's. Raises
-        DegenerateInputError naming the layer if the control samples have one representation there.
+        randomised: its rows of the control samples. part: (m,) numbers of these rows among the base model's rows. Raises
+        DegenerateInputError naming the layer if all control samples have the same representation there.
         """
         primary = measure(PRIMARY_MEASURE)
         found: list[LayerDrift] = []
@@ -132,7 +132,7 @@ class RowMeasures:
         )
 
     def _noise(self, first: Tensor, second: Tensor, layer: int) -> tuple[float, float | None]:
-        """|drift| between two runs over the same rows, and the most it may be by its interval (None: no interval)."""
+        """|drift| between two runs over the same rows, and the largest size that its interval allows (None: no interval)."""
         primary = measure(PRIMARY_MEASURE)
         one, other = _prepared(first, layer, "base model"), _prepared(second, layer, "base model, again")
         floor = abs(1 - primary.compare(one, other))

@@ -44,7 +44,7 @@ def each_tuned_model(
     samples: SampleSet,
     failed: Callable[[str, str], None],
 ) -> Iterator[tuple[TunedModel, str, nn.Module]]:
-    """Yields every tuned model, in words whose weights it runs on, and the loaded model; shared adapters come first.
+    """Yields every tuned model, a text that says whose weights it runs on, and the loaded model; shared adapters first.
 
     A model that cannot be loaded, or does not fit, goes to `failed` with its name and the reason, and the others go on.
     """

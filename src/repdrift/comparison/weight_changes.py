@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class WeightChanges:
-    """The change of every weight that base and tuned model share. missing: why there is none; None if there is."""
+    """The change of every weight that base and tuned model share. missing: why there are no changes; None if there are."""
 
     modules: list[ModuleChange]
     missing: str | None = None
 
 
 def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path: str) -> WeightChanges:
-    """Compares the weights of a full model's two checkpoints, or reads an adapter's change from `model`, which has it on.
+    """Compares the weights of a full model's two checkpoints, or reads an adapter's change from `model`, where it is on.
 
     A model whose weights cannot be compared may still be compared in its representations: then `missing` says why.
     """
