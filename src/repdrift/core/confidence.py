@@ -13,7 +13,7 @@ from repdrift.core.errors import ConfigError
 
 
 class Interval(NamedTuple):
-    """A two-sided confidence interval, in the unit of what it is an interval of."""
+    """A two-sided confidence interval, in the unit of the number that it is about."""
 
     low: float
     high: float

@@ -14,7 +14,7 @@ ABOVE_SEEDS: Hypothesis = "drift_above_seed_ceiling"
 METHOD_CLAIMS: tuple[Hypothesis, ...] = (LESS, TARGET)
 """Claims about the comparison method that are tested in every layer."""
 FLOORS: tuple[Hypothesis, ...] = (ABOVE_NOISE, ABOVE_SEEDS)
-"""Claims about one method: its drift is above what there is without training, or between its own models."""
+"""Claims about one method: its drift is above the noise of extraction, or above the drift between its own models."""
 HYPOTHESES: tuple[Hypothesis, ...] = (*METHOD_CLAIMS, ALIKE, INTERACTION, *FLOORS)
 
 

@@ -1,4 +1,4 @@
-"""Freed memory and the operating system."""
+"""Gives freed memory back to the operating system."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class World:
         return self.rank == 0
 
     def share(self, count: int) -> range:
-        """This process's part of the numbers below `count`: every size-th, so that it gets long and short batches."""
+        """Returns this process's part of the numbers below `count`: each `size`-th, so that it gets long and short batches."""
         return range(self.rank, count, self.size)
 
     def barrier(self) -> None:

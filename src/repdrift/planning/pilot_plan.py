@@ -27,7 +27,7 @@ class PlanRequest:
 
     reductions: true reductions to be found; (): 10, 20 and 30 points above the margin. margin: the claim is a reduction above
     it. power: share of studies that should find it. layers: None plans for the mean over layers, else see `number_of_tests`.
-    max_seeds: most seeds of each method and task to try. half_width: wanted of the intervals over samples, as a drift.
+    max_seeds: most seeds of each method and task to try. half_width: the one wanted for intervals over samples, as a drift.
     seed: of the simulation.
     """
 
@@ -127,7 +127,7 @@ def plan_from_pilot(results: DriftResults, table: pd.DataFrame, request: PlanReq
 def number_of_tests(layers: str, known: int | None) -> int:
     """Returns how many tests by layer are corrected together.
 
-    layers: a number, `all` for every layer, or `max-t` for 1: the max-T correction has at most the power of a single test.
+    layers: a number, `all` for every layer, or `max-t`, which counts as 1: max-T has at most the power of a single test.
     known: the model's number of layers; None if it is not known. Raises ConfigError for any other `layers`.
     """
     if layers == MAX_T:

@@ -44,8 +44,8 @@ def reach_text(found: StudyReach) -> str:
             "Layers: their number is not known before the model is here; --layers N corrects for N of them."
         )
     lines += _prose(
-        "That p can be small does not mean that it will be: how many seeds are likely to show a reduction takes a pilot "
-        "(repdrift power RESULTS)."
+        "That p can be small does not mean that it will be. To learn how many seeds are likely to show a reduction, run a "
+        "pilot (repdrift power RESULTS)."
     )
     return "\n".join(lines)
 

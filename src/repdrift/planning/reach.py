@@ -12,7 +12,7 @@ from repdrift.statistics import smallest_reachable_pvalue
 
 Scope = Literal["task", "tasks", "layers"]
 REL_TOLERANCE = 1e-12
-"""P-values and levels that differ by less, relatively, are the same number, rounded otherwise."""
+"""P-values and levels whose relative difference is smaller than this differ by rounding alone, and count as equal."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Reach:
     """The smallest p-value of one kind of test, in a design with equal numbers of models of both methods in every task.
 
     scope: `task` is one task by itself. `tasks` is all of them together, stratified by task. `layers` is each layer over all
-    tasks, corrected by Holm for `n_tests` layers. (The analysis corrects by max-T, which can reach what `tasks` reaches; it
-    corrects by Holm where a model is missing, because the numbers of models differ then.)
+    tasks, corrected by Holm for `n_tests` layers. (The analysis corrects by max-T, which can reach the same p as
+    `tasks`. If a model is missing, the numbers of models differ, and it corrects by Holm.)
     smallest_pvalue: one-sided, after correction, at most 1. enough: the smallest number of models of each method in each task
     that can be significant. enough_pvalue: the smallest p of so many models, after correction. roomy: one more model than
     `enough` where that reaches alpha exactly, else `enough`. roomy_pvalue: the smallest p of so many models.

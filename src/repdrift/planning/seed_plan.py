@@ -97,7 +97,7 @@ def seed_plan(
 
     def curve(reduction: float, n: int) -> PowerCurve:
         try:
-            # Beyond the largest float there is no difference to test, and NaN would pass for one.
+            # Drifts beyond the largest float have no difference to test; NaN would be taken for one.
             with np.errstate(over="raise"):
                 return models_needed(
                     pilot.reference,

@@ -23,10 +23,10 @@ class LayerDrift(Record):
     drift_high: float | None = None
     """95 % interval over samples, conditional on the two models; null at token level, whose rows are not independent."""
     values: dict[str, float | None]
-    """Every measure by name; null where it is not defined between the two (other widths) or cannot be accumulated."""
+    """Every measure by name; null where it is undefined (the widths differ) or cannot be computed from sums."""
     above_noise: bool | None = None
     mispaired_drift: float | None = None
-    """Drift with one side's rows shuffled: what no relation gives."""
+    """Drift with the rows of one side shuffled, so that the two sides have no relation."""
     random_change_drift: float | None = None
     """Drift of the base model after a random change of the same size in every changed matrix, over the control samples."""
     random_change_low: float | None = None
@@ -57,7 +57,7 @@ class ComparedModel(Record):
 
 
 class BetweenModels(Record):
-    """Drift between two tuned models: the ceiling for "these two differ" where only their seed does."""
+    """Drift between two tuned models. If only their seed differs, it is drift that chance makes."""
 
     first: str
     second: str
@@ -72,7 +72,7 @@ class BaseLayer(Record):
     noise_floor: float | None
     """|drift| between two runs of the base model with other batches, over the control samples."""
     noise_floor_high: float | None = None
-    """The most it may be by its 95 % interval; a drift above this is above noise. Null at token level."""
+    """The largest noise that its 95 % interval allows; a drift above this is above noise. Null at token level."""
     top_feature_share: float
     """Largest share of the variance that one feature holds; above a half, CKA speaks mostly of that feature."""
     participation_ratio: float

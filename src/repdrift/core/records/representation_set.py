@@ -12,7 +12,7 @@ METADATA_FILE = "metadata.json"
 SET_FORMAT_VERSION = 1
 BASE_METHOD = "base"
 RANDOM_CHANGE_METHOD = "random_change"
-"""The base model with every weight that training moved moved by noise of the same norm instead."""
+"""The base model after a random change: noise moved each weight as far as training did (the same norm)."""
 ADAPTER_FOLDER = "adapter_weights"
 
 Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens"]
@@ -75,7 +75,7 @@ class RandomChange(Record):
     """`changes_digest` of the run's `weight_changes`."""
     weights_moved: int
     change_norm: float
-    """The norm of all the noise that arrived, over every weight moved."""
+    """The norm of the noise over all weights moved, after rounding to the model's precision."""
     largest_norm_error: float
     """Largest | ||noise|| / ||dW|| - 1 | over the weights moved: rounding to the model's precision."""
     not_moved: list[str]
