@@ -29,9 +29,9 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     """Measure the drift of every run, test the hypotheses, and write the four files of an analysis to `output_dir`.
 
     Everything is computed before the first file is written. Returns the results and the tidy table.
-    Raises MissingRunError, with the commands, if there is no run or no set of a base model. Raises SampleSetMismatchError or
-    CorruptSetError for sets that must not be compared, NonFiniteError and DegenerateInputError naming set and layer, and
-    StorageError if a file cannot be written.
+    Raises MissingRunError, with the commands that make them, if there is no run or no set of a base model. Raises
+    SampleSetMismatchError or CorruptSetError for sets that must not be compared, NonFiniteError and DegenerateInputError
+    naming set and layer, and StorageError if a file cannot be written.
     """
     present = {task: find_runs([s for s in plan.sets if s.task == task]) for task in plan.tasks}
     statuses = [status for runs in present.values() for status in runs.statuses]

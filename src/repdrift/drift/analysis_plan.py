@@ -91,7 +91,7 @@ class DriftPlan:
         )
 
     def __post_init__(self) -> None:
-        """Check what would make numbers wrong, not only missing."""
+        """Check for every fault that would make numbers wrong, not only missing."""
         faults: list[str] = []
         keys = Counter((s.task, s.method, s.seed, s.step) for s in self.sets)
         faults += [

@@ -23,7 +23,7 @@ def require_measures(names: Sequence[str]) -> None:
 
 
 def drift_is(name: str) -> str:
-    """Returns the drift by a measure in words: `1 - CKA, linear, debiased`, or a distance's title."""
+    """Returns in words what drift is by a measure: `1 - CKA, linear, debiased`, or a distance's title."""
     m = measure(name)
     return f"1 - {m.title}" if m.higher_is_similar else m.title
 

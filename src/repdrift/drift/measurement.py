@@ -26,7 +26,7 @@ from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores import RepresentationSet
 
 _GIVE_BACK_BYTES = 256 << 20
-"""Freed memory is given back after so many bytes of representations: taking it anew costs a tenth of a layer's time."""
+"""Freed memory is given back each time this much was freed, not at every layer: taking it anew costs a tenth of a layer's time."""
 
 Floats = NDArray[np.floating]
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class DriftDraws:
-    """Drifts of some models in every draw. None where they were not drawn so.
+    """Drifts of some models in every draw. A table is None if the samples were not drawn in its way.
 
     bootstrap: (models, B), in each resample. delete_group: (models, G), without each sample or group.
     """

@@ -107,8 +107,8 @@ def sample_interval(
     bootstrap: the statistic in every resample, (B,). delete_group: for every task that the statistic is about, (G,) values
     without each of its samples or groups. log_scale: makes the jackknife interval on the scale of the logarithm, where the
     errors of a positive statistic are nearer to symmetric.
-    The method is that of the options with two exceptions, which `Interval.method` tells: the jackknife without a bootstrap,
-    and percentiles where BCa was asked for and nothing was left out.
+    The method is that of the options, with two exceptions. Without a bootstrap it is the jackknife. If BCa was asked for and
+    nothing was left out, it is percentiles. `Interval.method` says which was used.
     """
     if options.method == "jackknife" or bootstrap is None:
         return (

@@ -90,7 +90,7 @@ def _rounding(
 
 
 def _random_change(primary: pd.DataFrame) -> SanityCheck:
-    """Checks that training moves representations otherwise than noise of the same size in the same weights."""
+    """Checks that training moves representations differently from noise of the same size in the same weights."""
     name = "drift is not that of a random change"
     known = primary.dropna(subset=["random_change_drift"])
     if known.empty:
@@ -164,5 +164,5 @@ def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
 
 
 def _dtype(tasks: Sequence[TaskSets]) -> str:
-    """Returns the coarsest number format of the base sets, which sets the noise."""
+    """Returns the coarsest number format of the base sets, because it decides how large the noise is."""
     return coarsest(*(t for sets in tasks for t in (sets.base.metadata.compute_dtype, sets.base.metadata.dtype)))

@@ -39,7 +39,7 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
         )
     if a.sample_ids != b.sample_ids:
         raise SampleSetMismatchError(
-            f"{both} are of different sample sets, though with one fingerprint: other sample ids ({_first_difference(a, b)}): {remedy}"
+            f"{both} are of different sample sets, although their fingerprints are equal: the sample ids differ ({_first_difference(a, b)}): {remedy}"
         )
     for what, left, right in (
         ("pooling", a.pooling, b.pooling),
@@ -98,8 +98,8 @@ def require_same_size(run: RepresentationSet, control: RepresentationSet) -> Non
     change = control.metadata.random_change
     if change is not None and changes_digest(run.metadata.weight_changes or ()) != change.changes_digest:
         raise SampleSetMismatchError(
-            f"{control.folder} is not of the size by which the weights of {run.folder} moved: that model was trained or extracted "
-            "again since."
+            f"{control.folder} is not of the size by which training moved the weights of {run.folder}. That model was trained or "
+            "extracted again since."
         )
 
 
@@ -118,7 +118,7 @@ def _require_one_base_model(base: RepresentationSet, other: RepresentationSet) -
 
 
 def _require_rows_of_samples(stored: RepresentationSet, command: str) -> None:
-    """Raises CorruptSetError unless every row is one sample's, or one token of a sample that has some."""
+    """Raises CorruptSetError unless there is a row for every sample, or for every token if each sample has a token."""
     said = stored.metadata
     rows, samples, tokens = said.shape[0], len(said.sample_ids), said.tokens_per_sample
     fault = None

@@ -64,7 +64,7 @@ class StudyInfo(Record):
     reference_method: str
     """The method that the comparison is made against (full_finetune)."""
     comparison_method: str
-    """The method said to drift less (lora)."""
+    """The method that is claimed to drift less (lora)."""
     target_reduction: float
     equivalence_margin: float | None = None
     """Factor within which the methods' drifts must lie to count as alike; null: not tested."""
@@ -97,7 +97,7 @@ class Control(Record):
     `identity`: the base model against itself, extracted a second time with other batches.
     `mispaired`: rows of one side shuffled; the value of "no relation".
     `seed_ceiling`: two seeds of the same method; `repeats` is the number of pairs, `value` their mean.
-    `random_change`: the base model with every weight that training moved moved by noise of the same norm instead.
+    `random_change`: the base model after noise moved each weight as far as training did (the same norm).
     """
 
     name: Literal["identity", "mispaired", "seed_ceiling", "random_change"]

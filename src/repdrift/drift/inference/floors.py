@@ -30,10 +30,11 @@ Distances = Mapping[tuple[str, str], Mapping[int, Floats]]
 
 
 def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTest]:
-    """Test for each method, over its tasks with a second extraction of the base model: is drift more than that noise?
+    """Test for each method whether its drift is more than the noise of extraction.
 
-    Exact if trained models drift like one more extraction of the base model. Of a task's m models and its second extraction,
-    the one that counts as the extraction is permuted: m + 1 arrangements in each task. Layers are corrected by max-T. (Flipping
+    Only tasks with a second extraction of the base model count. In each of them, every one of the m models and the second
+    extraction takes the role of that extraction in turn, which gives m + 1 arrangements. The test is exact if trained models
+    drift like one more extraction of the base model. Layers are corrected by max-T. (Flipping
     the signs of drift minus noise would treat the single second extraction, which all models of a task share, as a known number.)
     """
     tests: list[HypothesisTest] = []
@@ -71,10 +72,11 @@ def above_identity(primary: pd.DataFrame, plan: DriftPlan) -> list[HypothesisTes
 
 
 def above_seed_ceiling(primary: pd.DataFrame, distances: Distances, plan: DriftPlan) -> list[HypothesisTest]:
-    """Test for each method, over its tasks with two seeds or more: is the base model farther from models than they from one another?
+    """Test for each method whether the base model is farther from its models than they are from one another.
 
-    distances: by task and method, then layer; drifts among base model (row 0) and final models. Exact if base and trained models
-    are exchangeable: which of them is the base model is permuted. Layers are corrected by max-T.
+    Only tasks with two seeds or more count. distances: by task and method, then layer; drifts among base model (row 0) and
+    final models. Every model takes the role of the base model in turn. The test is exact if base and trained models are
+    exchangeable. Layers are corrected by max-T.
     """
     tests: list[HypothesisTest] = []
     layers = sorted(int(layer) for layer in primary["layer"].unique())

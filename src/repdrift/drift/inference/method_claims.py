@@ -74,7 +74,7 @@ def directional_tests_by_layer(
     tests: list[HypothesisTest] = []
     for i, (layer, evidence) in enumerate(found.items()):
         if by_max is not None and opposite_max is not None:
-            # The smallest p of max-T is not that of one layer's test: it may draw arrangements where that visits all.
+            # Max-T may draw arrangements where the test of one layer visits all, so their smallest p may differ.
             by, deciding, opposite, smallest = "max-T", by_max, opposite_max, smallest_max
         else:
             by, deciding, opposite = "Holm", by_holm, opposite_holm
@@ -123,7 +123,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
     """Test whether the methods' drifts lie within a factor of one another (two one-sided tests, TOST).
 
     Returns None if the study asks for no such test. Not testable if a mean drift is not above 0, because there is no ratio
-    then. The opposite is tested too, that the drifts lie further apart: a claim without support is not rejected by that.
+    then. The opposite claim, that the drifts lie further apart, has a test of its own: lack of support alone rejects nothing.
     """
     margin = plan.equivalence_margin
     if margin is None:

@@ -153,7 +153,7 @@ def _over_samples(
 
 @dataclass(frozen=True)
 class _TaskMeans:
-    """By task, the mean over one method's models in every draw. None where some task was not drawn so."""
+    """By task, the mean over one method's models in every draw. None if some task was not drawn in that way."""
 
     bootstrap: list[Floats] | None
     delete_group: list[Floats] | None
