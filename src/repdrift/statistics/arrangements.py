@@ -1,4 +1,4 @@
-"""Checked values by stratum, and every way (or many random ways) to give the two labels to the values of a stratum."""
+"""Arrangements of two labels over the values of each stratum: all of them or many random ones; and checks of values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Visited:
         return (np.asarray(hits, dtype=np.float64) + extra) / (self.count + extra)
 
     def smallest_pvalue(self, if_exact: float) -> float:
-        """The least p that can come out, where all arrangements give `if_exact` at least."""
+        """The least p that can come out. if_exact: the least p when all arrangements are visited."""
         return if_exact if self.exact else 1 / (1 + self.count)
 
 

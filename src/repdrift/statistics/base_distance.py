@@ -53,7 +53,7 @@ def base_distance_test(
     trained models are exchangeable in each stratum: under the null the base is like one more seed. If strata share one
     base model, they are independent draws of it only if what makes it the odd one out is independent from task to task
     (as the samples are).
-    Raises ShapeError for no stratum, m < 2 (nothing lies among the others), or a matrix that is not square and
+    Raises ShapeError for no stratum, m < 2 (there is no distance among the others), or a matrix that is not square and
     symmetric; NonFiniteError; ConfigError if n_permutations < 1.
     Source: Anderson 2001, a label permutation of distances, here with a group of one.
     """

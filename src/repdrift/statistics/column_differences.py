@@ -49,7 +49,7 @@ class ColumnDifferences:
     _labels: NDArray[np.bool_]
 
     def blocks(self, alternative: Alternative) -> Iterator[Floats]:
-        """The statistics of all arrangements, (some, L) at a time, so that more is more evidence."""
+        """The statistics of all arrangements, (some, L) at a time; a larger one is more evidence."""
         step = max(1, _BLOCK // max(self._rows.shape))
         for start in range(0, len(self._labels), step):
             yield as_evidence(label_contrasts(self._labels[start : start + step], self.sizes) @ self._rows, alternative)

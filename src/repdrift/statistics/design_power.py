@@ -18,7 +18,7 @@ PERMUTATIONS = 20_000
 """Arrangements for each simulated study. If there are more, random ones cost hardly any power."""
 _EQUAL = 1 + 1e-12
 _LARGEST_LOG = 600.0
-"""The largest log drift. The exponential of more, summed over models, leaves float64, and inf - inf is no evidence."""
+"""The largest log drift. The exponentials of larger ones, summed over models, overflow, and inf - inf is no evidence."""
 
 
 @dataclass(frozen=True)

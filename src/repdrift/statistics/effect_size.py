@@ -156,8 +156,8 @@ def cliffs_delta(
     min(m, k) trials: -1 with three against three reaches up to 0.12. Over strata, the distances from the estimates to
     the ends add as roots of sums of squares, each side by itself; strata without overlap keep their part that way.
     No interval if a group has one value in a stratum, or all values of a stratum are equal. Raises what
-    `mean_difference` raises. The interval covers more than it says for three to five values a group, and less where the
-    smaller group is much the more variable.
+    `mean_difference` raises. The interval covers more than it says for three to five values a group, and less if the
+    smaller group varies much more than the other.
     Source: Cliff 1993; Feng and Cliff 2004 for the asymmetric interval and for groups apart; Zou and Donner 2008 over
     strata.
     """
@@ -222,7 +222,7 @@ def _means(groups: Groups) -> _Means:
 
 
 def _no_ratio(top: str, bottom: str, mean: float) -> str:
-    return f"{bottom} is {mean:g}: {top} is no share of what is not above zero"
+    return f"{bottom} is {mean:g}: {top} as a share of it needs a value above zero"
 
 
 def _welch(groups: Groups, upper: float) -> EffectSize:

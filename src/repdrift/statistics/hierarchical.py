@@ -130,7 +130,7 @@ def hierarchical_replicates(
     `hierarchical_reduction`; estimate: (m, L); strata label the models. A replicate of the mean over strata of means
     over models is a sum of three terms: the estimate; the error of the mean over these models in the resample; and a
     draw of what other seeds would change. The draw takes the deviations of models from their stratum's mean with random
-    normal weights that give the variance s^2 / m, the same weights in all layers. So few models leave that variance
+    normal weights that give the variance s^2 / m, the same weights in all layers. With few models that variance is
     uncertain. The draws of a replicate are therefore stretched together by sqrt(df / chi^2(df)), df by Satterthwaite for
     the mean over layers; quantiles of replicates are then those of Student's t, not of the normal. Each model's own
     sample noise counts twice.
@@ -179,7 +179,7 @@ def _missing(ref: _MethodMean, comp: _MethodMean, between: list[_Variance]) -> s
     if min(ref.least, comp.least) <= 0:
         return "the mean drift of a stratum is not above zero in every resample"
     if sum(variance.value for variance in between) == 0:
-        return "trained models do not vary: an interval is of samples alone"
+        return "trained models do not vary: an interval would be over samples alone"
     return None
 
 
@@ -194,8 +194,8 @@ def _method_mean(table: Floats, centre: Floats, strata: list[_Stratum], mean: fl
             between.append(_Variance(0.0, 0))
             continue
         between.append(_Variance(float(centre[models].var(ddof=1)) / m / len(strata) ** 2, m - 1))
-        # The part of a model beside the mean of its cell, which holds 1/m of it. It is taken as a share of that mean:
-        # otherwise, what the samples change in all models alike would count by how far the models are apart.
+        # Each model's own part: its replicates as a share of the mean of its cell (which holds 1/m of the model). As a
+        # difference from that mean, a change of all models by one factor would count by how far they are apart.
         cell = table[models].mean(axis=0)
         least = min(least, float(cell.min()))
         beside = table[models] / np.where(cell > 0, cell, 1.0)

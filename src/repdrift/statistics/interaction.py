@@ -21,7 +21,7 @@ class InteractionResult:
 
     log_ratios: mean(log comparison) - mean(log reference) of every stratum. statistic: Welch's F, large if log ratios
     differ by more than their errors; numerator, denominator: its degrees of freedom. pvalue: from the F distribution, so
-    that no design has a least one. n_units: trained models in the test.
+    that no design has a smallest possible one. n_units: trained models in the test.
     """
 
     log_ratios: dict[str, float]
@@ -38,10 +38,10 @@ def interaction_test(reference: ArrayLike, comparison: ArrayLike, *, strata: Seq
     reference: (m,), comparison: (k,) drifts above zero, one per trained model; strata label reference, then comparison.
     This is Welch's test of equal means, applied to the log ratios of strata. Each is weighted by its own squared error,
     with Satterthwaite's degrees of freedom, so that tasks and methods may differ in level, in spread and in numbers of
-    models. A null is rejected at alpha 0.05 by 2 to 6 % with 3 and 5 models a cell, 2 and 4 tasks, spreads that differ
-    threefold between tasks and methods, normal and t3 tails. The classical F and permuted residuals of the additive
-    model, over all cells or within tasks, reject 8 to 13 % there, and are not offered. No rejection is no proof that the
-    ratios are equal.
+    models. A true null is rejected at alpha 0.05 in 2 to 6 % of studies with 3 and 5 models a cell, 2 and 4 tasks,
+    spreads that differ threefold between tasks and methods, normal and t3 tails. The classical F and permuted residuals
+    of the additive model, over all cells or within tasks, reject 8 to 13 % there, and are not offered. No rejection is
+    no proof that the ratios are equal.
     Raises ShapeError for a single stratum, or a cell with fewer than two models (it has no residual); NonFiniteError;
     DegenerateInputError for a drift that is not above zero, or where neither method varies in a stratum.
     Source: Welch 1951. Departure: differences of two groups in the place of means of one.

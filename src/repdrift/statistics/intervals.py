@@ -49,7 +49,7 @@ def bootstrap_interval(
     for all methods. ConfigError unless 0 < confidence < 1, if there are fewer than 10 replicates for each tail (400 for
     0.95), if leave_one_out is missing for `bca` or given for `percentile`, or if a moved level lies beyond the outermost
     replicate; ShapeError for other shapes; DegenerateInputError where `bca` is undefined: every replicate lies on one
-    side of the estimate, leave_one_out is constant, or the acceleration turns the order of quantiles round.
+    side of the estimate, leave_one_out is constant, or the acceleration reverses the order of quantiles.
     Source: Efron 1987; Efron and Tibshirani 1993, eq. 14.9 to 14.15.
     """
     upper = upper_level(confidence)

@@ -18,7 +18,7 @@ from repdrift.statistics.arrangements import Floats, Groups, by_stratum, finite,
 LEAST_TASKS = 3
 """The fewest tasks. With two, one number shows how a difference varies, and Student's t has the quantile 12.7."""
 _SINGULAR = 1e-2
-"""The variance between tasks, in units of that between seeds, up to which it counts as none."""
+"""A variance between tasks up to this, in units of the variance between seeds, counts as none."""
 _START = 0.3
 """The variance of the interaction from which the search starts, in the same units."""
 _GAIN = 1e-3

@@ -54,7 +54,7 @@ class MaxTHits:
 def max_t_hits(blocks: Iterable[Floats], observed: Floats, slack: Floats) -> MaxTHits:
     """Count the arrangements whose statistics reach the observed ones: one family-wise error for many layers.
 
-    blocks: (some arrangements, L) statistics, more of which is more evidence. observed: (L,). slack: (L,), how far two
+    blocks: (some arrangements, L) statistics; a larger one is more evidence. observed: (L,). slack: (L,), how far two
     statistics may lie apart and still tie. Source: Westfall and Young 1993, algorithm 4.1.
     """
     order = np.argsort(-observed, kind="stable")

@@ -105,7 +105,7 @@ def require_alternative(alternative: Alternative) -> None:
 
 
 def as_evidence(statistic: Floats, alternative: Alternative) -> Floats:
-    """Returns the statistics so that more is more evidence for the alternative: negated, unchanged, or their size."""
+    """Returns the statistics negated, unchanged, or their size, so that a larger one is more evidence for the alternative."""
     if alternative == "two-sided":
         return np.abs(statistic)
     return -statistic if alternative == "less" else statistic

@@ -37,10 +37,10 @@ def rank_layers(replicates: ArrayLike, estimate: ArrayLike, *, confidence: float
     Replicates over samples give a ranking that is conditional on the trained models.
 
     A layer is in `largest_set` unless some layer exceeds it significantly: its largest studentised difference from the
-    others is compared with that of its replicates. The ends of a rank count the layers that exceed it and that it
-    exceeds, with all pairs bounded at once. Standard errors of differences come from the replicates; a pair whose
-    difference does not vary in them is decided by that difference. Quantiles of replicates of a rank are not given:
-    where drifts lie close together they do not cover.
+    others is compared with that of its replicates. The interval of a rank counts the layers that exceed this one
+    and those that it exceeds, with all pairs bounded at once. Standard errors of differences come from the replicates;
+    a pair whose difference does not vary in them is decided by that difference. Quantiles of replicates of a rank are
+    not given: where drifts lie close together they do not cover.
     Raises ShapeError unless there are two layers at least and as many as estimates, NonFiniteError for NaN or Inf,
     ConfigError unless 0 < confidence < 1, or for fewer than 10 replicates beyond the critical value (200 for 0.95).
     Source: Mogstad, Romano, Shaikh and Wilhelm 2024. Departure: single-step; differences by bootstrap, not by sampling.

@@ -105,7 +105,7 @@ def _plain_pvalue(
 def _studentised_pvalue(
     ref: Floats, comp: Floats, swapped: Sequence[object] | None, n_permutations: int, seed: int
 ) -> Callable[[float], float]:
-    """The studentised p as a function of the margin. Squared errors are quadratic in the factor: three give all of them."""
+    """The studentised p as a function of the margin. Squared errors are quadratic in the factor, so three of them give all."""
     zero, one, minus = (
         arranged_moments(by_stratum(comp, factor * ref, swapped), n_permutations, seed) for factor in (0.0, 1.0, -1.0)
     )

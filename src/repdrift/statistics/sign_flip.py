@@ -43,8 +43,8 @@ def sign_flip_test(
     None: one stratum. The test visits all 2^m arrangements if they are at most `n_flips`; else as many random ones (at
     most 100,000), with p = (1 + hits) / (1 + draws). Two-sided counts arrangements whose mean is at least as large in
     size. The least one-sided p is 2^-m: three pairs give 1/8, and five are the first to go below 0.05. A difference of
-    exactly zero is kept: its flip ties and counts as a hit. Only for pairs: seeds that share no more than a number are
-    two groups. Assumes that a difference is as likely as its negative if the methods do not differ.
+    exactly zero is kept: its flip ties and counts as a hit. Only for pairs: runs that share nothing but the number of
+    their seed are two groups. Assumes that a difference is as likely as its negative if the methods do not differ.
     Raises ShapeError unless strata label every difference, NonFiniteError for NaN or Inf (nothing is dropped),
     ConfigError if n_flips < 1, UnknownNameError. Source: Fisher 1935, section 21.
     """

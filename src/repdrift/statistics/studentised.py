@@ -1,4 +1,4 @@
-"""Label permutation of a studentised difference, for groups of unequal numbers, and the designs that it does not save.
+"""Label permutation of a studentised difference, for groups of unequal numbers, and its limits.
 
 With equal numbers, the plain difference of means nearly keeps its level, however the spreads differ. With unequal
 numbers it does not: three models of thrice the spread against ten reject a true null at 14 % instead of 5 %.
@@ -26,8 +26,8 @@ _STATISTIC_TIE = 1e-9
 class ArrangedMoments:
     """The difference of the groups and its squared standard error, as observed and under every visited labelling.
 
-    difference, error_squared: (arrangements,), over strata: the mean of the differences; the sum of Welch's squared
-    errors over strata^2. The observed ones are single numbers. visits: which arrangements these are.
+    difference: (arrangements,), the mean over strata. error_squared: (arrangements,), the sum of Welch's squared errors
+    over strata, divided by strata^2. The observed ones are single numbers. visits: which arrangements these are.
     """
 
     difference: Floats
