@@ -26,8 +26,8 @@ from repdrift.tasks import SampleSet
 OnBlock = Callable[[int, Tensor, Pool], None]
 
 _WINDOW_BYTES = 2 << 30
-"""With pooling `tokens`, rows are complete in about the order of the file: within stretches of this size, over all layers.
-So a file is still in the page cache when its checksum is computed."""
+"""With pooling `tokens`, samples are sorted by length only within stretches of this size, over all layers. So rows are
+complete in about the order of the file, and a file is still in the page cache when its checksum is computed."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class RepresentationExtractor:
                     f"memory does not suffice for one sample of {width} tokens (the system says: {error}). Give a smaller "
                     "--max-length, or load one block at a time: `repdrift extract --schedule layer`."
                 ) from error
-        # Behind the handler, so that the tensors of the failed attempt are freed before the next one.
+        # After the handler, so that the tensors of the failed attempt are freed before the next one.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

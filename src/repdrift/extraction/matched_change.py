@@ -29,7 +29,7 @@ class MatchedChange:
 
     @classmethod
     def of(cls, run: SetMetadata) -> MatchedChange:
-        """The change that the metadata `run` tells of. The run's seed is also the noise's: so every run has its own noise.
+        """Returns the change that the metadata `run` records. The noise has the run's seed, so every run has its own noise.
 
         Raises ModelError, with the reason, if the metadata does not tell how far the weights moved, or none moved.
         """

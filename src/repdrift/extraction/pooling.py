@@ -23,7 +23,7 @@ class Pool:
     """
 
     fast: Callable[[Tensor], Tensor]
-    """One product a layer. It gives NaN where the padding holds NaN or Inf, because 0 x NaN is NaN."""
+    """One product for each layer. It gives NaN where the padding holds NaN or Inf, because 0 x NaN is NaN."""
     careful: Callable[[Tensor], Tensor]
     """Gives the right numbers whatever the padding holds, but copies the hidden state."""
 
