@@ -1,4 +1,7 @@
-"""Options that several subcommands share, and the study that they describe."""
+"""Options that several subcommands share, and the study that they describe.
+
+Options such as --blocks are not here: `field_options` makes them from the fields of an options class.
+"""
 
 from __future__ import annotations
 

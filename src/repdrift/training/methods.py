@@ -1,4 +1,4 @@
-"""Methods of tuning: which parameters of a model train."""
+"""Methods of tuning: which parameters of a model train. `METHODS` in `core/records/run.py` lists the methods."""
 
 from __future__ import annotations
 
