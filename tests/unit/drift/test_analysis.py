@@ -204,7 +204,7 @@ def test_drift_meets_the_population_value_and_its_interval_holds_it(tmp_path):
         (
             {"sample_ids": [str(i) for i in range(40)][::-1]},
             SampleSetMismatchError,
-            "with one fingerprint: other sample ids .row 0: '0' and '39'",
+            "their fingerprints are equal: the sample ids differ .row 0: '0' and '39'",
         ),
         ({"pooling": "last"}, SampleSetMismatchError, "differ in pooling: mean and last"),
         ({"base_weights_digest": "elsewhere"}, SampleSetMismatchError, "tuned from another base model"),
