@@ -27,7 +27,7 @@ from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
 from repdrift.tasks import DEFAULT_SAMPLES, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
-"""Limit for the pooled rows of all models together. Beyond it, rows are kept only if moments would take as much."""
+"""Limit for the pooled rows of all models together. Beyond it, rows are kept only if moments would take at least as much."""
 
 
 def compare(
