@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.core.validation import validation_faults
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -143,18 +144,15 @@ def changed(options: Model, given: Mapping[str, Any]) -> Model:
         return type(options).model_validate({**options.model_dump(), **given})
     except ValidationError as error:
         known = {option.field: option for option in field_options(type(options))}
+        found = zip(error.errors(), validation_faults(error, type(options)), strict=True)
         faults = [
-            _fault(known[str(fault["loc"][0])], given, fault) if fault["loc"] else _message(fault)
-            for fault in error.errors()
+            _fault(known[str(fault["loc"][0])], given, in_words) if fault["loc"] else in_words
+            for fault, in_words in found
         ]
         raise ConfigError("; ".join(faults)) from error
 
 
-def _fault(option: FieldOption, given: Mapping[str, Any], fault: Any) -> str:
+def _fault(option: FieldOption, given: Mapping[str, Any], in_words: str) -> str:
     if option.choices:
         return f"{option.flag}: {UnknownNameError.of('value', given[option.field], option.choices)}"
-    return f"{option.flag}: {_message(fault)}"
-
-
-def _message(fault: Any) -> str:
-    return fault["msg"].removeprefix("Value error, ")
+    return f"{option.flag}: {in_words.partition(': ')[2]}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
+from repdrift.core.words import method_title
 from repdrift.models import depth_of, load_config, resolve_model
 from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
@@ -24,7 +25,7 @@ def design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> li
     runs = planned_runs(config) if runs is None else runs
     absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
     if absent:
-        return [f"no {absent[0]} model is planned, so nothing can be said about which method drifts less"]
+        return [f"no {method_title(absent[0])} model is planned, so nothing can be said about which method drifts less"]
     tasks = list(dict.fromkeys(run.task for run in runs))
     seeds = len({run.seed for run in runs})
     return reach_notes(

@@ -111,6 +111,11 @@ def test_every_wrong_option_is_named_at_once():
     assert "--accumulate: unknown value 'no'" in message
 
 
+def test_a_wrong_number_is_said_with_the_number():
+    with pytest.raises(ConfigError, match=r"^--target-reduction: Input should be less than 1 \(got 2\.0\)$"):
+        changed(AnalysisOptions(), {"target_reduction": 2.0})
+
+
 @pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--samples", "3"], ["--token-budget", "0"]])
 def test_a_number_below_the_limit_of_its_field_is_wrong_usage(study_file, option):
     assert CliRunner().invoke(app, ["extract", "--config", str(study_file), *option]).exit_code == 2

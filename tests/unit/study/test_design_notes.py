@@ -84,7 +84,7 @@ def test_the_selection_is_what_counts():
     study = _study()
     assert design_notes(study, planned_runs(study, tasks=["rte"]))[0].startswith("on RTE p = 0.05 is reached only just")
     (note,) = design_notes(study, planned_runs(study, methods=["lora"]))
-    assert note == "no full_finetune model is planned, so nothing can be said about which method drifts less"
+    assert note == "no full fine-tuning model is planned, so nothing can be said about which method drifts less"
     with pytest.raises(UnknownNameError, match="task of this study"):
         design_notes(study, planned_runs(study, tasks=["cola"]))
 
