@@ -216,9 +216,24 @@ def _read_results(path: Path) -> DriftResults:
             f"{path} has schema version {version!r}, this repdrift reads {RESULTS_SCHEMA_VERSION}. {_AGAIN}"
         )
     try:
-        return DriftResults.read(path)
+        results = DriftResults.read(path)
     except DataError as error:
         raise DataError(f"{error}. {_AGAIN}") from error
+    return results.model_copy(update={"tests": [_with_correction(test) for test in results.tests]})
+
+
+def _with_correction(test: HypothesisTest) -> HypothesisTest:
+    """Fills in the deciding p-value of a test by layer, in results that are older than this field.
+
+    Their verdicts rest on max-T where there is one, else on Holm. Such results do not say the smallest p after correction.
+    """
+    if test.deciding_pvalue is not None:
+        return test
+    by_name: dict[Correction, float | None] = {"max-T": test.pvalue_max_t, "Holm": test.pvalue_holm}
+    for correction, corrected in by_name.items():
+        if corrected is not None:
+            return test.model_copy(update={"correction": correction, "deciding_pvalue": corrected})
+    return test
 
 
 def _read_table(path: Path) -> pd.DataFrame:

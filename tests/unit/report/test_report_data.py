@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -193,18 +192,22 @@ def test_what_decides_is_read_and_not_worked_out_again():
     assert smallest_deciding_pvalue([]) is correction_of([]) is None
 
 
-def test_results_without_these_fields_are_read_and_say_the_p_that_is_there():
-    data = report_data(Synthetic(tasks=("mrpc",), layers=3))
-    fields = ("correction", "deciding_pvalue", "deciding_opposite_pvalue", "smallest_deciding_pvalue")
-    content = data.results.model_dump()
+@pytest.mark.parametrize(("correction", "field"), [("max-T", "pvalue_max_t"), ("Holm", "pvalue_holm")])
+def test_results_older_than_these_fields_say_the_p_that_their_verdicts_rest_on(copied, correction, field):
+    content = json.loads(copied.read_text())
     for test in content["tests"]:
-        for field in fields:
-            del test[field]
-    data = replace(data, results=type(data.results).model_validate(content))
-    table = layer_tables(data)[0]
-    assert (table.correction, table.smallest) == (None, None)
-    assert deciding_pvalue(table.rows[0].test) == table.rows[0].test.pvalue
-    assert "in a layer" not in design(data, data.test("comparison_drifts_less", "all")).text
+        for new in ("correction", "deciding_pvalue", "deciding_opposite_pvalue", "smallest_deciding_pvalue"):
+            del test[new]
+        if correction == "Holm":
+            test["pvalue_holm"], test["pvalue_max_t"] = test["pvalue_max_t"], None
+    copied.write_text(json.dumps(content))
+    data = read_report_data(copied)
+    for table in layer_tables(data):
+        assert (table.correction, table.smallest) == (correction, None)
+        assert [row.corrected for row in table.rows] == [getattr(row.test, field) for row in table.rows]
+    whole = data.test("comparison_drifts_less", "all")
+    assert deciding_pvalue(whole) == whole.pvalue
+    assert "in a layer" not in design(data, whole).text
 
 
 def test_layers_are_those_with_the_verdict():
