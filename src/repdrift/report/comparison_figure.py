@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.words import task_title
 from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, log_ticks, plain, png_and_pdf
 
 FIGURE_NAME = "drift_by_layer"
@@ -50,7 +51,7 @@ def _figure(result: Comparison) -> Figure:
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
     figure.suptitle(
-        f"Drift from {plain(result.base)} on {plain(result.task)}, {result.compared[0].layers[0].rows} rows",
+        f"Drift from {plain(result.base)} on {plain(task_title(result.task))}, {result.compared[0].layers[0].rows} rows",
         fontsize=9,
     )
     return figure
