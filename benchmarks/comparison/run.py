@@ -11,7 +11,8 @@ process of its own, in an order that is turned from round to round:
     compare         the whole command, with controls, table, summary and figures
     first answer    the same process, up to the line that gives the drift of the model
     no controls     the same command with --no-controls
-    modeldiffr      `modeldiffr layers` on the same models and texts, if that package is installed (no controls, no intervals)
+    modeldiffr      `modeldiffr layers` on the same models and texts, if that package is installed; it takes decoders only
+                    (no controls, no intervals)
 
 Seconds are medians over the rounds. Two ratios are printed: of the whole to the passes and the imports together, and of
 the whole less the imports to the passes alone; both are taken within a round.
@@ -83,7 +84,7 @@ def save_pair(ref: str, folder: Path) -> tuple[Path, Path]:
 
 
 def sentences(data_dir: str, count: int) -> list[str]:
-    """The first sentences of SST-2's validation split, repeated in pairs where there are not enough."""
+    """Reads the first `count` sentences of SST-2's validation split."""
     import pandas as pd
 
     found = pd.read_parquet(Path(data_dir) / "sst2" / "validation.parquet")["sentence"].str.strip().tolist()
@@ -140,7 +141,10 @@ def one_round(base: Path, tuned: Path, texts: Path, folder: Path, turn: int) -> 
         command = [sys.executable, "-m", "modeldiffr", "layers", str(base), str(tuned), "--device", "cpu"]
         count = str(len(texts.read_text(encoding="utf-8").splitlines()))
         command += ["--dtype", "float32", "--corpus", str(texts), "--texts", count, "--max-tokens", "1000000000"]
-        found["modeldiffr"] = seconds(command)
+        try:
+            found["modeldiffr"] = seconds(command)
+        except subprocess.CalledProcessError:
+            print("modeldiffr does not run these models (it takes decoders)", file=sys.stderr)
 
     contenders = [imports, passes, whole, without_controls]
     if importlib.util.find_spec("modeldiffr") is not None:
@@ -157,7 +161,7 @@ def seconds(command: list[str]) -> float:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     took = time.perf_counter() - clock
     if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr)
+        print(done.stderr[-300:], file=sys.stderr)
         done.check_returncode()
     return took
 
