@@ -12,54 +12,21 @@ from typer.testing import CliRunner
 
 import repdrift
 from repdrift.cli.main import app
-from repdrift.comparison import base_model, weight_changes
-from repdrift.comparison.by_moments import mixed_batches
+from repdrift.comparison import base_model, inputs, weight_changes
 from repdrift.comparison.comparing import compare
-from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.output import control_note
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.core.words import number
 from repdrift.extraction import extract
-from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, load_tokenizer, resolve_model, save_model
 from repdrift.similarity import measure
-from repdrift.tasks import build_sample_set, load_rows, spec_of_file
-from tests.tiny_models import save_adapter, save_tuned, sentence, write_sentences
-
-
-@pytest.fixture(scope="module")
-def models(tiny_bert, tuned_bert, bert_adapter, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tuned")
-    return {
-        "base": tiny_bert,
-        "full": tuned_bert,
-        "a": bert_adapter,
-        "b": save_adapter(tiny_bert, folder / "b", seed=1),
-        "zero": save_adapter(tiny_bert, folder / "zero", std=0.0),
-        "biased": save_adapter(tiny_bert, folder / "biased", bias="all"),
-    }
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return write_sentences(tmp_path_factory.mktemp("texts") / "lines.txt", 40)
-
-
-def _samples(base, texts):
-    spec = spec_of_file(texts)
-    rows = load_rows(spec, "validation", labelled=False)
-    return build_sample_set(spec, rows.rows, load_tokenizer(resolve_model(str(base))), max_length=64)
-
-
-def _run(models, names, texts, **options):
-    return compare(str(models["base"]), [str(models[name]) for name in names], data=str(texts), **options)
+from tests.tiny_models import save_adapter, save_tuned
+from tests.unit.comparison.tiny_comparisons import run, samples_of
 
 
 def test_pooled_drift_is_that_of_extraction_and_the_float64_measure(models, texts):
-    result = _run(models, ["full", "a"], texts, token_budget=60)
-    samples = _samples(models["base"], texts)
+    result = run(models, ["full", "a"], texts, token_budget=60)
+    samples = samples_of(models["base"], texts)
     base = extract(load_backbone(resolve_model(str(models["base"]))), samples)
     tuned = extract(load_backbone(resolve_model(str(models["full"]))), samples)
     assert result.accumulated == "rows"
@@ -79,10 +46,10 @@ def test_pooled_drift_is_that_of_extraction_and_the_float64_measure(models, text
 
 @pytest.mark.parametrize("pooling", ["tokens", "mean"])
 def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
-    streamed = _run(
+    streamed = run(
         models, ["full", "a", "b"], texts, pooling=pooling, accumulate="moments", token_budget=60, control_samples=40
     )
-    samples = _samples(models["base"], texts)
+    samples = samples_of(models["base"], texts)
     base = extract(load_backbone(resolve_model(str(models["base"]))), samples, pooling=pooling)
     tuned = extract(load_backbone(resolve_model(str(models["full"]))), samples, pooling=pooling)
     assert streamed.accumulated == "moments"
@@ -93,7 +60,7 @@ def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
         assert at.values["cosine"] == pytest.approx(measure("cosine")(x, y), abs=1e-5)
         assert at.values["cosine_centered"] is None
         assert at.drift_low is None
-    rows = _run(models, ["a", "b"], texts, accumulate="rows", token_budget=60, control_samples=40)
+    rows = run(models, ["a", "b"], texts, accumulate="rows", token_budget=60, control_samples=40)
     if pooling == "mean":
         for one, other in zip(streamed.models[1].layers, rows.models[0].layers, strict=True):
             assert one.drift == pytest.approx(other.drift, abs=1e-5)
@@ -103,95 +70,54 @@ def test_streamed_moments_give_what_the_rows_give(models, texts, pooling):
                            {(b.first, b.second, b.layer): b.drift for b in rows.between}.items()}  # fmt: skip
 
 
-def test_mispaired_samples_are_unrelated_though_batches_are_of_like_length(models, tmp_path):
-    generator = np.random.default_rng(0)
-    file = tmp_path / "texts.txt"
-    file.write_text("\n".join("a " * int(k) + "b" for k in generator.integers(1, 40, size=150)))
-    streamed = _run(models, ["full"], file, accumulate="moments", token_budget=200)
-    rows = _run(models, ["full"], file, accumulate="rows")
-    for one, other in zip(streamed.models[0].layers, rows.models[0].layers, strict=True):
-        assert one.drift == pytest.approx(other.drift, abs=1e-4)
-        assert other.mispaired_drift == pytest.approx(1, abs=0.1)
-        assert one.mispaired_drift == pytest.approx(1, abs=0.1)
-
-
-def test_no_sample_is_mispaired_with_itself_even_where_few_fit_into_a_batch(models, texts):
-    plan = BatchPlan(_samples(models["base"], texts), token_budget=1)
-    assert {len(group) for group in plan.sample_indices} == {1}
-    mixed = mixed_batches(plan)
-    assert sorted(index for batch in mixed.sample_indices for index in batch) == list(range(40))
-    assert min(len(batch) for batch in mixed.sample_indices) == 2
-    assert [len(batch.sample_indices) for batch in mixed] == [len(batch) for batch in mixed.sample_indices]
-
-
-def test_random_change_has_the_size_of_the_real_one(models, texts, tiny_bert):
-    """The full model here *is* a random change: so the control drifts about as much."""
-    result = _run(models, ["full"], texts)
-    for at in result.models[0].layers:
-        assert 0.3 < at.random_change_drift / at.drift < 3
-
-
-def test_controls_rest_on_a_part_of_the_samples_with_intervals(models, texts):
-    part = _run(models, ["full"], texts, control_samples=20)
-    whole = _run(models, ["full"], texts, control_samples=40)
-    assert (part.control_samples, whole.control_samples) == (20, 40)
-    for some, every in zip(part.models[0].layers, whole.models[0].layers, strict=True):
-        assert some.drift == every.drift
-        assert some.random_change_low < some.random_change_drift < some.random_change_high
-        assert some.random_change_drift != every.random_change_drift
-        assert some.random_change_low < every.random_change_drift < some.random_change_high
-    for at in part.base_layers:
-        assert 0 <= at.noise_floor <= at.noise_floor_high < 1e-6
-    without = _run(models, ["full"], texts, controls=False)
-    assert without.control_samples is None
-    assert without.base_layers[0].noise_floor is None
-    assert [at.above_noise for at in without.models[0].layers] == [None] * 3
-
-
-def test_random_change_on_a_part_is_that_of_a_run_on_the_part_alone(models, texts, tmp_path):
-    samples = _samples(models["base"], texts)
-    chosen = control_samples(samples, ComparisonOptions(control_samples=12))
-    assert len(set(chosen.indices)) == 12
-    assert [samples.sample_ids[i] for i in chosen.indices] == list(chosen.samples.sample_ids)
-    lines = texts.read_text().splitlines()
-    (tmp_path / "part.txt").write_text("".join(lines[i] + "\n" for i in chosen.indices))
-    for accumulate in ("rows", "moments"):
-        part = _run(models, ["full"], texts, control_samples=12, accumulate=accumulate)
-        alone = _run(models, ["full"], tmp_path / "part.txt", control_samples=12, accumulate=accumulate)
-        for some, every in zip(part.models[0].layers, alone.models[0].layers, strict=True):
-            assert some.random_change_drift == pytest.approx(every.random_change_drift, rel=1e-4)
-
-
-def test_first_answer_is_said_before_the_controls(models, texts, capsys):
-    result = _run(models, ["full"], texts)
-    said = capsys.readouterr().err
-    most = max(result.models[0].layers, key=lambda at: at.drift)
-    assert f"most in layer {most.layer} (" in said
-    assert "the controls follow" in said
-
-
 def test_base_model_is_loaded_again_only_where_memory_is_scarce(models, texts, monkeypatch):
     loads = []
     load = base_model.load_backbone
     monkeypatch.setattr(base_model, "load_backbone", lambda *a, **k: loads.append(1) or load(*a, **k))
-    ample = _run(models, ["full"], texts)
+    ample = run(models, ["full"], texts)
     assert len(loads) == 1
     monkeypatch.setattr(base_model, "available_memory_bytes", lambda: 0)
-    scarce = _run(models, ["full"], texts)
+    scarce = run(models, ["full"], texts)
     assert len(loads) == 3
     assert scarce.models == ample.models
     assert scarce.base_layers == ample.base_layers
 
 
+@pytest.mark.filterwarnings("ignore:Careful, disabling adapter layers")
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_adapter_that_leaves_another_model_than_the_base_is_found_out(models, texts, monkeypatch, accumulate):
+    said = run(models, ["biased"], texts, accumulate=accumulate)
+    monkeypatch.setattr(base_model, "reason_against_sharing", lambda _: None)
+    found = run(models, ["biased"], texts, accumulate=accumulate)
+    assert "switched off, the adapters leave another model than the base" in found.models[0].weights
+    assert [at.drift for at in found.models[0].layers] == [at.drift for at in said.models[0].layers]
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_depth_that_the_configuration_does_not_tell_is_seen_in_the_model(
+    models, texts, tmp_path, monkeypatch, accumulate
+):
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig.from_pretrained(models["base"])
+    config.num_hidden_layers = 5
+    BertModel(config).save_pretrained(tmp_path / "deep")
+    monkeypatch.setattr(inputs, "depth_fault", lambda *_: None)
+    refs = [str(tmp_path / "deep"), str(models["full"])]
+    result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate)
+    assert [m.status for m in result.models] == ["not comparable", "compared"]
+    assert "5 layers, the base model 3" in result.models[0].reason
+
+
 def test_adapter_that_trained_biases_is_run_on_its_own_weights(models, texts):
-    result = _run(models, ["biased", "a"], texts)
+    result = run(models, ["biased", "a"], texts)
     assert result.models[0].weights.startswith("its own copy: it trained biases")
-    alone = _run(models, ["a"], texts)
+    alone = run(models, ["a"], texts)
     assert [at.drift for at in alone.models[0].layers] == [at.drift for at in result.models[1].layers]
 
 
 def test_adapter_that_changes_nothing_is_said_with_the_cause(models, texts):
-    result = _run(models, ["zero"], texts)
+    result = run(models, ["zero"], texts)
     assert [at.drift for at in result.models[0].layers] == pytest.approx([0] * 3, abs=1e-12)
     assert any("zero changes nothing" in w and "B is zero" in w for w in result.warnings)
 
@@ -392,53 +318,14 @@ def test_tuned_model_that_collapsed_or_is_too_short_is_named(models, texts, tmp_
     assert not any("collapsed" in (pair.first, pair.second) for pair in result.between)
 
 
-@pytest.mark.parametrize("accumulate", ["rows", "moments"])
-def test_control_that_cannot_be_made_is_missing_and_said(models, texts, tmp_path, accumulate):
-    small = save_tuned(models["base"], tmp_path / "small", noise=3e-5)
-    resized = load_backbone(resolve_model(str(models["full"])))
-    resized.resize_token_embeddings(70)
-    resized.save_pretrained(tmp_path / "resized")
-    refs = [str(small), str(tmp_path / "resized"), str(models["full"])]
-    result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate, compute_dtype="bfloat16")
-    assert [m.status for m in result.models] == ["compared"] * 3
-    given = [[at.random_change_drift is not None for at in m.layers] for m in result.models]
-    assert given == [[False] * 3, [False] * 3, [True] * 3]
-    assert any("as large as that of small is missing" in w and "bfloat16" in w for w in result.warnings)
-    assert any("The weights of resized were not compared" in w and "vocabulary" in w for w in result.warnings)
-
-
-@pytest.mark.parametrize("accumulate", ["rows", "moments"])
-def test_control_samples_that_are_all_alike_leave_the_answer_as_it_is(models, tmp_path, accumulate):
-    alike = set(np.random.default_rng(20241).choice(80, size=32, replace=False).tolist())
-    lines = ["the cat" if i in alike else sentence(i, 3 + i % 9) for i in range(80)]
-    (tmp_path / "lines.txt").write_text("\n".join(lines))
-    result = _run(models, ["a", "b", "full"], tmp_path / "lines.txt", accumulate=accumulate)
-    without = _run(models, ["a", "b", "full"], tmp_path / "lines.txt", accumulate=accumulate, controls=False)
-    assert [m.status for m in result.models] == ["compared"] * 3
-    for one, other in zip(result.models, without.models, strict=True):
-        assert [at.drift for at in one.layers] == [at.drift for at in other.layers]
-        assert [at.random_change_drift for at in one.layers] == [None] * 3
-    assert result.base_layers[0].noise_floor is None
-    missing = [w for w in result.warnings if "is missing: layer 0: base" in w and "--control-samples" in w]
-    assert sum("The noise floor" in w for w in missing) == 1
-    assert sum("as large as that of" in w for w in missing) == 3
-
-
 def test_weights_that_cannot_be_compared_for_any_reason_leave_the_answer(models, texts, monkeypatch):
     def fails(*_args):
         raise StorageError("a cache folder is full")
 
     monkeypatch.setattr(weight_changes, "compare_weights", fails)
-    result = _run(models, ["full"], texts)
+    result = run(models, ["full"], texts)
     assert result.models[0].status == "compared"
     assert any("The weights of tuned-bert were not compared" in w and "cache folder" in w for w in result.warnings)
-
-
-def test_intervals_of_controls_are_promised_only_where_there_are_some(models, texts):
-    kept = _run(models, ["full"], texts, accumulate="rows", control_samples=20)
-    assert control_note(kept).endswith("on 20 of the 40 samples, drawn at random. comparison.json has their intervals.")
-    sums = _run(models, ["full"], texts, accumulate="moments", control_samples=20)
-    assert control_note(sums).endswith("on 20 of the 40 samples, drawn at random.")
 
 
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
@@ -470,20 +357,20 @@ def test_adapter_of_an_encoder_decoder_shares_the_base_in_either_stack(texts, ti
 
 
 def test_tokens_kept_as_rows_have_no_interval(models, texts):
-    for at in _run(models, ["full"], texts, pooling="tokens", accumulate="rows", controls=False).models[0].layers:
+    for at in run(models, ["full"], texts, pooling="tokens", accumulate="rows", controls=False).models[0].layers:
         assert at.drift_low is None
         assert at.drift_high is None
 
 
 def test_output_folder_that_cannot_be_written_is_said_before_anything_is_run(models, texts, tmp_path, monkeypatch):
-    def run(*_):
+    def not_reached(*_):
         raise AssertionError("models were run")
 
-    monkeypatch.setattr("repdrift.comparison.comparing.compare_models", run)
+    monkeypatch.setattr("repdrift.comparison.comparing.compare_models", not_reached)
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "file/below", tmp_path / ("x" * 300)):
         with pytest.raises(StorageError, match="cannot write"):
-            _run(models, ["full"], texts, output_dir=folder)
+            run(models, ["full"], texts, output_dir=folder)
 
 
 def test_name_with_brackets_is_printed_as_it_is(models, texts, tmp_path):
