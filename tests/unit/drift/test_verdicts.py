@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.drift.inference import draw_conclusions
-from repdrift.statistics import holm, label_permutation_test
+from repdrift.statistics import holm, label_permutation_test, max_t_test
 from tests.unit.drift.drift_tables import found_test, one_layer, plan_of, table_of
 
 
@@ -78,6 +79,11 @@ def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
         raw.append(label_permutation_test(*groups).pvalue)
     assert [t.pvalue for t in layers] == pytest.approx(raw)
     assert [t.pvalue_holm for t in layers] == pytest.approx(holm(raw))
+    lora_table, full_table = (np.array(drifts) for drifts in (lora, full))
+    opposite = max_t_test(lora_table, full_table, alternative="greater").step_down
+    assert [t.deciding_pvalue for t in layers] == [t.pvalue_max_t for t in layers]
+    assert [t.deciding_opposite_pvalue for t in layers] == pytest.approx(opposite)
+    assert {t.smallest_deciding_pvalue for t in layers} == {pytest.approx(1 / 70)}
 
 
 def test_pooled_test_compares_within_tasks(tmp_path):
@@ -123,12 +129,17 @@ def test_unequal_numbers_of_models_rest_on_holm_and_a_studentised_test(tmp_path)
     _, tests, warnings = reductions_and_tests(table, plan_of(tmp_path, ["t"]))
     layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
     assert all(t.pvalue_max_t is None and t.test == "studentised label permutation" for t in layers)
-    raw = []
+    raw, opposite = [], []
     for layer in range(2):
         here = table[table["layer"] == layer]
         groups = [here[here["method"] == m]["drift"] for m in ("lora", "full_finetune")]
         raw.append(label_permutation_test(*groups, studentise=True).pvalue)
+        opposite.append(label_permutation_test(*groups, studentise=True, alternative="greater").pvalue)
     assert [t.pvalue for t in layers] == pytest.approx(raw)
+    assert [t.deciding_pvalue for t in layers] == pytest.approx(holm(raw))
+    assert [t.deciding_opposite_pvalue for t in layers] == pytest.approx(holm(opposite))
+    assert [t.smallest_deciding_pvalue for t in layers] == [2 * t.smallest_pvalue for t in layers]
+    assert {t.correction for t in layers} == {"Holm"}
     assert layers[0].verdict == "supported"
     assert any("unequal numbers of trained models" in w for w in warnings)
 
