@@ -69,4 +69,7 @@ def _why_not(run: SetMetadata) -> str:
         return "training moved none of them"
     if run.weights_not_compared:
         return "; ".join(run.weights_not_compared[:3])
-    return "they were not compared with the base model's (`weights: false` under `extraction` in the study)"
+    return (
+        "they were not compared with the base model's (`repdrift extract --no-weights`, or `weights: false` under "
+        "`extraction` in the study). Delete the run's set and extract it again with weights"
+    )
