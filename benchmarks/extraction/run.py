@@ -27,8 +27,10 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from torch import nn
 
 from repdrift.comparison.paired_pass import ModelRun, stream
+from repdrift.core.records.representation_set import Pooling
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
@@ -67,10 +69,12 @@ class Bench:
         self.extractor = RepresentationExtractor(self.base)
         self.plan = BatchPlan(self.samples, token_budget=self.extractor.token_budget)
         self.stored = 0
-        self.tokens_base = ModelRun(RepresentationExtractor(self.base, pooling="tokens"), nullcontext)
-        self.tokens_tuned = ModelRun(RepresentationExtractor(self.tuned, pooling="tokens"), nullcontext)
-        self.mean_base = ModelRun(self.extractor, nullcontext)
-        self.mean_tuned = ModelRun(RepresentationExtractor(self.tuned), nullcontext)
+        self.tokens_base, self.tokens_tuned = (self.paired_run(m, pooling="tokens") for m in (self.base, self.tuned))
+        self.mean_base, self.mean_tuned = (self.paired_run(m, pooling="mean") for m in (self.base, self.tuned))
+
+    def paired_run(self, model: nn.Module, *, pooling: Pooling) -> ModelRun:
+        """A model in paired streaming, in the large batches that `repdrift compare --accumulate moments` takes."""
+        return ModelRun(RepresentationExtractor(model, pooling=pooling, memory_cap_bytes=128 << 20), nullcontext)
 
     def variants(self) -> dict[str, tuple[Callable[[], None], int]]:
         """For each variant its function, and the number of plain forward passes that it is compared with."""
@@ -114,7 +118,7 @@ class Bench:
             )  # fmt: skip
 
     def paired(self, base: ModelRun, tuned: ModelRun) -> None:
-        plan = base.extractor.plan(self.samples) if base.extractor.pooling == "tokens" else self.plan
+        plan = base.extractor.plan(self.samples)
         stream(base, [tuned], plan, range(len(plan)))
 
     def hidden_states(self) -> None:

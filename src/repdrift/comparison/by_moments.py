@@ -19,9 +19,10 @@ from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import SHARED_WEIGHTS, own_weights, with_own_weights
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
-from repdrift.core.process_group import world
+from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.extractor import require_lengths_fit
 from repdrift.models import AdaptedBase
@@ -32,6 +33,8 @@ from repdrift.tasks import SampleSet
 
 _NEEDS_ROWS = "this takes the rows themselves (--accumulate rows), and only sums were kept"
 _NOISE_BATCHES = 4
+_MEMORY_CAP_BYTES = 128 << 20
+"""For the activations of one batch on a CPU, where none is asked for: sums are added once a batch, so large ones are better."""
 
 
 def compare_by_moments(
@@ -58,7 +61,7 @@ class _MomentComparison:
         shared = self.base.share(tuned_models, self.samples)
         reasons = dict(shared.reasons)
         switch = nullcontext if shared.adapted is None else shared.adapted.base
-        self.base_run = ModelRun(extractor_for(self.base.model, self.options), switch)
+        self.base_run = ModelRun(self._extractor(self.base.model), switch)
         if shared.adapted is not None:
             why = self._measure_shared(shared.adapted, shared)
             if why is not None:
@@ -95,7 +98,7 @@ class _MomentComparison:
         depth = len(self.base_run.extractor.blocks)
         try:
             with with_own_weights(self.base.source, tuned, self.options) as model:
-                extractor = extractor_for(model, self.options)
+                extractor = self._extractor(model)
                 if len(extractor.blocks) != depth:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
                 require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
@@ -108,6 +111,12 @@ class _MomentComparison:
     @property
     def _blocks_path(self) -> str:
         return self.base_run.extractor.blocks.path
+
+    def _extractor(self, model: nn.Module) -> RepresentationExtractor:
+        options = self.options
+        if options.memory_cap_bytes is None and device().type == "cpu":
+            options = options.model_copy(update={"memory_cap_bytes": _MEMORY_CAP_BYTES})
+        return extractor_for(model, options)
 
     def _plan(self, samples: SampleSet, n_tuned: int) -> BatchPlan:
         """The batches of `samples`. They are smaller if the hidden states of more models are held at once."""
@@ -136,7 +145,7 @@ class _MomentComparison:
         for name, change in zip(names, changes, strict=True):
 
             def streamed(model: nn.Module, name: str = name) -> Accumulators:
-                run, numbers = ModelRun(extractor_for(model, self.options), nullcontext), range(len(control_plan))
+                run, numbers = ModelRun(self._extractor(model), nullcontext), range(len(control_plan))
                 return stream(self.base_run, [run], control_plan, numbers, what=f"random change as large as {name}")
 
             # A second copy of the base model, since the first runs beside it.

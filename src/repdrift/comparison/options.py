@@ -38,7 +38,7 @@ class ComparisonOptions(BaseModel):
     memory_cap_bytes: int | None = Field(
         default=None,
         ge=1 << 20,
-        description="Memory for the activations of one batch. If it is not given: 128 MiB, on a GPU a quarter of what is free.",
+        description="Memory for the activations of one batch. If it is not given: 32 MiB, on a GPU a quarter of what is free.",
     )
     accumulate: Literal["auto", "rows", "moments"] = Field(
         default="auto",

@@ -61,7 +61,7 @@ class ExtractionOptions(BaseModel):
     memory_cap_bytes: int | None = Field(
         default=None,
         ge=1 << 20,
-        description="Memory for the activations of one batch; null means 128 MiB, or a quarter of the free memory of a GPU.",
+        description="Memory for the activations of one batch; null means 32 MiB, or a quarter of the free memory of a GPU.",
     )
     schedule: Schedule = Field(
         default="auto",
