@@ -174,5 +174,6 @@ def _shortest_batch(extractor: RepresentationExtractor, samples: SampleSet) -> d
 
 def _free_bytes(where: torch.device) -> int | None:
     if where.type == "cuda":
-        return torch.cuda.mem_get_info(where)[0]
+        cached = torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where)
+        return torch.cuda.mem_get_info(where)[0] + cached
     return available_memory_bytes() if where.type == "cpu" else None

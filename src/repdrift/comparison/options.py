@@ -51,8 +51,8 @@ class ComparisonOptions(BaseModel):
     control_samples: int | None = Field(
         default=None,
         ge=4,
-        description="Samples on which noise floor and random change are measured. If it is not given: a sixteenth of the samples, "
-        "at least 32 and at most 256.",
+        description="Samples on which noise floor and random change are measured (with `moments` also mispaired samples). If it is not "
+        "given: a sixteenth of the samples, at least 32 and at most 256.",
     )
     seed: int = Field(default=0, description="Seed of the random changes.")
     blocks: str | None = Field(

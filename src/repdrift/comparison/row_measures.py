@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from repdrift.comparison.measured import MeasureValue
+from repdrift.core.confidence import Interval
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.results import PRIMARY_MEASURE
@@ -19,6 +20,10 @@ from repdrift.similarity import Representation, measure
 
 Rows = dict[int, Tensor]
 """By layer: one row of features per sample, or per real token, (n, d)."""
+
+
+_FEWEST_FOR_INTERVAL = 10
+"""Control samples; the jackknife of fewer says next to nothing."""
 
 
 @dataclass
@@ -87,7 +92,7 @@ class RowMeasures:
         for at in layers:
             base = _prepared(self.base[at.layer][part], at.layer, "base model")
             random = _prepared(randomised[at.layer], at.layer, "random change")
-            interval = primary.interval(base, random) if self.intervals else None
+            interval = self._control_interval(base, random)
             control = {
                 "random_change_drift": 1 - primary.compare(base, random),
                 "random_change_low": None if interval is None else 1 - interval.high,
@@ -131,12 +136,17 @@ class RowMeasures:
             mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
         )
 
+    def _control_interval(self, base: Any, other: Any) -> Interval | None:
+        if not self.intervals or base.n < _FEWEST_FOR_INTERVAL:
+            return None
+        return measure(PRIMARY_MEASURE).interval(base, other)
+
     def _noise(self, first: Tensor, second: Tensor, layer: int) -> tuple[float, float | None]:
         """|drift| between two runs over the same rows, and the largest size that its interval allows (None: no interval)."""
         primary = measure(PRIMARY_MEASURE)
         one, other = _prepared(first, layer, "base model"), _prepared(second, layer, "base model, again")
         floor = abs(1 - primary.compare(one, other))
-        interval = primary.interval(one, other) if self.intervals else None
+        interval = self._control_interval(one, other)
         return floor, None if interval is None else max(floor, abs(1 - interval.low), abs(1 - interval.high))
 
 

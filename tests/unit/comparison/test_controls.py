@@ -160,3 +160,12 @@ def test_intervals_of_controls_are_promised_only_where_there_are_some(models, te
     assert control_note(kept).endswith("on 20 of the 40 samples, drawn at random. comparison.json has their intervals.")
     sums = run(models, ["full"], texts, accumulate="moments", control_samples=20)
     assert control_note(sums).endswith("on 20 of the 40 samples, drawn at random.")
+
+
+def test_controls_on_a_handful_of_samples_have_no_interval(models, texts):
+    few = run(models, ["full"], texts, control_samples=9)
+    assert few.base_layers[0].noise_floor is not None
+    assert few.base_layers[0].noise_floor_high is None
+    assert few.models[0].layers[0].random_change_drift > 0
+    assert few.models[0].layers[0].random_change_high is None
+    assert few.models[0].layers[0].above_noise
