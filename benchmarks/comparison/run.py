@@ -138,9 +138,12 @@ def one_round(base: Path, tuned: Path, texts: Path, folder: Path, turn: int) -> 
         found["no controls"] = seconds([*compare, "--no-controls", "--output-dir", str(folder / "out")])
 
     def peer() -> None:
+        lines = texts.read_text(encoding="utf-8").splitlines()
+        corpus = texts.with_suffix(".jsonl")  # it takes a .txt file for one text
+        corpus.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
         command = [sys.executable, "-m", "modeldiffr", "layers", str(base), str(tuned), "--device", "cpu"]
-        count = str(len(texts.read_text(encoding="utf-8").splitlines()))
-        command += ["--dtype", "float32", "--corpus", str(texts), "--texts", count, "--max-tokens", "1000000000"]
+        command += ["--dtype", "float32", "--corpus", str(corpus), "--field", "text"]
+        command += ["--texts", str(len(lines)), "--max-tokens", "1000000000"]
         try:
             found["modeldiffr"] = seconds(command)
         except subprocess.CalledProcessError:
