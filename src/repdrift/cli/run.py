@@ -59,8 +59,8 @@ def print_outcome(outcome: StudyOutcome) -> None:
     layers = sorted(primary["layer"].unique())
     shown = layers if len(layers) <= 8 else [layers[round(i * (len(layers) - 1) / 7)] for i in range(8)]
     table = Table(title=f"Drift from {study.model} (1 - debiased CKA, mean over seeds)", title_justify="left")
-    table.add_column("task")
-    table.add_column("method")
+    table.add_column("task", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     for layer in shown:
         table.add_column(f"layer {layer}", justify="right")
     table.add_column("all layers", justify="right")
@@ -68,7 +68,7 @@ def print_outcome(outcome: StudyOutcome) -> None:
         means = rows.groupby("layer")["drift"].mean()
         numbers = [*(means[layer] for layer in shown), means.mean()]
         table.add_row(words.task_title(str(task)), words.method_title(str(method)), *map(words.number, numbers))
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(120, Console().width)).print(table)
     for test in outcome.results.tests:
         if test.task == ALL_TASKS and test.layer is None:
             typer.echo(f"[{test.verdict}] {test.sentence}")
