@@ -37,7 +37,7 @@ def _figure(result: Comparison) -> Figure:
     for number, model in enumerate(result.compared):
         color, marker = _COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)]
         _drift(left, model, color, marker)
-        _with_controls(right, model, color, marker)
+        _with_controls(right, model, color, marker, result.control_samples)
     _common(right, result)
     layers = [layer.layer for layer in result.base_layers]
     for axes in (left, right):
@@ -67,7 +67,7 @@ def _drift(axes: Axes, model: ComparedModel, color: str, marker: str) -> None:
     axes.fill_between(layers, low, high, color=color, alpha=0.2, linewidth=0)
 
 
-def _with_controls(axes: Axes, model: ComparedModel, color: str, marker: str) -> None:
+def _with_controls(axes: Axes, model: ComparedModel, color: str, marker: str, n_samples: int | None) -> None:
     layers = [at.layer for at in model.layers]
     axes.plot(
         layers,
@@ -79,7 +79,7 @@ def _with_controls(axes: Axes, model: ComparedModel, color: str, marker: str) ->
     )
     random = [(at.layer, _shown(at.random_change_drift)) for at in model.layers if at.random_change_drift is not None]
     if random:
-        label = f"random change as large as {plain(model.name)}"
+        label = f"random change as large as {plain(model.name)}{_on(n_samples)}"
         axes.plot(*zip(*random, strict=True), linestyle="--", linewidth=1, color=color, label=label)
 
 
@@ -90,8 +90,17 @@ def _common(axes: Axes, result: Comparison) -> None:
     floors = [(layer.layer, _shown(layer.noise_floor)) for layer in result.base_layers if layer.noise_floor is not None]
     if floors:
         clipped = all(value <= _LEAST_SHOWN for _, value in floors)
-        label = "base model run twice (noise" + (f", below {_LEAST_SHOWN:g})" if clipped else ")")
+        label = (
+            "base model run twice (noise"
+            + (f", below {_LEAST_SHOWN:g})" if clipped else ")")
+            + _on(result.control_samples)
+        )
         axes.plot(*zip(*floors, strict=True), linestyle=":", linewidth=1.2, color=GREY, label=label)
+
+
+def _on(n_samples: int | None) -> str:
+    """Says on how many samples a control was measured; older results do not know it."""
+    return "" if n_samples is None else f", {n_samples} samples"
 
 
 def _shown(value: float) -> float:
