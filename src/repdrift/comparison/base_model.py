@@ -103,8 +103,9 @@ class BaseModel:
         if why is None:
             adapted = self._adapted
             assert adapted is not None  # noqa: S101  `_put_on` has set it
-            for note in adapted.notes:
-                say(f"note: {note}")
+            for tuned, notes in zip(able, adapted.notes, strict=True):
+                for note in notes:
+                    say(f"note: {tuned.name}: {note}")
             return SharedAdapters(adapted, able, reasons)
         self.free()
         if why:

@@ -16,7 +16,7 @@ from repdrift.comparison.measured import Measured, MeasureValue, missing_control
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
-from repdrift.comparison.tuned_models import SHARED_WEIGHTS, own_weights, with_own_weights
+from repdrift.comparison.tuned_models import SHARED_WEIGHTS, with_own_weights
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import device, world
@@ -77,6 +77,8 @@ class _MomentComparison:
         names = [tuned.name for tuned in shared.tuned]
         runs = [ModelRun(self.base_run.extractor, _switched_on(adapted, k)) for k in range(len(names))]
         changes: list[WeightChanges] = []
+        for tuned, found in zip(shared.tuned, adapted.notes, strict=True):
+            self.measured.note(tuned.name, found)
         try:
             for tuned, run in zip(shared.tuned, runs, strict=True):
                 with run.switch() as model:
@@ -97,14 +99,15 @@ class _MomentComparison:
     def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
         depth = len(self.base_run.extractor.blocks)
         try:
-            with with_own_weights(self.base.source, tuned, self.options) as model:
-                extractor = self._extractor(model)
+            with with_own_weights(self.base.source, tuned, self.options, reason) as running:
+                self.measured.note(tuned.name, running.notes)
+                extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
                 require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
-                change = changes_of(self.base, tuned, model, self._blocks_path)
+                change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
                 say(f"running {tuned.name} beside the base model")
-                self._measure([tuned.name], [ModelRun(extractor, nullcontext)], [change], own_weights(reason))
+                self._measure([tuned.name], [ModelRun(extractor, nullcontext)], [change], running.weights)
         except RepdriftError as error:
             self.measured.failed[tuned.name] = str(error)
 

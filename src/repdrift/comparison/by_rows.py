@@ -43,21 +43,23 @@ def compare_by_rows(
         if base_rows is not None:
             measures = RowMeasures(base_rows, options.measures, intervals=options.pooling != "tokens")
     changes: dict[str, WeightChanges] = {}
-    for tuned, weights, tuned_backbone in each_tuned_model(base, tuned_models, samples, measured.failed.__setitem__):
-        say(f"running {tuned.name} ({tuned.kind}; weights: {weights})")
+    for running in each_tuned_model(base, tuned_models, samples, measured.failed.__setitem__):
+        tuned = running.tuned
+        say(f"running {tuned.name} ({tuned.kind}; weights: {running.weights})")
+        measured.note(tuned.name, running.notes)
         try:
-            rows = _tuned_rows(tuned_backbone, depth, tuned, samples, options)
+            rows = _tuned_rows(running.backbone, depth, tuned, samples, options)
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows)
             if tuned.name in measured.layers:
                 say_first_answer(tuned.name, measured.layers[tuned.name], controls=options.controls)
-            changes[tuned.name] = changes_of(base, tuned, tuned_backbone, blocks_path)
+            changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
         except RepdriftError as error:
             measured.failed[tuned.name] = str(error)
         else:
-            measured.weights[tuned.name] = weights
-        del tuned_backbone
+            measured.weights[tuned.name] = running.weights
+        del running
     _run_controls(base, measures, changes, samples, token_budget, measured)
     for name, layers in measured.layers.items():
         measured.layers[name] = with_weights(layers, changes[name])

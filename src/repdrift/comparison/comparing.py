@@ -97,6 +97,7 @@ def compare_models(
         base_revision=base.revision,
         base_digest=base.weights_digest(),
         data=samples.source,
+        data_notes=list(samples.notes),
         task=samples.task,
         samples=len(samples),
         control_samples=measured.control_samples,
@@ -158,4 +159,5 @@ def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
         weights_digest=None if reason else tuned.source.weights_digest(),
         layers=layers,
         mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
+        notes=list(dict.fromkeys([*tuned.notes, *measured.model_notes.get(tuned.name, [])])),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,8 +38,15 @@ class Measured:
     """By model and measure: the layers at which it has no value, each with the reason."""
     notes: list[str] = field(default_factory=list)
     """Sentences that say what is missing of a model that was compared, and why."""
+    model_notes: dict[str, list[str]] = field(default_factory=dict)
+    """By model: sentences that change how its numbers are to be read, found while it was loaded and run."""
     control_samples: int | None = None
     """Number of samples behind noise floor and random change; None: no controls."""
+
+    def note(self, name: str, sentences: Iterable[str]) -> None:
+        """Keeps sentences on the model `name`, each once."""
+        kept = self.model_notes.setdefault(name, [])
+        kept += [sentence for sentence in dict.fromkeys(sentences) if sentence not in kept]
 
     def judge_noise(self) -> None:
         """Tells for every layer of every model whether its drift is above the noise of extraction."""

@@ -13,11 +13,13 @@ class TunedModel:
     """One model that was tuned from the base model.
 
     name: short, and unique in the comparison. refused: why it cannot be compared; None if no reason is known yet.
+    notes: sentences, known before loading, that change how its numbers are to be read.
     """
 
     name: str
     source: ModelSource
     refused: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Literal["full model", "PEFT adapter"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -19,23 +20,42 @@ from repdrift.tasks import SampleSet
 SHARED_WEIGHTS = "the base model's, in memory once"
 
 
+@dataclass(frozen=True)
+class RunningModel:
+    """A tuned model that is loaded and ready to run.
+
+    backbone: the model without its head. weights: whose weights it runs on, in words. notes: sentences, found on loading,
+    that change how its numbers are to be read.
+    """
+
+    tuned: TunedModel
+    backbone: nn.Module
+    weights: str
+    notes: tuple[str, ...] = ()
+
+
 def own_weights(reason: str | None) -> str:
     """Says in words that a model runs on weights of its own, and for an adapter why."""
     return "its own copy" + (f": {reason}" if reason else "")
 
 
 @contextmanager
-def with_own_weights(base: ModelSource, tuned: TunedModel, options: ComparisonOptions) -> Generator[nn.Module]:
+def with_own_weights(
+    base: ModelSource, tuned: TunedModel, options: ComparisonOptions, reason: str | None = None
+) -> Generator[RunningModel]:
     """Loads one tuned model with weights of its own, and frees it on leaving.
+
+    reason: why an adapter does not share the base model's weights.
 
     Raises ModelError if it cannot be loaded, or an adapter does not fit the base model.
     """
     if tuned.source.is_adapter:
         adapted = load_adapters(load_base(base, options), base, [tuned.source])
-        with adapted.tuned(0) as model:
-            yield model
+        with adapted.tuned(0) as backbone:
+            yield RunningModel(tuned, backbone, own_weights(reason), tuple(adapted.notes[0]))
     else:
-        yield load_tuned_backbone(tuned.source, dtype=options.compute_dtype).to(device())
+        backbone = load_tuned_backbone(tuned.source, dtype=options.compute_dtype).to(device())
+        yield RunningModel(tuned, backbone, own_weights(reason))
 
 
 def each_tuned_model(
@@ -43,8 +63,8 @@ def each_tuned_model(
     tuned_models: Sequence[TunedModel],
     samples: SampleSet,
     failed: Callable[[str, str], None],
-) -> Iterator[tuple[TunedModel, str, nn.Module]]:
-    """Yields every tuned model, a text that says whose weights it runs on, and the loaded model; shared adapters first.
+) -> Iterator[RunningModel]:
+    """Yields every tuned model, loaded; adapters that share the base model's weights first.
 
     A model that cannot be loaded, or does not fit, goes to `failed` with its name and the reason, and the others go on.
     """
@@ -59,16 +79,16 @@ def each_tuned_model(
         collect_if_alive(freed)
         base.make_room()
         try:
-            with with_own_weights(base.source, tuned, base.options) as model:
-                freed = weakref.ref(model)
-                yield tuned, own_weights(reasons.get(tuned.name)), model
-            del model  # before the next one is loaded
+            with with_own_weights(base.source, tuned, base.options, reasons.get(tuned.name)) as running:
+                freed = weakref.ref(running.backbone)
+                yield running
+            del running  # before the next one is loaded
         except ModelError as error:
             failed(tuned.name, str(error))
 
 
-def _each_shared(shared: SharedAdapters) -> Iterator[tuple[TunedModel, str, nn.Module]]:
+def _each_shared(shared: SharedAdapters) -> Iterator[RunningModel]:
     if shared.adapted is not None:
         for number, tuned in enumerate(shared.tuned):
-            with shared.adapted.tuned(number) as model:
-                yield tuned, SHARED_WEIGHTS, model
+            with shared.adapted.tuned(number) as backbone:
+                yield RunningModel(tuned, backbone, SHARED_WEIGHTS, tuple(shared.adapted.notes[number]))

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
-from repdrift.models.loading import first_line
 from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
+from repdrift.models.third_party import first_line
 
 PEFT_PREFIX = "base_model.model."
 """What peft writes before the name of every tensor in an adapter's files."""

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors
-from repdrift.models.loading import first_line, load_task_model, quiet_transformers
+from repdrift.models.loading import load_task_model, quiet_transformers
 from repdrift.models.model_files import ModelSource
+from repdrift.models.third_party import first_line
 
 # What stands between a module's name and the end of a tensor's name in an adapter file, for the tuners of peft.
 _TENSOR_MARKS = (".lora_", ".ia3_", ".hada_", ".oft_", ".boft_", ".vera_", ".fourierft_", ".ln_tuning_", ".lokr_")
@@ -27,13 +28,13 @@ _TENSOR_MARKS = (".lora_", ".ia3_", ".hada_", ".oft_", ".boft_", ".vera_", ".fou
 class AdaptedBase:
     """A backbone that carries several adapters, of which at most one is on at a time.
 
-    backbone: the base model, inside which the adapters lie. notes: sentences on adapters that were trained on another base
-    model or revision. Trained biases, and initialisations that change the base weights (PiSSA, OLoRA), leave another
+    backbone: the base model, inside which the adapters lie. notes: for each adapter, sentences that change how its numbers
+    are to be read (trained on another base model or revision). Trained biases, and initialisations that change the base weights (PiSSA, OLoRA), leave another
     model than the base when the adapters are off: the caller must verify that `base` gives the base model.
     """
 
     backbone: nn.Module
-    notes: list[str] = field(default_factory=list)
+    notes: list[list[str]] = field(default_factory=list)
     _model: Any = None
 
     @contextmanager
@@ -81,7 +82,7 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
     from peft import PeftModel
 
     model: Any = None
-    notes: list[str] = []
+    notes: list[list[str]] = []
     for number, source in enumerate(adapters):
         config, tensors = adapter_config(source), adapter_tensors(source)
         if config.is_prompt_learning:
@@ -89,7 +90,7 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
                 f"the adapter in {source.path} is {config.peft_type}: it adds virtual tokens, so that its tokens are not those "
                 "of the base model. Only adapters that change modules (LoRA and its relatives) can be compared."
             )
-        notes += _base_notes(config, source, base)
+        notes.append(_base_notes(config, base))
         try:
             with quiet_transformers():
                 if model is None:
@@ -125,17 +126,18 @@ class _Named(nn.Module):
     """Holds one module under a name; never called."""
 
 
-def _base_notes(config: Any, source: ModelSource, base: ModelSource) -> list[str]:
+def _base_notes(config: Any, base: ModelSource) -> list[str]:
     notes: list[str] = []
     trained_on, revision = config.base_model_name_or_path, config.revision
     if trained_on and trained_on.rstrip("/") not in (base.ref.rstrip("/"), str(base.path)):
         notes.append(
-            f"the adapter {source.ref} names {trained_on!r} as the model it was trained on; here it is put on {base.ref!r}"
+            f"It was trained on {trained_on!r}, as its configuration says; here it is put on {base.ref!r}, so the drift is not "
+            "that of the model that was trained unless the two are the same."
         )
     if revision and base.revision and revision not in (base.revision, "main"):
         notes.append(
-            f"the adapter {source.ref} was trained on revision {revision} of its base; here it is put on {base.revision}: "
-            "part of the drift may be the difference of the two"
+            f"It was trained on revision {revision} of its base; here it is put on {base.revision}, so the drift is not that of "
+            "the model that was trained unless the two are the same."
         )
     return notes
 

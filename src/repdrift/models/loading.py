@@ -20,6 +20,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
 from repdrift.models.model_files import ModelSource, read_json_object, weight_files
+from repdrift.models.third_party import first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -212,12 +213,6 @@ def _gguf(source: ModelSource) -> dict[str, str]:
 
 def _names(keys: Any) -> list[str]:
     return [key if isinstance(key, str) else str(key[0]) for key in keys]
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the message of another library's error in one line: its first line, and the second if the first is a heading."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -22,7 +22,11 @@ MIN_SAMPLES = 4
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Tokenised samples, not padded. truncated_samples: how many were cut. source: in plain words where they come from."""
+    """Tokenised samples, not padded.
+
+    truncated_samples: how many were cut. source: in plain words where they come from. notes: sentences on how the data was
+    read (what was used as text, rows left out, an example); not part of the fingerprint.
+    """
 
     task: str
     sample_ids: tuple[str, ...]
@@ -30,6 +34,7 @@ class SampleSet:
     token_type_ids: tuple[TokenIds, ...] | None
     truncated_samples: int
     source: str
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sample_ids)

@@ -20,10 +20,14 @@ _SAMPLE_ROOT = Path(__file__).parent / "samples"
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one split, and in plain words where they were read."""
+    """The rows of one split, and in plain words where they were read.
+
+    notes: sentences on how they were read: what was used as text, rows left out, an example of the first.
+    """
 
     rows: Sequence[Row]
     source: str
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:

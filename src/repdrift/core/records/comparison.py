@@ -54,6 +54,9 @@ class ComparedModel(Record):
     layers: list[LayerDrift] = []
     mean_drift: float | None = None
     """The mean of the drift over layers."""
+    notes: list[str] = []
+    """Sentences that change how this model's numbers are to be read (trained on another base, rounding of its files,
+    what was not compared, ...); each is a whole sentence without the model's name."""
 
 
 class BetweenModels(Record):
@@ -91,6 +94,8 @@ class Comparison(Record):
     base_digest: str
     data: str
     """The source of the samples."""
+    data_notes: list[str] = []
+    """Sentences on how the data was read: what was used as text, rows left out with the first example, samples cut."""
     task: str
     samples: int
     control_samples: int | None = None
