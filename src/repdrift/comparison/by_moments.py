@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Measured, MeasureValue, missing_control, random_change_of, say_first_answer
+from repdrift.comparison.measured import Gap, Measured, MeasureValue, missing_control, reason_of, say_first_answer
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -140,11 +140,15 @@ class _MomentComparison:
                     layers[name] = with_weights([self._layer(name, at, sums[at], k) for at in sums], changes[k])
                     say_first_answer(name, layers[name], controls=self.options.controls)
         notes: list[str] = []
+        gaps: list[Gap] = []
         if self.options.controls:
             self._measure_noise(control_plan, notes)
             mixed = mixed_batches(control_plan)
             mispaired = stream(self.base_run, runs, mixed, range(len(mixed)), change=_mispair, what="mispaired")
-            layers = self._with(layers, names, mispaired, "mispaired_drift", "The control of mispaired samples", notes)
+            try:
+                layers = self._with(layers, names, mispaired, "mispaired_drift")
+            except DegenerateInputError as error:
+                notes.append(missing_control("The control of mispaired samples", error))
         for name, change in zip(names, changes, strict=True):
 
             def streamed(model: nn.Module, name: str = name) -> Accumulators:
@@ -153,11 +157,15 @@ class _MomentComparison:
 
             # A second copy of the base model, since the first runs beside it.
             copy_of_base = BaseModel(self.base.source, self.options)
-            random = run_randomly_changed(copy_of_base, name, change, streamed, notes.append)
+            random = run_randomly_changed(copy_of_base, name, change, streamed, gaps.append)
             if random is not None:
-                layers = self._with(layers, [name], random, "random_change_drift", random_change_of(name), notes)
+                try:
+                    layers = self._with(layers, [name], random, "random_change_drift")
+                except DegenerateInputError as error:
+                    gaps.append(Gap(name, "random change", reason_of(error)))
         self.measured.layers |= layers
         self.measured.weights |= dict.fromkeys(names, weights)
+        self.measured.gaps += gaps
         self.measured.notes += [note for note in notes if note not in self.measured.notes]
         if world().is_first and not self.measured.base_layers:
             self.measured.base_layers = list(self._base_layers(sums))
@@ -168,24 +176,17 @@ class _MomentComparison:
         names: Sequence[str],
         sums: Accumulators,
         field: str,
-        control: str,
-        notes: list[str],
     ) -> dict[str, list[LayerDrift]]:
         """Puts the drift in `sums` into one field of every layer of the models `names`.
 
-        field: the name of that field of LayerDrift. control: the name of the control in words. If the drift is undefined,
-        a note says that the control is missing.
+        field: the name of that field of LayerDrift. Raises DegenerateInputError naming the layer if the drift is undefined.
         """
         found = dict(layers)
-        try:
-            with world().together(f"{', '.join(names)}, {field}"):
-                if world().is_first:
-                    for k, name in enumerate(names):
-                        drifts = {at.layer: 1 - _cka(sums[at.layer], k, at.layer) for at in layers[name]}
-                        found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
-        except DegenerateInputError as error:
-            notes.append(missing_control(control, error))
-            return layers
+        with world().together(f"{', '.join(names)}, {field}"):
+            if world().is_first:
+                for k, name in enumerate(names):
+                    drifts = {at.layer: 1 - _cka(sums[at.layer], k, at.layer) for at in layers[name]}
+                    found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
         return found
 
     def _measure_noise(self, plan: BatchPlan, notes: list[str]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Measured, missing_control, random_change_of, say_first_answer
+from repdrift.comparison.measured import Gap, Measured, missing_control, reason_of, say_first_answer
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.row_measures import RowMeasures, Rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -134,9 +134,9 @@ def _run_controls(
         def rows_of(model: nn.Module, name: str = name) -> Rows | None:
             return pooled_rows(extractor_for(model, options), chosen.samples, what=f"random change as large as {name}")
 
-        randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.notes.append)
+        randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.gaps.append)
         if measures is not None and randomised is not None:
             try:
                 measured.layers[name] = measures.with_random_change(measured.layers[name], randomised, part)
             except DegenerateInputError as error:
-                measured.notes.append(missing_control(random_change_of(name), error))
+                measured.gaps.append(Gap(name, "random change", reason_of(error)))

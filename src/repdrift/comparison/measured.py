@@ -9,7 +9,7 @@ from typing import Literal
 from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.core.words import short_number
+from repdrift.core.words import short_number, some_listed
 from repdrift.drift.chosen_measures import Reasons
 
 
@@ -19,6 +19,15 @@ class MeasureValue:
 
     value: float | None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A part that is missing of one model that was compared, and why."""
+
+    model: str
+    part: Literal["weights", "random change", "rounding"]
+    reason: str
 
 
 @dataclass
@@ -37,7 +46,9 @@ class Measured:
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By model and measure: the layers at which it has no value, each with the reason."""
     notes: list[str] = field(default_factory=list)
-    """Sentences that say what is missing of a model that was compared, and why."""
+    """Sentences that say what is missing of all models, and why."""
+    gaps: list[Gap] = field(default_factory=list)
+    """Parts that are missing of models that were compared: `gap_sentences` puts them into words."""
     model_notes: dict[str, list[str]] = field(default_factory=dict)
     """By model: sentences that change how its numbers are to be read, found while it was loaded and run."""
     control_samples: int | None = None
@@ -57,15 +68,34 @@ class Measured:
             self.layers[name] = [at.model_copy(update={"above_noise": _above(at, limits)}) for at in layers]
 
 
+def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
+    """One sentence for each part and reason, with the names of all models of which it is missing."""
+    holders: dict[tuple[str, str], list[str]] = {}
+    for gap in gaps:
+        holders.setdefault((gap.part, gap.reason), []).append(gap.model)
+    found: list[str] = []
+    for (part, reason), names in holders.items():
+        who = some_listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
+        if part == "weights":
+            found.append(
+                f"The weights of {who} were not compared, and no random change of their size was made: {reason}"
+            )
+        elif part == "random change":
+            found.append(f"The control of a random change as large as that of {who} is missing: {reason}")
+        else:
+            found.append(f"The control of rounding is missing for {who}, so nothing is said about noise: {reason}")
+    return found
+
+
+def reason_of(error: RepdriftError) -> str:
+    """The reason why a control is missing, with the next step where there is one."""
+    more = " Take more samples for the controls (--control-samples)." if isinstance(error, DegenerateInputError) else ""
+    return f"{error}{'.' if more else ''}{more}"
+
+
 def missing_control(control: str, error: RepdriftError) -> str:
     """A sentence that a control is missing, with the reason. control: its name, with an article."""
-    more = " Take more samples for the controls (--control-samples)." if isinstance(error, DegenerateInputError) else ""
-    return f"{control} is missing: {error}{'.' if more else ''}{more}"
-
-
-def random_change_of(name: str) -> str:
-    """The control of a random change as large as that of the model `name`, in words."""
-    return f"The control of a random change as large as that of {name}"
+    return f"{control} is missing: {reason_of(error)}"
 
 
 def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch import nn
 
 from repdrift.comparison.base_model import BaseModel
-from repdrift.comparison.measured import missing_control, random_change_of
+from repdrift.comparison.measured import Gap, reason_of
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import RepdriftError
 from repdrift.core.records.comparison import LayerDrift
@@ -48,15 +48,15 @@ def run_randomly_changed(
     name: str,
     changes: WeightChanges,
     run: Callable[[nn.Module], T],
-    note: Callable[[str], None],
+    missing: Callable[[Gap], None],
 ) -> T | None:
     """Runs the base model after a random change as large as that of the model `name`, and returns what `run` returns.
 
     The base model is freed after it, since its weights are changed in place. Where there can be no such control it
-    returns None, and `note` gets a sentence that says why; the model itself is compared all the same.
+    returns None, and `missing` gets the reason; the model itself is compared all the same.
     """
     if changes.missing is not None:
-        note(f"The weights of {name} were not compared, and no random change of their size was made: {changes.missing}")
+        missing(Gap(name, "weights", changes.missing))
     options = base.options
     if not options.controls or not changes.modules:
         return None
@@ -65,7 +65,7 @@ def run_randomly_changed(
             apply_random_change(model, changes.modules, options.seed, blocks_path=options.blocks, stack=options.stack)
             return run(model)
     except RepdriftError as error:
-        note(missing_control(random_change_of(name), error))
+        missing(Gap(name, "random change", reason_of(error)))
         return None
     finally:
         base.free()

@@ -86,6 +86,13 @@ def listed(names: Sequence[str], *, last: str = "and") -> str:
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
+def some_listed(names: Sequence[str], *, most: int = 4) -> str:
+    """Names as a list that names at most so many: `a, b and c`; `a, b, c and 4 more`."""
+    if len(names) <= most:
+        return listed(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
 def layer_ranges(layers: Collection[int]) -> str:
     """Layer numbers with neighbours joined to ranges: `0, 3 to 7`; `none` for no layer."""
     ranges: list[list[int]] = []
