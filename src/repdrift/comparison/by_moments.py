@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import copy
+from itertools import count
 from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
+from repdrift.comparison.control_batches import InParts, mispaired_rows, mixed_batches
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Gap, Measured, MeasureValue, missing_control, reason_of, say_first_answer
+from repdrift.comparison.file_precision import (
+    RoundedAlike,
+    adapter_notes,
+    coarse_formats,
+    float32_base,
+    note_precision,
+    rounded_alike,
+    run_rounded,
+)
+from repdrift.comparison.measured import (
+    Gap,
+    Measured,
+    MeasureValue,
+    missing_control,
+    missing_run_rounding,
+    reason_of,
+    say_first_answer,
+)
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -22,6 +40,7 @@ from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.extractor import require_lengths_fit
@@ -83,6 +102,7 @@ class _MomentComparison:
             for tuned, run in zip(shared.tuned, runs, strict=True):
                 with run.switch() as model:
                     changes.append(changes_of(self.base, tuned, model, self._blocks_path))
+                    self._note_precision(tuned, model)
             self._measure(names, runs, changes, SHARED_WEIGHTS)
         except RepdriftError as error:
             if len(names) == 1:
@@ -106,6 +126,7 @@ class _MomentComparison:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
                 require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
                 change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
+                self._note_precision(tuned, running.backbone)
                 say(f"running {tuned.name} beside the base model")
                 self._measure([tuned.name], [ModelRun(extractor, nullcontext)], [change], running.weights)
         except RepdriftError as error:
@@ -144,11 +165,12 @@ class _MomentComparison:
         if self.options.controls:
             self._measure_noise(control_plan, notes)
             mixed = mixed_batches(control_plan)
-            mispaired = stream(self.base_run, runs, mixed, range(len(mixed)), change=_mispair, what="mispaired")
+            mispaired = stream(self.base_run, runs, mixed, range(len(mixed)), change=mispaired_rows, what="mispaired")
             try:
-                layers = self._with(layers, names, mispaired, "mispaired_drift")
+                layers = self._with(layers, dict(zip(names, count(), strict=False)), mispaired, "mispaired_drift")
             except DegenerateInputError as error:
                 notes.append(missing_control("The control of mispaired samples", error))
+            layers = self._with_rounding(layers, dict(zip(names, runs, strict=True)), control_plan, gaps)
         for name, change in zip(names, changes, strict=True):
 
             def streamed(model: nn.Module, name: str = name) -> Accumulators:
@@ -160,7 +182,7 @@ class _MomentComparison:
             random = run_randomly_changed(copy_of_base, name, change, streamed, gaps.append)
             if random is not None:
                 try:
-                    layers = self._with(layers, [name], random, "random_change_drift")
+                    layers = self._with(layers, {name: 0}, random, "random_change_drift")
                 except DegenerateInputError as error:
                     gaps.append(Gap(name, "random change", reason_of(error)))
         self.measured.layers |= layers
@@ -173,21 +195,56 @@ class _MomentComparison:
     def _with(
         self,
         layers: dict[str, list[LayerDrift]],
-        names: Sequence[str],
+        numbers: Mapping[str, int],
         sums: Accumulators,
         field: str,
     ) -> dict[str, list[LayerDrift]]:
-        """Puts the drift in `sums` into one field of every layer of the models `names`.
+        """Puts the drift in `sums` into one field of every layer of some models; `numbers` has their numbers in the sums.
 
         field: the name of that field of LayerDrift. Raises DegenerateInputError naming the layer if the drift is undefined.
         """
         found = dict(layers)
-        with world().together(f"{', '.join(names)}, {field}"):
+        with world().together(f"{', '.join(numbers)}, {field}"):
             if world().is_first:
-                for k, name in enumerate(names):
+                for name, k in numbers.items():
                     drifts = {at.layer: 1 - _cka(sums[at.layer], k, at.layer) for at in layers[name]}
                     found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
         return found
+
+    def _note_precision(self, tuned: TunedModel, model: nn.Module) -> None:
+        coarse = coarse_formats(model)
+        if tuned.source.is_adapter:
+            self.measured.note(tuned.name, adapter_notes(tuned.source))
+        if coarse:
+            self.measured.coarse[tuned.name] = coarse
+            with self.base_run.switch():
+                note_precision(self.base_run.extractor.backbone, [tuned.name], self.measured)
+
+    def _with_rounding(
+        self, layers: dict[str, list[LayerDrift]], runs: Mapping[str, ModelRun], plan: BatchPlan, gaps: list[Gap]
+    ) -> dict[str, list[LayerDrift]]:
+        """Adds the drift of the base model with its weights rounded as those of each model are, and of the models beside it."""
+        for group in rounded_alike(
+            {name: self.measured.rounded[name] for name in runs if name in self.measured.rounded}
+        ):
+
+            def streamed(model: nn.Module, group: RoundedAlike = group) -> Accumulators:
+                run = ModelRun(self._extractor(model), nullcontext)
+                what = f"base model, rounded like {some_listed(group.names)}"
+                return stream(
+                    self.base_run, [run, *(runs[name] for name in group.names)], plan, range(len(plan)), what=what
+                )
+
+            sums = run_rounded(BaseModel(self.base.source, self.options), group, streamed, gaps.append)
+            if sums is None:
+                continue
+            try:
+                of_tuned = dict(zip(group.names, count(1), strict=False))
+                layers = self._with(layers, dict.fromkeys(group.names, 0), sums, "rounding_drift")
+                layers = self._with(layers, of_tuned, sums, "control_drift")
+            except DegenerateInputError as error:
+                gaps += [Gap(name, "rounding", reason_of(error)) for name in group.names]
+        return layers
 
     def _measure_noise(self, plan: BatchPlan, notes: list[str]) -> None:
         """Runs some batches through the base model twice, and keeps the drift between the two runs as the noise.
@@ -197,7 +254,7 @@ class _MomentComparison:
         """
         if self.noise:
             return
-        parts: Any = _InParts(self.base_run.extractor, max(1, plan.token_budget // 3))
+        parts: Any = InParts(self.base_run.extractor, max(1, plan.token_budget // 3))
         again = ModelRun(parts, self.base_run.switch)
         found: Accumulators = {}
         for number in range(0, len(plan), max(1, len(plan) // _NOISE_BATCHES)):
@@ -209,6 +266,21 @@ class _MomentComparison:
             self.noise = {layer: abs(1 - _cka(accumulator, 0, layer)) for layer, accumulator in found.items()}
         except DegenerateInputError as error:
             notes.append(missing_control("The noise floor", error))
+        else:
+            self._add_run_rounding(plan, notes)
+
+    def _add_run_rounding(self, plan: BatchPlan, notes: list[str]) -> None:
+        """Puts the rounding of a run in a coarser format than float32 into the noise, from the base model in float32 beside it."""
+        exact = float32_base(self.base)
+        if exact is None:
+            return
+        try:
+            run = ModelRun(self._extractor(exact.model), nullcontext)
+            sums = stream(self.base_run, [run], plan, range(len(plan)), what="base model, in float32")
+            # Two models that run in the format are rounded each for itself, so that they drift twice as far apart.
+            self.noise |= {layer: max(self.noise[layer], 2 * abs(1 - _cka(at, 0, layer))) for layer, at in sums.items()}
+        except (RepdriftError, torch.OutOfMemoryError) as error:
+            notes.append(missing_run_rounding(self.options.compute_dtype, error))
 
     def _between(self, names: Sequence[str], runs: Sequence[ModelRun]) -> None:
         """Measures the drift between every two adapters, on the control samples."""
@@ -249,48 +321,8 @@ class _MomentComparison:
             )
 
 
-class _InParts:
-    """An extractor that runs every batch in parts of at most so many tokens."""
-
-    def __init__(self, extractor: Any, most_tokens: int) -> None:
-        self._extractor = extractor
-        self._most_tokens = most_tokens
-        self.layers = extractor.layers
-
-    def forward(self, batch: Any, on_block: Any) -> None:
-        for part in batch.split(self._most_tokens):
-            self._extractor.forward(part, on_block)
-
-
-def mixed_batches(plan: BatchPlan) -> BatchPlan:
-    """Deals the samples of a plan at random into other batches, each of at least two samples if there are two.
-
-    The samples of a batch of the plan are about equally long. If they were mispaired within it, the two samples of a pair
-    would still have their length in common.
-    """
-    lengths = plan.samples.lengths
-    batches: list[list[int]] = []
-    longest = 0
-    for index in np.random.default_rng(20240).permutation(len(lengths)).tolist():
-        longest = max(longest, lengths[index])
-        if not batches or (len(batches[-1]) > 1 and (len(batches[-1]) + 1) * longest > plan.token_budget):
-            batches.append([])
-            longest = lengths[index]
-        batches[-1].append(index)
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2] += batches.pop()
-    mixed = copy(plan)
-    mixed.sample_indices = batches
-    return mixed
-
-
 def _switched_on(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
     return lambda: adapted.tuned(number)
-
-
-def _mispair(rows: Tensor) -> Tensor:
-    """Moves every row by half the batch, so that it meets a row of another sample."""
-    return rows.roll(max(1, rows.shape[0] // 2), dims=0)
 
 
 def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:

@@ -9,7 +9,22 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.control_samples import control_samples
-from repdrift.comparison.measured import Gap, Measured, missing_control, reason_of, say_first_answer
+from repdrift.comparison.file_precision import (
+    adapter_notes,
+    coarse_formats,
+    float32_base,
+    note_precision,
+    rounded_alike,
+    run_rounded,
+)
+from repdrift.comparison.measured import (
+    Gap,
+    Measured,
+    missing_control,
+    missing_run_rounding,
+    reason_of,
+    say_first_answer,
+)
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.row_measures import RowMeasures, Rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -18,6 +33,7 @@ from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_ra
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
+from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.extractor import PooledBatch
 from repdrift.extraction.row_index import RowIndex
@@ -55,6 +71,9 @@ def compare_by_rows(
             if tuned.name in measured.layers:
                 say_first_answer(tuned.name, measured.layers[tuned.name], controls=options.controls)
             changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
+            measured.coarse[tuned.name] = coarse_formats(running.backbone)
+            if tuned.source.is_adapter:
+                measured.note(tuned.name, adapter_notes(tuned.source))
         except RepdriftError as error:
             measured.failed[tuned.name] = str(error)
         else:
@@ -116,19 +135,27 @@ def _run_controls(
     chosen = control_samples(samples, options)
     part: Tensor = RowIndex(samples, options.pooling).rows_of(chosen.indices)
     again: Rows | None = None
+    exact: Rows | None = None
     if options.controls:
         measured.control_samples = len(chosen)
         # Other batches of the same samples: the difference between the two runs is the noise of extraction.
         other = options.model_copy(update={"token_budget": max(1, token_budget // 3)})
         with base.without_adapters() as model:
             again = pooled_rows(extractor_for(model, other), chosen.samples, what="base model, again")
+        del model
+        exact = _float32_rows(base, chosen.samples, measured)
     if measures is not None:
         try:
-            measured.base_layers = measures.base_layers(again, part)
+            measured.base_layers = measures.base_layers(again, part, exact)
         except DegenerateInputError as error:
             measured.notes.append(missing_control("The noise floor", error))
             measured.base_layers = measures.base_layers(None, part)
-        measured.judge_noise()
+    if measured.coarse:
+        with base.without_adapters() as model:
+            note_precision(model, measured.coarse, measured)
+        del model
+        _run_rounded(base, measures, chosen.samples, part, measured)
+    measured.judge_noise()
     for name in measured.weights:
 
         def rows_of(model: nn.Module, name: str = name) -> Rows | None:
@@ -137,6 +164,42 @@ def _run_controls(
         randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.gaps.append)
         if measures is not None and randomised is not None:
             try:
-                measured.layers[name] = measures.with_random_change(measured.layers[name], randomised, part)
+                measured.layers[name] = measures.with_control(measured.layers[name], "random_change", randomised, part)
             except DegenerateInputError as error:
                 measured.gaps.append(Gap(name, "random change", reason_of(error)))
+
+
+def _float32_rows(base: BaseModel, samples: SampleSet, measured: Measured) -> Rows | None:
+    """The base model's rows in float32, where the run is in a coarser format; None where it is not, or memory does not suffice."""
+    exact = float32_base(base)
+    if exact is None:
+        return None
+    base.make_room()
+    try:
+        return pooled_rows(extractor_for(exact.model, exact.options), samples, what="base model, in float32")
+    except (RepdriftError, torch.OutOfMemoryError) as error:
+        measured.notes.append(missing_run_rounding(base.options.compute_dtype, error))
+        return None
+    finally:
+        exact.free()
+
+
+def _run_rounded(
+    base: BaseModel, measures: RowMeasures | None, samples: SampleSet, part: Tensor, measured: Measured
+) -> None:
+    """Runs the base model with its weights rounded as those of each model are; once for all models that are rounded alike."""
+    options = base.options
+    for group in rounded_alike(measured.rounded) if options.controls else ():
+
+        def rows_of(model: nn.Module, names: Sequence[str] = group.names) -> Rows | None:
+            what = f"base model, rounded like {some_listed(names)}"
+            return pooled_rows(extractor_for(model, options), samples, what=what)
+
+        rows = run_rounded(base, group, rows_of, measured.gaps.append)
+        if measures is None or rows is None:
+            continue
+        try:
+            for name in group.names:
+                measured.layers[name] = measures.with_rounding(name, measured.layers[name], rows, part)
+        except DegenerateInputError as error:
+            measured.gaps += [Gap(name, "rounding", reason_of(error)) for name in group.names]

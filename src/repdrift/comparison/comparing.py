@@ -13,7 +13,7 @@ from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.inputs import comparison_inputs, comparison_options, require_writable
-from repdrift.comparison.measured import Measured, gap_sentences
+from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
 from repdrift.comparison.tuned_model import TunedModel
@@ -113,6 +113,7 @@ def compare_models(
         warnings=[
             *cautions(models, measured.base_layers, samples),
             *gap_sentences(measured.gaps),
+            *alike_sentences(measured.alike),
             *measured.notes,
             *_without_value(measured),
         ],

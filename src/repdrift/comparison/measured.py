@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
-from repdrift.core.words import short_number, some_listed
+from repdrift.core.words import listed, short_number, some_listed
 from repdrift.drift.chosen_measures import Reasons
 
 
@@ -51,6 +51,12 @@ class Measured:
     """Parts that are missing of models that were compared: `gap_sentences` puts them into words."""
     model_notes: dict[str, list[str]] = field(default_factory=dict)
     """By model: sentences that change how its numbers are to be read, found while it was loaded and run."""
+    coarse: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By model: the parameters that hold numbers of a coarser format than float32, with the format."""
+    rounded: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By model: the parameters, with the format, whose values were rounded to it and the base model's were not."""
+    alike: dict[str, str] = field(default_factory=dict)
+    """By model: the format coarser than float32 that holds most weights of both the base model and this one."""
     control_samples: int | None = None
     """Number of samples behind noise floor and random change; None: no controls."""
 
@@ -60,12 +66,21 @@ class Measured:
         kept += [sentence for sentence in dict.fromkeys(sentences) if sentence not in kept]
 
     def judge_noise(self) -> None:
-        """Tells for every layer of every model whether its drift is above the noise of extraction."""
-        limits = {
+        """Tells for every layer of every model whether its drift is above the noise of extraction and the rounding of its files."""
+        floors = {
             at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high for at in self.base_layers
         }
         for name, layers in self.layers.items():
-            self.layers[name] = [at.model_copy(update={"above_noise": _above(at, limits)}) for at in layers]
+            is_rounded = bool(self.rounded.get(name))
+            self.layers[name] = [
+                at.model_copy(update={"above_noise": _above(at, floors.get(at.layer), is_rounded=is_rounded)})
+                for at in layers
+            ]
+
+
+def who(names: Sequence[str]) -> str:
+    """Models in a sentence: `a`, `a and b`; from three on with their number, `7 models (a, b, c and 4 more)`."""
+    return listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
 
 
 def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
@@ -75,16 +90,26 @@ def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
         holders.setdefault((gap.part, gap.reason), []).append(gap.model)
     found: list[str] = []
     for (part, reason), names in holders.items():
-        who = some_listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
         if part == "weights":
             found.append(
-                f"The weights of {who} were not compared, and no random change of their size was made: {reason}"
+                f"The weights of {who(names)} were not compared, and no random change of their size was made: {reason}"
             )
         elif part == "random change":
-            found.append(f"The control of a random change as large as that of {who} is missing: {reason}")
+            found.append(f"The control of a random change as large as that of {who(names)} is missing: {reason}")
         else:
-            found.append(f"The control of rounding is missing for {who}, so nothing is said about noise: {reason}")
+            found.append(
+                f"The control of rounding is missing for {who(names)}, so it is not known whether their drift is above noise: {reason}"
+            )
     return found
+
+
+def alike_sentences(alike: Mapping[str, str]) -> list[str]:
+    """One sentence for each format that holds the weights of the base model and of tuned ones. alike: the format by model."""
+    return [
+        f"The weights of the base model and of {who([name for name in alike if alike[name] == held])} are held in {held}: what training left alone "
+        "is equal in both, and what it moved is rounded, which is part of the models as they are stored."
+        for held in dict.fromkeys(alike.values())
+    ]
 
 
 def reason_of(error: RepdriftError) -> str:
@@ -98,6 +123,14 @@ def missing_control(control: str, error: RepdriftError) -> str:
     return f"{control} is missing: {reason_of(error)}"
 
 
+def missing_run_rounding(compute_dtype: str, error: Exception) -> str:
+    """A sentence that the noise floor lacks the rounding of the run itself."""
+    return (
+        f"The noise floor has no rounding of the run in {compute_dtype} in it, since the base model could not be run in float32 beside it: "
+        f"{str(error).splitlines()[0]}"
+    )
+
+
 def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool) -> None:
     """Prints the drift of one model as soon as it is known, before the controls have run."""
     most = max(layers, key=lambda at: at.drift)
@@ -109,6 +142,14 @@ def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool)
     say(f"{name}: mean drift {short_number(mean)}, most in {where}){follows}")
 
 
-def _above(at: LayerDrift, limits: dict[int, float | None]) -> bool | None:
-    limit = limits.get(at.layer)
-    return None if limit is None else bool(at.drift > limit)
+def _above(at: LayerDrift, floor: float | None, *, is_rounded: bool) -> bool | None:
+    if floor is None:
+        return None
+    if not is_rounded:
+        return bool(at.drift > floor)
+    if at.rounding_drift is None or at.control_drift is None:
+        return None
+    # Small drifts of two causes add up: so this is the drift of a model that training moved by as much as rounding did.
+    rounding = abs(at.rounding_drift)
+    limit = rounding + max(rounding, at.rounding_high or 0.0)
+    return bool(at.drift > floor and at.control_drift > limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -54,11 +54,12 @@ class RowMeasures:
         self._tuned[name] = tuned
         return found
 
-    def base_layers(self, again: Rows | None, part: Tensor) -> list[BaseLayer]:
+    def base_layers(self, again: Rows | None, part: Tensor, exact: Rows | None = None) -> list[BaseLayer]:
         """Describes every layer of the base model, with its noise floor.
 
         again: the base model's rows of the control samples from a second run, or None if there was none. part: (m,)
-        numbers of the same rows in the first run. Raises DegenerateInputError naming the layer if all control samples have
+        numbers of the same rows in the first run. exact: its rows from a run in float32, if the first run was in a coarser format:
+        then the rounding of the run is part of the noise. Raises DegenerateInputError naming the layer if all control samples have
         the same representation there.
         """
         found: list[BaseLayer] = []
@@ -69,6 +70,12 @@ class RowMeasures:
             centred = x - x.mean(dim=0)
             gram = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
             noise = None if again is None else self._noise(rows[part], again[layer], layer)
+            if noise is not None and exact is not None:
+                rounding, high = self._noise(rows[part], exact[layer], layer)
+                # Two models that run in the format are rounded each for itself, so that they drift twice as far apart.
+                noise = max(
+                    noise, (2 * rounding, None if high is None else rounding + high), key=lambda found: found[0]
+                )
             found.append(
                 BaseLayer(
                     layer=layer,
@@ -81,24 +88,40 @@ class RowMeasures:
             )
         return found
 
-    def with_random_change(self, layers: Sequence[LayerDrift], randomised: Rows, part: Tensor) -> list[LayerDrift]:
-        """Adds the drift of the randomly changed base model, with its interval over the control samples.
+    def with_control(
+        self, layers: Sequence[LayerDrift], control: Literal["random_change", "rounding"], changed: Rows, part: Tensor
+    ) -> list[LayerDrift]:
+        """Adds the drift of the base model with changed weights, with its interval over the control samples.
 
-        randomised: its rows of the control samples. part: (m,) numbers of these rows among the base model's rows. Raises
-        DegenerateInputError naming the layer if all control samples have the same representation there.
+        control: how they were changed. changed: that model's rows of the control samples. part: (m,) numbers of these rows among
+        the base model's rows. Raises DegenerateInputError naming the layer if all control samples have the same
+        representation there.
         """
         primary = measure(PRIMARY_MEASURE)
         found: list[LayerDrift] = []
         for at in layers:
             base = _prepared(self.base[at.layer][part], at.layer, "base model")
-            random = _prepared(randomised[at.layer], at.layer, "random change")
-            interval = self._control_interval(base, random)
-            control = {
-                "random_change_drift": 1 - primary.compare(base, random),
-                "random_change_low": None if interval is None else 1 - interval.high,
-                "random_change_high": None if interval is None else 1 - interval.low,
+            other = _prepared(changed[at.layer], at.layer, control.replace("_", " "))
+            interval = self._control_interval(base, other)
+            values = {
+                f"{control}_drift": 1 - primary.compare(base, other),
+                f"{control}_low": None if interval is None else 1 - interval.high,
+                f"{control}_high": None if interval is None else 1 - interval.low,
             }
-            found.append(at.model_copy(update=control))
+            found.append(at.model_copy(update=values))
+        return found
+
+    def with_rounding(self, name: str, layers: Sequence[LayerDrift], rounded: Rows, part: Tensor) -> list[LayerDrift]:
+        """Adds the drift of the base model with rounded weights, and that of the model `name` over the same control samples.
+
+        Takes and raises what `with_control` does.
+        """
+        primary = measure(PRIMARY_MEASURE)
+        found: list[LayerDrift] = []
+        for at in self.with_control(layers, "rounding", rounded, part):
+            base = _prepared(self.base[at.layer][part], at.layer, "base model")
+            tuned = _prepared(self._tuned[name][at.layer][part], at.layer, "tuned model")
+            found.append(at.model_copy(update={"control_drift": 1 - primary.compare(base, tuned)}))
         return found
 
     def between(self) -> list[BetweenModels]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from repdrift.comparison import by_rows
-from repdrift.comparison.by_moments import mixed_batches
 from repdrift.comparison.comparing import compare
+from repdrift.comparison.control_batches import mixed_batches
 from repdrift.comparison.control_samples import control_samples
 from repdrift.comparison.measured import Measured
 from repdrift.comparison.options import ComparisonOptions

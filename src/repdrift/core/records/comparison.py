@@ -25,6 +25,8 @@ class LayerDrift(Record):
     values: dict[str, float | None]
     """Every measure by name; null where it is undefined (the widths differ) or cannot be computed from sums."""
     above_noise: bool | None = None
+    """Whether the drift is above the upper end of the noise floor and, where the tuned model's weights were rounded, the control drift
+    is above the rounding drift plus its upper end. Null where one of them is missing."""
     mispaired_drift: float | None = None
     """Drift with the rows of one side shuffled, so that the two sides have no relation."""
     random_change_drift: float | None = None
@@ -32,6 +34,14 @@ class LayerDrift(Record):
     random_change_low: float | None = None
     random_change_high: float | None = None
     """95 % interval of it over the control samples."""
+    rounding_drift: float | None = None
+    """Drift of the base model when its weights are rounded as those of the tuned model are, over the control samples; null where
+    the tuned model's weights are no coarser than the base model's."""
+    rounding_low: float | None = None
+    rounding_high: float | None = None
+    """95 % interval of it over the control samples."""
+    control_drift: float | None = None
+    """Drift of the tuned model over the control samples alone, to be set beside the rounding drift; null where that is."""
     weights: dict[str, float] = {}
     """The change of the layer's weights: weight_relative_change, weight_stable_rank, and for LoRA its effective rank and
     rank utilisation; empty where they could not be compared."""
@@ -75,7 +85,7 @@ class BaseLayer(Record):
     noise_floor: float | None
     """|drift| between two runs of the base model with other batches, over the control samples."""
     noise_floor_high: float | None = None
-    """The largest noise that its 95 % interval allows; a drift above this is above noise. Null at token level."""
+    """The largest noise that its 95 % interval allows. Null at token level."""
     top_feature_share: float
     """Largest share of the variance that one feature holds; above a half, CKA speaks mostly of that feature."""
     participation_ratio: float
