@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,11 +19,22 @@ from repdrift.core.process_group import device
 from repdrift.core.progress import say
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.memory_budget import available_memory_bytes
-from repdrift.models import AdaptedBase, ModelSource, load_adapters, load_backbone, reason_against_sharing
-from repdrift.tasks import SampleSet
+from repdrift.models import (
+    AdaptedBase,
+    AdaptersDoNotFitError,
+    ModelSource,
+    adapter_config,
+    load_adapters,
+    load_backbone,
+    reason_against_sharing,
+    require_repeatable,
+)
 
 _ROOM = 2.5
 """Free memory, in sizes of the base model, that loading a second model beside it may take for a moment."""
+
+_COMPUTED = "its files do not hold all of it"
+_CHANGED = "switched off, the adapters leave another model than the base"
 
 
 @dataclass(frozen=True)
@@ -85,46 +97,56 @@ class BaseModel:
             self.free()
             collect_if_alive(self._freed)
 
-    def share(self, tuned_models: Sequence[TunedModel], samples: SampleSet) -> SharedAdapters:
+    def share(self, tuned_models: Sequence[TunedModel]) -> SharedAdapters:
         """Puts on the base model every adapter that can share its weights.
 
-        Sharing is checked: with all adapters switched off, the model must give on one batch what it gave before, to the
-        last bit. If it does not, or an adapter does not fit, none is shared and the base model is freed.
+        An adapter that cannot, or does not fit, is left out, and the rest are put on a base model that is loaded anew.
+        Sharing is checked: with the adapters on it, every tensor of the base model must hold the bytes that it held before.
         """
-        able, reasons = _able_to_share(tuned_models)
-        if not able:
-            return SharedAdapters(reasons=reasons)
-        try:
-            why = self._put_on(able, samples)
-        except ModelError as error:
-            say(f"not all adapters fit: {error}")
-            # A single adapter that does not fit is loaded by itself, and fails there with a reason of its own.
-            why = "" if len(able) == 1 else "an adapter beside it does not fit the base model"
-        if why is None:
-            adapted = self._adapted
-            assert adapted is not None  # noqa: S101  `_put_on` has set it
-            for tuned, notes in zip(able, adapted.notes, strict=True):
-                for note in notes:
-                    say(f"note: {tuned.name}: {note}")
-            return SharedAdapters(adapted, able, reasons)
-        self.free()
-        if why:
-            say(f"{why}: each is loaded on weights of its own")
-            reasons |= {tuned.name: why for tuned in able}
+        able, reasons = _able_to_share(tuned_models, lambda: self.model)
+        while able:
+            unfit = self._put_on(able)
+            if not unfit:
+                adapted = self._adapted
+                assert adapted is not None  # noqa: S101  `_put_on` has set it
+                for tuned, notes in zip(able, adapted.notes, strict=True):
+                    for note in notes:
+                        say(f"note: {tuned.name}: {note}")
+                return SharedAdapters(adapted, able, reasons)
+            self.free()
+            for name, why in unfit.items():
+                say(f"{name} is loaded on weights of its own: {why}")
+            reasons |= unfit
+            able = [tuned for tuned in able if tuned.name not in unfit]
         return SharedAdapters(reasons=reasons)
 
-    def _put_on(self, adapters: Sequence[TunedModel], samples: SampleSet) -> str | None:
-        """Returns why the adapters cannot stay on the base model, or None if they can."""
-        before = _shortest_batch(extractor_for(self.model, self.options), samples)
-        adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
-        with adapted.base() as model:
-            after = _shortest_batch(extractor_for(model, self.options), samples)
-        for layer, values in before.items():
-            if not torch.equal(values, after[layer]):
-                apart = float((values - after[layer]).abs().max())
-                return f"switched off, the adapters leave another model than the base (layer {layer} differs by {apart:.1e})"
+    def _put_on(self, adapters: Sequence[TunedModel]) -> dict[str, str]:
+        """Returns by name why adapters cannot stay on the base model, which is of no use then; nothing if all can."""
+        names = [tuned.name for tuned in adapters]
+        try:
+            adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
+            for number, tuned in enumerate(adapters):
+                require_repeatable(adapted, number, tuned.source)
+        except AdaptersDoNotFitError as error:
+            return {names[number]: why for number, why in error.faults.items()}
+        except ModelError as error:
+            return dict.fromkeys(names, str(error))
+        computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
+        if computed:
+            return computed
+        if changed := adapted.weights.changed():
+            return dict.fromkeys(names, f"{_CHANGED} ({changed[0]}{_and_more(changed)})")
         self._adapted = adapted
-        return None
+        return {}
+
+    def spoilt(self) -> str | None:
+        """Says in words that the base model's weights are not those that were loaded, after its adapters were run.
+
+        None if all are as they were. To read them takes far less time than to run one batch.
+        """
+        if self._adapted is None or not (changed := self._adapted.weights.changed(buffers=False)):
+            return None
+        return f"while adapters were run on it, the base model changed ({changed[0]}{_and_more(changed)})"
 
 
 def collect_if_alive(freed: weakref.ref[nn.Module] | None) -> None:
@@ -154,23 +176,34 @@ def extractor_for(model: nn.Module, options: ComparisonOptions) -> Representatio
     )
 
 
-def _able_to_share(tuned_models: Sequence[TunedModel]) -> tuple[list[TunedModel], dict[str, str]]:
-    """The adapters whose configuration allows sharing, and by name why the other adapters cannot."""
+def _able_to_share(
+    tuned_models: Sequence[TunedModel], backbone: Callable[[], nn.Module]
+) -> tuple[list[TunedModel], dict[str, str]]:
+    """The adapters whose files allow sharing, and by name why the other adapters cannot. peft holds one kind at a time."""
+    from peft import PeftType
+
     reasons: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for tuned in tuned_models:
+        if not tuned.source.is_adapter:
+            continue
         try:
-            reason = reason_against_sharing(tuned.source) if tuned.source.is_adapter else None
+            kinds[tuned.name] = PeftType(adapter_config(tuned.source).peft_type).value
+            reason = reason_against_sharing(tuned.source, backbone())
         except ModelError as error:
             reason = str(error)  # it is loaded on weights of its own, and fails there by itself
         if reason:
             reasons[tuned.name] = reason
-    return [t for t in tuned_models if t.source.is_adapter and t.name not in reasons], reasons
+    able = [tuned for tuned in tuned_models if tuned.source.is_adapter and tuned.name not in reasons]
+    most = Counter(kinds[tuned.name] for tuned in able).most_common(1)
+    for tuned in able:
+        if kinds[tuned.name] != most[0][0]:
+            reasons[tuned.name] = f"adapters of another kind ({most[0][0]}) are on the base model's"
+    return [tuned for tuned in able if tuned.name not in reasons], reasons
 
 
-def _shortest_batch(extractor: RepresentationExtractor, samples: SampleSet) -> dict[int, torch.Tensor]:
-    """Pooled representations of the plan's last batch, which has the shortest samples, by layer."""
-    plan = extractor.plan(samples)
-    return next(extractor.batches(plan, numbers=[len(plan) - 1])).layers
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _free_bytes(where: torch.device) -> int | None:

@@ -77,12 +77,16 @@ class _MomentComparison:
             self.measured.control_samples = len(self.control)
 
     def run(self, tuned_models: Sequence[TunedModel]) -> Measured:
-        shared = self.base.share(tuned_models, self.samples)
+        shared = self.base.share(tuned_models)
         reasons = dict(shared.reasons)
         switch = nullcontext if shared.adapted is None else shared.adapted.base
         self.base_run = ModelRun(self._extractor(self.base.model), switch)
         if shared.adapted is not None:
             why = self._measure_shared(shared.adapted, shared)
+            if spoilt := self.base.spoilt():
+                say(f"{spoilt}: each is run again on weights of its own")
+                why = spoilt
+                self._forget(shared.tuned)
             if why is not None:
                 reasons |= {tuned.name: why for tuned in shared.tuned}
         for tuned in tuned_models:
@@ -115,6 +119,15 @@ class _MomentComparison:
         except RepdriftError as error:
             self.measured.notes.append(missing_control("The drift between the tuned models", error))
         return None
+
+    def _forget(self, tuned_models: Sequence[TunedModel]) -> None:
+        """Drops all that was measured on a base model whose weights changed, and loads it anew."""
+        self.base.free()
+        self.base_run = ModelRun(self._extractor(self.base.model), nullcontext)
+        for tuned in tuned_models:
+            for found in (self.measured.layers, self.measured.weights, self.measured.failed):
+                found.pop(tuned.name, None)
+        self.measured.base_layers, self.measured.between, self.noise = [], [], {}
 
     def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
         depth = len(self.base_run.extractor.blocks)

@@ -59,7 +59,7 @@ def compare_by_rows(
         if base_rows is not None:
             measures = RowMeasures(base_rows, options.measures, intervals=options.pooling != "tokens")
     changes: dict[str, WeightChanges] = {}
-    for running in each_tuned_model(base, tuned_models, samples, measured.failed.__setitem__):
+    for running in each_tuned_model(base, tuned_models, measured.failed.__setitem__):
         tuned = running.tuned
         say(f"running {tuned.name} ({tuned.kind}; weights: {running.weights})")
         measured.note(tuned.name, running.notes)

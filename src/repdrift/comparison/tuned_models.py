@@ -14,8 +14,8 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
-from repdrift.models import ModelSource, load_adapters, load_tuned_backbone
-from repdrift.tasks import SampleSet
+from repdrift.core.progress import say
+from repdrift.models import ModelSource, load_adapter_alone, load_tuned_backbone
 
 SHARED_WEIGHTS = "the base model's, in memory once"
 
@@ -50,7 +50,7 @@ def with_own_weights(
     Raises ModelError if it cannot be loaded, or an adapter does not fit the base model.
     """
     if tuned.source.is_adapter:
-        adapted = load_adapters(load_base(base, options), base, [tuned.source])
+        adapted = load_adapter_alone(lambda: load_base(base, options), base, tuned.source)
         with adapted.tuned(0) as backbone:
             yield RunningModel(tuned, backbone, own_weights(reason), tuple(adapted.notes[0]))
     else:
@@ -61,17 +61,22 @@ def with_own_weights(
 def each_tuned_model(
     base: BaseModel,
     tuned_models: Sequence[TunedModel],
-    samples: SampleSet,
     failed: Callable[[str, str], None],
 ) -> Iterator[RunningModel]:
     """Yields every tuned model, loaded; adapters that share the base model's weights first.
 
+    If the base model's weights changed while those ran, each comes a second time, on weights of its own.
     A model that cannot be loaded, or does not fit, goes to `failed` with its name and the reason, and the others go on.
     """
-    shared = base.share(tuned_models, samples)
+    shared = base.share(tuned_models)
     reasons, names_shared = shared.reasons, {tuned.name for tuned in shared.tuned}
     yield from _each_shared(shared)
     del shared  # it holds the base model, whose memory may be needed
+    if why := base.spoilt():
+        say(f"{why}: each is run again on weights of its own")
+        base.free()
+        reasons |= dict.fromkeys(names_shared, why)
+        names_shared = set()
     freed: weakref.ref[nn.Module] | None = None
     for tuned in tuned_models:
         if tuned.name in names_shared:

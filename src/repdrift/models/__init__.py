@@ -1,7 +1,7 @@
 """Models: their files, loading them with and without adapters, their depth and width, and their blocks."""
 
-from repdrift.models.adapter_files import reason_against_sharing
-from repdrift.models.adapters import AdaptedBase, load_adapted, load_adapters
+from repdrift.models.adapter_files import adapter_config, reason_against_sharing
+from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_adapted, load_adapters
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
@@ -16,21 +16,25 @@ from repdrift.models.loading import (
     quiet_transformers,
     save_model,
 )
+from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
 from repdrift.models.model_files import ModelSource, read_json_object, resolve_model, weight_files
 
 __all__ = [
     "ASSUMED_WIDTH",
     "DTYPES",
     "AdaptedBase",
+    "AdaptersDoNotFitError",
     "Blocks",
     "ModelSource",
     "Stack",
+    "adapter_config",
     "backbone_of",
     "decoder_inputs",
     "depth_of",
     "find_blocks",
     "inner_width_of",
     "load_adapted",
+    "load_adapter_alone",
     "load_adapters",
     "load_backbone",
     "load_config",
@@ -40,6 +44,7 @@ __all__ = [
     "quiet_transformers",
     "read_json_object",
     "reason_against_sharing",
+    "require_repeatable",
     "resolve_model",
     "save_model",
     "weight_files",

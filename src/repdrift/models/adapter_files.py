@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.base_weights import name_under_adapters, tensor_under_adapters
 from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
-from repdrift.models.third_party import first_line
+from repdrift.models.third_party import first_line, loader_errors
 
 PEFT_PREFIX = "base_model.model."
 """What peft writes before the name of every tensor in an adapter's files."""
 
 _INITIALISATIONS_OF_ADAPTER_ALONE = ("gaussian", "eva", "orthogonal")
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Parts of a name that torch adds where a model was compiled, sharded, or checkpointed in training."""
 
 
 def adapter_config(adapter: ModelSource) -> Any:
     """The adapter's configuration, as peft reads it, with `inference_mode` on.
 
-    Raises ModelError if the configuration cannot be read, or names a kind of adapter that the installed peft lacks.
+    Raises ModelError if the configuration cannot be read, names a kind of adapter that the installed peft lacks, or one
+    that acts outside the model's modules.
     """
     from peft import PeftConfig, PeftType
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     path = adapter.path / ADAPTER_CONFIG
     kind = read_json_object(path).get("peft_type")
-    if kind not in list(PeftType):
+    if kind not in list(PeftType) or kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise ModelError(
             f"{path} names no kind of adapter that the installed peft knows: peft_type is {kind!r}. "
             "Install the version of peft that wrote it."
         )
-    try:
+    with loader_errors(f"{path} cannot be read as the configuration of an adapter"):
         config = PeftConfig.from_pretrained(str(adapter.path))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path} cannot be read as the configuration of an adapter: {first_line(error)}") from error
     config.inference_mode = True
+    if config.is_prompt_learning:
+        raise ModelError(
+            f"the adapter in {adapter.path} is {kind}: it adds virtual tokens, so that its tokens are not those of the base "
+            "model. Only adapters that change modules (LoRA and its relatives) can be compared."
+        )
+    if invocation := getattr(config, "alora_invocation_tokens", None):
+        raise ModelError(
+            f"the adapter in {adapter.path} is an activated LoRA: it acts only behind its invocation tokens "
+            f"({invocation}), which the samples do not hold. It cannot be compared on these samples."
+        )
     return config
 
 
 def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
-    """The tensors in the adapter's files, by name.
+    """The tensors in the adapter's files, by name, without what torch adds to names where a model was wrapped in training.
 
-    Raises ModelError if a file is no safetensors file, or a tensor holds NaN or Inf.
+    Raises ModelError if a file is no safetensors file, there is no tensor, or a tensor is empty or holds NaN or Inf.
     """
     found: dict[str, Tensor] = {}
     for path in weight_files(adapter):
@@ -52,18 +66,27 @@ def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
         except Exception as error:  # whatever a damaged file provokes in safetensors
             raise ModelError(f"{path} cannot be read as safetensors: {first_line(error)}") from error
+        empty = [name for name, tensor in tensors.items() if tensor.numel() == 0]
+        if empty:
+            raise ModelError(
+                f"{path}: tensor {empty[0]} is empty{_and_more(empty)}: the adapter was saved from one process of a sharded "
+                "training run. Gather its weights and save it again."
+            )
         wrong = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
         if wrong is not None:
             raise ModelError(f"{path}: tensor {wrong} holds NaN or Inf: its training diverged, or the file is damaged")
-        found |= tensors
+        found |= {_unwrapped(name): tensor for name, tensor in tensors.items()}
+    if not found:
+        raise ModelError(f"the adapter in {adapter.path} holds no tensor at all. Save it again, or copy it anew.")
     return found
 
 
-def reason_against_sharing(adapter: ModelSource) -> str | None:
-    """Returns why this adapter cannot share the base model's weights in memory, or None if its configuration allows it.
+def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | None:
+    """Returns why this adapter cannot share the base model's weights in memory, or None if its files allow it.
 
-    It can share them if switching it off leaves the base model.
-    Raises ModelError if the configuration cannot be read.
+    It can share them if switching it off leaves the base model: none of its tensors belongs into a parameter of `backbone`,
+    the base model, unless it holds there what the base model holds already.
+    Raises ModelError if the files cannot be read.
     """
     config = read_json_object(adapter.path / ADAPTER_CONFIG)
     if config.get("bias", "none") != "none":
@@ -71,7 +94,22 @@ def reason_against_sharing(adapter: ModelSource) -> str | None:
     initialised = config.get("init_lora_weights", True)
     if initialisation_changes_base(initialised):
         return f"its initialisation ({initialised!r}) changes the base weights"
+    if config.get("layer_replication"):
+        return "it repeats layers of the base model (layer_replication)"
+    written = [
+        name
+        for name, tensor in adapter_tensors(adapter).items()
+        if (own := base_tensor_named(name, backbone)) is not None and not _equal(tensor, own)
+    ]
+    if written:
+        return f"its files hold {written[0].removeprefix(PEFT_PREFIX)}{_and_more(written)}, which replaces weights of the base model"
     return None
+
+
+def base_tensor_named(name: str, backbone: nn.Module) -> Tensor | None:
+    """The tensor of `backbone` into which a tensor called `name` in an adapter's files would be written, or None."""
+    own = name_under_adapters(backbone, name)
+    return None if own is None else tensor_under_adapters(backbone, own)
 
 
 def initialisation_changes_base(initialisation: Any) -> bool:
@@ -80,3 +118,49 @@ def initialisation_changes_base(initialisation: Any) -> bool:
     initialisation: the value of peft's `init_lora_weights`.
     """
     return isinstance(initialisation, str) and initialisation.lower() not in _INITIALISATIONS_OF_ADAPTER_ALONE
+
+
+def renamed(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], adapter: ModelSource) -> dict[str, Tensor]:
+    """The tensors of a file under the names that peft gives them, where the file has more in a name.
+
+    A file that was not written by peft's own `save_pretrained` may have the adapter's name in its names
+    ("lora_A.default.weight"), and may lack peft's prefix.
+    expected: by name, the tensors that the adapter has in the model.
+    Raises ModelError if two tensors come to have one name, as where the file holds several adapters.
+    """
+    found: dict[str, Tensor] = {}
+    before: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        new = name if name in expected else next((n for n in _shorter(name) if n in expected), _prefixed(name))
+        if new in found:
+            raise ModelError(
+                f"the adapter in {adapter.path} holds both {before[new]} and {name}, which are one tensor of an adapter: "
+                "expected the tensors of a single adapter. Save each adapter into a folder of its own."
+            )
+        found[new], before[new] = tensor, name
+    return found
+
+
+def _shorter(name: str) -> list[str]:
+    """`name` with peft's prefix, and without one of its parts; or without "modules_to_save" and one more."""
+    name = _prefixed(name)
+    parts = name.split(".")
+    if "modules_to_save" in parts:
+        parts.remove("modules_to_save")
+    return [name, ".".join(parts)] + [".".join(parts[:i] + parts[i + 1 :]) for i in range(2, len(parts))]
+
+
+def _prefixed(name: str) -> str:
+    return name if name.startswith("base_model.") else f"{PEFT_PREFIX}{name}"
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.removeprefix("module.").split(".") if part not in _WRAPPERS)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.to(other.dtype), other.detach().cpu())
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

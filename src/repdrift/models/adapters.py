@@ -7,21 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
-from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors
+from repdrift.models.adapter_contents import (
+    Arrived,
+    Place,
+    absent_from,
+    adapter_state,
+    listed,
+    not_in_files,
+    not_whole,
+    require_arrived,
+    spoil,
+    still_spoilt,
+    unexplained,
+)
+from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors, base_tensor_named, renamed
+from repdrift.models.base_weights import BaseWeights
 from repdrift.models.loading import load_task_model, quiet_transformers
 from repdrift.models.model_files import ModelSource
-from repdrift.models.third_party import first_line
+from repdrift.models.third_party import loader_errors
+from repdrift.models.trained_on import trained_on_notes
 
-# What stands between a module's name and the end of a tensor's name in an adapter file, for the tuners of peft.
-_TENSOR_MARKS = (".lora_", ".ia3_", ".hada_", ".oft_", ".boft_", ".vera_", ".fourierft_", ".ln_tuning_", ".lokr_")
+
+class AdaptersDoNotFitError(ModelError):
+    """Some of several adapters cannot be put on a base model. faults: why, by the adapter's number."""
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(next(iter(faults.values())))
+        self.faults = faults
 
 
 @dataclass
@@ -29,17 +47,34 @@ class AdaptedBase:
     """A backbone that carries several adapters, of which at most one is on at a time.
 
     backbone: the base model, inside which the adapters lie. notes: for each adapter, sentences that change how its numbers
-    are to be read (trained on another base model or revision). Trained biases, and initialisations that change the base weights (PiSSA, OLoRA), leave another
-    model than the base when the adapters are off: the caller must verify that `base` gives the base model.
+    are to be read (trained on another base model or revision, a head that takes no part). made_up: for each adapter, the
+    tensors that it uses and that its files do not hold, by name. written: for each adapter, the names of the base model's
+    tensors that its files replaced. weights: what the base model was before.
     """
 
     backbone: nn.Module
-    notes: list[list[str]] = field(default_factory=list)
-    _model: Any = None
+    notes: list[list[str]]
+    made_up: list[dict[str, Tensor]]
+    written: list[set[str]]
+    weights: BaseWeights
+    _model: Any
+
+    def is_plain(self, number: int) -> bool:
+        """True if the adapter is LoRA that adds a product of two matrices to each adapted weight, and nothing else."""
+        from peft import PeftType
+        from peft.tuners.lora.layer import LoraLayer
+
+        layers = (module for module in self.backbone.modules() if isinstance(module, LoraLayer))
+        return self._model.peft_config[_name(number)].peft_type == PeftType.LORA and not any(
+            _name(number) in layer.lora_variant for layer in layers
+        )
 
     @contextmanager
     def base(self) -> Generator[nn.Module]:
-        """The backbone with every adapter off, inside the `with` block."""
+        """The backbone with every adapter off, inside the `with` block.
+
+        It is the base model only where `weights` tells of no change.
+        """
         self._model.base_model.disable_adapter_layers()
         try:
             yield self.backbone
@@ -59,54 +94,49 @@ def load_adapted(
     """Load `base` with a head for `task_kind` and the PEFT adapter on it, active and unmerged, in evaluation mode.
 
     task_kind, num_labels: as for `load_task_model`.
-    Raises ModelError if any tensor of the adapter's files did not arrive in the model.
+    Raises ModelError if any tensor of the adapter's files did not arrive in the model, or its files lack one.
     """
-    from peft import PeftModel
+    from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftModel
 
     model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
-    with quiet_transformers():
-        try:
-            adapted = PeftModel.from_pretrained(model, str(adapter.path), is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise _does_not_fit(adapter, base, error) from error
-    _require_arrived(adapted, adapter_tensors(adapter), adapter, "default", without_head=False)
+    config, tensors = adapter_config(adapter), adapter_tensors(adapter)
+    kind: Any = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
+    with loader_errors(_no_fit(adapter, base), "Was it trained on another base model?"), quiet_transformers():
+        adapted = kind(model, config, adapter_name="default")
+        _fill(adapted, tensors, "default", Place(model, ""), adapter)
     return adapted.eval()
 
 
 def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[ModelSource]) -> AdaptedBase:
     """Put `adapters` on `backbone`, the loaded base model without head, which is changed in place.
 
-    Raises ModelError if an adapter belongs to another model (its modules are absent, have another shape, or a tensor of its
-    files did not arrive), if its files are not safetensors, or if it adds virtual tokens instead of changing modules.
+    Raises AdaptersDoNotFitError, a ModelError, with the reason for every adapter that belongs to another model (its modules
+    are absent, have another shape, or a tensor of its files did not arrive), that lacks tensors, whose files are not
+    safetensors, or that adds virtual tokens instead of changing modules. The backbone is of no use then.
     """
-    from peft import PeftModel
-
+    weights = BaseWeights(backbone)
     model: Any = None
     notes: list[list[str]] = []
+    made_up: list[dict[str, Tensor]] = []
+    written: list[set[str]] = []
+    faults: dict[int, str] = {}
     for number, source in enumerate(adapters):
-        config, tensors = adapter_config(source), adapter_tensors(source)
-        if config.is_prompt_learning:
-            raise ModelError(
-                f"the adapter in {source.path} is {config.peft_type}: it adds virtual tokens, so that its tokens are not those "
-                "of the base model. Only adapters that change modules (LoRA and its relatives) can be compared."
-            )
-        notes.append(_base_notes(config, base))
         try:
-            with quiet_transformers():
-                if model is None:
-                    wrapped = under_prefix(backbone, _prefix_of(tensors, backbone, source, base))
-                    model = PeftModel(wrapped, config, adapter_name=_name(number))  # pyright: ignore[reportArgumentType]
-                else:
-                    model.add_adapter(_name(number), config)
-                _set(model, tensors, number)
-        except ModelError:
-            raise
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise _does_not_fit(source, base, error) from error
-        _require_arrived(model, tensors, source, _name(number), without_head=True)
+            config, tensors = adapter_config(source), adapter_tensors(source)
+            place = Place(backbone, _prefix_of(tensors, backbone, source, base))
+            with loader_errors(_no_fit(source, base), "Was it trained on another base model?"), quiet_transformers():
+                model = _inject(model, config, number, place)
+                arrived = _fill(model, tensors, _name(number), place, source)
+            made_up.append(not_in_files(model, _name(number), arrived.loaded, weights))
+            written.append(arrived.written)
+            notes.append([*trained_on_notes(config, base), *_head_notes(config, arrived.elsewhere, place.prefix)])
+        except ModelError as error:
+            faults[number] = str(error)
+    if faults:
+        raise AdaptersDoNotFitError(faults)
     device = next(backbone.parameters()).device
     model.to(device).eval()
-    return AdaptedBase(backbone, notes, model)
+    return AdaptedBase(backbone, notes, made_up, written, weights, model)
 
 
 def under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:
@@ -126,75 +156,109 @@ class _Named(nn.Module):
     """Holds one module under a name; never called."""
 
 
-def _base_notes(config: Any, base: ModelSource) -> list[str]:
-    notes: list[str] = []
-    trained_on, revision = config.base_model_name_or_path, config.revision
-    if trained_on and trained_on.rstrip("/") not in (base.ref.rstrip("/"), str(base.path)):
-        notes.append(
-            f"It was trained on {trained_on!r}, as its configuration says; here it is put on {base.ref!r}, so the drift is not "
-            "that of the model that was trained unless the two are the same."
-        )
-    if revision and base.revision and revision not in (base.revision, "main"):
-        notes.append(
-            f"It was trained on revision {revision} of its base; here it is put on {base.revision}, so the drift is not that of "
-            "the model that was trained unless the two are the same."
-        )
-    return notes
+def _inject(model: Any, config: Any, number: int, place: Place) -> Any:
+    from peft import PeftModel
+
+    if getattr(config, "target_modules", None) == "all-linear":
+        config.target_modules = _all_linear(place)
+    if model is None:
+        return PeftModel(under_prefix(place.backbone, place.prefix), config, adapter_name=_name(number))  # pyright: ignore[reportArgumentType]
+    model.add_adapter(_name(number), config)
+    return model
 
 
-def _is_of_adapter(tensor_name: str) -> bool:
-    return any(mark in tensor_name for mark in _TENSOR_MARKS)
+def _all_linear(place: Place) -> set[str]:
+    """The names of all linear modules in the backbone, which peft looks for in whole models of transformers only."""
+    from transformers.pytorch_utils import Conv1D
+
+    before = f"{place.prefix}." if place.prefix else ""
+    return {before + name for name, m in place.backbone.named_modules() if isinstance(m, (nn.Linear, Conv1D))}
 
 
-def _module_of(tensor_name: str) -> str:
-    name = tensor_name.removeprefix(PEFT_PREFIX)
-    for mark in _TENSOR_MARKS:
-        if mark in name:
-            return name[: name.index(mark)]
-    return name.rsplit(".", 1)[0]
+def _fill(model: Any, tensors: dict[str, Tensor], name: str, place: Place, source: ModelSource) -> Arrived:
+    """Reads the tensors into the adapter `name`. Raises ModelError if they are not all of it, or do not all arrive."""
+    from peft import set_peft_model_state_dict
+
+    expected = adapter_state(model, name)
+    stored = renamed(tensors, expected, source)
+    _require_shapes(stored, place, source)
+    absent = absent_from(stored, expected, place)
+    if absent and not unexplained(stored, expected, place):
+        raise not_whole(source, absent, expected)
+    spoil(expected, absent)
+    set_peft_model_state_dict(model, stored, adapter_name=name)
+    arrived = require_arrived(adapter_state(model, name), stored, place, source)
+    if missing := still_spoilt(arrived.loaded, absent):
+        raise not_whole(source, missing, expected)
+    return arrived
 
 
 def _prefix_of(tensors: dict[str, Tensor], backbone: nn.Module, source: ModelSource, base: ModelSource) -> str:
-    """The part of the adapter's names before the backbone's own names: "model", "bert", or nothing."""
+    """The part of the adapter's names before the backbone's own names: "model", "bert", or nothing.
+
+    It is found by the longest name of a module of the backbone that stands in a tensor's name.
+    """
     known = {name for name, _ in backbone.named_modules() if name}
-    modules = [_module_of(name) for name in tensors if _is_of_adapter(name)]
-    for module in modules:
-        parts = module.split(".")
-        for cut in range(len(parts)):
-            if ".".join(parts[cut:]) in known:
-                return ".".join(parts[:cut])
-    shown = ", ".join(modules[:2]) or "none"
-    raise ModelError(
-        f"the adapter in {source.path} does not fit {base.ref!r}: it adapts modules that {type(backbone).__name__} does not have "
-        f"({shown}). Was it trained on another base model?"
-    )
+    best, prefix = 0, None
+    for name in tensors:
+        parts = name.removeprefix(PEFT_PREFIX).split(".")
+        for start in range(len(parts)):
+            for end in range(len(parts), start + best, -1):
+                if ".".join(parts[start:end]) in known:
+                    best, prefix = end - start, ".".join(parts[:start])
+                    break
+    if prefix is None and all(name.startswith("base_model.") and not name.startswith(PEFT_PREFIX) for name in tensors):
+        return ""  # its tensors belong to the model as a whole
+    if prefix is None:
+        shown = ", ".join(name.removeprefix(PEFT_PREFIX) for name in list(tensors)[:2])
+        raise ModelError(
+            f"{_no_fit(source, base)}: it adapts modules that {type(backbone).__name__} does not have "
+            f"({shown}). Was it trained on another base model?"
+        )
+    return prefix
 
 
-def _set(model: Any, tensors: dict[str, Tensor], number: int) -> None:
-    from peft import set_peft_model_state_dict
-
-    set_peft_model_state_dict(model, tensors, adapter_name=_name(number))
-
-
-def _require_arrived(
-    model: Any, tensors: dict[str, Tensor], adapter: ModelSource, name_in_model: str, *, without_head: bool
-) -> None:
-    from peft import get_peft_model_state_dict
-
-    loaded = get_peft_model_state_dict(model, adapter_name=name_in_model)
-    for name, tensor in tensors.items():
-        if without_head and not _is_of_adapter(name) and name not in loaded:
-            continue  # a weight of the task head
-        if name not in loaded or not torch.equal(loaded[name].detach().cpu(), tensor.to(loaded[name].dtype)):
+def _require_shapes(stored: dict[str, Tensor], place: Place, source: ModelSource) -> None:
+    """Raises ModelError if a tensor of the files has another shape than the parameter of the base model it belongs into."""
+    for name, tensor in stored.items():
+        own = base_tensor_named(name, place.backbone) if place.inner(name) is not None else None
+        if own is not None and own.shape != tensor.shape:
+            rows = f"{_RESIZE.format(rows=tensor.shape[0])}" if own.shape[1:] == tensor.shape[1:] else ""
             raise ModelError(
-                f"{adapter.path}: tensor {name} did not arrive in the model. The adapter belongs to another model or task head."
+                f"the adapter in {source.path} holds {name.removeprefix(PEFT_PREFIX)} as {tuple(tensor.shape)}, and the base model has "
+                f"{tuple(own.shape)}. {rows or 'Was it trained on another base model?'}"
             )
 
 
-def _does_not_fit(adapter: ModelSource, base: ModelSource, error: BaseException) -> ModelError:
-    return ModelError(
-        f"the adapter in {adapter.path} does not fit {base.ref!r}: {first_line(error)}. Was it trained on another base model?"
-    )
+_RESIZE = (
+    "Its vocabulary was resized before training. Resize the base model's in the same way "
+    "(model.resize_token_embeddings({rows})), save that with the adapter's tokenizer, and give the saved folder as base "
+    "model; or merge the adapter into such a model and give the merged model."
+)
+
+
+def _head_notes(config: Any, elsewhere: list[str], prefix: str) -> list[str]:
+    """A sentence on parts that the backbone has not, such as a head, unless all there is of one is a new head for labels."""
+    new_heads: set[str] = set()
+    if config.task_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
+        new_heads = {"classifier", "score", "qa_outputs", *(getattr(config, "modules_to_save", None) or ())}
+    shown: set[str] = set()
+    for name in elsewhere:
+        parts = name.removeprefix(PEFT_PREFIX).split(".")
+        if len(parts) > 2 or parts[0] not in new_heads:
+            beside = prefix.split(".") if prefix else []
+            same = next((k for k, part in enumerate(beside) if part != parts[k]), len(beside))
+            shown.add(".".join(parts[: same + 1]))
+    if not shown:
+        return []
+    return [
+        f"It also changes {listed(sorted(shown))}: that lies behind the hidden states, or beside them, and takes no part in "
+        "these numbers."
+    ]
+
+
+def _no_fit(adapter: ModelSource, base: ModelSource) -> str:
+    return f"the adapter in {adapter.path} does not fit {base.ref!r}"
 
 
 def _name(number: int) -> str:

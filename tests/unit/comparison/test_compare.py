@@ -87,7 +87,7 @@ def test_base_model_is_loaded_again_only_where_memory_is_scarce(models, texts, m
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])
 def test_adapter_that_leaves_another_model_than_the_base_is_found_out(models, texts, monkeypatch, accumulate):
     said = run(models, ["biased"], texts, accumulate=accumulate)
-    monkeypatch.setattr(base_model, "reason_against_sharing", lambda _: None)
+    monkeypatch.setattr(base_model, "reason_against_sharing", lambda *_: None)
     found = run(models, ["biased"], texts, accumulate=accumulate)
     assert "switched off, the adapters leave another model than the base" in found.models[0].weights
     assert [at.drift for at in found.models[0].layers] == [at.drift for at in said.models[0].layers]

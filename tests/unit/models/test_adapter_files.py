@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from repdrift.core.errors import ModelError
-from repdrift.models import reason_against_sharing, resolve_model
+from repdrift.models import load_backbone, reason_against_sharing, resolve_model
 from repdrift.models.adapter_files import adapter_config, adapter_tensors, initialisation_changes_base
 
 
@@ -37,12 +37,22 @@ def test_any_other_initialisation_may_change_the_base(initialisation):
     assert initialisation_changes_base(initialisation)
 
 
-def test_reason_against_sharing_is_trained_biases_or_the_initialisation(bert_adapter, tmp_path):
-    assert reason_against_sharing(resolve_model(str(bert_adapter))) is None
+def test_reason_against_sharing_is_what_lands_in_the_base_model(bert_adapter, tiny_bert, tmp_path):
+    backbone = load_backbone(resolve_model(str(tiny_bert)))
+    assert reason_against_sharing(resolve_model(str(bert_adapter)), backbone) is None
     biased = changed(bert_adapter, tmp_path / "biased", bias="lora_only")
-    assert reason_against_sharing(biased) == "it trained biases ('lora_only'), which stay when it is off"
+    assert reason_against_sharing(biased, backbone) == "it trained biases ('lora_only'), which stay when it is off"
     pissa = changed(bert_adapter, tmp_path / "pissa", init_lora_weights="pissa")
-    assert reason_against_sharing(pissa) == "its initialisation ('pissa') changes the base weights"
+    assert reason_against_sharing(pissa, backbone) == "its initialisation ('pissa') changes the base weights"
+    # Read from the names in the file: nothing in the configuration tells of an embedding that was saved with it.
+    tensors = load_file(bert_adapter / "adapter_model.safetensors")
+    embedding = backbone.embeddings.word_embeddings.weight.detach()
+    for name, values, reason in (("same", embedding, None), ("other", embedding + 1, "replaces weights of the base")):
+        source = changed(bert_adapter, tmp_path / name)
+        whole = tensors | {"base_model.model.bert.embeddings.word_embeddings.weight": values.clone()}
+        save_file(whole, source.path / "adapter_model.safetensors")
+        assert (reason or "") in (reason_against_sharing(source, backbone) or "")
+        assert (reason_against_sharing(source, backbone) is None) == (reason is None)
 
 
 def test_unknown_kind_and_unreadable_fields_are_named(bert_adapter, tmp_path):
