@@ -32,7 +32,11 @@ def compare(
     ],
     data: Annotated[
         str,
-        typer.Option("--data", help="A built-in task, or a file (jsonl, csv, parquet, txt).", show_default=False),
+        typer.Option(
+            "--data",
+            help="A built-in task, a file (txt, csv, tsv, json, jsonl, parquet, Arrow), or the folder of a saved data set.",
+            show_default=False,
+        ),
     ],
     data_dir: o.DataDir = None,
     text_column: Annotated[
@@ -46,6 +50,9 @@ def compare(
     id_column: Annotated[
         str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
     ] = None,
+    separator: o.Separator = None,
+    encoding: o.Encoding = None,
+    header: o.Header = None,
     samples: Annotated[int, typer.Option(min=0, help="Most samples to use; 0 for all.")] = 750,
     max_length: Annotated[
         int | None,
@@ -79,6 +86,9 @@ def compare(
         data_dir=data_dir,
         text_columns=text_column,
         id_column=id_column,
+        separator=separator,
+        encoding=encoding,
+        header=header,
         samples=samples or None,
         max_length=max_length,
         revision=revision,

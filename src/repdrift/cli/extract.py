@@ -35,6 +35,9 @@ def extract(
     label_column: o.LabelColumn = None,
     id_column: o.IdColumn = None,
     kind: o.Kind = "classification",
+    separator: o.Separator = None,
+    encoding: o.Encoding = None,
+    header: o.Header = None,
     as_json: bool = typer.Option(False, "--json", help="Print the sets as JSON."),
 ) -> None:
     """Extract layer-wise representations of the trained models of a study, and of the base model.
@@ -66,6 +69,9 @@ def extract(
         label_column=label_column,
         id_column=id_column,
         kind=kind,
+        separator=separator,
+        encoding=encoding,
+        header=header,
     )
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)

@@ -81,7 +81,11 @@ BaseDir = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="Your own task: a file of evaluation rows (jsonl, csv, parquet).", show_default=False),
+    typer.Option(
+        "--data",
+        help="Your own task: a file of evaluation rows (csv, tsv, json, jsonl, parquet, Arrow), or the folder of a saved data set.",
+        show_default=False,
+    ),
 ]
 TrainData = Annotated[
     Path | None, typer.Option("--train-data", help="Your own task: a file of training rows.", show_default=False)
@@ -99,6 +103,30 @@ LabelColumn = Annotated[
 ]
 IdColumn = Annotated[
     str | None, typer.Option("--id-column", help="Your own task: column of a unique id.", show_default=False)
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        "--separator",
+        help="What separates the columns of your csv file: a character, or `tab`.",
+        show_default="found from the file",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        help="Encoding of your text file, such as cp1252 or latin-1.",
+        show_default="utf-8, or what its byte order mark says",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line of your csv file names the columns; without one they are `column 1`, `column 2`, ...",
+        show_default="found from the file",
+    ),
 ]
 Kind = Annotated[str, typer.Option("--kind", help="Your own task: classification or extractive_qa.")]
 
@@ -135,6 +163,9 @@ def with_own_task(
     label_column: str | None,
     id_column: str | None,
     kind: str,
+    separator: str | None,
+    encoding: str | None,
+    header: bool | None,
 ) -> StudyConfig:
     """Returns `study` with the user's own task in place of its tasks, if --data is given.
 
@@ -146,8 +177,11 @@ def with_own_task(
             "--text-column": text_column,
             "--label-column": label_column,
             "--id-column": id_column,
+            "--separator": separator,
+            "--encoding": encoding,
+            "--header": header,
         }
-        named = [flag for flag, value in given.items() if value]
+        named = [flag for flag, value in given.items() if value not in (None, [])]
         if named:
             raise ConfigError(f"{listed(named)}: for a task of your own only. Give its file too, with --data FILE")
         return study
@@ -170,6 +204,9 @@ def with_own_task(
         "text_columns": text_column,
         "label_column": label_column,
         "id_column": id_column,
+        "separator": separator,
+        "encoding": encoding,
+        "header": header,
     }
     return parse_study({**content, "tasks": [entry]}, where="the options")
 

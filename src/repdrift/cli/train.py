@@ -23,6 +23,9 @@ def train(
     label_column: o.LabelColumn = None,
     id_column: o.IdColumn = None,
     kind: o.Kind = "classification",
+    separator: o.Separator = None,
+    encoding: o.Encoding = None,
+    header: o.Header = None,
     as_json: bool = typer.Option(False, "--json", help="Print the finished runs as JSON."),
 ) -> None:
     """Fine-tune models: one run, or every run of a study that is not finished yet.
@@ -51,6 +54,9 @@ def train(
         label_column=label_column,
         id_column=id_column,
         kind=kind,
+        separator=separator,
+        encoding=encoding,
+        header=header,
     )
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     say_design_notes(study)  # about the whole study, since each run is compared with the others

@@ -24,7 +24,7 @@ from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Com
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
-from repdrift.tasks import DEFAULT_SAMPLES, SampleSet
+from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
 """Limit for the pooled rows of all models together. Beyond it, rows are kept only if moments would take at least as much."""
@@ -38,6 +38,9 @@ def compare(
     data_dir: str | None = None,
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
     samples: int | None = DEFAULT_SAMPLES,
     max_length: int | None = None,
     revision: str | None = None,
@@ -46,8 +49,9 @@ def compare(
 ) -> Comparison:
     """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
 
-    base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, or a file
-    (jsonl, csv, parquet, txt). samples: the most samples to take (None: all). max_length: the most tokens of a sample
+    base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, a file
+    (txt, csv, tsv, json, jsonl, parquet, Arrow) or the folder of a saved data set. separator, encoding, header: how a text file is
+    written (None: found from the file). samples: the most samples to take (None: all). max_length: the most tokens of a sample
     (None: what the base model takes, at most 512). output_dir: where to write JSON, table, summary and figures; None:
     nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
@@ -57,7 +61,7 @@ def compare(
     chosen = comparison_options(options)
     inputs = comparison_inputs(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
-        text_columns=text_columns, id_column=id_column, samples=samples, max_length=max_length, revision=revision,
+        text_columns=text_columns, id_column=id_column, file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision,
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -19,12 +19,13 @@ from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.validation import validation_faults
 from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
 from repdrift.tasks import (
+    FileFormat,
+    OwnFile,
     SampleSet,
-    TaskSpec,
     build_sample_set,
     effective_max_length,
     load_rows,
-    spec_of_file,
+    read_own_file,
     task,
 )
 from repdrift.tasks import tasks as known_tasks
@@ -47,6 +48,7 @@ def comparison_inputs(
     data_dir: str | None,
     text_columns: Sequence[str] | None,
     id_column: str | None,
+    file_format: FileFormat,
     samples: int | None,
     max_length: int | None,
     revision: str | None,
@@ -64,17 +66,20 @@ def comparison_inputs(
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
         )
-    spec = _spec(data, data_dir, text_columns, id_column)
-    rows = load_rows(spec, "validation", data_dir=data_dir, labelled=False)
+    read = _read(data, data_dir, text_columns, id_column, file_format)
+    spec, rows = read.spec, read.rows
     config = load_config(base_source)
 
     def sample_set(source: ModelSource) -> SampleSet:
         tokenizer = load_tokenizer(source)
         longest = effective_max_length(tokenizer, config, max_length)
-        return build_sample_set(spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source)
+        found = build_sample_set(spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source)
+        return replace(found, notes=(*rows.notes, *found.notes))
 
     base_samples = sample_set(base_source)
-    say(f"{spec.name}: {len(base_samples)} samples, {sum(base_samples.lengths)} tokens, from {rows.source}")
+    say(
+        f"{spec.name}: {len(base_samples)} samples, {sum(base_samples.lengths)} tokens, from {rows.source}. {' '.join(rows.notes)}"
+    )
     tuned_models = [
         _tuned_model(name, ref, base_source, base_samples, sample_set)
         for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
@@ -109,17 +114,28 @@ def require_writable(folder: Path) -> None:
         raise StorageError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
 
 
-def _spec(data: str, data_dir: str | None, text_columns: Sequence[str] | None, id_column: str | None) -> TaskSpec:
+def _read(
+    data: str,
+    data_dir: str | None,
+    text_columns: Sequence[str] | None,
+    id_column: str | None,
+    file_format: FileFormat,
+) -> OwnFile:
     path = Path(data).expanduser()
-    if path.is_file():
+    if data not in known_tasks() and path.exists():
         if data_dir is not None:
-            raise ConfigError(f"a data folder is for built-in tasks; {data!r} is a file of your own")
-        return spec_of_file(path, text_columns=text_columns, id_column=id_column)
-    if path.suffix and data not in known_tasks():
-        raise DataError(f"data file {data} does not exist; give a file, or a built-in task: {', '.join(known_tasks())}")
-    if text_columns or id_column:
-        raise ConfigError(f"columns are named for a file of your own; {data!r} is a built-in task")
-    return task(data)
+            raise ConfigError(
+                f"a data folder is for built-in tasks; {data!r} is a {'folder' if path.is_dir() else 'file'} of your own"
+            )
+        return read_own_file(path, text_columns=text_columns, id_column=id_column, file_format=file_format)
+    if (path.suffix or path.name != data) and data not in known_tasks():
+        raise DataError(
+            f"data file {data} does not exist; give a file, the folder of a data set, or a built-in task: {', '.join(known_tasks())}"
+        )
+    if text_columns or id_column or file_format != FileFormat():
+        raise ConfigError(f"columns and formats are named for a file of your own; {data!r} is a built-in task")
+    spec = task(data)
+    return OwnFile(spec, load_rows(spec, "validation", data_dir=data_dir, labelled=False))
 
 
 def _tuned_model(

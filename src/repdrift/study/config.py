@@ -14,7 +14,7 @@ from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
-from repdrift.tasks import TaskKind, TaskSpec, task, tasks
+from repdrift.tasks import FileFormat, TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
 
 DEFAULT_STUDY = "lora_vs_full"
@@ -27,7 +27,10 @@ class _Section(BaseModel):
 
 
 class TaskEntry(_Section):
-    """A task of the user's own, read from files."""
+    """A task of the user's own, read from files, or from folders of saved data sets.
+
+    separator, encoding, header: how csv, tsv and other text files are written, where it is not found from them.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     kind: TaskKind = "classification"
@@ -37,6 +40,9 @@ class TaskEntry(_Section):
     label_column: str | None = None
     id_column: str | None = None
     label_names: tuple[str, ...] | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
 
     def spec(self) -> TaskSpec:
         """Returns the entry as a task."""
@@ -52,6 +58,7 @@ class TaskEntry(_Section):
             label_names=self.label_names,
             title=f"{self.name}: a task of your own",
             files=files,
+            file_format=FileFormat(self.separator, self.encoding, self.header),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from repdrift.core.progress import say
@@ -39,9 +39,9 @@ class StudyInputs:
         """The rows of a task's data file."""
         if (task, split) not in self._rows:
             spec = self.config.spec(task)
-            self._rows[task, split] = load_rows(
-                spec, split, data_dir=self.config.data_dir, labelled=spec.label_column is not None
-            )
+            rows = load_rows(spec, split, data_dir=self.config.data_dir, labelled=spec.label_column is not None)
+            say(f"{task}, {split}: {' '.join(rows.notes)}")
+            self._rows[task, split] = rows
         return self._rows[task, split]
 
     def sample_set(self, task: str) -> SampleSet:
@@ -60,6 +60,7 @@ class StudyInputs:
                 n_samples=options.samples,
                 source=rows.source,
             )
+            samples = replace(samples, notes=(*rows.notes, *samples.notes))
             cut = f", {samples.truncated_samples} cut at {max_length} tokens" if samples.truncated_samples else ""
             say(f"{task}: {len(samples)} samples from {rows.source}{cut}")
             self._samples[task] = samples

@@ -4,20 +4,26 @@ Where to find things:
 
     spec         one task: kind, columns, sources; `builtin/` has one file for each built-in task
     own_file     a task made from a user's file
-    sources      finds the rows of a task; `data_files` reads them
+    sources      finds the rows of a task; `data_files` reads a table, `checked_rows` holds it against the task
+    data_files   one file or folder: `delimited` (csv) with `csv_header`, `json_files`, `arrow_tables`, `data_folders`, `text_files`
+    labels       classes and answers; `chat_turns` joins chats to texts
     encoding     a row of texts to token ids
     sample_set   the fixed samples that every model is shown
 """
 
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_ids
-from repdrift.tasks.own_file import spec_of_file
+from repdrift.tasks.labels import ClassValue
+from repdrift.tasks.own_file import OwnFile, read_own_file, spec_of_file
 from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
 from repdrift.tasks.sources import Rows, load_rows
-from repdrift.tasks.spec import TaskKind, TaskSpec, task, tasks
+from repdrift.tasks.spec import FileFormat, TaskKind, TaskSpec, task, tasks
 
 __all__ = [
     "DEFAULT_SAMPLES",
+    "ClassValue",
+    "FileFormat",
+    "OwnFile",
     "Row",
     "Rows",
     "SampleSet",
@@ -27,6 +33,7 @@ __all__ = [
     "choose_rows",
     "effective_max_length",
     "load_rows",
+    "read_own_file",
     "separates_pairs",
     "spec_of_file",
     "task",

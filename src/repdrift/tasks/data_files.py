@@ -1,153 +1,112 @@
-"""Reads one data file (parquet, jsonl, csv, or plain text) into rows; every error names the file and the line."""
+"""Reads one data file or folder into a table; its ending says the format, and every error names the file and the line."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import DataError
-from repdrift.tasks.spec import TaskSpec
+from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.words import counted
+from repdrift.tasks.arrow_tables import ARROW, PARQUET, read_arrow
+from repdrift.tasks.data_folders import folder_files
+from repdrift.tasks.data_table import Column, DataTable, require_rows
+from repdrift.tasks.delimited import read_delimited
+from repdrift.tasks.json_files import TEXT_COLUMN, read_json
+from repdrift.tasks.spec import FileFormat, Split
+from repdrift.tasks.text_files import PACKED, decoded, lines_of
 
 Row = dict[str, Any]
 """One row of a data file: column name to value."""
 SUFFIXES = (".parquet", ".jsonl", ".csv")
-TEXT_SUFFIX = ".txt"
-TEXT_COLUMN = "text"
-"""The name of the one column of a plain text file, which holds one text on each line."""
+"""Endings that are looked for in a data folder."""
+_DELIMITED = (".csv", ".tsv")
+_JSON = (".jsonl", ".json", ".ndjson")
+_PLAIN = (".txt",)
+ENDINGS = (*_PLAIN, *_DELIMITED, *_JSON, *PARQUET, *ARROW)
+"""Endings that can be read; those of text files may have one of PACKED behind them."""
 
 
-def read_rows(path: Path, spec: TaskSpec, *, labelled: bool = True) -> list[Row]:
-    """Read and check every row of `path`, in the file's order; keep only the columns that `spec` names.
+def read_table(
+    path: Path,
+    *,
+    split: Split = "validation",
+    file_format: FileFormat = FileFormat(),  # noqa: B008 (frozen)
+    named: Collection[str] = (),
+) -> DataTable:
+    """Read the table in a file, or in a folder of one data set.
 
-    labelled: whether the label column must be there. Raises DataError naming the file and, if possible, the line, if the
-    file is absent, empty or malformed, lacks a column, or holds a text or label of the wrong type.
+    split: which one of a folder that has several. named: the columns that will be used; empty: not known yet.
+    Raises DataError naming the file and, if possible, the line, if it is absent, empty, malformed or of an unknown format.
     """
-    if not path.is_file():
-        raise DataError(f"data file {path} does not exist")
-    raw = _read(path)
-    wanted = [c for c in spec.columns if labelled or c != spec.label_column]
-    return [_checked(row, spec, wanted, path, line, labelled) for line, row in raw]
+    if path.is_dir():
+        found = folder_files(path, split)
+        if found.files[0].suffix.lower() in (*PARQUET, *ARROW):
+            return require_rows(read_arrow(found.files, str(path), wanted=named or None, how=found.how))
+        path = found.files[0]
+    elif not path.is_file():
+        raise DataError(f"data file {path} {'is neither a file nor a folder' if path.exists() else 'does not exist'}")
+    ending = path.suffix.lower()
+    if ending in (*PARQUET, *ARROW):
+        _require_unasked(path, file_format)
+        return require_rows(read_arrow([path], str(path), wanted=named or None))
+    if ending in PACKED:
+        ending = Path(path.stem).suffix.lower()
+    if ending not in (*_DELIMITED, *_JSON, *_PLAIN):
+        raise DataError(_unknown_ending(path))
+    if ending not in _DELIMITED:
+        _require_unasked(path, FileFormat(file_format.separator, None, file_format.header))
+    text = decoded(path, file_format.encoding)
+    if ending in _DELIMITED:
+        table = read_delimited(path, text, file_format, named=named)
+    else:
+        table = read_json(path, text) if ending in _JSON else _read_plain(path, text)
+    return require_rows(table)
 
 
-def columns_of(path: Path) -> dict[str, type]:
-    """The columns of a data file's first row, with the type of each value.
-
-    Raises DataError naming the file if it is absent, empty or malformed.
-    """
-    if not path.is_file():
-        raise DataError(f"data file {path} does not exist")
-    return {name: type(value) for name, value in _read(path)[0][1].items()}
-
-
-def _read(path: Path) -> list[tuple[int, Row]]:
-    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv, TEXT_SUFFIX: _read_text}
-    if path.suffix not in readers:
-        raise DataError(f"data file {path} has the ending {path.suffix!r}; expected one of {', '.join(readers)}")
-    raw = readers[path.suffix](path)
-    if not raw:
-        raise DataError(f"data file {path} is empty: expected at least one row")
-    return raw
-
-
-def _read_text(path: Path) -> list[tuple[int, Row]]:
-    lines = enumerate(_text_of(path).splitlines(), start=1)
-    return [(line, {TEXT_COLUMN: text}) for line, text in lines if text.strip()]
-
-
-def _read_parquet(path: Path) -> list[tuple[int, Row]]:
-    import pyarrow.parquet
-    from pyarrow import ArrowException
-
-    try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise DataError(f"data file {path} is not a readable parquet file: {error}") from error
-    return list(enumerate(rows, start=1))
-
-
-def _read_jsonl(path: Path) -> list[tuple[int, Row]]:
-    rows: list[tuple[int, Row]] = []
-    for line, text in enumerate(_text_of(path).split("\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {line}: not valid JSON ({error.msg} at column {error.colno})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {line}: expected a JSON object, got {type(row).__name__}")
-        rows.append((line, row))
-    return rows
-
-
-def _read_csv(path: Path) -> list[tuple[int, Row]]:
-    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
-    rows: list[tuple[int, Row]] = []
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                expected = len(reader.fieldnames or ())
-                raise DataError(f"{path}, line {reader.line_num}: expected {expected} fields as in the header")
-            rows.append((reader.line_num, {str(key): value for key, value in row.items()}))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
-    return rows
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"data file {path} is not UTF-8 text (byte {error.start})") from error
-
-
-def _checked(row: Row, spec: TaskSpec, wanted: list[str], path: Path, line: int, labelled: bool) -> Row:
-    where = f"{path}, {'row' if path.suffix == '.parquet' else 'line'} {line}"
-    absent = [column for column in wanted if column not in row]
-    if absent:
+def _read_plain(path: Path, text: str) -> DataTable:
+    lines = lines_of(text)
+    numbers = [number for number, line in enumerate(lines, start=1) if line and not line.isspace()]
+    if numbers and _is_object(lines[numbers[0] - 1]):
         raise DataError(
-            f"{where}: column {absent[0]!r} is not there; task {spec.name!r} needs {', '.join(wanted)}, "
-            f"the file has {', '.join(map(str, row)) or 'none'}. Name the columns of a file of your own in its entry of the study, or with "
-            "the options of `repdrift train --text-column NAME --label-column NAME --id-column NAME`."
+            f"{path}, line {numbers[0]}: the lines are JSON objects, not texts; give the file the ending .jsonl to read its columns"
         )
-    for column in spec.text_columns:
-        if not isinstance(row[column], str) or not row[column].strip():
-            raise DataError(f"{where}: column {column!r} should be a text, got {row[column]!r}")
-    checked = {column: row[column] for column in wanted}
-    if labelled and spec.label_column is not None:
-        check = _class_label if spec.kind == "classification" else _answers
-        checked[spec.label_column] = check(row[spec.label_column], spec, row, where)
-    return checked
+    texts = lines if len(numbers) == len(lines) else [lines[number - 1] for number in numbers]
+    blank = len(lines) - len(numbers)
+    first = next((n for n, line in enumerate(lines, start=1) if not line or line.isspace()), 0) if blank else 0
+    notes = (f"{counted(blank, 'line')} without text left out; the first is line {first}.",) if blank else ()
+    return DataTable(str(path), {TEXT_COLUMN: Column(lambda: texts)}, numbers, "line", notes=notes, whole_lines=True)
 
 
-def _class_label(value: Any, spec: TaskSpec, _row: Row, where: str) -> int:
-    if isinstance(value, str) and value.lstrip("-").isdigit():
-        value = int(value)  # every value of a CSV file is a text
-    elif isinstance(value, str) and spec.label_names and value in spec.label_names:
-        value = spec.label_names.index(value)
-    limit = len(spec.label_names) if spec.label_names else None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (limit is not None and value >= limit):
-        expected = f"0 to {limit - 1}" if limit else "a whole number from 0"
-        raise DataError(f"{where}: column {spec.label_column!r} should be {expected}, got {value!r}")
-    return value
+def _is_object(line: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
-def _answers(value: Any, spec: TaskSpec, row: Row, where: str) -> Row:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)  # in a CSV file the answers are JSON
-        except json.JSONDecodeError:
-            value = None
-    if not isinstance(value, dict) or not {"text", "answer_start"} <= value.keys():
-        raise DataError(f"{where}: column {spec.label_column!r} should hold {{text: [...], answer_start: [...]}}")
-    texts, starts = list(value["text"]), list(value["answer_start"])
-    if len(texts) != len(starts):
-        raise DataError(f"{where}: {len(texts)} answer texts but {len(starts)} starts")
-    context = row[spec.text_columns[1]]
-    for text, start in zip(texts, starts, strict=True):
-        if context[start : start + len(text)] != text:
-            raise DataError(f"{where}: the answer {text!r} is not at character {start} of the context")
-    return {"text": texts, "answer_start": starts}
+def _require_unasked(path: Path, file_format: FileFormat) -> None:
+    if file_format != FileFormat():
+        raise ConfigError(
+            f"{path}: separator and header are of csv and tsv files, and an encoding is of text files; this is neither asked nor used here"
+        )
+
+
+def _unknown_ending(path: Path) -> str:
+    ending = "".join(path.suffixes[-2:]) if path.suffix.lower() in PACKED else path.suffix
+    hint = {
+        ".xlsx": " Save the sheet as csv.",
+        ".xls": " Save the sheet as csv.",
+        ".zip": " Unpack it first.",
+        ".zst": " Unpack it first.",
+        ".pkl": " Pickles are never loaded, since loading runs what is in them.",
+        ".pickle": " Pickles are never loaded, since loading runs what is in them.",
+        ".pt": " Pickles are never loaded, since loading runs what is in them.",
+    }.get(path.suffix.lower(), "")
+    return (
+        f"data file {path} has the ending {ending!r}; expected one of {', '.join(ENDINGS)} (text files also packed: {', '.join(PACKED)}), "
+        f"or the folder of a saved data set.{hint}"
+    )

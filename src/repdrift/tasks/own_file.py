@@ -4,64 +4,84 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from repdrift.core.errors import DataError, UnknownNameError
-from repdrift.tasks.data_files import columns_of
-from repdrift.tasks.spec import TaskSpec
-
-# The columns that hold the text in common data sets. Pairs come first: a question without its context is half a sample.
-_USUAL_TEXT_COLUMNS = (
-    ("question", "context"),
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("text",),
-    ("sentence",),
-    ("content",),
-    ("document",),
-    ("prompt",),
-)
+from repdrift.tasks.checked_rows import checked_rows
+from repdrift.tasks.column_names import USUAL_CHAT_COLUMNS, USUAL_TEXT_COLUMNS
+from repdrift.tasks.data_files import read_table
+from repdrift.tasks.data_table import CHAT, TEXT, DataTable
+from repdrift.tasks.sources import Rows
+from repdrift.tasks.spec import FileFormat, TaskSpec
 
 
-def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_column: str | None = None) -> TaskSpec:
-    """Make a task without labels, named after the file `path`, whose evaluation rows are those of the file.
+@dataclass(frozen=True)
+class OwnFile:
+    """The task that a user's file makes, and its rows."""
 
-    text_columns: one or two; None: columns of usual names, or the only column that holds texts.
-    Raises DataError if the file cannot be read or its text columns cannot be told; UnknownNameError if it lacks a column
-    that was named.
+    spec: TaskSpec
+    rows: Rows
+
+
+def read_own_file(
+    path: Path,
+    *,
+    text_columns: Sequence[str] | None = None,
+    id_column: str | None = None,
+    file_format: FileFormat = FileFormat(),  # noqa: B008 (frozen)
+) -> OwnFile:
+    """Make a task without labels from the file or folder `path`, named after it, and read its rows.
+
+    text_columns: one or two; None: columns of usual names, or the only column that holds texts. file_format: what the user
+    says on how it is written. Raises DataError if the file cannot be read or its text columns cannot be told;
+    UnknownNameError if it lacks a column that was named.
     """
-    columns = columns_of(path)
-    for name in (*(text_columns or ()), *([id_column] if id_column else ())):
-        if name not in columns:
-            raise UnknownNameError.of(f"column of {path}", name, columns)
-    chosen = tuple(text_columns) if text_columns else _text_columns(path, columns)
+    named = (*(text_columns or ()), *((id_column,) if id_column else ()))
+    # Without text columns, each column is looked at to find them.
+    table = read_table(path, file_format=file_format, named=named if text_columns else ())
+    for name in named:
+        if name not in table.columns:
+            raise UnknownNameError.of(f"column of {path}{f' ({table.how})' if table.how else ''}", name, table.columns)
+    chosen = tuple(text_columns) if text_columns else _text_columns(table, id_column)
     if len(chosen) > 2:
         raise DataError(f"{path}: at most two text columns make a sample, got {', '.join(chosen)}")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip("_.-") or "data"
-    return TaskSpec(
-        name=name,
+    if len(chosen) == 2 and chosen[0] == chosen[1]:
+        raise DataError(f"{path}: the two texts of a pair should be two columns, got {chosen[0]!r} twice")
+    stem = path.name.split(".")[0] if path.is_file() else path.name
+    spec = TaskSpec(
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip("_.-") or "data",
         kind="classification",
         text_columns=chosen,
         label_column=None,
         id_column=id_column,
         title=f"{path.name}: a file of your own",
         files={"validation": path},
+        file_format=file_format,
     )
+    rows, notes = checked_rows(table, spec, labelled=False)
+    return OwnFile(spec, Rows(rows, f"{'folder' if path.is_dir() else 'file'} {path}", notes))
 
 
-def _text_columns(path: Path, columns: dict[str, type]) -> tuple[str, ...]:
-    texts = [name for name, kind in columns.items() if kind is str]
-    for usual in _USUAL_TEXT_COLUMNS:
-        if all(name in texts for name in usual):
-            return usual
-    if len(texts) == 1:
-        return (texts[0],)
+def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_column: str | None = None) -> TaskSpec:
+    """Make a task without labels from a file, see read_own_file()."""
+    return read_own_file(path, text_columns=text_columns, id_column=id_column).spec
+
+
+def _text_columns(table: DataTable, id_column: str | None) -> tuple[str, ...]:
+    columns = {name: column for name, column in table.columns.items() if name != id_column}
+    # A text column of a usual name is the one meant even if a row of it holds a number: the message then names that row.
+    by_usual_name = {n.casefold(): n for n in reversed(columns) if TEXT in columns[n].kind.split(" and ")}
+    for usual in USUAL_TEXT_COLUMNS:
+        if all(name in by_usual_name for name in usual):
+            return tuple(by_usual_name[name] for name in usual)
+    texts = [name for name, column in columns.items() if column.kind == TEXT]
+    chats = [name for name, column in columns.items() if column.kind == CHAT]
+    usual_chats = [name for name in chats if name.casefold() in USUAL_CHAT_COLUMNS]
+    for found in (usual_chats, texts, chats):
+        if len(found) == 1:
+            return (found[0],)
     raise DataError(
-        f"{path}: which column holds the text? It has {', '.join(_described(columns))}. Name it with --text-column (twice for a pair)."
+        f"{table.where}: which column holds the text? It has {table.described() or 'no column'}"
+        f"{f' ({table.how})' if table.how else ''}. Name it with --text-column (twice for a pair)."
     )
-
-
-def _described(columns: dict[str, type]) -> list[str]:
-    """The columns' names; a column that holds no text is followed by its type."""
-    return [name if kind is str else f"{name} (no text: {kind.__name__})" for name, kind in columns.items()]

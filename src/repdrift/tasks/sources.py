@@ -9,7 +9,9 @@ from pathlib import Path
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
-from repdrift.tasks.data_files import SUFFIXES, Row, read_rows
+from repdrift.tasks.checked_rows import checked_rows
+from repdrift.tasks.data_files import SUFFIXES, Row, read_table
+from repdrift.tasks.data_table import Column, DataTable, require_rows
 from repdrift.tasks.spec import Split, TaskSpec
 
 DATA_VARIABLE = "REPDRIFT_DATA"
@@ -45,7 +47,7 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
     """
     if split in spec.files:
         path = spec.files[split]
-        return Rows(read_rows(path, spec, labelled=labelled), f"file {path}")
+        return _read(path, spec, split, f"{'folder' if path.is_dir() else 'file'} {path}", labelled=labelled)
     if str(data_dir) == PACKAGED_SAMPLE:
         return _packaged(spec, split, labelled=labelled)
     if spec.files:
@@ -62,11 +64,11 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
         candidates = [Path(folder) / spec.name / f"{split}{suffix}" for suffix in SUFFIXES]
         for path in candidates:
             if path.is_file():
-                return Rows(read_rows(path, spec, labelled=labelled), f"{given_by}: {path}")
+                return _read(path, spec, split, f"{given_by}: {path}", labelled=labelled)
         tried.append(f"{candidates[0].with_suffix('')}{{{','.join(SUFFIXES)}}}")
     if spec.hub is not None:
         try:
-            return _from_hub(spec, split)
+            return _from_hub(spec, split, labelled=labelled)
         except DataError as error:
             tried.append(str(error))
     raise DataError(
@@ -81,10 +83,17 @@ def _packaged(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
     if not path.is_file():
         packaged = sorted(p.name for p in _SAMPLE_ROOT.iterdir() if p.is_dir())
         raise DataError(f"the package ships no sample for task {spec.name!r}, only for {', '.join(packaged)}")
-    return Rows(read_rows(path, spec, labelled=labelled), f"packaged sample ({spec.name}, {split})")
+    return _read(path, spec, split, f"packaged sample ({spec.name}, {split})", labelled=labelled)
 
 
-def _from_hub(spec: TaskSpec, split: Split) -> Rows:
+def _read(path: Path, spec: TaskSpec, split: Split, source: str, *, labelled: bool) -> Rows:
+    named = [c for c in spec.columns if labelled or c != spec.label_column]
+    table = read_table(path, split=split, file_format=spec.file_format, named=named)
+    rows, notes = checked_rows(table, spec, labelled=labelled)
+    return Rows(rows, source, notes)
+
+
+def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
     if spec.hub is None:
         raise DataError(f"task {spec.name!r} is not on the hub")
     repository, configuration = spec.hub
@@ -104,5 +113,7 @@ def _from_hub(spec: TaskSpec, split: Split) -> Rows:
     absent = [column for column in spec.columns if column not in table.column_names]
     if absent:
         raise DataError(f"{repository} on the hub has no column {absent[0]!r}, only {', '.join(table.column_names)}")
-    rows = [{column: row[column] for column in spec.columns} for row in table]  # pyright: ignore
-    return Rows(rows, f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else ""))
+    columns = {name: Column(lambda name=name: list(table[name])) for name in spec.columns}  # pyright: ignore
+    numbers = range(1, len(table) + 1)  # pyright: ignore
+    rows, notes = checked_rows(require_rows(DataTable(repository, columns, numbers, "row")), spec, labelled=labelled)
+    return Rows(rows, f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else ""), notes)

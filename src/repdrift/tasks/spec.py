@@ -13,14 +13,28 @@ Split = Literal["train", "validation"]
 
 
 @dataclass(frozen=True)
+class FileFormat:
+    """Says how the user's own text file is written. A field of None is found from the file, or the message asks for it.
+
+    separator: of a csv or tsv file, one character or `tab`. encoding: a name of Python's, such as `cp1252`. header: whether
+    the first line of a csv or tsv file names the columns.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """One task.
 
     text_columns: one or two columns; for `extractive_qa` these are (question, context).
-    label_column: holds an integer class, or for `extractive_qa` the answers ({text, answer_start}); None if unlabelled.
+    label_column: holds a class, or for `extractive_qa` the answers ({text, answer_start}); None if unlabelled.
+    label_names: of a task with fixed classes; the data hold their numbers from 0, or these names.
     id_column: holds a unique name for each row; None: the row's number is its name.
     hub: (repository, configuration) on the Hugging Face hub; None if the task is not there.
-    files: the user's own file for a split; it goes before every other source.
+    files: the user's own file or folder for a split; it goes before every other source. file_format: how it is written.
     """
 
     name: str
@@ -32,6 +46,7 @@ class TaskSpec:
     label_names: tuple[str, ...] | None = None
     hub: tuple[str, str | None] | None = None
     files: dict[Split, Path] = field(default_factory=dict)
+    file_format: FileFormat = FileFormat()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ PRINTED_BY = {
     "study/drift_plan.py": "extract",  # it writes this command
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
+    # These say too what to write in a study, which `run` reads.
+    "tasks/csv_header.py": "compare train extract",
+    "tasks/delimited.py": "compare train extract",
+    "tasks/text_files.py": "compare train extract",
     "training": "train run",
     **{f"cli/{name}.py": name for name in COMMANDS},
 }

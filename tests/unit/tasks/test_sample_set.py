@@ -6,7 +6,8 @@ import pytest
 from repdrift.core.errors import DataError
 from repdrift.models import load_tokenizer, resolve_model
 from repdrift.tasks import build_sample_set, choose_rows, task
-from repdrift.tasks.data_files import read_rows
+from repdrift.tasks.checked_rows import checked_rows
+from repdrift.tasks.data_files import read_table
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,9 @@ def test_the_three_formats_give_the_same_sample_set(tmp_path, tokenizer):
     frame.to_csv(tmp_path / "x.csv", index=False)
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     sets = [
-        build_sample_set(task("sst2"), read_rows(tmp_path / f"x.{end}", task("sst2")), tokenizer, max_length=16)
+        build_sample_set(
+            task("sst2"), checked_rows(read_table(tmp_path / f"x.{end}"), task("sst2"))[0], tokenizer, max_length=16
+        )
         for end in ("parquet", "csv", "jsonl")
     ]
     assert len({s.fingerprint for s in sets}) == 1

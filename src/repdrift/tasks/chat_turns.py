@@ -1,0 +1,43 @@
+"""Chats as data sets hold them: lists of turns, {role, content} or {from, value}; here they are joined to plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from repdrift.core.errors import DataError
+
+_WRITINGS = (("role", "content"), ("from", "value"))
+TURN_BREAK = "\n"
+"""Stands between two turns that are joined."""
+
+
+def is_chat(value: Any) -> bool:
+    """Tells whether a value is a list of turns."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and any(set(keys) <= turn.keys() for keys in _WRITINGS) for turn in value)
+    )
+
+
+def joined_turns(turns: Sequence[dict[str, Any]], at: str) -> str:
+    """Joins the contents of turns with line breaks, without roles and without a chat template. Empty turns are skipped.
+
+    at: names the row for messages. Raises DataError if a turn holds anything but text.
+    """
+    return TURN_BREAK.join(text for turn in turns if (text := _content(turn, at)).strip())
+
+
+def _content(turn: dict[str, Any], at: str) -> str:
+    content = turn["content"] if "content" in turn else turn.get("value")
+    if content is None:  # a turn that only calls a tool
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in content):
+        return TURN_BREAK.join(part["text"] for part in content)
+    raise DataError(
+        f"{at}: a turn of the chat holds something other than text ({type(content).__name__}). Write the texts that the models "
+        "should read into a column of their own, and name it as the text column."
+    )

@@ -1,0 +1,181 @@
+"""Checks the columns of a table against a task, and makes its rows; says what was used as text and what was left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from repdrift.core.errors import DataError
+from repdrift.core.words import counted, listed
+from repdrift.tasks.chat_turns import joined_turns
+from repdrift.tasks.data_files import Row
+from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
+from repdrift.tasks.labels import checked_answers, checked_classes
+from repdrift.tasks.spec import TaskSpec
+
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+_REPLACEMENT = "\ufffd"
+_WORDS_FOR_NOTHING = frozenset({"nan", "none", "null", "<na>"})
+
+
+def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> tuple[list[Row], tuple[str, ...]]:
+    """Returns the rows with the columns that `spec` names, and sentences on how they were read.
+
+    labelled: whether the label column must be there. A row of the user's own file that lacks a text is left out and counted; in
+    the data of a built-in task it is an error. Raises DataError with the line for a text, label or id of the wrong kind.
+    """
+    wanted = [c for c in spec.columns if labelled or c != spec.label_column]
+    _require_columns(table, spec, wanted)
+    texts = {name: _texts(table, name) for name in spec.text_columns}
+    lacking = [i for i, cells in enumerate(zip(*texts.values(), strict=True)) if not all(map(_has_text, cells))]
+    if lacking and not spec.files:
+        name = next(n for n in spec.text_columns if not _has_text(texts[n][lacking[0]]))
+        got = table.columns[name].values[lacking[0]]
+        raise DataError(f"{table.at(lacking[0])}: column {name!r} should be a text, got {got!r}")
+    if len(lacking) == len(table):
+        raise DataError(
+            f"{table.where}: no row has a text in {_columns(spec)} ({counted(len(table), 'row')}, the first is {table.unit} {table.numbers[0]})"
+        )
+    left_out = set(lacking)
+    kept = [i for i in range(len(table)) if i not in left_out] if lacking else range(len(table))
+    columns: dict[str, Sequence[Any]] = {name: [values[i] for i in kept] for name, values in texts.items()}
+    for name, values in columns.items():
+        _require_whole_characters(table, name, values, kept)
+    if spec.id_column is not None:
+        columns[spec.id_column] = _ids(table, spec.id_column, kept)
+    if labelled and spec.label_column is not None:
+        check = checked_classes if spec.kind == "classification" else checked_answers
+        columns[spec.label_column] = check(table, spec, kept, columns)
+    ordered = [columns[name] for name in wanted]
+    rows = [dict(zip(wanted, cells, strict=True)) for cells in zip(*ordered, strict=True)]
+    return rows, _notes(table, spec, columns, lacking, len(rows))
+
+
+def _require_columns(table: DataTable, spec: TaskSpec, wanted: Sequence[str]) -> None:
+    absent = [column for column in wanted if column not in table.columns]
+    if absent:
+        raise DataError(
+            f"{table.at(0)}: column {absent[0]!r} is not there; task {spec.name!r} needs {', '.join(wanted)}, the file has "
+            f"{', '.join(table.columns) or 'none'}{f' ({table.how})' if table.how else ''}. Name the columns of a file of your own in its entry of "
+            "the study, or with the options of `repdrift train --text-column NAME --label-column NAME --id-column NAME`."
+        )
+
+
+def _texts(table: DataTable, name: str) -> list[str | None]:
+    """The texts of one column; None where there is none. Chats are joined turn by turn."""
+    column = table.columns[name]
+    values = column.values
+    if column.kind == CHAT:
+        return [joined_turns(turns, table.at(i)) if turns else None for i, turns in enumerate(values)]
+    found: list[str | None] = []
+    for i, value in enumerate(values):
+        if type(value) is str:
+            known_missing = table.missing and len(value) < 5 and value.strip().casefold() in table.missing
+            found.append(None if known_missing else value)
+        elif value is None or (isinstance(value, float) and math.isnan(value)):
+            found.append(None)
+        else:
+            raise DataError(f"{table.at(i)}: column {name!r} should be a text, got {_shown(value)}.{_remedy(value)}")
+    return found
+
+
+def _has_text(value: str | None) -> bool:
+    return value is not None and not (not value or value.isspace()) and bool(value.strip(_INVISIBLE))
+
+
+def _remedy(value: Any) -> str:
+    if isinstance(value, list):
+        return " Join the parts of each text to one text first, as in frame['text'] = frame['tokens'].str.join(' ')."
+    return " Write it as text, or name another column as the text." if not isinstance(value, str) else ""
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if len(repr(value)) < 60 else f"{repr(value)[:60]}... ({type(value).__name__})"
+
+
+def _require_whole_characters(table: DataTable, name: str, values: Sequence[str], kept: Sequence[int]) -> None:
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        for i, value in zip(kept, values, strict=True):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                code = ord(value[error.start])
+                raise DataError(
+                    f"{table.at(i)}: column {name!r} holds half a character at position {error.start} (the surrogate \\u{code:04x} without its other half). "
+                    "It comes from a text that was cut inside an emoji or another character that takes two units, for example by a limit on "
+                    "length. Take it out, or cut the text elsewhere."
+                ) from None
+        raise  # two halves met where texts were joined: cannot be, since each is whole
+
+
+def _ids(table: DataTable, name: str, kept: Sequence[int]) -> list[Any]:
+    values = table.columns[name].values
+    found: list[Any] = []
+    for i in kept:
+        value = values[i]
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # whole numbers, in a column that once had gaps
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            got = "none" if value in (None, "") or str(value) == "nan" else _shown(value)
+            raise DataError(
+                f"{table.at(i)}: column {name!r} should name each row by a text or a whole number, got {got}"
+            )
+        found.append(value)
+    return found
+
+
+def _notes(
+    table: DataTable, spec: TaskSpec, columns: dict[str, Sequence[Any]], lacking: Sequence[int], count: int
+) -> tuple[str, ...]:
+    file = Path(table.where).name
+    first = " and ".join(example(columns[name][0]) for name in spec.text_columns)
+    others = [name for name in table.columns if name not in spec.columns]
+    used = f"each line of {file}" if table.whole_lines else _columns(spec)
+    beside = f" of {file}" if not table.whole_lines else ""
+    not_used = (
+        f"; not used: {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}" if others and spec.files else ""
+    )
+    how = f" ({table.how})" if table.how else ""
+    notes = [f"The text is {used}{beside}{how}{not_used}. {counted(count, 'row')} read; the first is {first}."]
+    if lacking:
+        cause = "a text is missing or blank" if len(spec.text_columns) > 1 else "the text is missing or blank"
+        notes.append(
+            f"{counted(len(lacking), 'row')} left out, since {cause}; the first is {table.unit} {table.numbers[lacking[0]]}."
+        )
+    notes += table.notes
+    for name in spec.text_columns:
+        if table.columns[name].kind == CHAT:
+            notes.append(
+                f"The turns of column {name!r} are joined with line breaks, without roles and without the model's chat template."
+            )
+        if table.columns[name].kind == NUMBERS:
+            notes.append(f"Every text of column {name!r} is a number.")
+        notes += _odd_texts(name, columns[name], table)
+    return tuple(notes)
+
+
+def _odd_texts(name: str, values: Sequence[str], table: DataTable) -> list[str]:
+    notes: list[str] = []
+    column = "" if table.whole_lines else f" in column {name!r}"
+    everything = "".join(values)
+    for character, said in (
+        (_REPLACEMENT, "U+FFFD, which stands for characters lost in an earlier decoding"),
+        ("\0", "NUL characters"),
+    ):
+        if character in everything:
+            notes.append(f"{counted(sum(character in v for v in values), 'text')}{column} with {said}.")
+    empty_words = [v for v in values if len(v) < 5 and v.casefold() in _WORDS_FOR_NOTHING]
+    if empty_words:
+        notes.append(
+            f"{counted(len(empty_words), 'text')}{column} with nothing but {empty_words[0]!r}, as if a value were missing."
+        )
+    return notes
+
+
+def _columns(spec: TaskSpec) -> str:
+    names = listed([repr(name) for name in spec.text_columns])
+    return f"{'column' if len(spec.text_columns) == 1 else 'columns'} {names}"

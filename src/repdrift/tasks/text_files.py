@@ -1,0 +1,79 @@
+"""Bytes of a text file to text: packed files, byte order marks, encodings; every error names the byte and the line."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from repdrift.core.errors import ConfigError, DataError
+
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PACKED = tuple(_OPENERS)
+"""Endings of packed files that are read as they are."""
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MANY_NULS = 0.1
+"""Share of NUL bytes above which a file is taken for UTF-16: of English text in UTF-16 they are half."""
+
+
+def decoded(path: Path, encoding: str | None) -> str:
+    """Read a text file, unpacked if its ending says that it is packed.
+
+    encoding: None: what the byte order mark says, else UTF-8. Raises DataError if the bytes are in another encoding, with
+    the byte and its line, or the file cannot be unpacked; ConfigError for an unknown encoding.
+    """
+    content = _unpacked(path)
+    mark, found = next(((m, name) for m, name in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    if encoding is None and not mark and content.count(0) > _MANY_NULS * len(content):
+        raise DataError(f"data file {path} is not UTF-8 text: it is full of NUL bytes, as UTF-16 is. {_REMEDY}")
+    if encoding is None:
+        content, encoding = content[len(mark) :], found
+    try:
+        text = content.decode(encoding)
+    except LookupError as error:
+        raise ConfigError(
+            f"the encoding {encoding!r} is not known; examples: utf-8, utf-16, cp1252 (Western Windows), latin-1"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"data file {path} is not {encoding.upper()} text: byte 0x{content[error.start]:02x} in line {line} (byte {error.start} of the "
+            f"file). {_REMEDY}"
+        ) from error
+    return text.removeprefix("\ufeff")
+
+
+_REMEDY = (
+    "Save it as UTF-8, or name its encoding: --encoding on the command line, `encoding:` in the task's entry of a study "
+    "(cp1252 for Western Windows, latin-1, utf-16-le, gb18030, shift_jis, ...)."
+)
+
+
+def lines_of(text: str) -> list[str]:
+    """Split a text into lines. A line ends at \\n, \\r\\n or \\r, and at no other character; the last may lack its end."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _unpacked(path: Path) -> bytes:
+    opener = _OPENERS.get(path.suffix.lower())
+    try:
+        if opener is None:
+            return path.read_bytes()
+        stream: BinaryIO
+        with opener(path, "rb") as stream:  # pyright: ignore[reportAssignmentType] (three openers, one mode)
+            return stream.read()
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"data file {path} cannot be read: {error}") from error

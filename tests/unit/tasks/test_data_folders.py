@@ -1,0 +1,84 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from repdrift.core.errors import DataError
+from repdrift.tasks import TaskSpec, load_rows, read_own_file
+
+datasets = pytest.importorskip("datasets")
+TEXTS = ["the cat", "a dog", "they ran", "one bird"]
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
+def _texts(folder):
+    return [row["text"] for row in read_own_file(folder).rows.rows]
+
+
+def test_saved_data_sets_are_read_in_order(tmp_path):
+    data = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, 0, 1]})
+    data.save_to_disk(tmp_path / "whole", num_shards=2)
+    data.select([2, 0]).save_to_disk(tmp_path / "chosen")
+    assert _texts(tmp_path / "whole") == TEXTS
+    assert _texts(tmp_path / "chosen") == ["they ran", "the cat"]
+    assert "(a saved data set)" in read_own_file(tmp_path / "whole").rows.notes[0]
+    next((tmp_path / "whole").glob("*.arrow")).unlink()
+    with pytest.raises(DataError, match="not whole: data-00000-of-00002.arrow not there"):
+        _texts(tmp_path / "whole")
+
+
+def test_split_is_chosen_and_said(tmp_path):
+    data = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, 0, 1]})
+    datasets.DatasetDict({"train": data, "test": data.select([1])}).save_to_disk(tmp_path / "two")
+    read = read_own_file(tmp_path / "two").rows
+    assert [row["text"] for row in read.rows] == ["a dog"]
+    assert "(split 'test', not train)" in read.notes[0]
+    spec = TaskSpec(
+        "own",
+        "classification",
+        ("text",),
+        "label",
+        "own",
+        files={"train": tmp_path / "two", "validation": tmp_path / "two"},
+    )
+    assert [len(load_rows(spec, split).rows) for split in spec.files] == [4, 1]
+    datasets.DatasetDict({"a": data, "b": data}).save_to_disk(tmp_path / "odd")
+    with pytest.raises(DataError, match="no split for evaluation .*only a and b"):
+        _texts(tmp_path / "odd")
+
+
+def test_shards_of_one_split_are_joined(tmp_path):
+    for number, text in enumerate(TEXTS):
+        pyarrow.parquet.write_table(pa.table({"text": [text]}), tmp_path / f"train-0000{number}-of-00004.parquet")
+    assert _texts(tmp_path) == TEXTS
+    pyarrow.parquet.write_table(pa.table({"text": ["x"]}), tmp_path / "validation-00000-of-00001.parquet")
+    assert _texts(tmp_path) == ["x"]
+    pyarrow.parquet.write_table(pa.table({"text": ["x"]}), tmp_path / "more.parquet")
+    with pytest.raises(DataError, match="some files name a split .* and others do not .more.parquet"):
+        _texts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "holds no data: it is empty"),
+        ({"a.txt": "x", "b.txt": "y"}, "holds no data: a.txt, b.txt. Expected a folder saved with save_to_disk"),
+        ({"config.json": "{}"}, "the folder of a model"),
+        ({"a.csv": "text\nx\n", "b.csv": "text\ny\n"}, "holds 2 files of data .a.csv and b.csv.: give one"),
+        ({"state.json": "[]"}, "should hold a JSON object"),
+        ({"state.json": json.dumps({"_data_files": [{"filename": "../x.arrow"}]})}, "not whole"),
+        ({"dataset_dict.json": json.dumps({"splits": ["test"]})}, "not whole: state.json is not there"),
+    ],
+)
+def test_other_folders_are_named_for_what_they_hold(tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_own_file(tmp_path)
