@@ -27,6 +27,8 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
             "for several runs at once, start `repdrift train` for each."
         )
     jobs = [(run, _job(inputs, run)) for run in runs]
+    for _, job in jobs:
+        job.classes()
     finished: list[FinishedRun] = []
     for number, (run, job) in enumerate(jobs, start=1):
         done = train(job, inputs.config.results_dir)

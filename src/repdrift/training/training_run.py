@@ -18,13 +18,14 @@ from typing import Any
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
 from repdrift.models import ModelSource, load_task_model, load_tokenizer, quiet_transformers, resolve_model, save_model
 from repdrift.tasks import Rows, TaskSpec, choose_rows, effective_max_length
+from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator
 from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
@@ -46,14 +47,19 @@ class TrainingJob:
     def training_rows(self) -> Rows:
         """The rows to train on: all, or `max_train_samples` of them, the same ones for every method and seed."""
         chosen = choose_rows(self.spec, self.train.rows, self.options.max_train_samples, source=self.train.source)
-        return Rows(chosen, self.train.source)
+        return Rows(chosen, self.train.source, self.train.notes)
 
     def validation_rows(self) -> Rows:
         """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
-        limit = self.options.max_validation_samples
-        return Rows(
-            choose_rows(self.spec, self.validation.rows, limit, source=self.validation.source), self.validation.source
-        )
+        found, limit = self.validation, self.options.max_validation_samples
+        return Rows(choose_rows(self.spec, found.rows, limit, source=found.source), found.source, found.notes)
+
+    def classes(self) -> ClassLabels | None:
+        """The classes in all rows of the task, however many of them are used; None for question answering.
+
+        Raises DataError or ConfigError if the labels cannot be learnt, see class_labels().
+        """
+        return class_labels(self.spec, self.train, self.validation) if self.spec.kind == "classification" else None
 
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
@@ -103,9 +109,10 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
     if existing:
         return max(existing, key=lambda run: run.record.started)
     started = datetime.now(UTC)
+    classes = job.classes()
     folder = new_run_folder(results_dir, job.method, started)
     say(f"training {job.spec.name}, {job.method}, seed {job.seed} -> {folder}")
-    record = _train_into(folder, job, key, started)
+    record = _train_into(folder, job, classes, key, started)
     record.write(folder / RUN_FILE)
     return FinishedRun(folder, record, trained_now=True)
 
@@ -126,23 +133,25 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
             return folder
 
 
-def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> RunRecord:
+def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
     from transformers import set_seed
 
     from repdrift.training.fit import CheckpointSchedule, fit  # imports transformers' Trainer, which takes seconds
 
     clock = time.perf_counter()
     rows, validation = job.training_rows(), job.validation_rows()
+    if classes is not None:
+        say(f"{job.spec.name}: {classes.said}")
     tokenizer = load_tokenizer(job.base)
     # The seed is set before the model is built: the first weights of the head and of LoRA's A are random.
     with quiet_transformers():
         set_seed(job.seed)
-    num_labels = _count_labels(job)
+    num_labels = len(classes.values) if classes is not None else None
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, model.config, job.options.max_length)
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length)
-    features = processor.features(rows.rows)
+    features = processor.features(classes.numbered(rows.rows) if classes is not None else rows.rows)
     tuned = apply_method(model, job.method, job.spec.kind, job.options)
     checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer)
     result = fit(
@@ -155,7 +164,7 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
         checkpoints=checkpoints,
         label=f"{job.spec.name} {job.method} seed {job.seed}",
     )
-    metrics = processor.evaluate(tuned, validation.rows)
+    metrics = processor.evaluate(tuned, classes.numbered(validation.rows) if classes is not None else validation.rows)
     metrics["train_loss"] = result.train_loss
     save_model(tuned, tokenizer, folder / MODEL_FOLDER)
     record = RunRecord(
@@ -169,8 +178,10 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
         base_digest=job.base.weights_digest(),
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
         num_labels=num_labels,
+        class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={**job.options.for_key(job.method), "max_length_used": max_length, "steps": result.steps},
         data_source=rows.source,
+        data_notes=[*rows.notes, *validation.notes, *([classes.said] if classes is not None else [])],
         data_fingerprint=rows.fingerprint,
         n_train=len(rows.rows),
         n_validation=len(validation.rows),
@@ -185,20 +196,6 @@ def _train_into(folder: Path, job: TrainingJob, key: str, started: datetime) -> 
     del model, tuned
     gc.collect()
     return record
-
-
-def _count_labels(job: TrainingJob) -> int | None:
-    if job.spec.kind != "classification":
-        return None
-    if job.spec.label_column is None:
-        raise ConfigError(f"task {job.spec.name!r} has no label column: it can be measured, not trained on")
-    if job.spec.label_names:
-        return len(job.spec.label_names)
-    labels = {row[job.spec.label_column] for row in job.train.rows}
-    unseen = {row[job.spec.label_column] for row in job.validation.rows} - labels
-    if unseen:
-        raise DataError(f"task {job.spec.name!r}: validation has classes that training lacks: {sorted(unseen)}")
-    return max(labels) + 1
 
 
 def _peak_memory_bytes() -> int:

@@ -1,16 +1,18 @@
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from repdrift.core.errors import ModelError
+from repdrift.core.errors import DataError, ModelError
 from repdrift.models import load_backbone, resolve_model
-from repdrift.tasks import load_rows, task
+from repdrift.tasks import Rows, TaskSpec, load_rows, task
 from repdrift.training import LoraOptions, TrainingJob, TrainingOptions, finished_runs, train
 from repdrift.training.training_run import new_run_folder
+from tests.tiny_models import sentence
 
 
 def _job(model, data, name="sst2", method="full_finetune", seed=1, **options):
@@ -138,3 +140,30 @@ def test_lora_target_that_is_not_there_names_what_is(tiny_bert, tiny_data, tmp_p
     job = _job(tiny_bert, tiny_data, method="lora", lora=LoraOptions(target_modules=("q_proj",)))
     with pytest.raises(ModelError, match=r"(?s)no module to adapt in BertForSequenceClassification.*query"):
         train(job, tmp_path)
+
+
+@pytest.mark.parametrize("labels", [("60001", "60000"), ("pos", "neg")])
+def test_head_has_one_output_for_each_class(labels, tiny_bert, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("body,y\n" + "".join(f"{sentence(i, 5)},{labels[i % 2]}\n" for i in range(8)))
+    spec = TaskSpec("own", "classification", ("body",), "y", "own", files={"train": path, "validation": path})
+    rows = load_rows(spec, "train"), load_rows(spec, "validation")
+    options = TrainingOptions(epochs=1, batch_size=8, max_length=32)
+    run = train(TrainingJob(spec, "full_finetune", 1, resolve_model(str(tiny_bert)), options, *rows), tmp_path / "runs")
+    assert _weights(run)["classifier.weight"].shape[0] == run.record.num_labels == 2
+    assert json.loads((run.folder / "run.json").read_text())["class_labels"] == sorted(
+        int(label) if label.isdigit() else label for label in labels
+    )
+    assert any("The classes are the 2 values of column 'y'" in note for note in run.record.data_notes)
+
+
+def test_labels_are_checked_before_a_folder_is_made(tiny_bert, tiny_data, tmp_path):
+    job = _job(tiny_bert, tiny_data)
+    same = [{**row, "label": 1} for row in job.train.rows]
+    spec = replace(job.spec, label_names=None)
+    with pytest.raises(DataError, match="at least two classes"):
+        train(
+            replace(job, spec=spec, train=Rows(same, "one class"), validation=Rows(same, "one class")),
+            tmp_path / "runs",
+        )
+    assert not (tmp_path / "runs").exists()

@@ -34,8 +34,12 @@ class RunRecord(Record):
     weights_digest: str
     """SHA-256 over the weight files in `final_model/`."""
     num_labels: int | None = None
+    class_labels: list[bool | int | str] | None = None
+    """The classes as the data write them, in the order of the head's outputs; null for question answering and in older runs."""
     hyperparameters: dict[str, Any]
     data_source: str
+    data_notes: list[str] = []
+    """Sentences on how the training and evaluation rows were read."""
     data_fingerprint: str
     n_train: int
     n_validation: int
