@@ -34,23 +34,26 @@ def read_table(
     split: Split = "validation",
     file_format: FileFormat = FileFormat(),  # noqa: B008 (frozen)
     named: Collection[str] = (),
+    every_column: bool = False,
 ) -> DataTable:
     """Read the table in a file, or in a folder of one data set.
 
-    split: which one of a folder that has several. named: the columns that will be used; empty: not known yet.
+    split: which one of a folder that has several. named: columns that are known to be there and will be used; empty: not known
+    yet. every_column: others may be used too.
     Raises DataError naming the file and, if possible, the line, if it is absent, empty, malformed or of an unknown format.
     """
+    wanted = named if named and not every_column else None
     if path.is_dir():
         found = folder_files(path, split)
         if found.files[0].suffix.lower() in (*PARQUET, *ARROW):
-            return require_rows(read_arrow(found.files, str(path), wanted=named or None, how=found.how))
+            return require_rows(read_arrow(found.files, str(path), wanted=wanted, how=found.how))
         path = found.files[0]
     elif not path.is_file():
         raise DataError(f"data file {path} {'is neither a file nor a folder' if path.exists() else 'does not exist'}")
     ending = path.suffix.lower()
     if ending in (*PARQUET, *ARROW):
         _require_unasked(path, file_format)
-        return require_rows(read_arrow([path], str(path), wanted=named or None))
+        return require_rows(read_arrow([path], str(path), wanted=wanted))
     if ending in PACKED:
         ending = Path(path.stem).suffix.lower()
     if ending not in (*_DELIMITED, *_JSON, *_PLAIN):

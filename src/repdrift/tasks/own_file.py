@@ -14,6 +14,7 @@ from repdrift.tasks.data_files import read_table
 from repdrift.tasks.data_table import CHAT, TEXT, DataTable
 from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import FileFormat, TaskSpec
+from repdrift.tasks.text_files import PACKED
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def read_own_file(
     """
     named = (*(text_columns or ()), *((id_column,) if id_column else ()))
     # Without text columns, each column is looked at to find them.
-    table = read_table(path, file_format=file_format, named=named if text_columns else ())
+    table = read_table(path, file_format=file_format, named=named, every_column=not text_columns)
     for name in named:
         if name not in table.columns:
             raise UnknownNameError.of(f"column of {path}{f' ({table.how})' if table.how else ''}", name, table.columns)
@@ -48,9 +49,9 @@ def read_own_file(
         raise DataError(f"{path}: at most two text columns make a sample, got {', '.join(chosen)}")
     if len(chosen) == 2 and chosen[0] == chosen[1]:
         raise DataError(f"{path}: the two texts of a pair should be two columns, got {chosen[0]!r} twice")
-    stem = path.name.split(".")[0] if path.is_file() else path.name
+    unpacked = path.with_suffix("") if path.suffix.lower() in PACKED else path
     spec = TaskSpec(
-        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip("_.-") or "data",
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", path.name if path.is_dir() else unpacked.stem).lstrip("_.-") or "data",
         kind="classification",
         text_columns=chosen,
         label_column=None,

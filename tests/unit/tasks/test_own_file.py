@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -117,3 +118,15 @@ def test_ids_are_texts_or_whole_numbers(tmp_path):
     for wrong in (None, 1.5, "", True, [1]):
         with pytest.raises(DataError, match="line 2: column 'id' should name each row"):
             read_own_file(_file(tmp_path, [rows[0], {"text": "a dog", "id": wrong}]), id_column="id")
+
+
+@pytest.mark.parametrize(("file", "name"), [("my.data.jsonl", "my.data"), ("a b.jsonl.gz", "a_b"), ("ds.v2", "ds.v2")])
+def test_task_has_the_name_of_its_file(tmp_path, file, name):
+    content = b'{"text": "the cat"}\n'
+    path = tmp_path / file
+    if "jsonl" in file:
+        path.write_bytes(gzip.compress(content) if file.endswith("gz") else content)
+    else:
+        path.mkdir()
+        (path / "x.jsonl").write_bytes(content)
+    assert spec_of_file(path).name == name, "the choice of samples depends on it"
