@@ -73,6 +73,10 @@ class BaseModel:
         """The plain backbone, or None if it is not in memory or carries adapters."""
         return None if self._adapted is not None else self._model
 
+    def carries(self, model: nn.Module) -> bool:
+        """True if `model` is the base model itself, with adapters on it."""
+        return self._adapted is not None and model is self._model
+
     @contextmanager
     def without_adapters(self) -> Generator[nn.Module]:
         """Gives the backbone with every adapter switched off."""

@@ -107,6 +107,7 @@ class _MomentComparison:
                 with run.switch() as model:
                     changes.append(changes_of(self.base, tuned, model, self._blocks_path))
                     self._note_precision(tuned, model)
+                self.measured.note(tuned.name, changes[-1].notes)
             self._measure(names, runs, changes, SHARED_WEIGHTS)
         except RepdriftError as error:
             if len(names) == 1:
@@ -139,6 +140,7 @@ class _MomentComparison:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
                 require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
                 change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
+                self.measured.note(tuned.name, change.notes)
                 self._note_precision(tuned, running.backbone)
                 say(f"running {tuned.name} beside the base model")
                 self._measure([tuned.name], [ModelRun(extractor, nullcontext)], [change], running.weights)

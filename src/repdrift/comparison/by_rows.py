@@ -71,6 +71,7 @@ def compare_by_rows(
             if tuned.name in measured.layers:
                 say_first_answer(tuned.name, measured.layers[tuned.name], controls=options.controls)
             changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
+            measured.note(tuned.name, changes[tuned.name].notes)
             measured.coarse[tuned.name] = coarse_formats(running.backbone)
             if tuned.source.is_adapter:
                 measured.note(tuned.name, adapter_notes(tuned.source))

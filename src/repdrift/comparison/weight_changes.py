@@ -16,17 +16,21 @@ from repdrift.core.records.comparison import LayerDrift
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.drift.weight_rows import layer_weight_measures
 from repdrift.models import ModelSource
-from repdrift.weights import apply_random_change, compare_adapter, compare_weights
+from repdrift.weights import CANNOT_MERGE, apply_random_change, compare_adapter, compare_weights
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class WeightChanges:
-    """The change of every weight that base and tuned model share. missing: why there are no changes; None if there are."""
+    """The change of every weight that base and tuned model share.
+
+    missing: why there are no changes; None if there are. notes: sentences on weights that were compared in part, or not.
+    """
 
     modules: list[ModuleChange]
     missing: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path: str) -> WeightChanges:
@@ -36,9 +40,16 @@ def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path
     """
     try:
         if tuned.source.is_adapter:
-            stack = base.options.stack
-            return WeightChanges(compare_adapter(model, blocks_path=blocks_path, stack=stack).changes)
-        return WeightChanges(compare_weights(_base_weights(base), tuned.source, blocks_path).changes)
+            # On weights of its own, an adapter may have replaced some of the base model's.
+            before = None if base.carries(model) else _base_weights(base)
+            found = compare_adapter(model, blocks_path=blocks_path, stack=base.options.stack, base=before)
+            skipped = [line for line in found.not_compared if CANNOT_MERGE in line]
+            more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+            notes = [f"The change of its weights is not that of all of them: {skipped[0]}{more}."] if skipped else []
+        else:
+            found = compare_weights(_base_weights(base), tuned.source, blocks_path)
+            notes = [f"The change of its weights: {line}." for line in found.resized]
+        return WeightChanges(found.changes, notes=tuple(notes))
     except RepdriftError as error:
         return WeightChanges([], str(error))
 

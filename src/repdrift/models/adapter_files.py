@@ -17,7 +17,14 @@ from repdrift.models.third_party import first_line, loader_errors
 PEFT_PREFIX = "base_model.model."
 """What peft writes before the name of every tensor in an adapter's files."""
 
-_INITIALISATIONS_OF_ADAPTER_ALONE = ("gaussian", "eva", "orthogonal")
+_INITIALISATIONS_OF_ADAPTER_ALONE = ("gaussian", "eva", "orthogonal", "mica")
+_REFUSED = {
+    "XLORA": "mixes other adapters, which its files do not hold but only name",
+    "SHADOW": "runs a second network beside the model, whose states travel with the hidden states",
+    "POLY": "mixes its modules by the number of a task, which a sample does not have",
+    "ADAPTION_PROMPT": "adds virtual tokens inside the attention",
+}
+"""Kinds that peft counts among those that change modules, and that act in another way. To load the first two would load other models."""
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts of a name that torch adds where a model was compiled, sharded, or checkpointed in training."""
 
@@ -45,6 +52,13 @@ def adapter_config(adapter: ModelSource) -> Any:
         raise ModelError(
             f"the adapter in {adapter.path} is {kind}: it adds virtual tokens, so that its tokens are not those of the base "
             "model. Only adapters that change modules (LoRA and its relatives) can be compared."
+        )
+    if reason := _REFUSED.get(str(kind)) or (
+        "it is built of megatron's modules" if getattr(config, "megatron_config", None) else None
+    ):
+        raise ModelError(
+            f"the adapter in {adapter.path} is {kind}, and {reason}. It cannot be compared; merge it where it was trained, if its "
+            "kind allows that, and give the merged model."
         )
     if invocation := getattr(config, "alora_invocation_tokens", None):
         raise ModelError(
@@ -94,6 +108,8 @@ def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | N
     initialised = config.get("init_lora_weights", True)
     if initialisation_changes_base(initialised):
         return f"its initialisation ({initialised!r}) changes the base weights"
+    if config.get("kasa_config") is not None:
+        return "its initialisation (KaSA) changes the base weights"
     if config.get("layer_replication"):
         return "it repeats layers of the base model (layer_replication)"
     written = [

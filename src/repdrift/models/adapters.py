@@ -26,7 +26,14 @@ from repdrift.models.adapter_contents import (
     still_spoilt,
     unexplained,
 )
-from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors, base_tensor_named, renamed
+from repdrift.models.adapter_files import (
+    PEFT_PREFIX,
+    adapter_config,
+    adapter_tensors,
+    base_tensor_named,
+    initialisation_changes_base,
+    renamed,
+)
 from repdrift.models.base_weights import BaseWeights
 from repdrift.models.loading import load_task_model, quiet_transformers
 from repdrift.models.model_files import ModelSource
@@ -101,7 +108,7 @@ def load_adapted(
     model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
     config, tensors = adapter_config(adapter), adapter_tensors(adapter)
     kind: Any = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
-    with loader_errors(_no_fit(adapter, base), "Was it trained on another base model?"), quiet_transformers():
+    with loader_errors(_no_fit(adapter, base), _next_step(config)), quiet_transformers():
         adapted = kind(model, config, adapter_name="default")
         _fill(adapted, tensors, "default", Place(model, ""), adapter)
     return adapted.eval()
@@ -124,7 +131,7 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
         try:
             config, tensors = adapter_config(source), adapter_tensors(source)
             place = Place(backbone, _prefix_of(tensors, backbone, source, base))
-            with loader_errors(_no_fit(source, base), "Was it trained on another base model?"), quiet_transformers():
+            with loader_errors(_no_fit(source, base), _next_step(config)), quiet_transformers():
                 model = _inject(model, config, number, place)
                 arrived = _fill(model, tensors, _name(number), place, source)
             made_up.append(not_in_files(model, _name(number), arrived.loaded, weights))
@@ -255,6 +262,16 @@ def _head_notes(config: Any, elsewhere: list[str], prefix: str) -> list[str]:
         f"It also changes {listed(sorted(shown))}: that lies behind the hidden states, or beside them, and takes no part in "
         "these numbers."
     ]
+
+
+def _next_step(config: Any) -> str:
+    start = getattr(config, "init_lora_weights", True)
+    if initialisation_changes_base(start):
+        return (
+            f"Its initialisation ({start!r}) is done anew on loading, for which peft may need more than its files. Merge it where "
+            "it was trained and give the merged model."
+        )
+    return "Was it trained on another base model, or saved by another version of peft?"
 
 
 def _no_fit(adapter: ModelSource, base: ModelSource) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_contents import listed
+from repdrift.models.adapter_files import adapter_config, initialisation_changes_base
 from repdrift.models.adapters import AdaptedBase, load_adapters
 from repdrift.models.backbone import decoder_inputs, encoder_decoder_of
 from repdrift.models.model_files import ModelSource
@@ -32,6 +33,13 @@ def load_adapter_alone(load_base: Callable[[], nn.Module], base: ModelSource, ad
     with seeded(1):
         adapted = load_adapters(load_base(), base, [adapter])
     made_up, changed = _copies(adapted.made_up[0]), _copies(_changed(adapted))
+    start = getattr(adapter_config(adapter), "init_lora_weights", True)
+    if initialisation_changes_base(start) and not changed:
+        raise ModelError(
+            f"the adapter in {adapter.path} is not determined by its files: its initialisation ({start!r}) changed the base weights "
+            "before training, and peft does not do that again on loading. Merge it where it was trained and give the merged "
+            "model."
+        )
     if made_up or changed:
         del adapted
         with seeded(2):

@@ -1,7 +1,7 @@
 """Weight space: how far training moved each weight, norms and ranks of the change, and a random change of the same size."""
 
+from repdrift.weights.adapter_change import CANNOT_MERGE, compare_adapter
 from repdrift.weights.full_change import compare_weights
-from repdrift.weights.lora_change import compare_adapter
 from repdrift.weights.random_change import AppliedChange, apply_random_change
 from repdrift.weights.spectrum import (
     effective_rank,
@@ -15,6 +15,7 @@ from repdrift.weights.weight_comparison import WeightComparison, dense_change
 from repdrift.weights.weight_names import WeightName
 
 __all__ = [
+    "CANNOT_MERGE",
     "AppliedChange",
     "WeightComparison",
     "WeightName",

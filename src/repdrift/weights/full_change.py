@@ -26,7 +26,8 @@ def compare_weights(
     whole). blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it.
     Names are matched without the prefix of the backbone ("bert.", "model."). Weights that only one model has, heads, tied
     copies and tensors that hold no ordinary floats (packed weights, position numbers) are listed with the reason.
-    Raises ModelError if the blocks are absent, a model carries an adapter, a file cannot be read, or a weight has two
+    Of an embedding with added or removed rows the rows that both have are compared, and `resized` says so.
+    Raises ModelError if the blocks are absent, a model carries an adapter, a file cannot be read, or another weight has two
     shapes; NonFiniteError naming the weight.
     """
     before, after = named_tensors(base), named_tensors(tuned)
@@ -35,6 +36,7 @@ def compare_weights(
     changes: list[ModuleChange] = []
     not_compared = [*_only_in(in_base, in_tuned, "base", before), *_only_in(in_tuned, in_base, "tuned", after)]
     not_compared += outside_backbone(sorted(set(in_base.outside) & set(in_tuned.outside)))
+    resized: list[str] = []
     outside_blocks: list[_Pair] = []
     shared = in_order(in_base.backbone.keys() & in_tuned.backbone.keys())
     for weight in track(shared, what="comparing weights", total=len(shared)):
@@ -43,11 +45,23 @@ def compare_weights(
         if None in (pair.base.dtype, pair.tuned.dtype):
             not_compared.append(f"{name}: holds no ordinary floating-point weights")
             continue
-        _require_one_shape(weight, pair, before, after)
+        rows = _common_rows(weight, pair)
+        if rows is None:
+            _require_one_shape(weight, pair, before, after)
         if weight.layer is None and (tied := _tied_in_both(pair, outside_blocks)):
             not_compared.append(f"{name}: tied to {tied}, compared there")
             continue
-        changes.append(dense_change(weight, pair.base.read(), pair.tuned.read(), note=_precision_note(pair)))
+        notes = [_precision_note(pair), rows and rows.note(name)]
+        changes.append(
+            dense_change(
+                weight,
+                pair.base.read()[: rows and rows.common],
+                pair.tuned.read()[: rows and rows.common],
+                note="; ".join(note for note in notes if note) or None,
+            )
+        )
+        if rows is not None:
+            resized.append(rows.note(name))
         if weight.layer is None:
             outside_blocks.append(pair)
     if not any(change.layer is not None for change in changes):
@@ -55,7 +69,7 @@ def compare_weights(
             f"no weight of the blocks {blocks_path!r} could be compared between {before.where} and {after.where}: "
             f"{'; '.join(not_compared[:3])}"
         )
-    return WeightComparison(changes, not_compared)
+    return WeightComparison(changes, not_compared, resized)
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,28 @@ class _Pair:
     name: str
     base: NamedTensor
     tuned: NamedTensor
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Numbers of rows of one matrix outside the blocks, such as an embedding whose vocabulary was resized."""
+
+    base: int
+    tuned: int
+
+    @property
+    def common(self) -> int:
+        return min(self.base, self.tuned)
+
+    def note(self, name: str) -> str:
+        return f"{name} has {self.tuned} rows, in the base model {self.base}: the {self.common} rows that both have were compared"
+
+
+def _common_rows(weight: WeightName, pair: _Pair) -> _Rows | None:
+    base, tuned = pair.base.shape, pair.tuned.shape
+    if weight.layer is not None or len(base) != 2 or len(tuned) != 2 or base[0] == tuned[0] or base[1] != tuned[1]:
+        return None
+    return _Rows(base[0], tuned[0])
 
 
 def _only_in(one: TensorNames, other: TensorNames, which: str, model: NamedTensors) -> Iterator[str]:
@@ -93,10 +129,9 @@ def _equal_matrices(a: NamedTensor, b: NamedTensor) -> bool:
 def _require_one_shape(weight: WeightName, pair: _Pair, before: NamedTensors, after: NamedTensors) -> None:
     base, tuned = pair.base.shape, pair.tuned.shape
     if base != tuned:
-        hint = " Was its vocabulary resized?" if weight.layer is None and base[1:] == tuned[1:] else ""
         raise ModelError(
             f"{weight} is {base} in {before.where} and {tuned} in {after.where}: "
-            f"the second was not tuned from the first as it is.{hint}"
+            "the second was not tuned from the first as it is."
         )
 
 

@@ -58,18 +58,14 @@ def lora_factors(module: Any, adapters: Sequence[str]) -> LoraFactors:
     return LoraFactors(a, b, weight, parameter)
 
 
-def not_covered(module: Any, adapters: Sequence[str]) -> str | None:
-    """A note on what `adapters` change in this module beyond scaling * B A, or None for nothing."""
-    parts: list[str] = []
-    for name in adapters:
-        if name in module.lora_magnitude_vector:
-            parts.append("DoRA: the learned magnitude is not covered, the numbers are of scaling * B A alone")
-        elif name in module.lora_variant:
-            kind = type(module.lora_variant[name]).__name__
-            parts.append(f"{kind}: what it does beyond scaling * B A is not covered")
-        if name in module.lora_B and getattr(module.lora_B[name], "bias", None) is not None:
-            parts.append("the bias of B is not covered")
-    return "; ".join(dict.fromkeys(parts)) or None
+def has_more_than_factors(module: Any, adapters: Sequence[str]) -> bool:
+    """True if `adapters` change this module beyond scaling * B A: DoRA's magnitude, another variant, a bias of B."""
+    return any(
+        name in module.lora_magnitude_vector
+        or name in module.lora_variant
+        or (name in module.lora_B and getattr(module.lora_B[name], "bias", None) is not None)
+        for name in adapters
+    )
 
 
 def _adapted_weight(module: Any) -> tuple[Tensor, str]:

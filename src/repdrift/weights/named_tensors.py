@@ -57,6 +57,12 @@ def named_tensors(model: ModelSource | nn.Module) -> NamedTensors:
     )
 
 
+def dtype_name(tensor: Tensor) -> str | None:
+    """The name of the tensor's dtype, or None if it does not hold ordinary floating-point weights."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    return name if name in _FLOATS.values() else None
+
+
 def _of_model(model: nn.Module, *, where: str | None = None) -> NamedTensors:
     parameters = dict(model.named_parameters())
     adapted = next((name for name in parameters if ".base_layer." in name or ".lora_" in name), None)
@@ -64,13 +70,7 @@ def _of_model(model: nn.Module, *, where: str | None = None) -> NamedTensors:
         raise ModelError(
             f"{type(model).__name__} carries an adapter ({adapted}): its weights are still those of the base model. Use compare_adapter."
         )
-    known = set(_FLOATS.values())
-    tensors = {
-        name: NamedTensor(
-            tuple(p.shape), dtype if (dtype := str(p.dtype).removeprefix("torch.")) in known else None, p.detach
-        )
-        for name, p in parameters.items()
-    }
+    tensors = {name: NamedTensor(tuple(p.shape), dtype_name(p), p.detach) for name, p in parameters.items()}
     return NamedTensors(where or type(model).__name__, tensors)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,10 +17,14 @@ _NAMED = 4  # weights that one line names
 
 @dataclass(frozen=True)
 class WeightComparison:
-    """The change of every weight that was compared, blocks first, and a line with the reason for each that was not."""
+    """The change of every weight that was compared, blocks first, and a line with the reason for each that was not.
+
+    resized: a line for each weight of which only a part was compared, since one model has more rows.
+    """
 
     changes: list[ModuleChange]
     not_compared: list[str]
+    resized: list[str] = field(default_factory=list)
 
 
 def dense_change(weight: WeightName, before: Tensor, after: Tensor, *, note: str | None = None) -> ModuleChange:

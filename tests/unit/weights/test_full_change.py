@@ -116,9 +116,23 @@ def test_shape_mismatch_names_the_weight(tiny_llama, tmp_path):
     wide = rewritten(tiny_llama, tmp_path / "wide", lambda t: t | {name: torch.zeros(16, 20)})
     with pytest.raises(ModelError, match=r"layer 1, self_attn\.q_proj\.weight is \(16, 16\) in .* and \(16, 20\)"):
         compare_weights(base, wide, "layers")
-    more = rewritten(tiny_llama, tmp_path / "more", lambda t: t | {"embed_tokens.weight": torch.zeros(99, 16)})
-    with pytest.raises(ModelError, match=r"embed_tokens\.weight is .*vocabulary resized"):
-        compare_weights(base, more, "layers")
+
+
+@pytest.mark.parametrize("rows", [99, 40])
+def test_rows_that_both_embeddings_have_are_compared(tiny_llama, tmp_path, rows):
+    base = resolve_model(str(tiny_llama))
+    own = load_file(tiny_llama / "model.safetensors")["embed_tokens.weight"]
+    both = min(rows, len(own))
+    resized = torch.full((rows, 16), 7.0)
+    resized[:both] = own[:both] + 0.5
+    tuned = rewritten(tiny_llama, tmp_path / "resized", lambda t: t | {"embed_tokens.weight": resized})
+    found = compare_weights(base, tuned, "layers")
+    (change,) = [c for c in found.changes if c.module == "embed_tokens.weight"]
+    assert change.change_norm == pytest.approx(0.5 * (both * 16) ** 0.5, rel=1e-6)
+    assert change.norm == pytest.approx(float(own[:both].double().norm()), rel=1e-6)
+    said = f"embed_tokens.weight has {rows} rows, in the base model {len(own)}: the {both} rows that both have were compared"
+    assert found.resized == [said]
+    assert change.note == said
 
 
 def test_packed_weights_and_rounding_are_said(tiny_llama, tmp_path):

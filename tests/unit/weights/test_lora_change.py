@@ -53,15 +53,29 @@ def test_scaling_and_rank_are_those_of_each_module(tiny_llama):
     assert {c.scaling for c in compare_adapter(adapted_model(base, use_rslora=True)).changes} == {4.0}
 
 
-def test_what_peft_adds_beyond_b_a_is_said(tiny_bert):
+@pytest.mark.parametrize("options", [{"use_dora": True}, {"init_lora_weights": "pissa"}, {"bias": "all"}])
+def test_what_peft_does_beyond_b_a_is_in_the_change(tiny_bert, options):
+    """DoRA scales every column, PiSSA takes its start away from the base weight, and biases are trained in place."""
     base = resolve_model(str(tiny_bert))
-    dora = compare_adapter(adapted_model(base, use_dora=True)).changes
-    assert all("magnitude is not covered" in c.note for c in dora)
+    adapted = adapted_model(base, **options)
+    for name, parameter in adapted.named_parameters():
+        if "magnitude" in name or (name.endswith("bias") and parameter.requires_grad):
+            parameter.mul_(1.1).add_(0.1)
+    found = compare_adapter(adapted, base=base).changes
+    merged, before = backbone_of(adapted.merge_and_unload()), load_backbone(base)
+    for name, parameter in before.named_parameters():
+        expected = float((merged.get_parameter(name) - parameter).double().norm())
+        layer = int(name.split(".")[2]) if name.startswith("encoder") else None
+        weight = (layer, name.removeprefix(f"encoder.layer.{layer}."))
+        at = next((c.change_norm for c in found if (c.layer, c.module) == weight), 0.0)
+        assert at == pytest.approx(expected, rel=1e-4, abs=1e-5), name
+    assert {c.rank for c in found} == ({None, 4} if options == {"bias": "all"} else {None})
+
+
+def test_biases_and_initialisations_are_said_where_the_base_is_not_at_hand(tiny_bert):
+    base = resolve_model(str(tiny_bert))
     biased = compare_adapter(adapted_model(base, bias="all"))
     assert any("biases: trained by adapter 'default' (bias='all'), not covered" in x for x in biased.not_compared)
-    assert all(
-        "bias of B is not covered" in c.note for c in compare_adapter(adapted_model(base, lora_bias=True)).changes
-    )
     pissa = compare_adapter(adapted_model(base, init_lora_weights="pissa"))
     assert any("initialised by 'pissa', which may change the base weights" in x for x in pissa.not_compared)
 
@@ -110,7 +124,7 @@ def test_backbone_that_carries_adapters_is_measured(tiny_llama, tmp_path):
 
 def test_no_adapter_and_a_merged_one_are_refused(tiny_bert):
     base = resolve_model(str(tiny_bert))
-    with pytest.raises(ModelError, match="no LoRA matrices in BertModel"):
+    with pytest.raises(ModelError, match="no adapter that can be compared in BertModel"):
         compare_adapter(load_backbone(base))
     merged = adapted_model(base)
     merged.merge_adapter()
