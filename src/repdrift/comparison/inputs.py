@@ -130,7 +130,8 @@ def _read(
         return read_own_file(path, text_columns=text_columns, id_column=id_column, file_format=file_format)
     if (path.suffix or path.name != data) and data not in known_tasks():
         raise DataError(
-            f"data file {data} does not exist; give a file, the folder of a data set, or a built-in task: {', '.join(known_tasks())}"
+            f"data file {data} does not exist; give a file, the folder of a data set, or a built-in task: {', '.join(known_tasks())}. "
+            "A data set of the hub is first written to a folder: datasets.load_dataset(NAME).save_to_disk(FOLDER)."
         )
     if text_columns or id_column or file_format != FileFormat():
         raise ConfigError(f"columns and formats are named for a file of your own; {data!r} is a built-in task")

@@ -117,6 +117,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "versions": library_versions(),
         "extraction": {
             "data_source": job.samples.source,
+            "data_notes": list(job.samples.notes),
             "schedule": extraction.schedule,
             "token_budget": plan.token_budget,
             "blocks": extraction.blocks_path,

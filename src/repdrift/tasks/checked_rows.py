@@ -48,9 +48,13 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
     if labelled and spec.label_column is not None:
         check = checked_classes if spec.kind == "classification" else checked_answers
         columns[spec.label_column] = check(table, spec, kept, columns)
+        if spec.kind == "classification":
+            _require_whole_characters(table, spec.label_column, list(map(str, columns[spec.label_column])), kept)
     ordered = [columns[name] for name in wanted]
     rows = [dict(zip(wanted, cells, strict=True)) for cells in zip(*ordered, strict=True)]
-    return rows, _notes(table, spec, columns, lacking, len(rows))
+    notes = _notes(table, spec, columns, lacking, len(rows))
+    # A name of a column may hold half a character; a note must be fit for a file.
+    return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
 
 
 def _require_columns(table: DataTable, spec: TaskSpec, wanted: Sequence[str]) -> None:
@@ -125,6 +129,7 @@ def _ids(table: DataTable, name: str, kept: Sequence[int]) -> list[Any]:
                 f"{table.at(i)}: column {name!r} should name each row by a text or a whole number, got {got}"
             )
         found.append(value)
+    _require_whole_characters(table, name, list(map(str, found)), kept)
     return found
 
 

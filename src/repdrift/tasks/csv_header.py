@@ -29,6 +29,13 @@ def column_names(
     numbered = [f"column {number}" for number in range(1, len(first) + 1)]
     if header is False:
         return numbered, False
+    if header is None and len(first) == 1 and not set(named) & set(first):
+        pieces = [piece for piece in re.split(r"[^\w ]+", first[0]) if piece]
+        if len(pieces) > 1 and known_names(pieces):
+            raise DataError(
+                f"{path}, line {lines[0]}: {example(first[0])} looks like the names of {len(pieces)} columns, but neither a comma, a semicolon, a tab nor "
+                "a bar separates them. Name the separator: --separator on the command line, `separator:` in the task's entry of a study."
+            )
     if header is None and not set(named) & set(first) and not known_names(first):
         reason = _like_data(first, rows[1 : 1 + _ROWS_LOOKED_AT])
         if reason:

@@ -78,8 +78,15 @@ def _read_plain(path: Path, text: str) -> DataTable:
     texts = lines if len(numbers) == len(lines) else [lines[number - 1] for number in numbers]
     blank = len(lines) - len(numbers)
     first = next((n for n, line in enumerate(lines, start=1) if not line or line.isspace()), 0) if blank else 0
-    notes = (f"{counted(blank, 'line')} without text left out; the first is line {first}.",) if blank else ()
-    return DataTable(str(path), {TEXT_COLUMN: Column(lambda: texts)}, numbers, "line", notes=notes, whole_lines=True)
+    notes = [f"{counted(blank, 'line')} without text left out; the first is line {first}."] if blank else []
+    tabs = {line.count("\t") for line in texts}
+    if len(tabs) == 1 and (count := tabs.pop()) and len(texts) > 1:
+        notes.append(
+            f"Every line holds {counted(count, 'tab')}: if they separate columns, give the file the ending .tsv."
+        )
+    return DataTable(
+        str(path), {TEXT_COLUMN: Column(lambda: texts)}, numbers, "line", notes=tuple(notes), whole_lines=True
+    )
 
 
 def _is_object(line: str) -> bool:

@@ -16,6 +16,18 @@ TEXT_COLUMN = "text"
 """The name of the one column of a file that holds texts and no columns."""
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} is there twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+"""Refuses a key that is there twice, of which the standard one takes the last."""
+
+
 def read_json(path: Path, text: str) -> DataTable:
     """Read rows of JSON from the content of a file. A key that a row lacks is a missing value there.
 
@@ -29,7 +41,7 @@ def read_json(path: Path, text: str) -> DataTable:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
+            rows.append(_DECODER.decode(line))
         except (ValueError, RecursionError) as error:
             whole = _parsed(text) if len(rows) < 2 else None  # one object over many lines
             if isinstance(whole, dict):
@@ -46,7 +58,7 @@ def read_json(path: Path, text: str) -> DataTable:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
 

@@ -71,11 +71,12 @@ def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_co
 
 def _text_columns(table: DataTable, id_column: str | None) -> tuple[str, ...]:
     columns = {name: column for name, column in table.columns.items() if name != id_column}
-    # A text column of a usual name is the one meant even if a row of it holds a number: the message then names that row.
-    by_usual_name = {n.casefold(): n for n in reversed(columns) if TEXT in columns[n].kind.split(" and ")}
+    by_usual_name = {name.casefold(): name for name in reversed(columns)}
     for usual in USUAL_TEXT_COLUMNS:
-        if all(name in by_usual_name for name in usual):
-            return tuple(by_usual_name[name] for name in usual)
+        found = [by_usual_name[name] for name in usual if name in by_usual_name]
+        # Of text and something else too, it is still the column that is meant: the message then names the row.
+        if len(found) == len(usual) and all(TEXT in columns[name].kind.split(" and ") for name in found):
+            return tuple(found)
     texts = [name for name, column in columns.items() if column.kind == TEXT]
     chats = [name for name, column in columns.items() if column.kind == CHAT]
     usual_chats = [name for name in chats if name.casefold() in USUAL_CHAT_COLUMNS]

@@ -181,7 +181,11 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={**job.options.for_key(job.method), "max_length_used": max_length, "steps": result.steps},
         data_source=rows.source,
-        data_notes=[*rows.notes, *validation.notes, *([classes.said] if classes is not None else [])],
+        data_notes=[
+            *(f"Training rows: {note}" for note in rows.notes),
+            *(f"Evaluation rows: {note}" for note in validation.notes),
+            *([classes.said] if classes is not None else []),
+        ],
         data_fingerprint=rows.fingerprint,
         n_train=len(rows.rows),
         n_validation=len(validation.rows),

@@ -89,6 +89,11 @@ def test_lines_end_at_three_ends_and_at_nothing_else(tmp_path):
     assert table.notes == ("2 lines without text left out; the first is line 2.",)
 
 
+def test_tabs_in_every_line_are_said(tmp_path):
+    notes = read_table(_sst2(tmp_path, "ham\thello\nspam\twin\n", "x.txt")).notes
+    assert notes == ("Every line holds 1 tab: if they separate columns, give the file the ending .tsv.",)
+
+
 def test_texts_that_are_json_objects_are_not_read_as_texts(tmp_path):
     with pytest.raises(DataError, match=r"line 1: the lines are JSON objects.*\.jsonl"):
         read_table(_sst2(tmp_path, ROW, "x.txt"))

@@ -66,6 +66,7 @@ def test_odd_files_are_read_as_they_were_meant(tmp_path, content, texts):
         ("text,text\na,b\n", r"column 'text' is there twice \(columns 1 and 2\)"),
         ("id,text\n1,a b\nid,text\n2,c\n", "line 3: the names of the columns are there again"),
         ("a,b;c\n1,x;3\n4,y;6\n", "a comma and a semicolon cut every row.*--separator"),
+        ("id~label~text\n1~0~a b\n", "looks like the names of 3 columns, but neither a comma.*--separator"),
         ("text,label\n", "is empty"),
         ("", "is empty"),
         (b"text,label\nabc,1\nd\xe9f,0\n", r"not UTF-8 text: byte 0xe9 in line 3 \(byte 18 .*--encoding"),

@@ -45,6 +45,7 @@ def test_one_line_is_the_whole_of_a_json_file_and_one_row_of_jsonl(tmp_path, con
         ),
         ('[{"text": "a"}, 5]', "row 2: expected a JSON object, got int"),
         ('{"text": "a"}\n{"text": "b"', "line 2: not valid JSON"),
+        ('{"text": "a"}\n{"text": "b", "text": "c"}', "line 2: not valid JSON .the key 'text' is there twice"),
         ("[]", "is empty"),
     ],
 )

@@ -112,6 +112,13 @@ def test_damage_is_named(tmp_path):
         read_own_file(_file(tmp_path, [*rows, {"text": "a \ude00"}]))
 
 
+def test_half_characters_beside_the_text_do_no_harm(tmp_path):
+    rows = [{"text": "the cat", "i\ud83d": "a", "id": "x\ud83d"}]
+    assert "i\\ud83d" in read_own_file(_file(tmp_path, rows)).rows.notes[0]
+    with pytest.raises(DataError, match="line 1: column 'id' holds half a character"):
+        read_own_file(_file(tmp_path, rows), id_column="id")
+
+
 def test_ids_are_texts_or_whole_numbers(tmp_path):
     rows = [{"text": "the cat", "id": 1.0}, {"text": "a dog", "id": "b"}]
     assert [r["id"] for r in read_own_file(_file(tmp_path, rows), id_column="id").rows.rows] == [1, "b"]
