@@ -5,19 +5,21 @@ from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_ad
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
+from repdrift.models.checkpoint import DTYPES
+from repdrift.models.configuration import load_config
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
+from repdrift.models.json_object import read_json_object
 from repdrift.models.loading import (
-    DTYPES,
     load_backbone,
-    load_config,
     load_task_model,
     load_tokenizer,
     load_tuned_backbone,
-    quiet_transformers,
     save_model,
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
-from repdrift.models.model_files import ModelSource, read_json_object, resolve_model, weight_files
+from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files
+from repdrift.models.source_notes import source_notes
+from repdrift.models.third_party import loader_errors, quiet_transformers, running_errors
 
 __all__ = [
     "ASSUMED_WIDTH",
@@ -25,6 +27,7 @@ __all__ = [
     "AdaptedBase",
     "AdaptersDoNotFitError",
     "Blocks",
+    "Kind",
     "ModelSource",
     "Stack",
     "adapter_config",
@@ -41,12 +44,15 @@ __all__ = [
     "load_task_model",
     "load_tokenizer",
     "load_tuned_backbone",
+    "loader_errors",
     "quiet_transformers",
     "read_json_object",
     "reason_against_sharing",
     "require_repeatable",
     "resolve_model",
+    "running_errors",
     "save_model",
+    "source_notes",
     "weight_files",
     "width_of",
 ]

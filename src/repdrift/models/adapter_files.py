@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.base_weights import name_under_adapters, tensor_under_adapters
-from repdrift.models.model_files import ADAPTER_CONFIG, ModelSource, read_json_object, weight_files
+from repdrift.models.folder_contents import ADAPTER_CONFIG
+from repdrift.models.json_object import read_json_object
+from repdrift.models.model_files import ModelSource, weight_files
 from repdrift.models.third_party import first_line, loader_errors
 
 PEFT_PREFIX = "base_model.model."

@@ -35,9 +35,9 @@ from repdrift.models.adapter_files import (
     renamed,
 )
 from repdrift.models.base_weights import BaseWeights
-from repdrift.models.loading import load_task_model, quiet_transformers
+from repdrift.models.loading import load_task_model
 from repdrift.models.model_files import ModelSource
-from repdrift.models.third_party import loader_errors
+from repdrift.models.third_party import loader_errors, quiet_transformers
 from repdrift.models.trained_on import trained_on_notes
 
 

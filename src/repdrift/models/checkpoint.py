@@ -9,16 +9,22 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
-from repdrift.models.loading import DTYPES
-from repdrift.models.model_files import ModelSource, indexed_shards, weight_files
+from repdrift.models.model_files import ModelSource, weight_files
+from repdrift.models.wrapper_names import adapter_part, unwrapped_name, wrappers_in
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""The types in which a model can be run, by name."""
 
 _STORED_DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -89,16 +95,65 @@ class StoredTensor:
 
 
 def stored_tensors(source: ModelSource) -> dict[str, StoredTensor]:
-    """Returns every tensor of the checkpoint by its name in the files; only the files' headers are read.
+    """Returns every tensor of the checkpoint by its name; only the files' headers are read.
 
-    Raises ModelError if the source is a GGUF file, a shard is missing, or a file is truncated or no safetensors file.
+    In the names of a full model, parts that wrappers put there (torch.compile, DDP, FSDP) are taken off.
+    Raises ModelError if the source is a GGUF file, a shard is missing, a file is truncated or no safetensors file, a tensor
+    is empty, or the tensors are those of a model with an adapter in it.
     """
     if source.gguf_file:
         raise ModelError(
             f"{source.ref!r} is a GGUF file ({source.gguf_file}), which is only dequantised as a whole. "
             f"{USE_SAMPLE_MAJOR}, or convert the file to safetensors."
         )
-    return {tensor.name: tensor for path in _files(source) for tensor in _header(path)}
+    tensors = [tensor for path in weight_files(source) for tensor in _header(path)]
+    _require_filled(source, tensors)
+    if source.is_adapter:
+        return {tensor.name: tensor for tensor in tensors}
+    left = adapter_part(tensor.name for tensor in tensors)
+    if left is not None:
+        raise ModelError(
+            f"{source.path} holds a model with an adapter in it that was not merged ({left}): loaded as a full model, it would lose "
+            "the adapter. Save the adapter by itself (save_pretrained of the PEFT model), or merge it first (merge_and_unload)."
+        )
+    found: dict[str, StoredTensor] = {}
+    for tensor in tensors:
+        name = unwrapped_name(tensor.name)
+        if name in found:
+            raise ModelError(
+                f"{source.path} holds tensor {name} twice, as {found[name].name} and as {tensor.name}. Which one is the model's? "
+                "Save it again with save_pretrained."
+            )
+        found[name] = tensor
+    return {name: replace(tensor, name=name) for name, tensor in found.items()}
+
+
+def wrapper_parts(source: ModelSource) -> list[str]:
+    """Returns the parts of the tensors' names that `stored_tensors` takes off; [] for most checkpoints.
+
+    Raises ModelError as `stored_tensors` does.
+    """
+    if source.gguf_file or source.is_adapter:
+        return []
+    return wrappers_in(tensor.name for path in weight_files(source) for tensor in _header(path))
+
+
+def _require_filled(source: ModelSource, tensors: list[StoredTensor]) -> None:
+    if not tensors:
+        raise ModelError(f"{source.path}: its weight files hold no tensor at all. Copy or save the model again.")
+    flat = next((tensor.name for tensor in tensors if "_flat_param" in tensor.name), None)
+    if flat is not None:
+        raise ModelError(
+            f"{source.path} holds FSDP's flat parameters ({flat}), which only the run that saved them can take apart. Save the model "
+            "there with a full state dict (fsdp_state_dict_type FULL_STATE_DICT)."
+        )
+    empty = [tensor.name for tensor in tensors if not tensor.numel]
+    if empty:
+        raise ModelError(
+            f"{source.path}: {len(empty)} of {len(tensors)} tensors are empty (size 0): {', '.join(empty[:3])}. A model that ZeRO-3 or "
+            "FSDP keeps in parts is saved so if its parts are not gathered first. Save it again with the weights gathered "
+            "(stage3_gather_16bit_weights_on_model_save; FULL_STATE_DICT), or merge the parts with zero_to_fp32.py."
+        )
 
 
 def estimated_bytes(source: ModelSource, dtype: str = "float32") -> int:
@@ -129,19 +184,6 @@ def _unheaped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     except OSError as error:
         raise MemoryError(f"cannot allocate {size} bytes for a weight: {error}") from error
     return torch.frombuffer(memory, dtype=dtype).reshape(shape)
-
-
-def _files(source: ModelSource) -> Iterable[Path]:
-    files = weight_files(source)
-    if source.is_adapter:
-        return files
-    single, index = source.path / "model.safetensors", source.path / "model.safetensors.index.json"
-    if single in files:  # like transformers: shards that were left beside it are not read
-        return [single]
-    if index.is_file():
-        named = indexed_shards(index)
-        return [file for file in files if file.name in named]
-    return files
 
 
 def _header(path: Path) -> list[StoredTensor]:

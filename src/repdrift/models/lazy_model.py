@@ -20,11 +20,12 @@ from repdrift.core.errors import ModelError
 from repdrift.models.backbone import Stack, backbone_of, encoder_decoder_of
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
-from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, stored_tensors
+from repdrift.models.checkpoint import DTYPES, USE_SAMPLE_MAJOR, stored_tensors
 from repdrift.models.checkpoint_weights import CheckpointWeights
+from repdrift.models.configuration import load_config
 from repdrift.models.lazy_adapter import LazyAdapter
-from repdrift.models.loading import DTYPES, quiet_transformers
 from repdrift.models.model_files import ModelSource
+from repdrift.models.third_party import loader_errors, quiet_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -205,21 +206,20 @@ def load_lazy_model(
 
 def _empty_model(source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
     from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    with quiet_transformers():
-        try:
-            config = AutoConfig.from_pretrained(source.path, trust_remote_code=False)
-            if getattr(config, "quantization_config", None):
-                raise ModelError(
-                    f"{source.path} is quantised, and quantised weights are not read block by block. {USE_SAMPLE_MAJOR}."
-                )
-            with init_empty_weights(include_buffers=False), _LargeEmptyOnMeta():
-                model = AutoModel.from_config(config, dtype=dtype, trust_remote_code=False)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(f"cannot build the model of {source.path} from its configuration: {error}") from error
+    config = load_config(source)
+    if getattr(config, "quantization_config", None):
+        raise ModelError(
+            f"{source.path} is quantised, and quantised weights are not read block by block. {USE_SAMPLE_MAJOR}."
+        )
+    with (
+        loader_errors(f"cannot build the model of {source.path} from its configuration"),
+        quiet_transformers(),
+        init_empty_weights(include_buffers=False),
+        _LargeEmptyOnMeta(),
+    ):
+        model = AutoModel.from_config(config, dtype=dtype, trust_remote_code=False)
     unmade = [name for name, buffer in model.named_buffers() if buffer.is_meta and name not in model.state_dict()]
     if unmade:
         raise ModelError(

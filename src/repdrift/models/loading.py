@@ -7,55 +7,30 @@ model would be an artefact, so a missing backbone weight is an error here.
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
-from repdrift.models.model_files import ModelSource, read_json_object, weight_files
-from repdrift.models.third_party import first_line
+from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
+from repdrift.models.configuration import load_config
+from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
+from repdrift.models.loadable_folder import loadable_folder
+from repdrift.models.model_files import ModelSource, read_json_object
+from repdrift.models.third_party import loader_errors, quiet_transformers
+from repdrift.models.wrapper_names import WRAPPER_PATTERNS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DTYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 # A pooler turns the last block's output into one vector: it comes after every block, and many checkpoints lack it.
 _HARMLESS_PARTS = ("pooler.",)
 
 
 class MissingWeightsError(ModelError):
     """A checkpoint lacks weights of the backbone."""
-
-
-@contextmanager
-def quiet_transformers() -> Generator[None]:
-    """Silence the log messages and progress bars of transformers inside the block; they are restored afterwards."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers for an attribute that transformers has renamed; a user can do nothing about it.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -65,27 +40,19 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    with quiet_transformers():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source.path, **_gguf(source))
-        except Exception as error:  # tokenizers raises bare ones for a damaged file
-            raise ModelError(
-                f"no tokenizer could be loaded from {source.path}: {first_line(error)}. Save one there with save_pretrained."
-            ) from error
+    where, step = str(source.path), "Save one there with save_pretrained."
+    options: dict[str, Any] = {}
+    if source.gguf_file and not source.has_tokenizer_files:
+        options["gguf_file"] = source.gguf_file
+        where, step = str(source.path / source.gguf_file), "Put the files of the model's tokenizer beside it."
+        read_gguf_header(source.path / source.gguf_file)  # says what is wrong with a damaged file
+    if _tokenizer_code(source):
+        step = "Its folder names code of its own, which is never run. Save the tokenizer as tokenizer.json there."
+    with loader_errors(f"no tokenizer could be loaded from {where}", step), quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **options)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def load_config(source: ModelSource) -> Any:
-    """Load the configuration of the model in `source`. Raises ModelError if it cannot be read."""
-    from transformers import AutoConfig
-
-    with quiet_transformers():
-        try:
-            return AutoConfig.from_pretrained(source.path, **_gguf(source))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"no configuration could be read from {source.path}: {first_line(error)}") from error
 
 
 def load_backbone(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
@@ -144,27 +111,33 @@ def load_task_model(
 
 
 def _load(
-    auto_class: Any, source: ModelSource, dtype: str, *, allow_new: tuple[str, ...] | None, **options: Any
+    auto_class: Any,
+    source: ModelSource,
+    dtype: str,
+    *,
+    allow_new: tuple[str, ...] | None,
+    num_labels: int | None = None,
 ) -> PreTrainedModel:
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    files = weight_files(source)
-    if not source.gguf_file:
-        options["use_safetensors"] = True
-    with quiet_transformers():
-        try:
-            model, info = auto_class.from_pretrained(
-                source.path,
-                output_loading_info=True,
-                dtype=DTYPES[dtype],
-                trust_remote_code=False,
-                **_gguf(source),
-                **{key: value for key, value in options.items() if value is not None},
-            )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-            raise ModelError(
-                f"cannot load {source.ref!r} from {source.path} ({len(files)} weight file(s)): {first_line(error)}"
-            ) from error
+    options = _loader_options(source)
+    config = load_config(source)
+    if num_labels is not None:
+        config.num_labels = num_labels
+    with (
+        loadable_folder(source) as folder,
+        loader_errors(f"cannot load {source.ref!r} from {source.path}", _next_step(config)),
+        quiet_transformers(),
+    ):
+        model, info = auto_class.from_pretrained(
+            folder,
+            config=config,
+            output_loading_info=True,
+            dtype=DTYPES[dtype],
+            trust_remote_code=False,
+            **options,
+        )
+    model.config.name_or_path = model.name_or_path = str(source.path)
     prefix = f"{model.base_model_prefix}." if auto_class.__name__ != "AutoModel" else ""
     new = sorted(_names(info["missing_keys"]))
     absent = [n for n in new if n.startswith(prefix) and not n.removeprefix(prefix).startswith(_HARMLESS_PARTS)]
@@ -178,14 +151,41 @@ def _load(
         )
     if source.gguf_file:
         _forget_quantisation(model)
+        loaded = sum(parameter.numel() for parameter in headless(model).parameters())
+        require_all_loaded(read_gguf_header(source.path / source.gguf_file), loaded)
     return model
+
+
+def _loader_options(source: ModelSource) -> dict[str, Any]:
+    """The options for transformers' loader. Raises ModelError for files from which it would make something else."""
+    if source.gguf_file:
+        require_loadable(read_gguf_header(source.path / source.gguf_file))
+        return {"gguf_file": source.gguf_file}
+    stored_tensors(source)  # says what is wrong with damaged, empty and unmerged checkpoints
+    options: dict[str, Any] = {"use_safetensors": True}
+    if wrapper_parts(source):
+        options["key_mapping"] = dict.fromkeys(WRAPPER_PATTERNS, "")
+    return options
+
+
+def _next_step(config: Any) -> str:
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is None:
+        return ""
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else getattr(quantised, "quant_method", None)
+    return f"Its weights are quantised ({method}): install what that takes, or give a copy that was saved dequantised."
+
+
+def _tokenizer_code(source: ModelSource) -> bool:
+    path = source.path / "tokenizer_config.json"
+    return path.is_file() and bool(read_json_object(path).get("auto_map"))
 
 
 def _headed(auto_class: Any, backbone: PreTrainedModel, num_labels: int | None) -> PreTrainedModel:
     config = copy.deepcopy(backbone.config)
     if num_labels is not None:
         config.num_labels = num_labels
-    model = auto_class.from_config(config, dtype=backbone.dtype)
+    model = auto_class.from_config(config, dtype=backbone.dtype, trust_remote_code=False)
     missing, unexpected = headless(model).load_state_dict(backbone.state_dict(), strict=False)
     wrong = [name for name in (*missing, *unexpected) if not name.startswith(_HARMLESS_PARTS)]
     if wrong:
@@ -205,10 +205,6 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
     for mark in ("is_quantized", "quantization_method", "hf_quantizer"):
         if hasattr(model, mark):
             setattr(model, mark, False if mark == "is_quantized" else None)
-
-
-def _gguf(source: ModelSource) -> dict[str, str]:
-    return {"gguf_file": source.gguf_file} if source.gguf_file else {}
 
 
 def _names(keys: Any) -> list[str]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
 from repdrift.core.fingerprint import files_sha256
+from repdrift.models.folder_contents import ADAPTER_CONFIG, names_in, no_model_in, no_weights_in, nothing_at
+from repdrift.models.gguf_file import gguf_files, is_gguf
+from repdrift.models.json_object import read_json_object
+from repdrift.models.third_party import first_line
 
 PACKAGED_PREFIX = "packaged:"
-ADAPTER_CONFIG = "adapter_config.json"
+Kind = Literal["adapter", "model"]
+"""Which of the two is taken from a folder: a PEFT adapter, or a full model."""
+
+_ADAPTER_WEIGHTS, _MODEL_WEIGHTS = "adapter_model*.safetensors", "model*.safetensors"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "tokenizer.model")
 
 
 @dataclass(frozen=True)
@@ -38,102 +45,166 @@ class ModelSource:
 
     ref: the model as the user wrote it. path: the folder that holds the files. revision: the hub's commit, for a model from
     the hub. gguf_file: the name of the GGUF file, which transformers dequantises on loading; None for safetensors.
+    kind: what is taken from the folder; None: an adapter if there is one. choice: a sentence that says so where the folder
+    holds something else as well.
     """
 
     ref: str
     path: Path
     revision: str | None = None
     gguf_file: str | None = None
+    kind: Kind | None = None
+    choice: str | None = None
 
     @property
     def is_adapter(self) -> bool:
-        """True if the folder holds a PEFT adapter, not a full model."""
-        return (self.path / ADAPTER_CONFIG).is_file()
+        """True if this is a PEFT adapter, not a full model."""
+        if self.kind is not None:
+            return self.kind == "adapter"
+        return self.gguf_file is None and (self.path / ADAPTER_CONFIG).is_file()
+
+    @property
+    def has_tokenizer_files(self) -> bool:
+        """True if the files of a tokenizer lie in the folder."""
+        return any((self.path / name).is_file() for name in _TOKENIZER_FILES)
 
     def weights_digest(self) -> str:
-        """Returns the SHA-256 over names and contents of the weight files. Raises ModelError if there are none."""
+        """Returns the SHA-256 over names and contents of the weight files.
+
+        Raises ModelError if there are none, or they cannot be read.
+        """
         files = weight_files(self)
-        stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
-        return _digest(self.path, stamps)
+        try:
+            stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+            return _digest(self.path, stamps)
+        except OSError as error:
+            raise ModelError(
+                f"cannot read the weights in {self.path}: {error.strerror or error}. Were they moved or deleted meanwhile?"
+            ) from error
 
 
-def resolve_model(ref: str, *, revision: str | None = None) -> ModelSource:
-    """Find the files of the model `ref`: `packaged:NAME`, an existing folder, or a hub id (downloaded or cached).
+def resolve_model(
+    ref: str, *, revision: str | None = None, prefer: Kind = "adapter", as_kind: Kind | None = None
+) -> ModelSource:
+    """Find the files of the model `ref`: `packaged:NAME`, a folder, a GGUF file, or a hub id (downloaded or cached).
 
-    revision: a commit, tag or branch of the hub. Raises ModelError if the folder holds no model, or the hub's model cannot be
-    loaded; UnknownNameError if no packaged model has that name; MissingDependencyError if its package is not installed.
+    revision: a commit, tag or branch of the hub. as_kind: what to take from a folder that holds both an adapter and a full
+    model; None: what `prefer` says. Where both are there, `choice` of the result says what was taken.
+    Raises ModelError if there is no model, or the hub's cannot be loaded, saying what was found instead; UnknownNameError if
+    no packaged model has that name; MissingDependencyError if its package is not installed.
     """
     if ref.startswith(PACKAGED_PREFIX):
         return _packaged(ref)
-    folder = Path(ref).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file() and not (folder / ADAPTER_CONFIG).is_file():
-            inside = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-            raise ModelError(
-                f"{folder} holds no model: expected config.json or {ADAPTER_CONFIG}, found {inside}. "
-                "Give the folder that save_pretrained wrote."
-            )
-        return ModelSource(ref, folder)
+    path = Path(ref).expanduser()
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        raise ModelError(f"{ref!r} is no path that can be looked at: {error}") from error
+    if is_folder:
+        return _in_folder(ref, path, prefer, as_kind)
+    if is_file:
+        return _of_file(ref, path)
     if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
         raise ModelError(
             f"model {ref!r} is neither a folder here nor a hub id (owner/name) nor one of "
-            f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}. Check the path or the name."
+            f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}: {nothing_at(path)}. Check the path or the name."
         )
-    return _from_hub(ref, revision)
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Returns the JSON object in the file `path`. Raises ModelError if it cannot be read, or holds anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} should hold a JSON object, got {type(content).__name__}")
-    return content
-
-
-def indexed_shards(index: Path) -> set[str]:
-    """Returns the weight files that the index of a sharded checkpoint names. Raises ModelError if it names none."""
-    weight_map = read_json_object(index).get("weight_map")
-    if not isinstance(weight_map, dict):
-        raise ModelError(
-            f"{index} names no shards: 'weight_map' should be an object, got {type(weight_map).__name__}. "
-            "Copy or download it again."
-        )
-    return set(weight_map.values())
+    return _from_hub(ref, revision, prefer, as_kind)
 
 
 def weight_files(source: ModelSource) -> list[Path]:
-    """Returns the files that hold the weights, sorted.
+    """Returns the files that hold the weights, sorted: a single one, or else the shards that the index names.
 
     Raises ModelError if there are none in a format that is safe to load, or a shard is missing.
     """
     if source.gguf_file:
         return [source.path / source.gguf_file]
-    pattern = "adapter_model*.safetensors" if source.is_adapter else "model*.safetensors"
-    files = sorted(source.path.glob(pattern))
-    if not files:
-        pickled = sorted(p.name for p in source.path.glob("*.bin"))
-        hint = (
-            f" It holds {pickled[0]}, a pickle, which is not loaded. Save the model again as safetensors."
-            if pickled
-            else ""
-        )
-        raise ModelError(f"{source.path} holds no weights: expected {pattern}.{hint}")
+    expected = _ADAPTER_WEIGHTS if source.is_adapter else _MODEL_WEIGHTS
+    files = sorted(source.path.glob(expected))
     index = source.path / "model.safetensors.index.json"
-    if not source.is_adapter and index.is_file():
-        _require_every_shard(index, {file.name for file in files})
-    return files
+    if source.is_adapter:
+        if files:
+            return files
+        raise no_weights_in(source.path, expected)
+    shards = indexed_shards(index) if index.is_file() else set()
+    _require_every_shard(index, shards)
+    single = source.path / "model.safetensors"
+    if single in files:  # like transformers: shards that were left beside it are not read
+        return [single]
+    if shards:
+        return sorted(source.path / name for name in shards)
+    if files:
+        raise ModelError(
+            f"{source.path} holds {', '.join(file.name for file in files[:3])}, but neither model.safetensors nor the index of its "
+            f"parts ({index.name}). Copy or download that file as well."
+        )
+    raise no_weights_in(source.path, expected)
 
 
-def _require_every_shard(index: Path, present: set[str]) -> None:
-    needed = indexed_shards(index)
-    absent = sorted(needed - present)
+def indexed_shards(index: Path) -> set[str]:
+    """Returns the weight files that the index of a sharded checkpoint names. Raises ModelError if it names none."""
+    weight_map = read_json_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelError(
+            f"{index} names no shards: 'weight_map' should be an object, got {type(weight_map).__name__}. "
+            "Copy or download it again."
+        )
+    shards = {str(name) for name in weight_map.values()}
+    strange = next((name for name in shards if Path(name).name != name), None)
+    if strange is not None:
+        raise ModelError(f"{index} names the shard {strange!r}, which is not in its folder. Copy or download it again.")
+    return shards
+
+
+def _require_every_shard(index: Path, needed: set[str]) -> None:
+    absent = sorted(name for name in needed if not (index.parent / name).is_file())
     if absent:
         raise ModelError(
             f"{index.parent} lacks {len(absent)} of {len(needed)} weight shards: {', '.join(absent[:4])}. Copy or download them."
         )
+
+
+def _in_folder(ref: str, folder: Path, prefer: Kind, as_kind: Kind | None, revision: str | None = None) -> ModelSource:
+    names = names_in(folder)
+    has_config, has_adapter = "config.json" in names, ADAPTER_CONFIG in names
+    packed = gguf_files(folder)
+    full_weights = any(Path(name).match(_MODEL_WEIGHTS) for name in names) or "model.safetensors.index.json" in names
+    if has_adapter:
+        adapter_weights = any(name.startswith("adapter_model") for name in names)
+        if not (has_config and full_weights):
+            return ModelSource(ref, folder, revision, kind="adapter")
+        if adapter_weights:
+            kind = as_kind or prefer
+            taken, other = ("adapter", "full model") if kind == "adapter" else ("full model", "adapter")
+            choice = (
+                f"Its folder holds an adapter and a full model; the {taken} was taken, and the {other} took no part."
+            )
+            return ModelSource(ref, folder, revision, kind=kind, choice=choice)
+        choice = (
+            f"Its folder holds a full model, and an {ADAPTER_CONFIG} without an adapter's weights, which took no part."
+        )
+        return ModelSource(ref, folder, revision, kind="model", choice=choice)
+    if has_config and (full_weights or not packed):
+        choice = None
+        if any(name.startswith("adapter_model") for name in names):
+            choice = f"Its folder holds an adapter's weights without {ADAPTER_CONFIG} as well, which took no part."
+        return ModelSource(ref, folder, revision, kind="model", choice=choice)
+    if len(packed) == 1:
+        return ModelSource(ref, folder, revision, packed[0], "model")
+    if packed:
+        raise ModelError(
+            f"{folder} holds {len(packed)} GGUF files. Give one of them: {', '.join(str(folder / n) for n in packed[:6])}."
+        )
+    raise no_model_in(folder)
+
+
+def _of_file(ref: str, path: Path) -> ModelSource:
+    if is_gguf(path):
+        return ModelSource(ref, path.parent, gguf_file=path.name, kind="model")
+    raise ModelError(
+        f"{path} is a file, and a model is a folder with config.json (or {ADAPTER_CONFIG}) and safetensors, or a GGUF file. "
+        f"Give its folder if that holds the model: {path.parent}."
+    )
 
 
 def _packaged(ref: str) -> ModelSource:
@@ -145,23 +216,22 @@ def _packaged(ref: str) -> ModelSource:
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError.of(entry.package.replace("_", "-"), entry.extra, f"the model {ref!r}")
     path = Path(next(iter(spec.submodule_search_locations))) / entry.folder
-    return ModelSource(ref, path, gguf_file=entry.gguf_file)
+    return ModelSource(ref, path, gguf_file=entry.gguf_file, kind="model")
 
 
-def _from_hub(ref: str, revision: str | None) -> ModelSource:
+def _from_hub(ref: str, revision: str | None, prefer: Kind, as_kind: Kind | None) -> ModelSource:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = ["*.safetensors", "*.json", "tokenizer*", "*.model", "vocab*", "merges.txt"]
     try:
         path = Path(snapshot_download(ref, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # of the hub's client, of its transport, of the disk: they share no error tree
+        here = f" ({nothing_at(Path(ref))})" if Path(ref).parent.is_dir() else ""
         raise ModelError(
-            f"model {ref!r} is no folder here and could not be loaded from the Hugging Face hub or its cache: {reason} "
-            "Check the name and the network, or give a local folder."
+            f"model {ref!r} is no folder here{here} and could not be loaded from the Hugging Face hub or its cache: "
+            f"{first_line(error)} Check the name and the network, or give a local folder."
         ) from error
-    return ModelSource(ref, path, revision=path.name)
+    return _in_folder(ref, path, prefer, as_kind, revision=path.name)
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+
+import torch
 
 from repdrift.core.errors import ModelError, RepdriftError
 
@@ -24,7 +27,52 @@ def loader_errors(what: str, next_step: str = "") -> Generator[None]:
         raise ModelError(f"{what}: {first_line(error)}" + (f" {next_step}" if next_step else "")) from error
 
 
+@contextmanager
+def running_errors(what: str) -> Generator[None]:
+    """Turns every exception while a model is run into a ModelError, memory errors included.
+
+    what: what was being done, with the model's name. Errors of our own pass as they are.
+    """
+    try:
+        yield
+    except RepdriftError:
+        raise
+    except Exception as error:  # a model's own code may raise anything, and the other models are to be compared
+        if _is_out_of_memory(error):
+            raise ModelError(
+                f"{what}: there is not enough memory ({first_line(error)}). Use smaller batches (--token-budget) or a smaller type "
+                "(--compute-dtype bfloat16), or compare it by itself."
+            ) from error
+        raise ModelError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
+
+
 def first_line(error: BaseException) -> str:
     """Returns the message of another library's error in one line: its first line, and the second if the first is a heading."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+@contextmanager
+def quiet_transformers() -> Generator[None]:
+    """Silence the log messages and progress bars of transformers inside the block; they are restored afterwards."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers for an attribute that transformers has renamed; a user can do nothing about it.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

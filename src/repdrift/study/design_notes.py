@@ -52,7 +52,7 @@ def layer_count(config: StudyConfig) -> int | None:
     if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().is_dir()):
         return None
     try:
-        source = resolve_model(config.model, revision=config.revision)
+        source = resolve_model(config.model, revision=config.revision, prefer="model")
         if source.gguf_file is not None or source.is_adapter:
             return None
         settings = load_config(source)

@@ -33,7 +33,7 @@ class StudyInputs:
     @cached_property
     def base(self) -> ModelSource:
         """The base model's files."""
-        return resolve_model(self.config.model, revision=self.config.revision)
+        return resolve_model(self.config.model, revision=self.config.revision, prefer="model")
 
     def rows(self, task: str, split: Split) -> Rows:
         """The rows of a task's data file."""

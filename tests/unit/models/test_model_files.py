@@ -9,7 +9,9 @@ from repdrift.models import resolve_model
 def test_model_that_is_nowhere_is_one_readable_message(tmp_path):
     with pytest.raises(ModelError, match="neither a folder here nor a hub id"):
         resolve_model("./nowhere")
-    with pytest.raises(ModelError, match="holds no model: expected config.json"):
+    with pytest.raises(
+        ModelError, match=r"holds no model \(neither config.json nor adapter_config.json\): the folder is empty"
+    ):
         resolve_model(str(tmp_path))
     with pytest.raises(ModelError, match="could not be loaded from the Hugging Face hub"):
         resolve_model("nobody/nothing")

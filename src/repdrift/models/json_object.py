@@ -1,0 +1,20 @@
+"""JSON objects in a model's files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from repdrift.core.errors import ModelError
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Returns the JSON object in the file `path`. Raises ModelError if it cannot be read, or holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}. Copy or download it again.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} should hold a JSON object, got {type(content).__name__}")
+    return content

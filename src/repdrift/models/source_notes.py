@@ -1,0 +1,30 @@
+"""Sentences on a model's files that change how its numbers are to be read, known before its weights are loaded."""
+
+from __future__ import annotations
+
+from repdrift.models.checkpoint import wrapper_parts
+from repdrift.models.configuration import configuration_notes
+from repdrift.models.gguf_file import read_gguf_header
+from repdrift.models.model_files import ModelSource
+
+
+def source_notes(source: ModelSource) -> list[str]:
+    """Whole sentences without the model's name. Raises ModelError if the files cannot be read."""
+    notes = [source.choice] if source.choice else []
+    if source.gguf_file:
+        header = read_gguf_header(source.path / source.gguf_file)
+        if header.is_quantised:
+            notes.append(
+                f"Its weights come from a GGUF file in {header.precision}, dequantised on loading: the rounding of that precision "
+                "is part of its drift from any other file."
+            )
+        return notes
+    if source.is_adapter:
+        return notes
+    notes += configuration_notes(source)
+    parts = wrapper_parts(source)
+    if parts:
+        notes.append(
+            f"The names of its tensors held {', '.join(map(repr, parts))}, as wrapping or compiling a model puts there; it was taken off."
+        )
+    return notes
