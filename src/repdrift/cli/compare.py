@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -62,6 +62,14 @@ def compare(
     revision: Annotated[
         str | None, typer.Option(help="Revision of the base model on the hub.", show_default="the newest")
     ] = None,
+    as_kind: Annotated[
+        Literal["adapter", "model"] | None,
+        typer.Option(
+            "--as",
+            help="What to take from a folder that holds both: adapter or model.",
+            show_default="the adapter, and it is said",
+        ),
+    ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the JSON file, table, summary and figures.")] = Path(
         "results/comparison"
     ),
@@ -92,6 +100,7 @@ def compare(
         samples=samples or None,
         max_length=max_length,
         revision=revision,
+        as_kind=as_kind,
         output_dir=output_dir,
         **dict(checked),
     )

@@ -44,7 +44,7 @@ from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.extractor import require_lengths_fit
-from repdrift.models import AdaptedBase
+from repdrift.models import AdaptedBase, running_errors
 from repdrift.similarity import measure
 from repdrift.similarity.measure import EXACT
 from repdrift.similarity.streaming import PairedAccumulator, PairedResult
@@ -103,12 +103,13 @@ class _MomentComparison:
         for tuned, found in zip(shared.tuned, adapted.notes, strict=True):
             self.measured.note(tuned.name, found)
         try:
-            for tuned, run in zip(shared.tuned, runs, strict=True):
-                with run.switch() as model:
-                    changes.append(changes_of(self.base, tuned, model, self._blocks_path))
-                    self._note_precision(tuned, model)
-                self.measured.note(tuned.name, changes[-1].notes)
-            self._measure(names, runs, changes, SHARED_WEIGHTS)
+            with running_errors("it cannot be run"):
+                for tuned, run in zip(shared.tuned, runs, strict=True):
+                    with run.switch() as model:
+                        changes.append(changes_of(self.base, tuned, model, self._blocks_path))
+                        self._note_precision(tuned, model)
+                    self.measured.note(tuned.name, changes[-1].notes)
+                self._measure(names, runs, changes, SHARED_WEIGHTS)
         except RepdriftError as error:
             if len(names) == 1:
                 self.measured.failed[names[0]] = str(error)
@@ -116,7 +117,8 @@ class _MomentComparison:
             say(f"not all adapters can be measured: {error}")
             return "an adapter beside it cannot be measured"
         try:
-            self._between(names, runs)
+            with running_errors("it cannot be run"):
+                self._between(names, runs)
         except RepdriftError as error:
             self.measured.notes.append(missing_control("The drift between the tuned models", error))
         return None
@@ -133,7 +135,10 @@ class _MomentComparison:
     def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
         depth = len(self.base_run.extractor.blocks)
         try:
-            with with_own_weights(self.base.source, tuned, self.options, reason) as running:
+            with (
+                running_errors("it cannot be run"),
+                with_own_weights(self.base.source, tuned, self.options, reason) as running,
+            ):
                 self.measured.note(tuned.name, running.notes)
                 extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:

@@ -37,6 +37,7 @@ from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.extractor import PooledBatch
 from repdrift.extraction.row_index import RowIndex
+from repdrift.models import running_errors
 from repdrift.tasks import SampleSet
 
 
@@ -49,7 +50,7 @@ def compare_by_rows(
     DegenerateInputError only for the base model's own representations.
     """
     measured = Measured("rows")
-    with base.without_adapters() as model:
+    with running_errors(f"the base model {base.source.ref!r} cannot be run"), base.without_adapters() as model:
         extractor = extractor_for(model, options)
         blocks_path, depth, token_budget = extractor.blocks.path, len(extractor.blocks), extractor.token_budget
         base_rows = pooled_rows(extractor, samples, what="base model")
@@ -64,7 +65,8 @@ def compare_by_rows(
         say(f"running {tuned.name} ({tuned.kind}; weights: {running.weights})")
         measured.note(tuned.name, running.notes)
         try:
-            rows = _tuned_rows(running.backbone, depth, tuned, samples, options)
+            with running_errors("it cannot be run"):
+                rows = _tuned_rows(running.backbone, depth, tuned, samples, options)
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows)

@@ -23,7 +23,7 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
-from repdrift.models import ASSUMED_WIDTH, ModelSource, width_of
+from repdrift.models import ASSUMED_WIDTH, Kind, ModelSource, source_notes, width_of
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
@@ -44,6 +44,7 @@ def compare(
     samples: int | None = DEFAULT_SAMPLES,
     max_length: int | None = None,
     revision: str | None = None,
+    as_kind: Kind | None = None,
     output_dir: str | Path | None = None,
     **options: Any,
 ) -> Comparison:
@@ -52,7 +53,8 @@ def compare(
     base, tuned: folders, hub ids or `packaged:NAME`; tuned: full models or PEFT adapters. data: a built-in task, a file
     (txt, csv, tsv, json, jsonl, parquet, Arrow) or the folder of a saved data set. separator, encoding, header: how a text file is
     written (None: found from the file). samples: the most samples to take (None: all). max_length: the most tokens of a sample
-    (None: what the base model takes, at most 512). output_dir: where to write JSON, table, summary and figures; None:
+    (None: what the base model takes, at most 512). as_kind: "adapter" or "model", what to take from a tuned model's folder
+    that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary and figures; None:
     nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
@@ -61,7 +63,8 @@ def compare(
     chosen = comparison_options(options)
     inputs = comparison_inputs(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
-        text_columns=text_columns, id_column=id_column, file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision,
+        text_columns=text_columns, id_column=id_column, file_format=FileFormat(separator, encoding, header), samples=samples,
+        max_length=max_length, revision=revision, as_kind=as_kind,
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:
@@ -88,6 +91,7 @@ def compare_models(
     gives all samples the same representation.
     """
     clock = time.perf_counter()
+    base_digest, on_base = base.weights_digest(), [f"On the base model: {note}" for note in source_notes(base)]
     able = [tuned for tuned in tuned_models if tuned.refused is None]
     loaded = BaseModel(base, options)
     keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
@@ -99,7 +103,7 @@ def compare_models(
         versions=library_versions(),
         base=base.ref,
         base_revision=base.revision,
-        base_digest=base.weights_digest(),
+        base_digest=base_digest,
         data=samples.source,
         data_notes=list(samples.notes),
         task=samples.task,
@@ -115,6 +119,7 @@ def compare_models(
         models=models,
         between=measured.between,
         warnings=[
+            *on_base,
             *cautions(models, measured.base_layers, samples),
             *gap_sentences(measured.gaps),
             *alike_sentences(measured.alike),
@@ -155,6 +160,15 @@ def _without_value(measured: Measured) -> list[str]:
 def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
     reason = tuned.refused or measured.failed.get(tuned.name)
     layers = measured.layers.get(tuned.name, [])
+    notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
+    digest: str | None = None
+    if reason is None:
+        try:
+            digest = tuned.source.weights_digest()
+        except ModelError as error:  # hours of work are not lost by it
+            notes.append(
+                f"Its weight files could not be read after it was run, so the result does not name them by a digest: {error}"
+            )
     return ComparedModel(
         name=tuned.name,
         ref=tuned.source.ref,
@@ -162,8 +176,8 @@ def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
         status="compared" if reason is None else "not comparable",
         reason=reason,
         weights=measured.weights.get(tuned.name),
-        weights_digest=None if reason else tuned.source.weights_digest(),
+        weights_digest=digest,
         layers=layers,
         mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
-        notes=list(dict.fromkeys([*tuned.notes, *measured.model_notes.get(tuned.name, [])])),
+        notes=list(dict.fromkeys(notes)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -17,7 +17,15 @@ from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftErr
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.validation import validation_faults
-from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
+from repdrift.models import (
+    Kind,
+    ModelSource,
+    load_config,
+    load_tokenizer,
+    loader_errors,
+    resolve_model,
+    source_notes,
+)
 from repdrift.tasks import (
     FileFormat,
     OwnFile,
@@ -52,16 +60,20 @@ def comparison_inputs(
     samples: int | None,
     max_length: int | None,
     revision: str | None,
+    as_kind: Kind | None = None,
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
-    A tuned model that tokenises the texts differently, or has another number of layers, is marked as refused with the
+    as_kind: what to take from a tuned model's folder that holds both an adapter and a full model.
+    A tuned model that cannot be found or read, tokenises the texts differently, or has another number of layers, is marked as refused with the
     reason. Raises ModelError if all of them are refused, or if the base model is an adapter or cannot be found. Raises
     ConfigError, DataError or UnknownNameError for data that cannot be used.
     """
     if not tuned:
         raise ConfigError("name at least one tuned model to compare with the base model")
-    base_source = resolve_model(base, revision=revision)
+    if as_kind not in (None, *get_args(Kind)):
+        raise ConfigError(f"as_kind (--as) should be {' or '.join(get_args(Kind))}, got {as_kind!r}")
+    base_source = resolve_model(base, revision=revision, prefer="model")
     if base_source.is_adapter:
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
@@ -81,7 +93,7 @@ def comparison_inputs(
         f"{spec.name}: {len(base_samples)} samples, {sum(base_samples.lengths)} tokens, from {rows.source}. {' '.join(rows.notes)}"
     )
     tuned_models = [
-        _tuned_model(name, ref, base_source, base_samples, sample_set)
+        _tuned_model(name, ref, as_kind, base_source, base_samples, sample_set)
         for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
     ]
     if all(model.refused for model in tuned_models):
@@ -140,16 +152,28 @@ def _read(
 
 
 def _tuned_model(
-    name: str, ref: str, base: ModelSource, base_samples: SampleSet, sample_set: Callable[[ModelSource], SampleSet]
+    name: str,
+    ref: str,
+    as_kind: Kind | None,
+    base: ModelSource,
+    base_samples: SampleSet,
+    sample_set: Callable[[ModelSource], SampleSet],
 ) -> TunedModel:
-    source = resolve_model(ref)
+    """Looks at one tuned model. Whatever is wrong with it is its own `refused`: the others are compared."""
+    source = ModelSource(ref, Path(ref).expanduser())
+    notes: list[str] = []
     try:
-        refused = depth_fault(base, source)
-        if refused is None and _has_tokenizer(source):
-            refused = _token_fault(base_samples, sample_set(source))
+        with loader_errors(f"{ref} cannot be read as a model"):
+            source = resolve_model(ref, as_kind=as_kind)
+            notes = source_notes(source)
+            if source.choice and source.is_adapter:
+                notes.append("To compare the full model in its folder, use --as model.")
+            refused = depth_fault(base, source)
+            if refused is None and (source.gguf_file or source.has_tokenizer_files):
+                refused = _token_fault(base_samples, sample_set(source))
     except RepdriftError as error:
         refused = str(error)
-    return TunedModel(name, source, refused)
+    return TunedModel(name, source, refused, tuple(notes))
 
 
 def _token_fault(base: SampleSet, tuned: SampleSet) -> str | None:
@@ -167,10 +191,3 @@ def _token_fault(base: SampleSet, tuned: SampleSet) -> str | None:
                 "representations are not paired. Compare it with the model it was tuned from."
             )
     return "its tokenizer marks the two texts of a pair otherwise than the base model's (token types)"
-
-
-def _has_tokenizer(source: ModelSource) -> bool:
-    return bool(source.gguf_file) or any(
-        (source.path / name).is_file()
-        for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "tokenizer.model")
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from repdrift.models import ModelSource, depth_of, read_json_object
+from repdrift.models import ModelSource, depth_of, load_config, read_json_object
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,7 @@ def unique_names(refs: list[str]) -> list[str]:
 
 
 def _depth(source: ModelSource) -> int | None:
+    if source.gguf_file:
+        return depth_of(load_config(source))
     path = source.path / "config.json"
     return depth_of(read_json_object(path)) if path.is_file() else None

@@ -12,10 +12,10 @@ from torch import nn
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, collect_if_alive, load_base
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
-from repdrift.core.errors import ModelError
+from repdrift.core.errors import RepdriftError
 from repdrift.core.process_group import device
 from repdrift.core.progress import say
-from repdrift.models import ModelSource, load_adapter_alone, load_tuned_backbone
+from repdrift.models import ModelSource, load_adapter_alone, load_tuned_backbone, running_errors
 
 SHARED_WEIGHTS = "the base model's, in memory once"
 
@@ -84,11 +84,14 @@ def each_tuned_model(
         collect_if_alive(freed)
         base.make_room()
         try:
-            with with_own_weights(base.source, tuned, base.options, reasons.get(tuned.name)) as running:
+            with (
+                running_errors("it cannot be loaded"),
+                with_own_weights(base.source, tuned, base.options, reasons.get(tuned.name)) as running,
+            ):
                 freed = weakref.ref(running.backbone)
                 yield running
             del running  # before the next one is loaded
-        except ModelError as error:
+        except RepdriftError as error:
             failed(tuned.name, str(error))
 
 

@@ -15,7 +15,7 @@ from repdrift.core.errors import RepdriftError
 from repdrift.core.records.comparison import LayerDrift
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.drift.weight_rows import layer_weight_measures
-from repdrift.models import ModelSource
+from repdrift.models import ModelSource, running_errors
 from repdrift.weights import CANNOT_MERGE, apply_random_change, compare_adapter, compare_weights
 
 T = TypeVar("T")
@@ -39,17 +39,20 @@ def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path
     A model whose weights cannot be compared may still be compared in its representations: then `missing` says why.
     """
     try:
-        if tuned.source.is_adapter:
-            # On weights of its own, an adapter may have replaced some of the base model's.
-            before = None if base.carries(model) else _base_weights(base)
-            found = compare_adapter(model, blocks_path=blocks_path, stack=base.options.stack, base=before)
-            skipped = [line for line in found.not_compared if CANNOT_MERGE in line]
-            more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
-            notes = [f"The change of its weights is not that of all of them: {skipped[0]}{more}."] if skipped else []
-        else:
-            found = compare_weights(_base_weights(base), tuned.source, blocks_path)
-            notes = [f"The change of its weights: {line}." for line in found.resized]
-        return WeightChanges(found.changes, notes=tuple(notes))
+        with running_errors("its weights cannot be compared"):
+            if tuned.source.is_adapter:
+                # On weights of its own, an adapter may have replaced some of the base model's.
+                before = None if base.carries(model) else _base_weights(base)
+                found = compare_adapter(model, blocks_path=blocks_path, stack=base.options.stack, base=before)
+                skipped = [line for line in found.not_compared if CANNOT_MERGE in line]
+                more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+                notes = (
+                    [f"The change of its weights is not that of all of them: {skipped[0]}{more}."] if skipped else []
+                )
+            else:
+                found = compare_weights(_base_weights(base), tuned.source, blocks_path)
+                notes = [f"The change of its weights: {line}." for line in found.resized]
+            return WeightChanges(found.changes, notes=tuple(notes))
     except RepdriftError as error:
         return WeightChanges([], str(error))
 
@@ -72,7 +75,7 @@ def run_randomly_changed(
     if not options.controls or not changes.modules:
         return None
     try:
-        with base.without_adapters() as model:
+        with running_errors("it cannot be run"), base.without_adapters() as model:
             apply_random_change(model, changes.modules, options.seed, blocks_path=options.blocks, stack=options.stack)
             return run(model)
     except RepdriftError as error:

@@ -272,7 +272,7 @@ def _damaged(models, folder, how):
 
 DAMAGES = {
     "config": "config.json should hold a JSON object, got list",
-    "cut": "cannot load",
+    "cut": "is truncated",
     "index": "model.safetensors.index.json cannot be read as JSON",
     "tokenizer": "no tokenizer could be loaded",
     "nan": "layer 1, sample '",
