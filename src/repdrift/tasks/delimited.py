@@ -61,11 +61,13 @@ def read_delimited(path: Path, text: str, file_format: FileFormat, *, named: Col
     asked = _asked_separator(file_format.separator) or (told.group(1) if told else None)
     dialect = _dialect(path, text, asked, named)
     fields = _read(text, dialect)
-    if fields.fault or any("\n" in cell or "\r" in cell for row in fields.rows for cell in row):
-        # A quote that opens and never closes swallows lines. Where every line is whole without quoting, there is none.
+    broken = [line for row, line in zip(fields.rows, fields.lines, strict=False) if _has_line_break(row)]
+    if fields.fault or broken:
+        # A quote that opens and never closes swallows lines, perhaps up to the next one. Without quoting they are rows like others.
         plain_dialect = _Dialect(dialect.separator, quoted=False, spaced=dialect.spaced)
         plain = _read(text, plain_dialect)
-        if _stands_without_quoting(plain):
+        whole = not fields.fault and _ragged(fields) is None
+        if _stands_without_quoting(plain) and not (whole and not _rows_alike(plain, set(fields.lines))):
             fields, dialect = plain, plain_dialect
     fields.lines = [line + skipped for line in fields.lines]
     if fields.fault:
@@ -89,6 +91,10 @@ def read_delimited(path: Path, text: str, file_format: FileFormat, *, named: Col
     if one and fields.blank:
         notes.append(
             f"{counted(len(fields.blank), 'line')} without text left out; the first is line {fields.blank[0] + skipped}."
+        )
+    if broken and dialect.quoted:
+        notes.append(
+            f"{counted(len(broken), 'row')} with line breaks inside quotation marks; the first is line {broken[0] + skipped}."
         )
     if not dialect.quoted:
         notes.append("Quotation marks are read as characters of the text, since some are never closed.")
@@ -139,6 +145,25 @@ def _stands_without_quoting(plain: _Fields) -> bool:
     """Tells whether fields that were read without quoting make a table, and none stands in quotation marks."""
     quoted = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in plain.rows for cell in row)
     return len(plain.rows[0]) > 1 and _ragged(plain) is None and not quoted
+
+
+def _rows_alike(plain: _Fields, begun: set[int]) -> bool:
+    """Tells whether lines inside quotation marks hold in some column what the lines that begin a row hold there.
+
+    begun: the lines on which rows begin. Such a column holds numbers only, or few values, such as a class.
+    """
+    inside = [row for row, line in zip(plain.rows, plain.lines, strict=True) if line not in begun]
+    others = [row for row, line in zip(plain.rows, plain.lines, strict=True) if line in begun][1:]
+    for index in range(len(plain.rows[0])):
+        values, found = {row[index] for row in inside}, [row[index] for row in others]
+        numbers = found and all(cell.strip().isdigit() for cell in (*values, *found))
+        if numbers or (2 * len(set(found)) <= len(found) and values <= set(found)):
+            return True
+    return False
+
+
+def _has_line_break(row: list[str]) -> bool:
+    return any("\n" in cell or "\r" in cell for cell in row)
 
 
 def _spaced(text: str, separator: str) -> bool:

@@ -35,6 +35,10 @@ def test_separator_is_found_from_the_whole_head(tmp_path, separator, name, end):
     ("content", "texts"),
     [
         ('text,label\n"one\ntwo",1\n"b",0\n', ["one\ntwo", "b"]),
+        (
+            'label,text\n0,"first line\nsecond, with a comma"\n1,b c\n1,d\n',
+            ["first line\nsecond, with a comma", "b c", "d"],
+        ),
         ('text,label\nsaid "no" then,1\nb,0\n', ['said "no" then', "b"]),
         ("text,label,\na b,1,\nc,1,\n", ["a b", "c"]),
         ("text,label\na b,1,\nc,1,\n", ["a b", "c"]),
