@@ -76,7 +76,7 @@ def _texts(table: DataTable, name: str) -> list[str | None]:
     found: list[str | None] = []
     for i, value in enumerate(values):
         if type(value) is str:
-            known_missing = table.missing and len(value) < 5 and value.strip().casefold() in table.missing
+            known_missing = table.missing and len(value) < 10 and value.strip().casefold() in table.missing
             found.append(None if known_missing else value)
         elif value is None or (isinstance(value, float) and math.isnan(value)):
             found.append(None)
@@ -148,6 +148,11 @@ def _notes(
     notes = [f"The text is {used}{beside}{how}{not_used}. {counted(count, 'row')} read; the first is {first}."]
     if lacking:
         cause = "a text is missing or blank" if len(spec.text_columns) > 1 else "the text is missing or blank"
+        written = [v for n in spec.text_columns for i in lacking if isinstance(v := table.columns[n].values[i], str)]
+        words = sorted({v.strip() for v in written if v.strip().casefold() in table.missing})
+        cause += (
+            f", as {' and '.join(map(repr, words))} are" if len(words) > 1 else f", as {words[0]!r} is" if words else ""
+        )
         notes.append(
             f"{counted(len(lacking), 'row')} left out, since {cause}; the first is {table.unit} {table.numbers[lacking[0]]}."
         )

@@ -104,7 +104,8 @@ def test_format_can_be_asked_for(tmp_path):
 @pytest.mark.parametrize("missing", ["", "  ", "NaN", "null", "None", "<NA>"])
 def test_words_for_a_missing_value_are_no_texts(tmp_path, missing):
     notes = read_own_file(_write(tmp_path, f"text,label\nabc,1\n{missing},0\nd,1\n")).rows.notes
-    assert notes[1] == "1 row left out, since the text is missing or blank; the first is line 3."
+    word = f", as {missing!r} is" if missing.strip() else ""
+    assert notes[1] == f"1 row left out, since the text is missing or blank{word}; the first is line 3."
 
 
 @pytest.mark.parametrize(
