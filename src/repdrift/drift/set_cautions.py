@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repdrift.core.records.results import RunStatus
+from repdrift.core.sink_words import sink_cautions
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT
@@ -24,6 +25,12 @@ def set_cautions(
         *_same_weights(tasks),
         *_precision(tasks),
         *_truncated(tasks),
+        *(
+            f"Task {task_title(sets.task)}: {caution}"
+            for sets in tasks
+            if sets.base.metadata.sinks is not None
+            for caution in sink_cautions(sets.base.metadata.sinks)
+        ),
     ]
 
 

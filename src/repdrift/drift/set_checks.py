@@ -46,6 +46,7 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
         ("layers", a.layers, b.layers),
         ("shape", a.shape, b.shape),
         ("tokens of each sample", _digest(a.tokens_per_sample), _digest(b.tokens_per_sample)),
+        ("tokens left out as attention sinks", _sinks(a), _sinks(b)),
     ):
         if left != right:
             raise SampleSetMismatchError(
@@ -134,6 +135,10 @@ def _require_rows_of_samples(stored: RepresentationSet, command: str) -> None:
 
 def _digest(tokens: Sequence[int] | None) -> str:
     return "none" if tokens is None else config_sha256({"tokens": list(tokens)})[:16]
+
+
+def _sinks(said: SetMetadata) -> str:
+    return "none" if said.sinks is None else f"{said.sinks.sinks} (mask {said.sinks.digest[:16]})"
 
 
 def _first_difference(a: SetMetadata, b: SetMetadata) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from repdrift.extraction.matched_change import MatchedChange
     from repdrift.extraction.options import ExtractionOptions
     from repdrift.extraction.set_extraction import extract_set
+    from repdrift.extraction.sink_search import find_sinks
 
 __all__ = [
     "ExtractionJob",
@@ -21,6 +22,7 @@ __all__ = [
     "RepresentationExtractor",
     "extract",
     "extract_set",
+    "find_sinks",
 ]
 
 _MODULES = {
@@ -31,6 +33,7 @@ _MODULES = {
     "RepresentationExtractor": "extractor",
     "extract": "extractor",
     "extract_set": "set_extraction",
+    "find_sinks": "sink_search",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.progress import Bar, say
-from repdrift.core.records.representation_set import Pooling
+from repdrift.core.records.representation_set import SINK_POOLING, Pooling
+from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.batching import Batch, BatchPlan, sample_set_of
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch
 from repdrift.extraction.row_index import RowIndex
+from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, find_blocks
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
 from repdrift.tasks import SampleSet
@@ -53,6 +55,8 @@ class RepresentationExtractor:
     blocks: name of the module list that holds the blocks, for a model in which it is not found by itself.
     stack: `encoder` or `decoder`, for a model that has both; None means the encoder. The decoder reads the same text,
     shifted by one token.
+    sinks: for pooling `mean_without_sinks`, the tokens to leave out. While the mask is open, the model finds them: then it must
+    be the base model. The hidden states of a batch are held until they are known, which the token budget accounts for.
     Raises ModelError if no blocks are found, no layer is asked for or the dtype is unknown; UnknownNameError for a layer
     that the model does not have; DataError for a token budget below 1.
     """
@@ -68,6 +72,7 @@ class RepresentationExtractor:
         memory_cap_bytes: int | None = None,
         blocks: str | None = None,
         stack: Stack | None = None,
+        sinks: SinkMask | None = None,
     ) -> None:
         self.backbone = backbone_of(model, stack=stack).eval()
         self.blocks = find_blocks(self.backbone, path=blocks, stack=stack)
@@ -80,6 +85,7 @@ class RepresentationExtractor:
             raise DataError(f"the token budget must be at least 1, got {token_budget}")
         self.pooling: Pooling = pooling
         self.dtype = dtype
+        self.sinks = sinks
         self.token_budget = token_budget or self._auto_budget(memory_cap_bytes)
         self._stack = stack
         self._most_tokens: int | None = None
@@ -225,27 +231,57 @@ class RepresentationExtractor:
 
     def _forward_part(self, batch: Batch, on_block: OnBlock) -> None:
         inputs: dict[str, Any] = {name: tensor.to(self.device) for name, tensor in batch.inputs.items()}
-        pool = pool_for_batch(self.pooling, inputs["attention_mask"])
         if not self._takes_token_types:
             inputs.pop("token_type_ids", None)
         if self._stack == "decoder":
             inputs |= decoder_inputs(self.backbone, inputs["input_ids"], inputs["attention_mask"])
+        if self.sinks is not None and self.sinks.open and not self.sinks.knows(batch.inputs):
+            self._find_sinks(batch, inputs, self.sinks, on_block)
+            return
+        pool = self._pool(batch, inputs["attention_mask"])
+        self._run(inputs, self.layers, lambda layer, hidden: on_block(layer, hidden, pool))
+
+    def _find_sinks(self, batch: Batch, inputs: dict[str, Any], sinks: SinkMask, on_block: OnBlock) -> None:
+        """Run one batch whose sinks are not known. The hidden states are held until all blocks have been looked at."""
+        held: dict[int, Tensor] = {}
+
+        def look(layer: int, hidden: Tensor) -> None:
+            sinks.observe(batch.inputs, hidden)
+            if layer in self.layers:
+                held[layer] = hidden.clone()  # the model may change it in place
+
+        self._run(inputs, range(len(self.blocks)), look)
+        sinks.settle(batch.inputs)
+        pool = self._pool(batch, inputs["attention_mask"])
+        for layer in self.layers:
+            on_block(layer, held.pop(layer), pool)
+
+    def _pool(self, batch: Batch, attention_mask: Tensor) -> Pool:
+        known = None if self.sinks is None or self.pooling != SINK_POOLING else self.sinks.positions(batch.inputs)
+        return pool_for_batch(self.pooling, attention_mask, known)
+
+    def _run(
+        self, inputs: dict[str, Any], layers: Sequence[int], on_hidden_state: Callable[[int, Tensor], None]
+    ) -> None:
         seen: set[int] = set()
 
-        def on_hidden_state(layer: int, hidden: Tensor) -> None:
+        def pass_on(layer: int, hidden: Tensor) -> None:
             seen.add(layer)
-            on_block(layer, hidden, pool)
+            on_hidden_state(layer, hidden)
 
-        with capture_hidden_states(self.blocks, self.layers, on_hidden_state):
+        with capture_hidden_states(self.blocks, layers, pass_on):
             self.backbone(**inputs, **self._no_cache)
-        missing = [layer for layer in self.layers if layer not in seen]
+        missing = [layer for layer in layers if layer not in seen]
         if missing:
             raise ModelError(f"block {missing[0]} of {type(self.backbone).__name__} was not run in the forward pass")
 
     def _auto_budget(self, memory_cap_bytes: int | None) -> int:
         config = getattr(self.backbone, "config", None)
-        captured = len(self.layers) * (width_of(config) or 0) * 4 if self.pooling == "tokens" else 0
         itemsize = next(self.backbone.parameters()).element_size()
+        # Rows of tokens wait in float32, hidden states in the model's own type. Models whose sinks are known hold none, but
+        # take the same batches as the base model: equal models then give equal bits.
+        kept = {"tokens": 4, SINK_POOLING: itemsize}.get(self.pooling, 0)
+        captured = len(self.layers) * (width_of(config) or 0) * kept
         return auto_token_budget(
             config, itemsize=itemsize, captured_bytes_per_token=captured, cap_bytes=memory_cap_bytes
         )
@@ -262,11 +298,13 @@ def extract(
     memory_cap_bytes: int | None = None,
     blocks: str | None = None,
     stack: Stack | None = None,
+    sinks: SinkTokens | None = None,
 ) -> dict[str, Tensor]:
     """Layer-wise representations of `model` over `inputs`, by name: {"layer_0": (n, d), "layer_1": ...}.
 
     inputs: a sample set, or `input_ids` and `attention_mask` of shape (n, t), padded on either side. The other arguments
-    are those of `RepresentationExtractor`. Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for
+    are those of `RepresentationExtractor`. sinks: for pooling `mean_without_sinks`, what `find_sinks` found on the base model
+    over the same inputs; every model that is compared gets the same. Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for
     inputs of another shape.
     """
     extractor = RepresentationExtractor(
@@ -278,6 +316,9 @@ def extract(
         memory_cap_bytes=memory_cap_bytes,
         blocks=blocks,
         stack=stack,
+        sinks=None
+        if sinks is None
+        else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
     )
     return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
 

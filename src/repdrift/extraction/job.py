@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from repdrift.core.errors import ModelError
 from repdrift.core.fingerprint import config_sha256
-from repdrift.core.records.representation_set import SET_FORMAT_VERSION
+from repdrift.core.records.representation_set import SET_FORMAT_VERSION, SINK_POOLING, Pooling
+from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.matched_change import MatchedChange
 from repdrift.extraction.options import ExtractionOptions
+from repdrift.extraction.pooling_choice import concrete, resolved_pooling
+from repdrift.extraction.sink_mask import SINK_RULE, SinkMask
 from repdrift.models import ModelSource
 from repdrift.tasks import SampleSet
 
@@ -23,7 +27,9 @@ class ExtractionJob:
     trained with. metrics: of the training run, copied into the set's metadata. rebatched: use batches of a third of the
     size, so that the difference from the same job without it is the noise of extraction. random_change: move the base
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
-    whose change is matched.
+    whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
+    are found now, which only the unchanged base model may do.
+    In `options`, pooling `auto` becomes that of the base model's kind.
     """
 
     task: str
@@ -39,6 +45,28 @@ class ExtractionJob:
     metrics: dict[str, float | None] | None = None
     rebatched: bool = False
     random_change: MatchedChange | None = None
+    sinks: SinkTokens | None = None
+
+    def __post_init__(self) -> None:
+        if self.options.pooling == "auto":
+            pooling = resolved_pooling(self.options.pooling, self.base, self.options.stack)
+            object.__setattr__(self, "options", self.options.model_copy(update={"pooling": pooling}))
+
+    @property
+    def pooling(self) -> Pooling:
+        """The pooling of the set: never `auto`."""
+        return concrete(self.options.pooling)
+
+    @property
+    def leaves_sinks_out(self) -> bool:
+        """True if the rows depend on which tokens are attention sinks."""
+        return self.options.pooling == SINK_POOLING
+
+    def sink_mask(self) -> SinkMask | None:
+        """The mask for this job: closed if the sinks are given, open if they are to be found; None if none is needed."""
+        if not self.leaves_sinks_out:
+            return None
+        return SinkMask() if self.sinks is None else SinkMask.of(self.sinks, self.samples)
 
     @property
     def source(self) -> ModelSource:
@@ -73,7 +101,16 @@ class ExtractionJob:
         return max(1, usual // _REBATCHED_DIVISOR) if self.rebatched else usual
 
     def key(self) -> str:
-        """Hash of everything that determines the set's content."""
+        """Hash of everything that determines the set's content.
+
+        Raises ModelError if the sinks are needed and not given, and this is not the base model itself.
+        """
+        is_base = self.tuned is None and self.random_change is None
+        if self.leaves_sinks_out and self.sinks is None and not is_base:
+            raise ModelError(
+                f"{self.label}: pooling {SINK_POOLING!r} leaves out the sinks of the base model. Extract the base model first, and give "
+                "the `sinks` of its set's metadata."
+            )
         fields: dict[str, Any] = {
             "format": SET_FORMAT_VERSION,
             "weights": self.source.weights_digest(),
@@ -83,4 +120,7 @@ class ExtractionJob:
         }
         if self.random_change is not None:
             fields["random_change"] = self.random_change.for_key()
+        if self.leaves_sinks_out:
+            # Weights, samples and rule determine the base model's own mask, which is not known before it is run.
+            fields["sinks"] = SINK_RULE if self.sinks is None else self.sinks.digest
         return config_sha256(fields)

@@ -56,6 +56,7 @@ class LayerMajorExtraction:
             adapter=job.adapter,
             device=device(),
         )
+        self.sinks = job.sink_mask()
         self._adapters: dict[int, LayerAdapter] = {}
         blocks = self._lazy_model.blocks
         self.layers = blocks.select(job.chosen_layers, model_name=type(self._lazy_model.model).__name__)
@@ -73,17 +74,22 @@ class LayerMajorExtraction:
         return BatchPlan(self._job.samples, token_budget=self._job.token_budget(budget))
 
     def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
-        """Run the batches with these numbers layer by layer, and write their rows. Raises NonFiniteError naming layer and sample."""
+        """Run the batches with these numbers layer by layer, and write their rows. Raises NonFiniteError naming layer and sample.
+
+        If the sinks are not known, all blocks are run once before, to find them.
+        """
         batches = [plan[number] for number in numbers]
         if not batches:
             return
-        options, dtype = self._job.options, DTYPES[self._job.options.dtype]
-        index = RowIndex(plan.samples, options.pooling)
+        self.find_sinks(plan, numbers)
+        pooling, dtype = self._job.pooling, DTYPES[self._job.options.dtype]
+        index = RowIndex(plan.samples, pooling)
         pools: dict[int, Pool] = {}
 
         def write_layer(layer: int, batch: Batch, hidden: Tensor) -> None:
             if batch.number not in pools:
-                pools[batch.number] = pool_for_batch(options.pooling, batch.inputs["attention_mask"].to(hidden.device))
+                sinks = None if self.sinks is None else self.sinks.positions(batch.inputs)
+                pools[batch.number] = pool_for_batch(pooling, batch.inputs["attention_mask"].to(hidden.device), sinks)
             values, rows = pools[batch.number](hidden).cpu(), index.rows_of(batch.sample_indices)
             index.require_finite(values, layer, rows, dtype)
             stored = values.to(dtype)
@@ -92,6 +98,24 @@ class LayerMajorExtraction:
                 self._adapters[layer] = adapter_of_block(layer, self._lazy_model.blocks.modules[layer])
 
         run_layer_major(self._lazy_model, batches, self.layers, write_layer, what=self._job.label)
+
+    def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
+        """Look for the sinks of the batches with these numbers, in one run through all blocks."""
+        sinks = self.sinks
+        if sinks is None or not sinks.open:
+            return
+        batches = [batch for number in numbers if not sinks.knows((batch := plan[number]).inputs)]
+        if not batches:
+            return
+        run_layer_major(
+            self._lazy_model,
+            batches,
+            range(len(self._lazy_model.blocks)),
+            lambda _, batch, hidden: sinks.observe(batch.inputs, hidden),
+            what=f"{self._job.label}, attention sinks",
+        )
+        for batch in batches:
+            sinks.settle(batch.inputs)
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
         """The LoRA matrices of each block, or None for a model without an adapter. Raises ModelError if no block has any.

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from repdrift.core.records.representation_set import PayloadFormat, Pooling, Stack
+from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, Stack
 from repdrift.tasks import DEFAULT_SAMPLES
 
 Schedule = Literal["auto", "sample", "layer"]
@@ -31,9 +31,12 @@ class ExtractionOptions(BaseModel):
         ge=8,
         description="Tokens of a sample at most; null takes the maximum of the task's training, or else the model's, up to 512.",
     )
-    pooling: Pooling = Field(
-        default="mean",
-        description="How the tokens of a sample become one row (mean, last, first, cls, mean_skip_first); tokens keeps a row for each.",
+    pooling: PoolingChoice = Field(
+        default="auto",
+        description=(
+            "How the tokens of a sample become one row (mean, mean_without_sinks, last, first, cls, mean_skip_first); tokens keeps a row "
+            "for each. auto is mean_without_sinks for a causal decoder, and mean for any other model."
+        ),
     )
     layers: tuple[int, ...] | None = Field(
         default=None, description="Layers to extract, where 0 is the first block; null takes all."
@@ -80,12 +83,17 @@ class ExtractionOptions(BaseModel):
     )
 
     def for_key(self) -> dict[str, Any]:
-        """The fields that determine the content of a representation set, apart from its samples."""
+        """The fields that determine the content of a representation set, apart from its samples.
+
+        `auto` counts as `mean`; an `ExtractionJob` has put the pooling of its base model in its place.
+        """
         fields = self.model_dump(
             mode="json", include={"pooling", "layers", "dtype", "compute_dtype", "payload", "blocks"}
         )
         if fields["pooling"] == "cls":
             fields["pooling"] = "first"  # two names of one pooling
+        if fields["pooling"] == "auto":
+            fields["pooling"] = "mean"
         if self.stack == "decoder":  # no stack means the encoder
             fields["stack"] = self.stack
         return fields

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from repdrift.core.errors import DataError, UnknownNameError
-from repdrift.core.records.representation_set import Pooling
+from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 
 POOLINGS: tuple[Pooling, ...] = ("mean", "last", "first", "cls", "mean_skip_first", "tokens")
+"""Poolings that the attention mask determines; `mean_without_sinks` needs the sinks beside it."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,16 @@ def owned_values(values: Tensor, hidden: Tensor) -> Tensor:
     return values.clone() if is_view else values
 
 
-def pool_for_batch(pooling: Pooling, attention_mask: Tensor) -> Pool:
+def pool_for_batch(pooling: Pooling, attention_mask: Tensor, sinks: Sequence[Sequence[int]] | None = None) -> Pool:
     """Prepare the pooling of one batch.
 
-    attention_mask: (b, t), 1 on real tokens, padding on either side.
+    attention_mask: (b, t), 1 on real tokens, padding on either side. sinks: for `mean_without_sinks` and for each sample,
+    the tokens to leave out, numbered among its real tokens; at least one real token is not among them.
     Raises UnknownNameError if there is no such pooling; DataError if a sample has no real token, or only one for
-    `mean_skip_first`.
+    `mean_skip_first`, or if `mean_without_sinks` is asked for and the sinks are not given.
     """
-    if pooling not in POOLINGS:
-        raise UnknownNameError.of("pooling", pooling, POOLINGS)
+    if pooling not in (*POOLINGS, SINK_POOLING):
+        raise UnknownNameError.of("pooling", pooling, (*POOLINGS, SINK_POOLING))
     mask = attention_mask.bool()
     real = mask.sum(dim=1)
     needed = 2 if pooling == "mean_skip_first" else 1
@@ -60,6 +62,8 @@ def pool_for_batch(pooling: Pooling, attention_mask: Tensor) -> Pool:
         )
     if pooling == "tokens":
         return _all_tokens(mask)
+    if pooling == SINK_POOLING:
+        return _mean(_without(mask, _given(sinks)))
     samples = torch.arange(mask.shape[0], device=mask.device)
     if pooling == "last":
         return _one_token(samples, mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1))
@@ -92,6 +96,27 @@ def _one_token(samples: Tensor, positions: Tensor) -> Pool:
         return hidden[samples, positions].float()
 
     return Pool(pick, pick)
+
+
+def _given(sinks: Sequence[Sequence[int]] | None) -> Sequence[Sequence[int]]:
+    if sinks is None:
+        raise DataError(
+            "pooling 'mean_without_sinks' needs the sinks that were found on the base model: give sinks=find_sinks(base, inputs), "
+            "the same for the base model and every model tuned from it."
+        )
+    return sinks
+
+
+def _without(mask: Tensor, sinks: Sequence[Sequence[int]]) -> Tensor:
+    """The mask, (b, t), with the sinks taken out of it."""
+    if not any(sinks):
+        return mask
+    mask = mask.clone()
+    for row, positions in enumerate(sinks):
+        if positions:
+            real = mask[row].nonzero().squeeze(1)
+            mask[row, real[torch.tensor(positions, device=mask.device)]] = False
+    return mask
 
 
 def _mean(mask: Tensor) -> Pool:

@@ -12,6 +12,7 @@ from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor
+from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import load_adapted, load_backbone, load_task_model
 from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison, compare_adapter, compare_weights
@@ -29,7 +30,8 @@ class SampleMajorExtraction:
         self.random_change: RandomChange | None = (
             None if job.random_change is None else job.random_change.apply(model, job.options)
         )
-        self._extractor = _extractor(job, model)
+        self.sinks = job.sink_mask()
+        self._extractor = _extractor(job, model, self.sinks)
         self.layers = self._extractor.layers
         self.blocks_path = self._extractor.blocks.path
 
@@ -45,6 +47,11 @@ class SampleMajorExtraction:
         """
         for batch in self._extractor.batches(plan, numbers=numbers, what=self._job.label):
             writer.write_batch(batch.number, batch.rows, batch.layers)
+
+    def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
+        """Look for the sinks of the batches with these numbers, whose rows are written already."""
+        for _ in self._extractor.batches(plan, numbers=numbers, what=f"{self._job.label}, attention sinks"):
+            pass
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
         """The LoRA matrices of each block, or None for a model without an adapter."""
@@ -68,17 +75,18 @@ def _loaded_model(job: ExtractionJob) -> nn.Module:
     return load_task_model(job.tuned, job.task_kind, num_labels=job.num_labels, dtype=dtype).eval()
 
 
-def _extractor(job: ExtractionJob, model: nn.Module) -> RepresentationExtractor:
+def _extractor(job: ExtractionJob, model: nn.Module, sinks: SinkMask | None) -> RepresentationExtractor:
     options = job.options
     kind = RepresentationExtractor if job.adapter is None else LoRARepresentationExtractor
     on_device: nn.Module = nn.Module.to(model, device())
     return kind(
         on_device,
         layers=job.chosen_layers,
-        pooling=options.pooling,
+        pooling=job.pooling,
         dtype=options.dtype,
         token_budget=options.token_budget,
         memory_cap_bytes=options.memory_cap_bytes,
         blocks=options.blocks,
         stack=options.stack,
+        sinks=sinks,
     )

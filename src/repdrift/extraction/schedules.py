@@ -14,6 +14,7 @@ from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.lora_matrices import LayerAdapter
 from repdrift.extraction.memory_budget import available_memory_bytes
 from repdrift.extraction.sample_major import SampleMajorExtraction
+from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models.checkpoint import estimated_bytes
 from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison
@@ -25,13 +26,15 @@ class ScheduledExtraction(Protocol):
     """A job whose model is ready to be run, in one order or the other.
 
     layers: the layers that are extracted. blocks_path: the name of the model's list of blocks.
-    random_change: what was done to the base model before it is run; None if nothing was.
+    random_change: what was done to the base model before it is run; None if nothing was. sinks: the tokens that the pooling
+    leaves out, which `write` finds if the job does not give them; None if the pooling needs none.
     """
 
     schedule: Literal["sample", "layer"]
     layers: list[int]
     blocks_path: str
     random_change: RandomChange | None
+    sinks: SinkMask | None
 
     def plan(self) -> BatchPlan:
         """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
@@ -39,6 +42,10 @@ class ScheduledExtraction(Protocol):
 
     def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
         """Run the batches with these numbers, and write their rows. Raises NonFiniteError naming layer and sample."""
+        ...
+
+    def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
+        """Look for the sinks of the batches with these numbers, whose rows are written already."""
         ...
 
     def adapter_layers(self) -> list[LayerAdapter] | None:

@@ -13,11 +13,13 @@ from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
+from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.schedules import ScheduledExtraction, scheduled
+from repdrift.extraction.sink_names import named_sinks
 from repdrift.stores import RepresentationSetWriter, existing_key
 
 
@@ -43,7 +45,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         folder,
         key=key,
         layers=extraction.layers,
-        n_rows=RowIndex(job.samples, job.options.pooling).n_rows,
+        n_rows=RowIndex(job.samples, job.pooling).n_rows,
         plan=plan.settings,
         n_batches=len(plan),
         payload=job.options.payload,
@@ -80,6 +82,7 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
     with nullcontext() if job.random_change is None else processes.together(f"extracting {job.label}"):
         extraction.write(plan, waiting[processes.rank :: processes.size], writer)
         writer.flush()
+    sinks = _sinks(job, extraction, plan, sorted(writer.done))
     processes.barrier()
     if processes.is_first:
         adapters = extraction.adapter_layers()
@@ -92,8 +95,24 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
             weight_changes=weights.changes if weights else None,
             weights_not_compared=weights.not_compared if weights else None,
             random_change=extraction.random_change,
+            sinks=sinks,
         )
     processes.barrier()
+
+
+def _sinks(
+    job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPlan, written_before: list[int]
+) -> SinkTokens | None:
+    """Sinks for the metadata: those of the job, or those that all processes have found.
+
+    Batches that an earlier run wrote are run again for it, since their sinks were lost with that run.
+    """
+    if extraction.sinks is None or job.sinks is not None:
+        return job.sinks
+    processes = world()
+    extraction.find_sinks(plan, written_before[processes.rank :: processes.size])
+    extraction.sinks.share()
+    return named_sinks(extraction.sinks.record(job.samples), job.base)
 
 
 def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPlan, seconds: float) -> dict[str, Any]:
@@ -109,9 +128,9 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "sample_set_fingerprint": job.samples.fingerprint,
         "sample_ids": list(job.samples.sample_ids),
         "truncated_samples": job.samples.truncated_samples,
-        "pooling": job.options.pooling,
+        "pooling": job.pooling,
         "compute_dtype": job.options.compute_dtype,
-        "tokens_per_sample": job.samples.lengths if job.options.pooling == "tokens" else None,
+        "tokens_per_sample": job.samples.lengths if job.pooling == "tokens" else None,
         "run_metrics": job.metrics,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),

@@ -5,6 +5,7 @@ from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_ad
 from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
+from repdrift.models.causality import is_causal_decoder
 from repdrift.models.checkpoint import DTYPES
 from repdrift.models.configuration import load_config
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
@@ -36,6 +37,7 @@ __all__ = [
     "depth_of",
     "find_blocks",
     "inner_width_of",
+    "is_causal_decoder",
     "load_adapted",
     "load_adapter_alone",
     "load_adapters",

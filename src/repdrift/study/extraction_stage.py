@@ -11,6 +11,7 @@ from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
+from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction import ExtractionJob, extract_set
 from repdrift.models import resolve_model
 from repdrift.study.inputs import StudyInputs
@@ -47,8 +48,12 @@ def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str 
             for step in _steps(run, trained.record, checkpoint)
         ]
     written: list[ExtractedSet] = []
-    for number, (job, folder) in enumerate(jobs, start=1):
+    sinks: dict[str, SinkTokens | None] = {}
+    for number, (planned, folder) in enumerate(jobs, start=1):
+        # The base model's set comes first: what it leaves out, every other set of the task leaves out.
+        job = replace(planned, sinks=sinks.get(planned.task))
         extracted = ExtractedSet(folder, *extract_set(job, folder))
+        sinks.setdefault(job.task, extracted.metadata.sinks)
         _tell(inputs, extracted, f"{job.task}, {job.method}, seed {job.seed}", f"{number}/{len(jobs)}")
         written.append(extracted)
     by_folder = {extracted.folder: extracted.metadata for extracted in written}

@@ -63,6 +63,7 @@ def extract_random_change(
             samples,
             options,
             random_change=MatchedChange.of(run),
+            sinks=run.sinks,
         )
         return extract_set(job, folder)
     except (ModelError, NonFiniteError):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.base import Record
+from repdrift.core.records.sink_tokens import SinkTokens
 
 METADATA_FILE = "metadata.json"
 SET_FORMAT_VERSION = 1
@@ -15,7 +16,10 @@ RANDOM_CHANGE_METHOD = "random_change"
 """The base model after a random change: noise moved each weight as far as training did (the same norm)."""
 ADAPTER_FOLDER = "adapter_weights"
 
-Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens"]
+Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens", "mean_without_sinks"]
+PoolingChoice = Literal["auto", Pooling]
+"""What a user may ask for; `auto` becomes `mean_without_sinks` for a causal decoder and `mean` for any other model."""
+SINK_POOLING: Pooling = "mean_without_sinks"
 PayloadFormat = Literal["pt", "safetensors"]
 Stack = Literal["encoder", "decoder"]
 """The half of an encoder-decoder model that is run for its hidden states."""
@@ -114,6 +118,8 @@ class SetMetadata(Record):
     """Shape of one layer's tensor: (samples, features), or (tokens, features) for pooling `tokens`."""
     tokens_per_sample: list[int] | None = None
     """For pooling `tokens`: real tokens of each sample, in order."""
+    sinks: SinkTokens | None = None
+    """For pooling `mean_without_sinks`: the tokens left out, found on the base model; else null."""
     payload: PayloadFormat
     adapter: list[AdapterLayer] | None = None
     weight_changes: list[ModuleChange] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.sink_tokens import SinkSummary
 
 RESULTS_SCHEMA_VERSION = 2
 RESULTS_FILE = "drift_analysis_results.json"
@@ -55,6 +56,8 @@ class StudyInfo(Record):
     seeds: list[int]
     n_layers: int
     pooling: str
+    sinks: dict[str, SinkSummary] = {}
+    """By task: the attention sinks that pooling `mean_without_sinks` leaves out; empty for other poolings."""
     primary_measure: str
     measures: list[str]
     measure_titles: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from repdrift.core.records.results import ALL_TASKS, DriftResults
+from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import chosen_percent, method_title, number, task_title
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
@@ -91,6 +92,8 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
         f"{study.primary_measure}; drift.csv has {', '.join(study.measures)}."
     )
     of_weights = [name for name in WEIGHT_MEASURES if (table["measure"] == name).any()]
+    for task, sinks in study.sinks.items():
+        text += f" {task_title(task)}: {sinks_in_words(sinks)}"
     if of_weights:
         text += f" Of the weights themselves it has {', '.join(of_weights)}."
     if later:
