@@ -121,8 +121,14 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.text import Text
 
     console = Console(width=max(100, Console().width))
+    from repdrift.comparison.output import control_note, standardised_drifts
+    from repdrift.core.sink_words import sinks_in_words
+
     floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
+    for sentence in result.headline:
+        typer.echo(f"{sentence}\n")
     for model in result.compared:
+        standardised = standardised_drifts(result, model)
         table = Table(
             # rich would read brackets in a name as markup.
             title=Text(
@@ -130,11 +136,22 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
             ),
             title_justify="left",
         )
-        for head in ("layer", "drift", "95 % interval", "noise floor", "random change", "mispaired", "weights moved"):
+        beside = ["standardised"] if standardised else []
+        for head in (
+            "layer",
+            "drift",
+            "95 % interval",
+            *beside,
+            "noise floor",
+            "random change",
+            "mispaired",
+            "weights moved",
+        ):
             table.add_column(head, justify="right")
         for at in model.layers:
             interval = "" if at.drift_low is None else f"{_number(at.drift_low)} to {_number(at.drift_high)}"
             rest = (
+                *([standardised[at.layer]] if standardised else []),
                 floors.get(at.layer),
                 at.random_change_drift,
                 at.mispaired_drift,
@@ -145,14 +162,16 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         if every_measure:
             _print_measures(console, model)
     if result.control_samples:
-        from repdrift.comparison.output import control_note
-
         typer.echo(control_note(result))
+    if result.sinks is not None:
+        typer.echo(sinks_in_words(result.sinks))
     for model in result.models:
         if model.status != "compared":
             typer.echo(f"not compared: {model.name}: {model.reason}")
     for warning in result.warnings:
-        if not any(warning.startswith(f"{m.name} was not compared") for m in result.models):
+        if warning not in result.headline and not any(
+            warning.startswith(f"{m.name} was not compared") for m in result.models
+        ):
             typer.echo(f"note: {warning}")
 
 

@@ -17,8 +17,13 @@ from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
 from repdrift.core.progress import say
+from repdrift.core.records.representation_set import SINK_POOLING
+from repdrift.core.records.sink_tokens import SinkSummary
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.memory_budget import available_memory_bytes
+from repdrift.extraction.pooling_choice import concrete
+from repdrift.extraction.sink_mask import SinkMask
+from repdrift.extraction.sink_names import named_sinks
 from repdrift.models import (
     AdaptedBase,
     AdaptersDoNotFitError,
@@ -29,6 +34,7 @@ from repdrift.models import (
     reason_against_sharing,
     require_repeatable,
 )
+from repdrift.tasks import SampleSet
 
 _ROOM = 2.5
 """Free memory, in sizes of the base model, that loading a second model beside it may take for a moment."""
@@ -51,11 +57,16 @@ class SharedAdapters:
 
 
 class BaseModel:
-    """Loads the base model without its head, keeps it while memory allows, and loads it again after it was freed."""
+    """Loads the base model without its head, keeps it while memory allows, and loads it again after it was freed.
+
+    sinks: the tokens that the pooling leaves out, found while this model is run; None if the pooling needs none.
+    """
 
     def __init__(self, source: ModelSource, options: ComparisonOptions) -> None:
         self.source = source
         self.options = options
+        self.sinks: SinkMask | None = None
+        self.forget_sinks()
         self._model: nn.Module | None = None
         self._adapted: AdaptedBase | None = None
         self._freed: weakref.ref[nn.Module] | None = None
@@ -67,6 +78,19 @@ class BaseModel:
             collect_if_alive(self._freed)
             self._model = load_base(self.source, self.options)
         return self._model
+
+    def forget_sinks(self) -> None:
+        """Lets the next run of this model find its sinks anew."""
+        self.sinks = SinkMask() if self.options.pooling == SINK_POOLING else None
+
+    def reader_of(self, extractor: RepresentationExtractor) -> RepresentationExtractor:
+        """Gives `extractor`, of this model or of one tuned from it, the sinks of this model, and returns it."""
+        extractor.sinks = self.sinks
+        return extractor
+
+    def sinks_of(self, samples: SampleSet) -> SinkSummary | None:
+        """The sinks of `samples` in numbers, or None if none are left out."""
+        return None if self.sinks is None else named_sinks(self.sinks.record(samples), self.source).summary()
 
     @property
     def loaded(self) -> nn.Module | None:
@@ -172,7 +196,7 @@ def extractor_for(model: nn.Module, options: ComparisonOptions) -> Representatio
     return RepresentationExtractor(
         model,
         layers=list(options.layers) if options.layers is not None else None,
-        pooling=options.pooling,
+        pooling=concrete(options.pooling),
         token_budget=options.token_budget,
         memory_cap_bytes=options.memory_cap_bytes,
         blocks=options.blocks,

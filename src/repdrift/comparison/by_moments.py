@@ -126,6 +126,7 @@ class _MomentComparison:
     def _forget(self, tuned_models: Sequence[TunedModel]) -> None:
         """Drops all that was measured on a base model whose weights changed, and loads it anew."""
         self.base.free()
+        self.base.forget_sinks()
         self.base_run = ModelRun(self._extractor(self.base.model), nullcontext)
         for tuned in tuned_models:
             for found in (self.measured.layers, self.measured.weights, self.measured.failed):
@@ -160,7 +161,7 @@ class _MomentComparison:
         options = self.options
         if options.memory_cap_bytes is None and device().type == "cpu":
             options = options.model_copy(update={"memory_cap_bytes": _MEMORY_CAP_BYTES})
-        return extractor_for(model, options)
+        return self.base.reader_of(extractor_for(model, options))
 
     def _plan(self, samples: SampleSet, n_tuned: int) -> BatchPlan:
         """The batches of `samples`. They are smaller if the hidden states of more models are held at once."""
@@ -174,6 +175,9 @@ class _MomentComparison:
         together = ", ".join(names)
         plan, control_plan = self._plan(self.samples, len(runs)), self._plan(self.control.samples, len(runs))
         sums = stream(self.base_run, runs, plan, range(len(plan)), what=together)
+        if self.base.sinks is not None and self.base.sinks.open:
+            self.base.sinks.share()
+            self.measured.sinks = self.base.sinks_of(self.samples)
         layers: dict[str, list[LayerDrift]] = {}
         with world().together(f"{together}, measured"):
             if world().is_first:

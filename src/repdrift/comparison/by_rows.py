@@ -17,6 +17,7 @@ from repdrift.comparison.file_precision import (
     rounded_alike,
     run_rounded,
 )
+from repdrift.comparison.massive_features import with_standardised
 from repdrift.comparison.measured import (
     Gap,
     Measured,
@@ -36,6 +37,7 @@ from repdrift.core.progress import say
 from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.extractor import PooledBatch
+from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import running_errors
 from repdrift.tasks import SampleSet
@@ -51,14 +53,18 @@ def compare_by_rows(
     """
     measured = Measured("rows")
     with running_errors(f"the base model {base.source.ref!r} cannot be run"), base.without_adapters() as model:
-        extractor = extractor_for(model, options)
+        extractor = base.reader_of(extractor_for(model, options))
         blocks_path, depth, token_budget = extractor.blocks.path, len(extractor.blocks), extractor.token_budget
         base_rows = pooled_rows(extractor, samples, what="base model")
+    if base.sinks is not None:
+        base.sinks.share()
+        measured.sinks = base.sinks_of(samples)
     del model, extractor
     measures: RowMeasures | None = None
     with world().together("base model, measured"):
         if base_rows is not None:
-            measures = RowMeasures(base_rows, options.measures, intervals=options.pooling != "tokens")
+            names = with_standardised(options.measures, base_rows)
+            measures = RowMeasures(base_rows, names, intervals=options.pooling != "tokens")
     changes: dict[str, WeightChanges] = {}
     for running in each_tuned_model(base, tuned_models, measured.failed.__setitem__):
         tuned = running.tuned
@@ -66,7 +72,7 @@ def compare_by_rows(
         measured.note(tuned.name, running.notes)
         try:
             with running_errors("it cannot be run"):
-                rows = _tuned_rows(running.backbone, depth, tuned, samples, options)
+                rows = _tuned_rows(base, running.backbone, depth, tuned, samples)
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows)
@@ -116,10 +122,8 @@ def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what:
     return found
 
 
-def _tuned_rows(
-    model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet, options: ComparisonOptions
-) -> Rows | None:
-    extractor = extractor_for(model, options)
+def _tuned_rows(base: BaseModel, model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet) -> Rows | None:
+    extractor = base.reader_of(extractor_for(model, base.options))
     if len(extractor.blocks) != depth:
         raise ModelError(layer_count_fault(len(extractor.blocks), depth))
     return pooled_rows(extractor, samples, what=tuned.name)
@@ -136,7 +140,7 @@ def _run_controls(
     """Runs the base model over the control samples: once as it is, then with a random change as large as each model's."""
     options = base.options
     chosen = control_samples(samples, options)
-    part: Tensor = RowIndex(samples, options.pooling).rows_of(chosen.indices)
+    part: Tensor = RowIndex(samples, concrete(options.pooling)).rows_of(chosen.indices)
     again: Rows | None = None
     exact: Rows | None = None
     if options.controls:
@@ -144,7 +148,7 @@ def _run_controls(
         # Other batches of the same samples: the difference between the two runs is the noise of extraction.
         other = options.model_copy(update={"token_budget": max(1, token_budget // 3)})
         with base.without_adapters() as model:
-            again = pooled_rows(extractor_for(model, other), chosen.samples, what="base model, again")
+            again = pooled_rows(base.reader_of(extractor_for(model, other)), chosen.samples, what="base model, again")
         del model
         exact = _float32_rows(base, chosen.samples, measured)
     if measures is not None:
@@ -162,7 +166,8 @@ def _run_controls(
     for name in measured.weights:
 
         def rows_of(model: nn.Module, name: str = name) -> Rows | None:
-            return pooled_rows(extractor_for(model, options), chosen.samples, what=f"random change as large as {name}")
+            extractor = base.reader_of(extractor_for(model, options))
+            return pooled_rows(extractor, chosen.samples, what=f"random change as large as {name}")
 
         randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.gaps.append)
         if measures is not None and randomised is not None:
@@ -179,7 +184,8 @@ def _float32_rows(base: BaseModel, samples: SampleSet, measured: Measured) -> Ro
         return None
     base.make_room()
     try:
-        return pooled_rows(extractor_for(exact.model, exact.options), samples, what="base model, in float32")
+        extractor = base.reader_of(extractor_for(exact.model, exact.options))
+        return pooled_rows(extractor, samples, what="base model, in float32")
     except (RepdriftError, torch.OutOfMemoryError) as error:
         measured.notes.append(missing_run_rounding(base.options.compute_dtype, error))
         return None
@@ -196,7 +202,7 @@ def _run_rounded(
 
         def rows_of(model: nn.Module, names: Sequence[str] = group.names) -> Rows | None:
             what = f"base model, rounded like {some_listed(names)}"
-            return pooled_rows(extractor_for(model, options), samples, what=what)
+            return pooled_rows(base.reader_of(extractor_for(model, options)), samples, what=what)
 
         rows = run_rounded(base, group, rows_of, measured.gaps.append)
         if measures is None or rows is None:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.comparison import BaseLayer, ComparedModel
-from repdrift.core.words import layers_named, listed, short_number
+from repdrift.core.records.comparison import ComparedModel
+from repdrift.core.words import listed, short_number
 from repdrift.drift.control_conditions import ZERO_DRIFT
-from repdrift.drift.sanity import FIRST_LAYER_LIMIT, TOP_FEATURE_LIMIT
+from repdrift.drift.sanity import FIRST_LAYER_LIMIT
 from repdrift.tasks import SampleSet
 
 
-def cautions(models: Sequence[ComparedModel], base_layers: Sequence[BaseLayer], samples: SampleSet) -> list[str]:
+def cautions(models: Sequence[ComparedModel], samples: SampleSet) -> list[str]:
     """Returns every caution as a sentence, in the order in which a reader should know them."""
     compared = [m for m in models if m.status == "compared"]
     found = [f"{m.name} was not compared: {m.reason}" for m in models if m.status != "compared"]
     for model in compared:
         found += _about(model)
     found += _same_weights(compared)
-    massive = [layer.layer for layer in base_layers if layer.top_feature_share > TOP_FEATURE_LIMIT]
-    if massive:
-        found.append(
-            f"In {layers_named(massive)} of the base model one feature holds over half of the variance (massive "
-            "activations): CKA there speaks mostly of that feature. Look at --pooling mean_skip_first too."
-        )
     if samples.truncated_samples:
         found.append(
             f"{samples.truncated_samples} of {len(samples)} samples were cut at the maximum length, alike for all models."

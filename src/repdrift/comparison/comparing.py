@@ -13,6 +13,7 @@ from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.inputs import comparison_inputs, comparison_options, require_writable
+from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
@@ -21,8 +22,10 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
+from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
+from repdrift.extraction.pooling_choice import resolved_pooling
 from repdrift.models import ASSUMED_WIDTH, Kind, ModelSource, source_notes, width_of
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
@@ -93,11 +96,14 @@ def compare_models(
     clock = time.perf_counter()
     base_digest, on_base = base.weights_digest(), [f"On the base model: {note}" for note in source_notes(base)]
     able = [tuned for tuned in tuned_models if tuned.refused is None]
+    options = options.model_copy(update={"pooling": resolved_pooling(options.pooling, base, options.stack)})
     loaded = BaseModel(base, options)
     keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
     measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
     measured = world().from_first(measured)
     models = [_record(tuned, measured) for tuned in tuned_models]
+    compared = [model for model in models if model.status == "compared"]
+    headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
@@ -113,14 +119,18 @@ def compare_models(
         truncated_samples=samples.truncated_samples,
         sample_set_fingerprint=samples.fingerprint,
         pooling=options.pooling,
+        sinks=measured.sinks,
         compute_dtype=options.compute_dtype,
         accumulated=measured.accumulated,
         base_layers=measured.base_layers,
         models=models,
         between=measured.between,
+        headline=headline,
         warnings=[
             *on_base,
-            *cautions(models, measured.base_layers, samples),
+            *headline,
+            *cautions(models, samples),
+            *(sink_cautions(measured.sinks) if measured.sinks is not None else []),
             *gap_sentences(measured.gaps),
             *alike_sentences(measured.alike),
             *measured.notes,

@@ -9,6 +9,7 @@ from typing import Literal
 from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.records.sink_tokens import SinkSummary
 from repdrift.core.words import listed, short_number, some_listed
 from repdrift.drift.chosen_measures import Reasons
 
@@ -59,6 +60,8 @@ class Measured:
     """By model: the format coarser than float32 that holds most weights of both the base model and this one."""
     control_samples: int | None = None
     """Number of samples behind noise floor and random change; None: no controls."""
+    sinks: SinkSummary | None = None
+    """The tokens that the pooling leaves out; None if it leaves none out."""
 
     def note(self, name: str, sentences: Iterable[str]) -> None:
         """Keeps sentences on the model `name`, each once."""

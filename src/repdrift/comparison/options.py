@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from repdrift.core.errors import ConfigError, UnknownNameError
-from repdrift.core.records.representation_set import Pooling, Stack
+from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 
 
@@ -19,7 +19,10 @@ class ComparisonOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pooling: Pooling = Field(default="mean", description="How the tokens of a sample become one row.")
+    pooling: PoolingChoice = Field(
+        default="auto",
+        description="How the tokens of a sample become one row. auto is mean_without_sinks for a causal decoder, and mean for any other.",
+    )
     layers: tuple[int, ...] | None = Field(
         default=None, description="Layer (0 is the first block); may be repeated. All layers if it is not given."
     )

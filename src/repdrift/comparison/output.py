@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repdrift.comparison.massive_features import STANDARDISED
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -16,6 +17,7 @@ from repdrift.core.records.comparison import (
     Comparison,
 )
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
+from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
@@ -102,18 +104,21 @@ def summary(result: Comparison) -> str:
         f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}; pooling `{result.pooling}`, computed in "
         f"{result.compute_dtype}. Drift is 1 - debiased linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
         "",
+        *(f"**{_plain(sentence)}**\n" for sentence in result.headline),
+        *([_plain(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
         *([control_note(result), ""] if result.control_samples else []),
     ]
     for model in result.compared:
         lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {model.weights}.", ""]
-        lines += [
-            "| layer | drift | 95 % interval | noise floor | random change of that size | mispaired | weights moved |"
-        ]
-        lines += ["|---|---|---|---|---|---|---|"]
+        standardised = standardised_drifts(result, model)
+        heads = ["layer", "drift", "95 % interval", *(["standardised"] if standardised else [])]
+        heads += ["noise floor", "random change of that size", "mispaired", "weights moved"]
+        lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
         for at in model.layers:
             interval = "" if at.drift_low is None else f"{number(at.drift_low)} to {number(at.drift_high)}"
             cells = (
+                *([standardised[at.layer]] if standardised else []),
                 floors.get(at.layer),
                 at.random_change_drift,
                 at.mispaired_drift,
@@ -135,9 +140,18 @@ def summary(result: Comparison) -> str:
         for pair in result.between:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
         lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()), ""]
-    if result.warnings:
-        lines += ["## Mind", "", *(f"- {_plain(w)}" for w in result.warnings), ""]
+    rest = [warning for warning in result.warnings if warning not in result.headline]
+    if rest:
+        lines += ["## Mind", "", *(f"- {_plain(warning)}" for warning in rest), ""]
     return "\n".join(lines)
+
+
+def standardised_drifts(result: Comparison, model: ComparedModel) -> dict[int, float | None]:
+    """Drift by CKA of standardised features, by layer, to stand beside the drift; empty unless the headline calls for it."""
+    if not result.headline or not any(at.values.get(STANDARDISED) is not None for at in model.layers):
+        return {}
+    values = {at.layer: at.values.get(STANDARDISED) for at in model.layers}
+    return {layer: None if value is None else 1 - value for layer, value in values.items()}
 
 
 def control_note(result: Comparison) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.sink_tokens import SinkSummary
 
 COMPARISON_FORMAT_VERSION = 1
 COMPARISON_FILE = "comparison.json"
@@ -114,12 +115,16 @@ class Comparison(Record):
     truncated_samples: int
     sample_set_fingerprint: str
     pooling: str
+    sinks: SinkSummary | None = None
+    """For pooling `mean_without_sinks`: the tokens left out of every mean, found on the base model; else null."""
     compute_dtype: str
     accumulated: Literal["rows", "moments"]
     """Rows: pooled representations were kept in memory. Moments: only sums of products were."""
     base_layers: list[BaseLayer]
     models: list[ComparedModel]
     between: list[BetweenModels]
+    headline: list[str] = []
+    """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]
     wall_time_s: float
 
