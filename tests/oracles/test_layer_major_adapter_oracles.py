@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import EvaConfig, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -105,6 +106,23 @@ def test_adapters_that_are_no_plain_lora_are_refused(tmp_path, batches, options,
     adapter = _adapter(tmp_path / "adapter", source, target_modules=["q_proj"], **options)
     with pytest.raises(ModelError, match=named):
         layer_major(source, batches, adapter=adapter)
+
+
+def test_files_with_the_adapters_name_in_them_are_read_and_files_that_lack_tensors_refused(tmp_path, batches):
+    source = saved(tmp_path / "base", tiny_model("llama"))
+    adapter = _adapter(tmp_path / "adapter", source, target_modules=["q_proj", "v_proj"])
+    expected = layer_major(source, batches, adapter=adapter)
+    path = adapter.path / "adapter_model.safetensors"
+    tensors = load_file(path)
+    save_file({name.replace(".weight", ".default.weight"): t for name, t in tensors.items()}, path)
+    assert_same(layer_major(source, batches, adapter=adapter), expected)
+    for left_out, said in (
+        ("layers.1.", r"calls for matrices in 6 modules, and those of 2 .*layers\.1\."),
+        ("lora_A", "lacks"),
+    ):
+        save_file({name: t for name, t in tensors.items() if left_out not in name}, path)
+        with pytest.raises(ModelError, match=said):
+            layer_major(source, batches, adapter=adapter)
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path, batches):

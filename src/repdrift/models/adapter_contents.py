@@ -15,7 +15,8 @@ from repdrift.models.base_weights import BaseWeights, name_under_adapters, tenso
 from repdrift.models.model_files import ModelSource
 
 _NAMED = 3  # tensors that a message names
-_WITHOUT_EFFECT = "pooler."  # comes after every block; a backbone has one that many a model with a head has not
+WITHOUT_EFFECT = "pooler."
+"""What comes after every block; a backbone has one that many a model with a head has not."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Place:
     def matters(self, name: str) -> bool:
         """True if the tensor can change a hidden state."""
         inner = self.inner(name)
-        return inner is not None and not inner.startswith(_WITHOUT_EFFECT)
+        return inner is not None and not inner.startswith(WITHOUT_EFFECT)
 
 
 def adapter_state(model: Any, name: str) -> dict[str, Tensor]:
@@ -155,7 +156,7 @@ def not_in_files(model: Any, name: str, loaded: Mapping[str, Tensor], base: Base
         for where, tensor in _tensors_in(holder, path, others, seen, skip=("model", "base_layer", "original_module")):
             if tensor.numel() and _memory(tensor) not in known:
                 found.setdefault(where.removeprefix(PEFT_PREFIX).removeprefix(".").replace(f".{name}", ""), tensor)
-    return {shown: tensor for shown, tensor in found.items() if _WITHOUT_EFFECT not in shown}
+    return {shown: tensor for shown, tensor in found.items() if WITHOUT_EFFECT not in shown}
 
 
 def listed(names: list[str]) -> str:

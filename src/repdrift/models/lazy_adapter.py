@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.adapter_contents import WITHOUT_EFFECT, listed
 from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, initialisation_changes_base
 from repdrift.models.adapters import under_prefix
 from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, StoredTensor, stored_tensors
@@ -35,9 +36,13 @@ class LazyAdapter:
         config = self._config()
         stored = stored_tensors(source)
         found = _adapted_modules(model, stored, blocks_path, source)
+        _require_every_module(config, model, found, source)
         config.target_modules = {f"{found.prefix}{name}" for name in found.tensors}
         config.modules_to_save = config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
         _inject(config, model, found.prefix, source)
+        variant = next((v for m in model.modules() for v in (getattr(m, "lora_variant", None) or {}).values()), None)
+        if variant is not None:
+            raise self._unsupported(f"it is of a variant of LoRA ({type(variant).__name__})")
         self._tensors: dict[str, StoredTensor] = {}
         for module, tensors in found.tensors.items():
             for part, tensor in tensors.items():
@@ -71,6 +76,8 @@ class LazyAdapter:
             raise self._unsupported(f"it trained biases (bias={config.bias!r})")
         if getattr(config, "target_parameters", None):
             raise self._unsupported("it adapts parameters and not modules (target_parameters)")
+        if getattr(config, "layer_replication", None):
+            raise self._unsupported("it repeats layers of the base model (layer_replication)")
         if initialisation_changes_base(config.init_lora_weights):
             raise self._unsupported(f"its initialisation ({config.init_lora_weights!r}) changes the base weights")
         return config
@@ -126,12 +133,14 @@ def _adapted_modules(
         relative = name.removeprefix(prefix)
         if not name.startswith(prefix) or (not prefix and relative.split(".")[0] not in known):
             continue  # of the task head, behind every block
-        part = _part_of(relative)
-        if part is None:
+        place = _part_of(relative)
+        if place is None:
             raise _unsupported(
                 source, f"it holds {name}, a weight trained beside the matrices (modules_to_save, or a bias)"
             )
-        module = relative.removesuffix(f".{part}")
+        module, part = place
+        if part in modules.get(module, {}):
+            raise _unsupported(source, f"it holds {relative} twice, as where it holds several adapters")
         if module not in known:
             raise ModelError(
                 f"the adapter in {source.path} adapts {name}, which {type(model).__name__} does not have. "
@@ -141,12 +150,35 @@ def _adapted_modules(
     return _AdaptedModules(prefix, modules)
 
 
-def _part_of(name: str) -> str | None:
-    """Returns the end of a tensor's name that belongs to LoRA ("lora_A.weight"), or None if it has no such end."""
+def _require_every_module(config: Any, model: PreTrainedModel, found: _AdaptedModules, source: ModelSource) -> None:
+    """Raises ModelError if the configuration names modules of the model that the files hold no matrices for."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    if not config.target_modules or config.target_modules == "all-linear":
+        return
+    named = [name for name, _ in model.named_modules() if name and not name.startswith(WITHOUT_EFFECT)]
+    called_for = [name for name in named if check_target_module_exists(config, found.prefix + name)]
+    missing = [name for name in called_for if name not in found.tensors]
+    if missing:
+        raise ModelError(
+            f"the adapter in {source.path} is not whole: its configuration calls for matrices in {len(called_for)} modules, and "
+            f"those of {len(missing)} are not in its files: {listed(missing)}. Save it again, or copy it anew."
+        )
+
+
+def _part_of(name: str) -> tuple[str, str] | None:
+    """Splits a tensor's name into its module and the end that belongs to LoRA ("lora_A.weight"); None if it has no such end.
+
+    An adapter's name in it ("lora_A.default.weight") is left out.
+    """
     for part in _PARTS:
-        _, found, rest = name.partition(f".{part}")
-        if found and (not rest or rest in (".weight", ".bias")):
-            return f"{part}{rest}"
+        module, found, rest = name.partition(f".{part}")
+        if not found:
+            continue
+        own = [piece for piece in rest.split(".") if piece]
+        end = own[-1:] if own and own[-1] in ("weight", "bias") else []
+        if len(own) - len(end) <= 1:
+            return module, ".".join([part, *end])
     return None
 
 
