@@ -1,0 +1,270 @@
+"""Adapters in a comparison: the numbers of each are those that it has alone, and those of its merged float32 model."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import IA3Config, LoraConfig, TrainableTokensConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from repdrift.comparison import base_model
+from repdrift.comparison.comparing import compare
+from repdrift.models import load_tokenizer, quiet_transformers, resolve_model, save_model
+from tests.unit.models.adapter_kinds import save_moved
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*merge.*"),
+    pytest.mark.filterwarnings("ignore:.*save_embedding_layers.*"),
+]
+
+LORA = {"task_type": "CAUSAL_LM", "r": 4}
+ADAPTERS = {
+    "attention": LoraConfig(**LORA, target_modules=["q_proj", "v_proj"], use_rslora=True, lora_alpha=3),
+    "mlp": LoraConfig(
+        **LORA, target_modules=["down_proj", "up_proj"], rank_pattern={"up_proj": 2}, alpha_pattern={"down_proj": 17},
+        layers_to_transform=[0, 2],
+    ),
+    "dora": LoraConfig(**LORA, target_modules=["q_proj", "o_proj"], use_dora=True),
+    "head": LoraConfig(**LORA, target_modules=["q_proj", "lm_head"]),
+    "norms": LoraConfig(**LORA, target_modules=["k_proj"], modules_to_save=["post_attention_layernorm"]),
+    "tokens": TrainableTokensConfig(task_type="CAUSAL_LM", target_modules=["embed_tokens"], token_indices=[4, 5, 9, 20]),
+    "ia3": IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
+    "pissa": LoraConfig(**LORA, target_modules=["q_proj"], init_lora_weights="pissa"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def llamas(tiny_llama, tmp_path_factory):
+    """A Llama with a head, adapters of several kinds on it, and the merged model of each."""
+    folder = tmp_path_factory.mktemp("llamas")
+    torch.manual_seed(3)
+    with quiet_transformers():
+        base = LlamaForCausalLM.from_pretrained(tiny_llama)
+    save_model(base, load_tokenizer(resolve_model(str(tiny_llama))), folder / "base")
+    for name, config in ADAPTERS.items():
+        with quiet_transformers():
+            adapted = save_moved(folder / "base", folder / name, config, get_peft_model)
+            adapted.merge_and_unload().save_pretrained(folder / f"merged_{name}")
+    # Saved beside its matrices, as peft does where the vocabulary was resized or the embedding is named.
+    embedding = LlamaForCausalLM.from_pretrained(folder / "base")
+    torch.nn.init.normal_(embedding.model.embed_tokens.weight, std=0.4)
+    with quiet_transformers():
+        save_moved(folder / "base", folder / "embedding", ADAPTERS["attention"], get_peft_model)
+    stored = load_file(folder / "embedding/adapter_model.safetensors")
+    stored["base_model.model.model.embed_tokens.weight"] = embedding.model.embed_tokens.weight.detach()
+    save_file(stored, folder / "embedding/adapter_model.safetensors")
+    merged = LlamaForCausalLM.from_pretrained(folder / "merged_attention")
+    merged.model.embed_tokens.weight.data.copy_(embedding.model.embed_tokens.weight)
+    merged.save_pretrained(folder / "merged_embedding")
+    return folder
+
+
+ALL = [*ADAPTERS, "embedding"]
+
+
+def numbers(result):
+    return {model.name: [at.drift for at in model.layers] for model in result.models}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"accumulate": "rows"},
+        {"accumulate": "moments"},
+        {"accumulate": "moments", "pooling": "tokens", "token_budget": 70},
+    ],
+)
+def test_whatever_is_beside_it_an_adapter_has_the_numbers_of_its_merged_model(llamas, texts, options):
+    options = {"data": str(texts), "controls": False, **options}
+    together = compare(str(llamas / "base"), [str(llamas / name) for name in ALL], **options)
+    assert [m.status for m in together.models] == ["compared"] * len(ALL), [m.reason for m in together.models]
+    backwards = compare(str(llamas / "base"), [str(llamas / name) for name in reversed(ALL)], **options)
+    merged = compare(str(llamas / "base"), [str(llamas / f"merged_{name}") for name in ALL], **options)
+    truth, found, again = numbers(merged), numbers(together), numbers(backwards)
+    for name in ALL:
+        assert found[name] == pytest.approx(truth[f"merged_{name}"], rel=1e-3, abs=2e-6), name
+        assert again[name] == pytest.approx(found[name], rel=1e-4, abs=1e-7), name
+    shared = {m.name for m in together.models if m.weights == "the base model's, in memory once"}
+    assert shared == {"attention", "mlp", "dora", "head"}
+    # The change of the weights is that of the two full models.
+    for one, other in zip(together.models, merged.models, strict=True):
+        for at, by in zip(one.layers, other.layers, strict=True):
+            assert at.weights.get("weight_change_norm", 0.0) == pytest.approx(
+                by.weights.get("weight_change_norm", 0.0), rel=1e-3, abs=1e-4
+            ), (one.name, at.layer)
+
+
+def test_the_random_change_is_there_for_every_kind(llamas, texts):
+    names = ["ia3", "dora", "embedding", "tokens"]
+    result = compare(str(llamas / "base"), [str(llamas / name) for name in names], data=str(texts))
+    for model in result.models:
+        assert all(at.random_change_drift is not None and at.random_change_drift > 0 for at in model.layers), model.name
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_a_base_model_that_changes_while_adapters_run_on_it_is_found_out(llamas, texts, monkeypatch, accumulate):
+    options = {"data": str(texts), "accumulate": accumulate, "controls": False}
+    refs = [str(llamas / "attention"), str(llamas / "mlp")]
+    truth = numbers(compare(str(llamas / "base"), refs, **options))
+    put_on = base_model.load_adapters
+
+    def writes(module, *_):
+        module.weight.data.mul_(1.001)  # as peft merges and unmerges: through `.data`, which version counters miss
+
+    def spoiling(*args):
+        adapted = put_on(*args)
+        adapted.backbone.layers[0].mlp.gate_proj.register_forward_hook(writes)
+        return adapted
+
+    monkeypatch.setattr(base_model, "load_adapters", spoiling)
+    monkeypatch.setattr(base_model, "require_repeatable", lambda *_: None)
+    found = compare(str(llamas / "base"), refs, **options)
+    assert numbers(found) == {name: pytest.approx(values, rel=1e-6) for name, values in truth.items()}
+    assert all("the base model changed (layers.0.mlp.gate_proj.weight)" in m.weights for m in found.models)
+
+
+def _without(llamas, folder, name, keep):
+    """A copy of an adapter with those of its tensors for which `keep` gives a name, under that name."""
+    shutil.copytree(llamas / name, folder)
+    path = folder / "adapter_model.safetensors"
+    tensors = {keep(n): t for n, t in load_file(path).items() if keep(n)}
+    save_file(tensors, path, metadata={"format": "pt"})
+    return str(folder)
+
+
+DAMAGES = {
+    "a layer": (lambda n: None if "layers.1." in n else n, r"calls for 12 tensors in the model, and 4 of them are not in its files: model\.layers\.1"),
+    "all A": (lambda n: None if "lora_A" in n else n, "12 tensors in the model, and 6 of them are not in its files.*lora_A"),
+    "one B": (lambda n: None if "layers.2.self_attn.q_proj.lora_B" in n else n, "1 of them are not in its files: .*layers.2.self_attn.q_proj.lora_B"),
+    "everything": (lambda _: None, "holds no tensor at all"),
+    "its module": (lambda n: n.replace("q_proj", "z_proj"), "is not whole|has no place"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("left_out", DAMAGES)
+def test_an_adapter_that_lacks_tensors_is_refused_and_they_are_named(llamas, texts, tmp_path, left_out):
+    import re
+
+    keep, reason = DAMAGES[left_out]
+    refs = [_without(llamas, tmp_path / "part", "attention", keep), str(llamas / "mlp")]
+    result = compare(str(llamas / "base"), refs, data=str(texts), controls=False)
+    assert [m.status for m in result.models] == ["not comparable", "compared"]
+    assert re.search(reason, result.models[0].reason), result.models[0].reason
+    assert result.models[1].weights == "the base model's, in memory once"
+
+
+RENAMED = {
+    "the adapter's name": lambda n: n.replace(".weight", ".default.weight"),
+    "no prefix": lambda n: n.removeprefix("base_model.model."),
+    "compiled": lambda n: n.replace("base_model.model.", "base_model.model._orig_mod."),
+    "data parallel": lambda n: f"module.{n}",
+}
+
+
+@pytest.mark.parametrize("how", RENAMED)
+def test_names_that_hold_more_or_less_are_read(llamas, texts, tmp_path, how):
+    other = _without(llamas, tmp_path / "other", "attention", RENAMED[how])
+    result = compare(str(llamas / "base"), [other, str(llamas / "attention")], data=str(texts), controls=False)
+    assert [m.status for m in result.models] == ["compared"] * 2, result.models[0].reason
+    assert [at.drift for at in result.models[0].layers] == [at.drift for at in result.models[1].layers]
+
+
+def test_two_adapters_in_one_file_are_refused(llamas, texts, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(llamas / "attention", folder)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    both = {n.replace(".weight", f".{a}.weight"): t.clone() for n, t in tensors.items() for a in ("default", "other")}
+    save_file(both, folder / "adapter_model.safetensors")
+    result = compare(str(llamas / "base"), [str(folder), str(llamas / "mlp")], data=str(texts), controls=False)
+    assert "which are one tensor of an adapter" in result.models[0].reason
+
+
+def test_adapter_of_a_resized_vocabulary_is_refused_with_the_remedy(llamas, texts, tmp_path):
+    shutil.copytree(llamas / "embedding", tmp_path / "resized")
+    path = tmp_path / "resized/adapter_model.safetensors"
+    tensors = load_file(path)
+    name = "base_model.model.model.embed_tokens.weight"
+    rows = tensors[name].shape[0]
+    save_file(tensors | {name: torch.zeros(rows + 2, 16)}, path)
+    result = compare(
+        str(llamas / "base"), [str(tmp_path / "resized"), str(llamas / "mlp")], data=str(texts), controls=False
+    )
+    assert f"model.resize_token_embeddings({rows + 2})" in result.models[0].reason
+
+
+def test_parts_behind_the_hidden_states_are_said(llamas, texts):
+    result = compare(str(llamas / "base"), [str(llamas / "head")], data=str(texts), controls=False)
+    assert result.models[0].notes == [
+        "It also changes lm_head: that lies behind the hidden states, or beside them, and takes no part in these numbers."
+    ]
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_another_base_is_noted_unless_its_weights_are_the_same(llamas, texts, tmp_path, monkeypatch, accumulate):
+    shutil.copytree(llamas / "base", tmp_path / "copy")
+    (tmp_path / "link").symlink_to(llamas / "base")
+    with quiet_transformers():
+        other = LlamaForCausalLM.from_pretrained(llamas / "base")
+        other.model.save_pretrained(tmp_path / "headless")
+        other.model.layers[1].mlp.up_proj.weight.data[0, 0] += 1e-3
+        other.save_pretrained(tmp_path / "other")
+    monkeypatch.chdir(tmp_path)
+    notes = {
+        str(llamas / "base") + "/": None,
+        "link": None,
+        "./copy": None,
+        str(tmp_path / "headless"): None,
+        "other": "whose weights are not those of",
+        "somebody/else": "unless the two are the same",
+        "/nowhere/else": "unless the two are the same",
+    }
+    refs = []
+    for number, named in enumerate(notes):
+        for name in ("attention", "norms"):  # the second has weights of its own
+            folder = tmp_path / f"{name}{number}"
+            shutil.copytree(llamas / name, folder)
+            config = json.loads((folder / "adapter_config.json").read_text()) | {"base_model_name_or_path": named}
+            (folder / "adapter_config.json").write_text(json.dumps(config))
+            refs.append(str(folder))
+    result = compare(str(llamas / "base"), refs, data=str(texts), controls=False, accumulate=accumulate)
+    for number, (named, said) in enumerate(notes.items()):
+        for model in result.models[2 * number : 2 * number + 2]:
+            found = [note for note in model.notes if "It was trained on" in note]
+            assert len(found) == (0 if said is None else 1), (named, model.notes)
+            assert said is None or (said in found[0] and named in found[0])
+
+
+def test_nothing_is_asked_of_the_hub(llamas, texts, monkeypatch):
+    import socket
+
+    import huggingface_hub
+
+    def connects(*_args, **_kwargs):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", connects)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", connects)
+    result = compare(
+        str(llamas / "base"),
+        [str(llamas / name) for name in ("attention", "embedding", "ia3")],
+        data=str(texts),
+        controls=False,
+    )
+    assert [m.status for m in result.models] == ["compared"] * 3
+
+
+def test_added_rows_leave_the_weights_and_the_random_change(llamas, texts, tmp_path):
+    with quiet_transformers():
+        model = LlamaForCausalLM.from_pretrained(llamas / "merged_mlp")
+        rows = model.get_input_embeddings().weight.shape[0]
+        model.resize_token_embeddings(rows + 2)
+        model.save_pretrained(tmp_path / "resized")
+    found = compare(str(llamas / "base"), [str(tmp_path / "resized")], data=str(texts)).models[0]
+    assert all(at.random_change_drift is not None for at in found.layers)
+    assert found.layers[0].weights["weight_relative_change"] > 0
+    assert any(
+        f"has {rows + 2} rows, in the base model {rows}: the {rows} rows that both have" in note for note in found.notes
+    )
