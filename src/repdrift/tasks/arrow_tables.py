@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,17 @@ def read_arrow(paths: Sequence[Path], where: str, *, wanted: Collection[str] | N
     names = [name for name in table.column_names if not name.startswith(_INDEX_OF_PANDAS)]
     require_distinct(names, where)
     columns = {name: _column(table.column(name), f"{where}, column {name!r}") for name in names}
-    return DataTable(where, columns, range(1, table.num_rows + 1), "row", how)
+    numbers = range(1, table.num_rows + 1)
+    return DataTable(where, columns, numbers, "row", how, class_names=_class_names(table.schema.metadata or {}))
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of classes that the datasets library writes beside the columns' types."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: list(map(str, of["names"])) for name, of in features.items() if of.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _read(path: Path, wanted: Collection[str] | None) -> pyarrow.Table:

@@ -163,7 +163,7 @@ def _notes(
                 f"The turns of column {name!r} are joined with line breaks, without roles and without the model's chat template."
             )
         if table.columns[name].kind == NUMBERS:
-            notes.append(f"Every text of column {name!r} is a number.")
+            notes.append(f"Every {'line' if table.whole_lines else f'text of column {name!r}'} is a number.")
         notes += _odd_texts(name, columns[name], table)
     return tuple(notes)
 
@@ -178,6 +178,10 @@ def _odd_texts(name: str, values: Sequence[str], table: DataTable) -> list[str]:
     ):
         if character in everything:
             notes.append(f"{counted(sum(character in v for v in values), 'text')}{column} with {said}.")
+    if all(value.startswith(("[{", "['", '["')) for value in values):
+        notes.append(
+            f"Every text{column} is a list or a chat that was written as text; it is read as it stands, brackets and all."
+        )
     empty_words = [v for v in values if len(v) < 5 and v.casefold() in _WORDS_FOR_NOTHING]
     if empty_words:
         notes.append(

@@ -29,6 +29,14 @@ rejected response review score source speaker stars summary target texts title t
 _KNOWN = {name for pair in USUAL_TEXT_COLUMNS for name in pair} | set(_OTHER_NAMES.split())
 
 
+_SURE = {name for pair in USUAL_TEXT_COLUMNS for name in pair} | {"id", "idx", "label", "labels"}
+
+
+def name_surely(names: Iterable[str]) -> bool:
+    """Tells whether one of `names` is hardly ever anything but the name of a column. `user` may be somebody's name."""
+    return any(name.casefold() in _SURE for name in names)
+
+
 def known_names(names: Iterable[str]) -> list[str]:
     """Those of `names` that columns usually have; capitals do not matter."""
     return [name for name in names if name.casefold() in _KNOWN]

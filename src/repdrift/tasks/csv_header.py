@@ -9,7 +9,7 @@ from statistics import median
 
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted
-from repdrift.tasks.column_names import known_names
+from repdrift.tasks.column_names import known_names, name_surely
 from repdrift.tasks.data_table import example
 
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
@@ -22,7 +22,7 @@ def column_names(
 ) -> tuple[list[str], bool]:
     """Returns the names of the columns, and whether the first row is the header.
 
-    A header is what the user says, or a line with a column that was asked for or that has a usual name. header: what the user
+    A header is what the user says, a line with a column that was asked for, or one that does not look like data. header: what the user
     says. A column without a name is `column N`, from 1. Raises DataError if the first line may be data, or comes again below.
     """
     first = [cell.strip() for cell in rows[0]]
@@ -36,7 +36,7 @@ def column_names(
                 f"{path}, line {lines[0]}: {example(first[0])} looks like the names of {len(pieces)} columns, but neither a comma, a semicolon, a tab nor "
                 "a bar separates them. Name the separator: --separator on the command line, `separator:` in the task's entry of a study."
             )
-    if header is None and not set(named) & set(first) and not known_names(first):
+    if header is None and not set(named) & set(first) and not name_surely(first):
         reason = _like_data(first, rows[1 : 1 + _ROWS_LOOKED_AT])
         if reason:
             raise DataError(
@@ -57,7 +57,7 @@ def _like_data(first: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Says why a first line looks like data; empty if it does not."""
     for index, cell in enumerate(first):
         below = [row[index] for row in body]
-        if not cell:
+        if not cell or known_names([cell]):
             continue
         if _NUMBER.fullmatch(cell):
             return f"{cell!r} is a number"
@@ -67,6 +67,6 @@ def _like_data(first: Sequence[str], body: Sequence[Sequence[str]]) -> str:
             return f"{example(cell)} has {counted(len(cell.split()), 'word')}"
         if cell in (text.strip() for text in below):
             return f"{cell!r} is also a value in the lines below"
-    if len(first) == 1 and body and len(first[0]) > median(len(row[0]) for row in body) / 2:
+    if len(first) == 1 and not known_names(first) and body and len(first[0]) > median(len(row[0]) for row in body) / 2:
         return "it is about as long as the lines below"
     return ""

@@ -52,6 +52,11 @@ def folder_files(folder: Path, split: Split) -> FolderFiles:
         shards = _shards(place)
         if shards:
             return _split_of(place, shards, split)
+    below = sorted(place.name for place in folder.iterdir() if place.is_dir() and _shards(place))
+    if below:
+        raise DataError(
+            f"{folder} has its files of data in folders of their own: give one of them ({listed(below[:6], last='or')})"
+        )
     raise DataError(f"{folder} is a folder that holds no data: {_content(folder)}. {_EXPECTED}")
 
 

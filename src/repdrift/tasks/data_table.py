@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,7 @@ class DataTable:
 
     where: names the file in messages. unit: `line` or `row`, which `numbers` count, from 1; there is one for each row.
     how: in a few words how it was read. whole_lines: each line is one text. missing: texts that stand for a missing value.
+    class_names: for columns of classes, the names that the file gives to the numbers from 0.
     """
 
     where: str
@@ -57,6 +58,7 @@ class DataTable:
     notes: tuple[str, ...] = ()
     whole_lines: bool = False
     missing: frozenset[str] = frozenset()
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.numbers)

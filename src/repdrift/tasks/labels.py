@@ -49,6 +49,13 @@ def checked_classes(
             "of them a name first."
         )
     found: list[ClassValue] = [_whole(value) or 0 for value in values]
+    names = table.class_names.get(name)
+    odd = next((i for i, v in zip(kept, found, strict=True) if names and not 0 <= v < len(names)), None)  # pyright: ignore[reportOperatorIssue]
+    if odd is not None and names:
+        raise DataError(
+            f"{table.at(odd)}: column {name!r} should be 0 to {len(names) - 1} (the file names the classes {', '.join(names[:8])}), got "
+            f'{table.columns[name].values[odd]!r}; -1 stands for "no label". Take those rows out.'
+        )
     _require_labels_meant(found, table, name)
     return found
 

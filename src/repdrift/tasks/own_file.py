@@ -70,6 +70,8 @@ def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_co
 
 
 def _text_columns(table: DataTable, id_column: str | None) -> tuple[str, ...]:
+    if table.whole_lines:
+        return tuple(table.columns)
     columns = {name: column for name, column in table.columns.items() if name != id_column}
     by_usual_name = {name.casefold(): name for name in reversed(columns)}
     for usual in USUAL_TEXT_COLUMNS:

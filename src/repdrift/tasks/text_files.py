@@ -52,7 +52,7 @@ def decoded(path: Path, encoding: str | None) -> str:
             f"data file {path} is not {encoding.upper()} text: byte 0x{content[error.start]:02x} in line {line} (byte {error.start} of the "
             f"file). {_REMEDY}"
         ) from error
-    return text.removeprefix("\ufeff")
+    return text.removeprefix("\ufeff").removesuffix("\x1a")  # the end of a file in DOS
 
 
 _REMEDY = (

@@ -54,6 +54,28 @@ def test_split_is_chosen_and_said(tmp_path):
         _texts(tmp_path / "odd")
 
 
+def test_classes_that_the_file_names_have_no_others(tmp_path):
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
+    spec = TaskSpec("own", "classification", ("text",), "label", "own", files={"validation": tmp_path / "x.parquet"})
+    for labels in ([0, 1, 1, 0], [0, 1, -1, 0]):
+        data = datasets.Dataset.from_dict({"text": TEXTS, "label": labels}, features=features)
+        data.to_parquet(tmp_path / "x.parquet")
+        if -1 not in labels:
+            assert [row["label"] for row in load_rows(spec, "validation").rows] == labels
+    with pytest.raises(
+        DataError, match="row 3: column 'label' should be 0 to 1 .the file names the classes no, yes., got -1"
+    ):
+        load_rows(spec, "validation")
+
+
+def test_folders_of_shards_inside_a_folder_are_named(tmp_path):
+    for name in ("plain_text", "raw"):
+        (tmp_path / name).mkdir()
+        pyarrow.parquet.write_table(pa.table({"text": ["x"]}), tmp_path / name / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="in folders of their own: give one of them .plain_text or raw"):
+        _texts(tmp_path)
+
+
 def test_shards_of_one_split_are_joined(tmp_path):
     for number, text in enumerate(TEXTS):
         pyarrow.parquet.write_table(pa.table({"text": [text]}), tmp_path / f"train-0000{number}-of-00004.parquet")

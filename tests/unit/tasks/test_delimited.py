@@ -39,6 +39,7 @@ def test_separator_is_found_from_the_whole_head(tmp_path, separator, name, end):
             'label,text\n0,"first line\nsecond, with a comma"\n1,b c\n1,d\n',
             ["first line\nsecond, with a comma", "b c", "d"],
         ),
+        ("text,label\nabc,1\n\x1a", ["abc"]),
         ('text,label\nsaid "no" then,1\nb,0\n', ['said "no" then', "b"]),
         ("text,label,\na b,1,\nc,1,\n", ["a b", "c"]),
         ("text,label\na b,1,\nc,1,\n", ["a b", "c"]),
@@ -115,6 +116,7 @@ def test_words_for_a_missing_value_are_no_texts(tmp_path, missing):
         "great\nbad\ngood\n",
         "0,the river,1\n1,a stone,0\n",
         "the river,neg\na stone,pos\na light,neg\n",
+        '"0","user","the river is long"\n"4","anna","a stone is grey"\n',
         '"The river."\n"A stone, and a light on the water."\n',
     ],
 )

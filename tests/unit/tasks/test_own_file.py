@@ -98,6 +98,14 @@ def test_lists_of_words_are_refused_with_a_next_step(tmp_path):
         read_own_file(path, text_columns=["tokens"])
 
 
+def test_texts_that_hardly_are_texts_are_said(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("1\n2\n")
+    assert read_own_file(path).rows.notes[1:] == ("Every line is a number.",)
+    chats = [{"messages": str([{"role": "user", "content": "hello"}])}] * 2
+    assert any("was written as text" in note for note in read_own_file(_file(tmp_path, chats)).rows.notes)
+
+
 def test_damage_is_named(tmp_path):
     rows = [{"text": "the \ufffd cat"}, {"text": "a \0 dog"}, {"text": "nan"}, {"text": "emoji \U0001f600"}]
     notes = read_own_file(_file(tmp_path, rows)).rows.notes
