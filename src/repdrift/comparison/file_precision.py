@@ -175,7 +175,7 @@ def _coarsest_format(weight: Tensor) -> str | None:
 
 
 def _holds(weight: Tensor, number_format: str) -> bool:
-    """Whether every value of `weight` is a number of the format."""
+    """Tells whether every value of `weight` is a number of the format."""
     values = weight.detach().reshape(-1)
     first = values[:_LOOK_FIRST]
     if not torch.equal(_cast(first, number_format), first):
