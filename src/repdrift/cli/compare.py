@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from repdrift.core.records.comparison import ComparedModel, Comparison
 
+SOME_NOT_COMPARED = 3
+"""Exit code of a comparison that is finished and written, but lacks some of the models."""
+
 _number = partial(words.number, missing="")
 """A drift in a table; an empty cell where there is none."""
 
@@ -77,7 +80,8 @@ def compare(
 ) -> None:
     """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size.
 
-    Nothing is trained, and no representation is written to the disk. Exit code 1 if a model could not be compared.
+    Nothing is trained, and no representation is written to the disk. Exit code 0 if all models were compared, 3 if some
+    were and some were not, 1 if none was.
 
     Example: repdrift compare packaged:minilm results/lora_x/final_model --data sst2 --data-dir sample
 
@@ -107,12 +111,14 @@ def compare(
     if not is_first_process():
         return
     if as_json:
-        typer.echo(result.model_dump_json(indent=2))
+        from repdrift.comparison.output import for_sharing
+
+        typer.echo(for_sharing(result).model_dump_json(indent=2))
     else:
         _print(result, every_measure="measures" in options)
         typer.echo(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
     if len(result.compared) < len(result.models):
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_NOT_COMPARED)
 
 
 def _print(result: Comparison, *, every_measure: bool) -> None:
@@ -120,15 +126,27 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=max(100, Console().width))
-    from repdrift.comparison.output import control_note, standardised_drifts
+    from repdrift.comparison.answers import answer_line, other_warnings, table_header, table_rows
+    from repdrift.comparison.output import control_note
     from repdrift.core.sink_words import sinks_in_words
 
-    floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
+    console = Console(width=max(100, Console().width))
     for sentence in result.headline:
-        typer.echo(f"{sentence}\n")
+        typer.echo(sentence)
     for model in result.compared:
-        standardised = standardised_drifts(result, model)
+        typer.echo(f"{model.name}: {answer_line(model)}")
+    for warning in other_warnings(result):
+        typer.echo(f"note: {warning}")
+    for data_note in result.data_notes:
+        typer.echo(f"data: {data_note}")
+    if result.control_samples:
+        typer.echo(control_note(result))
+    if result.sinks is not None:
+        typer.echo(sinks_in_words(result.sinks))
+    for model in result.compared:
+        typer.echo()
+        for model_note in model.notes:
+            typer.echo(f"mind, {model.name}: {model_note}")
         table = Table(
             # rich would read brackets in a name as markup.
             title=Text(
@@ -136,43 +154,13 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
             ),
             title_justify="left",
         )
-        beside = ["standardised"] if standardised else []
-        for head in (
-            "layer",
-            "drift",
-            "95 % interval",
-            *beside,
-            "noise floor",
-            "random change",
-            "mispaired",
-            "weights moved",
-        ):
-            table.add_column(head, justify="right")
-        for at in model.layers:
-            interval = "" if at.drift_low is None else f"{_number(at.drift_low)} to {_number(at.drift_high)}"
-            rest = (
-                *([standardised[at.layer]] if standardised else []),
-                floors.get(at.layer),
-                at.random_change_drift,
-                at.mispaired_drift,
-                at.weights.get("weight_relative_change"),
-            )
-            table.add_row(str(at.layer), _number(at.drift), interval, *map(_number, rest))
+        for head in table_header(result, model):
+            table.add_column(head, justify="right", no_wrap="interval" in head)
+        for row in table_rows(result, model):
+            table.add_row(*row)
         console.print(table)
         if every_measure:
             _print_measures(console, model)
-    if result.control_samples:
-        typer.echo(control_note(result))
-    if result.sinks is not None:
-        typer.echo(sinks_in_words(result.sinks))
-    for model in result.models:
-        if model.status != "compared":
-            typer.echo(f"not compared: {model.name}: {model.reason}")
-    for warning in result.warnings:
-        if warning not in result.headline and not any(
-            warning.startswith(f"{m.name} was not compared") for m in result.models
-        ):
-            typer.echo(f"note: {warning}")
 
 
 def _print_measures(console: Console, model: ComparedModel) -> None:

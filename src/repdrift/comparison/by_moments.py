@@ -101,7 +101,7 @@ class _MomentComparison:
         runs = [ModelRun(self.base_run.extractor, _switched_on(adapted, k)) for k in range(len(names))]
         changes: list[WeightChanges] = []
         for tuned, found in zip(shared.tuned, adapted.notes, strict=True):
-            self.measured.note(tuned.name, found)
+            self.measured.note(tuned.name, [*tuned.notes, *found])
         try:
             with running_errors("it cannot be run"):
                 for tuned, run in zip(shared.tuned, runs, strict=True):
@@ -140,7 +140,7 @@ class _MomentComparison:
                 running_errors("it cannot be run"),
                 with_own_weights(self.base.source, tuned, self.options, reason) as running,
             ):
-                self.measured.note(tuned.name, running.notes)
+                self.measured.note(tuned.name, [*tuned.notes, *running.notes])
                 extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
@@ -183,7 +183,8 @@ class _MomentComparison:
             if world().is_first:
                 for k, name in enumerate(names):
                     layers[name] = with_weights([self._layer(name, at, sums[at], k) for at in sums], changes[k])
-                    say_first_answer(name, layers[name], controls=self.options.controls)
+                    notes = self.measured.model_notes.get(name, [])
+                    say_first_answer(name, layers[name], notes, controls=self.options.controls)
         notes: list[str] = []
         gaps: list[Gap] = []
         if self.options.controls:
@@ -242,7 +243,9 @@ class _MomentComparison:
         if coarse:
             self.measured.coarse[tuned.name] = coarse
             with self.base_run.switch():
-                note_precision(self.base_run.extractor.backbone, [tuned.name], self.measured)
+                note_precision(
+                    self.base_run.extractor.backbone, [tuned.name], self.measured, controls=self.options.controls
+                )
 
     def _with_rounding(
         self, layers: dict[str, list[LayerDrift]], runs: Mapping[str, ModelRun], plan: BatchPlan, gaps: list[Gap]

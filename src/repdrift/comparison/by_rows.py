@@ -77,7 +77,8 @@ def compare_by_rows(
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows)
             if tuned.name in measured.layers:
-                say_first_answer(tuned.name, measured.layers[tuned.name], controls=options.controls)
+                notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
+                say_first_answer(tuned.name, measured.layers[tuned.name], notes, controls=options.controls)
             changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
             measured.note(tuned.name, changes[tuned.name].notes)
             measured.coarse[tuned.name] = coarse_formats(running.backbone)
@@ -159,7 +160,7 @@ def _run_controls(
             measured.base_layers = measures.base_layers(None, part)
     if measured.coarse:
         with base.without_adapters() as model:
-            note_precision(model, measured.coarse, measured)
+            note_precision(model, measured.coarse, measured, controls=base.options.controls)
         del model
         _run_rounded(base, measures, chosen.samples, part, measured)
     measured.judge_noise()

@@ -49,10 +49,11 @@ def coarse_formats(tuned: nn.Module) -> dict[str, str]:
     return {name: number_format for name, number_format in formats.items() if number_format is not None}
 
 
-def note_precision(base: nn.Module, names: Iterable[str], measured: Measured) -> None:
+def note_precision(base: nn.Module, names: Iterable[str], measured: Measured, *, controls: bool) -> None:
     """Finds which weights of the models `names` were rounded and those of the base model were not, and notes what that means.
 
-    base: the loaded backbone; it may carry adapters. measured: `coarse` is read; `rounded` and `alike` are filled.
+    base: the loaded backbone; it may carry adapters. measured: `coarse` is read; `rounded` and `alike` are filled. controls: whether
+    the control of rounding follows.
     """
     weights = _base_weights(base)
     total = sum(weight.numel() for weight in weights.values())
@@ -63,7 +64,7 @@ def note_precision(base: nn.Module, names: Iterable[str], measured: Measured) ->
         rounded = {key: number_format for key, number_format in shared.items() if key not in alike}
         if rounded:
             measured.rounded[name] = rounded
-            measured.note(name, [_rounding_note(rounded)])
+            measured.note(name, [_rounding_note(rounded, controls=controls)])
         for number_format in _FORMATS:
             if 2 * sum(weights[key].numel() for key, held in alike.items() if held == number_format) > total:
                 measured.alike[name] = number_format
@@ -133,11 +134,14 @@ def round_weights(model: nn.Module, rounded: Mapping[str, str]) -> None:
             weights[name].copy_(_cast(weights[name], number_format))
 
 
-def _rounding_note(rounded: Mapping[str, str]) -> str:
+def _rounding_note(rounded: Mapping[str, str], *, controls: bool) -> str:
     held = list(rounded.values())
+    how_much = (
+        "the control of rounding says how much." if controls else "without the controls it is not known how much."
+    )
     return (
-        f"Its weights are rounded to {max(set(held), key=held.count)} and the base model's are not, so a part of its drift, and of the "
-        "change of its weights, is rounding: see the control of rounding."
+        f"Its weights are rounded to {max(set(held), key=held.count)} and the base model's are not, so a part of its drift and of the "
+        f"change of its weights is rounding; {how_much}"
     )
 
 

@@ -10,7 +10,7 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.sink_tokens import SinkSummary
-from repdrift.core.words import listed, short_number, some_listed
+from repdrift.core.words import models_named, short_number
 from repdrift.drift.chosen_measures import Reasons
 
 
@@ -81,11 +81,6 @@ class Measured:
             ]
 
 
-def who(names: Sequence[str]) -> str:
-    """Models in a sentence: `a`, `a and b`; from three on with their number, `7 models (a, b, c and 4 more)`."""
-    return listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
-
-
 def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
     """One sentence for each part and reason, with the names of all models of which it is missing."""
     holders: dict[tuple[str, str], list[str]] = {}
@@ -95,13 +90,15 @@ def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
     for (part, reason), names in holders.items():
         if part == "weights":
             found.append(
-                f"The weights of {who(names)} were not compared, and no random change of their size was made: {reason}"
+                f"The weights of {models_named(names)} were not compared, and no random change of their size was made: {reason}"
             )
         elif part == "random change":
-            found.append(f"The control of a random change as large as that of {who(names)} is missing: {reason}")
+            found.append(
+                f"The control of a random change as large as that of {models_named(names)} is missing: {reason}"
+            )
         else:
             found.append(
-                f"The control of rounding is missing for {who(names)}, so it is not known whether their drift is above noise: {reason}"
+                f"The control of rounding is missing for {models_named(names)}, so it is not known whether their drift is above noise: {reason}"
             )
     return found
 
@@ -109,7 +106,7 @@ def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
 def alike_sentences(alike: Mapping[str, str]) -> list[str]:
     """One sentence for each format that holds the weights of the base model and of tuned ones. alike: the format by model."""
     return [
-        f"The weights of the base model and of {who([name for name in alike if alike[name] == held])} are held in {held}: what training left alone "
+        f"The weights of the base model and of {models_named([name for name in alike if alike[name] == held])} are held in {held}: what training left alone "
         "is equal in both, and what it moved is rounded, which is part of the models as they are stored."
         for held in dict.fromkeys(alike.values())
     ]
@@ -134,15 +131,22 @@ def missing_run_rounding(compute_dtype: str, error: Exception) -> str:
     )
 
 
-def say_first_answer(name: str, layers: Sequence[LayerDrift], *, controls: bool) -> None:
-    """Prints the drift of one model as soon as it is known, before the controls have run."""
+def drift_in_short(layers: Sequence[LayerDrift]) -> str:
+    """The drift of one model in a few words: its mean over layers, and where it is largest, with the interval."""
     most = max(layers, key=lambda at: at.drift)
     where = f"layer {most.layer} ({short_number(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
         where += f", 95 % interval {short_number(most.drift_low)} to {short_number(most.drift_high)}"
     mean = sum(at.drift for at in layers) / len(layers)
+    return f"mean drift {short_number(mean)}, most in {where})"
+
+
+def say_first_answer(name: str, layers: Sequence[LayerDrift], notes: Sequence[str], *, controls: bool) -> None:
+    """Prints the drift of one model as soon as it is known, before the controls have run, and what changes how it is read."""
     follows = "; the controls follow" if controls else ""
-    say(f"{name}: mean drift {short_number(mean)}, most in {where}){follows}")
+    say(f"{name}: {drift_in_short(layers)}{follows}")
+    for note in notes:
+        say(f"  mind: {note}")
 
 
 def _above(at: LayerDrift, floor: float | None, *, is_rounded: bool) -> bool | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.comparison.massive_features import STANDARDISED
+from repdrift.comparison.answers import answer_line, other_warnings, table_header, table_rows
 from repdrift.core.atomic import write_together
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -17,34 +17,53 @@ from repdrift.core.records.comparison import (
     Comparison,
 )
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
+from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
+_AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
 def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
     """Write COMPARISON_FILE, COMPARISON_TABLE and COMPARISON_SUMMARY to `output_dir`; returns their paths.
 
-    None takes its name before all are on the disk, the JSON file last. Raises StorageError.
+    None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
+    shortened, and in table and summary also those that he wrote. Raises StorageError.
     """
+    result = for_sharing(result)
     texts = {
         COMPARISON_FILE: result.model_dump_json(indent=2) + "\n",
         COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
-        COMPARISON_SUMMARY: summary(result),
+        COMPARISON_SUMMARY: summary(shareable(result)),
     }
     return write_together(output_dir, {name: text.encode() for name, text in texts.items()})
 
 
+def for_sharing(result: Comparison) -> Comparison:
+    """The comparison without paths of this machine, but for the names of models and data as the user wrote them."""
+    return shareable(result, kept=_AS_WRITTEN)
+
+
 def tidy_table(result: Comparison) -> pd.DataFrame:
-    """One row per model, layer and measure, in the columns of the study's tidy table; `method` holds the model's name."""
+    """One row per model, layer and measure, in the columns of the study's tidy table and `note`; `method` holds the model's name.
+
+    note: the sentences that change how the model's numbers are to be read.
+    """
     floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
     rows: list[dict[str, object]] = []
     for model in result.compared:
         for at in model.layers:
-            common = {"task": result.task, "method": model.name, "step": 0, "layer": at.layer, "n": at.rows}
+            common = {
+                "task": result.task,
+                "method": model.name,
+                "step": 0,
+                "layer": at.layer,
+                "n": at.rows,
+                "note": " ".join(model.notes) or None,
+            }
             for name, value in at.values.items():
                 row = {
                     **common,
@@ -68,8 +87,15 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
                     "drift": at.random_change_drift,
                 }
                 rows.append({**common, **random})
+            if at.rounding_drift is not None:
+                rounding = {
+                    "measure": "cka_rounding",
+                    "value": 1 - at.rounding_drift,
+                    "drift": at.rounding_drift,
+                }
+                rows.append({**common, **rounding})
             rows += [{**common, "measure": name, "value": value} for name, value in at.weights.items()]
-    return pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
+    return pd.DataFrame(rows, columns=[*DRIFT_COLUMNS, "note"])
 
 
 @dataclass(frozen=True)
@@ -97,38 +123,35 @@ def by_measure(model: ComparedModel) -> ByMeasure:
 
 
 def summary(result: Comparison) -> str:
-    """The comparison in Markdown: what was compared, drift by layer beside the controls, and the cautions."""
+    """The comparison in Markdown: the answer for each model, what needs care, what was compared, then drift by layer."""
+    data = [
+        f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}",
+        *map(_plain, result.data_notes),
+    ]
     lines = [
         f"# Drift from {_plain(result.base)}",
         "",
-        f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}; pooling `{result.pooling}`, computed in "
-        f"{result.compute_dtype}. Drift is 1 - debiased linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
-        "",
         *(f"**{_plain(sentence)}**\n" for sentence in result.headline),
+        *(f"- **{_plain(model.name)}**: {_plain(answer_line(model))}" for model in result.compared),
+        "",
+        *(["## Mind", "", *(f"- {_plain(w)}" for w in care), ""] if (care := other_warnings(result)) else []),
+        "## What was compared",
+        "",
+        f"{'. '.join(text.rstrip('.') for text in data)}. Pooling `{result.pooling}`, computed in {result.compute_dtype}. Drift is 1 - debiased "
+        "linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
+        "",
         *([_plain(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
         *([control_note(result), ""] if result.control_samples else []),
     ]
     for model in result.compared:
-        lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {model.weights}.", ""]
-        standardised = standardised_drifts(result, model)
-        heads = ["layer", "drift", "95 % interval", *(["standardised"] if standardised else [])]
-        heads += ["noise floor", "random change of that size", "mispaired", "weights moved"]
-        lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-        floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
-        for at in model.layers:
-            interval = "" if at.drift_low is None else f"{number(at.drift_low)} to {number(at.drift_high)}"
-            cells = (
-                *([standardised[at.layer]] if standardised else []),
-                floors.get(at.layer),
-                at.random_change_drift,
-                at.mispaired_drift,
-                at.weights.get("weight_relative_change"),
-            )
-            lines.append(f"| {at.layer} | {number(at.drift)} | {interval} | " + " | ".join(map(_cell, cells)) + " |")
+        lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {_plain(model.weights or 'not known')}.", ""]
+        if model.notes:
+            lines += ["Mind:", "", *(f"- {_plain(note)}" for note in model.notes), ""]
+        header, rows = table_header(result, model), table_rows(result, model)
+        judged = [{True: "yes", False: "no", None: ""}[at.above_noise] for at in model.layers]
+        lines += [f"| {' | '.join([*header, 'above noise'])} |", "|---" * (len(header) + 1) + "|"]
+        lines += [f"| {' | '.join([*row, above])} |" for row, above in zip(rows, judged, strict=True)]
         lines += ["", *_other_measures(model)]
-    refused = [m for m in result.models if m.status != "compared"]
-    if refused:
-        lines += ["## Not compared", "", *(f"- {_plain(m.name)}: {_plain(m.reason or '')}" for m in refused), ""]
     if result.between:
         lines += [
             "## Between the tuned models",
@@ -140,27 +163,18 @@ def summary(result: Comparison) -> str:
         for pair in result.between:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
         lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()), ""]
-    rest = [warning for warning in result.warnings if warning not in result.headline]
-    if rest:
-        lines += ["## Mind", "", *(f"- {_plain(warning)}" for warning in rest), ""]
     return "\n".join(lines)
 
 
-def standardised_drifts(result: Comparison, model: ComparedModel) -> dict[int, float | None]:
-    """Drift by CKA of standardised features, by layer, to stand beside the drift; empty unless the headline calls for it."""
-    if not result.headline or not any(at.values.get(STANDARDISED) is not None for at in model.layers):
-        return {}
-    values = {at.layer: at.values.get(STANDARDISED) for at in model.layers}
-    return {layer: None if value is None else 1 - value for layer, value in values.items()}
-
-
 def control_note(result: Comparison) -> str:
-    """Says on how many samples the noise floor and the random change were measured."""
+    """Says on how many samples the controls that change or repeat the base model were measured."""
+    rounded = any(at.rounding_drift is not None for model in result.compared for at in model.layers)
+    what = "Noise floor, rounding and random change" if rounded else "Noise floor and random change"
     if result.control_samples == result.samples:
-        return f"Noise floor and random change: on all {result.samples} samples."
+        return f"{what}: on all {result.samples} samples."
     where = f"on {result.control_samples} of the {result.samples} samples, drawn at random"
     has_intervals = any(at.noise_floor_high is not None for at in result.base_layers)
-    return f"Noise floor and random change: {where}." + (" comparison.json has their intervals." * has_intervals)
+    return f"{what}: {where}." + (" comparison.json has their intervals." * has_intervals)
 
 
 def _other_measures(model: ComparedModel) -> list[str]:

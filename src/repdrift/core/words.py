@@ -93,6 +93,11 @@ def some_listed(names: Sequence[str], *, most: int = 4) -> str:
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
+def models_named(names: Sequence[str]) -> str:
+    """Models in a sentence: `a`, `a and b`; from three on with their number, `7 models (a, b, c and 4 more)`."""
+    return listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
+
+
 def layer_ranges(layers: Collection[int]) -> str:
     """Layer numbers with neighbours joined to ranges: `0, 3 to 7`; `none` for no layer."""
     ranges: list[list[int]] = []

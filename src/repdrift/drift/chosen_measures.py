@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from repdrift.core.errors import ConfigError, DegenerateInputError, UnknownNameError, nearest_name
-from repdrift.core.words import layers_named
+from repdrift.core.words import layers_named, some_listed
 from repdrift.similarity import descriptors, measure, measures
 
 Reasons = dict[int, str]
@@ -47,13 +47,17 @@ def without_value(
         for where, reasons in by_where.items():
             missing = "any layer" if set(reasons) == set(layers) else layers_named(list(reasons))
             by_layers[missing].append(where)
-        without = "; ".join(f"{preposition} {', '.join(where)} in {missing}" for missing, where in by_layers.items())
+        without = "; ".join(f"{preposition} {_shown(where)} in {missing}" for missing, where in by_layers.items())
         reason = next(iter(next(iter(by_where.values())).values()))
         names[without, reason].append(name)
     return [
         f"No value of {', '.join(measures)} {without}: {reason.rstrip('.')}."
         for (without, reason), measures in names.items()
     ]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 3 else f"{len(names)} of them ({some_listed(names)})"
 
 
 def _fault(name: str) -> str:

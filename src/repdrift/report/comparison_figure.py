@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from repdrift.core.atomic import write_together
-from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.core.words import task_title
-from repdrift.report.style import FULL_WIDTH_IN, GREY, layer_axis, log_ticks, plain, png_and_pdf
+from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
+from repdrift.core.shared_paths import shareable
+from repdrift.core.words import some_listed, task_title
+from repdrift.report.style import (
+    FULL_WIDTH_IN,
+    GREY,
+    INK,
+    layer_axis,
+    legend_columns,
+    log_ticks,
+    plain,
+    png_and_pdf,
+    wrapped,
+)
 
 FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_RANDOM_CHANGE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0}
+_ROUNDING: dict[str, Any] = {"linestyle": (0, (6, 1)), "linewidth": 0.8}
+_MISPAIRED: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.9}
+_NOISE: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
+_LEGEND_PT = 7
+_CAPTION_LINE_IN = 0.12
+_LINE_IN = 0.14
+"""Height of a line of the legend."""
+_MARGIN = 0.015
+"""Left and right of the caption, as a share of the width."""
+_CAPTION_PT = 6.5
+_LONGEST_NOTE = 700
+_MOST_LINES = 24
 _LEAST_SHOWN = 1e-9
 """Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
@@ -26,18 +54,26 @@ def draw_comparison(comparison_file: Path, output_dir: Path) -> list[Path]:
     The left panel shows drift on a linear scale, the right one drift and controls on a logarithmic scale, where noise and
     random change can be seen. Raises DataError if the file is not a comparison, StorageError if it cannot be written.
     """
-    result = Comparison.read(comparison_file)
+    result = shareable(Comparison.read(comparison_file))
     png, pdf = png_and_pdf(lambda: _figure(result))
     return write_together(output_dir, {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf})
 
 
 def _figure(result: Comparison) -> Figure:
-    figure = Figure(figsize=(FULL_WIDTH_IN, 2.9))
-    left, right = figure.subplots(1, 2)
+    handles = _legend(result)
+    columns = legend_columns([str(handle.get_label()) for handle in handles], _LEGEND_PT, most=4)
+    caption = caption_lines(result)
+    above = 2.4 + _LINE_IN * math.ceil(len(handles) / columns)
+    below = _CAPTION_LINE_IN * (len(caption) + 1) if caption else 0.0
+    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
+    panels = figure
+    if caption:
+        panels, foot = figure.subfigures(2, 1, height_ratios=(above, below))
+        foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    left, right = panels.subplots(1, 2)
     for number, model in enumerate(result.compared):
-        color, marker = _COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)]
-        _drift(left, model, color, marker)
-        _with_controls(right, model, color, marker, result.control_samples)
+        _drift(left, model, number)
+        _with_controls(right, model, number)
     _common(right, result)
     layers = [layer.layer for layer in result.base_layers]
     for axes in (left, right):
@@ -48,59 +84,85 @@ def _figure(result: Comparison) -> Figure:
     right.set_title("beside the controls")
     right.set_yscale("log")
     log_ticks(right.yaxis)
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
-    figure.suptitle(
+    panels.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=_LEGEND_PT)
+    panels.suptitle(
         f"Drift from {plain(result.base)} on {plain(task_title(result.task))}, {result.compared[0].layers[0].rows} rows",
         fontsize=9,
     )
     return figure
 
 
-def _drift(axes: Axes, model: ComparedModel, color: str, marker: str) -> None:
+def caption_lines(result: Comparison) -> list[str]:
+    """The lines below the figure: what changes how the numbers are read, wrapped to its width. A star marks a model that has some."""
+    width = 72 * FULL_WIDTH_IN * (1 - 2 * _MARGIN)
+    notes: dict[str, list[str]] = {}
+    for model in result.compared:
+        for note in model.notes:
+            notes.setdefault(note, []).append(_label(model))
+    said = [f"{some_listed(names)}: {plain(note, _LONGEST_NOTE)}" for note, names in notes.items()]
+    said += [plain(sentence, _LONGEST_NOTE) for sentence in (*result.data_notes, *result.warnings)]
+    lines = [line for sentence in said for line in wrapped(sentence, width, _CAPTION_PT)]
+    if len(lines) <= _MOST_LINES:
+        return lines
+    return [
+        *lines[: _MOST_LINES - 1],
+        f"… {len(lines) - _MOST_LINES + 1} more lines: see the cautions in {COMPARISON_SUMMARY}",
+    ]
+
+
+def _label(model: ComparedModel) -> str:
+    return plain(model.name) + ("*" if model.notes else "")
+
+
+def _legend(result: Comparison) -> list[Line2D]:
+    """The keys: each model by its colour and marker, then the controls by their dashes; a control has its model's colour."""
+    keys = [Line2D([], [], **_look(number), label=_label(model)) for number, model in enumerate(result.compared)]
+    layers = [at for model in result.compared for at in model.layers]
+    on = "" if result.control_samples is None else f", {result.control_samples} samples"
+    if any(at.random_change_drift is not None for at in layers):
+        keys.append(Line2D([], [], **_RANDOM_CHANGE, color=GREY, label=f"random change as large as the model's{on}"))
+    if any(at.rounding_drift is not None for at in layers):
+        keys.append(Line2D([], [], **_ROUNDING, color=GREY, label=f"base model rounded like the model{on}"))
+    if any(at.mispaired_drift is not None for at in result.compared[0].layers):
+        keys.append(Line2D([], [], **_MISPAIRED, color=GREY, label="mispaired samples"))
+    floors = [layer.noise_floor for layer in result.base_layers if layer.noise_floor is not None]
+    if floors:
+        clipped = f", below {_LEAST_SHOWN:g}" if max(floors) <= _LEAST_SHOWN else ""
+        keys.append(Line2D([], [], **_NOISE, color=GREY, label=f"base model run twice (noise{clipped}){on}"))
+    return keys
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Colour and marker of a model: the pairs repeat only after every colour has had every marker."""
+    marker = _MARKERS[(number + number // len(_COLORS)) % len(_MARKERS)]
+    return {"color": _COLORS[number % len(_COLORS)], "marker": marker, "markersize": 3}
+
+
+def _drift(axes: Axes, model: ComparedModel, number: int) -> None:
     layers = [at.layer for at in model.layers]
-    axes.plot(
-        layers, [at.drift for at in model.layers], marker=marker, markersize=3, color=color, label=plain(model.name)
-    )
+    axes.plot(layers, [at.drift for at in model.layers], **_look(number))
     low = np.array([np.nan if at.drift_low is None else at.drift_low for at in model.layers])
     high = np.array([np.nan if at.drift_high is None else at.drift_high for at in model.layers])
-    axes.fill_between(layers, low, high, color=color, alpha=0.2, linewidth=0)
+    axes.fill_between(layers, low, high, color=_look(number)["color"], alpha=0.2, linewidth=0)
 
 
-def _with_controls(axes: Axes, model: ComparedModel, color: str, marker: str, n_samples: int | None) -> None:
-    layers = [at.layer for at in model.layers]
-    axes.plot(
-        layers,
-        [_shown(at.drift) for at in model.layers],
-        marker=marker,
-        markersize=3,
-        color=color,
-        label=plain(model.name),
-    )
-    random = [(at.layer, _shown(at.random_change_drift)) for at in model.layers if at.random_change_drift is not None]
-    if random:
-        label = f"random change as large as {plain(model.name)}{_on(n_samples)}"
-        axes.plot(*zip(*random, strict=True), linestyle="--", linewidth=1, color=color, label=label)
+def _with_controls(axes: Axes, model: ComparedModel, number: int) -> None:
+    look = _look(number)
+    axes.plot([at.layer for at in model.layers], [_shown(at.drift) for at in model.layers], **look)
+    _line(axes, [(at.layer, at.random_change_drift) for at in model.layers], color=look["color"], **_RANDOM_CHANGE)
+    _line(axes, [(at.layer, at.rounding_drift) for at in model.layers], color=look["color"], **_ROUNDING)
 
 
 def _common(axes: Axes, result: Comparison) -> None:
-    mispaired = [(at.layer, at.mispaired_drift) for at in result.compared[0].layers if at.mispaired_drift is not None]
-    if mispaired:
-        axes.plot(*zip(*mispaired, strict=True), linestyle="-.", linewidth=0.9, color=GREY, label="mispaired samples")
-    floors = [(layer.layer, _shown(layer.noise_floor)) for layer in result.base_layers if layer.noise_floor is not None]
-    if floors:
-        clipped = all(value <= _LEAST_SHOWN for _, value in floors)
-        label = (
-            "base model run twice (noise"
-            + (f", below {_LEAST_SHOWN:g})" if clipped else ")")
-            + _on(result.control_samples)
-        )
-        axes.plot(*zip(*floors, strict=True), linestyle=":", linewidth=1.2, color=GREY, label=label)
+    mispaired = [(at.layer, at.mispaired_drift) for at in result.compared[0].layers]
+    _line(axes, mispaired, color=GREY, **_MISPAIRED)
+    _line(axes, [(layer.layer, layer.noise_floor) for layer in result.base_layers], color=GREY, **_NOISE)
 
 
-def _on(n_samples: int | None) -> str:
-    """Says on how many samples a control was measured; older results do not know it."""
-    return "" if n_samples is None else f", {n_samples} samples"
+def _line(axes: Axes, values: Sequence[tuple[int, float | None]], **look: Any) -> None:
+    known = [(layer, _shown(value)) for layer, value in values if value is not None]
+    if known:
+        axes.plot(*zip(*known, strict=True), **look)
 
 
 def _shown(value: float) -> float:

@@ -144,6 +144,26 @@ def text_width_pt(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
     return max(map(float, widths), default=0.0)
 
 
+def wrapped(text: str, width_pt: float, size_pt: float = FONT_PT) -> list[str]:
+    """The lines of a text that is to be no wider than `width_pt` points; a word that is wider by itself is cut into several."""
+    lines = [""]
+    for word in text.split():
+        rest = word
+        while rest:
+            joined = f"{lines[-1]} {rest}".strip()
+            if text_width_pt([joined], size_pt) <= width_pt:
+                lines[-1] = joined
+                break
+            if lines[-1]:
+                lines.append("")
+                continue
+            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or text_width_pt([rest[:n]], size_pt) <= width_pt)
+            lines[-1], rest = rest[:fits], rest[fits:]
+            if rest:
+                lines.append("")
+    return lines
+
+
 def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0) -> None:
     """Set ticks at whole layer numbers, as many as fit. room: width of the axes as a share of the full width."""
     fit = max(2, round(_MOST_TICKS * room))

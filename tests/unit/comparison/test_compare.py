@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import repdrift
-from repdrift.cli.main import app
+from repdrift.cli.main import app, main
 from repdrift.comparison import base_model, inputs, weight_changes
 from repdrift.comparison.comparing import compare
 from repdrift.core.errors import ConfigError, DataError, ModelError, StorageError, UnknownNameError
@@ -202,11 +202,18 @@ def test_asked_measures_are_shown_and_where_one_has_no_value_the_reason_is(
     assert f"| {empty} | None" not in summary
 
 
-def test_exit_code_tells_that_a_model_was_not_compared(models, texts, tmp_path, tiny_llama):
-    arguments = ["compare", str(models["base"]), str(models["full"]), str(tiny_llama), "--data", str(texts)]
-    found = CliRunner().invoke(app, [*arguments, "--output-dir", str(tmp_path)])
-    assert found.exit_code == 1
-    assert "not compared: " in found.output
+def test_exit_codes_tell_whether_all_some_or_none_were_compared(models, texts, tmp_path, tiny_llama):
+    def code(*tuned):
+        command = ["compare", str(models["base"]), *map(str, tuned), "--data", str(texts), "--no-controls"]
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--output-dir", str(tmp_path / "out")])
+        return end.value.code
+
+    assert code(models["full"]) == 0
+    assert code(models["full"], tiny_llama) == 3
+    assert (tmp_path / "out" / COMPARISON_FILE).is_file()
+    assert code(tiny_llama) == 1
+    assert code() == 2, "wrong usage"
 
 
 @pytest.mark.parametrize(
