@@ -89,7 +89,7 @@ def _first_layer(compared: Sequence[ComparedModel], samples: SampleSet) -> list[
 
 
 def _is_of_base(model: ComparedModel) -> bool:
-    """Whether the model was surely tuned from this base model. An adapter's small change does not tell what it was trained on."""
+    """Tells whether the model was surely tuned from this base model. An adapter's small change does not tell what it was trained on."""
     moved = _moved(model)
     return model.kind == "full model" and moved is not None and moved < _TUNED_FROM_BASE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -72,7 +72,8 @@ def _walked(value: Any, kept: frozenset[str]) -> Any:
     if isinstance(value, str):
         return with_shared_paths(value)
     if isinstance(value, dict):
-        return {key: item if key in kept else _walked(item, kept) for key, item in value.items()}
+        fields = cast("dict[str, Any]", value)
+        return {key: item if key in kept else _walked(item, kept) for key, item in fields.items()}
     if isinstance(value, (list, tuple)):
-        return [_walked(item, kept) for item in value]
+        return [_walked(item, kept) for item in cast("list[Any]", value)]
     return value
