@@ -68,7 +68,8 @@ def _figure(result: Comparison) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
     panels = figure
     if caption:
-        panels, foot = np.ravel(figure.subfigures(2, 1, height_ratios=(above, below)))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
+        panels, foot = parts
         foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
     left, right = panels.subplots(1, 2)
     for number, model in enumerate(result.compared):
