@@ -23,6 +23,8 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+CHECKED_ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2")
+"""Architectures whose hidden states from a GGUF file are held to those of the model itself by the tests of this project."""
 _PLAIN = ("F32", "F16", "BF16", "F64")
 _MOST_BYTES = 1 << 30
 """Limit for one string or array of the header; a longer one comes from a damaged file."""

@@ -47,7 +47,10 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         where, step = str(source.path / source.gguf_file), "Put the files of the model's tokenizer beside it."
         read_gguf_header(source.path / source.gguf_file)  # says what is wrong with a damaged file
     if _tokenizer_code(source):
-        step = "Its folder names code of its own, which is never run. Save the tokenizer as tokenizer.json there."
+        step = (
+            "Its folder names code of its own, which is never run. Save it with a tokenizer class of transformers, or take auto_map out "
+            "of tokenizer_config.json if the code does nothing that tokenizer.json lacks."
+        )
     with loader_errors(f"no tokenizer could be loaded from {where}", step), quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **options)
     if tokenizer.pad_token_id is None:
@@ -135,6 +138,7 @@ def _load(
             output_loading_info=True,
             dtype=DTYPES[dtype],
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             **options,
         )
     model.config.name_or_path = model.name_or_path = str(source.path)
@@ -143,11 +147,12 @@ def _load(
     absent = [n for n in new if n.startswith(prefix) and not n.removeprefix(prefix).startswith(_HARMLESS_PARTS)]
     if allow_new is not None:
         absent = [n for n in new if not n.startswith(allow_new)]
-    if absent or info["mismatched_keys"]:
-        named = ", ".join((absent or sorted(map(str, info["mismatched_keys"])))[:4])
+    if info["mismatched_keys"]:
+        raise ModelError(_other_shapes(source, model, sorted(info["mismatched_keys"], key=str)))
+    if absent:
         raise MissingWeightsError(
-            f"{source.path} lacks {len(absent) or 'some'} weights of {type(model).__name__} (or has them in another shape): "
-            f"{named}. They would be random numbers. Get the complete checkpoint."
+            f"{source.path} lacks {len(absent)} weights of {type(model).__name__}: {', '.join(absent[:4])}. They would be random "
+            f"numbers. Get the complete checkpoint.{_where_they_may_be(absent, sorted(_names(info['unexpected_keys'])))}"
         )
     if source.gguf_file:
         _forget_quantisation(model)
@@ -166,6 +171,27 @@ def _loader_options(source: ModelSource) -> dict[str, Any]:
     if wrapper_parts(source):
         options["key_mapping"] = dict.fromkeys(WRAPPER_PATTERNS, "")
     return options
+
+
+def _other_shapes(source: ModelSource, model: PreTrainedModel, mismatched: list[Any]) -> str:
+    shown = [
+        f"{key[0]} is {tuple(key[1])} in the files, and {tuple(key[2])} by config.json"
+        if isinstance(key, tuple) and len(key) == 3
+        else str(key)
+        for key in mismatched[:3]
+    ]
+    return (
+        f"{source.path}: {len(mismatched)} weights have another shape than {type(model).__name__} has by its configuration: "
+        f"{'; '.join(shown)}. Do configuration and weights belong together?"
+    )
+
+
+def _where_they_may_be(absent: list[str], unexpected: list[str]) -> str:
+    """Names the prefix under which the absent weights are in the files; "" if they are not there."""
+    prefixes = {name.removesuffix(absent[0]) for name in unexpected if name.endswith(f".{absent[0]}")}
+    if len(prefixes) != 1:
+        return ""
+    return f" The files have them under the prefix {prefixes.pop()!r}: save them again without it."
 
 
 def _next_step(config: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.models.checkpoint import wrapper_parts
 from repdrift.models.configuration import configuration_notes
-from repdrift.models.gguf_file import read_gguf_header
+from repdrift.models.gguf_file import CHECKED_ARCHITECTURES, read_gguf_header
 from repdrift.models.model_files import ModelSource
 
 
@@ -17,6 +17,11 @@ def source_notes(source: ModelSource) -> list[str]:
             notes.append(
                 f"Its weights come from a GGUF file in {header.precision}, dequantised on loading: the rounding of that precision "
                 "is part of its drift from any other file."
+            )
+        if header.architecture not in CHECKED_ARCHITECTURES:
+            notes.append(
+                f"It was read from a GGUF file of architecture {header.architecture!r}, for which nobody checked here that transformers "
+                f"reads every setting ({', '.join(CHECKED_ARCHITECTURES)} were). Give it as safetensors to be sure."
             )
         return notes
     if source.is_adapter:

@@ -65,8 +65,15 @@ def test_model_of_an_architecture_that_only_its_code_has_is_named(booby_trap):
         load_backbone(resolve_model(str(booby_trap)))
 
 
-def test_tokenizer_that_needs_code_is_named(booby_trap):
+def test_tokenizer_with_code_beside_it_is_read_without_it(booby_trap, tuned_bert):
     _set(booby_trap / "tokenizer_config.json", tokenizer_class="Mine", auto_map={"AutoTokenizer": [None, "mine.Mine"]})
+    read = load_tokenizer(resolve_model(str(booby_trap)))("the cat sat .")
+    assert read == load_tokenizer(resolve_model(str(tuned_bert)))("the cat sat .")
+
+
+def test_tokenizer_that_only_its_code_can_read_is_named(booby_trap):
+    _set(booby_trap / "tokenizer_config.json", tokenizer_class="Mine", auto_map={"AutoTokenizer": ["mine.Mine", None]})
+    (booby_trap / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="code of its own, which is never run"):
         load_tokenizer(resolve_model(str(booby_trap)))
 
