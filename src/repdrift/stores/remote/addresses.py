@@ -23,6 +23,10 @@ class Remote(Protocol):
         """Copy one file to `target`."""
         ...
 
+    def require_sending(self) -> None:
+        """Raises StorageError if what is sent would not arrive, before anything is said to be sent."""
+        ...
+
     def send(self, files: Sequence[tuple[str, Path]]) -> None:
         """Copy files, each (name there, path here), in this order."""
         ...

@@ -25,7 +25,7 @@ def push(root: Path, remote: Remote) -> list[str]:
     """Copy every set at or below `root` to the remote; returns the sets' names below `root`.
 
     Sets are verified first. Raises CorruptSetError if one is faulty or unfinished, and then sends nothing;
-    MissingRunError if there is no set.
+    MissingRunError if there is no set; StorageError if what is sent would not arrive.
     """
     folders = list(find_sets(root)) if root.is_dir() else []
     if not folders:
@@ -33,6 +33,7 @@ def push(root: Path, remote: Remote) -> list[str]:
     faults = [fault for folder in folders for fault in verify_set(folder)]
     if faults:
         raise CorruptSetError(f"not sent, {len(faults)} fault(s) in {root}: " + "; ".join(map(str, faults[:3])))
+    remote.require_sending()
     total = 0
     missing: list[tuple[str, Path]] = []
     for folder in folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRun
 from repdrift.stores.remote.addresses import register
 
 _ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
+_OFF = ("disabled", "offline", "dryrun")
 ARTIFACT_TYPE = "representations"
 
 
 class WandbRemote:
     """The files of one artifact.
 
-    Sending makes a new version. With WANDB_MODE=offline, the version lies in ./wandb until `wandb sync` sends it.
+    Sending makes a new version.
     """
 
     def __init__(self, entity: str, project: str, artifact: str, alias: str = "latest") -> None:
@@ -51,17 +53,39 @@ class WandbRemote:
                 raise StorageError(f"cannot fetch {name} from {self.address}: {error}") from error
             path.replace(target)
 
+    def require_sending(self) -> None:
+        """Raises StorageError if W&B is switched off here: its client would then take the files and send nothing."""
+        mode = _mode(_wandb())
+        if mode in _OFF:
+            raise self._not_sent(mode)
+
     def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Log one new version of the artifact that holds the files."""
+        """Log one new version of the artifact that holds the files, and wait until it is there.
+
+        Raises StorageError if it did not arrive.
+        """
         wandb = _wandb()
         try:
             with wandb.init(entity=self._entity, project=self._project, job_type="push-representations") as run:
                 version = wandb.Artifact(self._artifact, type=ARTIFACT_TYPE)
                 for name, path in files:
                     version.add_file(str(path), name=name)
-                run.log_artifact(version)
-        except wandb.errors.Error as error:
+                logged = run.log_artifact(version)
+                if run.disabled or run.offline:
+                    raise self._not_sent("disabled" if run.disabled else "offline")
+                logged.wait()
+        except (
+            wandb.errors.Error,
+            ValueError,
+            TimeoutError,
+        ) as error:  # wait() raises ValueError if the service refused it
             raise StorageError(f"cannot send to {self.address}: {error}") from error
+
+    def _not_sent(self, mode: str) -> StorageError:
+        return StorageError(
+            f"nothing was sent to {self.address}: Weights & Biases is switched off here (mode {mode!r}, from WANDB_MODE or "
+            "`wandb offline`). Set WANDB_MODE=online, or `wandb online`, and push again."
+        )
 
     def remove(self, name: str) -> None:
         """Do nothing: sending makes a new version, whole or not at all."""
@@ -84,6 +108,13 @@ class WandbRemote:
                     f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."
                 ) from error
         return self._opened
+
+
+def _mode(wandb: Any) -> str:
+    """The mode that W&B's client is in: the environment's, or else that of its settings files."""
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes"):
+        return "disabled"
+    return os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
 
 
 def _wandb() -> Any:
