@@ -170,10 +170,14 @@ def packaged_studies() -> list[str]:
 
 def packaged_study(name: str) -> StudyConfig:
     """A study that the package ships. Raises UnknownNameError if it ships none of this name."""
+    return parse_study(yaml.safe_load(packaged_study_text(name)), where=f"packaged study {name}")
+
+
+def packaged_study_text(name: str) -> str:
+    """The text of a study file that the package ships. Raises UnknownNameError if it ships none of this name."""
     if name not in packaged_studies():
         raise UnknownNameError.of("packaged study", name, packaged_studies())
-    text = (resources.files("repdrift.study") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_study(yaml.safe_load(text), where=f"packaged study {name}")
+    return (resources.files("repdrift.study") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def _require_unique(kind: str, values: Any) -> None:
