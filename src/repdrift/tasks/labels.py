@@ -16,6 +16,8 @@ from repdrift.tasks.spec import TaskSpec
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,18}))(?:\.0+)?")
 """A whole number as a text: no leading zeros, by which codes such as 007 differ from 7."""
 
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?")
+
 ClassValue = int | str | bool
 """A class as the data write it."""
 
@@ -36,7 +38,7 @@ def checked_classes(
     for i, value in zip(kept, values, strict=True):
         _require_class(value, table, name, i)
     kinds = {_kind(value) for value in values}
-    if kinds == {"text"} and not all(map(_is_whole, values)):
+    if kinds == {"text"} and not all(map(_is_whole, values)) and not _are_scores(values):
         return [value.strip() for value in values]
     if kinds == {"truth"}:
         return values
@@ -62,6 +64,12 @@ def checked_classes(
 
 def _kind(value: Any) -> str:
     return "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+def _are_scores(values: Sequence[str]) -> bool:
+    """Tells whether texts are all numbers, and not all of them whole. Codes such as 007 are no scores."""
+    distinct = [value.strip() for value in set(values)]
+    return all(map(_NUMBER.fullmatch, distinct)) and any(not value.lstrip("+-").isdigit() for value in distinct)
 
 
 def _is_whole(value: Any) -> bool:

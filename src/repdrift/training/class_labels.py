@@ -64,6 +64,11 @@ def class_labels(spec: TaskSpec, train: Rows, validation: Rows) -> ClassLabels:
         raise DataError(
             f"task {spec.name!r}: every training row of {train.source} has the label {found[0]!r} in column {column!r}; at least two classes are needed"
         )
+    if len(counts) > 2 and max(counts.values()) == 1:
+        raise DataError(
+            f"task {spec.name!r}: no two training rows of {train.source} have the same label in column {column!r} ({_shown(sorted(counts))}); a "
+            "class is what several rows share"
+        )
     ordered = Counter({value: counts[value] for value in sorted(counts)})
     return ClassLabels(column, tuple(ordered), _said(spec, ordered))
 

@@ -38,6 +38,8 @@ def test_classes_are_read_as_they_are_written(tmp_path, written, read):
 def test_every_value_of_a_csv_file_is_a_text(tmp_path):
     assert _labels(tmp_path, [0, 1, "1.0"], csv=True) == [0, 1, 1]
     assert _labels(tmp_path, ["true", "false", "true"], csv=True) == ["true", "false", "true"]
+    with pytest.raises(DataError, match="line 3: .*of one kind.*got '0.5', and '0' in line 2. Scores are no classes"):
+        _labels(tmp_path, [0, 0.5, 1], csv=True)
     with pytest.raises(DataError, match=r"line 3: column 'y' should hold a class, got none .'NaN'"):
         _labels(tmp_path, [0, "NaN", 1], csv=True)
 

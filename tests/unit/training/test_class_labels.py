@@ -16,7 +16,7 @@ def _rows(*labels):
     [
         ((60001, 60000, 60001), (60000, 60001)),
         ((1, -1), (-1, 1)),
-        ((10, 9, 2), (2, 9, 10)),
+        ((10, 9, 2, 2), (2, 9, 10)),
         (("b", "a"), ("a", "b")),
         ((True, False), (False, True)),
     ],
@@ -42,6 +42,11 @@ def test_named_classes_keep_their_numbers():
         ((0, 1), (0, 2), r"validation has classes that training lacks: 2 .*0, 1"),
         ((0, 1), ("a", "b"), "different kinds"),
         ((0, 1), (True, False), "different kinds"),
+        (
+            (3, 4, 5),
+            (5,),
+            "no two training rows of some file have the same label in column 'y' .3, 4, 5.; a class is what",
+        ),
         ((5, 5), (5,), "every training row .* has the label 5 .*two classes"),
     ],
 )
