@@ -5,7 +5,7 @@ Where to find things:
     spec         one task: kind, columns, sources; `builtin/` has one file for each built-in task
     own_file     a task made from a user's file
     sources      finds the rows of a task; `data_files` reads a table, `checked_rows` holds it against the task
-    data_files   one file or folder: `delimited` (csv) with `csv_header`, `json_files`, `arrow_tables`, `data_folders`, `text_files`
+    data_files   one file or folder: `delimited` (csv, with `csv_dialect` and `csv_header`), `json_files`, `arrow_tables`, `data_folders`, `text_files`
     labels       classes and answers; `chat_turns` joins chats to texts
     encoding     a row of texts to token ids
     sample_set   the fixed samples that every model is shown

@@ -47,6 +47,7 @@ PRINTED_BY = {
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
     # These say too what to write in a study, which `run` reads.
+    "tasks/csv_dialect.py": "compare train extract",
     "tasks/csv_header.py": "compare train extract",
     "tasks/delimited.py": "compare train extract",
     "tasks/text_files.py": "compare train extract",
