@@ -87,7 +87,7 @@ def _is_whole(text: str, separator: str, head: Fields) -> bool:
 def stands_without_quoting(plain: Fields) -> bool:
     """Tells whether fields that were read without quoting make a table, and none stands in quotation marks."""
     quoted = any(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in plain.rows for cell in row)
-    return len(plain.rows[0]) > 1 and first_ragged(plain) is None and not quoted
+    return not plain.fault and len(plain.rows[0]) > 1 and first_ragged(plain) is None and not quoted
 
 
 def rows_alike(plain: Fields, begun: set[int]) -> bool:
