@@ -19,6 +19,7 @@ from repdrift.models.loading import (
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
 from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files
+from repdrift.models.positions import embedding_rows, length_limit, length_limit_of_config, token_type_rows
 from repdrift.models.source_notes import source_notes
 from repdrift.models.third_party import loader_errors, quiet_transformers, running_errors
 
@@ -35,9 +36,12 @@ __all__ = [
     "backbone_of",
     "decoder_inputs",
     "depth_of",
+    "embedding_rows",
     "find_blocks",
     "inner_width_of",
     "is_causal_decoder",
+    "length_limit",
+    "length_limit_of_config",
     "load_adapted",
     "load_adapter_alone",
     "load_adapters",
@@ -55,6 +59,7 @@ __all__ = [
     "running_errors",
     "save_model",
     "source_notes",
+    "token_type_rows",
     "weight_files",
     "width_of",
 ]
