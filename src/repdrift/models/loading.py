@@ -36,7 +36,8 @@ class MissingWeightsError(ModelError):
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load the tokenizer in `source`; if it has no padding token, its end-of-text token is used for padding.
 
-    Raises ModelError if there is no tokenizer, or it cannot be read.
+    Raises ModelError if there is no tokenizer, it cannot be read, or it has no vocabulary: without its files transformers makes
+    one that knows special tokens alone, and every text becomes a row of unknown tokens.
     """
     from transformers import AutoTokenizer
 
@@ -53,6 +54,11 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         )
     with loader_errors(f"no tokenizer could be loaded from {where}", step), quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **options)
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ModelError(
+            f"no tokenizer could be loaded from {where}: its vocabulary is missing (tokenizer.json, vocab.txt or "
+            f"tokenizer.model), so that it knows special tokens alone ({len(tokenizer)}). {step}"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
