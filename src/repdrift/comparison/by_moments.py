@@ -43,7 +43,7 @@ from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrif
 from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.extractor import require_lengths_fit
+from repdrift.extraction.input_checks import require_samples_fit
 from repdrift.models import AdaptedBase, running_errors
 from repdrift.similarity import measure
 from repdrift.similarity.measure import EXACT
@@ -106,6 +106,7 @@ class _MomentComparison:
             with running_errors("it cannot be run"):
                 for tuned, run in zip(shared.tuned, runs, strict=True):
                     with run.switch() as model:
+                        require_samples_fit(self.samples, model)
                         changes.append(changes_of(self.base, tuned, model, self._blocks_path))
                         self._note_precision(tuned, model)
                     self.measured.note(tuned.name, changes[-1].notes)
@@ -144,7 +145,7 @@ class _MomentComparison:
                 extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
-                require_lengths_fit(self.samples, getattr(extractor.backbone, "config", None))
+                require_samples_fit(self.samples, extractor.backbone)
                 change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
                 self.measured.note(tuned.name, change.notes)
                 self._note_precision(tuned, running.backbone)

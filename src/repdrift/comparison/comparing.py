@@ -67,7 +67,7 @@ def compare(
     inputs = comparison_inputs(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
         text_columns=text_columns, id_column=id_column, file_format=FileFormat(separator, encoding, header), samples=samples,
-        max_length=max_length, revision=revision, as_kind=as_kind,
+        max_length=max_length, revision=revision, as_kind=as_kind, stack=chosen.stack,
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,12 +40,4 @@ def control_samples(samples: SampleSet, options: ComparisonOptions) -> ControlSa
     if wanted >= n:
         return ControlSamples(list(range(n)), samples)
     indices = sorted(np.random.default_rng(20241).choice(n, size=wanted, replace=False).tolist())
-    types = samples.token_type_ids
-    part = replace(
-        samples,
-        sample_ids=tuple(samples.sample_ids[i] for i in indices),
-        input_ids=tuple(samples.input_ids[i] for i in indices),
-        token_type_ids=None if types is None else tuple(types[i] for i in indices),
-        truncated_samples=0,  # not known of a part, and read by nobody
-    )
-    return ControlSamples(indices, part)
+    return ControlSamples(indices, samples.part(indices))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, get_args
@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, unique_names
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
@@ -20,8 +21,9 @@ from repdrift.core.validation import validation_faults
 from repdrift.models import (
     Kind,
     ModelSource,
+    Stack,
+    length_limit_of_config,
     load_config,
-    load_tokenizer,
     loader_errors,
     resolve_model,
     source_notes,
@@ -31,7 +33,6 @@ from repdrift.tasks import (
     OwnFile,
     SampleSet,
     build_sample_set,
-    effective_max_length,
     load_rows,
     read_own_file,
     task,
@@ -61,13 +62,16 @@ def comparison_inputs(
     max_length: int | None,
     revision: str | None,
     as_kind: Kind | None = None,
+    stack: Stack | None = None,
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
-    as_kind: what to take from a tuned model's folder that holds both an adapter and a full model.
-    A tuned model that cannot be found or read, tokenises the texts differently, or has another number of layers, is marked as refused with the
-    reason. Raises ModelError if all of them are refused, or if the base model is an adapter or cannot be found. Raises
-    ConfigError, DataError or UnknownNameError for data that cannot be used.
+    as_kind: what to take from a tuned model's folder that holds both an adapter and a full model. stack: which half of an
+    encoder-decoder is compared.
+    A tuned model that cannot be found or read, tokenises the texts differently, or has another number of layers, is marked
+    as refused with the reason; tokenizers that differ in settings alone are taken as one. Raises ModelError if all of them
+    are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
+    for data that cannot be used.
     """
     if not tuned:
         raise ConfigError("name at least one tuned model to compare with the base model")
@@ -78,30 +82,30 @@ def comparison_inputs(
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
         )
-    read = _read(data, data_dir, text_columns, id_column, file_format)
-    spec, rows = read.spec, read.rows
-    config = load_config(base_source)
+    data_read = _read(data, data_dir, text_columns, id_column, file_format)
+    spec, rows = data_read.spec, data_read.rows
+    limit = length_limit_of_config(load_config(base_source), stack)
 
-    def sample_set(source: ModelSource) -> SampleSet:
-        tokenizer = load_tokenizer(source)
-        longest = effective_max_length(tokenizer, config, max_length)
-        found = build_sample_set(spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source)
-        return replace(found, notes=(*rows.notes, *found.notes))
+    def read(tokenizer: Any, longest: int) -> SampleSet:
+        return build_sample_set(
+            spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source, notes=rows.notes, limit=limit
+        )  # fmt: skip
 
-    base_samples = sample_set(base_source)
-    say(
-        f"{spec.name}: {len(base_samples)} samples, {sum(base_samples.lengths)} tokens, from {rows.source}. {' '.join(rows.notes)}"
-    )
+    shared = SharedSamples(base_source, read, limit, max_length)
+    maxima: dict[str, int | None] = {}
     tuned_models = [
-        _tuned_model(name, ref, as_kind, base_source, base_samples, sample_set)
+        _tuned_model(name, ref, as_kind, base_source, shared, maxima)
         for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
     ]
+    shared.shorten(maxima)
+    found = shared.samples
+    say(f"{spec.name}: {len(found)} samples, {sum(found.lengths)} tokens, from {rows.source}. {' '.join(found.notes)}")
     if all(model.refused for model in tuned_models):
         raise ModelError(
             "none of the models can be compared with the base:\n"
             + "\n".join(f"  {model.name}: {model.refused}" for model in tuned_models)
         )
-    return ComparisonInputs(base_source, tuned_models, base_samples)
+    return ComparisonInputs(base_source, tuned_models, shared.samples)
 
 
 def comparison_options(given: dict[str, Any]) -> ComparisonOptions:
@@ -156,10 +160,13 @@ def _tuned_model(
     ref: str,
     as_kind: Kind | None,
     base: ModelSource,
-    base_samples: SampleSet,
-    sample_set: Callable[[ModelSource], SampleSet],
+    shared: SharedSamples,
+    maxima: dict[str, int | None],
 ) -> TunedModel:
-    """Looks at one tuned model. Whatever is wrong with it is its own `refused`: the others are compared."""
+    """Looks at one tuned model. Whatever is wrong with it is its own `refused`: the others are compared.
+
+    maxima: gets the most tokens that its tokenizer names, if it reads the samples as the base model's does.
+    """
     source = ModelSource(ref, Path(ref).expanduser())
     notes: list[str] = []
     try:
@@ -169,25 +176,10 @@ def _tuned_model(
             if source.choice and source.is_adapter:
                 notes.append("To compare the full model in its folder, use --as model.")
             refused = depth_fault(base, source)
-            if refused is None and (source.gguf_file or source.has_tokenizer_files):
-                refused = _token_fault(base_samples, sample_set(source))
+            if refused is None:
+                check = shared.check(source)
+                refused, maxima[name] = check.refused, check.maximum
+                notes += check.notes
     except RepdriftError as error:
         refused = str(error)
     return TunedModel(name, source, refused, tuple(notes))
-
-
-def _token_fault(base: SampleSet, tuned: SampleSet) -> str | None:
-    """Compares the samples as two tokenizers read them. Returns the fault in words; None if they read the same."""
-    if tuned.fingerprint == base.fingerprint:
-        return None
-    for index, name in enumerate(base.sample_ids):
-        ours, theirs = list(base.input_ids[index]), list(tuned.input_ids[index])
-        if ours != theirs:
-            pairs = enumerate(zip(ours, theirs, strict=False))
-            position = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
-            return (
-                f"it has another tokenizer: sample {name!r} becomes {len(theirs)} tokens, and {len(ours)} with the base "
-                f"model's tokenizer; they differ from token {position} on. The two models do not read the same input, so their "
-                "representations are not paired. Compare it with the model it was tuned from."
-            )
-    return "its tokenizer marks the two texts of a pair otherwise than the base model's (token types)"

@@ -17,8 +17,9 @@ from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.batching import Batch, BatchPlan, sample_set_of
 from repdrift.extraction.block_hooks import capture_hidden_states
+from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
-from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch
+from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, find_blocks
@@ -99,12 +100,13 @@ class RepresentationExtractor:
         return next(self.backbone.parameters()).device
 
     def plan(self, samples: SampleSet, *, token_budget: int | None = None) -> BatchPlan:
-        """The batches of `samples`. Raises DataError if a sample is longer than the model's maximum.
+        """The batches of `samples`. Raises DataError, naming the sample, if the model cannot run one or the pooling cannot pool it.
 
         token_budget: tokens of one batch, padding included; None means the extractor's own.
         """
+        require_samples_fit(samples, self.backbone)
+        require_enough_tokens(samples, tokens_needed(self.pooling), self.pooling)
         config = getattr(self.backbone, "config", None)
-        require_lengths_fit(samples, config)
         window = None
         if self.pooling == "tokens":
             width = width_of(config) or ASSUMED_WIDTH
@@ -321,18 +323,6 @@ def extract(
         else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
     )
     return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
-
-
-def require_lengths_fit(samples: SampleSet, config: Any) -> None:
-    """Raises DataError, naming the longest sample, if it has more tokens than the model takes."""
-    limit = getattr(config, "max_position_embeddings", None)
-    lengths = samples.lengths
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if isinstance(limit, int) and 0 < limit < lengths[longest]:
-        raise DataError(
-            f"sample {samples.sample_ids[longest]!r} has {lengths[longest]} tokens, the model takes {limit}. "
-            "Give a smaller --max-length."
-        )
 
 
 def _to_cpu(found: dict[int, Tensor]) -> dict[int, Tensor]:

@@ -21,11 +21,11 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.batching import Batch, BatchPlan
-from repdrift.extraction.extractor import require_lengths_fit
+from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
 from repdrift.extraction.memory_budget import auto_token_budget
-from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch
+from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.models import DTYPES
@@ -65,9 +65,10 @@ class LayerMajorExtraction:
         self.blocks_path = blocks.path
 
     def plan(self) -> BatchPlan:
-        """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
+        """The batches of the job's samples. Raises DataError, naming the sample, if the model cannot run or pool one."""
         options, config = self._job.options, self._lazy_model.model.config.get_text_config()
-        require_lengths_fit(self._job.samples, config)
+        require_samples_fit(self._job.samples, self._lazy_model.runner)
+        require_enough_tokens(self._job.samples, tokens_needed(self._job.pooling), self._job.pooling)
         budget = options.token_budget or auto_token_budget(
             config, itemsize=DTYPES[options.compute_dtype].itemsize, cap_bytes=options.memory_cap_bytes
         )

@@ -42,6 +42,11 @@ def owned_values(values: Tensor, hidden: Tensor) -> Tensor:
     return values.clone() if is_view else values
 
 
+def tokens_needed(pooling: Pooling) -> int:
+    """The least number of real tokens of a sample that this pooling takes."""
+    return 2 if pooling == "mean_skip_first" else 1
+
+
 def pool_for_batch(pooling: Pooling, attention_mask: Tensor, sinks: Sequence[Sequence[int]] | None = None) -> Pool:
     """Prepare the pooling of one batch.
 
@@ -54,7 +59,7 @@ def pool_for_batch(pooling: Pooling, attention_mask: Tensor, sinks: Sequence[Seq
         raise UnknownNameError.of("pooling", pooling, (*POOLINGS, SINK_POOLING))
     mask = attention_mask.bool()
     real = mask.sum(dim=1)
-    needed = 2 if pooling == "mean_skip_first" else 1
+    needed = tokens_needed(pooling)
     if bool((real < needed).any()):
         sample = int((real < needed).nonzero()[0])
         raise DataError(

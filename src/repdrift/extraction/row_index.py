@@ -22,7 +22,7 @@ class RowIndex:
     def __init__(self, samples: SampleSet, pooling: Pooling) -> None:
         self._samples = samples
         self._per_token = pooling == "tokens"
-        self._row_counts = torch.tensor(samples.lengths if self._per_token else [1] * len(samples))
+        self._row_counts = torch.tensor(samples.real_lengths if self._per_token else [1] * len(samples))
         self._ends = self._row_counts.cumsum(0)
         self.n_rows = int(self._ends[-1])
 
@@ -50,6 +50,6 @@ class RowIndex:
         if bool(torch.isfinite(values).all()):
             cause = f" (too large for {str(dtype).removeprefix('torch.')}: take float32 or bfloat16)"
         raise NonFiniteError(
-            f"layer {layer}, sample {self._samples.sample_ids[sample]!r} (number {sample}) of task {self._samples.task!r}: "
+            f"layer {layer}, {self._samples.described(sample)} of task {self._samples.task!r}: "
             f"NaN or Inf in the representation{cause}"
         )

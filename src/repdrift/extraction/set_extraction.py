@@ -130,7 +130,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "truncated_samples": job.samples.truncated_samples,
         "pooling": job.pooling,
         "compute_dtype": job.options.compute_dtype,
-        "tokens_per_sample": job.samples.lengths if job.pooling == "tokens" else None,
+        "tokens_per_sample": job.samples.real_lengths if job.pooling == "tokens" else None,
         "run_metrics": job.metrics,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from repdrift.core.progress import say
-from repdrift.models import ModelSource, load_config, load_tokenizer, resolve_model
+from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.status import Journal
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows
@@ -50,7 +50,8 @@ class StudyInputs:
             options = self.config.extraction
             tokenizer = load_tokenizer(self.base)
             requested = options.max_length or self.config.training_options(task, self.config.methods[0]).max_length
-            max_length = effective_max_length(tokenizer, load_config(self.base), requested)
+            limit = length_limit_of_config(load_config(self.base), options.stack)
+            max_length = effective_max_length(tokenizer, limit, requested)
             rows = self.rows(task, "validation")
             samples = build_sample_set(
                 self.config.spec(task),
@@ -59,9 +60,12 @@ class StudyInputs:
                 max_length=max_length,
                 n_samples=options.samples,
                 source=rows.source,
+                notes=rows.notes,
+                limit=limit,
             )
-            samples = replace(samples, notes=(*rows.notes, *samples.notes))
             cut = f", {samples.truncated_samples} cut at {max_length} tokens" if samples.truncated_samples else ""
             say(f"{task}: {len(samples)} samples from {rows.source}{cut}")
+            for note in samples.notes[len(rows.notes) :]:  # those on the rows were said when they were read
+                say(f"note: {task}: {note}")
             self._samples[task] = samples
         return self._samples[task]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from repdrift.core.errors import DataError
+from repdrift.core.length_limit import LengthLimit
 from repdrift.tasks.data_files import Row
-from repdrift.tasks.encoding import TokenIds, encode_row, token_ids
+from repdrift.tasks.encoding import Encoded, QuestionTooLongError, TokenIds, encode_row, length_notes, token_ids
 from repdrift.tasks.spec import TaskSpec
 
 DEFAULT_SAMPLES = 750
 MIN_SAMPLES = 4
 """The least number of samples: unbiased HSIC divides by n (n - 3)."""
+
+_MANY_UNKNOWN = 0.2
+"""Share of unknown tokens above which the notes speak of them."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class SampleSet:
     """Tokenised samples, not padded.
 
     truncated_samples: how many were cut. source: in plain words where they come from. notes: sentences on how the data was
-    read (what was used as text, rows left out, an example); not part of the fingerprint.
+    read (what was used as text, rows left out, an example); not part of the fingerprint. row_numbers: for each sample, the
+    number of its row among those that were read, counted from 1; None: not known. attention_masks: for each sample, 1 on tokens that are read and 0 on those in
+    between that are not; None: all are read. position_ids: for each sample, the positions of its tokens; None: the model's own.
+    tokenizer: what made the tokens, to name one in an error; None: not known.
     """
 
     task: str
@@ -35,20 +42,50 @@ class SampleSet:
     truncated_samples: int
     source: str
     notes: tuple[str, ...] = ()
+    row_numbers: tuple[int, ...] | None = None
+    attention_masks: tuple[TokenIds, ...] | None = None
+    position_ids: tuple[TokenIds, ...] | None = None
+    tokenizer: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     @property
     def lengths(self) -> list[int]:
-        """The number of tokens of each sample."""
+        """The number of tokens of each sample, those included that an attention mask hides."""
         return [len(ids) for ids in self.input_ids]
+
+    @property
+    def real_lengths(self) -> list[int]:
+        """The number of tokens of each sample that are read."""
+        return self.lengths if self.attention_masks is None else [sum(mask) for mask in self.attention_masks]
+
+    def described(self, index: int) -> str:
+        """Names sample number `index` (from 0) as its owner knows it: by its id, and by its row where that is known."""
+        row = f" (row {self.row_numbers[index]} of those read)" if self.row_numbers is not None else ""
+        return f"sample {self.sample_ids[index]!r}{row}"
+
+    def token_text(self, token: int) -> str | None:
+        """The text of a token id, or None if no tokenizer is known or it knows no such id."""
+        if self.tokenizer is None or token < 0:
+            return None
+        try:
+            return self.tokenizer.convert_ids_to_tokens(token)
+        except (IndexError, OverflowError, ValueError):
+            return None
+
+    def part(self, indices: Sequence[int]) -> SampleSet:
+        """The samples with these numbers, in this order. How many of them were cut is not known of a part, and is 0."""
+        of_samples = ("sample_ids", "input_ids", "token_type_ids", "row_numbers", "attention_masks", "position_ids")
+        values = {name: getattr(self, name) for name in of_samples}
+        chosen = {name: None if v is None else tuple(v[i] for i in indices) for name, v in values.items()}
+        return replace(self, truncated_samples=0, **chosen)
 
     @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 over token ids, token types, lengths, order and sample ids.
 
-        Samples are not padded, so a sample's length determines its attention mask.
+        Samples are not padded, so a sample's length determines its attention mask, unless it has one of its own.
         """
         digest = hashlib.sha256(b"repdrift sample set 1\0")
         for index, name in enumerate(self.sample_ids):
@@ -57,6 +94,9 @@ class SampleSet:
             digest.update(ids.tobytes())
             if self.token_type_ids is not None:
                 digest.update(np.asarray(self.token_type_ids[index], dtype="<i8").tobytes())
+            for kind, values in ((b"mask", self.attention_masks), (b"positions", self.position_ids)):
+                if values is not None:
+                    digest.update(kind + np.asarray(values[index], dtype="<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -68,29 +108,92 @@ def build_sample_set(
     max_length: int,
     n_samples: int | None = DEFAULT_SAMPLES,
     source: str = "",
+    notes: Sequence[str] = (),
+    limit: LengthLimit | None = None,
 ) -> SampleSet:
     """Choose at most `n_samples` rows (None: all) and tokenise them.
 
     The rows with the smallest hashes of task and sample id are chosen, and keep the file's order. So the choice depends
-    neither on a random generator nor on the order of the file.
-    Raises DataError if there are fewer than 4 rows or two have the same sample id.
+    neither on a random generator nor on the order of the file. A chosen row whose question leaves no room for its context
+    is left out, and the notes say so. notes: on how the rows were read. limit: the model's, for notes on long samples.
+    Raises DataError if there are fewer than 4 rows, two have the same sample id, or a text has no tokens.
     """
     ids = _sample_ids(spec, rows, source)
     if len(rows) < MIN_SAMPLES:
         raise DataError(f"task {spec.name!r} has {len(rows)} samples ({source}); at least {MIN_SAMPLES} are needed")
     if n_samples is not None and n_samples < MIN_SAMPLES:
         raise DataError(f"{n_samples} samples were asked for; at least {MIN_SAMPLES} are needed")
-    chosen = _choose(spec.name, ids, n_samples)
-    encoded = [encode_row(rows[index], spec, tokenizer, max_length=max_length) for index in chosen]
-    has_types = all(e.token_type_ids is not None for e in encoded)
-    return SampleSet(
+    encoded: dict[int, Encoded] = {}
+    left_out: dict[int, QuestionTooLongError] = {}
+    for index in _choose(spec.name, ids, n_samples):
+        try:
+            encoded[index] = encode_row(rows[index], spec, tokenizer, max_length=max_length)
+        except QuestionTooLongError as error:
+            left_out[index] = error
+        except DataError as error:
+            raise DataError(
+                f"task {spec.name!r}, sample {ids[index]!r} (row {index + 1} of those read): {error}"
+            ) from error
+    found = list(encoded.values())
+    has_types = all(e.token_type_ids is not None for e in found)
+    samples = SampleSet(
         task=spec.name,
-        sample_ids=tuple(ids[index] for index in chosen),
-        input_ids=tuple(e.input_ids for e in encoded),
-        token_type_ids=tuple(e.token_type_ids or token_ids(()) for e in encoded) if has_types else None,
-        truncated_samples=sum(e.truncated for e in encoded),
+        sample_ids=tuple(ids[index] for index in encoded),
+        input_ids=tuple(e.input_ids for e in found),
+        token_type_ids=tuple(e.token_type_ids or token_ids(()) for e in found) if has_types else None,
+        truncated_samples=sum(e.truncated for e in found),
         source=source,
+        row_numbers=tuple(index + 1 for index in encoded),
+        tokenizer=tokenizer,
     )
+    said = [
+        *notes,
+        *_left_out_note(left_out, ids, len(encoded)),
+        *_no_own_tokens_note(samples, spec, tokenizer),
+        *_unknown_tokens_note(samples, tokenizer),
+        *length_notes(samples.lengths, samples.truncated_samples, tokenizer, limit or LengthLimit()),
+    ]
+    return replace(samples, notes=tuple(said))
+
+
+def _left_out_note(left_out: dict[int, QuestionTooLongError], ids: Sequence[str], kept: int) -> list[str]:
+    """Says how many rows are left out. Raises DataError if too few are kept."""
+    if not left_out:
+        return []
+    index, error = next(iter(left_out.items()))
+    first = f"sample {ids[index]!r} (row {index + 1} of those read): {error}"
+    if kept < MIN_SAMPLES:
+        raise DataError(
+            f"{len(left_out)} of {len(left_out) + kept} samples cannot be used, and {kept} are left; at least {MIN_SAMPLES} are "
+            f"needed. The first: {first}. Give a larger --max-length."
+        )
+    return [f"{len(left_out)} of {len(left_out) + kept} samples were left out; the first: {first}."]
+
+
+def _no_own_tokens_note(samples: SampleSet, spec: TaskSpec, tokenizer: Any) -> list[str]:
+    """Says how many samples hold only what the tokenizer adds to every text; their representations are all alike."""
+    added = tokenizer.num_special_tokens_to_add(pair=len(spec.text_columns) == 2)
+    without = [index for index, length in enumerate(samples.lengths) if length <= added]
+    if not without:
+        return []
+    return [
+        f"{len(without)} of {len(samples)} samples have no token of their own, only those that the tokenizer adds to every text; "
+        f"the first: {samples.described(without[0])}."
+    ]
+
+
+def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
+    """Says so if many tokens are the one for what the tokenizer does not know: the model reads next to nothing of the texts."""
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is None or unknown == tokenizer.eos_token_id:  # GPT-2 has one token for both
+        return []
+    count, tokens = sum(list(ids).count(unknown) for ids in samples.input_ids), sum(samples.lengths)
+    if count <= _MANY_UNKNOWN * tokens:
+        return []
+    return [
+        f"{count} of {tokens} tokens are {tokenizer.unk_token!r}, which stands for what the tokenizer does not know: the models read "
+        "little of these texts."
+    ]
 
 
 def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repdrift.core.errors import DataError
+from repdrift.models import embedding_rows
+
 Feature = dict[str, Any]
 """One model input with its targets: `input_ids`, perhaps `token_type_ids`, as plain lists and numbers; not padded."""
 
@@ -33,6 +36,18 @@ class PaddingCollator:
             if target in features[0]:
                 batch[target] = torch.tensor([f[target] for f in features])
         return batch
+
+
+def require_ids_fit(features: Sequence[Feature], model: nn.Module, tokenizer: Any) -> None:
+    """Raises DataError, naming a token, if `model` has no row for it in its embedding."""
+    rows = embedding_rows(model)
+    largest = max((max(feature["input_ids"], default=0) for feature in features), default=0)
+    if rows is not None and largest >= rows:
+        raise DataError(
+            f"the tokenizer makes {tokenizer.convert_ids_to_tokens(largest)!r} (id {largest}) of the texts, and the embedding of "
+            f"{type(model).__name__} has {rows} rows, for ids 0 to {rows - 1}. Take the tokenizer that was saved with the model, "
+            "or save the model with more rows (resize_token_embeddings)."
+        )
 
 
 def predict(

@@ -9,7 +9,7 @@ import gc
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +23,22 @@ from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
-from repdrift.models import ModelSource, load_task_model, load_tokenizer, quiet_transformers, resolve_model, save_model
-from repdrift.tasks import Rows, TaskSpec, choose_rows, effective_max_length
+from repdrift.models import (
+    ModelSource,
+    length_limit,
+    load_task_model,
+    load_tokenizer,
+    quiet_transformers,
+    resolve_model,
+    save_model,
+)
+from repdrift.tasks import Row, Rows, TaskSpec, choose_rows, effective_max_length
+from repdrift.tasks.encoding import described_row
 from repdrift.training.class_labels import ClassLabels, class_labels
-from repdrift.training.features import PaddingCollator
+from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
-from repdrift.training.task_kinds import processor_for
+from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 
 @dataclass(frozen=True)
@@ -148,10 +157,12 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         set_seed(job.seed)
     num_labels = len(classes.values) if classes is not None else None
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
-    max_length = effective_max_length(tokenizer, model.config, job.options.max_length)
+    max_length = effective_max_length(tokenizer, length_limit(model), job.options.max_length)
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length)
-    features = processor.features(classes.numbered(rows.rows) if classes is not None else rows.rows)
+    read, scored = _readable(rows.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
+    features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
+    require_ids_fit(features, model, tokenizer)
     tuned = apply_method(model, job.method, job.spec.kind, job.options)
     checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer)
     result = fit(
@@ -164,7 +175,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         checkpoints=checkpoints,
         label=f"{job.spec.name} {job.method} seed {job.seed}",
     )
-    metrics = processor.evaluate(tuned, classes.numbered(validation.rows) if classes is not None else validation.rows)
+    metrics = processor.evaluate(tuned, classes.numbered(scored.rows) if classes is not None else scored.rows)
     metrics["train_loss"] = result.train_loss
     save_model(tuned, tokenizer, folder / MODEL_FOLDER)
     record = RunRecord(
@@ -182,13 +193,13 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         hyperparameters={**job.options.for_key(job.method), "max_length_used": max_length, "steps": result.steps},
         data_source=rows.source,
         data_notes=[
-            *(f"Training rows: {note}" for note in rows.notes),
-            *(f"Evaluation rows: {note}" for note in validation.notes),
+            *(f"Training rows: {note}" for note in (*rows.notes, *read.notes)),
+            *(f"Evaluation rows: {note}" for note in (*validation.notes, *scored.notes)),
             *([classes.said] if classes is not None else []),
         ],
         data_fingerprint=rows.fingerprint,
-        n_train=len(rows.rows),
-        n_validation=len(validation.rows),
+        n_train=len(read.rows),
+        n_validation=len(scored.rows),
         metrics=dict(metrics),
         checkpoints=checkpoints.saved,
         versions=library_versions(),
@@ -200,6 +211,27 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     del model, tuned
     gc.collect()
     return record
+
+
+@dataclass(frozen=True)
+class _Readable:
+    """Rows of which inputs can be made. notes: a sentence on those that are left out, if there are any."""
+
+    rows: Sequence[Row]
+    notes: tuple[str, ...] = ()
+
+
+def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> _Readable:
+    """Leaves out the rows of which no input can be made, and says how many. Raises DataError if none is left."""
+    left_out = set(processor.left_out(rows))
+    if not left_out:
+        return _Readable(rows)
+    first = described_row(rows[min(left_out)], min(left_out), spec)
+    said = f"{len(left_out)} of {len(rows)} rows have a question that alone fills the input; the first: {first}"
+    if len(left_out) == len(rows):
+        raise DataError(f"task {spec.name!r}: {said}. Give a larger max_length.")
+    say(f"note: {spec.name}: {said}. They are left out.")
+    return _Readable([row for i, row in enumerate(rows) if i not in left_out], (f"{said}. They were left out.",))
 
 
 def _peak_memory_bytes() -> int:

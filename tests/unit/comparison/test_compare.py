@@ -267,8 +267,6 @@ def _damaged(models, folder, how):
         weights.write_bytes(weights.read_bytes()[:-200])
     elif how == "index":
         (folder / "model.safetensors.index.json").write_text("{")
-    elif how == "tokenizer":
-        (folder / "tokenizer.json").write_text("{}")
     else:
         tensors = load_file(weights)
         name = min(n for n in tensors if "layer.1." in n and n.endswith("weight") and "query" in n)
@@ -281,7 +279,6 @@ DAMAGES = {
     "config": "config.json should hold a JSON object, got list",
     "cut": "is truncated",
     "index": "model.safetensors.index.json cannot be read as JSON",
-    "tokenizer": "no tokenizer could be loaded",
     "nan": "layer 1, sample '",
     "adapter config": "adapter_config.json should hold a JSON object, got list",
     "adapter kind": "peft_type is 'FOO'",

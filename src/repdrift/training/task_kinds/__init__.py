@@ -21,6 +21,10 @@ class TaskProcessor(Protocol):
         """Encode rows for training: one or more features for each row."""
         ...
 
+    def left_out(self, rows: Sequence[Row]) -> list[int]:
+        """Numbers of the rows of which no input can be made; the other methods must not be given these."""
+        ...
+
     def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
         """Metrics of `model` over `rows`, as fractions in [0, 1]. The model stays on its device."""
         ...

@@ -10,7 +10,7 @@ from torch import nn
 
 from repdrift.core.errors import DataError
 from repdrift.tasks import Row, TaskSpec
-from repdrift.tasks.encoding import encode_row
+from repdrift.tasks.encoding import described_row, encode_row
 from repdrift.training.features import Feature, PaddingCollator, predict
 
 
@@ -24,8 +24,12 @@ class ClassificationProcessor:
         self._max_length = max_length
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
-        """Encode each row as one feature, with its class as `labels`."""
-        return [self._feature(row) for row in rows]
+        """Encode each row as one feature, with its class as `labels`. Raises DataError, naming the row, if one has no tokens."""
+        return [self._feature(number, row) for number, row in enumerate(rows)]
+
+    def left_out(self, rows: Sequence[Row]) -> list[int]:  # noqa: ARG002
+        """Numbers of the rows of which no input can be made: none, since every text can be cut."""
+        return []
 
     def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
         """Compute accuracy and F1 of `model` over `rows`, see classification_metrics()."""
@@ -39,8 +43,11 @@ class ClassificationProcessor:
             raise DataError(f"task {self._spec.name!r} has no label column: it can be measured but not trained on")
         return self._spec.label_column
 
-    def _feature(self, row: Row) -> Feature:
-        encoded = encode_row(row, self._spec, self._tokenizer, max_length=self._max_length)
+    def _feature(self, number: int, row: Row) -> Feature:
+        try:
+            encoded = encode_row(row, self._spec, self._tokenizer, max_length=self._max_length)
+        except DataError as error:
+            raise DataError(f"task {self._spec.name!r}, {described_row(row, number, self._spec)}: {error}") from error
         return {
             "input_ids": encoded.input_ids,
             "token_type_ids": encoded.token_type_ids,

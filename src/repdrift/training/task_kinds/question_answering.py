@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import DataError
 from repdrift.tasks import Row, TaskSpec, separates_pairs
-from repdrift.tasks.encoding import PAIR_SEPARATOR
+from repdrift.tasks.encoding import MOST_SPECIAL_TOKENS, PAIR_SEPARATOR, question_fills_input, question_tokens
 from repdrift.training.features import Feature, PaddingCollator, predict
 from repdrift.training.task_kinds.squad_metrics import squad_v2_metrics
 
@@ -69,6 +69,22 @@ class QuestionAnsweringProcessor:
         """
         return [self._feature(number, row, window) for number, row in enumerate(rows) for window in self._windows(row)]
 
+    def left_out(self, rows: Sequence[Row]) -> list[int]:
+        """Numbers of the rows whose question alone fills the input: no window over their context can be made."""
+        most = (
+            self._max_length if self._separates_pairs else self._max_length - 1
+        )  # a decoder's null position is one token
+        return [
+            number
+            for number, row in enumerate(rows)
+            if question_fills_input(
+                row[self._question],
+                self._tokenizer,
+                joined=not self._separates_pairs,
+                max_length=most,
+            )
+        ]
+
     def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
         """Compute the scores of `model` over `rows`, see squad_v2_metrics()."""
         features = self.features(rows)
@@ -88,12 +104,21 @@ class QuestionAnsweringProcessor:
         return self._pair_windows(row) if self._separates_pairs else self._joined_windows(row)
 
     def _pair_windows(self, row: Row) -> list[_Window]:
+        question = row[self._question]
+        stride = min(self._doc_stride, self._max_length // 2)
+        if len(question.encode("utf-8", "replace")) >= self._max_length - stride - MOST_SPECIAL_TOKENS:
+            room = self._max_length - question_tokens(question, self._tokenizer, joined=False)
+            if room < 1:
+                raise DataError(
+                    f"task {self._spec.name!r}: the question {question!r} alone fills {self._max_length} tokens"
+                )
+            stride = stride if stride < room else room // 2  # the windows of a long question are short
         output = self._tokenizer(
-            row[self._question],
+            question,
             row[self._context],
             truncation="only_second",
             max_length=self._max_length,
-            stride=min(self._doc_stride, self._max_length // 2),
+            stride=stride,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
