@@ -152,7 +152,7 @@ def under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:
     prefix: the name of the backbone inside that model, for example "model"; "" leaves it as it is.
     """
     for part in reversed(prefix.split(".") if prefix else []):
-        outer = _Named()
+        outer = _Named(part)
         outer.add_module(part, backbone)
         outer.config = getattr(backbone, "config", None)  # pyright: ignore[reportArgumentType] - peft reads it
         backbone = outer
@@ -160,7 +160,11 @@ def under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:
 
 
 class _Named(nn.Module):
-    """Holds one module under a name; never called."""
+    """Holds one module under a name; never called. peft asks some models (mixtures of experts) for the name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.base_model_prefix = name
 
 
 def _inject(model: Any, config: Any, number: int, place: Place) -> Any:

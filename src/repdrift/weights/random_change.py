@@ -13,6 +13,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.block_search import find_blocks
+from repdrift.weights.replaced_weights import own_name
 from repdrift.weights.spectrum import frobenius_norm
 from repdrift.weights.weight_names import WeightName
 
@@ -77,20 +78,19 @@ class _Target:
 
 
 def _targets(backbone: nn.Module, path: str, changes: Sequence[ModuleChange]) -> list[_Target]:
-    # Tied parameters under each of their names.
-    parameters = dict(backbone.named_parameters(remove_duplicate=False))
+    # Tied parameters under each of their names; those under an adapter without what peft adds to their names.
+    in_model = dict(backbone.named_parameters(remove_duplicate=False))
+    parameters = {own_name(name): (name, parameter) for name, parameter in in_model.items()}
     targets: list[_Target] = []
     names: dict[int, str] = {}
     for change in changes:
         weight = WeightName(change.layer, change.module)
         name = weight.name if weight.layer is None else f"{path}.{weight.layer}.{weight.name}"
-        if name not in parameters:  # the weight under an adapter, which peft has put one step down
-            name = f"{name.rpartition('.')[0]}.base_layer.{name.rpartition('.')[2]}"
         if name not in parameters:
             raise ModelError(
                 f"{weight} is not in {type(backbone).__name__}, whose blocks are {path!r}: these changes are of another model. Give those of a run that started from this one."
             )
-        parameter = parameters[name]
+        name, parameter = parameters[name]
         if id(parameter) in names:
             raise ModelError(
                 f"{names[id(parameter)]} and {name} are one parameter, which would be moved twice. Leave one change out."

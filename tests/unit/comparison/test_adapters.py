@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM
 from repdrift.comparison import base_model
 from repdrift.comparison.comparing import compare
 from repdrift.models import load_tokenizer, quiet_transformers, resolve_model, save_model
+from tests.tiny_models import VOCABULARY
 from tests.unit.models.adapter_kinds import save_moved
 
 pytestmark = [
@@ -92,9 +93,33 @@ def test_whatever_is_beside_it_an_adapter_has_the_numbers_of_its_merged_model(ll
     # The change of the weights is that of the two full models.
     for one, other in zip(together.models, merged.models, strict=True):
         for at, by in zip(one.layers, other.layers, strict=True):
-            assert at.weights.get("weight_change_norm", 0.0) == pytest.approx(
-                by.weights.get("weight_change_norm", 0.0), rel=1e-3, abs=1e-4
-            ), (one.name, at.layer)
+            expected = by.weights["weight_relative_change"]
+            assert at.weights.get("weight_relative_change", 0.0) == pytest.approx(expected, rel=1e-3, abs=1e-7), (
+                one.name
+            )
+
+
+def test_adapter_on_a_mixture_of_experts_has_the_numbers_of_its_merged_model(tiny_llama, texts, tmp_path):
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    torch.manual_seed(3)
+    config = MixtralConfig(
+        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, num_local_experts=2, max_position_embeddings=64, initializer_range=0.2, bos_token_id=2,
+    )  # fmt: skip
+    save_model(MixtralForCausalLM(config), load_tokenizer(resolve_model(str(tiny_llama))), tmp_path / "base")
+    experts = LoraConfig(
+        **LORA, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj", "experts.down_proj"]
+    )
+    with quiet_transformers():
+        adapted = save_moved(tmp_path / "base", tmp_path / "a", experts, get_peft_model, MixtralForCausalLM)
+        adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+    found = compare(str(tmp_path / "base"), [str(tmp_path / "a"), str(tmp_path / "merged")], data=str(texts)).models
+    assert [at.drift for at in found[0].layers] == pytest.approx(
+        [at.drift for at in found[1].layers], rel=1e-3, abs=1e-6
+    )
+    assert all(at.random_change_drift for at in found[0].layers)
+    assert found[0].layers[0].weights["weight_relative_change"] > 0
 
 
 def test_the_random_change_is_there_for_every_kind(llamas, texts):
@@ -237,23 +262,36 @@ def test_another_base_is_noted_unless_its_weights_are_the_same(llamas, texts, tm
             assert said is None or (said in found[0] and named in found[0])
 
 
-def test_nothing_is_asked_of_the_hub(llamas, texts, monkeypatch):
+def test_nothing_is_asked_of_the_hub(llamas, texts, tmp_path, monkeypatch):
     import socket
 
-    import huggingface_hub
+    from huggingface_hub import constants
+    from peft import get_peft_model_state_dict
+
+    asked = []
 
     def connects(*_args, **_kwargs):
-        raise AssertionError("a connection was opened")
+        asked.append(_args)
+        raise OSError("no network")
 
-    monkeypatch.setattr(socket.socket, "connect", connects)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", connects)
-    result = compare(
-        str(llamas / "base"),
-        [str(llamas / name) for name in ("attention", "embedding", "ia3")],
-        data=str(texts),
-        controls=False,
-    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", connects)
+    for name in ("attention", "embedding", "ia3"):
+        shutil.copytree(llamas / name, tmp_path / name)
+        path = tmp_path / name / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "somebody/else"}))
+    refs = [str(tmp_path / name) for name in ("attention", "embedding", "ia3")]
+    result = compare(str(llamas / "base"), refs, data=str(texts), controls=False)
     assert [m.status for m in result.models] == ["compared"] * 3
+    assert not asked
+    # The same question, as peft asks it by itself: the test can fail.
+    with quiet_transformers():
+        model = get_peft_model(LlamaForCausalLM.from_pretrained(llamas / "base"), ADAPTERS["attention"])
+    model.peft_config["default"].base_model_name_or_path = "somebody/else"
+    with pytest.warns(UserWarning, match="config"):
+        get_peft_model_state_dict(model)
+    assert asked
 
 
 def test_added_rows_leave_the_weights_and_the_random_change(llamas, texts, tmp_path):

@@ -66,12 +66,12 @@ def save_kind(base: Path, folder: Path, kind: str, **options: Any) -> Any:
     )
 
 
-def save_moved(base: Path, folder: Path, config: Any, put_on: Any) -> Any:
-    """Put an adapter on `base`, move its trained tensors, save it, and return the model of peft."""
+def save_moved(base: Path, folder: Path, config: Any, put_on: Any, kind_of_model: Any = None) -> Any:
+    """Put an adapter on `base`, a Llama unless said otherwise, move its trained tensors, save it, and return the model of peft."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(5)
-    model = put_on(LlamaForCausalLM.from_pretrained(base), config)
+    model = put_on((kind_of_model or LlamaForCausalLM).from_pretrained(base), config)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.parameters():
