@@ -57,7 +57,7 @@ _register()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with 0 if everything that was asked is done, 1 on a user error, 2 on wrong usage."""
+    """Run the command line and exit as docs/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
     try:
         app(args=arguments)
     except RepdriftError as error:
