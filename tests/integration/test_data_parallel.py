@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.command_line import run_here
-from tests.tiny_models import write_sentences
+from tests.planted_sinks import save_with_sinks
+from tests.tiny_models import save_tuned, write_sentences
 
 RUN = "--task sst2 --method lora --seed 1"
 # One torchrun for all tests: it takes 12 s to import everything three times. `world()` outlives the first command.
@@ -29,6 +30,10 @@ for pooling in ("mean", "tokens"):
     result = compare(base, [full, adapter], data=texts, pooling=pooling, output_dir=pooling)
     if is_first_process():
         Path(f"{pooling}.json").write_text(result.model_dump_json())
+for accumulate in ("rows", "moments"):
+    result = compare("decoder", ["decoder_tuned"], data=texts, accumulate=accumulate)
+    if is_first_process():
+        Path(f"decoder_{accumulate}.json").write_text(result.model_dump_json())
 """
 
 
@@ -54,11 +59,12 @@ training:
 
 
 @pytest.fixture(scope="module")
-def two_processes(study, tiny_bert, tuned_bert, bert_adapter, tmp_path_factory):
+def two_processes(study, tiny_bert, tuned_bert, bert_adapter, tiny_llama, tmp_path_factory):
     """The folder of the run under torchrun, and what its extraction printed."""
     folder = tmp_path_factory.mktemp("two")
     shutil.copytree(study.parent, folder, dirs_exist_ok=True)
     texts = write_sentences(folder / "lines.txt", 30)
+    save_tuned(save_with_sinks(tiny_llama, folder / "decoder"), folder / "decoder_tuned")
     (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
     models_and_texts = map(str, (tiny_bert, tuned_bert, bert_adapter, texts))
@@ -99,6 +105,22 @@ def test_comparison_of_two_processes_gives_the_numbers_of_one(two_processes, tin
             assert [at.drift for at in a.layers] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
             assert a.layers[0].rows == b["layers"][0]["rows"]
             assert b["layers"][0]["random_change_drift"] > 0
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_two_processes_leave_out_the_sinks_that_one_leaves_out(two_processes, accumulate):
+    from repdrift.comparison import compare
+
+    folder, _ = two_processes
+    texts = str(folder / "lines.txt")
+    one = compare(str(folder / "decoder"), [str(folder / "decoder_tuned")], data=texts, accumulate=accumulate)
+    two = json.loads((folder / f"decoder_{accumulate}.json").read_text())
+    assert one.sinks is not None
+    assert one.sinks.sinks > 0
+    assert one.sinks.digest == two["sinks"]["digest"]
+    drifts = [[at["drift"] for at in model["layers"]] for model in two["models"]]
+    assert [at.drift for at in one.models[0].layers] == pytest.approx(drifts[0], abs=1e-6)
+    assert all(at["random_change_drift"] > 0 for at in two["models"][0]["layers"])
 
 
 def test_training_under_torchrun_is_refused(tiny_study, tmp_path):
