@@ -41,7 +41,7 @@ def sanity_checks(
         _identity(controls, plan, tasks),
         _rounding(primary, measured.rounding, tasks),
         _mispaired(controls, plan),
-        _first_layer(primary),
+        _first_layer(primary, tasks),
         _methods_differ(primary, plan),
         _random_change(primary),
         _top_feature(measured.top_feature_share),
@@ -126,17 +126,34 @@ def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
     return SanityCheck(name=name, passed=worst <= _MISPAIRED_LIMIT, detail=detail)
 
 
-def _first_layer(primary: pd.DataFrame) -> SanityCheck:
+def _first_layer(primary: pd.DataFrame, tasks: Sequence[TaskSets]) -> SanityCheck:
+    """Says how much the first layer drifts; where it is much, which causes were ruled out and which were not."""
+    name = "first layer drifts little"
     first = primary[primary["layer"] == primary["layer"].min()]
     if first.empty:
-        return SanityCheck(name="first layer drifts little", passed=None, detail="There is no final model.")
+        return SanityCheck(name=name, passed=None, detail="There is no final model.")
     worst = first.loc[first["drift"].idxmax()]
-    detail = (
-        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({task_title(str(worst['task']))}, {method_title(str(worst['method']))}, seed "
-        f"{worst['seed']}); above {FIRST_LAYER_LIMIT} the likely cause would be mispaired samples, another truncation, or padding in the mean."
+    largest = (
+        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({task_title(str(worst['task']))}, "
+        f"{method_title(str(worst['method']))}, seed {worst['seed']})"
     )
+    high = int((first["drift"] > FIRST_LAYER_LIMIT).sum())
+    if not high:
+        return SanityCheck(
+            name=name, passed=True, detail=f"{largest}; more than {FIRST_LAYER_LIMIT} would need a cause."
+        )
+    detail = (
+        f"{largest}; {high} of {len(first)} final models drift by more than {FIRST_LAYER_LIMIT} there, which is much for fine-tuning. Ruled out: "
+        "mispaired samples and another truncation (the sets of a task have one fingerprint of samples and tokens)"
+    )
+    finals = [run.stored.metadata for sets in tasks for run in sets.runs if run.plan.step == 0]
+    unknown = sum(said.base_weights_digest is None for said in finals)
+    if not unknown:
+        detail += ", and another base model (each run names the digest of this one's weights)."
+    else:
+        detail += f". Not ruled out: another base model, for {unknown} of {len(finals)} runs that do not name theirs."
     return SanityCheck(
-        name="first layer drifts little", passed=bool(worst["drift"] <= FIRST_LAYER_LIMIT), detail=detail
+        name=name, passed=False, detail=f"{detail} Left is training that is this strong: look at the learning rate."
     )
 
 

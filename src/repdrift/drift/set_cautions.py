@@ -14,6 +14,9 @@ from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.task_sets import TaskSets
 
+_NAMED = 4
+"""Runs that one sentence names."""
+
 
 def set_cautions(
     statuses: Sequence[RunStatus], tasks: Sequence[TaskSets], table: pd.DataFrame, plan: DriftPlan
@@ -49,21 +52,36 @@ def _missing(statuses: Sequence[RunStatus]) -> list[str]:
 
 
 def _unchanged(table: pd.DataFrame, plan: DriftPlan) -> list[str]:
-    found: list[str] = []
+    """One sentence on all runs without any drift, and one on all without drift above noise."""
+    nothing: list[str] = []
+    noise: list[str] = []
     primary = table[table["measure"] == plan.primary_measure]
     for (task, method, seed, step), rows in primary.groupby(["task", "method", "seed", "step"], sort=False):
         run = f"{task_title(str(task))}, {method_title(str(method))}, seed {seed}, step {step}"
         if bool((rows["drift"].abs() <= ZERO_DRIFT).all()):
-            found.append(
-                f"{run}: drift is exactly zero in every layer, so this training changed nothing. Likely causes: an adapter "
-                "whose B is zero or that was not loaded, training without a step, or the base model under another name."
-            )
+            nothing.append(run)
         elif bool(rows["above_noise"].eq(False).fillna(False).all()):  # unknown where there is no noise floor
-            found.append(
-                f"{run}: drift is above the noise of extraction in no layer. This training changed almost nothing, or its "
-                "adapter was not loaded."
-            )
+            noise.append(run)
+    found: list[str] = []
+    if nothing:
+        found.append(
+            f"{_runs(nothing)}: drift is exactly zero in every layer, so this training changed nothing. Likely causes: an adapter "
+            "whose B is zero or that was not loaded, training without a step, or the base model under another name."
+        )
+    if noise:
+        found.append(
+            f"{_runs(noise)}: drift is above the noise of extraction in no layer. This training changed almost nothing, or its "
+            "adapter was not loaded."
+        )
     return found
+
+
+def _runs(names: Sequence[str]) -> str:
+    """One run by its name; several with their number, the first few by name."""
+    if len(names) == 1:
+        return names[0]
+    more = f"; and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} runs ({'; '.join(names[:_NAMED])}{more})"
 
 
 def _same_weights(tasks: Sequence[TaskSets]) -> list[str]:

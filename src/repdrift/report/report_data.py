@@ -26,6 +26,7 @@ from repdrift.core.records.results import (
     Reduction,
     RunStatus,
 )
+from repdrift.core.shared_paths import shareable
 from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
@@ -190,6 +191,8 @@ def widest_claim(reduction: Reduction) -> Interval | None:
 def read_report_data(results_file: Path) -> ReportData:
     """Read the results and the tidy table beside them (drift.parquet, or drift.csv if there is no other).
 
+    Figures and page are for sharing, so absolute paths in the results are shortened.
+
     Raises DataError if one of the two is missing or malformed, or if they are not of one analysis.
     """
     results = _read_results(results_file)
@@ -198,7 +201,7 @@ def read_report_data(results_file: Path) -> ReportData:
         raise DataError(f"neither {TABLE_PARQUET} nor {TABLE_CSV} is beside {results_file}. {_AGAIN}")
     table = _checked(_read_table(table_file), table_file)
     _require_one_analysis(results, table, results_file, table_file)
-    return ReportData(results, table, table_file.name)
+    return ReportData(shareable(results), table, table_file.name)
 
 
 def _read_results(path: Path) -> DriftResults:

@@ -60,6 +60,22 @@ def whole(results, hypothesis, method=None):
     )
 
 
+@pytest.mark.parametrize(
+    ("digest", "said"),
+    [("d0", "and another base model (each run names"), (None, "Not ruled out: another base model, for 6 of 6 runs")],
+)
+def test_much_drift_in_the_first_layer_says_what_was_ruled_out(tmp_path, digest, said):
+    def far(method, seed, base, generator):
+        return base + 3 * generator.normal(size=base.shape)
+
+    study = small(tmp_path, far, weights_digest="d0", base_weights_digest=digest)
+    (check,) = [s for s in analysed(study)[0].sanity if s.name == "first layer drifts little"]
+    assert check.passed is False
+    assert "6 of 6 final models drift by more than 0.3 there" in check.detail
+    assert "one fingerprint of samples and tokens" in check.detail
+    assert said in check.detail
+
+
 def test_nothing_drifts_and_nothing_is_reduced(tmp_path):
     results, _ = analysed(small(tmp_path, unchanged))
     assert all(r.reduction is None and not r.intervals for r in results.reductions)
@@ -67,7 +83,9 @@ def test_nothing_drifts_and_nothing_is_reduced(tmp_path):
     assert {e.name for e in results.reductions[0].effects if e.estimate is not None} == {"difference", "cliffs_delta"}
     assert results.mixed_model is not None
     assert results.mixed_model.reduction is None
-    assert sum("exactly zero" in w for w in results.warnings) == 6
+    (said,) = [w for w in results.warnings if "exactly zero" in w]
+    assert said.startswith("6 runs (")
+    assert "; and 2 more): drift is exactly zero in every layer" in said
 
 
 def test_drifts_that_rounding_alone_could_make_have_no_ratio(tmp_path):

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from repdrift.core.errors import DataError
-from repdrift.core.records.results import HypothesisTest
+from repdrift.core.records.results import DriftResults, HypothesisTest
+from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import design
+from repdrift.report.dashboard import dashboard_html
 from repdrift.report.dashboard.claims import layer_tables
 from repdrift.report.report_data import (
     correction_of,
@@ -41,6 +43,20 @@ def test_csv_alone_gives_what_parquet_gives_whatever_the_tasks_are_called(copied
     assert (from_parquet.table_name, from_csv.table_name) == ("drift.parquet", "drift.csv")
     pd.testing.assert_frame_equal(from_csv.table, from_parquet.table)
     assert set(from_csv.table.task) == {"NA", "null"}
+
+
+def test_page_and_summary_have_no_absolute_path(copied, tmp_path):
+    content = json.loads(copied.read_text())
+    content["study"]["model"] = str(tmp_path / "models/my-base")
+    content["warnings"] = [f"{tmp_path}/results/lora_seed1 was extracted anew."]
+    content["runs"][0]["reason"] = f"{tmp_path}/results/x/metadata.json does not exist"
+    copied.write_text(json.dumps(content))
+    data = read_report_data(copied)
+    assert data.results.study.model == "…/models/my-base"
+    for text in (dashboard_html(data, []), summary_markdown(DriftResults.read(copied), data.table)):
+        assert str(tmp_path) not in text
+        assert "…/models/my-base" in text
+        assert "…/results/lora_seed1 was extracted anew." in text
 
 
 def test_measures_of_the_weights_stay_out_of_drift(results_file):

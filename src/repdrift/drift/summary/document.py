@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from repdrift.core.records.results import ALL_TASKS, DriftResults
+from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import chosen_percent, method_title, number, task_title
 from repdrift.drift.chosen_measures import drift_is
@@ -22,7 +23,8 @@ from repdrift.similarity import measure
 
 
 def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
-    """Returns the summary as Markdown."""
+    """Returns the summary as Markdown. It is for sharing: absolute paths are shortened."""
+    results = shareable(results)
     study = results.study
     shown = measure(study.primary_measure)
     comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
