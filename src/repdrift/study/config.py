@@ -46,9 +46,9 @@ class TaskEntry(_Section):
 
     def spec(self) -> TaskSpec:
         """Returns the entry as a task."""
-        files: dict[Any, Path] = {"validation": self.validation}
+        files: dict[Any, Path] = {"validation": self.validation.expanduser()}
         if self.train is not None:
-            files["train"] = self.train
+            files["train"] = self.train.expanduser()
         return TaskSpec(
             name=self.name,
             kind=self.kind,

@@ -16,6 +16,7 @@ TEXT, NUMBERS, BOOLEANS, CHAT, LISTS, OBJECTS, BINARY, NOTHING = (
     "text", "numbers", "true/false", "chat turns", "lists", "objects", "binary", "nothing",
 )  # fmt: skip
 _KINDS = {str: TEXT, int: NUMBERS, float: NUMBERS, bool: BOOLEANS, dict: OBJECTS, bytes: BINARY}
+_NOTED = {TEXT: "", CHAT: " (chat turns)"}
 _EXAMPLE_CHARACTERS = 60
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 
@@ -69,9 +70,7 @@ class DataTable:
 
     def described(self) -> str:
         """The columns' names; one that holds no text is followed by what it holds."""
-        return ", ".join(
-            name if column.kind == TEXT else f"{name} (no text: {column.kind})" for name, column in self.columns.items()
-        )
+        return ", ".join(f"{name}{_NOTED.get(c.kind, f' (no text: {c.kind})')}" for name, c in self.columns.items())
 
 
 def require_rows(table: DataTable) -> DataTable:

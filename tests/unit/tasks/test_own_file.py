@@ -85,6 +85,11 @@ def test_chats_are_joined_with_a_word_on_it(tmp_path):
     assert any("without the model's chat template" in note for note in read.notes)
     shared = [{"conversations": [{"from": "human", "value": "hello"}, {"from": "gpt", "value": "you"}]}]
     assert read_own_file(_file(tmp_path, shared)).rows.rows[0]["conversations"] == "hello\nyou"
+    preferred = [{"chosen": turns, "rejected": turns, "score": 1}]
+    with pytest.raises(
+        DataError, match=r"It has chosen \(chat turns\), rejected \(chat turns\), score \(no text: numbers\)"
+    ):
+        read_own_file(_file(tmp_path, preferred))
     picture = [{"messages": [{"role": "user", "content": [{"type": "image"}]}]}]
     with pytest.raises(DataError, match="line 1: a turn of the chat holds something other than text"):
         read_own_file(_file(tmp_path, picture))
