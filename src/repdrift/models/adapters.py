@@ -34,7 +34,7 @@ from repdrift.models.adapter_files import (
     initialisation_changes_base,
     renamed,
 )
-from repdrift.models.base_weights import BaseWeights
+from repdrift.models.base_weights import BaseWeights, without_wrappers
 from repdrift.models.loading import load_task_model
 from repdrift.models.model_files import ModelSource
 from repdrift.models.third_party import loader_errors, quiet_transformers
@@ -192,7 +192,7 @@ def _fill(model: Any, tensors: dict[str, Tensor], name: str, place: Place, sourc
 
     expected = adapter_state(model, name)
     stored = renamed(tensors, expected, source)
-    _require_shapes(stored, place, source)
+    _require_shapes(stored, expected, place, source)
     absent = absent_from(stored, expected, place)
     if absent and not unexplained(stored, expected, place):
         raise not_whole(source, absent, expected)
@@ -229,15 +229,27 @@ def _prefix_of(tensors: dict[str, Tensor], backbone: nn.Module, source: ModelSou
     return prefix
 
 
-def _require_shapes(stored: dict[str, Tensor], place: Place, source: ModelSource) -> None:
-    """Raises ModelError if a tensor of the files has another shape than the parameter of the base model it belongs into."""
+def _require_shapes(stored: dict[str, Tensor], expected: dict[str, Tensor], place: Place, source: ModelSource) -> None:
+    """Raises ModelError if a tensor has another shape than the base model's tensor that it belongs into.
+
+    Also if one of the adapter's own has another number of rows or columns where the base model's vocabulary stands.
+    """
+    embedding = getattr(place.backbone, "get_input_embeddings", lambda: None)()
+    vocabulary = getattr(without_wrappers(embedding), "num_embeddings", None) if embedding is not None else None
     for name, tensor in stored.items():
         own = base_tensor_named(name, place.backbone) if place.inner(name) is not None else None
-        if own is not None and own.shape != tensor.shape:
-            rows = f"{_RESIZE.format(rows=tensor.shape[0])}" if own.shape[1:] == tensor.shape[1:] else ""
+        in_base = own is not None
+        if own is None:
+            own = expected.get(name)
+        if own is None or own.shape == tensor.shape or own.dim() != tensor.dim():
+            continue
+        differ = [(a, b) for a, b in zip(own.shape, tensor.shape, strict=True) if a != b]
+        resized = len(differ) == 1 and differ[0][0] == vocabulary
+        if in_base or resized:  # peft itself cuts some other tensors to size (AdaLoRA)
             raise ModelError(
-                f"the adapter in {source.path} holds {name.removeprefix(PEFT_PREFIX)} as {tuple(tensor.shape)}, and the base model has "
-                f"{tuple(own.shape)}. {rows or 'Was it trained on another base model?'}"
+                f"the adapter in {source.path} holds {name.removeprefix(PEFT_PREFIX)} as {tuple(tensor.shape)}, and the base model "
+                f"takes {tuple(own.shape)}. "
+                + (_RESIZE.format(rows=differ[0][1]) if resized else "Was it trained on another base model?")
             )
 
 
@@ -263,8 +275,8 @@ def _head_notes(config: Any, elsewhere: list[str], prefix: str) -> list[str]:
     if not shown:
         return []
     return [
-        f"It also changes {listed(sorted(shown))}: that lies behind the hidden states, or beside them, and takes no part in "
-        "these numbers."
+        f"Its files also hold {listed(sorted(shown))}, behind the hidden states or beside them, which takes no part in these "
+        "numbers."
     ]
 
 

@@ -64,7 +64,7 @@ def require_repeatable(adapted: AdaptedBase, number: int, adapter: ModelSource) 
             for seed in (1, 2):
                 with seeded(seed):
                     runs.append(backbone(**inputs)[0])
-    if not torch.equal(runs[0], runs[1]):
+    if not _same(runs[0], runs[1]):
         raise ModelError(
             f"the adapter in {adapter.path} draws random numbers whenever it is run, so it has no numbers of its own. "
             "Look for an option in its configuration that switches this off (sample_at_inference), or merge it."
@@ -74,7 +74,8 @@ def require_repeatable(adapted: AdaptedBase, number: int, adapter: ModelSource) 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
     """Sets torch's random generators inside the block, and puts them back."""
-    with torch.random.fork_rng():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 
