@@ -7,6 +7,7 @@ sample at a time, so padding, batches and order do not matter.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ class SinkMask:
     def __init__(self) -> None:
         self.open = True
         self._found: dict[bytes, SampleSinks] = {}
-        self._ratios: dict[bytes, Tensor] = {}
+        self._ratios: dict[tuple[bytes, ...], Tensor] = {}
+        """By the samples of a batch: for each token the largest ratio so far, (b, t), where the model is."""
+        self._last: tuple[Tensor, list[bytes]] | None = None
 
     @classmethod
     def of(cls, sinks: SinkTokens, samples: SampleSet) -> SinkMask:
@@ -72,11 +75,11 @@ class SinkMask:
 
     def knows(self, inputs: Mapping[str, Tensor]) -> bool:
         """True if every sample of a batch has been searched."""
-        return all(key in self._found for key in sample_keys(inputs))
+        return all(key in self._found for key in self._keys(inputs))
 
     def positions(self, inputs: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
         """The sinks of each sample of a batch. Raises DataError if one has not been searched."""
-        keys = sample_keys(inputs)
+        keys = self._keys(inputs)
         unknown = [row for row, key in enumerate(keys) if key not in self._found]
         if unknown:
             raise DataError(
@@ -92,17 +95,17 @@ class SinkMask:
         ascending = norms.masked_fill(~mask, torch.inf).sort(dim=1).values
         quartile = ascending.gather(1, ((mask.sum(dim=1, keepdim=True) - 1) // 4).clamp(min=0))
         ratios = norms / quartile
-        for row, key in enumerate(sample_keys(inputs)):
-            of_sample = ratios[row][mask[row]]
-            before = self._ratios.get(key)
-            self._ratios[key] = of_sample if before is None else torch.maximum(before, of_sample)
+        batch = tuple(self._keys(inputs))
+        before = self._ratios.get(batch)
+        self._ratios[batch] = ratios if before is None else torch.maximum(before, ratios.to(before.device))
 
     def settle(self, inputs: Mapping[str, Tensor]) -> None:
         """Decide which tokens of a batch are sinks, after every block has been observed."""
-        for key in sample_keys(inputs):
-            ratios = self._ratios.pop(key, None)
-            if ratios is not None and key not in self._found:
-                self._found[key] = _sinks_among(ratios)
+        keys = self._keys(inputs)
+        ratios = self._ratios.pop(tuple(keys)).cpu()
+        mask = inputs["attention_mask"].cpu().bool()
+        for row, key in enumerate(keys):
+            self._found.setdefault(key, _sinks_among(ratios[row][mask[row]]))
 
     def share(self) -> None:
         """Give every process of a `torchrun` what all of them have found, and close the mask. All of them call it."""
@@ -114,6 +117,12 @@ class SinkMask:
                 merged.setdefault(key, sinks)
         self._found = processes.from_first(merged)
         self.open = False
+
+    def _keys(self, inputs: Mapping[str, Tensor]) -> list[bytes]:
+        """The keys of a batch, made once for all of its layers."""
+        if self._last is None or self._last[0] is not inputs["input_ids"]:
+            self._last = inputs["input_ids"], sample_keys(inputs)
+        return self._last[1]
 
     def record(self, samples: SampleSet) -> SinkTokens:
         """The sinks of `samples`, in their order. Raises DataError if one has not been searched."""
@@ -148,18 +157,18 @@ class SinkMask:
 
 
 def sample_keys(inputs: Mapping[str, Tensor]) -> list[bytes]:
-    """The tokens of each sample of a batch, as bytes: equal for equal samples, whatever the padding is."""
+    """A digest of the tokens of each sample of a batch: equal for equal samples, whatever the padding is."""
     ids, mask = inputs["input_ids"].cpu(), inputs["attention_mask"].cpu().bool()
-    types = inputs.get("token_type_ids")
+    others = {name: inputs[name].cpu() for name in ("token_type_ids", "position_ids") if name in inputs}
     keys: list[bytes] = []
     for row in range(ids.shape[0]):
         at = mask[row].nonzero().squeeze(1)
         key = ids[row][at].numpy().tobytes()
         if len(at) and int(at[-1] - at[0]) + 1 != len(at):
             key += b"at" + (at - at[0]).numpy().tobytes()  # gaps in the mask: other positions, other hidden states
-        if types is not None:
-            key += b"types" + types.cpu()[row][at].numpy().tobytes()
-        keys.append(key)
+        for name, values in others.items():
+            key += name.encode() + values[row][at].numpy().tobytes()
+        keys.append(hashlib.sha256(key).digest())
     return keys
 
 
