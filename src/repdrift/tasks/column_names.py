@@ -19,6 +19,9 @@ USUAL_TEXT_COLUMNS = (
 )
 """The columns that are taken as text if none is named: of these, the first that the file has."""
 
+NEVER_THE_TEXT = {"id", "idx", "index", "uuid", "label", "labels"}
+"""Columns that are not taken as text unless they are named, though they may hold texts."""
+
 USUAL_CHAT_COLUMNS = ("messages", "conversations", "conversation")
 
 _OTHER_NAMES = """
@@ -29,7 +32,7 @@ rejected response review score source speaker stars summary target texts title t
 _KNOWN = {name for pair in USUAL_TEXT_COLUMNS for name in pair} | set(_OTHER_NAMES.split())
 
 
-_SURE = {name for pair in USUAL_TEXT_COLUMNS for name in pair} | {"id", "idx", "label", "labels"}
+_SURE = {name for pair in USUAL_TEXT_COLUMNS for name in pair} | NEVER_THE_TEXT
 
 
 def name_surely(names: Iterable[str]) -> bool:

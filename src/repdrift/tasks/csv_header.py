@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from statistics import median
 
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted
@@ -67,6 +66,7 @@ def _like_data(first: Sequence[str], body: Sequence[Sequence[str]]) -> str:
             return f"{example(cell)} has {counted(len(cell.split()), 'word')}"
         if cell in (text.strip() for text in below):
             return f"{cell!r} is also a value in the lines below"
-    if len(first) == 1 and not known_names(first) and body and len(first[0]) > median(len(row[0]) for row in body) / 2:
+    lengths = sorted(len(row[0]) for row in body)
+    if len(first) == 1 and not known_names(first) and lengths and len(first[0]) > lengths[len(lengths) // 2] / 2:
         return "it is about as long as the lines below"
     return ""

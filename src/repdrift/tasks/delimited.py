@@ -76,7 +76,7 @@ def read_delimited(path: Path, text: str, file_format: FileFormat, *, named: Col
             f"{counted(len(broken), 'row')} with line breaks inside quotation marks; the first is line {broken[0] + skipped}."
         )
     if not dialect.quoted:
-        notes.append("Quotation marks are read as characters of the text, since some are never closed.")
+        notes.append("Quotation marks are read as characters of the text, since they do not enclose whole fields.")
     return DataTable(str(path), columns, fields.lines, "line", how, tuple(notes), missing=_MISSING)
 
 

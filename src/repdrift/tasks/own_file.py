@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.tasks.checked_rows import checked_rows
-from repdrift.tasks.column_names import USUAL_CHAT_COLUMNS, USUAL_TEXT_COLUMNS
+from repdrift.tasks.column_names import NEVER_THE_TEXT, USUAL_CHAT_COLUMNS, USUAL_TEXT_COLUMNS
 from repdrift.tasks.data_files import read_table
 from repdrift.tasks.data_table import CHAT, TEXT, DataTable
 from repdrift.tasks.sources import Rows
@@ -79,7 +79,7 @@ def _text_columns(table: DataTable, id_column: str | None) -> tuple[str, ...]:
         # Of text and something else too, it is still the column that is meant: the message then names the row.
         if len(found) == len(usual) and all(TEXT in columns[name].kind.split(" and ") for name in found):
             return tuple(found)
-    texts = [name for name, column in columns.items() if column.kind == TEXT]
+    texts = [n for n, column in columns.items() if column.kind == TEXT and n.casefold() not in NEVER_THE_TEXT]
     chats = [name for name, column in columns.items() if column.kind == CHAT]
     usual_chats = [name for name in chats if name.casefold() in USUAL_CHAT_COLUMNS]
     for found in (usual_chats, texts, chats):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
-import lzma
 import zlib
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
 
 from repdrift.core.errors import ConfigError, DataError
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-PACKED = tuple(_OPENERS)
+_PACKERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
+PACKED = tuple(_PACKERS)
 """Endings of packed files that are read as they are."""
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -68,12 +65,14 @@ def lines_of(text: str) -> list[str]:
 
 
 def _unpacked(path: Path) -> bytes:
-    opener = _OPENERS.get(path.suffix.lower())
+    packer = _PACKERS.get(path.suffix.lower())
+    broken: tuple[type[Exception], ...] = (OSError,)
     try:
-        if opener is None:
+        if packer is None:
             return path.read_bytes()
-        stream: BinaryIO
-        with opener(path, "rb") as stream:  # pyright: ignore[reportAssignmentType] (three openers, one mode)
+        module = import_module(packer)
+        broken = (OSError, EOFError, zlib.error, getattr(module, "LZMAError", EOFError))
+        with module.open(path, "rb") as stream:
             return stream.read()
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"data file {path} cannot be read: {error}") from error
+    except broken as error:
+        raise DataError(f"data file {path} cannot be {'unpacked' if packer else 'read'}: {error}") from error

@@ -107,7 +107,7 @@ def test_packed_files_are_read(tmp_path, name, pack):
     path.write_bytes(pack(b"text,label\nthe cat,1\n"))
     assert read_table(path).columns["text"].values == ["the cat"]
     path.write_bytes(pack(b"text,label\nthe cat,1\n" * 100)[:-12])
-    with pytest.raises(DataError, match=f"{name} cannot be read"):
+    with pytest.raises(DataError, match=f"{name} cannot be unpacked"):
         read_table(path)
 
 
@@ -125,3 +125,13 @@ def test_format_that_a_file_does_not_have_is_refused(tmp_path):
     path = _sst2(tmp_path, ROW)
     with pytest.raises(ConfigError, match="separator and header are of csv"):
         read_table(path, file_format=FileFormat(separator=";"))
+
+
+def test_file_that_the_system_does_not_give_is_named(tmp_path, monkeypatch):
+    def refused(_):
+        raise PermissionError("Permission denied")
+
+    path = _sst2(tmp_path, ROW)
+    monkeypatch.setattr(type(path), "read_bytes", refused)
+    with pytest.raises(DataError, match="validation.jsonl cannot be read: Permission denied"):
+        read_table(path)

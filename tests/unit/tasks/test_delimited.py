@@ -88,7 +88,7 @@ def test_quote_that_never_closes_swallows_no_line(tmp_path, separator):
     content = 'text,label\n"open one,1\nb b,0\nand closed",1\nd d,0\n'.replace(",", separator)
     assert _texts(tmp_path, content) == ['"open one', "b b", 'and closed"', "d d"]
     assert (
-        "Quotation marks are read as characters of the text, since some are never closed."
+        "Quotation marks are read as characters of the text, since they do not enclose whole fields."
         in read_table(tmp_path / "x.csv").notes
     )
 

@@ -38,6 +38,9 @@ def test_kind_of_a_column_is_that_of_all_its_rows(tmp_path):
     assert spec_of_file(_file(tmp_path, rows)).text_columns == ("b",), "the first row has a number and nothing"
     with pytest.raises(DataError, match="line 2: column 'text' should be a text, got 5"):
         read_own_file(_file(tmp_path, [{"text": "the cat"}, {"text": 5}]))
+    assert spec_of_file(_file(tmp_path, [{"id": "u1", "label": "good", "review": "the cat"}])).text_columns == (
+        "review",
+    )
     path = tmp_path / "x.csv"
     path.write_text("id;stars;Beschreibung\n1;5;the cat\n2;4;a dog\n")
     assert spec_of_file(path).text_columns == ("Beschreibung",), "columns of numbers are no texts"
