@@ -228,9 +228,15 @@ def test_both_schedules_write_the_same_sinks_and_rows(planted, texts, tmp_path):
     assert one.sinks == other.sinks
     assert one.sinks.positions == planted_positions(texts)
     assert one.sinks.most_common[0].text
+    tuned = resolve_model(str(save_tuned(planted, tmp_path / "full")))
+    for schedule in ("sample", "layer"):
+        options = {"schedule": schedule, "layers": [0, 1]}
+        job = _job(planted, texts, options=options, tuned=tuned, method="full", seed=1, sinks=one.sinks, num_labels=2)
+        extract_set(job, tmp_path / f"tuned-{schedule}")
     for layer in (0, 1):
-        rows = open_set(tmp_path / "sample").layer(layer), open_set(tmp_path / "layer").layer(layer)
-        assert torch.allclose(*rows, rtol=1e-5, atol=1e-5)
+        for kind in ("", "tuned-"):
+            rows = [open_set(tmp_path / f"{kind}{schedule}").layer(layer) for schedule in ("sample", "layer")]
+            assert torch.allclose(rows[0], rows[1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["sample", "layer"])
