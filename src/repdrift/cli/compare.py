@@ -126,8 +126,9 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from repdrift.comparison.answers import answer_line, other_warnings, table_header, table_rows
+    from repdrift.comparison.answers import answer_line, table_header, table_rows
     from repdrift.comparison.output import control_note
+    from repdrift.core.comparison_words import warnings_beside_notes
     from repdrift.core.sink_words import sinks_in_words
 
     console = Console(width=max(100, Console().width))
@@ -135,7 +136,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         typer.echo(sentence)
     for model in result.compared:
         typer.echo(f"{model.name}: {answer_line(model)}")
-    for warning in other_warnings(result):
+    for warning in warnings_beside_notes(result):
         typer.echo(f"note: {warning}")
     for data_note in result.data_notes:
         typer.echo(f"data: {data_note}")

@@ -17,11 +17,6 @@ def answer_line(model: ComparedModel) -> str:
     return f"{line} Mind: {model.notes[0]}" + (f" ({counted(more, 'more caution')} below.)" if more else "")
 
 
-def other_warnings(result: Comparison) -> list[str]:
-    """The warnings that are not in the headline."""
-    return [warning for warning in result.warnings if warning not in result.headline]
-
-
 def table_header(result: Comparison, model: ComparedModel) -> list[str]:
     """The heads of a model's table by layer. Controls that the model has no use for have no column."""
     rounding = ["rounding"] if _has_rounding(model) else []

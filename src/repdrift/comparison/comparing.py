@@ -18,6 +18,7 @@ from repdrift.comparison.measured import Measured, alike_sentences, gap_sentence
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
 from repdrift.comparison.tuned_model import TunedModel
+from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
@@ -129,6 +130,7 @@ def compare_models(
         warnings=[
             *on_base,
             *headline,
+            *note_sentences([model for model in models if model.status == "compared"]),
             *cautions(models, samples),
             *(sink_cautions(measured.sinks) if measured.sinks is not None else []),
             *gap_sentences(measured.gaps),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.comparison.answers import answer_line, other_warnings, table_header, table_rows
+from repdrift.comparison.answers import answer_line, table_header, table_rows
 from repdrift.core.atomic import write_together
+from repdrift.core.comparison_words import warnings_beside_notes
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
     COMPARISON_SUMMARY,
@@ -134,7 +135,7 @@ def summary(result: Comparison) -> str:
         *(f"**{_plain(sentence)}**\n" for sentence in result.headline),
         *(f"- **{_plain(model.name)}**: {_plain(answer_line(model))}" for model in result.compared),
         "",
-        *(["## Mind", "", *(f"- {_plain(w)}" for w in care), ""] if (care := other_warnings(result)) else []),
+        *(["## Mind", "", *(f"- {_plain(w)}" for w in care), ""] if (care := warnings_beside_notes(result)) else []),
         "## What was compared",
         "",
         f"{'. '.join(text.rstrip('.') for text in data)}. Pooling `{result.pooling}`, computed in {result.compute_dtype}. Drift is 1 - debiased "

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.atomic import write_together
+from repdrift.core.comparison_words import note_sentences, warnings_beside_notes
 from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
-from repdrift.core.words import some_listed, task_title
+from repdrift.core.words import task_title
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -96,12 +97,13 @@ def _figure(result: Comparison) -> Figure:
 def caption_lines(result: Comparison) -> list[str]:
     """The lines below the figure: what changes how the numbers are read, wrapped to its width. A star marks a model that has some."""
     width = 72 * FULL_WIDTH_IN * (1 - 2 * _MARGIN)
-    notes: dict[str, list[str]] = {}
-    for model in result.compared:
-        for note in model.notes:
-            notes.setdefault(note, []).append(_label(model))
-    said = [f"{some_listed(names)}: {plain(note, _LONGEST_NOTE)}" for note, names in notes.items()]
-    said += [plain(sentence, _LONGEST_NOTE) for sentence in (*result.data_notes, *result.warnings)]
+    said = [
+        *note_sentences(result.compared, mark="*"),
+        *result.headline,
+        *result.data_notes,
+        *warnings_beside_notes(result),
+    ]
+    said = [plain(sentence, _LONGEST_NOTE) for sentence in said]
     lines = [line for sentence in said for line in wrapped(sentence, width, _CAPTION_PT)]
     if len(lines) <= _MOST_LINES:
         return lines

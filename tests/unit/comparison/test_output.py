@@ -45,12 +45,14 @@ def test_caution_about_a_model_stands_in_every_output(done):
     folder, outcome = done
     result = Comparison.read(folder / COMPARISON_FILE)
     assert result.models[1].notes[0].startswith(NOTE)
+    assert sum(warning.startswith(f"dpo: {NOTE}") for warning in result.warnings) == 1
     summary_lines = (folder / "comparison.md").read_text().splitlines()
     (first,) = [line for line in summary_lines[:6] if line.startswith("- **dpo**")]
     assert "Mind: " + NOTE in first
     beside = summary_lines.index("## dpo")
     table = next(i for i, line in enumerate(summary_lines) if i > beside and line.startswith("| layer"))
     assert any(NOTE in line for line in summary_lines[beside:table])
+    assert sum(NOTE in line for line in summary_lines) == 2, "in the first line and beside the table"
     printed = outcome.stdout.splitlines()
     assert printed[1].startswith("dpo: mean drift")
     assert NOTE in printed[1]
@@ -62,7 +64,7 @@ def test_caution_about_a_model_stands_in_every_output(done):
     assert table[table["method"] == "dpo"]["note"].str.startswith(NOTE).all()
     assert table[table["method"] != "dpo"]["note"].isna().all()
     caption = " ".join(caption_lines(result))
-    assert f"dpo*: {NOTE}" in caption
+    assert caption.count(NOTE) == caption.count(f"dpo*: {NOTE}") == 1
     assert "tiny-llama was not compared: it has another tokenizer" in caption
 
 
