@@ -3,8 +3,9 @@
 import torch
 import transformers
 
-from repdrift.extraction.batching import BatchPlan, sample_set_of
+from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.layer_major import run_layer_major
+from repdrift.extraction.model_inputs import sample_set_of
 from repdrift.models import quiet_transformers, resolve_model
 from repdrift.models.lazy_model import load_lazy_model
 from tests.oracles.architectures import ALBERT, ARCHITECTURES, ENCODER_DECODERS, model_of

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repdrift.core.errors import ShapeError
-from repdrift.tasks import SampleSet, token_ids
+from repdrift.tasks import SampleSet
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Batch:
     """Model inputs of some samples, padded on the right.
 
     number: the batch's number in its plan. sample_indices: where the samples stand in the sample set.
-    inputs: `input_ids` and `attention_mask` of shape (b, t), and `token_type_ids` where the samples have them.
+    inputs: `input_ids` and `attention_mask` of shape (b, t), and `token_type_ids` and `position_ids` where the samples have them.
     """
 
     number: int
@@ -34,7 +33,7 @@ class Batch:
         parts: list[Batch] = []
         for start in range(0, len(self.sample_indices), size):
             part = slice(start, start + size)
-            longest = int(self.inputs["attention_mask"][part].sum(dim=1).max())
+            longest = int(self.inputs["attention_mask"][part].any(dim=0).nonzero().max()) + 1  # a mask may have holes
             inputs = {name: tensor[part, :longest] for name, tensor in self.inputs.items()}
             parts.append(Batch(self.number, self.sample_indices[part], inputs))
         return parts
@@ -75,36 +74,6 @@ class BatchPlan(Sequence[Batch]):
         return (self[number] for number in range(len(self)))
 
 
-def sample_set_of(inputs: Mapping[str, Tensor]) -> SampleSet:
-    """A sample set made from tensors, without their padding.
-
-    inputs: `input_ids` and `attention_mask` of shape (n, t), padded on either side; `token_type_ids` is optional.
-    Raises ShapeError if a tensor is absent, the shapes differ, or a row has no real token.
-    """
-    absent = [name for name in ("input_ids", "attention_mask") if name not in inputs]
-    if absent:
-        raise ShapeError(f"inputs lack {absent[0]!r}; they have {', '.join(inputs) or 'nothing'}")
-    ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
-    if ids.dim() != 2 or mask.shape != ids.shape:
-        raise ShapeError(
-            f"input_ids and attention_mask should both be (n, t), got {tuple(ids.shape)} and {tuple(mask.shape)}"
-        )
-    if not ids.shape[0] or not bool(mask.any(dim=1).all()):
-        empty = "there are no rows" if not ids.shape[0] else f"row {int((~mask.any(dim=1)).nonzero()[0])} has none"
-        raise ShapeError(f"every row of attention_mask needs a real token; {empty}")
-    types = inputs.get("token_type_ids")
-    return SampleSet(
-        task="inputs",
-        sample_ids=tuple(str(row) for row in range(ids.shape[0])),
-        input_ids=tuple(token_ids(ids[row][mask[row]].tolist()) for row in range(ids.shape[0])),
-        token_type_ids=None
-        if types is None
-        else tuple(token_ids(types[row][mask[row]].tolist()) for row in range(ids.shape[0])),
-        truncated_samples=0,
-        source="tensors",
-    )
-
-
 def _batches_by_length(lengths: list[int], token_budget: int, window_tokens: int | None) -> list[list[int]]:
     batches: list[list[int]] = []
     for window in _windows(lengths, window_tokens):
@@ -133,13 +102,18 @@ def _windows(lengths: list[int], window_tokens: int | None) -> Iterator[range]:
 
 def _padded_inputs(samples: SampleSet, sample_indices: Sequence[int]) -> dict[str, Tensor]:
     longest = max(len(samples.input_ids[index]) for index in sample_indices)
-    types = samples.token_type_ids
-    names = ("input_ids", "attention_mask") if types is None else ("input_ids", "attention_mask", "token_type_ids")
-    padded = {name: np.zeros((len(sample_indices), longest), dtype=np.int64) for name in names}
-    for row, index in enumerate(sample_indices):
-        length = len(samples.input_ids[index])
-        padded["input_ids"][row, :length] = samples.input_ids[index]
-        padded["attention_mask"][row, :length] = 1
-        if types is not None:
-            padded["token_type_ids"][row, :length] = types[index]
-    return {name: torch.from_numpy(array) for name, array in padded.items()}
+    given = {
+        "input_ids": samples.input_ids,
+        "attention_mask": samples.attention_masks,
+        "token_type_ids": samples.token_type_ids,
+        "position_ids": samples.position_ids,
+    }
+    padded: dict[str, Tensor] = {}
+    for name, values in given.items():
+        if values is None and name != "attention_mask":
+            continue
+        array = np.zeros((len(sample_indices), longest), dtype=np.int64)
+        for row, index in enumerate(sample_indices):
+            array[row, : len(samples.input_ids[index])] = 1 if values is None else values[index]
+        padded[name] = torch.from_numpy(array)
+    return padded

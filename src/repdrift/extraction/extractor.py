@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,15 @@ from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 from repdrift.core.records.sink_tokens import SinkTokens
-from repdrift.extraction.batching import Batch, BatchPlan, sample_set_of
+from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
+from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.sink_mask import SinkMask
-from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, find_blocks
+from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, execution_device, find_blocks
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
 from repdrift.tasks import SampleSet
 
@@ -92,12 +93,18 @@ class RepresentationExtractor:
         self._most_tokens: int | None = None
         parameters = inspect.signature(self.backbone.forward).parameters
         self._takes_token_types = "token_type_ids" in parameters
+        self._takes_positions = "position_ids" in parameters
         self._no_cache = {"use_cache": False} if "use_cache" in parameters else {}
 
     @property
     def device(self) -> torch.device:
-        """The device that holds the model."""
-        return next(self.backbone.parameters()).device
+        """The device that runs the model; of weights that are offloaded, the one that they are loaded to."""
+        return execution_device(self.backbone)
+
+    @property
+    def _padding_token(self) -> int | None:
+        padding = getattr(getattr(self.backbone, "config", None), "pad_token_id", None)
+        return padding if isinstance(padding, int) else None
 
     def plan(self, samples: SampleSet, *, token_budget: int | None = None) -> BatchPlan:
         """The batches of `samples`. Raises DataError, naming the sample, if the model cannot run one or the pooling cannot pool it.
@@ -105,6 +112,8 @@ class RepresentationExtractor:
         token_budget: tokens of one batch, padding included; None means the extractor's own.
         """
         require_samples_fit(samples, self.backbone)
+        if samples.position_ids is not None and not self._takes_positions:
+            raise DataError(f"{type(self.backbone).__name__} takes no position_ids; leave them out of the inputs")
         require_enough_tokens(samples, tokens_needed(self.pooling), self.pooling)
         config = getattr(self.backbone, "config", None)
         window = None
@@ -113,15 +122,17 @@ class RepresentationExtractor:
             window = max(1, _WINDOW_BYTES // (len(self.layers) * width * DTYPES[self.dtype].itemsize))
         return BatchPlan(samples, token_budget=token_budget or self.token_budget, window_tokens=window)
 
-    def extract(self, samples: SampleSet | Mapping[str, Tensor], *, what: str = "extracting") -> dict[int, Tensor]:
+    def extract(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[int, Tensor]:
         """Representations by layer number: (n, d) each, in the order of the samples.
 
-        samples: a sample set, or tensors of token ids (see `extract`). what: a few words for the progress bar.
+        samples: a sample set, or model inputs (see `extract`). what: a few words for the progress bar.
         With pooling `tokens`, n is the number of real tokens; otherwise it is the number of samples.
         Raises NonFiniteError naming layer and sample; DataError if a sample is longer than the model's maximum;
         StorageError if the representations do not fit into memory.
         """
-        sample_set = samples if isinstance(samples, SampleSet) else sample_set_of(samples)
+        sample_set = (
+            samples if isinstance(samples, SampleSet) else sample_set_of(samples, padding_token=self._padding_token)
+        )
         n_rows = RowIndex(sample_set, self.pooling).n_rows
         found: dict[int, Tensor] = {}
         for batch in self.batches(self.plan(sample_set), what=what):
@@ -240,8 +251,14 @@ class RepresentationExtractor:
         if self.sinks is not None and self.sinks.open and not self.sinks.knows(batch.inputs):
             self._find_sinks(batch, inputs, self.sinks, on_block)
             return
-        pool = self._pool(batch, inputs["attention_mask"])
-        self._run(inputs, self.layers, lambda layer, hidden: on_block(layer, hidden, pool))
+        pools: dict[torch.device, Pool] = {}  # the blocks of one model may lie on several devices
+
+        def pass_on(layer: int, hidden: Tensor) -> None:
+            if hidden.device not in pools:
+                pools[hidden.device] = self._pool(batch, inputs["attention_mask"].to(hidden.device))
+            on_block(layer, hidden, pools[hidden.device])
+
+        self._run(inputs, self.layers, pass_on)
 
     def _find_sinks(self, batch: Batch, inputs: dict[str, Any], sinks: SinkMask, on_block: OnBlock) -> None:
         """Run one batch whose sinks are not known. The hidden states are held until all blocks have been looked at."""
@@ -254,9 +271,9 @@ class RepresentationExtractor:
 
         self._run(inputs, range(len(self.blocks)), look)
         sinks.settle(batch.inputs)
-        pool = self._pool(batch, inputs["attention_mask"])
         for layer in self.layers:
-            on_block(layer, held.pop(layer), pool)
+            hidden = held.pop(layer)
+            on_block(layer, hidden, self._pool(batch, inputs["attention_mask"].to(hidden.device)))
 
     def _pool(self, batch: Batch, attention_mask: Tensor) -> Pool:
         known = None if self.sinks is None or self.pooling != SINK_POOLING else self.sinks.positions(batch.inputs)
@@ -291,7 +308,7 @@ class RepresentationExtractor:
 
 def extract(
     model: nn.Module,
-    inputs: SampleSet | Mapping[str, Tensor],
+    inputs: SampleSet | ModelInputs,
     pooling: Pooling = "mean",
     layers: list[int] | None = None,
     *,
@@ -304,31 +321,39 @@ def extract(
 ) -> dict[str, Tensor]:
     """Layer-wise representations of `model` over `inputs`, by name: {"layer_0": (n, d), "layer_1": ...}.
 
-    inputs: a sample set, or `input_ids` and `attention_mask` of shape (n, t), padded on either side. The other arguments
-    are those of `RepresentationExtractor`. sinks: for pooling `mean_without_sinks`, what `find_sinks` found on the base model
-    over the same inputs; every model that is compared gets the same. Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for
-    inputs of another shape.
+    model: stays as it is: its device, its type and its mode (training or evaluation) are those it had.
+    inputs: a sample set, what a tokenizer gave for n texts, or `input_ids`, `attention_mask`, `token_type_ids` and
+    `position_ids` of shape (n, t) as tensors, arrays or lists, padded on either side; all but `input_ids` may be absent (see
+    `sample_set_of`). The other arguments are those of `RepresentationExtractor`. sinks: for pooling `mean_without_sinks`, what
+    `find_sinks` found on the base model over the same inputs; every model that is compared gets the same.
+    Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for inputs of another shape, DataError for values
+    that the model cannot read.
     """
-    extractor = RepresentationExtractor(
-        model,
-        layers=layers,
-        pooling=pooling,
-        dtype=dtype,
-        token_budget=token_budget,
-        memory_cap_bytes=memory_cap_bytes,
-        blocks=blocks,
-        stack=stack,
-        sinks=None
-        if sinks is None
-        else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
-    )
-    return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
+    modes = {module: module.training for module in model.modules()}
+    try:
+        extractor = RepresentationExtractor(
+            model,
+            layers=layers,
+            pooling=pooling,
+            dtype=dtype,
+            token_budget=token_budget,
+            memory_cap_bytes=memory_cap_bytes,
+            blocks=blocks,
+            stack=stack,
+            sinks=None
+            if sinks is None
+            else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
+        )
+        return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def _to_cpu(found: dict[int, Tensor]) -> dict[int, Tensor]:
     """Move the layers to the CPU, all in one transfer, so that the pass waits once and not for each layer."""
     tensors = list(found.values())
-    if all(tensor.device.type == "cpu" for tensor in tensors) or len({tensor.shape for tensor in tensors}) > 1:
+    if all(tensor.device.type == "cpu" for tensor in tensors) or len({(t.shape, t.device) for t in tensors}) > 1:
         return {layer: tensor.cpu() for layer, tensor in found.items()}
     return dict(zip(found, torch.stack(tensors).cpu().unbind(0), strict=True))
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.representation_set import Pooling
-from repdrift.models import embedding_rows, length_limit, token_type_rows
+from repdrift.models import embedding_rows, length_limit, position_rows, token_type_rows
 from repdrift.tasks import SampleSet
 
 
@@ -28,6 +28,13 @@ def require_samples_fit(samples: SampleSet, model: nn.Module) -> None:
             "Give a smaller --max-length."
         )
     _require_ids_fit(samples, name, embedding_rows(model))
+    if samples.position_ids is not None and (rows := position_rows(model)) is not None:
+        at = _first_outside(samples.position_ids, rows)
+        if at is not None:
+            raise DataError(
+                f"token {at[1]} of {samples.described(at[0])} has position {samples.position_ids[at[0]][at[1]]}; {name} has rows for "
+                f"{rows} (0 to {rows - 1})"
+            )
     if samples.token_type_ids is not None and (rows := token_type_rows(model)) is not None:
         at = _first_outside(samples.token_type_ids, rows)
         if at is not None:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from repdrift.core.records.representation_set import SINK_POOLING
 from repdrift.core.records.sink_tokens import SinkTokens
-from repdrift.extraction.batching import sample_set_of
 from repdrift.extraction.extractor import RepresentationExtractor
+from repdrift.extraction.model_inputs import sample_set_of
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import Stack
 from repdrift.tasks import SampleSet

@@ -2,7 +2,7 @@
 
 from repdrift.models.adapter_files import adapter_config, reason_against_sharing
 from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_adapted, load_adapters
-from repdrift.models.backbone import Stack, backbone_of, decoder_inputs
+from repdrift.models.backbone import Stack, backbone_of, decoder_inputs, execution_device
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks
 from repdrift.models.causality import is_causal_decoder
@@ -19,7 +19,13 @@ from repdrift.models.loading import (
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
 from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files
-from repdrift.models.positions import embedding_rows, length_limit, length_limit_of_config, token_type_rows
+from repdrift.models.positions import (
+    embedding_rows,
+    length_limit,
+    length_limit_of_config,
+    position_rows,
+    token_type_rows,
+)
 from repdrift.models.source_notes import source_notes
 from repdrift.models.third_party import loader_errors, quiet_transformers, running_errors
 
@@ -37,6 +43,7 @@ __all__ = [
     "decoder_inputs",
     "depth_of",
     "embedding_rows",
+    "execution_device",
     "find_blocks",
     "inner_width_of",
     "is_causal_decoder",
@@ -51,6 +58,7 @@ __all__ = [
     "load_tokenizer",
     "load_tuned_backbone",
     "loader_errors",
+    "position_rows",
     "quiet_transformers",
     "read_json_object",
     "reason_against_sharing",

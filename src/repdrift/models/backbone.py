@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError, ShapeError
@@ -35,6 +36,26 @@ def headless(model: nn.Module) -> nn.Module:
     prefix = getattr(inner, "base_model_prefix", "")
     body = getattr(inner, prefix, None) if prefix else None
     return unwrapped(body) if isinstance(body, nn.Module) else inner
+
+
+def execution_device(model: nn.Module) -> torch.device:
+    """Returns the device on which inputs are given to `model`; of offloaded weights (accelerate), where they are loaded to.
+
+    Raises ModelError if no weight is in memory and nothing loads any.
+    """
+    for module in model.modules():
+        hook: Any = getattr(module, "_hf_hook", None)
+        for part in getattr(hook, "hooks", [hook]):
+            device = getattr(part, "execution_device", None)
+            if device is not None and str(device) != "meta":
+                return torch.device(device)
+    device = next((p.device for p in model.parameters() if p.device.type != "meta"), None)
+    if device is None:
+        raise ModelError(
+            f"{type(model).__name__} has no weights in memory (all are on the meta device), and nothing loads them. Load the "
+            "model with from_pretrained."
+        )
+    return device
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
@@ -106,7 +127,7 @@ def decoder_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) 
         raise ShapeError(
             "decoder inputs need input_ids and attention_mask of shape (b, t), padded on the right; got "
             f"{tuple(input_ids.shape)} and {tuple(mask.shape)}"
-            + (", padded on the left" * (mask.shape == input_ids.shape))
+            + (", padded on the left or with gaps" * (mask.shape == input_ids.shape))
         )
     body = headless(model)
     pair = encoder_decoder_of(body)

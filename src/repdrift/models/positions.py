@@ -85,6 +85,16 @@ def token_type_rows(model: nn.Module) -> int | None:
     return min((count for count in rows if count is not None), default=None)
 
 
+def position_rows(model: nn.Module) -> int | None:
+    """Number of position ids that the tables of `model` have a row for, or None if it has no such table."""
+    rows = [
+        count - getattr(module, "offset", 0)
+        for name, module in model.named_modules()
+        if _TABLE.fullmatch(name.split(".")[-1]) and (count := _rows_of(module)) is not None and not _grows(module)
+    ]
+    return min(rows, default=None)
+
+
 def _tables(model: nn.Module) -> Iterator[tuple[int, str]]:
     """For every position table, the tokens that it has room for, and a few words on it."""
     for name, module in model.named_modules():

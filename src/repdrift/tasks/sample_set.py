@@ -165,7 +165,7 @@ def _left_out_note(left_out: dict[int, QuestionTooLongError], ids: Sequence[str]
     if kept < MIN_SAMPLES:
         raise DataError(
             f"{len(left_out)} of {len(left_out) + kept} samples cannot be used, and {kept} are left; at least {MIN_SAMPLES} are "
-            f"needed. The first: {first}. Give a larger --max-length."
+            f"needed. The first: {first}. Give a larger max_length."
         )
     return [f"{len(left_out)} of {len(left_out) + kept} samples were left out; the first: {first}."]
 

@@ -68,8 +68,8 @@ def test_sample_longer_than_the_model_is_refused(backbone):
 
 
 def test_inputs_of_the_wrong_shape_are_refused(backbone):
-    with pytest.raises(ShapeError, match="lack 'attention_mask'"):
-        extract(backbone, {"input_ids": INPUTS["input_ids"]})
+    with pytest.raises(ShapeError, match="lack 'input_ids'"):
+        extract(backbone, {"attention_mask": INPUTS["attention_mask"]})
     with pytest.raises(ShapeError, match=r"\(5, 4\) and \(5, 3\)"):
         extract(backbone, {"input_ids": INPUTS["input_ids"], "attention_mask": torch.ones((5, 3))})
 
