@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tokenizers import SharedSamples
-from repdrift.comparison.tuned_model import TunedModel, depth_fault, unique_names
+from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
 from repdrift.core.progress import say
@@ -175,6 +175,8 @@ def _tuned_model(
             notes = source_notes(source)
             if source.choice and source.is_adapter:
                 notes.append("To compare the full model in its folder, use --as model.")
+            if not source.is_adapter:
+                notes += kind_notes(base, source)
             refused = depth_fault(base, source)
             if refused is None:
                 check = shared.check(source)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from repdrift.models import ModelSource, depth_of, load_config, read_json_object
+from repdrift.core.errors import ModelError
+from repdrift.models import ModelSource, depth_of, load_config, read_gguf_header, read_json_object, width_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,27 @@ def depth_fault(base: ModelSource, tuned: ModelSource) -> str | None:
     return layer_count_fault(tuned_depth, base_depth)
 
 
+def kind_notes(base: ModelSource, tuned: ModelSource) -> list[str]:
+    """Sentences on a full model that can hardly have been tuned from the base model, by the two configurations.
+
+    Raises ModelError if a configuration cannot be read, or the two have neither architecture nor width in common.
+    """
+    ours, theirs = _stated(base), _stated(tuned)
+    if ours is None or theirs is None:
+        return []
+    notes: list[str] = []
+    if ours.model_type != theirs.model_type:
+        notes.append(
+            f"It is a model of type {theirs.model_type!r}, the base model of type {ours.model_type!r}: it was hardly tuned from it."
+        )
+    widths = width_of(ours), width_of(theirs)
+    if None not in widths and widths[0] != widths[1]:
+        notes.append(f"It is {widths[1]} features wide, the base model {widths[0]}: it was hardly tuned from it.")
+    if len(notes) == 2:
+        raise ModelError(f"{' '.join(notes)} Compare it with the model that it was tuned from.")
+    return notes
+
+
 def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
     """Says in words why models of different depths are not compared."""
     return (
@@ -63,6 +85,13 @@ def unique_names(refs: list[str]) -> list[str]:
 
 def _depth(source: ModelSource) -> int | None:
     if source.gguf_file:
-        return depth_of(load_config(source))
+        header = read_gguf_header(source.path / source.gguf_file)
+        depth = header.metadata.get(f"{header.architecture}.block_count")
+        return int(depth) if depth is not None else None
     path = source.path / "config.json"
     return depth_of(read_json_object(path)) if path.is_file() else None
+
+
+def _stated(source: ModelSource) -> Any:
+    """The configuration; None for a GGUF file, whose own takes seconds to read."""
+    return None if source.gguf_file else load_config(source)

@@ -9,6 +9,7 @@ from repdrift.models.causality import is_causal_decoder
 from repdrift.models.checkpoint import DTYPES
 from repdrift.models.configuration import load_config
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
+from repdrift.models.gguf_file import read_gguf_header
 from repdrift.models.json_object import read_json_object
 from repdrift.models.loading import (
     load_backbone,
@@ -60,6 +61,7 @@ __all__ = [
     "loader_errors",
     "position_rows",
     "quiet_transformers",
+    "read_gguf_header",
     "read_json_object",
     "reason_against_sharing",
     "require_repeatable",

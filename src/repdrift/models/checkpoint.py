@@ -191,6 +191,10 @@ def _header(path: Path) -> list[StoredTensor]:
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
+            if not size:
+                raise ModelError(
+                    f"{path} is empty (0 bytes). Was the run stopped while it saved? Copy or download it again."
+                )
             if not 2 <= length <= _LONGEST_HEADER:
                 raise ModelError(f"{path} is no safetensors file: its header would be {length} bytes long")
             text = stream.read(length)

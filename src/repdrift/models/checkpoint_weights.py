@@ -19,6 +19,7 @@ from torch import Tensor
 from repdrift.core.errors import ModelError
 from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, StoredTensor
 from repdrift.models.loading import MissingWeightsError
+from repdrift.models.unplaced_tensors import require_placed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,6 +63,8 @@ class CheckpointWeights:
         self._keep_float32(model)
         self._tied = _tied_names(model)
         self._recipes = _recipes(model, tensors, None)
+        known = {tensor.name for recipe in self._recipes.values() for tensor, _ in recipe.tensors}
+        require_placed(model, tensors.keys() - known, where)
         absent = [name for name in needed if self._provider(name) is None]
         if absent and (prefix := _other_prefix(absent, tensors)):
             # Some task heads name the backbone in their own way: Llama's question answering says "transformer".

@@ -20,6 +20,7 @@ from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, requ
 from repdrift.models.loadable_folder import loadable_folder
 from repdrift.models.model_files import ModelSource, read_json_object
 from repdrift.models.third_party import loader_errors, quiet_transformers
+from repdrift.models.unplaced_tensors import require_placed
 from repdrift.models.wrapper_names import WRAPPER_PATTERNS
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # A pooler turns the last block's output into one vector: it comes after every block, and many checkpoints lack it.
 _HARMLESS_PARTS = ("pooler.",)
+
+
+_INTEGERS = ("I8", "U8", "I16", "I32")
 
 
 class MissingWeightsError(ModelError):
@@ -129,8 +133,8 @@ def _load(
 ) -> PreTrainedModel:
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    options = _loader_options(source)
     config = load_config(source)
+    options = _loader_options(source, quantised=getattr(config, "quantization_config", None) is not None)
     if num_labels is not None:
         config.num_labels = num_labels
     with (
@@ -160,6 +164,8 @@ def _load(
             f"{source.path} lacks {len(absent)} weights of {type(model).__name__}: {', '.join(absent[:4])}. They would be random "
             f"numbers. Get the complete checkpoint.{_where_they_may_be(absent, sorted(_names(info['unexpected_keys'])))}"
         )
+    if getattr(config, "quantization_config", None) is None:  # quantisers have tensors of their own
+        require_placed(model, _names(info["unexpected_keys"]), str(source.path))
     if source.gguf_file:
         _forget_quantisation(model)
         loaded = sum(parameter.numel() for parameter in headless(model).parameters())
@@ -167,12 +173,18 @@ def _load(
     return model
 
 
-def _loader_options(source: ModelSource) -> dict[str, Any]:
+def _loader_options(source: ModelSource, *, quantised: bool) -> dict[str, Any]:
     """The options for transformers' loader. Raises ModelError for files from which it would make something else."""
     if source.gguf_file:
         require_loadable(read_gguf_header(source.path / source.gguf_file))
         return {"gguf_file": source.gguf_file}
-    stored_tensors(source)  # says what is wrong with damaged, empty and unmerged checkpoints
+    tensors = stored_tensors(source)  # says what is wrong with damaged, empty and unmerged checkpoints
+    packed = next((t for t in tensors.values() if t.name.endswith("weight") and t.stored_dtype in _INTEGERS), None)
+    if packed is not None and not quantised:
+        raise ModelError(
+            f"{source.path}: tensor {packed.name} is stored as {packed.stored_dtype}, whole numbers, and config.json names no "
+            "quantisation by which they would become weights. Copy config.json as well, or give a copy that was saved dequantised."
+        )
     options: dict[str, Any] = {"use_safetensors": True}
     if wrapper_parts(source):
         options["key_mapping"] = dict.fromkeys(WRAPPER_PATTERNS, "")

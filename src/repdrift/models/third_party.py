@@ -24,7 +24,7 @@ def loader_errors(what: str, next_step: str = "") -> Generator[None]:
     except (RepdriftError, MemoryError):
         raise
     except Exception as error:  # transformers, tokenizers, safetensors, peft and quantisers share no error tree
-        raise ModelError(f"{what}: {first_line(error)}" + (f" {next_step}" if next_step else "")) from error
+        raise ModelError(f"{what}: {_with_next(first_line(error), next_step)}") from error
 
 
 @contextmanager
@@ -43,7 +43,8 @@ def running_errors(what: str) -> Generator[None]:
                 f"{what}: there is not enough memory ({first_line(error)}). Use smaller batches (--token-budget) or a smaller type "
                 "(--compute-dtype bfloat16), or compare it by itself."
             ) from error
-        raise ModelError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
+        kind, line = type(error).__name__, first_line(error)
+        raise ModelError(f"{what}: {line if line.startswith(kind) else f'{kind}: {line}'}") from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -52,9 +53,17 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
 
 
+def _with_next(reason: str, next_step: str) -> str:
+    if not next_step:
+        return reason
+    return f"{reason}{'' if reason.endswith(('.', '!', '?', '`')) else '.'} {next_step}"
+
+
 def first_line(error: BaseException) -> str:
     """Returns the message of another library's error in one line: its first line, and the second if the first is a heading."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if isinstance(error, (KeyError, AttributeError, RecursionError)):  # their messages say little by themselves
+        return f"{type(error).__name__}: {lines[0]}"
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
