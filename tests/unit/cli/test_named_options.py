@@ -46,6 +46,7 @@ PRINTED_BY = {
     "study/drift_plan.py": "extract",  # it writes this command
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
+    "tasks/sample_set.py": "extract run compare",  # training takes rows, and no sample set
     # These say too what to write in a study, which `run` reads.
     "tasks/csv_dialect.py": "compare train extract",
     "tasks/csv_header.py": "compare train extract",
