@@ -116,6 +116,12 @@ def require_arrived(
     renamed = [tensor for name, tensor in loaded.items() if name not in stored]
     for name, tensor in stored.items():
         own = None if place.inner(name) is None else name_under_adapters(place.backbone, name)
+        if name in loaded and tensor.is_floating_point() != loaded[name].is_floating_point():
+            raise ModelError(
+                f"the adapter in {adapter.path} holds {name.removeprefix(PEFT_PREFIX)} as {str(tensor.dtype).removeprefix('torch.')}, "
+                f"where {str(loaded[name].dtype).removeprefix('torch.')} is expected: is it quantised? Save it in float32, float16 or "
+                "bfloat16."
+            )
         if name in loaded:
             arrived = _equal(tensor, loaded[name])
         elif place.inner(name) is None:
@@ -192,8 +198,6 @@ def _memory(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
 
 
 def _equal(stored: Tensor, loaded: Tensor | None) -> bool:
-    return (
-        loaded is not None
-        and stored.shape == loaded.shape
-        and torch.equal(stored.to(loaded.dtype), loaded.detach().cpu())
-    )
+    if loaded is None or stored.shape != loaded.shape or stored.is_floating_point() != loaded.is_floating_point():
+        return False  # whole numbers in place of weights are quantised ones
+    return torch.equal(stored.to(loaded.dtype), loaded.detach().cpu())

@@ -20,6 +20,7 @@ PEFT_PREFIX = "base_model.model."
 """What peft writes before the name of every tensor in an adapter's files."""
 
 _INITIALISATIONS_OF_ADAPTER_ALONE = ("gaussian", "eva", "orthogonal", "mica")
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _REFUSED = {
     "XLORA": "mixes other adapters, which its files do not hold but only name",
     "SHADOW": "runs a second network beside the model, whose states travel with the hidden states",
@@ -73,7 +74,8 @@ def adapter_config(adapter: ModelSource) -> Any:
 def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
     """The tensors in the adapter's files, by name, without what torch adds to names where a model was wrapped in training.
 
-    Raises ModelError if a file is no safetensors file, there is no tensor, or a tensor is empty or holds NaN or Inf.
+    Raises ModelError if a file is no safetensors file, there is no tensor, or one is empty, quantised, or holds NaN or
+    Inf.
     """
     found: dict[str, Tensor] = {}
     for path in weight_files(adapter):
@@ -87,6 +89,12 @@ def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
             raise ModelError(
                 f"{path}: tensor {empty[0]} is empty{_and_more(empty)}: the adapter was saved from one process of a sharded "
                 "training run. Gather its weights and save it again."
+            )
+        packed = next((n for n, t in tensors.items() if t.is_floating_point() and t.dtype not in _FLOATS), None)
+        if packed is not None:
+            raise ModelError(
+                f"{path}: tensor {packed} is stored as {str(tensors[packed].dtype).removeprefix('torch.')}, which is quantised. Save "
+                "the adapter in float32, float16 or bfloat16."
             )
         wrong = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
         if wrong is not None:

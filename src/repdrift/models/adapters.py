@@ -5,6 +5,7 @@ The head that an adapter was trained with does not change the hidden states, so 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class AdaptedBase:
     backbone: the base model, inside which the adapters lie. notes: for each adapter, sentences that change how its numbers
     are to be read (trained on another base model or revision, a head that takes no part). made_up: for each adapter, the
     tensors that it uses and that its files do not hold, by name. written: for each adapter, the names of the base model's
-    tensors that its files replaced. weights: what the base model was before.
+    tensors that its files replaced. weights: what the base model was before. model: peft's, around the backbone.
     """
 
     backbone: nn.Module
@@ -64,7 +65,7 @@ class AdaptedBase:
     made_up: list[dict[str, Tensor]]
     written: list[set[str]]
     weights: BaseWeights
-    _model: Any
+    model: Any = None
 
     def is_plain(self, number: int) -> bool:
         """True if the adapter is LoRA that adds a product of two matrices to each adapted weight, and nothing else."""
@@ -72,7 +73,7 @@ class AdaptedBase:
         from peft.tuners.lora.layer import LoraLayer
 
         layers = (module for module in self.backbone.modules() if isinstance(module, LoraLayer))
-        return self._model.peft_config[_name(number)].peft_type == PeftType.LORA and not any(
+        return self.model.peft_config[_name(number)].peft_type == PeftType.LORA and not any(
             _name(number) in layer.lora_variant for layer in layers
         )
 
@@ -82,16 +83,16 @@ class AdaptedBase:
 
         It is the base model only where `weights` tells of no change.
         """
-        self._model.base_model.disable_adapter_layers()
+        self.model.base_model.disable_adapter_layers()
         try:
             yield self.backbone
         finally:
-            self._model.base_model.enable_adapter_layers()
+            self.model.base_model.enable_adapter_layers()
 
     @contextmanager
     def tuned(self, number: int) -> Generator[nn.Module]:
         """The backbone with adapter `number` on; 0 is the first one given to `load_adapters`."""
-        self._model.set_adapter(_name(number), inference_mode=True)
+        self.model.set_adapter(_name(number), inference_mode=True)
         yield self.backbone
 
 
@@ -117,33 +118,41 @@ def load_adapted(
 def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[ModelSource]) -> AdaptedBase:
     """Put `adapters` on `backbone`, the loaded base model without head, which is changed in place.
 
-    Raises AdaptersDoNotFitError, a ModelError, with the reason for every adapter that belongs to another model (its modules
-    are absent, have another shape, or a tensor of its files did not arrive), that lacks tensors, whose files are not
-    safetensors, or that adds virtual tokens instead of changing modules. The backbone is of no use then.
+    Raises AdaptersDoNotFitError, a ModelError, with the reason for every adapter whose files cannot be read or that names other
+    modules than the backbone has, before anything is put on; else for the first that does not fit: its modules have another
+    shape, a tensor of its files did not arrive, or one that its configuration calls for is not in them. The backbone is of no
+    use then.
     """
     weights = BaseWeights(backbone)
-    model: Any = None
-    notes: list[list[str]] = []
-    made_up: list[dict[str, Tensor]] = []
-    written: list[set[str]] = []
+    read: list[tuple[Any, dict[str, Tensor], Place]] = []
     faults: dict[int, str] = {}
     for number, source in enumerate(adapters):
         try:
             config, tensors = adapter_config(source), adapter_tensors(source)
-            place = Place(backbone, _prefix_of(tensors, backbone, source, base))
-            with loader_errors(_no_fit(source, base), _next_step(config)), quiet_transformers():
-                model = _inject(model, config, number, place)
-                arrived = _fill(model, tensors, _name(number), place, source)
-            made_up.append(not_in_files(model, _name(number), arrived.loaded, weights))
-            written.append(arrived.written)
-            notes.append([*trained_on_notes(config, base), *_head_notes(config, arrived.elsewhere, place.prefix)])
+            read.append((config, tensors, Place(backbone, _prefix_of(tensors, backbone, source, base))))
         except ModelError as error:
             faults[number] = str(error)
+    usual = Counter(place.prefix for _, _, place in read).most_common(1)
+    for number, (_, _, place) in enumerate(read if not faults else ()):
+        if place.prefix != usual[0][0]:  # peft holds all adapters in one model, in which every module has one name
+            faults[number] = (
+                f"its files call the backbone {place.prefix or 'nothing'!r}, and those of other adapters call it {usual[0][0] or 'nothing'!r}"
+            )
     if faults:
         raise AdaptersDoNotFitError(faults)
-    device = next(backbone.parameters()).device
-    model.to(device).eval()
-    return AdaptedBase(backbone, notes, made_up, written, weights, model)
+    found = AdaptedBase(backbone, [], [], [], weights)
+    for number, (source, (config, tensors, place)) in enumerate(zip(adapters, read, strict=True)):
+        try:
+            with loader_errors(_no_fit(source, base), _next_step(config)), quiet_transformers():
+                found.model = _inject(found.model, config, number, place)
+                arrived = _fill(found.model, tensors, _name(number), place, source)
+        except ModelError as error:
+            raise AdaptersDoNotFitError({number: str(error)}) from error
+        found.made_up.append(not_in_files(found.model, _name(number), arrived.loaded, weights))
+        found.written.append(arrived.written)
+        found.notes.append([*trained_on_notes(config, base), *_head_notes(config, arrived.elsewhere, place.prefix)])
+    found.model.to(next(backbone.parameters()).device).eval()
+    return found
 
 
 def under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:

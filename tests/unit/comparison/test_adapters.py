@@ -181,6 +181,31 @@ def test_an_adapter_that_lacks_tensors_is_refused_and_they_are_named(llamas, tex
     assert result.models[1].weights == "the base model's, in memory once"
 
 
+def test_bad_adapters_leave_the_others_on_the_shared_base(llamas, texts, tmp_path):
+    """Whatever the fault, and although each fault leaves a half-changed base model behind."""
+    bad = [_without(llamas, tmp_path / f"bad{k}", "attention", keep) for k, (keep, _) in enumerate(DAMAGES.values())]
+    for folder, change in ((tmp_path / "bytes", torch.int8), (tmp_path / "eighths", torch.float8_e4m3fn)):
+        shutil.copytree(llamas / "attention", folder)
+        path = folder / "adapter_model.safetensors"
+        save_file({name: t.to(change) for name, t in load_file(path).items()}, path)
+        bad.append(str(folder))
+    # Trained on the backbone itself, whose modules have shorter names.
+    headless = _without(
+        llamas, tmp_path / "headless", "attention", lambda n: n.replace("model.model.model.", "model.model.")
+    )
+    refs = [*bad[:3], str(llamas / "attention"), *bad[3:], headless, str(llamas / "mlp")]
+    result = compare(str(llamas / "base"), refs, data=str(texts), controls=False)
+    by_name = {model.name: model for model in result.models}
+    assert [m.name for m in result.models if m.status == "compared"] == ["attention", "headless", "mlp"]
+    assert by_name["attention"].weights == by_name["mlp"].weights == "the base model's, in memory once"
+    assert "its files call the backbone 'nothing'" in by_name["headless"].weights
+    assert [at.drift for at in by_name["headless"].layers] == pytest.approx(
+        [at.drift for at in by_name["attention"].layers]
+    )
+    assert "int8, where float32 is expected" in by_name["bytes"].reason
+    assert "float8_e4m3fn, which is quantised" in by_name["eighths"].reason
+
+
 RENAMED = {
     "the adapter's name": lambda n: n.replace(".weight", ".default.weight"),
     "no prefix": lambda n: n.removeprefix("base_model.model."),
