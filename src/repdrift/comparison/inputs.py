@@ -38,6 +38,7 @@ from repdrift.tasks import (
     task,
 )
 from repdrift.tasks import tasks as known_tasks
+from repdrift.tasks.data_table import example
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,13 @@ def _read(
     file_format: FileFormat,
 ) -> OwnFile:
     path = Path(data).expanduser()
-    if data not in known_tasks() and path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a text in place of a path: the name is too long
+        raise DataError(
+            f"{example(data)} is no file and no task ({error.strerror}); write texts to a file, one on each line"
+        ) from error
+    if data not in known_tasks() and is_there:
         if data_dir is not None:
             raise ConfigError(
                 f"a data folder is for built-in tasks; {data!r} is a {'folder' if path.is_dir() else 'file'} of your own"

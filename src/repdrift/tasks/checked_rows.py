@@ -72,7 +72,7 @@ def _texts(table: DataTable, name: str) -> list[str | None]:
     column = table.columns[name]
     values = column.values
     if column.kind == CHAT:
-        return [joined_turns(turns, table.at(i)) if turns else None for i, turns in enumerate(values)]
+        return [joined_turns(v, table.at(i)) if isinstance(v, list) and v else None for i, v in enumerate(values)]
     found: list[str | None] = []
     for i, value in enumerate(values):
         if type(value) is str:

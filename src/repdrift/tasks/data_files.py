@@ -44,7 +44,10 @@ def read_table(
     """
     wanted = named if named and not every_column else None
     if path.is_dir():
-        found = folder_files(path, split)
+        try:
+            found = folder_files(path, split)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
         if found.files[0].suffix.lower() in (*PARQUET, *ARROW):
             return require_rows(read_arrow(found.files, str(path), wanted=wanted, how=found.how))
         path = found.files[0]

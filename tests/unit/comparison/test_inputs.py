@@ -45,6 +45,7 @@ def test_data_that_are_none_are_named_for_what_they_are(inputs_of, tmp_path):
         (tmp_path, "is a folder that holds no data: it is empty"),
         (tmp_path / "x.csv", "data file .*x.csv does not exist"),
         (tmp_path / "x", "data file .*x does not exist"),
+        ("a text in place of a file " * 20, "'a text in place of a file .*is no file and no task"),
         ("sst3", "unknown task 'sst3'. Did you mean 'sst2'"),
     ):
         with pytest.raises(RepdriftError, match=message):

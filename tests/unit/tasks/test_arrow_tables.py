@@ -33,6 +33,14 @@ def test_texts_of_every_type_are_read(tmp_path, values, name):
     assert read_table(path).described() == "text, pair (no text: objects), parts (no text: lists)"
 
 
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    broken = pa.array([b"the cat", b"a \xff dog"]).view(pa.string())
+    with pa.ipc.new_file(str(tmp_path / "x.arrow"), pa.schema({"text": pa.string()})) as sink:
+        sink.write_table(pa.table({"text": broken}))
+    with pytest.raises(DataError, match="x.arrow, column 'text' holds bytes that are not UTF-8 text"):
+        read_own_file(tmp_path / "x.arrow")
+
+
 def test_categories_and_the_index_of_pandas(tmp_path):
     frame = pd.DataFrame({"text": pd.Categorical(["a b", "c d"]), "n": [1.5, None]}, index=[7, 9])
     frame.to_parquet(tmp_path / "x.parquet")

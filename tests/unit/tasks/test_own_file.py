@@ -82,7 +82,9 @@ def test_chats_are_joined_with_a_word_on_it(tmp_path):
         {"role": "assistant", "content": None},
         {"role": "user", "content": [{"text": "you"}]},
     ]
-    rows = [{"messages": [], "source": "some where"}, {"messages": turns, "source": "else where"}]
+    rows = [{"messages": missing, "source": "some where"} for missing in ([], None, float("nan"))] + [
+        {"messages": turns, "source": "else where"}
+    ]
     read = read_own_file(_file(tmp_path, rows)).rows
     assert [row["messages"] for row in read.rows] == ["hello\nyou"]
     assert any("without the model's chat template" in note for note in read.notes)
