@@ -156,7 +156,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
             title_justify="left",
         )
         for head in table_header(result, model):
-            table.add_column(head, justify="right", no_wrap="interval" in head)
+            table.add_column(head, justify="right", no_wrap="interval" in head, overflow="fold")
         for row in table_rows(result, model):
             table.add_row(*row)
         console.print(table)

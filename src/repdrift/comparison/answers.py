@@ -20,7 +20,7 @@ def answer_line(model: ComparedModel) -> str:
 def table_header(result: Comparison, model: ComparedModel) -> list[str]:
     """The heads of a model's table by layer. Controls that the model has no use for have no column."""
     rounding = ["rounding"] if _has_rounding(model) else []
-    beside = ["standardised"] if _standardised(result, model) else []
+    beside = ["drift, scaled"] if _standardised(result, model) else []
     return [
         "layer",
         "drift",

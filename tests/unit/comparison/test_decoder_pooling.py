@@ -98,7 +98,7 @@ def test_mean_by_name_is_said_to_speak_of_one_feature(decoders, texts, tmp_path)
     assert "--pooling mean_without_sinks" in found.headline[0]
     lines = summary(found).splitlines()
     assert lines[2].startswith("**In layer"), "before every number"
-    assert "| standardised |" in summary(found)
+    assert "| drift, scaled |" in summary(found)
     before_table = printed[: printed.index("drift from")]
     assert "one feature holds over half of the variance" in before_table
     assert "beside" in before_table
