@@ -6,6 +6,8 @@ import pytest
 import torch
 import transformers
 
+from repdrift.core.errors import DataError
+from repdrift.extraction import extract
 from repdrift.models import backbone_of, length_limit, length_limit_of_config
 
 MOST = 20
@@ -112,21 +114,41 @@ def test_claimed_maximum_runs_and_one_token_more_does_not(family, stack, most):
 
 
 @pytest.mark.parametrize(
-    ("rope", "trained"),
+    ("rope", "most", "trained"),
     [
-        ({"rope_type": "default"}, 64),
-        ({"rope_type": "linear", "factor": 4.0}, 256),
-        ({"rope_type": "dynamic", "factor": 2.0}, 128),
-        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}, 64),
+        ({"rope_type": "default"}, None, 64),
+        ({"rope_type": "linear", "factor": 4.0}, None, 256),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}, None, 64),
+        ({"rope_type": "dynamic", "factor": 2.0}, 64, 64),
+        (
+            {
+                "rope_type": "longrope",
+                "original_max_position_embeddings": 16,
+                "short_factor": [1.0] * 4,
+                "long_factor": [3.0] * 4,
+            },
+            16,
+            64,
+        ),
     ],
+    ids=lambda value: value["rope_type"] if isinstance(value, dict) else None,
 )
-def test_scaled_rotary_positions_count_as_trained(rope, trained):
+def test_scaled_rotary_positions_do_not_depend_on_other_samples_up_to_the_maximum(rope, most, trained):
     config = transformers.LlamaConfig(
-        vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, initializer_range=0.5,
         max_position_embeddings=64, rope_parameters={"rope_theta": 10000.0, **rope},
     )  # fmt: skip
     limit = length_limit_of_config(config)
-    assert (limit.most, limit.trained, limit.advised) == (None, trained, trained)
+    assert (limit.most, limit.trained) == (most, trained)
+    torch.manual_seed(0)
+    model = transformers.LlamaModel(config).eval()
+    lengths = (most or 3 * trained, 9, 12)
+    samples = [torch.randint(5, 50, (n,)).tolist() for n in lengths]
+    together, alone = (extract(model, samples, token_budget=tokens)["layer_1"] for tokens in (10**6, 1))
+    assert torch.allclose(together, alone, atol=1e-5)
+    if most is not None:
+        with pytest.raises(DataError, match="depend on the other samples of a batch"):
+            extract(model, [[5] * (most + 1), [6, 7]])
 
 
 def test_table_of_the_loaded_model_goes_before_its_configuration():

@@ -37,8 +37,9 @@ def length_limit(model: nn.Module, stack: Stack | None = None) -> LengthLimit:
     stack: whose configuration tells what was trained for; None means the encoder.
     """
     config = getattr(model, "config", None)
-    trained = _trained_for(text_config(config, stack)) if config is not None else None
-    found = [*_tables(model), *_alibi_limit(config)]
+    text = text_config(config, stack) if config is not None else None
+    trained = _trained_for(text) if text is not None else None
+    found = [*_tables(model), *_alibi_limit(config), *_scaling_limit(text)]
     if not found:
         return LengthLimit(trained=trained)
     most, reason = min(found, key=lambda limit: limit[0])
@@ -152,18 +153,42 @@ def _alibi_limit(config: Any) -> list[tuple[int, str]]:
     return [(most, f"its configuration says max_seq_len {most}")]
 
 
+def _scaling_limit(config: Any) -> list[tuple[int, str]]:
+    """Tokens up to which rotary positions are the same for all samples.
+
+    `dynamic` and `longrope` scale positions by the longest input of a batch (`dynamic` even by those of batches before it), once
+    it is beyond the original length. A sample's numbers would then depend on its companions.
+    """
+    limits: list[tuple[int, str]] = []
+    for rope in _rotary(config):
+        kind = rope.get("rope_type", rope.get("type"))
+        if kind not in ("dynamic", "longrope"):
+            continue
+        name = "original_max_position_embeddings"
+        original = rope.get(name) or _entry(config, name) or _entry(config, "max_position_embeddings")
+        if isinstance(original, int) and original > 0:
+            why = f"beyond {original}, rotary positions of type {kind!r} depend on the other samples of a batch"
+            limits.append((original, why))
+    return limits
+
+
+def _rotary(config: Any) -> list[Mapping[str, Any]]:
+    """The settings of rotary positions: of the whole model, or one for each type of layer."""
+    rope = _entry(config, "rope_parameters") or _entry(config, "rope_scaling")
+    if not isinstance(rope, Mapping):
+        return []
+    return [rope, *(part for part in rope.values() if isinstance(part, Mapping))]
+
+
 def _trained_for(config: Any) -> int | None:
     """Tokens of the longest input in training as `config` tells them, with positions stretched by their factor."""
     values = (_entry(config, name) for name in _LENGTH_FIELDS)
     longest = next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and 0 < v < 10**9), None)
-    rope = _entry(config, "rope_parameters") or _entry(config, "rope_scaling")
-    if longest is None or not isinstance(rope, Mapping):
-        return longest
-    factor, kind = rope.get("factor"), rope.get("rope_type", rope.get("type"))
-    # The other kinds (YaRN, Llama 3, LongRoPE) name the stretched length, and the original one beside it.
-    if kind in ("linear", "dynamic") and isinstance(factor, int | float) and factor > 1:
-        return int(longest * factor)
-    return longest
+    if longest is None:
+        return None
+    # The other kinds (YaRN, Llama 3) name the stretched length, and the original one beside it.
+    factors = [rope.get("factor") for rope in _rotary(config) if rope.get("rope_type", rope.get("type")) == "linear"]
+    return int(longest * max((f for f in factors if isinstance(f, int | float)), default=1))
 
 
 def _entry(config: Any, name: str) -> Any:
