@@ -98,8 +98,10 @@ def question_fills_input(question: str, tokenizer: Any, *, joined: bool, max_len
 
 def question_tokens(question: str, tokenizer: Any, *, joined: bool) -> int:
     """Tokens of a question beside an empty context. joined: question and context are one text, with a separator."""
-    given = [question + PAIR_SEPARATOR] if joined else [question, ""]
-    return len(tokenizer(*given, verbose=False)["input_ids"])
+    if joined:
+        return len(tokenizer(question + PAIR_SEPARATOR, verbose=False)["input_ids"])
+    own = tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
+    return len(own) + tokenizer.num_special_tokens_to_add(pair=True)  # an empty context would count as none
 
 
 def _too_long(max_length: int) -> QuestionTooLongError:

@@ -105,3 +105,14 @@ def test_question_longer_than_the_input_is_left_out_and_counted(kind, request):
     with pytest.raises(DataError, match="5 of 8 samples cannot be used, and 3 are left"):
         long = [row | ({"question": "what " * 30} if i < 5 else {"question": "what"}) for i, row in enumerate(rows)]
         build_sample_set(spec, long, request.getfixturevalue(kind), max_length=16)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "decoder_tokenizer"])
+def test_every_question_either_has_a_token_of_its_context_or_is_left_out(kind, request):
+    spec = TaskSpec("qa", "extractive_qa", ("question", "context"), None, "questions")
+    rows = [{"question": " ".join(["what"] * length), "context": "bird " * 30} for length in range(1, 20)]
+    tokenizer = request.getfixturevalue(kind)
+    samples = build_sample_set(spec, rows, tokenizer, max_length=16)
+    bird = tokenizer("bird", add_special_tokens=False)["input_ids"][0]
+    assert all(bird in ids for ids in samples.input_ids)
+    assert {"tokenizer": 12, "decoder_tokenizer": 15}[kind] == len(samples)

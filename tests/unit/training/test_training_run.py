@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from repdrift.core.errors import DataError, ModelError
-from repdrift.models import load_backbone, resolve_model
+from repdrift.models import load_backbone, load_tokenizer, resolve_model
 from repdrift.tasks import Rows, TaskSpec, load_rows, task
 from repdrift.training import LoraOptions, TrainingJob, TrainingOptions, finished_runs, train
 from repdrift.training.training_run import new_run_folder
@@ -155,6 +155,33 @@ def test_head_has_one_output_for_each_class(labels, tiny_bert, tmp_path):
         int(label) if label.isdigit() else label for label in labels
     )
     assert any("The classes are the 2 values of column 'y'" in note for note in run.record.data_notes)
+
+
+def test_questions_that_fill_the_input_are_left_out_and_counted(tiny_bert, tiny_data, tmp_path):
+    job = _job(tiny_bert, tiny_data, "squad_v2")
+    long = {**job.train.rows[0], "id": "too long", "question": "what " * 40}
+    train_rows, validation = Rows([*job.train.rows[:8], long], "made"), Rows([long, *job.validation.rows[:5]], "made")
+    run = train(replace(job, train=train_rows, validation=validation), tmp_path)
+    assert (run.record.n_train, run.record.n_validation) == (8, 5)
+    left_out = [note for note in run.record.data_notes if "alone fills the input" in note]
+    assert [note.split(":")[0] for note in left_out] == ["Training rows", "Evaluation rows"]
+    assert "1 of 9 rows" in left_out[0]
+    assert "'too long'" in left_out[0]
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(DataError, match="2 of 2 rows have a question that alone fills the input"):
+        train(replace(job, train=Rows([long, {**long, "id": "too"}], "made"), validation=validation), tmp_path)
+
+
+def test_token_without_a_row_in_the_embedding_is_named_before_training(tiny_bert, tiny_data, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny_bert, base)
+    tokenizer = load_tokenizer(resolve_model(str(base)))
+    tokenizer.add_tokens(["<x>"])
+    tokenizer.save_pretrained(base)
+    job = _job(base, tiny_data)
+    rows = [{**row, "sentence": row["sentence"] + " <x>"} for row in job.train.rows]
+    with pytest.raises(DataError, match=r"'<x>' \(id 60\) of the texts, and the embedding of BertForSeq.* has 60 rows"):
+        train(replace(job, train=Rows(rows, "made")), tmp_path / "results")
 
 
 def test_labels_are_checked_before_a_folder_is_made(tiny_bert, tiny_data, tmp_path):

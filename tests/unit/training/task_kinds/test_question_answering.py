@@ -58,3 +58,28 @@ def test_question_that_fills_the_window_is_refused(tiny_llama):
     row = {"question": "the cat " * 10, "context": "the dog", "answers": {"text": [], "answer_start": []}}
     with pytest.raises(DataError, match="alone fills 8 tokens"):
         _head(tokenizer, max_length=8).features([row])
+
+
+def test_rows_whose_question_leaves_no_room_are_found_and_all_others_have_windows(tokenizer):
+    rows = [
+        {
+            "question": "what " * length,
+            "context": "the cat sat on the river bridge",
+            "answers": {"text": [], "answer_start": []},
+        }
+        for length in range(1, 20)
+    ]
+    processor = _head(tokenizer, stride=8)
+    left_out = processor.left_out(rows)
+    for number, row in enumerate(rows):
+        if number in left_out:
+            with pytest.raises(DataError, match="alone fills 16 tokens"):
+                processor.features([row])
+        else:
+            features = processor.features([row])  # strides longer than the room made the tokenizer panic
+            words = {span for f in features for span in f["offsets"] if span}
+            assert len(words) == 7, "the windows cover the context"
+            assert all(len(f["input_ids"]) <= 16 for f in features)
+    assert 0 not in left_out
+    assert 18 in left_out
+    assert left_out == list(range(left_out[0], 19))
