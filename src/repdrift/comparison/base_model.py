@@ -153,12 +153,16 @@ class BaseModel:
         names = [tuned.name for tuned in adapters]
         try:
             adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
-            for number, tuned in enumerate(adapters):
-                require_repeatable(adapted, number, tuned.source)
         except AdaptersDoNotFitError as error:
             return {names[number]: why for number, why in error.faults.items()}
-        except ModelError as error:
-            return dict.fromkeys(names, str(error))
+        unfit: dict[str, str] = {}
+        for number, tuned in enumerate(adapters):
+            try:
+                require_repeatable(adapted, number, tuned.source)
+            except ModelError as error:
+                unfit[tuned.name] = str(error)
+        if unfit:
+            return unfit
         computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
         if computed:
             return computed

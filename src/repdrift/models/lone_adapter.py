@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_contents import listed
-from repdrift.models.adapter_files import adapter_config, initialisation_changes_base
+from repdrift.models.adapter_files import adapter_config, adapter_tensors, initialisation_changes_base
 from repdrift.models.adapters import AdaptedBase, load_adapters
 from repdrift.models.backbone import decoder_inputs, encoder_decoder_of
 from repdrift.models.model_files import ModelSource
@@ -30,10 +31,11 @@ def load_adapter_alone(load_base: Callable[[], nn.Module], base: ModelSource, ad
     Raises ModelError if the adapter does not fit; if that part comes out otherwise with another state of the random
     generators; or if two runs on the same tokens differ.
     """
+    start = getattr(adapter_config(adapter), "init_lora_weights", True)
+    adapter_tensors(adapter)  # raises before the base model is loaded for nothing
     with seeded(1):
         adapted = load_adapters(load_base(), base, [adapter])
     made_up, changed = _copies(adapted.made_up[0]), _copies(_changed(adapted))
-    start = getattr(adapter_config(adapter), "init_lora_weights", True)
     if initialisation_changes_base(start) and not changed:
         raise ModelError(
             f"the adapter in {adapter.path} is not determined by its files: its initialisation ({start!r}) changed the base weights "
@@ -42,6 +44,7 @@ def load_adapter_alone(load_base: Callable[[], nn.Module], base: ModelSource, ad
         )
     if made_up or changed:
         del adapted
+        gc.collect()  # models of peft hold themselves in circles; this one is as large as the base
         with seeded(2):
             adapted = load_adapters(load_base(), base, [adapter])
         _require_determined(made_up | changed, adapted.made_up[0] | _changed(adapted), adapter)

@@ -120,3 +120,27 @@ def test_each_initialisation_is_what_was_saved_or_refused_by_name(base, tmp_path
     runs, _ = loaded_twice(base, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
     assert truth is None or close(runs[0], truth)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("PVERA", {"sample_at_inference": True}, "draws random numbers whenever it is run"),
+        ("LORA", {"alora_invocation_tokens": [1, 2]}, "acts only behind its invocation tokens"),
+    ],
+)
+def test_kinds_that_have_no_numbers_on_any_text_are_refused(base, tmp_path, kind, options, said):
+    save_kind(base, tmp_path, kind, **options)
+    with pytest.raises(ModelError, match=said):
+        loaded_twice(base, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["VERA", "RANDLORA", "TINYLORA"])
+def test_a_projection_that_was_not_saved_is_said(base, tmp_path, kind):
+    saved = save_kind(base, tmp_path, kind, save_projection=False)
+    runs, adapted = loaded_twice(base, tmp_path)
+    assert close(runs[0], hidden(saved))
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+    (note,) = adapted.notes[0]
+    assert note.startswith("Not all of it is in its files: peft ")
+    assert "Two loads gave the same" in note
