@@ -51,6 +51,10 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         options["gguf_file"] = source.gguf_file
         where, step = str(source.path / source.gguf_file), "Put the files of the model's tokenizer beside it."
         read_gguf_header(source.path / source.gguf_file)  # says what is wrong with a damaged file
+    elif (source.path / "config.json").is_file():
+        read_json_object(
+            source.path / "config.json"
+        )  # transformers looks there too, and blames the tokenizer for its faults
     if _tokenizer_code(source):
         step = (
             "Its folder names code of its own, which is never run. Save it with a tokenizer class of transformers, or take auto_map out "

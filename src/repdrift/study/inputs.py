@@ -33,7 +33,10 @@ class StudyInputs:
     @cached_property
     def base(self) -> ModelSource:
         """The base model's files."""
-        return resolve_model(self.config.model, revision=self.config.revision, prefer="model")
+        source = resolve_model(self.config.model, revision=self.config.revision, prefer="model")
+        if source.choice:
+            say(f"note: base model {source.ref}: {source.choice}")
+        return source
 
     def rows(self, task: str, split: Split) -> Rows:
         """The rows of a task's data file."""

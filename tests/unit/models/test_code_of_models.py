@@ -102,6 +102,13 @@ def test_number_type_in_the_configuration_never_stands_in_the_way(given, tuned_b
         assert load_config(resolve_model(str(folder))).model_type == "bert"
 
 
+def test_tokenizer_is_not_blamed_for_a_broken_configuration(tuned_bert, tmp_path):
+    shutil.copytree(tuned_bert, tmp_path / "m")
+    (tmp_path / "m/config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config\.json cannot be read as JSON"):
+        load_tokenizer(resolve_model(str(tmp_path / "m")))
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
