@@ -135,12 +135,7 @@ class BaseModel:
         while able:
             unfit = self._put_on(able)
             if not unfit:
-                adapted = self._adapted
-                assert adapted is not None  # noqa: S101  `_put_on` has set it
-                for tuned, notes in zip(able, adapted.notes, strict=True):
-                    for note in notes:
-                        say(f"note: {tuned.name}: {note}")
-                return SharedAdapters(adapted, able, reasons)
+                return SharedAdapters(self._adapted, able, reasons)
             self.free()
             for name, why in unfit.items():
                 say(f"{name} is loaded on weights of its own: {why}")

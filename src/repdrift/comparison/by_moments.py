@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
-from typing import Any
 
 import torch
 from torch import nn
 
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
-from repdrift.comparison.control_batches import InParts, mispaired_rows, mixed_batches
+from repdrift.comparison.control_batches import mispaired_rows, mixed_batches
 from repdrift.comparison.control_samples import control_samples
 from repdrift.comparison.file_precision import (
     RoundedAlike,
@@ -19,6 +18,7 @@ from repdrift.comparison.file_precision import (
     coarse_formats,
     float32_base,
     note_precision,
+    note_quantisation,
     rounded_alike,
     run_rounded,
 )
@@ -31,6 +31,7 @@ from repdrift.comparison.measured import (
     reason_of,
     say_first_answer,
 )
+from repdrift.comparison.moment_noise import cka_of, noise_between_runs, noise_of_rounding
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
@@ -51,7 +52,6 @@ from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
 
 _NEEDS_ROWS = "this takes the rows themselves (--accumulate rows), and only sums were kept"
-_NOISE_BATCHES = 4
 _MEMORY_CAP_BYTES = 128 << 20
 """For the activations of one batch on a CPU, where none is asked for: sums are added once a batch, so large ones are better."""
 
@@ -233,12 +233,13 @@ class _MomentComparison:
         with world().together(f"{', '.join(numbers)}, {field}"):
             if world().is_first:
                 for name, k in numbers.items():
-                    drifts = {at.layer: 1 - _cka(sums[at.layer], k, at.layer) for at in layers[name]}
+                    drifts = {at.layer: 1 - cka_of(sums[at.layer], k, at.layer) for at in layers[name]}
                     found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
         return found
 
     def _note_precision(self, tuned: TunedModel, model: nn.Module) -> None:
         coarse = coarse_formats(model)
+        note_quantisation(self.base.source, tuned, self.measured)
         if tuned.source.is_adapter:
             self.measured.note(tuned.name, adapter_notes(tuned.source))
         if coarse:
@@ -275,38 +276,21 @@ class _MomentComparison:
         return layers
 
     def _measure_noise(self, plan: BatchPlan, notes: list[str]) -> None:
-        """Runs some batches through the base model twice, and keeps the drift between the two runs as the noise.
-
-        The second run takes each batch in parts of at most a third of the token budget. If the noise is undefined, a note
-        says that it is missing.
-        """
+        """Keeps the noise of extraction, and that of a run in a coarser format than float32; a note says what is missing."""
         if self.noise:
             return
-        parts: Any = InParts(self.base_run.extractor, max(1, plan.token_budget // 3))
-        again = ModelRun(parts, self.base_run.switch)
-        found: Accumulators = {}
-        for number in range(0, len(plan), max(1, len(plan) // _NOISE_BATCHES)):
-            batch = plan[number]
-            first, second = self.base_run.rows(batch), again.rows(batch)
-            for layer, rows in first.items():
-                found.setdefault(layer, PairedAccumulator(1)).update(rows, [second[layer]])
         try:
-            self.noise = {layer: abs(1 - _cka(accumulator, 0, layer)) for layer, accumulator in found.items()}
+            self.noise = noise_between_runs(self.base_run, plan)
         except DegenerateInputError as error:
             notes.append(missing_control("The noise floor", error))
-        else:
-            self._add_run_rounding(plan, notes)
-
-    def _add_run_rounding(self, plan: BatchPlan, notes: list[str]) -> None:
-        """Puts the rounding of a run in a coarser format than float32 into the noise, from the base model in float32 beside it."""
+            return
         exact = float32_base(self.base)
         if exact is None:
             return
         try:
             run = ModelRun(self._extractor(exact.model), nullcontext)
-            sums = stream(self.base_run, [run], plan, range(len(plan)), what="base model, in float32")
-            # Two models that run in the format are rounded each for itself, so that they drift twice as far apart.
-            self.noise |= {layer: max(self.noise[layer], 2 * abs(1 - _cka(at, 0, layer))) for layer, at in sums.items()}
+            rounding = noise_of_rounding(self.base_run, run, plan)
+            self.noise = {layer: max(noise, rounding[layer]) for layer, noise in self.noise.items()}
         except (RepdriftError, torch.OutOfMemoryError) as error:
             notes.append(missing_run_rounding(self.options.compute_dtype, error))
 
@@ -321,7 +305,7 @@ class _MomentComparison:
                 if world().is_first:
                     self.measured.between += [
                         BetweenModels(
-                            first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - _cka(at, k, layer)
+                            first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - cka_of(at, k, layer)
                         )
                         for layer, at in sums.items()
                         for k in range(len(runs) - first - 1)
@@ -335,7 +319,7 @@ class _MomentComparison:
             values[name] = found.value
             if found.reason is not None:
                 self.measured.undefined.setdefault((model, name), {})[layer] = found.reason
-        return LayerDrift(layer=layer, rows=result.n, drift=1 - _cka(sums, k, layer), values=values)
+        return LayerDrift(layer=layer, rows=result.n, drift=1 - cka_of(sums, k, layer), values=values)
 
     def _base_layers(self, sums: Accumulators) -> Iterator[BaseLayer]:
         for layer, accumulator in sums.items():
@@ -351,13 +335,6 @@ class _MomentComparison:
 
 def _switched_on(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
     return lambda: adapted.tuned(number)
-
-
-def _cka(accumulator: PairedAccumulator, k: int, layer: int) -> float:
-    try:
-        return accumulator.result(k).cka
-    except DegenerateInputError as error:
-        raise DegenerateInputError(f"layer {layer}: {error}") from error
 
 
 def _value(result: PairedResult, name: str) -> MeasureValue:

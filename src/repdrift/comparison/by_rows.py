@@ -14,6 +14,7 @@ from repdrift.comparison.file_precision import (
     coarse_formats,
     float32_base,
     note_precision,
+    note_quantisation,
     rounded_alike,
     run_rounded,
 )
@@ -82,6 +83,7 @@ def compare_by_rows(
             changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
             measured.note(tuned.name, changes[tuned.name].notes)
             measured.coarse[tuned.name] = coarse_formats(running.backbone)
+            note_quantisation(base.source, tuned, measured)
             if tuned.source.is_adapter:
                 measured.note(tuned.name, adapter_notes(tuned.source))
         except RepdriftError as error:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from repdrift.comparison.base_model import BaseModel
 from repdrift.comparison.measured import Gap, Measured, reason_of
+from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import RepdriftError
-from repdrift.models import ModelSource
+from repdrift.models import ModelSource, read_json_object
 from repdrift.models.checkpoint import stored_tensors
+from repdrift.models.gguf_file import read_gguf_header
 
 T = TypeVar("T")
 
@@ -97,6 +99,26 @@ def adapter_notes(adapter: ModelSource) -> list[str]:
         f"Its files hold {max(sizes, key=lambda name: sizes[name])}, so the change that it makes is rounded to that; the base model's "
         "weights under it are not."
     ]
+
+
+def note_quantisation(base: ModelSource, tuned: TunedModel, measured: Measured) -> None:
+    """Keeps that a model was quantised otherwise than the base model, so that nobody knows what its rounding makes."""
+    theirs = _quantisation(tuned.source)
+    if theirs is None or theirs == _quantisation(base):
+        return
+    measured.not_repeatable.add(tuned.name)
+    reason = f"weights quantised as {theirs} cannot be made here from the base model's. Compare with the base model quantised in the same way."
+    measured.gaps.append(Gap(tuned.name, "rounding", reason))
+
+
+def _quantisation(source: ModelSource) -> str | None:
+    """Says in a few words how the weights in the files are quantised; None if they are ordinary numbers."""
+    if source.gguf_file:
+        header = read_gguf_header(source.path / source.gguf_file)
+        return f"{header.precision} (GGUF)" if header.is_quantised else None
+    path = source.path / "config.json"
+    settings = read_json_object(path).get("quantization_config") if path.is_file() and not source.is_adapter else None
+    return str(settings.get("quant_method", "another format")) if isinstance(settings, dict) else None
 
 
 def float32_base(base: BaseModel) -> BaseModel | None:

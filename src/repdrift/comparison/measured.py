@@ -56,6 +56,8 @@ class Measured:
     """By model: the parameters that hold numbers of a coarser format than float32, with the format."""
     rounded: dict[str, dict[str, str]] = field(default_factory=dict)
     """By model: the parameters, with the format, whose values were rounded to it and the base model's were not."""
+    not_repeatable: set[str] = field(default_factory=set)
+    """Models whose weights were quantised otherwise than the base model's, which no control here can repeat."""
     alike: dict[str, str] = field(default_factory=dict)
     """By model: the format coarser than float32 that holds most weights of both the base model and this one."""
     control_samples: int | None = None
@@ -74,7 +76,7 @@ class Measured:
             at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high for at in self.base_layers
         }
         for name, layers in self.layers.items():
-            is_rounded = bool(self.rounded.get(name))
+            is_rounded = bool(self.rounded.get(name)) or name in self.not_repeatable
             self.layers[name] = [
                 at.model_copy(update={"above_noise": _above(at, floors.get(at.layer), is_rounded=is_rounded)})
                 for at in layers

@@ -11,6 +11,8 @@ from repdrift.comparison.file_precision import coarse_formats, round_weights
 from repdrift.comparison.measured import Measured
 from repdrift.core.records.comparison import BaseLayer, LayerDrift
 from repdrift.models import load_backbone, resolve_model
+from tests.tiny_gguf import save_gguf
+from tests.tiny_models import VOCABULARY
 from tests.unit.comparison.tiny_comparisons import run
 
 
@@ -115,6 +117,37 @@ def test_rounding_of_a_run_in_half_precision_is_part_of_its_noise(models, texts,
     assert [at.above_noise for at in exact.models[0].layers] == [True] * 3
     tuned = run(models, ["full"], texts, accumulate=accumulate, compute_dtype="bfloat16")
     assert [at.above_noise for at in tuned.models[0].layers] == [True] * 3
+
+
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_quantised_model_is_not_said_to_be_above_noise(tiny_llama, texts, tmp_path, accumulate):
+    """Quantising cannot be repeated on the base model here, so its drift may be rounding alone."""
+    base = _gguf_llama(tmp_path / "base", tiny_llama, quantised=False)
+    tuned = [_gguf_llama(tmp_path / name, tiny_llama, quantised=True) for name in ("one", "two")]
+    result = compare(str(base), [str(path) for path in tuned], data=str(texts), accumulate=accumulate)
+    assert [[at.above_noise for at in m.layers] for m in result.models] == [[None] * 2] * 2
+    (said,) = [w for w in result.warnings if "control of rounding is missing" in w]
+    assert "one and two" in said
+    assert "Q8_0 (GGUF)" in said
+    assert all("Q8_0" in model.notes[0] for model in result.models)
+    again = compare(str(tuned[0]), str(tuned[1]), data=str(texts), accumulate=accumulate)
+    assert [at.above_noise for at in again.models[0].layers] == [False] * 2, "quantised alike"
+
+
+def _gguf_llama(folder, tokenizer, *, quantised):
+    """A folder with the GGUF file of a Llama of 2 layers, width 32, always the same, and the tokenizer of another folder."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=64, max_position_embeddings=64, initializer_range=0.2,
+    )  # fmt: skip
+    folder.mkdir()
+    for file in tokenizer.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    save_gguf(LlamaForCausalLM(config), folder / "model.gguf", "llama", quantised=quantised)
+    return folder
 
 
 def test_rounding_is_done_weight_by_weight(tiny_bert):
