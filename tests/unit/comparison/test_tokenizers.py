@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from repdrift.comparison import compare
 from repdrift.core.errors import DataError, ModelError
@@ -146,3 +147,45 @@ def test_tokens_beyond_the_embedding_are_named_for_the_base_and_for_a_tuned_mode
     result = _run(models, tuned, fits, texts=with_token, base=base)
     assert [m.status for m in result.models] == ["not comparable", "compared"]
     assert "'<x>' (id 60)" in result.models[0].reason
+
+
+@pytest.fixture(scope="module")
+def roberta(models, tiny_bert):
+    """A RoBERTa with 20 rows of positions, of which 18 hold tokens, and one token type."""
+    from transformers import RobertaConfig, RobertaModel
+
+    torch.manual_seed(0)
+    model = RobertaModel(
+        RobertaConfig(
+            vocab_size=60, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+            max_position_embeddings=20, pad_token_id=1, type_vocab_size=1,
+        )
+    )  # fmt: skip
+    for name in ("roberta", "roberta_tuned"):
+        model.save_pretrained(models["folder"] / name)
+        load_tokenizer(resolve_model(str(tiny_bert))).save_pretrained(models["folder"] / name)
+        for parameter in model.parameters():
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    return models["folder"] / "roberta"
+
+
+def test_texts_longer_than_the_positions_of_roberta_are_cut_where_its_table_ends(models, roberta):
+    texts = models["folder"] / "long.txt"
+    texts.write_text("".join(sentence(i, 25) + "\n" for i in range(12)))
+    result = _run(models, f"{roberta}_tuned", texts=texts, base=roberta)
+    assert (result.tokens, result.truncated_samples) == (12 * 18, 12)
+    assert all(drift > 0 for drift in _drifts(result))
+    with pytest.raises(
+        DataError, match=r"more than the model's maximum of 18 tokens \(its position table has 20 rows, 2 of"
+    ):
+        _run(models, f"{roberta}_tuned", texts=texts, base=roberta, max_length=19)
+
+
+def test_token_types_that_the_model_lacks_are_named(models, roberta):
+    pairs = models["folder"] / "pairs.jsonl"
+    rows = [{"sentence1": sentence(i, 4), "sentence2": sentence(i + 1, 4)} for i in range(8)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        DataError, match=r"of sample '0' \(row 1 of those read\) has token type 1; RobertaModel knows 1 \(0 to 0\)"
+    ):
+        _run(models, f"{roberta}_tuned", texts=pairs, base=roberta)
