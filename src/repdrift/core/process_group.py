@@ -52,10 +52,12 @@ class World:
         failed: RepdriftError | None = None
         try:
             yield
-        except RepdriftError as error:
+        except Exception as error:  # of any kind: the others wait for this process, whatever happened in it
             if self.size == 1:
                 raise
-            failed = error
+            failed = (
+                error if isinstance(error, RepdriftError) else ModelError(f"{what}: {type(error).__name__}: {error}")
+            )
         if self.size == 1:
             return
         found: list[Any] = [None] * self.size

@@ -4,10 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from repdrift.core.errors import NonFiniteError
+from repdrift.core import process_group
+from repdrift.core.errors import DataError, ModelError, NonFiniteError
 from repdrift.core.process_group import World
 
 SCRIPT = """
@@ -57,3 +59,25 @@ def test_error_of_one_process_is_raised_in_all():
 def test_single_process_raises_its_own_error():
     with pytest.raises(NonFiniteError, match="mine"), World(0, 1).together("work"):
         raise NonFiniteError("mine")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError("full"), DataError("bad row")])
+def test_any_exception_of_one_process_reaches_all(error, monkeypatch):
+    """Two processes, one after the other: the second sees what the first has sent."""
+    sent = []
+
+    def all_gather_object(found, value):
+        sent.append(value)
+        found[:] = [sent[0], value]
+
+    monkeypatch.setattr(process_group, "_group", SimpleNamespace(all_gather_object=all_gather_object))
+    expected = DataError if isinstance(error, DataError) else ModelError
+    with pytest.raises(expected, match=str(error)), World(0, 2).together("model a"):
+        raise error
+    with pytest.raises(expected, match=str(error)), World(1, 2).together("model a"):
+        pass
+
+
+def test_single_process_raises_what_was_raised():
+    with pytest.raises(RuntimeError, match="broken"), World(0, 1).together("model a"):
+        raise RuntimeError("broken")
