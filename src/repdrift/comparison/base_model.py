@@ -150,6 +150,11 @@ class BaseModel:
             adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
         except AdaptersDoNotFitError as error:
             return {names[number]: why for number, why in error.faults.items()}
+        computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
+        if computed:
+            return computed
+        if changed := adapted.weights.changed():
+            return dict.fromkeys(names, f"{_CHANGED} ({changed[0]}{_and_more(changed)})")
         unfit: dict[str, str] = {}
         for number, tuned in enumerate(adapters):
             try:
@@ -158,11 +163,6 @@ class BaseModel:
                 unfit[tuned.name] = str(error)
         if unfit:
             return unfit
-        computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
-        if computed:
-            return computed
-        if changed := adapted.weights.changed():
-            return dict.fromkeys(names, f"{_CHANGED} ({changed[0]}{_and_more(changed)})")
         self._adapted = adapted
         return {}
 
@@ -171,7 +171,7 @@ class BaseModel:
 
         None if all are as they were. To read them takes far less time than to run one batch.
         """
-        if self._adapted is None or not (changed := self._adapted.weights.changed(buffers=False)):
+        if self._adapted is None or not (changed := self._adapted.weights.changed(passing=False)):
             return None
         return f"while adapters were run on it, the base model changed ({changed[0]}{_and_more(changed)})"
 

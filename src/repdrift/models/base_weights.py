@@ -21,15 +21,16 @@ class BaseWeights:
 
     def __init__(self, backbone: nn.Module) -> None:
         self._backbone = backbone
-        self._parameters = {name for name, _ in backbone.named_parameters(remove_duplicate=False)}
+        self._saved = set(backbone.state_dict())
         self._before = {name: checksum(tensor) for name, tensor in _named(backbone)}
 
-    def changed(self, *, buffers: bool = True) -> list[str]:
+    def changed(self, *, passing: bool = True) -> list[str]:
         """The names of the tensors that hold other bytes now, or are gone, in the model's order.
 
-        buffers: False leaves out buffers, some of which a model rewrites while it runs (rotary frequencies).
+        passing: False leaves out buffers that are not saved with a model, some of which it rewrites while it runs (rotary
+        frequencies).
         """
-        names = (name for name in self._before if buffers or name in self._parameters)
+        names = (name for name in self._before if passing or name in self._saved)
         return [name for name in names if self._differs(name)]
 
     def tensors(self) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ class Part(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(7, 4)
         self.proj = nn.Linear(4, 4)
+        self.register_buffer("running_mean", torch.zeros(2))
         self.register_buffer("frequencies", torch.arange(3.0), persistent=False)
 
     def forward(self, x):
@@ -31,7 +32,7 @@ def adapted():
 def test_adapters_that_are_put_on_change_nothing(adapted):
     model, weights = adapted
     assert weights.changed() == []
-    assert weights.tensors().keys() == {"embed.weight", "proj.weight", "proj.bias", "frequencies"}
+    assert weights.tensors().keys() == {"embed.weight", "proj.weight", "proj.bias", "running_mean", "frequencies"}
     assert tensor_under_adapters(model, "proj.weight") is model.proj.base_layer.weight
     assert name_under_adapters(model, "base_model.model.x.proj.base_layer.weight") == "proj.weight"
     assert name_under_adapters(model, "base_model.model.x.proj.lora_A.weight") is None
@@ -64,11 +65,13 @@ def test_a_parameter_that_was_replaced_or_is_gone_is_found(adapted):
     assert weights.changed() == ["embed.weight", "proj.bias"]
 
 
-def test_buffers_can_be_left_out(adapted):
+def test_buffers_that_a_model_rewrites_can_be_left_out(adapted):
     model, weights = adapted
     model.frequencies.mul_(2)
     assert weights.changed() == ["frequencies"]
-    assert weights.changed(buffers=False) == []
+    assert weights.changed(passing=False) == []
+    model.running_mean.add_(1)
+    assert weights.changed(passing=False) == ["running_mean"]
 
 
 @pytest.mark.parametrize(
