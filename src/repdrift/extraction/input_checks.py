@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from torch import nn
 
@@ -29,14 +27,14 @@ def require_samples_fit(samples: SampleSet, model: nn.Module) -> None:
         )
     _require_ids_fit(samples, name, embedding_rows(model))
     if samples.position_ids is not None and (rows := position_rows(model)) is not None:
-        at = _first_outside(samples.position_ids, rows)
+        at = _first_outside(samples, "position_ids", rows)
         if at is not None:
             raise DataError(
                 f"token {at[1]} of {samples.described(at[0])} has position {samples.position_ids[at[0]][at[1]]}; {name} has rows for "
                 f"{rows} (0 to {rows - 1})"
             )
     if samples.token_type_ids is not None and (rows := token_type_rows(model)) is not None:
-        at = _first_outside(samples.token_type_ids, rows)
+        at = _first_outside(samples, "token_type_ids", rows)
         if at is not None:
             kind = samples.token_type_ids[at[0]][at[1]]
             raise DataError(
@@ -56,7 +54,7 @@ def require_enough_tokens(samples: SampleSet, needed: int, pooling: Pooling) -> 
 
 
 def _require_ids_fit(samples: SampleSet, model_name: str, rows: int | None) -> None:
-    at = _first_outside(samples.input_ids, rows)
+    at = _first_outside(samples, "input_ids", rows)
     if at is None:
         return
     token = samples.input_ids[at[0]][at[1]]
@@ -73,9 +71,12 @@ def _require_ids_fit(samples: SampleSet, model_name: str, rows: int | None) -> N
     )
 
 
-def _first_outside(values: Sequence[Sequence[int]], rows: int | None) -> tuple[int, int] | None:
-    """Sample and position of the first number that is negative or at least `rows`, or None."""
-    for index, of_sample in enumerate(values):
+def _first_outside(samples: SampleSet, field: str, rows: int | None) -> tuple[int, int] | None:
+    """Sample and position of the first number in `field` that is negative or at least `rows`, or None."""
+    smallest, largest = samples.ranges[field]
+    if smallest >= 0 and (rows is None or largest < rows):
+        return None
+    for index, of_sample in enumerate(getattr(samples, field)):
         numbers = np.asarray(of_sample)
         outside = numbers < 0 if rows is None else (numbers < 0) | (numbers >= rows)
         if outside.any():

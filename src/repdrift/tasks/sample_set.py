@@ -55,6 +55,16 @@ class SampleSet:
         """The number of tokens of each sample, those included that an attention mask hides."""
         return [len(ids) for ids in self.input_ids]
 
+    @cached_property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """Smallest and largest token id, token type and position, by the field's name; fields that are None are left out."""
+        fields = {name: getattr(self, name) for name in ("input_ids", "token_type_ids", "position_ids")}
+        return {
+            name: (min(map(min, values)), max(map(max, values)))
+            for name, values in fields.items()
+            if values is not None and len(values)
+        }
+
     @property
     def real_lengths(self) -> list[int]:
         """The number of tokens of each sample that are read."""
