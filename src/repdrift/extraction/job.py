@@ -28,7 +28,7 @@ class ExtractionJob:
     size, so that the difference from the same job without it is the noise of extraction. random_change: move the base
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
-    are found now, which only the unchanged base model may do.
+    are found on the base model, with a run of their own unless it is the model that is extracted.
     In `options`, pooling `auto` becomes that of the base model's kind.
     """
 
@@ -61,6 +61,12 @@ class ExtractionJob:
     def leaves_sinks_out(self) -> bool:
         """True if the rows depend on which tokens are attention sinks."""
         return self.options.pooling == SINK_POOLING
+
+    @property
+    def lacks_sinks(self) -> bool:
+        """True if the rows depend on the base model's sinks, which are not given, and this is not the base model itself."""
+        is_base = self.tuned is None and self.random_change is None
+        return self.leaves_sinks_out and self.sinks is None and not is_base
 
     def sink_mask(self) -> SinkMask | None:
         """The mask for this job: closed if the sinks are given, open if they are to be found; None if none is needed."""
@@ -105,8 +111,7 @@ class ExtractionJob:
 
         Raises ModelError if the sinks are needed and not given, and this is not the base model itself.
         """
-        is_base = self.tuned is None and self.random_change is None
-        if self.leaves_sinks_out and self.sinks is None and not is_base:
+        if self.lacks_sinks:
             raise ModelError(
                 f"{self.label}: pooling {SINK_POOLING!r} leaves out the sinks of the base model. Extract the base model first, and give "
                 "the `sinks` of its set's metadata."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from repdrift.stores import RepresentationSetWriter, existing_key
 def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     """Write the representation set of `job` to `folder`, unless a finished one with the same key is there.
 
-    Returns the metadata, and whether the set was extracted now. If the process is killed, the next call continues after
+    A tuned model or a random change whose job does not give the base model's sinks, though its pooling needs them, costs a run
+    of the base model more. Returns the metadata, and whether the set was extracted now. If the process is killed, the next call continues after
     the batches that are complete, and ends with the same files. A set with another key in `folder` is replaced. Under
     `torchrun` the processes share the batches and write into one set. If another process is writing the set, this waits.
     """
     processes = world()
+    if job.lacks_sinks:
+        job = replace(job, sinks=_sinks_of_base(job))
     key = job.key()
     stored = processes.from_first(existing_key(folder) if processes.is_first else None)
     if stored == key:
@@ -98,6 +102,17 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
             sinks=sinks,
         )
     processes.barrier()
+
+
+def _sinks_of_base(job: ExtractionJob) -> SinkTokens:
+    """Runs the base model of `job` over the samples to find its sinks."""
+    say(f"looking for the attention sinks of the base model, which {job.label} leaves out too")
+    base = replace(job, method=BASE_METHOD, seed=None, tuned=None, random_change=None)
+    extraction = scheduled(base)
+    plan = extraction.plan()
+    found = _sinks(base, extraction, plan, list(range(len(plan))))
+    assert found is not None  # noqa: S101  the pooling leaves sinks out
+    return found
 
 
 def _sinks(
