@@ -188,6 +188,8 @@ def _in_folder(ref: str, folder: Path, prefer: Kind, as_kind: Kind | None, revis
         choice = None
         if any(name.startswith("adapter_model") for name in names):
             choice = f"Its folder holds an adapter's weights without {ADAPTER_CONFIG} as well, which took no part."
+        elif packed:
+            choice = f"Its folder holds {', '.join(packed[:3])} as well, which took no part; give that file's path to compare it."
         return ModelSource(ref, folder, revision, kind="model", choice=choice)
     if len(packed) == 1:
         return ModelSource(ref, folder, revision, packed[0], "model")

@@ -94,6 +94,15 @@ def test_several_files_are_named_and_an_image_projector_is_none(gguf_model, tmp_
         resolve_model(str(tmp_path))
 
 
+def test_gguf_file_beside_safetensors_takes_no_part_and_it_is_said(gguf_model, tiny_llama, tmp_path):
+    shutil.copytree(tiny_llama, tmp_path / "m")
+    shutil.copy(gguf_model / "model.gguf", tmp_path / "m")
+    source = resolve_model(str(tmp_path / "m"))
+    assert source.gguf_file is None
+    assert "holds model.gguf as well, which took no part" in source_notes(source)[0]
+    assert resolve_model(str(tmp_path / "m/model.gguf")).gguf_file == "model.gguf"
+
+
 def test_part_of_a_split_file_is_named(gguf_model, tmp_path):
     shutil.copy(gguf_model / "model.gguf", tmp_path / "m-00001-of-00002.gguf")
     with pytest.raises(ModelError, match="parts of a split GGUF file.*llama-gguf-split"):
