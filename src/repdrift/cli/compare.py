@@ -127,7 +127,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.text import Text
 
     from repdrift.comparison.answers import answer_line, table_header, table_rows
-    from repdrift.comparison.output import control_note
+    from repdrift.comparison.output import how_sure
     from repdrift.core.comparison_words import warnings_beside_notes
     from repdrift.core.sink_words import sinks_in_words
 
@@ -140,8 +140,8 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         typer.echo(f"note: {warning}")
     for data_note in result.data_notes:
         typer.echo(f"data: {data_note}")
-    if result.control_samples:
-        typer.echo(control_note(result))
+    for note in how_sure(result):
+        typer.echo(note)
     if result.sinks is not None:
         typer.echo(sinks_in_words(result.sinks))
     for model in result.compared:

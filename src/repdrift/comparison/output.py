@@ -25,6 +25,7 @@ from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
+_NO_CONTROLS = "No controls were run, so it is not known whether a drift is above noise, or above that of a random change of its size."
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
@@ -142,7 +143,7 @@ def summary(result: Comparison) -> str:
         "linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
         "",
         *([_plain(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
-        *([control_note(result), ""] if result.control_samples else []),
+        *(text for note in how_sure(result) for text in (note, "")),
     ]
     for model in result.compared:
         lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {_plain(model.weights or 'not known')}.", ""]
@@ -165,6 +166,19 @@ def summary(result: Comparison) -> str:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
         lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()), ""]
     return "\n".join(lines)
+
+
+def how_sure(result: Comparison) -> list[str]:
+    """Sentences on the controls and intervals: on how many samples they rest, or that there are none and why."""
+    found = [control_note(result) if result.control_samples else _NO_CONTROLS]
+    if not any(at.drift_low is not None for model in result.compared for at in model.layers):
+        why = (
+            "tokens of one text are not independent"
+            if result.pooling == "tokens"
+            else "only sums were kept, and not the rows"
+        )
+        found.append(f"There are no intervals: {why}.")
+    return found
 
 
 def control_note(result: Comparison) -> str:

@@ -32,7 +32,7 @@ def stored(models, folder, number_format, *, of="base", keep=None, noise=0.0):
 
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])
 def test_cast_of_the_base_model_is_not_above_noise_and_says_that_it_is_rounded(models, texts, tmp_path, accumulate):
-    refs = [stored(models, tmp_path / name, name) for name in ("bfloat16", "float16")]
+    refs = [stored(models, tmp_path / name, name) for name in ("bfloat16", "float16", "float8_e4m3fn")]
     result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate, control_samples=20)
     for model in result.models:
         assert [at.above_noise for at in model.layers] == [False] * 3

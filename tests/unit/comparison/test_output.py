@@ -10,7 +10,7 @@ from repdrift.comparison.answers import answer_line
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.comparing import compare, write_outputs
 from repdrift.comparison.measured import Gap, gap_sentences
-from repdrift.comparison.output import summary, tidy_table
+from repdrift.comparison.output import how_sure, summary, tidy_table
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison, LayerDrift
 from repdrift.core.words import some_listed
 from repdrift.drift.chosen_measures import without_value
@@ -86,6 +86,19 @@ def test_json_alone_is_printed_if_it_is_asked_for(models, texts, tmp_path, tiny_
     outcome = run_here(f"python -m repdrift compare {asked}", tmp_path, fails=True)
     assert outcome.returncode == 3
     assert [m["status"] for m in json.loads(outcome.stdout)["models"]] == ["compared", "not comparable"]
+
+
+def test_missing_controls_and_intervals_are_said_once(done):
+    result = Comparison.read(done[0] / COMPARISON_FILE)
+    assert len(how_sure(result)) == 1
+    bare = [at.model_copy(update={"drift_low": None, "drift_high": None}) for at in result.models[0].layers]
+    sums = result.model_copy(
+        update={"control_samples": None, "models": [result.models[0].model_copy(update={"layers": bare})]}
+    )
+    assert how_sure(sums)[0].startswith("No controls were run")
+    assert how_sure(sums)[1] == "There are no intervals: only sums were kept, and not the rows."
+    tokens = sums.model_copy(update={"pooling": "tokens"})
+    assert "tokens of one text are not independent" in summary(tokens)
 
 
 def test_data_notes_stand_in_summary_print_and_caption(done):
