@@ -159,7 +159,7 @@ def build_sample_set(
     said = [
         *notes,
         *_left_out_note(left_out, ids, len(encoded)),
-        *_no_own_tokens_note(samples, spec, tokenizer),
+        *_no_own_tokens_note(samples, tokenizer),
         *_unknown_tokens_note(samples, tokenizer),
         *length_notes(samples.lengths, samples.truncated_samples, tokenizer, limit or LengthLimit()),
     ]
@@ -180,15 +180,15 @@ def _left_out_note(left_out: dict[int, QuestionTooLongError], ids: Sequence[str]
     return [f"{len(left_out)} of {len(left_out) + kept} samples were left out; the first: {first}."]
 
 
-def _no_own_tokens_note(samples: SampleSet, spec: TaskSpec, tokenizer: Any) -> list[str]:
-    """Says how many samples hold only what the tokenizer adds to every text; their representations are all alike."""
-    added = tokenizer.num_special_tokens_to_add(pair=len(spec.text_columns) == 2)
-    without = [index for index, length in enumerate(samples.lengths) if length <= added]
+def _no_own_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
+    """Says how many samples hold special tokens alone, as empty texts do; their representations say nothing of a text."""
+    special = set(tokenizer.all_special_ids) - {getattr(tokenizer, "unk_token_id", None)}
+    without = [index for index, ids in enumerate(samples.input_ids) if special.issuperset(ids)]
     if not without:
         return []
     return [
-        f"{len(without)} of {len(samples)} samples have no token of their own, only those that the tokenizer adds to every text; "
-        f"the first: {samples.described(without[0])}."
+        f"{len(without)} of {len(samples)} samples have no token of their own, only special ones such as those that the tokenizer "
+        f"adds to every text; the first: {samples.described(without[0])}."
     ]
 
 
