@@ -197,7 +197,9 @@ def _base_name(name: str) -> str:
 def _coarsest_format(weight: Tensor) -> str | None:
     if not weight.is_floating_point() or weight.is_meta or not weight.numel():
         return None
-    return next((name for name in _FORMATS if _holds(weight, name)), None)
+    found = next((name for name in _FORMATS if _holds(weight, name)), None)
+    # A weight that training or pruning made zero fits every format, and was not rounded to one.
+    return found if found is not None and bool(weight.any()) else None
 
 
 def _holds(weight: Tensor, number_format: str) -> bool:

@@ -150,6 +150,15 @@ def _gguf_llama(folder, tokenizer, *, quantised):
     return folder
 
 
+def test_weight_that_is_all_zero_was_not_rounded(tiny_bert):
+    model = load_backbone(resolve_model(str(tiny_bert)))
+    name = "encoder.layer.1.output.dense.weight"
+    assert name not in coarse_formats(model)
+    with torch.no_grad():
+        model.get_parameter(name).zero_()
+    assert name not in coarse_formats(model)
+
+
 def test_rounding_is_done_weight_by_weight(tiny_bert):
     model, before = (load_backbone(resolve_model(str(tiny_bert))) for _ in range(2))
     name = "encoder.layer.1.output.dense.weight"
