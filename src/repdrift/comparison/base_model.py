@@ -33,6 +33,7 @@ from repdrift.models import (
     load_backbone,
     reason_against_sharing,
     require_repeatable,
+    running_errors,
 )
 from repdrift.tasks import SampleSet
 
@@ -147,9 +148,12 @@ class BaseModel:
         """Returns by name why adapters cannot stay on the base model, which is of no use then; nothing if all can."""
         names = [tuned.name for tuned in adapters]
         try:
-            adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
+            with running_errors("it cannot be put on the base model together with the others"):
+                adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
         except AdaptersDoNotFitError as error:
             return {names[number]: why for number, why in error.faults.items()}
+        except ModelError as error:  # of an unforeseen kind, or memory: each is tried by itself
+            return dict.fromkeys(names, str(error))
         computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
         if computed:
             return computed

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from repdrift.comparison import by_rows, comparing, tuned_models
+from repdrift.comparison import base_model, by_rows, comparing, tuned_models
 from repdrift.comparison.comparing import compare
 from repdrift.core.errors import ConfigError, ModelError
 from repdrift.core.records.comparison import COMPARISON_FILE
@@ -94,6 +94,17 @@ def test_any_exception_while_one_model_is_loaded_is_its_own(error, accumulate, m
     assert [m.status for m in result.models] == ["not comparable", "compared"]
     said = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
     assert said in (result.models[0].reason or "")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), MemoryError("x")], ids=lambda e: type(e).__name__)
+@BOTH
+def test_adapters_that_cannot_be_put_on_together_are_run_one_by_one(error, accumulate, models, texts, monkeypatch):
+    alone = run(models, ["a", "b"], texts, accumulate=accumulate, controls=False)
+    monkeypatch.setattr(base_model, "load_adapters", _raise(error))
+    result = run(models, ["a", "b"], texts, accumulate=accumulate, controls=False)
+    for one, other in zip(result.models, alone.models, strict=True):
+        assert [at.drift for at in one.layers] == pytest.approx([at.drift for at in other.layers], abs=1e-9)
+        assert "cannot be put on the base model" in (one.weights or "")
 
 
 MEMORY = [
