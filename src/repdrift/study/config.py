@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
+from repdrift.study.yaml_file import parse_yaml, read_yaml
 from repdrift.tasks import FileFormat, TaskKind, TaskSpec, task, tasks
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
 
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Seed of a run's random numbers; NumPy takes no others."""
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
 class _Section(BaseModel):
@@ -32,10 +39,10 @@ class TaskEntry(_Section):
     separator, encoding, header: how csv, tsv and other text files are written, where it is not found from them.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: TaskName
     kind: TaskKind = "classification"
-    train: Path | None = None
-    validation: Path
+    train: UserPath | None = None
+    validation: UserPath
     text_columns: tuple[str, ...] = Field(min_length=1, max_length=2)
     label_column: str | None = None
     id_column: str | None = None
@@ -73,20 +80,20 @@ class TrainingSection(_Section):
 class StudyConfig(_Section):
     """A study: what is trained, extracted and analysed."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: TaskName
     model: str
     """A folder, a Hugging Face hub id, or `packaged:minilm`."""
     revision: str | None = None
     tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
     methods: tuple[Method, ...] = METHODS
-    seeds: tuple[int, ...] = (42, 1337, 2024)
+    seeds: tuple[Seed, ...] = (42, 1337, 2024)
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
     data_dir: str | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
-    results_dir: Path = Path("results")
-    base_dir: Path = Path("base_representations")
+    results_dir: UserPath = Path("results")
+    base_dir: UserPath = Path("base_representations")
 
     @field_validator("tasks")
     @classmethod
@@ -97,6 +104,8 @@ class StudyConfig(_Section):
             if name not in own and name not in tasks():
                 raise ValueError(str(UnknownNameError.of("task", name, tasks())))
         _require_unique("task", names)
+        if ALL_TASKS in names:
+            raise ValueError(f"no task can be called {ALL_TASKS!r}: in results and options that name means every task")
         return entries
 
     @field_validator("methods", "seeds")
@@ -137,15 +146,13 @@ def load_study(path: str | Path) -> StudyConfig:
 
     Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
     """
-    file = Path(path)
+    file = Path(path).expanduser()
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file)
     except FileNotFoundError as error:
         raise ConfigError(
             f"study file {file} does not exist; packaged studies: {', '.join(packaged_studies())}"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"study file {file} is not valid YAML: {error}") from error
     return parse_study(content, where=str(file))
 
 
@@ -170,7 +177,7 @@ def packaged_studies() -> list[str]:
 
 def packaged_study(name: str) -> StudyConfig:
     """A study that the package ships. Raises UnknownNameError if it ships none of this name."""
-    return parse_study(yaml.safe_load(packaged_study_text(name)), where=f"packaged study {name}")
+    return parse_study(parse_yaml(packaged_study_text(name), where=name), where=f"packaged study {name}")
 
 
 def packaged_study_text(name: str) -> str:

@@ -19,8 +19,8 @@ class LoraOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rank: int = Field(default=8, ge=1, description="Rank of the change of each adapted weight.")
-    alpha: float = Field(default=16, gt=0, description="The change is scaled by alpha / rank.")
+    rank: int = Field(default=8, ge=1, le=65_536, description="Rank of the change of each adapted weight.")
+    alpha: float = Field(default=16, gt=0, allow_inf_nan=False, description="The change is scaled by alpha / rank.")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the input of the adapters.")
     target_modules: tuple[str, ...] | None = Field(
         default=None,
@@ -33,17 +33,22 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: float = Field(default=3.0, gt=0, description="Passes over the training rows.")
-    learning_rate: float = Field(default=2e-5, gt=0, description="Learning rate after the warm-up.")
-    batch_size: int = Field(default=4, ge=1, description="Features in one batch.")
-    gradient_accumulation_steps: int = Field(default=1, ge=1, description="Batches in one optimiser step.")
-    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    epochs: float = Field(default=3.0, gt=0, le=10_000, description="Passes over the training rows.")
+    learning_rate: float = Field(default=2e-5, gt=0, le=10, description="Learning rate after the warm-up.")
+    batch_size: int = Field(default=4, ge=1, le=1_000_000, description="Features in one batch.")
+    gradient_accumulation_steps: int = Field(
+        default=1, ge=1, le=1_000_000, description="Batches in one optimiser step."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, le=10, description="Weight decay of AdamW.")
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field(
         default="linear", description="Course of the learning rate after the warm-up."
     )
     max_length: int | None = Field(
-        default=None, ge=8, description="Tokens of an input at most; null takes the model's maximum, up to 512."
+        default=None,
+        ge=8,
+        le=10_000_000,
+        description="Tokens of an input at most; null takes the model's maximum, up to 512.",
     )
     doc_stride: int = Field(
         default=128, ge=1, description="Tokens by which windows over a long context overlap (question answering)."

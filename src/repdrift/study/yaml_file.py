@@ -1,0 +1,95 @@
+"""Reads a YAML file from anywhere: bounded in size, depth and aliases, and every key only once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repdrift.core.errors import ConfigError
+
+_LARGEST_BYTES = 1 << 20
+_MOST_NODES = 100_000
+"""Values in the file, where a value that is repeated by an alias counts each time."""
+_DEEPEST = 64
+
+
+def read_yaml(path: Path) -> Any:
+    """Returns the content of a YAML file: plain mappings, lists, texts and numbers.
+
+    Raises FileNotFoundError if it is absent; ConfigError if it is no regular file, cannot be read, is larger than a study
+    file can be, or as `parse_yaml` does.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise ConfigError(f"{path} is {kind}; expected a YAML file")
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes; a study file has {_LARGEST_BYTES:,} at most")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid YAML: it is no UTF-8 text (byte {error.start})") from error
+    return parse_yaml(text, where=str(path))
+
+
+def parse_yaml(text: str, *, where: str) -> Any:
+    """Returns the content of a YAML text. where: names it in messages.
+
+    Raises ConfigError if it is not valid YAML, has a key twice in one mapping, or is nested or repeated beyond bounds.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_bounded(node, where)
+        return loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not valid YAML: {error}") from error
+    except (ValueError, OverflowError) as error:  # a date or number that Python does not have
+        raise ConfigError(f"{where} is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most") from error
+    finally:
+        loader.dispose()
+
+
+def _require_bounded(root: yaml.Node, where: str) -> None:
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        """The number of values in a node, those of its aliases included."""
+        if depth > _DEEPEST:
+            raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most")
+        if id(node) in open_nodes:
+            raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a value contains itself, by an alias")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            sizes[id(node)] = 1 + sum(size(child, depth + 1) for child in _children(node, where))
+            open_nodes.discard(id(node))
+        if sizes[id(node)] > _MOST_NODES:
+            raise ConfigError(f"{where} has more than {_MOST_NODES:,} values, counting what its aliases repeat")
+        return sizes[id(node)]
+
+    size(root, 0)
+
+
+def _children(node: yaml.Node, where: str) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConfigError(
+                    f"{where}, line {line}: the key {key.value!r} stands twice, first in line {seen[key.value]}. "
+                    "Only one of them would count: delete the other."
+                )
+            seen[str(key.value)] = line
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
