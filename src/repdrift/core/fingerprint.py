@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _READ_BYTES = 1 << 22
+_known_sha256: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def file_sha256(path: Path) -> str:
@@ -18,6 +19,15 @@ def file_sha256(path: Path) -> str:
         while chunk := stream.read(_READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def unchanged_file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read once in a process for as long as its size and time of change stay the same."""
+    stat = path.stat()
+    stamp = (str(path.absolute()), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    if stamp not in _known_sha256:
+        _known_sha256[stamp] = file_sha256(path)
+    return _known_sha256[stamp]
 
 
 def files_sha256(root: Path, paths: list[Path]) -> str:

@@ -18,7 +18,7 @@ from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
 from repdrift.study.training_stage import find_run
-from repdrift.training import FinishedRun
+from repdrift.training import FinishedRun, require_unchanged
 
 _EVERY_CHECKPOINT = "all"
 
@@ -104,6 +104,7 @@ def _base_jobs(inputs: StudyInputs, task: str) -> list[tuple[ExtractionJob, Path
 def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int) -> ExtractionJob:
     folder, record = trained.folder, trained.record
     weights = folder / MODEL_FOLDER if step == 0 else folder / CHECKPOINT_FOLDER / f"step_{step:06d}"
+    require_unchanged(trained, weights)
     tuned = resolve_model(str(weights))
     if step == 0 and tuned.weights_digest() != record.weights_digest:
         raise ModelError(

@@ -11,7 +11,7 @@ from repdrift.core.records.run import RunRecord
 from repdrift.core.words import scores
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId, repdrift_command
-from repdrift.training import FinishedRun, TrainingJob, finished_runs, train
+from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
 
 _SHOWN_SCORES = ("accuracy", "f1", "exact_match")
 
@@ -29,16 +29,23 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
     jobs = [(run, _job(inputs, run)) for run in runs]
     for _, job in jobs:
         job.classes()
-    finished: list[FinishedRun] = []
-    for number, (run, job) in enumerate(jobs, start=1):
-        done = train(job, inputs.config.results_dir)
-        inputs.journal.note(
-            "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
-        )
-        state = "trained" if done.trained_now else "already trained"
-        say(f"[{number}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
-        finished.append(done)
-    return finished
+    finished: dict[RunId, FinishedRun] = {}
+    waiting = dict(jobs)
+    # Runs that another process is training are left for the end, so that two processes share a study's work.
+    for wait in (False, True):
+        for run, job in list(waiting.items()):
+            done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+            if done is None:
+                say(f"{run}: another process is training it; the next run first")
+                continue
+            del waiting[run]
+            finished[run] = done
+            inputs.journal.note(
+                "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
+            )
+            state = "trained" if done.trained_now else "already trained"
+            say(f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
+    return [finished[run] for run, _ in jobs]
 
 
 def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:

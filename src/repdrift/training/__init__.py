@@ -10,7 +10,14 @@ Where to find things:
 """
 
 from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
-from repdrift.training.training_run import FinishedRun, TrainingJob, finished_runs, train
+from repdrift.training.training_run import (
+    FinishedRun,
+    TrainingJob,
+    finished_runs,
+    require_unchanged,
+    train,
+    train_unless_claimed,
+)
 
 __all__ = [
     "FinishedRun",
@@ -19,6 +26,8 @@ __all__ = [
     "TrainingOptions",
     "TrainingOverrides",
     "finished_runs",
+    "require_unchanged",
     "resolve_options",
     "train",
+    "train_unless_claimed",
 ]

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError
-from repdrift.core.fingerprint import config_sha256
+from repdrift.core.errors import DataError, ModelError
+from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
 from repdrift.models import (
     ModelSource,
     length_limit,
@@ -38,6 +38,7 @@ from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
+from repdrift.training.run_claim import run_claim
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 
@@ -111,12 +112,33 @@ def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
 def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
     """Train `job`, unless a finished run of the same key is in `results_dir`; then return the latest of those.
 
-    A run that stops half-way leaves a folder without run.json, which nothing picks up.
+    If another process is training it, this waits and returns that process's run. A run that stops half-way leaves a folder
+    without run.json, which nothing picks up.
     """
+    found = train_unless_claimed(job, results_dir, wait=True)
+    assert found is not None  # noqa: S101  it waited
+    return found
+
+
+def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = False) -> FinishedRun | None:
+    """Train `job` as `train` does, or return None at once if another process is training it and `wait` is False."""
     key = job.key()
+    if (existing := _latest_finished(results_dir, key)) is not None:
+        return existing
+    job.classes()  # a fault in the labels is found before anything is written
+    with run_claim(results_dir, key, f"{job.spec.name}, {job.method}, seed {job.seed}", wait=wait) as is_mine:
+        if not is_mine:
+            return None
+        # It may have been finished while this process waited, or between the look and the claim.
+        return _latest_finished(results_dir, key) or _train_anew(job, results_dir, key)
+
+
+def _latest_finished(results_dir: Path, key: str) -> FinishedRun | None:
     existing = [run for run in finished_runs(results_dir) if run.record.key == key]
-    if existing:
-        return max(existing, key=lambda run: run.record.started)
+    return max(existing, key=lambda run: run.record.started, default=None)
+
+
+def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     started = datetime.now(UTC)
     classes = job.classes()
     folder = new_run_folder(results_dir, job.method, started)
@@ -140,6 +162,40 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
                 number += 1
                 continue
             return folder
+
+
+def model_files_sha256(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of the models that a run saved, by path below the run's folder."""
+    paths = [p for part in (MODEL_FOLDER, CHECKPOINT_FOLDER) for p in sorted((folder / part).rglob("*")) if p.is_file()]
+    return {path.relative_to(folder).as_posix(): unchanged_file_sha256(path) for path in paths}
+
+
+def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
+    """Checks every file of a saved model, in `model_folder` below the run's folder, against the run's checksums.
+
+    Raises ModelError that names the file that is absent, was changed, or was put there later. Records of older versions
+    have no checksums but that of the final model's weights.
+    """
+    below = f"{model_folder.relative_to(run.folder).as_posix()}/"
+    expected = {name: digest for name, digest in run.record.files.items() if name.startswith(below)}
+    if not expected:
+        return
+    found = {
+        path.relative_to(run.folder).as_posix(): path for path in sorted(model_folder.rglob("*")) if path.is_file()
+    }
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            fault = "is missing"
+        elif name not in expected:
+            fault = "was put there after training"
+        elif unchanged_file_sha256(found[name]) != expected[name]:
+            fault = "was changed or damaged after training"
+        else:
+            continue
+        raise ModelError(
+            f"{run.folder / name} {fault}, as {run.folder / RUN_FILE} says: the model there is not the one that was trained. "
+            f"Restore the file from a copy, or delete {run.folder} and train again."
+        )
 
 
 def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
@@ -188,6 +244,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         base_revision=job.base.revision,
         base_digest=job.base.weights_digest(),
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
+        files=model_files_sha256(folder),
         num_labels=num_labels,
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={**job.options.for_key(job.method), "max_length_used": max_length, "steps": result.steps},

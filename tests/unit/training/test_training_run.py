@@ -10,7 +10,17 @@ from safetensors.torch import load_file
 from repdrift.core.errors import DataError, ModelError
 from repdrift.models import load_backbone, load_tokenizer, resolve_model
 from repdrift.tasks import Rows, TaskSpec, load_rows, task
-from repdrift.training import LoraOptions, TrainingJob, TrainingOptions, finished_runs, train
+from repdrift.training import (
+    FinishedRun,
+    LoraOptions,
+    TrainingJob,
+    TrainingOptions,
+    finished_runs,
+    require_unchanged,
+    train,
+    train_unless_claimed,
+)
+from repdrift.training.run_claim import run_claim
 from repdrift.training.training_run import new_run_folder
 from tests.tiny_models import sentence
 
@@ -112,6 +122,42 @@ def test_unfinished_run_is_never_picked_up(trained, tiny_bert, tiny_data, tmp_pa
 
 
 @pytest.mark.usefixtures("no_training")
+def test_run_that_another_process_trains_is_left_to_it_and_then_found(trained, tiny_bert, tiny_data, tmp_path):
+    job = _job(tiny_bert, tiny_data, checkpoint_every=1)
+    with run_claim(tmp_path, job.key(), "the run", wait=False):
+        assert train_unless_claimed(job, tmp_path) is None
+        shutil.copytree(trained.folder, tmp_path / trained.folder.name)  # the other process has finished it
+    assert train_unless_claimed(job, tmp_path, wait=True).record == trained.record
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        (
+            "final_model/config.json",
+            lambda p: p.write_text(p.read_text().replace("gelu", "relu")),
+            "was changed or damaged",
+        ),
+        ("final_model/tokenizer.json", lambda p: p.unlink(), "is missing"),
+        (
+            "checkpoints/step_000002/model.safetensors",
+            lambda p: p.write_bytes(p.read_bytes()[:-4]),
+            "was changed or damaged",
+        ),
+        ("final_model/adapter_config.json", lambda p: p.write_text("{}"), "was put there after training"),
+    ],
+)
+def test_a_saved_model_that_was_changed_is_named(trained, tmp_path, name, change, fault):
+    shutil.copytree(trained.folder, tmp_path / "run")
+    run = FinishedRun(tmp_path / "run", trained.record)
+    for folder in ("final_model", "checkpoints/step_000002"):
+        require_unchanged(run, run.folder / folder)
+    change(run.folder / name)
+    with pytest.raises(ModelError, match=f"{name} {fault}"):
+        require_unchanged(run, (run.folder / name).parent)
+
+
+@pytest.mark.usefixtures("no_training")
 def test_latest_of_several_finished_runs_is_reused(trained, tiny_bert, tiny_data, tmp_path):
     for number, started in enumerate(
         ("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
@@ -167,7 +213,7 @@ def test_questions_that_fill_the_input_are_left_out_and_counted(tiny_bert, tiny_
     assert [note.split(":")[0] for note in left_out] == ["Training rows", "Evaluation rows"]
     assert "1 of 9 rows" in left_out[0]
     assert "'too long'" in left_out[0]
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("full_finetune_*"))) == 1
     with pytest.raises(DataError, match="2 of 2 rows have a question that alone fills the input"):
         train(replace(job, train=Rows([long, {**long, "id": "too"}], "made"), validation=validation), tmp_path)
 

@@ -33,6 +33,9 @@ class RunRecord(Record):
     """SHA-256 over the base model's weight files."""
     weights_digest: str
     """SHA-256 over the weight files in `final_model/`."""
+    files: dict[str, str] = {}
+    """SHA-256 of every file of the final model and of the checkpoints, by path below the run's folder: weights,
+    configuration, tokenizer. Empty in records of older versions."""
     num_labels: int | None = None
     class_labels: list[bool | int | str] | None = None
     """The classes as the data write them, in the order of the head's outputs; null for question answering and in older runs."""
