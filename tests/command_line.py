@@ -22,8 +22,10 @@ class Done:
     stderr: str
 
 
-def run_here(command: str, folder: Path, *, fails: bool = False, **environment: str) -> Done:
+def run_here(command: str, folder: Path, *, fails: bool | None = False, **environment: str) -> Done:
     """Run `python -m repdrift ...` or `python SCRIPT.py ...` in `folder`; check that it fails just where `fails` says so.
+
+    fails: None allows both.
 
     An exception that would be a traceback on the command line is raised here.
     """
@@ -42,5 +44,5 @@ def run_here(command: str, folder: Path, *, fails: bool = False, **environment: 
                 runpy.run_path(str(folder / words[0]), run_name="__main__")
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    assert (code != 0) == fails, f"{command}\n{out.getvalue()}\n{err.getvalue()}"
+    assert fails is None or (code != 0) == fails, f"{command}\n{out.getvalue()}\n{err.getvalue()}"
     return Done(code, out.getvalue(), err.getvalue())

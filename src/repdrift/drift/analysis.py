@@ -95,8 +95,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             *found.warnings,
         ],
     )
-    write_analysis(results, table, output_dir)
-    return results, table
+    return write_analysis(results, table, output_dir), table
 
 
 def _require_model(sets: TaskSets, plan: DriftPlan) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from repdrift.core.atomic import atomic_path, storage_errors
+from repdrift.core.atomic import write_together
+from repdrift.core.records.base import CHECKSUM_KEY
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET, DriftResults
 from repdrift.drift.summary import summary_markdown
 
@@ -18,32 +20,35 @@ SCHEMA_FILE = "drift_analysis_results.schema.json"
 """Shipped beside this module."""
 
 
-def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path) -> None:
-    """Write RESULTS_FILE, TABLE_PARQUET, TABLE_CSV and SUMMARY_FILE to `output_dir`.
+def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path) -> DriftResults:
+    """Write RESULTS_FILE, TABLE_PARQUET, TABLE_CSV and SUMMARY_FILE to `output_dir`; returns the results as written.
 
-    Raises StorageError if one of them cannot be written; the files of an earlier analysis are then still as they were.
+    The results hold the checksums of the table's files. Raises StorageError if one of them cannot be written; the files of
+    an earlier analysis are then still as they were.
     """
-    texts = {
-        RESULTS_FILE: results.model_dump_json(indent=2) + "\n",
-        SUMMARY_FILE: summary_markdown(results, table),
-        TABLE_CSV: table.to_csv(index=False),
+    tables = {TABLE_CSV: table.to_csv(index=False).encode(), TABLE_PARQUET: _parquet(table)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
+    written = results.model_copy(update={"table_sha256": digests})
+    files = {
+        RESULTS_FILE: written.file_text().encode(),
+        SUMMARY_FILE: summary_markdown(results, table).encode(),
+        **tables,
     }
-    with ExitStack() as stack:
-        # The stack closes in reverse order: the results take their name last, when the other files have theirs.
-        paths = {
-            name: stack.enter_context(atomic_path(output_dir / name))
-            for name in (RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET)
-        }
-        for name, text in texts.items():
-            with storage_errors(output_dir / name):
-                paths[name].write_text(text, encoding="utf-8")
-        with storage_errors(output_dir / TABLE_PARQUET):
-            table.to_parquet(paths[TABLE_PARQUET], index=False)
+    write_together(output_dir, files)
+    return written
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False, write_page_checksum=True)
+    return stream.getvalue()
 
 
 def results_schema() -> dict[str, Any]:
     """Returns the JSON Schema of RESULTS_FILE as it follows from the record."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **DriftResults.model_json_schema()}
+    schema = DriftResults.model_json_schema()
+    schema["properties"][CHECKSUM_KEY] = {"title": "SHA-256 of all other entries", "type": "string"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def shipped_schema() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.errors import DataError
+from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.results import (
     ALL_TASKS,
     DRIFT_COLUMNS,
@@ -199,6 +200,7 @@ def read_report_data(results_file: Path) -> ReportData:
     table_file = next((f for n in (TABLE_PARQUET, TABLE_CSV) if (f := results_file.with_name(n)).is_file()), None)
     if table_file is None:
         raise DataError(f"neither {TABLE_PARQUET} nor {TABLE_CSV} is beside {results_file}. {_AGAIN}")
+    _require_table_of(results, table_file)
     table = _checked(_read_table(table_file), table_file)
     _require_one_analysis(results, table, results_file, table_file)
     return ReportData(shareable(results), table, table_file.name)
@@ -225,6 +227,22 @@ def _read_results(path: Path) -> DriftResults:
     return results.model_copy(update={"tests": [_with_correction(test) for test in results.tests]})
 
 
+def _require_table_of(results: DriftResults, table_file: Path) -> None:
+    """Raises DataError if the table's file is not the one that was written with the results."""
+    expected = results.table_sha256.get(table_file.name)
+    if expected is None:
+        return  # results of an older version
+    try:
+        actual = file_sha256(table_file)
+    except OSError as error:
+        raise DataError(f"{table_file} cannot be read: {error.strerror}. {_AGAIN}") from error
+    if actual != expected:
+        raise DataError(
+            f"{table_file} is not the table that was written with the results: SHA-256 {actual[:12]}..., expected "
+            f"{expected[:12]}... It was changed or damaged since. {_AGAIN}"
+        )
+
+
 def _with_correction(test: HypothesisTest) -> HypothesisTest:
     """Fills in the deciding p-value of a test by layer, in results that are older than this field.
 
@@ -242,7 +260,7 @@ def _with_correction(test: HypothesisTest) -> HypothesisTest:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.name == TABLE_PARQUET:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, page_checksum_verification=True)
         # Only numbers may be empty, so that a task called "NA" or "null" keeps its name.
         empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL, _WORDS)}
         return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))

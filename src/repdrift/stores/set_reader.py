@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError, UnknownNameError
-from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
-from repdrift.stores.payload import TENSOR_KEY
-from repdrift.stores.set_folder import is_payload_name, layer_name
-
-REPAIR = "Run the same extract or pull command again: it makes the set anew."
-"""The advice to a user whose set is damaged."""
+from repdrift.stores.checked_files import REPAIR, require_intact
+from repdrift.stores.payload import PayloadLayout, payload_dtype
+from repdrift.stores.set_folder import is_layer_name, is_payload_name, layer_name
 
 
 @dataclass(frozen=True)
@@ -33,36 +30,43 @@ class RepresentationSet:
     def layer(self, layer: int) -> Tensor:
         """Read one layer's representation, memory-mapped; its shape is the metadata's `shape`.
 
-        Raises UnknownNameError if the set lacks the layer, CorruptSetError if its file cannot be read or has another shape.
+        The file is read after its size, its checksum and its header were found to be those of such a layer. Nothing in the
+        file says how much memory is taken, and no part of it is unpickled.
+        Raises UnknownNameError if the set lacks the layer; CorruptSetError if its file is absent or not what was written.
         """
         if layer not in self.metadata.layers:
             raise UnknownNameError(
                 f"layer {layer} not in {self.folder} (layers {_layers_in_words(self.metadata.layers)})"
             )
-        path = self.folder / layer_name(layer, self.metadata.payload)
-        tensor = _load(path)
-        if list(tensor.shape) != self.metadata.shape:
-            raise CorruptSetError(
-                f"{path} holds {tuple(tensor.shape)}, its metadata says {tuple(self.metadata.shape)}. {REPAIR}"
-            )
-        return tensor
+        name = layer_name(layer, self.metadata.payload)
+        path, layout = self.folder / name, _layout(self.folder, self.metadata)
+        require_intact(path, self.metadata.files[name], nbytes=layout.total_bytes)
+        return _mapped(path, layout)
 
 
 def open_set(folder: Path) -> RepresentationSet:
     """Open a finished set.
 
-    Raises MissingRunError if there is none, UnfinishedSetError if it has no metadata, CorruptSetError if a layer's file
-    is absent or its metadata names a file that no set has.
+    Files are looked at, not read: each layer is checked when it is read. Raises MissingRunError if there is none,
+    UnfinishedSetError if it has no metadata, CorruptSetError if a file is absent or has another size than its rows take,
+    or if the metadata lacks a layer's checksum or names a file that no set has.
     """
     metadata = read_metadata(folder)
     if metadata is None:
         if not folder.is_dir():
             raise MissingRunError(f"no representation set at {folder}")
         raise UnfinishedSetError(f"the representation set {folder} is unfinished (no {METADATA_FILE}). {REPAIR}")
-    for layer in metadata.layers:
-        path = folder / layer_name(layer, metadata.payload)
+    layout = _layout(folder, metadata)
+    for name in [layer_name(layer, metadata.payload) for layer in metadata.layers]:
+        if name not in metadata.files:
+            raise CorruptSetError(f"{folder / METADATA_FILE} has no checksum of {name}. {REPAIR}")
+    for name in metadata.files:
+        path = folder / name
         if not path.is_file():
             raise CorruptSetError(f"{path} is missing from a finished set. {REPAIR}")
+        size = path.stat().st_size
+        if is_layer_name(name) and size != layout.total_bytes:
+            raise CorruptSetError(f"{path} has {size:,} bytes, expected {layout.total_bytes:,}. {REPAIR}")
     return RepresentationSet(folder, metadata)
 
 
@@ -105,24 +109,32 @@ def _whole_metadata(folder: Path) -> SetMetadata | None:
 
 
 def _is_intact(folder: Path, metadata: SetMetadata) -> bool:
-    return all(
-        (folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in metadata.files.items()
-    )
-
-
-def _load(path: Path) -> Tensor:
     try:
-        if path.suffix == ".safetensors":
-            from safetensors import safe_open
+        for name, digest in metadata.files.items():
+            require_intact(folder / name, digest)
+    except CorruptSetError:
+        return False
+    return True
 
-            with safe_open(path, framework="pt") as stored:
-                return stored.get_tensor(TENSOR_KEY)
-        content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
-    except Exception as error:  # a damaged file can raise many kinds of error in torch and safetensors
-        raise CorruptSetError(f"{path} cannot be read ({type(error).__name__}: {error}). {REPAIR}") from error
-    if not isinstance(content, Tensor):
-        raise CorruptSetError(f"{path} holds {type(content).__name__}, expected one tensor. {REPAIR}")
-    return content
+
+def _layout(folder: Path, metadata: SetMetadata) -> PayloadLayout:
+    try:
+        rows, width = metadata.shape
+        return PayloadLayout(metadata.payload, rows, width, metadata.dtype)
+    except ValueError as error:
+        raise CorruptSetError(f"{folder / METADATA_FILE} describes no layer: {error}. {REPAIR}") from error
+
+
+def _mapped(path: Path, layout: PayloadLayout) -> Tensor:
+    """Maps the rows of a layer's file into memory; changes to the tensor do not reach the file."""
+    with path.open("rb") as stream:
+        if stream.read(len(layout.head)) != layout.head:
+            raise CorruptSetError(
+                f"{path} does not begin like a file of {layout.n_rows:,} rows of {layout.width:,} {layout.dtype} numbers. {REPAIR}"
+            )
+    data = torch.from_file(str(path), shared=False, size=layout.total_bytes, dtype=torch.uint8)
+    rows = data[len(layout.head) : len(layout.head) + layout.data_bytes]
+    return rows.view(payload_dtype(layout.dtype)).reshape(layout.n_rows, layout.width)
 
 
 def _layers_in_words(layers: list[int]) -> str:

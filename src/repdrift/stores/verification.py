@@ -9,10 +9,11 @@ from pathlib import Path
 from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
+from repdrift.stores.checked_files import REPAIR
 from repdrift.stores.journal import complete_batches, read_header, read_lines
 from repdrift.stores.payload import PayloadLayout
 from repdrift.stores.set_folder import UNFINISHED_FOLDER, is_layer_name, layer_name
-from repdrift.stores.set_reader import REPAIR, read_metadata
+from repdrift.stores.set_reader import read_metadata
 
 _GO_ON = "Run the same extract command again: it goes on from there."
 _BEGIN = "Run the same extract command again: it begins anew."

@@ -1,6 +1,7 @@
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -27,6 +28,7 @@ from repdrift.core.records.results import (
 )
 from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.result_files import results_schema, shipped_schema
+from tests.resealed import reseal_set
 from tests.unit.drift.study_on_disk import LAYERS, N, Study, write_set
 
 
@@ -217,9 +219,14 @@ def test_what_must_not_be_compared_is_an_error_and_writes_nothing(study, tmp_pat
 
 def test_nan_in_a_stored_layer_is_named(study, tmp_path):
     path = study.folder("mrpc", "lora", 2) / "layer_1.pt"
-    tensor = torch.load(path, weights_only=True).clone()
-    tensor[7, 3] = float("nan")
-    torch.save(tensor, path)
+    nan = torch.load(path, weights_only=True, mmap=True)
+    data = bytearray(path.read_bytes())
+    row = data.index(nan[7].numpy().tobytes())
+    data[row + 12 : row + 16] = np.float32("nan").tobytes()
+    path.write_bytes(data)
+    with pytest.raises(CorruptSetError, match="layer_1.pt was changed after it was written"):
+        analyze(study.plan(), tmp_path / "out")
+    reseal_set(path.parent)
     with pytest.raises(NonFiniteError, match=r"mrpc_lora_seed2.*layer 1, sample '7'"):
         analyze(study.plan(), tmp_path / "out")
 
@@ -337,7 +344,7 @@ def test_failure_while_writing_leaves_the_earlier_analysis_whole(study, tmp_path
     def full_disk(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
-    with pytest.raises(StorageError, match=f"no space left while writing .*{TABLE_PARQUET}"):
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(StorageError, match="no space left while writing .*out"):
         analyze(study.plan(), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -4,13 +4,14 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from repdrift.core.records.representation_set import ModuleChange, SetMetadata
+from repdrift.core.records.representation_set import ModuleChange
 from repdrift.core.records.results import DRIFT_COLUMNS, RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze
 from repdrift.drift.result_files import shipped_schema
 from repdrift.drift.weight_rows import WEIGHT_MEASURES, layer_weight_measures
+from tests.resealed import edit_record
+from tests.unit.drift.study_on_disk import write_set
 
 LAYERS, N, P = 2, 30, 6
 
@@ -49,15 +50,11 @@ def test_layer_that_did_not_change_has_zero_and_one_that_was_zero_has_no_ratio()
 
 
 def _write(folder, method, seed, tensors, changes):
-    folder.mkdir(parents=True)
-    for layer, tensor in enumerate(tensors):
-        torch.save(torch.tensor(tensor, dtype=torch.float32), folder / f"layer_{layer}.pt")
-    SetMetadata(
-        key="k", task="sst2", method=method, seed=seed, step=0, model="tiny", weights_digest=f"{method}{seed}",
-        base_weights_digest="baseNone", sample_set_fingerprint="f", sample_ids=[str(i) for i in range(N)], truncated_samples=0,
-        pooling="mean", dtype="float32", compute_dtype="float32", layers=list(range(LAYERS)), shape=[N, P], payload="pt",
-        files={}, created="now", versions={}, weight_changes=changes,
-    ).write(folder / "metadata.json")  # fmt: skip
+    write_set(
+        folder, "sst2", method, seed, tensors, weights_digest=f"{method}{seed}", base_weights_digest="baseNone",
+        sample_set_fingerprint="f", sample_ids=[str(i) for i in range(N)], shape=[N, P], layers=list(range(LAYERS)), run_metrics=None,
+        weight_changes=changes,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -81,6 +78,10 @@ def plan(tmp_path):
     )  # fmt: skip
 
 
+def without_weights(content):
+    del content["weight_changes"], content["weights_not_compared"]
+
+
 def test_rows_have_a_value_and_nothing_else_and_leave_the_results_alone(plan, tmp_path):
     results, table = analyze(plan, tmp_path / "out")
     about_weights = table["measure"].isin(list(WEIGHT_MEASURES))
@@ -94,12 +95,9 @@ def test_rows_have_a_value_and_nothing_else_and_leave_the_results_alone(plan, tm
     relative = rows[rows["measure"] == "weight_relative_change"]
     assert dict(zip(relative["seed"], relative["value"], strict=False)) == pytest.approx({1: 0.1, 2: 0.2})
     for found in plan.sets:
-        path = found.folder / "metadata.json"
-        content = json.loads(path.read_text())
-        del content["weight_changes"], content["weights_not_compared"]
-        path.write_text(json.dumps(content))  # as an older version wrote it
+        edit_record(found.folder / "metadata.json", without_weights)  # as an older version wrote it
     without, plain = analyze(plan, tmp_path / "without")
-    assert without.model_copy(update={"created": results.created}) == results
+    assert without.model_copy(update={"created": results.created, "table_sha256": results.table_sha256}) == results
     pd.testing.assert_frame_equal(table[~about_weights].reset_index(drop=True), plain)
 
 

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -20,6 +19,7 @@ from repdrift.report.report_data import (
     smallest_deciding_pvalue,
     widest_claim,
 )
+from tests.resealed import edit_record
 from tests.unit.report.synthetic_results import WEIGHT_MEASURE, Synthetic, report_data, write_results
 
 STUDY = Synthetic(tasks=("NA", "null"), seeds=(1, 2), layers=2, weights=True, missing=(("null", "lora", 2),))
@@ -46,11 +46,12 @@ def test_csv_alone_gives_what_parquet_gives_whatever_the_tasks_are_called(copied
 
 
 def test_page_and_summary_have_no_absolute_path(copied, tmp_path):
-    content = json.loads(copied.read_text())
-    content["study"]["model"] = str(tmp_path / "models/my-base")
-    content["warnings"] = [f"{tmp_path}/results/lora_seed1 was extracted anew."]
-    content["runs"][0]["reason"] = f"{tmp_path}/results/x/metadata.json does not exist"
-    copied.write_text(json.dumps(content))
+    def with_paths(content):
+        content["study"]["model"] = str(tmp_path / "models/my-base")
+        content["warnings"] = [f"{tmp_path}/results/lora_seed1 was extracted anew."]
+        content["runs"][0]["reason"] = f"{tmp_path}/results/x/metadata.json does not exist"
+
+    edit_record(copied, with_paths)
     data = read_report_data(copied)
     assert data.results.study.model == "…/models/my-base"
     for text in (dashboard_html(data, []), summary_markdown(DriftResults.read(copied), data.table)):
@@ -147,9 +148,7 @@ def twice(file):
 
 
 def another_status(file):
-    results = json.loads(file.read_text())
-    results["runs"][0]["status"] = "missing"
-    file.write_text(json.dumps(results))
+    edit_record(file, lambda content: content["runs"][0].update(status="missing"))
 
 
 @pytest.mark.parametrize(
@@ -210,13 +209,14 @@ def test_what_decides_is_read_and_not_worked_out_again():
 
 @pytest.mark.parametrize(("correction", "field"), [("max-T", "pvalue_max_t"), ("Holm", "pvalue_holm")])
 def test_results_older_than_these_fields_say_the_p_that_their_verdicts_rest_on(copied, correction, field):
-    content = json.loads(copied.read_text())
-    for test in content["tests"]:
-        for new in ("correction", "deciding_pvalue", "deciding_opposite_pvalue", "smallest_deciding_pvalue"):
-            del test[new]
-        if correction == "Holm":
-            test["pvalue_holm"], test["pvalue_max_t"] = test["pvalue_max_t"], None
-    copied.write_text(json.dumps(content))
+    def as_before(content):
+        for test in content["tests"]:
+            for new in ("correction", "deciding_pvalue", "deciding_opposite_pvalue", "smallest_deciding_pvalue"):
+                del test[new]
+            if correction == "Holm":
+                test["pvalue_holm"], test["pvalue_max_t"] = test["pvalue_max_t"], None
+
+    edit_record(copied, as_before)
     data = read_report_data(copied)
     for table in layer_tables(data):
         assert (table.correction, table.smallest) == (correction, None)

@@ -1,11 +1,10 @@
-import json
-
 import pytest
 import torch
 
 from repdrift.core.errors import CorruptSetError, MissingRunError, UnfinishedSetError, UnknownNameError
 from repdrift.stores import RepresentationSetWriter, existing_key, open_set, verify_set
 from repdrift.stores.set_reader import finished_set
+from tests.resealed import edit_record
 from tests.unit.stores.small_sets import fields
 
 
@@ -48,20 +47,18 @@ def test_set_without_metadata_is_unfinished(made):
         open_set(made.parent / "nowhere")
 
 
-def test_missing_and_truncated_layers_are_named_when_they_are_read(made):
+def test_truncated_and_missing_layers_are_named_when_the_set_is_opened(made):
     payload = next(made.glob("layer_0.*"))
     payload.write_bytes(payload.read_bytes()[:40])
-    with pytest.raises(CorruptSetError, match=r"layer_0\.\w+ cannot be read"):
-        open_set(made).layer(0)
-    next(made.glob("layer_1.*")).unlink()
-    with pytest.raises(CorruptSetError, match=r"layer_1\.\w+ is missing"):
+    with pytest.raises(CorruptSetError, match=r"layer_0\.\w+ has 40 bytes, expected "):
+        open_set(made)
+    payload.unlink()
+    with pytest.raises(CorruptSetError, match=r"layer_0\.\w+ is missing"):
         open_set(made)
 
 
 def test_metadata_cannot_point_outside_its_folder(made):
-    content = json.loads((made / "metadata.json").read_text())
-    content["files"]["../../etc/passwd"] = "0" * 64
-    (made / "metadata.json").write_text(json.dumps(content))
+    edit_record(made / "metadata.json", lambda content: content["files"].update({"../../etc/passwd": "0" * 64}))
     with pytest.raises(CorruptSetError, match="not a file of a representation set"):
         open_set(made)
 

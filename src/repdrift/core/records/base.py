@@ -1,7 +1,8 @@
-"""The base of all records: frozen, no unknown keys, read and written as JSON; and the versions that they hold."""
+"""The base of all records: frozen, no unknown keys, JSON with a checksum of its content; and the versions that they hold."""
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.validation import validation_faults
+
+CHECKSUM_KEY = "content_sha256"
+"""Last entry of every record's file: the SHA-256 of all other entries."""
 
 _REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
 
@@ -20,20 +25,50 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    def file_text(self) -> str:
+        """Returns the text of the record's file: JSON, with a checksum of its content as the last entry."""
+        content = json.loads(self.model_dump_json())
+        content[CHECKSUM_KEY] = config_sha256(content)
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
     def write(self, path: Path) -> None:
         """Write the record to `path` as JSON, whole or not at all."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
+        write_text(path, self.file_text())
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a record from `path`. Raises DataError that names the file and every field that is wrong."""
+        """Read a record from `path`. Raises DataError if the file is absent, and as `parse` does."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            text = path.read_bytes()
         except FileNotFoundError as error:
             raise DataError(f"{path} does not exist") from error
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: bytes, where: str) -> Self:
+        """Returns the record in the text of a file. where: the file's name, for messages.
+
+        Raises DataError that names the file and every field that is wrong, or if the content does not have the checksum
+        that stands in the file. A file without a checksum, written by an older version, is taken as it is.
+        """
+        try:
+            content = json.loads(text)
+            expected = content.pop(CHECKSUM_KEY, None) if isinstance(content, dict) else None
+            actual = config_sha256(content) if expected is not None else None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} is not a valid {cls.__name__} file: Invalid JSON ({error})") from error
+        if actual != expected:
+            raise DataError(
+                f"{where} was changed or damaged after it was written: its content does not have its checksum. "
+                "Restore it from a copy, or run the command that wrote it again."
+            )
+        try:
+            return cls.model_validate_json(json.dumps(content))
         except ValidationError as error:
             faults = "; ".join(validation_faults(error, cls))
-            raise DataError(f"{path} is not a valid {cls.__name__} file: {faults}") from error
+            raise DataError(f"{where} is not a valid {cls.__name__} file: {faults}") from error
 
 
 def library_versions() -> dict[str, str]:

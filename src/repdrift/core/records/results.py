@@ -348,3 +348,5 @@ class DriftResults(Record):
     sanity: list[SanityCheck]
     warnings: list[str]
     """Plain sentences: what is missing, and which claims that weakens."""
+    table_sha256: dict[str, str] = {}
+    """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""

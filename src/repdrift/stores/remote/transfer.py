@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
 from repdrift.core.atomic import atomic_path
-from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, StorageError
+from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
@@ -128,10 +125,7 @@ def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
 
 
 def _read_remote_metadata(path: Path, remote: Remote, name: str) -> SetMetadata:
-    try:
-        metadata = SetMetadata.model_validate(json.loads(path.read_bytes()))
-    except (ValueError, ValidationError) as error:
-        raise DataError(f"{_join(name, METADATA_FILE)} from {remote.address} is not valid metadata: {error}") from error
+    metadata = SetMetadata.parse(path.read_bytes(), f"{_join(name, METADATA_FILE)} from {remote.address}")
     strange = [file for file in metadata.files if not is_payload_name(file)]
     if strange:
         raise CorruptSetError(
