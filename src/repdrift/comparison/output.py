@@ -37,7 +37,7 @@ def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
     """
     result = for_sharing(result)
     texts = {
-        COMPARISON_FILE: result.model_dump_json(indent=2) + "\n",
+        COMPARISON_FILE: result.file_text(),
         COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
         COMPARISON_SUMMARY: summary(shareable(result)),
     }
