@@ -92,6 +92,19 @@ def is_named(damaged, said):
     return damaged.name in said or (damaged.name == "metadata.json" and folder in said)
 
 
+def other_values(table, reference, *, may_lack):
+    """True if a table has another number than the reference, or lacks rows where it may not.
+
+    A set without its metadata is unfinished: it is missing, and the others have the values that they have with it.
+    """
+    if table.equals(reference):
+        return False
+    key = ["task", "method", "seed", "step", "layer", "measure"]
+    both = table.merge(reference, on=key, suffixes=("", "_reference"))
+    same = len(both) == len(table) and both["value"].equals(both["value_reference"].rename("value"))
+    return not (may_lack and same)
+
+
 def commands_that_read(name):
     """The commands whose answer may depend on a file."""
     if "/drift_analysis/" in name:
@@ -118,14 +131,16 @@ def fault_in(finished, kind, fault, folder):
             wrong.append(f"{command}: {type(error).__name__}: {error}")
             continue
         said = done.stdout + done.stderr
-        if done.returncode and not is_named(damaged, said):
-            wrong.append(f"{command}: refused without naming {damaged.name}: {said[-300:]}")
-        if not done.returncode and damaged.name == RESULTS and command.startswith("visualize"):
+        if done.returncode:
+            if not is_named(damaged, said):
+                wrong.append(f"{command}: refused without naming {damaged.name}: {said[-300:]}")
+            if command.startswith("extract"):
+                break  # the set is gone, as the message says, and the study is another one without it
+        elif damaged.name == RESULTS and command.startswith("visualize"):
             wrong.append(f"{command}: drawn from damaged results")
-        if not done.returncode and command.startswith("analyze"):
+        elif command.startswith("analyze"):
             table = pd.read_parquet(folder / (TABLE if command == "analyze" else "new/drift.parquet"))
-            # A set without its metadata is unfinished, so it is missing: a study without it says so.
-            if not table.equals(finished.table) and not (damaged.name == "metadata.json" and is_named(damaged, said)):
+            if other_values(table, finished.table, may_lack=damaged.name == "metadata.json"):
                 wrong.append(f"{command}: other numbers: {said[-300:]}")
     return [f"{name}, {fault.__name__}: {line}" for line in wrong]
 
