@@ -98,10 +98,11 @@ def two_passes(base: str, tuned: str, texts: str) -> dict[str, float]:
     from repdrift.comparison.inputs import comparison_inputs
     from repdrift.extraction import RepresentationExtractor
     from repdrift.models import load_backbone
+    from repdrift.tasks import FileFormat
 
     inputs = comparison_inputs(
-        base, [tuned], data=texts, data_dir=None, text_columns=None, id_column=None, samples=None, max_length=None,
-        revision=None,
+        base, [tuned], data=texts, data_dir=None, text_columns=None, id_column=None, file_format=FileFormat(), samples=None,
+        max_length=None, revision=None,
     )  # fmt: skip
     found = {"passes": 0.0, "loading": 0.0}
     for source in (inputs.base, inputs.tuned[0].source):
