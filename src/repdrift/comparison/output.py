@@ -20,7 +20,7 @@ from repdrift.core.records.comparison import (
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import number
+from repdrift.core.words import markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
@@ -127,28 +127,37 @@ def by_measure(model: ComparedModel) -> ByMeasure:
 def summary(result: Comparison) -> str:
     """The comparison in Markdown: the answer for each model, what needs care, what was compared, then drift by layer."""
     data = [
-        f"{result.samples} samples ({result.tokens} tokens) from {_plain(result.data)}",
-        *map(_plain, result.data_notes),
+        f"{result.samples} samples ({result.tokens} tokens) from {markdown_text(result.data)}",
+        *map(markdown_text, result.data_notes),
     ]
     lines = [
-        f"# Drift from {_plain(result.base)}",
+        f"# Drift from {markdown_text(result.base)}",
         "",
-        *(f"**{_plain(sentence)}**\n" for sentence in result.headline),
-        *(f"- **{_plain(model.name)}**: {_plain(answer_line(model))}" for model in result.compared),
+        *(f"**{markdown_text(sentence)}**\n" for sentence in result.headline),
+        *(f"- **{markdown_text(model.name)}**: {markdown_text(answer_line(model))}" for model in result.compared),
         "",
-        *(["## Mind", "", *(f"- {_plain(w)}" for w in care), ""] if (care := warnings_beside_notes(result)) else []),
+        *(
+            ["## Mind", "", *(f"- {markdown_text(w)}" for w in care), ""]
+            if (care := warnings_beside_notes(result))
+            else []
+        ),
         "## What was compared",
         "",
         f"{'. '.join(text.rstrip('.') for text in data)}. Pooling `{result.pooling}`, computed in {result.compute_dtype}. Drift is 1 - debiased "
         "linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
         "",
-        *([_plain(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
+        *([markdown_text(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
         *(text for note in how_sure(result) for text in (note, "")),
     ]
     for model in result.compared:
-        lines += [f"## {_plain(model.name)}", "", f"{model.kind}; weights: {_plain(model.weights or 'not known')}.", ""]
+        lines += [
+            f"## {markdown_text(model.name)}",
+            "",
+            f"{model.kind}; weights: {markdown_text(model.weights or 'not known')}.",
+            "",
+        ]
         if model.notes:
-            lines += ["Mind:", "", *(f"- {_plain(note)}" for note in model.notes), ""]
+            lines += ["Mind:", "", *(f"- {markdown_text(note)}" for note in model.notes), ""]
         header, rows = table_header(result, model), table_rows(result, model)
         judged = [{True: "yes", False: "no", None: ""}[at.above_noise] for at in model.layers]
         lines += [f"| {' | '.join([*header, 'above noise'])} |", "|---" * (len(header) + 1) + "|"]
@@ -164,7 +173,11 @@ def summary(result: Comparison) -> str:
         pairs: dict[tuple[str, str], list[float]] = {}
         for pair in result.between:
             pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
-        lines += ["", *(f"- {_plain(a)}, {_plain(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()), ""]
+        lines += [
+            "",
+            *(f"- {markdown_text(a)}, {markdown_text(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()),
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -209,10 +222,3 @@ def _other_measures(model: ComparedModel) -> list[str]:
 
 def _cell(value: float | None) -> str:
     return number(value, missing="")
-
-
-def _plain(text: str) -> str:
-    """Escapes a name from outside, so that it cannot be read as markup."""
-    for mark in "\\`*_{}[]<>|#":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())

@@ -114,3 +114,10 @@ def layers_named(layers: Collection[int]) -> str:
     if not layers:
         return "no layer"
     return f"{'layer' if len(layers) == 1 else 'layers'} {layer_ranges(layers)}"
+
+
+def markdown_text(text: str) -> str:
+    """Escapes a text from outside, such as a name or a sample, so that Markdown and HTML readers show it as it is."""
+    for mark in "\\`*_{}[]<>|#":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from repdrift.drift.summary import summary_markdown
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
@@ -160,3 +162,15 @@ def test_words_of_the_analysis_are_escaped_wherever_they_stand():
     found = Page(dashboard_html(type(data)(r.model_copy(update=changed), data.table, data.table_name), []))
     assert "script" not in found.tags
     assert found.words.count(hostile) > 20
+
+
+def test_how_the_samples_were_read_is_on_the_page_and_in_the_summary_as_plain_text():
+    example = "60 rows read; the first is '<script>alert(1)</script> | *x*'."
+    data = report_data(Synthetic(tasks=("mrpc",), layers=2, seeds=(1, 2)))
+    study = data.results.study.model_copy(update={"data_notes": {"mrpc": [example]}})
+    results = data.results.model_copy(update={"study": study})
+    found = Page(dashboard_html(replace(data, results=results), []))
+    assert "script" not in found.tags
+    assert f"MRPC: {example}" in found.words
+    summary = summary_markdown(results, data.table)
+    assert r"- MRPC: 60 rows read; the first is '\<script\>alert(1)\</script\> \| \*x\*'." in summary

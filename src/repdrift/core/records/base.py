@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -54,9 +54,10 @@ class Record(BaseModel):
         that stands in the file. A file without a checksum, written by an older version, is taken as it is.
         """
         try:
-            content = json.loads(text)
-            expected = content.pop(CHECKSUM_KEY, None) if isinstance(content, dict) else None
-            actual = config_sha256(content) if expected is not None else None
+            content: Any = json.loads(text)
+            entries = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+            expected = entries.pop(CHECKSUM_KEY, None)
+            actual = None if expected is None else config_sha256(entries)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is not a valid {cls.__name__} file: Invalid JSON ({error})") from error
         if actual != expected:

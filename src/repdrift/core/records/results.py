@@ -58,6 +58,8 @@ class StudyInfo(Record):
     pooling: str
     sinks: dict[str, SinkSummary] = {}
     """By task: the attention sinks that pooling `mean_without_sinks` leaves out; empty for other poolings."""
+    data_notes: dict[str, list[str]] = {}
+    """By task: sentences on how the samples were read (what was used as text, rows left out, an example)."""
     primary_measure: str
     measures: list[str]
     measure_titles: dict[str, str] = {}

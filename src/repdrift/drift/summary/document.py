@@ -7,7 +7,7 @@ import pandas as pd
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import chosen_percent, method_title, number, task_title
+from repdrift.core.words import chosen_percent, markdown_text, method_title, number, task_title
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
 from repdrift.drift.summary.result_tables import (
@@ -100,7 +100,8 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
         text += f" Of the weights themselves it has {', '.join(of_weights)}."
     if later:
         text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv and in no test."
-    return text
+    read = [f"- {task_title(task)}: {markdown_text(' '.join(notes))}" for task, notes in study.data_notes.items()]
+    return text + ("\n\nHow the samples were read:\n\n" + "\n".join(read) if read else "")
 
 
 def _by_layer(results: DriftResults, table: pd.DataFrame) -> str:

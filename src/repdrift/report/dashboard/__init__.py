@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from repdrift.core import words
 from repdrift.core.hypotheses import claim
+from repdrift.core.sink_words import sinks_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer
 from repdrift.report.dashboard import claims, sections
@@ -45,6 +46,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "pvalue": words.pvalue,
         "method": words.method_title,
         "task": words.task_title,
+        "sinks": sinks_in_words,
         "over": wording.OVER.__getitem__,
         "claim": partial(claim, study=results.study),
         "definition": partial(wording.drift_definition, results.study),
