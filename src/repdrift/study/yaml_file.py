@@ -42,21 +42,31 @@ def parse_yaml(text: str, *, where: str) -> Any:
 
     Raises ConfigError if it is not valid YAML, has a key twice in one mapping, or is nested or repeated beyond bounds.
     """
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _require_bounded(node, where)
-        return loader.construct_document(node)
+        loader = yaml.SafeLoader(text)  # reads the first characters, and refuses those that YAML does not have
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _require_bounded(node, where)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except ConfigError:
+        raise
+    except RecursionError as error:
+        raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(
+            f"{where}, line {line}: not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed; take it out"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is not valid YAML: {error}") from error
     except (ValueError, OverflowError) as error:  # a date or number that Python does not have
         raise ConfigError(f"{where} is not valid YAML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most") from error
-    finally:
-        loader.dispose()
+    except (AttributeError, KeyError) as error:  # PyYAML, of a value that its tag does not fit
+        raise ConfigError(f"{where} is not valid YAML: a value does not fit the tag before it ({error})") from error
 
 
 def _require_bounded(root: yaml.Node, where: str) -> None:
@@ -67,6 +77,8 @@ def _require_bounded(root: yaml.Node, where: str) -> None:
         """The number of values in a node, those of its aliases included."""
         if depth > _DEEPEST:
             raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most")
+        if isinstance(node, yaml.ScalarNode) and not _is_whole_text(node.value):
+            raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a text holds half a character (a surrogate)")
         if id(node) in open_nodes:
             raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a value contains itself, by an alias")
         if id(node) not in sizes:
@@ -78,6 +90,14 @@ def _require_bounded(root: yaml.Node, where: str) -> None:
         return sizes[id(node)]
 
     size(root, 0)
+
+
+def _is_whole_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _children(node: yaml.Node, where: str) -> list[yaml.Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from repdrift.tasks.data_table import (
     DataTable,
     require_distinct,
 )
+from repdrift.tasks.text_files import POINTER_OF_LFS, POINTER_SAID
 
 if TYPE_CHECKING:
     import pyarrow
@@ -76,6 +78,9 @@ def _read(path: Path, wanted: Collection[str] | None) -> pyarrow.Table:
             except pyarrow.ArrowInvalid:
                 return pyarrow.ipc.open_file(source).read_all()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
+        with suppress(OSError), path.open("rb") as stream:
+            if stream.read(len(POINTER_OF_LFS)) == POINTER_OF_LFS:
+                raise DataError(f"data file {path} {POINTER_SAID}") from error
         kind = "parquet" if path.suffix.lower() in PARQUET else "Arrow"
         raise DataError(f"data file {path} is not a readable {kind} file: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any
 from repdrift.core.errors import DataError
 
 _WRITINGS = (("role", "content"), ("from", "value"))
+_READ_OR_ROLE = frozenset(name for pair in _WRITINGS for name in pair)
 TURN_BREAK = "\n"
 """Stands between two turns that are joined."""
 
@@ -29,8 +30,18 @@ def joined_turns(turns: Sequence[dict[str, Any]], at: str) -> str:
     return TURN_BREAK.join(text for turn in turns if (text := _content(turn, at)).strip())
 
 
+def unread_entries(turns: Sequence[dict[str, Any]]) -> set[str]:
+    """Names what turns hold beside role and text, such as the calls of tools or the reasoning: none of it is read."""
+    return {name for turn in turns for name, value in turn.items() if value and name not in _READ_OR_ROLE}
+
+
 def _content(turn: dict[str, Any], at: str) -> str:
-    content = turn["content"] if "content" in turn else turn.get("value")
+    contents = [turn[name] for name in ("content", "value") if turn.get(name) is not None]
+    if len(contents) > 1 and contents[0] != contents[1]:
+        raise DataError(
+            f"{at}: a turn of the chat has both a content and a value, and they differ; take one of them out"
+        )
+    content = contents[0] if contents else None
     if content is None:  # a turn that only calls a tool
         return ""
     if isinstance(content, str):

@@ -9,7 +9,7 @@ from typing import Any
 
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted, listed
-from repdrift.tasks.chat_turns import joined_turns
+from repdrift.tasks.chat_turns import joined_turns, unread_entries
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
 from repdrift.tasks.labels import checked_answers, checked_classes
@@ -162,10 +162,25 @@ def _notes(
             notes.append(
                 f"The turns of column {name!r} are joined with line breaks, without roles and without the model's chat template."
             )
+            notes += _unread(table, name)
         if table.columns[name].kind == NUMBERS:
             notes.append(f"Every {'line' if table.whole_lines else f'text of column {name!r}'} is a number.")
         notes += _odd_texts(name, columns[name], table)
     return tuple(notes)
+
+
+def _unread(table: DataTable, name: str) -> list[str]:
+    """Says what the turns of a column hold that is not read."""
+    chats = [value for value in table.columns[name].values if isinstance(value, list)]
+    entries = [unread_entries(chat) for chat in chats]
+    count = sum(map(bool, entries))
+    if not count:
+        return []
+    names = sorted({entry for found in entries for entry in found})
+    shown = ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
+    return [
+        f"{counted(count, 'row')} of {len(chats)} with turns that hold more than role and text; what stands under {shown} is not read."
+    ]
 
 
 def _odd_texts(name: str, values: Sequence[str], table: DataTable) -> list[str]:

@@ -19,6 +19,7 @@ _SPLITS = "dataset_dict.json"
 _MODEL_FILES = ("config.json", "adapter_config.json")
 _SHARDS = (*PARQUET, *ARROW, ".jsonl", ".csv", ".tsv")
 _SPLIT_OF_NAME = re.compile(r"(train|validation|valid|val|dev|test|eval)(?![a-z])", re.IGNORECASE)
+_PART_OF_SEVERAL = re.compile(r"(.*?)-?(\d+)-of-(\d+)(?!\d)")
 _PREFERRED: dict[Split, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "dev", "eval", "test"),
     "train": ("train",),
@@ -94,7 +95,27 @@ def _split_of(folder: Path, shards: list[Path], split: Split) -> FolderFiles:
             f"{folder} holds {counted(len(shards), 'file')} of data ({listed([p.name for p in shards[:4]])}"
             f"{', ...' if len(shards) > 4 else ''}): give one of them; only parquet and Arrow files are joined"
         )
+    _require_all_parts(folder, shards)
     return FolderFiles(shards, f"{how}{counted(len(shards), 'file')}")
+
+
+def _require_all_parts(folder: Path, shards: list[Path]) -> None:
+    """Raises DataError if names such as train-00001-of-00003 tell of files that are not there, or of two sets of files."""
+    found = [match for path in shards if (match := _PART_OF_SEVERAL.match(path.name))]
+    series = sorted({f"{match[1]}-*-of-{match[3]}" for match in found})
+    if len(series) > 1:
+        raise DataError(f"{folder} holds the parts of several data sets ({listed(series[:4])}): keep one of them there")
+    if not found:
+        return
+    numbers, count = {int(match[2]) for match in found}, int(found[0][3])
+    first = 0 if 0 in numbers or count not in numbers else 1
+    missing = [number for number in range(first, first + count) if number not in numbers]
+    if missing:
+        digits = len(found[0][2])
+        named = f"{found[0][1]}-{missing[0]:0{digits}d}-of-{found[0][3]}"
+        raise DataError(
+            f"{folder} is not whole: of {counted(count, 'part')} {len(missing)} are not there, the first is {named}; fetch or save the data set again"
+        )
 
 
 def _chosen(folder: Path, names: list[str], split: Split) -> str:

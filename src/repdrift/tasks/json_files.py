@@ -46,6 +46,8 @@ def read_json(path: Path, text: str) -> DataTable:
             whole = _parsed(text) if len(rows) < 2 else None  # one object over many lines
             if isinstance(whole, dict):
                 return _of_object(path, whole)
+            if text.lstrip()[:1] == "[":
+                raise DataError(f"{path}: not a valid JSON array ({_fault(text)})") from error
             said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise DataError(f"{path}, line {number}: not valid JSON ({said})") from error
         numbers.append(number)
@@ -61,6 +63,19 @@ def _parsed(text: str) -> Any:
         return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _fault(text: str) -> str:
+    try:
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        comma = text[: error.pos].rstrip().endswith(",") and text[error.pos : error.pos + 1] in ("]", "}")
+        return f"{error.msg} in line {error.lineno}, column {error.colno}" + (
+            ": a comma stands before it" if comma else ""
+        )
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 def _holds_rows(content: dict[str, Any]) -> list[str]:

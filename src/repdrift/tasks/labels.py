@@ -97,7 +97,7 @@ def _require_class(value: Any, table: DataTable, name: str, row: int) -> None:
     if missing or (isinstance(value, str) and (not value.strip() or value.strip().casefold() in table.missing)):
         raise DataError(
             f"{table.at(row)}: column {name!r} should hold a class, got none ({value!r}). Take rows without a label out of the file, "
-            "or measure without labels."
+            f"or measure without labels.{' If it is a class, write it as another word, such as no_class.' if value else ''}"
         )
     if not isinstance(value, str | int | float | bool | Decimal):
         raise DataError(

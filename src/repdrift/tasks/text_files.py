@@ -21,6 +21,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+POINTER_OF_LFS = b"version https://git-lfs.github.com/spec/"
+POINTER_SAID = "is a pointer of Git LFS, and the data it points to were not fetched: run `git lfs pull` in its folder."
 _MANY_NULS = 0.1
 """Share of NUL bytes above which a file is taken for UTF-16: of English text in UTF-16 they are half."""
 
@@ -33,21 +35,25 @@ def decoded(path: Path, encoding: str | None) -> str:
     """
     content = _unpacked(path)
     mark, found = next(((m, name) for m, name in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    if content.startswith(POINTER_OF_LFS):
+        raise DataError(f"data file {path} {POINTER_SAID}")
+    if encoding is not None:
+        _require_meant(path, content, encoding, mark, found)
     if encoding is None and not mark and content.count(0) > _MANY_NULS * len(content):
         raise DataError(f"data file {path} is not UTF-8 text: it is full of NUL bytes, as UTF-16 is. {_REMEDY}")
     if encoding is None:
         content, encoding = content[len(mark) :], found
     try:
         text = content.decode(encoding)
-    except LookupError as error:
-        raise ConfigError(
-            f"the encoding {encoding!r} is not known; examples: utf-8, utf-16, cp1252 (Western Windows), latin-1"
-        ) from error
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(
             f"data file {path} is not {encoding.upper()} text: byte 0x{content[error.start]:02x} in line {line} (byte {error.start} of the "
             f"file). {_REMEDY}"
+        ) from error
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"the encoding {encoding!r} is not known; examples: utf-8, utf-16, cp1252 (Western Windows), latin-1"
         ) from error
     return text.removeprefix("\ufeff").removesuffix("\x1a")  # the end of a file in DOS
 
@@ -56,6 +62,33 @@ _REMEDY = (
     "Save it as UTF-8, or name its encoding: --encoding on the command line, `encoding:` in the task's entry of a study "
     "(cp1252 for Western Windows, latin-1, utf-16-le, gb18030, shift_jis, ...)."
 )
+
+
+def _require_meant(path: Path, content: bytes, encoding: str, mark: bytes, found: str) -> None:
+    """Raises ConfigError if a file is surely in another encoding than the one that was asked for, and would be read all the same."""
+    try:
+        asked = codecs.lookup(encoding)
+        one_byte_each = len(bytes(range(128, 256)).decode(encoding, "ignore")) > 100  # of those with two, at most 64
+    except (LookupError, ValueError):
+        return  # said where it is decoded
+    family = found.rsplit("-", 1)[0] if found != "utf-8" else "utf-8-sig"
+    if mark and asked.name not in (found, family):
+        there = found
+    elif one_byte_each and not content.isascii() and _is_utf_8(content):
+        there = "utf-8"
+    else:
+        return
+    raise ConfigError(
+        f"data file {path} is {there.upper()} text, and would be read wrongly as {encoding!r}. Leave the encoding out, or name the right one."
+    )
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def lines_of(text: str) -> list[str]:

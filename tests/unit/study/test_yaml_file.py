@@ -21,6 +21,10 @@ LEVELS = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in ran
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML.*could not determine a constructor"),
         ("a: 2026-13-45\n", "not valid YAML.*month must be in"),
         ("a: [", "not valid YAML"),
+        ("a: 1\nb: \x07\n", r"line 2: not valid YAML: the character U\+0007 is not allowed"),
+        ("a: !!bool maybe\n", "a value does not fit the tag before it"),
+        ("a: !!timestamp soon\n", "a value does not fit the tag before it"),
+        ('a: 1\nb: "\\ud800"\n', "line 2: a text holds half a character"),
         ("a: 1\n---\na: 2\n", "not valid YAML"),
     ],
 )

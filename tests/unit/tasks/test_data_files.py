@@ -42,7 +42,7 @@ ROW = '{"sentence": "the cat sat", "label": 1, "idx": 0}\n'
             '{"sentence": "the cat \\ud83d", "label": 1, "idx": 0}\n',
             r"line 1: column 'sentence' holds half a character.*ud83d.*cut inside",
         ),
-        ("[" * 100000 + "\n", "line 1: not valid JSON"),
+        ("[" * 100000 + "\n", "not a valid JSON array"),
     ],
 )
 def test_malformed_file_is_named_with_its_line(tmp_path, text, message):
@@ -135,3 +135,31 @@ def test_file_that_the_system_does_not_give_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(type(path), "read_bytes", refused)
     with pytest.raises(DataError, match="validation.jsonl cannot be read: Permission denied"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [("utf-8", "latin-1"), ("utf-8", "cp1252"), ("utf-8-sig", "utf-16"), ("utf-16", "utf-8"), ("utf-16", "latin-1")],
+)
+def test_another_encoding_than_the_one_asked_for_is_not_read_as_it(tmp_path, written, asked):
+    (tmp_path / "x.txt").write_bytes("the café\nthe cat\n".encode(written))
+    with pytest.raises(ConfigError, match=f"would be read wrongly as '{asked}'"):
+        read_table(tmp_path / "x.txt", file_format=FileFormat(encoding=asked))
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [("latin-1", "latin1"), ("cp1252", "cp1252"), ("utf-8-sig", "utf8"), ("utf-8", "utf-8-sig"), ("utf-16", "utf_16"),
+     ("utf-16-le", "utf-16-le"), ("utf-32", "utf-32"), ("gb18030", "gb18030")],
+)  # fmt: skip
+def test_the_encoding_asked_for_is_read(tmp_path, written, asked):
+    (tmp_path / "x.txt").write_bytes("the café\nthe cat\n".encode(written))
+    table = read_table(tmp_path / "x.txt", file_format=FileFormat(encoding=asked))
+    assert table.columns["text"].values == ["the café", "the cat"]
+
+
+@pytest.mark.parametrize("name", ["punycode", "utf-8\0", "no-such"])
+def test_an_unknown_encoding_is_named(tmp_path, name):
+    (tmp_path / "x.csv").write_text("text,label\na b,1\n")
+    with pytest.raises(ConfigError, match="is not known"):
+        read_table(tmp_path / "x.csv", file_format=FileFormat(encoding=name))

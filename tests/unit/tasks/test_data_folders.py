@@ -104,3 +104,29 @@ def test_other_folders_are_named_for_what_they_hold(tmp_path, files, message):
         (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
         read_own_file(tmp_path)
+
+
+def _write_parts(folder, names):
+    folder.mkdir()
+    for name in names:
+        pyarrow.parquet.write_table(pa.table({"text": TEXTS}), folder / f"{name}.parquet")
+    return folder
+
+
+def test_parts_of_a_data_set_are_all_there(tmp_path):
+    whole = [f"train-0000{i}-of-00003" for i in range(3)]
+    assert len(_texts(_write_parts(tmp_path / "whole", whole))) == 3 * len(TEXTS)
+    assert len(_texts(_write_parts(tmp_path / "from_one", ["00001-of-00002", "00002-of-00002"]))) == 2 * len(TEXTS)
+    with pytest.raises(DataError, match="not whole: of 3 parts 1 are not there, the first is train-00001-of-00003"):
+        _texts(_write_parts(tmp_path / "gap", [whole[0], whole[2]]))
+    with pytest.raises(DataError, match="the first is train-00002-of-00003"):
+        _texts(_write_parts(tmp_path / "end", whole[:2]))
+    with pytest.raises(DataError, match="parts of several data sets"):
+        _texts(_write_parts(tmp_path / "two", ["a-00000-of-00001", "b-00000-of-00001"]))
+
+
+def test_a_pointer_of_git_lfs_is_no_data(tmp_path):
+    for name in ("x.parquet", "x.csv", "x.txt"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+        with pytest.raises(DataError, match="pointer of Git LFS.*git lfs pull"):
+            read_own_file(tmp_path / name)

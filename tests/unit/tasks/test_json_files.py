@@ -53,3 +53,9 @@ def test_other_content_is_named(tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(DataError, match=f"x.json.*{message}"):
         read_table(tmp_path / "x.json")
+
+
+def test_a_comma_too_many_in_an_array_is_found_where_it_stands(tmp_path):
+    (tmp_path / "x.json").write_text('[\n{"text": "a"},\n{"text": "b"},\n]')
+    with pytest.raises(DataError, match="not a valid JSON array .*line 4, column 1: a comma stands before it"):
+        read_table(tmp_path / "x.json")

@@ -155,3 +155,23 @@ def test_task_has_the_name_of_its_file(tmp_path, file, name):
         path.mkdir()
         (path / "x.jsonl").write_bytes(content)
     assert spec_of_file(path).name == name, "the choice of samples depends on it"
+
+
+def test_what_turns_hold_beside_their_text_is_said(tmp_path):
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    turns = [{"role": "user", "content": "the cat"}, call, {"role": "assistant", "content": "a dog", "reasoning": "so"}]
+    both = {
+        "from": "human",
+        "value": "one bird",
+        "role": None,
+        "content": None,
+    }  # as parquet unites two ways of writing
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in (turns, [both])))
+    read = read_own_file(path).rows
+    assert [row["messages"] for row in read.rows] == ["the cat\na dog", "one bird"]
+    said = "1 row of 2 with turns that hold more than role and text; what stands under 'reasoning', 'tool_calls' is not read."
+    assert said in read.notes
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": "a", "value": "b"}]}) + "\n")
+    with pytest.raises(DataError, match="line 1: a turn of the chat has both a content and a value"):
+        read_own_file(path)
