@@ -38,3 +38,18 @@ def test_folder_below_a_file_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((StorageError, FileExistsError)):
         write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_what_the_system_refuses_is_said_with_the_file_and_what_to_do(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path, reason in (
+        (tmp_path / "folder", "folder: Is a directory.*move it away"),
+        (tmp_path / "file" / "x.json", "x.json: .*move it away"),
+        (tmp_path / ("n" * 300), "File name too long.*Choose a shorter name"),
+        (tmp_path / "loop" / "x.json", "x.json: .*(leads back to itself|move it away)"),
+    ):
+        with pytest.raises(StorageError, match=f"cannot write .*{reason}"):
+            write_text(path, "{}")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder", "loop"]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from repdrift.core.errors import DataError
+from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.results import DriftResults, HypothesisTest
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import design
@@ -178,6 +179,24 @@ def another_status(file):
 def test_bad_input_is_one_message_that_says_what_to_do(copied, damage, message):
     damage(copied)
     with pytest.raises(DataError, match=message):
+        read_report_data(copied)
+
+
+@pytest.mark.parametrize("name", ["drift.parquet", "drift.csv"])
+def test_a_table_that_is_not_the_one_of_the_results_is_refused(copied, name):
+    digests = {n: file_sha256(copied.with_name(n)) for n in ("drift.parquet", "drift.csv")}
+    DriftResults.read(copied).model_copy(update={"table_sha256": digests}).write(copied)
+    read_report_data(copied)
+    if name == "drift.csv":
+        copied.with_name("drift.parquet").unlink()
+        read_report_data(copied)
+    path = copied.with_name(name)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(
+        DataError, match=rf"{name} is not the table that was written with the results.*repdrift analyze"
+    ):
         read_report_data(copied)
 
 

@@ -4,7 +4,7 @@ import torch
 from repdrift.core.errors import CorruptSetError, MissingRunError, UnfinishedSetError, UnknownNameError
 from repdrift.stores import RepresentationSetWriter, existing_key, open_set, verify_set
 from repdrift.stores.set_reader import finished_set
-from tests.resealed import edit_record
+from tests.resealed import edit_record, reseal_set
 from tests.unit.stores.small_sets import fields
 
 
@@ -81,3 +81,56 @@ def test_pickle_that_would_run_code_is_refused(made, tmp_path):
 def test_unknown_layer_is_refused(made):
     with pytest.raises(UnknownNameError, match="layer 7 not in .*0 to 1"):
         open_set(made).layer(7)
+
+
+def test_a_flipped_bit_anywhere_in_a_layer_is_noticed(made):
+    path = next(made.glob("layer_0.*"))
+    whole = path.read_bytes()
+    right = open_set(made).layer(0).clone()
+    for position in range(0, len(whole), 11):
+        data = bytearray(whole)
+        data[position] ^= 1 << (position % 8)
+        path.write_bytes(data)
+        with pytest.raises(CorruptSetError, match=rf"{path.name} was changed after it was written.*Run the same"):
+            open_set(made).layer(0)
+    path.write_bytes(whole)
+    assert torch.equal(open_set(made).layer(0), right)
+
+
+def test_exchanged_layers_and_a_layer_of_another_set_are_noticed(made, tmp_path):
+    first, second = sorted(made.glob("layer_*"))
+    with small_writer(tmp_path / "other", payload=open_set(made).metadata.payload) as writer:
+        for layer in (0, 1):
+            writer.write_layer(layer, torch.randn(6, 4))
+        writer.finish(**fields())
+    for path, content in (
+        (first, second.read_bytes()),
+        (second, first.read_bytes()),
+        (second, (tmp_path / "other" / second.name).read_bytes()),
+    ):
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(CorruptSetError, match=rf"{path.name} was changed"):
+            open_set(made).layer(0 if path == first else 1)
+        path.write_bytes(kept)
+
+
+def test_a_forged_file_that_says_it_is_larger_is_refused_before_it_is_opened(made):
+    import io
+    import zipfile
+
+    if open_set(made).metadata.payload != "pt":
+        pytest.skip("a zip file's trick")
+    path = made / "layer_0.pt"
+    size = path.stat().st_size
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("archive/data/0", bytes(1 << 24))
+    path.write_bytes(stream.getvalue())
+    reseal_set(made)
+    with pytest.raises(CorruptSetError, match=rf"layer_0\.pt has [\d,]+ bytes, expected {size}"):
+        open_set(made)
+    path.write_bytes(stream.getvalue()[:size].ljust(size, b"x"))
+    reseal_set(made)
+    with pytest.raises(CorruptSetError, match="does not begin like a file of 6 rows of 4 float32 numbers"):
+        open_set(made).layer(0)
