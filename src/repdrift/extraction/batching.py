@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from repdrift.tasks import SampleSet
 
@@ -72,6 +72,14 @@ class BatchPlan(Sequence[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
+
+
+def scales_by_batch(model: nn.Module) -> bool:
+    """Tells whether `model` rounds activations by the range of a whole batch, so that a sample's numbers depend on the others.
+
+    Dynamic quantisation of torch.ao does. Such a model reads one sample at a time.
+    """
+    return any(".quantized.dynamic." in f"{type(module).__module__}." for module in model.modules())
 
 
 def _batches_by_length(lengths: list[int], token_budget: int, window_tokens: int | None) -> list[list[int]]:

@@ -15,7 +15,7 @@ from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 from repdrift.core.records.sink_tokens import SinkTokens
-from repdrift.extraction.batching import Batch, BatchPlan
+from repdrift.extraction.batching import Batch, BatchPlan, scales_by_batch
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.extraction.memory_budget import auto_token_budget, available_memory_bytes, is_out_of_memory
@@ -54,6 +54,7 @@ class RepresentationExtractor:
     layers: block numbers, None for all. pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
     token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
     `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
+    A model that rounds activations by the range of a batch (dynamic quantisation) gets each sample alone.
     blocks: name of the module list that holds the blocks, for a model in which it is not found by itself.
     stack: `encoder` or `decoder`, for a model that has both; None means the encoder. The decoder reads the same text,
     shifted by one token.
@@ -88,7 +89,8 @@ class RepresentationExtractor:
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.sinks = sinks
-        self.token_budget = token_budget or self._auto_budget(memory_cap_bytes)
+        self._one_by_one = scales_by_batch(self.backbone)
+        self.token_budget = 1 if self._one_by_one else token_budget or self._auto_budget(memory_cap_bytes)
         self._stack = stack
         self._most_tokens: int | None = None
         parameters = inspect.signature(self.backbone.forward).parameters
@@ -120,7 +122,8 @@ class RepresentationExtractor:
         if self.pooling == "tokens":
             width = width_of(config) or ASSUMED_WIDTH
             window = max(1, _WINDOW_BYTES // (len(self.layers) * width * DTYPES[self.dtype].itemsize))
-        return BatchPlan(samples, token_budget=token_budget or self.token_budget, window_tokens=window)
+        budget = 1 if self._one_by_one else token_budget or self.token_budget  # no batch has fewer samples than one
+        return BatchPlan(samples, token_budget=budget, window_tokens=window)
 
     def extract(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[int, Tensor]:
         """Representations by layer number: (n, d) each, in the order of the samples.
@@ -329,6 +332,10 @@ def extract(
     Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for inputs of another shape, DataError for values
     that the model cannot read.
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"model should be a loaded model, got {model!r:.80}; load it first: transformers.AutoModel.from_pretrained(...)"
+        )
     modes = {module: module.training for module in model.modules()}
     try:
         extractor = RepresentationExtractor(

@@ -27,8 +27,8 @@ def sample_set_of(inputs: ModelInputs, *, padding_token: int | None = None) -> S
     """A sample set made from model inputs, without their padding.
 
     inputs: `input_ids`, and where there are any `attention_mask`, `token_type_ids` and `position_ids`: by name, or the
-    `input_ids` alone. Each is (n, t), a tensor, a numpy array or rows of numbers; rows may differ in length. Without a mask
-    all tokens are read; a warning says so if rows begin or end with `padding_token`, the model's. Tokens that the mask hides
+    `input_ids` alone; or a mapping for each sample. Each is (n, t), a tensor, a numpy array or rows of numbers; rows may differ
+    in length. Without a mask all tokens are read; a warning says so if rows begin or end with `padding_token`, the model's. Tokens that the mask hides
     at either end of a row are padding and are taken off, so that positions count from the first token that is read. Tokens
     that it hides in between stay, so that those behind them keep their positions.
     Raises ShapeError if inputs are absent or their shapes differ, or a row has no real token; DataError for values that are
@@ -71,7 +71,7 @@ def sample_set_of(inputs: ModelInputs, *, padding_token: int | None = None) -> S
 
 def _by_name(inputs: ModelInputs) -> dict[str, Any]:
     """The inputs by name, without those that have no effect. Raises if one is absent or not known."""
-    named = dict(inputs) if isinstance(inputs, Mapping) else {"input_ids": inputs}
+    named = _merged(inputs)
     named = {name: value for name, value in named.items() if value is not None}
     if "input_ids" not in named:
         raise ShapeError(f"inputs lack 'input_ids'; they have {', '.join(map(str, named)) or 'nothing'}")
@@ -82,6 +82,21 @@ def _by_name(inputs: ModelInputs) -> dict[str, Any]:
             "depend on it; if they do, these inputs cannot be extracted."
         )
     return {name: named[name] for name in _READ if name in named}
+
+
+def _merged(inputs: ModelInputs) -> dict[str, Any]:
+    """The inputs by name; of a list with a mapping for each sample, the rows of every name."""
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    if not (isinstance(inputs, Sequence) and len(inputs) and all(isinstance(item, Mapping) for item in inputs)):
+        return {"input_ids": inputs}
+    names = set(inputs[0])
+    odd = next((number for number, item in enumerate(inputs) if set(item) != names), None)
+    if odd is not None:
+        raise ShapeError(
+            f"every sample should have the same inputs: sample 0 has {', '.join(sorted(names))}, sample {odd} has {', '.join(sorted(inputs[odd]))}"
+        )
+    return {name: [item[name] for item in inputs] for name in inputs[0]}
 
 
 def _rows(name: str, value: Any) -> list[np.ndarray]:
@@ -103,6 +118,8 @@ def _rows(name: str, value: Any) -> list[np.ndarray]:
         except (ValueError, TypeError) as error:
             raise DataError(f"{name}, row {number} is no row of numbers ({error})") from error
         found = found.astype(np.int64) if found.size == 0 else found
+        if found.ndim == 2 and len(found) == 1:
+            found = found[0]  # what a tokenizer gives for one text with return_tensors
         if found.ndim != 1:
             shape = f"({len(value)},)" if found.ndim == 0 else f"row {number} of shape {tuple(found.shape)}"
             raise ShapeError(f"{name} should be (n, t), got {shape}; one sample is [[...]]")

@@ -231,3 +231,34 @@ def test_padding_token_inside_a_text_is_what_the_model_makes_of_it():
     ids = torch.tensor([[5, 1, 7, 8, 9, 10, 11, 12, 13, 14], [5, 6, 1, 1, 7, 0, 0, 0, 0, 0]])
     mask = torch.tensor([[1] * 10, [1] * 5 + [0] * 5])
     _same(extract(model, {"input_ids": ids, "attention_mask": mask}), _directly(model, ids, mask))
+
+
+def test_a_mapping_for_each_sample_is_taken(backbone):
+    masks = [row.astype(bool) for row in MASK.numpy()]
+    whole = extract(backbone, {"input_ids": IDS, "attention_mask": MASK}, "mean")
+    lists = [{"input_ids": ids.tolist(), "attention_mask": mask.tolist()} for ids, mask in zip(IDS, masks, strict=True)]
+    tensors = [
+        {"input_ids": ids[None], "attention_mask": torch.ones(1, 7)} for ids in IDS
+    ]  # one text, return_tensors="pt"
+    for given in (lists, tensors, [ids[None] for ids in IDS]):
+        assert all(torch.equal(whole[name], rows) for name, rows in extract(backbone, given, "mean").items())
+    with pytest.raises(ShapeError, match="sample 0 has attention_mask, input_ids, sample 1 has input_ids"):
+        extract(backbone, [lists[0], {"input_ids": [4, 5]}], "mean")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_dynamically_quantised_sample_does_not_depend_on_its_companions(bert):
+    quantised = torch.ao.quantization.quantize_dynamic(bert.eval(), {torch.nn.Linear}, dtype=torch.qint8)
+    rows = [IDS[0].tolist(), IDS[1, :2].tolist(), IDS[2, :4].tolist(), IDS[3].tolist()]
+    together = extract(quantised, rows, "mean")
+    for number, row in enumerate(rows):
+        with torch.no_grad():
+            states = quantised(torch.tensor([row]), output_hidden_states=True).hidden_states
+        for layer, hidden in enumerate(states[1:]):
+            torch.testing.assert_close(together[f"layer_{layer}"][number], hidden[0].mean(0))
+
+
+@pytest.mark.parametrize("model", [None, "some/model", torch.nn.Linear])
+def test_what_is_no_loaded_model_is_named(model):
+    with pytest.raises(ModelError, match="model should be a loaded model, got"):
+        extract(model, IDS, "mean")
