@@ -73,8 +73,14 @@ def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
 def unique_names(refs: list[str]) -> list[str]:
     """Shortens paths or ids to their last parts, as many as tell them apart.
 
-    For example run_a/final_model and run_b/final_model keep both parts.
+    For example run_a/final_model and run_b/final_model keep both parts. One that is given twice gets numbers.
     """
+    if len(distinct := list(dict.fromkeys(refs))) < len(refs):
+        short = dict(zip(distinct, unique_names(distinct), strict=True))
+        return [
+            f"{short[ref]} ({refs[: k + 1].count(ref)})" if refs.count(ref) > 1 else short[ref]
+            for k, ref in enumerate(refs)
+        ]
     parts = [ref.rstrip("/").replace("\\", "/").split("/") for ref in refs]
     for length in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-length:]) for p in parts]

@@ -18,6 +18,9 @@ _NAMED = 3  # tensors that a message names
 WITHOUT_EFFECT = "pooler."
 """What comes after every block; a backbone has one that many a model with a head has not."""
 
+_COPY_OF_BASE = "trainable_tokens_original"
+"""Rows of the base model's embedding, which peft keeps to put them back after merging."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -162,7 +165,11 @@ def not_in_files(model: Any, name: str, loaded: Mapping[str, Tensor], base: Base
         for where, tensor in _tensors_in(holder, path, others, seen, skip=("model", "base_layer", "original_module")):
             if tensor.numel() and _memory(tensor) not in known:
                 found.setdefault(where.removeprefix(PEFT_PREFIX).removeprefix(".").replace(f".{name}", ""), tensor)
-    return {shown: tensor for shown, tensor in found.items() if WITHOUT_EFFECT not in shown}
+    return {
+        shown: tensor
+        for shown, tensor in found.items()
+        if WITHOUT_EFFECT not in shown and not shown.endswith(_COPY_OF_BASE)
+    }
 
 
 def listed(names: list[str]) -> str:

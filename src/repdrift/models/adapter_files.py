@@ -113,15 +113,8 @@ def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | N
     Raises ModelError if the files cannot be read.
     """
     config = read_json_object(adapter.path / ADAPTER_CONFIG)
-    if config.get("bias", "none") != "none":
-        return f"it trained biases ({config['bias']!r}), which stay when it is off"
-    initialised = config.get("init_lora_weights", True)
-    if initialisation_changes_base(initialised):
-        return f"its initialisation ({initialised!r}) changes the base weights"
-    if config.get("kasa_config") is not None:
-        return "its initialisation (KaSA) changes the base weights"
-    if config.get("layer_replication"):
-        return "it repeats layers of the base model (layer_replication)"
+    if reason := _reason_in_configuration(config):
+        return reason
     written = [
         name
         for name, tensor in adapter_tensors(adapter).items()
@@ -130,6 +123,24 @@ def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | N
     if written:
         return f"its files hold {written[0].removeprefix(PEFT_PREFIX)}{_and_more(written)}, which replaces weights of the base model"
     return None
+
+
+def _reason_in_configuration(config: Mapping[str, Any]) -> str | None:
+    initialised = config.get("init_lora_weights", True)
+    reasons = (
+        (
+            config.get("bias", "none") != "none",
+            f"it trained biases ({config.get('bias')!r}), which stay when it is off",
+        ),
+        (initialisation_changes_base(initialised), f"its initialisation ({initialised!r}) changes the base weights"),
+        (config.get("kasa_config") is not None, "its initialisation (KaSA) changes the base weights"),
+        (config.get("layer_replication"), "it repeats layers of the base model (layer_replication)"),
+        (
+            config.get("trainable_token_indices"),
+            "it trained rows of the embedding (trainable_token_indices), in a wrapper that other adapters cannot share",
+        ),
+    )
+    return next((reason for holds, reason in reasons if holds), None)
 
 
 def base_tensor_named(name: str, backbone: nn.Module) -> Tensor | None:
@@ -151,13 +162,19 @@ def renamed(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], adapt
 
     A file that was not written by peft's own `save_pretrained` may have the adapter's name in its names
     ("lora_A.default.weight"), and may lack peft's prefix.
+    A module that was saved whole may be there up to three times, if it is an embedding and peft saved embeddings as well:
+    what was trained, the same again, and what it was before training, which is passed over.
     expected: by name, the tensors that the adapter has in the model.
     Raises ModelError if two tensors come to have one name, as where the file holds several adapters.
     """
     found: dict[str, Tensor] = {}
     before: dict[str, str] = {}
     for name, tensor in tensors.items():
+        if _untrained(name, tensors):
+            continue
         new = name if name in expected else next((n for n in _shorter(name) if n in expected), _prefixed(name))
+        if new in found and "modules_to_save" in name + before[new] and torch.equal(tensor, found[new]):
+            continue
         if new in found:
             raise ModelError(
                 f"the adapter in {adapter.path} holds both {before[new]} and {name}, which are one tensor of an adapter: "
@@ -165,6 +182,12 @@ def renamed(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], adapt
             )
         found[new], before[new] = tensor, name
     return found
+
+
+def _untrained(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """True if this is a tensor of a module before training, beside the trained one."""
+    start, found, end = name.partition(".original_module.")
+    return bool(found) and any(n.startswith(f"{start}.modules_to_save.") and n.endswith(f".{end}") for n in tensors)
 
 
 def _shorter(name: str) -> list[str]:

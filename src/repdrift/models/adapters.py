@@ -169,11 +169,17 @@ def under_prefix(backbone: nn.Module, prefix: str) -> nn.Module:
 
 
 class _Named(nn.Module):
-    """Holds one module under a name; never called. peft asks some models (mixtures of experts) for the name."""
+    """Holds one module under a name; never called. peft asks some models (mixtures of experts) for the name.
+
+    Where an adapter trained rows of the embedding, peft asks for the module that has them.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.base_model_prefix = name
+
+    def get_input_embeddings(self) -> nn.Module:
+        return getattr(self, self.base_model_prefix).get_input_embeddings()
 
 
 def _inject(model: Any, config: Any, number: int, place: Place) -> Any:
@@ -181,10 +187,18 @@ def _inject(model: Any, config: Any, number: int, place: Place) -> Any:
 
     if getattr(config, "target_modules", None) == "all-linear":
         config.target_modules = _all_linear(place)
+    if isinstance(rows := getattr(config, "trainable_token_indices", None), dict):
+        config.trainable_token_indices = {k: v for k, v in rows.items() if _has_module(place.backbone, k)}
     if model is None:
         return PeftModel(under_prefix(place.backbone, place.prefix), config, adapter_name=_name(number))  # pyright: ignore[reportArgumentType]
     model.add_adapter(_name(number), config)
     return model
+
+
+def _has_module(backbone: nn.Module, name: str) -> bool:
+    """True if the backbone has a module whose name ends in the same part; it has no head, for example."""
+    last = name.rpartition(".")[2]
+    return any(own.rpartition(".")[2] == last for own, _ in backbone.named_modules())
 
 
 def _all_linear(place: Place) -> set[str]:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+_WRAPPER_PARTS = ("base_layer", "original_module", "modules_to_save", "token_adapter")
+"""What peft puts into the name of a tensor that lies inside one of its wrappers."""
+
 
 class BaseWeights:
     """The tensors of a model before adapters are put on it: their names, and a CRC-32 of the bytes of each.
@@ -57,7 +60,7 @@ def name_under_adapters(backbone: nn.Module, name: str) -> str | None:
     name: in the file; what comes before the backbone's own name is passed over, as are the names that peft gives to the
     module inside a wrapper.
     """
-    parts = [part for part in name.split(".") if part not in ("base_layer", "original_module", "modules_to_save")]
+    parts = [part for part in name.split(".") if part not in _WRAPPER_PARTS]
     ends = (".".join(parts[start:]) for start in range(len(parts)))
     return next((end for end in ends if tensor_under_adapters(backbone, end) is not None), None)
 
