@@ -52,6 +52,11 @@ def changes_of(base: BaseModel, tuned: TunedModel, model: nn.Module, blocks_path
             else:
                 found = compare_weights(_base_weights(base), tuned.source, blocks_path)
                 notes = [f"The change of its weights: {line}." for line in found.resized]
+                if found.rounds_to_base is not None:
+                    notes.append(
+                        f"Its weights, rounded to {found.rounds_to_base}, are those of the base model: all of its drift is the rounding of the "
+                        "base model's files, and nothing is known to have moved. Were base and tuned model exchanged?"
+                    )
             return WeightChanges(found.changes, notes=tuple(notes))
     except RepdriftError as error:
         return WeightChanges([], str(error))

@@ -16,6 +16,8 @@ from repdrift.weights.named_tensors import NamedTensor, NamedTensors, named_tens
 from repdrift.weights.weight_comparison import WeightComparison, dense_change, outside_backbone
 from repdrift.weights.weight_names import TensorNames, WeightName, in_order, match_names
 
+_COARSE = ("bfloat16", "float16")
+
 
 def compare_weights(
     base: ModelSource | nn.Module, tuned: ModelSource | nn.Module, blocks_path: str
@@ -26,7 +28,8 @@ def compare_weights(
     whole). blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it.
     Names are matched without the prefix of the backbone ("bert.", "model."). Weights that only one model has, heads, tied
     copies and tensors that hold no ordinary floats (packed weights, position numbers) are listed with the reason.
-    Of an embedding with added or removed rows the rows that both have are compared, and `resized` says so.
+    Of an embedding with added or removed rows the rows that both have are compared, and `resized` says so. Where the base model's
+    files are coarser than the tuned model's, `rounds_to_base` says whether rounding is all that lies between them.
     Raises ModelError if the blocks are absent, a model carries an adapter, a file cannot be read, or another weight has two
     shapes; NonFiniteError naming the weight.
     """
@@ -38,6 +41,7 @@ def compare_weights(
     not_compared += outside_backbone(sorted(set(in_base.outside) & set(in_tuned.outside)))
     resized: list[str] = []
     outside_blocks: list[_Pair] = []
+    coarser: dict[str, bool] = {}
     shared = in_order(in_base.backbone.keys() & in_tuned.backbone.keys())
     for weight in track(shared, what="comparing weights", total=len(shared)):
         name = in_base.backbone[weight]
@@ -52,14 +56,11 @@ def compare_weights(
             not_compared.append(f"{name}: tied to {tied}, compared there")
             continue
         notes = [_precision_note(pair), rows and rows.note(name)]
-        changes.append(
-            dense_change(
-                weight,
-                pair.base.read()[: rows and rows.common],
-                pair.tuned.read()[: rows and rows.common],
-                note="; ".join(note for note in notes if note) or None,
-            )
-        )
+        first, second = pair.base.read()[: rows and rows.common], pair.tuned.read()[: rows and rows.common]
+        change = dense_change(weight, first, second, note="; ".join(note for note in notes if note) or None)
+        changes.append(change)
+        if change.change_norm > 0.0 and all(coarser.values()):
+            coarser[str(pair.base.dtype)] = pair.base.dtype in _COARSE and torch.equal(second.to(first.dtype), first)
         if rows is not None:
             resized.append(rows.note(name))
         if weight.layer is None:
@@ -69,7 +70,8 @@ def compare_weights(
             f"no weight of the blocks {blocks_path!r} could be compared between {before.where} and {after.where}: "
             f"{'; '.join(not_compared[:3])}"
         )
-    return WeightComparison(changes, not_compared, resized)
+    rounds_to_base = next(iter(coarser)) if len(coarser) == 1 and all(coarser.values()) else None
+    return WeightComparison(changes, not_compared, resized, rounds_to_base)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,14 @@ class WeightComparison:
     """The change of every weight that was compared, blocks first, and a line with the reason for each that was not.
 
     resized: a line for each weight of which only a part was compared, since one model has more rows.
+    rounds_to_base: the format of the base model's files if the tuned model's weights, rounded to it, are the base model's, so
+    that the whole change is the rounding of the base model; None if not.
     """
 
     changes: list[ModuleChange]
     not_compared: list[str]
     resized: list[str] = field(default_factory=list)
+    rounds_to_base: str | None = None
 
 
 def dense_change(weight: WeightName, before: Tensor, after: Tensor, *, note: str | None = None) -> ModuleChange:

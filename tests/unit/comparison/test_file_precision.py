@@ -85,6 +85,16 @@ def test_base_in_half_precision_gives_no_rounding_and_one_sentence_for_all(model
     assert [at.drift for at in again.models[0].layers] == pytest.approx([0.0] * 3, abs=1e-12)
 
 
+@pytest.mark.parametrize("accumulate", ["rows", "moments"])
+def test_tuned_model_that_rounds_to_the_base_model_is_said_to_be_its_rounding(models, texts, tmp_path, accumulate):
+    base = stored(models, tmp_path / "base16", "bfloat16")
+    result = compare(base, [str(models["base"]), str(models["full"])], data=str(texts), accumulate=accumulate)
+    rounding, trained = result.models
+    (said,) = [note for note in rounding.notes if "rounded to bfloat16" in note]
+    assert "all of its drift is the rounding of the base model's files" in said
+    assert not any("rounded to bfloat16" in note for note in trained.notes)
+
+
 def test_without_controls_nothing_is_said_about_noise_but_the_rounding_is(models, texts, tmp_path):
     result = compare(
         str(models["base"]), [stored(models, tmp_path / "half", "bfloat16")], data=str(texts), controls=False
