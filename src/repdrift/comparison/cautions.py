@@ -48,7 +48,9 @@ def _next_to_nothing(compared: Sequence[ComparedModel]) -> list[str]:
     ):
         if names := _names(m for m in nothing if m.kind == kind):
             changes = "changes nothing: its drift is" if len(names) == 1 else "change nothing: their drift is"
-            found.append(f"{models_named(names)} {changes} exactly zero in every layer. The likely cause: {cause}.")
+            found.append(
+                f"{models_named(names)} {changes} zero in every layer, to the last digits. The likely cause: {cause}."
+            )
     within = [m for m in compared if m not in nothing and all(at.above_noise is False for at in m.layers)]
     rounded = _names(m for m in within if any(at.rounding_drift is not None for at in m.layers))
     if rounded:

@@ -185,13 +185,16 @@ def how_sure(result: Comparison) -> list[str]:
     """Sentences on the controls and intervals: on how many samples they rest, or that there are none and why."""
     found = [control_note(result) if result.control_samples else _NO_CONTROLS]
     if not any(at.drift_low is not None for model in result.compared for at in model.layers):
-        why = (
-            "tokens of one text are not independent"
-            if result.pooling == "tokens"
-            else "only sums were kept, and not the rows"
-        )
-        found.append(f"There are no intervals: {why}.")
+        found.append(f"There are no intervals: {_no_interval_because(result)}.")
     return found
+
+
+def _no_interval_because(result: Comparison) -> str:
+    if result.pooling == "tokens":
+        return "tokens of one text are not independent"
+    if result.accumulated == "moments":
+        return "only sums were kept, and not the rows"
+    return f"{result.samples} samples are too few, or the drift is zero"
 
 
 def control_note(result: Comparison) -> str:

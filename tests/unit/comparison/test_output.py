@@ -93,10 +93,16 @@ def test_missing_controls_and_intervals_are_said_once(done):
     assert len(how_sure(result)) == 1
     bare = [at.model_copy(update={"drift_low": None, "drift_high": None}) for at in result.models[0].layers]
     sums = result.model_copy(
-        update={"control_samples": None, "models": [result.models[0].model_copy(update={"layers": bare})]}
+        update={
+            "control_samples": None,
+            "accumulated": "moments",
+            "models": [result.models[0].model_copy(update={"layers": bare})],
+        }
     )
     assert how_sure(sums)[0].startswith("No controls were run")
     assert how_sure(sums)[1] == "There are no intervals: only sums were kept, and not the rows."
+    few = sums.model_copy(update={"accumulated": "rows", "samples": 4})
+    assert how_sure(few)[1] == "There are no intervals: 4 samples are too few, or the drift is zero."
     tokens = sums.model_copy(update={"pooling": "tokens"})
     assert "tokens of one text are not independent" in summary(tokens)
 
@@ -169,7 +175,7 @@ def test_one_matter_is_one_sentence_whatever_the_number_of_models(models, texts)
     still = [model(f"s{i}", drift=1e-7, above=(False,) * 3) for i in range(5)]
     rounded = [model("r", drift=1e-6, above=(False,) * 3, rounding_drift=1e-6, control_drift=1e-6)]
     first, *others = cautions([*many, *adapters, *unchanged, *still, *rounded], samples)
-    assert first.startswith("3 models (z0, z1 and z2) change nothing: their drift is exactly zero")
+    assert first.startswith("3 models (z0, z1 and z2) change nothing: their drift is zero in every layer")
     assert others[0].startswith("r drifts in no layer more than noise and the rounding of the weights explain")
     assert others[1].startswith("5 models (s0, s1, s2 and 2 more) drift nowhere more")
     assert others[2].startswith(
