@@ -228,10 +228,11 @@ def _from_hub(ref: str, revision: str | None, prefer: Kind, as_kind: Kind | None
     try:
         path = Path(snapshot_download(ref, revision=revision, allow_patterns=patterns))
     except Exception as error:  # of the hub's client, of its transport, of the disk: they share no error tree
-        here = f" ({nothing_at(Path(ref))})" if Path(ref).parent.is_dir() else ""
+        here = f": {nothing_at(Path(ref))}" if Path(ref).parent.is_dir() else " is no folder here"
+        reason = first_line(error).removeprefix("Got: ").rstrip(".")
         raise ModelError(
-            f"model {ref!r} is no folder here{here} and could not be loaded from the Hugging Face hub or its cache: "
-            f"{first_line(error)} Check the name and the network, or give a local folder."
+            f"model {ref!r}{here}. It could not be loaded from the Hugging Face hub or its cache either: "
+            f"{reason}. Check the path or the name, and the network."
         ) from error
     return _in_folder(ref, path, prefer, as_kind, revision=path.name)
 

@@ -13,7 +13,7 @@ def test_model_that_is_nowhere_is_one_readable_message(tmp_path):
         ModelError, match=r"holds no model \(neither config.json nor adapter_config.json\): the folder is empty"
     ):
         resolve_model(str(tmp_path))
-    with pytest.raises(ModelError, match="could not be loaded from the Hugging Face hub"):
+    with pytest.raises(ModelError, match="It could not be loaded from the Hugging Face hub"):
         resolve_model("nobody/nothing")
     with pytest.raises(UnknownNameError, match="Did you mean 'minilm'"):
         resolve_model("packaged:minilmm")
