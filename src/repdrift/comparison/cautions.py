@@ -13,6 +13,9 @@ from repdrift.tasks import SampleSet
 _TUNED_FROM_BASE = 0.5
 """Weights that moved by less than this share of their norm are those of the base model, tuned; unrelated ones are 1.4 apart."""
 
+_NOISE = 1e-3
+"""Share of a drift by which two runs of one model may differ in float32."""
+
 
 def cautions(models: Sequence[ComparedModel], samples: SampleSet) -> list[str]:
     """Returns every caution as a sentence, in the order in which a reader should know them."""
@@ -109,11 +112,36 @@ def _same_weights(compared: Sequence[ComparedModel]) -> list[str]:
     for model in compared:
         if model.weights_digest is not None:
             holders.setdefault(model.weights_digest, []).append(model.name)
-    return [
-        f"{models_named(names)} have the same weights: they are one model, not {len(names)}."
-        for names in holders.values()
-        if len(names) > 1
-    ]
+    found: list[str] = []
+    for names in (names for names in holders.values() if len(names) > 1):
+        alike = _alike([m for m in compared if m.name in names])
+        found += [
+            f"{models_named(_names(group))} have the same weights: they are one model, not {len(group)}."
+            for group in alike
+            if len(group) > 1
+        ]
+        if len(alike) > 1:
+            found.append(
+                f"{models_named(names)} have the same weights and yet not the same drift: their configurations make other models of them."
+            )
+    return found
+
+
+def _alike(models: Sequence[ComparedModel]) -> list[list[ComparedModel]]:
+    """Groups of models with the same drift in every layer, up to the noise of a run in other batches."""
+    groups: list[list[ComparedModel]] = []
+    for model in models:
+        of = next((group for group in groups if _same_drift(group[0], model)), None)
+        if of is None:
+            groups.append([model])
+        else:
+            of.append(model)
+    return groups
+
+
+def _same_drift(one: ComparedModel, other: ComparedModel) -> bool:
+    pairs = zip(one.layers, other.layers, strict=True)
+    return all(abs(a.drift - b.drift) <= ZERO_DRIFT + _NOISE * abs(a.drift) for a, b in pairs)
 
 
 def _names(models: Iterable[ComparedModel]) -> list[str]:

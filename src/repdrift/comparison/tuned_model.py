@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from repdrift.comparison.setting_notes import setting_notes
 from repdrift.core.errors import ModelError
 from repdrift.models import ModelSource, depth_of, load_config, read_gguf_header, read_json_object, width_of
 
@@ -42,7 +43,7 @@ def depth_fault(base: ModelSource, tuned: ModelSource) -> str | None:
 
 
 def kind_notes(base: ModelSource, tuned: ModelSource) -> list[str]:
-    """Sentences on a full model that can hardly have been tuned from the base model, by the two configurations.
+    """Sentences on a full model whose configuration says that it can hardly have been tuned from the base model, or is run otherwise.
 
     Raises ModelError if a configuration cannot be read, or the two have neither architecture nor width in common.
     """
@@ -59,7 +60,7 @@ def kind_notes(base: ModelSource, tuned: ModelSource) -> list[str]:
         notes.append(f"It is {widths[1]} features wide, the base model {widths[0]}: it was hardly tuned from it.")
     if len(notes) == 2:
         raise ModelError(f"{' '.join(notes)} Compare it with the model that it was tuned from.")
-    return notes
+    return notes or setting_notes(ours, theirs)
 
 
 def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
