@@ -93,6 +93,8 @@ class SharedSamples:
         shortest = named[name]
         if shortest >= self._max_length or shortest >= max(self.samples.lengths):
             return
+        if shortest <= self._tokenizer.num_special_tokens_to_add(pair=self.samples.token_type_ids is not None):
+            return  # no token of the text would be left: the number is a mistake, and the base model's length holds
         try:
             samples = self._read(self._tokenizer, shortest)
         except DataError:  # no text can be cut to so few: the number is a mistake, and the base model's length holds

@@ -38,6 +38,7 @@ _DTYPES = {
     "bfloat16": _Dtype(torch.bfloat16, "BFloat16Storage", "BF16"),
     "float16": _Dtype(torch.float16, "HalfStorage", "F16"),
 }
+_MOST_BYTES = 1 << 60
 _ARCHIVE = "archive"
 """The folder inside the archive. torch.save names it for the file; here it is always the same."""
 
@@ -65,6 +66,10 @@ class PayloadLayout:
         if self.n_rows < 1 or self.width < 1:
             raise ShapeError(f"a layer has at least one row and one feature, got ({self.n_rows}, {self.width})")
         payload_dtype(self.dtype)
+        if self.data_bytes >= _MOST_BYTES:
+            raise ShapeError(
+                f"a layer has less than 2^60 bytes, ({self.n_rows}, {self.width}) of {self.dtype} takes more"
+            )
 
     @property
     def row_bytes(self) -> int:

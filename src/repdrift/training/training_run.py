@@ -173,21 +173,24 @@ def model_files_sha256(folder: Path) -> dict[str, str]:
 def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
     """Checks every file of a saved model, in `model_folder` below the run's folder, against the run's checksums.
 
-    Raises ModelError that names the file that is absent, was changed, or was put there later. Records of older versions
-    have no checksums but that of the final model's weights.
+    Files with a hidden name, such as those that a file manager leaves, take no part: no model is read from them. Raises
+    ModelError that names the file that is absent, was changed, or was put there later. Records of older versions have no
+    checksums but that of the final model's weights.
     """
     below = f"{model_folder.relative_to(run.folder).as_posix()}/"
     expected = {name: digest for name, digest in run.record.files.items() if name.startswith(below)}
     if not expected:
         return
-    found = {
-        path.relative_to(run.folder).as_posix(): path for path in sorted(model_folder.rglob("*")) if path.is_file()
-    }
+    files = {path.relative_to(run.folder).as_posix(): path for path in model_folder.rglob("*") if path.is_file()}
+    found = {name: path for name, path in files.items() if name in expected or "/." not in name}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             fault = "is missing"
         elif name not in expected:
-            fault = "was put there after training"
+            raise ModelError(
+                f"{run.folder / name} was put there after training, as {run.folder / RUN_FILE} says, and may change what is loaded. "
+                "Take the file out, and run the same command again."
+            )
         elif unchanged_file_sha256(found[name]) != expected[name]:
             fault = "was changed or damaged after training"
         else:

@@ -53,6 +53,15 @@ def test_smaller_maximum_of_a_tuned_tokenizer_holds_for_all_models(models, texts
     assert _drifts(result) == _drifts(asked) == _drifts(result, 1)
 
 
+def test_a_maximum_that_leaves_no_token_of_the_text_is_a_mistake(models, texts, tiny_bert, tuned_bert):
+    short = models["folder"] / "no_room"
+    shutil.copytree(tuned_bert, short)
+    settings = json.loads((short / "tokenizer_config.json").read_text())
+    (short / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 2}))  # [CLS] and [SEP]
+    result = _run(models, short, tuned_bert, texts=texts, base=tiny_bert)
+    assert _drifts(result) == _drifts(_run(models, tuned_bert, texts=texts, base=tiny_bert))
+
+
 def test_length_that_was_asked_for_goes_before_the_tokenizers(models, texts):
     short = _copy(models, "short_too", model_max_length=8)
     result = _run(models, short, texts=texts, max_length=64)

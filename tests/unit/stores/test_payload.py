@@ -86,3 +86,9 @@ def test_shapes_and_types_that_no_payload_has_are_refused():
         PayloadLayout("pt", 0, 5, "float32")
     with pytest.raises(ShapeError, match="one of float32, bfloat16, float16, got 'float64'"):
         PayloadLayout("pt", 1, 5, "float64")
+
+
+@pytest.mark.parametrize("shape", [(2**62, 4), (10**30, 16), (1, 2**60)])
+def test_a_shape_that_no_disk_holds_is_refused(shape):
+    with pytest.raises(ShapeError, match=r"less than 2\^60 bytes"):
+        PayloadLayout("pt", *shape, "float32")

@@ -151,6 +151,7 @@ def test_a_saved_model_that_was_changed_is_named(trained, tmp_path, name, change
     shutil.copytree(trained.folder, tmp_path / "run")
     run = FinishedRun(tmp_path / "run", trained.record)
     for folder in ("final_model", "checkpoints/step_000002"):
+        (run.folder / folder / ".DS_Store").write_text("")  # a file manager leaves it; nothing reads it
         require_unchanged(run, run.folder / folder)
     change(run.folder / name)
     with pytest.raises(ModelError, match=f"{name} {fault}"):
