@@ -4,7 +4,8 @@ Run: python benchmarks/analysis/run.py [--quick] [--folder DIR]
 
 4 tasks x 2 methods x 3 seeds x 24 layers, 750 samples, 2,048 features, 4 measures, 10,000 resamples (--quick: a
 twentieth of it). The analysis runs in a process of its own. Beside its seconds stands the time of the Gram products that
-no analysis in Gram form can do without, in plain float32, on the same machine right after it.
+no analysis in Gram form can do without, in plain float32, on the same machine right after it. The checksums of all layers,
+which the analysis checks as it reads them, are computed once more by themselves.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> None:
 
 
 def _analyse(folder: Path, size: Size) -> None:
+    from repdrift.core.fingerprint import file_sha256
     from repdrift.drift import analyze
 
     plan = write_study(folder, size)
@@ -59,6 +61,12 @@ def _analyse(folder: Path, size: Size) -> None:
         f"analysis: {seconds:.1f} s, peak memory {peak:.2f} GB, {len(table)} rows, {len(results.tests)} tests, "
         f"{torch.get_num_threads()} threads, {os.cpu_count()} cores"
     )
+    layers = sorted(folder.rglob("layer_*.*"))
+    clock = time.perf_counter()
+    for path in layers:
+        file_sha256(path)
+    checking = time.perf_counter() - clock
+    print(f"of it the checksums of {len(layers)} layers: {checking:.1f} s ({checking / seconds:.1%}), read once more")
 
 
 def _grams(size: Size) -> None:
