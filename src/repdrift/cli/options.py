@@ -142,6 +142,8 @@ def study_from(
     """Returns the study that the options describe, and the --config for messages (None for the default study)."""
     from repdrift.study.config import CONFIG_VARIABLE, DEFAULT_STUDY, load_study, packaged_studies, packaged_study
 
+    if config is not None and not config.strip():
+        raise ConfigError("--config is empty; name a study file, or leave the option out for the default study")
     name = config or os.environ.get(CONFIG_VARIABLE)
     if name is None:
         study = packaged_study(DEFAULT_STUDY)

@@ -138,6 +138,10 @@ def _read(
     id_column: str | None,
     file_format: FileFormat,
 ) -> OwnFile:
+    if not data.strip():
+        raise DataError(
+            "the name of the data is empty; give a file, a folder (. is the working folder) or a built-in task"
+        )
     path = Path(data).expanduser()
     try:
         is_there = path.exists()

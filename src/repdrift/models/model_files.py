@@ -93,6 +93,8 @@ def resolve_model(
     Raises ModelError if there is no model, or the hub's cannot be loaded, saying what was found instead; UnknownNameError if
     no packaged model has that name; MissingDependencyError if its package is not installed.
     """
+    if not ref.strip():
+        raise ModelError("the name of a model is empty; give a folder, a file or a hub id (. is the working folder)")
     if ref.startswith(PACKAGED_PREFIX):
         return _packaged(ref)
     path = Path(ref).expanduser()

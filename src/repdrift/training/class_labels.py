@@ -52,7 +52,7 @@ def class_labels(spec: TaskSpec, train: Rows, validation: Rows) -> ClassLabels:
         )
         raise DataError(
             f"task {spec.name!r}: the labels of {train.source} and of {validation.source} are of different kinds ({examples}); write them the "
-            "same way in both"
+            "same way in both. Whole numbers beside a label that is none are texts: if only one file has such a label, write all labels as words."
         )
     unseen = sorted(set(found) - counts.keys())
     if unseen:

@@ -3,6 +3,7 @@ import pytest
 from repdrift.comparison.inputs import comparison_inputs
 from repdrift.core.errors import ConfigError, RepdriftError
 from repdrift.tasks import FileFormat
+from tests.command_line import run_here
 from tests.tiny_models import sentence
 
 
@@ -52,3 +53,14 @@ def test_data_that_are_none_are_named_for_what_they_are(inputs_of, tmp_path):
             inputs_of(data)
     with pytest.raises(ConfigError, match="'sst2' is a built-in task"):
         inputs_of("sst2", data_dir="sample", file_format=FileFormat(separator=";"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["compare '' {base} --data texts.txt", "compare {base} '' --data texts.txt", "compare {base} {base} --data ''", "status --config ''", "run ''"],
+)  # fmt: skip
+def test_an_empty_name_is_not_the_working_folder(tiny_bert, tmp_path, words):
+    (tmp_path / "texts.txt").write_text("the cat\n" * 8)  # as an unset variable of the shell gives it
+    done = run_here(f"python -m repdrift {words.format(base=tiny_bert)}", tmp_path, fails=True)
+    assert " is empty; " in done.stderr
+    assert done.stdout == ""
