@@ -24,6 +24,9 @@ from repdrift.drift.task_sets import TaskSets, find_runs, open_task
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.similarity import measure
 
+_NAMED = 4
+"""Commands that a message lists."""
+
 
 def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFrame]:
     """Measure the drift of every run, test the hypotheses, and write the four files of an analysis to `output_dir`.
@@ -36,9 +39,11 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     present = {task: find_runs([s for s in plan.sets if s.task == task]) for task in plan.tasks}
     statuses = [status for runs in present.values() for status in runs.statuses]
     if not any(runs.runs for runs in present.values()):
-        commands = "\n    ".join(dict.fromkeys(s.command for s in plan.sets if s.step == 0))
+        commands = list(dict.fromkeys(s.command for s in plan.sets if s.step == 0))
+        more = f"\n    and {len(commands) - _NAMED} more" if len(commands) > _NAMED else ""
         raise MissingRunError(
-            f"none of the {len(plan.sets)} planned representation sets is there. Make them with:\n    {commands}"
+            f"none of the {len(plan.sets)} planned representation sets is there. `repdrift status` says which runs are trained; "
+            "`repdrift run` makes all that is missing. One at a time:\n    " + "\n    ".join(commands[:_NAMED]) + more
         )
     tasks = [
         open_task(task, plan.bases[task], runs.runs, plan.random_changes) for task, runs in present.items() if runs.runs

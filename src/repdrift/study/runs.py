@@ -21,6 +21,11 @@ FIGURES_FOLDER = "drift_visualizations"
 IDENTITY_FOLDER = "identity"
 RANDOM_CHANGE_FOLDER = "random_change"
 
+_OWN_TASK = (
+    " A task of your own is an entry under `tasks:` in the study file, which every command takes: "
+    "{name: NAME, train: FILE, validation: FILE, text_columns: [COLUMN], label_column: COLUMN}."
+)
+
 
 @dataclass(frozen=True)
 class RunId:
@@ -94,5 +99,6 @@ def _chosen(kind: str, wanted: Sequence[object] | None, planned: Sequence[T]) ->
         return list(planned)
     unknown = [name for name in wanted if name not in planned]
     if unknown:
-        raise UnknownNameError.of(f"{kind} of this study", unknown[0], planned)
+        error = UnknownNameError.of(f"{kind} of this study", unknown[0], planned)
+        raise UnknownNameError(f"{error}{_OWN_TASK if kind == 'task' else ''}")
     return [entry for entry in planned if entry in wanted]

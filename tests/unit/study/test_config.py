@@ -106,7 +106,7 @@ def test_selection_narrows_and_refuses_what_is_not_there():
     assert len(planned_runs(study, tasks=["all"])) == 8
     (run,) = planned_runs(study, tasks=["rte"], methods=["lora"], seeds=[2])
     assert str(set_folder(study, run)) == "results/phase3_representations/rte_lora_seed2/step_000000"
-    with pytest.raises(UnknownNameError, match="unknown task of this study 'mrpc'"):
+    with pytest.raises(UnknownNameError, match="unknown task of this study 'mrpc'.*entry under `tasks:`"):
         planned_runs(study, tasks=["mrpc"])
     with pytest.raises(UnknownNameError, match="Did you mean 'lora'"):
         planned_runs(study, methods=["loar"])
