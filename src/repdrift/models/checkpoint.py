@@ -195,6 +195,10 @@ def _header(path: Path) -> list[StoredTensor]:
                 raise ModelError(
                     f"{path} is empty (0 bytes). Was the run stopped while it saved? Copy or download it again."
                 )
+            if length.to_bytes(8, "little") == b"version ":
+                raise ModelError(
+                    f"{path} is a pointer of Git LFS, in place of the weights. Run `git lfs pull` in its folder, or download it anew."
+                )
             if not 2 <= length <= _LONGEST_HEADER:
                 raise ModelError(f"{path} is no safetensors file: its header would be {length} bytes long")
             text = stream.read(length)

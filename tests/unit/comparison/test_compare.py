@@ -265,6 +265,8 @@ def _damaged(models, folder, how):
         (folder / "adapter_config.json").write_text(json.dumps(config))
     elif how.endswith("cut"):
         weights.write_bytes(weights.read_bytes()[:-200])
+    elif how == "pointer":
+        weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
     elif how == "index":
         (folder / "model.safetensors.index.json").write_text("{")
     else:
@@ -278,6 +280,7 @@ def _damaged(models, folder, how):
 DAMAGES = {
     "config": "config.json should hold a JSON object, got list",
     "cut": "is truncated",
+    "pointer": "is a pointer of Git LFS",
     "index": "model.safetensors.index.json cannot be read as JSON",
     "nan": "layer 1, sample '",
     "adapter config": "adapter_config.json should hold a JSON object, got list",
