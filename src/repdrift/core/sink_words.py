@@ -9,7 +9,7 @@ _NEAR = 1.02
 
 
 def sinks_in_words(sinks: SinkSummary) -> str:
-    """One sentence: how many tokens the mean leaves out, and where they are."""
+    """Says how many tokens the mean leaves out, why these, and where they are."""
     if not sinks.sinks:
         nearest = (
             "" if sinks.largest_ratio_kept is None else f"; the largest token is {sinks.largest_ratio_kept:.1f} times"
@@ -22,11 +22,11 @@ def sinks_in_words(sinks: SinkSummary) -> str:
         f"{count.text!r} {count.count}" if count.text is not None else f"token {count.token_id} {count.count}"
         for count in sinks.most_common
     )
+    first = "1 is" if sinks.at_first_token == 1 else f"{sinks.at_first_token} are"
     return (
-        f"The mean leaves out {sinks.sinks} of {sinks.tokens} tokens, attention sinks of the base model: {sinks.at_first_token} are "
-        f"the first token of their sample; most often: {names}. They have over {sinks.ratio_limit:g} times the lower quartile of "
-        f"their sample's norms; the nearest tokens to that limit have {_times(sinks.largest_ratio_kept)} and "
-        f"{_times(sinks.smallest_ratio_left_out)} times."
+        f"The mean leaves out {sinks.sinks} of {sinks.tokens} tokens as attention sinks: in the base model, their norm is over "
+        f"{sinks.ratio_limit:g} times the lower quartile of their sample's norms ({_clear(sinks)}). {first} the first token of a "
+        f"sample; most often: {names}."
     )
 
 
@@ -56,5 +56,7 @@ def sink_cautions(sinks: SinkSummary) -> list[str]:
     return found
 
 
-def _times(ratio: float | None) -> str:
-    return "no" if ratio is None else f"{ratio:.3g}"
+def _clear(sinks: SinkSummary) -> str:
+    """Says how far the tokens on both sides of the limit are from it."""
+    sides = (("the smallest left out", sinks.smallest_ratio_left_out), ("the largest kept", sinks.largest_ratio_kept))
+    return ", ".join(f"{side}: {ratio:.3g} times" for side, ratio in sides if ratio is not None)
