@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def read_table(
     Raises DataError naming the file and, if possible, the line, if it is absent, empty, malformed or of an unknown format.
     """
     wanted = named if named and not every_column else None
+    of_folder = ""
     if path.is_dir():
         try:
             found = folder_files(path, split)
@@ -50,7 +52,7 @@ def read_table(
             raise DataError(f"{path} cannot be read: {error}") from error
         if found.files[0].suffix.lower() in (*PARQUET, *ARROW):
             return require_rows(read_arrow(found.files, str(path), wanted=wanted, how=found.how))
-        path = found.files[0]
+        path, of_folder = found.files[0], found.how
     elif not path.is_file():
         raise DataError(f"data file {path} {'is neither a file nor a folder' if path.exists() else 'does not exist'}")
     ending = path.suffix.lower()
@@ -68,7 +70,7 @@ def read_table(
         table = read_delimited(path, text, file_format, named=named)
     else:
         table = read_json(path, text) if ending in _JSON else _read_plain(path, text)
-    return require_rows(table)
+    return require_rows(replace(table, how=", ".join(filter(None, (of_folder, table.how)))) if of_folder else table)
 
 
 def _read_plain(path: Path, text: str) -> DataTable:

@@ -75,6 +75,11 @@ def read_delimited(path: Path, text: str, file_format: FileFormat, *, named: Col
         notes.append(
             f"{counted(len(broken), 'row')} with line breaks inside quotation marks; the first is line {broken[0] + skipped}."
         )
+    comments = [line for row, line in zip(fields.rows, fields.lines, strict=True) if row[0].startswith("# ")]
+    if 0 < len(comments) <= len(fields.rows) // 2:
+        notes.append(
+            f"Read as rows like all others, though they begin with '# ' as comments do: {counted(len(comments), 'row')}; the first is line {comments[0]}."
+        )
     if not dialect.quoted:
         notes.append("Quotation marks are read as characters of the text, since they do not enclose whole fields.")
     return DataTable(str(path), columns, fields.lines, "line", how, tuple(notes), missing=_MISSING)

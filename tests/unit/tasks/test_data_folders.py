@@ -130,3 +130,11 @@ def test_a_pointer_of_git_lfs_is_no_data(tmp_path):
         (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
         with pytest.raises(DataError, match="pointer of Git LFS.*git lfs pull"):
             read_own_file(tmp_path / name)
+
+
+def test_split_of_a_folder_of_csv_files_is_said(tmp_path):
+    for name in ("train", "test", "validation"):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\nof {name},1\n")
+    assert _texts(tmp_path) == ["of validation"]
+    said = read_own_file(tmp_path).rows.notes[0]
+    assert "(split 'validation', not test and train, 1 file, separator: a comma)" in said

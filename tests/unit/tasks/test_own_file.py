@@ -175,3 +175,14 @@ def test_what_turns_hold_beside_their_text_is_said(tmp_path):
     path.write_text(json.dumps({"messages": [{"role": "user", "content": "a", "value": "b"}]}) + "\n")
     with pytest.raises(DataError, match="line 1: a turn of the chat has both a content and a value"):
         read_own_file(path)
+
+
+def test_rows_that_look_like_comments_are_said(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("id,text\n1,the cat\n# 2 rows, the end\n2,a dog\n")
+    read = read_own_file(path).rows
+    assert [row["text"] for row in read.rows] == ["the cat", " the end", "a dog"]
+    assert (
+        "Read as rows like all others, though they begin with '# ' as comments do: 1 row; the first is line 3."
+        in read.notes
+    )
