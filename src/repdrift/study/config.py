@@ -51,6 +51,16 @@ class TaskEntry(_Section):
     encoding: str | None = None
     header: bool | None = None
 
+    @model_validator(mode="after")
+    def _texts_are_columns_of_their_own(self) -> TaskEntry:
+        if len(set(self.text_columns)) < len(self.text_columns):
+            raise ValueError(f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice")
+        if self.label_column in self.text_columns:
+            raise ValueError(
+                f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
+            )
+        return self
+
     def spec(self) -> TaskSpec:
         """Returns the entry as a task."""
         files: dict[Any, Path] = {"validation": self.validation.expanduser()}

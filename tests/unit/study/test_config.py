@@ -112,3 +112,13 @@ def test_selection_narrows_and_refuses_what_is_not_there():
         planned_runs(study, methods=["loar"])
     with pytest.raises(UnknownNameError, match="unknown seed of this study '3'"):
         planned_runs(study, seeds=[3])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [(["text", "text"], "should be two columns, got 'text' twice"), (["text", "label"], "column 'label' is the text and the label")],
+)  # fmt: skip
+def test_texts_of_a_task_are_columns_of_their_own(columns, message):
+    entry = {"name": "own", "validation": "x.csv", "text_columns": columns, "label_column": "label"}
+    with pytest.raises(ConfigError, match=message):
+        parse_study({"name": "a", "model": "b", "tasks": [entry]}, where="mine")
