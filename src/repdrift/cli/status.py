@@ -17,7 +17,7 @@ def status(
 ) -> None:
     """Show which runs of a study are trained and extracted, and what its design can show.
 
-    Example: repdrift status --config studies/demo.yaml
+    Example: repdrift status --config demo_output/demo.yaml (which `repdrift demo` leaves)
     """
     from repdrift.study.design_notes import design_notes
     from repdrift.study.status import study_status

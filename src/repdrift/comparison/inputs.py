@@ -14,7 +14,7 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError
+from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError, UnknownNameError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.validation import validation_faults
@@ -39,6 +39,8 @@ from repdrift.tasks import (
 )
 from repdrift.tasks import tasks as known_tasks
 from repdrift.tasks.data_table import example
+
+_HUB_DATA = "A data set of the hub is first written to a folder: datasets.load_dataset(NAME).save_to_disk(FOLDER)."
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,11 @@ def _read(
     if (path.suffix or path.name != data) and data not in known_tasks():
         raise DataError(
             f"data file {data} does not exist; give a file, the folder of a data set, or a built-in task: {', '.join(known_tasks())}. "
-            "A data set of the hub is first written to a folder: datasets.load_dataset(NAME).save_to_disk(FOLDER)."
+            f"{_HUB_DATA}"
+        )
+    if data not in known_tasks():
+        raise UnknownNameError(
+            f"{UnknownNameError.of('task', data, known_tasks())} Nor is there a file or folder {data}. {_HUB_DATA}"
         )
     if text_columns or id_column or file_format != FileFormat():
         raise ConfigError(f"columns and formats are named for a file of your own; {data!r} is a built-in task")

@@ -1,7 +1,7 @@
 import pytest
 
 from repdrift.comparison.inputs import comparison_inputs
-from repdrift.core.errors import ConfigError, RepdriftError
+from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.tasks import FileFormat
 from tests.command_line import run_here
 from tests.tiny_models import sentence
@@ -51,6 +51,8 @@ def test_data_that_are_none_are_named_for_what_they_are(inputs_of, tmp_path):
     ):
         with pytest.raises(RepdriftError, match=message):
             inputs_of(data)
+    with pytest.raises(UnknownNameError, match="unknown task 'reviews'.*Nor is there a file or folder reviews"):
+        inputs_of("reviews", text_columns=["body"])
     with pytest.raises(ConfigError, match="'sst2' is a built-in task"):
         inputs_of("sst2", data_dir="sample", file_format=FileFormat(separator=";"))
 
