@@ -51,15 +51,13 @@ class TaskEntry(_Section):
     encoding: str | None = None
     header: bool | None = None
 
-    @model_validator(mode="after")
-    def _texts_are_columns_of_their_own(self) -> TaskEntry:
+    def column_fault(self) -> str | None:
+        """Says which column is named for two things that it can't be; None if none is."""
         if len(set(self.text_columns)) < len(self.text_columns):
-            raise ValueError(f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice")
+            return f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice"
         if self.label_column in self.text_columns:
-            raise ValueError(
-                f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
-            )
-        return self
+            return f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
+        return None
 
     def spec(self) -> TaskSpec:
         """Returns the entry as a task."""
@@ -116,6 +114,9 @@ class StudyConfig(_Section):
         _require_unique("task", names)
         if ALL_TASKS in names:
             raise ValueError(f"no task can be called {ALL_TASKS!r}: in results and options that name means every task")
+        for entry in entries:
+            if not isinstance(entry, str) and (fault := entry.column_fault()):
+                raise ValueError(f"task {entry.name!r}: {fault}")
         return entries
 
     @field_validator("methods", "seeds")
