@@ -72,7 +72,10 @@ def _on_this_machine(named: str, revision: str | None) -> ModelSource | None:
 
 
 def _same_weights(one: ModelSource, other: ModelSource) -> bool | None:
-    """True if every weight that both have is the same, up to the precision of the coarser; None if that cannot be told."""
+    """True if every weight that both have is the same, up to the precision of the coarser; None if that cannot be told.
+
+    Rows that only one of them has, as after a vocabulary was resized, do not count.
+    """
     if one.is_adapter or one.gguf_file or other.gguf_file:
         return None
     try:
@@ -107,9 +110,13 @@ def _ends(name: str) -> list[str]:
 
 
 def _equal(one: StoredTensor, other: StoredTensor) -> bool:
-    if one.shape != other.shape or one.is_floating_point != other.is_floating_point:
+    """Tells whether two weights are the same in the rows that both have: a vocabulary may have been resized before training."""
+    if one.shape[1:] != other.shape[1:] or one.is_floating_point != other.is_floating_point:
         return False
-    a, b = one.read(), other.read()
+    if one.shape != other.shape and len(one.shape) != 2:
+        return False
+    rows = min(one.shape[0], other.shape[0]) if one.shape else None
+    a, b = (one.read(), other.read()) if rows is None else (one.read()[:rows], other.read()[:rows])
     if a.is_floating_point() and a.element_size() != b.element_size():
         a, b = (a.to(b.dtype), b) if a.element_size() > b.element_size() else (a, b.to(a.dtype))
     return torch.equal(a, b.to(a.dtype))

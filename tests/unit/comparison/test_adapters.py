@@ -271,12 +271,16 @@ def test_another_base_is_noted_unless_its_weights_are_the_same(llamas, texts, tm
         other.model.save_pretrained(tmp_path / "headless")
         other.model.layers[1].mlp.up_proj.weight.data[0, 0] += 1e-3
         other.save_pretrained(tmp_path / "other")
+        larger = LlamaForCausalLM.from_pretrained(llamas / "base")
+        larger.resize_token_embeddings(VOCABULARY + 2)
+        larger.save_pretrained(tmp_path / "larger")
     monkeypatch.chdir(tmp_path)
     notes = {
         str(llamas / "base") + "/": None,
         "link": None,
         "./copy": None,
         str(tmp_path / "headless"): None,
+        "larger": None,  # the same rows, and two more
         "other": "whose weights are not those of",
         "somebody/else": "unless the two are the same",
         "/nowhere/else": "unless the two are the same",
