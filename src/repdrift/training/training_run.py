@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +144,11 @@ def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     classes = job.classes()
     folder = new_run_folder(results_dir, job.method, started)
     say(f"training {job.spec.name}, {job.method}, seed {job.seed} -> {folder}")
-    record = _train_into(folder, job, classes, key, started)
+    try:
+        record = _train_into(folder, job, classes, key, started)
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # only an empty one: nothing is left of a run that could not begin
     record.write(folder / RUN_FILE)
     return FinishedRun(folder, record, trained_now=True)
 

@@ -241,3 +241,9 @@ def test_labels_are_checked_before_a_folder_is_made(tiny_bert, tiny_data, tmp_pa
             tmp_path / "runs",
         )
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(tiny_bert, tiny_data, tmp_path):
+    with pytest.raises(DataError, match="max_length 500 is more than the model's maximum"):
+        train_unless_claimed(_job(tiny_bert, tiny_data, max_length=500), tmp_path)
+    assert not list(tmp_path.glob("full_finetune_*"))
