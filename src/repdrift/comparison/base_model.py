@@ -151,7 +151,8 @@ class BaseModel:
             with running_errors("it cannot be put on the base model together with the others"):
                 adapted = load_adapters(self.model, self.source, [tuned.source for tuned in adapters])
         except AdaptersDoNotFitError as error:
-            return {names[number]: why for number, why in error.faults.items()}
+            # Alone an adapter may fit all the same; where it does not, loading it says why.
+            return {names[k]: why if why.startswith("it") else _NOT_BESIDE for k, why in error.faults.items()}
         except ModelError as error:  # of an unforeseen kind, or memory: each is tried by itself
             return dict.fromkeys(names, str(error))
         computed = {names[k]: _COMPUTED for k, made_up in enumerate(adapted.made_up) if made_up}
@@ -178,6 +179,9 @@ class BaseModel:
         if self._adapted is None or not (changed := self._adapted.weights.changed(passing=False)):
             return None
         return f"while adapters were run on it, the base model changed ({changed[0]}{_and_more(changed)})"
+
+
+_NOT_BESIDE = "it cannot be put on the base model as it is, or beside the other adapters"
 
 
 def collect_if_alive(freed: weakref.ref[nn.Module] | None) -> None:
