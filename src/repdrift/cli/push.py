@@ -21,8 +21,9 @@ def push(
 
     Example: repdrift push base_representations s3://my-bucket/base_representations
     """
+    from repdrift.core.secrets import without_secrets
     from repdrift.stores.remote import open_remote
     from repdrift.stores.remote import push as send
 
     for name in send(folder, open_remote(target)):
-        typer.echo(f"{target.rstrip('/')}/{name}")
+        typer.echo(without_secrets(f"{target.rstrip('/')}/{name}"))

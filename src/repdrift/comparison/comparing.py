@@ -23,6 +23,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
+from repdrift.core.secrets import without_secrets
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
@@ -108,7 +109,7 @@ def compare_models(
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
-        base=base.ref,
+        base=without_secrets(base.ref),
         base_revision=base.revision,
         base_digest=base_digest,
         data=samples.source,
@@ -183,10 +184,10 @@ def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
             )
     return ComparedModel(
         name=tuned.name,
-        ref=tuned.source.ref,
+        ref=without_secrets(tuned.source.ref),
         kind=tuned.kind,
         status="compared" if reason is None else "not comparable",
-        reason=reason,
+        reason=None if reason is None else without_secrets(reason),
         weights=measured.weights.get(tuned.name),
         weights_digest=digest,
         layers=layers,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from repdrift.core.errors import DataError
 from repdrift.core.progress import say
+from repdrift.core.records.run import Method
 from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.status import Journal
-from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows
+from repdrift.tasks import Rows, SampleSet, build_sample_set, choose_rows, effective_max_length, load_rows
 from repdrift.tasks.spec import Split
 
 
@@ -24,6 +26,7 @@ class StudyInputs:
     config_path: str | None = None
     _rows: dict[tuple[str, Split], Rows] = field(default_factory=dict, init=False)
     _samples: dict[str, SampleSet] = field(default_factory=dict, init=False)
+    _training_fingerprints: dict[tuple[str, int | None], str | None] = field(default_factory=dict, init=False)
 
     @property
     def journal(self) -> Journal:
@@ -46,6 +49,22 @@ class StudyInputs:
             say(f"{task}, {split}: {' '.join(rows.notes)}")
             self._rows[task, split] = rows
         return self._rows[task, split]
+
+    def training_fingerprint(self, task: str, method: Method) -> str | None:
+        """The fingerprint of the rows that a run would train on now; None if they are not on this machine.
+
+        The hub is not asked, since extraction may run where there is no training data.
+        """
+        limit = self.config.training_options(task, method).max_train_samples
+        if (task, limit) not in self._training_fingerprints:
+            spec = replace(self.config.spec(task), hub=None)
+            try:
+                rows = self._rows.get((task, "train")) or load_rows(spec, "train", data_dir=self.config.data_dir)
+                found = Rows(choose_rows(spec, rows.rows, limit, source=rows.source), rows.source).fingerprint
+            except DataError:
+                found = None
+            self._training_fingerprints[task, limit] = found
+        return self._training_fingerprints[task, limit]
 
     def sample_set(self, task: str) -> SampleSet:
         """The fixed sample set of a task, as tokens."""

@@ -49,9 +49,10 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
 
 
 def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
-    """The latest finished run of this task, method, seed, base model and hyperparameters.
+    """The latest finished run of this task, method, seed, base model, hyperparameters and training rows.
 
-    Raises MissingRunError with the command that trains it. The message says so if only a run with other settings is there.
+    The rows are compared where the training data is on this machine. Raises MissingRunError with the command that trains
+    the run. The message says so if only a run with other settings or on other rows is there.
     """
     config = inputs.config
     candidates = [
@@ -67,10 +68,16 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         if found.record.base_digest == digest
         and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
     ]
+    rows_now = inputs.training_fingerprint(run.task, run.method) if fitting else None
+    on_these_rows = [found for found in fitting if rows_now in (None, found.record.data_fingerprint)]
+    if on_these_rows:
+        return max(on_these_rows, key=lambda found: found.record.started)
     if fitting:
-        return max(fitting, key=lambda found: found.record.started)
+        why = f" {fitting[-1].folder} was trained on other rows: the training data was changed since."
+    else:
+        why = _why_none(candidates, wanted, digest)
     raise MissingRunError(
-        f"no trained model for {run} of {config.model} in {config.results_dir}/.{_why_none(candidates, wanted, digest)} "
+        f"no trained model for {run} of {config.model} in {config.results_dir}/.{why} "
         f"Train it with:\n    {repdrift_command('train', run, inputs.config_path)}"
     )
 

@@ -15,6 +15,7 @@ from repdrift.core.errors import MissingDependencyError, MissingRunError, Storag
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import METADATA_FILE
+from repdrift.core.secrets import without_secrets
 from repdrift.stores.remote.addresses import ANY_OTHER_SCHEME, register
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
@@ -27,17 +28,19 @@ class FsspecRemote:
     def __init__(self, address: str) -> None:
         import fsspec
 
-        self.address = address
+        self.address = without_secrets(address)
         try:
             self._files: Any
             self._files, root = fsspec.core.url_to_fs(address)
         except ImportError as error:
             scheme = address.split("://", 1)[0]
             raise MissingDependencyError.of(
-                f"{scheme} support for fsspec", _EXTRAS.get(scheme, scheme), address
+                f"{scheme} support for fsspec", _EXTRAS.get(scheme, scheme), self.address
             ) from error
         except ValueError as error:
-            raise StorageError(f"{address} is not an address that fsspec understands: {error}") from error
+            raise StorageError(
+                f"{self.address} is not an address that fsspec understands: {without_secrets(str(error))}"
+            ) from error
         self._root = root.rstrip("/")
 
     def names(self) -> list[str]:
@@ -111,7 +114,9 @@ class FsspecRemote:
         except FileNotFoundError as error:
             raise MissingRunError(f"cannot {verb} {self.address}: not there") from error
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
-            raise StorageError(f"cannot {verb} {self.address}: {type(error).__name__}: {error}") from error
+            raise StorageError(
+                f"cannot {verb} {self.address}: {type(error).__name__}: {without_secrets(str(error))}"
+            ) from error
 
 
 register(ANY_OTHER_SCHEME, FsspecRemote)

@@ -1,0 +1,44 @@
+"""Which finished run a study takes for one of its runs."""
+
+import pytest
+
+from repdrift.core.errors import MissingRunError
+from repdrift.study.config import parse_study
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import RunId
+from repdrift.study.training_stage import find_run, train_runs
+from tests.tiny_models import sentence
+
+RUN = RunId("mine", "lora", 1)
+
+
+def write_rows(path, start, count):
+    path.write_text("body,label\n" + "".join(f"{sentence(start + i, 5)},{i % 2}\n" for i in range(count)))
+    return path
+
+
+def inputs_of(tmp_path, model, **entry):
+    files = {"train": str(tmp_path / "train.csv"), "validation": str(tmp_path / "validation.csv"), **entry}
+    task = {"name": "mine", "text_columns": ["body"], "label_column": "label", **files}
+    content = {
+        "name": "s", "model": str(model), "tasks": [task], "methods": ["lora"], "seeds": [1], "results_dir": str(tmp_path / "results"),
+        "training": {"all": {"epochs": 1, "batch_size": 8, "max_length": 16}},
+    }  # fmt: skip
+    return StudyInputs(parse_study(content, where="s"))
+
+
+def test_a_run_on_rows_that_were_changed_since_is_not_taken(tmp_path, tiny_bert):
+    train, _ = write_rows(tmp_path / "train.csv", 0, 12), write_rows(tmp_path / "validation.csv", 50, 8)
+    (trained,) = train_runs(inputs_of(tmp_path, tiny_bert), [RUN])
+    assert find_run(inputs_of(tmp_path, tiny_bert), RUN).folder == trained.folder
+    kept = train.read_text()
+    write_rows(train, 1, 12)
+    with pytest.raises(
+        MissingRunError, match=r"was trained on other rows: the training data was changed since\. Train it with"
+    ):
+        find_run(inputs_of(tmp_path, tiny_bert), RUN)
+    train.unlink()  # a machine that extracts only may not have it
+    assert find_run(inputs_of(tmp_path, tiny_bert), RUN).folder == trained.folder
+    assert find_run(inputs_of(tmp_path, tiny_bert, train=None), RUN).folder == trained.folder
+    train.write_text(kept)
+    assert find_run(inputs_of(tmp_path, tiny_bert), RUN).folder == trained.folder
