@@ -7,7 +7,7 @@ import sys
 import typer
 
 from repdrift.core.errors import RepdriftError
-from repdrift.core.secrets import without_secrets
+from repdrift.core.shown_text import for_terminal
 from repdrift.version import __version__
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(args=arguments)
     except RepdriftError as error:
-        sys.stderr.write(f"repdrift: error: {without_secrets(str(error))}\n")
+        sys.stderr.write(f"repdrift: error: {for_terminal(str(error))}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")

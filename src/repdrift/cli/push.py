@@ -21,7 +21,7 @@ def push(
 
     Example: repdrift push base_representations s3://my-bucket/base_representations
     """
-    from repdrift.core.secrets import without_secrets
+    from repdrift.core.shown_text import without_secrets
     from repdrift.stores.remote import open_remote
     from repdrift.stores.remote import push as send
 

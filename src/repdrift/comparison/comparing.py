@@ -23,7 +23,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
-from repdrift.core.secrets import without_secrets
+from repdrift.core.shown_text import without_secrets
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor

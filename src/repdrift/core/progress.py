@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, TypeVar
 
-from repdrift.core.secrets import without_secrets
+from repdrift.core.shown_text import for_terminal
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def say(message: str) -> None:
     """Print one line of progress to standard error (standard output is for results)."""
     if not is_first_process():
         return
-    sys.stderr.write(without_secrets(message) + "\n")
+    sys.stderr.write(for_terminal(message) + "\n")
     sys.stderr.flush()
 
 
@@ -32,7 +32,7 @@ class Bar:
     """A count of finished steps, shown as a bar on a terminal and as a line at most every ten seconds elsewhere."""
 
     def __init__(self, what: str, total: int) -> None:
-        self._what = without_secrets(what)
+        self._what = for_terminal(what)
         self._total = total
         self._done = 0
         self._last = time.monotonic()

@@ -15,7 +15,7 @@ from repdrift.core.errors import MissingDependencyError, MissingRunError, Storag
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import METADATA_FILE
-from repdrift.core.secrets import without_secrets
+from repdrift.core.shown_text import without_secrets
 from repdrift.stores.remote.addresses import ANY_OTHER_SCHEME, register
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}

@@ -2,7 +2,7 @@ import pytest
 
 from repdrift.core.errors import RepdriftError, StorageError
 from repdrift.core.progress import say
-from repdrift.core.secrets import without_secrets
+from repdrift.core.shown_text import for_terminal, without_secrets
 from repdrift.stores.remote import open_remote
 
 
@@ -37,3 +37,11 @@ def test_progress_and_addresses_of_stores_show_no_secret(capsys):
         with pytest.raises((RepdriftError, StorageError)) as refused:
             open_remote(address).names()
         assert "SECRET" not in str(refused.value)
+
+
+def test_a_terminal_is_never_given_an_order(capsys):
+    hostile = "model\x1b[2J\x1b]0;title\x07\r\u202eevil\x9b1m, line\n\tnext é 漢"
+    shown = for_terminal(hostile)
+    assert shown == r"model\x1b[2J\x1b]0;title\x07\r\u202eevil\x9b1m, line" + "\n\tnext é 漢"
+    say(hostile)
+    assert capsys.readouterr().err == shown + "\n"
