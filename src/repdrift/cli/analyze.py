@@ -9,6 +9,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
+from repdrift.core.progress import tell
 from repdrift.study.analysis_options import AnalysisOptions
 
 
@@ -48,10 +49,10 @@ def analyze(
         return
     for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first
         if test.layer is None:
-            typer.echo(f"[{test.verdict}] {test.sentence}")
+            tell(f"[{test.verdict}] {test.sentence}")
     for warning in results.warnings:
-        typer.echo(f"note: {warning}")
+        tell(f"note: {warning}")
     for check in results.sanity:
         if check.passed is False:
-            typer.echo(f"check failed: {check.name}. {check.detail}")
-    typer.echo(f"{target / SUMMARY_FILE}\n{target / RESULTS_FILE}")
+            tell(f"check failed: {check.name}. {check.detail}")
+    tell(f"{target / SUMMARY_FILE}\n{target / RESULTS_FILE}")

@@ -12,6 +12,8 @@ from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.core import words
+from repdrift.core.progress import tell
+from repdrift.core.shown_text import for_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,7 +118,7 @@ def compare(
         typer.echo(for_sharing(result).model_dump_json(indent=2))
     else:
         _print(result, every_measure="measures" in options)
-        typer.echo(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
+        tell(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(SOME_NOT_COMPARED)
 
@@ -133,25 +135,27 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
 
     console = Console(width=max(100, Console().width))
     for sentence in result.headline:
-        typer.echo(sentence)
+        tell(sentence)
     for model in result.compared:
-        typer.echo(f"{model.name}: {answer_line(model)}")
+        tell(f"{model.name}: {answer_line(model)}")
     for warning in warnings_beside_notes(result):
-        typer.echo(f"note: {warning}")
+        tell(f"note: {warning}")
     for data_note in result.data_notes:
-        typer.echo(f"data: {data_note}")
+        tell(f"data: {data_note}")
     for note in how_sure(result):
-        typer.echo(note)
+        tell(note)
     if result.sinks is not None:
-        typer.echo(sinks_in_words(result.sinks))
+        tell(sinks_in_words(result.sinks))
     for model in result.compared:
-        typer.echo()
+        tell()
         for model_note in model.notes:
-            typer.echo(f"mind, {model.name}: {model_note}")
+            tell(f"mind, {model.name}: {model_note}")
         table = Table(
             # rich would read brackets in a name as markup.
             title=Text(
-                f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)"
+                for_terminal(
+                    f"{model.name}: drift from {result.base} (1 - debiased CKA, {result.pooling}, {model.layers[0].rows} rows)"
+                )
             ),
             title_justify="left",
         )
@@ -174,7 +178,7 @@ def _print_measures(console: Console, model: ComparedModel) -> None:
     if not found.rows:
         return
     some = ", some of the layers" if len(found.layers) < len(model.layers) else ""
-    table = Table(title=Text(f"{model.name}: drift under the other measures{some}"), title_justify="left")
+    table = Table(title=Text(for_terminal(f"{model.name}: drift under the other measures{some}")), title_justify="left")
     table.add_column("measure", no_wrap=True)
     for layer in found.layers:
         table.add_column(f"layer {layer}", justify="right", no_wrap=True)

@@ -9,6 +9,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
+from repdrift.core.progress import tell
 from repdrift.extraction.options import ExtractionOptions
 
 
@@ -79,7 +80,7 @@ def extract(
     if not is_first_process():
         return
     if as_json:
-        typer.echo(
+        tell(
             json.dumps(
                 [
                     {
@@ -96,4 +97,4 @@ def extract(
         )
     else:
         for done in written:
-            typer.echo(str(done.folder))
+            tell(str(done.folder))

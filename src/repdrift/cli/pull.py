@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repdrift.cli import options as o
+from repdrift.core.progress import tell
 
 
 def pull(
@@ -30,4 +31,4 @@ def pull(
 
     only = None if not task or task == [ALL_TASKS] else task
     for folder in fetch(open_remote(source), output_dir, only=only):
-        typer.echo(str(folder))
+        tell(str(folder))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from repdrift.core.progress import tell
+
 
 def push(
     folder: Annotated[
@@ -21,9 +23,8 @@ def push(
 
     Example: repdrift push base_representations s3://my-bucket/base_representations
     """
-    from repdrift.core.shown_text import without_secrets
     from repdrift.stores.remote import open_remote
     from repdrift.stores.remote import push as send
 
     for name in send(folder, open_remote(target)):
-        typer.echo(without_secrets(f"{target.rstrip('/')}/{name}"))
+        tell(f"{target.rstrip('/')}/{name}")

@@ -8,6 +8,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
+from repdrift.core.progress import tell
 from repdrift.extraction.options import ExtractionOptions
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def print_outcome(outcome: StudyOutcome) -> None:
     Console(width=max(120, Console().width)).print(table)
     for test in outcome.results.tests:
         if test.task == ALL_TASKS and test.layer is None:
-            typer.echo(f"[{test.verdict}] {test.sentence}")
+            tell(f"[{test.verdict}] {test.sentence}")
     for warning in outcome.results.warnings:
-        typer.echo(f"note: {warning}")
-    typer.echo(f"results:   {outcome.results_file}")
-    typer.echo(f"dashboard: {outcome.dashboard.resolve()}")
+        tell(f"note: {warning}")
+    tell(f"results:   {outcome.results_file}")
+    tell(f"dashboard: {outcome.dashboard.resolve()}")

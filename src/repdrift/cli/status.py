@@ -7,6 +7,7 @@ import json
 import typer
 
 from repdrift.cli import options as o
+from repdrift.core.progress import tell
 
 
 def status(
@@ -39,13 +40,13 @@ def status(
         typer.echo(json.dumps(rows, indent=2))
         return
     for note in design_notes(study):
-        typer.echo(f"note: {note}")
+        tell(f"note: {note}")
     for p in progress:
         state = "trained" if p.trained else "not trained"
         # By design most runs have no random change, so a missing one is not mentioned.
         control = "" if p.random_change == "missing" else f", random change {p.random_change}"
-        typer.echo(
+        tell(
             f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}{control}"
         )
     done = sum(p.trained and p.representations == "finished" for p in progress)
-    typer.echo(f"{done} of {len(progress)} runs trained and extracted")
+    tell(f"{done} of {len(progress)} runs trained and extracted")

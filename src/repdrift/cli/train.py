@@ -7,6 +7,7 @@ import json
 import typer
 
 from repdrift.cli import options as o
+from repdrift.core.progress import tell
 
 
 def train(
@@ -62,7 +63,7 @@ def train(
     say_design_notes(study)  # about the whole study, since each run is compared with the others
     finished = train_runs(StudyInputs(study, config_path), runs)
     if as_json:
-        typer.echo(
+        tell(
             json.dumps(
                 [
                     {"folder": str(done.folder), "trained_now": done.trained_now, **done.record.model_dump(mode="json")}
@@ -73,4 +74,4 @@ def train(
         )
     else:
         for run, done in zip(runs, finished, strict=True):
-            typer.echo(f"{done.folder}  {run}: {scores(done.record.metrics)}")
+            tell(f"{done.folder}  {run}: {scores(done.record.metrics)}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from repdrift.core.progress import tell
+
 
 def verify(
     path: Annotated[
@@ -31,7 +33,7 @@ def verify(
         typer.echo(json.dumps({"sets": len(folders), "faults": rows}, indent=2))
     else:
         for fault in faults:
-            typer.echo(str(fault))
-        typer.echo(f"{len(folders)} set(s), {len(faults)} fault(s)")
+            tell(str(fault))
+        tell(f"{len(folders)} set(s), {len(faults)} fault(s)")
     if faults:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repdrift.cli import options as o
+from repdrift.core.progress import tell
 
 
 def visualize(
@@ -34,4 +35,4 @@ def visualize(
     source = results_file or study.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
     files = draw(source, output_dir or study.results_dir / FIGURES_FOLDER)
     for path in files.written:
-        typer.echo(str(path))
+        tell(str(path))

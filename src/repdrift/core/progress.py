@@ -28,6 +28,11 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+def tell(text: str = "") -> None:
+    """Print lines of an answer to standard output, without what a terminal would obey."""
+    sys.stdout.write(for_terminal(text) + "\n")
+
+
 class Bar:
     """A count of finished steps, shown as a bar on a terminal and as a line at most every ten seconds elsewhere."""
 

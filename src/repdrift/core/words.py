@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.shown_text import for_terminal
 
 _METHODS = {"full_finetune": "full fine-tuning", "lora": "LoRA", "base": "base model"}
 _TASKS = {"mrpc": "MRPC", "rte": "RTE", "squad_v2": "SQuAD 2.0", "sst2": "SST-2", ALL_TASKS: "all tasks"}
@@ -118,6 +119,7 @@ def layers_named(layers: Collection[int]) -> str:
 
 def markdown_text(text: str) -> str:
     """Escapes a text from outside, such as a name or a sample, so that Markdown and HTML readers show it as it is."""
+    text = for_terminal(text)
     for mark in "\\`*_{}[]<>|#":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())
