@@ -1,5 +1,6 @@
 """GGUF files against the models they were written from: the same hidden states, layer by layer."""
 
+import gguf
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,7 +10,6 @@ from repdrift.models import load_backbone, resolve_model
 from repdrift.models.gguf_file import CHECKED_ARCHITECTURES
 from tests.tiny_gguf import save_gguf
 
-gguf = pytest.importorskip("gguf")
 SIZES = {"vocab_size": 300, "max_position_embeddings": 128}
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 

@@ -31,10 +31,13 @@ def unchanged_file_sha256(path: Path) -> str:
 
 
 def files_sha256(root: Path, paths: list[Path]) -> str:
-    """SHA-256 over several files: each file's path below `root` and content digest, in sorted order."""
+    """SHA-256 over several files: each file's path below `root` and content digest, in sorted order.
+
+    A file that does not change is read once in a process.
+    """
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
+        digest.update(f"{path.relative_to(root).as_posix()}\0{unchanged_file_sha256(path)}\n".encode())
     return digest.hexdigest()
 
 

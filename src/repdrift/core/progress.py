@@ -1,4 +1,4 @@
-"""Progress for long work: a bar on a terminal, plain lines elsewhere, nothing on standard output."""
+"""Lines that a command prints: progress on standard error (a bar on a terminal), answers on standard output."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -75,8 +74,7 @@ class ModelSource:
         """
         files = weight_files(self)
         try:
-            stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
-            return _digest(self.path, stamps)
+            return files_sha256(self.path, files)
         except OSError as error:
             raise ModelError(
                 f"cannot read the weights in {self.path}: {error.strerror or error}. Were they moved or deleted meanwhile?"
@@ -237,8 +235,3 @@ def _from_hub(ref: str, revision: str | None, prefer: Kind, as_kind: Kind | None
             f"{reason}. Check the path or the name, and the network."
         ) from error
     return _in_folder(ref, path, prefer, as_kind, revision=path.name)
-
-
-@lru_cache(maxsize=64)
-def _digest(root: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    return files_sha256(root, [Path(name) for name, _, _ in stamps])

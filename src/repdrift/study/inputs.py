@@ -11,7 +11,7 @@ from repdrift.core.records.run import Method
 from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.status import Journal
-from repdrift.tasks import Rows, SampleSet, build_sample_set, choose_rows, effective_max_length, load_rows
+from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows, rows_in_use
 from repdrift.tasks.spec import Split
 
 
@@ -60,7 +60,7 @@ class StudyInputs:
             spec = replace(self.config.spec(task), hub=None)
             try:
                 rows = self._rows.get((task, "train")) or load_rows(spec, "train", data_dir=self.config.data_dir)
-                found = Rows(choose_rows(spec, rows.rows, limit, source=rows.source), rows.source).fingerprint
+                found = rows_in_use(spec, rows, limit).fingerprint
             except DataError:
                 found = None
             self._training_fingerprints[task, limit] = found

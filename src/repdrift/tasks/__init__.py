@@ -15,7 +15,7 @@ from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_ids
 from repdrift.tasks.labels import ClassValue
 from repdrift.tasks.own_file import OwnFile, read_own_file, spec_of_file
-from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows
+from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows, rows_in_use
 from repdrift.tasks.sources import Rows, load_rows
 from repdrift.tasks.spec import FileFormat, TaskKind, TaskSpec, task, tasks
 
@@ -34,6 +34,7 @@ __all__ = [
     "effective_max_length",
     "load_rows",
     "read_own_file",
+    "rows_in_use",
     "separates_pairs",
     "spec_of_file",
     "task",

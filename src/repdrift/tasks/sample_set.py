@@ -14,6 +14,7 @@ from repdrift.core.errors import DataError
 from repdrift.core.length_limit import LengthLimit
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import Encoded, QuestionTooLongError, TokenIds, encode_row, length_notes, token_ids
+from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import TaskSpec
 
 DEFAULT_SAMPLES = 750
@@ -209,6 +210,14 @@ def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
 def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:
     """Choose at most `n` rows (None: all) by the hash of task and sample id; they keep the file's order."""
     return [rows[index] for index in _choose(spec.name, _sample_ids(spec, rows, source), n)]
+
+
+def rows_in_use(spec: TaskSpec, rows: Rows, n: int | None) -> Rows:
+    """The rows that `choose_rows` takes of one split, with the source and the notes of the whole.
+
+    n: rows at most; None means all. Raises DataError if two rows have the same id.
+    """
+    return replace(rows, rows=choose_rows(spec, rows.rows, n, source=rows.source))
 
 
 def _sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:

@@ -33,7 +33,7 @@ from repdrift.models import (
     resolve_model,
     save_model,
 )
-from repdrift.tasks import Row, Rows, TaskSpec, choose_rows, effective_max_length
+from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
@@ -57,13 +57,11 @@ class TrainingJob:
 
     def training_rows(self) -> Rows:
         """The rows to train on: all, or `max_train_samples` of them, the same ones for every method and seed."""
-        chosen = choose_rows(self.spec, self.train.rows, self.options.max_train_samples, source=self.train.source)
-        return Rows(chosen, self.train.source, self.train.notes)
+        return rows_in_use(self.spec, self.train, self.options.max_train_samples)
 
     def validation_rows(self) -> Rows:
         """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
-        found, limit = self.validation, self.options.max_validation_samples
-        return Rows(choose_rows(self.spec, found.rows, limit, source=found.source), found.source, found.notes)
+        return rows_in_use(self.spec, self.validation, self.options.max_validation_samples)
 
     def classes(self) -> ClassLabels | None:
         """The classes in all rows of the task, however many of them are used; None for question answering.

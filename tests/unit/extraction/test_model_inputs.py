@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -194,7 +195,6 @@ def test_precision_of_the_model_is_kept(bert, dtype):
 
 @pytest.mark.parametrize("where", ["memory", "disk", "one part on the disk"])
 def test_offloaded_weights_are_loaded_as_the_model_asks(tiny_llama, tmp_path, where):
-    accelerate = pytest.importorskip("accelerate")
     inputs = {"input_ids": IDS, "attention_mask": HOLES}
     model = load_backbone(resolve_model(str(tiny_llama)))
     expected = _directly(model, IDS, HOLES)

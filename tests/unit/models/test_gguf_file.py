@@ -13,8 +13,6 @@ from repdrift.weights import compare_weights
 from tests.tiny_gguf import save_gguf
 from tests.tiny_models import VOCABULARY, write_sentences
 
-pytest.importorskip("gguf")
-
 
 def _llama(seed=0, **config):
     from transformers import LlamaConfig, LlamaForCausalLM

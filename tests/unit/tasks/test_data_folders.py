@@ -1,5 +1,6 @@
 import json
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -7,7 +8,6 @@ import pytest
 from repdrift.core.errors import DataError
 from repdrift.tasks import TaskSpec, load_rows, read_own_file
 
-datasets = pytest.importorskip("datasets")
 TEXTS = ["the cat", "a dog", "they ran", "one bird"]
 
 
