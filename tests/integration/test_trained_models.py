@@ -6,7 +6,7 @@ from repdrift.extraction import ExtractionJob, ExtractionOptions, extract, extra
 from repdrift.models import load_backbone, load_tokenizer, resolve_model
 from repdrift.stores import open_set
 from repdrift.tasks import build_sample_set, load_rows, task
-from repdrift.training import TrainingJob, TrainingOptions, train
+from repdrift.training import Arm, TrainingJob, TrainingOptions, train
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_trained_model_is_extracted_whatever_its_head(model, method, name, reque
     spec = task(name)
     options = TrainingOptions(epochs=1, batch_size=8, max_length=32, doc_stride=8, learning_rate=0.01)
     rows = [load_rows(spec, split, data_dir=tiny_data) for split in ("train", "validation")]
-    run = train(TrainingJob(spec, method, 1, base, options, *rows), tmp_path / "runs")
+    run = train(TrainingJob(spec, Arm.of_kind(method), 1, base, options, *rows), tmp_path / "runs")
     tuned = resolve_model(str(run.folder / "final_model"))
     samples = build_sample_set(spec, rows[1].rows, load_tokenizer(base), max_length=32)
     job = ExtractionJob(

@@ -42,7 +42,7 @@ Method = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="full_finetune or lora. The option may be repeated. Without it: every method.",
+        help="A method (arm) of the study, such as lora. The option may be repeated. Without it: every method.",
         show_default=False,
     ),
 ]

@@ -148,7 +148,7 @@ def _study_reach(config: str, tasks: list[str] | None, alpha: float | None, laye
     return study_reach(
         study.name,
         list(dict.fromkeys(run.task for run in runs)),
-        study.methods,
+        study.method_names,
         len(study.seeds),
         alpha=study.analysis.alpha if alpha is None else alpha,
         n_layers=known if layers is None else number_of_tests(layers, known),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +70,8 @@ class DriftPlan:
     target_reduction: float
     alpha: float
     reference_method: str = "full_finetune"
-    comparison_method: str = "lora"
+    comparison_methods: Sequence[str] = ("lora",)
+    """The methods that are compared with the reference, one contrast each."""
     primary_measure: str = PRIMARY_MEASURE
     equivalence_margin: float | None = None
     """Factor above 1 within which the methods' drifts must lie to count as alike; None: this is not tested."""
@@ -78,6 +79,15 @@ class DriftPlan:
     random_changes: Sequence[PlannedSet] = ()
     """The folders of the controls: the base model, moved at random as far as training moved the run's model. `method`
     and `seed` are the run's."""
+
+    @property
+    def comparison_method(self) -> str:
+        """The method of the contrast; the first one of a plan with several, see `contrasts`."""
+        return self.comparison_methods[0] if self.comparison_methods else self.reference_method
+
+    def contrasts(self) -> list[DriftPlan]:
+        """The plan once for each method that is compared with the reference, as a plan of these two."""
+        return [replace(self, comparison_methods=(name,)) for name in self.comparison_methods]
 
     def claim(self, hypothesis: Hypothesis, method: str | None = None) -> str:
         """Returns a hypothesis in words, as `repdrift.core.hypotheses.claim` does for a record."""
@@ -121,7 +131,7 @@ class DriftPlan:
                 f"the hypotheses are tested on {self.primary_measure!r}, which is not among the measures "
                 f"({', '.join(self.measures)})"
             )
-        if self.reference_method == self.comparison_method:
+        if self.reference_method in self.comparison_methods:
             faults.append(f"{self.reference_method!r} cannot be compared with itself")
         if not 0 < self.alpha < 0.5:  # from 0.5 on, the lower bound would lie above the estimate
             faults.append(f"alpha should lie between 0 and 0.5, got {self.alpha}")

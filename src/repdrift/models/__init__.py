@@ -2,9 +2,9 @@
 
 from repdrift.models.adapter_files import adapter_config, reason_against_sharing
 from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_adapted, load_adapters
-from repdrift.models.backbone import Stack, backbone_of, decoder_inputs, execution_device
+from repdrift.models.backbone import Stack, backbone_of, decoder_inputs, execution_device, headless
 from repdrift.models.block_search import find_blocks
-from repdrift.models.blocks import Blocks
+from repdrift.models.blocks import Blocks, is_linear
 from repdrift.models.causality import is_causal_decoder
 from repdrift.models.checkpoint import DTYPES
 from repdrift.models.configuration import load_config
@@ -46,8 +46,10 @@ __all__ = [
     "embedding_rows",
     "execution_device",
     "find_blocks",
+    "headless",
     "inner_width_of",
     "is_causal_decoder",
+    "is_linear",
     "length_limit",
     "length_limit_of_config",
     "load_adapted",

@@ -36,6 +36,7 @@ from repdrift.models.adapter_files import (
     renamed,
 )
 from repdrift.models.base_weights import BaseWeights, without_wrappers
+from repdrift.models.blocks import is_linear
 from repdrift.models.loading import load_task_model
 from repdrift.models.model_files import ModelSource
 from repdrift.models.third_party import loader_errors, quiet_transformers
@@ -203,10 +204,8 @@ def _has_module(backbone: nn.Module, name: str) -> bool:
 
 def _all_linear(place: Place) -> set[str]:
     """The names of all linear modules in the backbone, which peft looks for in whole models of transformers only."""
-    from transformers.pytorch_utils import Conv1D
-
     before = f"{place.prefix}." if place.prefix else ""
-    return {before + name for name, m in place.backbone.named_modules() if isinstance(m, (nn.Linear, Conv1D))}
+    return {before + name for name, m in place.backbone.named_modules() if is_linear(m)}
 
 
 def _fill(model: Any, tensors: dict[str, Tensor], name: str, place: Place, source: ModelSource) -> Arrived:

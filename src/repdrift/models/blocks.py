@@ -25,6 +25,13 @@ def first_tensor(output: Any) -> Any:
     return output[0] if isinstance(output, (tuple, list)) else output
 
 
+def is_linear(module: nn.Module) -> bool:
+    """True for a linear layer, whichever way round it keeps its weight."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, (nn.Linear, Conv1D))
+
+
 @dataclass(frozen=True)
 class Blocks:
     """The blocks of a model in the order of the forward pass: layer i is the i-th block that runs.

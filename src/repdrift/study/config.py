@@ -9,14 +9,23 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
+from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.study.yaml_file import parse_yaml, read_yaml
 from repdrift.tasks import FileFormat, TaskKind, TaskSpec, task, tasks
-from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options
+from repdrift.training import (
+    USUAL_ARMS,
+    Arm,
+    Lora,
+    TrainingOptions,
+    TrainingOverrides,
+    resolve_options,
+    shared_lora_options,
+    tuning_kinds,
+)
 
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
@@ -27,6 +36,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """Seed of a run's random numbers; NumPy takes no others."""
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+_TAKEN_NAMES = (BASE_METHOD, RANDOM_CHANGE_METHOD)
 
 
 class _Section(BaseModel):
@@ -77,11 +87,40 @@ class TaskEntry(_Section):
         )
 
 
+class ArmEntry(BaseModel):
+    """An arm under a name of its own: `{name: lora_r64, kind: lora, rank: 64}`. All other keys are options of its kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: TaskName
+    kind: str
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options of the kind, as they stand in the file."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _options_known(self) -> ArmEntry:
+        if self.name in _TAKEN_NAMES or (self.name in tuning_kinds and self.name != self.kind):
+            raise ValueError(
+                f"an arm of kind {self.kind!r} cannot be called {self.name!r}, which means something else in results"
+            )
+        try:
+            tuning_kinds.get(self.kind).read(self.given)
+        except ValidationError as error:
+            faults = validation_faults(error, tuning_kinds.get(self.kind).options)
+            raise ValueError(f"arm {self.name!r}, kind {self.kind}: {'; '.join(faults)}") from error
+        except (ValueError, UnknownNameError) as error:
+            raise ValueError(f"arm {self.name!r}: {error}") from error
+        return self
+
+
 class TrainingSection(_Section):
-    """Training options for all runs, for one method, or for one task. A task's options win over a method's, and those over all."""
+    """Training options for all runs, for one arm, or for one task. A task's options win over an arm's, and those over all."""
 
     all: TrainingOverrides = TrainingOverrides()
-    methods: dict[Method, TrainingOverrides] = {}
+    methods: dict[str, TrainingOverrides] = {}
     tasks: dict[str, TrainingOverrides] = {}
 
 
@@ -93,7 +132,10 @@ class StudyConfig(_Section):
     """A folder, a Hugging Face hub id, or `packaged:minilm`."""
     revision: str | None = None
     tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
-    methods: tuple[Method, ...] = METHODS
+    methods: tuple[str | ArmEntry, ...] = USUAL_ARMS
+    """The arms: kinds of tuning by name, with their usual options, or entries with a name, a kind and options."""
+    reference: str = "full_finetune"
+    """The arm that every other is compared with."""
     seeds: tuple[Seed, ...] = (42, 1337, 2024)
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
@@ -119,18 +161,50 @@ class StudyConfig(_Section):
                 raise ValueError(f"task {entry.name!r}: {fault}")
         return entries
 
-    @field_validator("methods", "seeds")
+    @field_validator("methods")
+    @classmethod
+    def _methods_known(cls, entries: tuple[str | ArmEntry, ...]) -> tuple[str | ArmEntry, ...]:
+        for entry in entries:
+            if isinstance(entry, str) and entry not in tuning_kinds:
+                raise ValueError(
+                    f"{UnknownNameError.of('kind of tuning', entry, tuning_kinds.names())}. An arm with a name of its own is an "
+                    "entry: {name: NAME, kind: KIND, ...}"
+                )
+        _require_unique("method", [_name(entry) for entry in entries])
+        return entries
+
+    @field_validator("seeds")
     @classmethod
     def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         _require_unique("entry", values)
         return values
 
     @model_validator(mode="after")
-    def _training_tasks_known(self) -> StudyConfig:
+    def _consistent(self) -> StudyConfig:
         for name in self.training.tasks:
             if name not in self.task_names:
                 raise ValueError(str(UnknownNameError.of("task under training.tasks", name, self.task_names)))
+        for name in self.training.methods:
+            if name not in self.method_names:
+                raise ValueError(str(UnknownNameError.of("method under training.methods", name, self.method_names)))
+        if self.reference not in self.method_names and len(self.methods) > 1:
+            raise ValueError(
+                f"reference: {self.reference!r} is none of this study's methods; every other method is compared with the "
+                f"reference, so name one of: {', '.join(self.method_names)}"
+            )
+        self._require_arms_differ()
         return self
+
+    def _require_arms_differ(self) -> None:
+        for task_name in self.task_names:
+            seen: dict[object, str] = {}
+            for name in self.method_names:
+                arm = self.arm(task_name, name)
+                what = (*arm.tuning.identity(arm.options), self.training_options(task_name, name))
+                if (same := seen.setdefault(what, name)) != name:
+                    raise ValueError(
+                        f"methods {same!r} and {name!r} come to the same on {task_name}: {arm.words}, trained alike"
+                    )
 
     @property
     def task_names(self) -> list[str]:
@@ -146,10 +220,33 @@ class StudyConfig(_Section):
                 return task(name)
         raise UnknownNameError.of("task of this study", name, self.task_names)
 
-    def training_options(self, task_name: str, method: Method) -> TrainingOptions:
+    @property
+    def method_names(self) -> list[str]:
+        """The arms' names, in the order of the file."""
+        return [_name(entry) for entry in self.methods]
+
+    def arm(self, task_name: str, method: str) -> Arm:
+        """The arm of that name, with the options that it has on a task. Raises UnknownNameError if the study has none."""
+        entry = next((entry for entry in self.methods if _name(entry) == method), None)
+        if entry is None:
+            raise UnknownNameError.of("method of this study", method, self.method_names)
+        kind, given = (entry, {}) if isinstance(entry, str) else (entry.kind, entry.given)
+        tuning = tuning_kinds.get(kind)
+        if isinstance(tuning, Lora):
+            given = tuning.without_own(shared_lora_options(*self._overrides(task_name, method))) | given
+        return Arm(method, kind, tuning.read(given))
+
+    def training_options(self, task_name: str, method: str) -> TrainingOptions:
         """The complete options of one run."""
+        return resolve_options(*self._overrides(task_name, method))
+
+    def hyperparameters(self, task_name: str, method: str) -> dict[str, Any]:
+        """The settings that a run of this task and arm records, and by which it is found again."""
+        return self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
+
+    def _overrides(self, task_name: str, method: str) -> tuple[TrainingOverrides | None, ...]:
         section = self.training
-        return resolve_options(section.all, section.methods.get(method), section.tasks.get(task_name))
+        return section.all, section.methods.get(method), section.tasks.get(task_name)
 
 
 def load_study(path: str | Path) -> StudyConfig:
@@ -196,6 +293,10 @@ def packaged_study_text(name: str) -> str:
     if name not in packaged_studies():
         raise UnknownNameError.of("packaged study", name, packaged_studies())
     return (resources.files("repdrift.study") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _name(entry: str | ArmEntry) -> str:
+    return entry if isinstance(entry, str) else entry.name
 
 
 def _require_unique(kind: str, values: Any) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
-from repdrift.core.words import method_title
+from repdrift.core.words import listed, method_title
 from repdrift.models import depth_of, load_config, resolve_model
 from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
 from repdrift.study.config import StudyConfig
-from repdrift.study.drift_plan import COMPARISON_METHOD, REFERENCE_METHOD
 from repdrift.study.runs import RunId, planned_runs
 
 
@@ -23,16 +22,21 @@ def design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> li
     read from the configuration of a model on this machine. For a model on the hub nothing is said about its layers.
     """
     runs = planned_runs(config) if runs is None else runs
-    absent = [m for m in (REFERENCE_METHOD, COMPARISON_METHOD) if all(run.method != m for run in runs)]
-    if absent:
-        return [f"no {method_title(absent[0])} model is planned, so nothing can be said about which method drifts less"]
+    planned = {run.method for run in runs}
+    compared = [name for name in config.method_names if name != config.reference]
+    if config.reference not in planned:
+        absent = method_title(config.reference)
+        return [f"no {absent} model is planned, so nothing can be said about which method drifts less"]
+    if not planned.intersection(compared):
+        absent = listed([method_title(name) for name in compared], last="or") if compared else "other"
+        return [f"no {absent} model is planned, so nothing can be said about which method drifts less"]
     tasks = list(dict.fromkeys(run.task for run in runs))
     seeds = len({run.seed for run in runs})
     return reach_notes(
         tasks,
         seeds,
-        reference=REFERENCE_METHOD,
-        comparison=COMPARISON_METHOD,
+        reference=config.reference,
+        comparison=next(name for name in compared if name in planned),
         alpha=config.analysis.alpha,
         n_layers=layer_count(config),
     )

@@ -16,9 +16,6 @@ from repdrift.study.runs import (
     set_folder,
 )
 
-REFERENCE_METHOD = "full_finetune"
-COMPARISON_METHOD = "lora"
-
 
 def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
     """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all.
@@ -45,7 +42,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         study=config.name,
         model=config.model if config_path is not None else None,
         tasks=names,
-        methods=list(config.methods),
+        methods=config.method_names,
         seeds=list(config.seeds),
         sets=sets,
         bases={
@@ -61,7 +58,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         equivalence_margin=options.margin(),
         sampling=options.sampling(),
         alpha=options.alpha,
-        reference_method=REFERENCE_METHOD,
-        comparison_method=COMPARISON_METHOD,
+        reference_method=config.reference,
+        comparison_methods=[name for name in config.method_names if name != config.reference],
         random_changes=random_changes,
     )

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from repdrift.core.errors import DataError
 from repdrift.core.progress import say
-from repdrift.core.records.run import Method
 from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
 from repdrift.study.config import StudyConfig
 from repdrift.study.status import Journal
@@ -50,7 +49,7 @@ class StudyInputs:
             self._rows[task, split] = rows
         return self._rows[task, split]
 
-    def training_fingerprint(self, task: str, method: Method) -> str | None:
+    def training_fingerprint(self, task: str, method: str) -> str | None:
         """The fingerprint of the rows that a run would train on now; None if they are not on this machine.
 
         The hub is not asked, since extraction may run where there is no training data.
@@ -71,7 +70,7 @@ class StudyInputs:
         if task not in self._samples:
             options = self.config.extraction
             tokenizer = load_tokenizer(self.base)
-            requested = options.max_length or self.config.training_options(task, self.config.methods[0]).max_length
+            requested = options.max_length or self.config.training_options(task, self.config.method_names[0]).max_length
             limit = length_limit_of_config(load_config(self.base), options.stack)
             max_length = effective_max_length(tokenizer, limit, requested)
             rows = self.rows(task, "validation")

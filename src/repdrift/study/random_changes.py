@@ -9,7 +9,6 @@ from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import RANDOM_CHANGE_METHOD, SetMetadata
-from repdrift.core.records.run import Method
 from repdrift.extraction import ExtractionJob, ExtractionOptions, MatchedChange, extract_set
 from repdrift.models import ModelSource
 from repdrift.stores import discard_set, open_set
@@ -31,7 +30,7 @@ def runs_to_match(config: StudyConfig, final: Mapping[RunId, SetMetadata]) -> li
     if choice == "all":
         return list(final)
     order = {seed: position for position, seed in enumerate(config.seeds)}
-    by_method: dict[tuple[str, Method], list[RunId]] = {}
+    by_method: dict[tuple[str, str], list[RunId]] = {}
     for run in sorted(final, key=lambda run: order[run.seed]):
         by_method.setdefault((run.task, run.method), []).append(run)
     wanted: list[RunId] = []

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from repdrift.core.errors import UnknownNameError
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.records.run import Method
 from repdrift.study.config import StudyConfig
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ class RunId:
     """One trained model of a study."""
 
     task: str
-    method: Method
+    method: str
     seed: int
 
     def __str__(self) -> str:
@@ -51,7 +50,7 @@ def planned_runs(
     Raises UnknownNameError for a task, method or seed that the study does not have.
     """
     chosen_tasks = selected_tasks(config, tasks)
-    chosen_methods = _chosen("method", methods, config.methods)
+    chosen_methods = _chosen("method", methods, config.method_names)
     chosen_seeds = _chosen("seed", seeds, config.seeds)
     return [RunId(task, method, seed) for task in chosen_tasks for method in chosen_methods for seed in chosen_seeds]
 

@@ -64,7 +64,7 @@ def study_status(config: StudyConfig) -> list[RunProgress]:
 
 
 def _is_trained(config: StudyConfig, run: RunId, records: list[RunRecord]) -> bool:
-    wanted = config.training_options(run.task, run.method).for_key(run.method)
+    wanted = config.hyperparameters(run.task, run.method)
     return any(
         (record.task, record.method, record.seed, record.base_model) == (run.task, run.method, run.seed, config.model)
         and all(record.hyperparameters.get(name) == value for name, value in wanted.items())

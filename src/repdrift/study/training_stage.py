@@ -60,7 +60,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         for found in finished_runs(config.results_dir)
         if (found.record.task, found.record.method, found.record.seed) == (run.task, run.method, run.seed)
     ]
-    wanted = config.training_options(run.task, run.method).for_key(run.method)
+    wanted = config.hyperparameters(run.task, run.method)
     digest = inputs.base.weights_digest()
     fitting = [
         found
@@ -85,7 +85,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
 def _job(inputs: StudyInputs, run: RunId) -> TrainingJob:
     return TrainingJob(
         spec=inputs.config.spec(run.task),
-        method=run.method,
+        arm=inputs.config.arm(run.task, run.method),
         seed=run.seed,
         base=inputs.base,
         options=inputs.config.training_options(run.task, run.method),

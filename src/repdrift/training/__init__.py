@@ -1,15 +1,17 @@
-"""Training: full fine-tuning and LoRA, one run at a time. Nothing is extracted here.
+"""Training: any kind of tuning, one run at a time. Nothing is extracted here.
 
 Where to find things:
 
     training_run  a job in, a finished run folder out; finds finished runs again
     options       how a model is trained
-    methods       which parameters of the model train
+    arms          the ways of tuning that a study compares
+    tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
     task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
     fit           the optimisation itself
 """
 
-from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
+from repdrift.training.arms import USUAL_ARMS, Arm
+from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
 from repdrift.training.training_run import (
     FinishedRun,
     TrainingJob,
@@ -18,9 +20,14 @@ from repdrift.training.training_run import (
     train,
     train_unless_claimed,
 )
+from repdrift.training.tuning_kind import tuning_kinds
+from repdrift.training.tuning_kinds.lora import Lora, LoraOptions
 
 __all__ = [
+    "USUAL_ARMS",
+    "Arm",
     "FinishedRun",
+    "Lora",
     "LoraOptions",
     "TrainingJob",
     "TrainingOptions",
@@ -28,6 +35,8 @@ __all__ = [
     "finished_runs",
     "require_unchanged",
     "resolve_options",
+    "shared_lora_options",
     "train",
     "train_unless_claimed",
+    "tuning_kinds",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from repdrift.core.progress import Bar
 from repdrift.core.records.run import CHECKPOINT_FOLDER
-from repdrift.models import quiet_transformers, save_model
+from repdrift.models import quiet_transformers
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.options import TrainingOptions
 
@@ -31,16 +31,16 @@ class FitResult:
 class CheckpointSchedule:
     """Saves the weights, without the optimiser, to `checkpoints/step_NNNNNN/` after each `every` optimiser steps."""
 
-    def __init__(self, folder: Path, every: int | None, tokenizer: Any) -> None:
+    def __init__(self, folder: Path, every: int | None, save_to: Callable[[Path], None]) -> None:
         self._folder = folder / CHECKPOINT_FOLDER
         self._every = every
-        self._tokenizer = tokenizer
+        self._save_to = save_to
         self.saved: list[int] = []
 
-    def after_step(self, step: int, model: nn.Module) -> None:
-        """Save `model` if a checkpoint is due after `step`."""
+    def after_step(self, step: int) -> None:
+        """Save the model if a checkpoint is due after `step`."""
         if self._every and step % self._every == 0:
-            save_model(model, self._tokenizer, self._folder / f"step_{step:06d}")
+            self._save_to(self._folder / f"step_{step:06d}")
             self.saved.append(step)
 
 
@@ -111,9 +111,9 @@ class _AfterStep(TrainerCallback):
         self._checkpoints = checkpoints
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        del args, control
+        del args, control, rest
         self._bar.advance()
-        self._checkpoints.after_step(state.global_step, rest["model"])
+        self._checkpoints.after_step(state.global_step)
 
 
 def _drop_printing_callbacks(trainer: Trainer) -> None:

@@ -8,24 +8,10 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from repdrift.core.records.run import Method
+from repdrift.training.tuning_kinds.lora import LoraOptions
 
 _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
 """Flags of x86 and Arm processors that multiply bfloat16 natively; others emulate it, about 20 times slower than float32."""
-
-
-class LoraOptions(BaseModel):
-    """Options of low-rank adaptation (Hu et al. 2021), in peft's terms."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rank: int = Field(default=8, ge=1, le=65_536, description="Rank of the change of each adapted weight.")
-    alpha: float = Field(default=16, gt=0, allow_inf_nan=False, description="The change is scaled by alpha / rank.")
-    dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the input of the adapters.")
-    target_modules: tuple[str, ...] | None = Field(
-        default=None,
-        description="Endings of the adapted modules' names; null adapts the query and value projections, as peft knows them.",
-    )
 
 
 class TrainingOptions(BaseModel):
@@ -71,26 +57,23 @@ class TrainingOptions(BaseModel):
     checkpoint_every: int | None = Field(
         default=None, ge=1, description="Also save the weights after each so many optimiser steps; null saves none."
     )
-    lora: LoraOptions = Field(default=LoraOptions(), description="Options of LoRA.")
 
     @field_validator("precision", mode="before")
     @classmethod
     def _resolved(cls, precision: object) -> object:
         return quick_precision() if precision == "auto" else precision
 
-    def for_key(self, method: Method) -> dict[str, Any]:
-        """The fields that determine the weights that `method` trains, as plain JSON."""
+    def for_key(self) -> dict[str, Any]:
+        """The fields that determine the trained weights, as plain JSON."""
         # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.
-        fields = self.model_dump(mode="json", exclude={"max_validation_samples"})
-        if method != "lora":
-            fields.pop("lora")
-        return fields
+        return self.model_dump(mode="json", exclude={"max_validation_samples"})
 
 
 class TrainingOverrides(BaseModel):
-    """Some of the training options, set for one method or task. A field that is not set is inherited.
+    """Some of the training options, set for one arm or task. A field that is not set is inherited.
 
-    It has the fields of TrainingOptions, each optional; a test holds the two together.
+    It has the fields of TrainingOptions, each optional; a test holds the two together. lora: options for every arm of LoRA
+    and its relatives that does not set them itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -113,7 +96,7 @@ class TrainingOverrides(BaseModel):
     @model_validator(mode="after")
     def _valid(self) -> TrainingOverrides:
         # The bounds are written once, in TrainingOptions.
-        TrainingOptions.model_validate(self.model_dump(exclude_none=True))
+        TrainingOptions.model_validate(self.model_dump(exclude_none=True, exclude={"lora"}))
         return self
 
 
@@ -122,8 +105,14 @@ def resolve_options(*layers: TrainingOverrides | None) -> TrainingOptions:
     merged: dict[str, Any] = {}
     for layer in layers:
         if layer is not None:
-            merged.update(layer.model_dump(exclude_none=True, exclude_unset=True))
+            merged.update(layer.model_dump(exclude_none=True, exclude_unset=True, exclude={"lora"}))
     return TrainingOptions.model_validate(merged)
+
+
+def shared_lora_options(*layers: TrainingOverrides | None) -> dict[str, Any]:
+    """The options of LoRA that the last of these overrides with such options sets; empty if none does."""
+    given = [layer.lora for layer in layers if layer is not None and layer.lora is not None]
+    return given[-1].model_dump(exclude_unset=True) if given else {}
 
 
 def quick_precision() -> Literal["float32", "bfloat16"]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from repdrift.core.errors import DataError, ModelError
 from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
 from repdrift.models import (
     ModelSource,
     length_limit,
@@ -31,13 +32,12 @@ from repdrift.models import (
     load_tokenizer,
     quiet_transformers,
     resolve_model,
-    save_model,
 )
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
+from repdrift.training.arms import Arm, counted_tuning, prepared
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
-from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.task_kinds import TaskProcessor, processor_for
@@ -45,10 +45,10 @@ from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that determines one run."""
+    """Everything that determines one run: a model of this base, tuned by `arm` on the task, with this seed."""
 
     spec: TaskSpec
-    method: Method
+    arm: Arm
     seed: int
     base: ModelSource
     options: TrainingOptions
@@ -77,10 +77,10 @@ class TrainingJob:
                 "format": RUN_FORMAT_VERSION,
                 "task": self.spec.name,
                 "kind": self.spec.kind,
-                "method": self.method,
+                "method": self.arm.name,
                 "seed": self.seed,
                 "base": self.base.weights_digest(),
-                "options": self.options.for_key(self.method),
+                "options": self.options.for_key() | self.arm.for_key(),
                 "train": self.training_rows().fingerprint,
                 "validation": self.validation_rows().fingerprint,
             }
@@ -125,7 +125,7 @@ def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = Fa
     if (existing := _latest_finished(results_dir, key)) is not None:
         return existing
     job.classes()  # a fault in the labels is found before anything is written
-    with run_claim(results_dir, key, f"{job.spec.name}, {job.method}, seed {job.seed}", wait=wait) as is_mine:
+    with run_claim(results_dir, key, f"{job.spec.name}, {job.arm.name}, seed {job.seed}", wait=wait) as is_mine:
         if not is_mine:
             return None
         # It may have been finished while this process waited, or between the look and the claim.
@@ -140,8 +140,8 @@ def _latest_finished(results_dir: Path, key: str) -> FinishedRun | None:
 def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     started = datetime.now(UTC)
     classes = job.classes()
-    folder = new_run_folder(results_dir, job.method, started)
-    say(f"training {job.spec.name}, {job.method}, seed {job.seed} -> {folder}")
+    folder = new_run_folder(results_dir, job.arm.name, started)
+    say(f"training {job.spec.name}, {job.arm.name}, seed {job.seed} -> {folder}")
     try:
         record = _train_into(folder, job, classes, key, started)
     finally:
@@ -225,26 +225,28 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     read, scored = _readable(rows.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
-    tuned = apply_method(model, job.method, job.spec.kind, job.options)
-    checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer)
+    tuned = prepared(model, job.arm, job.spec.kind)
+    save_to = partial(tuned.save_to, tokenizer)
+    checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, save_to)
     result = fit(
-        tuned,
+        tuned.model,
         features,
         collator,
         job.options,
         seed=job.seed,
         work_dir=folder,
         checkpoints=checkpoints,
-        label=f"{job.spec.name} {job.method} seed {job.seed}",
+        label=f"{job.spec.name} {job.arm.name} seed {job.seed}",
     )
-    metrics = processor.evaluate(tuned, classes.numbered(scored.rows) if classes is not None else scored.rows)
+    metrics = processor.evaluate(tuned.model, classes.numbered(scored.rows) if classes is not None else scored.rows)
     metrics["train_loss"] = result.train_loss
-    save_model(tuned, tokenizer, folder / MODEL_FOLDER)
+    save_to(folder / MODEL_FOLDER)
     record = RunRecord(
         key=key,
         task=job.spec.name,
         task_kind=job.spec.kind,
-        method=job.method,
+        method=job.arm.name,
+        tuning=counted_tuning(tuned.model, job.arm, job.spec.kind),
         seed=job.seed,
         base_model=job.base.ref,
         base_revision=job.base.revision,
@@ -253,7 +255,12 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         files=model_files_sha256(folder),
         num_labels=num_labels,
         class_labels=list(classes.values) if classes is not None else None,
-        hyperparameters={**job.options.for_key(job.method), "max_length_used": max_length, "steps": result.steps},
+        hyperparameters={
+            **job.options.for_key(),
+            **job.arm.for_key(),
+            "max_length_used": max_length,
+            "steps": result.steps,
+        },
         data_source=rows.source,
         data_notes=[
             *(f"Training rows: {note}" for note in (*rows.notes, *read.notes)),
@@ -266,7 +273,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         metrics=dict(metrics),
         checkpoints=checkpoints.saved,
         versions=library_versions(),
-        device=str(next(tuned.parameters()).device),
+        device=str(next(tuned.model.parameters()).device),
         started=started.isoformat(timespec="seconds"),
         wall_time_s=round(time.perf_counter() - clock, 2),
         peak_memory_bytes=_peak_memory_bytes(),

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from repdrift.core import words
-from repdrift.core.records.run import METHODS
+from repdrift.core.records.run import FULL_FINETUNE, LORA
 from repdrift.tasks import tasks
 
 
@@ -90,7 +90,7 @@ def test_neighbouring_layers_are_joined():
 
 
 def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():
-    assert [words.method_title(m) for m in METHODS] == ["full fine-tuning", "LoRA"]
+    assert [words.method_title(m) for m in (FULL_FINETUNE, LORA)] == ["full fine-tuning", "LoRA"]
     assert all(words.task_title(t) != t for t in tasks())
     assert words.task_title("all") == "all tasks"
     assert [words.method_title("dora"), words.task_title("reviews")] == ["dora", "reviews"]

@@ -122,3 +122,73 @@ def test_texts_of_a_task_are_columns_of_their_own(columns, message):
     entry = {"name": "own", "validation": "x.csv", "text_columns": columns, "label_column": "label"}
     with pytest.raises(ConfigError, match=message):
         parse_study({"name": "a", "model": "b", "tasks": [entry]}, where="mine")
+
+
+def arms(*entries, **rest):
+    return {**MINIMAL, "tasks": ["sst2", "rte"], "methods": list(entries), **rest}
+
+
+def test_arms_have_names_kinds_and_options_of_their_own():
+    study = parse_study(
+        arms(
+            "full_finetune",
+            {"name": "r64", "kind": "lora", "rank": 64},
+            {"name": "magnitude", "kind": "dora"},
+            training={
+                "all": {"lora": {"dropout": 0.0, "rank": 4}},
+                "methods": {"r64": {"learning_rate": 0.002}},
+                "tasks": {"rte": {"lora": {"alpha": 32}}},
+            },
+        ),
+        where="x",
+    )
+    assert study.method_names == ["full_finetune", "r64", "magnitude"]
+    assert study.arm("sst2", "r64").options.model_dump() | {"rank": 64, "dropout": 0.0, "alpha": 16} == study.arm(
+        "sst2", "r64"
+    ).options.model_dump()
+    assert (study.arm("sst2", "magnitude").options.rank, study.arm("sst2", "magnitude").options.dora) == (4, True)
+    assert study.arm("rte", "r64").options.alpha == 32
+    assert study.training_options("sst2", "r64").learning_rate == 0.002
+    assert study.hyperparameters("sst2", "magnitude")["tuning"]["kind"] == "dora"
+    assert [run.method for run in planned_runs(study, tasks=["rte"], seeds=[42])] == study.method_names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (arms("full_finetune", "lorra"), "unknown kind of tuning 'lorra'. Did you mean 'lora'?"),
+        (arms("full_finetune", {"name": "a", "kind": "lroa"}), "arm 'a': unknown kind of tuning 'lroa'. Did you mean 'lora'?"),
+        (arms("full_finetune", {"name": "a", "kind": "lora", "rnak": 3}), "arm 'a', kind lora: rnak: unknown key; did you mean 'rank'?"),
+        (arms("full_finetune", {"name": "a", "kind": "lora", "rank": 0}), "arm 'a', kind lora: rank: .*greater than or equal to 1"),
+        (arms("full_finetune", {"name": "lora", "kind": "ia3"}), "an arm of kind 'ia3' cannot be called 'lora'"),
+        (arms("full_finetune", {"name": "base", "kind": "ia3"}), "cannot be called 'base'"),
+        (arms("full_finetune", "lora", "lora"), "method 'lora' stands twice"),
+        (arms("full_finetune", "lora", {"name": "same", "kind": "lora", "rank": 8}), "methods 'lora' and 'same' come to the same on sst2: LoRA, rank 8"),
+        (arms("full_finetune", "dora", {"name": "same", "kind": "lora", "dora": True}), "methods 'dora' and 'same' come to the same"),
+        (arms("full_finetune", "lora", reference="lroa"), "reference: 'lroa' is none of this study's methods.*name one of: full_finetune, lora"),
+        (arms("lora", "dora"), "reference: 'full_finetune' is none of this study's methods"),
+        (arms("full_finetune", "lora", training={"methods": {"dora": {"epochs": 1}}}), "unknown method under training.methods 'dora'"),
+    ],
+)  # fmt: skip
+def test_faults_in_arms_are_named(content, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_study(content, where="x.yaml")
+
+
+def test_arms_that_differ_in_their_training_only_are_two():
+    content = arms(
+        "full_finetune",
+        {"name": "slow", "kind": "lora"},
+        {"name": "fast", "kind": "lora"},
+        training={"methods": {"fast": {"learning_rate": 0.01}}},
+    )
+    assert parse_study(content, where="x").method_names == ["full_finetune", "slow", "fast"]
+
+
+def test_keys_of_runs_of_older_versions_hold():
+    study = parse_study(
+        arms("full_finetune", {"name": "lora", "kind": "lora", "target_modules": ["query", "value"]}), where="x"
+    )
+    full, lora = (study.hyperparameters("sst2", name) for name in study.method_names)
+    assert "lora" not in full
+    assert lora["lora"] == {"rank": 8, "alpha": 16.0, "dropout": 0.05, "target_modules": ["query", "value"]}

@@ -11,8 +11,8 @@ from repdrift.core.errors import DataError, ModelError
 from repdrift.models import load_backbone, load_tokenizer, resolve_model
 from repdrift.tasks import Rows, TaskSpec, load_rows, task
 from repdrift.training import (
+    Arm,
     FinishedRun,
-    LoraOptions,
     TrainingJob,
     TrainingOptions,
     finished_runs,
@@ -25,11 +25,11 @@ from repdrift.training.training_run import new_run_folder
 from tests.tiny_models import sentence
 
 
-def _job(model, data, name="sst2", method="full_finetune", seed=1, **options):
+def _job(model, data, name="sst2", method="full_finetune", seed=1, arm_options=None, **options):
     settings = {"epochs": 1, "batch_size": 8, "max_length": 32, "doc_stride": 8, "learning_rate": 0.01, **options}
     spec = task(name)
     return TrainingJob(
-        spec, method, seed, resolve_model(str(model)), TrainingOptions(**settings),
+        spec, Arm.of_kind(method, **arm_options or {}), seed, resolve_model(str(model)), TrainingOptions(**settings),
         load_rows(spec, "train", data_dir=data), load_rows(spec, "validation", data_dir=data),
     )  # fmt: skip
 
@@ -184,8 +184,8 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
 
 
 def test_lora_target_that_is_not_there_names_what_is(tiny_bert, tiny_data, tmp_path):
-    job = _job(tiny_bert, tiny_data, method="lora", lora=LoraOptions(target_modules=("q_proj",)))
-    with pytest.raises(ModelError, match=r"(?s)no module to adapt in BertForSequenceClassification.*query"):
+    job = _job(tiny_bert, tiny_data, method="lora", arm_options={"target_modules": ("q_proj",)})
+    with pytest.raises(ModelError, match=r"(?s)arm 'lora': LoRA does not fit BertForSequenceClassification.*query"):
         train(job, tmp_path)
 
 
@@ -196,7 +196,10 @@ def test_head_has_one_output_for_each_class(labels, tiny_bert, tmp_path):
     spec = TaskSpec("own", "classification", ("body",), "y", "own", files={"train": path, "validation": path})
     rows = load_rows(spec, "train"), load_rows(spec, "validation")
     options = TrainingOptions(epochs=1, batch_size=8, max_length=32)
-    run = train(TrainingJob(spec, "full_finetune", 1, resolve_model(str(tiny_bert)), options, *rows), tmp_path / "runs")
+    run = train(
+        TrainingJob(spec, Arm.of_kind("full_finetune"), 1, resolve_model(str(tiny_bert)), options, *rows),
+        tmp_path / "runs",
+    )
     assert _weights(run)["classifier.weight"].shape[0] == run.record.num_labels == 2
     assert json.loads((run.folder / "run.json").read_text())["class_labels"] == sorted(
         int(label) if label.isdigit() else label for label in labels

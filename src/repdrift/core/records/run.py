@@ -11,8 +11,22 @@ MODEL_FOLDER = "final_model"
 CHECKPOINT_FOLDER = "checkpoints"
 RUN_FORMAT_VERSION = 1
 
-Method = Literal["full_finetune", "lora"]
-METHODS: tuple[Method, ...] = ("full_finetune", "lora")
+FULL_FINETUNE = "full_finetune"
+LORA = "lora"
+
+
+class Tuning(Record):
+    """What an arm trains. kind: the kind of tuning. options: of that kind. words: the same for people."""
+
+    kind: str
+    options: dict[str, Any]
+    words: str
+    trained_parameters: int
+    """Numbers that training moves, the task's new head among them."""
+    head_parameters: int
+    """Those of the task's new head."""
+    all_parameters: int
+    """Numbers of the model, adapter and head among them."""
 
 
 class RunRecord(Record):
@@ -25,7 +39,10 @@ class RunRecord(Record):
     task: str
     task_kind: str
     """`classification` or `extractive_qa`: says which head the model carries."""
-    method: Method
+    method: str
+    """The arm's name, such as `full_finetune`, `lora` or a name that the study gives."""
+    tuning: Tuning | None = None
+    """What the arm trains; null in records of older versions."""
     seed: int
     base_model: str
     base_revision: str | None = None
