@@ -62,7 +62,7 @@ class TuningKind(ABC, Generic[Options]):
         return phrase(self.title, options.model_dump(exclude_defaults=True))
 
     def identity(self, options: Options) -> tuple[object, ...]:
-        """What tells one way of tuning from another; two arms with the same identity differ in name only."""
+        """Returns what tells one way of tuning from another; two arms with the same identity differ in name only."""
         return (self.name, *options.model_dump().values())
 
 
@@ -83,7 +83,7 @@ def train_only(model: nn.Module, chosen: Collection[nn.Parameter], *, head: bool
 
 
 def linear_layers_of_blocks(model: nn.Module) -> list[str]:
-    """Names of the linear layers in the blocks of `model`, from the block on: `attention.self.query`, `mlp.down_proj`.
+    """Names of the linear layers in the blocks of `model`, from the block on, such as "attention.self.query".
 
     Raises ModelError if there is none, or no blocks are found.
     """

@@ -16,7 +16,7 @@ LORA = "lora"
 
 
 class Tuning(Record):
-    """What an arm trains. kind: the kind of tuning. options: of that kind. words: the same for people."""
+    """The tuning of an arm. kind: the kind of tuning. options: of that kind. words: both, for people."""
 
     kind: str
     options: dict[str, Any]

@@ -89,7 +89,7 @@ class Lora(TuningKind[LoraOptions]):
         return phrase(f"{self.title}, rank {options.rank}", changed)
 
     def identity(self, options: LoraOptions) -> tuple[object, ...]:
-        """What tells one way of tuning from another: the options, since all relatives of LoRA are one adapter."""
+        """Returns the options, which tell one way of tuning from another: all relatives of LoRA are one adapter."""
         return ("lora", *options.model_dump().values())
 
     def prepare(self, model: nn.Module, options: LoraOptions, task_kind: str) -> TunedModel:
