@@ -7,6 +7,7 @@ import sys
 import typer
 
 from repdrift.core.errors import RepdriftError
+from repdrift.core.refusals import refused
 from repdrift.core.shown_text import for_terminal
 from repdrift.version import __version__
 
@@ -68,4 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")
         sys.exit(130)
     except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:  # the last net: a file that was refused where no boundary knows what it was for
+        sys.stderr.write(f"repdrift: error: {for_terminal(refused(error))}\n")
         sys.exit(1)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
+from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.records.results import (
     ALL_TASKS,
     DRIFT_COLUMNS,
@@ -207,12 +208,16 @@ def read_report_data(results_file: Path) -> ReportData:
 
 
 def _read_results(path: Path) -> DriftResults:
-    if not path.is_file():
-        raise DataError(
-            f"no results at {path}: expected what `repdrift analyze` writes. Run that first, or name its file."
-        )
     try:
-        content = json.loads(path.read_bytes())
+        with reading_errors(path):
+            if not path.is_file():
+                found = "is a folder" if path.is_dir() else why_absent(path)
+                raise DataError(
+                    f"no results at {path}: it {found}; expected what `repdrift analyze` writes. Run that first, or name its file."
+                )
+            content = json.loads(path.read_bytes())
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}). {_AGAIN}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -232,10 +237,8 @@ def _require_table_of(results: DriftResults, table_file: Path) -> None:
     expected = results.table_sha256.get(table_file.name)
     if expected is None:
         return  # results of an older version
-    try:
+    with reading_errors(table_file, next_step=_AGAIN):
         actual = file_sha256(table_file)
-    except OSError as error:
-        raise DataError(f"{table_file} cannot be read: {error.strerror}. {_AGAIN}") from error
     if actual != expected:
         raise DataError(
             f"{table_file} is not the table that was written with the results: SHA-256 {actual[:12]}..., expected "

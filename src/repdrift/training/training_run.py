@@ -19,9 +19,10 @@ from typing import Any
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError, ModelError
+from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
+from repdrift.core.reading import files_below, listed_folder, reading_errors, stands_there, why_absent
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
 from repdrift.models import (
@@ -99,12 +100,14 @@ class FinishedRun:
 def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
     """Find every finished run in `results_dir`, ordered by folder name.
 
-    A run.json that cannot be read is reported to the user and left out.
+    A run.json that cannot be read is reported to the user and left out. Raises StorageError if `results_dir` cannot be listed.
     """
-    for path in sorted(results_dir.glob(f"*/{RUN_FILE}")):
+    for folder in listed_folder(results_dir) if stands_there(results_dir) else []:
+        path = folder / RUN_FILE
         try:
-            yield FinishedRun(path.parent, RunRecord.read(path))
-        except DataError as error:
+            if stands_there(path):
+                yield FinishedRun(folder, RunRecord.read(path))
+        except (DataError, StorageError) as error:
             say(f"left out, cannot be read: {error}")
 
 
@@ -169,8 +172,9 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
 
 def model_files_sha256(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of the models that a run saved, by path below the run's folder."""
-    paths = [p for part in (MODEL_FOLDER, CHECKPOINT_FOLDER) for p in sorted((folder / part).rglob("*")) if p.is_file()]
-    return {path.relative_to(folder).as_posix(): unchanged_file_sha256(path) for path in paths}
+    parts = [folder / part for part in (MODEL_FOLDER, CHECKPOINT_FOLDER)]
+    paths = [path for part in parts if part.is_dir() for path in files_below(part)]
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
 
 
 def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
@@ -184,7 +188,12 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
     expected = {name: digest for name, digest in run.record.files.items() if name.startswith(below)}
     if not expected:
         return
-    files = {path.relative_to(run.folder).as_posix(): path for path in model_folder.rglob("*") if path.is_file()}
+    if not model_folder.is_dir():
+        raise ModelError(
+            f"{model_folder} {why_absent(model_folder)}: the model of {run.folder / RUN_FILE} is not there. Put the folder back, or "
+            f"delete {run.folder} and train again."
+        )
+    files = {path.relative_to(run.folder).as_posix(): path for path in files_below(model_folder)}
     found = {name: path for name, path in files.items() if name in expected or "/." not in name}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
@@ -194,7 +203,7 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
                 f"{run.folder / name} was put there after training, as {run.folder / RUN_FILE} says, and may change what is loaded. "
                 "Take the file out, and run the same command again."
             )
-        elif unchanged_file_sha256(found[name]) != expected[name]:
+        elif _sha256(found[name]) != expected[name]:
             fault = "was changed or damaged after training"
         else:
             continue
@@ -202,6 +211,11 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
             f"{run.folder / name} {fault}, as {run.folder / RUN_FILE} says: the model there is not the one that was trained. "
             f"Restore the file from a copy, or delete {run.folder} and train again."
         )
+
+
+def _sha256(path: Path) -> str:
+    with reading_errors(path, ModelError):
+        return unchanged_file_sha256(path)
 
 
 def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
+from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.validation import validation_faults
 
 CHECKSUM_KEY = "content_sha256"
@@ -37,13 +38,12 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a record from `path`. Raises DataError if the file is absent, and as `parse` does."""
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError as error:
-            raise DataError(f"{path} does not exist") from error
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        """Read a record from `path`. Raises DataError if it is absent or cannot be read, and as `parse` does."""
+        with reading_errors(path):
+            try:
+                text = path.read_bytes()
+            except FileNotFoundError as error:
+                raise DataError(f"{path} {why_absent(path)}") from error
         return cls.parse(text, str(path))
 
     @classmethod

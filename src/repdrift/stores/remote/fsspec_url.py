@@ -14,7 +14,9 @@ from typing import Any
 from repdrift.core.errors import MissingDependencyError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar
+from repdrift.core.reading import reading_errors
 from repdrift.core.records.representation_set import METADATA_FILE
+from repdrift.core.refusals import next_step_of_using
 from repdrift.core.shown_text import without_secrets
 from repdrift.stores.remote.addresses import ANY_OTHER_SCHEME, register
 
@@ -45,7 +47,9 @@ class FsspecRemote:
 
     def names(self) -> list[str]:
         """The names of all files below the address, sorted."""
-        found = self._guarded(lambda: self._files.find(self._root), "list")
+        # A local folder that may not be listed would be left out, as if it held no sets.
+        strict = {"on_error": "raise"} if self._is_local and self._files.exists(self._root) else {}
+        found = self._guarded(lambda: self._files.find(self._root, **strict), "list")
         if not found:
             raise MissingRunError(f"nothing at {self.address}")
         root = PurePosixPath(self._root)
@@ -87,15 +91,19 @@ class FsspecRemote:
             size = self._files.size(target)
         except (FileNotFoundError, OSError):
             return False
-        if size != path.stat().st_size:
+        with reading_errors(path, StorageError):
+            own_size = path.stat().st_size
+        if size != own_size:
             return False
         if (
             path.name != METADATA_FILE
             and size > _READ_BACK_AT_MOST_BYTES
-            and self._files.protocol not in ("file", ("file", "local"), "memory")
+            and not self._is_local
+            and self._files.protocol != "memory"
         ):
             return self._same_as_remote_metadata(name, path)
-        return hashlib.sha256(self._files.cat_file(target)).hexdigest() == file_sha256(path)
+        with reading_errors(path, StorageError):
+            return hashlib.sha256(self._files.cat_file(target)).hexdigest() == file_sha256(path)
 
     def _same_as_remote_metadata(self, name: str, path: Path) -> bool:
         folder = PurePosixPath(name).parent
@@ -105,14 +113,25 @@ class FsspecRemote:
             except (FileNotFoundError, OSError, KeyError, ValueError):
                 continue
             relative = PurePosixPath(name).relative_to(parent).as_posix()
-            return expected.get(relative) == file_sha256(path)
+            with reading_errors(path, StorageError):
+                return expected.get(relative) == file_sha256(path)
         return False
+
+    @property
+    def _is_local(self) -> bool:
+        return self._files.protocol in ("file", ("file", "local"))
 
     def _guarded(self, action: Any, verb: str) -> Any:
         try:
             return action()
         except FileNotFoundError as error:
             raise MissingRunError(f"cannot {verb} {self.address}: not there") from error
+        except OSError as error:
+            if error.strerror is None:
+                raise StorageError(f"cannot {verb} {self.address}: {without_secrets(str(error))}") from error
+            raise StorageError(
+                f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}"
+            ) from error
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
             raise StorageError(
                 f"cannot {verb} {self.address}: {type(error).__name__}: {without_secrets(str(error))}"
