@@ -28,7 +28,15 @@ from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.pooling_choice import resolved_pooling
-from repdrift.models import ASSUMED_WIDTH, Kind, ModelSource, source_notes, width_of
+from repdrift.models import (
+    ASSUMED_WIDTH,
+    Kind,
+    ModelSource,
+    settings_digests,
+    source_notes,
+    tokenizer_digests,
+    width_of,
+)
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
@@ -97,13 +105,15 @@ def compare_models(
     """
     clock = time.perf_counter()
     base_digest, on_base = base.weights_digest(), [f"On the base model: {note}" for note in source_notes(base)]
+    base_settings = {**settings_digests(base), **tokenizer_digests(base)}
+    settings = {tuned.name: _settings_of(tuned) for tuned in tuned_models}
     able = [tuned for tuned in tuned_models if tuned.refused is None]
     options = options.model_copy(update={"pooling": resolved_pooling(options.pooling, base, options.stack)})
     loaded = BaseModel(base, options)
     keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
     measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
     measured = world().from_first(measured)
-    models = [_record(tuned, measured) for tuned in tuned_models]
+    models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
@@ -112,6 +122,7 @@ def compare_models(
         base=without_secrets(base.ref),
         base_revision=base.revision,
         base_digest=base_digest,
+        base_settings=base_settings,
         data=samples.source,
         data_notes=list(samples.notes),
         task=samples.task,
@@ -170,7 +181,14 @@ def _without_value(measured: Measured) -> list[str]:
     return without_value(there, [at.layer for at in measured.base_layers], preposition="for")
 
 
-def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
+def _settings_of(tuned: TunedModel) -> dict[str, str]:
+    try:
+        return settings_digests(tuned.source) if tuned.refused is None else {}
+    except ModelError:  # it fails to load for the same reason, and the others are compared
+        return {}
+
+
+def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> ComparedModel:
     reason = tuned.refused or measured.failed.get(tuned.name)
     layers = measured.layers.get(tuned.name, [])
     notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
@@ -190,6 +208,7 @@ def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
         reason=None if reason is None else without_secrets(reason),
         weights=measured.weights.get(tuned.name),
         weights_digest=digest,
+        settings=settings if digest is not None else {},
         layers=layers,
         mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
         notes=list(dict.fromkeys(notes)),

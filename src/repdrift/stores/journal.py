@@ -34,6 +34,8 @@ class JournalHeader(Record):
 
     format: Literal[1] = JOURNAL_FORMAT_VERSION
     key: str
+    settings: dict[str, str] = {}
+    """Those of SetMetadata, beside the key."""
     plan: Any
     """Says how the caller composed the batches; not interpreted here. Equal batches give equal bits."""
     n_batches: int

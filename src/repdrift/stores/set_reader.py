@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +79,18 @@ def existing_key(folder: Path) -> str | None:
     return metadata.key if metadata is not None and _is_intact(folder, metadata) else None
 
 
-def finished_set(folder: Path, key: str) -> SetMetadata | None:
+def finished_set(folder: Path, key: str, settings: Mapping[str, str] | None = None) -> SetMetadata | None:
     """The metadata of the finished set in `folder` if it has this key and its files have the metadata's checksums.
 
+    settings: those that the metadata must have, unless it is of an older version and has none; None asks for none.
     Returns None otherwise. The files of a set of another key are not read.
     """
     metadata = _whole_metadata(folder)
-    return metadata if metadata is not None and metadata.key == key and _is_intact(folder, metadata) else None
+    if metadata is None or metadata.key != key:
+        return None
+    if settings is not None and metadata.settings and metadata.settings != settings:
+        return None
+    return metadata if _is_intact(folder, metadata) else None
 
 
 def read_metadata(folder: Path) -> SetMetadata | None:

@@ -8,7 +8,15 @@ from functools import cached_property
 from repdrift.core.errors import DataError
 from repdrift.core.progress import say
 from repdrift.core.records.run import Method
-from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
+from repdrift.models import (
+    ModelSource,
+    length_limit_of_config,
+    load_config,
+    load_tokenizer,
+    resolve_model,
+    settings_digests,
+    tokenizer_digests,
+)
 from repdrift.study.config import StudyConfig
 from repdrift.study.status import Journal
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows, rows_in_use
@@ -40,6 +48,11 @@ class StudyInputs:
         if source.choice:
             say(f"note: base model {source.ref}: {source.choice}")
         return source
+
+    @cached_property
+    def base_settings(self) -> dict[str, str]:
+        """SHA-256 of the base model's configuration and of its tokenizer's files, by name."""
+        return {**settings_digests(self.base), **tokenizer_digests(self.base)}
 
     def rows(self, task: str, split: Split) -> Rows:
         """The rows of a task's data file."""

@@ -8,7 +8,8 @@ from repdrift.core.errors import ConfigError, MissingRunError
 from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
-from repdrift.core.words import scores
+from repdrift.core.words import listed, scores
+from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId, repdrift_command
 from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
@@ -51,7 +52,8 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
 def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     """The latest finished run of this task, method, seed, base model, hyperparameters and training rows.
 
-    The rows are compared where the training data is on this machine. Raises MissingRunError with the command that trains
+    The base model is known by its weights, its configuration and its tokenizer's files; runs of older versions tell the
+    weights alone. The rows are compared where the training data is on this machine. Raises MissingRunError with the command that trains
     the run. The message says so if only a run with other settings or on other rows is there.
     """
     config = inputs.config
@@ -66,6 +68,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         found
         for found in candidates
         if found.record.base_digest == digest
+        and not changed_files(found.record.base_settings, inputs.base_settings)
         and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
     ]
     rows_now = inputs.training_fingerprint(run.task, run.method) if fitting else None
@@ -75,7 +78,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     if fitting:
         why = f" {fitting[-1].folder} was trained on other rows: the training data was changed since."
     else:
-        why = _why_none(candidates, wanted, digest)
+        why = _why_none(candidates, wanted, inputs)
     raise MissingRunError(
         f"no trained model for {run} of {config.model} in {config.results_dir}/.{why} "
         f"Train it with:\n    {repdrift_command('train', run, inputs.config_path)}"
@@ -94,12 +97,17 @@ def _job(inputs: StudyInputs, run: RunId) -> TrainingJob:
     )
 
 
-def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], digest: str) -> str:
+def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], inputs: StudyInputs) -> str:
     if not candidates:
         return ""
     folder, record = candidates[-1].folder, candidates[-1].record
-    if record.base_digest != digest:
+    if record.base_digest != inputs.base.weights_digest():
         return f" {folder} was trained from another base model ({record.base_model})."
+    if changed := changed_files(record.base_settings, inputs.base_settings):
+        return (
+            f" {folder} was trained from the same weights, but {listed(changed)} of the base model in {inputs.base.path} was changed, added "
+            "or taken away since: with it, the weights there are another model. Restore the base model from a copy, or train again."
+        )
     differing = [
         f"{name} {record.hyperparameters.get(name)!r} instead of {value!r}"
         for name, value in wanted.items()

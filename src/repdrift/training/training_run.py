@@ -9,7 +9,7 @@ import gc
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,12 +27,15 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, Method, RunRecord
 from repdrift.models import (
     ModelSource,
+    changed_files,
     length_limit,
     load_task_model,
     load_tokenizer,
     quiet_transformers,
     resolve_model,
     save_model,
+    settings_digests,
+    tokenizer_digests,
 )
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
@@ -70,6 +73,13 @@ class TrainingJob:
         Raises DataError or ConfigError if the labels cannot be learnt, see class_labels().
         """
         return class_labels(self.spec, self.train, self.validation) if self.spec.kind == "classification" else None
+
+    def base_settings(self) -> dict[str, str]:
+        """SHA-256 of the base model's configuration and of its tokenizer's files, as `RunRecord.base_settings` has them.
+
+        They stand beside the key, not in it, so that the keys of older runs hold.
+        """
+        return {**settings_digests(self.base), **tokenizer_digests(self.base)}
 
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
@@ -112,7 +122,7 @@ def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
 
 
 def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
-    """Train `job`, unless a finished run of the same key is in `results_dir`; then return the latest of those.
+    """Train `job`, unless a finished run of the same key and base settings is in `results_dir`; then return the latest of those.
 
     If another process is training it, this waits and returns that process's run. A run that stops half-way leaves a folder
     without run.json, which nothing picks up.
@@ -125,18 +135,23 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
 def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = False) -> FinishedRun | None:
     """Train `job` as `train` does, or return None at once if another process is training it and `wait` is False."""
     key = job.key()
-    if (existing := _latest_finished(results_dir, key)) is not None:
+    if (existing := latest_finished(results_dir, key, job.base_settings())) is not None:
         return existing
     job.classes()  # a fault in the labels is found before anything is written
     with run_claim(results_dir, key, f"{job.spec.name}, {job.method}, seed {job.seed}", wait=wait) as is_mine:
         if not is_mine:
             return None
         # It may have been finished while this process waited, or between the look and the claim.
-        return _latest_finished(results_dir, key) or _train_anew(job, results_dir, key)
+        return latest_finished(results_dir, key, job.base_settings()) or _train_anew(job, results_dir, key)
 
 
-def _latest_finished(results_dir: Path, key: str) -> FinishedRun | None:
-    existing = [run for run in finished_runs(results_dir) if run.record.key == key]
+def latest_finished(results_dir: Path, key: str, base_settings: Mapping[str, str]) -> FinishedRun | None:
+    """The latest finished run of this key, from a base model of these settings; a run of an older version does not tell its own."""
+    existing = [
+        run
+        for run in finished_runs(results_dir)
+        if run.record.key == key and not changed_files(run.record.base_settings, base_settings)
+    ]
     return max(existing, key=lambda run: run.record.started, default=None)
 
 
@@ -225,6 +240,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
 
     clock = time.perf_counter()
     rows, validation = job.training_rows(), job.validation_rows()
+    base_settings = job.base_settings()  # before the files are loaded, not hours later
     if classes is not None:
         say(f"{job.spec.name}: {classes.said}")
     tokenizer = load_tokenizer(job.base)
@@ -263,6 +279,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         base_model=job.base.ref,
         base_revision=job.base.revision,
         base_digest=job.base.weights_digest(),
+        base_settings=base_settings,
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
         files=model_files_sha256(folder),
         num_labels=num_labels,

@@ -1,13 +1,18 @@
 """Which finished run a study takes for one of its runs."""
 
+import shutil
+
 import pytest
 
 from repdrift.core.errors import MissingRunError
 from repdrift.study.config import parse_study
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
+from repdrift.study.status import study_status
 from repdrift.study.training_stage import find_run, train_runs
+from tests.resealed import edit_record
 from tests.tiny_models import sentence
+from tests.unit.models.test_model_settings import edit
 
 RUN = RunId("mine", "lora", 1)
 
@@ -42,3 +47,35 @@ def test_a_run_on_rows_that_were_changed_since_is_not_taken(tmp_path, tiny_bert)
     assert find_run(inputs_of(tmp_path, tiny_bert, train=None), RUN).folder == trained.folder
     train.write_text(kept)
     assert find_run(inputs_of(tmp_path, tiny_bert), RUN).folder == trained.folder
+
+
+def test_a_run_from_a_base_model_whose_settings_were_changed_is_not_taken_and_trained_anew(tmp_path, tiny_bert):
+    base = shutil.copytree(tiny_bert, tmp_path / "bert")
+    write_rows(tmp_path / "train.csv", 0, 12)
+    write_rows(tmp_path / "validation.csv", 50, 8)
+    (trained,) = train_runs(inputs_of(tmp_path, base), [RUN])
+    assert study_status(inputs_of(tmp_path, base).config)[0].trained
+    for name, change in (
+        ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"layer_norm_eps": 1e-5}),
+        ("tokenizer_config.json", {"do_lower_case": True}),
+    ):
+        text = (base / name).read_text()
+        edit(base / name, **change)
+        with pytest.raises(
+            MissingRunError, match=rf"same weights, but {name} of the base model in .* Restore the base model"
+        ):
+            find_run(inputs_of(tmp_path, base), RUN)
+        assert not study_status(inputs_of(tmp_path, base).config)[0].trained
+        (base / name).write_text(text)
+        assert find_run(inputs_of(tmp_path, base), RUN).folder == trained.folder
+    edit(base / "config.json", hidden_act="relu")
+    (anew,) = train_runs(inputs_of(tmp_path, base), [RUN])
+    assert anew.trained_now
+    assert anew.record.key == trained.record.key
+    assert find_run(inputs_of(tmp_path, base), RUN).folder == anew.folder
+    edit_record(
+        trained.folder / "run.json", lambda content: content.pop("base_settings")
+    )  # as an older version wrote it
+    shutil.rmtree(anew.folder)
+    assert find_run(inputs_of(tmp_path, base), RUN).folder == trained.folder
