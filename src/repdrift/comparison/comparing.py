@@ -16,13 +16,13 @@ from repdrift.comparison.inputs import comparison_inputs, comparison_options, re
 from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.output import write_comparison
+from repdrift.comparison.output import for_sharing, write_comparison
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
+from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.shown_text import without_secrets
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
@@ -155,11 +155,10 @@ def compare_models(
 
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
-    """Writes JSON, table and summary, then the figures. Returns the paths. Raises StorageError."""
-    from repdrift.report.comparison_figure import draw_comparison
+    """Writes JSON, table, summary and figures, all or none. Returns the paths. Raises StorageError."""
+    from repdrift.report.comparison_figure import comparison_figures
 
-    written = write_comparison(result, output_dir)
-    return [*written, *draw_comparison(output_dir / COMPARISON_FILE, output_dir)]
+    return write_comparison(result, output_dir, comparison_figures(for_sharing(result)))
 
 
 def _keeps_rows(

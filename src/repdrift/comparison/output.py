@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,10 @@ _NO_CONTROLS = "No controls were run, so it is not known whether a drift is abov
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
-def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
-    """Write COMPARISON_FILE, COMPARISON_TABLE and COMPARISON_SUMMARY to `output_dir`; returns their paths.
+def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str, bytes] | None = None) -> list[Path]:
+    """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`; returns their paths.
 
-    None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
+    figures: contents of files by name. None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
     shortened, and in table and summary also those that he wrote. Raises StorageError.
     """
     result = for_sharing(result)
@@ -41,7 +42,7 @@ def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
         COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
         COMPARISON_SUMMARY: summary(shareable(result)),
     }
-    return write_together(output_dir, {name: text.encode() for name, text in texts.items()})
+    return write_together(output_dir, {**{name: text.encode() for name, text in texts.items()}, **(figures or {})})
 
 
 def for_sharing(result: Comparison) -> Comparison:

@@ -70,11 +70,7 @@ def storage_errors(path: Path) -> Generator[None]:
     except RepdriftError:
         raise
     except Exception as error:
-        number = getattr(error, "errno", None)
-        # torch and safetensors report a full disk as errors of their own, without an errno. safetensors repeats the
-        # system's words and removes its half file. torch says nothing of use but leaves the disk full, so that is checked.
-        wordless = number is None and ("No space left" in str(error) or _is_full(path))
-        if wordless or number in (errno.ENOSPC, errno.EDQUOT):
+        if is_no_space(path, error):
             raise StorageError(
                 f"no space left while writing {path}: nothing was replaced. "
                 "Free some space or choose another folder, then run the same command again."
@@ -82,6 +78,16 @@ def storage_errors(path: Path) -> Generator[None]:
         if isinstance(error, OSError):
             raise StorageError(refused_writing(path, error)) from error
         raise
+
+
+def is_no_space(path: Path, error: Exception) -> bool:
+    """Tells whether `path` could not be written because the disk is full or the quota used up."""
+    number = getattr(error, "errno", None)
+    if number is not None:
+        return number in (errno.ENOSPC, errno.EDQUOT)
+    # torch and safetensors report a full disk as errors of their own, without an errno. safetensors repeats the
+    # system's words and removes its half file. torch says nothing of use but leaves the disk full, so that is checked.
+    return "No space left" in str(error) or _is_full(path)
 
 
 def _is_full(path: Path) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from repdrift.core.errors import ConfigError, MissingRunError
+from repdrift.core.errors import ConfigError, MissingRunError, NonFiniteError
 from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
-from repdrift.core.words import listed, scores
+from repdrift.core.words import counted, listed, scores
 from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId, repdrift_command
@@ -20,7 +20,8 @@ _SHOWN_SCORES = ("accuracy", "f1", "exact_match")
 def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
     """Train every run that is not finished yet. Data and model of all runs are checked before the first starts.
 
-    Raises ConfigError under torchrun.
+    A run whose training diverges is left out, and the others are trained. Raises NonFiniteError at the end that names each
+    of those; ConfigError under torchrun.
     """
     if process_count() > 1:
         raise ConfigError(
@@ -31,11 +32,18 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
     for _, job in jobs:
         job.classes()
     finished: dict[RunId, FinishedRun] = {}
+    diverged: list[str] = []
     waiting = dict(jobs)
     # Runs that another process is training are left for the end, so that two processes share a study's work.
     for wait in (False, True):
         for run, job in list(waiting.items()):
-            done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+            try:
+                done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+            except NonFiniteError as error:
+                diverged.append(str(error))
+                say(f"left out: {error}")
+                del waiting[run]
+                continue
             if done is None:
                 say(f"{run}: another process is training it; the next run first")
                 continue
@@ -46,6 +54,12 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
             )
             state = "trained" if done.trained_now else "already trained"
             say(f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
+    if diverged:
+        others = f" The other {len(finished)} of {len(jobs)} are trained." if finished else ""
+        raise NonFiniteError(
+            f"{counted(len(diverged), 'run')} diverged, and nothing of {'it' if len(diverged) == 1 else 'them'} is kept.{others}\n"
+            + "\n".join(diverged)
+        )
     return [finished[run] for run, _ in jobs]
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from repdrift.core.errors import NonFiniteError
 from repdrift.core.progress import Bar
 from repdrift.core.records.run import CHECKPOINT_FOLDER
-from repdrift.models import quiet_transformers, save_model
+from repdrift.models import quiet_transformers
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.options import TrainingOptions
+from repdrift.training.saved_model import save_trained
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class FitResult:
 class CheckpointSchedule:
     """Saves the weights, without the optimiser, to `checkpoints/step_NNNNNN/` after each `every` optimiser steps."""
 
-    def __init__(self, folder: Path, every: int | None, tokenizer: Any) -> None:
+    def __init__(self, folder: Path, every: int | None, tokenizer: Any, what: str) -> None:
         self._folder = folder / CHECKPOINT_FOLDER
+        self._what = what
         self._every = every
         self._tokenizer = tokenizer
         self.saved: list[int] = []
@@ -40,7 +43,7 @@ class CheckpointSchedule:
     def after_step(self, step: int, model: nn.Module) -> None:
         """Save `model` if a checkpoint is due after `step`."""
         if self._every and step % self._every == 0:
-            save_model(model, self._tokenizer, self._folder / f"step_{step:06d}")
+            save_trained(model, self._tokenizer, self._folder / f"step_{step:06d}", self._what)
             self.saved.append(step)
 
 
@@ -55,7 +58,10 @@ def fit(
     checkpoints: CheckpointSchedule,
     label: str,
 ) -> FitResult:
-    """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names the progress."""
+    """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names run and progress.
+
+    Raises NonFiniteError at the first step whose loss is NaN or Inf, and if a weight is NaN or Inf after the last one.
+    """
     per_epoch = math.ceil(math.ceil(len(features) / options.batch_size) / options.gradient_accumulation_steps)
     total = math.ceil(per_epoch * options.epochs)
     # On a machine that has only a CPU, pinning memory does nothing but warn.
@@ -75,6 +81,7 @@ def fit(
         save_strategy="no",
         eval_strategy="no",
         logging_strategy="no",
+        logging_nan_inf_filter=False,  # it puts the mean of earlier losses in place of NaN; _CheckedTrainer stops instead
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=has_accelerator,
@@ -82,7 +89,9 @@ def fit(
         remove_unused_columns=False,
     )
     with Bar(label, total) as bar, quiet_transformers():
-        trainer = Trainer(
+        trainer = _CheckedTrainer(
+            label=label,
+            total=total,
             model=model,
             args=arguments,
             train_dataset=_Features(features),
@@ -91,6 +100,7 @@ def fit(
         )
         _drop_printing_callbacks(trainer)
         outcome = trainer.train()
+    _require_finite_weights(model, label, options)
     return FitResult(steps=int(outcome.global_step), train_loss=float(outcome.training_loss))
 
 
@@ -103,6 +113,47 @@ class _Features(Dataset[Feature]):
 
     def __getitem__(self, index: int) -> Feature:
         return self._features[index]
+
+
+class _CheckedTrainer(Trainer):
+    """A Trainer that stops at the first step whose loss is no finite number."""
+
+    def __init__(self, *, label: str, total: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._label = label
+        self._total = total
+
+    def training_step(self, *arguments: Any, **settings: Any) -> Tensor:
+        """Returns the loss of one batch. Raises NonFiniteError if it is NaN or Inf."""
+        loss = super().training_step(*arguments, **settings)
+        if not bool(torch.isfinite(loss)):
+            step, rate = self.state.global_step + 1, self.args.learning_rate
+            if step == 1:
+                raise NonFiniteError(
+                    f"{self._label}: the loss is {float(loss)} in step 1 of {self._total}, before any weight was changed: the base model does "
+                    "not give finite numbers for these inputs. Look at it with `repdrift compare BASE BASE --data FILE`, use precision: float32, "
+                    "or take another base model."
+                )
+            raise NonFiniteError(
+                f"{self._label}: the loss is {float(loss)} in step {step} of {self._total}: training diverged. {_lower(rate)}"
+            )
+        return loss
+
+
+def _require_finite_weights(model: nn.Module, label: str, options: TrainingOptions) -> None:
+    trained = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+    wrong = next((name for name, p in trained if not bool(torch.isfinite(p).all())), None)
+    if wrong is not None:
+        raise NonFiniteError(
+            f"{label}: weight {wrong} holds NaN or Inf after the last step: training diverged. {_lower(options.learning_rate)}"
+        )
+
+
+def _lower(rate: float) -> str:
+    return (
+        f"The learning rate is {rate:g}: set a lower one in the study file, such as `learning_rate: {rate / 10:g}` under `training:`, and "
+        "run the same command again."
+    )
 
 
 class _AfterStep(TrainerCallback):

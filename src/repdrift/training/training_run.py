@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError, ModelError, StorageError
+from repdrift.core.errors import DataError, ModelError, NonFiniteError, StorageError
 from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
 from repdrift.core.reading import files_below, listed_folder, reading_errors, stands_there, why_absent
@@ -33,7 +34,6 @@ from repdrift.models import (
     load_tokenizer,
     quiet_transformers,
     resolve_model,
-    save_model,
     settings_digests,
     tokenizer_digests,
 )
@@ -44,6 +44,7 @@ from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.methods import apply_method
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
+from repdrift.training.saved_model import save_trained
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 
@@ -125,7 +126,8 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
     """Train `job`, unless a finished run of the same key and base settings is in `results_dir`; then return the latest of those.
 
     If another process is training it, this waits and returns that process's run. A run that stops half-way leaves a folder
-    without run.json, which nothing picks up.
+    without run.json, which nothing picks up. Raises StorageError if the model cannot be saved, NonFiniteError if training
+    diverges; then nothing of the run is left.
     """
     found = train_unless_claimed(job, results_dir, wait=True)
     assert found is not None  # noqa: S101  it waited
@@ -162,10 +164,13 @@ def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     say(f"training {job.spec.name}, {job.method}, seed {job.seed} -> {folder}")
     try:
         record = _train_into(folder, job, classes, key, started)
+        record.write(folder / RUN_FILE)
+    except (StorageError, NonFiniteError):
+        shutil.rmtree(folder, ignore_errors=True)  # half a model, or one of NaN: of no use, and it fills the disk
+        raise
     finally:
         with suppress(OSError):
             folder.rmdir()  # only an empty one: nothing is left of a run that could not begin
-    record.write(folder / RUN_FILE)
     return FinishedRun(folder, record, trained_now=True)
 
 
@@ -256,7 +261,8 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
     tuned = apply_method(model, job.method, job.spec.kind, job.options)
-    checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer)
+    what = f"{job.spec.name}, {job.method}, seed {job.seed}"
+    checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, tokenizer, what)
     result = fit(
         tuned,
         features,
@@ -265,11 +271,14 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         seed=job.seed,
         work_dir=folder,
         checkpoints=checkpoints,
-        label=f"{job.spec.name} {job.method} seed {job.seed}",
+        label=what,
     )
-    metrics = processor.evaluate(tuned, classes.numbered(scored.rows) if classes is not None else scored.rows)
+    try:
+        metrics = processor.evaluate(tuned, classes.numbered(scored.rows) if classes is not None else scored.rows)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{what}: {error}") from error
     metrics["train_loss"] = result.train_loss
-    save_model(tuned, tokenizer, folder / MODEL_FOLDER)
+    save_trained(tuned, tokenizer, folder / MODEL_FOLDER, what)
     record = RunRecord(
         key=key,
         task=job.spec.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,7 +71,12 @@ class FsspecRemote:
                 self._guarded(
                     lambda t=target: self._files.makedirs(str(PurePosixPath(t).parent), exist_ok=True), "write to"
                 )
-                self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
+                try:
+                    self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
+                except StorageError:
+                    with suppress(Exception):  # half a file, as of a full disk; what was said first is what counts
+                        self._files.rm_file(target)
+                    raise
                 bar.advance()
 
     def remove(self, name: str) -> None:
