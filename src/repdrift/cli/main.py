@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from repdrift.cli.guarded_output import ShownErrors, guarded_output, take_arguments
 from repdrift.core.errors import RepdriftError
 from repdrift.core.refusals import refused
 from repdrift.core.shown_text import for_terminal
@@ -13,6 +14,7 @@ from repdrift.version import __version__
 
 app = typer.Typer(
     name="repdrift",
+    cls=ShownErrors,
     help="How fine-tuning moves a language model's representations, layer by layer.\n\n"
     "Try [bold]repdrift demo[/bold] first: the whole workflow on a packaged model, in minutes, without a network.",
     no_args_is_help=True,
@@ -61,7 +63,9 @@ _register()
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit as docs/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
     try:
-        app(args=arguments)
+        with guarded_output():
+            take_arguments(sys.argv[1:] if arguments is None else arguments)
+            app(args=arguments)
     except RepdriftError as error:
         sys.stderr.write(f"repdrift: error: {for_terminal(str(error))}\n")
         sys.exit(1)

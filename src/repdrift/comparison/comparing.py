@@ -23,7 +23,6 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.core.shown_text import without_secrets
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
@@ -119,7 +118,7 @@ def compare_models(
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
-        base=without_secrets(base.ref),
+        base=base.ref,
         base_revision=base.revision,
         base_digest=base_digest,
         base_settings=base_settings,
@@ -151,7 +150,7 @@ def compare_models(
             *_without_value(measured),
         ],
         wall_time_s=round(time.perf_counter() - clock, 2),
-    )
+    ).without_secrets()
 
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
@@ -201,10 +200,10 @@ def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> 
             )
     return ComparedModel(
         name=tuned.name,
-        ref=without_secrets(tuned.source.ref),
+        ref=tuned.source.ref,
         kind=tuned.kind,
         status="compared" if reason is None else "not comparable",
-        reason=None if reason is None else without_secrets(reason),
+        reason=reason,
         weights=measured.weights.get(tuned.name),
         weights_digest=digest,
         settings=settings if digest is not None else {},

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
+from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.run import METHODS, Method
 from repdrift.core.validation import validation_faults
@@ -169,6 +170,7 @@ def load_study(path: str | Path) -> StudyConfig:
 
 def parse_study(content: Any, *, where: str) -> StudyConfig:
     """Returns the study with this content. Raises ConfigError that lists every fault, with `where` in front."""
+    remember_all(content)
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: expected a mapping with name, model, tasks, ...; got {type(content).__name__}")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, RepdriftError, UnfinishedSetError
+from repdrift.core.hidden_secrets import shown, without_secrets
 from repdrift.core.records.run import RunRecord
 from repdrift.models import changed_files, resolve_model, settings_digests, tokenizer_digests
 from repdrift.models.model_files import PACKAGED_PREFIX
@@ -35,7 +36,7 @@ class Journal:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+                stream.write(json.dumps(shown(line)) + "\n")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ def _is_trained(
     config: StudyConfig, run: RunId, records: list[RunRecord], base_settings: dict[str, str] | None
 ) -> bool:
     wanted = config.training_options(run.task, run.method).for_key(run.method)
+    model = without_secrets(config.model)
     return any(
-        (record.task, record.method, record.seed, record.base_model) == (run.task, run.method, run.seed, config.model)
+        (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
+        and without_secrets(record.base_model) == model
         and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
         for record in records
