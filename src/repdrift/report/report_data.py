@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from repdrift.core.csv_table import texts_read_back
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import reading_errors, why_absent
@@ -266,7 +267,9 @@ def _read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path, page_checksum_verification=True)
         # Only numbers may be empty, so that a task called "NA" or "null" keeps its name.
         empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL, _WORDS)}
-        return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
+        return texts_read_back(
+            pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table ({error}). {_AGAIN}") from error
 
