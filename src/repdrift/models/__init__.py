@@ -29,6 +29,7 @@ from repdrift.models.positions import (
     token_type_rows,
 )
 from repdrift.models.setting_differences import setting_differences
+from repdrift.models.skeleton import backbone_skeleton, task_skeleton
 from repdrift.models.source_notes import source_notes
 from repdrift.models.third_party import loader_errors, quiet_transformers, running_errors
 
@@ -43,6 +44,7 @@ __all__ = [
     "Stack",
     "adapter_config",
     "backbone_of",
+    "backbone_skeleton",
     "changed_files",
     "decoder_inputs",
     "depth_of",
@@ -74,6 +76,7 @@ __all__ = [
     "setting_differences",
     "settings_digests",
     "source_notes",
+    "task_skeleton",
     "token_type_rows",
     "tokenizer_digests",
     "weight_files",

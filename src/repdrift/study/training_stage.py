@@ -11,26 +11,25 @@ from repdrift.core.records.run import RunRecord
 from repdrift.core.words import counted, listed, scores
 from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId, repdrift_command
-from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
+from repdrift.training import FinishedRun, finished_runs, train_unless_claimed
 
 _SHOWN_SCORES = ("accuracy", "f1", "exact_match")
 
 
 def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
-    """Train every run that is not finished yet. Data and model of all runs are checked before the first starts.
+    """Train every run that is not finished yet, after all that can be known beforehand was checked for all of them.
 
     A run whose training diverges is left out, and the others are trained. Raises NonFiniteError at the end that names each
-    of those; ConfigError under torchrun.
+    of those; ConfigError under torchrun; and whatever ready_jobs() raises.
     """
     if process_count() > 1:
         raise ConfigError(
             "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Train without torchrun; "
             "for several runs at once, start `repdrift train` for each."
         )
-    jobs = [(run, _job(inputs, run)) for run in runs]
-    for _, job in jobs:
-        job.classes()
+    jobs = ready_jobs(inputs, list(runs))
     finished: dict[RunId, FinishedRun] = {}
     diverged: list[str] = []
     waiting = dict(jobs)
@@ -96,18 +95,6 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     raise MissingRunError(
         f"no trained model for {run} of {config.model} in {config.results_dir}/.{why} "
         f"Train it with:\n    {repdrift_command('train', run, inputs.config_path)}"
-    )
-
-
-def _job(inputs: StudyInputs, run: RunId) -> TrainingJob:
-    return TrainingJob(
-        spec=inputs.config.spec(run.task),
-        method=run.method,
-        seed=run.seed,
-        base=inputs.base,
-        options=inputs.config.training_options(run.task, run.method),
-        train=inputs.rows(run.task, "train"),
-        validation=inputs.rows(run.task, "validation"),
     )
 
 

@@ -9,6 +9,8 @@ Where to find things:
     fit           the optimisation itself
 """
 
+from repdrift.training.features import require_ids_fit
+from repdrift.training.methods import apply_method
 from repdrift.training.options import LoraOptions, TrainingOptions, TrainingOverrides, resolve_options
 from repdrift.training.training_run import (
     FinishedRun,
@@ -25,7 +27,9 @@ __all__ = [
     "TrainingJob",
     "TrainingOptions",
     "TrainingOverrides",
+    "apply_method",
     "finished_runs",
+    "require_ids_fit",
     "require_unchanged",
     "resolve_options",
     "train",

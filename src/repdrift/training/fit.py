@@ -62,8 +62,7 @@ def fit(
 
     Raises NonFiniteError at the first step whose loss is NaN or Inf, and if a weight is NaN or Inf after the last one.
     """
-    per_epoch = math.ceil(math.ceil(len(features) / options.batch_size) / options.gradient_accumulation_steps)
-    total = math.ceil(per_epoch * options.epochs)
+    total = options.steps(len(features))
     # On a machine that has only a CPU, pinning memory does nothing but warn.
     has_accelerator = torch.accelerator.is_available()
     arguments = TrainingArguments(
