@@ -155,7 +155,7 @@ def test_wrong_input_is_one_message_and_leaves_nothing(shell, tmp_path, command,
 def test_task_of_ones_own_from_the_command_line(shell, tmp_path):
     rows = "".join(
         f"the {w} sat on the dog,{i % 2}\n"
-        for i, w in enumerate(["cat", "bird", "tree", "town", "house", "river", "book", "film"])
+        for i, w in enumerate(["cat", "bird", "tree", "town", "house", "river", "book", "film"] * 2)
     )
     (tmp_path / "own.csv").write_text("body,urgent\n" + rows)
     own = "--task own --data own.csv --text-column body --label-column urgent"

@@ -6,6 +6,7 @@ import torch
 
 from repdrift.core.errors import ConfigError, DataError, ShapeError
 from repdrift.similarity import measure
+from repdrift.similarity.uncertainty import resampling, unit_kernels
 from repdrift.similarity.uncertainty.resampling import cka_resampled, resample_weights
 
 
@@ -183,3 +184,42 @@ def test_equal_sides_stay_equal_to_the_second_order():
     kx, ky, kz = _prepared(x, x, 2 * x + 1)
     found = cka_resampled(kx, [ky, kz], resample_weights(320, 400, seed=2))
     assert np.abs(1 - found).max() < 1e-14
+
+
+@pytest.mark.parametrize("rows_of_a_strip", [7, 39])
+def test_strips_of_any_height_give_each_resample_written_out(monkeypatch, rows_of_a_strip):
+    monkeypatch.setattr(unit_kernels, "_NUMBERS", 40 * rows_of_a_strip)
+    g = np.random.default_rng(5)
+    x = g.normal(size=(40, 8)) + 5
+    ys = [
+        x + noise * g.normal(size=x.shape) for noise in (1e-3, 0.5, 1e-3, 0.5, 2.0) * 2
+    ]  # more sides than are taken together
+    weights = resample_weights(40, 12, seed=1)
+    kx, *kys = _prepared(x, *ys)
+    found = cka_resampled(kx, kys, weights)
+    for values, side in zip(found, ys, strict=True):
+        exact = np.array([_expanded_cka(x, side, w) for w in weights])
+        assert 1 - values == pytest.approx(1 - exact, rel=1e-4)
+
+
+def test_many_samples_are_computed_exactly_and_in_strips(monkeypatch):
+    x, ys = _sides("more samples than features")
+    weights = resample_weights(320, 400, seed=2)
+    kx, *kys = _prepared(x, *ys)
+    second, exact = cka_resampled(kx, kys, weights), cka_resampled(kx, kys, weights, exact=True)
+    monkeypatch.setattr(resampling, "_MANY", 319)
+    many = cka_resampled(kx, kys, weights)
+    assert np.array_equal(many, exact)
+    assert (many != second).any(axis=1).all()
+
+
+def test_counts_in_eight_bits_are_the_same_counts(monkeypatch):
+    whole = resample_weights(320, 400, seed=2)
+    monkeypatch.setattr(resampling, "_DRAWN", 1000)  # three resamples at a time
+    small = resample_weights(320, 400, seed=2, dtype=np.int8)
+    assert (whole.dtype, small.dtype) == (np.int32, np.int8)
+    assert np.array_equal(whole, small)
+    x, ys = _sides("steep")
+    kx, ky = _prepared(x, ys[1])
+    for weights in (whole, whole[:200]):  # to the second order, and exactly
+        assert np.array_equal(cka_resampled(kx, [ky], weights), cka_resampled(kx, [ky], weights.astype(np.int8)))

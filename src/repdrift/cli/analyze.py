@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 from repdrift.study.analysis_options import AnalysisOptions
 
 
@@ -45,7 +46,7 @@ def analyze(
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, _ = run_analysis(plan, target)
     if as_json:
-        typer.echo(results.model_dump_json(indent=2))
+        tell_json(json.loads(results.model_dump_json()))
         return
     for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first
         if test.layer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +13,7 @@ from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.core import words
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 from repdrift.core.shown_text import for_terminal
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def compare(
     if as_json:
         from repdrift.comparison.output import for_sharing
 
-        typer.echo(for_sharing(result).model_dump_json(indent=2))
+        tell_json(json.loads(for_sharing(result).model_dump_json()))
     else:
         _print(result, every_measure="measures" in options)
         tell(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")

@@ -28,7 +28,7 @@ def demo(output_dir: Annotated[Path, typer.Option(help="Folder for all files.")]
     Example, afterwards: repdrift analyze --config demo_output/demo.yaml
     """
     from repdrift.cli.run import print_outcome
-    from repdrift.core.progress import say
+    from repdrift.core.progress import say, tell
     from repdrift.study.config import load_study
     from repdrift.study.runner import run_study
 
@@ -37,9 +37,9 @@ def demo(output_dir: Annotated[Path, typer.Option(help="Folder for all files.")]
     )
     file = write_study_file(output_dir)
     print_outcome(run_study(load_study(file), str(file)))
-    typer.echo(f"study:     {file}. From this folder every command takes it, for example:")
+    tell(f"study:     {file}. From this folder every command takes it, for example:")
     for command in _COMMANDS:
-        typer.echo(f"    {command} {shlex.quote(str(file))}")
+        tell(f"    {command} {shlex.quote(str(file))}")
 
 
 def write_study_file(output_dir: Path) -> Path:

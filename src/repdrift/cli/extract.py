@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 from repdrift.extraction.options import ExtractionOptions
 
 
@@ -80,20 +79,17 @@ def extract(
     if not is_first_process():
         return
     if as_json:
-        tell(
-            json.dumps(
-                [
-                    {
-                        "folder": str(done.folder),
-                        "extracted_now": done.extracted_now,
-                        "key": done.metadata.key,
-                        "shape": done.metadata.shape,
-                        "layers": done.metadata.layers,
-                    }
-                    for done in written
-                ],
-                indent=2,
-            )
+        tell_json(
+            [
+                {
+                    "folder": str(done.folder),
+                    "extracted_now": done.extracted_now,
+                    "key": done.metadata.key,
+                    "shape": done.metadata.shape,
+                    "layers": done.metadata.layers,
+                }
+                for done in written
+            ]
         )
     else:
         for done in written:

@@ -6,12 +6,15 @@ import sys
 
 import typer
 
+from repdrift.cli.guarded_output import ShownErrors, guarded_output, take_arguments
 from repdrift.core.errors import RepdriftError
+from repdrift.core.refusals import refused
 from repdrift.core.shown_text import for_terminal
 from repdrift.version import __version__
 
 app = typer.Typer(
     name="repdrift",
+    cls=ShownErrors,
     help="How fine-tuning moves a language model's representations, layer by layer.\n\n"
     "Try [bold]repdrift demo[/bold] first: the whole workflow on a packaged model, in minutes, without a network.",
     no_args_is_help=True,
@@ -60,7 +63,9 @@ _register()
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit as docs/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
     try:
-        app(args=arguments)
+        with guarded_output():
+            take_arguments(sys.argv[1:] if arguments is None else arguments)
+            app(args=arguments)
     except RepdriftError as error:
         sys.stderr.write(f"repdrift: error: {for_terminal(str(error))}\n")
         sys.exit(1)
@@ -68,4 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")
         sys.exit(130)
     except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:  # the last net: a file that was refused where no boundary knows what it was for
+        sys.stderr.write(f"repdrift: error: {for_terminal(refused(error))}\n")
         sys.exit(1)

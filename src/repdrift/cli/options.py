@@ -140,7 +140,14 @@ def study_from(
     base_dir: Path | None = None,
 ) -> tuple[StudyConfig, str | None]:
     """Returns the study that the options describe, and the --config for messages (None for the default study)."""
-    from repdrift.study.config import CONFIG_VARIABLE, DEFAULT_STUDY, load_study, packaged_studies, packaged_study
+    from repdrift.study.config import (
+        CONFIG_VARIABLE,
+        DEFAULT_STUDY,
+        load_study,
+        packaged_studies,
+        packaged_study,
+        user_path,
+    )
 
     if config is not None and not config.strip():
         raise ConfigError("--config is empty; name a study file, or leave the option out for the default study")
@@ -151,7 +158,16 @@ def study_from(
         study = packaged_study(name)
     else:
         study = load_study(name)
-    changes = {"model": model, "data_dir": data_dir, "results_dir": results_dir, "base_dir": base_dir}
+    # A shell fills in ~ at the beginning of a word, and not behind the = of --results-dir=~/here.
+    try:
+        changes = {
+            "model": model,
+            "data_dir": data_dir if data_dir is None else str(user_path(Path(data_dir))),
+            "results_dir": results_dir if results_dir is None else user_path(results_dir),
+            "base_dir": base_dir if base_dir is None else user_path(base_dir),
+        }
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return study.model_copy(update={k: v for k, v in changes.items() if v is not None}), name
 
 

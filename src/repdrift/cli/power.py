@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.core.errors import ConfigError
+from repdrift.core.progress import tell, tell_json
 
 if TYPE_CHECKING:
     from repdrift.planning.reach import StudyReach
@@ -93,7 +93,7 @@ def power(
     if config is not None:
         _refuse(results=results, reduction=reduction, margin=margin, power=target_power, half_width=half_width)
         reach = _study_reach(config, task, alpha, layers)
-        typer.echo(json.dumps(reach.to_json(), indent=2) if as_json else reach_text(reach))
+        tell_json(reach.to_json()) if as_json else tell(reach_text(reach))
         return
     data = _pilot_data(results)
     request = PlanRequest(
@@ -108,7 +108,7 @@ def power(
         seed=seed,
     )
     plan = plan_from_pilot(data.results, data.table, request)
-    typer.echo(json.dumps(plan.to_json(), indent=2) if as_json else plan_text(plan))
+    tell_json(plan.to_json()) if as_json else tell(plan_text(plan))
 
 
 def _refuse(**given: object) -> None:

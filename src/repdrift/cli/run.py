@@ -51,15 +51,19 @@ def print_outcome(outcome: StudyOutcome) -> None:
     """Print the mean drift by task, method and layer, the verdicts, the warnings, and where the files are."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from repdrift.core import words
     from repdrift.core.records.results import ALL_TASKS
+    from repdrift.core.shown_text import for_terminal
 
     study = outcome.results.study
     primary = outcome.table[(outcome.table["measure"] == study.primary_measure) & (outcome.table["step"] == 0)]
     layers = sorted(primary["layer"].unique())
     shown = layers if len(layers) <= 8 else [layers[round(i * (len(layers) - 1) / 7)] for i in range(8)]
-    table = Table(title=f"Drift from {study.model} (1 - debiased CKA, mean over seeds)", title_justify="left")
+    table = Table(
+        title=Text(for_terminal(f"Drift from {study.model} (1 - debiased CKA, mean over seeds)")), title_justify="left"
+    )
     table.add_column("task", no_wrap=True)
     table.add_column("method", no_wrap=True)
     for layer in shown:
@@ -68,7 +72,8 @@ def print_outcome(outcome: StudyOutcome) -> None:
     for (task, method), rows in primary.groupby(["task", "method"], sort=False):
         means = rows.groupby("layer")["drift"].mean()
         numbers = [*(means[layer] for layer in shown), means.mean()]
-        table.add_row(words.task_title(str(task)), words.method_title(str(method)), *map(words.number, numbers))
+        names = (words.task_title(str(task)), words.method_title(str(method)))
+        table.add_row(*(Text(for_terminal(name)) for name in names), *map(words.number, numbers))
     Console(width=max(120, Console().width)).print(table)
     for test in outcome.results.tests:
         if test.task == ALL_TASKS and test.layer is None:

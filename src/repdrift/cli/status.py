@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from repdrift.cli import options as o
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 
 
 def status(
@@ -37,7 +35,7 @@ def status(
             }
             for p in progress
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        tell_json(rows)
         return
     for note in design_notes(study):
         tell(f"note: {note}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from repdrift.cli import options as o
+from repdrift.core.progress import tell, tell_json
 
 
 def tasks(data_dir: o.DataDir = None, as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
@@ -35,10 +34,10 @@ def tasks(data_dir: o.DataDir = None, as_json: bool = typer.Option(False, "--jso
                     found[split] = f"none: {error}"
         rows.append({"name": name, "kind": spec.kind, "title": spec.title, "columns": list(spec.columns), **found})
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        tell_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['name']:<10} {row['title']} ({row['kind']}; columns {', '.join(row['columns'])})")
+        tell(f"{row['name']:<10} {row['title']} ({row['kind']}; columns {', '.join(row['columns'])})")
         for split in ("train", "validation"):
             if split in row:
-                typer.echo(f"{'':<10}   {split}: {row[split]}")
+                tell(f"{'':<10}   {split}: {row[split]}")

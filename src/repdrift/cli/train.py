@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from repdrift.cli import options as o
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 
 
 def train(
@@ -63,14 +61,11 @@ def train(
     say_design_notes(study)  # about the whole study, since each run is compared with the others
     finished = train_runs(StudyInputs(study, config_path), runs)
     if as_json:
-        tell(
-            json.dumps(
-                [
-                    {"folder": str(done.folder), "trained_now": done.trained_now, **done.record.model_dump(mode="json")}
-                    for done in finished
-                ],
-                indent=2,
-            )
+        tell_json(
+            [
+                {"folder": str(done.folder), "trained_now": done.trained_now, **done.record.model_dump(mode="json")}
+                for done in finished
+            ]
         )
     else:
         for run, done in zip(runs, finished, strict=True):

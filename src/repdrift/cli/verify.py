@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repdrift.core.progress import tell
+from repdrift.core.progress import tell, tell_json
 
 
 def verify(
@@ -30,7 +29,7 @@ def verify(
     faults = [fault for folder in folders for fault in verify_set(folder)]
     if as_json:
         rows = [{"path": str(f.path), "problem": f.problem, "remedy": f.remedy} for f in faults]
-        typer.echo(json.dumps({"sets": len(folders), "faults": rows}, indent=2))
+        tell_json({"sets": len(folders), "faults": rows})
     else:
         for fault in faults:
             tell(str(fault))

@@ -16,19 +16,26 @@ from repdrift.comparison.inputs import comparison_inputs, comparison_options, re
 from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.output import write_comparison
+from repdrift.comparison.output import for_sharing, write_comparison
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison
-from repdrift.core.shown_text import without_secrets
+from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.pooling_choice import resolved_pooling
-from repdrift.models import ASSUMED_WIDTH, Kind, ModelSource, source_notes, width_of
+from repdrift.models import (
+    ASSUMED_WIDTH,
+    Kind,
+    ModelSource,
+    settings_digests,
+    source_notes,
+    tokenizer_digests,
+    width_of,
+)
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
@@ -97,21 +104,24 @@ def compare_models(
     """
     clock = time.perf_counter()
     base_digest, on_base = base.weights_digest(), [f"On the base model: {note}" for note in source_notes(base)]
+    base_settings = {**settings_digests(base), **tokenizer_digests(base)}
+    settings = {tuned.name: _settings_of(tuned) for tuned in tuned_models}
     able = [tuned for tuned in tuned_models if tuned.refused is None]
     options = options.model_copy(update={"pooling": resolved_pooling(options.pooling, base, options.stack)})
     loaded = BaseModel(base, options)
     keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
     measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
     measured = world().from_first(measured)
-    models = [_record(tuned, measured) for tuned in tuned_models]
+    models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
-        base=without_secrets(base.ref),
+        base=base.ref,
         base_revision=base.revision,
         base_digest=base_digest,
+        base_settings=base_settings,
         data=samples.source,
         data_notes=list(samples.notes),
         task=samples.task,
@@ -140,15 +150,14 @@ def compare_models(
             *_without_value(measured),
         ],
         wall_time_s=round(time.perf_counter() - clock, 2),
-    )
+    ).without_secrets()
 
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
-    """Writes JSON, table and summary, then the figures. Returns the paths. Raises StorageError."""
-    from repdrift.report.comparison_figure import draw_comparison
+    """Writes JSON, table, summary and figures, all or none. Returns the paths. Raises StorageError."""
+    from repdrift.report.comparison_figure import comparison_figures
 
-    written = write_comparison(result, output_dir)
-    return [*written, *draw_comparison(output_dir / COMPARISON_FILE, output_dir)]
+    return write_comparison(result, output_dir, comparison_figures(for_sharing(result)))
 
 
 def _keeps_rows(
@@ -170,7 +179,14 @@ def _without_value(measured: Measured) -> list[str]:
     return without_value(there, [at.layer for at in measured.base_layers], preposition="for")
 
 
-def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
+def _settings_of(tuned: TunedModel) -> dict[str, str]:
+    try:
+        return settings_digests(tuned.source) if tuned.refused is None else {}
+    except ModelError:  # it fails to load for the same reason, and the others are compared
+        return {}
+
+
+def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> ComparedModel:
     reason = tuned.refused or measured.failed.get(tuned.name)
     layers = measured.layers.get(tuned.name, [])
     notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
@@ -184,12 +200,13 @@ def _record(tuned: TunedModel, measured: Measured) -> ComparedModel:
             )
     return ComparedModel(
         name=tuned.name,
-        ref=without_secrets(tuned.source.ref),
+        ref=tuned.source.ref,
         kind=tuned.kind,
         status="compared" if reason is None else "not comparable",
-        reason=None if reason is None else without_secrets(reason),
+        reason=reason,
         weights=measured.weights.get(tuned.name),
         weights_digest=digest,
+        settings=settings if digest is not None else {},
         layers=layers,
         mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
         notes=list(dict.fromkeys(notes)),

@@ -15,6 +15,7 @@ from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError, UnknownNameError
+from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.validation import validation_faults
@@ -76,6 +77,7 @@ def comparison_inputs(
     are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
     for data that cannot be used.
     """
+    remember_all([base, *tuned, data, data_dir])
     if not tuned:
         raise ConfigError("name at least one tuned model to compare with the base model")
     if as_kind not in (None, *get_args(Kind)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from repdrift.comparison.answers import answer_line, table_header, table_rows
 from repdrift.core.atomic import write_together
 from repdrift.core.comparison_words import warnings_beside_notes
+from repdrift.core.csv_table import csv_text
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
     COMPARISON_SUMMARY,
@@ -29,19 +31,19 @@ _NO_CONTROLS = "No controls were run, so it is not known whether a drift is abov
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
-def write_comparison(result: Comparison, output_dir: Path) -> list[Path]:
-    """Write COMPARISON_FILE, COMPARISON_TABLE and COMPARISON_SUMMARY to `output_dir`; returns their paths.
+def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str, bytes] | None = None) -> list[Path]:
+    """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`; returns their paths.
 
-    None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
+    figures: contents of files by name. None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
     shortened, and in table and summary also those that he wrote. Raises StorageError.
     """
-    result = for_sharing(result)
+    result = for_sharing(result).without_secrets()
     texts = {
         COMPARISON_FILE: result.file_text(),
-        COMPARISON_TABLE: tidy_table(result).to_csv(index=False),
+        COMPARISON_TABLE: csv_text(tidy_table(result)),
         COMPARISON_SUMMARY: summary(shareable(result)),
     }
-    return write_together(output_dir, {name: text.encode() for name, text in texts.items()})
+    return write_together(output_dir, {**{name: text.encode() for name, text in texts.items()}, **(figures or {})})
 
 
 def for_sharing(result: Comparison) -> Comparison:
@@ -147,7 +149,7 @@ def summary(result: Comparison) -> str:
         "linear CKA: 0 is unmoved (but for rotation and scale), about 1 unrelated.",
         "",
         *([markdown_text(sinks_in_words(result.sinks)), ""] if result.sinks is not None else []),
-        *(text for note in how_sure(result) for text in (note, "")),
+        *(text for note in how_sure(result) for text in (markdown_text(note), "")),
     ]
     for model in result.compared:
         lines += [

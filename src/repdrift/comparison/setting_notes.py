@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
-_WITHOUT_EFFECT = re.compile(
-    r"""
-    ^_|_id$|_ids$|drop|initializer|_init$|init_std|loss|label|jitter|_cache$|^output_|^return_dict   # training, heads, outputs
-    |^(architectures|auto_map|dtype|torch_dtype|torchscript|model_type|name_or_path|transformers_version)$
-    |^(finetuning_task|problem_type|task_specific_params|pretraining_tp|quantization_config|gradient_checkpointing)$
-    |^(tie_word_embeddings|vocab_size|chunk_size_feed_forward|tokenizer_class|prefix|remove_invalid_values|transformers_weights)$
-    |^(max_position_embeddings|n_positions|n_ctx|max_length|min_length|seq_length|max_sequence_length|model_max_length)$
-    """,
-    re.VERBOSE,
-)
-"""Settings of training, of heads and of tables whose rows are compared elsewhere; a model that is only run does not read them."""
+from repdrift.models import setting_differences
+
 _SHOWN = 3
 
 
@@ -25,32 +14,11 @@ def setting_notes(base: Any, tuned: Any) -> list[str]:
 
     base, tuned: configurations as transformers reads them, in which every setting that is not stated has its default.
     """
-    if base.model_type != tuned.model_type:
-        return []
-    ours, theirs = (dict(_settings(config.to_dict())) for config in (base, tuned))
-    differ = [name for name in theirs if name in ours and ours[name] != theirs[name]]
-    # A group of settings, such as those of the rotary positions, has others in it for each of its kinds.
-    differ += [name for name in sorted(ours.keys() ^ theirs.keys()) if "." in name]
+    differ = setting_differences(base, tuned) if base.model_type == tuned.model_type else []
     if not differ:
         return []
-    shown = ", ".join(f"{n} ({_value(theirs, n)}; base: {_value(ours, n)})" for n in differ[:_SHOWN])
     more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
     return [
-        f"Its configuration has other settings than the base model's: {shown}{more}. It was run with its own, so a part of its drift may "
-        "come from these and not from its weights."
+        f"Its configuration has other settings than the base model's: {', '.join(differ[:_SHOWN])}{more}. It was run with its own, so a part "
+        "of its drift may come from these and not from its weights."
     ]
-
-
-def _value(settings: dict[str, Any], name: str) -> str:
-    text = str(settings.get(name, "not set"))
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _settings(described: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in described.items():
-        if _WITHOUT_EFFECT.search(str(name)):
-            continue
-        if isinstance(value, dict):
-            yield from _settings(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value

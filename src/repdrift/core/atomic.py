@@ -11,18 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from repdrift.core.errors import RepdriftError, StorageError
+from repdrift.core.refusals import refused_writing
 
 TEMPORARY_SUFFIX = ".partial"
-_NEXT_STEPS = {
-    errno.EISDIR: "A folder stands where the file belongs: move it away.",
-    errno.ENOTEMPTY: "A folder stands where the file belongs: move it away.",
-    errno.EEXIST: "A file stands where the folder belongs: move it away, or choose another folder.",
-    errno.ENOTDIR: "A file stands where the folder belongs: move it away, or choose another folder.",
-    errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ELOOP: "A link there leads back to itself: remove it.",
-    errno.ENOENT: "A link there leads nowhere, or the folder was removed meanwhile.",
-}
-"""By the system's error number; for all others, another folder is the remedy."""
 _FULL_BELOW_BYTES = 1 << 15
 """Free space below which the disk counts as full. A writer that ran out of space leaves only a few blocks free."""
 
@@ -79,26 +70,24 @@ def storage_errors(path: Path) -> Generator[None]:
     except RepdriftError:
         raise
     except Exception as error:
-        number = getattr(error, "errno", None)
-        # torch and safetensors report a full disk as errors of their own, without an errno. safetensors repeats the
-        # system's words and removes its half file. torch says nothing of use but leaves the disk full, so that is checked.
-        wordless = number is None and ("No space left" in str(error) or _is_full(path))
-        if wordless or number in (errno.ENOSPC, errno.EDQUOT):
+        if is_no_space(path, error):
             raise StorageError(
                 f"no space left while writing {path}: nothing was replaced. "
                 "Free some space or choose another folder, then run the same command again."
             ) from error
         if isinstance(error, OSError):
-            raise StorageError(_refused(path, error)) from error
+            raise StorageError(refused_writing(path, error)) from error
         raise
 
 
-def _refused(path: Path, error: OSError) -> str:
-    """Says what the system refused, for which file, and what to do."""
-    named = error.filename2 or error.filename
-    where = f" ({named})" if named and Path(os.fsdecode(named)) != path else ""
-    next_step = _NEXT_STEPS.get(error.errno or 0, "Choose a folder you may write to.")
-    return f"cannot write {path}: {error.strerror or error}{where}. {next_step}"
+def is_no_space(path: Path, error: Exception) -> bool:
+    """Tells whether `path` could not be written because the disk is full or the quota used up."""
+    number = getattr(error, "errno", None)
+    if number is not None:
+        return number in (errno.ENOSPC, errno.EDQUOT)
+    # torch and safetensors report a full disk as errors of their own, without an errno. safetensors repeats the
+    # system's words and removes its half file. torch says nothing of use but leaves the disk full, so that is checked.
+    return "No space left" in str(error) or _is_full(path)
 
 
 def _is_full(path: Path) -> bool:

@@ -24,9 +24,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from repdrift.core.hidden_secrets import without_secrets
+
 
 class RepdriftError(Exception):
-    """Root of every error that repdrift raises on purpose."""
+    """Root of every error that repdrift raises on purpose. Its message holds no secret, whatever it quotes."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(without_secrets(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(RepdriftError, ValueError):

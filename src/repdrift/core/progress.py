@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, TypeVar
 
-from repdrift.core.shown_text import for_terminal
+from repdrift.core.shown_text import for_terminal, json_text
 
 T = TypeVar("T")
 
@@ -33,6 +33,11 @@ def tell(text: str = "") -> None:
     sys.stdout.write(for_terminal(text) + "\n")
 
 
+def tell_json(value: Any) -> None:
+    """Print an answer as JSON to standard output."""
+    sys.stdout.write(json_text(value) + "\n")
+
+
 class Bar:
     """A count of finished steps, shown as a bar on a terminal and as a line at most every ten seconds elsewhere."""
 
@@ -46,11 +51,12 @@ class Bar:
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and is_first_process():
             from rich.console import Console
+            from rich.markup import escape
             from rich.progress import Progress
 
             self._bar = Progress(console=Console(stderr=True), transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(self._what, total=self._total)
+            self._task = self._bar.add_task(escape(self._what), total=self._total)
         return self
 
     def __exit__(self, *_: object) -> None:

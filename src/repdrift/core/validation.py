@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from repdrift.core.errors import nearest_name
+from repdrift.core.hidden_secrets import shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -29,7 +30,7 @@ def _fault(fault: ErrorDetails, model: type[BaseModel]) -> str:
         near = nearest_name(fault["loc"][-1], known)
         return f"{where}: unknown key; " + (f"did you mean {near!r}?" if near else f"known: {', '.join(known)}")
     message = fault["msg"].removeprefix("Value error, ").rstrip(".")
-    got = "" if fault["type"] in {"missing", "value_error"} else f" (got {_SHORT.repr(fault['input'])})"
+    got = "" if fault["type"] in {"missing", "value_error"} else f" (got {_SHORT.repr(shown(fault['input']))})"
     return f"{where}: {message}{got}" if where else f"{message}{got}"
 
 

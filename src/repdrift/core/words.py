@@ -6,6 +6,7 @@ All texts are plain. A page or a table escapes them for itself.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from repdrift.core.records.results import ALL_TASKS
@@ -14,6 +15,9 @@ from repdrift.core.shown_text import for_terminal
 _METHODS = {"full_finetune": "full fine-tuning", "lora": "LoRA", "base": "base model"}
 _TASKS = {"mrpc": "MRPC", "rte": "RTE", "squad_v2": "SQuAD 2.0", "sst2": "SST-2", ALL_TASKS: "all tasks"}
 _SMALLEST_PVALUE = 1e-6
+_MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN_LIST = re.compile(r"^(\d*)([-+=.)])(?=\s|$|=|-)")
+"""The beginning of a line that would make it an item of a list, or its neighbour a heading."""
 
 
 def method_title(method: str) -> str:
@@ -118,8 +122,9 @@ def layers_named(layers: Collection[int]) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escapes a text from outside, such as a name or a sample, so that Markdown and HTML readers show it as it is."""
-    text = for_terminal(text)
-    for mark in "\\`*_{}[]<>|#":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+    """Escapes a text from outside, such as a name or a sample, so that Markdown and HTML readers show it as it is.
+
+    The result is one line, and neither a heading, a list, a table's cell, a link, a formula nor an entity begins in it.
+    """
+    line = " ".join(for_terminal(text).split())
+    return _MARKDOWN_LIST.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", line))

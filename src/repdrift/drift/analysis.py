@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
+from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.results import DriftResults, StudyInfo
@@ -101,12 +102,12 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             *found.warnings,
         ],
     )
-    return write_analysis(results, table, output_dir), table
+    return write_analysis(results.without_secrets(), table, output_dir), table
 
 
 def _require_model(sets: TaskSets, plan: DriftPlan) -> None:
     found = sets.base.metadata.model
-    if plan.model is not None and found != plan.model:
+    if plan.model is not None and without_secrets(found) != without_secrets(plan.model):
         raise SampleSetMismatchError(
             f"the study's base model is {plan.model!r}, the sets in {sets.base.folder} are of {found!r}. "
             "Give the study that made them: repdrift analyze --config STUDY."

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from repdrift.core.atomic import write_together
+from repdrift.core.csv_table import csv_text
 from repdrift.core.records.base import CHECKSUM_KEY
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET, DriftResults
 from repdrift.drift.summary import summary_markdown
@@ -26,7 +27,7 @@ def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path)
     The results hold the checksums of the table's files. Raises StorageError if one of them cannot be written; the files of
     an earlier analysis are then still as they were.
     """
-    tables = {TABLE_CSV: table.to_csv(index=False).encode(), TABLE_PARQUET: _parquet(table)}
+    tables = {TABLE_CSV: csv_text(table).encode(), TABLE_PARQUET: _parquet(table)}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
     written = results.model_copy(update={"table_sha256": digests})
     files = {

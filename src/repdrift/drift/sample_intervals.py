@@ -71,7 +71,7 @@ class Draws:
     in turn. Both are None where rows are not drawn or left out. by_sample: True if each row is a sample, not a token.
     """
 
-    weights: NDArray[np.int32] | None
+    weights: NDArray[np.integer] | None
     groups: NDArray[np.int64] | None
     by_sample: bool
 
@@ -90,7 +90,7 @@ def draws_for(metadata: SetMetadata, options: SamplingOptions) -> Draws:
         of_sample = jackknife_groups(samples, min(options.groups, samples), seed=seed)
         groups = of_sample if by_sample else np.repeat(of_sample, metadata.tokens_per_sample or [])
     drawn = by_sample and options.replicates and rows <= MOST_ROWS
-    weights = resample_weights(samples, options.replicates, seed=seed) if drawn else None
+    weights = resample_weights(samples, options.replicates, seed=seed, dtype=np.int8) if drawn else None
     return Draws(weights, groups, by_sample)
 
 

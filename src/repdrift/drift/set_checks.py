@@ -18,6 +18,7 @@ def require_one_study(base_sets: Sequence[RepresentationSet]) -> None:
         a, b = first.metadata, other.metadata
         for what, left, right in (
             ("base model", f"{a.model} ({a.weights_digest[:16]})", f"{b.model} ({b.weights_digest[:16]})"),
+            *_recorded_by_both(a, b),
             ("pooling", a.pooling, b.pooling),
             ("layers", a.layers, b.layers),
         ):
@@ -104,6 +105,15 @@ def require_same_size(run: RepresentationSet, control: RepresentationSet) -> Non
         )
 
 
+def _recorded_by_both(a: SetMetadata, b: SetMetadata) -> list[tuple[str, str, str]]:
+    """Settings files of the base model that both sets name, each with its digest in both."""
+    ours, theirs = _base_settings(a), _base_settings(b)
+    return [
+        (f"{name.removeprefix('base/')} of the base model", ours[name][:16], theirs[name][:16])
+        for name in sorted(ours.keys() & theirs.keys())
+    ]
+
+
 def _require_one_base_model(base: RepresentationSet, other: RepresentationSet) -> None:
     """A base set was made by the base model itself; a tuned one says what it was tuned from, where that is known."""
     a, b = base.metadata, other.metadata
@@ -116,6 +126,19 @@ def _require_one_base_model(base: RepresentationSet, other: RepresentationSet) -
             else f"{base.folder} and {other.folder} are of different base models (weights {a.weights_digest[:16]} and "
             f"{expected[:16]}). Extract both again."
         )
+    ours, theirs = _base_settings(a), _base_settings(b)
+    changed = sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name])
+    if changed:
+        raise SampleSetMismatchError(
+            f"{base.folder} and {other.folder} were made with base models of the same weights, but of another "
+            f"{changed[0].removeprefix('base/')}: it was changed between the two, and with it the weights are another model. Restore the "
+            "file from a copy, or train again, and then extract both again."
+        )
+
+
+def _base_settings(said: SetMetadata) -> dict[str, str]:
+    """The digests of the base model's settings files, by path; {} in records of older versions."""
+    return {name: digest for name, digest in said.settings.items() if name.startswith("base/")}
 
 
 def _require_rows_of_samples(stored: RepresentationSet, command: str) -> None:

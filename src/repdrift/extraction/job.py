@@ -13,7 +13,7 @@ from repdrift.extraction.matched_change import MatchedChange
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.pooling_choice import concrete, resolved_pooling
 from repdrift.extraction.sink_mask import SINK_RULE, SinkMask
-from repdrift.models import ModelSource
+from repdrift.models import ModelSource, settings_digests
 from repdrift.tasks import SampleSet
 
 _REBATCHED_DIVISOR = 3
@@ -105,6 +105,18 @@ class ExtractionJob:
     def token_budget(self, usual: int) -> int:
         """Tokens of one batch: `usual`, or a third of it if the job is `rebatched`."""
         return max(1, usual // _REBATCHED_DIVISOR) if self.rebatched else usual
+
+    def settings(self) -> dict[str, str]:
+        """SHA-256 of the settings files of the base model and of the tuned one, as `SetMetadata.settings` has them.
+
+        They stand beside the key, not in it, so that the keys of older studies hold.
+        """
+        sources = {"base": self.base} if self.tuned is None else {"base": self.base, "tuned": self.tuned}
+        return {
+            f"{part}/{name}": digest
+            for part, source in sources.items()
+            for name, digest in settings_digests(source).items()
+        }
 
     def key(self) -> str:
         """Hash of everything that determines the set's content.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.schedules import ScheduledExtraction, scheduled
 from repdrift.extraction.sink_names import named_sinks
-from repdrift.stores import RepresentationSetWriter, existing_key
+from repdrift.models import changed_files
+from repdrift.stores import RepresentationSetWriter, existing_key, finished_set
 
 
 def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
@@ -35,12 +37,12 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     processes = world()
     if job.lacks_sinks:
         job = replace(job, sinks=_sinks_of_base(job))
-    key = job.key()
-    stored = processes.from_first(existing_key(folder) if processes.is_first else None)
-    if stored == key:
+    key, settings = job.key(), job.settings()
+    found = processes.from_first(_look(folder, key, settings) if processes.is_first else None)
+    if found == "the same":
         return SetMetadata.read(folder / "metadata.json"), False
-    if stored is not None:
-        say(f"{folder} holds another extraction (other model, samples or settings): extracting anew")
+    if found is not None:
+        say(f"{folder} holds another extraction ({found}): extracting anew")
     start = time.perf_counter()
     with processes.together(f"loading {job.label}"):
         extraction = scheduled(job)
@@ -48,6 +50,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     writer = RepresentationSetWriter(
         folder,
         key=key,
+        settings=settings,
         layers=extraction.layers,
         n_rows=RowIndex(job.samples, job.pooling).n_rows,
         plan=plan.settings,
@@ -71,6 +74,19 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     if has_cycle:
         gc.collect()
     return SetMetadata.read(folder / "metadata.json"), True
+
+
+def _look(folder: Path, key: str, settings: Mapping[str, str]) -> str | None:
+    """Tells in words how the finished set in `folder` differs from the one that is wanted; None if there is none."""
+    stored = existing_key(folder)
+    if stored is None:
+        return None
+    if stored != key:
+        return "other model, samples or settings"
+    if finished_set(folder, key, settings) is None:
+        changed = changed_files(SetMetadata.read(folder / "metadata.json").settings, settings)
+        return f"of the same weights, with another {' and '.join(changed)}"
+    return "the same"
 
 
 def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: RepresentationSetWriter, start: float) -> None:

@@ -20,6 +20,7 @@ from repdrift.models.loading import (
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
 from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files
+from repdrift.models.model_settings import changed_files, settings_digests, tokenizer_digests
 from repdrift.models.positions import (
     embedding_rows,
     length_limit,
@@ -27,6 +28,8 @@ from repdrift.models.positions import (
     position_rows,
     token_type_rows,
 )
+from repdrift.models.setting_differences import setting_differences
+from repdrift.models.skeleton import backbone_skeleton, task_skeleton
 from repdrift.models.source_notes import source_notes
 from repdrift.models.third_party import loader_errors, quiet_transformers, running_errors
 
@@ -41,6 +44,8 @@ __all__ = [
     "Stack",
     "adapter_config",
     "backbone_of",
+    "backbone_skeleton",
+    "changed_files",
     "decoder_inputs",
     "depth_of",
     "embedding_rows",
@@ -70,8 +75,12 @@ __all__ = [
     "resolve_model",
     "running_errors",
     "save_model",
+    "setting_differences",
+    "settings_digests",
     "source_notes",
+    "task_skeleton",
     "token_type_rows",
+    "tokenizer_digests",
     "weight_files",
     "width_of",
 ]

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import ModelError
+from repdrift.core.reading import reading_errors
+from repdrift.core.refusals import refused_reading
 from repdrift.models.model_files import ModelSource, weight_files
 from repdrift.models.wrapper_names import adapter_part, unwrapped_name, wrappers_in
 
@@ -78,12 +80,9 @@ class StoredTensor:
             )
         stored = _unheaped(self.shape, _STORED_DTYPES[self.stored_dtype])
         data = stored.reshape(-1).view(torch.uint8)
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(self.start)
-                read = stream.readinto(data.numpy().data)
-        except OSError as error:
-            raise ModelError(f"cannot read tensor {self.name} from {self.path}: {error}") from error
+        with reading_errors(self.path, ModelError, "Copy or download it again."), self.path.open("rb") as stream:
+            stream.seek(self.start)
+            read = stream.readinto(data.numpy().data)
         if read != self.nbytes:
             raise ModelError(
                 f"{self.path} is truncated: tensor {self.name} needs {self.nbytes} bytes, {read} are there. "
@@ -220,7 +219,7 @@ def _header(path: Path) -> list[StoredTensor]:
             for name, entry in entries.items()
         ]
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+        raise ModelError(refused_reading(path, error, "Copy or download it again.")) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         if isinstance(error, ModelError):
             raise

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repdrift.core.errors import ModelError
+from repdrift.core.reading import reading_errors, why_absent
 
 ADAPTER_CONFIG = "adapter_config.json"
 _SHOWN = 6
@@ -57,12 +58,8 @@ _SHARDED = (
 
 def names_in(folder: Path) -> list[str]:
     """Returns the sorted names in `folder`. Raises ModelError if it cannot be listed."""
-    try:
+    with reading_errors(folder, ModelError):
         return sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        raise ModelError(
-            f"{folder} cannot be read: {error.strerror or error}. Check its permissions, or copy it to a folder of yours."
-        ) from error
 
 
 def models_below(folder: Path) -> list[Path]:
@@ -94,6 +91,8 @@ def no_weights_in(folder: Path, expected: str) -> ModelError:
 
 def nothing_at(path: Path) -> str:
     """Says in words that nothing is at `path`, how far the path exists, and what lies there."""
+    if path.is_symlink():
+        return f"{path} {why_absent(path)}"
     there = next((parent for parent in path.parents if parent.is_dir()), None)
     if there is None:
         return f"there is no folder {path}"
@@ -126,7 +125,8 @@ def _hub_cache(folder: Path, names: list[str]) -> str | None:
         )
     main = snapshots.parent / "refs" / "main"
     if main.is_file():
-        newest = str(snapshots / main.read_text(encoding="utf-8").strip())
+        with reading_errors(main, ModelError):
+            newest = str(snapshots / main.read_text(encoding="utf-8", errors="replace").strip())
         revisions = sorted(revisions, key=lambda path: path != newest)
     return f"it is a cache of the Hugging Face hub, whose models lie deeper. Give {_listed(revisions)}."
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from repdrift.core.errors import MissingDependencyError, ModelError
+from repdrift.core.reading import reading_errors
 from repdrift.models.third_party import loader_errors
 
 _MAGIC = b"GGUF"
@@ -87,9 +88,9 @@ def is_gguf(path: Path) -> bool:
 
 def gguf_files(folder: Path) -> list[str]:
     """Returns the names of the GGUF files in `folder` that hold a language model; image projectors are left out."""
-    return sorted(
-        path.name for path in folder.glob("*.gguf") if path.is_file() and not path.name.lower().startswith("mmproj")
-    )
+    with reading_errors(folder, ModelError):
+        files = sorted(path for path in folder.iterdir() if path.match("*.gguf") and path.is_file())
+    return [path.name for path in files if not path.name.lower().startswith("mmproj")]
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
@@ -97,10 +98,8 @@ def read_gguf_header(path: Path) -> GgufHeader:
 
     Raises ModelError if it is no GGUF file, or damaged or truncated; MissingDependencyError without the package gguf.
     """
-    try:
+    with reading_errors(path, ModelError, "Copy or download it again."):
         stat = path.stat()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     return _header(path, stat.st_size, stat.st_mtime_ns)
 
 

@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ModelError
+from repdrift.core.reading import reading_errors
+
+_AGAIN = "Copy or download it again."
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """Returns the JSON object in the file `path`. Raises ModelError if it cannot be read, or holds anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}. Copy or download it again.") from error
+        with reading_errors(path, ModelError, _AGAIN):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path} cannot be read as JSON: {error}. {_AGAIN}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} should hold a JSON object, got {type(content).__name__}")
     return content

@@ -9,6 +9,7 @@ from typing import Literal
 
 from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
 from repdrift.core.fingerprint import files_sha256
+from repdrift.core.refusals import refused_reading
 from repdrift.models.folder_contents import ADAPTER_CONFIG, names_in, no_model_in, no_weights_in, nothing_at
 from repdrift.models.gguf_file import gguf_files, is_gguf
 from repdrift.models.json_object import read_json_object
@@ -76,9 +77,8 @@ class ModelSource:
         try:
             return files_sha256(self.path, files)
         except OSError as error:
-            raise ModelError(
-                f"cannot read the weights in {self.path}: {error.strerror or error}. Were they moved or deleted meanwhile?"
-            ) from error
+            named = Path(str(error.filename)) if error.filename else self.path
+            raise ModelError(refused_reading(named, error, "Copy or download it again.")) from error
 
 
 def resolve_model(
@@ -120,7 +120,7 @@ def weight_files(source: ModelSource) -> list[Path]:
     if source.gguf_file:
         return [source.path / source.gguf_file]
     expected = _ADAPTER_WEIGHTS if source.is_adapter else _MODEL_WEIGHTS
-    files = sorted(source.path.glob(expected))
+    files = [source.path / name for name in names_in(source.path) if Path(name).match(expected)]
     index = source.path / "model.safetensors.index.json"
     if source.is_adapter:
         if files:

@@ -6,20 +6,18 @@ relative, rotary or ALiBi positions has no table, and its configuration says onl
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.core.length_limit import LengthLimit
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.dimensions import text_config
-from repdrift.models.third_party import quiet_transformers
+from repdrift.models.skeleton import backbone_skeleton
 
 _TABLE = re.compile(r"wpe|(char_)?pos(ition)?s?_(embed(ding)?s?|encodings?)|embed_positions")
 _OTHER_INPUTS = ("entity_embeddings", "patch_embed", "vision", "image", "visual", "audio")
@@ -52,12 +50,8 @@ def length_limit_of_config(config: Any, stack: Stack | None = None) -> LengthLim
     config: a configuration of transformers. If the architecture cannot be built, what the configuration says is taken as
     what the model was trained for; loading the model then fails with a reason of its own.
     """
-    from transformers import AutoModel
-
-    try:
-        with quiet_transformers(), torch.device("meta"):
-            skeleton = AutoModel.from_config(copy.deepcopy(config), trust_remote_code=False)
-    except Exception:  # a class that is not known or cannot be built without weights
+    skeleton = backbone_skeleton(config)
+    if skeleton is None:
         return LengthLimit(trained=_trained_for(text_config(config, stack)))
     with suppress(ModelError):  # a stack that is not there is refused where the model is run
         skeleton = backbone_of(skeleton, stack)

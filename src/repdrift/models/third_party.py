@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.refusals import named_file, refused_reading
 
 
 @contextmanager
@@ -23,6 +24,11 @@ def loader_errors(what: str, next_step: str = "") -> Generator[None]:
         yield
     except (RepdriftError, MemoryError):
         raise
+    except OSError as error:  # of the operating system, if it names a file; else of transformers
+        named = named_file(error)
+        if error.errno and named is not None:
+            raise ModelError(f"{what}: {refused_reading(named, error, next_step)}") from error
+        raise ModelError(f"{what}: {_with_next(first_line(error), next_step)}") from error
     except Exception as error:  # transformers, tokenizers, safetensors, peft and quantisers share no error tree
         raise ModelError(f"{what}: {_with_next(first_line(error), next_step)}") from error
 

@@ -11,7 +11,11 @@ import torch
 
 from repdrift.core.errors import ModelError
 from repdrift.models.checkpoint import StoredTensor, stored_tensors
+from repdrift.models.configuration import load_config
 from repdrift.models.model_files import ModelSource, weight_files
+from repdrift.models.setting_differences import setting_differences
+
+_SHOWN = 3
 
 
 def trained_on_notes(config: Any, base: ModelSource) -> list[str]:
@@ -24,8 +28,8 @@ def trained_on_notes(config: Any, base: ModelSource) -> list[str]:
     if named and not _is_name_of(named, base):
         found = _on_this_machine(named, revision)
         same = _same_weights(found, base) if found is not None else None
-        if same is True:
-            return []
+        if same is True and found is not None:
+            return _settings_notes(named, found, base)
         if same is False:
             return [
                 f"It was trained on {named!r}, whose weights are not those of {base.ref!r}, on which it is put here: the drift is "
@@ -41,6 +45,20 @@ def trained_on_notes(config: Any, base: ModelSource) -> list[str]:
             "the model that was trained unless the two are the same."
         ]
     return []
+
+
+def _settings_notes(named: str, found: ModelSource, base: ModelSource) -> list[str]:
+    """Says so if the two models of the same weights have other settings. None are known of a folder without a configuration."""
+    try:
+        differ = setting_differences(load_config(base), load_config(found))
+    except ModelError:
+        return []
+    if not differ:
+        return []
+    return [
+        f"It was trained on {named!r}, whose weights are those of {base.ref!r}, on which it is put here, but whose configuration has other "
+        f"settings: {', '.join(differ[:_SHOWN])}. So the drift is not that of the model that was trained."
+    ]
 
 
 def _is_name_of(named: str, base: ModelSource) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.atomic import write_together
 from repdrift.core.comparison_words import note_sentences, warnings_beside_notes
 from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
@@ -49,15 +47,15 @@ _LEAST_SHOWN = 1e-9
 """Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
 
-def draw_comparison(comparison_file: Path, output_dir: Path) -> list[Path]:
-    """Draw the figure of `comparison_file` as PNG and PDF into `output_dir`. Returns the paths.
+def comparison_figures(result: Comparison) -> dict[str, bytes]:
+    """Draw the figure of a comparison. Returns the contents of a PNG and a PDF file by name.
 
     The left panel shows drift on a linear scale, the right one drift and controls on a logarithmic scale, where noise and
-    random change can be seen. Raises DataError if the file is not a comparison, StorageError if it cannot be written.
+    random change can be seen.
     """
-    result = shareable(Comparison.read(comparison_file))
-    png, pdf = png_and_pdf(lambda: _figure(result))
-    return write_together(output_dir, {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf})
+    shared = shareable(result)
+    png, pdf = png_and_pdf(lambda: _figure(shared))
+    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
 
 
 def _figure(result: Comparison) -> Figure:

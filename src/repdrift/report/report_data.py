@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from repdrift.core.csv_table import texts_read_back
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
+from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.records.results import (
     ALL_TASKS,
     DRIFT_COLUMNS,
@@ -207,12 +209,16 @@ def read_report_data(results_file: Path) -> ReportData:
 
 
 def _read_results(path: Path) -> DriftResults:
-    if not path.is_file():
-        raise DataError(
-            f"no results at {path}: expected what `repdrift analyze` writes. Run that first, or name its file."
-        )
     try:
-        content = json.loads(path.read_bytes())
+        with reading_errors(path):
+            if not path.is_file():
+                found = "is a folder" if path.is_dir() else why_absent(path)
+                raise DataError(
+                    f"no results at {path}: it {found}; expected what `repdrift analyze` writes. Run that first, or name its file."
+                )
+            content = json.loads(path.read_bytes())
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}). {_AGAIN}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -232,10 +238,8 @@ def _require_table_of(results: DriftResults, table_file: Path) -> None:
     expected = results.table_sha256.get(table_file.name)
     if expected is None:
         return  # results of an older version
-    try:
+    with reading_errors(table_file, next_step=_AGAIN):
         actual = file_sha256(table_file)
-    except OSError as error:
-        raise DataError(f"{table_file} cannot be read: {error.strerror}. {_AGAIN}") from error
     if actual != expected:
         raise DataError(
             f"{table_file} is not the table that was written with the results: SHA-256 {actual[:12]}..., expected "
@@ -263,7 +267,9 @@ def _read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path, page_checksum_verification=True)
         # Only numbers may be empty, so that a task called "NA" or "null" keeps its name.
         empty = {column: [""] for column in (*_WHOLE, _COUNT, *_REAL, _LOGICAL, _WORDS)}
-        return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
+        return texts_read_back(
+            pd.read_csv(path, keep_default_na=False, na_values=empty, dtype=dict.fromkeys((*_TEXT, _WORDS), str))
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table ({error}). {_AGAIN}") from error
 

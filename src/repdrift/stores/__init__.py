@@ -35,7 +35,7 @@ Where to find things:
 """
 
 from repdrift.stores.set_folder import discard_set
-from repdrift.stores.set_reader import RepresentationSet, existing_key, open_set
+from repdrift.stores.set_reader import RepresentationSet, existing_key, finished_set, open_set
 from repdrift.stores.set_writer import RepresentationSetWriter
 from repdrift.stores.verification import Fault, find_sets, verify_set
 
@@ -46,6 +46,7 @@ __all__ = [
     "discard_set",
     "existing_key",
     "find_sets",
+    "finished_set",
     "open_set",
     "verify_set",
 ]

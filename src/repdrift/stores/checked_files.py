@@ -6,6 +6,7 @@ from pathlib import Path
 
 from repdrift.core.errors import CorruptSetError
 from repdrift.core.fingerprint import unchanged_file_sha256
+from repdrift.core.refusals import refused_reading
 
 REPAIR = "Run the same extract or pull command again: it makes the set anew."
 """The advice to a user whose set is damaged."""
@@ -23,7 +24,7 @@ def require_intact(path: Path, sha256: str, *, nbytes: int | None = None) -> Non
             raise CorruptSetError(f"{path} has {size:,} bytes, expected {nbytes:,}. {REPAIR}")
         actual = unchanged_file_sha256(path)
     except OSError as error:
-        raise CorruptSetError(f"{path} cannot be read: {error.strerror or error}. {REPAIR}") from error
+        raise CorruptSetError(refused_reading(path, error, REPAIR)) from error
     if actual != sha256:
         raise CorruptSetError(
             f"{path} was changed after it was written: SHA-256 {actual[:12]}..., its metadata says {sha256[:12]}.... {REPAIR}"

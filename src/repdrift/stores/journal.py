@@ -17,6 +17,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from repdrift.core.atomic import write_text
+from repdrift.core.errors import CorruptSetError
+from repdrift.core.reading import reading_errors
 from repdrift.core.records.base import Record
 from repdrift.core.records.representation_set import PayloadFormat
 from repdrift.stores.disk import writing
@@ -32,6 +34,8 @@ class JournalHeader(Record):
 
     format: Literal[1] = JOURNAL_FORMAT_VERSION
     key: str
+    settings: dict[str, str] = {}
+    """Those of SetMetadata, beside the key."""
     plan: Any
     """Says how the caller composed the batches; not interpreted here. Equal batches give equal bits."""
     n_batches: int
@@ -136,7 +140,7 @@ class Journal:
 
 
 def _whole_lines(path: Path) -> Iterator[JournalLine]:
-    with path.open("rb") as stream:
+    with reading_errors(path, CorruptSetError), path.open("rb") as stream:
         stream.readline()
         for text in stream:
             try:

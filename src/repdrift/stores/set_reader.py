@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError, UnknownNameError
+from repdrift.core.reading import reading_errors
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
 from repdrift.stores.checked_files import REPAIR, require_intact
 from repdrift.stores.payload import PayloadLayout, payload_dtype
@@ -64,7 +66,8 @@ def open_set(folder: Path) -> RepresentationSet:
         path = folder / name
         if not path.is_file():
             raise CorruptSetError(f"{path} is missing from a finished set. {REPAIR}")
-        size = path.stat().st_size
+        with reading_errors(path, CorruptSetError, REPAIR):
+            size = path.stat().st_size
         if is_layer_name(name) and size != layout.total_bytes:
             raise CorruptSetError(f"{path} has {size:,} bytes, expected {layout.total_bytes:,}. {REPAIR}")
     return RepresentationSet(folder, metadata)
@@ -76,13 +79,18 @@ def existing_key(folder: Path) -> str | None:
     return metadata.key if metadata is not None and _is_intact(folder, metadata) else None
 
 
-def finished_set(folder: Path, key: str) -> SetMetadata | None:
+def finished_set(folder: Path, key: str, settings: Mapping[str, str] | None = None) -> SetMetadata | None:
     """The metadata of the finished set in `folder` if it has this key and its files have the metadata's checksums.
 
+    settings: those that the metadata must have, unless it is of an older version and has none; None asks for none.
     Returns None otherwise. The files of a set of another key are not read.
     """
     metadata = _whole_metadata(folder)
-    return metadata if metadata is not None and metadata.key == key and _is_intact(folder, metadata) else None
+    if metadata is None or metadata.key != key:
+        return None
+    if settings is not None and metadata.settings and metadata.settings != settings:
+        return None
+    return metadata if _is_intact(folder, metadata) else None
 
 
 def read_metadata(folder: Path) -> SetMetadata | None:
@@ -127,12 +135,15 @@ def _layout(folder: Path, metadata: SetMetadata) -> PayloadLayout:
 
 def _mapped(path: Path, layout: PayloadLayout) -> Tensor:
     """Maps the rows of a layer's file into memory; changes to the tensor do not reach the file."""
-    with path.open("rb") as stream:
+    with reading_errors(path, CorruptSetError, REPAIR), path.open("rb") as stream:
         if stream.read(len(layout.head)) != layout.head:
             raise CorruptSetError(
                 f"{path} does not begin like a file of {layout.n_rows:,} rows of {layout.width:,} {layout.dtype} numbers. {REPAIR}"
             )
-    data = torch.from_file(str(path), shared=False, size=layout.total_bytes, dtype=torch.uint8)
+    try:
+        data = torch.from_file(str(path), shared=False, size=layout.total_bytes, dtype=torch.uint8)
+    except RuntimeError as error:  # the system's refusal in torch's words
+        raise CorruptSetError(f"{path} cannot be mapped into memory: {str(error).splitlines()[0]}") from error
     rows = data[len(layout.head) : len(layout.head) + layout.data_bytes]
     return rows.view(payload_dtype(layout.dtype)).reshape(layout.n_rows, layout.width)
 

@@ -41,8 +41,8 @@ _LOOK_EVERY_S = 0.05
 class RepresentationSetWriter:
     """A context manager that writes one set into `folder`: `layers` with `n_rows` rows each, in `n_batches` batches.
 
-    key: the hash of what determines the content. The writer goes on with an unfinished set of the same key, and removes a
-    set of another key. layers: block numbers. plan: how the caller composes the batches, as JSON; not interpreted here.
+    key: the hash of what determines the content; settings: what determines it beside the key, see SetMetadata. The writer
+    goes on with an unfinished set of the same key and settings, and removes any other set. layers: block numbers. plan: how the caller composes the batches, as JSON; not interpreted here.
     Batches are numbered from 0. dtype: the floating-point type of the tensors that will come.
 
     Entering takes the set's lock, or waits until another process has released it. After entering:
@@ -61,6 +61,7 @@ class RepresentationSetWriter:
         folder: Path,
         *,
         key: str,
+        settings: Mapping[str, str] | None = None,
         layers: Sequence[int],
         n_rows: int,
         plan: Any = None,
@@ -80,6 +81,7 @@ class RepresentationSetWriter:
         payload_dtype(dtype)
         self.folder = folder
         self.key = key
+        self.settings = dict(settings or {})
         self.layers = sorted(layers)
         self.n_rows = n_rows
         self.payload: PayloadFormat = payload
@@ -185,7 +187,7 @@ class RepresentationSetWriter:
             )
         header = self._unfinished.header
         known = {
-            "key": self.key, "layers": self.layers, "shape": [self.n_rows, header.d], "dtype": self.dtype, "payload": self.payload,
+            "key": self.key, "settings": self.settings, "layers": self.layers, "shape": [self.n_rows, header.d], "dtype": self.dtype, "payload": self.payload,
         }  # fmt: skip
         wrong = [name for name in known if name in fields and fields[name] != known[name]]
         if wrong:
@@ -205,7 +207,7 @@ class RepresentationSetWriter:
         return metadata
 
     def _look_for_earlier_work(self) -> None:
-        self.finished = finished_set(self.folder, self.key)
+        self.finished = finished_set(self.folder, self.key, self.settings)
         if self.finished is not None:
             shutil.rmtree(self.folder / UNFINISHED_FOLDER, ignore_errors=True)  # a crash just before its end left it
             return
@@ -247,7 +249,7 @@ class RepresentationSetWriter:
 
     def _header(self, width: int) -> JournalHeader:
         return JournalHeader(
-            key=self.key, plan=self.plan, n_batches=self.n_batches, layers=self.layers, rows=self.n_rows, d=width,
+            key=self.key, settings=self.settings, plan=self.plan, n_batches=self.n_batches, layers=self.layers, rows=self.n_rows, d=width,
             dtype=self.dtype, payload=self.payload,
         )  # fmt: skip
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
+from repdrift.core.reading import files_below, folders_below, listed_folder
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
+from repdrift.core.refusals import next_step_of_reading
 from repdrift.stores.checked_files import REPAIR
 from repdrift.stores.journal import complete_batches, read_header, read_lines
 from repdrift.stores.payload import PayloadLayout
@@ -28,7 +30,7 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}. {self.remedy}"
+        return f"{self.path}: {self.problem.rstrip('.')}. {self.remedy}"
 
 
 def verify_set(folder: Path) -> list[Fault]:
@@ -36,7 +38,8 @@ def verify_set(folder: Path) -> list[Fault]:
     try:
         metadata = read_metadata(folder)
     except (DataError, CorruptSetError) as error:
-        return [Fault(folder / METADATA_FILE, str(error), REPAIR)]
+        path = folder / METADATA_FILE
+        return [Fault(path, str(error).removeprefix(f"{path} "), REPAIR)]
     if metadata is None:
         return [_unfinished(folder)]
     faults = [
@@ -51,14 +54,16 @@ def verify_set(folder: Path) -> list[Fault]:
 
 
 def find_sets(root: Path) -> Iterator[Path]:
-    """Find every folder at or below `root` that holds a set, finished or not, in sorted order."""
+    """Find every folder at or below `root` that holds a set, finished or not, in sorted order.
+
+    Raises StorageError if a folder there cannot be listed.
+    """
     if root.name == UNFINISHED_FOLDER:
         root = root.parent
-    folders = {root, *(path for path in root.rglob("*") if path.is_dir() and path.name != ADAPTER_FOLDER)}
-    for folder in sorted(folders):
-        if UNFINISHED_FOLDER in folder.relative_to(root).parts:
+    for folder in folders_below(root):
+        if UNFINISHED_FOLDER in folder.relative_to(root).parts or (folder != root and folder.name == ADAPTER_FOLDER):
             continue
-        names = {path.name for path in folder.iterdir() if path.is_file()}
+        names = {path.name for path in listed_folder(folder) if path.is_file()}
         if METADATA_FILE in names or any(map(is_layer_name, names)) or (folder / UNFINISHED_FOLDER).is_dir():
             yield folder
 
@@ -77,11 +82,14 @@ def _file_fault(folder: Path, name: str, digest: str, metadata: SetMetadata) -> 
     path = folder / name
     if not path.is_file():
         return Fault(path, "missing", REPAIR)
-    size = path.stat().st_size
-    least = _data_bytes(metadata) if is_layer_name(name) else 0
-    if size < least:
-        return Fault(path, f"truncated: {size:,} bytes, its rows alone take {least:,}", REPAIR)
-    actual = file_sha256(path)
+    try:
+        size = path.stat().st_size
+        least = _data_bytes(metadata) if is_layer_name(name) else 0
+        if size < least:
+            return Fault(path, f"truncated: {size:,} bytes, its rows alone take {least:,}", REPAIR)
+        actual = file_sha256(path)
+    except OSError as error:
+        return Fault(path, f"cannot be read: {error.strerror or error}", next_step_of_reading(error, REPAIR))
     if actual != digest:
         return Fault(path, f"changed or truncated: SHA-256 {actual[:12]}..., expected {digest[:12]}...", REPAIR)
     return None
@@ -96,7 +104,7 @@ def _data_bytes(metadata: SetMetadata) -> int:
 
 
 def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
-    present = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    present = {path.relative_to(folder) for path in files_below(folder)}
     known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE)}
     faults = [
         Fault(folder / path, "is not part of the set", "Delete it.")

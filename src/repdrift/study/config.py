@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
+from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.validation import validation_faults
@@ -30,11 +32,30 @@ from repdrift.training import (
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
-
+_VARIABLE = re.compile(r"\$\w|\$\{")
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """Seed of a run's random numbers; NumPy takes no others."""
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def user_path(path: Path) -> Path:
+    """Returns a path with the home folder in place of `~`. Raises ValueError for a variable, such as $HOME, which is not filled in."""
+    expanded = path.expanduser()
+    variable = next((part for part in expanded.parts if _VARIABLE.search(part)), None)
+    if variable is not None and not expanded.exists():
+        raise ValueError(
+            f"{str(path)!r} holds {variable!r}: variables are not filled in. Write the path out, or begin it with ~ for the home folder"
+        )
+    return expanded
+
+
+def _user_text(text: str) -> str:
+    """A path that may be another name as well: a hub id, or a packaged thing."""
+    return str(user_path(Path(text))) if text.startswith("~") or _VARIABLE.search(text) else text
+
+
+UserPath = Annotated[Path, AfterValidator(user_path)]
+UserText = Annotated[str, AfterValidator(_user_text)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 _TAKEN_NAMES = (BASE_METHOD, RANDOM_CHANGE_METHOD)
 
@@ -128,7 +149,7 @@ class StudyConfig(_Section):
     """A study: what is trained, extracted and analysed."""
 
     name: TaskName
-    model: str
+    model: UserText
     """A folder, a Hugging Face hub id, or `packaged:minilm`."""
     revision: str | None = None
     tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
@@ -140,7 +161,7 @@ class StudyConfig(_Section):
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
-    data_dir: str | None = None
+    data_dir: UserText | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")
     base_dir: UserPath = Path("base_representations")
@@ -266,6 +287,7 @@ def load_study(path: str | Path) -> StudyConfig:
 
 def parse_study(content: Any, *, where: str) -> StudyConfig:
     """Returns the study with this content. Raises ConfigError that lists every fault, with `where` in front."""
+    remember_all(content)
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: expected a mapping with name, model, tasks, ...; got {type(content).__name__}")
     try:

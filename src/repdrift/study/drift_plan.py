@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from repdrift.core.reading import listed_folder
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import (
@@ -15,6 +17,8 @@ from repdrift.study.runs import (
     selected_tasks,
     set_folder,
 )
+
+_STEP_FOLDER = re.compile(r"step_\d+")
 
 
 def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
@@ -29,9 +33,8 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
     random_changes: list[PlannedSet] = []
     for run in planned_runs(config, tasks=names):
         final = set_folder(config, run)
-        steps = sorted(
-            {0, *(int(p.name.removeprefix("step_")) for p in final.parent.glob("step_[0-9]*") if p.is_dir())}
-        )
+        there = listed_folder(final.parent) if final.parent.is_dir() else []
+        steps = sorted({0, *(int(p.name[5:]) for p in there if _STEP_FOLDER.fullmatch(p.name) and p.is_dir())})
         for step in steps:
             command = repdrift_command("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
             sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
+
+from torch import nn
 
 from repdrift.core.errors import DataError
 from repdrift.core.progress import say
-from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer, resolve_model
+from repdrift.models import (
+    ModelSource,
+    backbone_skeleton,
+    length_limit_of_config,
+    load_config,
+    load_tokenizer,
+    resolve_model,
+    settings_digests,
+    tokenizer_digests,
+)
 from repdrift.study.config import StudyConfig
+from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows, rows_in_use
 from repdrift.tasks.spec import Split
+from repdrift.training import TrainingJob
 
 
 @dataclass
@@ -40,6 +54,21 @@ class StudyInputs:
             say(f"note: base model {source.ref}: {source.choice}")
         return source
 
+    @cached_property
+    def model_config(self) -> Any:
+        """The base model's configuration."""
+        return load_config(self.base)
+
+    @cached_property
+    def skeleton(self) -> nn.Module | None:
+        """The base model without head and weights; None if it cannot be built so. Nobody may change it."""
+        return backbone_skeleton(self.model_config)
+
+    @cached_property
+    def base_settings(self) -> dict[str, str]:
+        """SHA-256 of the base model's configuration and of its tokenizer's files, by name."""
+        return {**settings_digests(self.base), **tokenizer_digests(self.base)}
+
     def rows(self, task: str, split: Split) -> Rows:
         """The rows of a task's data file."""
         if (task, split) not in self._rows:
@@ -48,6 +77,18 @@ class StudyInputs:
             say(f"{task}, {split}: {' '.join(rows.notes)}")
             self._rows[task, split] = rows
         return self._rows[task, split]
+
+    def training_job(self, run: RunId) -> TrainingJob:
+        """Everything that determines one run. Raises DataError if its rows cannot be read."""
+        return TrainingJob(
+            spec=self.config.spec(run.task),
+            arm=self.config.arm(run.task, run.method),
+            seed=run.seed,
+            base=self.base,
+            options=self.config.training_options(run.task, run.method),
+            train=self.rows(run.task, "train"),
+            validation=self.rows(run.task, "validation"),
+        )
 
     def training_fingerprint(self, task: str, method: str) -> str | None:
         """The fingerprint of the rows that a run would train on now; None if they are not on this machine.
@@ -71,7 +112,7 @@ class StudyInputs:
             options = self.config.extraction
             tokenizer = load_tokenizer(self.base)
             requested = options.max_length or self.config.training_options(task, self.config.method_names[0]).max_length
-            limit = length_limit_of_config(load_config(self.base), options.stack)
+            limit = length_limit_of_config(self.model_config, options.stack)
             max_length = effective_max_length(tokenizer, limit, requested)
             rows = self.rows(task, "validation")
             samples = build_sample_set(

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError
+from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, RepdriftError, UnfinishedSetError
+from repdrift.core.hidden_secrets import shown, without_secrets
 from repdrift.core.records.run import RunRecord
+from repdrift.models import changed_files, resolve_model, settings_digests, tokenizer_digests
+from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.stores import open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
@@ -33,7 +36,7 @@ class Journal:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+                stream.write(json.dumps(shown(line)) + "\n")
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,16 @@ class RunProgress:
 
 
 def study_status(config: StudyConfig) -> list[RunProgress]:
-    """The progress of every planned run. Only files on the disk are looked at; neither model nor data is loaded."""
+    """The progress of every planned run. Only files on the disk are looked at; neither weights nor data are loaded.
+
+    A run from a base model whose configuration or tokenizer has changed since counts as not trained.
+    """
+    settings = _base_settings(config)
     records = [found.record for found in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
     return [
         RunProgress(
             run,
-            _is_trained(config, run, records),
+            _is_trained(config, run, records, settings),
             _state(set_folder(config, run)),
             _state(random_change_folder(config, run)),
         )
@@ -63,11 +70,27 @@ def study_status(config: StudyConfig) -> list[RunProgress]:
     ]
 
 
-def _is_trained(config: StudyConfig, run: RunId, records: list[RunRecord]) -> bool:
+def _base_settings(config: StudyConfig) -> dict[str, str] | None:
+    """Those of the base model; None if it is not on this machine, or cannot be read."""
+    if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().exists()):
+        return None
+    try:
+        source = resolve_model(config.model, revision=config.revision, prefer="model")
+        return {**settings_digests(source), **tokenizer_digests(source)}
+    except RepdriftError:  # the stage that loads the model says what is wrong with it
+        return None
+
+
+def _is_trained(
+    config: StudyConfig, run: RunId, records: list[RunRecord], base_settings: dict[str, str] | None
+) -> bool:
     wanted = config.hyperparameters(run.task, run.method)
+    model = without_secrets(config.model)
     return any(
-        (record.task, record.method, record.seed, record.base_model) == (run.task, run.method, run.seed, config.model)
+        (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
+        and without_secrets(record.base_model) == model
         and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+        and (base_settings is None or not changed_files(record.base_settings, base_settings))
         for record in records
     )
 

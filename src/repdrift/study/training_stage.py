@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from repdrift.core.errors import ConfigError, MissingRunError
+from repdrift.core.errors import ConfigError, MissingRunError, NonFiniteError
 from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
-from repdrift.core.words import scores
+from repdrift.core.words import counted, listed, scores
+from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId, repdrift_command
-from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
+from repdrift.training import FinishedRun, finished_runs, train_unless_claimed
 
 _SHOWN_SCORES = ("accuracy", "f1", "exact_match")
 
 
 def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
-    """Train every run that is not finished yet. Data and model of all runs are checked before the first starts.
+    """Train every run that is not finished yet, after all that can be known beforehand was checked for all of them.
 
-    Raises ConfigError under torchrun.
+    A run whose training diverges is left out, and the others are trained. Raises NonFiniteError at the end that names each
+    of those; ConfigError under torchrun; and whatever ready_jobs() raises.
     """
     if process_count() > 1:
         raise ConfigError(
             "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Train without torchrun; "
             "for several runs at once, start `repdrift train` for each."
         )
-    jobs = [(run, _job(inputs, run)) for run in runs]
-    for _, job in jobs:
-        job.classes()
+    jobs = ready_jobs(inputs, list(runs))
     finished: dict[RunId, FinishedRun] = {}
+    diverged: list[str] = []
     waiting = dict(jobs)
     # Runs that another process is training are left for the end, so that two processes share a study's work.
     for wait in (False, True):
         for run, job in list(waiting.items()):
-            done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+            try:
+                done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+            except NonFiniteError as error:
+                diverged.append(str(error))
+                say(f"left out: {error}")
+                del waiting[run]
+                continue
             if done is None:
                 say(f"{run}: another process is training it; the next run first")
                 continue
@@ -45,13 +53,20 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
             )
             state = "trained" if done.trained_now else "already trained"
             say(f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
+    if diverged:
+        others = f" The other {len(finished)} of {len(jobs)} are trained." if finished else ""
+        raise NonFiniteError(
+            f"{counted(len(diverged), 'run')} diverged, and nothing of {'it' if len(diverged) == 1 else 'them'} is kept.{others}\n"
+            + "\n".join(diverged)
+        )
     return [finished[run] for run, _ in jobs]
 
 
 def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     """The latest finished run of this task, method, seed, base model, hyperparameters and training rows.
 
-    The rows are compared where the training data is on this machine. Raises MissingRunError with the command that trains
+    The base model is known by its weights, its configuration and its tokenizer's files; runs of older versions tell the
+    weights alone. The rows are compared where the training data is on this machine. Raises MissingRunError with the command that trains
     the run. The message says so if only a run with other settings or on other rows is there.
     """
     config = inputs.config
@@ -66,6 +81,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         found
         for found in candidates
         if found.record.base_digest == digest
+        and not changed_files(found.record.base_settings, inputs.base_settings)
         and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
     ]
     rows_now = inputs.training_fingerprint(run.task, run.method) if fitting else None
@@ -75,31 +91,24 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     if fitting:
         why = f" {fitting[-1].folder} was trained on other rows: the training data was changed since."
     else:
-        why = _why_none(candidates, wanted, digest)
+        why = _why_none(candidates, wanted, inputs)
     raise MissingRunError(
         f"no trained model for {run} of {config.model} in {config.results_dir}/.{why} "
         f"Train it with:\n    {repdrift_command('train', run, inputs.config_path)}"
     )
 
 
-def _job(inputs: StudyInputs, run: RunId) -> TrainingJob:
-    return TrainingJob(
-        spec=inputs.config.spec(run.task),
-        arm=inputs.config.arm(run.task, run.method),
-        seed=run.seed,
-        base=inputs.base,
-        options=inputs.config.training_options(run.task, run.method),
-        train=inputs.rows(run.task, "train"),
-        validation=inputs.rows(run.task, "validation"),
-    )
-
-
-def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], digest: str) -> str:
+def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], inputs: StudyInputs) -> str:
     if not candidates:
         return ""
     folder, record = candidates[-1].folder, candidates[-1].record
-    if record.base_digest != digest:
+    if record.base_digest != inputs.base.weights_digest():
         return f" {folder} was trained from another base model ({record.base_model})."
+    if changed := changed_files(record.base_settings, inputs.base_settings):
+        return (
+            f" {folder} was trained from the same weights, but {listed(changed)} of the base model in {inputs.base.path} was changed, added "
+            "or taken away since: with it, the weights there are another model. Restore the base model from a copy, or train again."
+        )
     differing = [
         f"{name} {record.hyperparameters.get(name)!r} instead of {value!r}"
         for name, value in wanted.items()

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.refusals import refused_reading
 
 _LARGEST_BYTES = 1 << 20
 _MOST_NODES = 100_000
@@ -31,7 +32,7 @@ def read_yaml(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(refused_reading(path, error)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid YAML: it is no UTF-8 text (byte {error.start})") from error
     return parse_yaml(text, where=str(path))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repdrift.core.errors import DataError
+from repdrift.core.reading import reading_errors
 from repdrift.tasks.data_table import (
     BINARY,
     BOOLEANS,
@@ -78,7 +78,7 @@ def _read(path: Path, wanted: Collection[str] | None) -> pyarrow.Table:
             except pyarrow.ArrowInvalid:
                 return pyarrow.ipc.open_file(source).read_all()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        with suppress(OSError), path.open("rb") as stream:
+        with reading_errors(path), path.open("rb") as stream:
             if stream.read(len(POINTER_OF_LFS)) == POINTER_OF_LFS:
                 raise DataError(f"data file {path} {POINTER_SAID}") from error
         kind = "parquet" if path.suffix.lower() in PARQUET else "Arrow"

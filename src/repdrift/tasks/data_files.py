@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.words import counted
 from repdrift.tasks.arrow_tables import ARROW, PARQUET, read_arrow
 from repdrift.tasks.data_folders import folder_files
@@ -45,16 +46,16 @@ def read_table(
     """
     wanted = named if named and not every_column else None
     of_folder = ""
-    if path.is_dir():
-        try:
+    with reading_errors(path):
+        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
+    if is_folder:
+        with reading_errors(path):
             found = folder_files(path, split)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
         if found.files[0].suffix.lower() in (*PARQUET, *ARROW):
             return require_rows(read_arrow(found.files, str(path), wanted=wanted, how=found.how))
         path, of_folder = found.files[0], found.how
-    elif not path.is_file():
-        raise DataError(f"data file {path} {'is neither a file nor a folder' if path.exists() else 'does not exist'}")
+    elif not is_file:
+        raise DataError(f"data file {path} {'is neither a file nor a folder' if is_there else why_absent(path)}")
     ending = path.suffix.lower()
     if ending in (*PARQUET, *ARROW):
         _require_unasked(path, file_format)

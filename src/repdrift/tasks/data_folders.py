@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import DataError
+from repdrift.core.reading import reading_errors
 from repdrift.core.words import counted, listed
 from repdrift.tasks.arrow_tables import ARROW, PARQUET
 from repdrift.tasks.spec import Split
@@ -155,9 +156,10 @@ def _saved(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        with reading_errors(path):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}. Save the data set again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} should hold a JSON object, got {type(content).__name__}")
     return content

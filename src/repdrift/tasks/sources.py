@@ -9,6 +9,7 @@ from pathlib import Path
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
+from repdrift.core.reading import reading_errors, stands_there, why_absent
 from repdrift.tasks.checked_rows import checked_rows
 from repdrift.tasks.data_files import SUFFIXES, Row, read_table
 from repdrift.tasks.data_table import Column, DataTable, require_rows
@@ -59,11 +60,13 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
     folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)
     if folder is not None:
         given_by = "data folder" if data_dir is not None else f"${DATA_VARIABLE}"
-        if not Path(folder).is_dir():
-            raise DataError(f"{given_by} {folder} does not exist")
+        with reading_errors(Path(folder)):
+            if not Path(folder).is_dir():
+                found = "is a file; expected a folder" if Path(folder).is_file() else why_absent(Path(folder))
+                raise DataError(f"{given_by} {folder} {found}")
         candidates = [Path(folder) / spec.name / f"{split}{suffix}" for suffix in SUFFIXES]
         for path in candidates:
-            if path.is_file():
+            if stands_there(path):  # also a broken link: the next source would be other data without a word
                 return _read(path, spec, split, f"{given_by}: {path}", labelled=labelled)
         tried.append(f"{candidates[0].with_suffix('')}{{{','.join(SUFFIXES)}}}")
     if spec.hub is not None:

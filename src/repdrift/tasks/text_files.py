@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.reading import reading_errors
 
 _PACKERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
 PACKED = tuple(_PACKERS)
@@ -99,13 +100,14 @@ def lines_of(text: str) -> list[str]:
 
 def _unpacked(path: Path) -> bytes:
     packer = _PACKERS.get(path.suffix.lower())
-    broken: tuple[type[Exception], ...] = (OSError,)
+    with reading_errors(path):
+        content = path.read_bytes()
+    if packer is None:
+        return content
+    module = import_module(packer)
     try:
-        if packer is None:
-            return path.read_bytes()
-        module = import_module(packer)
-        broken = (OSError, EOFError, zlib.error, getattr(module, "LZMAError", EOFError))
-        with module.open(path, "rb") as stream:
-            return stream.read()
-    except broken as error:
-        raise DataError(f"data file {path} cannot be {'unpacked' if packer else 'read'}: {error}") from error
+        return module.decompress(content)
+    except (OSError, EOFError, ValueError, zlib.error, getattr(module, "LZMAError", EOFError)) as error:
+        raise DataError(
+            f"data file {path} cannot be unpacked: {error}. Is it complete? Copy or pack it again."
+        ) from error

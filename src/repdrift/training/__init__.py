@@ -10,8 +10,10 @@ Where to find things:
     fit           the optimisation itself
 """
 
-from repdrift.training.arms import USUAL_ARMS, Arm
+from repdrift.training.arms import USUAL_ARMS, Arm, prepared
+from repdrift.training.features import require_ids_fit
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
+from repdrift.training.saved_model import saved_bytes
 from repdrift.training.training_run import (
     FinishedRun,
     TrainingJob,
@@ -33,8 +35,11 @@ __all__ = [
     "TrainingOptions",
     "TrainingOverrides",
     "finished_runs",
+    "prepared",
+    "require_ids_fit",
     "require_unchanged",
     "resolve_options",
+    "saved_bytes",
     "shared_lora_options",
     "train",
     "train_unless_claimed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models import quiet_transformers
@@ -15,13 +15,31 @@ _PEFT_TASK = {"classification": "SEQ_CLS", "extractive_qa": "QUESTION_ANS", "cau
 def with_adapter(model: nn.Module, config: Any, task_kind: str, *, what: str, next_step: str) -> Any:
     """Returns peft's model: `model` with a new adapter of this configuration, which trains with the task's new head.
 
-    what: the kind of tuning, for messages. Raises ModelError, which ends with `next_step`, if the adapter does not fit.
+    what: the kind of tuning, for messages. Raises ModelError, which ends with `next_step`, if the adapter does not fit, or a weight is
+    smaller than its rank.
     """
     from peft import get_peft_model
 
     config.task_type = _PEFT_TASK[task_kind]
     try:
         with quiet_transformers():
-            return get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
+            tuned = get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
     except (ValueError, AttributeError, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{what} does not fit {type(model).__name__}: {error}. {next_step}") from error
+    _require_rank_fits(tuned, getattr(config, "r", 0))
+    return tuned
+
+
+def _require_rank_fits(tuned: nn.Module, rank: int) -> None:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in tuned.named_modules():
+        if not isinstance(module, BaseTunerLayer):
+            continue
+        weight = getattr(module.get_base_layer(), "weight", None)
+        shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
+        if len(shape) == 2 and rank > min(shape):
+            raise ModelError(
+                f"rank {rank} is larger than the smaller side of {name.rsplit('base_model.model.', 1)[-1]} ({shape[0]} x {shape[1]}): "
+                f"a change of that weight has rank {min(shape)} at most. Set the rank to {min(shape)} or less."
+            )

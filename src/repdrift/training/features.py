@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repdrift.core.errors import DataError
+from repdrift.core.errors import DataError, NonFiniteError
 from repdrift.models import embedding_rows
 
 Feature = dict[str, Any]
@@ -62,7 +62,7 @@ def predict(
     """Run `model` over `features` without gradients, in batches of similar length.
 
     Returns for each feature the named `outputs` (such as "logits"), float32 on the CPU. per_token: the outputs have one
-    value for each token; padding is cut off.
+    value for each token; padding is cut off. Raises NonFiniteError, with the number of the first input, if one holds NaN.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -77,6 +77,11 @@ def predict(
         for position, index in enumerate(chunk):
             length = len(features[index]["input_ids"]) if per_token else None
             found[index] = tuple(value[position, :length] for value in values)
+            if any(bool(value.isnan().any()) for value in found[index]):
+                raise NonFiniteError(
+                    f"the trained model gives NaN for evaluation input {index + 1} of {len(features)}: training diverged, or the base model's "
+                    "numbers overflow. Set a lower learning_rate under `training:` in the study file, and run the same command again."
+                )
     return [found[i] for i in range(len(features))]
 
 

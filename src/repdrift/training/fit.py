@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from repdrift.core.errors import NonFiniteError
 from repdrift.core.progress import Bar
 from repdrift.core.records.run import CHECKPOINT_FOLDER
 from repdrift.models import quiet_transformers
@@ -31,8 +32,7 @@ class FitResult:
 class CheckpointSchedule:
     """Saves the weights, without the optimiser, to `checkpoints/step_NNNNNN/` after each `every` optimiser steps."""
 
-    def __init__(self, folder: Path, every: int | None, save_to: Callable[[Path], None]) -> None:
-        self._folder = folder / CHECKPOINT_FOLDER
+    def __init__(self, every: int | None, save_to: Callable[[Path], None]) -> None:
         self._every = every
         self._save_to = save_to
         self.saved: list[int] = []
@@ -40,7 +40,7 @@ class CheckpointSchedule:
     def after_step(self, step: int) -> None:
         """Save the model if a checkpoint is due after `step`."""
         if self._every and step % self._every == 0:
-            self._save_to(self._folder / f"step_{step:06d}")
+            self._save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
             self.saved.append(step)
 
 
@@ -55,9 +55,11 @@ def fit(
     checkpoints: CheckpointSchedule,
     label: str,
 ) -> FitResult:
-    """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names the progress."""
-    per_epoch = math.ceil(math.ceil(len(features) / options.batch_size) / options.gradient_accumulation_steps)
-    total = math.ceil(per_epoch * options.epochs)
+    """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names run and progress.
+
+    Raises NonFiniteError at the first step whose loss is NaN or Inf, and if a weight is NaN or Inf after the last one.
+    """
+    total = options.steps(len(features))
     # On a machine that has only a CPU, pinning memory does nothing but warn.
     has_accelerator = torch.accelerator.is_available()
     arguments = TrainingArguments(
@@ -75,6 +77,7 @@ def fit(
         save_strategy="no",
         eval_strategy="no",
         logging_strategy="no",
+        logging_nan_inf_filter=False,  # it puts the mean of earlier losses in place of NaN; _CheckedTrainer stops instead
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=has_accelerator,
@@ -82,7 +85,9 @@ def fit(
         remove_unused_columns=False,
     )
     with Bar(label, total) as bar, quiet_transformers():
-        trainer = Trainer(
+        trainer = _CheckedTrainer(
+            label=label,
+            total=total,
             model=model,
             args=arguments,
             train_dataset=_Features(features),
@@ -91,6 +96,7 @@ def fit(
         )
         _drop_printing_callbacks(trainer)
         outcome = trainer.train()
+    _require_finite_weights(model, label, options)
     return FitResult(steps=int(outcome.global_step), train_loss=float(outcome.training_loss))
 
 
@@ -103,6 +109,47 @@ class _Features(Dataset[Feature]):
 
     def __getitem__(self, index: int) -> Feature:
         return self._features[index]
+
+
+class _CheckedTrainer(Trainer):
+    """A Trainer that stops at the first step whose loss is no finite number."""
+
+    def __init__(self, *, label: str, total: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._label = label
+        self._total = total
+
+    def training_step(self, *arguments: Any, **settings: Any) -> Tensor:
+        """Returns the loss of one batch. Raises NonFiniteError if it is NaN or Inf."""
+        loss = super().training_step(*arguments, **settings)
+        if not bool(torch.isfinite(loss)):
+            step, rate = self.state.global_step + 1, self.args.learning_rate
+            if step == 1:
+                raise NonFiniteError(
+                    f"{self._label}: the loss is {float(loss)} in step 1 of {self._total}, before any weight was changed: the base model does "
+                    "not give finite numbers for these inputs. Look at it with `repdrift compare BASE BASE --data FILE`, use precision: float32, "
+                    "or take another base model."
+                )
+            raise NonFiniteError(
+                f"{self._label}: the loss is {float(loss)} in step {step} of {self._total}: training diverged. {_lower(rate)}"
+            )
+        return loss
+
+
+def _require_finite_weights(model: nn.Module, label: str, options: TrainingOptions) -> None:
+    trained = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+    wrong = next((name for name, p in trained if not bool(torch.isfinite(p).all())), None)
+    if wrong is not None:
+        raise NonFiniteError(
+            f"{label}: weight {wrong} holds NaN or Inf after the last step: training diverged. {_lower(options.learning_rate)}"
+        )
+
+
+def _lower(rate: float) -> str:
+    return (
+        f"The learning rate is {rate:g}: set a lower one in the study file, such as `learning_rate: {rate / 10:g}` under `training:`, and "
+        "run the same command again."
+    )
 
 
 class _AfterStep(TrainerCallback):

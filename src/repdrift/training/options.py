@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,11 @@ class TrainingOptions(BaseModel):
     @classmethod
     def _resolved(cls, precision: object) -> object:
         return quick_precision() if precision == "auto" else precision
+
+    def steps(self, features: int) -> int:
+        """Returns the optimiser steps of a training over so many features, each one input of the model."""
+        per_epoch = math.ceil(math.ceil(features / self.batch_size) / self.gradient_accumulation_steps)
+        return math.ceil(per_epoch * self.epochs)
 
     def for_key(self) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON."""

@@ -7,31 +7,35 @@ from __future__ import annotations
 
 import gc
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError, ModelError
+from repdrift.core.errors import DataError, ModelError, NonFiniteError, StorageError
 from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
+from repdrift.core.reading import files_below, listed_folder, reading_errors, stands_there, why_absent
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
 from repdrift.models import (
     ModelSource,
+    changed_files,
     length_limit,
     load_task_model,
     load_tokenizer,
     quiet_transformers,
     resolve_model,
+    settings_digests,
+    tokenizer_digests,
 )
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
@@ -40,6 +44,7 @@ from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
+from repdrift.training.saved_model import save_trained
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 
@@ -70,6 +75,22 @@ class TrainingJob:
         """
         return class_labels(self.spec, self.train, self.validation) if self.spec.kind == "classification" else None
 
+    def base_settings(self) -> dict[str, str]:
+        """SHA-256 of the base model's configuration and of its tokenizer's files, as `RunRecord.base_settings` has them.
+
+        They stand beside the key, not in it, so that the keys of older runs hold.
+        """
+        return {**settings_digests(self.base), **tokenizer_digests(self.base)}
+
+    @property
+    def words(self) -> str:
+        """The run in words, for progress and messages."""
+        return f"{self.spec.name}, {self.arm.name}, seed {self.seed}"
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The settings that determine the trained weights, as `run.json` records them."""
+        return self.options.for_key() | self.arm.for_key()
+
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
         return config_sha256(
@@ -80,7 +101,7 @@ class TrainingJob:
                 "method": self.arm.name,
                 "seed": self.seed,
                 "base": self.base.weights_digest(),
-                "options": self.options.for_key() | self.arm.for_key(),
+                "options": self.hyperparameters(),
                 "train": self.training_rows().fingerprint,
                 "validation": self.validation_rows().fingerprint,
             }
@@ -99,20 +120,23 @@ class FinishedRun:
 def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
     """Find every finished run in `results_dir`, ordered by folder name.
 
-    A run.json that cannot be read is reported to the user and left out.
+    A run.json that cannot be read is reported to the user and left out. Raises StorageError if `results_dir` cannot be listed.
     """
-    for path in sorted(results_dir.glob(f"*/{RUN_FILE}")):
+    for folder in listed_folder(results_dir) if stands_there(results_dir) else []:
+        path = folder / RUN_FILE
         try:
-            yield FinishedRun(path.parent, RunRecord.read(path))
-        except DataError as error:
+            if stands_there(path):
+                yield FinishedRun(folder, RunRecord.read(path))
+        except (DataError, StorageError) as error:
             say(f"left out, cannot be read: {error}")
 
 
 def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
-    """Train `job`, unless a finished run of the same key is in `results_dir`; then return the latest of those.
+    """Train `job`, unless a finished run of the same key and base settings is in `results_dir`; then return the latest of those.
 
     If another process is training it, this waits and returns that process's run. A run that stops half-way leaves a folder
-    without run.json, which nothing picks up.
+    without run.json, which nothing picks up. Raises StorageError if the model cannot be saved, NonFiniteError if training
+    diverges; then nothing of the run is left.
     """
     found = train_unless_claimed(job, results_dir, wait=True)
     assert found is not None  # noqa: S101  it waited
@@ -122,18 +146,23 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
 def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = False) -> FinishedRun | None:
     """Train `job` as `train` does, or return None at once if another process is training it and `wait` is False."""
     key = job.key()
-    if (existing := _latest_finished(results_dir, key)) is not None:
+    if (existing := latest_finished(results_dir, key, job.base_settings())) is not None:
         return existing
     job.classes()  # a fault in the labels is found before anything is written
-    with run_claim(results_dir, key, f"{job.spec.name}, {job.arm.name}, seed {job.seed}", wait=wait) as is_mine:
+    with run_claim(results_dir, key, job.words, wait=wait) as is_mine:
         if not is_mine:
             return None
         # It may have been finished while this process waited, or between the look and the claim.
-        return _latest_finished(results_dir, key) or _train_anew(job, results_dir, key)
+        return latest_finished(results_dir, key, job.base_settings()) or _train_anew(job, results_dir, key)
 
 
-def _latest_finished(results_dir: Path, key: str) -> FinishedRun | None:
-    existing = [run for run in finished_runs(results_dir) if run.record.key == key]
+def latest_finished(results_dir: Path, key: str, base_settings: Mapping[str, str]) -> FinishedRun | None:
+    """The latest finished run of this key, from a base model of these settings; a run of an older version does not tell its own."""
+    existing = [
+        run
+        for run in finished_runs(results_dir)
+        if run.record.key == key and not changed_files(run.record.base_settings, base_settings)
+    ]
     return max(existing, key=lambda run: run.record.started, default=None)
 
 
@@ -141,13 +170,17 @@ def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     started = datetime.now(UTC)
     classes = job.classes()
     folder = new_run_folder(results_dir, job.arm.name, started)
-    say(f"training {job.spec.name}, {job.arm.name}, seed {job.seed} -> {folder}")
+    say(f"training {job.words} -> {folder}")
     try:
         record = _train_into(folder, job, classes, key, started)
+        gc.collect()  # model and trainer refer to each other
+        record.write(folder / RUN_FILE)
+    except (StorageError, NonFiniteError):
+        shutil.rmtree(folder, ignore_errors=True)  # half a model, or one of NaN: of no use, and it fills the disk
+        raise
     finally:
         with suppress(OSError):
             folder.rmdir()  # only an empty one: nothing is left of a run that could not begin
-    record.write(folder / RUN_FILE)
     return FinishedRun(folder, record, trained_now=True)
 
 
@@ -169,8 +202,9 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
 
 def model_files_sha256(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of the models that a run saved, by path below the run's folder."""
-    paths = [p for part in (MODEL_FOLDER, CHECKPOINT_FOLDER) for p in sorted((folder / part).rglob("*")) if p.is_file()]
-    return {path.relative_to(folder).as_posix(): unchanged_file_sha256(path) for path in paths}
+    parts = [folder / part for part in (MODEL_FOLDER, CHECKPOINT_FOLDER)]
+    paths = [path for part in parts if part.is_dir() for path in files_below(part)]
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
 
 
 def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
@@ -184,7 +218,12 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
     expected = {name: digest for name, digest in run.record.files.items() if name.startswith(below)}
     if not expected:
         return
-    files = {path.relative_to(run.folder).as_posix(): path for path in model_folder.rglob("*") if path.is_file()}
+    if not model_folder.is_dir():
+        raise ModelError(
+            f"{model_folder} {why_absent(model_folder)}: the model of {run.folder / RUN_FILE} is not there. Put the folder back, or "
+            f"delete {run.folder} and train again."
+        )
+    files = {path.relative_to(run.folder).as_posix(): path for path in files_below(model_folder)}
     found = {name: path for name, path in files.items() if name in expected or "/." not in name}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
@@ -194,7 +233,7 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
                 f"{run.folder / name} was put there after training, as {run.folder / RUN_FILE} says, and may change what is loaded. "
                 "Take the file out, and run the same command again."
             )
-        elif unchanged_file_sha256(found[name]) != expected[name]:
+        elif _sha256(found[name]) != expected[name]:
             fault = "was changed or damaged after training"
         else:
             continue
@@ -204,6 +243,11 @@ def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
         )
 
 
+def _sha256(path: Path) -> str:
+    with reading_errors(path, ModelError):
+        return unchanged_file_sha256(path)
+
+
 def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
     from transformers import set_seed
 
@@ -211,6 +255,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
 
     clock = time.perf_counter()
     rows, validation = job.training_rows(), job.validation_rows()
+    base_settings = job.base_settings()  # before the files are loaded, not hours later
     if classes is not None:
         say(f"{job.spec.name}: {classes.said}")
     tokenizer = load_tokenizer(job.base)
@@ -226,8 +271,11 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
     tuned = prepared(model, job.arm, job.spec.kind)
-    save_to = partial(tuned.save_to, tokenizer)
-    checkpoints = CheckpointSchedule(folder, job.options.checkpoint_every, save_to)
+
+    def save_to(place: Path) -> None:
+        save_trained(tuned, tokenizer, folder / place, job.words)
+
+    checkpoints = CheckpointSchedule(job.options.checkpoint_every, save_to)
     result = fit(
         tuned.model,
         features,
@@ -236,12 +284,15 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         seed=job.seed,
         work_dir=folder,
         checkpoints=checkpoints,
-        label=f"{job.spec.name} {job.arm.name} seed {job.seed}",
+        label=job.words,
     )
-    metrics = processor.evaluate(tuned.model, classes.numbered(scored.rows) if classes is not None else scored.rows)
+    try:
+        metrics = processor.evaluate(tuned.model, classes.numbered(scored.rows) if classes is not None else scored.rows)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{job.words}: {error}") from error
     metrics["train_loss"] = result.train_loss
-    save_to(folder / MODEL_FOLDER)
-    record = RunRecord(
+    save_to(Path(MODEL_FOLDER))
+    return RunRecord(
         key=key,
         task=job.spec.name,
         task_kind=job.spec.kind,
@@ -251,13 +302,13 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         base_model=job.base.ref,
         base_revision=job.base.revision,
         base_digest=job.base.weights_digest(),
+        base_settings=base_settings,
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
         files=model_files_sha256(folder),
         num_labels=num_labels,
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={
-            **job.options.for_key(),
-            **job.arm.for_key(),
+            **job.hyperparameters(),
             "max_length_used": max_length,
             "steps": result.steps,
         },
@@ -278,9 +329,6 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         wall_time_s=round(time.perf_counter() - clock, 2),
         peak_memory_bytes=_peak_memory_bytes(),
     )
-    del model, tuned
-    gc.collect()
-    return record
 
 
 @dataclass(frozen=True)

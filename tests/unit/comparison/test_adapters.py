@@ -14,6 +14,7 @@ from repdrift.comparison.comparing import compare
 from repdrift.models import load_tokenizer, quiet_transformers, resolve_model, save_model
 from tests.tiny_models import VOCABULARY
 from tests.unit.models.adapter_kinds import save_moved
+from tests.unit.models.test_model_settings import edit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -274,6 +275,8 @@ def test_another_base_is_noted_unless_its_weights_are_the_same(llamas, texts, tm
         larger = LlamaForCausalLM.from_pretrained(llamas / "base")
         larger.resize_token_embeddings(VOCABULARY + 2)
         larger.save_pretrained(tmp_path / "larger")
+    shutil.copytree(llamas / "base", tmp_path / "relu")
+    edit(tmp_path / "relu/config.json", hidden_act="relu")
     monkeypatch.chdir(tmp_path)
     notes = {
         str(llamas / "base") + "/": None,
@@ -282,6 +285,7 @@ def test_another_base_is_noted_unless_its_weights_are_the_same(llamas, texts, tm
         str(tmp_path / "headless"): None,
         "larger": None,  # the same rows, and two more
         "other": "whose weights are not those of",
+        "relu": "whose configuration has other settings: hidden_act (relu; base: silu)",
         "somebody/else": "unless the two are the same",
         "/nowhere/else": "unless the two are the same",
     }

@@ -40,6 +40,8 @@ def test_pooled_drift_is_that_of_extraction_and_the_float64_measure(models, text
         assert 0.5 < at.mispaired_drift < 1.3
         assert at.weights["weight_relative_change"] > 0
     assert [m.status for m in result.models] == ["compared", "compared"]
+    assert [list(m.settings) for m in result.models] == [["config.json"], ["adapter_config.json"]]
+    assert {"config.json", "tokenizer.json"} <= set(result.base_settings)
     assert result.models[1].weights == "the base model's, in memory once"
     assert set(result.models[1].layers[0].weights) >= {"lora_effective_rank", "lora_rank_utilisation"}
 

@@ -21,7 +21,8 @@ def write_set(folder, task, method, seed, tensors, **changes):
     if method == "base":
         fields |= {"weights_digest": "base0"}
     fields |= changes
-    with RepresentationSetWriter(folder, key=fields["key"], layers=fields["layers"], n_rows=len(tensors[0])) as writer:
+    options = {name: fields[name] for name in ("key", "settings", "layers") if name in fields}
+    with RepresentationSetWriter(folder, n_rows=len(tensors[0]), **options) as writer:
         for layer, tensor in enumerate(tensors):
             writer.write_layer(layer, torch.tensor(tensor, dtype=torch.float32))
         writer.finish(**fields)

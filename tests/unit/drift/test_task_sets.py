@@ -127,3 +127,17 @@ def test_digest_of_changes_is_of_sizes_and_places_in_any_order():
     assert changes_digest(changes) == changes_digest(reversed(changes))
     assert changes_digest(_changes()) == changes_digest(_changes()[:1])  # what did not move does not count
     assert len({changes_digest(c) for c in (changes, _changes(), _changes(1.0 + 1e-15), [])}) == 4
+
+
+def test_sets_of_the_same_weights_under_another_configuration_are_not_compared(study):
+    settings = {"base/config.json": "a" * 64}
+    base = study.plan().bases["mrpc"].folder
+    _write(base, "mrpc", "base", None, weights_digest="base0", settings=settings)
+    _write(study.folder(*RUN), *RUN, settings={**settings, "tuned/config.json": "c" * 64})
+    assert len(_open(study).runs) == 4  # three of them are of an older version, and say nothing of it
+    _write(study.folder(*RUN), *RUN, key="newer", settings={"base/config.json": "b" * 64})
+    with pytest.raises(
+        SampleSetMismatchError,
+        match=r"same weights, but of another config\.json: .* train again, and then extract both again",
+    ):
+        _open(study)

@@ -23,7 +23,9 @@ def test_default_study_is_the_one_of_the_specification():
     assert study.task_names == ["squad_v2", "mrpc", "sst2", "rte"]
     assert study.extraction.samples == 750
     assert study.analysis.target_reduction == 0.2
-    assert all(study.training_options(t, m).batch_size in range(2, 5) for t in study.task_names for m in study.methods)
+    assert all(
+        study.training_options(t, m).batch_size in range(2, 5) for t in study.task_names for m in study.method_names
+    )
 
 
 def test_every_fault_is_listed_with_a_suggestion():
@@ -143,11 +145,13 @@ def test_arms_have_names_kinds_and_options_of_their_own():
         where="x",
     )
     assert study.method_names == ["full_finetune", "r64", "magnitude"]
-    assert study.arm("sst2", "r64").options.model_dump() | {"rank": 64, "dropout": 0.0, "alpha": 16} == study.arm(
-        "sst2", "r64"
-    ).options.model_dump()
-    assert (study.arm("sst2", "magnitude").options.rank, study.arm("sst2", "magnitude").options.dora) == (4, True)
-    assert study.arm("rte", "r64").options.alpha == 32
+
+    def options(task, name):
+        return study.arm(task, name).options.model_dump()
+
+    assert {"rank": 64, "dropout": 0.0, "alpha": 16}.items() <= options("sst2", "r64").items()
+    assert {"rank": 4, "dropout": 0.0, "dora": True}.items() <= options("sst2", "magnitude").items()
+    assert options("rte", "r64")["alpha"] == 32
     assert study.training_options("sst2", "r64").learning_rate == 0.002
     assert study.hyperparameters("sst2", "magnitude")["tuning"]["kind"] == "dora"
     assert [run.method for run in planned_runs(study, tasks=["rte"], seeds=[42])] == study.method_names

@@ -1,13 +1,19 @@
 """Which finished run a study takes for one of its runs."""
 
+import shutil
+
 import pytest
 
-from repdrift.core.errors import MissingRunError
+from repdrift.core.errors import MissingRunError, NonFiniteError
 from repdrift.study.config import parse_study
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
+from repdrift.study.status import study_status
 from repdrift.study.training_stage import find_run, train_runs
+from repdrift.training import training_run
+from tests.resealed import edit_record
 from tests.tiny_models import sentence
+from tests.unit.models.test_model_settings import edit
 
 RUN = RunId("mine", "lora", 1)
 
@@ -42,3 +48,60 @@ def test_a_run_on_rows_that_were_changed_since_is_not_taken(tmp_path, tiny_bert)
     assert find_run(inputs_of(tmp_path, tiny_bert, train=None), RUN).folder == trained.folder
     train.write_text(kept)
     assert find_run(inputs_of(tmp_path, tiny_bert), RUN).folder == trained.folder
+
+
+def test_a_run_from_a_base_model_whose_settings_were_changed_is_not_taken_and_trained_anew(tmp_path, tiny_bert):
+    base = shutil.copytree(tiny_bert, tmp_path / "bert")
+    write_rows(tmp_path / "train.csv", 0, 12)
+    write_rows(tmp_path / "validation.csv", 50, 8)
+    (trained,) = train_runs(inputs_of(tmp_path, base), [RUN])
+    assert study_status(inputs_of(tmp_path, base).config)[0].trained
+    for name, change in (
+        ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"layer_norm_eps": 1e-5}),
+        ("tokenizer_config.json", {"do_lower_case": True}),
+    ):
+        text = (base / name).read_text()
+        edit(base / name, **change)
+        with pytest.raises(
+            MissingRunError, match=rf"same weights, but {name} of the base model in .* Restore the base model"
+        ):
+            find_run(inputs_of(tmp_path, base), RUN)
+        assert not study_status(inputs_of(tmp_path, base).config)[0].trained
+        (base / name).write_text(text)
+        assert find_run(inputs_of(tmp_path, base), RUN).folder == trained.folder
+    edit(base / "config.json", hidden_act="relu")
+    (anew,) = train_runs(inputs_of(tmp_path, base), [RUN])
+    assert anew.trained_now
+    assert anew.record.key == trained.record.key
+    assert find_run(inputs_of(tmp_path, base), RUN).folder == anew.folder
+    edit_record(
+        trained.folder / "run.json", lambda content: content.pop("base_settings")
+    )  # as an older version wrote it
+    shutil.rmtree(anew.folder)
+    assert find_run(inputs_of(tmp_path, base), RUN).folder == trained.folder
+
+
+def test_a_run_that_diverges_is_named_at_the_end_and_the_others_are_trained(tmp_path, tiny_bert, monkeypatch):
+    write_rows(tmp_path / "train.csv", 0, 12)
+    write_rows(tmp_path / "validation.csv", 50, 8)
+    inputs = inputs_of(tmp_path, tiny_bert)
+    inputs.config = inputs.config.model_copy(update={"seeds": (1, 2)})
+    real = training_run._train_into
+
+    def diverging(folder, job, *rest):
+        if job.seed == 1:
+            raise NonFiniteError("mine, lora, seed 1: the loss is nan in step 2 of 2")
+        return real(folder, job, *rest)
+
+    monkeypatch.setattr(training_run, "_train_into", diverging)
+    both = [RUN, RunId("mine", "lora", 2)]
+    with pytest.raises(NonFiniteError) as caught:
+        train_runs(inputs, both)
+    assert str(caught.value) == (
+        "1 run diverged, and nothing of it is kept. The other 1 of 2 are trained.\n"
+        "mine, lora, seed 1: the loss is nan in step 2 of 2"
+    )
+    assert find_run(inputs, both[1]).record.seed == 2
+    with pytest.raises(MissingRunError):
+        find_run(inputs, RUN)

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -87,7 +88,7 @@ def test_only_counted_parameters_move(name, kind, request):
     train_a_little(model, base)
     moved = sum(p.numel() for name, p in model.named_parameters() if not torch.equal(p, before[name]))
     counted = counted_tuning(model, arm, "classification")
-    assert counted.head_parameters == 2 * model.config.hidden_size + (2 if name == "tiny_bert" else 0)
+    assert counted.head_parameters == 2 * 16 + (2 if name == "tiny_bert" else 0)
     assert moved <= counted.trained_parameters <= counted.all_parameters
     frozen = [p for p in model.parameters() if not p.requires_grad]
     assert (counted.trained_parameters == counted.all_parameters) == (not frozen)
@@ -128,11 +129,9 @@ def test_pissa_is_saved_as_plain_lora_of_twice_the_rank(tiny_bert, tmp_path):
     base = resolve_model(str(tiny_bert))
     tuned = prepared(loaded(base), Arm.of_kind("pissa", rank=4, rslora=True), "classification")
     tuned.save_to(load_tokenizer(base), tmp_path / "model")
-    from peft import LoraConfig
-
-    config = LoraConfig.from_pretrained(str(tmp_path / "model"))
-    assert (config.r, config.use_rslora, config.init_lora_weights) == (8, False, True)
-    assert config.lora_alpha / config.r == pytest.approx(16 / 4**0.5)
+    config = json.loads((tmp_path / "model/adapter_config.json").read_text())
+    assert (config["r"], config["use_rslora"], config["init_lora_weights"]) == (8, False, True)
+    assert config["lora_alpha"] / config["r"] == pytest.approx(16 / 4**0.5)
 
 
 @pytest.mark.parametrize(

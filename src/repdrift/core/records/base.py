@@ -12,24 +12,35 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
+from repdrift.core.hidden_secrets import shown
+from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.validation import validation_faults
 
 CHECKSUM_KEY = "content_sha256"
 """Last entry of every record's file: the SHA-256 of all other entries."""
 
+_VERBATIM = frozenset(
+    {"key", "task", "task_kind", "tasks", "method", "methods", "class_labels", "hyperparameters", "sample_ids"}
+)
+"""Entries by which something is found or held against something else: they are written as they are."""
+
 _REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 
 class Record(BaseModel):
-    """The content of a versioned JSON file. A missing number is null, never a stand-in."""
+    """The content of a versioned JSON file. A missing number is null, never a stand-in. A file never holds a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     def file_text(self) -> str:
         """Returns the text of the record's file: JSON, with a checksum of its content as the last entry."""
-        content = json.loads(self.model_dump_json())
+        content = shown(json.loads(self.model_dump_json()), _VERBATIM)
         content[CHECKSUM_KEY] = config_sha256(content)
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def without_secrets(self) -> Self:
+        """Returns the record as its file has it."""
+        return type(self).model_validate_json(json.dumps(shown(json.loads(self.model_dump_json()), _VERBATIM)))
 
     def write(self, path: Path) -> None:
         """Write the record to `path` as JSON, whole or not at all."""
@@ -37,13 +48,12 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a record from `path`. Raises DataError if the file is absent, and as `parse` does."""
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError as error:
-            raise DataError(f"{path} does not exist") from error
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        """Read a record from `path`. Raises DataError if it is absent or cannot be read, and as `parse` does."""
+        with reading_errors(path):
+            try:
+                text = path.read_bytes()
+            except FileNotFoundError as error:
+                raise DataError(f"{path} {why_absent(path)}") from error
         return cls.parse(text, str(path))
 
     @classmethod

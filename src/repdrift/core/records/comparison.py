@@ -62,6 +62,8 @@ class ComparedModel(Record):
     weights: str | None = None
     """Says whether the model shared the base model's weights in memory, and if an adapter did not, why."""
     weights_digest: str | None = None
+    settings: dict[str, str] = {}
+    """SHA-256 of `config.json` or `adapter_config.json` (of the entries that change numbers), by name; empty for GGUF files."""
     layers: list[LayerDrift] = []
     mean_drift: float | None = None
     """The mean of the drift over layers."""
@@ -103,6 +105,8 @@ class Comparison(Record):
     base: str
     base_revision: str | None
     base_digest: str
+    base_settings: dict[str, str] = {}
+    """SHA-256 of the base model's `config.json` and of its tokenizer's files, by name; empty in older records."""
     data: str
     """The source of the samples."""
     data_notes: list[str] = []

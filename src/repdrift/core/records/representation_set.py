@@ -104,6 +104,10 @@ class SetMetadata(Record):
     """SHA-256 over the weight files that were loaded."""
     base_weights_digest: str | None = None
     """For an adapter or a fine-tune: the digest of the base model it came from, where known."""
+    settings: dict[str, str] = {}
+    """SHA-256 of what gives the weights their meaning: `base/config.json`, and for a tuned model `tuned/config.json` or
+    `tuned/adapter_config.json`; of the entries that change numbers. Empty in older records, and for GGUF files, which hold
+    their settings among the weights. The tokenizer's work is in `sample_set_fingerprint`."""
     sample_set_fingerprint: str
     sample_ids: list[str]
     truncated_samples: int

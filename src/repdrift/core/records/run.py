@@ -48,6 +48,9 @@ class RunRecord(Record):
     base_revision: str | None = None
     base_digest: str
     """SHA-256 over the base model's weight files."""
+    base_settings: dict[str, str] = {}
+    """SHA-256 of the base model's `config.json` (of the entries that change numbers) and of its tokenizer's files, by name.
+    Empty in records of older versions."""
     weights_digest: str
     """SHA-256 over the weight files in `final_model/`."""
     files: dict[str, str] = {}

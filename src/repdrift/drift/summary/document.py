@@ -27,13 +27,13 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     results = shareable(results)
     study = results.study
     shown = measure(study.primary_measure)
-    comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
+    comparison, reference = _method(study.comparison_method), _method(study.reference_method)
     blocks = [
-        f"# Drift of {study.model}: {comparison} against {reference}",
+        f"# Drift of {markdown_text(study.model)}: {comparison} against {reference}",
         _answer(results),
         "## What was compared\n\n" + _compared(results, table),
         *(
-            ["## What is missing or needs care\n\n" + "\n".join(f"- {w}" for w in results.warnings)]
+            ["## What is missing or needs care\n\n" + "\n".join(f"- {markdown_text(w)}" for w in results.warnings)]
             if results.warnings
             else []
         ),
@@ -72,7 +72,7 @@ _HOW_TO_READ = """## How to read this
 
 
 def _answer(results: DriftResults) -> str:
-    lines = [t.sentence for t in results.tests if t.task == ALL_TASKS and t.layer is None]
+    lines = [markdown_text(t.sentence) for t in results.tests if t.task == ALL_TASKS and t.layer is None]
     if not lines:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
@@ -81,26 +81,26 @@ def _answer(results: DriftResults) -> str:
 def _compared(results: DriftResults, table: pd.DataFrame) -> str:
     study = results.study
     there = [run for run in results.runs if run.status == "ok" and run.step == 0]
-    counts = ", ".join(f"{sum(run.method == m for run in there)} trained by {method_title(m)}" for m in study.methods)
+    counts = ", ".join(f"{sum(run.method == m for run in there)} trained by {_method(m)}" for m in study.methods)
     counted = table.dropna(subset=["n"])  # rows about weights are of no samples
     samples = ", ".join(
-        f"{task_title(str(task))} {int(rows['n'].iloc[0])}" for task, rows in counted.groupby("task", sort=False)
+        f"{_task(str(task))} {int(rows['n'].iloc[0])}" for task, rows in counted.groupby("task", sort=False)
     )
     unit = "tokens" if study.pooling == "tokens" else "samples"
     later = sorted({run.step for run in results.runs if run.status == "ok" and run.step != 0})
     text = (
-        f"The base model {study.model} against {len(there)} final models ({counts}), layer by layer ({study.n_layers} layers, "
+        f"The base model {markdown_text(study.model)} against {len(there)} final models ({counts}), layer by layer ({study.n_layers} layers, "
         f"pooling {study.pooling}), on the same {unit} for all: {samples}. The measure that is tested is "
         f"{study.primary_measure}; drift.csv has {', '.join(study.measures)}."
     )
     of_weights = [name for name in WEIGHT_MEASURES if (table["measure"] == name).any()]
     for task, sinks in study.sinks.items():
-        text += f" {task_title(task)}: {sinks_in_words(sinks)}"
+        text += f" {_task(task)}: {markdown_text(sinks_in_words(sinks))}"
     if of_weights:
         text += f" Of the weights themselves it has {', '.join(of_weights)}."
     if later:
         text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv and in no test."
-    read = [f"- {task_title(task)}: {markdown_text(' '.join(notes))}" for task, notes in study.data_notes.items()]
+    read = [f"- {_task(task)}: {markdown_text(' '.join(notes))}" for task, notes in study.data_notes.items()]
     return text + ("\n\nHow the samples were read:\n\n" + "\n".join(read) if read else "")
 
 
@@ -135,6 +135,14 @@ def _by_measure(results: DriftResults, table: pd.DataFrame) -> str:
         ["measure", "drift is", *(f"{task_title(str(task))}, {method_title(str(method))}" for task, method in groups)],
         rows,
     )
+
+
+def _method(name: str) -> str:
+    return markdown_text(method_title(name))
+
+
+def _task(name: str) -> str:
+    return markdown_text(task_title(name))
 
 
 def _mean(rows: pd.DataFrame | None, n_layers: int) -> float | None:

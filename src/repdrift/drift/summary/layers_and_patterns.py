@@ -6,7 +6,16 @@ import pandas as pd
 
 from repdrift.core.hypotheses import FLOORS, LESS, claim
 from repdrift.core.records.results import ALL_TASKS, DriftResults, LayerRanking
-from repdrift.core.words import chosen_percent, layer_ranges, method_title, number, percent, pvalue, task_title
+from repdrift.core.words import (
+    chosen_percent,
+    layer_ranges,
+    markdown_text,
+    method_title,
+    number,
+    percent,
+    pvalue,
+    task_title,
+)
 from repdrift.drift.summary.result_tables import markdown_table
 
 
@@ -20,7 +29,7 @@ def summary_patterns(results: DriftResults, table: pd.DataFrame) -> str:
     """Returns drift over training, drift against score and similarity of tasks; empty if there is none of them."""
     blocks = [trajectory] if (trajectory := _trajectory(results, table)) else []
     if results.associations:
-        blocks.append("\n".join(f"- {a.sentence}" for a in results.associations))
+        blocks.append("\n".join(f"- {markdown_text(a.sentence)}" for a in results.associations))
     if results.profiles:
         rows = [
             [
@@ -80,7 +89,7 @@ def _by_layer(results: DriftResults) -> str:
     ]
     header = ["layer", "reduction", "lower bound", "p", "p (max-T)", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
     return (
-        f"Over all tasks (claim: {claim(LESS, results.study)}). The verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
+        f"Over all tasks (claim: {markdown_text(claim(LESS, results.study))}). The verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
         + markdown_table(header, rows)
     )
 
@@ -118,7 +127,7 @@ def _floors(results: DriftResults) -> str:
                 )
                 least = min(t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None)
                 lines.append(
-                    f"- That {claim(hypothesis, results.study, method)} is supported {where}; smallest possible p {pvalue(least)}."
+                    f"- That {markdown_text(claim(hypothesis, results.study, method))} is supported {where}; smallest possible p {pvalue(least)}."
                 )
     return "\n".join(lines)
 
@@ -136,7 +145,7 @@ def _ranking(ranking: LayerRanking) -> str:
         for r in ordered[:5]
     ]
     text = (
-        f"The five layers that drift most under {method_title(ranking.method)}, by mean drift over all tasks. The intervals of ranks hold "
+        f"The five layers that drift most under {markdown_text(method_title(ranking.method))}, by mean drift over all tasks. The intervals of ranks hold "
         f"for all layers at once ({chosen_percent(ranking.confidence)}, {ranking.over} drawn anew).\n\n"
     )
     return text + markdown_table(["layer", "drift", "rank", "interval", "may be the largest"], rows)

@@ -6,16 +6,26 @@ from collections.abc import Iterable, Sequence
 
 from repdrift.core.hypotheses import claim
 from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
-from repdrift.core.words import method_title, number, p_equals, percent, percent_range, pvalue, scores, task_title
+from repdrift.core.words import (
+    markdown_text,
+    method_title,
+    number,
+    p_equals,
+    percent,
+    percent_range,
+    pvalue,
+    scores,
+    task_title,
+)
 from repdrift.similarity import measure
 
 _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table. What would break a cell is escaped."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    """Returns a Markdown table. Heads and cells are plain texts, which are escaped here."""
+    lines = ["| " + " | ".join(map(markdown_text, header)) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(map(markdown_text, row)) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -36,14 +46,14 @@ def reductions_section(results: DriftResults) -> str:
         f"{task_title(r.task)}: {note}" for r in results.reductions if r.layer is None for note in r.notes
     )
     if notes:
-        text += "\n\n" + "\n".join(f"- {note}" for note in notes)
+        text += "\n\n" + "\n".join(f"- {markdown_text(note)}" for note in notes)
     overall = next((r for r in results.reductions if r.task == ALL_TASKS and r.layer is None), None)
     if overall and overall.effects:
         effects = [
             [e.name.replace("_", " "), number(e.estimate), _ends(e.low, e.high), e.missing or ""]
             for e in overall.effects
         ]
-        text += f"\n\nOver all tasks, {method_title(study.comparison_method)} against {method_title(study.reference_method)}, intervals over models:\n\n"
+        text += f"\n\nOver all tasks, {markdown_text(method_title(study.comparison_method))} against {markdown_text(method_title(study.reference_method))}, intervals over models:\n\n"
         text += markdown_table(["effect size", "estimate", "interval", "missing"], effects)
     others = [r for r in results.other_measures if r.task == ALL_TASKS]
     if others:
@@ -56,7 +66,7 @@ def reductions_section(results: DriftResults) -> str:
             f"reduction {percent(mixed.reduction)}, interval {percent_range(mixed.low, mixed.high)}, {p_equals(mixed.pvalue)} "
             f"({mixed.n_units} models)."
             if mixed.reduction is not None and mixed.pvalue is not None
-            else f"none, {mixed.missing}."
+            else f"none, {markdown_text(str(mixed.missing))}."
         )
     return text
 

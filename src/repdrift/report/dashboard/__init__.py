@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from repdrift.core import words
 from repdrift.core.hypotheses import claim
+from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer
@@ -29,16 +30,21 @@ class DrawnFigure:
     png: bytes
 
     @property
-    def data_url(self) -> str:
+    def data_url(self) -> Markup:
         """The picture as a data URL, so that the page holds it."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return Markup("data:image/png;base64," + base64.b64encode(self.png).decode())  # noqa: S704 - letters and digits
+
+
+def _shown(value: object) -> object:
+    """Returns what an expression of the page writes: a text without secrets and without orders to a terminal or a reader."""
+    return for_terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
     """Returns the page. Every name from outside is escaped, and the page loads nothing from elsewhere."""
     results = data.results
     loader = jinja2.PackageLoader("repdrift.report", "dashboard")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from repdrift.core.atomic import atomic_path
+from repdrift.core.atomic import atomic_path, storage_errors
 from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
+from repdrift.core.reading import reading_errors
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
 from repdrift.stores.remote.addresses import Remote
 from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name, remove_finished_files
@@ -95,10 +96,12 @@ def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
     try:
         metadata = _read_remote_metadata(staged, remote, name)
         here = folder / METADATA_FILE
-        if here.is_file() and here.read_bytes() != staged.read_bytes():
-            say(f"{folder} holds another set: it is replaced")
-        if not here.is_file() or here.read_bytes() != staged.read_bytes():
-            remove_finished_files(folder, keep=metadata.files)
+        with storage_errors(here):
+            is_same = here.is_file() and here.read_bytes() == staged.read_bytes()
+            if here.is_file() and not is_same:
+                say(f"{folder} holds another set: it is replaced")
+            if not is_same:
+                remove_finished_files(folder, keep=metadata.files)
         with Bar(f"fetching {name}", len(metadata.files)) as bar:
             for file, expected in metadata.files.items():
                 _pull_file(remote, _join(name, file), folder / file, expected)
@@ -112,8 +115,9 @@ def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
 
 
 def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
-    if target.is_file() and file_sha256(target) == expected:
-        return
+    with storage_errors(target):
+        if target.is_file() and file_sha256(target) == expected:
+            return
     with atomic_path(target) as temporary:
         remote.fetch(name, temporary)
         found = file_sha256(temporary)
@@ -125,7 +129,9 @@ def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
 
 
 def _read_remote_metadata(path: Path, remote: Remote, name: str) -> SetMetadata:
-    metadata = SetMetadata.parse(path.read_bytes(), f"{_join(name, METADATA_FILE)} from {remote.address}")
+    with reading_errors(path, StorageError):
+        content = path.read_bytes()
+    metadata = SetMetadata.parse(content, f"{_join(name, METADATA_FILE)} from {remote.address}")
     strange = [file for file in metadata.files if not is_payload_name(file)]
     if strange:
         raise CorruptSetError(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRunError, StorageError
+from repdrift.core.errors import ConfigError, MissingDependencyError, MissingRunError, RepdriftError, StorageError
+from repdrift.core.hidden_secrets import cause_without_secrets
 from repdrift.stores.remote.addresses import register
 
 _ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
@@ -48,9 +49,11 @@ class WandbRemote:
             try:
                 path = Path(self._version().get_entry(name).download(root=scratch))
             except KeyError as error:
-                raise MissingRunError(f"{self.address} has no file {name}") from error
+                raise MissingRunError(f"{self.address} has no file {name}") from cause_without_secrets(error)
             except Exception as error:  # wandb's client raises its own kinds, from network to permissions
-                raise StorageError(f"cannot fetch {name} from {self.address}: {error}") from error
+                raise StorageError(f"cannot fetch {name} from {self.address}: {error}") from cause_without_secrets(
+                    error
+                )
             path.replace(target)
 
     def require_sending(self) -> None:
@@ -74,12 +77,12 @@ class WandbRemote:
                 if run.disabled or run.offline:
                     raise self._not_sent("disabled" if run.disabled else "offline")
                 logged.wait()
+        except RepdriftError:
+            raise
         except (
-            wandb.errors.Error,
-            ValueError,
-            TimeoutError,
-        ) as error:  # wait() raises ValueError if the service refused it
-            raise StorageError(f"cannot send to {self.address}: {error}") from error
+            Exception
+        ) as error:  # wandb's own kinds, those of its transport, and ValueError if the service refused it
+            raise StorageError(f"cannot send to {self.address}: {error}") from cause_without_secrets(error)
 
     def _not_sent(self, mode: str) -> StorageError:
         return StorageError(
@@ -106,7 +109,7 @@ class WandbRemote:
             except Exception as error:  # many kinds; without a login a ValueError or a UsageError
                 raise StorageError(
                     f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."
-                ) from error
+                ) from cause_without_secrets(error)
         return self._opened
 
 

@@ -12,7 +12,7 @@ from repdrift.training.tuning_kind import KindOptions, TunedModel, TuningKind, t
 
 
 class LayersOptions(KindOptions):
-    """Which blocks train: the last ones, or those with these numbers (0 is the first)."""
+    """Options that choose the blocks: the last ones, or those with these numbers (0 is the first)."""
 
     last: int | None = Field(
         default=None, ge=1, le=100_000, description="The number of blocks that train, from the top."

@@ -97,7 +97,8 @@ class Lora(TuningKind[LoraOptions]):
         from peft import LoraConfig
 
         every = options.target_modules == ALL_LINEAR
-        start: Any = True if options.initialisation == "default" else options.initialisation
+        is_sketch = next(model.parameters()).is_meta  # without numbers, for counting: no start can be computed
+        start: Any = True if options.initialisation == "default" or is_sketch else options.initialisation
         config = LoraConfig(
             r=options.rank,
             lora_alpha=options.alpha,  # pyright: ignore[reportArgumentType] (any number scales as well as a whole one)
@@ -109,7 +110,7 @@ class Lora(TuningKind[LoraOptions]):
         )
         next_step = f"Set target_modules to {ALL_LINEAR}, or to some of: {modules_named(model)}."
         tuned = with_adapter(model, config, task_kind, what=self.title, next_step=next_step)
-        if options.initialisation not in _CHANGES_BASE:
+        if options.initialisation not in _CHANGES_BASE or is_sketch:
             return TunedModel.of(tuned)
         begun = start_of(tuned)
 

@@ -1,0 +1,158 @@
+"""The faults of a study that can be known before its first run is trained, all in one message: no hours are lost by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from repdrift.core.errors import ConfigError, RepdriftError
+from repdrift.core.words import counted
+from repdrift.models import (
+    backbone_of,
+    changed_files,
+    find_blocks,
+    length_limit,
+    load_tokenizer,
+    task_skeleton,
+)
+from repdrift.study.disk_space import TrainedBytes, require_folders, require_room
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import RunId
+from repdrift.tasks import effective_max_length
+from repdrift.training import TrainingJob, finished_runs, prepared, require_ids_fit, saved_bytes
+
+T = TypeVar("T")
+
+
+def ready_jobs(inputs: StudyInputs, runs: Sequence[RunId]) -> list[tuple[RunId, TrainingJob]]:
+    """Returns each run with its job, after everything was checked that is known before training.
+
+    Checked are: folders and free space; rows, labels and samples of every task; layers and blocks of the extraction; and for
+    every kind of run its head, the arm's modules and rank, the longest input, the batch and the checkpoints. No weights are
+    loaded, since the model is built on the meta device, and nothing is written.
+    Raises the fault if there is one, and ConfigError that lists them if there are several.
+    """
+    found = _Faults()
+    are_writable = found.of(lambda: require_folders(inputs.config, runs)) or not found.found
+    config = found.of(lambda: inputs.model_config)
+    jobs = [(run, job) for run in runs if (job := found.of(lambda run=run: inputs.training_job(run))) is not None]
+    classes = {
+        job.spec.name: found.of(job.classes) for _, job in {job.spec.name: (run, job) for run, job in jobs}.values()
+    }
+    if config is not None:
+        found.of(lambda: _require_layers(inputs))
+        for task in dict.fromkeys(run.task for run in runs):
+            found.of(lambda task=task: _require_samples(inputs, task))
+    for job in {(job.spec.name, job.arm.name): job for _, job in jobs}.values():
+        found.of(lambda job=job: _require_steps(job))
+    left = (found.of(lambda: _not_trained(inputs, jobs)) or []) if config is not None and are_writable else []
+    saved: dict[RunId, TrainedBytes] = {}
+    known: dict[str, TrainedBytes | None] = {}
+    for run, job in left:
+        labels = classes.get(job.spec.name)
+        kind = f"{job.spec.kind} {job.arm.name} {labels and len(labels.values)} {job.hyperparameters()}"
+        if kind not in known:
+            known[kind] = found.of(
+                lambda job=job, labels=labels: _require_trainable(job, config, labels and len(labels.values))
+            )
+        if (each := known[kind]) is not None:
+            saved[run] = each.of_models(1 + _checkpoints(job))
+    found.raise_any(f"study {inputs.config.name!r}")
+    require_room(inputs, runs, saved)
+    return jobs
+
+
+@dataclass
+class _Faults:
+    """Faults in the order in which they were found, each message once."""
+
+    found: list[RepdriftError] = field(default_factory=list)
+
+    def of(self, check: Callable[[], T]) -> T | None:
+        """Returns what the check returns; None if it raises an error of ours, which is kept."""
+        try:
+            return check()
+        except RepdriftError as error:
+            if str(error) not in map(str, self.found):
+                self.found.append(error)
+            return None
+
+    def raise_any(self, where: str) -> None:
+        """Raises the only fault as it is, or ConfigError that lists several."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            listed = "\n".join(f"  - {fault}" for fault in self.found)
+            raise ConfigError(f"{where}: {len(self.found)} faults, and nothing was trained\n{listed}")
+
+
+def _require_layers(inputs: StudyInputs) -> None:
+    """Raises UnknownNameError for a layer, or ModelError for blocks or a stack, that the base model does not have."""
+    options = inputs.config.extraction
+    if inputs.skeleton is not None:
+        backbone = backbone_of(inputs.skeleton, options.stack)
+        blocks = find_blocks(backbone, path=options.blocks, stack=options.stack)
+        blocks.select(None if options.layers is None else list(options.layers), model_name=inputs.base.ref)
+
+
+def _require_samples(inputs: StudyInputs, task: str) -> None:
+    """Raises DataError if the samples of a task cannot be made, or hold a token that the model does not have."""
+    samples = inputs.sample_set(task)
+    if inputs.skeleton is not None:
+        require_ids_fit([{"input_ids": ids} for ids in samples.input_ids], inputs.skeleton, samples.tokenizer)
+
+
+def _require_steps(job: TrainingJob) -> None:
+    """Raises ConfigError if a batch is larger than the data, or no checkpoint would be saved; of question answering that is not known."""
+    if job.spec.kind != "classification":
+        return  # a row becomes several inputs
+    rows, options = len(job.training_rows().rows), job.options
+    which = f"task {job.spec.name!r}"
+    if options.batch_size > rows:
+        raise ConfigError(
+            f"{which}: batch_size is {options.batch_size}, and there are {counted(rows, 'training row')} ({job.train.source}). Take a "
+            f"batch_size of {rows} or less, or more rows."
+        )
+    steps = options.steps(rows)
+    if options.checkpoint_every is not None and options.checkpoint_every > steps:
+        raise ConfigError(
+            f"{which}: checkpoint_every is {options.checkpoint_every}, and the training takes {counted(steps, 'step')}, so that no checkpoint "
+            f"would be saved. Take {steps} or less, or leave it out (for this task alone, under training.tasks)."
+        )
+
+
+def _checkpoints(job: TrainingJob) -> int:
+    """Returns the least number of checkpoints that a run saves."""
+    every = job.options.checkpoint_every
+    return 0 if every is None else job.options.steps(len(job.training_rows().rows)) // every
+
+
+def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) -> TrainedBytes | None:
+    """Returns the size of what the run saves; None if it is not known.
+
+    Raises ModelError if the model has no such head, or the arm does not fit it; DataError if max_length is beyond the model.
+    """
+    skeleton = task_skeleton(config, job.spec.kind, num_labels=num_labels)
+    if skeleton is None:
+        return None
+    effective_max_length(load_tokenizer(job.base), length_limit(skeleton), job.options.max_length)
+    return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))
+
+
+def _not_trained(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]]) -> list[tuple[RunId, TrainingJob]]:
+    """The jobs for which no finished run of the same settings is there, whatever its rows: what can be checked of it was checked then."""
+    there = [found.record for found in finished_runs(inputs.config.results_dir)]
+    digest, settings = inputs.base.weights_digest(), inputs.base_settings
+
+    def is_there(job: TrainingJob) -> bool:
+        wanted = job.hyperparameters()
+        return any(
+            (record.task, record.method, record.seed, record.base_digest)
+            == (job.spec.name, job.arm.name, job.seed, digest)
+            and not changed_files(record.base_settings, settings)
+            and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+            for record in there
+        )
+
+    return [(run, job) for run, job in jobs if not is_there(job)]
