@@ -31,6 +31,15 @@ def student_quantile(level: float, degrees_of_freedom: float) -> float:
     return float(stdtrit(degrees_of_freedom, level))
 
 
+def jackknife_error(leave_one_out: NDArray[np.float64]) -> float:
+    """The delete-one jackknife's standard error of a statistic. leave_one_out: (n,), it without each of the n units.
+
+    Source: Efron and Stein 1981.
+    """
+    n = leave_one_out.size
+    return math.sqrt((n - 1) / n * float(np.square(leave_one_out - leave_one_out.mean()).sum()))
+
+
 def jackknife_reach(leave_one_out: NDArray[np.float64], confidence: float) -> float:
     """Half the width of the delete-one jackknife interval of a statistic: Student's t x the jackknife's error.
 
@@ -39,5 +48,4 @@ def jackknife_reach(leave_one_out: NDArray[np.float64], confidence: float) -> fl
     Source: Efron and Stein 1981. Departure: Student's t in the place of the normal quantile.
     """
     upper, n = upper_level(confidence), leave_one_out.size
-    error = math.sqrt((n - 1) / n * float(np.square(leave_one_out - leave_one_out.mean()).sum()))
-    return student_quantile(upper, n - 1) * error
+    return student_quantile(upper, n - 1) * jackknife_error(leave_one_out)

@@ -18,6 +18,7 @@ from repdrift.statistics.effect_size import (
     mean_reduction,
 )
 from repdrift.statistics.equivalence import EquivalenceResult, equivalence_test
+from repdrift.statistics.grouped_mean import GroupedMean, grouped_mean
 from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchical_replicates
 from repdrift.statistics.interaction import InteractionResult, interaction_test
 from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval
@@ -36,6 +37,7 @@ __all__ = [
     "DesignPower",
     "EffectSize",
     "EquivalenceResult",
+    "GroupedMean",
     "InteractionResult",
     "Interval",
     "LayerCluster",
@@ -55,6 +57,7 @@ __all__ = [
     "cliffs_delta",
     "cluster_test",
     "equivalence_test",
+    "grouped_mean",
     "hierarchical_reduction",
     "hierarchical_replicates",
     "holm",

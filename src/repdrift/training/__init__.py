@@ -7,6 +7,7 @@ Where to find things:
     arms          the ways of tuning that a study compares
     tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
     task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
+    scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?
     fit           the optimisation itself
 """
 

@@ -45,6 +45,7 @@ from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
+from repdrift.training.scores import compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 
 
@@ -266,10 +267,13 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, length_limit(model), job.options.max_length)
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
-    processor = processor_for(job.spec, tokenizer, collator, job.options, max_length)
+    class_names = classes.values if classes is not None else ()
+    processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
     read, scored = _readable(rows.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
+    scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
+    processor.before_training(model, scored_rows)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:
@@ -287,10 +291,11 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         label=job.words,
     )
     try:
-        metrics = processor.evaluate(tuned.model, classes.numbered(scored.rows) if classes is not None else scored.rows)
+        scores = processor.evaluate(tuned.model, scored_rows)
     except NonFiniteError as error:
         raise NonFiniteError(f"{job.words}: {error}") from error
-    metrics["train_loss"] = result.train_loss
+    learnt = compared_with_constant(scores)
+    say(f"{job.words}: {learnt.sentence}")
     save_to(Path(MODEL_FOLDER))
     return RunRecord(
         key=key,
@@ -321,7 +326,8 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         data_fingerprint=rows.fingerprint,
         n_train=len(read.rows),
         n_validation=len(scored.rows),
-        metrics=dict(metrics),
+        metrics={**scores.metrics, "train_loss": result.train_loss},
+        learnt=learnt,
         checkpoints=checkpoints.saved,
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),

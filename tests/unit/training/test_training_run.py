@@ -65,6 +65,10 @@ def _require_recorded(run, name, method):
     stored = json.loads((run.folder / "run.json").read_text())
     assert (stored["task"], stored["method"], stored["seed"], stored["status"]) == (name, method, 1, "finished")
     assert {"accuracy", "f1"} <= stored["metrics"].keys() or {"exact_match", "f1"} <= stored["metrics"].keys()
+    learnt = run.record.learnt
+    assert learnt is not None
+    assert learnt.score == pytest.approx(run.record.metrics[learnt.metric])
+    assert learnt.metric == ("f1" if name == "squad_v2" else "accuracy")
     assert run.record.weights_digest == resolve_model(str(run.folder / "final_model")).weights_digest()
     files = {path.name for path in (run.folder / "final_model").iterdir()}
     assert ("adapter_model.safetensors" if method == "lora" else "model.safetensors") in files

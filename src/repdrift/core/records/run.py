@@ -29,6 +29,29 @@ class Tuning(Record):
     """Numbers of the model, adapter and head among them."""
 
 
+class Learnt(Record):
+    """The comparison of a trained model's score with that of the best constant answer, over the rows that were scored."""
+
+    metric: str
+    """The primary score: `accuracy`, `f1` or `loss`."""
+    score: float
+    constant_answer: str
+    """The best answer that looks at no row, in words; for language modelling, the base model."""
+    constant_score: float
+    difference: float
+    """By how much the model is better: score - constant_score; for a loss, constant_score - score."""
+    low: float | None
+    """The lower end of the 95 % interval of `difference`, paired over rows, whole groups drawn; null: no interval can be given."""
+    high: float | None
+    n_items: int
+    """Rows that were scored."""
+    n_groups: int
+    """Groups of rows that are drawn together, such as questions on one paragraph; `n_items` if each row stands alone."""
+    learnt: bool | None
+    """Whether the model has learnt its task: the interval lies above 0. Null: not known, since there are too few groups."""
+    sentence: str
+
+
 class RunRecord(Record):
     """One finished training run. Its folder holds `final_model/` and, optionally, `checkpoints/step_NNNNNN/`."""
 
@@ -67,6 +90,8 @@ class RunRecord(Record):
     n_train: int
     n_validation: int
     metrics: dict[str, float | None]
+    learnt: Learnt | None = None
+    """Whether the model has learnt its task; null in records of older versions, of which it is not known."""
     checkpoints: list[int] = []
     versions: dict[str, str]
     device: str

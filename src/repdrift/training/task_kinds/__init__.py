@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from repdrift.tasks import Row, TaskSpec
+from repdrift.tasks import ClassValue, Row, TaskSpec
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.options import TrainingOptions
+from repdrift.training.scores import Scored
 from repdrift.training.task_kinds.classification import ClassificationProcessor
 from repdrift.training.task_kinds.question_answering import QuestionAnsweringProcessor
 
@@ -25,15 +26,27 @@ class TaskProcessor(Protocol):
         """Numbers of the rows of which no input can be made; the other methods must not be given these."""
         ...
 
-    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Metrics of `model` over `rows`, as fractions in [0, 1]. The model stays on its device."""
+    def before_training(self, model: nn.Module, rows: Sequence[Row]) -> None:
+        """Look at the base model, before it is prepared for tuning, where the best constant answer needs it.
+
+        rows: those that `evaluate` will score. The model's weights and the state of random generators stay as they are.
+        """
+        ...
+
+    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> Scored:
+        """Score `model` over `rows`. The model stays on its device."""
         ...
 
 
 def processor_for(
-    spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, options: TrainingOptions, max_length: int
+    spec: TaskSpec,
+    tokenizer: Any,
+    collator: PaddingCollator,
+    options: TrainingOptions,
+    max_length: int,
+    class_names: Sequence[ClassValue] = (),
 ) -> TaskProcessor:
-    """Make the processor for the task's kind."""
+    """Make the processor for the task's kind. class_names: the classes, in the order of their numbers."""
     if spec.kind == "classification":
-        return ClassificationProcessor(spec, tokenizer, collator, max_length)
+        return ClassificationProcessor(spec, tokenizer, collator, max_length, class_names)
     return QuestionAnsweringProcessor(spec, tokenizer, collator, max_length, options.doc_stride)

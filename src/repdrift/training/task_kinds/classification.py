@@ -9,19 +9,28 @@ import numpy as np
 from torch import nn
 
 from repdrift.core.errors import DataError
-from repdrift.tasks import Row, TaskSpec
+from repdrift.tasks import ClassValue, Row, TaskSpec
 from repdrift.tasks.encoding import described_row, encode_row
 from repdrift.training.features import Feature, PaddingCollator, predict
+from repdrift.training.scores import Scored, rows_sharing_a_text
 
 
 class ClassificationProcessor:
     """The features and metrics of a classification task."""
 
-    def __init__(self, spec: TaskSpec, tokenizer: Any, collator: PaddingCollator, max_length: int) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        tokenizer: Any,
+        collator: PaddingCollator,
+        max_length: int,
+        class_names: Sequence[ClassValue] = (),
+    ) -> None:
         self._spec = spec
         self._tokenizer = tokenizer
         self._collator = collator
         self._max_length = max_length
+        self._class_names = class_names
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
         """Encode each row as one feature, with its class as `labels`. Raises DataError, naming the row, if one has no tokens."""
@@ -31,11 +40,29 @@ class ClassificationProcessor:
         """Numbers of the rows of which no input can be made: none, since every text can be cut."""
         return []
 
-    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Compute accuracy and F1 of `model` over `rows`, see classification_metrics()."""
+    def before_training(self, model: nn.Module, rows: Sequence[Row]) -> None:
+        """Does nothing: the best constant answer is a class."""
+
+    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> Scored:
+        """Score `model` over `rows` by accuracy and F1, see classification_metrics().
+
+        The best constant answer is the largest class of `rows`, which no other constant answer beats on them.
+        """
         logits = predict(model, self.features(rows), self._collator, ("logits",), per_token=False)
         predicted = np.array([int(value[0].argmax()) for value in logits])
-        return classification_metrics(predicted, np.array([row[self._label] for row in rows]))
+        actual = np.array([row[self._label] for row in rows])
+        largest = int(np.bincount(actual).argmax())
+        return Scored(
+            metrics=classification_metrics(predicted, actual),
+            metric="accuracy",
+            items=(predicted == actual).astype(np.float64),
+            constant=(actual == largest).astype(np.float64),
+            constant_answer=f"{self._class_name(largest)!r} for every row",
+            groups=rows_sharing_a_text([[row[column] for row in rows] for column in self._spec.text_columns]),
+        )
+
+    def _class_name(self, number: int) -> ClassValue:
+        return self._class_names[number] if self._class_names else number
 
     @property
     def _label(self) -> str:

@@ -17,7 +17,8 @@ from repdrift.core.errors import DataError
 from repdrift.tasks import Row, TaskSpec, separates_pairs
 from repdrift.tasks.encoding import MOST_SPECIAL_TOKENS, PAIR_SEPARATOR, question_fills_input, question_tokens
 from repdrift.training.features import Feature, PaddingCollator, predict
-from repdrift.training.task_kinds.squad_metrics import squad_v2_metrics
+from repdrift.training.scores import Scored, rows_sharing_a_text
+from repdrift.training.task_kinds.squad_metrics import best_constant_answer, squad_v2_scores
 
 MAX_ANSWER_TOKENS = 30
 
@@ -85,8 +86,11 @@ class QuestionAnsweringProcessor:
             )
         ]
 
-    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> dict[str, float]:
-        """Compute the scores of `model` over `rows`, see squad_v2_metrics()."""
+    def before_training(self, model: nn.Module, rows: Sequence[Row]) -> None:
+        """Does nothing: the best constant answer is a text."""
+
+    def evaluate(self, model: nn.Module, rows: Sequence[Row]) -> Scored:
+        """Score `model` over `rows`, see squad_v2_scores(). Questions on one context belong together."""
         features = self.features(rows)
         logits = predict(model, features, self._collator, ("start_logits", "end_logits"), per_token=True)
         best = [_NO_ANSWER] * len(rows)
@@ -98,7 +102,12 @@ class QuestionAnsweringProcessor:
             row[self._context][span.start : span.end] if span.margin > 0 else ""
             for row, span in zip(rows, best, strict=True)
         ]
-        return squad_v2_metrics(texts, [list(row[self._answers]["text"]) for row in rows])
+        answers = [list(row[self._answers]["text"]) for row in rows]
+        contexts = [row[self._context] for row in rows]
+        found, constant = squad_v2_scores(texts, answers), best_constant_answer(contexts, answers)
+        return Scored(
+            found.metrics, "f1", found.f1, constant.f1, constant.words, groups=rows_sharing_a_text([contexts])
+        )
 
     def _windows(self, row: Row) -> list[_Window]:
         return self._pair_windows(row) if self._separates_pairs else self._joined_windows(row)

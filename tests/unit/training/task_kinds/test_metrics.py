@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from repdrift.training.task_kinds.classification import classification_metrics
 from repdrift.training.task_kinds.question_answering import best_span
-from repdrift.training.task_kinds.squad_metrics import squad_v2_metrics
+from repdrift.training.task_kinds.squad_metrics import squad_v2_scores
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -20,7 +20,7 @@ def test_classification_scores_agree_with_scikit_learn(classes):
 def test_squad_scores_by_hand():
     predicted = ["the Cat!", "", "a big dog", "", "bird"]
     answers = [["cat"], [], ["big brown dog"], ["tree"], []]
-    found = squad_v2_metrics(predicted, answers)
+    found = squad_v2_scores(predicted, answers).metrics
     assert found["exact_match"] == pytest.approx(2 / 5)  # "the Cat!" and the first ""
     overlap = 2 * 2 / (2 + 3)  # big, dog against big, brown, dog
     assert found["f1"] == pytest.approx((1 + 1 + overlap + 0 + 0) / 5)

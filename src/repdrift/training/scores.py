@@ -1,0 +1,111 @@
+"""Scores of a trained model, row by row, and whether it has learnt its task: is it better than the best constant answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.core.records.run import Learnt
+from repdrift.statistics import GroupedMean, grouped_mean
+from repdrift.statistics.grouped_mean import LEAST_DIFFERING, LEAST_GROUPS
+
+_LOSSES = frozenset({"loss"})
+"""Primary scores of which less is better."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one model over n rows.
+
+    metrics: every score by name. metric: the primary one, accuracy, f1 or loss. items: (n,) the primary score of each row,
+    higher is better (minus a loss). constant: (n,) that of the best constant answer, which constant_answer has in words.
+    groups: n labels that tell which rows belong together, such as questions on one paragraph; None: each row stands alone.
+    """
+
+    metrics: dict[str, float]
+    metric: str
+    items: NDArray[np.float64]
+    constant: NDArray[np.float64]
+    constant_answer: str
+    groups: Sequence[str] | None = None
+
+
+def compared_with_constant(scored: Scored) -> Learnt:
+    """The comparison with the best constant answer: the model has learnt if the 95 % interval of the difference lies above 0.
+
+    The interval is paired over rows, and whole groups are drawn, see statistics.grouped_mean(). Under 10 groups it is not
+    known. With 5 rows or fewer that differ, whichever is better, it is not shown that the model has learnt.
+    Raises NonFiniteError if a score is NaN or Inf.
+    """
+    found = grouped_mean(scored.items - scored.constant, scored.groups)
+    sign = -1.0 if scored.metric in _LOSSES else 1.0
+    score, constant = sign * float(np.mean(scored.items)), sign * float(np.mean(scored.constant))
+    learnt: bool | None = found.interval is not None and found.interval.low > 0
+    if found.n_groups < LEAST_GROUPS:
+        learnt = None
+    return Learnt(
+        metric=scored.metric,
+        score=score,
+        constant_answer=scored.constant_answer,
+        constant_score=constant,
+        difference=found.mean,
+        low=found.interval.low if found.interval is not None else None,
+        high=found.interval.high if found.interval is not None else None,
+        n_items=len(scored.items),
+        n_groups=found.n_groups,
+        learnt=learnt,
+        sentence=_sentence(scored, score, constant, found, learnt),
+    )
+
+
+def _sentence(scored: Scored, score: float, constant: float, found: GroupedMean, learnt: bool | None) -> str:
+    verdict = {
+        True: "it has learnt its task",
+        False: "it has not learnt its task",
+        None: "not known whether it has learnt",
+    }
+    units = "rows" if scored.groups is None else f"groups of rows that belong together ({len(scored.items)} rows)"
+    if found.interval is not None:
+        low, high = found.interval
+        detail = f"better by {found.mean:.3f} (95 % interval {low:.3f} to {high:.3f} over {found.n_groups} {units})"
+    elif learnt is None:
+        detail = f"better by {found.mean:.3f}, over {found.n_groups} {units}; an interval needs {LEAST_GROUPS} at least"
+    else:
+        detail = (
+            f"better by {found.mean:.3f}, and different in {found.n_differing} of {found.n_groups} {units}; "
+            f"fewer than {LEAST_DIFFERING} show nothing"
+        )
+    return (
+        f"{scored.metric} {score:.3f}, and {constant:.3f} for the best constant answer ({scored.constant_answer}): "
+        f"{detail}: {verdict[learnt]}."
+    )
+
+
+def rows_sharing_a_text(columns: Sequence[Sequence[str]]) -> list[str] | None:
+    """Groups of rows that belong together since they share a text, directly or through other rows: one label for each row.
+
+    columns: the texts of every row, column by column. A text that every row has, such as one fixed question, joins nothing.
+    None if no two rows share a text.
+    """
+    n = len(columns[0])
+    parents = list(range(n))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
+
+    for texts in columns:
+        first: dict[str, int] = {}
+        for row, text in enumerate(texts):
+            first.setdefault(text, row)
+        if len(first) == 1 and len(columns) > 1:
+            continue
+        for row, text in enumerate(texts):
+            parents[root(row)] = root(first[text])
+    roots = [root(row) for row in range(n)]
+    return None if len(set(roots)) == n else [str(r) for r in roots]
