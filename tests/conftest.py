@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_models import save_adapter, save_bert, save_llama, save_tuned, sentence
+from tests.tiny_models import save_adapter, save_bert, save_language_model, save_llama, save_tuned, sentence
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -27,6 +27,12 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of 3 layers, width 16. Nobody may write to its folder."""
     return save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of 3 layers, width 16, with a head for the next token. Nobody may write to its folder."""
+    return save_language_model(tmp_path_factory.mktemp("models") / "tiny-language-model")
 
 
 @pytest.fixture(scope="session")

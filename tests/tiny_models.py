@@ -109,6 +109,22 @@ def save_llama(folder: Path, *, seed: int = 1) -> Path:
     return folder
 
 
+def save_language_model(folder: Path, *, seed: int = 1, tied: bool = False) -> Path:
+    """Save the Llama of `save_llama` with a head for the next token."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, max_position_embeddings=64, initializer_range=0.2, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        tie_word_embeddings=tied,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    _save_tokenizer(folder, separates=False)
+    return folder
+
+
 def save_tuned(base: Path, folder: Path, *, noise: float = 0.05, seed: int = 0) -> Path:
     """Save a full fine-tune of `base` with a classification head: noise is added to every matrix of its blocks."""
     import torch

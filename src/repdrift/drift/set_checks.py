@@ -20,6 +20,7 @@ def require_one_study(base_sets: Sequence[RepresentationSet]) -> None:
             ("base model", f"{a.model} ({a.weights_digest[:16]})", f"{b.model} ({b.weights_digest[:16]})"),
             *_recorded_by_both(a, b),
             ("pooling", a.pooling, b.pooling),
+            ("pool_over", a.pool_over, b.pool_over),
             ("layers", a.layers, b.layers),
         ):
             if left != right:
@@ -44,6 +45,7 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
         )
     for what, left, right in (
         ("pooling", a.pooling, b.pooling),
+        ("pool_over", a.pool_over, b.pool_over),
         ("layers", a.layers, b.layers),
         ("shape", a.shape, b.shape),
         ("tokens of each sample", _digest(a.tokens_per_sample), _digest(b.tokens_per_sample)),

@@ -17,12 +17,14 @@ class Batch:
     """Model inputs of some samples, padded on the right.
 
     number: the batch's number in its plan. sample_indices: where the samples stand in the sample set.
+    pooled: (b, t), 1 on the tokens that a pooling takes; None: all that are read.
     inputs: `input_ids` and `attention_mask` of shape (b, t), and `token_type_ids` and `position_ids` where the samples have them.
     """
 
     number: int
     sample_indices: list[int]
     inputs: dict[str, Tensor]
+    pooled: Tensor | None = None
 
     def split(self, max_tokens: int) -> list[Batch]:
         """Split into batches of at most `max_tokens` tokens, padding included; each has at least one sample."""
@@ -35,7 +37,8 @@ class Batch:
             part = slice(start, start + size)
             longest = int(self.inputs["attention_mask"][part].any(dim=0).nonzero().max()) + 1  # a mask may have holes
             inputs = {name: tensor[part, :longest] for name, tensor in self.inputs.items()}
-            parts.append(Batch(self.number, self.sample_indices[part], inputs))
+            pooled = None if self.pooled is None else self.pooled[part, :longest]
+            parts.append(Batch(self.number, self.sample_indices[part], inputs, pooled))
         return parts
 
 
@@ -68,7 +71,7 @@ class BatchPlan(Sequence[Batch]):
         if not 0 <= number < len(self.sample_indices):
             raise IndexError(number)
         chosen = self.sample_indices[number]
-        return Batch(number, chosen, _padded_inputs(self.samples, chosen))
+        return Batch(number, chosen, _padded_inputs(self.samples, chosen), _pooled(self.samples, chosen))
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
@@ -108,8 +111,12 @@ def _windows(lengths: list[int], window_tokens: int | None) -> Iterator[range]:
         yield range(start, len(lengths))
 
 
+def _pooled(samples: SampleSet, sample_indices: Sequence[int]) -> Tensor | None:
+    masks = samples.pooled_masks
+    return None if masks is None else torch.from_numpy(_padded([masks[index] for index in sample_indices]))
+
+
 def _padded_inputs(samples: SampleSet, sample_indices: Sequence[int]) -> dict[str, Tensor]:
-    longest = max(len(samples.input_ids[index]) for index in sample_indices)
     given = {
         "input_ids": samples.input_ids,
         "attention_mask": samples.attention_masks,
@@ -120,8 +127,13 @@ def _padded_inputs(samples: SampleSet, sample_indices: Sequence[int]) -> dict[st
     for name, values in given.items():
         if values is None and name != "attention_mask":
             continue
-        array = np.zeros((len(sample_indices), longest), dtype=np.int64)
-        for row, index in enumerate(sample_indices):
-            array[row, : len(samples.input_ids[index])] = 1 if values is None else values[index]
-        padded[name] = torch.from_numpy(array)
+        rows = [[1] * len(samples.input_ids[i]) if values is None else values[i] for i in sample_indices]
+        padded[name] = torch.from_numpy(_padded(rows))
     return padded
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    array = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    for number, row in enumerate(rows):
+        array[number, : len(row)] = row
+    return array

@@ -116,6 +116,7 @@ class RepresentationExtractor:
         require_samples_fit(samples, self.backbone)
         if samples.position_ids is not None and not self._takes_positions:
             raise DataError(f"{type(self.backbone).__name__} takes no position_ids; leave them out of the inputs")
+        samples.over(samples.pool_over)  # a part of a set may have a sample that lacks the tokens to pool over
         require_enough_tokens(samples, tokens_needed(self.pooling), self.pooling)
         config = getattr(self.backbone, "config", None)
         window = None
@@ -280,7 +281,7 @@ class RepresentationExtractor:
 
     def _pool(self, batch: Batch, attention_mask: Tensor) -> Pool:
         known = None if self.sinks is None or self.pooling != SINK_POOLING else self.sinks.positions(batch.inputs)
-        return pool_for_batch(self.pooling, attention_mask, known)
+        return pool_for_batch(self.pooling, attention_mask, known, among=batch.pooled)
 
     def _run(
         self, inputs: dict[str, Any], layers: Sequence[int], on_hidden_state: Callable[[int, Tensor], None]

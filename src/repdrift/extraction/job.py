@@ -29,7 +29,7 @@ class ExtractionJob:
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
     are found on the base model, with a run of their own unless it is the model that is extracted.
-    In `options`, pooling `auto` becomes that of the base model's kind.
+    In `options`, pooling `auto` becomes that of the base model's kind. Raises DataError if a sample has no token that `pool_over` takes.
     """
 
     task: str
@@ -51,6 +51,7 @@ class ExtractionJob:
         if self.options.pooling == "auto":
             pooling = resolved_pooling(self.options.pooling, self.base, self.options.stack)
             object.__setattr__(self, "options", self.options.model_copy(update={"pooling": pooling}))
+        object.__setattr__(self, "samples", self.samples.over(self.options.pool_over))
 
     @property
     def pooling(self) -> Pooling:

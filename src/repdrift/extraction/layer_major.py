@@ -90,7 +90,9 @@ class LayerMajorExtraction:
         def write_layer(layer: int, batch: Batch, hidden: Tensor) -> None:
             if batch.number not in pools:
                 sinks = None if self.sinks is None else self.sinks.positions(batch.inputs)
-                pools[batch.number] = pool_for_batch(pooling, batch.inputs["attention_mask"].to(hidden.device), sinks)
+                pools[batch.number] = pool_for_batch(
+                    pooling, batch.inputs["attention_mask"].to(hidden.device), sinks, among=batch.pooled
+                )
             values, rows = pools[batch.number](hidden).cpu(), index.rows_of(batch.sample_indices)
             index.require_finite(values, layer, rows, dtype)
             stored = values.to(dtype)

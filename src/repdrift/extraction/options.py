@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, Stack
+from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, PoolOver, Stack
 from repdrift.tasks import DEFAULT_SAMPLES
 
 Schedule = Literal["auto", "sample", "layer"]
@@ -36,6 +36,13 @@ class ExtractionOptions(BaseModel):
         description=(
             "How the tokens of a sample become one row (mean, mean_without_sinks, last, first, cls, mean_skip_first); tokens keeps a row "
             "for each. auto is mean_without_sinks for a causal decoder, and mean for any other model."
+        ),
+    )
+    pool_over: PoolOver = Field(
+        default="all",
+        description=(
+            "Tokens that the pooling takes: all, or for tasks of kind causal_lm those of the prompt or of the completion. Those of the "
+            "completion are its own tokens, its end token among them, not the tokens that predict them."
         ),
     )
     layers: tuple[int, ...] | None = Field(
@@ -96,4 +103,6 @@ class ExtractionOptions(BaseModel):
             fields["pooling"] = "mean"
         if self.stack == "decoder":  # no stack means the encoder
             fields["stack"] = self.stack
+        if self.pool_over != "all":  # sets of older versions are over all tokens
+            fields["pool_over"] = self.pool_over
         return fields

@@ -47,13 +47,21 @@ def tokens_needed(pooling: Pooling) -> int:
     return 2 if pooling == "mean_skip_first" else 1
 
 
-def pool_for_batch(pooling: Pooling, attention_mask: Tensor, sinks: Sequence[Sequence[int]] | None = None) -> Pool:
+def pool_for_batch(
+    pooling: Pooling,
+    attention_mask: Tensor,
+    sinks: Sequence[Sequence[int]] | None = None,
+    *,
+    among: Tensor | None = None,
+) -> Pool:
     """Prepare the pooling of one batch.
 
     attention_mask: (b, t), 1 on real tokens, padding on either side. sinks: for `mean_without_sinks` and for each sample,
-    the tokens to leave out, numbered among its real tokens; at least one real token is not among them.
+    the tokens to leave out, numbered among its real tokens; at least one real token is not among them. among: (b, t), 1 on the tokens
+    that the pooling may take, such as those of a completion; None: all real tokens. `first` and `last` are the first and last of these;
+    `mean_skip_first` leaves out the first real token of the sample.
     Raises UnknownNameError if there is no such pooling; DataError if a sample has no real token, or only one for
-    `mean_skip_first`, or if `mean_without_sinks` is asked for and the sinks are not given.
+    `mean_skip_first`, if `mean_without_sinks` is asked for and the sinks are not given, or if no token is left to pool over.
     """
     if pooling not in (*POOLINGS, SINK_POOLING):
         raise UnknownNameError.of("pooling", pooling, (*POOLINGS, SINK_POOLING))
@@ -65,20 +73,33 @@ def pool_for_batch(pooling: Pooling, attention_mask: Tensor, sinks: Sequence[Seq
         raise DataError(
             f"pooling {pooling!r} needs {needed} real token(s); sample {sample} of the batch has {int(real[sample])}"
         )
-    if pooling == "tokens":
-        return _all_tokens(mask)
-    if pooling == SINK_POOLING:
-        return _mean(_without(mask, _given(sinks)))
     samples = torch.arange(mask.shape[0], device=mask.device)
-    if pooling == "last":
-        return _one_token(samples, mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1))
-    first = mask.int().argmax(dim=1)
-    if pooling in ("first", "cls"):
-        return _one_token(samples, first)
+    if pooling == SINK_POOLING:
+        mask = _without(mask, _given(sinks))
     if pooling == "mean_skip_first":
         mask = mask.clone()
-        mask[samples, first] = False
+        mask[samples, mask.int().argmax(dim=1)] = False
+    if among is not None:
+        mask = mask & among.to(mask.device).bool()
+        _require_tokens_left(mask, pooling)
+    if pooling == "tokens":
+        return _all_tokens(mask)
+    if pooling == "last":
+        return _one_token(samples, mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1))
+    if pooling in ("first", "cls"):
+        return _one_token(samples, mask.int().argmax(dim=1))
     return _mean(mask)
+
+
+def _require_tokens_left(mask: Tensor, pooling: Pooling) -> None:
+    """Raises DataError if a sample of the batch has no token in (b, t) `mask`."""
+    empty = (~mask.any(dim=1)).nonzero()
+    if len(empty):
+        why = "is an attention sink" if pooling == SINK_POOLING else "is left out by the pooling"
+        raise DataError(
+            f"sample {int(empty[0])} of the batch: every token of the part to pool over {why}, so that its row would be empty. Take pooling mean "
+            "or last, pool over all tokens (pool_over), or leave the sample out."
+        )
 
 
 def _all_tokens(mask: Tensor) -> Pool:

@@ -16,13 +16,13 @@ class RowIndex:
     """Maps samples to rows of a layer's tensor, and rows to samples.
 
     A sample has one row, in the order of the sample set. With pooling `tokens` it has one row for each real token, and
-    the rows of one sample follow those of the sample before it.
+    the rows of one sample follow those of the sample before it. Real tokens are those that the pooling takes (`pool_over`).
     """
 
     def __init__(self, samples: SampleSet, pooling: Pooling) -> None:
         self._samples = samples
         self._per_token = pooling == "tokens"
-        self._row_counts = torch.tensor(samples.real_lengths if self._per_token else [1] * len(samples))
+        self._row_counts = torch.tensor(samples.pooled_lengths if self._per_token else [1] * len(samples))
         self._ends = self._row_counts.cumsum(0)
         self.n_rows = int(self._ends[-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from repdrift.core.errors import ModelError
 from repdrift.models.backbone import Stack
 from repdrift.models.dimensions import text_config
 
@@ -34,3 +35,19 @@ def is_causal_decoder(config: Any, stack: Stack | None = None) -> bool:
     if any(both_ways) or kinds.intersection(encoders):
         return False
     return bool(kinds.intersection(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+
+
+def require_language_model(config: Any, name: str) -> None:
+    """Raises ModelError unless a model of this configuration reads from left to right and has a head for the next token.
+
+    A model that reads both ways sees the token that it should predict, and its loss says nothing. name: the model, for the message.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if is_causal_decoder(config) and type(config) in AutoModelForCausalLM._model_mapping:
+        return
+    kind = getattr(config, "model_type", type(config).__name__)
+    raise ModelError(
+        f"{name} (a model of type {kind!r}) cannot be trained for causal_lm: it should read a text from left to right and predict the next "
+        "token, as GPT-2, Llama or SmolLM2 do. Take such a base model, or tasks of another kind."
+    )

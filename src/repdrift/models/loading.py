@@ -14,6 +14,7 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
+from repdrift.models.causality import require_language_model
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
 from repdrift.models.configuration import load_config
 from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
@@ -107,11 +108,14 @@ def load_task_model(
 ) -> PreTrainedModel:
     """Load the model with a head for `task_kind`; if `source` has no such head, it is drawn from torch's generator.
 
-    task_kind: `classification`, which needs num_labels, or `extractive_qa`. dtype: one of `DTYPES`.
-    Raises ModelError if the files cannot be read, or a weight of the backbone is missing.
+    task_kind: `classification`, which needs num_labels, `extractive_qa` or `causal_lm`. The head of `causal_lm` is the model's own, and is
+    never drawn. dtype: one of `DTYPES`.
+    Raises ModelError if the files cannot be read, a weight of the backbone is missing, or the model cannot do `causal_lm`.
     """
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
+    if task_kind == "causal_lm":
+        return _load_language_model(source, dtype)
     if task_kind == "classification":
         auto_class, labels = AutoModelForSequenceClassification, num_labels
     else:
@@ -125,6 +129,19 @@ def load_task_model(
     if model.config.pad_token_id is None:
         model.config.pad_token_id = model.config.eos_token_id
     return model
+
+
+def _load_language_model(source: ModelSource, dtype: str) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    require_language_model(load_config(source), source.ref)
+    try:
+        return _load(AutoModelForCausalLM, source, dtype, allow_new=())
+    except MissingWeightsError as error:
+        raise MissingWeightsError(
+            f"{error} A model that learns to continue texts needs its own head for the next token: give the folder that was saved with "
+            "it (AutoModelForCausalLM)."
+        ) from error
 
 
 def _load(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.models.causality import require_language_model
 from repdrift.models.third_party import quiet_transformers
 
 _HEADS = {"classification": "sequence classification", "extractive_qa": "question answering"}
@@ -32,9 +33,15 @@ def task_skeleton(config: Any, task_kind: str, *, num_labels: int | None = None)
 
     Raises ModelError if transformers has no such head for this kind of model.
     """
-    from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
+    from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-    auto_class = AutoModelForSequenceClassification if task_kind == "classification" else AutoModelForQuestionAnswering
+    if task_kind == "causal_lm":
+        require_language_model(config, "the base model")
+        auto_class = AutoModelForCausalLM
+    else:
+        auto_class = (
+            AutoModelForSequenceClassification if task_kind == "classification" else AutoModelForQuestionAnswering
+        )
     if type(config) not in auto_class._model_mapping:  # what from_pretrained goes by
         raise ModelError(
             f"models of type {config.model_type!r} cannot be trained for {_HEADS[task_kind]}: transformers has no such head for them. "

@@ -92,7 +92,7 @@ def _set_bytes(inputs: StudyInputs, task: str) -> int:
         return 0
     blocks = find_blocks(backbone_of(skeleton, options.stack), path=options.blocks, stack=options.stack)
     layers = len(blocks) if options.layers is None else len(options.layers)
-    rows = sum(samples.real_lengths) if options.pooling == "tokens" else len(samples)
+    rows = sum(samples.pooled_lengths) if options.pooling == "tokens" else len(samples)
     return rows * width * layers * getattr(torch, options.dtype).itemsize
 
 

@@ -27,7 +27,7 @@ def joined_turns(turns: Sequence[dict[str, Any]], at: str) -> str:
 
     at: names the row for messages. Raises DataError if a turn holds anything but text.
     """
-    return TURN_BREAK.join(text for turn in turns if (text := _content(turn, at)).strip())
+    return TURN_BREAK.join(text for turn in turns if (text := turn_text(turn, at)).strip())
 
 
 def unread_entries(turns: Sequence[dict[str, Any]]) -> set[str]:
@@ -35,7 +35,8 @@ def unread_entries(turns: Sequence[dict[str, Any]]) -> set[str]:
     return {name for turn in turns for name, value in turn.items() if value and name not in _READ_OR_ROLE}
 
 
-def _content(turn: dict[str, Any], at: str) -> str:
+def turn_text(turn: dict[str, Any], at: str) -> str:
+    """The text of one turn, "" if it only calls a tool. at: names the row. Raises DataError if the turn holds anything but text."""
     contents = [turn[name] for name in ("content", "value") if turn.get(name) is not None]
     if len(contents) > 1 and contents[0] != contents[1]:
         raise DataError(

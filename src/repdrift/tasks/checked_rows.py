@@ -10,6 +10,7 @@ from typing import Any
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted, listed
 from repdrift.tasks.chat_turns import joined_turns, unread_entries
+from repdrift.tasks.continuation_rows import chats, completions, continuation_row_notes, require_prompts, words_of
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
 from repdrift.tasks.labels import checked_answers, checked_classes
@@ -28,31 +29,43 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
     """
     wanted = [c for c in spec.columns if labelled or c != spec.label_column]
     _require_columns(table, spec, wanted)
-    texts = {name: _texts(table, name) for name in spec.text_columns}
+    texts: dict[str, Sequence[Any]]
+    if spec.is_chat:
+        texts = {name: chats(table, name) for name in spec.text_columns}
+    else:
+        texts = {name: _texts(table, name) for name in spec.text_columns}
+    if spec.kind == "causal_lm" and spec.label_column is not None:
+        require_prompts(table, spec)
+        texts[spec.label_column] = completions(table, spec.label_column)
     lacking = [i for i, cells in enumerate(zip(*texts.values(), strict=True)) if not all(map(_has_text, cells))]
     if lacking and not spec.files:
-        name = next(n for n in spec.text_columns if not _has_text(texts[n][lacking[0]]))
+        name = next(n for n in texts if not _has_text(texts[n][lacking[0]]))
         got = table.columns[name].values[lacking[0]]
         raise DataError(f"{table.at(lacking[0])}: column {name!r} should be a text, got {got!r}")
     if len(lacking) == len(table):
+        lacks = "a chat in which the assistant says something" if spec.is_chat else "a text"
         raise DataError(
-            f"{table.where}: no row has a text in {_columns(spec)} ({counted(len(table), 'row')}, the first is {table.unit} {table.numbers[0]})"
+            f"{table.where}: no row has {lacks} in {_columns(tuple(texts))} ({counted(len(table), 'row')}, the first is {table.unit} {table.numbers[0]})"
         )
     left_out = set(lacking)
     kept = [i for i in range(len(table)) if i not in left_out] if lacking else range(len(table))
     columns: dict[str, Sequence[Any]] = {name: [values[i] for i in kept] for name, values in texts.items()}
     for name, values in columns.items():
-        _require_whole_characters(table, name, values, kept)
+        words = list(map(words_of, values)) if spec.kind == "causal_lm" else values
+        _require_whole_characters(table, name, words, kept)
     if spec.id_column is not None:
         columns[spec.id_column] = _ids(table, spec.id_column, kept)
-    if labelled and spec.label_column is not None:
+    if labelled and spec.label_column is not None and spec.kind != "causal_lm":
         check = checked_classes if spec.kind == "classification" else checked_answers
         columns[spec.label_column] = check(table, spec, kept, columns)
         if spec.kind == "classification":
             _require_whole_characters(table, spec.label_column, list(map(str, columns[spec.label_column])), kept)
     ordered = [columns[name] for name in wanted]
     rows = [dict(zip(wanted, cells, strict=True)) for cells in zip(*ordered, strict=True)]
-    notes = _notes(table, spec, columns, lacking, len(rows))
+    if spec.kind == "causal_lm":
+        notes = continuation_row_notes(table, spec, rows, lacking)
+    else:
+        notes = _notes(table, spec, columns, lacking, len(rows))
     # A name of a column may hold half a character; a note must be fit for a file.
     return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
 
@@ -85,7 +98,9 @@ def _texts(table: DataTable, name: str) -> list[str | None]:
     return found
 
 
-def _has_text(value: str | None) -> bool:
+def _has_text(value: str | Sequence[Any] | None) -> bool:
+    if value is not None and not isinstance(value, str):
+        return len(value) > 0
     return value is not None and not (not value or value.isspace()) and bool(value.strip(_INVISIBLE))
 
 
@@ -139,7 +154,7 @@ def _notes(
     file = Path(table.where).name
     first = " and ".join(example(columns[name][0]) for name in spec.text_columns)
     others = [name for name in table.columns if name not in spec.columns]
-    used = f"each line of {file}" if table.whole_lines else _columns(spec)
+    used = f"each line of {file}" if table.whole_lines else _columns(spec.text_columns)
     beside = f" of {file}" if not table.whole_lines else ""
     not_used = (
         f"; not used: {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}" if others and spec.files else ""
@@ -205,6 +220,5 @@ def _odd_texts(name: str, values: Sequence[str], table: DataTable) -> list[str]:
     return notes
 
 
-def _columns(spec: TaskSpec) -> str:
-    names = listed([repr(name) for name in spec.text_columns])
-    return f"{'column' if len(spec.text_columns) == 1 else 'columns'} {names}"
+def _columns(names: Sequence[str]) -> str:
+    return f"{'column' if len(names) == 1 else 'columns'} {listed([repr(name) for name in names])}"

@@ -50,7 +50,11 @@ def separates_pairs(tokenizer: Any) -> bool:
     return tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
 
 
-class QuestionTooLongError(DataError):
+class RowLeftOutError(DataError):
+    """A row of which no input can be made at this length; the others are used, and it is counted."""
+
+
+class QuestionTooLongError(RowLeftOutError):
     """A question that alone fills the input, so that nothing of its context would be read."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from repdrift.core.errors import DataError
 from repdrift.core.length_limit import LengthLimit
+from repdrift.core.records.representation_set import PoolOver
+from repdrift.tasks.continuation_text import ContinuationEncoder, EncodedContinuation, continuation_notes
 from repdrift.tasks.data_files import Row
-from repdrift.tasks.encoding import Encoded, QuestionTooLongError, TokenIds, encode_row, length_notes, token_ids
+from repdrift.tasks.encoding import Encoded, RowLeftOutError, TokenIds, encode_row, length_notes, token_ids
 from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import TaskSpec
 
@@ -33,6 +35,8 @@ class SampleSet:
     read (what was used as text, rows left out, an example); not part of the fingerprint. row_numbers: for each sample, the
     number of its row among those that were read, counted from 1; None: not known. attention_masks: for each sample, 1 on tokens that are read and 0 on those in
     between that are not; None: all are read. position_ids: for each sample, the positions of its tokens; None: the model's own.
+    completion_masks: for each sample, 1 on the tokens of its completions; None: the task has none. pool_over: the tokens that a pooling
+    takes, all that are read or those of the prompt or of the completions; no part of the fingerprint, but of a set's key.
     tokenizer: what made the tokens, to name one in an error; None: not known.
     """
 
@@ -46,6 +50,8 @@ class SampleSet:
     row_numbers: tuple[int, ...] | None = None
     attention_masks: tuple[TokenIds, ...] | None = None
     position_ids: tuple[TokenIds, ...] | None = None
+    completion_masks: tuple[TokenIds, ...] | None = None
+    pool_over: PoolOver = "all"
     tokenizer: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -71,6 +77,40 @@ class SampleSet:
         """The number of tokens of each sample that are read."""
         return self.lengths if self.attention_masks is None else [sum(mask) for mask in self.attention_masks]
 
+    def over(self, part: PoolOver) -> SampleSet:
+        """These samples, of which a pooling takes the tokens of `part` only. Raises DataError, naming the sample, if one has none of them."""
+        if part == "all":
+            return self if self.pool_over == "all" else replace(self, pool_over="all")
+        if self.completion_masks is None:
+            raise DataError(
+                f"task {self.task!r} has no completions, so its samples cannot be pooled over the {part} alone: take pool_over: all, or a task of "
+                "kind causal_lm"
+            )
+        chosen = replace(self, pool_over=part)
+        without = next((i for i, length in enumerate(chosen.pooled_lengths) if length == 0), None)
+        if without is not None:
+            raise DataError(
+                f"{self.described(without)} of task {self.task!r} has no {part} token to pool over; leave the sample out, or take pool_over: all"
+            )
+        return chosen
+
+    @cached_property
+    def pooled_masks(self) -> tuple[TokenIds, ...] | None:
+        """For each sample, 1 on the tokens that a pooling takes; None: all that are read."""
+        if self.pool_over == "all" or self.completion_masks is None:
+            return None
+        wanted = 1 if self.pool_over == "completion" else 0
+        read = self.attention_masks or tuple([1] * length for length in self.lengths)
+        return tuple(
+            token_ids([int(is_read and mark == wanted) for is_read, mark in zip(mask, marks, strict=True)])
+            for mask, marks in zip(read, self.completion_masks, strict=True)
+        )
+
+    @property
+    def pooled_lengths(self) -> list[int]:
+        """The number of tokens of each sample that a pooling takes."""
+        return self.real_lengths if self.pooled_masks is None else [sum(mask) for mask in self.pooled_masks]
+
     def described(self, index: int) -> str:
         """Names sample number `index` (from 0) as its owner knows it: by its id, and by its row where that is known."""
         row = f" (row {self.row_numbers[index]} of those read)" if self.row_numbers is not None else ""
@@ -87,14 +127,17 @@ class SampleSet:
 
     def part(self, indices: Sequence[int]) -> SampleSet:
         """The samples with these numbers, in this order. How many of them were cut is not known of a part, and is 0."""
-        of_samples = ("sample_ids", "input_ids", "token_type_ids", "row_numbers", "attention_masks", "position_ids")
+        of_samples = (
+            *("sample_ids", "input_ids", "token_type_ids", "row_numbers", "attention_masks", "position_ids"),
+            "completion_masks",
+        )
         values = {name: getattr(self, name) for name in of_samples}
         chosen = {name: None if v is None else tuple(v[i] for i in indices) for name, v in values.items()}
         return replace(self, truncated_samples=0, **chosen)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 over token ids, token types, lengths, order and sample ids.
+        """The SHA-256 over token ids, token types, completions, lengths, order and sample ids.
 
         Samples are not padded, so a sample's length determines its attention mask, unless it has one of its own.
         """
@@ -105,7 +148,11 @@ class SampleSet:
             digest.update(ids.tobytes())
             if self.token_type_ids is not None:
                 digest.update(np.asarray(self.token_type_ids[index], dtype="<i8").tobytes())
-            for kind, values in ((b"mask", self.attention_masks), (b"positions", self.position_ids)):
+            for kind, values in (
+                (b"mask", self.attention_masks),
+                (b"positions", self.position_ids),
+                (b"completion", self.completion_masks),
+            ):
                 if values is not None:
                     digest.update(kind + np.asarray(values[index], dtype="<i8").tobytes())
         return digest.hexdigest()
@@ -125,8 +172,8 @@ def build_sample_set(
     """Choose at most `n_samples` rows (None: all) and tokenise them.
 
     The rows with the smallest hashes of task and sample id are chosen, and keep the file's order. So the choice depends
-    neither on a random generator nor on the order of the file. A chosen row whose question leaves no room for its context
-    is left out, and the notes say so. notes: on how the rows were read. limit: the model's, for notes on long samples.
+    neither on a random generator nor on the order of the file. A chosen row whose question leaves no room for its context, or of whose
+    completion the limit leaves nothing, is left out, and the notes say so. notes: on how the rows were read. limit: the model's, for notes on long samples.
     Raises DataError if there are fewer than 4 rows, two have the same sample id, or a text has no tokens.
     """
     ids = _sample_ids(spec, rows, source)
@@ -135,11 +182,12 @@ def build_sample_set(
     if n_samples is not None and n_samples < MIN_SAMPLES:
         raise DataError(f"{n_samples} samples were asked for; at least {MIN_SAMPLES} are needed")
     encoded: dict[int, Encoded] = {}
-    left_out: dict[int, QuestionTooLongError] = {}
+    left_out: dict[int, RowLeftOutError] = {}
+    encode = _encoder(spec, tokenizer, max_length)
     for index in _choose(spec.name, ids, n_samples):
         try:
-            encoded[index] = encode_row(rows[index], spec, tokenizer, max_length=max_length)
-        except QuestionTooLongError as error:
+            encoded[index] = encode(rows[index])
+        except RowLeftOutError as error:
             left_out[index] = error
         except DataError as error:
             raise DataError(
@@ -147,6 +195,7 @@ def build_sample_set(
             ) from error
     found = list(encoded.values())
     has_types = all(e.token_type_ids is not None for e in found)
+    texts = [e for e in found if isinstance(e, EncodedContinuation)]
     samples = SampleSet(
         task=spec.name,
         sample_ids=tuple(ids[index] for index in encoded),
@@ -155,11 +204,13 @@ def build_sample_set(
         truncated_samples=sum(e.truncated for e in found),
         source=source,
         row_numbers=tuple(index + 1 for index in encoded),
+        completion_masks=tuple(token_ids(e.completion_mask) for e in texts) if texts else None,
         tokenizer=tokenizer,
     )
     said = [
         *notes,
         *_left_out_note(left_out, ids, len(encoded)),
+        *continuation_notes(texts, max_length, what="sample"),
         *_no_own_tokens_note(samples, tokenizer),
         *_unknown_tokens_note(samples, tokenizer),
         *length_notes(samples.lengths, samples.truncated_samples, tokenizer, limit or LengthLimit()),
@@ -167,7 +218,13 @@ def build_sample_set(
     return replace(samples, notes=tuple(said))
 
 
-def _left_out_note(left_out: dict[int, QuestionTooLongError], ids: Sequence[str], kept: int) -> list[str]:
+def _encoder(spec: TaskSpec, tokenizer: Any, max_length: int) -> Callable[[Row], Encoded]:
+    if spec.kind == "causal_lm":
+        return ContinuationEncoder(spec, tokenizer, max_length=max_length).encode
+    return lambda row: encode_row(row, spec, tokenizer, max_length=max_length)
+
+
+def _left_out_note(left_out: dict[int, RowLeftOutError], ids: Sequence[str], kept: int) -> list[str]:
     """Says how many rows are left out. Raises DataError if too few are kept."""
     if not left_out:
         return []

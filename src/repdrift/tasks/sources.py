@@ -64,7 +64,7 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
             if not Path(folder).is_dir():
                 found = "is a file; expected a folder" if Path(folder).is_file() else why_absent(Path(folder))
                 raise DataError(f"{given_by} {folder} {found}")
-        candidates = [Path(folder) / spec.name / f"{split}{suffix}" for suffix in SUFFIXES]
+        candidates = [Path(folder) / (spec.folder or spec.name) / f"{split}{suffix}" for suffix in SUFFIXES]
         for path in candidates:
             if stands_there(path):  # also a broken link: the next source would be other data without a word
                 return _read(path, spec, split, f"{given_by}: {path}", labelled=labelled)
@@ -76,13 +76,13 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
             tried.append(str(error))
     raise DataError(
         f"no {split} data for task {spec.name!r}. Looked in: {'; '.join(tried) or 'nowhere'}. "
-        f"Give --data-dir or {DATA_VARIABLE} (a folder with {spec.name}/{split}.parquet, .jsonl or .csv), "
+        f"Give --data-dir or {DATA_VARIABLE} (a folder with {spec.folder or spec.name}/{split}.parquet, .jsonl or .csv), "
         f"or --data-dir {PACKAGED_SAMPLE} for the small packaged sample of a built-in task."
     )
 
 
 def _packaged(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
-    path = _SAMPLE_ROOT / spec.name / f"{split}.jsonl"
+    path = _SAMPLE_ROOT / (spec.folder or spec.name) / f"{split}.jsonl"
     if not path.is_file():
         packaged = sorted(p.name for p in _SAMPLE_ROOT.iterdir() if p.is_dir())
         raise DataError(f"the package ships no sample for task {spec.name!r}, only for {', '.join(packaged)}")

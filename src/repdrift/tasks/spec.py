@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from repdrift.core.registry import Registry
+from repdrift.tasks.continuation import Continuation
 
-TaskKind = Literal["classification", "extractive_qa"]
+TaskKind = Literal["classification", "extractive_qa", "causal_lm"]
 Split = Literal["train", "validation"]
 
 
@@ -29,11 +30,14 @@ class FileFormat:
 class TaskSpec:
     """One task.
 
-    text_columns: one or two columns; for `extractive_qa` these are (question, context).
-    label_column: holds a class, or for `extractive_qa` the answers ({text, answer_start}); None if unlabelled.
+    text_columns: one or two columns; for `extractive_qa` these are (question, context); for `causal_lm` those of the prompt, or the one of
+    the chats.
+    label_column: holds a class, for `extractive_qa` the answers ({text, answer_start}), for `causal_lm` the completion; None if
+    unlabelled, or if the task is chats.
     label_names: of a task with fixed classes; the data hold their numbers from 0, or these names.
     id_column: holds a unique name for each row; None: the row's number is its name.
     hub: (repository, configuration) on the Hugging Face hub; None if the task is not there.
+    folder: of the task in a data folder; None: its name. continuation: settings of a `causal_lm` task.
     files: the user's own file or folder for a split; it goes before every other source. file_format: how it is written.
     """
 
@@ -47,6 +51,17 @@ class TaskSpec:
     hub: tuple[str, str | None] | None = None
     files: dict[Split, Path] = field(default_factory=dict)
     file_format: FileFormat = FileFormat()
+    folder: str | None = None
+    continuation: Continuation = Continuation()  # noqa: RUF009 (frozen)
+
+    @property
+    def is_chat(self) -> bool:
+        """True if each row is a chat, whose assistant turns are learnt."""
+        return self.kind == "causal_lm" and self.label_column is None
+
+    def for_key(self) -> dict[str, Any]:
+        """The settings of the kind of task that change trained weights, as plain JSON; empty for kinds that have none."""
+        return {"causal_lm": self.continuation.for_training()} if self.kind == "causal_lm" else {}
 
     @property
     def columns(self) -> tuple[str, ...]:

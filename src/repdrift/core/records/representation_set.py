@@ -20,6 +20,8 @@ Pooling = Literal["mean", "last", "first", "cls", "mean_skip_first", "tokens", "
 PoolingChoice = Literal["auto", Pooling]
 """What a user may ask for; `auto` becomes `mean_without_sinks` for a causal decoder and `mean` for any other model."""
 SINK_POOLING: Pooling = "mean_without_sinks"
+PoolOver = Literal["all", "prompt", "completion"]
+"""The tokens of a sample that a pooling takes: all, or of a task with completions those of the prompt or of the completions."""
 PayloadFormat = Literal["pt", "safetensors"]
 Stack = Literal["encoder", "decoder"]
 """The half of an encoder-decoder model that is run for its hidden states."""
@@ -113,6 +115,8 @@ class SetMetadata(Record):
     truncated_samples: int
     """The number of samples that were cut at the maximum length."""
     pooling: Pooling
+    pool_over: PoolOver = "all"
+    """The tokens that the pooling takes."""
     dtype: str
     """Floating-point type of the payload."""
     compute_dtype: str
