@@ -107,4 +107,5 @@ def test_sinks_of_the_base_are_the_same_whatever_is_pooled(base, samples, tmp_pa
 
     whole, part = sinks("all"), sinks("completion")
     assert isinstance(whole, SinkTokens)
+    assert isinstance(part, SinkTokens)
     assert whole.positions == part.positions

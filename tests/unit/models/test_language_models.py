@@ -64,7 +64,9 @@ def test_trained_language_model_is_saved_once_and_loads_again(tied, kind, tmp_pa
 def test_skeleton_of_a_language_model_takes_every_arm_that_fits(tiny_language_model):
     config = load_config(resolve_model(str(tiny_language_model)))
     for kind in ("full_finetune", "lora", "dora", "ia3", "layer_norm"):
-        tuned = prepared(task_skeleton(config, "causal_lm"), Arm.of_kind(kind), "causal_lm").model
+        skeleton = task_skeleton(config, "causal_lm")
+        assert skeleton is not None
+        tuned = prepared(skeleton, Arm.of_kind(kind), "causal_lm").model
         assert next(tuned.parameters()).is_meta
 
 

@@ -19,7 +19,7 @@ def chats(template=None, **settings):
     return TaskSpec("own", "causal_lm", ("messages",), None, "own", continuation=Continuation(template, **settings))
 
 
-def letters(*, eos="</s>", bos=None, specials=(), merges=()):
+def letters(*, eos: str | None = "</s>", bos: str | None = None, specials=(), merges=()):
     """A tokenizer with a token for each character, and for each of `merges`."""
     from tokenizers import AddedToken, Tokenizer, models, processors
     from transformers import PreTrainedTokenizerFast
@@ -46,6 +46,10 @@ def told(encoded, tokenizer):
         inside = mark
         text += tokenizer.decode([token], clean_up_tokenization_spaces=False) if token is not None else ""
     return text
+
+
+def masks_of(samples):
+    return [list(mask) for mask in samples.completion_masks]
 
 
 @pytest.mark.parametrize("bos", [None, "<s>"])
@@ -87,7 +91,7 @@ def test_completion_cut_away_is_left_out_and_one_cut_in_part_is_counted():
     rows = [{"prompt": "p" * n, "completion": "cc"} for n in (1, 2, 3, 6, 8)]
     samples = build_sample_set(prompts(), rows, tokenizer, max_length=8)
     assert samples.sample_ids == ("0", "1", "2", "3")
-    assert [list(mask) for mask in samples.completion_masks][-1] == [0] * 6 + [1] * 2
+    assert masks_of(samples)[-1] == [0] * 6 + [1] * 2
     assert any("1 of 5 samples were left out; the first: sample '4'" in note for note in samples.notes)
     assert any("1 sample of 4 with a completion that the limit of 8 tokens cuts off" in note for note in samples.notes)
     with pytest.raises(DataError, match=r"5 of 5 samples cannot be used.*leaves nothing of the completion"):
@@ -166,11 +170,11 @@ def test_sample_set_has_the_tokens_of_prompt_and_completion(tiny_language_model)
     tokenizer = load_tokenizer(resolve_model(str(tiny_language_model)))
     rows = [{"prompt": "the cat sat", "completion": " ".join(["on"] * n)} for n in (1, 2, 3, 4)]
     samples = build_sample_set(prompts(), rows, tokenizer, max_length=30)
-    assert [list(mask) for mask in samples.completion_masks] == [[0] * 3 + [1] * (n + 1) for n in (1, 2, 3, 4)]
-    assert {ids[-1] for ids in samples.input_ids} == {tokenizer.eos_token_id}
+    assert masks_of(samples) == [[0] * 3 + [1] * (n + 1) for n in (1, 2, 3, 4)]
+    assert all(ids[-1] == tokenizer.eos_token_id for ids in samples.input_ids)
     other = build_sample_set(
         prompts(), [{"prompt": "the cat", "completion": "sat on"}, *rows[1:]], tokenizer, max_length=30
     )
     assert list(other.input_ids[0]) == list(samples.input_ids[0])
     assert other.fingerprint != samples.fingerprint  # the same tokens, with another border
-    assert samples.part([2, 0]).completion_masks == (samples.completion_masks[2], samples.completion_masks[0])
+    assert masks_of(samples.part([2, 0])) == [masks_of(samples)[2], masks_of(samples)[0]]
