@@ -35,6 +35,7 @@ def analyze(
 
     Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
+    from repdrift.core.learnt_words import judged_models, learnt_cautions
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
@@ -48,10 +49,13 @@ def analyze(
     if as_json:
         tell_json(json.loads(results.model_dump_json()))
         return
+    first = learnt_cautions(judged_models(results.runs))
+    for caution in first:
+        tell(f"note: {caution}")
     for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first
         if test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
-    for warning in results.warnings:
+    for warning in (w for w in results.warnings if w not in first):
         tell(f"note: {warning}")
     for check in results.sanity:
         if check.passed is False:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repdrift.core.learnt_words import judged_models, learnt_cautions
 from repdrift.core.records.results import RunStatus
 from repdrift.core.sink_words import sink_cautions
 from repdrift.core.words import listed, method_title, task_title
@@ -23,6 +24,7 @@ def set_cautions(
 ) -> list[str]:
     """Returns every caution about the sets and their drifts, the most important first."""
     return [
+        *learnt_cautions(judged_models(statuses)),
         *_missing(statuses),
         *_unchanged(table, plan),
         *_same_weights(tasks),

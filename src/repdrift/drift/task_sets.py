@@ -135,6 +135,7 @@ def _present(plan: PlannedSet, stored: RepresentationSet) -> RunStatus:
         n_samples=len(stored.metadata.sample_ids),
         sample_set_fingerprint=stored.metadata.sample_set_fingerprint,
         metrics=stored.metadata.run_metrics or {},
+        learnt=stored.metadata.run_learnt,
     )
 
 

@@ -40,6 +40,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     key, settings = job.key(), job.settings()
     found = processes.from_first(_look(folder, key, settings) if processes.is_first else None)
     if found == "the same":
+        processes.from_first(_with_scores(folder, job) if processes.is_first else None)
         return SetMetadata.read(folder / "metadata.json"), False
     if found is not None:
         say(f"{folder} holds another extraction ({found}): extracting anew")
@@ -74,6 +75,14 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     if has_cycle:
         gc.collect()
     return SetMetadata.read(folder / "metadata.json"), True
+
+
+def _with_scores(folder: Path, job: ExtractionJob) -> None:
+    """Writes the scores of the job's run into a finished set of the same weights, whose run may have been scored on other rows."""
+    stored = SetMetadata.read(folder / "metadata.json")
+    if job.metrics is not None and (stored.run_metrics, stored.run_learnt) != (job.metrics, job.learnt):
+        now = {"run_metrics": job.metrics, "run_learnt": job.learnt}
+        stored.model_copy(update=now).write(folder / "metadata.json")
 
 
 def _look(folder: Path, key: str, settings: Mapping[str, str]) -> str | None:
@@ -164,6 +173,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "compute_dtype": job.options.compute_dtype,
         "tokens_per_sample": job.samples.pooled_lengths if job.pooling == "tokens" else None,
         "run_metrics": job.metrics,
+        "run_learnt": job.learnt,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
         "extraction": {

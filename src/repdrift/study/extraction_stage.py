@@ -123,6 +123,7 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
         task_kind=record.task_kind,
         num_labels=record.num_labels,
         metrics=record.metrics if step == 0 else None,
+        learnt=record.learnt if step == 0 else None,
     )
 
 

@@ -3,9 +3,20 @@
 import numpy as np
 import torch
 
+from repdrift.core.records.run import Learnt
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.stores import RepresentationSetWriter
+
+
+def judged(learnt, score=0.8, constant=0.5):
+    """A model's comparison with the best constant answer: learnt, not learnt, or not known (None)."""
+    ends = (None, None) if learnt is None else (score - constant - 0.05, score - constant + 0.05)
+    return Learnt(
+        metric="accuracy", score=score, constant_answer="'b' for every row", constant_score=constant, difference=score - constant,
+        low=ends[0], high=ends[1], n_items=400, n_groups=400, learnt=learnt, sentence="said by the run",
+    )  # fmt: skip
+
 
 LAYERS, N, P = 3, 40, 12
 NOISE = {"full_finetune": 0.6, "lora": 0.3}
@@ -18,8 +29,7 @@ def write_set(folder, task, method, seed, tensors, **changes):
         "truncated_samples": 0, "pooling": "mean", "dtype": "float32", "compute_dtype": "float32", "layers": list(range(LAYERS)),
         "shape": [N, P], "run_metrics": {"accuracy": 0.8}, "created": "now", "versions": {},
     }  # fmt: skip
-    if method == "base":
-        fields |= {"weights_digest": "base0"}
+    fields |= {"weights_digest": "base0"} if method == "base" else {"run_learnt": judged(True)}
     fields |= changes
     options = {name: fields[name] for name in ("key", "settings", "layers") if name in fields}
     with RepresentationSetWriter(folder, n_rows=len(tensors[0]), **options) as writer:

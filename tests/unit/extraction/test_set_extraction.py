@@ -1,6 +1,7 @@
 """A job becomes one set under either schedule, also after an interruption."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -158,3 +159,14 @@ def test_progress_reaches_its_end_where_some_layers_are_chosen(tiny_bert, sample
     extract_set(_job(tiny_bert, samples, layers=(1,), schedule="layer"), tmp_path)
     assert len(bars) == 1
     assert bars[0][0] == bars[0][1] > 0
+
+
+def test_finished_set_takes_the_scores_of_the_run_that_it_is_reused_for(tiny_bert, samples, tmp_path):
+    job = _job(tiny_bert, samples)
+    extract_set(replace(job, metrics={"accuracy": 0.9}), tmp_path / "set")
+    layers = _layers(tmp_path / "set")
+    again, new = extract_set(replace(job, metrics={"accuracy": 0.6}), tmp_path / "set")  # scored on other rows
+    assert not new
+    assert again.run_metrics == open_set(tmp_path / "set").metadata.run_metrics == {"accuracy": 0.6}
+    assert _layers(tmp_path / "set") == layers
+    assert verify_set(tmp_path / "set") == []

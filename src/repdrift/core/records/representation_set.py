@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.base import Record
+from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkTokens
 
 METADATA_FILE = "metadata.json"
@@ -140,6 +141,8 @@ class SetMetadata(Record):
     """SHA-256 of every payload file, by path below the set's folder."""
     run_metrics: dict[str, float | None] | None = None
     """The training run's evaluation metrics, where the model came from a run."""
+    run_learnt: Learnt | None = None
+    """Whether that run's model has learnt its task; null where it is not known, as in sets of older versions."""
     created: str
     versions: dict[str, str]
     extraction: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkSummary
 
 RESULTS_SCHEMA_VERSION = 2
@@ -94,6 +95,8 @@ class RunStatus(Record):
     sample_set_fingerprint: str | None = None
     metrics: dict[str, float | None] = {}
     """Evaluation metrics of the trained model (accuracy, f1, exact_match, ...)."""
+    learnt: Learnt | None = None
+    """Whether the trained model has learnt its task; null where it is not known, as in files of older versions."""
 
 
 class Control(Record):
@@ -149,6 +152,8 @@ class Reduction(Record):
 
     task: str
     """A task, or `all`: mean over tasks."""
+    tasks: list[str] = []
+    """The tasks that it rests on; empty in files of older versions."""
     layer: int | None
     """A layer, or null: mean over layers."""
     measure: str

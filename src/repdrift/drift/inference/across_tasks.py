@@ -47,6 +47,7 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
         exact=False,
         n_permutations=None,
         n_units=test.n_units,
+        untestable=drifts.untestable,
     )
     reductions = {task: 1 - float(np.exp(ratio)) for task, ratio in test.log_ratios.items()}
     said = ", ".join(f"{percent(value)} on {task_title(task)}" for task, value in reductions.items())
@@ -66,8 +67,9 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
 
 def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedModel:
     """Returns the reduction over all tasks by a linear mixed model of log drift, or why there is none."""
-    if of.reduction is None:
-        reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
+    if of.reduction is None or drifts.untestable is not None:
+        nothing = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
+        reason = drifts.untestable or nothing
         units = drifts.reference.size + drifts.comparison.size
         return MixedModel(reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason)
     found = mixed_model_reduction(

@@ -34,6 +34,7 @@ from repdrift.drift.inference.method_claims import (
 from repdrift.drift.inference.method_drifts import by_model, compared_tasks, method_drifts, uneven_spread
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
+from repdrift.drift.inference.skill import Skill, skill_of
 from repdrift.drift.resampled_drift import ResampledDrifts
 
 Distances = Mapping[tuple[str, str], Mapping[int, NDArray[np.floating]]]
@@ -75,8 +76,10 @@ def draw_conclusions(
     compared = compared_tasks(primary, plan)
     found.warnings += compared.warnings
     if compared.names:
-        _compare_methods(found, primary, compared.names, plan, of_primary)
-        _other_measures(found, final, compared.names, plan, draws or {})
+        skill = skill_of(statuses, compared.names, plan)
+        found.warnings += skill.warnings
+        _compare_methods(found, primary, compared.names, plan, of_primary, skill)
+        _other_measures(found, final, compared.names, plan, draws or {}, skill)
     found.tests += above_identity(primary, plan)
     found.tests += above_seed_ceiling(primary, distances or {}, plan)
     found.rankings = layer_rankings(primary, plan, of_primary)
@@ -91,21 +94,24 @@ def _compare_methods(
     tasks: list[str],
     plan: DriftPlan,
     draws: Mapping[str, ResampledDrifts],
+    skill: Skill,
 ) -> None:
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
     for task in [*tasks, ALL_TASKS]:
-        here = [task] if task != ALL_TASKS else tasks
+        here = [task] if task != ALL_TASKS else skill.pooled
+        why = skill.untestable.get(task)
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
+        whole = whole if why is None else whole.model_copy(update={"notes": [*whole.notes, why]})
         found.reductions.append(whole)
         by_layer: dict[int, LayerComparison] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
             in_layer = reduction(of_layer, task, layer, measure, plan, draws)
-            by_layer[layer] = LayerComparison(method_drifts(of_layer, plan), in_layer)
+            by_layer[layer] = LayerComparison(method_drifts(of_layer, plan, why), in_layer)
             found.reductions.append(in_layer)
-        drifts = method_drifts(frame, plan)
+        drifts = method_drifts(frame, plan, why)
         found.tests += [directional_test(drifts, name, whole, plan) for name in METHOD_CLAIMS]
         alike = alike_test(drifts, whole, plan)
         found.tests += [alike] if alike is not None else []
@@ -125,6 +131,7 @@ def _other_measures(
     tasks: list[str],
     plan: DriftPlan,
     draws: Mapping[tuple[str, str], ResampledDrifts],
+    skill: Skill,
 ) -> None:
     """Adds the reductions by measures that are not tested, over the tasks that have a value in every layer."""
     for name in plan.measures:
@@ -139,7 +146,8 @@ def _other_measures(
             and (here.groupby(["method", "seed"])["layer"].nunique() == layers).all()
         ]
         of_measure = {task: d for (task, measure), d in draws.items() if measure == name}
-        for task in [*complete, *([ALL_TASKS] if complete else [])]:
-            here = complete if task == ALL_TASKS else [task]
+        pooled = [task for task in complete if task in skill.pooled]
+        for task in [*complete, *([ALL_TASKS] if pooled else [])]:
+            here = pooled if task == ALL_TASKS else [task]
             frame = by_model(rows[rows["task"].isin(here)])
             found.other_measures.append(reduction(frame, task, None, name, plan, of_measure))

@@ -100,7 +100,7 @@ def layer_clusters(by_layer: Mapping[int, LayerComparison], name: Hypothesis, pl
     drifts = next(iter(by_layer.values())).drifts
     layers = list(by_layer)
     units = drifts.reference.size + drifts.comparison.size
-    if len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
+    if drifts.untestable is not None or len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
         return []
     if name == TARGET and any(at.reduction.reduction is None for at in by_layer.values()):
         return []  # where the reference does not drift, its share turns the sign of the statistic
@@ -145,6 +145,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
         exact=test.exact,
         n_permutations=test.n_permutations,
         n_units=test.n_units,
+        untestable=drifts.untestable,
     )
     comparison, reference = method_title(plan.comparison_method), method_title(plan.reference_method)
     numbers = f"{comparison} drifts {test.ratio:.2f} times as much as {reference}"
@@ -181,13 +182,14 @@ def _evidence(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> Eviden
         exact=less.exact,
         n_permutations=less.n_permutations,
         n_units=less.n_units,
+        untestable=drifts.untestable,
     )
 
 
 def _paired(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> PairedTest | None:
     scaled = replace(drifts, reference=(1 - _margin(name, plan)) * drifts.reference)
     pairs = scaled.paired_differences()
-    if pairs is None:
+    if pairs is None or drifts.untestable is not None:
         return None
     found = sign_flip_test(pairs.differences, strata=pairs.tasks, alternative="less")
     return PairedTest(pvalue=found.pvalue, smallest_pvalue=found.smallest_pvalue, n_pairs=found.n_units)

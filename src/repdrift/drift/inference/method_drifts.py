@@ -48,7 +48,10 @@ class ComparedTasks:
 
 @dataclass(frozen=True)
 class MethodDrifts:
-    """The drift of each trained model with its task and seed: m models of the reference, k of the comparison method."""
+    """The drift of each trained model with its task and seed: m models of the reference, k of the comparison method.
+
+    untestable: the reason, as a clause, why a comparison of these models says nothing of the methods; None: it does.
+    """
 
     reference: Floats
     comparison: Floats
@@ -56,6 +59,7 @@ class MethodDrifts:
     comparison_tasks: list[str]
     reference_seeds: list[int] = field(default_factory=list)
     comparison_seeds: list[int] = field(default_factory=list)
+    untestable: str | None = None
 
     @property
     def strata(self) -> list[str]:
@@ -192,7 +196,7 @@ def _log_spread(drifts: MethodDrifts, role: MethodRole) -> _LogSpread:
     return _LogSpread(squares, sum(part.size - 1 for part in parts))
 
 
-def method_drifts(frame: pd.DataFrame, plan: DriftPlan) -> MethodDrifts:
+def method_drifts(frame: pd.DataFrame, plan: DriftPlan, untestable: str | None = None) -> MethodDrifts:
     """Returns the drifts in a frame with a row for each trained model: task, method, seed and drift."""
     reference = frame[frame["method"] == plan.reference_method]
     comparison = frame[frame["method"] == plan.comparison_method]
@@ -203,6 +207,7 @@ def method_drifts(frame: pd.DataFrame, plan: DriftPlan) -> MethodDrifts:
         [str(t) for t in comparison["task"]],
         [int(s) for s in reference["seed"]],
         [int(s) for s in comparison["seed"]],
+        untestable,
     )
 
 

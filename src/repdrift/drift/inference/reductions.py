@@ -47,6 +47,7 @@ def reduction(
     shared = reference > (ZERO_DRIFT if similarity_measure(measure).higher_is_similar else 0)
     found = Reduction(
         task=task,
+        tasks=drifts.tasks,
         layer=layer,
         measure=measure,
         reduction=1 - comparison / reference if shared else None,

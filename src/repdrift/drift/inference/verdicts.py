@@ -8,6 +8,18 @@ from typing import Any
 from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction, Verdict
 from repdrift.core.words import counted, p_equals, pvalue
 
+_OF_A_TEST = (
+    "pvalue",
+    "opposite_pvalue",
+    "smallest_pvalue",
+    "deciding_pvalue",
+    "deciding_opposite_pvalue",
+    "smallest_deciding_pvalue",
+    "exact",
+    "n_permutations",
+)
+"""Fields of a record that stay empty where nothing is tested."""
+
 
 @dataclass(frozen=True)
 class Corrected:
@@ -34,7 +46,7 @@ class Evidence:
 
     opposite_pvalue: None if the opposite claim is not tested; then nothing is rejected. smallest_pvalue: the
     smallest p of this design, whatever the data; None for a test that has none. corrected: None where there is no family.
-    n_units: trained models.
+    n_units: trained models. untestable: the reason, as a clause, why the claim says nothing of the methods, whatever the p; None: it does.
     """
 
     statistic: float
@@ -45,6 +57,7 @@ class Evidence:
     n_permutations: int | None
     n_units: int
     corrected: Corrected | None = None
+    untestable: str | None = None
 
     @property
     def deciding_pvalue(self) -> float:
@@ -75,6 +88,8 @@ class Statement:
 
 def verdict(evidence: Evidence, alpha: float) -> Verdict:
     """Returns the verdict at level `alpha`. A claim is `rejected` only if the test of its opposite is significant."""
+    if evidence.untestable is not None:
+        return "not testable"
     if evidence.smallest_pvalue is not None and evidence.smallest_pvalue >= 0.5:
         return "not testable"
     if evidence.deciding_pvalue <= alpha:
@@ -102,7 +117,9 @@ def decided(evidence: Evidence, statement: Statement, alpha: float) -> dict[str,
         "sentence": sentence(evidence, statement, alpha),
     }
     corrected = evidence.corrected
-    if corrected is not None:
+    if evidence.untestable is not None:
+        fields |= dict.fromkeys(_OF_A_TEST)  # they would be read as evidence
+    elif corrected is not None:
         fields |= {
             "correction": corrected.by,
             "pvalue_max_t": corrected.max_t,
@@ -116,6 +133,8 @@ def decided(evidence: Evidence, statement: Statement, alpha: float) -> dict[str,
 def sentence(evidence: Evidence, statement: Statement, alpha: float) -> str:
     """Returns the verdict on the claim with its p-value, then the numbers, then the smallest p that could have been."""
     claim, decision = statement.claim, verdict(evidence, alpha)
+    if evidence.untestable is not None:
+        return f"Whether {claim} is not testable as a property of the method: {evidence.untestable}. These models: {statement.numbers}."
     limit = _limit(evidence, alpha)
     opposite = evidence.deciding_opposite_pvalue
     if decision == "not testable":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.learnt_words import judged_models, learnt_cautions
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
@@ -30,6 +31,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     comparison, reference = _method(study.comparison_method), _method(study.reference_method)
     blocks = [
         f"# Drift of {markdown_text(study.model)}: {comparison} against {reference}",
+        *(f"> {markdown_text(line)}" for line in learnt_cautions(judged_models(results.runs))),
         _answer(results),
         "## What was compared\n\n" + _compared(results, table),
         *(
@@ -62,7 +64,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
 _HOW_TO_READ = """## How to read this
 
 - *Supported*: the data would be surprising if the claim were false. *Rejected*: they contradict the claim. *Undecided*: this
-  design cannot tell; that is not evidence of no difference. *Not testable*: too few models, or no drift to take a share of.
+  design cannot tell; that is not evidence of no difference. *Not testable*: too few models, no drift to take a share of, or models that have not learnt their task.
 - The smallest possible p is set by the number of trained models alone. Where it is above the test's level, no result could
   have been significant: train more seeds.
 - Intervals in `drift.csv` say how much the number depends on the choice of samples, for these trained models. They do not say

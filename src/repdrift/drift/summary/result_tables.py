@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from repdrift.core.hypotheses import claim
+from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
 from repdrift.core.words import (
     markdown_text,
@@ -153,10 +154,11 @@ def runs_table(results: DriftResults) -> str:
                 str(run.seed),
                 str(run.step),
                 run.status,
+                learnt_in_short(run.learnt) if run.status == "ok" and run.step == 0 else "",
                 shown or run.reason or "",
             ]
         )
-    return markdown_table(["task", "method", "seed", "step", "state", "scores on its validation data"], rows)
+    return markdown_table(["task", "method", "seed", "step", "state", "learnt", "scores on its validation data"], rows)
 
 
 def _range(values: Iterable[float | None]) -> str:
