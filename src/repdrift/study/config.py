@@ -7,7 +7,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
@@ -24,6 +33,13 @@ DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
 _VARIABLE = re.compile(r"\$\w|\$\{")
+
+
+def _not_empty(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it is empty; give a path (. is the working folder), or leave the key out")
+    return value
+
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """Seed of a run's random numbers; NumPy takes no others."""
@@ -45,7 +61,7 @@ def _user_text(text: str) -> str:
     return str(user_path(Path(text))) if text.startswith("~") or _VARIABLE.search(text) else text
 
 
-UserPath = Annotated[Path, AfterValidator(user_path)]
+UserPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(user_path)]
 UserText = Annotated[str, AfterValidator(_user_text)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
@@ -119,7 +135,7 @@ class StudyConfig(_Section):
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
-    data_dir: UserText | None = None
+    data_dir: Annotated[UserText, BeforeValidator(_not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")
     base_dir: UserPath = Path("base_representations")
@@ -196,8 +212,9 @@ def parse_study(content: Any, *, where: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  - {fault}" for fault in validation_faults(error, StudyConfig))
-        raise ConfigError(f"{where}: {error.error_count()} fault(s)\n{faults}") from error
+        faults = validation_faults(error, StudyConfig)
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise ConfigError(f"{where}: {len(faults)} fault(s)\n{lines}") from error
     except RepdriftError as error:
         raise ConfigError(f"{where}: {error}") from error
 

@@ -14,6 +14,9 @@ LEVELS = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in ran
     [
         ("name: a\nmodel: b\nname: c\n", "line 3: the key 'name' stands twice, first in line 1"),
         ("training:\n  all: {epochs: 1, epochs: 2}\n", "line 2: the key 'epochs' stands twice"),
+        ("yes: 1\ntrue: 2\n", "line 2: the key 'true', which means the same as 'yes', stands twice, first in line 1"),
+        ("0x1: a\n1: b\n", "line 2: the key '1', which means the same as '0x1', stands twice"),
+        ("? !!set a\n: 1\n", "not valid YAML"),
         (f"a0: &a0 [x]\n{LEVELS}\n", "more than 100,000 values, counting what its aliases repeat"),
         ("a: &a [*a]\n", "a value contains itself"),
         ("[" * 100 + "]" * 100, "nested too deep"),
