@@ -149,7 +149,7 @@ class FsspecRemote:
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False  # S3 denies to look at what is not there to those who may not list the bucket
         except Exception as error:
-            raise StorageError(_refused("read", self.address, error)) from cause_without_secrets(error)
+            raise self._refusal("read", error) from cause_without_secrets(error)
         with reading_errors(path, StorageError):
             own_size = path.stat().st_size
         if size != own_size:
@@ -191,14 +191,14 @@ class FsspecRemote:
             raise MissingRunError(
                 f"cannot {verb} {self.address}: {why}. Check the address."
             ) from cause_without_secrets(error)
-        except OSError as error:
-            if not self._is_local or error.strerror is None:
-                raise StorageError(_refused(verb, self.address, error)) from cause_without_secrets(error)
-            raise StorageError(
-                f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}"
-            ) from error
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
-            raise StorageError(_refused(verb, self.address, error)) from cause_without_secrets(error)
+            raise self._refusal(verb, error) from cause_without_secrets(error)
+
+    def _refusal(self, verb: str, error: Exception) -> StorageError:
+        """The error for what a store refused; a local folder is refused by the operating system."""
+        if self._is_local and isinstance(error, OSError) and error.strerror is not None:
+            return StorageError(f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}")
+        return StorageError(_refused(verb, self.address, error))
 
 
 def _words(address: str, error: Exception) -> str:
