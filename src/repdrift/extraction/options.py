@@ -39,7 +39,7 @@ class ExtractionOptions(BaseModel):
         ),
     )
     layers: tuple[int, ...] | None = Field(
-        default=None, description="Layers to extract, where 0 is the first block; null takes all."
+        default=None, min_length=1, description="Layers to extract, where 0 is the first block; null takes all."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Number format of the files that are written."

@@ -15,7 +15,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
-from repdrift.models.configuration import load_config
+from repdrift.models.configuration import load_config, require_sizes_in_files
 from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
 from repdrift.models.loadable_folder import loadable_folder
 from repdrift.models.model_files import ModelSource, read_json_object
@@ -183,6 +183,7 @@ def _loader_options(source: ModelSource, *, quantised: bool) -> dict[str, Any]:
         require_loadable(read_gguf_header(source.path / source.gguf_file))
         return {"gguf_file": source.gguf_file}
     tensors = stored_tensors(source)  # says what is wrong with damaged, empty and unmerged checkpoints
+    require_sizes_in_files(source, max(max(tensor.shape, default=1) for tensor in tensors.values()))
     packed = next((t for t in tensors.values() if t.name.endswith("weight") and t.stored_dtype in _INTEGERS), None)
     if packed is not None and not quantised:
         raise ModelError(

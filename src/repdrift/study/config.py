@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,7 @@ def _not_empty(value: object) -> object:
     return value
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 """Seed of a run's random numbers; NumPy takes no others."""
 
 
@@ -131,7 +132,7 @@ class StudyConfig(_Section):
     revision: str | None = None
     tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
     methods: tuple[Method, ...] = METHODS
-    seeds: tuple[Seed, ...] = (42, 1337, 2024)
+    seeds: tuple[Seed, ...] = Field(default=(42, 1337, 2024), max_length=1_000)
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
@@ -240,6 +241,6 @@ def packaged_study_text(name: str) -> str:
 def _require_unique(kind: str, values: Any) -> None:
     if not values:
         raise ValueError(f"at least one {kind} is needed")
-    twice = sorted({str(value) for value in values if list(values).count(value) > 1})
+    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if twice:
         raise ValueError(f"{kind} {twice[0]!r} stands twice")

@@ -17,6 +17,7 @@ _MOST_NODES = 100_000
 _DEEPEST = 64
 _NO_VALUE = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 """Tags of the keys `<<` and `=`, which stand for no value."""
+_LONGEST_NUMBER = 400
 
 
 def read_yaml(path: Path) -> Any:
@@ -83,6 +84,8 @@ def _require_bounded(root: yaml.Node, where: str, loader: yaml.SafeLoader) -> No
             raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most")
         if isinstance(node, yaml.ScalarNode) and not _is_whole_text(node.value):
             raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a text holds half a character (a surrogate)")
+        if node.tag.endswith(":int") and len(str(node.value)) > _LONGEST_NUMBER:
+            raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a number has {len(node.value):,} digits")
         if id(node) in open_nodes:
             raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a value contains itself, by an alias")
         if id(node) not in sizes:

@@ -22,10 +22,11 @@ class LoraOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(default=8, ge=1, le=65_536, description="Rank of the change of each adapted weight.")
-    alpha: float = Field(default=16, gt=0, allow_inf_nan=False, description="The change is scaled by alpha / rank.")
+    alpha: float = Field(default=16, gt=0, le=1_000_000, description="The change is scaled by alpha / rank.")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the input of the adapters.")
     target_modules: tuple[str, ...] | None = Field(
         default=None,
+        min_length=1,
         description="Endings of the adapted modules' names; null adapts the query and value projections, as peft knows them.",
     )
 
@@ -53,7 +54,10 @@ class TrainingOptions(BaseModel):
         description="Tokens of an input at most; null takes the model's maximum, up to 512.",
     )
     doc_stride: int = Field(
-        default=128, ge=1, description="Tokens by which windows over a long context overlap (question answering)."
+        default=128,
+        ge=1,
+        le=10_000_000,
+        description="Tokens by which windows over a long context overlap (question answering).",
     )
     max_train_samples: SampleCount | None = Field(
         default=None,
