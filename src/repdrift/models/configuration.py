@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ModelError
@@ -14,7 +16,7 @@ from repdrift.models.third_party import loader_errors, quiet_transformers
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation")
 _ATTENTION_OF_TORCH = (None, "eager", "sdpa")
 _TYPE_KEYS = ("dtype", "torch_dtype")
-_MOST_PARTS = {r"(^|_)n?_?(layers?|blocks|experts)$": 10_000, r"(^|_)labels$": 1_000_000}
+_MOST_PARTS = {r"(^|_)n?_?(layers?|blocks|experts)$|\.(block|expert)_count$": 10_000, r"(^|_)labels$": 1_000_000}
 """Entries that count modules or names, by a pattern of their keys, and what no model has more of."""
 _USUAL_SIZES = {
     "vocab_size": 5_000_000,
@@ -37,6 +39,7 @@ def load_config(source: ModelSource) -> Any:
     if source.gguf_file:
         header = read_gguf_header(source.path / source.gguf_file)
         require_loadable(header)
+        _require_few_parts(header.path, header.metadata)
         what = f"no configuration could be read from {header.path} (GGUF, architecture {header.architecture!r})"
         with loader_errors(what, "Give the model as safetensors."), quiet_transformers():
             return AutoConfig.from_pretrained(source.path, gguf_file=source.gguf_file, trust_remote_code=False)
@@ -102,12 +105,16 @@ def _require_known(source: ModelSource, described: dict[str, Any]) -> None:
 
 def _require_buildable(source: ModelSource, described: dict[str, Any]) -> None:
     """Raises ModelError if so many parts are named that Python would fill the memory with them before a weight is read."""
-    groups = [described, *(part for part in described.values() if isinstance(part, dict))]
-    for name, value in ((name, value) for group in groups for name, value in group.items()):
+    for group in (described, *(part for part in described.values() if isinstance(part, dict))):
+        _require_few_parts(source.path / "config.json", group)
+
+
+def _require_few_parts(where: Path, described: Mapping[str, Any]) -> None:
+    for name, value in described.items():
         most = next((most for pattern, most in _MOST_PARTS.items() if re.search(pattern, name)), None)
         if most is not None and isinstance(value, int | float) and value > most:
             raise ModelError(
-                f"{source.path / 'config.json'} says {name} {value:,}, and no model has more than {most:,}. Copy or download it again."
+                f"{where} says {name} {value:,}, and no model has more than {most:,}. Copy or download it again."
             )
 
 
