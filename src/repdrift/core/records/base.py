@@ -24,6 +24,9 @@ _VERBATIM = frozenset(
 )
 """Entries by which something is found or held against something else: they are written as they are."""
 
+_LARGEST_BYTES = 128 << 20
+"""Far above a record of a million samples. To check a record takes about 24 times its size in memory."""
+
 _REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 
@@ -51,6 +54,11 @@ class Record(BaseModel):
         """Read a record from `path`. Raises DataError if it is absent or cannot be read, and as `parse` does."""
         with reading_errors(path):
             try:
+                size = path.stat().st_size
+                if size > _LARGEST_BYTES:
+                    raise DataError(
+                        f"{path} has {size:,} bytes; a record has {_LARGEST_BYTES:,} at most. Restore it from a copy."
+                    )
                 text = path.read_bytes()
             except FileNotFoundError as error:
                 raise DataError(f"{path} {why_absent(path)}") from error
