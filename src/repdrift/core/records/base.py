@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
-from repdrift.core.fingerprint import config_sha256
+from repdrift.core.fingerprint import config_sha256, open_regular
 from repdrift.core.hidden_secrets import shown
 from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.validation import validation_faults
@@ -59,7 +59,8 @@ class Record(BaseModel):
                     raise DataError(
                         f"{path} has {size:,} bytes; a record has {_LARGEST_BYTES:,} at most. Restore it from a copy."
                     )
-                text = path.read_bytes()
+                with open_regular(path) as stream:
+                    text = stream.read()
             except FileNotFoundError as error:
                 raise DataError(f"{path} {why_absent(path)}") from error
         return cls.parse(text, str(path))

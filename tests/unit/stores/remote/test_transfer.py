@@ -120,7 +120,9 @@ def test_pulled_set_has_no_file_of_the_set_that_it_replaces(sets, tmp_path):
         writer.finish(**{name: value for name, value in fields().items() if name not in ("key", "layers")})
     (folder / "notes.txt").write_text("mine")
     pull(open_remote(str(tmp_path / "remote")), tmp_path / "here")
-    assert [str(fault) for fault in verify_set(folder)] == [f"{folder}/notes.txt: is not part of the set. Delete it."]
+    assert [str(fault) for fault in verify_set(folder)] == [
+        f"{folder}/notes.txt: is not part of the set. Move it out of the folder."
+    ]
     (folder / "notes.txt").unlink()
     require_equal(sets, tmp_path / "here")
 
