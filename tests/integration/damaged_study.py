@@ -22,6 +22,7 @@ tasks: [sst2]
 seeds: [1, 2]
 training:
   all: {{epochs: 1, batch_size: 8, max_length: 32, checkpoint_every: 2, learning_rate: 0.01}}
+extraction: {extraction}
 analysis: {{replicates: 400, equivalence_margin: 1.25}}
 results_dir: results
 base_dir: base_representations
@@ -47,9 +48,9 @@ class Finished:
     """What `repdrift power` says of the results."""
 
 
-def make_study(root: Path, model: Path, data: Path) -> Finished:
-    """Run a tiny study in `root`, every stage."""
-    (root / "study.yaml").write_text(STUDY.format(model=model, data=data))
+def make_study(root: Path, model: Path, data: Path, *, extraction: str = "{}") -> Finished:
+    """Run a tiny study in `root`, every stage. extraction: the options of that stage, in YAML."""
+    (root / "study.yaml").write_text(STUDY.format(model=model, data=data, extraction=extraction))
     for command in STAGES:
         repdrift(f"{command} --config study.yaml", root, fails=False)
     kinds: dict[str, list[str]] = {}

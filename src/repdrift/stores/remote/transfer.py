@@ -98,7 +98,7 @@ def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
 def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
     staged = folder / f".{METADATA_FILE}.pulled"
     with atomic_path(staged) as temporary:
-        remote.fetch(_join(name, METADATA_FILE), temporary)
+        _fetch(remote, _join(name, METADATA_FILE), temporary)
     try:
         metadata = _read_remote_metadata(staged, remote, name)
         here = folder / METADATA_FILE
@@ -124,13 +124,22 @@ def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
     if _sha256_here(target) == expected:
         return
     with atomic_path(target) as temporary:
-        remote.fetch(name, temporary)
+        _fetch(remote, name, temporary)
         found = file_sha256(temporary)
         if found != expected:
             raise CorruptSetError(
                 f"{name} from {remote.address} is not what its metadata says: SHA-256 {found[:16]}, expected {expected[:16]}. "
                 "It was not kept. Run the same command again; if it stays so, the copy there is damaged: push it anew."
             )
+
+
+def _fetch(remote: Remote, name: str, target: Path) -> None:
+    try:
+        remote.fetch(name, target)
+    except (MissingRunError, StorageError) as error:
+        raise type(error)(
+            f"{error} If the copy there lost {name}, or has something else in its place, push the set anew."
+        ) from error
 
 
 def _sha256_here(path: Path) -> str | None:
