@@ -265,3 +265,5 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> 
     with quiet_transformers():
         model.save_pretrained(folder)  # safetensors is the only format that transformers 5 and peft write
         tokenizer.save_pretrained(folder)
+    # peft's card has no content but the base model's path, which would be markup for whoever shows the card.
+    (folder / "README.md").unlink(missing_ok=True)

@@ -64,7 +64,20 @@ def _user_text(text: str) -> str:
 
 UserPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(user_path)]
 UserText = Annotated[str, AfterValidator(_user_text)]
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
+
+
+def _name_of_a_folder(name: str) -> str:
+    if _RESERVED.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot be the name of a folder on Windows, and results are shared; choose another name"
+        )
+    return name
+
+
+TaskName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_name_of_a_folder)
+]
 
 
 class _Section(BaseModel):
@@ -150,6 +163,10 @@ class StudyConfig(_Section):
             if name not in own and name not in tasks():
                 raise ValueError(str(UnknownNameError.of("task", name, tasks())))
         _require_unique("task", names)
+        folders: dict[str, str] = {}
+        for name in names:
+            if (other := folders.setdefault(name.casefold(), name)) != name:
+                raise ValueError(f"tasks {other!r} and {name!r} would be one folder on Windows and macOS; rename one")
         if ALL_TASKS in names:
             raise ValueError(f"no task can be called {ALL_TASKS!r}: in results and options that name means every task")
         for entry in entries:
