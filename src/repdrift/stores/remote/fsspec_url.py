@@ -191,9 +191,7 @@ class FsspecRemote:
             return action()
         except FileNotFoundError as error:
             why = "the bucket does not exist" if "bucket" in str(error).lower() else "not there"
-            raise MissingRunError(
-                f"cannot {verb} {self.address}: {why}. Check the address."
-            ) from self._cause(error)
+            raise MissingRunError(f"cannot {verb} {self.address}: {why}. Check the address.") from self._cause(error)
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
             raise self._refusal(verb, error) from self._cause(error)
 
