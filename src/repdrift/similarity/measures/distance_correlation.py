@@ -88,7 +88,7 @@ def doubly_centred_distances(representation: Representation) -> Kernel:
     """Distances less the means of their rows and columns. The biased HSIC of two such kernels is n^2 dCov^2. Shared."""
     d = representation.shared(distances)
     means = d.mean(dim=1)
-    centred = d - means[:, None] - means + means.mean()
+    centred = (d - means[:, None]).sub_(means).add_(means.mean())
     diagonal = centred.diagonal().clone()
     centred.fill_diagonal_(0.0)
     return Kernel(centred, True, diagonal, centred.sum(dim=1))
