@@ -1,4 +1,4 @@
-"""Gives freed memory back to the operating system."""
+"""How much memory is free, and how freed memory goes back to the operating system."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def give_back() -> None:
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that programs can still take, in bytes. None on systems other than Linux, where it is not known."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:  # noqa: PTH123
+            fields = dict(line.split(":") for line in stream)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 @cache

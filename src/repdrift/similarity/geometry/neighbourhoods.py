@@ -9,7 +9,6 @@ ranks of k neighbours always add up to 1 + 1/2 + ... + 1/k. Without ties both ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,11 +99,15 @@ def _nearest(chords: Tensor, k: int) -> Neighbourhoods:
         if width == n - 1 or kept < width:
             break
         width = min(2 * width, n - 1)  # ties may go on past what was looked at
-    parts = [torch.cat([getattr(strip, name)[:, :kept] for strip in strips]) for name in ("index", "weight", "rank")]
-    return Neighbourhoods(*parts, k)
+    index, weight, rank = (
+        torch.cat([part[:, :kept] for part in parts])
+        for parts in zip(*((strip.index, strip.weight, strip.rank) for strip in strips), strict=True)
+    )
+    return Neighbourhoods(index, weight, rank, k)
 
 
-class _Strip(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Strip:
     """Neighbours of some samples, as in `Neighbourhoods`, and the largest number of them that counts."""
 
     index: Tensor

@@ -60,6 +60,7 @@ class NeighbourMeasure(Measure):
     """Mean over samples of a number that follows from a sample's neighbours on both sides."""
 
     bounds = (0.0, 1.0)
+    pairwise = True
     streaming = "needs the neighbours of every sample among all"
     invariances = OF_DIRECTIONS
     cost = "n^2 p to prepare; n^2 to compare"
@@ -216,6 +217,7 @@ class SecondOrderCosine(Measure):
     description = "Cosine between a sample's cosines to its neighbours (10 nearest on either side, not centred)."
     bounds = (-1.0, 1.0)
     reference = "Hamilton et al. 2016; Klabunde et al. 2023"
+    pairwise = True
     streaming = "needs the neighbours of every sample among all"
     invariances = OF_DIRECTIONS
     cost = "n^2 p to prepare; n^2 to compare"

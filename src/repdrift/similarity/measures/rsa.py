@@ -84,6 +84,7 @@ class PatternRsa(Measure):
     """Pearson's correlation of two patterns; of ranks it is Spearman's. As 1 - |u - v|^2 / 2: exactly 1 for equal sides."""
 
     bounds = (-1.0, 1.0)
+    pairwise = True
     streaming = "needs distances between all samples"
 
     def compare(self, x: Pattern, y: Pattern) -> float:
@@ -108,6 +109,7 @@ class KendallRsa(Measure):
     """Kendall's tau-b of two orders of pairs: tied pairs count for neither side. Computed on the processor, by scipy."""
 
     bounds = (-1.0, 1.0)
+    pairwise = True
     streaming = "needs distances between all samples"
 
     def compare(self, x: PairOrder, y: PairOrder) -> float:
