@@ -35,11 +35,11 @@ class LayerSize:
     replicates: int
 
     def kept_bytes(self, name: str) -> int:
-        """What is kept of one model that is prepared for a measure."""
+        """Bytes kept of one model that is prepared for a measure."""
         return 24 * self.rows * self.features + (10 * self.rows**2 if measure(name).pairwise else 0)
 
     def shared_bytes(self, names: Sequence[str]) -> int:
-        """What is kept of all models if everything that the measures derive of them stays until all measures are taken."""
+        """Bytes kept of all models if everything that the measures derive of them stays until all measures are taken."""
         pairwise = sum(measure(name).pairwise for name in names)
         return self.sets * (48 * self.rows * self.features + 24 * pairwise * self.rows**2)
 
