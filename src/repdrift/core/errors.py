@@ -13,7 +13,7 @@
     ├── MissingRunError        (FileNotFoundError)  a trained model that is not there
     ├── ModelError             (ValueError)         a model that cannot be loaded or has no blocks
     ├── StorageError           (OSError)            a full disk, a target that cannot be written
-    ├── InsufficientMemoryError (MemoryError)       what was asked for takes more memory than is free
+    ├── InsufficientMemoryError (MemoryError)       more memory is needed than is free
     └── MissingDependencyError (ImportError)        an optional package that is not installed
 
 Messages say what was expected, what was found, where, and what to do next. The command line prints them as
@@ -93,7 +93,7 @@ class StorageError(RepdriftError, OSError):
 
 
 class InsufficientMemoryError(RepdriftError, MemoryError):
-    """What was asked for would take more memory than is free."""
+    """The memory that is needed is more than what is free."""
 
 
 class MissingDependencyError(RepdriftError, ImportError):

@@ -68,7 +68,7 @@ def require_memory(size: LayerSize, names: Sequence[str], where: str) -> None:
     pairwise = [name for name in names if measure(name).pairwise]
     most = f"Leave out {', '.join(pairwise)}, which compare every two rows" if pairwise else "Extract fewer samples"
     if size.replicates and size.rows <= MOST_ROWS and not pairwise:
-        most += ", or take no resamples (--replicates 0)"
+        most += ", or take no resamples (`replicates: 0` under `analysis:` in the study)"
     raise InsufficientMemoryError(
         f"{where}: to measure {size.rows:,} rows of width {size.features:,} takes about {_gb(need)} GB of memory, and {_gb(free)} GB "
         f"are free. {most}, or use a machine with more memory."

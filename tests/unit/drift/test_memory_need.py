@@ -66,9 +66,7 @@ def test_too_little_memory_is_said_before_it_is_taken(monkeypatch):
         require_memory(size, ["cka", "mutual_knn"], "task 'a'")
     monkeypatch.setattr(memory_need, "available_memory_bytes", lambda: 1000)
     drawn = LayerSize(sets=10, rows=5_000, features=32, replicates=10_000)
-    with pytest.raises(
-        InsufficientMemoryError, match=r"Extract fewer samples, or take no resamples \(--replicates 0\)"
-    ):
+    with pytest.raises(InsufficientMemoryError, match=r"Extract fewer samples, or take no resamples \(`replicates: 0`"):
         require_memory(drawn, ["cka"], "task 'a'")
     monkeypatch.setattr(memory_need, "available_memory_bytes", lambda: None)
     require_memory(drawn, ["cka"], "task 'a'")
