@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from repdrift.core.errors import ConfigError, UnknownNameError
-from repdrift.core.validation import validation_faults
+from repdrift.core.validation import Fault, located_faults
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,10 +60,11 @@ class FieldOption:
 
     @property
     def _kind(self) -> Any:
-        """The field's type without None."""
+        """The field's type without None, and without what pydantic is told of it."""
         annotation = self.info.annotation
         kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-        return kinds[0] if NoneType in get_args(annotation) else annotation
+        kind = kinds[0] if NoneType in get_args(annotation) else annotation
+        return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
     @property
     def _is_list(self) -> bool:
@@ -144,15 +145,14 @@ def changed(options: Model, given: Mapping[str, Any]) -> Model:
         return type(options).model_validate({**options.model_dump(), **given})
     except ValidationError as error:
         known = {option.field: option for option in field_options(type(options))}
-        found = zip(error.errors(), validation_faults(error, type(options)), strict=True)
+        found = located_faults(error, type(options))
         faults = [
-            _fault(known[str(fault["loc"][0])], given, in_words) if fault["loc"] else in_words
-            for fault, in_words in found
+            _in_words(known[str(fault.place[0])], given, fault) if fault.place else fault.words for fault in found
         ]
         raise ConfigError("; ".join(faults)) from error
 
 
-def _fault(option: FieldOption, given: Mapping[str, Any], in_words: str) -> str:
+def _in_words(option: FieldOption, given: Mapping[str, Any], fault: Fault) -> str:
     if option.choices:
         return f"{option.flag}: {UnknownNameError.of('value', given[option.field], option.choices)}"
-    return f"{option.flag}: {in_words.partition(': ')[2]}"
+    return f"{option.flag}: {fault.words}"

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from repdrift.cli.empty_values import require_values
 from repdrift.cli.guarded_output import ShownErrors, guarded_output, take_arguments
 from repdrift.core.errors import RepdriftError
 from repdrift.core.refusals import refused
@@ -64,7 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit as docs/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
     try:
         with guarded_output():
-            take_arguments(sys.argv[1:] if arguments is None else arguments)
+            words = sys.argv[1:] if arguments is None else arguments
+            take_arguments(words)
+            require_values(words)
             app(args=arguments)
     except RepdriftError as error:
         sys.stderr.write(f"repdrift: error: {for_terminal(str(error))}\n")

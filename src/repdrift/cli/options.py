@@ -152,6 +152,8 @@ def study_from(
     if config is not None and not config.strip():
         raise ConfigError("--config is empty; name a study file, or leave the option out for the default study")
     name = config or os.environ.get(CONFIG_VARIABLE)
+    if name is not None and not name.strip():
+        raise ConfigError(f"${CONFIG_VARIABLE} is empty; let it name a study file, or unset it for the default study")
     if name is None:
         study = packaged_study(DEFAULT_STUDY)
     elif name in packaged_studies() and not Path(name).exists():

@@ -21,8 +21,8 @@ def status(
     from repdrift.study.design_notes import design_notes
     from repdrift.study.status import study_status
 
-    study, _ = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
-    progress = study_status(study)
+    study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
+    progress = study_status(study, config_path)
     if as_json:
         rows = [
             {
@@ -32,6 +32,7 @@ def status(
                 "trained": p.trained,
                 "representations": p.representations,
                 "random_change": p.random_change,
+                "faults": list(p.faults),
             }
             for p in progress
         ]
@@ -46,5 +47,7 @@ def status(
         tell(
             f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}{control}"
         )
+    for fault in dict.fromkeys(fault for p in progress for fault in p.faults):
+        tell(f"fault: {fault}")
     done = sum(p.trained and p.representations == "finished" for p in progress)
     tell(f"{done} of {len(progress)} runs trained and extracted")

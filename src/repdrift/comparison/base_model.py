@@ -15,12 +15,12 @@ from torch import nn
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
+from repdrift.core.memory import available_memory_bytes
 from repdrift.core.process_group import device
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import SINK_POOLING
 from repdrift.core.records.sink_tokens import SinkSummary
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.memory_budget import available_memory_bytes
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.extraction.sink_names import named_sinks

@@ -12,12 +12,13 @@ from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
-from repdrift.comparison.inputs import comparison_inputs, comparison_options, require_writable
+from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import for_sharing, write_comparison
 from repdrift.comparison.tuned_model import TunedModel
+from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world

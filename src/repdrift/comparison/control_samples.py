@@ -30,14 +30,16 @@ class ControlSamples:
 
 
 def control_samples(samples: SampleSet, options: ComparisonOptions) -> ControlSamples:
-    """Draws `options.control_samples` of the samples, or all of them if there are not so many.
+    """Draws `options.control_samples` of the samples, or all of them if it is 0 or there are not so many.
 
     The drawing depends on the number of samples alone, so that every process and every run takes the same ones. Debiased
     CKA has the same expectation on a part as on the whole, so values of both can be set side by side.
     """
     n = len(samples)
-    wanted = options.control_samples or min(max(n // _SHARE, LEAST_CONTROL_SAMPLES), MOST_CONTROL_SAMPLES)
-    if wanted >= n:
+    wanted = options.control_samples
+    if wanted is None:
+        wanted = min(max(n // _SHARE, LEAST_CONTROL_SAMPLES), MOST_CONTROL_SAMPLES)
+    if wanted == 0 or wanted >= n:
         return ControlSamples(list(range(n)), samples)
     indices = sorted(np.random.default_rng(20241).choice(n, size=wanted, replace=False).tolist())
     return ControlSamples(indices, samples.part(indices))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -13,11 +12,9 @@ from pydantic import ValidationError
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names
-from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, StorageError, UnknownNameError
+from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.progress import say
-from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.validation import validation_faults
 from repdrift.models import (
     Kind,
@@ -120,19 +117,6 @@ def comparison_options(given: dict[str, Any]) -> ComparisonOptions:
     except ValidationError as error:
         faults = "; ".join(validation_faults(error, ComparisonOptions))
         raise ConfigError(f"comparison options: {faults}") from error
-
-
-def require_writable(folder: Path) -> None:
-    """Makes the folder. Raises StorageError if nothing can be written there, before hours of work are lost by it."""
-    try:
-        with storage_errors(folder / COMPARISON_FILE):
-            folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=folder):
-                pass
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
 
 
 def _read(

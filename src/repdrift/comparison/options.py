@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
+from repdrift.core.sample_count import LEAST_SAMPLES
 
 
 class ComparisonOptions(BaseModel):
@@ -53,9 +54,9 @@ class ComparisonOptions(BaseModel):
     )
     control_samples: int | None = Field(
         default=None,
-        ge=4,
-        description="Samples on which noise floor and random change are measured (with `moments` also mispaired samples). If it is not "
-        "given: a sixteenth of the samples, at least 32 and at most 256.",
+        ge=0,
+        description="Samples on which noise floor and random change are measured (with `moments` also mispaired samples); 0 takes all. If "
+        "it is not given: a sixteenth of the samples, at least 32 and at most 256.",
     )
     seed: int = Field(default=0, description="Seed of the random changes.")
     blocks: str | None = Field(
@@ -65,6 +66,13 @@ class ComparisonOptions(BaseModel):
         default=None,
         description="Which half of an encoder-decoder model is measured. If it is not given: the encoder.",
     )
+
+    @field_validator("control_samples")
+    @classmethod
+    def _enough(cls, count: int | None) -> int | None:
+        if count is not None and 0 < count < LEAST_SAMPLES:
+            raise ValueError(f"expected 0 (all samples) or at least {LEAST_SAMPLES}, got {count}")
+        return count
 
     @field_validator("measures")
     @classmethod

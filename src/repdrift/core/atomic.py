@@ -62,6 +62,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def require_writable(folder: Path) -> None:
+    """Checks that files can be written to `folder`, before hours of work are lost by it; what was made for that is removed.
+
+    Raises StorageError if the folder cannot be made or takes no file.
+    """
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    with storage_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        finally:
+            with suppress(OSError):  # one that holds something by now stays
+                for path in absent:
+                    path.rmdir()
+
+
 @contextmanager
 def storage_errors(path: Path) -> Generator[None]:
     """Turn an operating-system fault while writing `path` into a StorageError that names it."""

@@ -13,6 +13,7 @@
     ├── MissingRunError        (FileNotFoundError)  a trained model that is not there
     ├── ModelError             (ValueError)         a model that cannot be loaded or has no blocks
     ├── StorageError           (OSError)            a full disk, a target that cannot be written
+    ├── InsufficientMemoryError (MemoryError)       more memory is needed than is free
     └── MissingDependencyError (ImportError)        an optional package that is not installed
 
 Messages say what was expected, what was found, where, and what to do next. The command line prints them as
@@ -89,6 +90,10 @@ class ModelError(RepdriftError, ValueError):
 
 class StorageError(RepdriftError, OSError):
     """A file cannot be written or fetched."""
+
+
+class InsufficientMemoryError(RepdriftError, MemoryError):
+    """The memory that is needed is more than what is free."""
 
 
 class MissingDependencyError(RepdriftError, ImportError):

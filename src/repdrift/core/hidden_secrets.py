@@ -162,24 +162,28 @@ def _forms_in(address: str) -> frozenset[str]:
     found: set[str] = set()
     for link in re.split(rf"::(?={_SCHEME}:)", address):
         _, scheme, rest = link.partition("://")
-        path = rest.partition("?")[0]
-        before, at, _ = (path if "@" in path else rest).rpartition("@")
-        user, colon, password = before.partition(":")
-        if scheme and at and colon:
-            # A short password is hidden with its user's name, where it cannot be a part of a word.
-            found |= _forms(before) if len(before) >= _PASSWORD_AT_LEAST else set()
-            found |= _forms(password) if len(password) >= _PASSWORD_AT_LEAST else set()
-            for piece in re.split(
-                r"[/@:?#]", password
-            ):  # libraries that take the password for something else quote a part
-                found |= _forms(piece) if _looks_made(piece, at_least=_VALUE_AT_LEAST) else set()
-            found.add(base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors="replace")).decode())
-        elif at and "/" not in before and _looks_made(before):
-            found |= _forms(before)
+        for part in {rest, rest.partition("?")[0]}:  # a ? begins the query, or belongs to the password
+            if scheme and "@" in part:
+                found |= _forms_of_user(part.rpartition("@")[0])
         for _, value in re.findall(r"([^?&#;=]+)=([^?&#;]+)", rest.partition("?")[2] + "&" + rest.partition("#")[2]):
             if _looks_made(value):
                 found |= _forms(value)
     return frozenset(found)
+
+
+def _forms_of_user(before: str) -> set[str]:
+    """Finds what is to be hidden of the text before the @ of an address."""
+    user, colon, password = before.partition(":")
+    if not colon:
+        return _forms(before) if "/" not in before and _looks_made(before) else set()
+    basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors="replace")).decode()
+    found = {basic} if len(before) >= _PASSWORD_AT_LEAST else set[str]()
+    # A short password is hidden with its user's name, where it cannot be a part of a word.
+    for text in (before, password):
+        found |= _forms(text) if len(text) >= _PASSWORD_AT_LEAST else set()
+    for piece in re.split(r"[/@:?#]", password):  # libraries that take the password for something else quote a part
+        found |= _forms(piece) if _looks_made(piece, at_least=_VALUE_AT_LEAST) else set()
+    return found
 
 
 def _looks_made(value: str, at_least: int = 2 * _VALUE_AT_LEAST) -> bool:

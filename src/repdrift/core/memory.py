@@ -1,4 +1,4 @@
-"""Gives freed memory back to the operating system."""
+"""Free memory: how much there is, and how freed memory goes back to the operating system."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import gc
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 
@@ -20,6 +21,32 @@ def give_back() -> None:
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that this process can still take, in bytes. None on systems other than Linux, where it is not known.
+
+    A container's own limit counts, where it is lower than what the machine has free.
+    """
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:  # noqa: PTH123
+            fields = dict(line.split(":") for line in stream)
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    of_container = _left_to_container(Path("/sys/fs/cgroup"))
+    return free if of_container is None else min(free, of_container)
+
+
+def _left_to_container(folder: Path) -> int | None:
+    """Bytes below the memory limit of the control group (version 2) in `folder`; None if it sets none."""
+    try:
+        limit = int((folder / "memory.max").read_text())  # "max" for none, which is no number
+        used = int((folder / "memory.current").read_text())
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(statistics["inactive_file"]))  # cached files give way
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 @cache

@@ -27,7 +27,7 @@ _NEXT_STEPS = {
     errno.ESTALE: f"The network folder was changed or mounted anew: open the folder again, {_AGAIN}",
     errno.ETIMEDOUT: f"The network folder does not answer: check the connection, {_AGAIN}",
     errno.EBUSY: f"Another program holds it: close that program, {_AGAIN}",
-    errno.ENXIO: "It is no regular file: name a file with data.",
+    errno.ENXIO: "A file with data belongs there: move away what stands there, or name another file.",
 }
 """By the system's error number, where reading and writing have the same remedy."""
 _OF_READING = "Get the right to read it, or name a copy of your own."

@@ -2,5 +2,15 @@
 
 from repdrift.drift.analysis import analyze
 from repdrift.drift.analysis_plan import BaseSets, DriftPlan, PlannedSet
+from repdrift.drift.set_checks import require_base_set, require_random_change_of, require_run_of, require_weights_of
 
-__all__ = ["BaseSets", "DriftPlan", "PlannedSet", "analyze"]
+__all__ = [
+    "BaseSets",
+    "DriftPlan",
+    "PlannedSet",
+    "analyze",
+    "require_base_set",
+    "require_random_change_of",
+    "require_run_of",
+    "require_weights_of",
+]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repdrift.core.atomic import require_writable
 from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.progress import say
@@ -52,6 +53,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     require_one_study([sets.base for sets in tasks])
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
+    require_writable(output_dir)
     measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling)
     measured.rows += weight_rows(tasks)
     table = measured.table()

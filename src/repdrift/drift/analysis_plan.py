@@ -33,6 +33,10 @@ class PlannedSet:
     folder: Path
     command: str
     """The command that makes the set."""
+    weights: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """The runs on this machine that are trained as the study says: by the digest of their weights at this step, the folder."""
+    other_weights: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """The runs of this task, method and seed that were trained with other settings, by the digest of their weights."""
 
     @property
     def model(self) -> TrainedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from repdrift.core.records.results import DRIFT_COLUMNS, Control
 from repdrift.drift.analysis_plan import PlannedSet, TrainedModel
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift
+from repdrift.drift.memory_need import KEPT_BYTES, LayerSize, PreparedModels, require_memory
 from repdrift.drift.resampled_drift import ResampledDrifts, bootstrapped_drifts, delete_group_drifts
 from repdrift.drift.sample_intervals import Draws, SamplingOptions, draws_for, sample_interval
 from repdrift.drift.task_sets import TaskSets, read_layer
@@ -65,6 +67,7 @@ class _Task:
     shuffles: NDArray[np.int64]
     draws: Draws
     options: SamplingOptions
+    size: LayerSize
 
     @property
     def final_models(self) -> dict[TrainedModel, int]:
@@ -76,16 +79,24 @@ class _Task:
 class _Layer:
     """One layer of every set of a task, read once, by the folder of the set.
 
-    What several measures derive from a representation is computed once.
+    shared: whether what several measures derive from a representation is computed once and kept, which takes memory.
     """
 
     task: _Task
     layer: int
     representations: dict[Path, Representation]
+    shared: bool
 
     def prepared(self, m: Measure, stored: RepresentationSet) -> Any:
+        representation = self.representations[stored.folder]
         with _named(f"{stored.folder}, layer {self.layer}"):
-            return m.prepare(self.representations[stored.folder])
+            return m.prepare(representation if self.shared else Representation(representation.given))
+
+    def all_runs(self, m: Measure) -> PreparedModels:
+        """Returns all runs, prepared when they are asked for."""
+        runs = self.task.sets.runs
+        most = len(runs) if self.shared else KEPT_BYTES // self.task.size.kept_bytes(m.name) - 1
+        return PreparedModels(lambda index: self.prepared(m, runs[index].stored), len(runs), most)
 
     def compared(self, m: Measure, base: Any, other: Any, stored: RepresentationSet) -> float:
         """Returns the value of the prepared base model against the prepared set `stored`."""
@@ -111,11 +122,14 @@ def measure_tasks(
     with Bar("measuring drift", steps) as bar:
         for sets in tasks:
             metadata = sets.base.metadata
-            task = _Task(sets, mispairings(metadata.shape[0]), draws_for(metadata, options), options)
+            size = _size(sets, options)
+            require_memory(size, names, f"task {sets.task!r}")
+            shared = size.shared_bytes(names) <= KEPT_BYTES
+            task = _Task(sets, mispairings(metadata.shape[0]), draws_for(metadata, options), options, size)
             for name in names:
                 measured.draws[sets.task, name] = ResampledDrifts(list(task.final_models), list(sets.base.layers))
             for layer in sets.base.layers:
-                read = _read(task, layer)
+                read = _read(task, layer, shared=shared)
                 base = read.representations[sets.base.folder]
                 measured.top_feature_share[sets.task, layer] = top_feature_share(base.exact.numpy())
                 floor = rounding_drift(measure(primary), base, coarsest(metadata.compute_dtype, metadata.dtype))
@@ -156,7 +170,7 @@ def _absorb(measured: Measured, of_layer: Measured) -> None:
         measured.distances.setdefault(key, {}).update(by_layer)
 
 
-def _read(task: _Task, layer: int) -> _Layer:
+def _read(task: _Task, layer: int, *, shared: bool) -> _Layer:
     sets = task.sets
     representations: dict[Path, Representation] = {}
     others = (opened.stored for opened in (*sets.runs, *sets.random_changes))
@@ -164,7 +178,13 @@ def _read(task: _Task, layer: int) -> _Layer:
         if stored is not None:
             with _named(f"{stored.folder}, layer {layer}"):
                 representations[stored.folder] = Representation(read_layer(stored, layer))
-    return _Layer(task, layer, representations)
+    return _Layer(task, layer, representations, shared)
+
+
+def _size(sets: TaskSets, options: SamplingOptions) -> LayerSize:
+    others = (sets.identity, *(opened.stored for opened in (*sets.runs, *sets.random_changes)))
+    rows, features = sets.base.metadata.shape
+    return LayerSize(1 + sum(stored is not None for stored in others), rows, features, options.replicates)
 
 
 def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distances: bool) -> None:
@@ -174,20 +194,24 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
     if sets.identity is not None:
         noise = read.compared(m, base, read.prepared(m, sets.identity), sets.identity)
         measured.controls.append(_control("identity", sets.task, None, layer, m, noise))
-    tuned = [read.prepared(m, run.stored) for run in sets.runs]
-    values = [read.compared(m, base, other, run.stored) for other, run in zip(tuned, sets.runs, strict=True)]
+    tuned = read.all_runs(m)
+    values: list[float] = []
+    all_mispaired: list[Floats | None] = []
+    for run, other in zip(sets.runs, tuned, strict=True):
+        values.append(read.compared(m, base, other, run.stored))
+        with _named(read.both(run.stored)):
+            all_mispaired.append(m.mispaired(base, other, task.shuffles) if m.paired else None)
     final_models = task.final_models
     with _named(f"two seeds on {sets.task}, layer {layer}"):
         between = _between_seeds(m, final_models, tuned)
     random = _random_changes(measured, read, m, base)
     final_index = list(final_models.values())
-    resampled = bootstrapped_drifts(m, base, [tuned[index] for index in final_index], task.draws)
+    resampled = bootstrapped_drifts(m, base, tuned, final_index, task.draws)
     bootstrap = dict(zip(final_index, resampled, strict=True)) if resampled is not None else {}
     both = read.representations[sets.base.folder], [read.representations[run.stored.folder] for run in sets.runs]
     delete_group = delete_group_drifts(m, base, tuned, task.draws, both)
     for index, run in enumerate(sets.runs):
-        with _named(read.both(run.stored)):
-            mispaired = m.mispaired(base, tuned[index], task.shuffles) if m.paired else None
+        mispaired = all_mispaired[index]
         drift = m.drift(values[index])
         own = [delete_group[index]] if delete_group is not None else None
         interval = sample_interval(drift, bootstrap.get(index), own, task.options, log_scale=True)
@@ -248,10 +272,9 @@ def _between_seeds(m: Measure, final_models: Mapping[TrainedModel, int], tuned: 
     """Returns by method the value of every pair of its final models, in the order of `numpy.triu_indices`."""
     found: dict[str, Floats] = {}
     for method in dict.fromkeys(model.method for model in final_models):
-        of_method = [tuned[index] for model, index in final_models.items() if model.method == method]
+        of_method = [index for model, index in final_models.items() if model.method == method]
         if len(of_method) > 1:
-            pairs = zip(*np.triu_indices(len(of_method), 1), strict=True)
-            found[method] = np.array([m.compare(of_method[i], of_method[j]) for i, j in pairs])
+            found[method] = np.array([m.compare(tuned[i], tuned[j]) for i, j in combinations(of_method, 2)])
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.drift.analysis_plan import TrainedModel
+from repdrift.drift.memory_need import PreparedModels
 from repdrift.drift.sample_intervals import Draws
 from repdrift.similarity import Measure, Representation
 from repdrift.similarity.uncertainty.delete_group import delete_group_values
@@ -61,12 +62,18 @@ def _mean(by_layer: dict[int, Floats], layers: Sequence[int], model_index: Seque
     return total / len(layers)
 
 
-def bootstrapped_drifts(m: Measure, base: Any, tuned: Sequence[Any], draws: Draws) -> Floats | None:
-    """Returns the drifts of prepared models in every resample, (len(tuned), B); None if the measure has no formula for that."""
-    if not tuned or draws.weights is None:
+def bootstrapped_drifts(
+    m: Measure, base: Any, tuned: PreparedModels, which: Sequence[int], draws: Draws
+) -> Floats | None:
+    """Returns the drifts of the models `which` in every resample, (len(which), B); None if the measure has no formula for that."""
+    if not which or draws.weights is None or m.resampled(base, [], draws.weights) is None:
         return None
-    values = m.resampled(base, tuned, draws.weights)
-    return None if values is None else drifts_of(m, values)
+    found: list[Floats] = []
+    for start in range(0, len(which), tuned.most):
+        values = m.resampled(base, [tuned[index] for index in which[start : start + tuned.most]], draws.weights)
+        if values is not None:
+            found.append(drifts_of(m, values))
+    return np.concatenate(found)
 
 
 def delete_group_drifts(
@@ -86,9 +93,10 @@ def delete_group_drifts(
         return None
     try:
         if draws.by_sample:
-            without = [m.without_one(base, other) for other in tuned]
-            if all(values is not None for values in without):
-                return drifts_of(m, np.array(without))
+            first = m.without_one(base, tuned[0])
+            if first is not None:
+                others = (m.without_one(base, tuned[index]) for index in range(1, len(tuned)))
+                return drifts_of(m, np.array([first, *others]))
         if draws.groups is None:
             return None
         return drifts_of(m, delete_group_values(m, representations[0], representations[1], draws.groups))

@@ -82,6 +82,27 @@ def require_run_of(plan: PlannedSet, stored: RepresentationSet) -> None:
         )
 
 
+def require_weights_of(plan: PlannedSet, stored: RepresentationSet) -> None:
+    """Raises SampleSetMismatchError if the set is of another trained model than the study has now, as far as runs are at hand.
+
+    A set whose run is not on this machine is taken as it is, unless a run that the study means is there.
+    """
+    digest = stored.metadata.weights_digest
+    if digest in plan.weights:
+        return
+    trained = next(iter(plan.weights.values()), None)
+    if trained is not None:
+        raise SampleSetMismatchError(
+            f"{plan.folder} was made from another model (weights {digest[:16]}) than the one in {trained}, which the study means "
+            f"by {plan.task}, {plan.method}, seed {plan.seed}, step {plan.step}. Make it anew with: {plan.command}"
+        )
+    if digest in plan.other_weights:
+        raise SampleSetMismatchError(
+            f"{plan.folder} was made from {plan.other_weights[digest]}, which was trained with other settings than the study has "
+            "now. Give the study that it was trained with, or let `repdrift run` train and extract what this one needs."
+        )
+
+
 def require_random_change_of(plan: PlannedSet, stored: RepresentationSet) -> None:
     """Raises CorruptSetError unless the set is the base model after a random change as large as that of the planned run."""
     said = stored.metadata

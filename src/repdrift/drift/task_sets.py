@@ -17,6 +17,7 @@ from repdrift.drift.set_checks import (
     require_random_change_of,
     require_run_of,
     require_same_size,
+    require_weights_of,
 )
 from repdrift.stores import RepresentationSet, open_set
 
@@ -55,7 +56,8 @@ class TaskSets:
 def find_runs(planned: Sequence[PlannedSet]) -> FoundRuns:
     """Open the planned sets. A set that is missing or unfinished gets a status that says so.
 
-    Raises CorruptSetError for a set that is damaged or stands in another run's folder.
+    Raises CorruptSetError for a set that is damaged or stands in another run's folder, SampleSetMismatchError for one of
+    another trained model than the study has now.
     """
     runs: list[OpenedSet] = []
     statuses: list[RunStatus] = []
@@ -71,6 +73,7 @@ def find_runs(planned: Sequence[PlannedSet]) -> FoundRuns:
             statuses.append(_absent(plan, "unfinished", reason))
             continue
         require_run_of(plan, stored)
+        require_weights_of(plan, stored)
         runs.append(OpenedSet(plan, stored))
         statuses.append(_present(plan, stored))
     return FoundRuns(runs, statuses)

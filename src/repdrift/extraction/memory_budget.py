@@ -1,4 +1,4 @@
-"""Memory: how much is free, how many tokens a batch may hold, and which errors say that it ran out."""
+"""Memory: how many tokens a batch may hold, and which errors say that it ran out."""
 
 from __future__ import annotations
 
@@ -17,16 +17,6 @@ _LEAST_TOKENS, _MOST_TOKENS = 256, 16384
 _LEAST_DEVICE_CAP_BYTES = 128 << 20
 _PART_OF_FREE_DEVICE_MEMORY = 4
 _USUAL_MAX_LENGTH = 512
-
-
-def available_memory_bytes() -> int | None:
-    """Memory that programs can still take, in bytes. None on systems other than Linux, where it is not known."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:  # noqa: PTH123
-            fields = dict(line.split(":") for line in stream)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def auto_token_budget(

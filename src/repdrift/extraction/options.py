@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, PoolOver, Stack
+from repdrift.core.sample_count import SampleCount
 from repdrift.tasks import DEFAULT_SAMPLES
 
 Schedule = Literal["auto", "sample", "layer"]
@@ -21,10 +22,9 @@ class ExtractionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    samples: int | None = Field(
+    samples: SampleCount | None = Field(
         default=DEFAULT_SAMPLES,
-        ge=4,
-        description="Number of validation samples of each task; null takes all, as do tasks that have fewer.",
+        description="Number of validation samples of each task; 0 or null takes all, as do tasks that have fewer.",
     )
     max_length: int | None = Field(
         default=None,
@@ -46,7 +46,7 @@ class ExtractionOptions(BaseModel):
         ),
     )
     layers: tuple[int, ...] | None = Field(
-        default=None, description="Layers to extract, where 0 is the first block; null takes all."
+        default=None, min_length=1, description="Layers to extract, where 0 is the first block; null takes all."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Number format of the files that are written."

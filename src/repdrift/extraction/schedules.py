@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 import torch
 
 from repdrift.core.errors import ModelError
+from repdrift.core.memory import available_memory_bytes
 from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.lora_matrices import LayerAdapter
-from repdrift.extraction.memory_budget import available_memory_bytes
 from repdrift.extraction.sample_major import SampleMajorExtraction
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models.checkpoint import estimated_bytes

@@ -19,7 +19,7 @@ from repdrift.models.loading import (
     save_model,
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
-from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files
+from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files, weights_digest_of
 from repdrift.models.model_settings import changed_files, settings_digests, tokenizer_digests
 from repdrift.models.positions import (
     embedding_rows,
@@ -82,5 +82,6 @@ __all__ = [
     "token_type_rows",
     "tokenizer_digests",
     "weight_files",
+    "weights_digest_of",
     "width_of",
 ]

@@ -28,6 +28,9 @@ _REFUSED = {
     "ADAPTION_PROMPT": "adds virtual tokens inside the attention",
 }
 """Kinds that peft counts among those that change modules, and that act in another way. To load the first two would load other models."""
+_RANKS = ("r", "init_r", "target_r")
+_ANY_RANK = 4_096
+"""Ranks that are made whatever the files hold: they take little memory."""
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts of a name that torch adds where a model was compiled, sharded, or checkpointed in training."""
 
@@ -102,7 +105,23 @@ def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
         found |= {_unwrapped(name): tensor for name, tensor in tensors.items()}
     if not found:
         raise ModelError(f"the adapter in {adapter.path} holds no tensor at all. Save it again, or copy it anew.")
+    _require_ranks_in_files(adapter, found)
     return found
+
+
+def _require_ranks_in_files(adapter: ModelSource, tensors: Mapping[str, Tensor]) -> None:
+    """Raises ModelError if the configuration asks for a rank beyond the tensors: peft would make matrices of it before it compares."""
+    path = adapter.path / ADAPTER_CONFIG
+    config = read_json_object(path)
+    patterns = config.get("rank_pattern")
+    asked = [config.get(name) for name in _RANKS] + list(patterns.values() if isinstance(patterns, Mapping) else ())
+    rank = max((value for value in asked if isinstance(value, int | float)), default=0)
+    longest = max(max(tensor.shape, default=1) for tensor in tensors.values())
+    if rank > max(longest, _ANY_RANK):
+        raise ModelError(
+            f"{path} names the rank {rank:,}, and no tensor of the adapter has a side longer than {longest:,}: the two do not belong "
+            "together. Copy or download them again."
+        )
 
 
 def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 from repdrift.core.errors import ModelError, UnknownNameError
 from repdrift.core.records.representation_set import Stack
+from repdrift.core.words import some_listed
 from repdrift.models.backbone import encoder_decoder_of, require_only_stack_is, unwrapped
 from repdrift.models.dimensions import possible_depths, text_config
 
@@ -65,8 +67,9 @@ class Blocks:
         for layer in layers:
             if not 0 <= layer < len(self):
                 raise UnknownNameError(f"layer {layer} not in {model_name} ({len(self)} layers, 0 to {len(self) - 1})")
-        if len(set(layers)) != len(layers):
-            raise UnknownNameError(f"layers are named twice: {layers}")
+        twice = sorted(layer for layer, count in Counter(layers).items() if count > 1)
+        if twice:
+            raise UnknownNameError(f"layers are named twice: {some_listed(list(map(str, twice)))}")
         return sorted(layers)
 
 

@@ -11,6 +11,7 @@ import math
 import mmap
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -211,16 +212,16 @@ def _header(path: Path) -> list[StoredTensor]:
             StoredTensor(
                 name,
                 path,
-                entry["dtype"],
-                tuple(entry["shape"]),
-                8 + length + entry["data_offsets"][0],
+                _text(entry["dtype"]),
+                tuple(_counts(entry["shape"])),
+                8 + length + _counts(entry["data_offsets"])[0],
                 entry["data_offsets"][1] - entry["data_offsets"][0],
             )
             for name, entry in entries.items()
         ]
     except OSError as error:
         raise ModelError(refused_reading(path, error, "Copy or download it again.")) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(
@@ -232,7 +233,35 @@ def _header(path: Path) -> list[StoredTensor]:
     wrong = next((t for t in found if t.stored_dtype in _STORED_DTYPES and t.nbytes != _expected_bytes(t)), None)
     if wrong is not None:
         raise ModelError(f"{path}: tensor {wrong.name} has {wrong.nbytes} bytes, {_expected_bytes(wrong)} expected")
+    _require_gapless(path, found, 8 + length, size)
     return found
+
+
+def _counts(values: Any) -> list[int]:
+    """Returns the entry of a header if it is a list of whole numbers from 0. Raises TypeError if not."""
+    if not isinstance(values, list) or any(type(value) is not int or value < 0 for value in values):
+        raise TypeError("not a list of whole numbers")
+    return values
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _require_gapless(path: Path, tensors: list[StoredTensor], start: int, size: int) -> None:
+    """Raises ModelError unless the tensors follow each other from `start` to the end of the file, as the format demands."""
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.nbytes)):
+        if tensor.start != start or tensor.nbytes < 0:
+            raise ModelError(
+                f"{path} is damaged: tensor {tensor.name} begins at byte {tensor.start:,}, expected {start:,}. Copy it again."
+            )
+        start += tensor.nbytes
+    if start != size:
+        raise ModelError(
+            f"{path} is damaged: its tensors end at byte {start:,}, and the file at {size:,}. Copy it again."
+        )
 
 
 def _expected_bytes(tensor: StoredTensor) -> int:

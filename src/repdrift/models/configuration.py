@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ModelError
@@ -13,6 +16,15 @@ from repdrift.models.third_party import loader_errors, quiet_transformers
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation")
 _ATTENTION_OF_TORCH = (None, "eager", "sdpa")
 _TYPE_KEYS = ("dtype", "torch_dtype")
+_MOST_PARTS = {r"(^|_)n?_?(layers?|blocks|experts)$|\.(block|expert)_count$": 10_000, r"(^|_)labels$": 1_000_000}
+"""Entries that count modules or names, by a pattern of their keys, and what no model has more of."""
+_USUAL_SIZES = {
+    "vocab_size": 5_000_000,
+    "hidden_size": 65_536,
+    "intermediate_size": 1 << 20,
+    "max_position_embeddings": 20_000_000,
+}
+"""Up to these, sizes are not held against the files: they may have no tensor of that length, as rotary positions have none."""
 
 
 def load_config(source: ModelSource) -> Any:
@@ -27,12 +39,14 @@ def load_config(source: ModelSource) -> Any:
     if source.gguf_file:
         header = read_gguf_header(source.path / source.gguf_file)
         require_loadable(header)
+        _require_few_parts(header.path, header.metadata)
         what = f"no configuration could be read from {header.path} (GGUF, architecture {header.architecture!r})"
         with loader_errors(what, "Give the model as safetensors."), quiet_transformers():
             return AutoConfig.from_pretrained(source.path, gguf_file=source.gguf_file, trust_remote_code=False)
     described = read_json_object(source.path / "config.json")
     what = f"no configuration could be read from {source.path}"
     _require_known(source, described)
+    _require_buildable(source, described)
     # The values of these are replaced before transformers sees them: a type that torch lacks is an error there.
     overridden = {key: None for key in _TYPE_KEYS if key in described}
     with loader_errors(what, "Was it written by another version of transformers?"), quiet_transformers():
@@ -87,6 +101,36 @@ def _require_known(source: ModelSource, described: dict[str, Any]) -> None:
         f"{source.path} holds a model of type {kind!r} ({named}), which the installed transformers does not have. Install a newer "
         "transformers, or check the name."
     )
+
+
+def _require_buildable(source: ModelSource, described: dict[str, Any]) -> None:
+    """Raises ModelError if so many parts are named that Python would fill the memory with them before a weight is read."""
+    for group in (described, *(part for part in described.values() if isinstance(part, dict))):
+        _require_few_parts(source.path / "config.json", group)
+
+
+def _require_few_parts(where: Path, described: Mapping[str, Any]) -> None:
+    for name, value in described.items():
+        most = next((most for pattern, most in _MOST_PARTS.items() if re.search(pattern, name)), None)
+        if most is not None and isinstance(value, int | float) and value > most:
+            raise ModelError(
+                f"{where} says {name} {value:,}, and no model has more than {most:,}. Copy or download it again."
+            )
+
+
+def require_sizes_in_files(source: ModelSource, longest: int) -> None:
+    """Raises ModelError if config.json names a size far beyond the weights: room would be made for it before they are compared.
+
+    longest: the longest side of any tensor in the files.
+    """
+    described = read_json_object(source.path / "config.json")
+    for name, usual in _USUAL_SIZES.items():
+        value = described.get(name)
+        if isinstance(value, int | float) and value > max(longest, usual):
+            raise ModelError(
+                f"{source.path / 'config.json'} says {name} {value:,}, and no weight has a side longer than {longest:,}. Do configuration and "
+                "weights belong together?"
+            )
 
 
 def _asked_attention(described: dict[str, Any]) -> str | None:

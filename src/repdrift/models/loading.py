@@ -16,7 +16,7 @@ from repdrift.core.errors import ModelError
 from repdrift.models.backbone import headless
 from repdrift.models.causality import require_language_model
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
-from repdrift.models.configuration import load_config
+from repdrift.models.configuration import load_config, require_sizes_in_files
 from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
 from repdrift.models.loadable_folder import loadable_folder
 from repdrift.models.model_files import ModelSource, read_json_object
@@ -200,6 +200,7 @@ def _loader_options(source: ModelSource, *, quantised: bool) -> dict[str, Any]:
         require_loadable(read_gguf_header(source.path / source.gguf_file))
         return {"gguf_file": source.gguf_file}
     tensors = stored_tensors(source)  # says what is wrong with damaged, empty and unmerged checkpoints
+    require_sizes_in_files(source, max(max(tensor.shape, default=1) for tensor in tensors.values()))
     packed = next((t for t in tensors.values() if t.name.endswith("weight") and t.stored_dtype in _INTEGERS), None)
     if packed is not None and not quantised:
         raise ModelError(
@@ -281,3 +282,5 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> 
     with quiet_transformers():
         model.save_pretrained(folder)  # safetensors is the only format that transformers 5 and peft write
         tokenizer.save_pretrained(folder)
+    # peft's card has no content but the base model's path, which would be markup for whoever shows the card.
+    (folder / "README.md").unlink(missing_ok=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from repdrift.core.errors import MissingDependencyError, ModelError, UnknownNameError
-from repdrift.core.fingerprint import files_sha256
+from repdrift.core.fingerprint import files_sha256, joint_sha256
 from repdrift.core.refusals import refused_reading
 from repdrift.models.folder_contents import ADAPTER_CONFIG, names_in, no_model_in, no_weights_in, nothing_at
 from repdrift.models.gguf_file import gguf_files, is_gguf
@@ -19,6 +21,7 @@ PACKAGED_PREFIX = "packaged:"
 Kind = Literal["adapter", "model"]
 """Which of the two is taken from a folder: a PEFT adapter, or a full model."""
 
+_SINGLE_WEIGHTS = "model.safetensors"
 _ADAPTER_WEIGHTS, _MODEL_WEIGHTS = "adapter_model*.safetensors", "model*.safetensors"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "tokenizer.model")
 
@@ -81,6 +84,16 @@ class ModelSource:
             raise ModelError(refused_reading(named, error, "Copy or download it again.")) from error
 
 
+def weights_digest_of(files: Mapping[str, str]) -> str | None:
+    """Returns what `weights_digest` returns for a folder that holds exactly these files, from the SHA-256 of each.
+
+    None if there are no weights among them.
+    """
+    names = [name for name in sorted(files) if any(fnmatchcase(name, p) for p in (_ADAPTER_WEIGHTS, _MODEL_WEIGHTS))]
+    taken = [_SINGLE_WEIGHTS] if _SINGLE_WEIGHTS in names else names
+    return joint_sha256({name: files[name] for name in taken}) if taken else None
+
+
 def resolve_model(
     ref: str, *, revision: str | None = None, prefer: Kind = "adapter", as_kind: Kind | None = None
 ) -> ModelSource:
@@ -128,7 +141,7 @@ def weight_files(source: ModelSource) -> list[Path]:
         raise no_weights_in(source.path, expected)
     shards = indexed_shards(index) if index.is_file() else set()
     _require_every_shard(index, shards)
-    single = source.path / "model.safetensors"
+    single = source.path / _SINGLE_WEIGHTS
     if single in files:  # like transformers: shards that were left beside it are not read
         return [single]
     if shards:

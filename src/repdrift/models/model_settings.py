@@ -10,6 +10,7 @@ from typing import Any
 
 from repdrift.core.errors import ModelError
 from repdrift.core.fingerprint import unchanged_file_sha256
+from repdrift.core.refusals import named_file, refused_reading
 from repdrift.models.folder_contents import ADAPTER_CONFIG
 from repdrift.models.json_object import read_json_object
 from repdrift.models.model_files import ModelSource
@@ -52,7 +53,7 @@ def tokenizer_digests(source: ModelSource) -> dict[str, str]:
             if path.name != source.gguf_file and _TOKENIZER_FILES.fullmatch(path.name) and path.is_file()
         }
     except OSError as error:
-        raise ModelError(f"cannot read the tokenizer in {source.path}: {error.strerror or error}.") from error
+        raise ModelError(refused_reading(named_file(error) or source.path, error)) from error
 
 
 def changed_files(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

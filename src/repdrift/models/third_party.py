@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ import torch
 
 from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.refusals import named_file, refused_reading
+
+_NOT_SHOWN = re.compile(r"\s*For (more )?details,? look at [^.!]*report[.!]?", re.IGNORECASE)
+"""A sentence of transformers on a report that is silenced, so that nobody sees it."""
 
 
 @contextmanager
@@ -67,10 +71,11 @@ def _with_next(reason: str, next_step: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """Returns the message of another library's error in one line: its first line, and the second if the first is a heading."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = _NOT_SHOWN.sub("", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     if isinstance(error, (KeyError, AttributeError, RecursionError)):  # their messages say little by themselves
         return f"{type(error).__name__}: {lines[0]}"
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0]).rstrip(",")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from repdrift.core.atomic import storage_errors, write_together
+from repdrift.core.atomic import require_writable, storage_errors, write_together
 from repdrift.core.errors import StorageError
 from repdrift.core.progress import track
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
@@ -37,6 +37,7 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
             f"cannot write figures to {output_dir}: it is a file. Remove it, or name a folder: "
             "repdrift visualize --output-dir FOLDER"
         )
+    require_writable(output_dir)
     specs = [spec for spec in figures() if spec.possible(data)]
     drawn: list[DrawnFigure] = []
     files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # the first file gets its name last, when its figures are there

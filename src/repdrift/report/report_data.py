@@ -219,7 +219,7 @@ def _read_results(path: Path) -> DriftResults:
             content = json.loads(path.read_bytes())
     except DataError:
         raise
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). {_AGAIN}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != RESULTS_SCHEMA_VERSION:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ GREY = "#6b6b6b"
 FAINT = "#c8c8c8"
 HATCH = "/////"
 
+_DATE_VARIABLE = "SOURCE_DATE_EPOCH"
 _LONGEST_NAME = 30
 _LONGEST_TICK = 18
 _MOST_TICKS = 12
@@ -88,8 +90,20 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     # The files hold no date, so that the same results give the same file.
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": "repdrift"}
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    with _no_date_given():
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
+
+
+@contextmanager
+def _no_date_given() -> Generator[None]:
+    """Hides SOURCE_DATE_EPOCH: matplotlib fails on one that is no date, also where the file holds none."""
+    kept = os.environ.pop(_DATE_VARIABLE, None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ[_DATE_VARIABLE] = kept
 
 
 def log_ticks(axis: Axis) -> None:

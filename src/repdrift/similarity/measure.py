@@ -77,6 +77,8 @@ class Measure(ABC):
     """True if the value depends on which sample is which. If not, mispairing changes nothing and is no control."""
     held_out: ClassVar[bool] = False
     """True if it predicts samples that were left out. A representation with itself is then below `self_value` where n <= p."""
+    pairwise: ClassVar[bool] = False
+    """True if it makes a number for every two samples, however few the features are: tables n x n. Others do so only up to n <= p."""
     needs_more_samples: ClassVar[bool] = False
     """True if it has one value, whatever the data, unless samples outnumber features (the ranks of both sides, or of the
     predictors). Where they do not, it raises DegenerateInputError and says that it needs more samples than features."""

@@ -1,9 +1,9 @@
 """The journal of an unfinished set: what the set will be, and which batches are in its files.
 
 Rank 0 writes `.partial/journal.jsonl`, rank k writes `journal.rank{k}.jsonl`. The first line is a header. Each further line
-notes one batch, or some layers of it, once it is in the files: its rows, and the CRC-32 of what was written. No line waits
-until its data is on the disk. After a power cut, the checksum shows which lines tell of data that did not arrive. A journal
-ends at its first torn line.
+notes one batch, or some layers of it, once it is in the files: its rows, and the CRC-32 of what was written. Header and lines
+hold the checksum of their own content. No line waits until its data is on the disk. After a power cut, the CRC-32 shows
+which lines tell of data that did not arrive. A journal ends at its first line that is torn or was changed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from repdrift.core.atomic import write_text
-from repdrift.core.errors import CorruptSetError
+from repdrift.core.errors import CorruptSetError, DataError
+from repdrift.core.fingerprint import config_sha256, open_regular
 from repdrift.core.reading import reading_errors
-from repdrift.core.records.base import Record
+from repdrift.core.records.base import CHECKSUM_KEY, Record
 from repdrift.core.records.representation_set import PayloadFormat
 from repdrift.stores.disk import writing
 from repdrift.stores.payload import PayloadLayout
@@ -72,9 +71,9 @@ def journal_path(folder: Path, rank: int = 0) -> Path:
 def read_header(folder: Path) -> JournalHeader | None:
     """Read the header of the unfinished set in `folder`; None if there is no valid one."""
     try:
-        with journal_path(folder).open("rb") as stream:
-            return JournalHeader.model_validate_json(stream.readline())
-    except (OSError, ValidationError):
+        with open_regular(journal_path(folder)) as stream:
+            return JournalHeader.parse(stream.readline(), str(journal_path(folder)))
+    except (OSError, DataError):
         return None
 
 
@@ -107,7 +106,7 @@ def without_repeats(lines: Iterable[JournalLine]) -> list[JournalLine]:
 
 def write_journal(folder: Path, header: JournalHeader, lines: Iterable[JournalLine]) -> None:
     """Write one journal, rank 0's, with these lines; once it is safe on the disk, delete the other ranks' journals."""
-    text = "".join(record.model_dump_json() + "\n" for record in (header, *lines))
+    text = "".join(_line(record.model_dump(mode="json")) for record in (header, *lines))
     own = journal_path(folder)
     write_text(own, text)
     for path in own.parent.glob("journal.rank*.jsonl"):
@@ -127,25 +126,31 @@ class Journal:
     def append(self, batch: int, rows: list[RowRange], crc: Mapping[int, int]) -> None:
         """Note that these rows of a batch are in the files of the layers in `crc`."""
         with writing(self._path):
-            self._append({"batch": batch, "rows": rows, "crc": dict(crc)})
+            self._append(JournalLine(batch=batch, rows=rows, crc=dict(crc)).model_dump(mode="json"))
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
     def _append(self, content: dict[str, Any]) -> None:
-        line = json.dumps(content, separators=(",", ":")).encode() + b"\n"
+        line = _line(content).encode()
         if os.write(self._file, line) != len(line):
             raise OSError(28, "the journal's line was cut short")  # ENOSPC: nothing else cuts a write to a file
 
 
+def _line(content: dict[str, Any]) -> str:
+    """A line of a journal: an object of JSON with the checksum of its other entries."""
+    plain = json.loads(json.dumps(content))
+    return json.dumps({**plain, CHECKSUM_KEY: config_sha256(plain)}, separators=(",", ":")) + "\n"
+
+
 def _whole_lines(path: Path) -> Iterator[JournalLine]:
-    with reading_errors(path, CorruptSetError), path.open("rb") as stream:
+    with reading_errors(path, CorruptSetError), open_regular(path) as stream:
         stream.readline()
         for text in stream:
             try:
-                line = JournalLine.model_validate_json(text)
-            except ValidationError:
+                line = JournalLine.parse(text, str(path))
+            except DataError:
                 return
             if not text.endswith(b"\n"):
                 return

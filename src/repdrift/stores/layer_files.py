@@ -48,12 +48,14 @@ class LayerFiles:
 
         Raises StorageError with the bytes needed and free if they do not fit; files that this call made are then removed.
         """
-        taken = sum(space_taken(path) for path in map(self.path, self.layers) if path.exists())
+        taken = sum(space_taken(path) for path in map(self.path, self.layers) if path.is_file())
         free = free_bytes(self._folder)
         made: list[Path] = []
         for layer in self.layers:
             path = self.path(layer)
             with writing(path):
+                if path.is_symlink() or (path.exists() and not path.is_file()):
+                    path.unlink()  # rows must not go through a link into a file elsewhere, nor into a pipe
                 if not path.exists():
                     made.append(path)
                 self._open[layer] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -15,6 +15,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from repdrift.core.atomic import TEMPORARY_SUFFIX, storage_errors
+from repdrift.core.errors import StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, PayloadFormat
 from repdrift.stores.disk import free_bytes, not_enough_space, space_taken, sync_folder, writing
@@ -100,6 +101,15 @@ def require_space(folder: Path, needed: int) -> None:
     free = free_bytes(folder) + sum(map(space_taken, removed))
     if needed > free:
         raise not_enough_space(folder, needed, free)
+
+
+def require_no_folders(folder: Path, names: Iterable[str]) -> None:
+    """Raises StorageError if a folder stands where a file of the set belongs, before anything of the old set is removed."""
+    for path in (folder / name for name in (*names, METADATA_FILE)):
+        if path.is_dir() and not path.is_symlink():
+            raise StorageError(
+                f"cannot write {path}: a folder stands where the file belongs. Move it away, and run the same command again."
+            )
 
 
 def remove_finished_files(folder: Path, *, keep: Container[str] = ()) -> None:

@@ -68,8 +68,9 @@ def open_set(folder: Path) -> RepresentationSet:
             raise CorruptSetError(f"{path} is missing from a finished set. {REPAIR}")
         with reading_errors(path, CorruptSetError, REPAIR):
             size = path.stat().st_size
-        if is_layer_name(name) and size != layout.total_bytes:
-            raise CorruptSetError(f"{path} has {size:,} bytes, expected {layout.total_bytes:,}. {REPAIR}")
+        expected = layout.total_bytes if is_layer_name(name) else metadata.file_sizes.get(name, size)
+        if size != expected:
+            raise CorruptSetError(f"{path} has {size:,} bytes, expected {expected:,}. {REPAIR}")
     return RepresentationSet(folder, metadata)
 
 

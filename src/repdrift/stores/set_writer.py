@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from repdrift.core.atomic import atomic_path
+from repdrift.core.atomic import atomic_path, storage_errors
 from repdrift.core.errors import ShapeError, StorageError, UnfinishedSetError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import METADATA_FILE, PayloadFormat, SetMetadata
@@ -29,6 +29,7 @@ from repdrift.stores.set_folder import (
     layer_name,
     move_into_place,
     remove_temporaries,
+    require_no_folders,
     require_space,
 )
 from repdrift.stores.set_reader import finished_set
@@ -196,8 +197,10 @@ class RepresentationSetWriter:
             )
         digests = self._unfinished.complete(lines)
         files = {layer_name(layer, self.payload): digest for layer, digest in digests.items()} | self._adapters
-        metadata = SetMetadata(**{**fields, **known, "files": files})
         move_into_place(self.folder, files)
+        with storage_errors(self.folder):
+            sizes = {name: (self.folder / name).stat().st_size for name in files}
+        metadata = SetMetadata(**{**fields, **known, "files": files, "file_sizes": sizes})
         metadata.write(self.folder / METADATA_FILE)
         self._unfinished.close(quiet=True)
         self._unfinished = None
@@ -235,6 +238,7 @@ class RepresentationSetWriter:
             else:
                 header = self._header(width)
                 if not self._folder_is_ready:
+                    require_no_folders(self.folder, [layer_name(layer, self.payload) for layer in self.layers])
                     require_space(self.folder, header.layout.total_bytes * len(self.layers))
                 self._ready_folder()
                 self._unfinished = UnfinishedSet.create(self.folder, header, self.world_size)

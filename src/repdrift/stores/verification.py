@@ -107,7 +107,7 @@ def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
     present = {path.relative_to(folder) for path in files_below(folder)}
     known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE)}
     faults = [
-        Fault(folder / path, "is not part of the set", "Delete it.")
+        Fault(folder / path, "is not part of the set", "Move it out of the folder.")
         for path in sorted(present - known)
         if path.parts[0] != UNFINISHED_FOLDER
     ]

@@ -32,12 +32,13 @@ class AnalysisOptions(BaseModel):
     equivalence_margin: float | None = Field(
         default=None,
         gt=1,
+        allow_inf_nan=False,
         description="Factor within which two drifts count as alike; null means 1 / (1 - target_reduction), and no test if that is 1.",
     )
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Significance level of the tests.")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="Confidence of every two-sided interval.")
     replicates: int = Field(
-        default=10_000, ge=0, description="Number of bootstrap resamples of the samples; 0 takes none."
+        default=10_000, ge=0, le=1_000_000, description="Number of bootstrap resamples of the samples; 0 takes none."
     )
     interval: Literal["percentile", "bca", "jackknife"] = Field(
         default="jackknife", description="Method of the intervals over samples."

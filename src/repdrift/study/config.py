@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
@@ -34,7 +44,14 @@ CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
 _VARIABLE = re.compile(r"\$\w|\$\{")
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+def _not_empty(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it is empty; give a path (. is the working folder), or leave the key out")
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 """Seed of a run's random numbers; NumPy takes no others."""
 
 
@@ -54,9 +71,22 @@ def _user_text(text: str) -> str:
     return str(user_path(Path(text))) if text.startswith("~") or _VARIABLE.search(text) else text
 
 
-UserPath = Annotated[Path, AfterValidator(user_path)]
+UserPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(user_path)]
 UserText = Annotated[str, AfterValidator(_user_text)]
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
+
+
+def _name_of_a_folder(name: str) -> str:
+    if _RESERVED.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot be the name of a folder on Windows, and results are shared; choose another name"
+        )
+    return name
+
+
+TaskName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_name_of_a_folder)
+]
 _TAKEN_NAMES = (BASE_METHOD, RANDOM_CHANGE_METHOD)
 
 
@@ -157,11 +187,11 @@ class StudyConfig(_Section):
     """The arms: kinds of tuning by name, with their usual options, or entries with a name, a kind and options."""
     reference: str = "full_finetune"
     """The arm that every other is compared with."""
-    seeds: tuple[Seed, ...] = (42, 1337, 2024)
+    seeds: tuple[Seed, ...] = Field(default=(42, 1337, 2024), max_length=1_000)
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
-    data_dir: UserText | None = None
+    data_dir: Annotated[UserText, BeforeValidator(_not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")
     base_dir: UserPath = Path("base_representations")
@@ -175,6 +205,10 @@ class StudyConfig(_Section):
             if name not in own and name not in tasks():
                 raise ValueError(str(UnknownNameError.of("task", name, tasks())))
         _require_unique("task", names)
+        folders: dict[str, str] = {}
+        for name in names:
+            if (other := folders.setdefault(name.casefold(), name)) != name:
+                raise ValueError(f"tasks {other!r} and {name!r} would be one folder on Windows and macOS; rename one")
         if ALL_TASKS in names:
             raise ValueError(f"no task can be called {ALL_TASKS!r}: in results and options that name means every task")
         for entry in entries:
@@ -293,8 +327,9 @@ def parse_study(content: Any, *, where: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  - {fault}" for fault in validation_faults(error, StudyConfig))
-        raise ConfigError(f"{where}: {error.error_count()} fault(s)\n{faults}") from error
+        faults = validation_faults(error, StudyConfig)
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise ConfigError(f"{where}: {len(faults)} fault(s)\n{lines}") from error
     except RepdriftError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -324,6 +359,6 @@ def _name(entry: str | ArmEntry) -> str:
 def _require_unique(kind: str, values: Any) -> None:
     if not values:
         raise ValueError(f"at least one {kind} is needed")
-    twice = sorted({str(value) for value in values if list(values).count(value) > 1})
+    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if twice:
         raise ValueError(f"{kind} {twice[0]!r} stands twice")

@@ -68,8 +68,9 @@ def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunI
     needed[results] = sum(size.total for size in saved.values()) + sum(
         each[run.task] for run in runs if not (set_folder(inputs.config, run) / METADATA_FILE).exists()
     )
-    if base.stat().st_dev == results.stat().st_dev:
-        base = results
+    with storage_errors(inputs.config.base_dir):
+        if base.stat().st_dev == results.stat().st_dev:
+            base = results
     for task, size in each.items():
         for folder in (base_folder(inputs.config, task), identity_folder(inputs.config, task)):
             needed[base] = needed.get(base, 0) + (0 if (folder / METADATA_FILE).exists() else size)

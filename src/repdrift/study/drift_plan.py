@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from repdrift.core.reading import listed_folder
+from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
+from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import (
+    RunId,
     base_folder,
     identity_folder,
     planned_runs,
@@ -17,6 +21,7 @@ from repdrift.study.runs import (
     selected_tasks,
     set_folder,
 )
+from repdrift.training import FinishedRun, finished_runs
 
 _STEP_FOLDER = re.compile(r"step_\d+")
 
@@ -24,11 +29,13 @@ _STEP_FOLDER = re.compile(r"step_\d+")
 def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
     """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all.
 
-    Every checkpoint that was extracted is a step of the plan, beside step 0. With config_path None (the default study, and
+    Every checkpoint that was extracted is a step of the plan, beside step 0. The plan knows the weights of the runs on this
+    machine, so that the set of another model is not taken for theirs. With config_path None (the default study, and
     no --config) the plan names no base model, and the analysis takes the one that the sets on disk name.
     Raises UnknownNameError for a task that the study does not have.
     """
     names = selected_tasks(config, tasks)
+    found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
     sets: list[PlannedSet] = []
     random_changes: list[PlannedSet] = []
     for run in planned_runs(config, tasks=names):
@@ -37,7 +44,12 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         steps = sorted({0, *(int(p.name[5:]) for p in there if _STEP_FOLDER.fullmatch(p.name) and p.is_dir())})
         for step in steps:
             command = repdrift_command("extract", run, config_path) + (f" --checkpoint {step}" if step else "")
-            sets.append(PlannedSet(run.task, run.method, run.seed, step, set_folder(config, run, step), command))
+            weights, others = _weights(config, run, step, found)
+            sets.append(
+                PlannedSet(
+                    run.task, run.method, run.seed, step, set_folder(config, run, step), command, weights, others
+                )
+            )
         command = repdrift_command("extract", run, config_path)
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     options = config.analysis
@@ -65,3 +77,32 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         comparison_methods=[name for name in config.method_names if name != config.reference],
         random_changes=random_changes,
     )
+
+
+def _weights(
+    config: StudyConfig, run: RunId, step: int, found: Sequence[FinishedRun]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The folders of the runs of this task, method and seed, by the digest of their weights at a step.
+
+    First those that were trained as the study says, then the others. Runs that did not record the digest are in neither.
+    """
+    wanted = config.hyperparameters(run.task, run.method)
+    fitting: dict[str, Path] = {}
+    others: dict[str, Path] = {}
+    for trained in found:
+        record = trained.record
+        if (record.task, record.method, record.seed) != (run.task, run.method, run.seed):
+            continue
+        digest = _recorded_digest(record, step)
+        if digest is not None:
+            fits = all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+            (fitting if fits else others)[digest] = trained.folder
+    return fitting, others
+
+
+def _recorded_digest(record: RunRecord, step: int) -> str | None:
+    if step == 0:
+        return record.weights_digest
+    below = f"{CHECKPOINT_FOLDER}/step_{step:06d}/"
+    files = {name.removeprefix(below): digest for name, digest in record.files.items() if name.startswith(below)}
+    return weights_digest_of(files) if files else None

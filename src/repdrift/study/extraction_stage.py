@@ -10,15 +10,15 @@ from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
-from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RunRecord
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction import ExtractionJob, extract_set
-from repdrift.models import resolve_model
+from repdrift.models import ModelSource, load_config, resolve_model, setting_differences
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
 from repdrift.study.training_stage import find_run
-from repdrift.training import FinishedRun, require_unchanged
+from repdrift.training import FinishedRun, require_unchanged, restore_or_train
 
 _EVERY_CHECKPOINT = "all"
 
@@ -108,9 +108,10 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
     tuned = resolve_model(str(weights))
     if step == 0 and tuned.weights_digest() != record.weights_digest:
         raise ModelError(
-            f"the weights in {weights} are not the ones that {folder}/run.json describes (digest {tuned.weights_digest()[:12]}, "
-            f"expected {record.weights_digest[:12]}): the files were changed or damaged. Delete {folder} and train again."
+            f"the weights in {weights} are not the ones that {folder / RUN_FILE} describes (digest {tuned.weights_digest()[:12]}, "
+            f"expected {record.weights_digest[:12]}): one of the two was changed or exchanged. {restore_or_train(folder)}"
         )
+    _require_settings_of_base(inputs, tuned)
     return ExtractionJob(
         task=run.task,
         method=run.method,
@@ -125,6 +126,20 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
         metrics=record.metrics if step == 0 else None,
         learnt=record.learnt if step == 0 else None,
     )
+
+
+def _require_settings_of_base(inputs: StudyInputs, tuned: ModelSource) -> None:
+    """Raises ModelError if a full model that was trained from the base model has other settings: runs of older versions do not tell theirs."""
+    if tuned.is_adapter or inputs.base.gguf_file:
+        return
+    theirs = load_config(tuned)
+    if theirs.model_type == inputs.model_config.model_type and (
+        differ := setting_differences(inputs.model_config, theirs)
+    ):
+        raise ModelError(
+            f"{tuned.path / 'config.json'} has other settings than the base model in {inputs.base.path}, from which it was trained: "
+            f"{', '.join(differ[:3])}. One of the two was changed since. Restore it from a copy, or train again."
+        )
 
 
 def _steps(run: RunId, record: RunRecord, checkpoint: str | None) -> list[int]:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, RepdriftError, UnfinishedSetError
+from repdrift.core.errors import MissingRunError, ModelError, RepdriftError, StorageError, UnfinishedSetError
 from repdrift.core.hidden_secrets import shown, without_secrets
 from repdrift.core.records.run import RunRecord
+from repdrift.drift import (
+    DriftPlan,
+    PlannedSet,
+    require_base_set,
+    require_random_change_of,
+    require_run_of,
+    require_weights_of,
+)
 from repdrift.models import changed_files, resolve_model, settings_digests, tokenizer_digests
 from repdrift.models.model_files import PACKAGED_PREFIX
-from repdrift.stores import open_set
+from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.config import StudyConfig
-from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
-from repdrift.training import finished_runs
+from repdrift.study.drift_plan import drift_plan
+from repdrift.study.runs import RunId, planned_runs
+from repdrift.training import FinishedRun, finished_runs, require_whole
 
 JOURNAL_FILE = "journal.jsonl"
 
@@ -35,6 +45,10 @@ class Journal:
         line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, "what": what, **details}
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for ever
+                raise StorageError(
+                    f"cannot write {self.path}: it is not a regular file. Move it away, and run the same command again."
+                )
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(shown(line)) + "\n")
 
@@ -43,29 +57,30 @@ class Journal:
 class RunProgress:
     """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
-    By default a random change is made for one seed only of each task and method.
+    By default a random change is made for one seed only of each task and method. faults: what is wrong with files of the
+    run, of its sets at every step, and of the base model's sets of its task; each names the file and the next step.
     """
 
     run: RunId
     trained: bool
     representations: str
     random_change: str
+    faults: tuple[str, ...] = ()
 
 
-def study_status(config: StudyConfig) -> list[RunProgress]:
-    """The progress of every planned run. Only files on the disk are looked at; neither weights nor data are loaded.
+def study_status(config: StudyConfig, config_path: str | None = None) -> list[RunProgress]:
+    """The progress of every planned run.
 
-    A run from a base model whose configuration or tokenizer has changed since counts as not trained.
+    Only files on the disk are looked at: names, sizes and records. Neither weights nor data are loaded. A run from a base
+    model whose configuration or tokenizer has changed since counts as not trained. config_path: what the user gave as
+    --config, for the commands in messages.
     """
     settings = _base_settings(config)
-    records = [found.record for found in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
+    found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
+    plan = drift_plan(config, config_path)
+    base_faults = {task: list(_base_faults(plan, task)) for task in plan.tasks}
     return [
-        RunProgress(
-            run,
-            _is_trained(config, run, records, settings),
-            _state(set_folder(config, run)),
-            _state(random_change_folder(config, run)),
-        )
+        _progress(run, [r for r in found if _is_run(config, run, r.record, settings)], plan, base_faults[run.task])
         for run in planned_runs(config)
     ]
 
@@ -81,27 +96,65 @@ def _base_settings(config: StudyConfig) -> dict[str, str] | None:
         return None
 
 
-def _is_trained(
-    config: StudyConfig, run: RunId, records: list[RunRecord], base_settings: dict[str, str] | None
-) -> bool:
+def _progress(run: RunId, mine: list[FinishedRun], plan: DriftPlan, base_faults: list[str]) -> RunProgress:
+    faults = [fault for trained in mine if (fault := _model_fault(trained)) is not None]
+    states: dict[int, str] = {}
+    for planned in _of(run, plan.sets):
+        states[planned.step], fault = _state(planned, _require_planned)
+        faults += [fault] if fault is not None else []
+    control = "missing"
+    for planned in _of(run, plan.random_changes):
+        control, fault = _state(planned, require_random_change_of)
+        faults += [fault] if fault is not None else []
+    return RunProgress(run, bool(mine), states[0], control, (*faults, *base_faults))
+
+
+def _of(run: RunId, planned: Sequence[PlannedSet]) -> list[PlannedSet]:
+    return [entry for entry in planned if (entry.task, entry.method, entry.seed) == (run.task, run.method, run.seed)]
+
+
+def _is_run(config: StudyConfig, run: RunId, record: RunRecord, base_settings: dict[str, str] | None) -> bool:
     wanted = config.hyperparameters(run.task, run.method)
-    model = without_secrets(config.model)
-    return any(
+    return (
         (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
-        and without_secrets(record.base_model) == model
+        and without_secrets(record.base_model) == without_secrets(config.model)
         and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
-        for record in records
     )
 
 
-def _state(folder: Path) -> str:
+def _model_fault(found: FinishedRun) -> str | None:
     try:
-        open_set(folder)
+        require_whole(found)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _base_faults(plan: DriftPlan, task: str) -> Iterator[str]:
+    base = plan.bases[task]
+    for folder in (base.folder, base.identity):
+        try:
+            require_base_set(task, open_set(folder), base.command)
+        except (MissingRunError, UnfinishedSetError):
+            continue
+        except RepdriftError as error:
+            yield str(error)
+
+
+def _require_planned(planned: PlannedSet, stored: RepresentationSet) -> None:
+    require_run_of(planned, stored)
+    require_weights_of(planned, stored)
+
+
+def _state(planned: PlannedSet, require: Callable[[PlannedSet, RepresentationSet], None]) -> tuple[str, str | None]:
+    """The state of a set, and what is wrong with it."""
+    try:
+        require(planned, open_set(planned.folder))
     except MissingRunError:
-        return "missing"
+        return "missing", None
     except UnfinishedSetError:
-        return "unfinished"
-    except (CorruptSetError, DataError):
-        return "damaged"
-    return "finished"
+        return "unfinished", None
+    except RepdriftError as error:
+        return "damaged", str(error)
+    return "finished", None

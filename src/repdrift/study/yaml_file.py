@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ _LARGEST_BYTES = 1 << 20
 _MOST_NODES = 100_000
 """Values in the file, where a value that is repeated by an alias counts each time."""
 _DEEPEST = 64
+_NO_VALUE = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+"""Tags of the keys `<<` and `=`, which stand for no value."""
+_LONGEST_NUMBER = 400
 
 
 def read_yaml(path: Path) -> Any:
@@ -49,7 +53,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
             node = loader.get_single_node()
             if node is None:
                 return None
-            _require_bounded(node, where)
+            _require_bounded(node, where, loader)
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -70,7 +74,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
         raise ConfigError(f"{where} is not valid YAML: a value does not fit the tag before it ({error})") from error
 
 
-def _require_bounded(root: yaml.Node, where: str) -> None:
+def _require_bounded(root: yaml.Node, where: str, loader: yaml.SafeLoader) -> None:
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -80,11 +84,13 @@ def _require_bounded(root: yaml.Node, where: str) -> None:
             raise ConfigError(f"{where} is nested too deep; a study file has {_DEEPEST} levels at most")
         if isinstance(node, yaml.ScalarNode) and not _is_whole_text(node.value):
             raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a text holds half a character (a surrogate)")
+        if node.tag.endswith(":int") and len(str(node.value)) > _LONGEST_NUMBER:
+            raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a number has {len(node.value):,} digits")
         if id(node) in open_nodes:
             raise ConfigError(f"{where}, line {node.start_mark.line + 1}: a value contains itself, by an alias")
         if id(node) not in sizes:
             open_nodes.add(id(node))
-            sizes[id(node)] = 1 + sum(size(child, depth + 1) for child in _children(node, where))
+            sizes[id(node)] = 1 + sum(size(child, depth + 1) for child in _children(node, where, loader))
             open_nodes.discard(id(node))
         if sizes[id(node)] > _MOST_NODES:
             raise ConfigError(f"{where} has more than {_MOST_NODES:,} values, counting what its aliases repeat")
@@ -101,16 +107,28 @@ def _is_whole_text(text: str) -> bool:
     return True
 
 
-def _children(node: yaml.Node, where: str) -> list[yaml.Node]:
+def _children(node: yaml.Node, where: str, loader: yaml.SafeLoader) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
+        seen: dict[object, tuple[str, int]] = {}
         for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, value = key.start_mark.line + 1, _meaning(key, loader)
+            if value in seen:
+                first, at = seen[value]
+                same = "" if first == key.value else f", which means the same as {first!r},"
                 raise ConfigError(
-                    f"{where}, line {line}: the key {key.value!r} stands twice, first in line {seen[key.value]}. "
+                    f"{where}, line {line}: the key {key.value!r}{same} stands twice, first in line {at}. "
                     "Only one of them would count: delete the other."
                 )
-            seen[str(key.value)] = line
+            seen[value] = (key.value, line)
         return [child for pair in node.value for child in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _meaning(key: yaml.ScalarNode, loader: yaml.SafeLoader) -> object:
+    """The value of a key as the mapping will have it: `yes` and `true` are one, as are `1` and `0x1`."""
+    if key.tag in _NO_VALUE:
+        return (key.tag, key.value)
+    value = loader.construct_object(key)
+    return value if isinstance(value, Hashable) else (key.tag, key.value)

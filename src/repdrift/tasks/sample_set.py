@@ -13,6 +13,7 @@ import numpy as np
 from repdrift.core.errors import DataError
 from repdrift.core.length_limit import LengthLimit
 from repdrift.core.records.representation_set import PoolOver
+from repdrift.core.sample_count import LEAST_SAMPLES
 from repdrift.tasks.continuation_text import ContinuationEncoder, EncodedContinuation, continuation_notes
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import Encoded, RowLeftOutError, TokenIds, encode_row, length_notes, token_ids
@@ -20,8 +21,7 @@ from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import TaskSpec
 
 DEFAULT_SAMPLES = 750
-MIN_SAMPLES = 4
-"""The least number of samples: unbiased HSIC divides by n (n - 3)."""
+MIN_SAMPLES = LEAST_SAMPLES
 
 _MANY_UNKNOWN = 0.2
 """Share of unknown tokens above which the notes speak of them."""
@@ -169,18 +169,19 @@ def build_sample_set(
     notes: Sequence[str] = (),
     limit: LengthLimit | None = None,
 ) -> SampleSet:
-    """Choose at most `n_samples` rows (None: all) and tokenise them.
+    """Choose at most `n_samples` rows (None or 0: all) and tokenise them.
 
     The rows with the smallest hashes of task and sample id are chosen, and keep the file's order. So the choice depends
     neither on a random generator nor on the order of the file. A chosen row whose question leaves no room for its context, or of whose
     completion the limit leaves nothing, is left out, and the notes say so. notes: on how the rows were read. limit: the model's, for notes on long samples.
     Raises DataError if there are fewer than 4 rows, two have the same sample id, or a text has no tokens.
     """
+    n_samples = n_samples or None
     ids = _sample_ids(spec, rows, source)
     if len(rows) < MIN_SAMPLES:
         raise DataError(f"task {spec.name!r} has {len(rows)} samples ({source}); at least {MIN_SAMPLES} are needed")
     if n_samples is not None and n_samples < MIN_SAMPLES:
-        raise DataError(f"{n_samples} samples were asked for; at least {MIN_SAMPLES} are needed")
+        raise DataError(f"{n_samples} samples were asked for; at least {MIN_SAMPLES} are needed, or 0 for all")
     encoded: dict[int, Encoded] = {}
     left_out: dict[int, RowLeftOutError] = {}
     encode = _encoder(spec, tokenizer, max_length)
@@ -265,14 +266,14 @@ def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
 
 
 def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:
-    """Choose at most `n` rows (None: all) by the hash of task and sample id; they keep the file's order."""
+    """Choose at most `n` rows (None or 0: all) by the hash of task and sample id; they keep the file's order."""
     return [rows[index] for index in _choose(spec.name, _sample_ids(spec, rows, source), n)]
 
 
 def rows_in_use(spec: TaskSpec, rows: Rows, n: int | None) -> Rows:
     """The rows that `choose_rows` takes of one split, with the source and the notes of the whole.
 
-    n: rows at most; None means all. Raises DataError if two rows have the same id.
+    n: rows at most; None or 0 means all. Raises DataError if two rows have the same id.
     """
     return replace(rows, rows=choose_rows(spec, rows.rows, n, source=rows.source))
 
@@ -289,7 +290,7 @@ def _sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:
 
 
 def _choose(task: str, ids: list[str], n_samples: int | None) -> list[int]:
-    if n_samples is None or n_samples >= len(ids):
+    if not n_samples or n_samples >= len(ids):
         return list(range(len(ids)))
     keys = [hashlib.sha256(f"{task}\0{name}".encode()).digest() for name in ids]
     return sorted(sorted(range(len(ids)), key=keys.__getitem__)[:n_samples])

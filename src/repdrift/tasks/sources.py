@@ -60,6 +60,8 @@ def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = Non
     folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE)
     if folder is not None:
         given_by = "data folder" if data_dir is not None else f"${DATA_VARIABLE}"
+        if not str(folder).strip():
+            raise DataError(f"the {given_by} is empty; name a folder (. is the working folder), or leave it out")
         with reading_errors(Path(folder)):
             if not Path(folder).is_dir():
                 found = "is a file; expected a folder" if Path(folder).is_file() else why_absent(Path(folder))

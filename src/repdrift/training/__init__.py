@@ -2,7 +2,8 @@
 
 Where to find things:
 
-    training_run  a job in, a finished run folder out; finds finished runs again
+    training_run  a job in, a finished run folder out
+    saved_runs    finds finished runs again, and holds them to the files that they wrote
     options       how a model is trained
     arms          the ways of tuning that a study compares
     tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
@@ -15,14 +16,8 @@ from repdrift.training.arms import USUAL_ARMS, Arm, prepared
 from repdrift.training.features import require_ids_fit
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
 from repdrift.training.saved_model import saved_bytes
-from repdrift.training.training_run import (
-    FinishedRun,
-    TrainingJob,
-    finished_runs,
-    require_unchanged,
-    train,
-    train_unless_claimed,
-)
+from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unchanged, require_whole, restore_or_train
+from repdrift.training.training_run import TrainingJob, train, train_unless_claimed
 from repdrift.training.tuning_kind import tuning_kinds
 from repdrift.training.tuning_kinds.lora import Lora, LoraOptions
 
@@ -39,7 +34,9 @@ __all__ = [
     "prepared",
     "require_ids_fit",
     "require_unchanged",
+    "require_whole",
     "resolve_options",
+    "restore_or_train",
     "saved_bytes",
     "shared_lora_options",
     "train",

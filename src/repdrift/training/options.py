@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from repdrift.core.sample_count import SampleCount
 from repdrift.training.tuning_kinds.lora import LoraOptions
 
 _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
@@ -38,17 +39,18 @@ class TrainingOptions(BaseModel):
         description="Tokens of an input at most; null takes the model's maximum, up to 512.",
     )
     doc_stride: int = Field(
-        default=128, ge=1, description="Tokens by which windows over a long context overlap (question answering)."
+        default=128,
+        ge=1,
+        le=10_000_000,
+        description="Tokens by which windows over a long context overlap (question answering).",
     )
-    max_train_samples: int | None = Field(
+    max_train_samples: SampleCount | None = Field(
         default=None,
-        ge=4,
-        description="Training rows at most, chosen by the hash of their ids, the same for every seed and method; null takes all.",
+        description="Training rows at most, chosen by the hash of their ids, the same for every seed and method; 0 or null takes all.",
     )
-    max_validation_samples: int | None = Field(
+    max_validation_samples: SampleCount | None = Field(
         default=None,
-        ge=4,
-        description="Validation rows for the metrics at most, chosen by the hash of their ids; null takes all.",
+        description="Validation rows for the metrics at most, chosen by the hash of their ids; 0 or null takes all.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
@@ -76,7 +78,9 @@ class TrainingOptions(BaseModel):
 
 
 class TrainingOverrides(BaseModel):
-    """Some of the training options, set for one arm or task. A field that is not set is inherited.
+    """Some of the training options, set for one arm or task. A field that is not set, or null, is inherited.
+
+    So a number of samples of 0 takes all of them where a more general section has a limit.
 
     It has the fields of TrainingOptions, each optional; a test holds the two together. lora: options for every arm of LoRA
     and its relatives that does not set them itself.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from repdrift.core.atomic import storage_errors
+from repdrift.core.atomic import storage_errors, write_text
 from repdrift.core.progress import say
 
 CLAIMS_FOLDER = ".claims"
@@ -36,11 +36,10 @@ def run_claim(results_dir: Path, key: str, what: str, *, wait: bool) -> Generato
         say(f"{what} is being trained by {_owner(owner_file)}: waiting until it is done")
         _acquired(lock, lock_file, timeout_s=-1)
     try:
-        with storage_errors(owner_file):
-            owner_file.write_text(
-                f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n",
-                encoding="utf-8",
-            )
+        write_text(
+            owner_file,
+            f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n",
+        )
         yield True
     finally:
         # The names go while the lock is held; who has opened the file meanwhile takes a new one (filelock from 3.24 on).

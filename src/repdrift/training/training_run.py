@@ -10,7 +10,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +20,13 @@ from typing import Any
 import torch
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError, ModelError, NonFiniteError, StorageError
-from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
+from repdrift.core.errors import DataError, NonFiniteError, StorageError
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
-from repdrift.core.reading import files_below, listed_folder, reading_errors, stands_there, why_absent
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
+from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
 from repdrift.models import (
     ModelSource,
-    changed_files,
     length_limit,
     load_task_model,
     load_tokenizer,
@@ -45,6 +43,7 @@ from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
+from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
 from repdrift.training.scores import compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 
@@ -109,29 +108,6 @@ class TrainingJob:
         )
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run whose folder holds a run.json. trained_now: trained by this call, not found on the disk."""
-
-    folder: Path
-    record: RunRecord
-    trained_now: bool = False
-
-
-def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
-    """Find every finished run in `results_dir`, ordered by folder name.
-
-    A run.json that cannot be read is reported to the user and left out. Raises StorageError if `results_dir` cannot be listed.
-    """
-    for folder in listed_folder(results_dir) if stands_there(results_dir) else []:
-        path = folder / RUN_FILE
-        try:
-            if stands_there(path):
-                yield FinishedRun(folder, RunRecord.read(path))
-        except (DataError, StorageError) as error:
-            say(f"left out, cannot be read: {error}")
-
-
 def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
     """Train `job`, unless a finished run of the same key and base settings is in `results_dir`; then return the latest of those.
 
@@ -145,9 +121,13 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
 
 
 def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = False) -> FinishedRun | None:
-    """Train `job` as `train` does, or return None at once if another process is training it and `wait` is False."""
+    """Train `job` as `train` does, or return None at once if another process is training it and `wait` is False.
+
+    Raises ModelError if a finished run of this job lacks a file, or a file has another size.
+    """
     key = job.key()
     if (existing := latest_finished(results_dir, key, job.base_settings())) is not None:
+        require_whole(existing)
         return existing
     job.classes()  # a fault in the labels is found before anything is written
     with run_claim(results_dir, key, job.words, wait=wait) as is_mine:
@@ -155,16 +135,6 @@ def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = Fa
             return None
         # It may have been finished while this process waited, or between the look and the claim.
         return latest_finished(results_dir, key, job.base_settings()) or _train_anew(job, results_dir, key)
-
-
-def latest_finished(results_dir: Path, key: str, base_settings: Mapping[str, str]) -> FinishedRun | None:
-    """The latest finished run of this key, from a base model of these settings; a run of an older version does not tell its own."""
-    existing = [
-        run
-        for run in finished_runs(results_dir)
-        if run.record.key == key and not changed_files(run.record.base_settings, base_settings)
-    ]
-    return max(existing, key=lambda run: run.record.started, default=None)
 
 
 def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
@@ -199,54 +169,6 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
                 number += 1
                 continue
             return folder
-
-
-def model_files_sha256(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of the models that a run saved, by path below the run's folder."""
-    parts = [folder / part for part in (MODEL_FOLDER, CHECKPOINT_FOLDER)]
-    paths = [path for part in parts if part.is_dir() for path in files_below(part)]
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
-
-
-def require_unchanged(run: FinishedRun, model_folder: Path) -> None:
-    """Checks every file of a saved model, in `model_folder` below the run's folder, against the run's checksums.
-
-    Files with a hidden name, such as those that a file manager leaves, take no part: no model is read from them. Raises
-    ModelError that names the file that is absent, was changed, or was put there later. Records of older versions have no
-    checksums but that of the final model's weights.
-    """
-    below = f"{model_folder.relative_to(run.folder).as_posix()}/"
-    expected = {name: digest for name, digest in run.record.files.items() if name.startswith(below)}
-    if not expected:
-        return
-    if not model_folder.is_dir():
-        raise ModelError(
-            f"{model_folder} {why_absent(model_folder)}: the model of {run.folder / RUN_FILE} is not there. Put the folder back, or "
-            f"delete {run.folder} and train again."
-        )
-    files = {path.relative_to(run.folder).as_posix(): path for path in files_below(model_folder)}
-    found = {name: path for name, path in files.items() if name in expected or "/." not in name}
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
-            fault = "is missing"
-        elif name not in expected:
-            raise ModelError(
-                f"{run.folder / name} was put there after training, as {run.folder / RUN_FILE} says, and may change what is loaded. "
-                "Take the file out, and run the same command again."
-            )
-        elif _sha256(found[name]) != expected[name]:
-            fault = "was changed or damaged after training"
-        else:
-            continue
-        raise ModelError(
-            f"{run.folder / name} {fault}, as {run.folder / RUN_FILE} says: the model there is not the one that was trained. "
-            f"Restore the file from a copy, or delete {run.folder} and train again."
-        )
-
-
-def _sha256(path: Path) -> str:
-    with reading_errors(path, ModelError):
-        return unchanged_file_sha256(path)
 
 
 def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
@@ -309,7 +231,8 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         base_digest=job.base.weights_digest(),
         base_settings=base_settings,
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
-        files=model_files_sha256(folder),
+        files=(files := model_files_sha256(folder)),
+        file_sizes=file_sizes(folder, files),
         num_labels=num_labels,
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={

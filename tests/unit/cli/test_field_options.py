@@ -116,9 +116,20 @@ def test_a_wrong_number_is_said_with_the_number():
         changed(AnalysisOptions(), {"target_reduction": 2.0})
 
 
-@pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--samples", "3"], ["--token-budget", "0"]])
+@pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--token-budget", "0"]])
 def test_a_number_below_the_limit_of_its_field_is_wrong_usage(study_file, option):
     assert CliRunner().invoke(app, ["extract", "--config", str(study_file), *option]).exit_code == 2
+
+
+@pytest.mark.parametrize(("count", "meant"), [("0", None), ("4", 4)])
+def test_no_samples_means_all(count, meant):
+    option = next(option for option in field_options(ExtractionOptions) if option.field == "samples")
+    assert changed(ExtractionOptions(), {"samples": option.value(int(count))}).samples == meant
+
+
+def test_too_few_samples_are_refused(study_file):
+    result = CliRunner().invoke(app, ["extract", "--config", str(study_file), "--samples", "3"])
+    assert str(result.exception) == "--samples: expected 0 (all samples) or at least 4, got 3"
 
 
 def test_the_help_of_an_option_is_the_description_of_its_field():

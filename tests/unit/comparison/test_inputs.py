@@ -51,6 +51,8 @@ def test_data_that_are_none_are_named_for_what_they_are(inputs_of, tmp_path):
     ):
         with pytest.raises(RepdriftError, match=message):
             inputs_of(data)
+    with pytest.raises(RepdriftError, match="the name of the data is empty"):
+        inputs_of(" ")
     with pytest.raises(UnknownNameError, match="unknown task 'reviews'.*Nor is there a file or folder reviews"):
         inputs_of("reviews", text_columns=["body"])
     with pytest.raises(ConfigError, match="'sst2' is a built-in task"):
@@ -64,5 +66,5 @@ def test_data_that_are_none_are_named_for_what_they_are(inputs_of, tmp_path):
 def test_an_empty_name_is_not_the_working_folder(tiny_bert, tmp_path, words):
     (tmp_path / "texts.txt").write_text("the cat\n" * 8)  # as an unset variable of the shell gives it
     done = run_here(f"python -m repdrift {words.format(base=tiny_bert)}", tmp_path, fails=True)
-    assert " is empty; " in done.stderr
+    assert " is empty. " in done.stderr
     assert done.stdout == ""

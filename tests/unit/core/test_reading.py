@@ -31,6 +31,7 @@ NOT_A_USERS_FILE = {
     "stores/journal.py: write_journal": "lists the set's own journals",
     "stores/unfinished_set.py: join": "not a file's open() but that of `LayerFiles`, which has the boundary",
     "stores/unfinished_set.py: complete": "not a file's open() but that of `LayerFiles`, which has the boundary",
+    "study/disk_space.py: _is_there": "its callers hold the boundary",
     "tasks/data_folders.py": "`read_table` holds the boundary around `folder_files`",
     "tasks/sources.py: _packaged": "a folder of this package",
     "drift/result_files.py: shipped_schema": "a file of this package",

@@ -79,3 +79,11 @@ def test_text_that_no_record_has_is_refused(tmp_path, text):
 
 def test_versions_name_the_libraries_that_are_here():
     assert {"torch", "numpy"} <= set(library_versions())
+
+
+def test_a_record_larger_than_any_is_not_read(tmp_path):
+    path = tmp_path / "small.json"
+    with path.open("wb") as stream:
+        stream.truncate(200 << 20)  # takes no room on the disk
+    with pytest.raises(DataError, match=r"small\.json has 209,715,200 bytes; a record has 134,217,728 at most"):
+        _Small.read(path)

@@ -1,6 +1,8 @@
 import math
+from html import escape
 
 import pytest
+from markdown_it import MarkdownIt
 
 from repdrift.core import words
 from repdrift.core.records.run import FULL_FINETUNE, LORA
@@ -94,3 +96,24 @@ def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():
     assert all(words.task_title(t) != t for t in tasks())
     assert words.task_title("all") == "all tasks"
     assert [words.method_title("dora"), words.task_title("reviews")] == ["dora", "reviews"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<img src=q onerror=alert(1)>", "[a](javascript:alert(1))", "![a](http://h/x)", "a|b", "`code`", "**b** _i_ ~~s~~ snake_case",
+     "&lt;b&gt;", "# head", "- item", "+ item", "1. item", "1) item", "===", "---", "> quote", "\\", "-0.3", "1.5 %"],
+)  # fmt: skip
+def test_markdown_shows_a_text_as_it_is(text):
+    shown = words.markdown_text(text)
+    page = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable(["table", "strikethrough"])
+        .render(f"Before\n{shown}\n\n- {shown}")
+    )
+    assert page == f"<p>Before\n{escape(text)}</p>\n<ul>\n<li>{escape(text)}</li>\n</ul>\n"
+
+
+def test_markdown_is_one_line_without_formulas():
+    assert words.markdown_text("a\n\n# $x$\r\n\x1b") == r"a \# \$x\$\r \x1b".replace(r"\r", r"\\r").replace(
+        r"\x1b", r"\\x1b"
+    )

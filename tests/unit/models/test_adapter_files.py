@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from repdrift.core.errors import ModelError
-from repdrift.models import load_backbone, reason_against_sharing, resolve_model
+from repdrift.models import json_object, load_backbone, reason_against_sharing, resolve_model
 from repdrift.models.adapter_files import adapter_config, adapter_tensors, initialisation_changes_base
 
 
@@ -70,3 +70,39 @@ def test_tensor_that_is_not_finite_is_named(bert_adapter, tmp_path):
     save_file(tensors, source.path / "adapter_model.safetensors")
     with pytest.raises(ModelError, match=f"tensor {name} holds NaN or Inf"):
         adapter_tensors(source)
+
+
+@pytest.mark.parametrize("change", [{"r": 10**7}, {"rank_pattern": {"query": 10**9}}])
+def test_a_rank_beyond_the_tensors_is_refused_before_matrices_of_it_are_made(bert_adapter, tmp_path, change):
+    folder = shutil.copytree(bert_adapter, tmp_path / "adapter")
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(
+        ModelError, match=r"adapter_config\.json names the rank 1,?0[0,]+, and no tensor .* longer than 16"
+    ):
+        adapter_tensors(resolve_model(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": 10**6}, "says num_hidden_layers 1,000,000, and no model has more than 10,000"),
+        ({"num_labels": 10**9}, "says num_labels 1,000,000,000, and no model has more than 1,000,000"),
+        ({"text_config": {"n_layer": 10**6}}, "says n_layer 1,000,000"),
+        ({"vocab_size": 10**8}, "says vocab_size 100,000,000, and no weight has a side longer than 64"),
+        ({"hidden_size": 10**6}, "says hidden_size 1,000,000, and no weight"),
+        ({"max_position_embeddings": 10**9}, "says max_position_embeddings 1,000,000,000, and no weight"),
+    ],
+)
+def test_a_configuration_that_would_fill_the_memory_is_refused_by_what_it_says(tiny_bert, tmp_path, change, said):
+    folder = shutil.copytree(tiny_bert, tmp_path / "bert")
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError, match=said):
+        load_backbone(resolve_model(str(folder)))
+
+
+def test_settings_of_hundreds_of_megabytes_are_not_read(bert_adapter, monkeypatch):
+    monkeypatch.setattr(json_object, "_LARGEST_BYTES", 100)
+    with pytest.raises(ModelError, match=r"adapter_config\.json has [\d,]+ bytes; settings have 100 at most"):
+        adapter_config(resolve_model(str(bert_adapter)))

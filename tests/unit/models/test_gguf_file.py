@@ -122,6 +122,14 @@ def test_truncated_file_is_named(kept, said, gguf_model, tmp_path):
         source_notes(resolve_model(str(tmp_path / "m.gguf")))
 
 
+def test_more_blocks_than_any_model_has_are_refused_before_one_is_made(gguf_model, tmp_path):
+    content, key = (gguf_model / "model.gguf").read_bytes(), b"llama.block_count"
+    at = content.index(key) + len(key) + 4
+    (tmp_path / "m.gguf").write_bytes(content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :])
+    with pytest.raises(ModelError, match=r"says llama\.block_count 4,294,967,295, and no model has more than 10,000"):
+        load_config(resolve_model(str(tmp_path / "m.gguf")))
+
+
 def test_file_that_only_has_the_name_is_named(tmp_path):
     (tmp_path / "m.gguf").write_bytes(b"safetensors, honestly" * 10)
     with pytest.raises(ModelError, match="no GGUF file: it does not begin with the letters GGUF"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from repdrift.core.errors import ShapeError, StorageError, UnfinishedSetError
+from repdrift.core.fingerprint import config_sha256
 from repdrift.stores import verify_set
 from repdrift.stores.journal import read_header
 from tests.unit.stores.killed_writers import context, write_and_die, write_as_rank, write_slowly
@@ -357,6 +358,7 @@ def test_rank_that_waits_in_vain_for_the_first_says_so(tmp_path, monkeypatch):
 def test_journal_can_be_read_by_people(tmp_path):
     _interrupted(tmp_path, [1])
     header, line = map(json.loads, (tmp_path / ".partial/journal.jsonl").read_text().splitlines())
+    assert header.pop("content_sha256") == config_sha256(header)
     assert header == {
         "format": 1, "key": "k1", "settings": {}, "plan": {"token_budget": 64, "windows": [1, 2]}, "n_batches": 6, "layers": [0, 2, 5], "rows": 23, "d": 6,
         "dtype": "float32", "payload": "pt",

@@ -45,7 +45,7 @@ def test_missing_and_truncated_layers_are_found(made):
 
 def test_file_that_is_not_of_the_set_is_found(made):
     (made / "notes.txt").write_text("x")
-    assert _only_fault(made).endswith("notes.txt: is not part of the set. Delete it.")
+    assert _only_fault(made).endswith("notes.txt: is not part of the set. Move it out of the folder.")
 
 
 def test_what_is_left_beside_a_finished_set_is_found(made):

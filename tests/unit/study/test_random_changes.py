@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from repdrift.core.errors import ModelError, NonFiniteError
-from repdrift.core.records.representation_set import SetMetadata
+from repdrift.core.records.representation_set import RandomChange, SetMetadata
 from repdrift.extraction import ExtractionOptions
 from repdrift.models import resolve_model
 from repdrift.study.config import parse_study
@@ -89,13 +89,20 @@ def test_controls_lie_beside_the_steps_and_are_none_of_them(tmp_path):
 def test_status_tells_what_lies_where_the_control_belongs(tmp_path):
     study = _study(tmp_path)
     write_set(
-        random_change_folder(study, RunId("sst2", "lora", 3)), "sst2", "random_change", 3, torch.ones(3, 40, 12).numpy()
+        random_change_folder(study, RunId("sst2", "lora", 3)), "sst2", "random_change", 3, torch.ones(3, 40, 12).numpy(),
+        random_change=RandomChange(
+            method="lora", noise_seed=0, changes_digest="", weights_moved=1, change_norm=1.0, largest_norm_error=0.0, not_moved=[]
+        ),
+    )  # fmt: skip
+    write_set(
+        random_change_folder(study, RunId("sst2", "full_finetune", 1)), "sst2", "lora", 1, torch.ones(3, 40, 12).numpy()
     )
     random_change_folder(study, RunId("sst2", "lora", 1)).mkdir(parents=True)
     found = {(p.run.method, p.run.seed): p.random_change for p in study_status(study)}
     assert found["lora", 3] == "finished"
     assert found["lora", 1] == "unfinished"
     assert found["lora", 2] == found["full_finetune", 3] == "missing"
+    assert found["full_finetune", 1] == "damaged", "it is the set of a run"
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from repdrift.core.errors import MissingRunError, NonFiniteError
+from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
 from repdrift.study.config import parse_study
+from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
 from repdrift.study.status import study_status
@@ -23,11 +24,11 @@ def write_rows(path, start, count):
     return path
 
 
-def inputs_of(tmp_path, model, **entry):
+def inputs_of(tmp_path, model, method="lora", **entry):
     files = {"train": str(tmp_path / "train.csv"), "validation": str(tmp_path / "validation.csv"), **entry}
     task = {"name": "mine", "text_columns": ["body"], "label_column": "label", **files}
     content = {
-        "name": "s", "model": str(model), "tasks": [task], "methods": ["lora"], "seeds": [1], "results_dir": str(tmp_path / "results"),
+        "name": "s", "model": str(model), "tasks": [task], "methods": [method], "seeds": [1], "results_dir": str(tmp_path / "results"),
         "training": {"all": {"epochs": 1, "batch_size": 8, "max_length": 16}},
     }  # fmt: skip
     return StudyInputs(parse_study(content, where="s"))
@@ -105,3 +106,14 @@ def test_a_run_that_diverges_is_named_at_the_end_and_the_others_are_trained(tmp_
     assert find_run(inputs, both[1]).record.seed == 2
     with pytest.raises(MissingRunError):
         find_run(inputs, RUN)
+
+
+def test_a_full_model_of_an_older_version_is_held_to_the_settings_of_its_base(tmp_path, tiny_bert):
+    base, run = shutil.copytree(tiny_bert, tmp_path / "bert"), RunId("mine", "full_finetune", 1)
+    write_rows(tmp_path / "train.csv", 0, 12)
+    write_rows(tmp_path / "validation.csv", 50, 8)
+    (trained,) = train_runs(inputs_of(tmp_path, base, run.method), [run])
+    edit_record(trained.folder / "run.json", lambda content: content.pop("base_settings"))
+    edit(base / "config.json", hidden_act="relu")
+    with pytest.raises(ModelError, match=r"hidden_act \(gelu; base: relu\)\. One of the two was changed since"):
+        extract_runs(inputs_of(tmp_path, base, run.method), [run])

@@ -14,6 +14,9 @@ LEVELS = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in ran
     [
         ("name: a\nmodel: b\nname: c\n", "line 3: the key 'name' stands twice, first in line 1"),
         ("training:\n  all: {epochs: 1, epochs: 2}\n", "line 2: the key 'epochs' stands twice"),
+        ("yes: 1\ntrue: 2\n", "line 2: the key 'true', which means the same as 'yes', stands twice, first in line 1"),
+        ("0x1: a\n1: b\n", "line 2: the key '1', which means the same as '0x1', stands twice"),
+        ("? !!set a\n: 1\n", "not valid YAML"),
         (f"a0: &a0 [x]\n{LEVELS}\n", "more than 100,000 values, counting what its aliases repeat"),
         ("a: &a [*a]\n", "a value contains itself"),
         ("[" * 100 + "]" * 100, "nested too deep"),
@@ -68,6 +71,14 @@ def test_what_is_no_small_text_file_is_named(tmp_path):
         ({"training": {"all": {"epochs": 1e30}}}, "epochs"),
         ({"training": {"all": {"lora": {"rank": 10**9}}}}, "rank"),
         ({"training": {"all": {"lora": {"alpha": float("inf")}}}}, "alpha"),
+        ({"training": {"all": {"lora": {"alpha": 1e300}}}}, "alpha"),
+        ({"training": {"all": {"lora": {"target_modules": []}}}}, "target_modules"),
+        ({"training": {"all": {"doc_stride": 10**21}}}, "doc_stride"),
+        ({"seeds": list(range(60_000))}, "seeds: .* at most 1000 items"),
+        ({"seeds": [True]}, "seeds"),
+        ({"extraction": {"layers": []}}, "layers"),
+        ({"analysis": {"replicates": 10**12}}, "replicates"),
+        ({"analysis": {"equivalence_margin": float("inf")}}, "equivalence_margin"),
         ({"tasks": [{"name": "all", "validation": "x.csv", "text_columns": ["t"]}]}, "no task can be called 'all'"),
         ({"tasks": [{"name": "t" * 300, "validation": "x.csv", "text_columns": ["t"]}]}, "at most 100 characters"),
     ],
@@ -83,3 +94,9 @@ def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
     study = parse_study({"name": "s", "model": "m", "results_dir": "~/rd", "tasks": [entry]}, where="mine")
     assert study.results_dir == tmp_path / "rd"
     assert study.spec("t").files == {"validation": tmp_path / "v.csv"}
+
+
+def test_a_number_of_thousands_of_digits_is_refused_by_its_line():
+    for number in ("1" + "0" * 5000, "0x" + "f" * 6000):
+        with pytest.raises(ConfigError, match=r"line 2: a number has 5,?\d* digits|line 2: a number has 6,?\d* digits"):
+            parse_yaml(f"a: 1\nb: {number}\n", where="s.yaml")

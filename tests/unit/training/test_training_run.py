@@ -167,7 +167,7 @@ def test_latest_of_several_finished_runs_is_reused(trained, tiny_bert, tiny_data
     for number, started in enumerate(
         ("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
     ):
-        (tmp_path / f"run{number}").mkdir()
+        shutil.copytree(trained.folder, tmp_path / f"run{number}")
         trained.record.model_copy(update={"started": started}).write(tmp_path / f"run{number}" / "run.json")
     assert train(_job(tiny_bert, tiny_data, checkpoint_every=1), tmp_path).folder.name == "run1"
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import DataError
-from repdrift.core.fingerprint import config_sha256
+from repdrift.core.fingerprint import config_sha256, open_regular
 from repdrift.core.hidden_secrets import shown
 from repdrift.core.reading import reading_errors, why_absent
 from repdrift.core.validation import validation_faults
@@ -23,6 +23,9 @@ _VERBATIM = frozenset(
     {"key", "task", "task_kind", "tasks", "method", "methods", "class_labels", "hyperparameters", "sample_ids"}
 )
 """Entries by which something is found or held against something else: they are written as they are."""
+
+_LARGEST_BYTES = 128 << 20
+"""Far above a record of a million samples. To check a record takes about 24 times its size in memory."""
 
 _REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
 
@@ -51,7 +54,13 @@ class Record(BaseModel):
         """Read a record from `path`. Raises DataError if it is absent or cannot be read, and as `parse` does."""
         with reading_errors(path):
             try:
-                text = path.read_bytes()
+                size = path.stat().st_size
+                if size > _LARGEST_BYTES:
+                    raise DataError(
+                        f"{path} has {size:,} bytes; a record has {_LARGEST_BYTES:,} at most. Restore it from a copy."
+                    )
+                with open_regular(path) as stream:
+                    text = stream.read()
             except FileNotFoundError as error:
                 raise DataError(f"{path} {why_absent(path)}") from error
         return cls.parse(text, str(path))

@@ -139,6 +139,8 @@ class SetMetadata(Record):
     """For method `random_change`, else null. `weights_digest` is then the base model's."""
     files: dict[str, str]
     """SHA-256 of every payload file, by path below the set's folder."""
+    file_sizes: dict[str, int] = {}
+    """Bytes of every payload file, by the same paths. Empty in sets of older versions."""
     run_metrics: dict[str, float | None] | None = None
     """The training run's evaluation metrics, where the model came from a run."""
     run_learnt: Learnt | None = None

@@ -79,6 +79,8 @@ class RunRecord(Record):
     files: dict[str, str] = {}
     """SHA-256 of every file of the final model and of the checkpoints, by path below the run's folder: weights,
     configuration, tokenizer. Empty in records of older versions."""
+    file_sizes: dict[str, int] = {}
+    """Bytes of each of these files, by the same paths. Empty in records of older versions."""
     num_labels: int | None = None
     class_labels: list[bool | int | str] | None = None
     """The classes as the data write them, in the order of the head's outputs; null for question answering and in older runs."""

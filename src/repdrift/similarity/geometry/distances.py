@@ -6,6 +6,7 @@ that near duplicates keep their digits. Equal rows are exactly 0 apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,9 @@ _MANY = 16
 
 _PIECE = 1 << 22
 """Numbers that are held at once for differences of close rows."""
+
+_STRIP = 1 << 20
+"""Numbers of the rows of an n x n table that are worked on at once, so that no second table is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ def euclidean_distances(representation: Representation) -> PairDistances:
     Raises DegenerateInputError if all pairs of samples are equally far apart.
     """
     longest = float(representation.scaled.square().sum(dim=1).max().sqrt())
-    return _above_diagonal(representation.shared(distances), RESOLUTION * longest)
+    return _varying(pairs_of(representation.shared(squared_distances)).sqrt_(), representation.n, RESOLUTION * longest)
 
 
 def correlation_chords(representation: Representation) -> PairDistances:
@@ -81,7 +85,7 @@ def correlation_chords(representation: Representation) -> PairDistances:
     if bool(faint.any()):
         x = torch.where(faint, unit_rows(representation.exact).rows, x)
     rows = centred(unit_rows(centred(x.T).T).rows)  # what all rows share would only add to rounding
-    return _above_diagonal(squared_row_distances(rows).sqrt_(), RESOLUTION)
+    return _varying(pairs_of(squared_row_distances(rows)).sqrt_(), representation.n, RESOLUTION)
 
 
 def squared_row_distances(rows: Tensor) -> Tensor:
@@ -91,33 +95,62 @@ def squared_row_distances(rows: Tensor) -> Tensor:
     of rows.
     """
     n = len(rows)
-    products = gram(rows)
-    lengths = products.diagonal().clone()
-    sums = lengths[:, None] + lengths
-    upper = products.mul_(-2).add_(sums).triu_(1)
-    i, j = (upper < _CLOSE * sums).triu_(1).nonzero().T
-    if _MANY * len(i) > n**2 / 2:
-        i, j = torch.triu_indices(n, n, 1, device=rows.device)
-        upper[i, j] = torch.pdist(rows).square_()
-        return upper.add_(upper.T.clone())
-    step = max(1, _PIECE // rows.shape[1])
-    for start in range(0, len(i), step):
-        a, b = i[start : start + step], j[start : start + step]
-        upper[a, b] = (rows[a] - rows[b]).square_().sum(dim=1)
-    return upper.add_(upper.T.clone())
+    table = gram(rows)
+    lengths = table.diagonal().clone()
+    close: list[Tensor] = []
+    count = 0
+    for start, stop in row_strips(n):
+        upper = table[start:stop, start:]
+        sums = lengths[start:stop, None] + lengths[start:]
+        upper.mul_(-2).add_(sums)
+        found = (upper < sums.mul_(_CLOSE)).triu_(1).nonzero().add_(start)
+        count += len(found)
+        if _MANY * count <= n**2 / 2:
+            close.append(found)
+    if _MANY * count > n**2 / 2:
+        pairs, first = torch.pdist(rows).square_(), 0
+        for row in range(n - 1):
+            table[row, row + 1 :] = pairs[first : first + n - 1 - row]
+            first += n - 1 - row
+    else:
+        step = max(1, _PIECE // rows.shape[1])
+        for i, j in (part.T for found in close for part in found.split(step)):
+            table[i, j] = (rows[i] - rows[j]).square_().sum(dim=1)
+    for start, stop in row_strips(n):
+        inside = table[start:stop, start:stop].triu_(1)
+        inside += inside.T.clone()
+        table[stop:, start:stop] = table[start:stop, stop:].T
+    return table
+
+
+def row_strips(n: int) -> Iterator[tuple[int, int]]:
+    """First row of each strip of an n x n table, and the row after its last."""
+    height = max(1, _STRIP // n)
+    return ((start, min(start + height, n)) for start in range(0, n, height))
+
+
+def pairs_of(table: Tensor) -> Tensor:
+    """Entries of a table (n, n) above its diagonal, by rows: (n(n-1)/2,)."""
+    n, first = table.shape[0], 0
+    pairs = table.new_empty(n * (n - 1) // 2)
+    for row in range(n - 1):
+        pairs[first : first + n - 1 - row] = table[row, row + 1 :]
+        first += n - 1 - row
+    return pairs
 
 
 def reordered_pairs(values: Tensor, n: int, order: Tensor) -> Tensor:
     """Values of all pairs (n(n-1)/2,), with the samples in another order (n,)."""
-    i, j = order[torch.triu_indices(n, n, 1, device=order.device)]
-    low, high = torch.minimum(i, j), torch.maximum(i, j)
-    return values[low * n - low * (low + 1) // 2 + high - low - 1]
+    reordered, first = torch.empty_like(values), 0
+    for start, stop in row_strips(n):
+        i, j = order[torch.triu_indices(stop - start, n - start, 1, device=order.device).add_(start)]
+        low, high = torch.minimum(i, j), torch.maximum(i, j)
+        reordered[first : first + len(i)] = values[low * n - low * (low + 1) // 2 + high - low - 1]
+        first += len(i)
+    return reordered
 
 
-def _above_diagonal(square: Tensor, resolution: float) -> PairDistances:
-    n = square.shape[0]
-    i, j = torch.triu_indices(n, n, 1, device=square.device)
-    pairs = square[i, j]
+def _varying(pairs: Tensor, n: int, resolution: float) -> PairDistances:
     low, high = torch.aminmax(pairs)
     if float(high - low) <= resolution:
         raise DegenerateInputError(

@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.arrays import centred
-from repdrift.similarity.geometry.distances import RESOLUTION, squared_row_distances
+from repdrift.similarity.geometry.distances import RESOLUTION, row_strips, squared_row_distances
 from repdrift.similarity.geometry.row_cosine import unit_rows
 from repdrift.similarity.representation import Representation
 
@@ -92,16 +92,38 @@ def harmonic_numbers(k: int, like: Tensor) -> Tensor:
 
 def _nearest(chords: Tensor, k: int) -> Neighbourhoods:
     n = chords.shape[0]
-    others = chords.clone().fill_diagonal_(torch.inf)
     width = min(k + 1, n - 1)
     while True:
-        distances, index = torch.topk(others, width, dim=1, largest=False, sorted=True)
-        apart = pad(distances.diff(dim=1) > RESOLUTION, (1, 0))
-        group = apart.to(torch.int64).cumsum(dim=1)  # of tied neighbours: 0, 1, ...
-        inside = group <= group[:, k - 1 : k]
-        if width == n - 1 or not bool(inside[:, -1].any()):
+        strips = [_nearest_of(chords, start, stop, k, width) for start, stop in row_strips(n)]
+        kept = max(strip.kept for strip in strips)
+        if width == n - 1 or kept < width:
             break
         width = min(2 * width, n - 1)  # ties may go on past what was looked at
+    index, weight, rank = (
+        torch.cat([part[:, :kept] for part in parts])
+        for parts in zip(*((strip.index, strip.weight, strip.rank) for strip in strips), strict=True)
+    )
+    return Neighbourhoods(index, weight, rank, k)
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """Neighbours of some samples, as in `Neighbourhoods`, and the largest number of them that counts."""
+
+    index: Tensor
+    weight: Tensor
+    rank: Tensor
+    kept: int
+
+
+def _nearest_of(chords: Tensor, start: int, stop: int, k: int, width: int) -> _Strip:
+    """The `width` nearest of samples `start` to `stop`. If as many of them count, ties may go on beyond."""
+    others = chords[start:stop].clone()
+    others.diagonal(start).fill_(torch.inf)
+    distances, index = torch.topk(others, width, dim=1, largest=False, sorted=True)
+    apart = pad(distances.diff(dim=1) > RESOLUTION, (1, 0))
+    group = apart.to(torch.int64).cumsum(dim=1)  # of tied neighbours: 0, 1, ...
+    inside = group <= group[:, k - 1 : k]
     size = torch.zeros_like(group).scatter_add_(1, group, torch.ones_like(group)).gather(1, group)
     column = torch.arange(width, device=group.device)
     first = torch.where(apart, column, 0).cummax(dim=1).values
@@ -110,5 +132,4 @@ def _nearest(chords: Tensor, k: int) -> Neighbourhoods:
     ranks = (last - first).clamp(min=1)  # how many of the k ranks the group takes
     weight = torch.where(inside, ranks / size.to(chords.dtype), 0.0)
     rank = torch.where(inside, ranks / (harmonic[last] - harmonic[first.clamp(max=k)]), 1.0)
-    kept = int(inside.sum(dim=1).max())
-    return Neighbourhoods(index[:, :kept], weight[:, :kept], rank[:, :kept], k)
+    return _Strip(index, weight, rank, int(inside.sum(dim=1).max()))

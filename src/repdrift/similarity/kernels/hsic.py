@@ -33,7 +33,7 @@ _NOISE = 1e-13
 """A U-centred kernel below this share of the products of its rows' lengths is rounding noise."""
 
 _PIECE = 1 << 16
-"""Numbers of each kernel per product, when many are compared with many."""
+"""Numbers of each kernel that are worked on at a time, so that no second table is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +333,9 @@ def _trace(x: Kernel, y: Kernel) -> Tensor:
 def _trace_by_row(x: Kernel, y: Kernel) -> Tensor:
     """sum_j K_ij L_ij for every i: (n,), of two kernels in one form."""
     if x.is_gram:
-        return (x.table.to(torch.float64) * y.table).sum(dim=1)
+        rows = max(1, _PIECE // x.n)
+        pairs = zip(x.table.split(rows), y.table.split(rows), strict=True)
+        return torch.cat([(k.to(torch.float64) * m).sum(dim=1) for k, m in pairs])
     return ((x.table @ (x.table.T @ y.table)) * y.table).sum(dim=1) - x.diagonal * y.diagonal
 
 
@@ -345,7 +347,9 @@ def u_centre_(table: Tensor) -> Tensor:
     n = table.shape[0]
     means = table.sum(dim=1) / (n - 2)
     means -= means.sum() / (2 * (n - 1))
-    table -= means[:, None] + means  # in one step: the table stays symmetric to the last digit
+    rows = max(1, _PIECE // n)
+    for start in range(0, n, rows):  # both means in one step: the table stays symmetric to the last digit
+        table[start : start + rows] -= means[start : start + rows, None] + means
     return table.fill_diagonal_(0.0)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.similarity.geometry.distances import squared_distances
+from repdrift.similarity.geometry.distances import pairs_of, squared_distances
 from repdrift.similarity.kernels.hsic import Kernel, u_centre_
 from repdrift.similarity.representation import Representation
 
@@ -50,8 +50,7 @@ class RbfKernel:
 def median_distance(representation: Representation) -> float:
     """Median of |x_i - x_j| over all pairs i < j, as scaled; the mean of the middle two of an even number. Shared."""
     n = representation.n
-    squares = representation.shared(squared_distances).flatten()
+    squares = pairs_of(representation.shared(squared_distances))
     pairs = n * (n - 1) // 2
-    # In ascending order the n zeros of the diagonal come first, and then each pair twice.
-    middle = [float(squares.kthvalue(n + 2 * k).values) for k in {(pairs + 1) // 2, pairs // 2 + 1}]
+    middle = [float(squares.kthvalue(k).values) for k in {(pairs + 1) // 2, pairs // 2 + 1}]
     return sum(math.sqrt(square) for square in middle) / len(middle)

@@ -259,6 +259,7 @@ class RbfCka(DebiasedAlignment):
     title = "CKA, Gaussian kernel, debiased"
     description = "CKA with a Gaussian kernel as wide as the median distance: neighbours count more than far samples."
     reference = "Kornblith et al. 2019, section 3; Song et al. 2012, eq. 5"
+    pairwise = True
     streaming = "needs distances between all rows"
     kernel_stays = False
     invariances = OF_SHAPE

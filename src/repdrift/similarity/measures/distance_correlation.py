@@ -39,6 +39,7 @@ class DistanceCorrelation(KernelAlignment):
     )
     reference = "Székely, Rizzo and Bakirov 2007"
     estimator = BIASED
+    pairwise = True
     streaming = "needs distances between all rows"
     invariances = OF_SHAPE
     cost = "n^2 p to prepare; n^2 to compare"
@@ -75,6 +76,7 @@ class UnbiasedDistanceCorrelation(DebiasedAlignment):
     title = "distance correlation, squared, debiased"
     description = "Squared distance correlation from the unbiased estimator; can lie slightly below 0."
     reference = "Székely and Rizzo 2013; Székely and Rizzo 2014, partial distance correlation"
+    pairwise = True
     streaming = "needs distances between all rows"
     invariances = OF_SHAPE
     cost = "n^2 p to prepare; n^2 to compare"
@@ -88,7 +90,7 @@ def doubly_centred_distances(representation: Representation) -> Kernel:
     """Distances less the means of their rows and columns. The biased HSIC of two such kernels is n^2 dCov^2. Shared."""
     d = representation.shared(distances)
     means = d.mean(dim=1)
-    centred = d - means[:, None] - means + means.mean()
+    centred = (d - means[:, None]).sub_(means).add_(means.mean())
     diagonal = centred.diagonal().clone()
     centred.fill_diagonal_(0.0)
     return Kernel(centred, True, diagonal, centred.sum(dim=1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.arrays import as_orders, require_paired
 from repdrift.similarity.catalogue import register
-from repdrift.similarity.geometry.distances import RESOLUTION
+from repdrift.similarity.geometry.distances import RESOLUTION, row_strips
 from repdrift.similarity.geometry.neighbourhoods import (
     Neighbourhoods,
     cosine_chords,
@@ -41,24 +41,26 @@ class Overlap:
 
 
 class Membership:
-    """Neighbourhoods of one side, spread out to n x n so that those of any other side can be looked up in them."""
+    """Neighbourhoods of some samples of one side, spread out over all samples: those of any other side can be looked up in them."""
 
-    def __init__(self, side: Neighbourhoods) -> None:
-        self._weight = side.weight.new_zeros((side.n, side.n)).scatter_(1, side.index, side.weight)
-        self._rank = side.rank.new_ones((side.n, side.n)).scatter_(1, side.index, side.rank)
-        self.n = side.n
+    def __init__(self, side: Neighbourhoods, start: int, stop: int) -> None:
+        self._rows = slice(start, stop)
+        index, shape = side.index[self._rows], (stop - start, side.n)
+        self._weight = side.weight.new_zeros(shape).scatter_(1, index, side.weight[self._rows])
+        self._rank = side.rank.new_ones(shape).scatter_(1, index, side.rank[self._rows])
 
     def overlap(self, other: Neighbourhoods) -> Overlap:
-        """Look up the neighbours of another side. Raises ShapeError unless it has as many samples."""
-        require_paired(self.n, other.n)
-        shared = torch.minimum(self._weight.gather(1, other.index), other.weight)
-        return Overlap(shared, other.rank, self._rank.gather(1, other.index), other.k)
+        """Look up the neighbours that the same samples have on another side."""
+        index = other.index[self._rows]
+        shared = torch.minimum(self._weight.gather(1, index), other.weight[self._rows])
+        return Overlap(shared, other.rank[self._rows], self._rank.gather(1, index), other.k)
 
 
 class NeighbourMeasure(Measure):
     """Mean over samples of a number that follows from a sample's neighbours on both sides."""
 
     bounds = (0.0, 1.0)
+    pairwise = True
     streaming = "needs the neighbours of every sample among all"
     invariances = OF_DIRECTIONS
     cost = "n^2 p to prepare; n^2 to compare"
@@ -76,11 +78,11 @@ class NeighbourMeasure(Measure):
 
     def compare(self, x: Neighbourhoods, y: Neighbourhoods) -> float:
         """Mean over samples. Raises ShapeError if the two have different numbers of samples."""
-        return self._mean(Membership(x), y)
+        return self._means(x, [y])[0]
 
     def compare_all(self, xs: Sequence[Neighbourhoods], ys: Sequence[Neighbourhoods]) -> NDArray[np.float64]:
         """Mean over samples for every two sides; each of `xs` is spread out once."""
-        values = [[self._mean(member, y) for y in ys] for member in map(Membership, xs)]
+        values = [self._means(x, ys) for x in xs]
         return np.array(values, dtype=np.float64).reshape(len(xs), len(ys))
 
     def mispaired(self, x: Neighbourhoods, y: Neighbourhoods, permutations: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -89,11 +91,18 @@ class NeighbourMeasure(Measure):
         Raises ShapeError or DataError unless each row of `permutations` is a permutation of the n samples.
         """
         require_paired(x.n, y.n)
-        orders, member = as_orders(permutations, y.n, y.device), Membership(x)
-        return np.array([self._mean(member, y.permuted(order)) for order in orders], dtype=np.float64)
+        orders = as_orders(permutations, y.n, y.device)
+        return np.array(self._means(x, [y.permuted(order) for order in orders]), dtype=np.float64)
 
-    def _mean(self, member: Membership, y: Neighbourhoods) -> float:
-        return float(self.per_sample(member.overlap(y)).mean())
+    def _means(self, x: Neighbourhoods, ys: Sequence[Neighbourhoods]) -> list[float]:
+        for y in ys:
+            require_paired(x.n, y.n)
+        found: list[list[Tensor]] = [[] for _ in ys]
+        for start, stop in row_strips(x.n):
+            member = Membership(x, start, stop)
+            for values, y in zip(found, ys, strict=True):
+                values.append(self.per_sample(member.overlap(y)))
+        return [float(torch.cat(values).mean()) for values in found]
 
 
 @register
@@ -208,6 +217,7 @@ class SecondOrderCosine(Measure):
     description = "Cosine between a sample's cosines to its neighbours (10 nearest on either side, not centred)."
     bounds = (-1.0, 1.0)
     reference = "Hamilton et al. 2016; Klabunde et al. 2023"
+    pairwise = True
     streaming = "needs the neighbours of every sample among all"
     invariances = OF_DIRECTIONS
     cost = "n^2 p to prepare; n^2 to compare"
@@ -222,23 +232,26 @@ class SecondOrderCosine(Measure):
     def compare(self, x: NeighbourCosines, y: NeighbourCosines) -> float:
         """Mean cosine of cosines, as 1 - |u - v|^2 / 2 of unit vectors: exactly 1 for equal sides."""
         require_paired(x.n, y.n)
-        either = x.near | y.near
-        return 1 - float((_unit(x, either) - _unit(y, either)).square().sum()) / (2 * x.n)
+        total = x.cosines.new_zeros(())
+        for start, stop in row_strips(x.n):
+            either = x.near[start:stop] | y.near[start:stop]
+            total += (_unit(x, either, start) - _unit(y, either, start)).square().sum()
+        return 1 - float(total) / (2 * x.n)
 
 
 def _neighbour_cosines(representation: Representation) -> NeighbourCosines:
     found, chords = representation.shared(nearest_neighbours), representation.shared(cosine_chords)
     n = representation.n
-    near = found.weight.new_zeros((n, n)).scatter_(1, found.index, found.weight) > 0
-    return NeighbourCosines(1 - chords.square() / 2, near)
+    near = torch.zeros((n, n), dtype=torch.bool, device=chords.device).scatter_(1, found.index, found.weight > 0)
+    return NeighbourCosines(chords.square().div_(-2).add_(1), near)
 
 
-def _unit(side: NeighbourCosines, either: Tensor) -> Tensor:
-    """Cosines of each sample to the neighbours on either side, scaled to length 1; 0 elsewhere: (n, n)."""
-    cosines = torch.where(either, side.cosines, 0.0)
+def _unit(side: NeighbourCosines, either: Tensor, start: int) -> Tensor:
+    """Cosines of samples from `start` on to the neighbours on either side (rows, n), scaled to length 1; 0 elsewhere."""
+    cosines = torch.where(either, side.cosines[start : start + len(either)], 0.0)
     lengths = cosines.norm(dim=1, keepdim=True)
     if bool((lengths <= RESOLUTION).any()):
-        sample = int((lengths.squeeze(1) <= RESOLUTION).nonzero()[0])
+        sample = start + int((lengths.squeeze(1) <= RESOLUTION).nonzero()[0])
         raise DegenerateInputError(
             f"sample {sample} is orthogonal to all its neighbours: the direction of its cosines is undefined"
         )

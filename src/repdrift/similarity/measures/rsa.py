@@ -84,12 +84,13 @@ class PatternRsa(Measure):
     """Pearson's correlation of two patterns; of ranks it is Spearman's. As 1 - |u - v|^2 / 2: exactly 1 for equal sides."""
 
     bounds = (-1.0, 1.0)
+    pairwise = True
     streaming = "needs distances between all samples"
 
     def compare(self, x: Pattern, y: Pattern) -> float:
         """Correlation of two patterns."""
         require_paired(x.n, y.n)
-        return 1 - float((x.unit - y.unit).square().sum()) / 2
+        return 1 - float((x.unit - y.unit).square_().sum()) / 2
 
     def compare_all(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> NDArray[np.float64]:
         """Correlation of every two patterns, as products of piece after piece of all of them."""
@@ -108,6 +109,7 @@ class KendallRsa(Measure):
     """Kendall's tau-b of two orders of pairs: tied pairs count for neither side. Computed on the processor, by scipy."""
 
     bounds = (-1.0, 1.0)
+    pairwise = True
     streaming = "needs distances between all samples"
 
     def compare(self, x: PairOrder, y: PairOrder) -> float:
@@ -261,7 +263,7 @@ def correlation_ranks(representation: Representation) -> Pattern:
 
 def _pattern(values: Tensor, n: int) -> Pattern:
     moved = values - values.mean()
-    return Pattern(moved / moved.norm(), n)
+    return Pattern(moved.div_(moved.norm()), n)
 
 
 def _order(found: PairDistances) -> PairOrder:
@@ -280,7 +282,9 @@ def tied_groups(values: Tensor, resolution: float) -> Tensor:
     cell's edge, wherever it is drawn.
     """
     ascending, indices = torch.sort(values)
-    steps = (ascending.diff() > resolution).to(torch.int64).cumsum(dim=0)
+    apart = ascending.diff() > resolution
+    del ascending
+    steps = apart.cumsum(dim=0)
     groups = torch.zeros_like(indices)
     groups[indices[1:]] = steps
     return groups

@@ -69,16 +69,16 @@ class FsspecRemote:
                 ) from error
             raise MissingDependencyError(
                 f"{self.address} needs a package that is not installed: {error}. Install it beside repdrift."
-            ) from cause_without_secrets(error)
+            ) from self._cause(error)
         except ValueError as error:
             known = fsspec.available_protocols()
             near = None if scheme in known else nearest_name(scheme, known)
             raise StorageError(
                 f"{self.address} is not an address that fsspec understands: {_words(self.address, error)}."
                 f"{f' Did you mean {near}://?' if near else ''} Give a folder, or an address such as s3://bucket/path."
-            ) from cause_without_secrets(error)
+            ) from self._cause(error)
         except Exception as error:  # some stores connect at once, and raise their own kinds
-            raise StorageError(_refused("open", self.address, error)) from cause_without_secrets(error)
+            raise StorageError(_refused("open", self.address, error)) from self._cause(error)
         self._root = root.rstrip("/")
 
     def names(self) -> list[str]:
@@ -109,9 +109,9 @@ class FsspecRemote:
             raise StorageError(
                 f"cannot write to {self.address}: the bucket {bucket!r} does not exist, and none is made by a push. "
                 "Make it first, or correct the address."
-            ) from cause_without_secrets(error)
+            ) from self._cause(error)
         except Exception as error:
-            raise StorageError(_refused("write to", self.address, error)) from cause_without_secrets(error)
+            raise StorageError(_refused("write to", self.address, error)) from self._cause(error)
 
     def send(self, files: Sequence[tuple[str, Path]]) -> None:
         """Copy files there, one after the other."""
@@ -149,7 +149,7 @@ class FsspecRemote:
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False  # S3 denies to look at what is not there to those who may not list the bucket
         except Exception as error:
-            raise StorageError(_refused("read", self.address, error)) from cause_without_secrets(error)
+            raise self._refusal("read", error) from self._cause(error)
         with reading_errors(path, StorageError):
             own_size = path.stat().st_size
         if size != own_size:
@@ -173,7 +173,7 @@ class FsspecRemote:
             except (OSError, KeyError, ValueError):
                 continue
             except Exception as error:
-                raise StorageError(_refused("read", self.address, error)) from cause_without_secrets(error)
+                raise StorageError(_refused("read", self.address, error)) from self._cause(error)
             relative = PurePosixPath(name).relative_to(parent).as_posix()
             with reading_errors(path, StorageError):
                 return expected.get(relative) == file_sha256(path)
@@ -183,22 +183,23 @@ class FsspecRemote:
     def _is_local(self) -> bool:
         return self._files.protocol in ("file", ("file", "local"))
 
+    def _cause(self, error: Exception) -> BaseException | None:
+        return None if HIDDEN in self.address else cause_without_secrets(error)
+
     def _guarded(self, action: Any, verb: str) -> Any:
         try:
             return action()
         except FileNotFoundError as error:
             why = "the bucket does not exist" if "bucket" in str(error).lower() else "not there"
-            raise MissingRunError(
-                f"cannot {verb} {self.address}: {why}. Check the address."
-            ) from cause_without_secrets(error)
-        except OSError as error:
-            if not self._is_local or error.strerror is None:
-                raise StorageError(_refused(verb, self.address, error)) from cause_without_secrets(error)
-            raise StorageError(
-                f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}"
-            ) from error
+            raise MissingRunError(f"cannot {verb} {self.address}: {why}. Check the address.") from self._cause(error)
         except Exception as error:  # fsspec's back ends raise their own kinds: botocore's, aiohttp's, ...
-            raise StorageError(_refused(verb, self.address, error)) from cause_without_secrets(error)
+            raise self._refusal(verb, error) from self._cause(error)
+
+    def _refusal(self, verb: str, error: Exception) -> StorageError:
+        """The error for what a store refused; a local folder is refused by the operating system."""
+        if self._is_local and isinstance(error, OSError) and error.strerror is not None:
+            return StorageError(f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}")
+        return StorageError(_refused(verb, self.address, error))
 
 
 def _words(address: str, error: Exception) -> str:

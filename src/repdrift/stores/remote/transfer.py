@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from repdrift.core.atomic import atomic_path, storage_errors
-from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError
+from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.progress import Bar, say
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
 from repdrift.stores.remote.addresses import Remote
-from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_payload_name, remove_finished_files
+from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, is_layer_name, is_payload_name, remove_finished_files
 from repdrift.stores.verification import find_sets, verify_set
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -64,6 +64,12 @@ def pull(remote: Remote, output_dir: Path, *, only: Sequence[str] | None = None)
     sets = sorted(str(PurePosixPath(name).parent) for name in names if PurePosixPath(name).name == METADATA_FILE)
     if not sets:
         raise MissingRunError(f"{remote.address} holds no representation set (no {METADATA_FILE})")
+    headless = [name for name in _with_layers(names) if name not in sets and (not only or _first(name) in only)]
+    if headless:
+        raise CorruptSetError(
+            f"{remote.address} has layers in {headless[0]!r} but no {METADATA_FILE} there: a push broke off or is under way, or the "
+            "file was lost. Push that set again, or pull others by --task."
+        )
     if only:
         absent = [task for task in only if not any(_first(name) == task for name in sets)]
         if absent:
@@ -92,12 +98,12 @@ def _pull_set(remote: Remote, name: str, output_dir: Path) -> Path:
 def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
     staged = folder / f".{METADATA_FILE}.pulled"
     with atomic_path(staged) as temporary:
-        remote.fetch(_join(name, METADATA_FILE), temporary)
+        _fetch(remote, _join(name, METADATA_FILE), temporary)
     try:
         metadata = _read_remote_metadata(staged, remote, name)
         here = folder / METADATA_FILE
         with storage_errors(here):
-            is_same = here.is_file() and here.read_bytes() == staged.read_bytes()
+            is_same = _sha256_here(here) == file_sha256(staged)
             if here.is_file() and not is_same:
                 say(f"{folder} holds another set: it is replaced")
             if not is_same:
@@ -115,11 +121,10 @@ def _pull_into(folder: Path, remote: Remote, name: str) -> Path:
 
 
 def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
-    with storage_errors(target):
-        if target.is_file() and file_sha256(target) == expected:
-            return
+    if _sha256_here(target) == expected:
+        return
     with atomic_path(target) as temporary:
-        remote.fetch(name, temporary)
+        _fetch(remote, name, temporary)
         found = file_sha256(temporary)
         if found != expected:
             raise CorruptSetError(
@@ -128,16 +133,41 @@ def _pull_file(remote: Remote, name: str, target: Path, expected: str) -> None:
             )
 
 
+def _fetch(remote: Remote, name: str, target: Path) -> None:
+    try:
+        remote.fetch(name, target)
+    except (MissingRunError, StorageError) as error:
+        raise type(error)(
+            f"{error} If the copy there lost {name}, or has something else in its place, push the set anew."
+        ) from error
+
+
+def _sha256_here(path: Path) -> str | None:
+    """The SHA-256 of a file on this machine; None if there is none, or it cannot be read: it is then fetched anew."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return None
+
+
 def _read_remote_metadata(path: Path, remote: Remote, name: str) -> SetMetadata:
     with reading_errors(path, StorageError):
         content = path.read_bytes()
-    metadata = SetMetadata.parse(content, f"{_join(name, METADATA_FILE)} from {remote.address}")
+    try:
+        metadata = SetMetadata.parse(content, f"{_join(name, METADATA_FILE)} from {remote.address}")
+    except DataError as error:
+        raise CorruptSetError(f"{error} If you have that set, push it anew.") from error
     strange = [file for file in metadata.files if not is_payload_name(file)]
     if strange:
         raise CorruptSetError(
             f"{remote.address}, set {name!r}: names {strange[0]!r}, which is not a file of a representation set"
         )
     return metadata
+
+
+def _with_layers(names: Sequence[str]) -> list[str]:
+    """The folders that hold layers of a set, by the names of all files there."""
+    return sorted({str(PurePosixPath(name).parent) for name in names if is_layer_name(PurePosixPath(name).name)})
 
 
 def _first(name: str) -> str:

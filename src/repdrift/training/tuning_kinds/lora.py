@@ -31,7 +31,7 @@ class LoraOptions(KindOptions):
     """Options of low-rank adaptation, in peft's terms."""
 
     rank: int = Field(default=8, ge=1, le=65_536, description="Rank of the change of each adapted weight.")
-    alpha: float = Field(default=16, gt=0, allow_inf_nan=False, description="The change is scaled by alpha / rank.")
+    alpha: float = Field(default=16, gt=0, le=1_000_000, description="The change is scaled by alpha / rank.")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the input of the adapters.")
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
         default=ALL_LINEAR,

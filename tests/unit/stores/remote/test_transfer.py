@@ -106,7 +106,7 @@ def test_remote_cannot_write_outside_the_output_folder(sets, tmp_path):
             return ["../../outside/metadata.json"]
 
     with pytest.raises(CorruptSetError, match="names a set"):
-        pull(Hostile(), tmp_path / "here")
+        pull(Hostile(), tmp_path / "here")  # pyright: ignore[reportArgumentType] - a part of a remote
     assert not (tmp_path.parent / "outside").exists()
 
 
@@ -120,7 +120,9 @@ def test_pulled_set_has_no_file_of_the_set_that_it_replaces(sets, tmp_path):
         writer.finish(**{name: value for name, value in fields().items() if name not in ("key", "layers")})
     (folder / "notes.txt").write_text("mine")
     pull(open_remote(str(tmp_path / "remote")), tmp_path / "here")
-    assert [str(fault) for fault in verify_set(folder)] == [f"{folder}/notes.txt: is not part of the set. Delete it."]
+    assert [str(fault) for fault in verify_set(folder)] == [
+        f"{folder}/notes.txt: is not part of the set. Move it out of the folder."
+    ]
     (folder / "notes.txt").unlink()
     require_equal(sets, tmp_path / "here")
 
@@ -143,3 +145,36 @@ def test_push_that_broke_off_does_not_leave_the_old_set_looking_whole(sets, s3_s
     push(sets, open_remote(address))
     pull(open_remote(address), tmp_path / "here")
     require_equal(sets, tmp_path / "here")
+
+
+def test_a_bucket_that_does_not_exist_is_said_and_not_made(sets, s3_server, tmp_path):
+    import boto3
+
+    with pytest.raises(StorageError, match=r"'drfit' does not exist, and none is made by a push\. Make it first"):
+        push(sets, open_remote("s3://drfit/sets"))
+    assert [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]] == ["drift"]
+    with pytest.raises(MissingRunError, match="the bucket does not exist"):
+        pull(open_remote("s3://drfit/sets"), tmp_path / "here")
+
+
+def test_a_store_that_refuses_says_a_next_step(sets, s3_server, monkeypatch):
+    remote = open_remote("s3://drift/refused")
+    for error, step in (
+        (PermissionError("Access Denied"), "Check the credentials"),
+        (ConnectionRefusedError(111, "Connection refused"), "Check the network"),
+        (TimeoutError("timed out"), "Check the network"),
+        (ValueError("AuthorizationHeaderMalformed: the region 'a' is wrong"), "Set AWS_DEFAULT_REGION"),
+        (NotImplementedError(), "choose another"),
+    ):
+
+        def refuse(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(remote._files, "put_file", refuse)  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(StorageError, match=step):
+            push(sets, remote)
+
+
+def test_a_server_that_is_not_there_is_no_empty_folder(tmp_path):
+    with pytest.raises(StorageError, match="Check the network"):
+        pull(open_remote("http://127.0.0.1:9/sets"), tmp_path)
