@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, RepdriftError, UnfinishedSetError
 from repdrift.core.hidden_secrets import shown, without_secrets
+from repdrift.core.learnt_words import JudgedModel
 from repdrift.core.records.run import RunRecord
 from repdrift.models import changed_files, resolve_model, settings_digests, tokenizer_digests
 from repdrift.models.model_files import PACKAGED_PREFIX
@@ -43,13 +45,26 @@ class Journal:
 class RunProgress:
     """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
-    By default a random change is made for one seed only of each task and method.
+    record: the latest finished run; None if it is not trained. By default a random change is made for one seed only of each task
+    and method.
     """
 
     run: RunId
-    trained: bool
+    record: RunRecord | None
     representations: str
     random_change: str
+
+    @property
+    def trained(self) -> bool:
+        """True if there is a finished run."""
+        return self.record is not None
+
+
+def judged(progress: Sequence[RunProgress]) -> list[JudgedModel]:
+    """The trained models of a study, each with its comparison with the best constant answer."""
+    return [
+        JudgedModel(p.run.task, p.run.method, p.run.seed, p.record.learnt) for p in progress if p.record is not None
+    ]
 
 
 def study_status(config: StudyConfig) -> list[RunProgress]:
@@ -62,7 +77,7 @@ def study_status(config: StudyConfig) -> list[RunProgress]:
     return [
         RunProgress(
             run,
-            _is_trained(config, run, records, settings),
+            _record_of(config, run, records, settings),
             _state(set_folder(config, run)),
             _state(random_change_folder(config, run)),
         )
@@ -81,18 +96,20 @@ def _base_settings(config: StudyConfig) -> dict[str, str] | None:
         return None
 
 
-def _is_trained(
+def _record_of(
     config: StudyConfig, run: RunId, records: list[RunRecord], base_settings: dict[str, str] | None
-) -> bool:
+) -> RunRecord | None:
     wanted = config.hyperparameters(run.task, run.method)
     model = without_secrets(config.model)
-    return any(
-        (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
+    fitting = [
+        record
+        for record in records
+        if (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
         and without_secrets(record.base_model) == model
         and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
-        for record in records
-    )
+    ]
+    return max(fitting, key=lambda record: record.started, default=None)
 
 
 def _state(folder: Path) -> str:

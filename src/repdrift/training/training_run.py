@@ -295,7 +295,8 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     except NonFiniteError as error:
         raise NonFiniteError(f"{job.words}: {error}") from error
     learnt = compared_with_constant(scores)
-    say(f"{job.words}: {learnt.sentence}")
+    if not learnt.learnt:
+        say(f"note: {job.words}: {learnt.sentence}")
     save_to(Path(MODEL_FOLDER))
     return RunRecord(
         key=key,
