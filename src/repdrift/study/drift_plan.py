@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from repdrift.core.reading import listed_folder
+from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import (
@@ -19,6 +20,17 @@ from repdrift.study.runs import (
 )
 
 _STEP_FOLDER = re.compile(r"step_\d+")
+
+
+def _words(config: StudyConfig, method: str, tasks: Sequence[str]) -> str | None:
+    """Returns what an arm is, in a few words; with the tasks where it has other options on some. None if its name says it."""
+    by_words: dict[str, list[str]] = {}
+    for task in tasks:
+        by_words.setdefault(config.arm(task, method).words, []).append(task_title(task))
+    if len(by_words) > 1:
+        return "; ".join(f"{words} on {listed(on)}" for words, on in by_words.items())
+    words = next(iter(by_words), "")
+    return words if words != method_title(method) else None
 
 
 def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
@@ -63,5 +75,6 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         alpha=options.alpha,
         reference_method=config.reference,
         comparison_methods=[name for name in config.method_names if name != config.reference],
+        method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
         random_changes=random_changes,
     )
