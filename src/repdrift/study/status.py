@@ -106,7 +106,7 @@ def _record_of(
         for record in records
         if (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
         and without_secrets(record.base_model) == model
-        and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+        and not record.other_settings(wanted)
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
     ]
     return max(fitting, key=lambda record: record.started, default=None)

@@ -85,7 +85,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         for found in candidates
         if found.record.base_digest == digest
         and not changed_files(found.record.base_settings, inputs.base_settings)
-        and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
+        and not found.record.other_settings(wanted)
     ]
     rows_now = inputs.training_fingerprint(run.task, run.method) if fitting else None
     on_these_rows = [found for found in fitting if rows_now in (None, found.record.data_fingerprint)]
@@ -113,9 +113,8 @@ def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], inputs: 
             "or taken away since: with it, the weights there are another model. Restore the base model from a copy, or train again."
         )
     differing = [
-        f"{name} {record.hyperparameters.get(name)!r} instead of {value!r}"
-        for name, value in wanted.items()
-        if record.hyperparameters.get(name) != value
+        f"{name} {record.hyperparameters.get(name)!r} instead of {wanted.get(name)!r}"
+        for name in record.other_settings(wanted)
     ]
     return f" {folder} was trained with other settings: {', '.join(differing[:4])}."
 

@@ -40,8 +40,10 @@ from repdrift.models import (
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
 from repdrift.training.arms import Arm, counted_tuning, prepared
+from repdrift.training.checkpoints import CheckpointSchedule, CheckpointScores, checkpoint_steps, keep_checkpoint
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
+from repdrift.training.held_out_rows import HeldOut, hold_out
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
@@ -68,6 +70,15 @@ class TrainingJob:
     def validation_rows(self) -> Rows:
         """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
         return rows_in_use(self.spec, self.validation, self.options.max_validation_samples)
+
+    def held_out(self) -> HeldOut | None:
+        """The training rows in two parts, if the best checkpoint is to be kept; None if the last one is.
+
+        Raises DataError if there are too few rows to hold some out.
+        """
+        if self.options.keep != "best":
+            return None
+        return hold_out(self.spec, self.training_rows(), self.options.held_out, never=self.validation.rows)
 
     def classes(self) -> ClassLabels | None:
         """The classes in all rows of the task, however many of them are used; None for question answering.
@@ -252,10 +263,10 @@ def _sha256(path: Path) -> str:
 def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
     from transformers import set_seed
 
-    from repdrift.training.fit import CheckpointSchedule, fit  # imports transformers' Trainer, which takes seconds
+    from repdrift.training.fit import fit  # imports transformers' Trainer, which takes seconds
 
     clock = time.perf_counter()
-    rows, validation = job.training_rows(), job.validation_rows()
+    rows, validation, held = job.training_rows(), job.validation_rows(), job.held_out()
     base_settings = job.base_settings()  # before the files are loaded, not hours later
     if classes is not None:
         say(f"{job.spec.name}: {classes.said}")
@@ -269,17 +280,31 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
     class_names = classes.values if classes is not None else ()
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
-    read, scored = _readable(rows.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
+    to_train = rows if held is None else held.to_train
+    read, scored = _readable(to_train.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
     scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
+    held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
+    held_rows = classes.numbered(held_rows) if classes is not None else held_rows
     processor.before_training(model, scored_rows)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:
         save_trained(tuned, tokenizer, folder / place, job.words)
 
-    checkpoints = CheckpointSchedule(job.options.checkpoint_every, save_to)
+    scores_at = CheckpointScores(
+        job.words,
+        evaluate=lambda: processor.evaluate(tuned.model, scored_rows),
+        evaluate_held_out=(lambda: processor.evaluate(tuned.model, held_rows)) if held is not None else None,
+    )
+
+    def at_checkpoint(step: int) -> None:
+        save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
+        scores_at.score(step)
+
+    due = checkpoint_steps(job.options, job.options.steps(len(features)))
+    checkpoints = CheckpointSchedule(due, at_checkpoint)
     result = fit(
         tuned.model,
         features,
@@ -290,14 +315,19 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         checkpoints=checkpoints,
         label=job.words,
     )
-    try:
-        scores = processor.evaluate(tuned.model, scored_rows)
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{job.words}: {error}") from error
+    scores_at.score(result.steps)
+    kept = scores_at.best() if held is not None else result.steps
+    scores = scores_at.scored[kept]
     learnt = compared_with_constant(scores)
     if not learnt.learnt:
         say(f"note: {job.words}: {learnt.sentence}")
-    save_to(Path(MODEL_FOLDER))
+    said = [f"{held.said}, and the checkpoint with the best score on them was kept (step {kept})."] if held else []
+    if said:
+        say(f"{job.words}: {said[0]}")
+    if kept in checkpoints.saved:
+        keep_checkpoint(folder, kept)
+    else:
+        save_to(Path(MODEL_FOLDER))
     return RunRecord(
         key=key,
         task=job.spec.name,
@@ -323,6 +353,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
             *(f"Training rows: {note}" for note in (*rows.notes, *read.notes)),
             *(f"Evaluation rows: {note}" for note in (*validation.notes, *scored.notes)),
             *([classes.said] if classes is not None else []),
+            *said,
         ],
         data_fingerprint=rows.fingerprint,
         n_train=len(read.rows),
@@ -330,6 +361,9 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         metrics={**scores.metrics, "train_loss": result.train_loss},
         learnt=learnt,
         checkpoints=checkpoints.saved,
+        checkpoint_scores={step: dict(scores_at.scored[step].metrics) for step in checkpoints.saved},
+        held_out_scores=scores_at.held_out_scores() if held is not None else None,
+        kept_step=kept if held is not None else None,
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),
         started=started.isoformat(timespec="seconds"),
