@@ -41,7 +41,8 @@ def hold_out(spec: TaskSpec, rows: Rows, share: float, *, never: Sequence[Row] =
     for number, label in enumerate(labels):
         members.setdefault(label, []).append(number)
     order = sorted(
-        members.keys() - barred, key=lambda label: _hash(spec, [rows.rows[number] for number in members[label]], members[label][0])
+        members.keys() - barred,
+        key=lambda label: _hash(spec, [rows.rows[number] for number in members[label]], members[label][0]),
     )
     most = int(share * len(rows.rows))
     taken: set[int] = set()

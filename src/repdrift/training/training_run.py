@@ -10,12 +10,12 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -47,8 +47,12 @@ from repdrift.training.held_out_rows import HeldOut, hold_out
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
-from repdrift.training.scores import compared_with_constant
+from repdrift.training.scores import Scored, compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
+from repdrift.training.tuning_kind import TunedModel
+
+if TYPE_CHECKING:  # it imports transformers' Trainer, which takes seconds
+    from repdrift.training.fit import FitResult
 
 
 @dataclass(frozen=True)
@@ -260,14 +264,47 @@ def _sha256(path: Path) -> str:
         return unchanged_file_sha256(path)
 
 
-def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
+@dataclass(frozen=True)
+class FittedJob:
+    """A trained model in memory, with its scores and the rows that it was trained and scored on.
+
+    kept: the step of the model that is kept. rows, validation: those asked for; read, scored: those of which inputs can be made.
+    """
+
+    tuned: TunedModel
+    save_to: Callable[[Path], None]
+    result: FitResult
+    checkpoints: list[int]
+    scores_at: CheckpointScores
+    held: HeldOut | None
+    kept: int
+    rows: Rows
+    read: _Readable
+    validation: Rows
+    scored: _Readable
+    max_length: int
+
+
+def fit_job(
+    job: TrainingJob,
+    classes: ClassLabels | None,
+    folder: Path,
+    *,
+    saves: bool = True,
+    due: Callable[[int], list[int]] | None = None,
+    after_score: Callable[[int, Scored], None] | None = None,
+) -> FittedJob:
+    """Train the model of `job` and score it. Checkpoints are written to `folder`, unless `saves` is False; the final model is not.
+
+    due: from the number of steps to those after which the model is scored; None: the job's checkpoints. after_score: is given
+    each of these scores as it arises, and may end the training by an exception.
+    Raises NonFiniteError if training diverges.
+    """
     from transformers import set_seed
 
     from repdrift.training.fit import fit  # imports transformers' Trainer, which takes seconds
 
-    clock = time.perf_counter()
     rows, validation, held = job.training_rows(), job.validation_rows(), job.held_out()
-    base_settings = job.base_settings()  # before the files are loaded, not hours later
     if classes is not None:
         say(f"{job.spec.name}: {classes.said}")
     tokenizer = load_tokenizer(job.base)
@@ -287,7 +324,10 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
     held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
     held_rows = classes.numbered(held_rows) if classes is not None else held_rows
+    of_held = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
     processor.before_training(model, scored_rows)
+    if held is not None:
+        of_held.before_training(model, held_rows)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:
@@ -296,15 +336,18 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     scores_at = CheckpointScores(
         job.words,
         evaluate=lambda: processor.evaluate(tuned.model, scored_rows),
-        evaluate_held_out=(lambda: processor.evaluate(tuned.model, held_rows)) if held is not None else None,
+        evaluate_held_out=(lambda: of_held.evaluate(tuned.model, held_rows)) if held is not None else None,
     )
 
     def at_checkpoint(step: int) -> None:
-        save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
+        if saves:
+            save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
         scores_at.score(step)
+        if after_score is not None:
+            after_score(step, scores_at.scored[step])
 
-    due = checkpoint_steps(job.options, job.options.steps(len(features)))
-    checkpoints = CheckpointSchedule(due, at_checkpoint)
+    total = job.options.steps(len(features))
+    checkpoints = CheckpointSchedule(due(total) if due else checkpoint_steps(job.options, total), at_checkpoint)
     result = fit(
         tuned.model,
         features,
@@ -317,17 +360,38 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     )
     scores_at.score(result.steps)
     kept = scores_at.best() if held is not None else result.steps
-    scores = scores_at.scored[kept]
+    return FittedJob(
+        tuned,
+        save_to,
+        result,
+        checkpoints.saved,
+        scores_at,
+        held,
+        kept,
+        rows,
+        read,
+        validation,
+        scored,
+        max_length,
+    )
+
+
+def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
+    clock = time.perf_counter()
+    base_settings = job.base_settings()  # before the files are loaded, not hours later
+    fitted = fit_job(job, classes, folder)
+    tuned, rows, held, kept = fitted.tuned, fitted.rows, fitted.held, fitted.kept
+    scores = fitted.scores_at.scored[kept]
     learnt = compared_with_constant(scores)
     if not learnt.learnt:
         say(f"note: {job.words}: {learnt.sentence}")
     said = [f"{held.said}, and the checkpoint with the best score on them was kept (step {kept})."] if held else []
     if said:
         say(f"{job.words}: {said[0]}")
-    if kept in checkpoints.saved:
+    if kept in fitted.checkpoints:
         keep_checkpoint(folder, kept)
     else:
-        save_to(Path(MODEL_FOLDER))
+        fitted.save_to(Path(MODEL_FOLDER))
     return RunRecord(
         key=key,
         task=job.spec.name,
@@ -341,28 +405,28 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         base_settings=base_settings,
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
         files=model_files_sha256(folder),
-        num_labels=num_labels,
+        num_labels=len(classes.values) if classes is not None else None,
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={
             **job.hyperparameters(),
-            "max_length_used": max_length,
-            "steps": result.steps,
+            "max_length_used": fitted.max_length,
+            "steps": fitted.result.steps,
         },
         data_source=rows.source,
         data_notes=[
-            *(f"Training rows: {note}" for note in (*rows.notes, *read.notes)),
-            *(f"Evaluation rows: {note}" for note in (*validation.notes, *scored.notes)),
+            *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
+            *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
             *([classes.said] if classes is not None else []),
             *said,
         ],
         data_fingerprint=rows.fingerprint,
-        n_train=len(read.rows),
-        n_validation=len(scored.rows),
-        metrics={**scores.metrics, "train_loss": result.train_loss},
+        n_train=len(fitted.read.rows),
+        n_validation=len(fitted.scored.rows),
+        metrics={**scores.metrics, "train_loss": fitted.result.train_loss},
         learnt=learnt,
-        checkpoints=checkpoints.saved,
-        checkpoint_scores={step: dict(scores_at.scored[step].metrics) for step in checkpoints.saved},
-        held_out_scores=scores_at.held_out_scores() if held is not None else None,
+        checkpoints=fitted.checkpoints,
+        checkpoint_scores={step: dict(fitted.scores_at.scored[step].metrics) for step in fitted.checkpoints},
+        held_out_scores=fitted.scores_at.held_out_scores() if held is not None else None,
         kept_step=kept if held is not None else None,
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),
