@@ -48,15 +48,19 @@ def run(
 
 
 def print_outcome(outcome: StudyOutcome) -> None:
-    """Print the mean drift by task, method and layer, the verdicts, the warnings, and where the files are."""
+    """Print the models that have not learnt their task, the mean drift by task, method and layer, the verdicts, the warnings, and where the files are."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from repdrift.core import words
+    from repdrift.core.learnt_words import judged_models, learnt_cautions
     from repdrift.core.records.results import ALL_TASKS
     from repdrift.core.shown_text import for_terminal
 
+    first = learnt_cautions(judged_models(outcome.results.runs))
+    for caution in first:
+        tell(f"note: {caution}")
     study = outcome.results.study
     primary = outcome.table[(outcome.table["measure"] == study.primary_measure) & (outcome.table["step"] == 0)]
     layers = sorted(primary["layer"].unique())
@@ -78,7 +82,7 @@ def print_outcome(outcome: StudyOutcome) -> None:
     for test in outcome.results.tests:
         if test.task == ALL_TASKS and test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
-    for warning in outcome.results.warnings:
+    for warning in (w for w in outcome.results.warnings if w not in first):
         tell(f"note: {warning}")
     tell(f"results:   {outcome.results_file}")
     tell(f"dashboard: {outcome.dashboard.resolve()}")

@@ -7,6 +7,8 @@ import typer
 from repdrift.cli import options as o
 from repdrift.core.progress import tell, tell_json
 
+_TRAINED = {"yes": "trained, has learnt", "no": "trained, has not learnt", "not known": "trained, learnt: not known"}
+
 
 def status(
     config: o.Config = None,
@@ -14,12 +16,13 @@ def status(
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Show which runs of a study are trained and extracted, and what its design can show.
+    """Show which runs of a study are trained and extracted, which have learnt their task, and what its design can show.
 
     Example: repdrift status --config demo_output/demo.yaml (which `repdrift demo` leaves)
     """
+    from repdrift.core.learnt_words import learnt_cautions, learnt_in_short
     from repdrift.study.design_notes import design_notes
-    from repdrift.study.status import study_status
+    from repdrift.study.status import judged, study_status
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     progress = study_status(study, config_path)
@@ -30,6 +33,7 @@ def status(
                 "method": p.run.method,
                 "seed": p.run.seed,
                 "trained": p.trained,
+                "learnt": p.record.learnt.learnt if p.record is not None and p.record.learnt is not None else None,
                 "representations": p.representations,
                 "random_change": p.random_change,
                 "faults": list(p.faults),
@@ -38,14 +42,16 @@ def status(
         ]
         tell_json(rows)
         return
+    for caution in learnt_cautions(judged(progress)):
+        tell(f"note: {caution}")
     for note in design_notes(study):
         tell(f"note: {note}")
     for p in progress:
-        state = "trained" if p.trained else "not trained"
+        state = "not trained" if p.record is None else _TRAINED[learnt_in_short(p.record.learnt)]
         # By design most runs have no random change, so a missing one is not mentioned.
         control = "" if p.random_change == "missing" else f", random change {p.random_change}"
         tell(
-            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<12} representations {p.representations}{control}"
+            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<26} representations {p.representations}{control}"
         )
     for fault in dict.fromkeys(fault for p in progress for fault in p.faults):
         tell(f"fault: {fault}")

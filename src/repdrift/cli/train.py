@@ -37,6 +37,7 @@ def train(
     Example, a task of your own: repdrift train --config demo --task tickets --data val.csv --train-data train.csv
     --text-column body --label-column urgent
     """
+    from repdrift.core.learnt_words import JudgedModel, learnt_cautions, learnt_in_short
     from repdrift.core.words import scores
     from repdrift.study.design_notes import say_design_notes
     from repdrift.study.inputs import StudyInputs
@@ -68,5 +69,10 @@ def train(
             ]
         )
     else:
+        judged = [
+            JudgedModel(r.task, r.method, r.seed, done.record.learnt) for r, done in zip(runs, finished, strict=True)
+        ]
+        for caution in learnt_cautions(judged):
+            tell(f"note: {caution}")
         for run, done in zip(runs, finished, strict=True):
-            tell(f"{done.folder}  {run}: {scores(done.record.metrics)}")
+            tell(f"{done.folder}  {run}: {scores(done.record.metrics)}; learnt: {learnt_in_short(done.record.learnt)}")

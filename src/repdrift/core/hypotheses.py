@@ -18,18 +18,20 @@ FLOORS: tuple[Hypothesis, ...] = (ABOVE_NOISE, ABOVE_SEEDS)
 HYPOTHESES: tuple[Hypothesis, ...] = (*METHOD_CLAIMS, ALIKE, INTERACTION, *FLOORS)
 
 
-def claim(hypothesis: str, study: StudyInfo, method: str | None = None) -> str:
+def claim(hypothesis: str, study: StudyInfo, method: str | None = None, comparison: str | None = None) -> str:
     """Returns a hypothesis as a sentence without its full stop: `LoRA drifts less`.
 
-    method: the method whose drift is meant, for the hypotheses in FLOORS. A hypothesis without words keeps its name.
+    method: the method whose drift is meant, for the hypotheses in FLOORS. comparison: the method that is compared with the
+    reference; None means the study's first. A hypothesis without words keeps its name.
     """
     return claim_about(
         hypothesis,
-        comparison=study.comparison_method,
+        comparison=comparison or study.comparison_method,
         reference=study.reference_method,
         target_reduction=study.target_reduction,
         equivalence_margin=study.equivalence_margin,
         method=method,
+        several_arms=len(study.contrasted) > 1,
     )
 
 
@@ -41,8 +43,12 @@ def claim_about(
     target_reduction: float,
     equivalence_margin: float | None,
     method: str | None = None,
+    several_arms: bool = False,
 ) -> str:
-    """Returns the words of `claim` for a study of which there is no record yet. Methods are given by name."""
+    """Returns the words of `claim` for a study of which there is no record yet. Methods are given by name.
+
+    several_arms: more than one method is compared with the reference, so that each claim has to say which one it is about.
+    """
     comparison, reference = method_title(comparison), method_title(reference)
     subject = "a method" if method is None else method_title(method)
     factor = "" if equivalence_margin is None else f" within a factor of {equivalence_margin:g}"
@@ -50,7 +56,7 @@ def claim_about(
         LESS: f"{comparison} drifts less",
         TARGET: f"{comparison} drifts at least {chosen_percent(target_reduction)} less",
         ALIKE: f"{comparison} and {reference} drift alike{factor}",
-        INTERACTION: "the reduction differs between tasks",
+        INTERACTION: f"the reduction{f' of {comparison}' if several_arms else ''} differs between tasks",
         ABOVE_NOISE: f"{subject} drifts more than the noise of extraction",
         ABOVE_SEEDS: f"{subject} takes models farther from the base model than they are from one another",
     }

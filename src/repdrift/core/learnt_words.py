@@ -89,6 +89,20 @@ def learnt_cautions(models: Sequence[JudgedModel]) -> list[str]:
     return found
 
 
+def learnt_footnote(models: Sequence[JudgedModel]) -> str | None:
+    """Returns `learnt_cautions` in one short line, for a figure; None if every model has learnt its task."""
+    failed = sum(m.verdict is False for m in models)
+    unknown = sum(m.verdict is None for m in models)
+    said = [
+        f"{failed} of {counted(len(models), 'model')} {'has' if failed == 1 else 'have'} not learnt the task"
+    ] * bool(failed)
+    said += [
+        f"of {unknown} of {counted(len(models), 'model')} it is not known whether they have learnt the task"
+    ] * bool(unknown)
+    line = "; ".join(said)
+    return f"{line[0].upper()}{line[1:]}." if line else None
+
+
 def _models(part: Sequence[JudgedModel], whole: Sequence[JudgedModel]) -> str:
     return f"{len(part)} of {counted(len(whole), 'trained model')}"
 

@@ -12,7 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.shown_text import for_terminal
 
-_METHODS = {"full_finetune": "full fine-tuning", "lora": "LoRA", "base": "base model"}
+_METHODS = {
+    "full_finetune": "full fine-tuning",
+    "lora": "LoRA",
+    "dora": "DoRA",
+    "rslora": "rsLoRA",
+    "pissa": "PiSSA",
+    "ia3": "(IA)3",
+    "biases": "bias-only tuning",
+    "layer_norm": "LayerNorm-only tuning",
+    "base": "base model",
+}
 _TASKS = {"mrpc": "MRPC", "rte": "RTE", "squad_v2": "SQuAD 2.0", "sst2": "SST-2", ALL_TASKS: "all tasks"}
 _SMALLEST_PVALUE = 1e-6
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
@@ -25,9 +35,26 @@ def method_title(method: str) -> str:
     return _METHODS.get(method, method)
 
 
+def method_in_full(method: str, words: Mapping[str, str]) -> str:
+    """Returns the display name of a method with what it is, once: `LoRA, rank 8`, `my_arm (LoRA, rank 64)`.
+
+    words: what each method is, by its name. A method that is not among them has its name alone.
+    """
+    title, what = method_title(method), words.get(method, "")
+    if not what:
+        return title
+    return what if what.lower().startswith(title.lower()) else f"{title} ({what})"
+
+
 def task_title(task: str) -> str:
     """Returns the display name of a task, `SST-2`; a task without one keeps its name."""
     return _TASKS.get(task, task)
+
+
+def sentence_case(text: str) -> str:
+    """Returns a text with a capital first, unless its first word is a name that must not change, such as "lora_r64"."""
+    first = text.split(maxsplit=1)[0] if text.strip() else ""
+    return text if any(c.isdigit() or c in "_." for c in first) else text[:1].upper() + text[1:]
 
 
 def pvalue(value: float | None, *, missing: str = "none") -> str:

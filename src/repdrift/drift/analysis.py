@@ -79,6 +79,8 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             distances=[name for name in plan.measures if not measure(name).higher_is_similar],
             reference_method=plan.reference_method,
             comparison_method=plan.comparison_method,
+            comparison_methods=list(plan.comparison_methods),
+            method_words={name: words for name, words in plan.method_words.items() if name in plan.methods},
             target_reduction=plan.target_reduction,
             equivalence_margin=plan.equivalence_margin,
             alpha=plan.alpha,
@@ -93,7 +95,8 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         rankings=found.rankings,
         associations=found.associations,
         profiles=found.profiles,
-        mixed_model=found.mixed_model,
+        mixed_model=next(iter(found.mixed_models), None),
+        other_mixed_models=found.mixed_models[1:],
         controls=measured.controls,
         sanity=sanity_checks(table, measured, plan, tasks),
         warnings=[

@@ -76,6 +76,10 @@ class DriftPlan:
     reference_method: str = "full_finetune"
     comparison_methods: Sequence[str] = ("lora",)
     """The methods that are compared with the reference, one contrast each."""
+    method_words: Mapping[str, str] = field(default_factory=dict)
+    """What a method is, in a few words, by its name; methods that need no words are left out."""
+    several_arms: bool = False
+    """True in a plan of two methods that is one contrast of several, so that claims must say which one they are about."""
     primary_measure: str = PRIMARY_MEASURE
     equivalence_margin: float | None = None
     """Factor above 1 within which the methods' drifts must lie to count as alike; None: this is not tested."""
@@ -91,7 +95,8 @@ class DriftPlan:
 
     def contrasts(self) -> list[DriftPlan]:
         """The plan once for each method that is compared with the reference, as a plan of these two."""
-        return [replace(self, comparison_methods=(name,)) for name in self.comparison_methods]
+        several = len(self.comparison_methods) > 1
+        return [replace(self, comparison_methods=(name,), several_arms=several) for name in self.comparison_methods]
 
     def claim(self, hypothesis: Hypothesis, method: str | None = None) -> str:
         """Returns a hypothesis in words, as `repdrift.core.hypotheses.claim` does for a record."""
@@ -102,6 +107,7 @@ class DriftPlan:
             target_reduction=self.target_reduction,
             equivalence_margin=self.equivalence_margin,
             method=method,
+            several_arms=self.several_arms,
         )
 
     def __post_init__(self) -> None:
@@ -122,7 +128,12 @@ class DriftPlan:
         folders = Counter(s.folder for s in [*self.sets, *self.random_changes])
         faults += [f"{count} runs share the folder {folder}" for folder, count in folders.items() if count > 1]
         faults += [f"task {task!r} has no base set" for task in self.tasks if task not in self.bases]
-        for kind, names in (("task", self.tasks), ("method", self.methods), ("seed", self.seeds)):
+        for kind, names in (
+            ("task", self.tasks),
+            ("method", self.methods),
+            ("seed", self.seeds),
+            ("comparison method", self.comparison_methods),
+        ):
             faults += [
                 f"{kind} {name!r} is listed {count} times" for name, count in Counter(names).items() if count > 1
             ]

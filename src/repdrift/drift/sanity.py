@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -161,13 +162,24 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
     name = "methods are told apart"
     profiles = {
         method: primary[primary["method"] == method].groupby(["task", "layer"])["drift"].mean()
-        for method in (plan.reference_method, plan.comparison_method)
+        for method in dict.fromkeys((plan.reference_method, *plan.comparison_methods))
     }
-    joined = pd.concat(profiles, axis=1, join="inner")
-    if joined.empty:
-        return SanityCheck(name=name, passed=None, detail="No task has final models of both methods.")
-    gap = float(np.abs(joined.iloc[:, 0] - joined.iloc[:, 1]).max())
-    detail = f"Mean drift of the methods differs by up to {gap:.3g}; equal drift would mean that one model was measured twice."
+    gaps: list[tuple[float, str]] = []
+    for (one, of_one), (other, of_other) in combinations(profiles.items(), 2):
+        joined = pd.concat([of_one, of_other], axis=1, join="inner")
+        if not joined.empty:
+            pair = f"{method_title(one)} and {method_title(other)}"
+            gaps.append((float(np.abs(joined.iloc[:, 0] - joined.iloc[:, 1]).max()), pair))
+    if not gaps:
+        detail = "No task has final models of both methods."
+        return SanityCheck(
+            name=name, passed=None, detail=detail if len(profiles) < 3 else detail.replace("both", "two")
+        )
+    gap, pair = min(gaps)
+    which = "the methods" if len(profiles) < 3 else f"the two methods that are most alike, {pair},"
+    detail = (
+        f"Mean drift of {which} differs by up to {gap:.3g}; equal drift would mean that one model was measured twice."
+    )
     return SanityCheck(name=name, passed=gap > 1e-9, detail=detail)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from repdrift.core.words import (
     task_title,
 )
 from repdrift.report.report_data import ReportData, correction_of, interval_over, smallest_deciding_pvalue
+from repdrift.report.skill import learnt_tasks, rests_on_unknown
 from repdrift.report.wording import OVER
 
 State = Literal["yes", "no", "open"]
@@ -43,6 +44,14 @@ def tested(question: str, test: HypothesisTest) -> Point:
     return Point(question, _SHORT[test.verdict], test.sentence, _STATES[test.verdict])
 
 
+def compared(question: str, test: HypothesisTest, *, unsure: bool) -> Point:
+    """A test of two methods as a point. unsure: it rests on models of which it is not known whether they have learnt."""
+    point = tested(question, test)
+    if unsure and point.state != "open":
+        return replace(point, short=f"{point.short[:-1]}, if the models have learnt their tasks.", state="open")
+    return point
+
+
 def part_of_all(part: int, whole: int) -> tuple[str, State]:
     """The short answer and its state for a question that holds in `part` of `whole` cases."""
     if part == whole:
@@ -63,17 +72,18 @@ def answer(data: ReportData) -> list[Point]:
         text = "No task has final models of both methods, so they cannot be compared. The drift of each is below."
         unknown = Point(f"Does {comparison} drift less than {reference}?", "Not known.", text, "open")
         return [point for point in (unknown, noise(data), random_change(data)) if point is not None]
+    unsure = rests_on_unknown(data, (study.comparison_method, study.reference_method))
     points = [
-        tested(f"Does {comparison} drift less than {reference}?", less),
+        compared(f"Does {comparison} drift less than {reference}?", less, unsure=unsure),
         size(data),
-        None if alike is None else tested("Are they alike?", alike),
+        None if alike is None else compared("Are they alike?", alike, unsure=unsure),
         None if interaction is None else _same_on_all_tasks(interaction),
         noise(data),
         between_seeds(data),
         random_change(data),
         None
         if target is None
-        else tested(f"Is the target of {chosen_percent(study.target_reduction)} less met?", target),
+        else compared(f"Is the target of {chosen_percent(study.target_reduction)} less met?", target, unsure=unsure),
         design(data, less),
     ]
     return [point for point in points if point is not None]
@@ -103,7 +113,10 @@ def size(data: ReportData) -> Point:
         text = f"{method_title(study.reference_method)} does not drift on average, so a ratio is not defined."
         return Point("By how much?", "Not defined.", text, "open")
     less = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
-    text = f"{name} drifts {less} on average over {counted(len(data.compared_tasks()), 'task')} and {counted(len(data.layers), 'layer')}"
+    tasks = overall.tasks or data.compared_tasks()
+    text = (
+        f"{name} drifts {less} on average over {counted(len(tasks), 'task')} and {counted(len(data.layers), 'layer')}"
+    )
     confidence = f"{chosen_percent(1 - study.alpha)} confidence"
     if overall.reduction_low is None:
         text += f"; these models are too few, or differ too much, for a lower bound with {confidence}."
@@ -118,6 +131,8 @@ def size(data: ReportData) -> Point:
         more = [layer for value, layer in known if value < 0]
         if more:
             text += f" In {len(more)} of {counted(len(known), 'layer')} it drifts more."
+    if not learnt_tasks(data, (study.comparison_method, study.reference_method)):
+        return Point("By how much?", f"{less}, in models that have not all learnt.", text, "open")
     return Point("By how much?", f"{less}.".capitalize(), text, "yes" if overall.reduction > 0 else "no")
 
 
@@ -155,7 +170,13 @@ def between_seeds(data: ReportData) -> Point:
     larger: list[str] = []
     parts: list[str] = []
     unknown: list[str] = []
-    for task in data.compared_tasks():
+    tasks = learnt_tasks(data, (study.comparison_method, study.reference_method))
+    if data.compared_tasks() and not tasks:
+        text = (
+            "On every task a model has not learnt, so a difference of the methods there is no property of the methods."
+        )
+        return Point(question, "Cannot be tested.", text, "open")
+    for task in tasks:
         ceilings = [
             data.control_drift("seed_ceiling", task, m) for m in (study.reference_method, study.comparison_method)
         ]
@@ -172,15 +193,15 @@ def between_seeds(data: ReportData) -> Point:
         return Point(
             question, "Not known.", "This needs two models of one method that differ only in their seed.", "open"
         )
-    compared = f"Difference of mean drift against drift between two seeds of one method: {'; '.join(parts)}."
+    said = f"Difference of mean drift against drift between two seeds of one method: {'; '.join(parts)}."
     if unknown:
-        compared += f" Not known on {listed(unknown)}."
+        said += f" Not known on {listed(unknown)}."
     if not larger:
-        text = f"{compared} A difference that two seeds of one method also reach is not a finding."
+        text = f"{said} A difference that two seeds of one method also reach is not a finding."
         return Point(question, "No.", text, "no")
     if len(larger) == len(parts):
-        return Point(question, "Yes.", compared, "yes")
-    return Point(question, f"On {listed(larger)} only.", compared, "open")
+        return Point(question, "Yes.", said, "yes")
+    return Point(question, f"On {listed(larger)} only.", said, "open")
 
 
 def random_change(data: ReportData) -> Point | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from repdrift.core.atomic import require_writable, storage_errors, write_together
 from repdrift.core.errors import StorageError
+from repdrift.core.learnt_words import judged_models, learnt_footnote
 from repdrift.core.progress import track
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from repdrift.report.figures import FigureSpec, figures
 from repdrift.report.report_data import ReportData, read_report_data
-from repdrift.report.style import png_and_pdf
+from repdrift.report.style import GREY, NOTE_PT, png_and_pdf
 
 DASHBOARD_FILE = "dashboard.html"
 
@@ -55,5 +58,14 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
 
 
 def draw(spec: FigureSpec, data: ReportData) -> tuple[bytes, bytes]:
-    """Returns one figure as PNG and as PDF."""
-    return png_and_pdf(lambda: spec.draw(data))
+    """Returns one figure as PNG and as PDF. Below it stands how many models have not learnt their task, if there are any."""
+    caution = learnt_footnote(judged_models(data.results.runs))
+
+    def with_caution() -> Figure:
+        figure = spec.draw(data)
+        if caution is not None:
+            axis = figure.get_supxlabel()
+            figure.supxlabel(f"{axis}\n{caution}" if axis else caution, fontsize=NOTE_PT, color=GREY)
+        return figure
+
+    return png_and_pdf(with_caution)

@@ -24,7 +24,7 @@ from repdrift.statistics.interaction import InteractionResult, interaction_test
 from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval
 from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
-from repdrift.statistics.multiplicity import benjamini_hochberg, holm
+from repdrift.statistics.multiplicity import benjamini_hochberg, holm, holm_over_families
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction_bound import reduction_lower_bound
@@ -61,6 +61,7 @@ __all__ = [
     "hierarchical_reduction",
     "hierarchical_replicates",
     "holm",
+    "holm_over_families",
     "interaction_test",
     "jackknife_interval",
     "label_permutation_test",

@@ -1,8 +1,8 @@
-"""Corrections for many tests at once: Holm, Benjamini and Hochberg, and the maximum over rearranged data (max-T)."""
+"""Corrections for many tests at once: Holm, also over families; Benjamini and Hochberg; the maximum over rearranged data (max-T)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,32 @@ def holm(pvalues: ArrayLike) -> Floats:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
+
+
+def holm_over_families(adjusted: Sequence[ArrayLike]) -> list[Floats]:
+    """Adjusted p-values that control the chance of any false rejection over all families together, one array for each family.
+
+    adjusted: for each of K families an array of p-values, (tests,), each adjusted within its family so that any level
+    controls the chance of a false rejection in it (max-T or Holm). Nothing is assumed of how the families depend on each
+    other. A family is first tested at level / K; each family whose tests are all rejected passes its share on to the
+    others, as a rejected test does in Holm's procedure. (A family that is rejected in part may not: a true null can be
+    left in it.) With one test in each family these are Holm's p-values, and with one family they are `adjusted`.
+    Raises ShapeError for no family, or as `holm` does. Source: Holm 1979; Bretz et al. 2009, for shares that are passed on.
+    """
+    if not adjusted:
+        raise ShapeError("there should be at least one family of p-values, got none")
+    families = [_checked(family) for family in adjusted]
+    order = sorted(range(len(families)), key=lambda family: float(families[family].max()))
+    found: list[Floats] = [np.ones_like(family) for family in families]
+    freed = 0.0  # the level at which all earlier families are wholly rejected
+    steps: list[tuple[float, int]] = []
+    for position, family in enumerate(order):
+        share = len(families) - position
+        steps.append((freed, share))
+        by_step = [np.maximum(before, at * families[family]) for before, at in steps]
+        found[family] = np.minimum(np.min(by_step, axis=0), 1.0)
+        freed = max(freed, share * float(families[family].max()))
+    return found
 
 
 def benjamini_hochberg(pvalues: ArrayLike) -> Floats:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from repdrift.core.reading import listed_folder
 from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
+from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
@@ -24,6 +25,17 @@ from repdrift.study.runs import (
 from repdrift.training import FinishedRun, finished_runs
 
 _STEP_FOLDER = re.compile(r"step_\d+")
+
+
+def _words(config: StudyConfig, method: str, tasks: Sequence[str]) -> str | None:
+    """Returns what an arm is, in a few words; with the tasks where it has other options on some. None if its name says it."""
+    by_words: dict[str, list[str]] = {}
+    for task in tasks:
+        by_words.setdefault(config.arm(task, method).words, []).append(task_title(task))
+    if len(by_words) > 1:
+        return "; ".join(f"{words} on {listed(on)}" for words, on in by_words.items())
+    words = next(iter(by_words), "")
+    return words if words != method_title(method) else None
 
 
 def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
@@ -75,6 +87,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         alpha=options.alpha,
         reference_method=config.reference,
         comparison_methods=[name for name in config.method_names if name != config.reference],
+        method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
         random_changes=random_changes,
     )
 
@@ -95,7 +108,7 @@ def _weights(
             continue
         digest = _recorded_digest(record, step)
         if digest is not None:
-            fits = all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+            fits = not record.other_settings(wanted)
             (fitting if fits else others)[digest] = trained.folder
     return fitting, others
 

@@ -20,7 +20,7 @@ from repdrift.study.disk_space import TrainedBytes, require_folders, require_roo
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
 from repdrift.tasks import effective_max_length
-from repdrift.training import TrainingJob, finished_runs, prepared, require_ids_fit, saved_bytes
+from repdrift.training import TrainingJob, checkpoint_steps, finished_runs, prepared, require_ids_fit, saved_bytes
 
 T = TypeVar("T")
 
@@ -105,9 +105,11 @@ def _require_samples(inputs: StudyInputs, task: str) -> None:
 
 def _require_steps(job: TrainingJob) -> None:
     """Raises ConfigError if a batch is larger than the data, or no checkpoint would be saved; of question answering that is not known."""
+    job.options.require_choice()
+    held = job.held_out()
     if job.spec.kind != "classification":
         return  # a row becomes several inputs
-    rows, options = len(job.training_rows().rows), job.options
+    rows, options = len((job.training_rows() if held is None else held.to_train).rows), job.options
     which = f"task {job.spec.name!r}"
     if options.batch_size > rows:
         raise ConfigError(
@@ -120,12 +122,18 @@ def _require_steps(job: TrainingJob) -> None:
             f"{which}: checkpoint_every is {options.checkpoint_every}, and the training takes {counted(steps, 'step')}, so that no checkpoint "
             f"would be saved. Take {steps} or less, or leave it out (for this task alone, under training.tasks)."
         )
+    if options.checkpoints is not None and options.checkpoints > steps:
+        raise ConfigError(
+            f"{which}: checkpoints is {options.checkpoints}, and the training takes {counted(steps, 'step')}. Take {steps} or less (for this "
+            "task alone, under training.tasks)."
+        )
 
 
 def _checkpoints(job: TrainingJob) -> int:
     """Returns the least number of checkpoints that a run saves."""
-    every = job.options.checkpoint_every
-    return 0 if every is None else job.options.steps(len(job.training_rows().rows)) // every
+    held = job.held_out()
+    rows = (job.training_rows() if held is None else held.to_train).rows
+    return len(checkpoint_steps(job.options, job.options.steps(len(rows))))
 
 
 def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) -> TrainedBytes | None:
@@ -151,7 +159,7 @@ def _not_trained(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]])
             (record.task, record.method, record.seed, record.base_digest)
             == (job.spec.name, job.arm.name, job.seed, digest)
             and not changed_files(record.base_settings, settings)
-            and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+            and not record.other_settings(wanted)
             for record in there
         )
 

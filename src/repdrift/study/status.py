@@ -11,6 +11,7 @@ from pathlib import Path
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import MissingRunError, ModelError, RepdriftError, StorageError, UnfinishedSetError
 from repdrift.core.hidden_secrets import shown, without_secrets
+from repdrift.core.learnt_words import JudgedModel
 from repdrift.core.records.run import RunRecord
 from repdrift.drift import (
     DriftPlan,
@@ -57,15 +58,28 @@ class Journal:
 class RunProgress:
     """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
-    By default a random change is made for one seed only of each task and method. faults: what is wrong with files of the
-    run, of its sets at every step, and of the base model's sets of its task; each names the file and the next step.
+    record: the latest finished run; None if it is not trained. By default a random change is made for one seed only of each task
+    and method. faults: what is wrong with files of the run, of its sets at every step, and of the base model's sets of its task;
+    each names the file and the next step.
     """
 
     run: RunId
-    trained: bool
+    record: RunRecord | None
     representations: str
     random_change: str
     faults: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> bool:
+        """True if there is a finished run."""
+        return self.record is not None
+
+
+def judged(progress: Sequence[RunProgress]) -> list[JudgedModel]:
+    """The trained models of a study, each with its comparison with the best constant answer."""
+    return [
+        JudgedModel(p.run.task, p.run.method, p.run.seed, p.record.learnt) for p in progress if p.record is not None
+    ]
 
 
 def study_status(config: StudyConfig, config_path: str | None = None) -> list[RunProgress]:
@@ -106,7 +120,8 @@ def _progress(run: RunId, mine: list[FinishedRun], plan: DriftPlan, base_faults:
     for planned in _of(run, plan.random_changes):
         control, fault = _state(planned, require_random_change_of)
         faults += [fault] if fault is not None else []
-    return RunProgress(run, bool(mine), states[0], control, (*faults, *base_faults))
+    latest = max((trained.record for trained in mine), key=lambda record: record.started, default=None)
+    return RunProgress(run, latest, states[0], control, (*faults, *base_faults))
 
 
 def _of(run: RunId, planned: Sequence[PlannedSet]) -> list[PlannedSet]:
@@ -118,7 +133,7 @@ def _is_run(config: StudyConfig, run: RunId, record: RunRecord, base_settings: d
     return (
         (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
         and without_secrets(record.base_model) == without_secrets(config.model)
-        and all(record.hyperparameters.get(name) == value for name, value in wanted.items())
+        and not record.other_settings(wanted)
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from repdrift.core.errors import ConfigError, MissingRunError, NonFiniteError
+from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
@@ -52,7 +53,9 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
                 "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
             )
             state = "trained" if done.trained_now else "already trained"
-            say(f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)} ({done.folder})")
+            say(
+                f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)}, learnt: {learnt_in_short(done.record.learnt)} ({done.folder})"
+            )
     if diverged:
         others = f" The other {len(finished)} of {len(jobs)} are trained." if finished else ""
         raise NonFiniteError(
@@ -82,7 +85,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         for found in candidates
         if found.record.base_digest == digest
         and not changed_files(found.record.base_settings, inputs.base_settings)
-        and all(found.record.hyperparameters.get(name) == value for name, value in wanted.items())
+        and not found.record.other_settings(wanted)
     ]
     rows_now = inputs.training_fingerprint(run.task, run.method) if fitting else None
     on_these_rows = [found for found in fitting if rows_now in (None, found.record.data_fingerprint)]
@@ -110,9 +113,8 @@ def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], inputs: 
             "or taken away since: with it, the weights there are another model. Restore the base model from a copy, or train again."
         )
     differing = [
-        f"{name} {record.hyperparameters.get(name)!r} instead of {value!r}"
-        for name, value in wanted.items()
-        if record.hyperparameters.get(name) != value
+        f"{name} {record.hyperparameters.get(name)!r} instead of {wanted.get(name)!r}"
+        for name in record.other_settings(wanted)
     ]
     return f" {folder} was trained with other settings: {', '.join(differing[:4])}."
 

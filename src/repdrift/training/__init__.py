@@ -9,10 +9,13 @@ Where to find things:
     tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
     task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
     scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?
+    checkpoints   the steps after which a run is saved and scored, and the choice of the best
+    held_out_rows a part of the training rows that choices rest on
     fit           the optimisation itself
 """
 
 from repdrift.training.arms import USUAL_ARMS, Arm, prepared
+from repdrift.training.checkpoints import checkpoint_steps
 from repdrift.training.features import require_ids_fit
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
 from repdrift.training.saved_model import saved_bytes
@@ -30,6 +33,7 @@ __all__ = [
     "TrainingJob",
     "TrainingOptions",
     "TrainingOverrides",
+    "checkpoint_steps",
     "finished_runs",
     "prepared",
     "require_ids_fit",

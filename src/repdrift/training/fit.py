@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.progress import Bar
-from repdrift.core.records.run import CHECKPOINT_FOLDER
 from repdrift.models import quiet_transformers
+from repdrift.training.checkpoints import CheckpointSchedule
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.options import TrainingOptions
 
@@ -27,21 +27,6 @@ class FitResult:
 
     steps: int
     train_loss: float
-
-
-class CheckpointSchedule:
-    """Saves the weights, without the optimiser, to `checkpoints/step_NNNNNN/` after each `every` optimiser steps."""
-
-    def __init__(self, every: int | None, save_to: Callable[[Path], None]) -> None:
-        self._every = every
-        self._save_to = save_to
-        self.saved: list[int] = []
-
-    def after_step(self, step: int) -> None:
-        """Save the model if a checkpoint is due after `step`."""
-        if self._every and step % self._every == 0:
-            self._save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
-            self.saved.append(step)
 
 
 def fit(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from repdrift.core.errors import ConfigError
 from repdrift.core.sample_count import SampleCount
 from repdrift.training.tuning_kinds.lora import LoraOptions
 
@@ -58,13 +59,43 @@ class TrainingOptions(BaseModel):
         "multiplies it natively, else float32; the run records which.",
     )
     checkpoint_every: int | None = Field(
-        default=None, ge=1, description="Also save the weights after each so many optimiser steps; null saves none."
+        default=None,
+        ge=1,
+        description="Also save and score the weights after each so many optimiser steps; null saves none.",
+    )
+    checkpoints: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="In place of checkpoint_every: the number of checkpoints, on a log scale from step 1 to the last.",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="The final model: after the last step, or at the checkpoint with the best score on a part of the training rows, which "
+        "is held out of training.",
+    )
+    held_out: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the training rows that keep: best holds out of training."
     )
 
     @field_validator("precision", mode="before")
     @classmethod
     def _resolved(cls, precision: object) -> object:
         return quick_precision() if precision == "auto" else precision
+
+    @model_validator(mode="after")
+    def _checkpoints_fit(self) -> TrainingOptions:
+        if self.checkpoint_every is not None and self.checkpoints is not None:
+            raise ValueError("give either checkpoint_every (in steps) or checkpoints (their number), not both")
+        return self
+
+    def require_choice(self) -> None:
+        """Raises ConfigError if the best checkpoint is to be kept, and no checkpoints are saved."""
+        if self.keep == "best" and self.checkpoint_every is None and self.checkpoints is None:
+            raise ConfigError(
+                "keep: best chooses among checkpoints, and none are saved: set checkpoints (their number, such as 8) or checkpoint_every "
+                "(in steps) beside it under `training:` in the study file"
+            )
 
     def steps(self, features: int) -> int:
         """Returns the optimiser steps of a training over so many features, each one input of the model."""
@@ -74,7 +105,13 @@ class TrainingOptions(BaseModel):
     def for_key(self) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON."""
         # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.
-        return self.model_dump(mode="json", exclude={"max_validation_samples"})
+        fields = self.model_dump(mode="json", exclude={"max_validation_samples"})
+        # Options that older versions did not have are left out where they change nothing, so that older runs keep their keys.
+        if self.checkpoints is None:
+            del fields["checkpoints"]
+        if self.keep == "last":
+            del fields["keep"], fields["held_out"]
+        return fields
 
 
 class TrainingOverrides(BaseModel):
@@ -101,6 +138,9 @@ class TrainingOverrides(BaseModel):
     max_validation_samples: int | None = None
     precision: str | None = None
     checkpoint_every: int | None = None
+    checkpoints: int | None = None
+    keep: str | None = None
+    held_out: float | None = None
     lora: LoraOptions | None = None
 
     @model_validator(mode="after")

@@ -10,12 +10,12 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,7 +24,7 @@ from repdrift.core.errors import DataError, NonFiniteError, StorageError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.run import MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
 from repdrift.models import (
     ModelSource,
     length_limit,
@@ -38,14 +38,20 @@ from repdrift.models import (
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
 from repdrift.tasks.encoding import described_row
 from repdrift.training.arms import Arm, counted_tuning, prepared
+from repdrift.training.checkpoints import CheckpointSchedule, CheckpointScores, checkpoint_steps, keep_checkpoint
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
+from repdrift.training.held_out_rows import HeldOut, hold_out
 from repdrift.training.options import TrainingOptions
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
 from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
-from repdrift.training.scores import compared_with_constant
+from repdrift.training.scores import Scored, compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
+from repdrift.training.tuning_kind import TunedModel
+
+if TYPE_CHECKING:  # it imports transformers' Trainer, which takes seconds
+    from repdrift.training.fit import FitResult
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,15 @@ class TrainingJob:
     def validation_rows(self) -> Rows:
         """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
         return rows_in_use(self.spec, self.validation, self.options.max_validation_samples)
+
+    def held_out(self) -> HeldOut | None:
+        """The training rows in two parts, if the best checkpoint is to be kept; None if the last one is.
+
+        Raises DataError if there are too few rows to hold some out.
+        """
+        if self.options.keep != "best":
+            return None
+        return hold_out(self.spec, self.training_rows(), self.options.held_out, never=self.validation.rows)
 
     def classes(self) -> ClassLabels | None:
         """The classes in all rows of the task, however many of them are used; None for question answering.
@@ -171,14 +186,47 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
             return folder
 
 
-def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
+@dataclass(frozen=True)
+class FittedJob:
+    """A trained model in memory, with its scores and the rows that it was trained and scored on.
+
+    kept: the step of the model that is kept. rows, validation: those asked for; read, scored: those of which inputs can be made.
+    """
+
+    tuned: TunedModel
+    save_to: Callable[[Path], None]
+    result: FitResult
+    checkpoints: list[int]
+    scores_at: CheckpointScores
+    held: HeldOut | None
+    kept: int
+    rows: Rows
+    read: _Readable
+    validation: Rows
+    scored: _Readable
+    max_length: int
+
+
+def fit_job(
+    job: TrainingJob,
+    classes: ClassLabels | None,
+    folder: Path,
+    *,
+    saves: bool = True,
+    due: Callable[[int], list[int]] | None = None,
+    after_score: Callable[[int, Scored], None] | None = None,
+) -> FittedJob:
+    """Train the model of `job` and score it. Checkpoints are written to `folder`, unless `saves` is False; the final model is not.
+
+    due: from the number of steps to those after which the model is scored; None: the job's checkpoints. after_score: is given
+    each of these scores as it arises, and may end the training by an exception.
+    Raises NonFiniteError if training diverges.
+    """
     from transformers import set_seed
 
-    from repdrift.training.fit import CheckpointSchedule, fit  # imports transformers' Trainer, which takes seconds
+    from repdrift.training.fit import fit  # imports transformers' Trainer, which takes seconds
 
-    clock = time.perf_counter()
-    rows, validation = job.training_rows(), job.validation_rows()
-    base_settings = job.base_settings()  # before the files are loaded, not hours later
+    rows, validation, held = job.training_rows(), job.validation_rows(), job.held_out()
     if classes is not None:
         say(f"{job.spec.name}: {classes.said}")
     tokenizer = load_tokenizer(job.base)
@@ -191,17 +239,37 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
     class_names = classes.values if classes is not None else ()
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
-    read, scored = _readable(rows.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
+    to_train = rows if held is None else held.to_train
+    read, scored = _readable(to_train.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
     features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
     require_ids_fit(features, model, tokenizer)
     scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
+    held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
+    held_rows = classes.numbered(held_rows) if classes is not None else held_rows
+    of_held = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
     processor.before_training(model, scored_rows)
+    if held is not None:
+        of_held.before_training(model, held_rows)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:
         save_trained(tuned, tokenizer, folder / place, job.words)
 
-    checkpoints = CheckpointSchedule(job.options.checkpoint_every, save_to)
+    scores_at = CheckpointScores(
+        job.words,
+        evaluate=lambda: processor.evaluate(tuned.model, scored_rows),
+        evaluate_held_out=(lambda: of_held.evaluate(tuned.model, held_rows)) if held is not None else None,
+    )
+
+    def at_checkpoint(step: int) -> None:
+        if saves:
+            save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
+        scores_at.score(step)
+        if after_score is not None:
+            after_score(step, scores_at.scored[step])
+
+    total = job.options.steps(len(features))
+    checkpoints = CheckpointSchedule(due(total) if due else checkpoint_steps(job.options, total), at_checkpoint)
     result = fit(
         tuned.model,
         features,
@@ -212,13 +280,40 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         checkpoints=checkpoints,
         label=job.words,
     )
-    try:
-        scores = processor.evaluate(tuned.model, scored_rows)
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{job.words}: {error}") from error
+    scores_at.score(result.steps)
+    kept = scores_at.best() if held is not None else result.steps
+    return FittedJob(
+        tuned,
+        save_to,
+        result,
+        checkpoints.saved,
+        scores_at,
+        held,
+        kept,
+        rows,
+        read,
+        validation,
+        scored,
+        max_length,
+    )
+
+
+def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
+    clock = time.perf_counter()
+    base_settings = job.base_settings()  # before the files are loaded, not hours later
+    fitted = fit_job(job, classes, folder)
+    tuned, rows, held, kept = fitted.tuned, fitted.rows, fitted.held, fitted.kept
+    scores = fitted.scores_at.scored[kept]
     learnt = compared_with_constant(scores)
-    say(f"{job.words}: {learnt.sentence}")
-    save_to(Path(MODEL_FOLDER))
+    if not learnt.learnt:
+        say(f"note: {job.words}: {learnt.sentence}")
+    said = [f"{held.said}, and the checkpoint with the best score on them was kept (step {kept})."] if held else []
+    if said:
+        say(f"{job.words}: {said[0]}")
+    if kept in fitted.checkpoints:
+        keep_checkpoint(folder, kept)
+    else:
+        fitted.save_to(Path(MODEL_FOLDER))
     return RunRecord(
         key=key,
         task=job.spec.name,
@@ -233,25 +328,29 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         weights_digest=resolve_model(str(folder / MODEL_FOLDER)).weights_digest(),
         files=(files := model_files_sha256(folder)),
         file_sizes=file_sizes(folder, files),
-        num_labels=num_labels,
+        num_labels=len(classes.values) if classes is not None else None,
         class_labels=list(classes.values) if classes is not None else None,
         hyperparameters={
             **job.hyperparameters(),
-            "max_length_used": max_length,
-            "steps": result.steps,
+            "max_length_used": fitted.max_length,
+            "steps": fitted.result.steps,
         },
         data_source=rows.source,
         data_notes=[
-            *(f"Training rows: {note}" for note in (*rows.notes, *read.notes)),
-            *(f"Evaluation rows: {note}" for note in (*validation.notes, *scored.notes)),
+            *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
+            *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
             *([classes.said] if classes is not None else []),
+            *said,
         ],
         data_fingerprint=rows.fingerprint,
-        n_train=len(read.rows),
-        n_validation=len(scored.rows),
-        metrics={**scores.metrics, "train_loss": result.train_loss},
+        n_train=len(fitted.read.rows),
+        n_validation=len(fitted.scored.rows),
+        metrics={**scores.metrics, "train_loss": fitted.result.train_loss},
         learnt=learnt,
-        checkpoints=checkpoints.saved,
+        checkpoints=fitted.checkpoints,
+        checkpoint_scores={step: dict(fitted.scores_at.scored[step].metrics) for step in fitted.checkpoints},
+        held_out_scores=fitted.scores_at.held_out_scores() if held is not None else None,
+        kept_step=kept if held is not None else None,
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),
         started=started.isoformat(timespec="seconds"),

@@ -7,6 +7,7 @@ from markdown_it import MarkdownIt
 from repdrift.core import words
 from repdrift.core.records.run import FULL_FINETUNE, LORA
 from repdrift.tasks import tasks
+from repdrift.training.tuning_kind import tuning_kinds
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,21 @@ def test_neighbouring_layers_are_joined():
 
 def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():
     assert [words.method_title(m) for m in (FULL_FINETUNE, LORA)] == ["full fine-tuning", "LoRA"]
+    assert all(words.method_title(kind) != kind for kind in tuning_kinds.names() if kind != "layers")
     assert all(words.task_title(t) != t for t in tasks())
     assert words.task_title("all") == "all tasks"
-    assert [words.method_title("dora"), words.task_title("reviews")] == ["dora", "reviews"]
+    assert [words.method_title("lora_r64"), words.task_title("reviews")] == ["lora_r64", "reviews"]
+
+
+def test_a_method_is_named_with_what_it_is_once():
+    said = {"lora": "LoRA, rank 8", "lora_r64": "LoRA, rank 64", "ia3": "(IA)3"}
+    full = [words.method_in_full(name, said) for name in ("lora", "lora_r64", "ia3", "full_finetune")]
+    assert full == ["LoRA, rank 8", "lora_r64 (LoRA, rank 64)", "(IA)3", "full fine-tuning"]
+
+
+def test_a_sentence_has_a_capital_but_names_of_ones_own_stay():
+    said = ["full fine-tuning drifts", "LoRA drifts", "lora_r64 drifts", "r8 drifts", ""]
+    assert [words.sentence_case(text) for text in said] == ["Full fine-tuning drifts", *said[1:]]
 
 
 @pytest.mark.parametrize(

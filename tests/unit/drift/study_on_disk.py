@@ -19,7 +19,7 @@ def judged(learnt, score=0.8, constant=0.5):
 
 
 LAYERS, N, P = 3, 40, 12
-NOISE = {"full_finetune": 0.6, "lora": 0.3}
+NOISE = {"full_finetune": 0.6, "lora": 0.3, "lora_r64": 0.4, "dora": 0.6}
 
 
 def write_set(folder, task, method, seed, tensors, **changes):

@@ -150,7 +150,7 @@ def test_all_tasks_means_all_that_were_planned(tmp_path):
 def test_a_task_with_neither_method_names_both(tmp_path):
     study = small(tmp_path, noisy)
     results, _ = analysed(study, reference_method="dora", comparison_methods=("ia3",))
-    assert any("has no dora and no ia3 run" in w for w in results.warnings)
+    assert any("has no DoRA and no (IA)3 run" in w for w in results.warnings)
     (check,) = [s for s in results.sanity if s.name == "methods are told apart"]
     assert (check.passed, check.detail) == (None, "No task has final models of both methods.")
 

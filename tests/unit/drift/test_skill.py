@@ -53,10 +53,10 @@ def test_models_at_chance_leave_no_claim_about_methods(tmp_path):
     assert all(getattr(t, name) is None for t in claims for name in _P_FIELDS)
     assert all(t.paired is t.correction is t.exact is None for t in claims)
     assert found.clusters == []
-    assert found.mixed_model is not None
-    assert found.mixed_model.reduction is None
-    assert found.mixed_model.missing is not None
-    assert "not learnt" in found.mixed_model.missing
+    assert len(found.mixed_models) == 1
+    assert found.mixed_models[0].reduction is None
+    assert found.mixed_models[0].missing is not None
+    assert "not learnt" in found.mixed_models[0].missing
 
 
 def test_numbers_stay_and_the_sentence_says_why(tmp_path):

@@ -38,7 +38,7 @@ def base_inference(study, table):
         study=study.name, model=study.model, tasks=study.tasks, methods=study.methods, seeds=study.seeds, sets=[], bases=bases,
         measures=study.measures[:1], target_reduction=0.2, alpha=ALPHA, primary_measure=study.measures[0],
     )  # fmt: skip
-    found = draw_conclusions(table, plan)
+    found = draw_conclusions(table, plan, statuses=study.runs())
     bare = {"intervals": [], "difference_intervals": [], "effects": [], "notes": []}
     claims = [t for t in found.tests if t.hypothesis in ("comparison_drifts_less", "reduction_exceeds_target")]
     return {

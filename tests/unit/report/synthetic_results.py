@@ -23,6 +23,7 @@ from repdrift.core.records.results import (
     StudyInfo,
 )
 from repdrift.report.report_data import ReportData
+from tests.unit.drift.study_on_disk import judged
 from tests.unit.report.synthetic_inference import MARGIN, base_inference, enriched
 
 MEASURES = ("cka", "cka_biased", "cosine", "cosine_centered")
@@ -58,6 +59,10 @@ class Synthetic:
     checkpoints: tuple[int, ...] = ()
     """Steps before the final model that every run has sets of."""
     warnings: list[str] = field(default_factory=list)
+    learnt: bool | None = True
+    """Whether every model has learnt its task; None: files of an older version, which do not say."""
+    not_learnt: tuple[tuple[str, str, int], ...] = ()
+    """Models that have not, whatever `learnt` says."""
 
     def table(self) -> pd.DataFrame:
         """The tidy table of the runs that are there."""
@@ -114,9 +119,7 @@ class Synthetic:
                 measures=[*self.measures, WEIGHT_MEASURE] if self.weights else list(self.measures), reference_method="full_finetune", comparison_method="lora",
                 target_reduction=0.2, alpha=0.05, equivalence_margin=MARGIN if self.inference else None, replicates=10_000 if self.inference else 0,
             ),
-            runs=[
-                self._run(t, m, s, step) for t in self.tasks for m in self.methods for s in self.seeds for step in (0, *self.checkpoints)
-            ],
+            runs=self.runs(),
             **found,
             controls=list(self._controls(table)),
             sanity=[
@@ -126,6 +129,12 @@ class Synthetic:
             warnings=[*self.warnings, *warnings],
         )  # fmt: skip
 
+    def runs(self):
+        """The status of every planned run."""
+        return [
+            self._run(t, m, s, step) for t in self.tasks for m in self.methods for s in self.seeds for step in (0, *self.checkpoints)
+        ]  # fmt: skip
+
     def _run(self, task, method, seed, step):
         if (task, method, seed) in self.missing:
             reason = f"no finished run; make it with: repdrift train --task {task} --method {method} --seed {seed}"
@@ -134,8 +143,13 @@ class Synthetic:
         wobble = 0.02 * np.sin(7.0 * self.seeds.index(seed) + 3.0 * self.methods.index(method) + self.tasks.index(task))
         scores = {name: 0.7 + 0.01 * place + wobble for place, name in enumerate(names)}
         return RunStatus(
-            task=task, method=method, seed=seed, step=step, status="ok", n_samples=750, sample_set_fingerprint="f0", metrics=scores
+            task=task, method=method, seed=seed, step=step, status="ok", n_samples=750, sample_set_fingerprint="f0", metrics=scores,
+            learnt=self._learnt(task, method, seed, step),
         )  # fmt: skip
+
+    def _learnt(self, task, method, seed, step):
+        learnt = self.learnt and (task, method, seed) not in self.not_learnt
+        return None if step or learnt is None else judged(learnt, 0.8 if learnt else 0.5)
 
     def _controls(self, table):
         groups = table[table.step == 0].groupby(["task", "method", "layer", "measure"]).drift

@@ -169,3 +169,32 @@ def test_drift_below_the_noise_is_counted():
 def test_no_ratio_is_made_of_a_reference_that_does_not_drift():
     size = points(negative_below=3)["By how much"]
     assert (size.short, size.state) == ("Not defined.", "open")
+
+
+AT_CHANCE = tuple((task, "lora", 42) for task in ("mrpc", "sst2"))
+
+
+def test_models_at_chance_never_give_a_yes():
+    found = points(lora_share=0.1, noise=0.02, inference=False, not_learnt=AT_CHANCE)
+    first = found["Does LoRA drift less"]
+    assert (first.short, first.state) == ("Cannot be tested.", "open")
+    assert "not testable as a property of the method: 2 models have not learnt the task" in first.text
+    size = found["By how much"]
+    assert size.state == "open"
+    assert "% less, in models that have not all learnt." in size.short
+    for question in ("Is the target of 20 % less met", "Is the difference of the methods more"):
+        assert (found[question].short, found[question].state) == ("Cannot be tested.", "open")
+
+
+def test_task_with_a_model_at_chance_is_left_out_of_the_answer():
+    found = points(lora_share=0.1, noise=0.02, inference=False, not_learnt=AT_CHANCE[:1])
+    assert "over 1 of 2 tasks (SST-2)" in found["Does LoRA drift less"].text
+    assert "on average over 1 task and 3 layers" in found["By how much"].text
+    assert "MRPC" not in found["Is the difference of the methods more"].text
+
+
+def test_answer_over_files_that_do_not_say_is_conditional():
+    found = points(lora_share=0.5, noise=0.02, learnt=None)
+    first = found["Does LoRA drift less"]
+    assert (first.short, first.state) == ("Yes, if the models have learnt their tasks.", "open")
+    assert points(lora_share=1.5, noise=0.02, learnt=None)["Does LoRA drift less"].short.startswith("No, if the models")

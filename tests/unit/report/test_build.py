@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from repdrift.report import build, style, visualize
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.study_on_disk import Study
-from tests.unit.report.synthetic_results import Synthetic, write_results
+from tests.unit.report.synthetic_results import Synthetic, report_data, write_results
 
 FIGURES = [spec.name for spec in figures()]
 ALWAYS = {"drift_heatmap", "drift_by_layer", "drift_reduction", "significance", "controls"}
@@ -145,3 +146,18 @@ def test_bad_results_are_one_message_and_nothing_is_written(tmp_path):
 def test_report_needs_no_torch():
     code = "import repdrift.report, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_figures_over_models_that_have_not_learnt_say_so_on_their_face(monkeypatch):
+    said = []
+    monkeypatch.setattr(build, "png_and_pdf", lambda draw: said.append(draw().get_supxlabel()))
+    usual = Synthetic(tasks=("sst2",), seeds=(1, 2), layers=2, inference=False)
+    for study in (replace(usual, not_learnt=(("sst2", "lora", 1),)), replace(usual, learnt=None), usual):
+        data = report_data(study)
+        for spec in figures():
+            if spec.possible(data):
+                build.draw(spec, data)
+    third = len(said) // 3
+    assert all(text.endswith("1 of 4 models has not learnt the task.") for text in said[:third])
+    assert all("f 4 of 4 models it is not known whether they have learnt" in text for text in said[third : 2 * third])
+    assert not any("learnt" in text for text in said[2 * third :])

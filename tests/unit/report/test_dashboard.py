@@ -174,3 +174,22 @@ def test_how_the_samples_were_read_is_on_the_page_and_in_the_summary_as_plain_te
     assert f"MRPC: {example}" in found.words
     summary = summary_markdown(results, data.table)
     assert r"- MRPC: 60 rows read; the first is '\<script\>alert(1)\</script\> \| \*x\*'." in summary
+
+
+def test_models_that_have_not_learnt_stand_above_the_answer_and_under_what_needs_care():
+    found = page(tasks=("mrpc",), layers=2, inference=False, not_learnt=(("mrpc", "lora", 42),)).words
+    said = "1 of 6 trained models has not learnt its task"
+    assert found.index(said) < found.index("Does LoRA drift less")
+    assert found.count(said) == 2
+    assert "Nothing: every planned run is there" not in found
+
+
+def test_page_over_files_that_do_not_say_has_something_that_needs_care():
+    found = page(tasks=("mrpc",), layers=2, learnt=None).words
+    assert found.count("It is not known whether 6 of 6 trained models learnt the task") == 2
+    assert "not known" in found[found.index("Scores are of the trained model") :]
+
+
+def test_page_over_models_that_learnt_says_nothing_needs_care():
+    found = page(tasks=("mrpc", "sst2"), layers=2, random_change=False).words
+    assert "every model has learnt its task" in found

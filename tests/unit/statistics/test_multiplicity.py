@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repdrift.core.errors import ShapeError
-from repdrift.statistics import benjamini_hochberg, holm
+from repdrift.statistics import benjamini_hochberg, holm, holm_over_families
 
 
 def _pvalues(seed, m):
@@ -49,3 +49,53 @@ def test_corrected_values_follow_their_hypotheses_and_never_shrink(correct):
 def test_what_is_no_list_of_pvalues_is_refused(correct, bad):
     with pytest.raises(ShapeError):
         correct(bad)
+
+
+def _rejected_at(families, alpha):
+    """The procedure itself at one level: shares pass on from families that are wholly rejected, until nothing changes."""
+    done = set()
+    while True:
+        share = alpha / max(1, len(families) - len(done))
+        rejected = [
+            set(range(len(f))) if k in done else {i for i, p in enumerate(f) if p <= share}
+            for k, f in enumerate(families)
+        ]
+        whole = {k for k, f in enumerate(families) if len(rejected[k]) == len(f)}
+        if whole == done:
+            return rejected
+        done = whole
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_adjusted_values_over_families_are_those_at_which_the_procedure_rejects(seed):
+    families = [holm(_pvalues(10 * seed + k, size)) * 0.4 for k, size in enumerate((1, 3, 4, 2))]
+    adjusted = holm_over_families(families)
+    for alpha in np.linspace(0.001, 0.999, 300):
+        expected = _rejected_at(families, alpha)
+        for k, family in enumerate(adjusted):
+            near = np.isclose(family, alpha, atol=1e-9)
+            assert {i for i, p in enumerate(family) if p <= alpha and not near[i]} <= expected[k]
+            assert expected[k] <= {i for i, p in enumerate(family) if p <= alpha or near[i]}
+
+
+def test_families_of_one_test_are_holms_and_one_family_stays_as_it_is():
+    p = _pvalues(3, 5)
+    assert np.concatenate(holm_over_families([[value] for value in p])) == pytest.approx(holm(p))
+    assert holm_over_families([p])[0] == pytest.approx(p)
+
+
+def test_a_family_rejected_in_part_keeps_its_share():
+    partly, other = holm_over_families([[0.001, 0.9], [0.03]])
+    assert other[0] == pytest.approx(0.06), "a true null may be left in the first family"
+    assert partly == pytest.approx([0.002, 0.9])
+    wholly, other = holm_over_families([[0.001, 0.02], [0.03]])
+    assert (wholly[1], other[0]) == pytest.approx((0.04, 0.04)), (
+        "passed on at the level at which the first is wholly rejected"
+    )
+
+
+def test_families_are_checked():
+    with pytest.raises(ShapeError, match="at least one family"):
+        holm_over_families([])
+    with pytest.raises(ShapeError):
+        holm_over_families([[0.1], []])

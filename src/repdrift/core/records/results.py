@@ -68,9 +68,13 @@ class StudyInfo(Record):
     distances: list[str] = []
     """Measures whose drift is the value itself. The drift of every other measure is 1 - value."""
     reference_method: str
-    """The method that the comparison is made against (full_finetune)."""
+    """The method that every other is compared with (full_finetune)."""
     comparison_method: str
-    """The method that is claimed to drift less (lora)."""
+    """The method that is claimed to drift less (lora); the first one, if several are compared with the reference."""
+    comparison_methods: list[str] = []
+    """Every method that is compared with the reference; empty in results of older versions, and if there is no other method."""
+    method_words: dict[str, str] = {}
+    """What each method is, in a few words, by its name: `LoRA, rank 64`. Methods that need no words are left out."""
     target_reduction: float
     equivalence_margin: float | None = None
     """Factor within which the methods' drifts must lie to count as alike; null: not tested."""
@@ -79,6 +83,13 @@ class StudyInfo(Record):
     """The confidence of every two-sided interval."""
     replicates: int = 0
     """Bootstrap resamples of the samples; 0: intervals are jackknife's alone."""
+
+    @property
+    def contrasted(self) -> list[str]:
+        """The methods that are compared with the reference, one contrast each; also for results of older versions."""
+        if self.comparison_methods:
+            return self.comparison_methods
+        return [] if self.comparison_method == self.reference_method else [self.comparison_method]
 
 
 class RunStatus(Record):
@@ -150,6 +161,8 @@ class EffectSize(Record):
 class Reduction(Record):
     """Drift reduction 1 - D_comparison / D_reference of the primary measure."""
 
+    comparison: str | None = None
+    """The method that is compared with the reference; null in results of older versions, which have one such method."""
     task: str
     """A task, or `all`: mean over tasks."""
     tasks: list[str] = []
@@ -212,6 +225,8 @@ class HypothesisTest(Record):
     """A layer, or null: the mean over layers."""
     method: str | None = None
     """The method whose drift is meant; null where methods are compared."""
+    comparison: str | None = None
+    """The method that is compared with the reference; null for claims about one method, and in results of older versions."""
     measure: str
     test: str = "label permutation"
     """The test, in a few words."""
@@ -230,6 +245,8 @@ class HypothesisTest(Record):
     """The smallest `pvalue` that this design can reach."""
     correction: Correction | None = None
     """How the p-values that decide are corrected over `family`; null: they are not corrected."""
+    n_arms: int = 1
+    """Methods compared with the reference whose tests are in `family`. Over several, Holm's correction comes after `correction`."""
     deciding_pvalue: float | None = None
     """The p-value that the verdict rests on. Null in files older than this field, and where nothing was tested."""
     deciding_opposite_pvalue: float | None = None
@@ -255,9 +272,12 @@ class LayerCluster(Record):
     """Adjacent layers in which the methods differ, over all tasks: a cluster permutation test.
 
     A small p says that they differ, and most visibly there; not that every layer of the cluster differs.
+    Where several methods are compared with the reference, both p-values are corrected over them by Holm.
     """
 
     hypothesis: Hypothesis
+    comparison: str | None = None
+    """The method that is compared with the reference; null in results of older versions."""
     first_layer: int
     last_layer: int
     mass: float
@@ -317,6 +337,8 @@ class ProfileLikeness(Record):
 class MixedModel(Record):
     """A second opinion across tasks: a linear mixed model of log drift, with task as a random effect."""
 
+    comparison: str | None = None
+    """The method that is compared with the reference; null in results of older versions."""
     reduction: float | None
     low: float | None
     high: float | None
@@ -351,9 +373,36 @@ class DriftResults(Record):
     associations: list[ScoreAssociation] = []
     profiles: list[ProfileLikeness] = []
     mixed_model: MixedModel | None = None
+    """The mixed model of the first contrast."""
+    other_mixed_models: list[MixedModel] = []
+    """The mixed models of the other contrasts."""
     controls: list[Control]
     sanity: list[SanityCheck]
     warnings: list[str]
     """Plain sentences: what is missing, and which claims that weakens."""
     table_sha256: dict[str, str] = {}
     """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""
+
+    def contrasts(self) -> list[DriftResults]:
+        """The results once for each method that is compared with the reference: with what concerns this contrast, or none.
+
+        If no method is compared with another, the results themselves are the only ones.
+        """
+        return [self.of_contrast(name) for name in self.study.contrasted] or [self]
+
+    def of_contrast(self, comparison: str) -> DriftResults:
+        """The results as results of two methods, the reference and `comparison`; what concerns other contrasts is left out."""
+        first = self.study.comparison_method
+        mixed = [m for m in (self.mixed_model, *self.other_mixed_models) if m is not None]
+        kept = {
+            "study": self.study.model_copy(
+                update={"comparison_method": comparison, "comparison_methods": [comparison]}
+            ),
+            "reductions": [r for r in self.reductions if (r.comparison or first) == comparison],
+            "other_measures": [r for r in self.other_measures if (r.comparison or first) == comparison],
+            "tests": [t for t in self.tests if t.method is not None or (t.comparison or first) == comparison],
+            "clusters": [c for c in self.clusters if (c.comparison or first) == comparison],
+            "mixed_model": next((m for m in mixed if (m.comparison or first) == comparison), None),
+            "other_mixed_models": [],
+        }
+        return self.model_copy(update=kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from repdrift.core.records.base import Record
@@ -10,6 +11,9 @@ RUN_FILE = "run.json"
 MODEL_FOLDER = "final_model"
 CHECKPOINT_FOLDER = "checkpoints"
 RUN_FORMAT_VERSION = 1
+
+_MEASURED = frozenset({"max_length_used", "steps"})
+"""Entries of `RunRecord.hyperparameters` that were found in training, not set."""
 
 FULL_FINETUNE = "full_finetune"
 LORA = "lora"
@@ -95,6 +99,13 @@ class RunRecord(Record):
     learnt: Learnt | None = None
     """Whether the model has learnt its task; null in records of older versions, of which it is not known."""
     checkpoints: list[int] = []
+    checkpoint_scores: dict[int, dict[str, float | None]] | None = None
+    """By step: the metrics of each checkpoint on the rows that `metrics` are of; null in records of older versions."""
+    held_out_scores: dict[int, float] | None = None
+    """By step: the primary score on the part of the training rows that was held out to choose the best checkpoint; higher
+    is better (a loss has a minus). Null if the model is that after the last step."""
+    kept_step: int | None = None
+    """The step of the checkpoint that is the final model; null if it is that after the last step."""
     versions: dict[str, str]
     device: str
     started: str
@@ -102,3 +113,12 @@ class RunRecord(Record):
     wall_time_s: float
     peak_memory_bytes: int | None
     """Largest resident memory of the process (CPU) or allocated device memory (GPU), where known."""
+
+    def other_settings(self, wanted: Mapping[str, Any]) -> list[str]:
+        """Names of the settings that differ from `wanted`, as `TrainingJob.hyperparameters()` gives them; none if all agree.
+
+        A setting that only one side names differs, unless it is null: options that change nothing at their usual value are
+        not named.
+        """
+        names = [*wanted, *(name for name in self.hyperparameters if name not in wanted and name not in _MEASURED)]
+        return [name for name in names if self.hyperparameters.get(name) != wanted.get(name)]

@@ -11,14 +11,15 @@ from repdrift.core.hypotheses import INTERACTION
 from repdrift.core.records.results import HypothesisTest, MixedModel, Reduction
 from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.arm_families import Draft, about
 from repdrift.drift.inference.method_drifts import MethodDrifts
-from repdrift.drift.inference.verdicts import Evidence, Statement, decided, not_testable
+from repdrift.drift.inference.verdicts import Evidence, Statement, not_testable
 from repdrift.statistics import interaction_test, mixed_model_reduction
 
 _TEST = "Welch's F of log ratios"
 
 
-def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list[HypothesisTest]:
+def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list[Draft | HypothesisTest]:
     """Test whether the reduction differs between tasks; none for one task, or where a method has one model on a task.
 
     Not testable if a drift has no logarithm, or if neither method varies on a task. There is no opposite that could be supported:
@@ -52,17 +53,8 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
     reductions = {task: 1 - float(np.exp(ratio)) for task, ratio in test.log_ratios.items()}
     said = ", ".join(f"{percent(value)} on {task_title(task)}" for task, value in reductions.items())
     estimate = max(reductions.values()) - min(reductions.values())
-    return [
-        HypothesisTest(
-            hypothesis=INTERACTION,
-            task=found.task,
-            layer=None,
-            measure=found.measure,
-            test=_TEST,
-            estimate=estimate,
-            **decided(evidence, Statement(claim, f"the reduction of geometric means is {said}"), plan.alpha),
-        )
-    ]
+    fields = {**about(INTERACTION, found), "test": _TEST, "estimate": estimate}
+    return [Draft(fields, evidence, Statement(claim, f"the reduction of geometric means is {said}"))]
 
 
 def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedModel:
@@ -71,11 +63,14 @@ def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedMo
         nothing = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
         reason = drifts.untestable or nothing
         units = drifts.reference.size + drifts.comparison.size
-        return MixedModel(reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason)
+        return MixedModel(
+            comparison=of.comparison, reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason
+        )
     found = mixed_model_reduction(
         drifts.reference, drifts.comparison, strata=drifts.reference_first, confidence=plan.sampling.confidence
     )
     return MixedModel(
+        comparison=of.comparison,
         reduction=found.reduction,
         low=found.interval.low if found.interval else None,
         high=found.interval.high if found.interval else None,

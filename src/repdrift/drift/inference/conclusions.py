@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from repdrift.core.hypotheses import METHOD_CLAIMS
 from repdrift.core.records.results import (
     ALL_TASKS,
+    Hypothesis,
     HypothesisTest,
     LayerCluster,
     LayerRanking,
@@ -21,8 +22,10 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
+from repdrift.core.words import method_title, sentence_case
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
+from repdrift.drift.inference.arm_families import Draft, clusters_over_arms, corrected_over_arms
 from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
 from repdrift.drift.inference.method_claims import (
     LayerComparison,
@@ -31,7 +34,13 @@ from repdrift.drift.inference.method_claims import (
     directional_tests_by_layer,
     layer_clusters,
 )
-from repdrift.drift.inference.method_drifts import by_model, compared_tasks, method_drifts, uneven_spread
+from repdrift.drift.inference.method_drifts import (
+    ComparedTasks,
+    by_model,
+    compared_tasks,
+    method_drifts,
+    uneven_spread,
+)
 from repdrift.drift.inference.patterns import layer_rankings, profile_likenesses, score_associations
 from repdrift.drift.inference.reductions import reduction
 from repdrift.drift.inference.skill import Skill, skill_of
@@ -52,7 +61,8 @@ class Conclusions:
     rankings: list[LayerRanking] = field(default_factory=list)
     associations: list[ScoreAssociation] = field(default_factory=list)
     profiles: list[ProfileLikeness] = field(default_factory=list)
-    mixed_model: MixedModel | None = None
+    mixed_models: list[MixedModel] = field(default_factory=list)
+    """One for each contrast that has tasks."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -64,7 +74,9 @@ def draw_conclusions(
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
 ) -> Conclusions:
-    """Draw the conclusions from the final models (step 0) in the tidy table.
+    """Draw the conclusions from the final models (step 0) in the tidy table: every method against the reference.
+
+    Where several methods are compared with the reference, the tests of each claim are corrected over them.
 
     draws: drifts with samples drawn anew, by task and measure; without them there are no intervals over samples. distances:
     drifts among seeds; without them they are not tested. statuses: hold the runs' scores.
@@ -73,29 +85,46 @@ def draw_conclusions(
     primary = final[final["measure"] == plan.primary_measure]
     of_primary = {task: d for (task, name), d in (draws or {}).items() if name == plan.primary_measure}
     found = Conclusions()
-    compared = compared_tasks(primary, plan)
-    found.warnings += compared.warnings
-    if compared.names:
-        skill = skill_of(statuses, compared.names, plan)
-        found.warnings += skill.warnings
-        _compare_methods(found, primary, compared.names, plan, of_primary, skill)
-        _other_measures(found, final, compared.names, plan, draws or {}, skill)
+    if not plan.comparison_methods:
+        only = sentence_case(method_title(plan.reference_method))
+        found.warnings.append(f"{only} is the only method of this study, so no method is compared with another.")
+    contrasts = [_Contrast(of, compared_tasks(primary, of)) for of in plan.contrasts()]
+    for contrast in contrasts:
+        tasks = contrast.compared.names
+        found.warnings += contrast.compared.warnings
+        if tasks:
+            skill = skill_of(statuses, tasks, contrast.plan)
+            found.warnings += skill.warnings
+            _compare_methods(contrast, primary, of_primary, skill)
+            _other_measures(found, final, tasks, contrast.plan, draws or {}, skill)
+    _put_together(found, contrasts, plan)
     found.tests += above_identity(primary, plan)
     found.tests += above_seed_ceiling(primary, distances or {}, plan)
     found.rankings = layer_rankings(primary, plan, of_primary)
     found.associations = score_associations(primary, statuses, plan)
     found.profiles = profile_likenesses(primary, plan)
+    found.warnings = list(dict.fromkeys(found.warnings))
     return found
 
 
+@dataclass
+class _Contrast:
+    """The findings about one method against the reference. clusters: by claim; None where they were not searched for."""
+
+    plan: DriftPlan
+    compared: ComparedTasks
+    reductions: list[Reduction] = field(default_factory=list)
+    tests: list[Draft | HypothesisTest] = field(default_factory=list)
+    clusters: dict[Hypothesis, list[LayerCluster] | None] = field(default_factory=dict)
+    mixed_model: MixedModel | None = None
+    uneven: str | None = None
+
+
 def _compare_methods(
-    found: Conclusions,
-    primary: pd.DataFrame,
-    tasks: list[str],
-    plan: DriftPlan,
-    draws: Mapping[str, ResampledDrifts],
-    skill: Skill,
+    contrast: _Contrast, primary: pd.DataFrame, draws: Mapping[str, ResampledDrifts], skill: Skill
 ) -> None:
+    """Adds the reductions, tests and clusters of one method against the reference, not yet corrected over arms."""
+    plan, tasks = contrast.plan, contrast.compared.names
     measure, per_model = plan.primary_measure, by_model(primary)
     layers = sorted(int(layer) for layer in primary["layer"].unique())
     for task in [*tasks, ALL_TASKS]:
@@ -104,25 +133,41 @@ def _compare_methods(
         frame = per_model[per_model["task"].isin(here)]
         whole = reduction(frame, task, None, measure, plan, draws)
         whole = whole if why is None else whole.model_copy(update={"notes": [*whole.notes, why]})
-        found.reductions.append(whole)
+        contrast.reductions.append(whole)
         by_layer: dict[int, LayerComparison] = {}
         for layer in layers:
             of_layer = primary[(primary["layer"] == layer) & primary["task"].isin(here)]
             in_layer = reduction(of_layer, task, layer, measure, plan, draws)
             by_layer[layer] = LayerComparison(method_drifts(of_layer, plan, why), in_layer)
-            found.reductions.append(in_layer)
+            contrast.reductions.append(in_layer)
         drifts = method_drifts(frame, plan, why)
-        found.tests += [directional_test(drifts, name, whole, plan) for name in METHOD_CLAIMS]
+        contrast.tests += [directional_test(drifts, name, whole, plan) for name in METHOD_CLAIMS]
         alike = alike_test(drifts, whole, plan)
-        found.tests += [alike] if alike is not None else []
+        contrast.tests += [alike] if alike is not None else []
         if task == ALL_TASKS:
             for name in METHOD_CLAIMS:
-                found.tests += directional_tests_by_layer(by_layer, name, plan)
-                found.clusters += layer_clusters(by_layer, name, plan)
-            found.tests += interaction(drifts, whole, plan)
-            uneven = uneven_spread(drifts, plan)
-            found.warnings += [uneven] if uneven is not None else []
-            found.mixed_model = mixed_model(drifts, whole, plan)
+                contrast.tests += directional_tests_by_layer(by_layer, name, plan)
+                contrast.clusters[name] = layer_clusters(by_layer, name, plan)
+            contrast.tests += interaction(drifts, whole, plan)
+            contrast.uneven = uneven_spread(drifts, plan)
+            contrast.mixed_model = mixed_model(drifts, whole, plan)
+
+
+def _put_together(found: Conclusions, contrasts: Sequence[_Contrast], plan: DriftPlan) -> None:
+    """Correct tests and clusters over the arms, and add what was found of every contrast, in the plan's order."""
+    for name in METHOD_CLAIMS:
+        searched = [c for c in contrasts if c.clusters.get(name) is not None]
+        corrected = clusters_over_arms([c.clusters[name] or [] for c in searched])
+        for contrast, clusters in zip(searched, corrected, strict=True):
+            contrast.clusters[name] = clusters
+    tests = corrected_over_arms([contrast.tests for contrast in contrasts])
+    for contrast, of_contrast in zip(contrasts, tests, strict=True):
+        found.reductions += contrast.reductions
+        found.tests += [test.record(plan.alpha) if isinstance(test, Draft) else test for test in of_contrast]
+        found.clusters += [cluster for clusters in contrast.clusters.values() for cluster in clusters or []]
+        found.warnings += [contrast.uneven] if contrast.uneven is not None else []
+        if contrast.mixed_model is not None:
+            found.mixed_models.append(contrast.mixed_model)
 
 
 def _other_measures(

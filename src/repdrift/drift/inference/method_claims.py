@@ -20,8 +20,9 @@ from repdrift.core.records.results import (
 )
 from repdrift.core.words import chosen_percent, listed, method_title, number, percent, percent_range, task_title
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.inference.arm_families import Draft, about
 from repdrift.drift.inference.method_drifts import MethodDrifts
-from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided, not_testable
+from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, not_testable
 from repdrift.statistics import (
     benjamini_hochberg,
     cluster_test,
@@ -44,7 +45,9 @@ class LayerComparison:
     reduction: Reduction
 
 
-def directional_test(drifts: MethodDrifts, name: Hypothesis, found: Reduction, plan: DriftPlan) -> HypothesisTest:
+def directional_test(
+    drifts: MethodDrifts, name: Hypothesis, found: Reduction, plan: DriftPlan
+) -> Draft | HypothesisTest:
     """Test whether the comparison method drifts less, or less by the target, on one task or over all tasks.
 
     name: LESS or TARGET.
@@ -54,7 +57,7 @@ def directional_test(drifts: MethodDrifts, name: Hypothesis, found: Reduction, p
 
 def directional_tests_by_layer(
     by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan
-) -> list[HypothesisTest]:
+) -> list[Draft | HypothesisTest]:
     """Test LESS or TARGET in each layer, over all tasks.
 
     Verdicts rest on p-values that are corrected over the layers: by max-T (the maximum over layers under permuted labels), or,
@@ -71,7 +74,7 @@ def directional_tests_by_layer(
         of_all = max_t_test(*tables, strata=first.strata, alternative="less")
         by_max, smallest_max = of_all.step_down, of_all.smallest_pvalue
         opposite_max = max_t_test(*tables, strata=first.strata, alternative="greater").step_down
-    tests: list[HypothesisTest] = []
+    tests: list[Draft | HypothesisTest] = []
     for i, (layer, evidence) in enumerate(found.items()):
         if by_max is not None and opposite_max is not None:
             # Max-T may draw arrangements where the test of one layer visits all, so their smallest p may differ.
@@ -95,19 +98,25 @@ def directional_tests_by_layer(
     return tests
 
 
-def layer_clusters(by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan) -> list[LayerCluster]:
-    """Find clusters of adjacent layers in which the comparison method drifts less. A small design has none."""
+def layer_clusters(
+    by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan
+) -> list[LayerCluster] | None:
+    """Find clusters of adjacent layers in which the comparison method drifts less.
+
+    Returns None where they are not searched for: the design is small or unequal, or the claim has no meaning in some layer.
+    """
     drifts = next(iter(by_layer.values())).drifts
     layers = list(by_layer)
     units = drifts.reference.size + drifts.comparison.size
     if drifts.untestable is not None or len(layers) < 2 or not drifts.balanced or units - len(drifts.tasks) < 3:
-        return []
+        return None
     if name == TARGET and any(at.reduction.reduction is None for at in by_layer.values()):
-        return []  # where the reference does not drift, its share turns the sign of the statistic
+        return None  # where the reference does not drift, its share turns the sign of the statistic
     found = cluster_test(*_tables(by_layer, name, plan), strata=drifts.strata, alternative="less")
     return [
         LayerCluster(
             hypothesis=name,
+            comparison=plan.comparison_method,
             first_layer=layers[c.start],
             last_layer=layers[c.stop - 1],
             mass=c.mass,
@@ -119,7 +128,7 @@ def layer_clusters(by_layer: Mapping[int, LayerComparison], name: Hypothesis, pl
     ]
 
 
-def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> HypothesisTest | None:
+def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Draft | HypothesisTest | None:
     """Test whether the methods' drifts lie within a factor of one another (two one-sided tests, TOST).
 
     Returns None if the study asks for no such test. Not testable if a mean drift is not above 0, because there is no ratio
@@ -153,17 +162,14 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Hypot
     interval = None
     if models is not None:
         interval = Interval(over="models", low=1 - models.high, high=1 - models.low, method=models.method)
-    return HypothesisTest(
-        hypothesis=ALIKE,
-        task=found.task,
-        layer=found.layer,
-        measure=found.measure,
-        test=_ALIKE_TEST,
-        estimate=test.ratio,
-        interval=interval,
-        margin=margin,
-        **decided(evidence, Statement(claim, numbers), plan.alpha),
-    )
+    fields = {
+        **about(ALIKE, found),
+        "test": _ALIKE_TEST,
+        "estimate": test.ratio,
+        "interval": interval,
+        "margin": margin,
+    }
+    return Draft(fields, evidence, Statement(claim, numbers))
 
 
 def _margin(name: Hypothesis, plan: DriftPlan) -> float:
@@ -210,25 +216,22 @@ def _record(
     evidence: Evidence,
     *,
     paired: PairedTest | None = None,
-) -> HypothesisTest:
+) -> Draft | HypothesisTest:
     margin = _margin(name, plan)
     test = f"{'studentised ' if drifts.studentised else ''}label permutation"
     statement = Statement(f"{plan.claim(name)} {_where(found, drifts, plan)}", _numbers(found, drifts, plan))
     if name == TARGET and found.reduction is None:
         reason = f"the mean drift of {method_title(plan.reference_method)} is not above 0, so there is nothing to take a share of"
         return not_testable(name, found, evidence.n_units, statement, reason, margin=margin, test=test)
-    return HypothesisTest(
-        hypothesis=name,
-        task=found.task,
-        layer=found.layer,
-        measure=found.measure,
-        test=test,
-        estimate=found.reduction,
-        interval=_best_interval(found),
-        margin=margin,
-        paired=paired,
-        **decided(evidence, statement, plan.alpha),
-    )
+    fields = {
+        **about(name, found),
+        "test": test,
+        "estimate": found.reduction,
+        "interval": _best_interval(found),
+        "margin": margin,
+        "paired": paired,
+    }
+    return Draft(fields, evidence, statement)
 
 
 def _best_interval(found: Reduction) -> Interval | None:

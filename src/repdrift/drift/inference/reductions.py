@@ -46,6 +46,7 @@ def reduction(
     reference, comparison = drifts.reference_mean, drifts.comparison_mean
     shared = reference > (ZERO_DRIFT if similarity_measure(measure).higher_is_similar else 0)
     found = Reduction(
+        comparison=plan.comparison_method,
         task=task,
         tasks=drifts.tasks,
         layer=layer,

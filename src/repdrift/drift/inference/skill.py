@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from repdrift.core.learnt_words import judged_models, not_learnt, untestable_reason
 from repdrift.core.records.results import ALL_TASKS, RunStatus
-from repdrift.core.words import listed, task_title
+from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 
 
@@ -42,8 +42,9 @@ def skill_of(statuses: Sequence[RunStatus], tasks: Sequence[str], plan: DriftPla
     if not testable:
         untestable[ALL_TASKS] = untestable_reason([model for found in failed.values() for model in found])
         return Skill(list(tasks), untestable, [])
+    of_arm = f" for {method_title(plan.comparison_method)}" if plan.several_arms else ""
     warning = (
-        f"The claims and means over all tasks rest on {listed([task_title(task) for task in testable])} alone: on "
+        f"The claims and means over all tasks{of_arm} rest on {listed([task_title(task) for task in testable])} alone: on "
         f"{listed([task_title(task) for task in failed])} at least one model has not learnt the task."
     )
     return Skill(testable, untestable, [warning])

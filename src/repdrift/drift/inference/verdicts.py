@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction, Verdict
-from repdrift.core.words import counted, p_equals, pvalue
+from repdrift.core.words import counted, p_equals, pvalue, sentence_case
 
 _OF_A_TEST = (
     "pvalue",
@@ -23,21 +23,35 @@ _OF_A_TEST = (
 
 @dataclass(frozen=True)
 class Corrected:
-    """The p-values of one layer's test, corrected over the tests of all layers.
+    """The p-values of one test, corrected over the tests of all layers, of all arms, or of both.
 
-    by: the correction that decides: `pvalue`, `opposite_pvalue` and `smallest_pvalue` are corrected by it. max_t: None
-    where the design has no such correction. family: the corrected tests, in words.
+    by: the correction that decides: `pvalue`, `opposite_pvalue` and `smallest_pvalue` are corrected by it, and by Holm over
+    `n_arms` if there are several. max_t: None where the design has no such correction. n_tests: layers; 1 for a mean over
+    layers. family: the corrected tests, in words.
     """
 
     by: Correction
     pvalue: float
-    opposite_pvalue: float
+    opposite_pvalue: float | None
     smallest_pvalue: float | None
     max_t: float | None
     holm: float
     benjamini_hochberg: float
     n_tests: int
     family: str
+    n_arms: int = 1
+
+    @property
+    def words(self) -> str:
+        """The correction for a sentence: `max-T over 24 layers`, `Holm over 3 arms`."""
+        layers, arms = counted(self.n_tests, "layer"), counted(self.n_arms, "arm")
+        if self.n_arms == 1:
+            return f"{self.by} over {layers}"
+        if self.n_tests == 1:
+            return f"Holm over {arms}"
+        return (
+            f"Holm over {layers} and {arms}" if self.by == "Holm" else f"{self.by} over {layers} and Holm over {arms}"
+        )
 
 
 @dataclass(frozen=True)
@@ -86,11 +100,16 @@ class Statement:
     numbers: str
 
 
+def is_testable(evidence: Evidence) -> bool:
+    """Returns False if the models say nothing of the methods, or are so few that no result could: the smallest p is 0.5 or more."""
+    if evidence.untestable is not None:
+        return False
+    return evidence.smallest_pvalue is None or evidence.smallest_pvalue < 0.5
+
+
 def verdict(evidence: Evidence, alpha: float) -> Verdict:
     """Returns the verdict at level `alpha`. A claim is `rejected` only if the test of its opposite is significant."""
-    if evidence.untestable is not None:
-        return "not testable"
-    if evidence.smallest_pvalue is not None and evidence.smallest_pvalue >= 0.5:
+    if not is_testable(evidence):
         return "not testable"
     if evidence.deciding_pvalue <= alpha:
         return "supported"
@@ -122,6 +141,7 @@ def decided(evidence: Evidence, statement: Statement, alpha: float) -> dict[str,
     elif corrected is not None:
         fields |= {
             "correction": corrected.by,
+            "n_arms": corrected.n_arms,
             "pvalue_max_t": corrected.max_t,
             "pvalue_holm": corrected.holm,
             "pvalue_bh": corrected.benjamini_hochberg,
@@ -141,7 +161,7 @@ def sentence(evidence: Evidence, statement: Statement, alpha: float) -> str:
         models = counted(evidence.n_units, "trained model")
         return f"Whether {claim} cannot be tested with {models}: {statement.numbers}.{limit}"
     if decision == "supported":
-        said = f"{claim[0].upper()}{claim[1:]} ({_p(evidence.deciding_pvalue, evidence)})"
+        said = f"{sentence_case(claim)} ({_p(evidence.deciding_pvalue, evidence)})"
     elif decision == "rejected" and opposite is not None:
         # The p that speaks here is that of the opposite claim, and it is named so.
         said = f"These models contradict that {claim} ({_p(opposite, evidence)}, for the opposite claim)"
@@ -160,12 +180,13 @@ def not_testable(
     test: str,
     margin: float | None = None,
 ) -> HypothesisTest:
-    """Returns the record of a claim that has no meaning in these data: no p-value, and the reason.
+    """Returns the record of a claim about two methods that has no meaning in these data: no p-value, and the reason.
 
     reason: a clause without its full stop.
     """
     return HypothesisTest(
         hypothesis=hypothesis,
+        comparison=about.comparison,
         task=about.task,
         layer=about.layer,
         measure=about.measure,
@@ -186,7 +207,7 @@ def _p(value: float, evidence: Evidence) -> str:
     corrected = evidence.corrected
     if corrected is None:
         return p_equals(value)
-    return f"{p_equals(value)}, corrected by {corrected.by} over {counted(corrected.n_tests, 'layer')}"
+    return f"{p_equals(value)}, corrected by {corrected.words}"
 
 
 def _limit(evidence: Evidence, alpha: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.hypotheses import LESS
 from repdrift.core.learnt_words import judged_models, learnt_cautions
-from repdrift.core.records.results import ALL_TASKS, DriftResults
+from repdrift.core.records.results import ALL_TASKS, DriftResults, HypothesisTest
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import chosen_percent, markdown_text, method_title, number, task_title
+from repdrift.core.words import chosen_percent, listed, markdown_text, method_in_full, method_title, number, task_title
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
 from repdrift.drift.summary.result_tables import (
@@ -28,9 +29,11 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     results = shareable(results)
     study = results.study
     shown = measure(study.primary_measure)
-    comparison, reference = _method(study.comparison_method), _method(study.reference_method)
+    compared, reference = study.contrasted, _method(study.reference_method)
+    comparison = _method(compared[0]) if len(compared) == 1 else "the other method"
+    against = f"{listed([_method(name) for name in compared])} against {reference}" if compared else reference
     blocks = [
-        f"# Drift of {markdown_text(study.model)}: {comparison} against {reference}",
+        f"# Drift of {markdown_text(study.model)}: {against}",
         *(f"> {markdown_text(line)}" for line in learnt_cautions(judged_models(results.runs))),
         _answer(results),
         "## What was compared\n\n" + _compared(results, table),
@@ -74,16 +77,36 @@ _HOW_TO_READ = """## How to read this
 
 
 def _answer(results: DriftResults) -> str:
-    lines = [markdown_text(t.sentence) for t in results.tests if t.task == ALL_TASKS and t.layer is None]
+    overall = [t for t in results.tests if t.task == ALL_TASKS and t.layer is None]
+    if len(results.study.contrasted) > 1:
+        return _answer_by_arm(results, overall)
+    lines = [markdown_text(t.sentence) for t in overall]
     if not lines:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
 
 
+def _answer_by_arm(results: DriftResults, overall: list[HypothesisTest]) -> str:
+    """Returns whether each arm drifts less, one line each in the study's order; then every other claim."""
+    study = results.study
+    less = {t.comparison: t for t in overall if t.hypothesis == LESS}
+    first = [
+        f"- **{markdown_text(less[name].sentence)}**"
+        if name in less
+        else f"- {_method(name)}: no task has final models of it and of {_method(study.reference_method)}, so they cannot be compared."
+        for name in study.contrasted
+    ]
+    others = [f"- {markdown_text(t.sentence)}" for t in overall if t.hypothesis != LESS]
+    return "\n".join(first) + ("\n\nOther claims over all tasks:\n\n" + "\n".join(others) if others else "")
+
+
 def _compared(results: DriftResults, table: pd.DataFrame) -> str:
     study = results.study
     there = [run for run in results.runs if run.status == "ok" and run.step == 0]
-    counts = ", ".join(f"{sum(run.method == m for run in there)} trained by {_method(m)}" for m in study.methods)
+    counts = ", ".join(
+        f"{sum(run.method == m for run in there)} trained by {markdown_text(method_in_full(m, study.method_words))}"
+        for m in study.methods
+    )
     counted = table.dropna(subset=["n"])  # rows about weights are of no samples
     samples = ", ".join(
         f"{_task(str(task))} {int(rows['n'].iloc[0])}" for task, rows in counted.groupby("task", sort=False)

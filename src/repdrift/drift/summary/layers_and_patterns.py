@@ -21,7 +21,8 @@ from repdrift.drift.summary.result_tables import markdown_table
 
 def summary_layers(results: DriftResults) -> str:
     """Returns tests by layer over all tasks, clusters and ranks; empty if there are none."""
-    blocks = [_by_layer(results), _clusters(results), _floors(results), *map(_ranking, results.rankings)]
+    by_layer = [_by_layer(contrast) for contrast in results.contrasts()]
+    blocks = [*by_layer, _clusters(results), _floors(results), *map(_ranking, results.rankings)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -87,9 +88,10 @@ def _by_layer(results: DriftResults) -> str:
         ]
         for t in tests
     ]
+    over_arms = f", and over {tests[0].n_arms} arms by Holm" if tests[0].n_arms > 1 else ""
     header = ["layer", "reduction", "lower bound", "p", "p (max-T)", "p (Holm)", "p (Benjamini-Hochberg)", "verdict"]
     return (
-        f"Over all tasks (claim: {markdown_text(claim(LESS, results.study))}). The verdict rests on p corrected over the layers by {tests[0].correction}:\n\n"
+        f"Over all tasks (claim: {markdown_text(claim(LESS, results.study))}). The verdict rests on p corrected over the layers by {tests[0].correction}{over_arms}:\n\n"
         + markdown_table(header, rows)
     )
 
@@ -99,7 +101,7 @@ def _clusters(results: DriftResults) -> str:
         return ""
     rows = [
         [
-            claim(c.hypothesis, results.study),
+            claim(c.hypothesis, results.study, comparison=c.comparison),
             f"{c.first_layer} to {c.last_layer}" if c.last_layer > c.first_layer else str(c.first_layer),
             pvalue(c.pvalue),
             pvalue(c.smallest_pvalue),

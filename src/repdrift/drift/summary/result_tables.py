@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from repdrift.core.hypotheses import claim
+from repdrift.core.hypotheses import METHOD_CLAIMS, claim
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
 from repdrift.core.words import (
+    chosen_percent,
     markdown_text,
     method_title,
     number,
@@ -20,6 +21,7 @@ from repdrift.core.words import (
 )
 from repdrift.similarity import measure
 
+_INTERVALS = ("reduction", "over models", "over samples", "over both")
 _PASSED = {True: "passed", False: "FAILED", None: "not possible"}
 
 
@@ -31,16 +33,47 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def reductions_section(results: DriftResults) -> str:
-    """Returns reductions with their intervals, effect sizes, other measures and the mixed model."""
+    """Returns reductions with their intervals, effect sizes, other measures and the mixed model, for every contrast.
+
+    Several contrasts have a table of all of them first, then a heading each.
+    """
+    contrasts = results.contrasts()
+    if len(contrasts) == 1:
+        return _contrast_section(results)
+    study = results.study
+    reference = markdown_text(method_title(study.reference_method))
+    sections = [
+        f"### {markdown_text(method_title(of.study.comparison_method))} against {reference}\n\n{_contrast_section(of)}"
+        for of in contrasts
+    ]
+    return "\n\n".join([f"Over all tasks, every method against {reference}:\n\n" + _arms_table(results), *sections])
+
+
+def _arms_table(results: DriftResults) -> str:
+    """Returns the reduction of every contrast over all tasks, with the verdicts."""
+    rows: list[list[str]] = []
+    for of in results.contrasts():
+        name = method_title(of.study.comparison_method)
+        overall = next((r for r in of.reductions if r.task == ALL_TASKS and r.layer is None), None)
+        verdicts = {t.hypothesis: t.verdict for t in of.tests if t.task == ALL_TASKS and t.layer is None}
+        if overall is None:
+            rows.append([name, *["none"] * 7, "not compared", "not compared"])
+        else:
+            rows.append([name, *_reduction_cells(overall), *(verdicts.get(h, "not tested") for h in METHOD_CLAIMS)])
+    target = chosen_percent(results.study.target_reduction)
+    header = ["method", method_title(results.study.reference_method), "the method", *_INTERVALS, "lower bound"]
+    return markdown_table([*header, "drifts less", f"at least {target} less"], rows)
+
+
+def _contrast_section(results: DriftResults) -> str:
+    if not any(r.layer is None for r in results.reductions):
+        return "No task has final models of both methods."
     rows = [[task_title(r.task), *_reduction_cells(r)] for r in results.reductions if r.layer is None]
     study = results.study
     header = [
         method_title(study.reference_method),
         method_title(study.comparison_method),
-        "reduction",
-        "over models",
-        "over samples",
-        "over both",
+        *_INTERVALS,
     ]
     text = markdown_table(["task", *header, "lower bound"], rows)
     notes = dict.fromkeys(
@@ -88,22 +121,31 @@ def _ends(low: float | None, high: float | None) -> str:
 
 
 def tests_table(results: DriftResults) -> str:
-    """Returns the tests of means over layers."""
+    """Returns the tests of means over layers. Where some are corrected over arms, the verdicts rest on those p-values."""
+    tests = [t for t in results.tests if t.layer is None]
+    arms = max((t.n_arms for t in tests), default=1)
     rows = [
         [
-            claim(t.hypothesis, results.study, t.method),
+            claim(t.hypothesis, results.study, t.method, t.comparison),
             task_title(t.task),
             pvalue(t.pvalue),
+            *([pvalue(t.deciding_pvalue if t.n_arms > 1 else None)] if arms > 1 else []),
             pvalue(t.paired.pvalue) if t.paired else "none",
-            pvalue(t.smallest_pvalue),
+            pvalue(t.smallest_deciding_pvalue if t.n_arms > 1 else t.smallest_pvalue),
             str(t.n_units),
             t.verdict,
         ]
-        for t in results.tests
-        if t.layer is None
+        for t in tests
     ]
-    header = ["claim", "task", "p", "p, seeds paired", "smallest possible p", "models", "verdict"]
-    return markdown_table(header, rows)
+    corrected = ["p, corrected over arms"] if arms > 1 else []
+    header = ["claim", "task", "p", *corrected, "p, seeds paired", "smallest possible p", "models", "verdict"]
+    table = markdown_table(header, rows)
+    if arms == 1:
+        return table
+    return (
+        f"Each claim is tested for up to {arms} arms against the reference and corrected over them by Holm; the verdict, and the smallest "
+        f"possible p, are those after the correction. Tasks are not corrected for.\n\n{table}"
+    )
 
 
 def controls_table(results: DriftResults) -> str:

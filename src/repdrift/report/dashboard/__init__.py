@@ -11,12 +11,14 @@ from markupsafe import Markup
 
 from repdrift.core import words
 from repdrift.core.hypotheses import claim
+from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer
 from repdrift.report.dashboard import claims, sections
 from repdrift.report.report_data import ReportData
+from repdrift.report.skill import first_lines
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "method": words.method_title,
         "task": words.task_title,
         "sinks": sinks_in_words,
+        "learnt": learnt_in_short,
         "over": wording.OVER.__getitem__,
         "claim": partial(claim, study=results.study),
         "definition": partial(wording.drift_definition, results.study),
     }
+    first = first_lines(data)
     style = (loader.get_source(environment, "page.css"))[0]
     return environment.get_template("page.html").render(
         style=Markup(style),  # noqa: S704 - our own file, not input
@@ -64,7 +68,9 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         results=results,
         table_name=data.table_name,
         definition=wording.drift_definition(results.study, results.study.primary_measure),
+        first_lines=first,
         answer=answer(data),
+        warnings=[*first, *(w for w in results.warnings if w not in first)],
         figures=drawn,
         absent=data.absent_runs(),
         uncompared=sections.uncompared(data),

@@ -1,0 +1,24 @@
+"""Skill in the report: which models have not learnt their task, and what the answer may rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repdrift.core.learnt_words import judged_models, learnt_cautions, not_known, not_learnt
+from repdrift.report.report_data import ReportData
+
+
+def first_lines(data: ReportData) -> list[str]:
+    """Sentences that stand above the answer: models that have not learnt their task, and those of which it is not known."""
+    return learnt_cautions(judged_models(data.results.runs))
+
+
+def learnt_tasks(data: ReportData, methods: Sequence[str]) -> list[str]:
+    """The tasks with models of every one of these methods, none of which is known not to have learnt."""
+    models = judged_models(data.results.runs)
+    return [task for task in data.compared_tasks() if not not_learnt(models, task, methods)]
+
+
+def rests_on_unknown(data: ReportData, methods: Sequence[str]) -> bool:
+    """True if a comparison of these methods over all tasks rests on a model of which it is not known whether it has learnt."""
+    return bool(not_known(judged_models(data.results.runs), learnt_tasks(data, methods), methods))
