@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
@@ -16,8 +15,10 @@ from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
+from repdrift.study.task_entry import Section, TaskEntry, TaskName
+from repdrift.study.user_paths import UserPath, UserText
 from repdrift.study.yaml_file import parse_yaml, read_yaml
-from repdrift.tasks import FileFormat, TaskKind, TaskSpec, task, tasks
+from repdrift.tasks import TaskSpec, task, tasks
 from repdrift.training import (
     USUAL_ARMS,
     Arm,
@@ -32,80 +33,12 @@ from repdrift.training import (
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
-_VARIABLE = re.compile(r"\$\w|\$\{")
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """Seed of a run's random numbers; NumPy takes no others."""
 
 
-def user_path(path: Path) -> Path:
-    """Returns a path with the home folder in place of `~`. Raises ValueError for a variable, such as $HOME, which is not filled in."""
-    expanded = path.expanduser()
-    variable = next((part for part in expanded.parts if _VARIABLE.search(part)), None)
-    if variable is not None and not expanded.exists():
-        raise ValueError(
-            f"{str(path)!r} holds {variable!r}: variables are not filled in. Write the path out, or begin it with ~ for the home folder"
-        )
-    return expanded
-
-
-def _user_text(text: str) -> str:
-    """A path that may be another name as well: a hub id, or a packaged thing."""
-    return str(user_path(Path(text))) if text.startswith("~") or _VARIABLE.search(text) else text
-
-
-UserPath = Annotated[Path, AfterValidator(user_path)]
-UserText = Annotated[str, AfterValidator(_user_text)]
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 _TAKEN_NAMES = (BASE_METHOD, RANDOM_CHANGE_METHOD)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskEntry(_Section):
-    """A task of the user's own, read from files, or from folders of saved data sets.
-
-    separator, encoding, header: how csv, tsv and other text files are written, where it is not found from them.
-    """
-
-    name: TaskName
-    kind: TaskKind = "classification"
-    train: UserPath | None = None
-    validation: UserPath
-    text_columns: tuple[str, ...] = Field(min_length=1, max_length=2)
-    label_column: str | None = None
-    id_column: str | None = None
-    label_names: tuple[str, ...] | None = None
-    separator: str | None = None
-    encoding: str | None = None
-    header: bool | None = None
-
-    def column_fault(self) -> str | None:
-        """Says which column is named for two things that it can't be; None if none is."""
-        if len(set(self.text_columns)) < len(self.text_columns):
-            return f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice"
-        if self.label_column in self.text_columns:
-            return f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
-        return None
-
-    def spec(self) -> TaskSpec:
-        """Returns the entry as a task."""
-        files: dict[Any, Path] = {"validation": self.validation.expanduser()}
-        if self.train is not None:
-            files["train"] = self.train.expanduser()
-        return TaskSpec(
-            name=self.name,
-            kind=self.kind,
-            text_columns=self.text_columns,
-            label_column=self.label_column,
-            id_column=self.id_column,
-            label_names=self.label_names,
-            title=f"{self.name}: a task of your own",
-            files=files,
-            file_format=FileFormat(self.separator, self.encoding, self.header),
-        )
 
 
 class ArmEntry(BaseModel):
@@ -137,7 +70,7 @@ class ArmEntry(BaseModel):
         return self
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """Training options for all runs, for one arm, or for one task. A task's options win over an arm's, and those over all."""
 
     all: TrainingOverrides = TrainingOverrides()
@@ -145,7 +78,7 @@ class TrainingSection(_Section):
     tasks: dict[str, TrainingOverrides] = {}
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A study: what is trained, extracted and analysed."""
 
     name: TaskName
@@ -263,7 +196,8 @@ class StudyConfig(_Section):
 
     def hyperparameters(self, task_name: str, method: str) -> dict[str, Any]:
         """The settings that a run of this task and arm records, and by which it is found again."""
-        return self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
+        own = self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
+        return own | self.spec(task_name).for_key()
 
     def _overrides(self, task_name: str, method: str) -> tuple[TrainingOverrides | None, ...]:
         section = self.training
