@@ -146,8 +146,8 @@ def study_from(
         load_study,
         packaged_studies,
         packaged_study,
-        user_path,
     )
+    from repdrift.study.user_paths import user_path
 
     if config is not None and not config.strip():
         raise ConfigError("--config is empty; name a study file, or leave the option out for the default study")

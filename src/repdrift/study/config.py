@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,8 +24,10 @@ from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
+from repdrift.study.task_entry import Section, TaskEntry, TaskName
+from repdrift.study.user_paths import UserPath, UserText, not_empty
 from repdrift.study.yaml_file import parse_yaml, read_yaml
-from repdrift.tasks import FileFormat, TaskKind, TaskSpec, task, tasks
+from repdrift.tasks import TaskSpec, task, tasks
 from repdrift.training import (
     USUAL_ARMS,
     Arm,
@@ -42,100 +42,13 @@ from repdrift.training import (
 DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
-_VARIABLE = re.compile(r"\$\w|\$\{")
-
-
-def _not_empty(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("it is empty; give a path (. is the working folder), or leave the key out")
-    return value
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 """Seed of a run's random numbers; NumPy takes no others."""
 
 
-def user_path(path: Path) -> Path:
-    """Returns a path with the home folder in place of `~`. Raises ValueError for a variable, such as $HOME, which is not filled in."""
-    expanded = path.expanduser()
-    variable = next((part for part in expanded.parts if _VARIABLE.search(part)), None)
-    if variable is not None and not expanded.exists():
-        raise ValueError(
-            f"{str(path)!r} holds {variable!r}: variables are not filled in. Write the path out, or begin it with ~ for the home folder"
-        )
-    return expanded
-
-
-def _user_text(text: str) -> str:
-    """A path that may be another name as well: a hub id, or a packaged thing."""
-    return str(user_path(Path(text))) if text.startswith("~") or _VARIABLE.search(text) else text
-
-
-UserPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(user_path)]
-UserText = Annotated[str, AfterValidator(_user_text)]
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
-
-
-def _name_of_a_folder(name: str) -> str:
-    if _RESERVED.fullmatch(name):
-        raise ValueError(
-            f"{name!r} cannot be the name of a folder on Windows, and results are shared; choose another name"
-        )
-    return name
-
-
-TaskName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_name_of_a_folder)
-]
 _TAKEN_NAMES = (BASE_METHOD, RANDOM_CHANGE_METHOD)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskEntry(_Section):
-    """A task of the user's own, read from files, or from folders of saved data sets.
-
-    separator, encoding, header: how csv, tsv and other text files are written, where it is not found from them.
-    """
-
-    name: TaskName
-    kind: TaskKind = "classification"
-    train: UserPath | None = None
-    validation: UserPath
-    text_columns: tuple[str, ...] = Field(min_length=1, max_length=2)
-    label_column: str | None = None
-    id_column: str | None = None
-    label_names: tuple[str, ...] | None = None
-    separator: str | None = None
-    encoding: str | None = None
-    header: bool | None = None
-
-    def column_fault(self) -> str | None:
-        """Says which column is named for two things that it can't be; None if none is."""
-        if len(set(self.text_columns)) < len(self.text_columns):
-            return f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice"
-        if self.label_column in self.text_columns:
-            return f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
-        return None
-
-    def spec(self) -> TaskSpec:
-        """Returns the entry as a task."""
-        files: dict[Any, Path] = {"validation": self.validation.expanduser()}
-        if self.train is not None:
-            files["train"] = self.train.expanduser()
-        return TaskSpec(
-            name=self.name,
-            kind=self.kind,
-            text_columns=self.text_columns,
-            label_column=self.label_column,
-            id_column=self.id_column,
-            label_names=self.label_names,
-            title=f"{self.name}: a task of your own",
-            files=files,
-            file_format=FileFormat(self.separator, self.encoding, self.header),
-        )
 
 
 class ArmEntry(BaseModel):
@@ -167,7 +80,7 @@ class ArmEntry(BaseModel):
         return self
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """Training options for all runs, for one arm, or for one task. A task's options win over an arm's, and those over all."""
 
     all: TrainingOverrides = TrainingOverrides()
@@ -175,7 +88,7 @@ class TrainingSection(_Section):
     tasks: dict[str, TrainingOverrides] = {}
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A study: what is trained, extracted and analysed."""
 
     name: TaskName
@@ -191,7 +104,7 @@ class StudyConfig(_Section):
     training: TrainingSection = TrainingSection()
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
-    data_dir: Annotated[UserText, BeforeValidator(_not_empty)] | None = None
+    data_dir: Annotated[UserText, BeforeValidator(not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")
     base_dir: UserPath = Path("base_representations")
@@ -297,7 +210,8 @@ class StudyConfig(_Section):
 
     def hyperparameters(self, task_name: str, method: str) -> dict[str, Any]:
         """The settings that a run of this task and arm records, and by which it is found again."""
-        return self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
+        own = self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
+        return own | self.spec(task_name).for_key()
 
     def _overrides(self, task_name: str, method: str) -> tuple[TrainingOverrides | None, ...]:
         section = self.training

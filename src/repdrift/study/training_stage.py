@@ -16,7 +16,7 @@ from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId, repdrift_command
 from repdrift.training import FinishedRun, finished_runs, train_unless_claimed
 
-_SHOWN_SCORES = ("accuracy", "f1", "exact_match")
+_SHOWN_SCORES = ("accuracy", "f1", "exact_match", "loss")
 
 
 def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:

@@ -10,7 +10,14 @@ from typing import Any
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted, listed
 from repdrift.tasks.chat_turns import joined_turns, unread_entries
-from repdrift.tasks.continuation_rows import chats, completions, continuation_row_notes, require_prompts, words_of
+from repdrift.tasks.continuation_rows import (
+    chats,
+    completions,
+    continuation_row_notes,
+    require_prompts,
+    without_prompt_or_completion,
+    words_of,
+)
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
 from repdrift.tasks.labels import checked_answers, checked_classes
@@ -38,6 +45,8 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
         require_prompts(table, spec)
         texts[spec.label_column] = completions(table, spec.label_column)
     lacking = [i for i, cells in enumerate(zip(*texts.values(), strict=True)) if not all(map(_has_text, cells))]
+    if spec.kind == "causal_lm" and not spec.is_chat:
+        lacking = without_prompt_or_completion(texts, spec, lacking)
     if lacking and not spec.files:
         name = next(n for n in texts if not _has_text(texts[n][lacking[0]]))
         got = table.columns[name].values[lacking[0]]

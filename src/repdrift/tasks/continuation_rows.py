@@ -53,6 +53,22 @@ def require_prompts(table: DataTable, spec: TaskSpec) -> None:
             )
 
 
+def without_prompt_or_completion(texts: dict[str, Sequence[Any]], spec: TaskSpec, lacking: Sequence[int]) -> list[int]:
+    """Of the rows that lack a text, those that lack the completion or every text of the prompt; in the others a blank text stays empty.
+
+    A template of an instruction and its input has rows without an input. texts: by column, changed in place: None becomes "".
+    """
+    blank = {name: [i for i in lacking if not (texts[name][i] or "").strip()] for name in spec.text_columns}
+    without_prompt = set.intersection(*map(set, blank.values()))
+    for name, rows in blank.items():
+        filled = list(texts[name])
+        for row in rows:
+            filled[row] = ""
+        texts[name] = filled
+    completion = texts[spec.label_column or ""]
+    return [i for i in lacking if i in without_prompt or completion[i] is None]
+
+
 def words_of(value: Any) -> str:
     """Every text of a cell as one: of a chat the contents, of answers the answers."""
     if isinstance(value, str):
@@ -131,6 +147,11 @@ def _prompt_notes(spec: TaskSpec, rows: Sequence[Row], file: str) -> list[str]:
     notes = [
         f"The prompt is made of {'column' if len(spec.text_columns) == 1 else 'columns'} {columns} of {file}, the completion of {spec.label_column!r}. "
         f"{counted(len(rows), 'row')} read; the first prompt ends with {_end_of(first.prompt)}, and {example(first.completion)} is to follow."
+    ]
+    blank = {name: count for name in spec.text_columns if (count := sum(not row[name] for row in rows))}
+    notes += [
+        f"{counted(count, 'row')} with nothing in column {name!r}; it is left empty in the prompt."
+        for name, count in blank.items()
     ]
     if unanswered := sum(row[spec.label_column or ""] == [NO_ANSWER] for row in rows):
         notes.append(f"{counted(unanswered, 'row')} without an answer: the completion is {NO_ANSWER!r}.")

@@ -14,6 +14,9 @@ from repdrift.models import embedding_rows
 Feature = dict[str, Any]
 """One model input with its targets: `input_ids`, perhaps `token_type_ids`, as plain lists and numbers; not padded."""
 
+NO_LABEL = -100
+"""Stands in the labels of a text for a token that is not learnt; torch's cross-entropy leaves it out."""
+
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -21,19 +24,30 @@ class PaddingCollator:
     """Pads a batch on the right to its longest member, and masks the padding."""
 
     def __init__(self, pad_token_id: int) -> None:
-        self._pad = pad_token_id
+        self.pad_token_id = pad_token_id
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> PaddingCollator:
+        """Pads with the tokenizer's padding token, its end token, or id 0 if it has neither: no padding is read, and no loss is on it."""
+        known = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+        return cls(int(next(token for token in known if token is not None)))
 
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
-        """Make one batch of unpadded features: tensors of shape (batch, longest), targets of shape (batch,)."""
+        """Make one batch of unpadded features: tensors of shape (batch, longest), targets of shape (batch,).
+
+        Labels that are given for each token have the shape (batch, longest), with NO_LABEL on the padding.
+        """
         longest = max(len(f["input_ids"]) for f in features)
         batch: dict[str, Tensor] = {
-            "input_ids": _padded([f["input_ids"] for f in features], longest, self._pad),
+            "input_ids": _padded([f["input_ids"] for f in features], longest, self.pad_token_id),
             "attention_mask": _padded([[1] * len(f["input_ids"]) for f in features], longest, 0),
         }
         if features[0].get("token_type_ids") is not None:
             batch["token_type_ids"] = _padded([f["token_type_ids"] for f in features], longest, 0)
         for target in ("labels", "start_positions", "end_positions"):
-            if target in features[0]:
+            if target in features[0] and isinstance(features[0][target], list):
+                batch[target] = _padded([f[target] for f in features], longest, NO_LABEL)
+            elif target in features[0]:
                 batch[target] = torch.tensor([f[target] for f in features])
         return batch
 

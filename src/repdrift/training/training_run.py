@@ -104,7 +104,7 @@ class TrainingJob:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The settings that determine the trained weights, as `run.json` records them."""
-        return self.options.for_key() | self.arm.for_key()
+        return self.options.for_key() | self.arm.for_key() | self.spec.for_key()
 
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
@@ -116,7 +116,7 @@ class TrainingJob:
                 "method": self.arm.name,
                 "seed": self.seed,
                 "base": self.base.weights_digest(),
-                "options": self.hyperparameters(),
+                "options": self.hyperparameters() | self.spec.continuation.for_scores(),
                 "train": self.training_rows().fingerprint,
                 "validation": self.validation_rows().fingerprint,
             }
@@ -236,7 +236,7 @@ def fit_job(
     num_labels = len(classes.values) if classes is not None else None
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, length_limit(model), job.options.max_length)
-    collator = PaddingCollator(int(tokenizer.pad_token_id))  # pyright: ignore[reportArgumentType] (one number, never a list)
+    collator = PaddingCollator.of(tokenizer)
     class_names = classes.values if classes is not None else ()
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
     to_train = rows if held is None else held.to_train
@@ -370,14 +370,18 @@ class _Readable:
 def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> _Readable:
     """Leaves out the rows of which no input can be made, and says how many. Raises DataError if none is left."""
     left_out = set(processor.left_out(rows))
+    kept = [row for i, row in enumerate(rows) if i not in left_out] if left_out else rows
+    notes = tuple(processor.notes(kept))
+    for note in notes:
+        say(f"note: {spec.name}: {note}")
     if not left_out:
-        return _Readable(rows)
+        return _Readable(rows, notes)
     first = described_row(rows[min(left_out)], min(left_out), spec)
-    said = f"{len(left_out)} of {len(rows)} rows have a question that alone fills the input; the first: {first}"
+    said = f"{len(left_out)} of {len(rows)} rows {processor.left_out_since}; the first: {first}"
     if len(left_out) == len(rows):
         raise DataError(f"task {spec.name!r}: {said}. Give a larger max_length.")
     say(f"note: {spec.name}: {said}. They are left out.")
-    return _Readable([row for i, row in enumerate(rows) if i not in left_out], (f"{said}. They were left out.",))
+    return _Readable(kept, (f"{said}. They were left out.", *notes))
 
 
 def _peak_memory_bytes() -> int:

@@ -114,3 +114,16 @@ def test_template_evaluates_nothing():
     with pytest.raises(KeyError):
         PromptTemplate("{q.__class__}", "c").fill({"q": "x"}, "y")
     assert PromptTemplate("{q.__class__}", "c").columns == ("q.__class__",)  # a column of that name, which no file has
+
+
+def test_blank_part_of_a_prompt_stays_empty_and_is_counted(tmp_path):
+    rows = [
+        {"do": "sum", "x": "", "y": "a"},
+        {"do": "add", "x": None, "y": "b"},
+        {"do": " ", "x": "", "y": "c"},
+        {"do": "q", "x": "z", "y": "d"},
+    ]
+    found = read(tmp_path, rows, columns=("do", "x"), completion="y", template="{do}: {x}\n{y}")
+    assert [(row["do"], row["x"]) for row in found.rows] == [("sum", ""), ("add", ""), ("q", "z")]
+    assert "2 rows with nothing in column 'x'; it is left empty in the prompt." in found.notes
+    assert any("1 row left out, since the prompt or the completion is missing" in note for note in found.notes)

@@ -24,7 +24,7 @@ from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.statistics import hierarchical_replicates, profile_correlations, rank_correlation, rank_layers
 
 Floats = NDArray[np.floating]
-SCORES = ("accuracy", "f1", "exact_match")
+SCORES = ("accuracy", "f1", "exact_match", "loss")
 """Scores of which more is better. Each one that some run has is correlated with drift."""
 _LEAST_MODELS = 2
 

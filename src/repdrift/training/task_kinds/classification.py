@@ -40,6 +40,15 @@ class ClassificationProcessor:
         """Numbers of the rows of which no input can be made: none, since every text can be cut."""
         return []
 
+    @property
+    def left_out_since(self) -> str:
+        """Says why rows are left out: none is."""
+        return "cannot be read"
+
+    def notes(self, rows: Sequence[Row]) -> list[str]:  # noqa: ARG002
+        """Sentences on how rows were made into inputs: nothing has to be said."""
+        return []
+
     def before_training(self, model: nn.Module, rows: Sequence[Row]) -> None:
         """Does nothing: the best constant answer is a class."""
 

@@ -86,6 +86,15 @@ class QuestionAnsweringProcessor:
             )
         ]
 
+    @property
+    def left_out_since(self) -> str:
+        """Says why rows are left out."""
+        return "have a question that alone fills the input"
+
+    def notes(self, rows: Sequence[Row]) -> list[str]:  # noqa: ARG002
+        """Sentences on how rows were made into inputs: nothing has to be said."""
+        return []
+
     def before_training(self, model: nn.Module, rows: Sequence[Row]) -> None:
         """Does nothing: the best constant answer is a text."""
 
