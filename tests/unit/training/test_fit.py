@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import NonFiniteError
+from repdrift.training import finished_runs, train
 from repdrift.training import fit as fitting
 from repdrift.training.features import PaddingCollator, predict
-from repdrift.training.training_run import finished_runs, train
 from tests.unit.training.test_training_run import _job
 
 

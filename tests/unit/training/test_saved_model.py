@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from repdrift.core.errors import StorageError
+from repdrift.training import finished_runs, train
 from repdrift.training.saved_model import save_trained, weight_bytes
-from repdrift.training.training_run import finished_runs, train
 from tests.unit.training.test_training_run import _job, _weights
 
 SAVE = "repdrift.training.saved_model.save_model"
