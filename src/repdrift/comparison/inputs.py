@@ -74,7 +74,7 @@ def comparison_inputs(
     are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
     for data that cannot be used.
     """
-    remember_all([base, *tuned, data, data_dir])
+    remember_all([str(given) for given in (base, *tuned, data, data_dir)])
     if not tuned:
         raise ConfigError("name at least one tuned model to compare with the base model")
     if as_kind not in (None, *get_args(Kind)):

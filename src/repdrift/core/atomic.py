@@ -12,8 +12,8 @@ from pathlib import Path
 
 from repdrift.core.errors import RepdriftError, StorageError
 from repdrift.core.refusals import refused_writing
+from repdrift.core.temporary_file import temporary_beside
 
-TEMPORARY_SUFFIX = ".partial"
 _FULL_BELOW_BYTES = 1 << 15
 """Free space below which the disk counts as full. A writer that ran out of space leaves only a few blocks free."""
 
@@ -22,24 +22,22 @@ _FULL_BELOW_BYTES = 1 << 15
 def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path`; on success flush it and rename it to `path`, else remove it.
 
+    Temporary files that killed processes left for this path are removed; those of living ones are not.
     Raises StorageError if the disk is full or the folder cannot be written; `path` is then as it was before.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX)
-        os.close(handle)
-    temporary = Path(name)
-    try:
-        with storage_errors(path):
-            yield temporary
-            _flush(temporary)
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-            _flush(path.parent)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
+        with temporary_beside(path) as temporary:
+            try:
+                yield temporary
+                _flush(temporary)
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+                _flush(path.parent)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:

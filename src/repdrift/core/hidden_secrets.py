@@ -27,14 +27,16 @@ _CALLED_SO = (
     r"|(?:auth|access|session|security|refresh|hf|sas|oauth)[_-]?token)"
 )
 _NO_BLANK = r"[^\s'\"<>]"
+_AFTER_SCHEME = r"(?:(?<=://)|(?<=[A-Za-z0-9]{2}:/)(?!/))"
+"""A `Path` makes one slash of two. One letter before `:/` is a drive of Windows, and no address."""
 _IN_ADDRESS = (
     # key:secret@ before a host. A secret may hold / and @, so all up to the last @ is left out. Without a colon, what
     # stands before the @ of owner/name@revision is no secret.
-    (re.compile(rf"(?<=://)(?:(?!\?){_NO_BLANK})*:(?:(?!\?){_NO_BLANK})*@"), f"{HIDDEN}@"),
-    (re.compile(rf"(?<=://)(?!{HIDDEN}@){_NO_BLANK}*:{_NO_BLANK}*@"), f"{HIDDEN}@"),  # a ? in the secret
-    (re.compile(rf"(?<=://)(?:(?![/@]){_NO_BLANK})+@"), f"{HIDDEN}@"),
-    (re.compile(r"(://[^\s'\"?#]*)\?[^\s'\"#]+"), rf"\1?{HIDDEN}"),
-    (re.compile(r"(://[^\s'\"#]*)#(?=[^\s'\"]*[=\d])[^\s'\"]+"), rf"\1#{HIDDEN}"),
+    (re.compile(rf"{_AFTER_SCHEME}(?:(?!\?){_NO_BLANK})*:(?:(?!\?){_NO_BLANK})*@"), f"{HIDDEN}@"),
+    (re.compile(rf"{_AFTER_SCHEME}(?!{HIDDEN}@){_NO_BLANK}*:{_NO_BLANK}*@"), f"{HIDDEN}@"),  # a ? in the secret
+    (re.compile(rf"{_AFTER_SCHEME}(?:(?![/@]){_NO_BLANK})+@"), f"{HIDDEN}@"),
+    (re.compile(rf"({_AFTER_SCHEME}[^\s'\"?#]*)\?[^\s'\"#]+"), rf"\1?{HIDDEN}"),
+    (re.compile(rf"({_AFTER_SCHEME}[^\s'\"#]*)#(?=[^\s'\"]*[=\d])[^\s'\"]+"), rf"\1#{HIDDEN}"),
 )
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 _SHAPES = (
@@ -74,7 +76,7 @@ def remember_secrets(text: str) -> None:
     text: the whole value as it was given, chained addresses (`simplecache::s3://...`) included. A text that is no address
     has none. Other people's exceptions quote parts of an address, and decode or encode them; these forms are hidden too.
     """
-    if "://" in text:
+    if ":/" in text:
         _given.update(_forms_in(text))
 
 
@@ -123,7 +125,7 @@ def cause_without_secrets(error: BaseException) -> BaseException | None:
 def _hidden(text: str, known: re.Pattern[str] | None) -> str:
     if known is not None:
         text = known.sub(HIDDEN, text)
-    if "://" in text:
+    if ":/" in text:
         for pattern, replacement in _IN_ADDRESS:
             text = pattern.sub(replacement, text)
     if "PRIVATE KEY" in text:
@@ -161,9 +163,9 @@ def _any_of(values: frozenset[str]) -> re.Pattern[str]:
 def _forms_in(address: str) -> frozenset[str]:
     found: set[str] = set()
     for link in re.split(rf"::(?={_SCHEME}:)", address):
-        _, scheme, rest = link.partition("://")
+        rest = "".join(re.split(_AFTER_SCHEME, link, maxsplit=1)[1:])
         for part in {rest, rest.partition("?")[0]}:  # a ? begins the query, or belongs to the password
-            if scheme and "@" in part:
+            if "@" in part:
                 found |= _forms_of_user(part.rpartition("@")[0])
         for _, value in re.findall(r"([^?&#;=]+)=([^?&#;]+)", rest.partition("?")[2] + "&" + rest.partition("#")[2]):
             if _looks_made(value):

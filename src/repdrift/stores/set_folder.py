@@ -14,10 +14,11 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from repdrift.core.atomic import TEMPORARY_SUFFIX, storage_errors
+from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, PayloadFormat
+from repdrift.core.temporary_file import TEMPORARY_SUFFIX
 from repdrift.stores.disk import free_bytes, not_enough_space, space_taken, sync_folder, writing
 
 UNFINISHED_FOLDER = ".partial"

@@ -54,7 +54,7 @@ def require_prompts(table: DataTable, spec: TaskSpec) -> None:
 
 
 def without_prompt_or_completion(texts: dict[str, Sequence[Any]], spec: TaskSpec, lacking: Sequence[int]) -> list[int]:
-    """Of the rows that lack a text, those that lack the completion or every text of the prompt; in the others a blank text stays empty.
+    """Returns the rows to leave out: those that lack the completion, or every text of the prompt. In the others a blank text stays empty.
 
     A template of an instruction and its input has rows without an input. texts: by column, changed in place: None becomes "".
     """

@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from repdrift.core.csv_table import csv_text, texts_read_back
 from repdrift.core.errors import RepdriftError, StorageError
-from repdrift.core.hidden_secrets import cause_without_secrets, remember_secrets, without_secrets
+from repdrift.core.hidden_secrets import cause_without_secrets, remember_all, remember_secrets, without_secrets
 from repdrift.core.progress import say
 from repdrift.core.records.run import RunRecord
 from repdrift.core.shown_text import for_spreadsheet, for_terminal, from_spreadsheet, json_text
@@ -22,6 +23,11 @@ from repdrift.stores.remote import open_remote
         ("GET 'https://b.host/k?X-Amz-Signature=abc&x=1' failed", "GET 'https://b.host/k?…' failed"),
         ("hf://owner/name@main/file", "hf://owner/name@main/file"),
         ("wandb://team/project/base:latest", "wandb://team/project/base:latest"),
+        ("cannot read s3:/K:S@b/x or 's3:/t0k@b/x'", "cannot read s3:/…@b/x or 's3:/…@b/x'"),  # as Path writes it
+        (str(Path("simplecache::s3://K:p/w@b")), "simplecache::s3:/…@b"),
+        (str(Path("https://h/k?sig=abc&v=1#t=2")), "https:/h/k?…#…"),
+        ("C:/Users/me@home/a:b@c?d C:/a?b", "C:/Users/me@home/a:b@c?d C:/a?b"),
+        ("hf:/owner/name@main/file", "hf:/owner/name@main/file"),
         ("is it there? a@b.c says no", "is it there? a@b.c says no"),
         ("token hf_abcdefghijklmnopqrst refused", "token hf_… refused"),
         ("key AKIAABCDEFGHIJKLMNOP refused", "key AKIA… refused"),
@@ -42,6 +48,11 @@ from repdrift.stores.remote import open_remote
 def test_secrets_are_left_out_and_nothing_else(text, shown):
     assert without_secrets(text) == shown
     assert without_secrets(shown) == shown
+
+
+def test_secrets_of_an_address_given_as_a_path_are_hidden_elsewhere():
+    remember_all([str(Path("s3://reader:hunter2000@bucket/x"))])
+    assert without_secrets("denied for hunter2000") == "denied for …"
 
 
 def test_progress_and_addresses_of_stores_show_no_secret(capsys):
