@@ -29,10 +29,12 @@ from repdrift.report.style import (
 from repdrift.report.wording import drift_definition
 
 _COLUMNS = 2
-_LONGEST_NAME = 18
+_LONGEST_NAME = 16
 _PANEL_HEIGHT_IN = 2.35
 _LEGEND_LINE_IN = 0.17
 _NOTE_LINE_IN = 0.13
+_FEW_METHODS = 3
+"""With more methods the lines above a panel are smaller."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def draw(data: ReportData) -> Figure:
         axes.margins(0.08)
         axes.locator_params(nbins=6)
         axes.set_ylabel(plain(metric))
-        axes.set_title("\n".join(_notes(data, metric)), fontsize=NOTE_PT, color=GREY, loc="left")
+        size = NOTE_PT if len(data.methods) <= _FEW_METHODS else NOTE_PT - 0.8
+        axes.set_title("\n".join(_notes(data, metric)), fontsize=size, color=GREY, loc="left")
     for axes in panels[len(metrics) :]:
         axes.remove()
     figure.supxlabel(
