@@ -34,7 +34,7 @@ _PANEL_HEIGHT_IN = 2.35
 _LEGEND_LINE_IN = 0.17
 _NOTE_LINE_IN = 0.13
 _FEW_METHODS = 3
-"""With more methods the lines above a panel are smaller."""
+"""With more methods each panel has a row of its own, so that the lines above it have room."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Point:
 def draw(data: ReportData) -> Figure:
     """Colours are methods, marks are tasks. The correlations within tasks stand above each panel, with their intervals."""
     metrics = _metrics(data)
-    columns = min(_COLUMNS, len(metrics))
+    columns = min(_COLUMNS, len(metrics)) if len(data.methods) <= _FEW_METHODS else 1
     rows = math.ceil(len(metrics) / columns)
     figure = Figure()
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -62,8 +62,7 @@ def draw(data: ReportData) -> Figure:
         axes.margins(0.08)
         axes.locator_params(nbins=6)
         axes.set_ylabel(plain(metric))
-        size = NOTE_PT if len(data.methods) <= _FEW_METHODS else NOTE_PT - 0.8
-        axes.set_title("\n".join(_notes(data, metric)), fontsize=size, color=GREY, loc="left")
+        axes.set_title("\n".join(_notes(data, metric)), fontsize=NOTE_PT, color=GREY, loc="left")
     for axes in panels[len(metrics) :]:
         axes.remove()
     figure.supxlabel(
