@@ -360,7 +360,9 @@ def test_a_figure_of_several_arms_names_every_arm_and_fills_marks_that_are_suppo
         assert spec.describe(several).count("drifts at least 20 % less") == (3 if name == "significance" else 0)
         held = sum(t.verdict == "supported" for c in several.contrasts for t in c.layer_tests("comparison_drifts_less"))
         right = figure.axes[1]
-        full = [line for line in right.lines if len(line.get_xdata()) == 1 and line.get_markerfacecolor() != "white"]
+        full = [
+            line for line in right.lines if np.size(line.get_xdata()) == 1 and line.get_markerfacecolor() != "white"
+        ]
         assert len(full) == held > 0
         assert "corrected over" in spec.caption(several)
 
