@@ -32,10 +32,10 @@ def atomic_path(path: Path) -> Generator[Path]:
     try:
         with storage_errors(path):
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -95,7 +95,8 @@ def _is_full(path: Path) -> bool:
     return shutil.disk_usage(folder).free < _FULL_BELOW_BYTES
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, written to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
