@@ -1,7 +1,7 @@
 """Make the sample texts that the package ships: `python scripts/make_sample_data.py [FOLDER]`.
 
 Everything is put together from the hand-written phrases in scripts/sample_data by a seeded generator, so that running
-it again gives the same bytes. Validation uses subjects, names, places and numbers that training does not.
+it again gives the same bytes. Validation uses subjects, events, passages, names, places and numbers that training does not.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sample_data import events, passages, reviews
 
 Row = dict[str, Any]
-ROWS = {"sst2": (200, 120), "mrpc": (120, 80), "rte": (120, 80), "squad_v2": (80, 60)}
+ROWS = {"sst2": (320, 120), "mrpc": (200, 100), "rte": (240, 100), "squad_v2": (240, 80)}
+OWN_OPEN_STATEMENTS = 0.3
+"""Share of the statements that do not follow which are about the text's own event; the others are about another event."""
 SPLITS = ("train", "validation")
 
 
 def sst2(split: str, count: int, rng: random.Random) -> list[Row]:
     """Sentences of opinion, half of them positive."""
-    subjects = reviews.TRAIN if split == "train" else reviews.VALIDATION
     rows: list[Row] = []
     seen: set[str] = set()
     while len(rows) < count:
         label = len(rows) % 2
-        subject = rng.choice(list(subjects))
-        praise, complaints = subjects[subject]
-        mine, other = (praise, complaints) if label else (complaints, praise)
-        first, second = rng.sample(mine, 2)
-        form = rng.choice(reviews.SIMPLE + reviews.CONTRAST * 2 + reviews.DOUBLE)
-        text = form.format(s=subject, a=first, a2=second, b=rng.choice(other))
+        subject = rng.choice(list(reviews.SUBJECTS[split]))
+        first, second = rng.sample(reviews.SUBJECTS[split][subject][1 - label], 2)
+        text = rng.choice(reviews.FORMS[split]).format(s=subject, a=first, a2=second)
         if text not in seen:
             seen.add(text)
             rows.append({"sentence": text, "label": label, "idx": len(rows)})
@@ -48,49 +46,41 @@ def _values(split: str, rng: random.Random) -> dict[str, str]:
     }
 
 
-def _changed(values: dict[str, str], form: str, split: str, rng: random.Random) -> dict[str, str]:
-    slots = [slot for slot in values if "{" + slot in form]
-    slot = rng.choice(slots)
-    pool = {"name": events.NAMES, "town": events.TOWNS, "count": events.COUNTS, "day": events.DAYS}[slot][split]
-    return {**values, slot: rng.choice([value for value in pool if value != values[slot]])}
-
-
 def _filled(form: str, values: dict[str, str]) -> str:
     return form.format(**values, count_cap=values["count"][0].upper() + values["count"][1:])
 
 
 def mrpc(split: str, count: int, rng: random.Random) -> list[Row]:
-    """Pairs of sentences: the same facts in other words, or one fact changed."""
+    """Pairs of sentences: the same event in other words, or another event of the same place, day and people."""
     rows: list[Row] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     while len(rows) < count:
         label = len(rows) % 2
-        first, second = rng.choice(events.FRAMES)[:2]
-        if rng.random() < 0.5:
-            first, second = second, first
+        event, other = rng.sample(events.FRAMES[split], 2)
+        wording = rng.randrange(2)
         values = _values(split, rng)
-        other = values if label else _changed(values, second, split, rng)
-        pair = (_filled(first, values), _filled(second, other))
-        if pair not in seen:
-            seen.add(pair)
-            rows.append({"sentence1": pair[0], "sentence2": pair[1], "label": label, "idx": len(rows)})
+        second = (event if label else other)[1 - wording]
+        texts = (_filled(event[wording], values), _filled(second, values))
+        if seen.isdisjoint(texts):
+            seen.update(texts)
+            rows.append({"sentence1": texts[0], "sentence2": texts[1], "label": label, "idx": len(rows)})
     return rows
 
 
 def rte(split: str, count: int, rng: random.Random) -> list[Row]:
     """A text and a statement that follows from it (0) or does not (1)."""
     rows: list[Row] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     while len(rows) < count:
         label = len(rows) % 2
-        first, second, entailed, unsupported = rng.choice(events.FRAMES)
+        event, other = rng.sample(events.FRAMES[split], 2)
         values = _values(split, rng)
-        text = _filled(rng.choice([first, second]), values)
-        statement = _filled(entailed, values) if label == 0 else _filled(unsupported, values)
-        if label == 1 and rng.random() < 0.4:  # the statement that would follow, but of another place or person
-            statement = _filled(entailed, _changed(values, entailed, split, rng))
-        if (text, statement) not in seen:
-            seen.add((text, statement))
+        text = _filled(event[rng.randrange(2)], values)
+        statement = _filled(event[2], values)
+        if label:
+            statement = _filled(event[3] if rng.random() < OWN_OPEN_STATEMENTS else other[2], values)
+        if text not in seen:
+            seen.add(text)
             rows.append({"sentence1": text, "sentence2": statement, "label": label, "idx": len(rows)})
     return rows
 
@@ -100,7 +90,7 @@ def squad_v2(split: str, count: int, rng: random.Random) -> list[Row]:
     rows: list[Row] = []
     seen: set[tuple[str, str]] = set()
     while len(rows) < count:
-        passage, questions = passages.PASSAGES[len(rows) // 5 % len(passages.PASSAGES)]
+        passage, questions = passages.PASSAGES[split][len(rows) // 5 % len(passages.PASSAGES[split])]
         values = {slot: rng.choice(pools[SPLITS.index(split)]) for slot, pools in passages.SLOTS.items()}
         context = passage.format(**values)
         for question, slot in questions[: count - len(rows)]:

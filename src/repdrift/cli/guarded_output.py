@@ -58,7 +58,7 @@ def _shown_usage() -> Generator[None]:
         raise
 
 
-class _Guarded:
+class Guarded:
     """A text stream that writes no secret; else it is the stream that it wraps."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -83,7 +83,7 @@ def guarded_output() -> Generator[None]:
     An exception that is a defect of ours leaves the block as it is, but its traceback is printed without secrets.
     """
     stdout, stderr = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast("TextIO", _Guarded(stdout)), cast("TextIO", _Guarded(stderr))
+    sys.stdout, sys.stderr = cast("TextIO", Guarded(stdout)), cast("TextIO", Guarded(stderr))
     try:
         yield
     except Exception:

@@ -30,10 +30,10 @@ def atomic_path(path: Path) -> Generator[Path]:
         with temporary_beside(path) as temporary:
             try:
                 yield temporary
-                _flush(temporary)
+                flush(temporary)
                 temporary.chmod(0o666 & ~_umask())
                 temporary.replace(path)
-                _flush(path.parent)
+                flush(path.parent)
             except BaseException:
                 with suppress(OSError):
                     temporary.unlink()
@@ -110,7 +110,8 @@ def _is_full(path: Path) -> bool:
     return shutil.disk_usage(folder).free < _FULL_BELOW_BYTES
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, written to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

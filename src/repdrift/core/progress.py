@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, Self, TypeVar
 
 from repdrift.core.shown_text import for_terminal, json_text
 
@@ -20,9 +21,60 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+class ProgressView(Protocol):
+    """Shows progress in place of the lines and bars on standard error."""
+
+    def note(self, message: str) -> None:
+        """Take a line that would be printed."""
+        ...
+
+    def begin(self, number: int, of: int, name: str) -> None:
+        """Begin stage `number` of `of`, which ends the stage before it."""
+        ...
+
+    def step(self, done: int, total: int, what: str) -> None:
+        """Show that `done` of `total` parts of the stage are finished. what: the parts' name in the plural."""
+        ...
+
+    def part(self, share: float) -> None:
+        """Show how far the part is that is at work now. share: 0 to 1."""
+        ...
+
+
+_views: list[ProgressView] = []
+
+
+@contextmanager
+def shown_by(view: ProgressView) -> Generator[None]:
+    """All progress goes to `view` inside the block."""
+    _views.append(view)
+    try:
+        yield
+    finally:
+        _views.pop()
+
+
+def say_stage(number: int, of: int, name: str) -> None:
+    """Say that stage `number` of `of` begins."""
+    if _views:
+        _views[-1].begin(number, of, name)
+    else:
+        say(f"{number} of {of}: {name}")
+
+
+def say_step(done: int, total: int, what: str, message: str) -> None:
+    """Say that part `done` of the `total` parts of a stage is finished. what: the parts' name in the plural; message: what was done."""
+    if _views:
+        _views[-1].step(done, total, what)
+    say(f"[{done}/{total}] {message}")
+
+
 def say(message: str) -> None:
     """Print one line of progress to standard error (standard output is for results)."""
     if not is_first_process():
+        return
+    if _views:
+        _views[-1].note(message)
         return
     sys.stderr.write(for_terminal(message) + "\n")
     sys.stderr.flush()
@@ -49,7 +101,7 @@ class Bar:
         self._bar: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and is_first_process():
+        if not _views and sys.stderr.isatty() and is_first_process():
             from rich.console import Console
             from rich.markup import escape
             from rich.progress import Progress
@@ -66,6 +118,9 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         """Count `steps` more as done."""
         self._done += steps
+        if _views:
+            _views[-1].part(self._done / max(1, self._total))
+            return
         if self._bar is not None:
             self._bar.advance(self._task, steps)
             return

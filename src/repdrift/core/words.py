@@ -52,7 +52,7 @@ def task_title(task: str) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """Returns a text with a capital first, unless its first word is a name that must not change, such as "lora_r64"."""
+    """Returns a text with a capital first, unless its first word is a name with a digit, a dot or an underscore in it."""
     first = text.split(maxsplit=1)[0] if text.strip() else ""
     return text if any(c.isdigit() or c in "_." for c in first) else text[:1].upper() + text[1:]
 

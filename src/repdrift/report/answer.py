@@ -14,18 +14,28 @@ from repdrift.core.words import (
     counted,
     listed,
     method_title,
+    p_equals,
     percent,
     percent_range,
     pvalue,
+    sentence_case,
     short_number,
     task_title,
 )
-from repdrift.report.report_data import ReportData, correction_of, interval_over, smallest_deciding_pvalue
+from repdrift.report.report_data import (
+    ReportData,
+    correction_in_words,
+    interval_over,
+    smallest_deciding_pvalue,
+    widest_claim,
+)
 from repdrift.report.skill import learnt_tasks, rests_on_unknown
 from repdrift.report.wording import OVER
 
 State = Literal["yes", "no", "open"]
 _STATES: dict[str, State] = {"supported": "yes", "rejected": "no", "undecided": "open", "not testable": "open"}
+_MOST_PARTS = 8
+"""Numbers that one sentence gives; of more, it gives those that are not as expected."""
 _SHORT = {"supported": "Yes.", "rejected": "No.", "undecided": "Undecided.", "not testable": "Cannot be tested."}
 
 
@@ -62,8 +72,82 @@ def part_of_all(part: int, whole: int) -> tuple[str, State]:
 def answer(data: ReportData) -> list[Point]:
     """The points of the answer, in the order in which a reader asks.
 
-    If no task has models of both methods, only the points that need no comparison are given.
+    If several methods are compared with the reference, each has one point; `details` has all that is asked of each. If no task
+    has models of both methods, only the points that need no comparison are given.
     """
+    if data.several_arms:
+        points = [_arm(contrast) for contrast in data.contrasts]
+        return [*points, *(point for point in (noise(data), random_change(data)) if point is not None)]
+    if not data.results.study.contrasted:
+        only = sentence_case(method_title(data.results.study.reference_method))
+        text = f"{only} is the only method of this study. Its drift is below."
+        alone = Point("Which method drifts less?", "There is nothing to compare.", text, "open")
+        return [point for point in (alone, noise(data), random_change(data)) if point is not None]
+    return [*_about_contrast(data)]
+
+
+def details(data: ReportData) -> list[tuple[str, list[Point]]]:
+    """The points about each method against the reference, under a title; empty if there is one such method only."""
+    if not data.several_arms:
+        return []
+    reference = method_title(data.results.study.reference_method)
+    common = {noise(data).question, getattr(random_change(data), "question", "")}
+    return [
+        (
+            f"{sentence_case(method_title(contrast.results.study.comparison_method))} against {reference}",
+            [point for point in _about_contrast(contrast) if point.question not in common],
+        )
+        for contrast in data.contrasts
+    ]
+
+
+def _arm(data: ReportData) -> Point:
+    """The verdict on one method of several in one line: less or not, by how much, p, and the target."""
+    study = data.results.study
+    name, reference = method_title(study.comparison_method), method_title(study.reference_method)
+    question = f"Does {name} drift less than {reference}?"
+    less, target, overall = data.test(LESS, ALL_TASKS), data.test(TARGET, ALL_TASKS), data.reduction(ALL_TASKS)
+    if less is None or overall is None:
+        return Point(question, "Not known.", f"No task has final models of it and of {reference}.", "open")
+    unsure = rests_on_unknown(data, (study.comparison_method, study.reference_method))
+    said = [_size_in_short(data, overall), _p_in_short(less)]
+    if target is not None:
+        said.append(f"that it drifts at least {chosen_percent(study.target_reduction)} less is {target.verdict}")
+    if less.pvalue is None:
+        return compared(question, less, unsure=unsure)
+    return replace(
+        compared(question, less, unsure=unsure), text=sentence_case("; ".join(part for part in said if part)) + "."
+    )
+
+
+def _size_in_short(data: ReportData, overall: Reduction) -> str:
+    if overall.reduction is None:
+        return "a ratio is not defined, since the reference does not drift"
+    size = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
+    confidence = chosen_percent(data.results.study.confidence)
+    interval = widest_claim(overall)
+    ends = "no interval" if interval is None else f"{percent_range(interval.low, interval.high)} over {interval.over}"
+    within = [task_title(task) for task in overall.tasks]
+    where = f", on {listed(within)} alone" if within and len(within) < len(data.tasks) else ""
+    return f"{size}{where} ({confidence} interval of the reduction {ends})" if interval else f"{size}{where} ({ends})"
+
+
+def _p_in_short(test: HypothesisTest) -> str:
+    value = test.deciding_opposite_pvalue if test.verdict == "rejected" else test.deciding_pvalue
+    if value is None:
+        return ""
+    claim = " for the opposite claim" if test.verdict == "rejected" else ""
+    correction = correction_in_words([test])
+    least = test.smallest_deciding_pvalue
+    short = (
+        f" (no smaller p than {pvalue(least)} could come out)"
+        if least is not None and test.verdict == "undecided"
+        else ""
+    )
+    return f"{p_equals(value)}{claim}{', corrected by ' + correction if correction else ''}{short}"
+
+
+def _about_contrast(data: ReportData) -> list[Point]:
     study = data.results.study
     less, target = data.test(LESS, ALL_TASKS), data.test(TARGET, ALL_TASKS)
     alike, interaction = data.test(ALIKE, ALL_TASKS), data.test(INTERACTION, ALL_TASKS)
@@ -208,24 +292,32 @@ def random_change(data: ReportData) -> Point | None:
     """The drift compared with that of the base model moved at random by as much; None if that was not measured."""
     if not data.at_hand("random_change"):
         return None
-    more, parts, unknown = 0, [], []
+    parts: list[str] = []
+    not_more: list[str] = []
+    unknown: list[str] = []
     for method in data.methods:
         for task in data.tasks:
             drift = float(data.mean_drift(task, method).mean())
             random = float(data.control_drift("random_change", task, method).mean())
             name = f"{method_title(method)} on {task_title(task)}"
             if np.isfinite([drift, random]).all():
-                more += drift > random
                 parts.append(f"{name} {short_number(drift)} against {short_number(random)}")
+                not_more += [] if drift > random else [parts[-1]]
             else:
                 unknown.append(name)
     question = "Is it more than a random change of the same size?"
     if not parts:
         return Point(question, "Not known.", "No task and method has both drifts in every layer.", "open")
-    text = f"Mean drift, against the drift of the base model after a random change of its weights of the same size: {'; '.join(parts)}."
+    more = len(parts) - len(not_more)
+    against = "the drift of the base model after a random change of its weights of the same size"
+    if len(parts) <= _MOST_PARTS:
+        text = f"Mean drift, against {against}: {'; '.join(parts)}."
+    else:
+        text = f"Mean drift is more than {against} for {more} of {len(parts)} pairs of method and task."
+        text += f" Not for {'; '.join(not_more)}." if not_more else ""
     if unknown:
         text += f" Not known for {listed(unknown)}."
-    if more < len(parts):
+    if not_more:
         text += " If the random change drifts as much, the drift shows the size of the change, and not what was learnt."
     short, state = part_of_all(more, len(parts))
     return Point(question, short, f"{text} This is a comparison, not a test.", state)
@@ -235,14 +327,15 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
     """The smallest p-values that the design can reach, and which of them are above alpha."""
     alpha = data.results.study.alpha
     limits: list[tuple[str, float]] = []
-    if less.smallest_pvalue is not None:
-        limits.append((f"over all tasks ({counted(less.n_units, 'trained model')})", less.smallest_pvalue))
-    single = [t.smallest_pvalue for task in data.compared_tasks() if (t := data.test(LESS, task)) and t.smallest_pvalue]
+    over_arms = f", corrected by {correction_in_words([less])}" if less.n_arms > 1 else ""
+    if (overall := _smallest(less)) is not None:
+        limits.append((f"over all tasks ({counted(less.n_units, 'trained model')}{over_arms})", overall))
+    single = [p for task in data.compared_tasks() if (t := data.test(LESS, task)) and (p := _smallest(t))]
     if single and len(data.tasks) > 1:
         limits.append(("in a single task", min(single)))
     layers = data.layer_tests(LESS)
     if (by_layer := smallest_deciding_pvalue(layers)) is not None:
-        correction = correction_of(layers)
+        correction = correction_in_words(layers)
         where = "in a layer" + (f", corrected for {len(layers)} by {correction}" if correction else "")
         limits.append((where, by_layer))
     question = "What could this design have shown at all?"
@@ -258,3 +351,7 @@ def design(data: ReportData, less: HypothesisTest) -> Point:
     )
     state: State = "yes" if not short_of else "open"
     return Point(question, short, text, state)
+
+
+def _smallest(test: HypothesisTest) -> float | None:
+    return test.smallest_pvalue if test.smallest_deciding_pvalue is None else test.smallest_deciding_pvalue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from repdrift.core.records.results import (
     RunStatus,
 )
 from repdrift.core.shared_paths import shareable
+from repdrift.core.words import counted
 from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
@@ -105,6 +106,21 @@ class ReportData:
         """Mean drift over the seeds that are there, (layers,); NaN if no seed has a value."""
         return self.drift(task, method, measure).mean(axis=0).to_numpy(dtype=float)
 
+    @cached_property
+    def contrasts(self) -> list[ReportData]:
+        """The data once for each method that is compared with the reference, as results of these two methods.
+
+        With one such method, or none, these data are the only ones.
+        """
+        if len(self.results.study.contrasted) < 2:
+            return [self]
+        return [replace(self, results=results) for results in self.results.contrasts()]
+
+    @property
+    def several_arms(self) -> bool:
+        """True if more than one method is compared with the reference."""
+        return len(self.contrasts) > 1
+
     def planned(self, task: str, method: str) -> list[RunStatus]:
         """The planned final models of a task and method, also those that are missing."""
         return [r for r in self.results.runs if r.task == task and r.method == method and r.step == 0]
@@ -139,7 +155,7 @@ class ReportData:
         return values.reindex(self.layers).to_numpy(dtype=float)
 
     def compared_tasks(self) -> list[str]:
-        """Tasks with final models of both methods, and so with a reduction, in the study's order."""
+        """Tasks with final models of the reference and of another method, and so with a reduction, in the study's order."""
         found = {r.task for r in self.results.reductions}
         return [task for task in self.tasks if task in found]
 
@@ -164,6 +180,14 @@ class ReportData:
 def correction_of(tests: Sequence[HypothesisTest]) -> Correction | None:
     """The correction that the verdicts of a family of tests rest on; None if they rest on the p-values as they are."""
     return next((test.correction for test in tests if test.correction is not None), None)
+
+
+def correction_in_words(tests: Sequence[HypothesisTest]) -> str:
+    """The corrections that the verdicts of a family of tests rest on: `max-T`, `max-T and Holm over 3 arms`; empty for none."""
+    by, arms = correction_of(tests), max((test.n_arms for test in tests), default=1)
+    over_arms = f"Holm over {counted(arms, 'arm')}" if arms > 1 else ""
+    layers = any(test.layer is not None for test in tests)
+    return " and ".join(part for part in (by if layers or not over_arms else "", over_arms) if part)
 
 
 def deciding_pvalue(test: HypothesisTest) -> float | None:

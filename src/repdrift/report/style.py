@@ -27,11 +27,11 @@ DPI = 200
 FONT_PT = 8
 NOTE_PT = 7
 
-# Okabe and Ito's palette; markers and dashes differ too, so that grey print can be read.
+# Okabe and Ito's palette, then a dark violet and a brown, which differ from it in lightness; markers and dashes differ too, so that grey print can be read.
 _METHOD_COLORS = {"full_finetune": "#0072B2", "lora": "#D55E00"}
-_MORE_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MORE_COLORS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4B2991", "#8C6D31")
 _METHOD_MARKERS = {"full_finetune": "o", "lora": "s"}
-_MORE_MARKERS = ("^", "D", "v", "P")
+_MORE_MARKERS = ("^", "D", "v", "P", "X", "*", "<", ">", "p")
 _TASK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = "#222222"
 GREY = "#6b6b6b"

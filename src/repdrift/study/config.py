@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -168,7 +169,8 @@ class StudyConfig(Section):
             seen: dict[object, str] = {}
             for name in self.method_names:
                 arm = self.arm(task_name, name)
-                what = (*arm.tuning.identity(arm.options), self.training_options(task_name, name))
+                training = json.dumps(self.training_options(task_name, name).for_key())
+                what = (*arm.tuning.identity(arm.options), training)
                 if (same := seen.setdefault(what, name)) != name:
                     raise ValueError(
                         f"methods {same!r} and {name!r} come to the same on {task_name}: {arm.words}, trained alike"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
 from repdrift.core.process_group import world
-from repdrift.core.progress import say
+from repdrift.core.progress import say_step
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.core.records.sink_tokens import SinkTokens
@@ -54,7 +54,8 @@ def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str 
         job = replace(planned, sinks=sinks.get(planned.task))
         extracted = ExtractedSet(folder, *extract_set(job, folder))
         sinks.setdefault(job.task, extracted.metadata.sinks)
-        _tell(inputs, extracted, f"{job.task}, {job.method}, seed {job.seed}", f"{number}/{len(jobs)}")
+        _note(inputs, f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=extracted.extracted_now)
+        say_step(number, len(jobs), "representation sets", _said(extracted))
         written.append(extracted)
     by_folder = {extracted.folder: extracted.metadata for extracted in written}
     final = {run: by_folder[at] for run, _ in found if (at := set_folder(inputs.config, run)) in by_folder}
@@ -67,24 +68,28 @@ def _extract_random_changes(inputs: StudyInputs, final: dict[RunId, SetMetadata]
     wanted = world().from_first(runs_to_match(inputs.config, final) if world().is_first else None) or []
     for number, run in enumerate(wanted, start=1):
         folder = random_change_folder(inputs.config, run)
-        counter = f"{number}/{len(wanted)}"
         try:
             made = extract_random_change(
                 inputs.base, inputs.sample_set(run.task), inputs.config.extraction, final[run], folder
             )
         except (ModelError, NonFiniteError) as error:
             _note(inputs, f"{run}, random change", missing=str(error))
-            say(f"[{counter}] the control of a random change as large as that of {run} is missing: {error}")
+            say_step(
+                number,
+                len(wanted),
+                "random changes",
+                f"the control of a random change as large as that of {run} is missing: {error}",
+            )
             continue
         extracted = ExtractedSet(folder, *made)
-        _tell(inputs, extracted, f"{run}, random change", counter)
+        _note(inputs, f"{run}, random change", folder=str(folder), new=extracted.extracted_now)
+        say_step(number, len(wanted), "random changes", _said(extracted))
         written.append(extracted)
     return written
 
 
-def _tell(inputs: StudyInputs, extracted: ExtractedSet, what: str, counter: str) -> None:
-    _note(inputs, what, folder=str(extracted.folder), new=extracted.extracted_now)
-    say(f"[{counter}] {extracted.folder}: {'extracted' if extracted.extracted_now else 'already there'}")
+def _said(extracted: ExtractedSet) -> str:
+    return f"{extracted.folder}: {'extracted' if extracted.extracted_now else 'already there'}"
 
 
 def _note(inputs: StudyInputs, what: str, **details: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.core.progress import say
+from repdrift.core.progress import say, say_stage
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.drift import analyze
 from repdrift.report import visualize
@@ -42,14 +42,14 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     runs = planned_runs(config, tasks=tasks)
     say(f"study {config.name}: {len(runs)} models of {config.model}")
     say_design_notes(config, runs)
-    say("1 of 4: training")
+    say_stage(1, 4, "training")
     train_runs(inputs, runs)
-    say("2 of 4: extraction")
+    say_stage(2, 4, "extraction")
     extract_runs(inputs, runs)
-    say("3 of 4: analysis")
+    say_stage(3, 4, "analysis")
     analysis_dir = config.results_dir / ANALYSIS_FOLDER
     results, table = analyze(drift_plan(config, config_path or config.name, tasks=tasks), analysis_dir)
-    say("4 of 4: figures")
+    say_stage(4, 4, "figures")
     files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)
     inputs.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
     say(f"study {config.name}: done in {time.perf_counter() - clock:.0f} s")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from repdrift.core.errors import ConfigError, MissingRunError, NonFiniteError
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.process_group import process_count
-from repdrift.core.progress import say
+from repdrift.core.progress import say, say_step
 from repdrift.core.records.run import RunRecord
 from repdrift.core.words import counted, listed, scores
 from repdrift.models import changed_files
@@ -53,9 +53,8 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
                 "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
             )
             state = "trained" if done.trained_now else "already trained"
-            say(
-                f"[{len(finished)}/{len(jobs)}] {run}: {state}, {_scores(done.record)}, learnt: {learnt_in_short(done.record.learnt)} ({done.folder})"
-            )
+            said = f"{state}, {_scores(done.record)}, learnt: {learnt_in_short(done.record.learnt)}"
+            say_step(len(finished), len(jobs), "models", f"{run}: {said} ({done.folder})")
     if diverged:
         others = f" The other {len(finished)} of {len(jobs)} are trained." if finished else ""
         raise NonFiniteError(

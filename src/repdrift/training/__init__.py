@@ -11,7 +11,9 @@ Where to find things:
     scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?
     checkpoints   the steps after which a run is saved and scored, and the choice of the best
     held_out_rows a part of the training rows that choices rest on
-    fit           the optimisation itself
+    fit           the optimisation itself (`resumable_trainer`: transformers' Trainer with states of our own)
+    resuming      when the state of a training is saved, and how it is found again (`training_state`: its files)
+    history       loss and scores along the way, beside run.json
 """
 
 from repdrift.training.arms import USUAL_ARMS, Arm, prepared

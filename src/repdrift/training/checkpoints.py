@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,19 @@ class CheckpointScores:
         except NonFiniteError as error:
             raise NonFiniteError(f"{self.words}, after step {step}: {error}") from error
 
+    def as_json(self) -> dict[str, Any]:
+        """All scores as plain JSON, for the state of a training that is not finished."""
+        return {
+            name: [[step, *_scored_json(scored)] for step, scored in found.items()]
+            for name, found in (("scored", self.scored), ("held_out", self.held_out))
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over the scores that `as_json` gave."""
+        for name, found in (("scored", self.scored), ("held_out", self.held_out)):
+            for step, metrics, metric, items, constant, answer, groups in content[name]:
+                found[step] = Scored(metrics, metric, np.asarray(items), np.asarray(constant), answer, groups)
+
     def best(self) -> int:
         """The step with the highest primary score on the rows held out; the earliest of several."""
         found = self.held_out_scores()
@@ -90,6 +104,12 @@ class CheckpointScores:
     def held_out_scores(self) -> dict[int, float]:
         """The primary score on the rows held out, by step; higher is better."""
         return {step: float(np.mean(scored.items)) for step, scored in self.held_out.items()}
+
+
+def _scored_json(scored: Scored) -> list[Any]:
+    groups = None if scored.groups is None else list(scored.groups)
+    items, constant = scored.items.tolist(), scored.constant.tolist()
+    return [scored.metrics, scored.metric, items, constant, scored.constant_answer, groups]
 
 
 def keep_checkpoint(folder: Path, step: int) -> None:

@@ -1,4 +1,4 @@
-"""The optimisation itself, by transformers' Trainer, without evaluation or logging services."""
+"""The optimisation itself, by transformers' Trainer: resumed where a state of it is at hand, with its losses in a history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -18,7 +18,10 @@ from repdrift.core.progress import Bar
 from repdrift.models import quiet_transformers
 from repdrift.training.checkpoints import CheckpointSchedule
 from repdrift.training.features import Feature, PaddingCollator
+from repdrift.training.history import History, log_interval
 from repdrift.training.options import TrainingOptions
+from repdrift.training.resumable_trainer import ResumableTrainer, lower_rate
+from repdrift.training.resuming import StateKeeper
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,13 @@ def fit(
     work_dir: Path,
     checkpoints: CheckpointSchedule,
     label: str,
+    history: History | None = None,
+    states: StateKeeper | None = None,
 ) -> FitResult:
     """Train `model` in place on `features`. `seed` alone decides the order of the batches; `label` names run and progress.
 
+    work_dir: the run's folder. history: gets a line on the loss about 200 times. states: saves the training at intervals, and holds the state that it
+    goes on from; None saves nothing.
     Raises NonFiniteError at the first step whose loss is NaN or Inf, and if a weight is NaN or Inf after the last one.
     """
     total = options.steps(len(features))
@@ -61,7 +68,8 @@ def fit(
         data_seed=seed,
         save_strategy="no",
         eval_strategy="no",
-        logging_strategy="no",
+        logging_strategy="steps",
+        logging_steps=log_interval(total),
         logging_nan_inf_filter=False,  # it puts the mean of earlier losses in place of NaN; _CheckedTrainer stops instead
         report_to=[],
         disable_tqdm=True,
@@ -69,18 +77,27 @@ def fit(
         use_cpu=not has_accelerator,
         remove_unused_columns=False,
     )
+    found = states.found if states else None
+    if found is not None:
+        if history is not None:
+            history.cut_after(found.record.step)
+        checkpoints.saved.extend(found.record.checkpoint_steps)
     with Bar(label, total) as bar, quiet_transformers():
-        trainer = _CheckedTrainer(
+        trainer = ResumableTrainer(
             label=label,
             total=total,
+            states=states,
+            checkpoints=checkpoints.saved,
             model=model,
             args=arguments,
             train_dataset=_Features(features),
             data_collator=collator,
-            callbacks=[_AfterStep(bar, checkpoints)],
+            callbacks=[_AfterStep(bar, checkpoints), *([_Recorder(history)] if history is not None else [])],
         )
         _drop_printing_callbacks(trainer)
-        outcome = trainer.train()
+        if found is not None:
+            bar.advance(found.record.step)
+        outcome = trainer.train(resume_from_checkpoint=str(found.place) if found else None)
     _require_finite_weights(model, label, options)
     return FitResult(steps=int(outcome.global_step), train_loss=float(outcome.training_loss))
 
@@ -96,45 +113,24 @@ class _Features(Dataset[Feature]):
         return self._features[index]
 
 
-class _CheckedTrainer(Trainer):
-    """A Trainer that stops at the first step whose loss is no finite number."""
-
-    def __init__(self, *, label: str, total: int, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._label = label
-        self._total = total
-
-    def training_step(self, *arguments: Any, **settings: Any) -> Tensor:
-        """Returns the loss of one batch. Raises NonFiniteError if it is NaN or Inf."""
-        loss = super().training_step(*arguments, **settings)
-        if not bool(torch.isfinite(loss)):
-            step, rate = self.state.global_step + 1, self.args.learning_rate
-            if step == 1:
-                raise NonFiniteError(
-                    f"{self._label}: the loss is {float(loss)} in step 1 of {self._total}, before any weight was changed: the base model does "
-                    "not give finite numbers for these inputs. Look at it with `repdrift compare BASE BASE --data FILE`, use precision: float32, "
-                    "or take another base model."
-                )
-            raise NonFiniteError(
-                f"{self._label}: the loss is {float(loss)} in step {step} of {self._total}: training diverged. {_lower(rate)}"
-            )
-        return loss
-
-
 def _require_finite_weights(model: nn.Module, label: str, options: TrainingOptions) -> None:
     trained = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
     wrong = next((name for name, p in trained if not bool(torch.isfinite(p).all())), None)
     if wrong is not None:
         raise NonFiniteError(
-            f"{label}: weight {wrong} holds NaN or Inf after the last step: training diverged. {_lower(options.learning_rate)}"
+            f"{label}: weight {wrong} holds NaN or Inf after the last step: training diverged. {lower_rate(options.learning_rate)}"
         )
 
 
-def _lower(rate: float) -> str:
-    return (
-        f"The learning rate is {rate:g}: set a lower one in the study file, such as `learning_rate: {rate / 10:g}` under `training:`, and "
-        "run the same command again."
-    )
+class _Recorder(TrainerCallback):
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **rest: Any) -> None:
+        del args, control, rest
+        if logs and "loss" in logs:  # the last one sums up times, which a resumed run cannot give
+            names = ("epoch", "loss", "learning_rate", "grad_norm")
+            self._history.append(state.global_step, {name: logs[name] for name in names if name in logs})
 
 
 class _AfterStep(TrainerCallback):

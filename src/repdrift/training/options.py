@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.sample_count import SampleCount
+from repdrift.training.save_interval import SaveInterval
 from repdrift.training.tuning_kinds.lora import LoraOptions
 
 _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
@@ -77,6 +78,26 @@ class TrainingOptions(BaseModel):
     held_out: float = Field(
         default=0.2, gt=0, lt=1, description="Share of the training rows that keep: best holds out of training."
     )
+    save_state_every: str = Field(
+        default="15 min",
+        description="Also save the training's whole state, from which it goes on after a kill: after so many steps or minutes, such as "
+        "`200 steps` or `15 min`; `never` saves none. Only the latest is kept, until the run is done.",
+    )
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        default=(),
+        description="Also log the losses to TensorBoard, in the run's folder, or to W&B (`tensorboard`, `wandb`).",
+    )
+
+    @field_validator("save_state_every")
+    @classmethod
+    def _is_interval(cls, value: str) -> str:
+        SaveInterval.parse(value)
+        return value
+
+    @property
+    def save_interval(self) -> SaveInterval:
+        """The time between two saved states."""
+        return SaveInterval.parse(self.save_state_every)
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -104,8 +125,9 @@ class TrainingOptions(BaseModel):
 
     def for_key(self) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON."""
-        # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.
-        fields = self.model_dump(mode="json", exclude={"max_validation_samples"})
+        # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint. Nor do saved
+        # states and what is logged where.
+        fields = self.model_dump(mode="json", exclude={"max_validation_samples", "save_state_every", "report_to"})
         # Options that older versions did not have are left out where they change nothing, so that older runs keep their keys.
         if self.checkpoints is None:
             del fields["checkpoints"]
@@ -141,6 +163,8 @@ class TrainingOverrides(BaseModel):
     checkpoints: int | None = None
     keep: str | None = None
     held_out: float | None = None
+    save_state_every: str | None = None
+    report_to: tuple[str, ...] | None = None
     lora: LoraOptions | None = None
 
     @model_validator(mode="after")

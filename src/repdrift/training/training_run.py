@@ -6,9 +6,7 @@ A finished run is found again by what its run.json says, not by the name of its 
 from __future__ import annotations
 
 import gc
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,8 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import DataError, NonFiniteError, StorageError
@@ -42,12 +38,16 @@ from repdrift.training.checkpoints import CheckpointSchedule, CheckpointScores, 
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.features import PaddingCollator, require_ids_fit
 from repdrift.training.held_out_rows import HeldOut, hold_out
+from repdrift.training.history import HISTORY_FILE, History
 from repdrift.training.options import TrainingOptions
+from repdrift.training.peak_memory import peak_memory_bytes
+from repdrift.training.resuming import Resuming, Unfinished, find_unfinished, remove_states
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
 from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
 from repdrift.training.scores import Scored, compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
+from repdrift.training.training_state import STATE_FOLDER
 from repdrift.training.tuning_kind import TunedModel
 
 if TYPE_CHECKING:  # it imports transformers' Trainer, which takes seconds
@@ -127,7 +127,7 @@ def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
     """Train `job`, unless a finished run of the same key and base settings is in `results_dir`; then return the latest of those.
 
     If another process is training it, this waits and returns that process's run. A run that stops half-way leaves a folder
-    without run.json, which nothing picks up. Raises StorageError if the model cannot be saved, NonFiniteError if training
+    without run.json: the same job goes on from the state in it, if one was saved, and nothing else picks it up. Raises StorageError if the model cannot be saved, NonFiniteError if training
     diverges; then nothing of the run is left.
     """
     found = train_unless_claimed(job, results_dir, wait=True)
@@ -149,22 +149,27 @@ def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = Fa
         if not is_mine:
             return None
         # It may have been finished while this process waited, or between the look and the claim.
-        return latest_finished(results_dir, key, job.base_settings()) or _train_anew(job, results_dir, key)
+        return latest_finished(results_dir, key, job.base_settings()) or _train_or_resume(job, results_dir, key)
 
 
-def _train_anew(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
+def _train_or_resume(job: TrainingJob, results_dir: Path, key: str) -> FinishedRun:
     started = datetime.now(UTC)
     classes = job.classes()
-    folder = new_run_folder(results_dir, job.arm.name, started)
+    found = find_unfinished(results_dir, key)
+    folder = found.folder if found else new_run_folder(results_dir, job.arm.name, started)
     say(f"training {job.words} -> {folder}")
     try:
-        record = _train_into(folder, job, classes, key, started)
+        record = _train_into(folder, job, classes, key, started, found)
         gc.collect()  # model and trainer refer to each other
         record.write(folder / RUN_FILE)
+        remove_states(folder)
     except (StorageError, NonFiniteError):
         shutil.rmtree(folder, ignore_errors=True)  # half a model, or one of NaN: of no use, and it fills the disk
         raise
     finally:
+        if not any((folder / part).exists() for part in (STATE_FOLDER, CHECKPOINT_FOLDER, MODEL_FOLDER)):
+            with suppress(OSError):  # losses alone are of no use
+                (folder / HISTORY_FILE).unlink()
         with suppress(OSError):
             folder.rmdir()  # only an empty one: nothing is left of a run that could not begin
     return FinishedRun(folder, record, trained_now=True)
@@ -215,11 +220,13 @@ def fit_job(
     saves: bool = True,
     due: Callable[[int], list[int]] | None = None,
     after_score: Callable[[int, Scored], None] | None = None,
+    resuming: Resuming | None = None,
 ) -> FittedJob:
     """Train the model of `job` and score it. Checkpoints are written to `folder`, unless `saves` is False; the final model is not.
 
     due: from the number of steps to those after which the model is scored; None: the job's checkpoints. after_score: is given
-    each of these scores as it arises, and may end the training by an exception.
+    each of these scores as it arises, and may end the training by an exception. resuming: saves the training's state, and goes on
+    from one.
     Raises NonFiniteError if training diverges.
     """
     from transformers import set_seed
@@ -261,10 +268,15 @@ def fit_job(
         evaluate_held_out=(lambda: of_held.evaluate(tuned.model, held_rows)) if held is not None else None,
     )
 
+    history = History(folder) if saves else None
+
     def at_checkpoint(step: int) -> None:
+        place = Path(CHECKPOINT_FOLDER) / f"step_{step:06d}"
         if saves:
-            save_to(Path(CHECKPOINT_FOLDER) / f"step_{step:06d}")
+            save_to(place)
         scores_at.score(step)
+        if history is not None:
+            history.append(step, {"scored": place.as_posix(), **scores_at.scored[step].metrics})
         if after_score is not None:
             after_score(step, scores_at.scored[step])
 
@@ -279,6 +291,8 @@ def fit_job(
         work_dir=folder,
         checkpoints=checkpoints,
         label=job.words,
+        history=history,
+        states=resuming.keeper(tuned.model, scores_at) if resuming is not None else None,
     )
     scores_at.score(result.steps)
     kept = scores_at.best() if held is not None else result.steps
@@ -298,10 +312,14 @@ def fit_job(
     )
 
 
-def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime) -> RunRecord:
+def _train_into(
+    folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime, found: Unfinished | None
+) -> RunRecord:
     clock = time.perf_counter()
     base_settings = job.base_settings()  # before the files are loaded, not hours later
-    fitted = fit_job(job, classes, folder)
+    resuming = Resuming(folder, key, job.options.save_interval, base_settings, found)
+    fitted = fit_job(job, classes, folder, resuming=resuming)
+    resumed = resuming.resumed
     tuned, rows, held, kept = fitted.tuned, fitted.rows, fitted.held, fitted.kept
     scores = fitted.scores_at.scored[kept]
     learnt = compared_with_constant(scores)
@@ -310,6 +328,7 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
     said = [f"{held.said}, and the checkpoint with the best score on them was kept (step {kept})."] if held else []
     if said:
         say(f"{job.words}: {said[0]}")
+    History(folder).append(kept, {"scored": MODEL_FOLDER, **scores.metrics})
     if kept in fitted.checkpoints:
         keep_checkpoint(folder, kept)
     else:
@@ -354,8 +373,9 @@ def _train_into(folder: Path, job: TrainingJob, classes: ClassLabels | None, key
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),
         started=started.isoformat(timespec="seconds"),
-        wall_time_s=round(time.perf_counter() - clock, 2),
-        peak_memory_bytes=_peak_memory_bytes(),
+        resumed_at=[*resumed.record.resumed_at, resumed.record.step] if resumed else [],
+        wall_time_s=round(time.perf_counter() - clock + (resumed.record.wall_time_s if resumed else 0), 2),
+        peak_memory_bytes=max(peak_memory_bytes(), (resumed.record.peak_memory_bytes or 0) if resumed else 0),
     )
 
 
@@ -382,10 +402,3 @@ def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> 
         raise DataError(f"task {spec.name!r}: {said}. Give a larger max_length.")
     say(f"note: {spec.name}: {said}. They are left out.")
     return _Readable(kept, (f"{said}. They were left out.", *notes))
-
-
-def _peak_memory_bytes() -> int:
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    peak: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024  # Linux counts in KiB

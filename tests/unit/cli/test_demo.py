@@ -30,14 +30,31 @@ training:
   all: {{epochs: 1, batch_size: 8, max_length: 32, learning_rate: 0.01}}
 """
     monkeypatch.setattr(config, "packaged_study_text", lambda _name: text)
-    said = run_here("python -m repdrift demo", tmp_path).stdout
+    done = run_here("python -m repdrift demo", tmp_path)
+    said = done.stdout
     assert (tmp_path / "demo_output/demo.yaml").is_file()
+    answer, page = said.splitlines()[0], next(line for line in said.splitlines() if line.startswith("page:"))
+    assert "of 2 models have learnt their task: accuracy" in answer
+    assert "best constant answer" in answer
+    assert page.endswith(str(tmp_path / "demo_output/results/drift_visualizations/dashboard.html"))
+    assert "Mean drift in layer 0 and in layer" in said
+    shown = [line for line in done.stderr.splitlines() if line[:6] in ("1 of 4", "2 of 4", "3 of 4", "4 of 4")]
+    assert len(done.stderr.splitlines()) == 1 + len(shown) == 5
+    log = (tmp_path / "demo_output/demo.log").read_text()
+    assert "[2/2] sst2, lora, seed 1: trained" in log
     commands = [line.strip() for line in said.splitlines() if line.startswith("    repdrift ")]
     assert [shlex.split(command)[1] for command in commands] == ["analyze", "visualize", "status", "power"]
     outputs = [run_here(f"python -m {command}", tmp_path).stdout for command in commands]
     assert "drift_analysis_summary.md" in outputs[0]
     assert "demo_output/results/drift_visualizations/dashboard.html" in outputs[1]
     assert "2 of 2 runs trained and extracted" in outputs[2]
+
+
+@pytest.mark.parametrize("name", ["demo", "demo_all_tasks"])
+def test_every_packaged_demo_is_written_with_its_folders(name, tmp_path):
+    file = write_study_file(tmp_path, name)
+    assert file == tmp_path / f"{name}.yaml"
+    assert load_study(file).task_names == packaged_study(name).task_names
 
 
 def test_folder_that_cannot_be_made_is_one_message(tmp_path):

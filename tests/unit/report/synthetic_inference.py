@@ -37,6 +37,7 @@ def base_inference(study, table):
     plan = DriftPlan(
         study=study.name, model=study.model, tasks=study.tasks, methods=study.methods, seeds=study.seeds, sets=[], bases=bases,
         measures=study.measures[:1], target_reduction=0.2, alpha=ALPHA, primary_measure=study.measures[0],
+        comparison_methods=study.compared,
     )  # fmt: skip
     found = draw_conclusions(table, plan, statuses=study.runs())
     bare = {"intervals": [], "difference_intervals": [], "effects": [], "notes": []}
@@ -96,6 +97,8 @@ def _with_intervals(r):
 
 
 def _with_holm(t, layers):
+    if t.n_arms > 1:
+        return t
     changes = {"interval": None}
     if t.correction is not None:
         smallest = None if t.smallest_pvalue is None else min(1.0, layers * t.smallest_pvalue)
@@ -113,6 +116,8 @@ def _with_max_t(t):
         return t
     if t.layer is None:
         return t.model_copy(update={"paired": PairedTest(pvalue=0.125, smallest_pvalue=0.125, n_pairs=3)})
+    if t.n_arms > 1:
+        return t
     max_t = max(t.smallest_pvalue or 0.0, min(1.0, 2.5 * t.pvalue))
     verdict = "supported" if max_t <= ALPHA else "undecided" if t.verdict == "supported" else t.verdict
     decided = {"correction": "max-T", "deciding_pvalue": max_t, "smallest_deciding_pvalue": t.smallest_pvalue}

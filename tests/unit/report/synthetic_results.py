@@ -44,6 +44,9 @@ class Synthetic:
     model: str = "smollm2-135m"
     name: str = "synthetic"
     lora_share: float = 0.7
+    shares: dict[str, float] = field(default_factory=dict)
+    """Drift of other methods as a share of full fine-tuning's."""
+    method_words: dict[str, str] = field(default_factory=dict)
     top_drift: float = 0.8
     noise: float = 0.08
     negative_below: int = 0
@@ -64,6 +67,11 @@ class Synthetic:
     not_learnt: tuple[tuple[str, str, int], ...] = ()
     """Models that have not, whatever `learnt` says."""
 
+    @property
+    def compared(self) -> list[str]:
+        """The methods that are compared with full fine-tuning; LoRA if there is no other."""
+        return [method for method in self.methods if method != "full_finetune"] or ["lora"]
+
     def table(self) -> pd.DataFrame:
         """The tidy table of the runs that are there."""
         g = np.random.default_rng(7)
@@ -71,7 +79,7 @@ class Synthetic:
         for number, task in enumerate(self.tasks):
             scale = self.top_drift * (1 - 0.22 * (number % 4))
             for method in self.methods:
-                share = self.lora_share if method == "lora" else 1.0
+                share = {"lora": self.lora_share, **self.shares}.get(method, 1.0)
                 for seed in self.seeds:
                     wobble = np.exp(self.noise * g.normal(size=self.layers))
                     depth = (np.arange(self.layers) + 1) / self.layers
@@ -116,7 +124,7 @@ class Synthetic:
             study=StudyInfo(
                 name=self.name, model=self.model, model_revision="abc123", tasks=list(self.tasks), methods=list(self.methods),
                 seeds=list(self.seeds), n_layers=self.layers, pooling="mean", primary_measure=self.measures[0],
-                measures=[*self.measures, WEIGHT_MEASURE] if self.weights else list(self.measures), reference_method="full_finetune", comparison_method="lora",
+                measures=[*self.measures, WEIGHT_MEASURE] if self.weights else list(self.measures), reference_method="full_finetune", comparison_method=self.compared[0], comparison_methods=self.compared, method_words=self.method_words,
                 target_reduction=0.2, alpha=0.05, equivalence_margin=MARGIN if self.inference else None, replicates=10_000 if self.inference else 0,
             ),
             runs=self.runs(),

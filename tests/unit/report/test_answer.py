@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from repdrift.report.answer import answer
+from repdrift.report.answer import answer, details
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 TWO = {"tasks": ("mrpc", "sst2"), "layers": 3}
@@ -198,3 +198,69 @@ def test_answer_over_files_that_do_not_say_is_conditional():
     first = found["Does LoRA drift less"]
     assert (first.short, first.state) == ("Yes, if the models have learnt their tasks.", "open")
     assert points(lora_share=1.5, noise=0.02, learnt=None)["Does LoRA drift less"].short.startswith("No, if the models")
+
+
+SEVERAL = {
+    "methods": ("full_finetune", "dora", "lora", "lora_r64"), "shares": {"dora": 1.6, "lora_r64": 0.98}, "lora_share": 0.4,
+    "noise": 0.02, "method_words": {"lora_r64": "LoRA, rank 64"},
+}  # fmt: skip
+
+
+def test_every_arm_has_one_line_in_the_order_of_the_study():
+    found = answer(report_data(Synthetic(**TWO, **SEVERAL)))
+    assert [p.question for p in found[:3]] == [
+        f"Does {name} drift less than full fine-tuning?" for name in ("DoRA", "LoRA", "lora_r64")
+    ]
+    more, less, _ = found[:3]
+    assert (more.short, more.state) == ("No.", "no")
+    assert "% more (95 % interval" in more.text
+    assert "for the opposite claim, corrected by Holm over 3 arms" in more.text
+    assert less.short == "Yes."
+    assert less.text.startswith(("59.", "60."))
+    assert "p = 0.0075, corrected by Holm over 3 arms; that it drifts at least 20 % less is supported." in less.text
+    (random,) = [p for p in found if "random" in p.question]
+    assert random.text.startswith("Mean drift, against")
+    assert [p.question for p in found[3:]] == [
+        "Is the drift more than the noise of extraction?", "Is it more than a random change of the same size?"
+    ]  # fmt: skip
+
+
+def test_details_have_every_question_of_each_arm_with_limits_after_correction():
+    found = details(report_data(Synthetic(**TWO, **SEVERAL)))
+    assert [title for title, _ in found] == [
+        f"{name} against full fine-tuning" for name in ("DoRA", "LoRA", "lora_r64")
+    ]
+    questions = [[p.question.split("?")[0] for p in points] for _, points in found]
+    assert questions[0][1:3] == ["By how much", "Are they alike"]
+    assert "Is the drift more than the noise of extraction" not in questions[1]
+    design = found[1][1][-1].text
+    assert "over all tasks (12 trained models, corrected by Holm over 3 arms): 0.0075" in design
+    assert "in a single task: 0.15" in design
+    assert "in a layer, corrected for 3 by max-T and Holm over 3 arms: 0.0075" in design
+    assert details(report_data(Synthetic(**TWO))) == []
+
+
+def test_an_arm_that_is_not_there_has_no_verdict():
+    missing = tuple((task, "dora", seed) for task in TWO["tasks"] for seed in (42, 123, 456))
+    point = answer(report_data(Synthetic(**TWO, **SEVERAL, missing=missing)))[0]
+    assert (point.short, point.state) == ("Not known.", "open")
+    assert point.text == "No task has final models of it and of full fine-tuning."
+
+
+def test_the_reference_alone_has_nothing_to_be_compared_with():
+    data = report_data(Synthetic(methods=("full_finetune",), **TWO))
+    study = data.results.study.model_copy(update={"comparison_method": "full_finetune", "comparison_methods": []})
+    first = answer(replace(data, results=data.results.model_copy(update={"study": study})))[0]
+    assert first.short == "There is nothing to compare."
+    assert "Full fine-tuning is the only method" in first.text
+
+
+def test_many_numbers_against_a_random_change_are_counted():
+    data = report_data(Synthetic(tasks=("mrpc", "sst2", "rte"), layers=2, **SEVERAL))
+    controls = [
+        c.model_copy(update={"drift": 5.0}) if (c.name, c.method, c.task) == ("random_change", "lora", "rte") else c
+        for c in data.results.controls
+    ]
+    point = answer(replace(data, results=data.results.model_copy(update={"controls": controls})))[-1]
+    assert "for 11 of 12 pairs of method and task. Not for LoRA on RTE" in point.text
+    assert (point.short, point.state) == ("In part.", "open")

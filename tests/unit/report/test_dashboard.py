@@ -193,3 +193,25 @@ def test_page_over_files_that_do_not_say_has_something_that_needs_care():
 def test_page_over_models_that_learnt_says_nothing_needs_care():
     found = page(tasks=("mrpc", "sst2"), layers=2, random_change=False).words
     assert "every model has learnt its task" in found
+
+
+def test_a_page_of_several_arms_answers_for_each_and_its_tables_say_which_they_are_about():
+    shares = {"lora_r64": 0.5, "dora": 0.95}
+    words = {"lora": "LoRA, rank 8", "lora_r64": "LoRA, rank 64"}
+    study = {
+        "tasks": ("mrpc", "sst2"),
+        "layers": 3,
+        "methods": ("full_finetune", "lora", *shares),
+        "shares": shares,
+        "method_words": words,
+    }
+    found = page(**study).words
+    assert "Methods: full fine-tuning; LoRA, rank 8; lora_r64 (LoRA, rank 64); DoRA." in found
+    places = [found.index(f"Does {name} drift less than full fine-tuning?") for name in ("LoRA", "lora_r64", "DoRA")]
+    assert places == sorted(places)
+    for name in ("LoRA", "lora_r64", "DoRA"):
+        assert f"{name} against full fine-tuning: every question" in found
+        assert f"{name} drifts at least 20 % less" in found
+        assert f"{name} MRPC" in found
+    assert found.count("(Holm over 3 arms)") == 2 * 3 * 3
+    assert "p corrected over the layers by max-T and Holm over 3 arms" in found

@@ -22,6 +22,7 @@ from tests.unit.report.synthetic_results import Synthetic, report_data
 
 SPECS = {spec.name: spec for spec in figures()}
 HOSTILE = ("<script>alert(1)</script>", 'a$b$ & "q" with a very long name that goes on and on', "x\ny")
+SHARES = {"lora_r64": 0.5, "dora": 0.9, "pissa": 0.6, "ia3": 0.4, "biases": 0.2, "layer_norm": 2.5, "top_two": 0.8}
 STUDIES = {
     "one method": Synthetic(tasks=("sst2",), methods=("lora",), layers=3),
     "hostile names": Synthetic(tasks=HOSTILE, layers=3, seeds=(1,), identity=False),
@@ -31,6 +32,10 @@ STUDIES = {
     ),
     "negative drift": Synthetic(tasks=("mrpc", "sst2"), layers=4, seeds=(1, 2), negative_below=2, lora_share=3.0),
     "deep": Synthetic(tasks=("sst2",), layers=24, seeds=(1, 2), weights=True),
+    "many arms": Synthetic(
+        tasks=("mrpc", "sst2"), layers=6, seeds=(1, 2), shares=SHARES, methods=("full_finetune", "lora", *SHARES),
+        missing=(("sst2", "dora", 1), ("sst2", "dora", 2)), measures=("cka",),
+    ),
     "one layer": Synthetic(tasks=("sst2",), layers=1, seeds=(1, 2), checkpoints=(10,)),
 }  # fmt: skip
 
@@ -332,3 +337,38 @@ def test_other_methods_get_colours_and_marks_of_their_own():
     methods = ["full_finetune", "dora", "lora", "ia3"]
     assert len({method_color(m, methods) for m in methods}) == 4
     assert len({method_marker(m, methods) for m in methods}) == 4
+
+
+def test_arms_have_colours_and_markers_of_their_own():
+    methods = ["full_finetune", "lora", *list(SHARES)[:6]]
+    assert len({method_color(m, methods) for m in methods}) == len({method_marker(m, methods) for m in methods}) == 8
+
+
+def test_a_figure_of_several_arms_names_every_arm_and_fills_marks_that_are_supported():
+    study = Synthetic(
+        tasks=("mrpc", "sst2"), layers=3, methods=("full_finetune", "lora", "lora_r64", "dora"), lora_share=0.4, shares={"lora_r64": 0.9}, noise=0.03,
+        missing=tuple(("sst2", "dora", seed) for seed in (42, 123, 456)), measures=("cka",),
+    )  # fmt: skip
+    several = report_data(study)
+    for name in ("drift_reduction", "significance"):
+        spec = SPECS[name]
+        with paper_style():
+            figure = spec.draw(several)
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert labels[:3] == ["LoRA", "lora_r64", "DoRA"]
+        assert "missing" in [t.get_text() for t in figure.axes[0].texts] or name == "significance"
+        assert spec.describe(several).count("drifts at least 20 % less") == (3 if name == "significance" else 0)
+        held = sum(t.verdict == "supported" for c in several.contrasts for t in c.layer_tests("comparison_drifts_less"))
+        right = figure.axes[1]
+        full = [
+            line for line in right.lines if np.size(line.get_xdata()) == 1 and line.get_markerfacecolor() != "white"
+        ]
+        assert len(full) == held > 0
+        assert "corrected over" in spec.caption(several)
+
+
+def test_a_single_contrast_of_many_arms_is_drawn_as_two_methods_are(data):
+    one = data["many arms"].contrasts[0]
+    assert (
+        SPECS["drift_reduction"].caption(one).startswith("Reduction = 1 - drift of LoRA / drift of full fine-tuning.")
+    )

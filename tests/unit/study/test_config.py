@@ -10,10 +10,21 @@ MINIMAL = {"name": "x", "model": "packaged:minilm"}
 def test_packaged_studies_load_and_are_those_in_the_studies_folder():
     from pathlib import Path
 
-    assert packaged_studies() == ["demo", "lora_vs_full", "minilm"]
+    assert packaged_studies() == ["demo", "demo_all_tasks", "lora_vs_full", "minilm"]
     folder = Path(__file__).parents[3] / "studies"
     for name in packaged_studies():
         assert load_study(folder / f"{name}.yaml") == packaged_study(name)
+
+
+def test_demo_on_all_tasks_takes_over_the_runs_of_the_demo():
+    """Whoever has run the demo trains only the other two tasks with `--all-tasks`."""
+    demo, all_tasks = packaged_study("demo"), packaged_study("demo_all_tasks")
+    assert set(demo.task_names) < set(all_tasks.task_names) == {"sst2", "mrpc", "rte", "squad_v2"}
+    assert (demo.model, demo.data_dir, demo.seeds) == (all_tasks.model, all_tasks.data_dir, all_tasks.seeds)
+    for run in planned_runs(demo):
+        where = run.task, run.method
+        assert demo.training_options(*where) == all_tasks.training_options(*where)
+        assert demo.arm(*where) == all_tasks.arm(*where)
 
 
 def test_default_study_is_the_one_of_the_specification():

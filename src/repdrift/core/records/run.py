@@ -110,6 +110,8 @@ class RunRecord(Record):
     device: str
     started: str
     """Start, ISO 8601 in UTC."""
+    resumed_at: list[int] = []
+    """The steps after which the training was resumed from a saved state."""
     wall_time_s: float
     peak_memory_bytes: int | None
     """Largest resident memory of the process (CPU) or allocated device memory (GPU), where known."""

@@ -3,9 +3,9 @@
 Each arm is tested against the reference by itself: labels are exchanged between these two, never among all arms. A
 maximum over arms under a joint relabelling would hold under the complete null only. Where one arm differs, or spreads
 more, exchanging its models with those of the others gives the others a null distribution that is not theirs (Huang, Xu,
-Calian and Hsu 2006; Westfall and Young 1993, section 2.2, call what is lacking subset pivotality). So the arms' own
+Calian and Hsu 2006; Westfall and Young 1993 call what is lacking subset pivotality). So the arms' own
 p-values, already corrected over layers within an arm, are put together by Holm's procedure, which assumes nothing of how
-the arms depend on one another (Holm 1979). `benchmarks/calibration/arms.py` simulates both.
+the arms depend on one another (Holm 1979). The benchmark calibration simulates both.
 """
 
 from __future__ import annotations

@@ -126,8 +126,13 @@ def compared_tasks(primary: pd.DataFrame, plan: DriftPlan) -> ComparedTasks:
         absent = [method_title(method) for method, count in counts.items() if count == 0]
         if absent:
             if len(here):
+                which = "every comparison of methods"
+                if plan.several_arms and counts[plan.reference_method]:
+                    which = f"the comparison of {absent[0]} with {method_title(plan.reference_method)}"
+                elif plan.several_arms:
+                    absent = absent[:1]  # the reference; that a method lacks it too changes nothing
                 warnings.append(
-                    f"Task {task_title(task)} has no {' and no '.join(absent)} run. It is left out of every comparison of methods."
+                    f"Task {task_title(task)} has no {' and no '.join(absent)} run. It is left out of {which}."
                 )
             continue
         names.append(task)

@@ -15,7 +15,7 @@ from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.report import wording
-from repdrift.report.answer import answer
+from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import claims, sections
 from repdrift.report.report_data import ReportData
 from repdrift.report.skill import first_lines
@@ -53,6 +53,8 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "chosen": words.chosen_percent,
         "pvalue": words.pvalue,
         "method": words.method_title,
+        "in_full": partial(words.method_in_full, words=results.study.method_words),
+        "sentence": words.sentence_case,
         "task": words.task_title,
         "sinks": sinks_in_words,
         "learnt": learnt_in_short,
@@ -70,6 +72,8 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         definition=wording.drift_definition(results.study, results.study.primary_measure),
         first_lines=first,
         answer=answer(data),
+        details=details(data),
+        several_arms=data.several_arms,
         warnings=[*first, *(w for w in results.warnings if w not in first)],
         figures=drawn,
         absent=data.absent_runs(),
@@ -82,6 +86,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         claims=claims.claims(data),
         reductions=claims.reductions(data),
         effects=claims.effects(data),
+        mixed_models=claims.mixed_models(data),
         floors=claims.floors(data),
         rankings=[(ranking, claims.top_ranks(ranking)) for ranking in results.rankings],
         layer_tables=claims.layer_tables(data),

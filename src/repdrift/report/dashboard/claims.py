@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
-from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Interval, LayerRank, LayerRanking, Reduction
-from repdrift.core.words import layer_ranges
+from repdrift.core.records.results import (
+    ALL_TASKS,
+    HypothesisTest,
+    Interval,
+    LayerRank,
+    LayerRanking,
+    MixedModel,
+    Reduction,
+)
+from repdrift.core.words import layer_ranges, sentence_case
 from repdrift.report.report_data import (
     ReportData,
-    correction_of,
+    correction_in_words,
     deciding_pvalue,
     interval_over,
     layers_with,
@@ -34,10 +42,12 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """Tests of one claim over all tasks, one for each layer. reductions: empty if the claim is not about a reduction."""
+    """Tests of one claim over all tasks, one for each layer. correction: in words, empty for none. reductions: empty if the
+    claim is not about a reduction.
+    """
 
     title: str
-    correction: str | None
+    correction: str
     smallest: float | None
     rows: list[ClaimRow]
     reductions: list[Reduction | None]
@@ -56,8 +66,9 @@ class FloorRow:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One effect size of a task, in words."""
+    """One effect size of a method against the reference on a task, in words."""
 
+    comparison: str
     task: str
     name: str
     estimate: str | None
@@ -73,13 +84,14 @@ def claims(data: ReportData) -> list[ClaimRow]:
 
 
 def layer_tables(data: ReportData) -> list[LayerTable]:
-    """The tests by layer: a table for each claim, and for each method if the claim is about one method."""
+    """The tests by layer: a table for each claim and contrast, or for each method if the claim is about one method."""
     tables: list[LayerTable] = []
     for hypothesis in HYPOTHESES:
-        for method in (None, *data.methods):
-            tests = data.layer_tests(hypothesis, method)
+        about = [(contrast, None) for contrast in data.contrasts] + [(data, method) for method in data.methods]
+        for view, method in about:
+            tests = view.layer_tests(hypothesis, method)
             if tests:
-                tables.append(_layer_table(data, hypothesis, method, tests))
+                tables.append(_layer_table(view, hypothesis, method, tests))
     return tables
 
 
@@ -98,6 +110,7 @@ def effects(data: ReportData) -> list[EffectRow]:
     """Effect sizes of the mean over layers, task by task."""
     return [
         EffectRow(
+            r.comparison or data.results.study.comparison_method,
             r.task,
             EFFECTS.get(effect.name, effect.name),
             None if effect.estimate is None else effect_text(effect.name, effect.estimate),
@@ -107,6 +120,15 @@ def effects(data: ReportData) -> list[EffectRow]:
         for r in data.results.reductions
         if r.layer is None
         for effect in r.effects
+    ]
+
+
+def mixed_models(data: ReportData) -> list[tuple[str, MixedModel]]:
+    """The mixed model of each contrast, with the name of its method."""
+    return [
+        (contrast.results.study.comparison_method, model)
+        for contrast in data.contrasts
+        if (model := contrast.results.mixed_model) is not None
     ]
 
 
@@ -125,7 +147,7 @@ def top_ranks(ranking: LayerRanking, most: int = 5) -> list[LayerRank]:
 def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: Sequence[HypothesisTest]) -> LayerTable:
     return LayerTable(
         claim(hypothesis, data.results.study, method),
-        correction_of(tests),
+        correction_in_words(tests),
         smallest_deciding_pvalue(tests),
         [_row(data, test) for test in tests],
         [data.reduction(ALL_TASKS, test.layer) for test in tests] if hypothesis in METHOD_CLAIMS else [],
@@ -133,15 +155,15 @@ def _layer_table(data: ReportData, hypothesis: str, method: str | None, tests: S
 
 
 def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
-    said = claim(test.hypothesis, data.results.study, test.method)
+    said = claim(test.hypothesis, data.results.study, test.method, test.comparison)
     return ClaimRow(
         test,
-        said[0].upper() + said[1:],
+        sentence_case(said),
         None if test.estimate is None else estimate_text(test.hypothesis, test.estimate),
         None if test.interval is None else _interval(test),
         None if test.interval is None else test.interval.over,
         None if test.correction is None else deciding_pvalue(test),
-        test.correction,
+        correction_in_words([test]) or None,
     )
 
 

@@ -14,6 +14,7 @@ from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
+    INK,
     layer_axis,
     legend_columns,
     lone_marker,
@@ -86,10 +87,26 @@ def _say_what_is_absent(axes: Axes, data: ReportData, task: str, position: tuple
         note(axes, "\n".join(lines), position, multialignment=sides["ha"], **sides)
 
 
+MOST_METHODS = 3
+"""With more methods than these, controls of single methods are drawn together, and points of single models not at all."""
+
+
 def control_lines(axes: Axes, data: ReportData, task: str) -> None:
-    """Draw thin lines for the drift between two seeds of one method and between two extractions of the base model."""
+    """Draw thin lines for the drift between two seeds of one method and between two extractions of the base model.
+
+    With many methods the largest drift between two seeds of any of them stands for all.
+    """
     thin = {"linewidth": 0.9, "marker": lone_marker(data.layers)}
-    for method in data.methods:
+    many = len(data.methods) > MOST_METHODS
+    if many:
+        ceilings = np.array([data.control_drift("seed_ceiling", task, method) for method in data.methods])
+        known = np.isfinite(ceilings).any(axis=0)
+        if known.any():
+            largest = np.where(known, np.nanmax(np.where(known, ceilings, 0.0), axis=0), np.nan)
+            axes.plot(
+                data.layers, largest, color=INK, linestyle=":", label="between seeds, largest of the methods", **thin
+            )
+    for method in [] if many else data.methods:
         ceiling = data.control_drift("seed_ceiling", task, method)
         if np.isfinite(ceiling).any():
             label = f"between seeds, {method_label(method)}"

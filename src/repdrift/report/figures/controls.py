@@ -9,9 +9,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from repdrift.core.words import short_number, task_title
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.figures._panels import control_lines, task_panels
+from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FAINT, INK, lone_marker, method_color, method_label, method_marker
+from repdrift.report.style import FAINT, GREY, INK, lone_marker, method_color, method_label, method_marker
 from repdrift.report.wording import drift_definition
 
 _LINEAR_EXPONENTS = (-7, -3)
@@ -72,7 +72,21 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
 
 
 def _random_change(axes: Axes, data: ReportData, task: str) -> None:
-    """Draw the drift of the base model after a random change of its weights as large as the change by training."""
+    """Draw the drift of the base model after a random change of its weights as large as the change by training.
+
+    With many methods one area goes from the smallest to the largest of theirs.
+    """
+    if len(data.methods) > MOST_METHODS:
+        every = np.array([data.control_drift("random_change", task, method) for method in data.methods])
+        known = np.isfinite(every).any(axis=0)
+        if known.any():
+            low, high = (
+                np.where(known, pick(np.where(np.isfinite(every), every, fill), axis=0), np.nan)
+                for pick, fill in ((np.min, np.inf), (np.max, -np.inf))
+            )
+            label = "random change, smallest to largest of the methods"
+            axes.fill_between(data.layers, low, high, color=GREY, alpha=0.25, linewidth=0, label=label)
+        return
     for method in data.methods:
         random = data.control_drift("random_change", task, method)
         if np.isfinite(random).any():
@@ -85,7 +99,7 @@ def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     if data.at_hand("random_change"):
         random = (
-            "Dash and two dots: the base model with its weights moved at random by as much as the method moved them. Drift beyond it "
+            f"{'Grey area' if len(data.methods) > MOST_METHODS else 'Dash and two dots'}: the base model with its weights moved at random by as much as the method moved them. Drift beyond it "
             "comes from where training moved the weights, not from how far."
         )
     else:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.figures._panels import control_lines, task_panels
+from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, lone_marker, method_color, method_label, method_marker
 from repdrift.report.wording import drift_definition
@@ -31,7 +31,16 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
         if drift.empty:
             continue
         color, marker = method_color(method, data.methods), method_marker(method, data.methods)
-        axes.fill_between(layers, drift.min(axis=0), drift.max(axis=0), color=color, alpha=0.18, linewidth=0)
+        many = len(data.methods) > MOST_METHODS
+        band = 0.08 if many else 0.18
+        axes.fill_between(layers, drift.min(axis=0), drift.max(axis=0), color=color, alpha=band, linewidth=0)
+        if many:
+            size = max(1.8, min(3.5, 60 / len(layers)))
+            style = {"marker": marker, "markersize": size, "markeredgewidth": 0, "linewidth": 1.1}
+            axes.plot(
+                layers, data.mean_drift(task, method), color=color, label=f"{method_label(method)} (mean)", **style
+            )
+            continue
         for seed in drift.index:
             axes.plot(
                 layers + offset, drift.loc[seed], marker, color=color, markersize=2.4, markeredgewidth=0, alpha=0.7
@@ -44,10 +53,12 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
-    del data
+    many = len(data.methods) > MOST_METHODS
+    points = "" if many else " points: single trained models;"
+    dotted = ", the largest of all methods," if many else ","
     return (
-        "Line: mean over seeds; points: single trained models; band: smallest to largest of them (not a confidence interval). "
-        "Dotted: drift between two seeds of one method, the size that a difference must exceed to mean something. "
+        f"Line: mean over seeds;{points} band: smallest to largest of the trained models (not a confidence interval). "
+        f"Dotted: drift between two seeds of one method{dotted} the size that a difference must exceed to mean something. "
         "Dashed: the base model extracted twice. All panels have one scale."
     )
 

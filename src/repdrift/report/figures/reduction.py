@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ALL_TASKS, Interval, Reduction
 from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
-from repdrift.report.figures import FigureSpec, methods_are_compared, register
+from repdrift.report.figures import FigureSpec, _reduction_of_arms, methods_are_compared, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
 from repdrift.report.report_data import ReportData, interval_over, widest_claim
 from repdrift.report.style import (
@@ -38,6 +38,8 @@ _LEGEND_LINE_IN = 0.15
 
 def draw(data: ReportData) -> Figure:
     """The left panel shows reductions by task with intervals and one-sided lower bound, the right panel by layer."""
+    if data.several_arms:
+        return _reduction_of_arms.draw(data)
     figure = Figure(figsize=(FULL_WIDTH_IN, _PANEL_HEIGHT_IN))
     left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
     _by_task(left, data)
@@ -181,6 +183,8 @@ def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
+    if data.several_arms:
+        return _reduction_of_arms.caption(data)
     study = data.results.study
     intervals = (
         f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals. One over samples "
@@ -212,6 +216,8 @@ def _ends(interval: Interval) -> str:
 
 def describe(data: ReportData) -> str:
     """Says every estimate with its bound, and in which layers the reduction is largest and smallest."""
+    if data.several_arms:
+        return _reduction_of_arms.describe(data)
     parts: list[str] = []
     for task in dict.fromkeys([*data.compared_tasks(), ALL_TASKS]):
         r = data.reduction(task)

@@ -29,10 +29,12 @@ from repdrift.report.style import (
 from repdrift.report.wording import drift_definition
 
 _COLUMNS = 2
-_LONGEST_NAME = 18
+_LONGEST_NAME = 16
 _PANEL_HEIGHT_IN = 2.35
 _LEGEND_LINE_IN = 0.17
 _NOTE_LINE_IN = 0.13
+_FEW_METHODS = 3
+"""With more methods each panel has a row of its own, so that the lines above it have room."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Point:
 def draw(data: ReportData) -> Figure:
     """Colours are methods, marks are tasks. The correlations within tasks stand above each panel, with their intervals."""
     metrics = _metrics(data)
-    columns = min(_COLUMNS, len(metrics))
+    columns = min(_COLUMNS, len(metrics)) if len(data.methods) <= _FEW_METHODS else 1
     rows = math.ceil(len(metrics) / columns)
     figure = Figure()
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
 from repdrift.core.records.results import ALL_TASKS, HypothesisTest, LayerCluster
 from repdrift.core.words import counted, p_equals, pvalue, task_title
-from repdrift.report.figures import FigureSpec, methods_are_compared, register
+from repdrift.report.figures import FigureSpec, _significance_of_arms, methods_are_compared, register
 from repdrift.report.report_data import (
     ReportData,
     correction_of,
@@ -45,6 +45,8 @@ _FOOTROOM = 0.2
 
 def draw(data: ReportData) -> Figure:
     """A row for each claim. The left panel shows p by task, the right panel p by layer, with and without correction."""
+    if data.several_arms:
+        return _significance_of_arms.draw(data)
     figure = Figure(figsize=(FULL_WIDTH_IN, 4.7))
     grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
     for row, hypothesis in enumerate(METHOD_CLAIMS):
@@ -201,6 +203,8 @@ def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, co
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
+    if data.several_arms:
+        return _significance_of_arms.caption(data)
     study = data.results.study
     correction = correction_of([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
     decides = {
@@ -224,6 +228,8 @@ def caption(data: ReportData) -> str:
 
 def describe(data: ReportData) -> str:
     """Says the p-value of each test of the mean over layers, how many layers are significant, and the clusters."""
+    if data.several_arms:
+        return _significance_of_arms.describe(data)
     study = data.results.study
     parts: list[str] = []
     for hypothesis in METHOD_CLAIMS:
