@@ -198,8 +198,9 @@ class StudyConfig(Section):
 
     def hyperparameters(self, task_name: str, method: str) -> dict[str, Any]:
         """The settings that a run of this task and arm records, and by which it is found again."""
-        own = self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
-        return own | self.spec(task_name).for_key()
+        spec = self.spec(task_name)
+        own = self.training_options(task_name, method).for_key(spec.kind) | self.arm(task_name, method).for_key()
+        return own | spec.for_key()
 
     def _overrides(self, task_name: str, method: str) -> tuple[TrainingOverrides | None, ...]:
         section = self.training

@@ -9,6 +9,7 @@ from typing import Any
 
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted, listed
+from repdrift.tasks.answer_places import place_notes
 from repdrift.tasks.chat_turns import joined_turns, unread_entries
 from repdrift.tasks.continuation_rows import (
     chats,
@@ -75,6 +76,9 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
         notes = continuation_row_notes(table, spec, rows, lacking)
     else:
         notes = _notes(table, spec, columns, lacking, len(rows))
+        if labelled and spec.kind == "extractive_qa" and spec.label_column is not None:
+            contexts = columns[spec.text_columns[1]]
+            notes = (*notes, *place_notes(table, kept, columns[spec.label_column], contexts))
     # A name of a column may hold half a character; a note must be fit for a file.
     return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
 

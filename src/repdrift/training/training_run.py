@@ -105,7 +105,7 @@ class TrainingJob:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The settings that determine the trained weights, as `run.json` records them."""
-        return self.options.for_key() | self.arm.for_key() | self.spec.for_key()
+        return self.options.for_key(self.spec.kind) | self.arm.for_key() | self.spec.for_key()
 
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
@@ -430,16 +430,18 @@ def _train_into(
             **job.hyperparameters(),
             "max_length_used": fitted.max_length,
             "steps": fitted.result.steps,
+            **scores.chosen,
         },
         data_source=rows.source,
         data_notes=[
             *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
             *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
             *([classes.said] if classes is not None else []),
+            *scores.notes,
             *said,
         ],
         data_fingerprint=rows.fingerprint,
-        n_train=len(fitted.read.rows),
+        n_train=len(fitted.read.rows) if scores.n_train is None else scores.n_train,
         n_validation=len(fitted.scored.rows),
         metrics={**scores.metrics, "train_loss": fitted.result.train_loss},
         learnt=learnt,
