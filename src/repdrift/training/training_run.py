@@ -5,6 +5,7 @@ A finished run is found again by what its run.json says, not by the name of its 
 
 from __future__ import annotations
 
+import copy
 import gc
 import shutil
 import time
@@ -331,7 +332,7 @@ def fit_job(
     scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
     held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
     held_rows = classes.numbered(held_rows) if classes is not None else held_rows
-    of_held = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
+    of_held = copy.copy(processor)  # with what was set aside for choices, which both make alike
     processor.before_training(model, scored_rows)
     if held is not None:
         of_held.before_training(model, held_rows)
