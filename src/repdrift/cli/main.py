@@ -27,6 +27,7 @@ app = typer.Typer(
 _COMMANDS = (
     "demo",
     "compare",
+    "tune",
     "train",
     "extract",
     "analyze",

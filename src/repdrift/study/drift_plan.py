@@ -18,6 +18,7 @@ from repdrift.study.runs import (
     selected_tasks,
     set_folder,
 )
+from repdrift.study.tuning_report import tuning_of
 
 _STEP_FOLDER = re.compile(r"step_\d+")
 
@@ -77,4 +78,5 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         comparison_methods=[name for name in config.method_names if name != config.reference],
         method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
         random_changes=random_changes,
+        tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )

@@ -18,6 +18,7 @@ from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.stores import open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, planned_runs, random_change_folder, set_folder
+from repdrift.study.tuned_rates import latest_choice
 from repdrift.training import finished_runs
 
 JOURNAL_FILE = "journal.jsonl"
@@ -72,7 +73,7 @@ def study_status(config: StudyConfig) -> list[RunProgress]:
 
     A run from a base model whose configuration or tokenizer has changed since counts as not trained.
     """
-    settings = _base_settings(config)
+    settings = base_settings_of(config)
     records = [found.record for found in finished_runs(config.results_dir)] if config.results_dir.is_dir() else []
     return [
         RunProgress(
@@ -85,8 +86,8 @@ def study_status(config: StudyConfig) -> list[RunProgress]:
     ]
 
 
-def _base_settings(config: StudyConfig) -> dict[str, str] | None:
-    """Those of the base model; None if it is not on this machine, or cannot be read."""
+def base_settings_of(config: StudyConfig) -> dict[str, str] | None:
+    """SHA-256 of the base model's settings, as `RunRecord.base_settings`; None if it is not on this machine, or cannot be read."""
     if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().exists()):
         return None
     try:
@@ -99,7 +100,10 @@ def _base_settings(config: StudyConfig) -> dict[str, str] | None:
 def _record_of(
     config: StudyConfig, run: RunId, records: list[RunRecord], base_settings: dict[str, str] | None
 ) -> RunRecord | None:
-    wanted = config.hyperparameters(run.task, run.method)
+    choice = latest_choice(config, run.task, run.method, base_settings)
+    if config.tune is not None and choice is None:
+        return None
+    wanted = config.hyperparameters(run.task, run.method, choice.learning_rate if choice is not None else None)
     model = without_secrets(config.model)
     fitting = [
         record
