@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sample_data import events, passages, reviews
+from sample_data import chats, events, passages, reviews
 
 Row = dict[str, Any]
-ROWS = {"sst2": (320, 120), "mrpc": (200, 100), "rte": (240, 100), "squad_v2": (240, 80)}
+ROWS = {"sst2": (320, 120), "mrpc": (200, 100), "rte": (240, 100), "squad_v2": (240, 80), "short_chats": (200, 80)}
 OWN_OPEN_STATEMENTS = 0.3
 """Share of the statements that do not follow which are about the text's own event; the others are about another event."""
 SPLITS = ("train", "validation")
@@ -112,9 +112,27 @@ def squad_v2(split: str, count: int, rng: random.Random) -> list[Row]:
     return rows
 
 
+def short_chats(split: str, count: int, rng: random.Random) -> list[Row]:
+    """Chats with the help desk of a library: one answer or two, a system turn in every third."""
+    rows: list[Row] = []
+    seen: set[str] = set()
+    while len(rows) < count:
+        pools = {"book": chats.BOOKS, "day": chats.DAYS, "hour": chats.HOURS, "number": chats.NUMBERS}
+        values = {slot: rng.choice(pool[split]) for slot, pool in pools.items()}
+        talks = [rng.choice(chats.TALKS), *([rng.choice(chats.FAREWELLS)] if len(rows) % 2 else [])]
+        messages = [{"role": "system", "content": chats.SYSTEM}] if len(rows) % 3 == 0 else []
+        for questions, answer in talks:
+            messages.append({"role": "user", "content": rng.choice(questions).format(**values)})
+            messages.append({"role": "assistant", "content": answer.format(**values)})
+        if (text := json.dumps(messages)) not in seen:
+            seen.add(text)
+            rows.append({"id": f"{split}-{len(rows)}", "messages": messages})
+    return rows
+
+
 def main(folder: Path) -> None:
     """Write `<task>/{train,validation}.jsonl` below `folder`."""
-    makers = {"sst2": sst2, "mrpc": mrpc, "rte": rte, "squad_v2": squad_v2}
+    makers = {"sst2": sst2, "mrpc": mrpc, "rte": rte, "squad_v2": squad_v2, "short_chats": short_chats}
     for task, make in makers.items():
         for split, count in zip(SPLITS, ROWS[task], strict=True):
             rows = make(split, count, random.Random(f"{task}/{split}"))  # noqa: S311 (texts, not secrets)

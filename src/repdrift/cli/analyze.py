@@ -35,7 +35,7 @@ def analyze(
 
     Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
-    from repdrift.core.learnt_words import judged_models, learnt_cautions
+    from repdrift.core.first_lines import first_lines
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
@@ -49,7 +49,7 @@ def analyze(
     if as_json:
         tell_json(json.loads(results.model_dump_json()))
         return
-    first = learnt_cautions(judged_models(results.runs))
+    first = first_lines(results)
     for caution in first:
         tell(f"note: {caution}")
     for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first

@@ -28,6 +28,7 @@ app = typer.Typer(
 _COMMANDS = (
     "demo",
     "compare",
+    "tune",
     "train",
     "extract",
     "analyze",

@@ -213,7 +213,7 @@ def with_own_task(
         raise ConfigError("--data needs --text-column: the column (or two) that holds the text")
     from repdrift.study.config import parse_study
 
-    content = study.model_dump(mode="json", exclude={"tasks"})
+    content = study.model_dump(mode="json", exclude={"tasks", *({"tune"} if study.tune is None else ())})
     content["training"]["tasks"] = {}
     content["training"] = _without_none(content["training"])
     entry = {

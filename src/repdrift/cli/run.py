@@ -54,11 +54,11 @@ def print_outcome(outcome: StudyOutcome) -> None:
     from rich.text import Text
 
     from repdrift.core import words
-    from repdrift.core.learnt_words import judged_models, learnt_cautions
+    from repdrift.core.first_lines import first_lines
     from repdrift.core.records.results import ALL_TASKS
     from repdrift.core.shown_text import for_terminal
 
-    first = learnt_cautions(judged_models(outcome.results.runs))
+    first = first_lines(outcome.results)
     for caution in first:
         tell(f"note: {caution}")
     study = outcome.results.study

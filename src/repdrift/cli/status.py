@@ -23,6 +23,7 @@ def status(
     from repdrift.core.learnt_words import learnt_cautions, learnt_in_short
     from repdrift.study.design_notes import design_notes
     from repdrift.study.status import judged, study_status
+    from repdrift.study.tuning_report import tuning_of
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     progress = study_status(study, config_path)
@@ -43,6 +44,8 @@ def status(
         tell_json(rows)
         return
     for caution in learnt_cautions(judged(progress)):
+        tell(f"note: {caution}")
+    for caution in tuning_of(study).cautions:
         tell(f"note: {caution}")
     for note in design_notes(study):
         tell(f"note: {note}")

@@ -23,7 +23,15 @@ _METHODS = {
     "layer_norm": "LayerNorm-only tuning",
     "base": "base model",
 }
-_TASKS = {"mrpc": "MRPC", "rte": "RTE", "squad_v2": "SQuAD 2.0", "sst2": "SST-2", ALL_TASKS: "all tasks"}
+_TASKS = {
+    "mrpc": "MRPC",
+    "rte": "RTE",
+    "squad_v2": "SQuAD 2.0",
+    "squad_v2_words": "SQuAD 2.0 in words",
+    "short_chats": "short chats",
+    "sst2": "SST-2",
+    ALL_TASKS: "all tasks",
+}
 _SMALLEST_PVALUE = 1e-6
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
 _MARKDOWN_LIST = re.compile(r"^(\d*)([-+=.)])(?=\s|$|=|-)")

@@ -99,7 +99,9 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         other_mixed_models=found.mixed_models[1:],
         controls=measured.controls,
         sanity=sanity_checks(table, measured, plan, tasks),
+        tuning=plan.tuning,
         warnings=[
+            *(plan.tuning.cautions if plan.tuning is not None else []),
             *set_cautions(statuses, tasks, table, plan),
             *without_value(
                 {(task_title(task), name): r for (task, name), r in measured.undefined.items()}, base.layers

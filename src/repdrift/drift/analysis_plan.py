@@ -12,6 +12,7 @@ from typing import NamedTuple
 from repdrift.core.errors import ConfigError
 from repdrift.core.hypotheses import claim_about
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE, Hypothesis
+from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
 
 
@@ -84,6 +85,8 @@ class DriftPlan:
     equivalence_margin: float | None = None
     """Factor above 1 within which the methods' drifts must lie to count as alike; None: this is not tested."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    tuning: StudyTuning | None = None
+    """How the learning rates were chosen; None: not known."""
     random_changes: Sequence[PlannedSet] = ()
     """The folders of the controls: the base model, moved at random as far as training moved the run's model. `method`
     and `seed` are the run's."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.learnt_words import judged_models, learnt_cautions, not_known, not_learnt
+from repdrift.core.first_lines import first_lines as first_lines_of
+from repdrift.core.learnt_words import judged_models, not_known, not_learnt
 from repdrift.report.report_data import ReportData
 
 
 def first_lines(data: ReportData) -> list[str]:
-    """Sentences that stand above the answer: models that have not learnt their task, and those of which it is not known."""
-    return learnt_cautions(judged_models(data.results.runs))
+    """Sentences that stand above the answer: on models that have not learnt their task, and on learning rates."""
+    return first_lines_of(data.results)
 
 
 def learnt_tasks(data: ReportData, methods: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.study.task_entry import Section, TaskEntry, TaskName
+from repdrift.study.tune_section import TuneSection
 from repdrift.study.user_paths import UserPath, UserText, not_empty
 from repdrift.study.yaml_file import parse_yaml, read_yaml
 from repdrift.tasks import TaskSpec, task, tasks
@@ -103,6 +104,8 @@ class StudyConfig(Section):
     """The arm that every other is compared with."""
     seeds: tuple[Seed, ...] = Field(default=(42, 1337, 2024), max_length=1_000)
     training: TrainingSection = TrainingSection()
+    tune: TuneSection | None = None
+    """How the learning rates are chosen; null: they are those under training."""
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
     data_dir: Annotated[UserText, BeforeValidator(not_empty)] | None = None
@@ -142,6 +145,12 @@ class StudyConfig(Section):
         _require_unique("method", [_name(entry) for entry in entries])
         return entries
 
+    @field_validator("tune", mode="before")
+    @classmethod
+    def _tune_given(cls, value: object) -> object:
+        # `tune:` with nothing behind it asks for tuning, and is null in YAML.
+        return {} if value is None or value is True else None if value is False else value
+
     @field_validator("seeds")
     @classmethod
     def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -162,7 +171,29 @@ class StudyConfig(Section):
                 f"reference, so name one of: {', '.join(self.method_names)}"
             )
         self._require_arms_differ()
+        if self.tune is not None:
+            self._require_tunable(self.tune)
         return self
+
+    def _require_tunable(self, section: TuneSection) -> None:
+        for name in section.learning_rates:
+            if name not in self.method_names:
+                raise ValueError(str(UnknownNameError.of("method under tune.learning_rates", name, self.method_names)))
+        if section.seed in self.seeds:
+            raise ValueError(f"tune.seed: {section.seed} is a seed of the study; take another one for the trials")
+        if fixed := self._fixed_rates():
+            raise ValueError(
+                f"{fixed[0]}.learning_rate fixes a rate, and tune: chooses one for every method and task; take one of the two out"
+            )
+
+    def _fixed_rates(self) -> list[str]:
+        training = self.training
+        named = {
+            "training.all": training.all,
+            **{f"training.methods.{name}": options for name, options in training.methods.items()},
+            **{f"training.tasks.{name}": options for name, options in training.tasks.items()},
+        }
+        return [name for name, options in named.items() if options.learning_rate is not None]
 
     def _require_arms_differ(self) -> None:
         for task_name in self.task_names:
@@ -206,14 +237,15 @@ class StudyConfig(Section):
             given = tuning.without_own(shared_lora_options(*self._overrides(task_name, method))) | given
         return Arm(method, kind, tuning.read(given))
 
-    def training_options(self, task_name: str, method: str) -> TrainingOptions:
-        """The complete options of one run."""
-        return resolve_options(*self._overrides(task_name, method))
+    def training_options(self, task_name: str, method: str, learning_rate: float | None = None) -> TrainingOptions:
+        """The complete options of one run. learning_rate: that which tuning chose; None takes the one of the file."""
+        options = resolve_options(*self._overrides(task_name, method))
+        return options if learning_rate is None else options.model_copy(update={"learning_rate": learning_rate})
 
-    def hyperparameters(self, task_name: str, method: str) -> dict[str, Any]:
+    def hyperparameters(self, task_name: str, method: str, learning_rate: float | None = None) -> dict[str, Any]:
         """The settings that a run of this task and arm records, and by which it is found again."""
-        own = self.training_options(task_name, method).for_key() | self.arm(task_name, method).for_key()
-        return own | self.spec(task_name).for_key()
+        spec, options = self.spec(task_name), self.training_options(task_name, method, learning_rate)
+        return options.for_key(spec.kind) | self.arm(task_name, method).for_key() | spec.for_key()
 
     def _overrides(self, task_name: str, method: str) -> tuple[TrainingOverrides | None, ...]:
         section = self.training

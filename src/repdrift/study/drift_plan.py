@@ -22,6 +22,8 @@ from repdrift.study.runs import (
     selected_tasks,
     set_folder,
 )
+from repdrift.study.tuned_rates import latest_choice
+from repdrift.study.tuning_report import tuning_of
 from repdrift.training import FinishedRun, finished_runs
 
 _STEP_FOLDER = re.compile(r"step_\d+")
@@ -89,6 +91,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         comparison_methods=[name for name in config.method_names if name != config.reference],
         method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
         random_changes=random_changes,
+        tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
 
 
@@ -99,7 +102,10 @@ def _weights(
 
     First those that were trained as the study says, then the others. Runs that did not record the digest are in neither.
     """
-    wanted = config.hyperparameters(run.task, run.method)
+    choice = latest_choice(config, run.task, run.method, None)
+    if config.tune is not None and choice is None:
+        return {}, {}  # which runs are the study's is not known before its rates are chosen
+    wanted = config.hyperparameters(run.task, run.method, choice.learning_rate if choice is not None else None)
     fitting: dict[str, Path] = {}
     others: dict[str, Path] = {}
     for trained in found:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from torch import nn
 
-from repdrift.core.errors import DataError
+from repdrift.core.errors import DataError, MissingRunError
 from repdrift.core.progress import say
+from repdrift.core.records.tuning import TUNING_FOLDER, TuningRecord
 from repdrift.models import (
     ModelSource,
     backbone_skeleton,
+    changed_files,
     length_limit_of_config,
     load_config,
     load_tokenizer,
@@ -23,6 +26,7 @@ from repdrift.models import (
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
+from repdrift.study.tuned_rates import choices_of
 from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows, rows_in_use
 from repdrift.tasks.spec import Split
 from repdrift.training import TrainingJob
@@ -78,14 +82,57 @@ class StudyInputs:
             self._rows[task, split] = rows
         return self._rows[task, split]
 
+    def choice(self, task: str, method: str) -> TuningRecord | None:
+        """The choice of a learning rate that is on the disk for this task and arm; None if there is none, or the study is not tuned.
+
+        Choices on other rows than those that training would take now do not count.
+        """
+        if self.config.tune is None:
+            return None
+        rows_now = self.training_fingerprint(task, method)
+        found = [
+            choice
+            for choice in choices_of(self.config, task, method)
+            if choice.base_digest == self.base.weights_digest()
+            and not changed_files(choice.base_settings, self.base_settings)
+            and rows_now in (None, choice.data_fingerprint)
+        ]
+        return max(found, key=lambda choice: choice.created, default=None)
+
+    def learning_rate(self, task: str, method: str) -> float | None:
+        """The rate that tuning chose; None if the study is not tuned. Raises MissingRunError if the choice was not made."""
+        if self.config.tune is None:
+            return None
+        choice = self.choice(task, method)
+        if choice is None:
+            at = "" if self.config_path is None else f" --config {shlex.quote(self.config_path)}"
+            raise MissingRunError(
+                f"the learning rate of {method} on {task} is to be tuned, and in {self.config.results_dir / TUNING_FOLDER}/ is no choice for "
+                "these settings, rows and base model. Make it with:\n"
+                f"    repdrift tune{at} --task {shlex.quote(task)} --method {shlex.quote(method)}"
+            )
+        return choice.learning_rate
+
+    def hyperparameters(self, task: str, method: str) -> dict[str, Any]:
+        """The settings by which a run is found, with the rate that was chosen. Raises MissingRunError if none was chosen yet."""
+        return self.config.hyperparameters(task, method, self.learning_rate(task, method))
+
     def training_job(self, run: RunId) -> TrainingJob:
-        """Everything that determines one run. Raises DataError if its rows cannot be read."""
+        """Everything that determines one run. Raises DataError if its rows cannot be read, MissingRunError if no rate was chosen."""
+        return self._job(run, self.learning_rate(run.task, run.method))
+
+    def job_before_tuning(self, run: RunId) -> TrainingJob:
+        """The job of a run with the rate that was chosen; if none was, with the file's, which no run may take."""
+        choice = self.choice(run.task, run.method)
+        return self._job(run, choice.learning_rate if choice is not None else None)
+
+    def _job(self, run: RunId, learning_rate: float | None) -> TrainingJob:
         return TrainingJob(
             spec=self.config.spec(run.task),
             arm=self.config.arm(run.task, run.method),
             seed=run.seed,
             base=self.base,
-            options=self.config.training_options(run.task, run.method),
+            options=self.config.training_options(run.task, run.method, learning_rate),
             train=self.rows(run.task, "train"),
             validation=self.rows(run.task, "validation"),
         )

@@ -25,8 +25,12 @@ from repdrift.training import TrainingJob, checkpoint_steps, finished_runs, prep
 T = TypeVar("T")
 
 
-def ready_jobs(inputs: StudyInputs, runs: Sequence[RunId]) -> list[tuple[RunId, TrainingJob]]:
+def ready_jobs(
+    inputs: StudyInputs, runs: Sequence[RunId], *, before_tuning: bool = False
+) -> list[tuple[RunId, TrainingJob]]:
     """Returns each run with its job, after everything was checked that is known before training.
+
+    before_tuning: the jobs need no learning rate yet.
 
     Checked are: folders and free space; rows, labels and samples of every task; layers and blocks of the extraction; and for
     every kind of run its head, the arm's modules and rank, the longest input, the batch and the checkpoints. No weights are
@@ -36,7 +40,8 @@ def ready_jobs(inputs: StudyInputs, runs: Sequence[RunId]) -> list[tuple[RunId, 
     found = _Faults()
     are_writable = found.of(lambda: require_folders(inputs.config, runs)) or not found.found
     config = found.of(lambda: inputs.model_config)
-    jobs = [(run, job) for run in runs if (job := found.of(lambda run=run: inputs.training_job(run))) is not None]
+    job_of = inputs.job_before_tuning if before_tuning else inputs.training_job
+    jobs = [(run, job) for run in runs if (job := found.of(lambda run=run: job_of(run))) is not None]
     classes = {
         job.spec.name: found.of(job.classes) for _, job in {job.spec.name: (run, job) for run, job in jobs}.values()
     }

@@ -20,6 +20,7 @@ from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
 from repdrift.study.training_stage import train_runs
+from repdrift.study.tuning_stage import tune_arms
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     runs = planned_runs(config, tasks=tasks)
     say(f"study {config.name}: {len(runs)} models of {config.model}")
     say_design_notes(config, runs)
+    if config.tune is not None:
+        say("before training: learning rates")
+        tune_arms(inputs, runs)
     say_stage(1, 4, "training")
     train_runs(inputs, runs)
     say_stage(2, 4, "extraction")

@@ -27,6 +27,7 @@ from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.drift_plan import drift_plan
 from repdrift.study.runs import RunId, planned_runs
+from repdrift.study.tuned_rates import latest_choice
 from repdrift.training import FinishedRun, finished_runs, require_whole
 
 JOURNAL_FILE = "journal.jsonl"
@@ -89,7 +90,7 @@ def study_status(config: StudyConfig, config_path: str | None = None) -> list[Ru
     model whose configuration or tokenizer has changed since counts as not trained. config_path: what the user gave as
     --config, for the commands in messages.
     """
-    settings = _base_settings(config)
+    settings = base_settings_of(config)
     found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
     plan = drift_plan(config, config_path)
     base_faults = {task: list(_base_faults(plan, task)) for task in plan.tasks}
@@ -99,8 +100,8 @@ def study_status(config: StudyConfig, config_path: str | None = None) -> list[Ru
     ]
 
 
-def _base_settings(config: StudyConfig) -> dict[str, str] | None:
-    """Those of the base model; None if it is not on this machine, or cannot be read."""
+def base_settings_of(config: StudyConfig) -> dict[str, str] | None:
+    """SHA-256 of the base model's settings, as `RunRecord.base_settings`; None if it is not on this machine, or cannot be read."""
     if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().exists()):
         return None
     try:
@@ -129,7 +130,10 @@ def _of(run: RunId, planned: Sequence[PlannedSet]) -> list[PlannedSet]:
 
 
 def _is_run(config: StudyConfig, run: RunId, record: RunRecord, base_settings: dict[str, str] | None) -> bool:
-    wanted = config.hyperparameters(run.task, run.method)
+    choice = latest_choice(config, run.task, run.method, base_settings)
+    if config.tune is not None and choice is None:
+        return False
+    wanted = config.hyperparameters(run.task, run.method, choice.learning_rate if choice is not None else None)
     return (
         (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
         and without_secrets(record.base_model) == without_secrets(config.model)

@@ -77,7 +77,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
         for found in finished_runs(config.results_dir)
         if (found.record.task, found.record.method, found.record.seed) == (run.task, run.method, run.seed)
     ]
-    wanted = config.hyperparameters(run.task, run.method)
+    wanted = inputs.hyperparameters(run.task, run.method)
     digest = inputs.base.weights_digest()
     fitting = [
         found

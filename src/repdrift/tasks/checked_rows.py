@@ -9,6 +9,7 @@ from typing import Any
 
 from repdrift.core.errors import DataError
 from repdrift.core.words import counted, listed
+from repdrift.tasks.answer_places import place_notes
 from repdrift.tasks.chat_turns import joined_turns, unread_entries
 from repdrift.tasks.continuation_rows import (
     chats,
@@ -74,9 +75,15 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
     if spec.kind == "causal_lm":
         notes = continuation_row_notes(table, spec, rows, lacking)
     else:
-        notes = _notes(table, spec, columns, lacking, len(rows))
+        notes = (*_notes(table, spec, columns, lacking, len(rows)), *_place_notes(table, spec, kept, columns))
     # A name of a column may hold half a character; a note must be fit for a file.
     return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
+
+
+def _place_notes(table: DataTable, spec: TaskSpec, kept: Sequence[int], columns: dict[str, Sequence[Any]]) -> list[str]:
+    """Sentences on answers that do not stand at their places, where answers were read."""
+    answers = columns.get(spec.label_column or "") if spec.kind == "extractive_qa" else None
+    return [] if answers is None else place_notes(table, kept, answers, columns[spec.text_columns[1]])
 
 
 def _require_columns(table: DataTable, spec: TaskSpec, wanted: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ Where to find things:
     scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?
     checkpoints   the steps after which a run is saved and scored, and the choice of the best
     held_out_rows a part of the training rows that choices rest on
+    tuning_trial  a training with another learning rate, scored on held-out training rows
     fit           the optimisation itself (`resumable_trainer`: transformers' Trainer with states of our own)
     resuming      when the state of a training is saved, and how it is found again (`training_state`: its files)
     history       loss and scores along the way, beside run.json
@@ -25,6 +26,7 @@ from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unc
 from repdrift.training.training_run import TrainingJob, train, train_unless_claimed
 from repdrift.training.tuning_kind import tuning_kinds
 from repdrift.training.tuning_kinds.lora import Lora, LoraOptions
+from repdrift.training.tuning_trial import StopAfter, TrialSeries
 
 __all__ = [
     "USUAL_ARMS",
@@ -32,9 +34,11 @@ __all__ = [
     "FinishedRun",
     "Lora",
     "LoraOptions",
+    "StopAfter",
     "TrainingJob",
     "TrainingOptions",
     "TrainingOverrides",
+    "TrialSeries",
     "checkpoint_steps",
     "finished_runs",
     "prepared",

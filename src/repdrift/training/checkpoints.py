@@ -93,8 +93,18 @@ class CheckpointScores:
     def restore(self, content: dict[str, Any]) -> None:
         """Take over the scores that `as_json` gave."""
         for name, found in (("scored", self.scored), ("held_out", self.held_out)):
-            for step, metrics, metric, items, constant, answer, groups in content[name]:
-                found[step] = Scored(metrics, metric, np.asarray(items), np.asarray(constant), answer, groups)
+            for step, metrics, metric, items, constant, answer, groups, notes, n_train, chosen in content[name]:
+                found[step] = Scored(
+                    metrics,
+                    metric,
+                    np.asarray(items),
+                    np.asarray(constant),
+                    answer,
+                    groups,
+                    tuple(notes),
+                    n_train,
+                    chosen,
+                )
 
     def best(self) -> int:
         """The step with the highest primary score on the rows held out; the earliest of several."""
@@ -109,7 +119,8 @@ class CheckpointScores:
 def _scored_json(scored: Scored) -> list[Any]:
     groups = None if scored.groups is None else list(scored.groups)
     items, constant = scored.items.tolist(), scored.constant.tolist()
-    return [scored.metrics, scored.metric, items, constant, scored.constant_answer, groups]
+    how = [list(scored.notes), scored.n_train, scored.chosen]
+    return [scored.metrics, scored.metric, items, constant, scored.constant_answer, groups, *how]
 
 
 def keep_checkpoint(folder: Path, step: int) -> None:

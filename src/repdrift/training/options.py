@@ -46,6 +46,13 @@ class TrainingOptions(BaseModel):
         le=10_000_000,
         description="Tokens by which windows over a long context overlap (question answering).",
     )
+    null_threshold_share: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the training rows, 1000 at most, that are not trained on, so that the null threshold is chosen on them "
+        "(question answering); 0 sets none aside, and the threshold is 0.",
+    )
     max_train_samples: SampleCount | None = Field(
         default=None,
         description="Training rows at most, chosen by the hash of their ids, the same for every seed and method; 0 or null takes all.",
@@ -123,8 +130,8 @@ class TrainingOptions(BaseModel):
         per_epoch = math.ceil(math.ceil(features / self.batch_size) / self.gradient_accumulation_steps)
         return math.ceil(per_epoch * self.epochs)
 
-    def for_key(self) -> dict[str, Any]:
-        """The fields that determine the trained weights, as plain JSON."""
+    def for_key(self, task_kind: str | None = None) -> dict[str, Any]:
+        """The fields that determine the trained weights, as plain JSON. task_kind: some fields are for one kind of task alone."""
         # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint. Nor do saved
         # states and what is logged where.
         fields = self.model_dump(mode="json", exclude={"max_validation_samples", "save_state_every", "report_to"})
@@ -133,6 +140,8 @@ class TrainingOptions(BaseModel):
             del fields["checkpoints"]
         if self.keep == "last":
             del fields["keep"], fields["held_out"]
+        if task_kind != "extractive_qa":
+            del fields["null_threshold_share"]
         return fields
 
 
@@ -156,6 +165,7 @@ class TrainingOverrides(BaseModel):
     scheduler: str | None = None
     max_length: int | None = None
     doc_stride: int | None = None
+    null_threshold_share: float | None = None
     max_train_samples: int | None = None
     max_validation_samples: int | None = None
     precision: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Scored:
     metrics: every score by name. metric: the primary one, accuracy, f1 or loss. items: (n,) the primary score of each row,
     higher is better (minus a loss). constant: (n,) that of the best constant answer, which constant_answer has in words.
     groups: n labels that tell which rows belong together, such as questions on one paragraph; None: each row stands alone.
+    notes: sentences on how rows were trained on and scored, for the run's record. n_train: rows that were trained on, where it is not
+    all that were given. chosen: numbers chosen after training on rows that were not trained on, by name.
     """
 
     metrics: dict[str, float]
@@ -31,6 +33,9 @@ class Scored:
     constant: NDArray[np.float64]
     constant_answer: str
     groups: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
+    n_train: int | None = None
+    chosen: dict[str, float | None] = field(default_factory=dict)
 
 
 def compared_with_constant(scored: Scored) -> Learnt:

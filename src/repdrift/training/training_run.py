@@ -5,6 +5,7 @@ A finished run is found again by what its run.json says, not by the name of its 
 
 from __future__ import annotations
 
+import copy
 import gc
 import shutil
 import time
@@ -104,7 +105,7 @@ class TrainingJob:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The settings that determine the trained weights, as `run.json` records them."""
-        return self.options.for_key() | self.arm.for_key() | self.spec.for_key()
+        return self.options.for_key(self.spec.kind) | self.arm.for_key() | self.spec.for_key()
 
     def key(self) -> str:
         """The hash of everything that determines the trained weights and their metrics."""
@@ -253,7 +254,7 @@ def fit_job(
     scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
     held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
     held_rows = classes.numbered(held_rows) if classes is not None else held_rows
-    of_held = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
+    of_held = copy.copy(processor)  # with what was set aside for choices, which both make alike
     processor.before_training(model, scored_rows)
     if held is not None:
         of_held.before_training(model, held_rows)
@@ -353,16 +354,18 @@ def _train_into(
             **job.hyperparameters(),
             "max_length_used": fitted.max_length,
             "steps": fitted.result.steps,
+            **scores.chosen,
         },
         data_source=rows.source,
         data_notes=[
             *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
             *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
             *([classes.said] if classes is not None else []),
+            *scores.notes,
             *said,
         ],
         data_fingerprint=rows.fingerprint,
-        n_train=len(fitted.read.rows),
+        n_train=len(fitted.read.rows) if scores.n_train is None else scores.n_train,
         n_validation=len(fitted.scored.rows),
         metrics={**scores.metrics, "train_loss": fitted.result.train_loss},
         learnt=learnt,

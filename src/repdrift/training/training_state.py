@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repdrift.core.atomic import TEMPORARY_SUFFIX, flush, storage_errors
+from repdrift.core.atomic import flush, storage_errors
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import listed_folder, reading_errors
 from repdrift.core.records.base import Record
+from repdrift.core.temporary_file import TEMPORARY_SUFFIX
 
 STATE_FOLDER = "unfinished"
 STATE_FILE = "state.json"

@@ -40,11 +40,15 @@ class TunedModel:
 
 
 class TuningKind(ABC, Generic[Options]):
-    """One way of tuning. name: as a study writes it. title: for people. options: the class of its options."""
+    """One way of tuning. name: as a study writes it. title: for people. options: the class of its options.
+
+    usual_rates: the range of learning rates that is usual for it, one decade wide; a study that tunes tries rates in it.
+    """
 
     name: str
     title: str
     options: type[Options]
+    usual_rates: tuple[float, float] = (1e-4, 1e-3)
 
     @abstractmethod
     def prepare(self, model: nn.Module, options: Options, task_kind: str) -> TunedModel:

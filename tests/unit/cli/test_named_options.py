@@ -41,8 +41,9 @@ PRINTED_BY = {
     "models/checkpoint_weights.py": "extract run",
     "planning": "power",
     "report": "visualize run",
-    "study": "train extract analyze run status",
+    "study": "tune train extract analyze run status",
     "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
+    "study/inputs.py": "tune",  # it writes this command
     "study/drift_plan.py": "extract",  # it writes this command
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",

@@ -29,7 +29,7 @@ def script(monkeypatch):
 @pytest.mark.parametrize("name", tasks())
 def test_sample_has_no_row_twice_and_no_text_of_a_pair_in_both_splits(name):
     spec = task(name)
-    texts = {split: [tuple(row[c] for c in spec.text_columns) for row in _rows(name, split)] for split in SPLITS}
+    texts = {split: [tuple(str(row[c]) for c in spec.text_columns) for row in _rows(name, split)] for split in SPLITS}
     assert len(set(texts["train"])) == len(texts["train"]) >= 200
     assert len(set(texts["validation"])) == len(texts["validation"]) >= 80
     for column in zip(*texts["train"], strict=True):
@@ -96,3 +96,24 @@ def test_generator_gives_the_packaged_bytes(tmp_path, script):
     for path in made:
         assert (tmp_path / path).read_bytes() == (PACKAGED / path).read_bytes(), path
     assert sum((PACKAGED / path).stat().st_size for path in made) < 400_000
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_every_chat_has_an_answer_last_and_the_splits_share_no_book(split):
+    rows = load_rows(task("short_chats"), split, data_dir="sample").rows
+    assert {row["messages"][-1]["role"] for row in rows} == {"assistant"}
+    assert len({len(row["messages"]) for row in rows}) > 2
+    other = load_rows(task("short_chats"), "validation" if split == "train" else "train", data_dir="sample").rows
+    answers, theirs = (
+        {turn["content"] for row in part for turn in row["messages"] if "shelf" in turn["content"]}
+        for part in (rows, other)
+    )
+    assert answers
+    assert not answers & theirs
+
+
+def test_question_answering_in_words_reads_the_same_file_as_spans_do():
+    words, spans = (
+        load_rows(task(name), "validation", data_dir="sample").rows for name in ("squad_v2_words", "squad_v2")
+    )
+    assert [row["answers"] for row in words] == [row["answers"]["text"] or ["unanswerable"] for row in spans]

@@ -46,4 +46,4 @@ def test_nowhere_to_be_found_lists_where_it_looked(tmp_path, monkeypatch):
 def test_unknown_task_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'squad_v2'"):
         task("squad2")
-    assert tasks() == ["mrpc", "rte", "squad_v2", "sst2"]
+    assert tasks() == ["mrpc", "rte", "short_chats", "squad_v2", "squad_v2_words", "sst2"]

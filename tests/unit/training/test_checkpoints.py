@@ -1,5 +1,9 @@
 """Checkpoints: where they lie, what they score, and which one is kept."""
 
+import json
+from dataclasses import fields
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,7 +11,8 @@ from safetensors.torch import load_file
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.run import RunRecord
 from repdrift.training import TrainingOptions, train
-from repdrift.training.checkpoints import CheckpointSchedule, checkpoint_steps, log_spaced_steps
+from repdrift.training.checkpoints import CheckpointSchedule, CheckpointScores, checkpoint_steps, log_spaced_steps
+from repdrift.training.scores import Scored
 from tests.unit.training.test_training_run import _job
 
 
@@ -97,3 +102,24 @@ def test_a_run_with_an_option_that_the_study_does_not_have_is_another_run(tiny_b
     assert record.other_settings(job.hyperparameters()) == []
     without = _job(tiny_bert, tiny_data)
     assert record.other_settings(without.hyperparameters()) == ["checkpoints"]
+
+
+def test_scores_that_a_state_holds_come_back_whole():
+    scored = Scored(
+        {"f1": 0.5},
+        "f1",
+        np.array([0.25, 0.75]),
+        np.zeros(2),
+        "no answer",
+        ["a", "b"],
+        ("said",),
+        7,
+        {"null_threshold": 1.5},
+    )
+    before = CheckpointScores("x", lambda: scored, lambda: scored)
+    before.score(3)
+    after = CheckpointScores("x", lambda: scored)
+    after.restore(json.loads(json.dumps(before.as_json())))
+    for found in (after.scored[3], after.held_out[3]):
+        for field in fields(Scored):
+            assert np.array_equal(getattr(found, field.name), getattr(scored, field.name)), field.name

@@ -11,6 +11,7 @@ from typing import Literal
 from repdrift.core.records.base import Record
 from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkSummary
+from repdrift.core.records.tuning import StudyTuning
 
 RESULTS_SCHEMA_VERSION = 2
 RESULTS_FILE = "drift_analysis_results.json"
@@ -380,6 +381,8 @@ class DriftResults(Record):
     sanity: list[SanityCheck]
     warnings: list[str]
     """Plain sentences: what is missing, and which claims that weakens."""
+    tuning: StudyTuning | None = None
+    """How the learning rates were chosen; null in results of older versions, which do not tell."""
     table_sha256: dict[str, str] = {}
     """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""
 

@@ -12,7 +12,7 @@ MODEL_FOLDER = "final_model"
 CHECKPOINT_FOLDER = "checkpoints"
 RUN_FORMAT_VERSION = 1
 
-_MEASURED = frozenset({"max_length_used", "steps"})
+_MEASURED = frozenset({"max_length_used", "steps", "null_threshold"})
 """Entries of `RunRecord.hyperparameters` that were found in training, not set."""
 
 FULL_FINETUNE = "full_finetune"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS
-from repdrift.core.learnt_words import judged_models, learnt_cautions
 from repdrift.core.records.results import ALL_TASKS, DriftResults, HypothesisTest
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
@@ -20,6 +20,7 @@ from repdrift.drift.summary.result_tables import (
     runs_table,
     tests_table,
 )
+from repdrift.drift.summary.tuning_section import tuning_section
 from repdrift.drift.weight_rows import WEIGHT_MEASURES
 from repdrift.similarity import measure
 
@@ -34,7 +35,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     against = f"{listed([_method(name) for name in compared])} against {reference}" if compared else reference
     blocks = [
         f"# Drift of {markdown_text(study.model)}: {against}",
-        *(f"> {markdown_text(line)}" for line in learnt_cautions(judged_models(results.runs))),
+        *(f"> {markdown_text(line)}" for line in first_lines(results)),
         _answer(results),
         "## What was compared\n\n" + _compared(results, table),
         *(
@@ -58,6 +59,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
         *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
         "## Controls\n\n" + controls_table(results) + "\n\n" + checks_table(results),
+        *([f"## Learning rates\n\n{rates}"] if (rates := tuning_section(results.tuning)) else []),
         "## Trained models\n\n" + runs_table(results),
         _HOW_TO_READ,
     ]

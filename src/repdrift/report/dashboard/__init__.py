@@ -14,6 +14,7 @@ from repdrift.core.hypotheses import claim
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
+from repdrift.core.tuning_words import edge_in_words, trial_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import claims, sections
@@ -58,6 +59,8 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         "task": words.task_title,
         "sinks": sinks_in_words,
         "learnt": learnt_in_short,
+        "trial": trial_in_words,
+        "edge": edge_in_words,
         "over": wording.OVER.__getitem__,
         "claim": partial(claim, study=results.study),
         "definition": partial(wording.drift_definition, results.study),

@@ -61,4 +61,6 @@ def processor_for(
         return ClassificationProcessor(spec, tokenizer, collator, max_length, class_names)
     if spec.kind == "causal_lm":
         return CausalProcessor(spec, tokenizer, collator, max_length)
-    return QuestionAnsweringProcessor(spec, tokenizer, collator, max_length, options.doc_stride)
+    return QuestionAnsweringProcessor(
+        spec, tokenizer, collator, max_length, options.doc_stride, options.null_threshold_share
+    )

@@ -17,6 +17,7 @@ class FullFinetuning(TuningKind[FullOptions]):
     name = "full_finetune"
     title = "full fine-tuning"
     options = FullOptions
+    usual_rates = (1e-5, 1e-4)
 
     def prepare(self, model: nn.Module, options: FullOptions, task_kind: str) -> TunedModel:
         """Leave every parameter with its gradient."""

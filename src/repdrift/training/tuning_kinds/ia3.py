@@ -27,6 +27,7 @@ class Ia3(TuningKind[Ia3Options]):
     name = "ia3"
     title = "(IA)3"
     options = Ia3Options
+    usual_rates = (1e-3, 1e-2)
 
     def prepare(self, model: nn.Module, options: Ia3Options, task_kind: str) -> TunedModel:
         """Put the factors on `model`."""

@@ -34,6 +34,7 @@ class Layers(TuningKind[LayersOptions]):
     name = "layers"
     title = "some layers"
     options = LayersOptions
+    usual_rates = (1e-5, 1e-4)
 
     def prepare(self, model: nn.Module, options: LayersOptions, task_kind: str) -> TunedModel:
         """Give gradients to the chosen blocks of `model` and its head."""

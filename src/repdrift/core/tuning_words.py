@@ -1,0 +1,127 @@
+"""The tuning of a study in words: for tables, for a methods section, and for the first lines of every output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from repdrift.core.records.tuning import StudyTuning, TuningRecord, TuningTrial
+from repdrift.core.words import chosen_percent, counted, listed, method_title, some_listed, task_title
+
+_EDGE = {"lowest": "below", "highest": "above"}
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate in three digits at most: `2e-05`, `0.0002`."""
+    return f"{rate:.3g}"
+
+
+def trial_in_words(trial: TuningTrial) -> str:
+    """A trial in one line: `learning rate 0.0002: accuracy 0.812 (95 % interval 0.76 to 0.86)`."""
+    text = f"learning rate {rate_text(trial.learning_rate)}: "
+    if trial.score is None or trial.metric is None:
+        return text + {"diverged": "training diverged", "stopped": trial.reason or "stopped"}.get(trial.outcome, "")
+    text += f"{trial.metric} {_shown(trial.metric, trial.score):.3f}"
+    if trial.low is None or trial.high is None:
+        return text
+    low, high = sorted((_shown(trial.metric, trial.low), _shown(trial.metric, trial.high)))
+    return f"{text} (95 % interval {low:.3f} to {high:.3f})"
+
+
+def choice_in_words(choice: TuningRecord) -> str:
+    """A choice in one line, with what is to be said of it."""
+    text = f"{task_title(choice.task)}, {method_title(choice.method)}: {trial_in_words(choice.best)}, the best of {len(choice.trials)} trials"
+    return text + (f"; {edge_in_words(choice)}" if choice.at_edge else "")
+
+
+def edge_in_words(choice: TuningRecord) -> str:
+    """Says that the chosen rate lies at an edge of what was tried; empty if it does not."""
+    if choice.at_edge is None:
+        return ""
+    return f"it is the {choice.at_edge} rate that was tried, and a better one may lie {_EDGE[choice.at_edge]} it"
+
+
+def study_tuning(
+    choices: Mapping[tuple[str, str], TuningRecord | None] | None,
+    fixed: Mapping[tuple[str, str], float],
+    other_runs: Sequence[str] = (),
+) -> StudyTuning:
+    """The tuning of a study with its cautions.
+
+    choices: by task and method, None where none was made yet; None: the study does not ask for tuning. fixed: the rates of its
+    file, by task and method. other_runs: models, in words, that were not trained with the rates that the study has now.
+    """
+    cautions = [
+        f"{some_listed(list(other_runs))}: trained at another learning rate than the study has now. Train and extract again before "
+        "these drifts are read."
+    ] * bool(other_runs)
+    if choices is None:
+        by_task: dict[str, dict[str, float]] = {}
+        for (task, method), rate in fixed.items():
+            by_task.setdefault(task, {})[method] = rate
+        cautions.append(
+            f"The learning rates were not tuned: each method was trained at a rate that was fixed beforehand ({_fixed(by_task)}). Which "
+            "method drifts more can depend on the rates alone. `tune:` in the study gives every method the same number of trials."
+        )
+        text = f"Learning rates were fixed beforehand and not tuned: {_fixed(by_task)}."
+        return StudyTuning(tuned=False, cautions=cautions, methods_text=text, fixed_rates=by_task)
+    made = [choice for choice in choices.values() if choice is not None]
+    if absent := [f"{task_title(task)}, {method_title(method)}" for (task, method), c in choices.items() if c is None]:
+        cautions.append(
+            f"No learning rate was chosen yet for {some_listed(absent)}: the study is not tuned until `repdrift tune` has done so."
+        )
+    cautions += _edges(made)
+    return StudyTuning(tuned=not absent, cautions=cautions, methods_text=_methods_text(made), choices=made)
+
+
+def _edges(choices: Sequence[TuningRecord]) -> list[str]:
+    found: dict[tuple[str, str], list[TuningRecord]] = {}
+    for choice in choices:
+        if choice.at_edge is not None:
+            found.setdefault((choice.method, choice.at_edge), []).append(choice)
+    return [
+        f"The best learning rate of {method_title(method)} on {listed([f'{task_title(c.task)} ({rate_text(c.learning_rate)})' for c in group])} is the "
+        f"{edge} of those that were tried: a better one may lie {_EDGE[edge]} it. Widen the range under tune.learning_rates."
+        for (method, edge), group in found.items()
+    ]
+
+
+def _methods_text(choices: Sequence[TuningRecord]) -> str:
+    if not choices:
+        return "No learning rate was chosen yet."
+    first = choices[0]
+    sampler = "a grid" if first.sampler == "grid" else "proposed by Optuna's TPE sampler"
+    pruning = "; Optuna's median pruner stopped trials early" if first.pruning else ""
+    metrics = listed(sorted({choice.best.metric or "" for choice in choices}))
+    keeps_best = first.hyperparameters.get("keep") == "best"
+    then = (
+        "Each final model is the checkpoint with the best score on training rows held out in the same way."
+        if keeps_best
+        else "The final models were then trained on all training rows, with other seeds."
+    )
+    chosen = "; ".join(
+        f"{task_title(task)}: {listed([f'{method_title(c.method)} {rate_text(c.learning_rate)}' for c in choices if c.task == task])}"
+        for task in dict.fromkeys(choice.task for choice in choices)
+    )
+    return (
+        f"The learning rate of each method was chosen on each task from {counted(first.n_trials, 'trial')} ({sampler}{pruning}), equally many for "
+        f"every method; nothing else was tuned. A trial was one training with the study's options and seed {first.seed}, scored by {metrics} on "
+        f"a share of {chosen_percent(first.held_out)} of the training rows, which were held out by the hash of their ids, rows that share a text together. "
+        f"The best score was taken, and the lower rate of equals. Validation rows had no part in it. {then} Chosen rates: {chosen}."
+    )
+
+
+def _fixed(by_task: Mapping[str, Mapping[str, float]]) -> str:
+    """The rates by method; by task too where they differ between tasks."""
+    methods = list(dict.fromkeys(method for rates in by_task.values() for method in rates))
+    parts: list[str] = []
+    for method in methods:
+        rates = {task: by_task[task][method] for task in by_task if method in by_task[task]}
+        if len(set(rates.values())) == 1:
+            parts.append(f"{method_title(method)} {rate_text(next(iter(rates.values())))}")
+        else:
+            parts += [f"{method_title(method)} on {task_title(task)} {rate_text(rate)}" for task, rate in rates.items()]
+    return some_listed(parts, most=8)
+
+
+def _shown(metric: str, score: float) -> float:
+    return -score if metric == "loss" else score

@@ -1,0 +1,153 @@
+"""The tuning stage of a study: tries learning rates for every arm and task, equally many for each, and records the choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from repdrift.core.errors import ConfigError, NonFiniteError
+from repdrift.core.fingerprint import config_sha256
+from repdrift.core.process_group import process_count
+from repdrift.core.progress import say
+from repdrift.core.records.tuning import TuningRecord, TuningTrial, chosen_trial, edge_of
+from repdrift.core.tuning_words import choice_in_words, trial_in_words
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.rate_search import RateSearch
+from repdrift.study.readiness import ready_jobs
+from repdrift.study.runs import RunId
+from repdrift.study.tune_section import TuneSection
+from repdrift.study.tuned_rates import choices_of, tuning_folder
+from repdrift.training import TrialSeries
+
+
+def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
+    """Choose a learning rate for the task and arm of every run, by the study's `tune:` section.
+
+    Everything that can be known before training is checked for all of `runs` first. Trials that are finished are not
+    trained again; those that another process trains are left for the end. Returns the choices, in the order of the runs.
+    Raises ConfigError under torchrun, NonFiniteError if every trial of an arm diverged, and whatever ready_jobs() raises.
+    """
+    section = inputs.config.tune
+    assert section is not None  # noqa: S101  callers ask first
+    if process_count() > 1:
+        raise ConfigError("tune without torchrun; for several trials at once, start `repdrift tune` several times")
+    ready_jobs(inputs, runs, before_tuning=True)
+    seed = section.trial_seed(inputs.config.seeds)
+    pairs = dict.fromkeys((run.task, run.method) for run in runs)
+    searches = [_search(inputs, section, RunId(task, method, seed)) for task, method in pairs]
+    for search in searches:
+        _ = search.series.split  # too few rows are found before the first trial
+    for wait in (False, True):
+        for search in searches:
+            search.advance(wait=wait)
+    choices = [search.choice() for search in searches]
+    for choice in choices:
+        say(choice_in_words(choice))
+    return choices
+
+
+def _search(inputs: StudyInputs, section: TuneSection, run: RunId) -> _ArmSearch:
+    job = inputs.job_before_tuning(run)
+    rates = section.rates(run.method, job.arm.tuning.usual_rates)
+    series = TrialSeries(job, section.held_out, tuning_folder(inputs.config, run.task, run.method))
+    return _ArmSearch(inputs, series, RateSearch(section, rates, run.seed))
+
+
+@dataclass
+class _ArmSearch:
+    """The search for the rate of one arm on one task, as far as it has come."""
+
+    inputs: StudyInputs
+    series: TrialSeries
+    search: RateSearch
+    trials: list[TuningTrial] = field(default_factory=list)
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of everything that determines the choice."""
+        section = self.search.section
+        return config_sha256(
+            {
+                **self.series.content,
+                "sampler": section.sampler,
+                "rates": list(self.search.rates),
+                "trials": section.n_trials,
+                "pruning": section.pruning,
+            }
+        )
+
+    def advance(self, *, wait: bool) -> None:
+        """Make the trials that are left, save those that another process is at, unless `wait` is True."""
+        if not self.trials and (known := self._recorded()) is not None:
+            self.trials = list(known.trials)
+        busy: set[float] = set()
+        while rates := [rate for rate in self.search.open_rates(self.trials) if rate not in busy]:
+            rate = rates[0]
+            known = self.series.finished(self.series.key(rate, self._before))
+            trial = known or self.series.trial(
+                rate, wait=wait, before=self._before, stop=self.search.stopping(self.trials)
+            )
+            if trial is None:
+                busy.add(rate)
+                continue
+            self.trials.append(trial)
+            job = self.series.job
+            counter = f"[{len(self.trials)}/{self.search.section.n_trials}]"
+            say(f"{counter} {job.spec.name}, {job.arm.name}, {trial_in_words(trial)}{'; done before' if known else ''}")
+
+    @property
+    def _before(self) -> list[TuningTrial] | None:
+        return self.trials if self.search.section.pruning else None
+
+    def choice(self) -> TuningRecord:
+        """The record of the finished search: the one on the disk, or a new one, which is written."""
+        if (known := self._recorded()) is not None:
+            return known
+        job, section = self.series.job, self.search.section
+        trials = self.trials if section.sampler == "optuna" else sorted(self.trials, key=lambda t: t.learning_rate)
+        best = chosen_trial(trials)
+        where = f"{job.spec.name}, {job.arm.name}"
+        if best is None:
+            reasons = dict.fromkeys(trial.reason for trial in trials if trial.reason)
+            raise NonFiniteError(
+                f"{where}: none of {len(trials)} trials finished, so no learning rate can be chosen. The first: {next(iter(reasons))} "
+                f"Give lower rates under tune.learning_rates.{job.arm.name}."
+            )
+        record = TuningRecord(
+            key=self.key,
+            task=job.spec.name,
+            method=job.arm.name,
+            words=job.arm.words,
+            sampler=section.sampler,
+            rates=list(self.search.rates),
+            n_trials=section.n_trials,
+            pruning=section.pruning,
+            seed=job.seed,
+            held_out=section.held_out,
+            held_out_rows=self.series.split.said,
+            hyperparameters={k: v for k, v in job.hyperparameters().items() if k != "learning_rate"},
+            base_model=job.base.ref,
+            base_digest=job.base.weights_digest(),
+            base_settings=job.base_settings(),
+            data_source=job.train.source,
+            data_fingerprint=job.training_rows().fingerprint,
+            trials=trials,
+            learning_rate=best.learning_rate,
+            at_edge=edge_of(trials, best.learning_rate),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        record.write(self._file)
+        self.inputs.journal.note("tune", where, learning_rate=best.learning_rate, trials=len(trials))
+        return record
+
+    @property
+    def _file(self) -> Path:
+        return self.series.folder / f"{self.key[:32]}.json"
+
+    def _recorded(self) -> TuningRecord | None:
+        job = self.series.job
+        found = choices_of(self.inputs.config, job.spec.name, job.arm.name)
+        return next((choice for choice in found if choice.key == self.key), None)
