@@ -21,7 +21,8 @@ _LINE_EVERY_S = 10.0
 
 
 class StageView:
-    """One line for each stage: a bar on a terminal; elsewhere a line at most every ten seconds, and one at the end of the stage.
+    """One line for each stage: a bar on a terminal; elsewhere a line at most every ten seconds, if there is
+    news, and one at the end of the stage.
 
     screen: where the lines go. log: takes every other message.
     """
@@ -32,6 +33,7 @@ class StageView:
         self._stage = ""
         self._done, self._total, self._what = 0, 1, ""
         self._counted: dict[str, int] = {}
+        self._count = ""
         self._began = self._shown = time.monotonic()
         self._row: Any = None
 
@@ -45,6 +47,7 @@ class StageView:
         self.end()
         self._stage = f"{number} of {of}  {name}"
         self._done, self._total, self._what, self._counted = 0, 1, "", {}
+        self._count = ""
         self._began = self._shown = time.monotonic()
         self.note(f"{number} of {of}: {name}")
         if self._bars is not None:
@@ -87,11 +90,13 @@ class StageView:
             self._bars.stop()
 
     def _show(self, share: float, count: str) -> None:
+        if not self._stage:
+            return
         if self._bars is not None:
             self._bars.update(self._row, completed=share, count=count)
-        elif count and time.monotonic() - self._shown >= _LINE_EVERY_S:
+        elif count not in ("", self._count) and time.monotonic() - self._shown >= _LINE_EVERY_S:
             self._line(f"{self._stage:<18} {count}")
-            self._shown = time.monotonic()
+            self._count, self._shown = count, time.monotonic()
 
     def _line(self, text: str) -> None:
         self._screen.write(for_terminal(text) + "\n")
