@@ -21,9 +21,9 @@ from repdrift.drift import (
     require_run_of,
     require_weights_of,
 )
-from repdrift.models import changed_files, resolve_model, settings_digests, tokenizer_digests
-from repdrift.models.model_files import PACKAGED_PREFIX
+from repdrift.models import changed_files
 from repdrift.stores import RepresentationSet, open_set
+from repdrift.study.base_settings import base_settings_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.drift_plan import drift_plan
 from repdrift.study.runs import RunId, planned_runs
@@ -98,17 +98,6 @@ def study_status(config: StudyConfig, config_path: str | None = None) -> list[Ru
         _progress(run, [r for r in found if _is_run(config, run, r.record, settings)], plan, base_faults[run.task])
         for run in planned_runs(config)
     ]
-
-
-def base_settings_of(config: StudyConfig) -> dict[str, str] | None:
-    """SHA-256 of the base model's settings, as `RunRecord.base_settings`; None if it is not on this machine, or cannot be read."""
-    if not (config.model.startswith(PACKAGED_PREFIX) or Path(config.model).expanduser().exists()):
-        return None
-    try:
-        source = resolve_model(config.model, revision=config.revision, prefer="model")
-        return {**settings_digests(source), **tokenizer_digests(source)}
-    except RepdriftError:  # the stage that loads the model says what is wrong with it
-        return None
 
 
 def _progress(run: RunId, mine: list[FinishedRun], plan: DriftPlan, base_faults: list[str]) -> RunProgress:

@@ -9,9 +9,9 @@ from repdrift.core.records.run import RunRecord
 from repdrift.core.records.tuning import StudyTuning, TuningRecord
 from repdrift.core.tuning_words import rate_text, study_tuning
 from repdrift.stores import open_set
+from repdrift.study.base_settings import base_settings_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, planned_runs, set_folder
-from repdrift.study.status import base_settings_of
 from repdrift.study.tuned_rates import latest_choice
 from repdrift.training import finished_runs
 
