@@ -4,6 +4,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.text import squad
 
+from repdrift.training.scores import Scored, compared_with_constant
 from repdrift.training.task_kinds.classification import classification_metrics
 from repdrift.training.task_kinds.question_answering import best_span
 from repdrift.training.task_kinds.squad_metrics import best_constant_answer, squad_v2_scores
@@ -115,13 +116,30 @@ def test_squad_scores_agree_with_the_formulae_of_the_paper(seed):
     )
 
 
-def test_best_constant_answer_is_no_answer_the_context_or_the_most_common_answer():
+def test_best_constant_answer_is_the_best_of_those_that_look_at_no_question():
     context = "the cat sat on the mat"
     assert best_constant_answer([context] * 3, [[], [], ["cat"]]).words == "no answer to every question"
-    short = best_constant_answer(["cat sat"] * 3, [["cat"], ["sat"], []])
-    assert (short.words, short.f1.mean()) == ("the whole context for every question", pytest.approx(4 / 9))
+    short = best_constant_answer(["cat sat"] * 4, [["cat"], ["sat"], ["cat sat"], []])
+    assert (short.words, short.f1.mean()) == ("the whole context for every question", pytest.approx((4 / 3 + 1) / 4))
     common = best_constant_answer([context] * 5, [["yes"], ["yes"], ["no"], ["yes", "no"], []])
     assert (common.words, common.f1.tolist()) == ("'yes' for every question", [1, 1, 0, 1, 0])
+    long = [" ".join(f"w{i}x{k}" for i in range(100)) for k in range(5)]
+    placed = best_constant_answer(long, [[" ".join(text.split()[90:])] for text in long])
+    assert (placed.words, placed.f1.tolist()) == ("10 words at the end of the context for every question", [1] * 5)
+
+
+def test_pointing_anywhere_does_not_beat_the_best_constant_answer():
+    """Where every question has an answer, "no answer" scores 0 and any words score more."""
+    g = np.random.default_rng(3)
+    learnt = 0
+    for _ in range(40):
+        contexts = [" ".join(f"{g.integers(0, 60)}x" for _ in range(80)) for _ in range(150)]
+        answers = [[" ".join(c.split()[(at := int(g.integers(0, 77))) : at + 3])] for c in contexts]
+        starts = g.integers(0, 60, 150)
+        said = [" ".join(c.split()[s : s + int(g.integers(5, 20))]) for c, s in zip(contexts, starts, strict=True)]
+        items, constant = squad_v2_scores(said, answers).f1, best_constant_answer(contexts, answers)
+        learnt += bool(compared_with_constant(Scored({}, "f1", items, constant.f1, constant.words)).learnt)
+    assert learnt <= 2
 
 
 def test_best_span_agrees_with_trying_every_one():
