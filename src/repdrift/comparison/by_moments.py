@@ -145,7 +145,7 @@ class _MomentComparison:
                 extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:
                     raise ModelError(layer_count_fault(len(extractor.blocks), depth))
-                require_samples_fit(self.samples, extractor.backbone)
+                extractor.require_fit(self.samples)
                 change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
                 self.measured.note(tuned.name, change.notes)
                 self._note_precision(tuned, running.backbone)

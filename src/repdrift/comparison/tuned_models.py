@@ -15,7 +15,14 @@ from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import RepdriftError
 from repdrift.core.process_group import device
 from repdrift.core.progress import say
-from repdrift.models import ModelSource, load_adapter_alone, load_tuned_backbone, running_errors
+from repdrift.models import (
+    ModelSource,
+    is_learned_prompt,
+    load_adapter_alone,
+    load_prompted,
+    load_tuned_backbone,
+    running_errors,
+)
 
 SHARED_WEIGHTS = "the base model's, in memory once"
 
@@ -49,7 +56,10 @@ def with_own_weights(
 
     Raises ModelError if it cannot be loaded, or an adapter does not fit the base model.
     """
-    if tuned.source.is_adapter:
+    if tuned.source.is_adapter and is_learned_prompt(tuned.source):
+        prompted = load_prompted(load_base(base, options), base, tuned.source)
+        yield RunningModel(tuned, prompted.model, own_weights(reason), tuple(prompted.notes))
+    elif tuned.source.is_adapter:
         adapted = load_adapter_alone(lambda: load_base(base, options), base, tuned.source)
         with adapted.tuned(0) as backbone:
             yield RunningModel(tuned, backbone, own_weights(reason), tuple(adapted.notes[0]))

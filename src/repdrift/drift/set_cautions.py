@@ -28,6 +28,7 @@ def set_cautions(
         *_missing(statuses),
         *_unchanged(table, plan),
         *_same_weights(tasks),
+        *_learned_prompts(tasks),
         *_precision(tasks),
         *_truncated(tasks),
         *(
@@ -101,6 +102,21 @@ def _same_weights(tasks: Sequence[TaskSets]) -> list[str]:
             if len(names) > 1
         ]
     return found
+
+
+def _learned_prompts(tasks: Sequence[TaskSets]) -> list[str]:
+    """One sentence on every arm whose models read learned positions before the text."""
+    lengths: dict[str, set[int]] = defaultdict(set)
+    for sets in tasks:
+        for run in sets.runs:
+            if run.stored.metadata.virtual_tokens:
+                lengths[run.plan.method].add(run.stored.metadata.virtual_tokens)
+    return [
+        f"{method_title(method)} is a learned prompt: {' or '.join(map(str, sorted(tokens)))} virtual tokens stand before every text, and no "
+        "weight differs from the base model's. Rows are of the text's own tokens, which stand that much later than in the base model; an "
+        "untrained prompt moves them too. There is no random change of the same size to hold it against."
+        for method, tokens in lengths.items()
+    ]
 
 
 def _precision(tasks: Sequence[TaskSets]) -> list[str]:

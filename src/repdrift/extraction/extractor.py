@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,15 @@ from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.sink_mask import SinkMask
-from repdrift.models import DTYPES, Stack, backbone_of, decoder_inputs, execution_device, find_blocks
+from repdrift.models import (
+    DTYPES,
+    Stack,
+    backbone_of,
+    decoder_inputs,
+    execution_device,
+    find_blocks,
+    learned_prompt_of,
+)
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
 from repdrift.tasks import SampleSet
 
@@ -51,7 +60,8 @@ class PooledBatch:
 class RepresentationExtractor:
     """Extracts layer-wise representations of one model over a sample set.
 
-    model: any transformers model, with or without task head. It is put into evaluation mode and stays on its device.
+    model: any transformers model, with or without task head and adapter. It is put into evaluation mode and stays on its device.
+    With a learned prompt (prefix, prompt or P-tuning) the real tokens are read behind the virtual ones, which give no row.
     layers: block numbers, None for all. pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
     token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
     `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
@@ -78,7 +88,10 @@ class RepresentationExtractor:
         stack: Stack | None = None,
         sinks: SinkMask | None = None,
     ) -> None:
-        self.backbone = backbone_of(model, stack=stack).eval()
+        self.prompt = learned_prompt_of(model)
+        self.backbone = backbone_of(model, stack=stack, runs_prompt=True).eval()
+        if self.prompt is not None:
+            self.prompt.eval()
         self.blocks = find_blocks(self.backbone, path=blocks, stack=stack)
         self.layers = self.blocks.select(layers, model_name=type(self.backbone).__name__)
         if not self.layers:
@@ -87,6 +100,7 @@ class RepresentationExtractor:
             raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
         if token_budget is not None and token_budget < 1:
             raise DataError(f"the token budget must be at least 1, got {token_budget}")
+        self.without_gradients: Callable[[], AbstractContextManager[Any]] = torch.inference_mode
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.sinks = sinks
@@ -114,7 +128,7 @@ class RepresentationExtractor:
 
         token_budget: tokens of one batch, padding included; None means the extractor's own.
         """
-        require_samples_fit(samples, self.backbone)
+        self.require_fit(samples)
         if samples.position_ids is not None and not self._takes_positions:
             raise DataError(f"{type(self.backbone).__name__} takes no position_ids; leave them out of the inputs")
         samples.over(samples.pool_over)  # a part of a set may have a sample that lacks the tokens to pool over
@@ -126,6 +140,10 @@ class RepresentationExtractor:
             window = max(1, _WINDOW_BYTES // (len(self.layers) * width * DTYPES[self.dtype].itemsize))
         budget = 1 if self._one_by_one else token_budget or self.token_budget  # no batch has fewer samples than one
         return BatchPlan(samples, token_budget=budget, window_tokens=window)
+
+    def require_fit(self, samples: SampleSet) -> None:
+        """Raises DataError, naming the sample, if one is too long for the model or holds what it has no row for."""
+        require_samples_fit(samples, self.backbone, virtual_tokens=0 if self.prompt is None else self.prompt.tokens)
 
     def extract(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[int, Tensor]:
         """Representations by layer number: (n, d) each, in the order of the samples.
@@ -182,7 +200,7 @@ class RepresentationExtractor:
         """
         for part in self._parts(batch):
             try:
-                with torch.inference_mode():
+                with self.without_gradients():
                     self._forward_part(part, on_block)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -236,7 +254,7 @@ class RepresentationExtractor:
         def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
             found[layer] = owned_values(pool.fast(hidden), hidden)
 
-        with torch.inference_mode():
+        with self.without_gradients():
             self._forward_part(batch, keep)
             on_cpu = _to_cpu(found)
             if not all(bool(torch.isfinite(rows).all()) for rows in on_cpu.values()):
@@ -288,11 +306,14 @@ class RepresentationExtractor:
         self, inputs: dict[str, Any], layers: Sequence[int], on_hidden_state: Callable[[int, Tensor], None]
     ) -> None:
         seen: set[int] = set()
+        prompt = self.prompt
 
         def pass_on(layer: int, hidden: Tensor) -> None:
             seen.add(layer)
-            on_hidden_state(layer, hidden)
+            on_hidden_state(layer, hidden if prompt is None else prompt.real_tokens(hidden))
 
+        if prompt is not None:
+            inputs = prompt.extended(self.backbone, inputs)
         with capture_hidden_states(self.blocks, layers, pass_on):
             self.backbone(**inputs, **self._no_cache)
         missing = [layer for layer in layers if layer not in seen]

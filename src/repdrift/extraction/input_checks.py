@@ -11,19 +11,21 @@ from repdrift.models import embedding_rows, length_limit, position_rows, token_t
 from repdrift.tasks import SampleSet
 
 
-def require_samples_fit(samples: SampleSet, model: nn.Module) -> None:
+def require_samples_fit(samples: SampleSet, model: nn.Module, *, virtual_tokens: int = 0) -> None:
     """Raises DataError, naming the sample, if one is too long for `model` or holds a token id or type that it has no row for.
 
-    model: the backbone that is to run them; its own tables decide, not its configuration.
+    model: the backbone that is to run them; its own tables decide, not its configuration. virtual_tokens: how many a learned
+    prompt puts before each sample.
     """
     name = type(model).__name__
     limit = length_limit(model)
     lengths = samples.lengths
     longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if limit.most is not None and lengths[longest] > limit.most:
+    if limit.most is not None and lengths[longest] + virtual_tokens > limit.most:
+        behind = f" behind the {virtual_tokens} virtual tokens of its learned prompt" if virtual_tokens else ""
         raise DataError(
-            f"{samples.described(longest)} has {lengths[longest]} tokens, the model takes {limit.most} ({limit.reason}). "
-            "Give a smaller --max-length."
+            f"{samples.described(longest)} has {lengths[longest]} tokens, the model takes {limit.most - virtual_tokens}{behind} "
+            f"({limit.reason}). Give a smaller --max-length."
         )
     _require_ids_fit(samples, name, embedding_rows(model))
     if samples.position_ids is not None and (rows := position_rows(model)) is not None:

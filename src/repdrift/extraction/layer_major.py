@@ -44,6 +44,7 @@ class LayerMajorExtraction:
 
     schedule: Literal["sample", "layer"] = "layer"
     random_change: RandomChange | None = None
+    virtual_tokens: int = 0
 
     def __init__(self, job: ExtractionJob) -> None:
         options = job.options

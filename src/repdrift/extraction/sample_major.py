@@ -13,9 +13,9 @@ from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor
 from repdrift.extraction.sink_mask import SinkMask
-from repdrift.models import load_adapted, load_backbone, load_task_model
+from repdrift.models import has_lora_matrices, load_adapted, load_backbone, load_task_model
 from repdrift.stores import RepresentationSetWriter
-from repdrift.weights import WeightComparison, compare_adapter, compare_weights
+from repdrift.weights import WeightComparison, changes_no_weight, compare_adapter, compare_weights
 
 
 class SampleMajorExtraction:
@@ -32,6 +32,7 @@ class SampleMajorExtraction:
         )
         self.sinks = job.sink_mask()
         self._extractor = _extractor(job, model, self.sinks)
+        self.virtual_tokens = 0 if self._extractor.prompt is None else self._extractor.prompt.tokens
         self.layers = self._extractor.layers
         self.blocks_path = self._extractor.blocks.path
 
@@ -54,12 +55,14 @@ class SampleMajorExtraction:
             pass
 
     def adapter_layers(self) -> list[LayerAdapter] | None:
-        """The LoRA matrices of each block, or None for a model without an adapter."""
+        """The LoRA matrices of each block, or None for a model without any, such as one with another kind of adapter."""
         return self._extractor.adapter_layers() if isinstance(self._extractor, LoRARepresentationExtractor) else None
 
     def weight_changes(self) -> WeightComparison:
         """The distance of each weight from the base model's."""
         job = self._job
+        if self._extractor.prompt is not None:
+            return WeightComparison([], [f"all weights: {changes_no_weight(self._extractor.prompt.tokens)}"])
         if job.adapter is not None:
             return compare_adapter(self._extractor.backbone, blocks_path=self.blocks_path, stack=job.options.stack)
         return compare_weights(job.base, job.source, self.blocks_path)
@@ -77,7 +80,8 @@ def _loaded_model(job: ExtractionJob) -> nn.Module:
 
 def _extractor(job: ExtractionJob, model: nn.Module, sinks: SinkMask | None) -> RepresentationExtractor:
     options = job.options
-    kind = RepresentationExtractor if job.adapter is None else LoRARepresentationExtractor
+    is_lora = job.adapter is not None and has_lora_matrices(job.adapter)
+    kind = LoRARepresentationExtractor if is_lora else RepresentationExtractor
     on_device: nn.Module = nn.Module.to(model, device())
     return kind(
         on_device,

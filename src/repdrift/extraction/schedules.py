@@ -27,7 +27,8 @@ class ScheduledExtraction(Protocol):
 
     layers: the layers that are extracted. blocks_path: the name of the model's list of blocks.
     random_change: what was done to the base model before it is run; None if nothing was. sinks: the tokens that the pooling
-    leaves out, which `write` finds if the job does not give them; None if the pooling needs none.
+    leaves out, which `write` finds if the job does not give them; None if the pooling needs none. virtual_tokens: the positions of
+    a learned prompt before every sample.
     """
 
     schedule: Literal["sample", "layer"]
@@ -35,6 +36,7 @@ class ScheduledExtraction(Protocol):
     blocks_path: str
     random_change: RandomChange | None
     sinks: SinkMask | None
+    virtual_tokens: int
 
     def plan(self) -> BatchPlan:
         """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""

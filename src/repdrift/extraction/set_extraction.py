@@ -169,6 +169,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "sample_ids": list(job.samples.sample_ids),
         "truncated_samples": job.samples.truncated_samples,
         "pooling": job.pooling,
+        "virtual_tokens": extraction.virtual_tokens,
         "pool_over": job.options.pool_over,
         "compute_dtype": job.options.compute_dtype,
         "tokens_per_sample": job.samples.pooled_lengths if job.pooling == "tokens" else None,

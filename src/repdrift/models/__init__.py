@@ -1,8 +1,16 @@
 """Models: their files, loading them with and without adapters, their depth and width, and their blocks."""
 
-from repdrift.models.adapter_files import adapter_config, reason_against_sharing
+from repdrift.models.adapter_files import adapter_config, has_lora_matrices, reason_against_sharing
 from repdrift.models.adapters import AdaptedBase, AdaptersDoNotFitError, load_adapted, load_adapters
-from repdrift.models.backbone import Stack, backbone_of, decoder_inputs, execution_device, headless
+from repdrift.models.backbone import (
+    Stack,
+    backbone_of,
+    decoder_inputs,
+    execution_device,
+    headless,
+    uncompiled,
+    unwrapped,
+)
 from repdrift.models.block_search import find_blocks
 from repdrift.models.blocks import Blocks, is_linear
 from repdrift.models.causality import is_causal_decoder
@@ -11,6 +19,7 @@ from repdrift.models.configuration import load_config
 from repdrift.models.dimensions import ASSUMED_WIDTH, depth_of, inner_width_of, width_of
 from repdrift.models.gguf_file import read_gguf_header
 from repdrift.models.json_object import read_json_object
+from repdrift.models.learned_prompt import LearnedPrompt, learned_prompt_of
 from repdrift.models.loading import (
     load_backbone,
     load_task_model,
@@ -28,6 +37,7 @@ from repdrift.models.positions import (
     position_rows,
     token_type_rows,
 )
+from repdrift.models.prompt_adapter import is_learned_prompt, load_prompted, prompt_note
 from repdrift.models.setting_differences import setting_differences
 from repdrift.models.skeleton import backbone_skeleton, task_skeleton
 from repdrift.models.source_notes import source_notes
@@ -40,6 +50,7 @@ __all__ = [
     "AdaptersDoNotFitError",
     "Blocks",
     "Kind",
+    "LearnedPrompt",
     "ModelSource",
     "Stack",
     "adapter_config",
@@ -51,10 +62,13 @@ __all__ = [
     "embedding_rows",
     "execution_device",
     "find_blocks",
+    "has_lora_matrices",
     "headless",
     "inner_width_of",
     "is_causal_decoder",
+    "is_learned_prompt",
     "is_linear",
+    "learned_prompt_of",
     "length_limit",
     "length_limit_of_config",
     "load_adapted",
@@ -62,11 +76,13 @@ __all__ = [
     "load_adapters",
     "load_backbone",
     "load_config",
+    "load_prompted",
     "load_task_model",
     "load_tokenizer",
     "load_tuned_backbone",
     "loader_errors",
     "position_rows",
+    "prompt_note",
     "quiet_transformers",
     "read_gguf_header",
     "read_json_object",
@@ -81,6 +97,8 @@ __all__ = [
     "task_skeleton",
     "token_type_rows",
     "tokenizer_digests",
+    "uncompiled",
+    "unwrapped",
     "weight_files",
     "weights_digest_of",
     "width_of",

@@ -13,6 +13,7 @@ from repdrift.core.errors import ModelError
 from repdrift.models.base_weights import name_under_adapters, tensor_under_adapters
 from repdrift.models.folder_contents import ADAPTER_CONFIG
 from repdrift.models.json_object import read_json_object
+from repdrift.models.learned_prompt import reason_against_prompt
 from repdrift.models.model_files import ModelSource, weight_files
 from repdrift.models.third_party import first_line, loader_errors
 
@@ -54,10 +55,9 @@ def adapter_config(adapter: ModelSource) -> Any:
     with loader_errors(f"{path} cannot be read as the configuration of an adapter"):
         config = PeftConfig.from_pretrained(str(adapter.path))
     config.inference_mode = True
-    if config.is_prompt_learning:
+    if config.is_prompt_learning and (reason := reason_against_prompt(config)):
         raise ModelError(
-            f"the adapter in {adapter.path} is {kind}: it adds virtual tokens, so that its tokens are not those of the base "
-            "model. Only adapters that change modules (LoRA and its relatives) can be compared."
+            f"the adapter in {adapter.path} is a learned prompt ({kind}): {reason}. It cannot be compared."
         )
     if reason := _REFUSED.get(str(kind)) or (
         "it is built of megatron's modules" if getattr(config, "megatron_config", None) else None
@@ -72,6 +72,13 @@ def adapter_config(adapter: ModelSource) -> Any:
             f"({invocation}), which the samples do not hold. It cannot be compared on these samples."
         )
     return config
+
+
+def has_lora_matrices(adapter: ModelSource) -> bool:
+    """True if the adapter is LoRA or a relative of it, with two matrices for each adapted module. Raises what `adapter_config` raises."""
+    from peft import LoraConfig
+
+    return isinstance(adapter_config(adapter), LoraConfig)
 
 
 def adapter_tensors(adapter: ModelSource) -> dict[str, Tensor]:
@@ -131,6 +138,8 @@ def reason_against_sharing(adapter: ModelSource, backbone: nn.Module) -> str | N
     the base model, unless it holds there what the base model holds already.
     Raises ModelError if the files cannot be read.
     """
+    if adapter_config(adapter).is_prompt_learning:
+        return "it is a learned prompt, which is run around the base model and not inside it"
     config = read_json_object(adapter.path / ADAPTER_CONFIG)
     if reason := _reason_in_configuration(config):
         return reason

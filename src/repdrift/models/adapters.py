@@ -129,7 +129,13 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
     faults: dict[int, str] = {}
     for number, source in enumerate(adapters):
         try:
-            config, tensors = adapter_config(source), adapter_tensors(source)
+            config = adapter_config(source)
+            if config.is_prompt_learning:
+                raise ModelError(
+                    f"the adapter in {source.path} is a learned prompt: its virtual tokens stand before the text, and not inside the "
+                    "model's modules. Load it with load_prompted."
+                )
+            tensors = adapter_tensors(source)
             read.append((config, tensors, Place(backbone, _prefix_of(tensors, backbone, source, base))))
         except ModelError as error:
             faults[number] = str(error)

@@ -14,14 +14,21 @@ from repdrift.core.errors import ModelError, ShapeError
 from repdrift.core.records.representation_set import Stack
 
 
-def backbone_of(model: nn.Module, stack: Stack | None = None) -> nn.Module:
+def backbone_of(model: nn.Module, stack: Stack | None = None, *, runs_prompt: bool = False) -> nn.Module:
     """Returns the module to run for the hidden states of `model`; adapter layers inside it stay active.
 
     Wrappers (PEFT, torch.compile, data parallel) and the task head are taken off. For an encoder-decoder model, a `stack`
     of None or `encoder` gives the encoder alone, so that the decoder is not run; `decoder` gives the module that runs
     both, which must also be given `decoder_inputs`.
-    Raises ModelError if the model lacks the stack, or its adapter is a learned prompt, which acts outside the backbone.
+    runs_prompt: the caller runs a learned prompt of the model (see `learned_prompt_of`), which acts outside the backbone.
+    Raises ModelError if the model lacks the stack, or has a learned prompt that the caller does not run.
     """
+    if not runs_prompt and (wrapper := wrapper_of_prompt(model)) is not None:
+        raise ModelError(
+            f"the adapter is a learned prompt ({wrapper.active_peft_config.peft_type}): it adds virtual tokens to the input and "
+            "leaves the model's modules as they are, so it would be lost here. Give an adapter that changes modules (LoRA and its "
+            "relatives), or a full model."
+        )
     body = headless(model)
     pair = encoder_decoder_of(body)
     if pair is None:
@@ -68,24 +75,33 @@ def uncompiled(model: nn.Module) -> nn.Module:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Returns `model` without the wrappers of PEFT, torch.compile, DataParallel and DistributedDataParallel.
 
-    Raises ModelError if the adapter is a learned prompt, which would be lost with its wrapper.
+    A learned prompt stays behind in its wrapper: to run the model with it, see `learned_prompt_of`.
     """
-    while True:
-        model = uncompiled(model)
-        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            model = model.module
-        elif hasattr(model, "get_base_model"):
-            wrapper: Any = model
-            config = getattr(wrapper, "active_peft_config", None)
-            if getattr(config, "is_prompt_learning", False):
-                raise ModelError(
-                    f"the adapter is a learned prompt ({getattr(config, 'peft_type', '?')}): it adds virtual tokens to the input and "
-                    "leaves the blocks as they are, so its representations cannot be paired with the base model's. "
-                    "Give an adapter that changes modules (LoRA and its relatives), or a full model."
-                )
-            model = wrapper.get_base_model()
-        else:
-            return model
+    while (inner := _inside(model)) is not None:
+        model = inner
+    return model
+
+
+def wrapper_of_prompt(model: nn.Module) -> Any:
+    """The wrapper of peft in which `model` has a learned prompt, or None if it has none or the prompt is switched off."""
+    part: nn.Module | None = model
+    while part is not None:
+        config = getattr(part, "active_peft_config", None) if hasattr(part, "get_base_model") else None
+        if getattr(config, "is_prompt_learning", False):
+            return None if getattr(part, "_adapters_disabled", False) else part
+        part = _inside(part)
+    return None
+
+
+def _inside(model: nn.Module) -> nn.Module | None:
+    """Returns what the outermost wrapper holds, or None if there is no wrapper."""
+    if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+        return inner
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return model.module
+    if hasattr(model, "get_base_model"):
+        return model.get_base_model()  # pyright: ignore[reportCallIssue]
+    return None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,10 @@ def load_adapter_alone(load_base: Callable[[], nn.Module], base: ModelSource, ad
     Raises ModelError if the adapter does not fit; if that part comes out otherwise with another state of the random
     generators; or if two runs on the same tokens differ.
     """
-    start = getattr(adapter_config(adapter), "init_lora_weights", True)
-    adapter_tensors(adapter)  # raises before the base model is loaded for nothing
+    config = adapter_config(adapter)
+    start = getattr(config, "init_lora_weights", True)
+    if not config.is_prompt_learning:  # load_adapters says where those are loaded
+        adapter_tensors(adapter)  # raises before the base model is loaded for nothing
     with seeded(1):
         adapted = load_adapters(load_base(), base, [adapter])
     made_up, changed = _copies(adapted.made_up[0]), _copies(_changed(adapted))

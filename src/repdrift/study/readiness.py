@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from repdrift.core.errors import ConfigError, RepdriftError
 from repdrift.core.words import counted
+from repdrift.extraction.input_checks import require_samples_fit
 from repdrift.models import (
     backbone_of,
     changed_files,
@@ -20,7 +21,15 @@ from repdrift.study.disk_space import TrainedBytes, require_folders, require_roo
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
 from repdrift.tasks import effective_max_length
-from repdrift.training import TrainingJob, checkpoint_steps, finished_runs, prepared, require_ids_fit, saved_bytes
+from repdrift.training import (
+    TrainingJob,
+    checkpoint_steps,
+    finished_runs,
+    prepared,
+    require_ids_fit,
+    require_room_for_prompt,
+    saved_bytes,
+)
 
 T = TypeVar("T")
 
@@ -47,8 +56,10 @@ def ready_jobs(
     }
     if config is not None:
         found.of(lambda: _require_layers(inputs))
+        found.of(lambda: _require_schedule(inputs, jobs))
         for task in dict.fromkeys(run.task for run in runs):
-            found.of(lambda task=task: _require_samples(inputs, task))
+            most = max((job.arm.virtual_tokens for run, job in jobs if run.task == task), default=0)
+            found.of(lambda task=task, most=most: _require_samples(inputs, task, most))
     for job in {(job.spec.name, job.arm.name): job for _, job in jobs}.values():
         found.of(lambda job=job: _require_steps(job))
     left = (found.of(lambda: _not_trained(inputs, jobs)) or []) if config is not None and are_writable else []
@@ -101,11 +112,27 @@ def _require_layers(inputs: StudyInputs) -> None:
         blocks.select(None if options.layers is None else list(options.layers), model_name=inputs.base.ref)
 
 
-def _require_samples(inputs: StudyInputs, task: str) -> None:
-    """Raises DataError if the samples of a task cannot be made, or hold a token that the model does not have."""
+def _require_schedule(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]]) -> None:
+    """Raises ConfigError if the study asks for a schedule in which what one of its arms trains cannot be extracted."""
+    arms = {job.arm.name: job.arm for _, job in jobs}.values()
+    unfit = [arm.name for arm in arms if not arm.tuning.runs_by_block(arm.options)]
+    if unfit and inputs.config.extraction.schedule == "layer":
+        raise ConfigError(
+            f"extraction.schedule is layer, and {counted(len(unfit), 'arm')} cannot be extracted block by block: {', '.join(unfit)} (of adapters, "
+            "plain LoRA can). Set schedule to sample or auto, or leave the arm out."
+        )
+
+
+def _require_samples(inputs: StudyInputs, task: str, virtual_tokens: int) -> None:
+    """Raises DataError if the samples of a task cannot be made, hold a token that the model does not have, or are too long.
+
+    virtual_tokens: the most that a learned prompt among the arms puts before them.
+    """
     samples = inputs.sample_set(task)
     if inputs.skeleton is not None:
         require_ids_fit([{"input_ids": ids} for ids in samples.input_ids], inputs.skeleton, samples.tokenizer)
+        if virtual_tokens:
+            require_samples_fit(samples, inputs.skeleton, virtual_tokens=virtual_tokens)
 
 
 def _require_steps(job: TrainingJob) -> None:
@@ -149,7 +176,8 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
     skeleton = task_skeleton(config, job.spec.kind, num_labels=num_labels)
     if skeleton is None:
         return None
-    effective_max_length(load_tokenizer(job.base), length_limit(skeleton), job.options.max_length)
+    tokenizer, limit = load_tokenizer(job.base), length_limit(skeleton)
+    require_room_for_prompt(job, tokenizer, limit, effective_max_length(tokenizer, limit, job.options.max_length))
     return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))
 
 

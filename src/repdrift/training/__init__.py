@@ -7,6 +7,7 @@ Where to find things:
     options       how a model is trained
     arms          the ways of tuning that a study compares
     tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
+    prompt_learning  what the kinds that train a learned prompt share
     task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
     scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?
     checkpoints   the steps after which a run is saved and scored, and the choice of the best
@@ -21,6 +22,7 @@ from repdrift.training.arms import USUAL_ARMS, Arm, prepared
 from repdrift.training.checkpoints import checkpoint_steps
 from repdrift.training.features import require_ids_fit
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
+from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.saved_model import saved_bytes
 from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unchanged, require_whole, restore_or_train
 from repdrift.training.training_run import TrainingJob, train, train_unless_claimed
@@ -43,6 +45,7 @@ __all__ = [
     "finished_runs",
     "prepared",
     "require_ids_fit",
+    "require_room_for_prompt",
     "require_unchanged",
     "require_whole",
     "resolve_options",

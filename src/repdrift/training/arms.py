@@ -38,6 +38,11 @@ class Arm:
         """The arm in a few words, such as `LoRA, rank 8`."""
         return self.tuning.words(self.options)
 
+    @property
+    def virtual_tokens(self) -> int:
+        """The positions that a learned prompt puts before every text; 0 for any other arm."""
+        return self.tuning.virtual_tokens(self.options)
+
     def for_key(self) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON: the name stands for itself in a run's key."""
         fields = self.options.model_dump(mode="json")

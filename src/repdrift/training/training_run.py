@@ -42,6 +42,7 @@ from repdrift.training.held_out_rows import HeldOut, hold_out
 from repdrift.training.history import HISTORY_FILE, History
 from repdrift.training.options import TrainingOptions
 from repdrift.training.peak_memory import peak_memory_bytes
+from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.resuming import Resuming, Unfinished, find_unfinished, remove_states
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_model import save_trained
@@ -244,6 +245,7 @@ def fit_job(
     num_labels = len(classes.values) if classes is not None else None
     model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
     max_length = effective_max_length(tokenizer, length_limit(model), job.options.max_length)
+    require_room_for_prompt(job, tokenizer, length_limit(model), max_length)
     collator = PaddingCollator.of(tokenizer)
     class_names = classes.values if classes is not None else ()
     processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)

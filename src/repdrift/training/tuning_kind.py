@@ -14,7 +14,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.core.registry import Registry
 from repdrift.core.words import some_listed
-from repdrift.models import find_blocks, headless, is_linear, save_model
+from repdrift.models import find_blocks, headless, is_linear, save_model, unwrapped
 
 
 class KindOptions(BaseModel):
@@ -69,14 +69,24 @@ class TuningKind(ABC, Generic[Options]):
         """Returns what tells one way of tuning from another; two arms with the same identity differ in name only."""
         return (self.name, *options.model_dump().values())
 
+    def virtual_tokens(self, options: Options) -> int:
+        """Returns the positions that a learned prompt puts before every text; 0 for any other arm."""
+        del options
+        return 0
+
+    def runs_by_block(self, options: Options) -> bool:
+        """Returns whether what the arm trains can be extracted one block at a time (the layer-major schedule)."""
+        del options
+        return True
+
 
 tuning_kinds: Registry[TuningKind[Any]] = Registry("kind of tuning", "repdrift.training.tuning_kinds")
 
 
 def new_head(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a task's new head: those outside the body of `model`."""
+    """The parameters of a task's new head: those outside the body of `model`, and no learned prompt."""
     body = {id(parameter) for parameter in headless(model).parameters()}
-    return [parameter for parameter in model.parameters() if id(parameter) not in body]
+    return [parameter for parameter in unwrapped(model).parameters() if id(parameter) not in body]
 
 
 def train_only(model: nn.Module, chosen: Collection[nn.Parameter], *, head: bool) -> None:

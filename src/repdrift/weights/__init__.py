@@ -1,6 +1,6 @@
 """Weight space: how far training moved each weight, norms and ranks of the change, and a random change of the same size."""
 
-from repdrift.weights.adapter_change import CANNOT_MERGE, compare_adapter
+from repdrift.weights.adapter_change import CANNOT_MERGE, changes_no_weight, compare_adapter
 from repdrift.weights.full_change import compare_weights
 from repdrift.weights.random_change import AppliedChange, apply_random_change
 from repdrift.weights.spectrum import (
@@ -20,6 +20,7 @@ __all__ = [
     "WeightComparison",
     "WeightName",
     "apply_random_change",
+    "changes_no_weight",
     "compare_adapter",
     "compare_weights",
     "dense_change",

@@ -10,9 +10,11 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange, Stack
+from repdrift.core.words import counted
 from repdrift.models.adapter_files import initialisation_changes_base
 from repdrift.models.backbone import backbone_of
 from repdrift.models.block_search import find_blocks
+from repdrift.models.learned_prompt import learned_prompt_of
 from repdrift.models.model_files import ModelSource
 from repdrift.weights.lora_change import lora_change
 from repdrift.weights.lora_factors import has_more_than_factors, lora_factors, reason_without_factors
@@ -44,6 +46,8 @@ def compare_adapter(
     Raises ModelError if the backbone holds no adapter, or a merged one, or nothing of it can be compared; NonFiniteError
     naming the weight.
     """
+    if (prompt := learned_prompt_of(model)) is not None:
+        raise ModelError(changes_no_weight(prompt.tokens))
     backbone = backbone_of(model, stack)
     path = find_blocks(backbone, path=blocks_path, stack=stack).path
     found = _Found({} if base is None else replaced_weights(base, backbone, path))
@@ -62,6 +66,14 @@ def compare_adapter(
             f"it changes no weight.{listed}"
         )
     return WeightComparison([found.changes[weight] for weight in in_order(found.changes)], found.not_compared)
+
+
+def changes_no_weight(virtual_tokens: int) -> str:
+    """Says why a learned prompt of so many tokens has neither a change of the weights nor a random change of the same size."""
+    return (
+        f"it is a learned prompt ({counted(virtual_tokens, 'virtual token')}), which changes no weight: there is no change of weights to "
+        "measure, and no random change of the same size"
+    )
 
 
 @dataclass

@@ -74,7 +74,8 @@ def test_saved_arm_has_the_representations_of_the_trained_model(name, kind, requ
     found = RepresentationExtractor(again.eval()).extract(samples)
     last = max(before)
     for layer in before:
-        torch.testing.assert_close(started[layer], before[layer], rtol=1e-4, atol=1e-5)  # no arm starts with a change
+        if not arm.virtual_tokens:  # no other arm starts with a change
+            torch.testing.assert_close(started[layer], before[layer], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found[layer], trained[layer], rtol=1e-4, atol=1e-5)
     assert (found[last] - before[last]).abs().max() > 0.01
 

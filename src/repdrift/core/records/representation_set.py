@@ -130,6 +130,8 @@ class SetMetadata(Record):
     sinks: SinkTokens | None = None
     """For pooling `mean_without_sinks`: the tokens left out, found on the base model; else null."""
     payload: PayloadFormat
+    virtual_tokens: int = 0
+    """Positions of a learned prompt before every sample, which give no rows; 0 for a model without one."""
     adapter: list[AdapterLayer] | None = None
     weight_changes: list[ModuleChange] | None = None
     """The change of every weight that base and tuned model share; null where it was not measured."""

@@ -40,5 +40,10 @@ class Ia3(TuningKind[Ia3Options]):
         next_step = f"Set target_modules and feedforward_modules to some of: {modules_named(model)}."
         return TunedModel.of(with_adapter(model, config, task_kind, what=self.title, next_step=next_step))
 
+    def runs_by_block(self, options: Ia3Options) -> bool:
+        """Returns False: only the matrices of plain LoRA are read block by block."""
+        del options
+        return False
+
 
 tuning_kinds.add("ia3", Ia3())

@@ -92,6 +92,10 @@ class Lora(TuningKind[LoraOptions]):
         """Returns the options, which tell one way of tuning from another: all relatives of LoRA are one adapter."""
         return ("lora", *options.model_dump().values())
 
+    def runs_by_block(self, options: LoraOptions) -> bool:
+        """Returns False for DoRA, whose lengths of columns need the whole weight."""
+        return not options.dora
+
     def prepare(self, model: nn.Module, options: LoraOptions, task_kind: str) -> TunedModel:
         """Put the adapter on `model`. An adapter whose start changes base weights is saved as a plain one of twice the rank."""
         from peft import LoraConfig
