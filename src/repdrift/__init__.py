@@ -8,14 +8,19 @@ from repdrift.version import __version__
 
 if TYPE_CHECKING:
     from repdrift.comparison import compare
+    from repdrift.comparison.drift_callback import DriftCallback
 
-__all__ = ["__version__", "compare"]
+__all__ = ["DriftCallback", "__version__", "compare"]
 
 
 def __getattr__(name: str) -> Any:
-    # torch and transformers are imported when the comparison is asked for, not with the package.
+    # torch and transformers are imported when one of these is asked for, not with the package.
     if name == "compare":
         from repdrift.comparison import compare
 
         return compare
+    if name == "DriftCallback":
+        from repdrift.comparison.drift_callback import DriftCallback
+
+        return DriftCallback
     raise AttributeError(f"module 'repdrift' has no attribute {name!r}")
