@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.calibration import model_cells, procedures, tables
+from benchmarks.calibration import arms, model_cells, procedures, tables
 from benchmarks.calibration.cells import Cell, Limit, coverage, rejections
 from benchmarks.calibration.models import Study
 from benchmarks.calibration.sample_cells import SamplePlan
@@ -99,3 +99,15 @@ def test_shares_are_taken_of_what_there_is():
     share, given, tails = coverage([(0.0, 1.0), None, (0.6, 1.0), (0.0, 0.4), (0.5, 0.5)], 0.5)
     assert (share, given) == (pytest.approx(0.5), 4)
     assert tails == pytest.approx((0.25, 0.25))
+
+
+def test_arms_are_held_to_their_family_wise_error_and_a_test_that_counts_each_arm_alone_fails(monkeypatch):
+    none, some = arms.TRUTHS[:2]
+    kept = arms.simulate(none, 300, seed=1)["means over layers, Holm"]
+    assert kept.false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+    assert kept.found is None
+    shares = arms.simulate(some, 60, seed=1)
+    assert (shares["arms x layers, max-T then Holm"].found or 0) > (shares["arms x layers, joint maximum"].found or 0)
+    monkeypatch.setattr(arms, "holm_over_families", lambda families: [np.asarray(f) for f in families])
+    assert arms.simulate(none, 300, seed=1)["means over layers, Holm"].false > 0.08
+    assert arms.main(["--studies", "150"]) == 1

@@ -152,4 +152,5 @@ def _study_reach(config: str, tasks: list[str] | None, alpha: float | None, laye
         len(study.seeds),
         alpha=study.analysis.alpha if alpha is None else alpha,
         n_layers=known if layers is None else number_of_tests(layers, known),
+        n_arms=max(1, sum(name != study.reference for name in study.method_names)),
     )

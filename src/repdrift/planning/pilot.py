@@ -19,6 +19,7 @@ class Pilot:
 
     reference, comparison: one drift for each model. strata: the task of each model, reference first. missing: why nothing
     can be planned from these drifts; None if something can. left_out: the models without a drift.
+    method: the one that is compared with the reference, where there are several; else None.
     """
 
     where: str
@@ -28,11 +29,17 @@ class Pilot:
     strata: tuple[str, ...]
     missing: str | None = None
     left_out: tuple[str, ...] = ()
+    method: str | None = None
+
+    @property
+    def arm(self) -> str:
+        """The method that is compared with the reference, as the beginning of a heading; empty if there is one only."""
+        return "" if self.method is None else f"{method_title(self.method)}, "
 
     @property
     def title(self) -> str:
         """The task, layer or all tasks together, as a heading."""
-        return "all tasks together" if self.where == ALL_TASKS else task_title(self.where)
+        return self.arm + ("all tasks together" if self.where == ALL_TASKS else task_title(self.where))
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

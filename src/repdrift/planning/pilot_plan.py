@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.progress import say
 from repdrift.core.records.results import DriftResults
+from repdrift.core.words import method_title
 from repdrift.planning.pilot import LayerPilots, Pilot, layer_pilots, pilots
 from repdrift.planning.sample_plan import SamplePlan, sample_plans
 from repdrift.planning.seed_plan import SeedPlan, seed_plan
@@ -44,7 +45,10 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class PilotPlan:
-    """The seeds and samples that a pilot asks for. notes: sentences on what could not be planned."""
+    """The seeds and samples that a pilot asks for. notes: sentences on what could not be planned.
+
+    n_tests: tests by layer that are corrected together. n_arms: methods compared with the reference, for which is corrected too.
+    """
 
     study: str
     model: str
@@ -62,6 +66,8 @@ class PilotPlan:
     seed_plans: tuple[SeedPlan, ...]
     sample_plans: tuple[SamplePlan, ...]
     notes: tuple[str, ...]
+    n_arms: int = 1
+    comparison_methods: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Returns the plan as `repdrift power --json` prints it."""
@@ -83,11 +89,8 @@ def plan_from_pilot(results: DriftResults, table: pd.DataFrame, request: PlanReq
         raise ConfigError(f"no reduction lies 10 points above the margin {margin:g}: name one with --reduction")
     samples = sample_plans(results, table, request.tasks, target=request.half_width)
     n_tests = 1 if request.layers is None else number_of_tests(request.layers, study.n_layers)
-    found = (
-        LayerPilots(pilots(results, request.tasks), [])
-        if request.layers is None
-        else layer_pilots(results, request.tasks)
-    )
+    n_arms = max(1, len(study.contrasted))
+    found = _pilots_of_arms(results, request)
     usable = _usable(found.pilots)
     plans: list[SeedPlan] = []
     for number, pilot in enumerate(usable, start=1):
@@ -99,7 +102,7 @@ def plan_from_pilot(results: DriftResults, table: pd.DataFrame, request: PlanReq
                 margin=margin,
                 alpha=alpha,
                 target=request.power,
-                n_tests=n_tests,
+                n_tests=n_tests * n_arms,
                 max_seeds=request.max_seeds,
                 seed=request.seed,
             )
@@ -121,7 +124,34 @@ def plan_from_pilot(results: DriftResults, table: pd.DataFrame, request: PlanReq
         seed_plans=tuple(plans),
         sample_plans=tuple(samples),
         notes=tuple(found.notes + _notes(found.pilots, usable)),
+        n_arms=n_arms,
+        comparison_methods=tuple(study.contrasted),
     )
+
+
+def _pilots_of_arms(results: DriftResults, request: PlanRequest) -> LayerPilots:
+    """Returns the pilots of every method that is compared with the reference; each names its method if there are several."""
+    contrasts = results.contrasts()
+    found, notes, failed = [], [], []
+    for contrast in contrasts:
+        comparison = contrast.study.comparison_method if len(contrasts) > 1 else None
+        try:
+            of_arm = (
+                LayerPilots(pilots(contrast, request.tasks), [])
+                if request.layers is None
+                else layer_pilots(contrast, request.tasks)
+            )
+        except DataError as error:
+            failed.append(error)
+            notes.append(f"Nothing can be planned for {method_title(contrast.study.comparison_method)}: {error}.")
+            continue
+        found += [replace(pilot, method=comparison) for pilot in of_arm.pilots]
+        notes += (
+            of_arm.notes if comparison is None else [f"{method_title(comparison)}: {note}" for note in of_arm.notes]
+        )
+    if len(failed) == len(contrasts):
+        raise failed[0]
+    return LayerPilots(found, notes)
 
 
 def number_of_tests(layers: str, known: int | None) -> int:

@@ -31,7 +31,7 @@ def reach_text(found: StudyReach) -> str:
     lines = [
         *_prose(
             f"Study {found.study}: {counted(n_tasks, 'task')}, {counted(found.n_seeds, 'seed')} of each method in each. "
-            "Nothing was measured: this is what its numbers allow."
+            f"{_arms_of(found)}Nothing was measured: this is what its numbers allow."
         ),
         "",
         f"Smallest possible p by seeds of each method and task (alpha {found.alpha:g}; one-sided; - is above alpha: out of reach)",
@@ -50,12 +50,18 @@ def reach_text(found: StudyReach) -> str:
     return "\n".join(lines)
 
 
+def _arms_of(found: StudyReach) -> str:
+    if found.n_arms == 1:
+        return ""
+    return f"{found.n_arms} methods (arms) are compared with one reference, and every p is corrected for them by Holm. "
+
+
 def plan_text(plan: PilotPlan) -> str:
     """Returns the seeds and samples that a pilot asks for, as lines of text."""
     shown = [chosen_percent(reduction) for reduction in plan.reductions]
     now, needed = [["", "models", "smallest p", *shown]], [["", "at least", *shown]]
     for seeds in plan.seed_plans:
-        smallest = _judged(min(1.0, plan.n_tests * seeds.smallest_pvalue), plan.alpha)
+        smallest = _judged(min(1.0, plan.n_tests * plan.n_arms * seeds.smallest_pvalue), plan.alpha)
         now.append([seeds.pilot.title, _sizes(seeds), smallest, *map(_power_now, seeds.answers)])
         enough = [_needed(answer, plan.max_seeds) for answer in seeds.answers]
         needed.append([seeds.pilot.title, f"{seeds.least_seeds}", *enough])
@@ -90,12 +96,21 @@ def plan_text(plan: PilotPlan) -> str:
 def _claim(plan: PilotPlan) -> str:
     where = "the mean over layers" if plan.layers is None else "one layer"
     much = "less" if plan.margin == 0 else f"more than {chosen_percent(plan.margin)} less"
-    return (
-        f"{method_title(plan.comparison_method)} drifts {much} than {method_title(plan.reference_method)}, in {where}"
-    )
+    subject = method_title(plan.comparison_method) if plan.n_arms == 1 else "the method of the row"
+    return f"{subject} drifts {much} than {method_title(plan.reference_method)}, in {where}"
 
 
 def _correction(plan: PilotPlan) -> str:
+    if plan.n_arms > 1:
+        arms = (
+            f", corrected for {plan.n_arms} methods as in Holm's first step (a claim that comes later needs less; so these powers are the "
+            "lowest)"
+        )
+        return arms + _layer_correction(plan)
+    return _layer_correction(plan)
+
+
+def _layer_correction(plan: PilotPlan) -> str:
     if plan.layers is None:
         return ""
     if plan.n_tests == 1:
@@ -113,7 +128,7 @@ def _assumed(plan: PilotPlan) -> list[str]:
     for seeds in plan.seed_plans:
         ends = zip(seeds.spread, seeds.spread_low, seeds.spread_high, seeds.degrees_of_freedom, strict=True)
         for task, (spread, low, high, freedom) in zip(seeds.pilot.tasks, ends, strict=True):
-            title = task_title(task)
+            title = f"{seeds.pilot.arm}{task_title(task)}"
             where = title if plan.layers is None else f"{title}, {seeds.pilot.where}"
             spreads.setdefault(
                 where,

@@ -21,7 +21,8 @@ class Reach:
 
     scope: `task` is one task by itself. `tasks` is all of them together, stratified by task. `layers` is each layer over all
     tasks, corrected by Holm for `n_tests` layers. (The analysis corrects by max-T, which can reach the same p as
-    `tasks`. If a model is missing, the numbers of models differ, and it corrects by Holm.)
+    `tasks`. If a model is missing, the numbers of models differ, and it corrects by Holm.) All are corrected by Holm for
+    `n_arms` methods that are compared with the reference.
     smallest_pvalue: one-sided, after correction, at most 1. enough: the smallest number of models of each method in each task
     that can be significant. enough_pvalue: the smallest p of so many models, after correction. roomy: one more model than
     `enough` where that reaches alpha exactly, else `enough`. roomy_pvalue: the smallest p of so many models.
@@ -37,6 +38,7 @@ class Reach:
     enough_pvalue: float
     roomy: int
     roomy_pvalue: float
+    n_arms: int = 1
 
     @property
     def reachable(self) -> bool:
@@ -49,17 +51,19 @@ class Reach:
         return self.reachable and self.smallest_pvalue >= self.alpha * (1 - REL_TOLERANCE)
 
 
-def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | None = None) -> list[Reach]:
+def design_reach(
+    n_tasks: int, n_models: int, *, alpha: float, n_layers: int | None = None, n_arms: int = 1
+) -> list[Reach]:
     """Returns the reach in a single task, over all tasks if there are several, and by layer if `n_layers` is given.
 
-    n_models: models (seeds) of each method in each task. Raises ConfigError for alpha outside (0, 1) or n_layers < 1,
+    n_models: models (seeds) of each method in each task. n_arms: methods compared with the reference. Raises ConfigError for alpha outside (0, 1) or n_layers < 1,
     ShapeError for no task or no model.
     """
-    found = [_reach("task", 1, n_models, 1, alpha)]
+    found = [_reach("task", 1, n_models, 1, alpha, n_arms)]
     if n_tasks > 1:
-        found.append(_reach("tasks", n_tasks, n_models, 1, alpha))
+        found.append(_reach("tasks", n_tasks, n_models, 1, alpha, n_arms))
     if n_layers is not None:
-        found.append(_reach("layers", n_tasks, n_models, n_layers, alpha))
+        found.append(_reach("layers", n_tasks, n_models, n_layers, alpha, n_arms))
     return found
 
 
@@ -67,8 +71,8 @@ def design_reach(n_tasks: int, n_models: int, *, alpha: float, n_layers: int | N
 class StudyReach:
     """The reach of a study's design, and of the same design with other numbers of seeds.
 
-    n_seeds: trained models of each method in each task. n_layers: None if the number of layers is not known.
-    by_seeds: the reach of a design by its number of seeds, this study's among them.
+    n_seeds: trained models of each method in each task. n_layers: None if the number of layers is not known. n_arms: methods
+    compared with the reference. by_seeds: the reach of a design by its number of seeds, this study's among them.
     """
 
     study: str
@@ -78,6 +82,7 @@ class StudyReach:
     alpha: float
     n_layers: int | None
     by_seeds: dict[int, list[Reach]]
+    n_arms: int = 1
 
     @property
     def reach(self) -> list[Reach]:
@@ -91,6 +96,7 @@ class StudyReach:
             "tasks": list(self.tasks),
             "methods": list(self.methods),
             "seeds": self.n_seeds,
+            "arms": self.n_arms,
             "alpha": self.alpha,
             "n_layers": self.n_layers,
             "reach": [{**asdict(r), "reachable": r.reachable, "only_just": r.only_just} for r in self.reach],
@@ -101,23 +107,40 @@ class StudyReach:
 
 
 def study_reach(
-    study: str, tasks: Sequence[str], methods: Sequence[str], n_seeds: int, *, alpha: float, n_layers: int | None
+    study: str,
+    tasks: Sequence[str],
+    methods: Sequence[str],
+    n_seeds: int,
+    *,
+    alpha: float,
+    n_layers: int | None,
+    n_arms: int = 1,
 ) -> StudyReach:
-    """Returns what a study can reach with its own number of seeds and with 1 to 8. Raises as `design_reach` does."""
+    """Returns what a study can reach with its own number of seeds and with 1 to 8. Raises as `design_reach` does.
+
+    n_arms: methods that are compared with the reference.
+    """
     numbers = sorted({n_seeds, *range(1, 9)})
-    by_seeds = {n: design_reach(len(tasks), n, alpha=alpha, n_layers=n_layers) for n in numbers}
-    return StudyReach(study, tuple(tasks), tuple(methods), n_seeds, alpha, n_layers, by_seeds)
+    by_seeds = {n: design_reach(len(tasks), n, alpha=alpha, n_layers=n_layers, n_arms=n_arms) for n in numbers}
+    return StudyReach(study, tuple(tasks), tuple(methods), n_seeds, alpha, n_layers, by_seeds, n_arms)
 
 
 def reach_notes(
-    tasks: Sequence[str], n_seeds: int, *, reference: str, comparison: str, alpha: float, n_layers: int | None
+    tasks: Sequence[str],
+    n_seeds: int,
+    *,
+    reference: str,
+    comparisons: Sequence[str],
+    alpha: float,
+    n_layers: int | None,
 ) -> list[str]:
     """Returns at most five sentences on which claims can become significant, and how many seeds are enough.
 
     tasks: names of the tasks. n_seeds: trained models of each method in each task. n_layers: None if it is not known;
-    nothing is then said about single layers. reference, comparison: names of the two methods.
+    nothing is then said about single layers. reference: the method that the `comparisons` are compared with, by name.
     """
-    reaches = design_reach(len(tasks), n_seeds, alpha=alpha, n_layers=n_layers)
+    reaches = design_reach(len(tasks), n_seeds, alpha=alpha, n_layers=n_layers, n_arms=len(comparisons))
+    comparison = f"{method_title(comparisons[0])} model" if len(comparisons) == 1 else "model of an arm"
     notes = [_in_reach([r for r in reaches if r.reachable and not r.only_just], tasks)]
     notes += [_only_just(r, tasks, reference, comparison) for r in reaches if r.only_just]
     notes += [_out_of_reach(r, tasks) for r in reaches if not r.reachable]
@@ -132,11 +155,11 @@ def reach_notes(
     return [note for note in notes if note]
 
 
-def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float) -> Reach:
+def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float, n_arms: int) -> Reach:
     def least(n: int) -> float:
-        return min(1.0, n_tests * smallest_reachable_pvalue([(n, n)] * n_tasks))
+        return min(1.0, n_arms * n_tests * smallest_reachable_pvalue([(n, n)] * n_tasks))
 
-    enough = least_models(n_tasks, alpha=alpha, n_tests=n_tests)
+    enough = least_models(n_tasks, alpha=alpha, n_tests=n_tests * n_arms)
     roomy = enough + 1 if least(enough) >= alpha * (1 - REL_TOLERANCE) else enough
     return Reach(
         scope=scope,
@@ -149,6 +172,7 @@ def _reach(scope: Scope, n_tasks: int, n_models: int, n_tests: int, alpha: float
         enough_pvalue=least(enough),
         roomy=roomy,
         roomy_pvalue=least(roomy),
+        n_arms=n_arms,
     )
 
 
@@ -156,13 +180,13 @@ def _in_reach(reaches: Sequence[Reach], tasks: Sequence[str]) -> str:
     if not reaches:
         return ""
     said = " and ".join(f"{_where(r, tasks)} (smallest possible p {_smallest(r)})" for r in reaches)
-    return f"{_seeds(reaches[0].n_models)} {_verb(reaches[0])} enough for p = {reaches[0].alpha:g} or less {said}"
+    return f"{_seeds(reaches[0].n_models)} {_verb(reaches[0])} enough for p = {reaches[0].alpha:g} or less {said}{_over_arms(reaches[0])}"
 
 
 def _only_just(reach: Reach, tasks: Sequence[str], reference: str, comparison: str) -> str:
     return (
         f"{_where(reach, tasks)} p = {reach.alpha:g} is reached only just: {_smallest(reach)} is the smallest possible p of "
-        f"{_seeds(reach.n_models)}, and takes every {method_title(comparison)} model to drift less than every "
+        f"{_seeds(reach.n_models)}, and takes every {comparison} to drift less than every "
         f"{method_title(reference)} one; {reach.roomy} seeds leave room ({pvalue(reach.roomy_pvalue)})"
     )
 
@@ -174,16 +198,21 @@ def _out_of_reach(reach: Reach, tasks: Sequence[str]) -> str:
             f"{reach.enough} seeds just reach it ({pvalue(reach.enough_pvalue)}), "
             f"{reach.roomy} leave room ({pvalue(reach.roomy_pvalue)})"
         )
-    uncorrected = smallest_reachable_pvalue([(reach.n_models, reach.n_models)] * reach.n_tasks)
+    uncorrected = min(1.0, reach.n_arms * smallest_reachable_pvalue([(reach.n_models, reach.n_models)] * reach.n_tasks))
+    by = "max-T" if reach.n_arms == 1 else f"max-T, and by Holm for {reach.n_arms} arms"
     if reach.scope == "layers" and uncorrected <= reach.alpha * (1 + REL_TOLERANCE):
         return (
-            f"{_where(reach, tasks)} the smallest possible p is {pvalue(uncorrected)} (corrected by max-T); should a model be "
+            f"{_where(reach, tasks)} the smallest possible p is {pvalue(uncorrected)} (corrected by {by}); should a model be "
             f"missing, the correction is Holm's, and nothing can be significant ({pvalue(reach.smallest_pvalue)}); {enough}"
         )
     return (
         f"{_where(reach, tasks)} nothing can be significant: the smallest possible p of {_seeds(reach.n_models)} is "
-        f"{_smallest(reach)}, above {reach.alpha:g}; {enough}"
+        f"{_smallest(reach)}, above {reach.alpha:g}{_over_arms(reach)}; {enough}"
     )
+
+
+def _over_arms(reach: Reach) -> str:
+    return f"; these p are corrected by Holm for {reach.n_arms} arms against one reference" if reach.n_arms > 1 else ""
 
 
 def _where(reach: Reach, tasks: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ def design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> li
         tasks,
         seeds,
         reference=config.reference,
-        comparison=next(name for name in compared if name in planned),
+        comparisons=[name for name in compared if name in planned],
         alpha=config.analysis.alpha,
         n_layers=layer_count(config),
     )

@@ -149,3 +149,39 @@ def test_train_and_run_say_it_before_they_begin(tmp_path, capsys):
         assert "note: on MRPC nothing can be significant" in said
         assert said.count("note: with one seed") == 1
         assert said.index("note: with one seed") < said.index("repdrift: error:")
+
+
+def _with_second_arm(results):
+    """The results with DoRA as a second arm, whose drifts are those of LoRA."""
+    more = [r.model_copy(update={"comparison": "dora"}) for r in results.reductions]
+    study = results.study.model_copy(update={"comparison_methods": ["lora", "dora"]})
+    return results.model_copy(update={"study": study, "reductions": [*results.reductions, *more]})
+
+
+def test_a_pilot_of_two_arms_is_planned_for_each_and_corrected_for_both(tmp_path):
+    results, table = pilot_results({"a": A})
+    _with_second_arm(results).write(tmp_path / RESULTS_FILE)
+    table.to_csv(tmp_path / TABLE_CSV, index=False)
+    printed = _printed(str(tmp_path), *FAST)
+    assert "Claim: the method of the row drifts more than 20 % less than full fine-tuning" in printed
+    assert "corrected for 2 methods" in printed
+    for name in ("LoRA, a", "DoRA, a"):
+        assert _row(printed, name)[2:7] == ["3", "and", "3", "0.1", "-"], "0.05 for one arm alone"
+        assert _row(printed, name, 1)[2] == "4"
+    found = json.loads(_printed(str(tmp_path), *FAST, "--json", "--layers", "all"))
+    assert (found["n_tests"], found["n_arms"], found["comparison_methods"]) == (2, 2, ["lora", "dora"])
+    assert [plan["pilot"]["method"] for plan in found["seed_plans"]] == ["lora", "lora", "dora", "dora"]
+    assert {plan["least_seeds"] for plan in found["seed_plans"]} == {5}, "70 arrangements of 4 against 4 give 4 x 1/70"
+
+
+def test_a_study_of_several_arms_says_for_how_many_is_corrected(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "name: x\nmodel: somebody/some-model\ntasks: [mrpc]\nseeds: [1, 2, 3]\nmethods: [full_finetune, lora, dora, ia3]\n"
+    )
+    printed = _printed("--config", str(file))
+    assert "3 methods (arms) are compared with one reference, and every p is corrected for them by Holm." in " ".join(
+        printed.split()
+    )
+    assert _row(printed, "3 of each")[-2:] == ["0.15", "-"]
+    assert json.loads(_printed("--config", str(file), "--json"))["arms"] == 3

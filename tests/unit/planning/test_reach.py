@@ -23,3 +23,10 @@ def test_a_study_is_set_beside_designs_of_one_to_eight_seeds():
     printed = found.to_json()
     assert (printed["seeds"], printed["n_layers"], len(printed["reach"])) == (10, None, 2)
     assert printed["smallest_pvalue_by_seeds"]["3"] == {"task": 1 / 20, "tasks": pytest.approx(1 / 400)}
+
+
+def test_arms_are_corrected_for_by_holm_in_every_scope():
+    alone, together = (design_reach(2, 3, alpha=0.05, n_layers=4, n_arms=arms) for arms in (1, 3))
+    assert [r.smallest_pvalue for r in together] == [3 * r.smallest_pvalue for r in alone]
+    assert [r.enough for r in together] == [4, 2 + 1, 3]
+    assert (alone[0].only_just, together[0].reachable) == (True, False)

@@ -103,3 +103,24 @@ def test_notes_go_to_standard_error(capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("note: 8 seeds per method are enough")
+
+
+def test_notes_of_several_arms_say_what_is_in_reach_after_correction_for_them():
+    arms = ["full_finetune", "lora", "dora", {"name": "lora_r64", "kind": "lora", "rank": 64}]
+    said = design_notes(_study(methods=arms))
+    assert said[0] == (
+        "3 seeds per method are enough for p = 0.05 or less over all 4 tasks together (smallest possible p 1.9e-05); these p are "
+        "corrected by Holm for 3 arms against one reference"
+    )
+    assert said[1].startswith(
+        "in a single task nothing can be significant: the smallest possible p of 3 seeds per method is 0.15, above 0.05; these p are "
+        "corrected by Holm for 3 arms against one reference; 4 seeds can (0.043)"
+    )
+    planned = [run for run in planned_runs(_study(methods=arms)) if run.method in ("full_finetune", "lora")]
+    assert "Holm" not in design_notes(_study(methods=arms), planned)[0], "one arm alone is planned"
+
+
+def test_the_reference_alone_is_compared_with_nothing():
+    assert design_notes(_study(methods=["full_finetune"])) == [
+        "no other model is planned, so nothing can be said about which method drifts less"
+    ]
