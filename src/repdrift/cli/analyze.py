@@ -36,6 +36,7 @@ def analyze(
     Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
     from repdrift.core.first_lines import first_lines
+    from repdrift.core.hypotheses import LESS
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
@@ -52,7 +53,10 @@ def analyze(
     first = first_lines(results)
     for caution in first:
         tell(f"note: {caution}")
-    for test in sorted(results.tests, key=lambda test: test.task != ALL_TASKS):  # results over all tasks come first
+    # Results over all tasks come first, and among them whether each method drifts less.
+    for test in sorted(
+        results.tests, key=lambda t: (t.task != ALL_TASKS, t.task == ALL_TASKS and t.hypothesis != LESS)
+    ):
         if test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
     for warning in (w for w in results.warnings if w not in first):

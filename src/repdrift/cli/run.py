@@ -55,6 +55,7 @@ def print_outcome(outcome: StudyOutcome) -> None:
 
     from repdrift.core import words
     from repdrift.core.first_lines import first_lines
+    from repdrift.core.hypotheses import LESS
     from repdrift.core.records.results import ALL_TASKS
     from repdrift.core.shown_text import for_terminal
 
@@ -79,7 +80,9 @@ def print_outcome(outcome: StudyOutcome) -> None:
         names = (words.task_title(str(task)), words.method_title(str(method)))
         table.add_row(*(Text(for_terminal(name)) for name in names), *map(words.number, numbers))
     Console(width=max(120, Console().width)).print(table)
-    for test in outcome.results.tests:
+    for test in sorted(
+        outcome.results.tests, key=lambda test: test.hypothesis != LESS
+    ):  # one line for each method first
         if test.task == ALL_TASKS and test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
     for warning in (w for w in outcome.results.warnings if w not in first):

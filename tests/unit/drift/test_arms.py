@@ -77,6 +77,10 @@ def test_every_arm_has_the_uncorrected_numbers_that_it_has_alone(several, alone)
     assert [m.comparison for m in several.mixed_models] == list(ARMS)
 
 
+def test_methods_on_the_same_tasks_may_be_compared(several):
+    assert not [w for w in several.warnings if "must not be compared" in w]
+
+
 @pytest.mark.parametrize("task", ["a", "b", "all"])
 @pytest.mark.parametrize("hypothesis", [LESS, TARGET, ALIKE])
 def test_a_claim_about_the_mean_over_layers_is_corrected_over_the_arms_by_holm(several, hypothesis, task):
@@ -155,6 +159,8 @@ def test_an_arm_that_is_missing_on_one_task_is_compared_on_the_others(tmp_path):
     assert "over 1 of 2 tasks (a)" in of(found.tests, LESS)["dora"].sentence
     assert of(found.tests, LESS)["lora"].n_arms == 3
     assert len([w for w in found.warnings if "Task b" in w]) == 1
+    (caution,) = [w for w in found.warnings if "must not be compared" in w]
+    assert "(LoRA and lora_r64: a and b; DoRA: a)" in caution
 
 
 def test_without_the_reference_nothing_is_compared_and_it_is_said_once_for_a_task(tmp_path):

@@ -22,7 +22,7 @@ from repdrift.core.records.results import (
     RunStatus,
     ScoreAssociation,
 )
-from repdrift.core.words import method_title, sentence_case
+from repdrift.core.words import listed, method_title, sentence_case, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.arm_families import Draft, clusters_over_arms, corrected_over_arms
@@ -98,6 +98,7 @@ def draw_conclusions(
             _compare_methods(contrast, primary, of_primary, skill)
             _other_measures(found, final, tasks, contrast.plan, draws or {}, skill)
     _put_together(found, contrasts, plan)
+    found.warnings += _different_tasks(contrasts)
     found.tests += above_identity(primary, plan)
     found.tests += above_seed_ceiling(primary, distances or {}, plan)
     found.rankings = layer_rankings(primary, plan, of_primary)
@@ -168,6 +169,22 @@ def _put_together(found: Conclusions, contrasts: Sequence[_Contrast], plan: Drif
         found.warnings += [contrast.uneven] if contrast.uneven is not None else []
         if contrast.mixed_model is not None:
             found.mixed_models.append(contrast.mixed_model)
+
+
+def _different_tasks(contrasts: Sequence[_Contrast]) -> list[str]:
+    """Returns a caution if the claims over all tasks rest on other tasks for one method than for another."""
+    rest_on: dict[tuple[str, ...], list[str]] = {}
+    for contrast in contrasts:
+        for whole in contrast.reductions:
+            if whole.task == ALL_TASKS and whole.layer is None:
+                rest_on.setdefault(tuple(whole.tasks), []).append(method_title(contrast.plan.comparison_method))
+    if len(rest_on) < 2:
+        return []
+    said = "; ".join(f"{listed(names)}: {listed([task_title(t) for t in tasks])}" for tasks, names in rest_on.items())
+    return [
+        f"Reductions over all tasks are of other tasks for one method than for another ({said}), so they must not be compared with each "
+        "other; those of a single task can be."
+    ]
 
 
 def _other_measures(
