@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from repdrift.core.errors import ConfigError, MissingRunError, NonFiniteError
+from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.process_group import process_count
 from repdrift.core.progress import say, say_step
@@ -105,6 +106,11 @@ def _why_none(candidates: list[FinishedRun], wanted: dict[str, object], inputs: 
         return ""
     folder, record = candidates[-1].folder, candidates[-1].record
     if record.base_digest != inputs.base.weights_digest():
+        if without_secrets(record.base_model) == without_secrets(inputs.base.ref):
+            return (
+                f" {folder} was trained from other weights of {record.base_model}: the files in {inputs.base.path} were changed or damaged "
+                "since. Restore the base model from a copy; if the change is wanted, train again."
+            )
         return f" {folder} was trained from another base model ({record.base_model})."
     if changed := changed_files(record.base_settings, inputs.base_settings):
         return (

@@ -71,6 +71,14 @@ def test_a_run_from_a_base_model_whose_settings_were_changed_is_not_taken_and_tr
         assert not study_status(inputs_of(tmp_path, base).config)[0].trained
         (base / name).write_text(text)
         assert find_run(inputs_of(tmp_path, base), RUN).folder == trained.folder
+    weights = base / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-4] + b"\0\0\0\0")
+    with pytest.raises(
+        MissingRunError, match=r"was trained from other weights of .* Restore the base model from a copy"
+    ):
+        find_run(inputs_of(tmp_path, base), RUN)
+    weights.write_bytes(content)
     edit(base / "config.json", hidden_act="relu")
     (anew,) = train_runs(inputs_of(tmp_path, base), [RUN])
     assert anew.trained_now
