@@ -23,7 +23,7 @@ from repdrift.study.runs import (
     set_folder,
 )
 from repdrift.study.tuned_rates import latest_choice
-from repdrift.study.tuning_report import tuning_of
+from repdrift.study.tuning_report import require_one_rate, tuning_of
 from repdrift.training import FinishedRun, finished_runs
 
 _STEP_FOLDER = re.compile(r"step_\d+")
@@ -46,9 +46,11 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
     Every checkpoint that was extracted is a step of the plan, beside step 0. The plan knows the weights of the runs on this
     machine, so that the set of another model is not taken for theirs. With config_path None (the default study, and
     no --config) the plan names no base model, and the analysis takes the one that the sets on disk name.
-    Raises UnknownNameError for a task that the study does not have.
+    Raises UnknownNameError for a task that the study does not have, and SampleSetMismatchError if models of one method were
+    trained at different learning rates.
     """
     names = selected_tasks(config, tasks)
+    require_one_rate(config, planned_runs(config, tasks=names))
     found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
     sets: list[PlannedSet] = []
     random_changes: list[PlannedSet] = []

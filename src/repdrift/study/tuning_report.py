@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.errors import RepdriftError
+from repdrift.core.errors import RepdriftError, SampleSetMismatchError
 from repdrift.core.records.run import RunRecord
 from repdrift.core.records.tuning import StudyTuning, TuningRecord
 from repdrift.core.tuning_words import rate_text, study_tuning
+from repdrift.core.words import listed
 from repdrift.stores import open_set
 from repdrift.study.base_settings import base_settings_of
 from repdrift.study.config import StudyConfig
@@ -30,14 +31,37 @@ def tuning_of(config: StudyConfig, runs: Sequence[RunId] | None = None) -> Study
         choices = {pair: latest_choice(config, *pair, settings) for pair in pairs}
     fixed = {pair: config.training_options(*pair).learning_rate for pair in pairs} if choices is None else {}
     rates = fixed if choices is None else {pair: choice and choice.learning_rate for pair, choice in choices.items()}
-    records = [found.record for found in finished_runs(config.results_dir)]
-    trained = {(r.task, r.method, r.seed, r.weights_digest): r for r in records}
     others: list[str] = []
-    for run in runs:
-        rate, wanted = _rate_of_set(config, run, trained), rates[run.task, run.method]
-        if rate is not None and wanted is not None and rate != wanted:
+    for run, rate in rates_of_sets(config, runs).items():
+        wanted = rates[run.task, run.method]
+        if wanted is not None and rate != wanted:
             others.append(f"{run} ({rate_text(rate)} instead of {rate_text(wanted)})")
     return study_tuning(choices, fixed, others)
+
+
+def require_one_rate(config: StudyConfig, runs: Sequence[RunId]) -> None:
+    """Raises SampleSetMismatchError if the models of one method on one task were trained at different learning rates.
+
+    Such models are no seeds of one method. Models whose run is not on this machine take no part.
+    """
+    groups: dict[tuple[str, str], dict[int, float]] = {}
+    for run, rate in rates_of_sets(config, runs).items():
+        groups.setdefault((run.task, run.method), {})[run.seed] = rate
+    for (task, method), by_seed in groups.items():
+        if len(set(by_seed.values())) > 1:
+            found = listed([f"seed {seed} at {rate_text(rate)}" for seed, rate in by_seed.items()])
+            raise SampleSetMismatchError(
+                f"the models of {method} on {task} were trained at different learning rates ({found}), so they are no seeds of one "
+                "method. `repdrift status` says which runs the study has now; extract all of them again with `repdrift extract`."
+            )
+
+
+def rates_of_sets(config: StudyConfig, runs: Sequence[RunId]) -> dict[RunId, float]:
+    """The learning rates at which the models of the extracted runs were trained, where their runs are on this machine."""
+    records = [found.record for found in finished_runs(config.results_dir)]
+    trained = {(r.task, r.method, r.seed, r.weights_digest): r for r in records}
+    found = {run: _rate_of_set(config, run, trained) for run in runs}
+    return {run: rate for run, rate in found.items() if rate is not None}
 
 
 def _rate_of_set(config: StudyConfig, run: RunId, trained: dict[tuple[str, str, int, str], RunRecord]) -> float | None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from repdrift.core.errors import ConfigError, DataError, MissingRunError, NonFiniteError
+from repdrift.core.errors import ConfigError, DataError, MissingRunError, NonFiniteError, SampleSetMismatchError
 from repdrift.core.records.tuning import TuningRecord
 from repdrift.study.config import parse_study
+from repdrift.study.drift_plan import drift_plan
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.rate_search import RateSearch
 from repdrift.study.runs import RunId, planned_runs
@@ -317,6 +318,28 @@ def test_a_set_of_a_model_that_was_trained_at_another_rate_is_named(inputs, monk
     assert other.cautions[0].startswith(
         "mine, lora, seed 1 (0.001 instead of 0.002): trained at another learning rate than the study has now."
     )
+
+
+def test_models_of_one_method_at_different_rates_are_not_analysed_together(inputs, monkeypatch):
+    two = inputs(tune=False, seeds=[1, 2]).config
+    records = {
+        RunId("mine", "lora", seed): SimpleNamespace(
+            task="mine", method="lora", seed=seed, weights_digest=f"w{seed}", hyperparameters={"learning_rate": rate}
+        )
+        for seed, rate in ((1, 1e-3), (2, 2e-3))
+    }
+    monkeypatch.setattr(
+        "repdrift.study.tuning_report.finished_runs", lambda _: [SimpleNamespace(record=r) for r in records.values()]
+    )
+
+    def opened(folder):
+        return SimpleNamespace(metadata=SimpleNamespace(weights_digest=f"w{folder.parent.name[-1]}"))
+
+    monkeypatch.setattr("repdrift.study.tuning_report.open_set", opened)
+    with pytest.raises(SampleSetMismatchError, match=r"seed 1 at 0\.001 and seed 2 at 0\.002"):
+        drift_plan(two, "s.yaml")
+    records[RunId("mine", "lora", 2)].hyperparameters["learning_rate"] = 1e-3
+    assert drift_plan(two, "s.yaml").tuning is not None
 
 
 def test_a_trial_file_that_was_put_in_the_place_of_another_is_not_taken(inputs, scored_by):
