@@ -128,7 +128,7 @@ class Resuming:
         self.resumed: Unfinished | None = None
 
     def keeper(self, model: nn.Module, scores: CheckpointScores) -> StateKeeper:
-        """What saves the states of `model`, which is ready for training. A state that must not be continued is deleted, with a word."""
+        """Returns the keeper of the states of `model`, which is ready for training. A state that must not be continued is deleted, with a word."""
         start = start_sha256(model, self._base_settings)
         found = self._found
         if found is not None and (why := why_not_resumed(found, start)) is not None:
