@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine:
-#   make demo   install, run the whole job on the packaged model and sample data, print where the dashboard is
+#   make demo   install, run the whole job on the packaged model and sample data, print the answer and where the page is
 #   make test   install the development tools and run the default test suite
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ TEST_ARGS ?= -n 2
 .PHONY: demo test lint format clean
 
 demo: $(VENV)/.installed-demo
-	$(BIN)/repdrift demo
+	@$(BIN)/repdrift demo
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
@@ -31,11 +31,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -q -c constraints.txt -e '.[demo]'
+	@echo "Installing into $(VENV) (once; a few minutes)"
+	@$(PIP) install -q -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(VENV) (once; a few minutes)"
+	@$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed-demo
 
 clean:
