@@ -241,3 +241,19 @@ def test_results_of_older_versions_are_of_one_contrast(analysed):
     assert read.study.contrasted == ["lora"]
     assert len(read.of_contrast("lora").reductions) == len(results.reductions) == (2 + 1) * (LAYERS + 1)
     assert len(read.of_contrast("lora").tests) == len(results.tests)
+
+
+def test_any_method_can_be_the_reference(tmp_path):
+    drifts = drifts_of(LEVELS)
+    plan = plan_of(
+        tmp_path,
+        ["a", "b"],
+        methods=tuple(LEVELS),
+        reference_method="lora",
+        comparison_methods=("full_finetune", "dora"),
+    )
+    found = draw_conclusions(table_of(drifts), plan)
+    tests = of(found.tests, LESS)
+    assert {arm: t.verdict for arm, t in tests.items()} == {"full_finetune": "rejected", "dora": "rejected"}
+    assert "% more than LoRA" in tests["dora"].sentence
+    assert tests["dora"].deciding_opposite_pvalue == pytest.approx(2 / 400)
