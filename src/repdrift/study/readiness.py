@@ -26,6 +26,8 @@ from repdrift.training import (
     checkpoint_steps,
     finished_runs,
     prepared,
+    require_available,
+    require_checkpointable,
     require_ids_fit,
     require_room_for_prompt,
     saved_bytes,
@@ -173,9 +175,11 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
 
     Raises ModelError if the model has no such head, or the arm does not fit it; DataError if max_length is beyond the model.
     """
+    require_available(job.options)
     skeleton = task_skeleton(config, job.spec.kind, num_labels=num_labels)
     if skeleton is None:
         return None
+    require_checkpointable(skeleton, job.options)
     tokenizer, limit = load_tokenizer(job.base), length_limit(skeleton)
     require_room_for_prompt(job, tokenizer, limit, effective_max_length(tokenizer, limit, job.options.max_length))
     return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))

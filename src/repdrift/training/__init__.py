@@ -25,6 +25,7 @@ from repdrift.training.options import TrainingOptions, TrainingOverrides, resolv
 from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.saved_model import saved_bytes
 from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unchanged, require_whole, restore_or_train
+from repdrift.training.trainer_needs import require_available, require_checkpointable
 from repdrift.training.training_run import TrainingJob, train, train_unless_claimed
 from repdrift.training.tuning_kind import tuning_kinds
 from repdrift.training.tuning_kinds.lora import Lora, LoraOptions
@@ -44,6 +45,8 @@ __all__ = [
     "checkpoint_steps",
     "finished_runs",
     "prepared",
+    "require_available",
+    "require_checkpointable",
     "require_ids_fit",
     "require_room_for_prompt",
     "require_unchanged",

@@ -19,9 +19,13 @@ from repdrift.models import quiet_transformers
 from repdrift.training.checkpoints import CheckpointSchedule
 from repdrift.training.features import Feature, PaddingCollator
 from repdrift.training.history import History, log_interval
+from repdrift.training.length_groups import LengthGroups
 from repdrift.training.options import TrainingOptions
 from repdrift.training.resumable_trainer import ResumableTrainer, lower_rate
 from repdrift.training.resuming import StateKeeper
+
+_OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit", "adafactor": "adafactor"}
+"""Names in transformers, by ours."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,11 @@ def fit(
         logging_strategy="steps",
         logging_steps=log_interval(total),
         logging_nan_inf_filter=False,  # it puts the mean of earlier losses in place of NaN; _CheckedTrainer stops instead
-        report_to=[],
+        report_to=list(options.report_to),
+        run_name=label,
+        optim=_OPTIMIZERS[options.optimizer],
+        **_checkpointing(options),
+        torch_compile=options.compile,
         disable_tqdm=True,
         dataloader_pin_memory=has_accelerator,
         use_cpu=not has_accelerator,
@@ -92,14 +100,38 @@ def fit(
             args=arguments,
             train_dataset=_Features(features),
             data_collator=collator,
+            order=_order(features, options, seed),
             callbacks=[_AfterStep(bar, checkpoints), *([_Recorder(history)] if history is not None else [])],
         )
         _drop_printing_callbacks(trainer)
         if found is not None:
             bar.advance(found.record.step)
         outcome = trainer.train(resume_from_checkpoint=str(found.place) if found else None)
+    _end_reports(options)
     _require_finite_weights(model, label, options)
     return FitResult(steps=int(outcome.global_step), train_loss=float(outcome.training_loss))
+
+
+def _checkpointing(options: TrainingOptions) -> dict[str, Any]:
+    if not options.gradient_checkpointing:
+        return {}
+    newer = "activation_checkpointing"  # its name in newer versions of transformers
+    name = newer if newer in TrainingArguments.__dataclass_fields__ else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
+
+
+def _order(features: Sequence[Feature], options: TrainingOptions, seed: int) -> LengthGroups | None:
+    if not options.group_by_length:
+        return None
+    lengths = [len(feature["input_ids"]) for feature in features]
+    return LengthGroups(lengths, options.batch_size * options.gradient_accumulation_steps, seed)
+
+
+def _end_reports(options: TrainingOptions) -> None:
+    if "wandb" in options.report_to:
+        import wandb
+
+        wandb.finish(quiet=True)  # else the next run's losses would go on in this run's chart
 
 
 class _Features(Dataset[Feature]):

@@ -17,6 +17,11 @@ from repdrift.training.tuning_kinds.lora import LoraOptions
 _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
 """Flags of x86 and Arm processors that multiply bfloat16 natively; others emulate it, about 20 times slower than float32."""
 
+_NOT_IN_KEY = {"max_validation_samples", "save_state_every", "report_to", "gradient_checkpointing"}
+"""Options that change no weight; that gradient checkpointing gives the same bits is tested."""
+_NEWER_OPTIONS = ("optimizer", "group_by_length", "compile")
+"""Options that older versions did not have, and that change nothing at their defaults."""
+
 
 class TrainingOptions(BaseModel):
     """The complete options of one run's training."""
@@ -85,6 +90,22 @@ class TrainingOptions(BaseModel):
     held_out: float = Field(
         default=0.2, gt=0, lt=1, description="Share of the training rows that keep: best holds out of training."
     )
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor"] = Field(
+        default="adamw",
+        description="adamw keeps 8 bytes a trained parameter, adamw_8bit 2 (bitsandbytes, on a GPU), adafactor next to none.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Compute the insides of each block again in the backward pass, in place of keeping them: less memory, about a third "
+        "slower, the same numbers.",
+    )
+    group_by_length: bool = Field(
+        default=False, description="Make batches of inputs of like length, which takes less padding."
+    )
+    compile: bool = Field(
+        default=False,
+        description="Compile the model with torch.compile; it rounds differently, so it is part of a run's key.",
+    )
     save_state_every: str = Field(
         default="15 min",
         description="Also save the training's whole state, from which it goes on after a kill: after so many steps or minutes, such as "
@@ -132,9 +153,8 @@ class TrainingOptions(BaseModel):
 
     def for_key(self, task_kind: str | None = None) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON. task_kind: some fields are for one kind of task alone."""
-        # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint. Nor do saved
-        # states and what is logged where.
-        fields = self.model_dump(mode="json", exclude={"max_validation_samples", "save_state_every", "report_to"})
+        # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.
+        fields = self.model_dump(mode="json", exclude=_NOT_IN_KEY)
         # Options that older versions did not have are left out where they change nothing, so that older runs keep their keys.
         if self.checkpoints is None:
             del fields["checkpoints"]
@@ -142,6 +162,9 @@ class TrainingOptions(BaseModel):
             del fields["keep"], fields["held_out"]
         if task_kind != "extractive_qa":
             del fields["null_threshold_share"]
+        for name in _NEWER_OPTIONS:
+            if fields[name] == type(self).model_fields[name].default:
+                del fields[name]
         return fields
 
 
@@ -173,6 +196,10 @@ class TrainingOverrides(BaseModel):
     checkpoints: int | None = None
     keep: str | None = None
     held_out: float | None = None
+    optimizer: str | None = None
+    gradient_checkpointing: bool | None = None
+    group_by_length: bool | None = None
+    compile: bool | None = None
     save_state_every: str | None = None
     report_to: tuple[str, ...] | None = None
     lora: LoraOptions | None = None

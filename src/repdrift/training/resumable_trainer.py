@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 
 from repdrift.core.errors import NonFiniteError
+from repdrift.training.length_groups import LengthGroups
 from repdrift.training.peak_memory import peak_memory_bytes
 from repdrift.training.resuming import StateKeeper
 from repdrift.training.training_state import load_optimizer, load_random_state, load_weights
@@ -20,10 +21,18 @@ class ResumableTrainer(Trainer):
     Its own way of resuming decides which batches are left and when the random generators are set; what is read and
     written is ours. label: names the run. total: optimiser steps. states: see fit().
     checkpoints: the steps of those that were saved so far; others add to the list.
+    order: of the inputs; None draws them at random.
     """
 
     def __init__(
-        self, *, label: str, total: int, states: StateKeeper | None, checkpoints: list[int], **settings: Any
+        self,
+        *,
+        label: str,
+        total: int,
+        states: StateKeeper | None,
+        checkpoints: list[int],
+        order: LengthGroups | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self._label = label
@@ -31,6 +40,7 @@ class ResumableTrainer(Trainer):
         self._states = states
         self._checkpoints = checkpoints
         self._saved_step = 0
+        self._order = order
         if states is not None and states.found is not None:
             self.add_callback(_RestoreSums(self, states.found.record.loss))
 
@@ -49,6 +59,9 @@ class ResumableTrainer(Trainer):
                 f"{self._label}: the loss is {float(loss)} in step {step} of {self._total}: training diverged. {lower_rate(rate)}"
             )
         return loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return super()._get_train_sampler(train_dataset) if self._order is None else self._order
 
     def _maybe_log_save_evaluate(self, *arguments: Any, **settings: Any) -> None:
         super()._maybe_log_save_evaluate(*arguments, **settings)

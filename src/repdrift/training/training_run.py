@@ -49,6 +49,7 @@ from repdrift.training.saved_model import save_trained
 from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
 from repdrift.training.scores import Scored, compared_with_constant
 from repdrift.training.task_kinds import TaskProcessor, processor_for
+from repdrift.training.trainer_needs import require_available, require_checkpointable
 from repdrift.training.training_state import STATE_FOLDER
 from repdrift.training.tuning_kind import TunedModel
 
@@ -146,6 +147,7 @@ def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = Fa
     if (existing := latest_finished(results_dir, key, job.base_settings())) is not None:
         require_whole(existing)
         return existing
+    require_available(job.options)
     job.classes()  # a fault in the labels is found before anything is written
     with run_claim(results_dir, key, job.words, wait=wait) as is_mine:
         if not is_mine:
@@ -260,6 +262,7 @@ def fit_job(
     processor.before_training(model, scored_rows)
     if held is not None:
         of_held.before_training(model, held_rows)
+    require_checkpointable(model, job.options)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:
