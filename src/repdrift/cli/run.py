@@ -28,6 +28,10 @@ def run(
     data_dir: o.DataDir = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the time, memory and disk that it would take; train and write nothing."),
+    ] = False,
 ) -> None:
     """Train, extract, analyse and draw a whole study. If it is stopped, run it again, and it goes on from there.
 
@@ -38,12 +42,16 @@ def run(
 
     Example, with less memory: repdrift run studies/lora_vs_full.yaml --schedule layer --memory-cap 64
     """
-    from repdrift.study.runner import run_study
+    from repdrift.study.runner import dry_run_study, run_study
 
     study, config_path = o.study_from(
         study_file, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
     )
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
+    if dry_run:
+        for line in dry_run_study(study, config_path, tasks=task):
+            tell(line)
+        return
     print_outcome(run_study(study, config_path, tasks=task))
 
 

@@ -64,7 +64,7 @@ def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunI
     """
     needed: dict[Path, int] = {}
     results, base = _existing(inputs.config.results_dir), _existing(inputs.config.base_dir)
-    each = {task: _set_bytes(inputs, task) for task in {run.task for run in runs}}
+    each = {task: set_bytes(inputs, task) for task in {run.task for run in runs}}
     needed[results] = sum(size.total for size in saved.values()) + sum(
         each[run.task] for run in runs if not (set_folder(inputs.config, run) / METADATA_FILE).exists()
     )
@@ -85,7 +85,7 @@ def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunI
             )
 
 
-def _set_bytes(inputs: StudyInputs, task: str) -> int:
+def set_bytes(inputs: StudyInputs, task: str) -> int:
     """Bytes of the rows of one representation set; 0 if the configuration does not tell."""
     options, samples = inputs.config.extraction, inputs.sample_set(task)
     width, skeleton = width_of(inputs.model_config), inputs.skeleton

@@ -64,7 +64,7 @@ def ready_jobs(
             found.of(lambda task=task, most=most: _require_samples(inputs, task, most))
     for job in {(job.spec.name, job.arm.name): job for _, job in jobs}.values():
         found.of(lambda job=job: _require_steps(job))
-    left = (found.of(lambda: _not_trained(inputs, jobs)) or []) if config is not None and are_writable else []
+    left = (found.of(lambda: not_trained(inputs, jobs)) or []) if config is not None and are_writable else []
     saved: dict[RunId, TrainedBytes] = {}
     known: dict[str, TrainedBytes | None] = {}
     for run, job in left:
@@ -185,7 +185,7 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
     return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))
 
 
-def _not_trained(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]]) -> list[tuple[RunId, TrainingJob]]:
+def not_trained(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]]) -> list[tuple[RunId, TrainingJob]]:
     """The jobs for which no finished run of the same settings is there, whatever its rows: what can be checked of it was checked then."""
     there = [found.record for found in finished_runs(inputs.config.results_dir)]
     digest, settings = inputs.base.weights_digest(), inputs.base_settings

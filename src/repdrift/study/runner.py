@@ -16,6 +16,7 @@ from repdrift.report import visualize
 from repdrift.study.config import StudyConfig
 from repdrift.study.design_notes import say_design_notes
 from repdrift.study.drift_plan import drift_plan
+from repdrift.study.dry_run import dry_run, dry_run_lines
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
@@ -31,6 +32,13 @@ class StudyOutcome:
     table: pd.DataFrame
     results_file: Path
     dashboard: Path
+
+
+def dry_run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> list[str]:
+    """Lines on the time, memory and disk that a study would take. Raises what would stop it before training; writes nothing."""
+    runs = planned_runs(config, tasks=tasks)
+    say_design_notes(config, runs)
+    return dry_run_lines(dry_run(StudyInputs(config, config_path), runs))
 
 
 def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> StudyOutcome:

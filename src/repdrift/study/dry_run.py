@@ -1,0 +1,158 @@
+"""The time, memory and disk that a study would take, by stage, before anything of it is run. Nothing is trained or written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from repdrift.core.words import counted
+from repdrift.models import task_skeleton
+from repdrift.study.disk_space import set_bytes
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.readiness import not_trained, ready_jobs
+from repdrift.study.runs import RunId
+from repdrift.training import TrainingJob, prepared, saved_bytes
+from repdrift.training.memory_accounting import MemoryAccount, account
+
+_PROBE_SIDE = 1024
+_PROBE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The estimate for one kind of run. runs: how many of it are left. A number that is not known is None.
+
+    least_s: seconds of one run at least. saved: bytes on the disk for one run.
+    """
+
+    words: str
+    runs: int
+    memory: MemoryAccount | None
+    least_s: float | None
+    saved: int | None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """The estimates of a study. rate: floating-point operations a second in matrix products, measured on this machine."""
+
+    training: list[Estimate]
+    done: int
+    rate: float
+    set_bytes: int
+    sets: int
+    extraction_s: float | None
+    extraction_memory: int | None
+
+
+def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
+    """Check a study as `run` does, and estimate what is left of it. Raises what ready_jobs() raises; nothing is written."""
+    jobs = ready_jobs(inputs, runs)
+    left = not_trained(inputs, jobs)
+    kinds: dict[tuple[str, str], list[TrainingJob]] = {}
+    for _, job in left:
+        kinds.setdefault((job.spec.name, job.arm.name), []).append(job)
+    rate = matrix_product_rate()
+    tasks = list(dict.fromkeys(run.task for run in runs))
+    sets = {task: 2 + 2 * sum(run.task == task for run in runs) for task in tasks}
+    weights = None if inputs.skeleton is None else sum(p.numel() for p in inputs.skeleton.parameters())
+    extraction_s = None
+    if weights is not None:
+        tokens = sum(sets[task] * sum(len(ids) for ids in inputs.sample_set(task).input_ids) for task in tasks)
+        extraction_s = 2 * weights * tokens / rate
+    return DryRun(
+        [_estimate(inputs, group, rate) for group in kinds.values()],
+        len(jobs) - len(left),
+        rate,
+        sum(set_bytes(inputs, task) * sets[task] for task in tasks),
+        sum(sets.values()),
+        extraction_s,
+        None if weights is None else 4 * weights,
+    )
+
+
+def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float) -> Estimate:
+    job = group[0]
+    classes = job.classes()
+    words = f"{job.spec.name}, {job.arm.name}"
+    skeleton = task_skeleton(
+        inputs.model_config, job.spec.kind, num_labels=len(classes.values) if classes is not None else None
+    )
+    if skeleton is None:
+        return Estimate(words, len(group), None, None, None)
+    model = prepared(skeleton, job.arm, job.spec.kind).model
+    every, trained = _numbers(model), _numbers(model, trained=True)
+    samples = inputs.sample_set(job.spec.name)
+    lengths = [len(ids) for ids in samples.input_ids]
+    longest = min(max(lengths), job.options.max_length or max(lengths))
+    tokens = sum(lengths) / len(lengths) * len(job.training_rows().rows) * job.options.epochs
+    # A product each way and, for what trains, one for its gradient (Kaplan et al. 2020: 6 operations a weight and token).
+    forward = 2 * every * (2 if job.options.gradient_checkpointing else 1)
+    least_s = tokens * (forward + 2 * every + 2 * trained) / rate
+    saved = saved_bytes(model)
+    memory = account(model, job.spec.kind, job.options, batch=job.options.batch_size, length=longest)
+    return Estimate(words, len(group), memory, least_s, saved)
+
+
+def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
+    """The weights that take part in matrix products: an embedding is looked up."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    return sum(p.numel() for p in model.parameters() if id(p) not in tables and (p.requires_grad or not trained))
+
+
+def matrix_product_rate() -> float:
+    """Floating-point operations a second in products of float32 matrices, measured for half a second on this machine."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    a = torch.ones(_PROBE_SIDE, _PROBE_SIDE, device=device)
+    (a @ a).sum().item()
+    began, times = time.perf_counter(), 0
+    while time.perf_counter() - began < _PROBE_S:
+        (a @ a)[0, 0].item()
+        times += 1
+    return 2 * _PROBE_SIDE**3 * times / (time.perf_counter() - began)
+
+
+def dry_run_lines(found: DryRun) -> list[str]:
+    """The estimates in lines for people."""
+    total_s = sum(e.least_s * e.runs for e in found.training if e.least_s is not None)
+    total_bytes = sum(e.saved * e.runs for e in found.training if e.saved is not None)
+    left = sum(e.runs for e in found.training)
+    lines = [
+        f"training: {counted(left, 'model')} to train, {found.done} trained already; at least {_duration(total_s)}, {_size(total_bytes)} on the disk"
+    ]
+    for e in found.training:
+        memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
+        took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
+        saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk"
+        lines.append(f"  {e.words} ({counted(e.runs, 'run')}): {memory}; {took}{saved}")
+    took = "time not known" if found.extraction_s is None else f"at least {_duration(found.extraction_s)}"
+    memory = "" if found.extraction_memory is None else f", memory at least {_size(found.extraction_memory)} (weights)"
+    lines += [
+        f"extraction: {counted(found.sets, 'representation set')}: {took}{memory}, {_size(found.set_bytes)} on the disk",
+        "analysis and figures: not estimated",
+        f"Times are from the operations of each training and the {found.rate / 1e9:.0f} GFLOP/s that this machine reaches in float32 matrix "
+        "products now; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by tensor; the "
+        "program itself and what an allocator keeps come on top. Checkpoints and saved states are not in the disk's number.",
+        "Nothing was trained or written.",
+    ]
+    return lines
+
+
+def _parts(memory: MemoryAccount) -> str:
+    return (
+        f"weights {_size(memory.weights)}, gradients {_size(memory.gradients)}, optimiser {_size(memory.optimizer)}, "
+        f"all else {_size(memory.passing)} at the peak"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,29 @@
+"""`repdrift run --dry-run`: what a study would take, with nothing trained and nothing written."""
+
+from repdrift.study.dry_run import DryRun, Estimate, dry_run_lines
+from repdrift.training.memory_accounting import MemoryAccount
+from tests.command_line import run_here
+
+
+def test_dry_run_prints_each_stage_and_writes_nothing(tiny_bert, tiny_data, tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"name: dry\nmodel: {tiny_bert}\ntasks: [sst2]\nseeds: [1, 2]\ndata_dir: {tiny_data}\n"
+        "training: {all: {batch_size: 8, epochs: 1, max_length: 32}}\n"
+    )
+    done = run_here("python -m repdrift run study.yaml --dry-run", tmp_path)
+    assert "training: 4 models to train, 0 trained already; at least" in done.stdout
+    assert "sst2, lora (2 runs): memory about" in done.stdout
+    assert "extraction: 10 representation sets" in done.stdout
+    assert "Nothing was trained or written." in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_what_is_not_known_is_said_and_not_made_up():
+    memory = MemoryAccount(weights=2_000_000_000, gradients=5_000_000, optimizer=0, passing=0, peak=2_100_000_000)
+    kinds = [Estimate("a, lora", 3, memory, 7200.0, None), Estimate("b, lora", 1, None, None, None)]
+    said = "\n".join(dry_run_lines(DryRun(kinds, 2, 5e9, 1, 4, None, None)))
+    assert "4 models to train, 2 trained already; at least 6.0 h" in said
+    assert "memory about 2.1 GB (weights 2.0 GB, gradients 5 MB" in said
+    assert "b, lora (1 run): memory not known; time not known" in said
+    assert "4 representation sets: time not known" in said
