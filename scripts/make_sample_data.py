@@ -17,7 +17,7 @@ from sample_data import chats, events, passages, reviews
 
 Row = dict[str, Any]
 ROWS = {"sst2": (320, 120), "mrpc": (200, 100), "rte": (240, 100), "squad_v2": (240, 80), "short_chats": (200, 80)}
-OWN_OPEN_STATEMENTS = 0.3
+OWN_OPEN_STATEMENTS = 0.15
 """Share of the statements that do not follow which are about the text's own event; the others are about another event."""
 SPLITS = ("train", "validation")
 
