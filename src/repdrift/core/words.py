@@ -21,6 +21,9 @@ _METHODS = {
     "ia3": "(IA)3",
     "biases": "bias-only tuning",
     "layer_norm": "LayerNorm-only tuning",
+    "prefix_tuning": "prefix tuning",
+    "prompt_tuning": "prompt tuning",
+    "p_tuning": "P-tuning",
     "base": "base model",
 }
 _TASKS = {

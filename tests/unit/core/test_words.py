@@ -94,7 +94,9 @@ def test_neighbouring_layers_are_joined():
 
 def test_built_in_methods_and_tasks_have_display_names_and_others_keep_theirs():
     assert [words.method_title(m) for m in (FULL_FINETUNE, LORA)] == ["full fine-tuning", "LoRA"]
-    assert all(words.method_title(kind) != kind for kind in tuning_kinds.names() if kind != "layers")
+    usual = ("dora", "rslora", "pissa", "ia3", "biases", "layer_norm", "prefix_tuning", "prompt_tuning", "p_tuning")
+    assert set(usual) <= set(tuning_kinds.names())
+    assert all(words.method_title(kind) != kind for kind in usual)
     assert all(words.task_title(t) != t for t in tasks())
     assert words.task_title("all") == "all tasks"
     assert [words.method_title("lora_r64"), words.task_title("reviews")] == ["lora_r64", "reviews"]
