@@ -51,10 +51,8 @@ def not_known(models: Iterable[JudgedModel], tasks: Collection[str], methods: Co
 
 def untestable_reason(models: Sequence[JudgedModel]) -> str:
     """Says, as a clause, that a comparison which rests on these models, which have not learnt, shows no property of a method."""
-    names = [f"{task_title(m.task)}, {method_title(m.method)}, seed {m.seed}" for m in models]
-    some = names if len(names) <= _NAMED else [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
     models_have = f"{counted(len(models), 'model')} {'has' if len(models) == 1 else 'have'}"
-    return f"{models_have} not learnt the task ({'; '.join(some)}), and a model that learnt less drifts less, whatever the method"
+    return f"{models_have} not learnt the task ({_named(models, most=3, scores=False)}), and a model that learnt less drifts less, whatever the method"
 
 
 def learnt_in_short(learnt: Learnt | None) -> str:
@@ -107,18 +105,18 @@ def _models(part: Sequence[JudgedModel], whole: Sequence[JudgedModel]) -> str:
     return f"{len(part)} of {counted(len(whole), 'trained model')}"
 
 
-def _named(models: Sequence[JudgedModel]) -> str:
-    """Models by task and method, with their seeds and the range of their scores."""
+def _named(models: Sequence[JudgedModel], *, most: int = _NAMED, scores: bool = True) -> str:
+    """Models by task and method, with their seeds and the range of their scores. most: groups that are named."""
     groups: dict[tuple[str, str], list[JudgedModel]] = {}
     for model in models:
         groups.setdefault((model.task, model.method), []).append(model)
     said = [
         f"{task_title(task)}, {method_title(method)}, {'seed' if len(group) == 1 else 'seeds'} "
-        f"{listed([str(m.seed) for m in group])}{_scores(group)}"
+        f"{listed([str(m.seed) for m in group])}{_scores(group) if scores else ''}"
         for (task, method), group in groups.items()
     ]
-    more = f"; and {len(said) - _NAMED} more groups" if len(said) > _NAMED else ""
-    return "; ".join(said[:_NAMED]) + more
+    more = f"; and {counted(len(said) - most, 'more group')}" if len(said) > most else ""
+    return "; ".join(said[:most]) + more
 
 
 def _scores(group: Sequence[JudgedModel]) -> str:

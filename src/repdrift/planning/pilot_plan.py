@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.learnt_words import judged_models, learnt_cautions
 from repdrift.core.progress import say
 from repdrift.core.records.results import DriftResults
 from repdrift.core.words import method_title
@@ -45,7 +46,8 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class PilotPlan:
-    """The seeds and samples that a pilot asks for. notes: sentences on what could not be planned.
+    """The seeds and samples that a pilot asks for. cautions: sentences on models of the pilot that have not
+    learnt their task. notes: sentences on what could not be planned.
 
     n_tests: tests by layer that are corrected together. n_arms: methods compared with the reference, for which is corrected too.
     """
@@ -65,6 +67,7 @@ class PilotPlan:
     half_width: float | None
     seed_plans: tuple[SeedPlan, ...]
     sample_plans: tuple[SamplePlan, ...]
+    cautions: tuple[str, ...]
     notes: tuple[str, ...]
     n_arms: int = 1
     comparison_methods: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ def plan_from_pilot(results: DriftResults, table: pd.DataFrame, request: PlanReq
         half_width=request.half_width,
         seed_plans=tuple(plans),
         sample_plans=tuple(samples),
+        cautions=tuple(_skill_cautions(results)),
         notes=tuple(found.notes + _notes(found.pilots, usable)),
         n_arms=n_arms,
         comparison_methods=tuple(study.contrasted),
@@ -185,6 +189,12 @@ def _usable(found: Sequence[Pilot]) -> list[Pilot]:
             "repdrift power --config STUDY says what a design can reach without a pilot"
         )
     return usable
+
+
+def _skill_cautions(results: DriftResults) -> list[str]:
+    """Cautions on models of the pilot that have not learnt their task, or of which it is not known."""
+    found = learnt_cautions(judged_models(results.runs))
+    return [*found, "The plan takes the spread of these models for that of models that have learnt."] if found else []
 
 
 def _notes(found: Sequence[Pilot], usable: Sequence[Pilot]) -> list[str]:

@@ -67,6 +67,7 @@ def plan_text(plan: PilotPlan) -> str:
         needed.append([seeds.pilot.title, f"{seeds.least_seeds}", *enough])
     lines = [
         f"Pilot: {plan.study}, {plan.model}, {plan.primary_measure}.",
+        *(line for caution in plan.cautions for line in _prose(f"note: {caution}")),
         *_prose(
             f"Claim: {_claim(plan)}. One-sided permutation of method labels over trained models, alpha "
             f"{plan.alpha:g}{_correction(plan)}."

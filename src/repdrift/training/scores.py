@@ -75,12 +75,12 @@ def _sentence(scored: Scored, score: float, constant: float, found: GroupedMean,
     units = "rows" if scored.groups is None else f"groups of rows that belong together ({len(scored.items)} rows)"
     if found.interval is not None:
         low, high = found.interval
-        detail = f"better by {found.mean:.3f} (95 % interval {low:.3f} to {high:.3f} over {found.n_groups} {units})"
+        detail = f"a gain of {found.mean:.3f} (95 % interval {low:.3f} to {high:.3f} over {found.n_groups} {units})"
     elif learnt is None:
-        detail = f"better by {found.mean:.3f}, over {found.n_groups} {units}; an interval needs {LEAST_GROUPS} at least"
+        detail = f"a gain of {found.mean:.3f}, over {found.n_groups} {units}; an interval needs {LEAST_GROUPS} at least"
     else:
         detail = (
-            f"better by {found.mean:.3f}, and different in {found.n_differing} of {found.n_groups} {units}; "
+            f"a gain of {found.mean:.3f}, and different in {found.n_differing} of {found.n_groups} {units}; "
             f"fewer than {LEAST_DIFFERING} show nothing"
         )
     return (

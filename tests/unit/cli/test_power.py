@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from repdrift.cli.main import app, main
 from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV
+from tests.unit.drift.study_on_disk import judged
 from tests.unit.planning.pilots import A, B, pilot_results
 
 FAST = ("--reduction", "0.6", "--max-seeds", "4")
@@ -57,6 +58,15 @@ def test_a_pilot_gets_its_design_its_seeds_and_its_samples(pilot):
     )
     assert _row(printed, "a, LoRA")[-2:] == ["529", "1,936"]
     assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_models_of_a_pilot_that_have_not_learnt_stand_first(tmp_path):
+    results, table = pilot_results({"a": A, "b": B})
+    runs = [run.model_copy(update={"learnt": judged(False, 0.5)}) for run in results.runs]
+    results.model_copy(update={"runs": runs}).write(tmp_path / RESULTS_FILE)
+    table.to_csv(tmp_path / TABLE_CSV, index=False)
+    lines = _printed(str(tmp_path), *FAST).splitlines()
+    assert lines[1].startswith(f"note: {len(runs)} of {len(runs)} trained models have not learnt their task")
 
 
 def test_json_holds_the_same_and_more(pilot):
