@@ -142,7 +142,9 @@ def test_without_a_pilot_a_study_is_told_what_its_design_can_reach():
 def test_status_says_first_what_the_design_can_show(tmp_path):
     arguments = ["status", "--config", "lora_vs_full", "--results-dir", str(tmp_path), "--base-dir", str(tmp_path)]
     printed = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
-    assert printed.startswith("note: 3 seeds per method are enough")
+    notes = [line for line in printed.splitlines() if line.startswith("note: ")]
+    assert printed.startswith(notes[0])
+    assert notes[1].startswith("note: 3 seeds per method are enough"), "after the note on learning rates"
     rows = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
     assert len(rows) == 24
 
