@@ -47,8 +47,10 @@ def main(model_name: str, kind: str, arm_name: str, batch: int, length: int, giv
     base, arm = resolve_model(model_name), Arm.of_kind(arm_name)
     config = load_config(base)
     labels = 2 if kind == "classification" else None
-    skeleton = prepared(task_skeleton(config, kind, num_labels=labels), arm, kind).model
-    counted = account(skeleton, kind, options, batch=batch, length=length)
+    skeleton = task_skeleton(config, kind, num_labels=labels)
+    if skeleton is None:
+        raise SystemExit(f"{model_name} cannot be built without weights")
+    counted = account(prepared(skeleton, arm, kind).model, kind, options, batch=batch, length=length)
     del skeleton
     torch.manual_seed(0)
     _warm_up()

@@ -131,7 +131,7 @@ def _end_reports(options: TrainingOptions) -> None:
     if "wandb" in options.report_to:
         import wandb
 
-        wandb.finish(quiet=True)  # else the next run's losses would go on in this run's chart
+        wandb.finish()  # else the next run's losses would go on in this run's chart
 
 
 class _Features(Dataset[Feature]):

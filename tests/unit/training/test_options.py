@@ -30,9 +30,9 @@ def test_options_that_are_new_leave_the_keys_of_older_runs():
     }  # fmt: skip
     assert TrainingOptions().for_key() == older
     same_weights = {"save_state_every": "3 steps", "report_to": ["wandb"], "gradient_checkpointing": True}
-    assert TrainingOptions(**same_weights).for_key() == older
+    assert TrainingOptions.model_validate(same_weights).for_key() == older
     for other in ({"optimizer": "adafactor"}, {"group_by_length": True}, {"compile": True}):
-        assert TrainingOptions(**other).for_key() == older | other
+        assert TrainingOptions.model_validate(other).for_key() == older | other
 
 
 @pytest.mark.parametrize(
