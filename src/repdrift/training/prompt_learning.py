@@ -8,6 +8,7 @@ reads the first position, a virtual one, and other software that loads the saved
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, TypeVar
 
 import torch
@@ -89,6 +90,12 @@ class _PromptInBackbone(nn.Module):
             )
         with prompt.inside(headless(self)):
             return model(**inputs)
+
+    def generate(self, *arguments: Any, **settings: Any) -> Any:
+        """Continue texts, as peft does, without its word that positions are counted anew behind the prompt."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Position ids are not supported")
+            return super().generate(*arguments, **settings)  # pyright: ignore
 
 
 def _acts(prompt: LearnedPrompt, body: nn.Module) -> bool:

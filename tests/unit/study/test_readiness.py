@@ -128,6 +128,20 @@ def test_all_faults_are_listed_in_one_message_of_the_command_line(content, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_an_arm_that_the_asked_schedule_cannot_take_is_said_before_training(content):
+    content["methods"] = ["full_finetune", "lora", "dora", "prefix_tuning"]
+    extracted_with(schedule="layer")(content)
+    assert "2 arms cannot be extracted block by block: dora, prefix_tuning" in str(refused(content))
+
+
+def test_texts_that_leave_a_prompt_no_room_are_said_before_training(content):
+    content["methods"] = ["full_finetune", {"name": "long", "kind": "prompt_tuning", "virtual_tokens": 60}]
+    fault = str(refused(content))
+    assert "arm 'long': its longest input has" in fault
+    assert "behind 60 virtual tokens the model takes 4" in fault
+    assert "behind the 60 virtual tokens of its learned prompt" in fault  # the samples that are extracted afterwards
+
+
 def test_a_token_that_the_model_does_not_have_is_said_before_training(content, tmp_path):
     base = save_bert(tmp_path / "bert")
     edit(base / "config.json", vocab_size=20)  # the weights would be refused for it, after the first run began

@@ -11,6 +11,7 @@ from repdrift.core.errors import DataError, ModelError
 from repdrift.models import length_limit, load_task_model, load_tokenizer, resolve_model
 from repdrift.tasks import Rows, TaskSpec
 from repdrift.training import Arm, TrainingJob, TrainingOptions, prepared, require_room_for_prompt
+from repdrift.training.task_kinds.greedy_continuations import Prompt, greedy_continuations
 from tests.tiny_models import sentence
 
 KINDS = ("prefix_tuning", "prompt_tuning", "p_tuning")
@@ -129,3 +130,18 @@ def test_text_that_fits_without_the_prompt_only_is_an_error_before_training(tiny
     require_room_for_prompt(job(base, "prompt_tuning", long, 44), tokenizer, limit, 44)
     require_room_for_prompt(job(base, "prompt_tuning", short), tokenizer, limit, 64)
     require_room_for_prompt(job(base, "lora", long), tokenizer, limit, 64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_continuations_are_those_of_one_step_at_a_time(kind, tiny_language_model):
+    model = tuned(tiny_language_model, kind, "causal_lm")
+    texts = [[5, 6, 7], [8, 9, 10, 11, 12]]
+    expected = []
+    for text in texts:
+        ids = list(text)
+        for _ in range(4):
+            with torch.no_grad():
+                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        expected.append(ids[len(text) :])
+    prompts = [Prompt(text, None) for text in texts]
+    assert greedy_continuations(model, prompts, end=None, pad=0, max_new_tokens=4, what="test") == expected

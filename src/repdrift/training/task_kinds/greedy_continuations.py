@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from repdrift.core.progress import Bar
-from repdrift.models import headless, length_limit, quiet_transformers
+from repdrift.models import headless, learned_prompt_of, length_limit, quiet_transformers
 
 _BATCH = 32
 
@@ -32,7 +32,9 @@ def greedy_continuations(
     continuation ends at `end`, at the prompt's own stop, after `max_new_tokens`, or where the model's positions end. what: a few words for the
     progress bar. The model's own settings of generation, such as a penalty for repeating, are not used.
     """
-    most = length_limit(headless(model)).most
+    most, learned = length_limit(headless(model)).most, learned_prompt_of(model)
+    if most is not None and learned is not None:
+        most -= learned.tokens
     found: list[list[int]] = [[] for _ in prompts]
     with Bar(what, len(prompts)) as bar:
         for chosen in _batches(prompts):

@@ -26,6 +26,7 @@ class PTuning(PromptKind[PTuningOptions]):
     name = "p_tuning"
     title = "P-tuning"
     options = PTuningOptions
+    usual_rates = (3e-4, 3e-3)
 
     def prepare(self, model: nn.Module, options: PTuningOptions, task_kind: str) -> TunedModel:
         """Put the prompt and its network on `model`."""

@@ -24,6 +24,7 @@ class PrefixTuning(PromptKind[PrefixOptions]):
     name = "prefix_tuning"
     title = "prefix tuning"
     options = PrefixOptions
+    usual_rates = (1e-3, 1e-2)
 
     def prepare(self, model: nn.Module, options: PrefixOptions, task_kind: str) -> TunedModel:
         """Put the prefix on `model`. Raises ModelError for a model that takes no past keys and values."""

@@ -26,6 +26,7 @@ class PromptTuning(PromptKind[PromptTuningOptions]):
     name = "prompt_tuning"
     title = "prompt tuning"
     options = PromptTuningOptions
+    usual_rates = (3e-3, 3e-2)
 
     def prepare(self, model: nn.Module, options: PromptTuningOptions, task_kind: str) -> TunedModel:
         """Put the prompt on `model`."""
