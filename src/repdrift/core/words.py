@@ -112,6 +112,11 @@ def chosen_percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
+def pooled_part(pool_over: str) -> str:
+    """Words behind the name of a pooling that takes a part of each sample: ` over the tokens of the completion alone`; "" for all."""
+    return "" if pool_over == "all" else f" over the tokens of the {pool_over} alone"
+
+
 def scores(metrics: Mapping[str, float | None]) -> str:
     """Scores of a trained model with their names: `accuracy 0.873, f1 0.900`. Missing scores are not named."""
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if value is not None)

@@ -71,6 +71,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             seeds=list(plan.seeds),
             n_layers=len(base.layers),
             pooling=base.pooling,
+            pool_over=base.pool_over,
             sinks={sets.task: kept.summary() for sets in tasks if (kept := sets.base.metadata.sinks) is not None},
             data_notes={s.task: notes for s in tasks if (notes := s.base.metadata.extraction.get("data_notes"))},
             primary_measure=plan.primary_measure,

@@ -131,7 +131,6 @@ class RepresentationExtractor:
         self.require_fit(samples)
         if samples.position_ids is not None and not self._takes_positions:
             raise DataError(f"{type(self.backbone).__name__} takes no position_ids; leave them out of the inputs")
-        samples.over(samples.pool_over)  # a part of a set may have a sample that lacks the tokens to pool over
         require_enough_tokens(samples, tokens_needed(self.pooling), self.pooling)
         config = getattr(self.backbone, "config", None)
         window = None

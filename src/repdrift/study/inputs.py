@@ -154,7 +154,7 @@ class StudyInputs:
         return self._training_fingerprints[task, limit]
 
     def sample_set(self, task: str) -> SampleSet:
-        """The fixed sample set of a task, as tokens."""
+        """The fixed sample set of a task, as tokens. Raises DataError if one cannot be made, or lacks what `pool_over` takes."""
         if task not in self._samples:
             options = self.config.extraction
             tokenizer = load_tokenizer(self.base)
@@ -176,5 +176,5 @@ class StudyInputs:
             say(f"{task}: {len(samples)} samples from {rows.source}{cut}")
             for note in samples.notes[len(rows.notes) :]:  # those on the rows were said when they were read
                 say(f"note: {task}: {note}")
-            self._samples[task] = samples
+            self._samples[task] = samples.over(options.pool_over)
         return self._samples[task]

@@ -32,6 +32,7 @@ from repdrift.training import (
     require_room_for_prompt,
     saved_bytes,
 )
+from repdrift.training.task_kinds.causal_lm import require_continuations
 
 T = TypeVar("T")
 
@@ -65,6 +66,8 @@ def ready_jobs(
     for job in {(job.spec.name, job.arm.name): job for _, job in jobs}.values():
         found.of(lambda job=job: _require_steps(job))
     left = (found.of(lambda: not_trained(inputs, jobs)) or []) if config is not None and are_writable else []
+    for job in {job.spec.name: job for _, job in left if job.spec.kind == "causal_lm"}.values():
+        found.of(lambda job=job: _require_continuations(job, config))
     saved: dict[RunId, TrainedBytes] = {}
     known: dict[str, TrainedBytes | None] = {}
     for run, job in left:
@@ -183,6 +186,19 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
     tokenizer, limit = load_tokenizer(job.base), length_limit(skeleton)
     require_room_for_prompt(job, tokenizer, limit, effective_max_length(tokenizer, limit, job.options.max_length))
     return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))
+
+
+def _require_continuations(job: TrainingJob, config: Any) -> None:
+    """Raises DataError if rows cannot be made into texts to continue, no completion is left of any, or the scorer finds no answer.
+
+    The tokenizer's end token and chat template are part of that.
+    """
+    skeleton = task_skeleton(config, job.spec.kind)
+    if skeleton is None:
+        return
+    tokenizer = load_tokenizer(job.base)
+    max_length = effective_max_length(tokenizer, length_limit(skeleton), job.options.max_length)
+    require_continuations(job.spec, tokenizer, max_length, job.training_rows(), job.validation_rows())
 
 
 def not_trained(inputs: StudyInputs, jobs: Sequence[tuple[RunId, TrainingJob]]) -> list[tuple[RunId, TrainingJob]]:

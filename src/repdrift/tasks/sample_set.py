@@ -79,14 +79,17 @@ class SampleSet:
 
     def over(self, part: PoolOver) -> SampleSet:
         """These samples, of which a pooling takes the tokens of `part` only. Raises DataError, naming the sample, if one has none of them."""
+        if part == self.pool_over:
+            return self
+        notes = tuple(note for note in self.notes if note != _pooled_note(self.pool_over))
         if part == "all":
-            return self if self.pool_over == "all" else replace(self, pool_over="all")
+            return replace(self, pool_over="all", notes=notes)
         if self.completion_masks is None:
             raise DataError(
                 f"task {self.task!r} has no completions, so its samples cannot be pooled over the {part} alone: take pool_over: all, or a task of "
                 "kind causal_lm"
             )
-        chosen = replace(self, pool_over=part)
+        chosen = replace(self, pool_over=part, notes=(*notes, _pooled_note(part)))
         without = next((i for i, length in enumerate(chosen.pooled_lengths) if length == 0), None)
         if without is not None:
             raise DataError(
@@ -223,6 +226,10 @@ def _encoder(spec: TaskSpec, tokenizer: Any, max_length: int) -> Callable[[Row],
     if spec.kind == "causal_lm":
         return ContinuationEncoder(spec, tokenizer, max_length=max_length).encode
     return lambda row: encode_row(row, spec, tokenizer, max_length=max_length)
+
+
+def _pooled_note(part: PoolOver) -> str:
+    return f"The representations are pooled over the tokens of the {part} alone."
 
 
 def _left_out_note(left_out: dict[int, RowLeftOutError], ids: Sequence[str], kept: int) -> list[str]:

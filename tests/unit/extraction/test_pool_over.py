@@ -96,6 +96,10 @@ def test_set_over_a_part_has_its_own_key_and_says_so(base, samples, tmp_path, sc
     metadata, _ = extract_set(over_part, tmp_path / "set")
     assert metadata.pool_over == "completion"
     assert metadata.sample_set_fingerprint == samples.fingerprint
+    assert (
+        "The representations are pooled over the tokens of the completion alone." in metadata.extraction["data_notes"]
+    )
+    assert over_part.samples.over("all").notes == samples.notes
     found = open_set(tmp_path / "set").layer(1)
     torch.testing.assert_close(found, extracted(base, samples, "mean", "completion"), rtol=1e-5, atol=1e-6)
 

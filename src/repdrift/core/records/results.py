@@ -58,6 +58,8 @@ class StudyInfo(Record):
     seeds: list[int]
     n_layers: int
     pooling: str
+    pool_over: str = "all"
+    """The tokens that the pooling takes: `all`, or those of the `prompt` or of the `completion`."""
     sinks: dict[str, SinkSummary] = {}
     """By task: the attention sinks that pooling `mean_without_sinks` leaves out; empty for other poolings."""
     data_notes: dict[str, list[str]] = {}

@@ -9,7 +9,16 @@ from repdrift.core.hypotheses import LESS
 from repdrift.core.records.results import ALL_TASKS, DriftResults, HypothesisTest
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import chosen_percent, listed, markdown_text, method_in_full, method_title, number, task_title
+from repdrift.core.words import (
+    chosen_percent,
+    listed,
+    markdown_text,
+    method_in_full,
+    method_title,
+    number,
+    pooled_part,
+    task_title,
+)
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
 from repdrift.drift.summary.result_tables import (
@@ -117,7 +126,7 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
     later = sorted({run.step for run in results.runs if run.status == "ok" and run.step != 0})
     text = (
         f"The base model {markdown_text(study.model)} against {len(there)} final models ({counts}), layer by layer ({study.n_layers} layers, "
-        f"pooling {study.pooling}), on the same {unit} for all: {samples}. The measure that is tested is "
+        f"pooling {study.pooling}{pooled_part(study.pool_over)}), on the same {unit} for all: {samples}. The measure that is tested is "
         f"{study.primary_measure}; drift.csv has {', '.join(study.measures)}."
     )
     of_weights = [name for name in WEIGHT_MEASURES if (table["measure"] == name).any()]

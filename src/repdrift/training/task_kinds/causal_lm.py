@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from repdrift.core.errors import DataError, NonFiniteError
-from repdrift.tasks import Row, TaskSpec
+from repdrift.core.words import counted
+from repdrift.tasks import Row, Rows, TaskSpec
 from repdrift.tasks.continuation_text import (
     CompletionCutAwayError,
     ContinuationEncoder,
@@ -205,6 +206,19 @@ class CausalProcessor:
     def _keys(self, rows: Sequence[Row]) -> list[bytes]:
         encoded = [self._encode(number, row) for number, row in enumerate(rows)]
         return [np.array([*each.input_ids, -1, *np.ravel(each.completions)]).tobytes() for each in encoded]
+
+
+def require_continuations(spec: TaskSpec, tokenizer: Any, max_length: int, train: Rows, validation: Rows) -> None:
+    """Raises DataError if a row cannot be made into a text to continue, the limit leaves no completion of any, or a scorer finds no answer."""
+    made = CausalProcessor(spec, tokenizer, PaddingCollator.of(tokenizer), max_length)
+    for which, rows in (("training", train), ("evaluation", validation)):
+        if len(made.left_out(rows.rows)) == len(rows.rows):
+            raise DataError(
+                f"task {spec.name!r}: all {counted(len(rows.rows), f'{which} row')} ({rows.source}) {made.left_out_since}. Give a larger max_length, or "
+                "shorter prompts."
+            )
+    if (scorer := scorer_of(spec.continuation)) is not None:
+        scorer.require_answers([references(row, spec) for row in validation.rows])
 
 
 def completion_losses(model: nn.Module, features: Sequence[Feature], collator: PaddingCollator) -> CompletionLoss:
