@@ -128,7 +128,13 @@ Header = Annotated[
         show_default="found from the file",
     ),
 ]
-Kind = Annotated[str, typer.Option("--kind", help="Your own task: classification or extractive_qa.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--kind",
+        help="Your own task: classification or extractive_qa. A task of kind causal_lm is an entry of a study file.",
+    ),
+]
 
 
 def study_from(

@@ -37,7 +37,7 @@ def tasks(data_dir: o.DataDir = None, as_json: bool = typer.Option(False, "--jso
         tell_json(rows)
         return
     for row in rows:
-        tell(f"{row['name']:<10} {row['title']} ({row['kind']}; columns {', '.join(row['columns'])})")
+        tell(f"{row['name']:<14} {row['title']} ({row['kind']}; columns {', '.join(row['columns'])})")
         for split in ("train", "validation"):
             if split in row:
-                tell(f"{'':<10}   {split}: {row[split]}")
+                tell(f"{'':<14}   {split}: {row[split]}")

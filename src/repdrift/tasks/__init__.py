@@ -7,6 +7,8 @@ Where to find things:
     sources      finds the rows of a task; `data_files` reads a table, `checked_rows` holds it against the task
     data_files   one file or folder: `delimited` (csv, with `csv_dialect` and `csv_header`), `json_files`, `arrow_tables`, `data_folders`, `text_files`
     labels       classes and answers; `chat_turns` joins chats to texts
+    continuation settings of a task whose texts a model continues (causal_lm): `continuation_rows` reads its rows, `prompt_template` and `chat_text`
+                 make texts of them, `continuation_text` makes tokens, with the completions marked
     encoding     a row of texts to token ids
     sample_set   the fixed samples that every model is shown
 """

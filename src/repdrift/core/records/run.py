@@ -65,7 +65,7 @@ class RunRecord(Record):
     status: Literal["finished"] = "finished"
     task: str
     task_kind: str
-    """`classification` or `extractive_qa`: says which head the model carries."""
+    """`classification`, `extractive_qa` or `causal_lm`: says which head the model carries."""
     method: str
     """The arm's name, such as `full_finetune`, `lora` or a name that the study gives."""
     tuning: Tuning | None = None
