@@ -38,8 +38,10 @@ training:
     assert "best constant answer" in answer
     assert page.endswith(str(tmp_path / "demo_output/results/drift_visualizations/dashboard.html"))
     assert "Mean drift in layer 0 and in layer" in said
-    shown = [line for line in done.stderr.splitlines() if line[:6] in ("1 of 4", "2 of 4", "3 of 4", "4 of 4")]
-    assert len(done.stderr.splitlines()) == 1 + len(shown) == 5
+    first, *stages = done.stderr.splitlines()
+    assert "demo.log" in first
+    # A stage that takes over ten seconds on a busy machine has a line of progress before its last one.
+    assert list(dict.fromkeys(line[:6] for line in stages)) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
     log = (tmp_path / "demo_output/demo.log").read_text()
     assert "[2/2] sst2, lora, seed 1: trained" in log
     commands = [line.strip() for line in said.splitlines() if line.startswith("    repdrift ")]
