@@ -21,6 +21,7 @@ SYSTEM_ERRORS = {"OSError", "Exception", "RuntimeError"}
 NOT_A_USERS_FILE = {
     "core/reading.py": "the boundary itself",
     "core/atomic.py": "the boundary for writing",
+    "core/temporary_file.py": "inside the boundary for writing: `atomic_path` holds it",
     "core/fingerprint.py": "its callers hold the boundary: they know what the file is for",
     "stores/disk.py": "its callers hold the boundary",
     "stores/set_folder.py: _payload_files": "its callers hold the boundary",
