@@ -173,7 +173,7 @@ class Damage:
 
     def _do(self, advice: str, damaged: Path) -> None:
         aside = self.folder / f"aside{len(list(self.folder.glob('aside*')))}"
-        out_of_the_way = ("ake the file out", "ove it away", "ove away what stands there", "remove it", "leads nowhere")
+        out_of_the_way = ("the file out", "ove it away", "ove away what stands there", "remove it", "leads nowhere")
         if "Get the right to read it" in advice and damaged.is_file():
             damaged.chmod(0o644)
         elif any(words in advice for words in out_of_the_way) and (damaged.is_symlink() or damaged.exists()):

@@ -48,7 +48,7 @@ def test_chat_without_assistant_turn_is_left_out_and_counted(tmp_path):
         read(tmp_path, silent)
 
 
-@pytest.mark.parametrize("role", ["asistant", "tool", None, 3])
+@pytest.mark.parametrize("role", ["assistants", "tool", None, 3])
 def test_unknown_role_names_line_turn_and_role(tmp_path, role):
     rows = [{"messages": chat(("user", "a"), ("assistant", "b"))}, {"messages": chat(("user", "a"), (role, "b"))}]
     with pytest.raises(
