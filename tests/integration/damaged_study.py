@@ -16,8 +16,8 @@ from tests.integration.faults import obeying_modes
 
 STUDY = """
 name: tiny
-model: {model}
-data_dir: {data}
+model: model
+data_dir: data
 tasks: [sst2]
 seeds: [1, 2]
 training:
@@ -49,12 +49,16 @@ class Finished:
 
 
 def make_study(root: Path, model: Path, data: Path, *, extraction: str = "{}") -> Finished:
-    """Run a tiny study in `root`, every stage. extraction: the options of that stage, in YAML."""
-    (root / "study.yaml").write_text(STUDY.format(model=model, data=data, extraction=extraction))
-    for command in STAGES:
+    """Run a tiny study in `root`, every stage but the drawing, with copies of its model and data.
+
+    extraction: the options of that stage, in YAML.
+    """
+    (root / "study.yaml").write_text(STUDY.format(extraction=extraction))
+    given = [shutil.copytree(model, root / "model"), shutil.copytree(data, root / "data")]
+    for command in STAGES[:-1]:
         repdrift(f"{command} --config study.yaml", root, fails=False)
     kinds: dict[str, list[str]] = {}
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not any(p.is_relative_to(g) for g in given)):
         name = path.relative_to(root).as_posix()
         kinds.setdefault(kind_of(name), []).append(name)
     return Finished(root, pd.read_parquet(root / TABLE), kinds, repdrift(_POWER, root, fails=False).stdout)

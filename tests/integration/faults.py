@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 _DIGIT = re.compile(rb"(?<=\d)\d(?=\d)")
@@ -116,11 +117,16 @@ def unreadable(path, _other):
     path.chmod(0)
 
 
-FAULTS = [
-    flip, truncate, empty, delete, exchange, folder_in_place, pipe_in_place, unreadable, change_digit, link_to_nothing,
-    append, link_to_other, zeros, flip_first_byte, rename_case, flip_last_byte, link_to_itself, flip_head, cut_last_byte,
-    flip_keeping_times,
-]  # fmt: skip
+CLASSES = {
+    "other content": [flip, change_digit, flip_first_byte, zeros, flip_last_byte, flip_head, flip_keeping_times],
+    "another length": [truncate, empty, append, cut_last_byte],
+    "another file's content": [exchange, link_to_other],
+    "no such file": [delete, link_to_nothing, rename_case],
+    "no regular file": [folder_in_place, pipe_in_place, link_to_itself],
+    "may not be read": [unreadable],
+}
+FAULTS = [fault for faults in zip_longest(*CLASSES.values()) for fault in faults if fault is not None]
+"""All faults, so that the first six are of six classes."""
 
 _VERSION_3 = 0x20080522
 _MAY_READ_ALL = 1 << 1 | 1 << 2

@@ -14,50 +14,54 @@ import pytest
 
 from repdrift.core.errors import DataError
 from repdrift.report.report_data import read_report_data
-from tests.integration.damaged_study import BASE, RUNS, STAGES, Damage, damaged_file, kind_of, make_study, repdrift
-from tests.integration.faults import FAULTS
+from tests.integration.damaged_study import BASE, RUNS, STAGES, Damage, damaged_file, kind_of, repdrift
+from tests.integration.faults import CLASSES, FAULTS
 
 LEFT_OUT = {
     r"study\.yaml": "the user's own input: another study file is another study",
     r"results/journal\.jsonl": "for people: appended to, never read",
     r".*/drift_analysis_summary\.md": "for people: never read",
     r"results/drift_visualizations/.*": "for people: drawn anew each time, never read",
+    r"results/comparison/.*": "for people: made anew each time, never read",
     r".*/README\.md": "peft's card beside an adapter, checked as a part of the model but never read for a number",
 }
 RESULTS = "results/drift_analysis/drift_analysis_results.json"
 CONFIG = "--config study.yaml"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_bert, tiny_data):
-    return make_study(tmp_path_factory.mktemp("study"), tiny_bert, tiny_data)
+def alike(finished):
+    """The kinds of files that commands read, by the name that they have in their folders."""
+    groups = {}
+    for kind, names in finished.kinds.items():
+        if not any(re.fullmatch(pattern, names[0]) for pattern in LEFT_OUT):
+            groups.setdefault(re.sub("lora_[AB]_", "lora_#_", kind.split("/")[-1]), []).append(names[0])
+    return groups
 
 
-def kinds_that_are_read(finished):
-    return [kind for kind, names in finished.kinds.items() if not any(re.fullmatch(p, names[0]) for p in LEFT_OUT)]
-
-
-def test_a_damaged_file_of_every_kind_is_named_or_healed(finished, tmp_path):
-    """Each kind of file meets one fault, each fault several kinds; the slow test makes every pair."""
+def test_a_damaged_file_of_every_name_is_named_or_healed(finished, tmp_path):
+    """Each name meets one fault, each class of faults several names; the slow test makes all pairs."""
     wrong = []
-    for number, kind in enumerate(kinds_that_are_read(finished)):
-        damage = damaged_file(
-            finished, finished.kinds[kind][0], FAULTS[number % len(FAULTS)], tmp_path / str(number), follow=False
-        )
+    for number, names in enumerate(alike(finished).values()):
+        name, fault = names[number % len(names)], FAULTS[number % len(FAULTS)]
+        damage = damaged_file(finished, name, fault, tmp_path / str(number), follow=False)
         wrong += damage.wrong if damage is not None else []
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_every_fault_in_every_kind_of_file_is_named_or_healed(finished, tmp_path, fault):
-    wrong, cases = [], 0
-    for number, kind in enumerate(kinds_that_are_read(finished)):
-        damage = damaged_file(finished, finished.kinds[kind][0], fault, tmp_path / str(number))
-        cases += damage is not None
-        wrong += damage.wrong if damage is not None else []
-        shutil.rmtree(tmp_path / str(number))
+@pytest.mark.parametrize("faults", CLASSES.values(), ids=CLASSES)
+def test_every_kind_meets_every_class_of_faults_and_every_name_every_fault(finished, tmp_path, faults, record_property):
+    """Kinds that share a name in their folders share the faults of a class."""
+    wrong, cases, commands = [], 0, 0
+    for names in alike(finished).values():
+        for number in range(max(len(names), len(faults))):
+            name, fault = names[number % len(names)], faults[number % len(faults)]
+            damage = damaged_file(finished, name, fault, tmp_path / "study")
+            shutil.rmtree(tmp_path / "study")
+            if damage is not None:
+                wrong, cases, commands = wrong + damage.wrong, cases + 1, commands + damage.commands
+    record_property("cases, commands, wrong", (cases, commands, len(wrong)))
     assert cases
     assert not wrong, "\n".join(wrong)
 
@@ -85,8 +89,16 @@ def test_what_is_left_out_is_read_by_no_command(finished, tmp_path):
         looking = (f"status {CONFIG}", f"verify {RUNS}", f"push {RUNS} remote", "power results/drift_analysis")
         for command in (*looking, *(f"{stage} {CONFIG}" for stage in STAGES)):
             repdrift(command, folder, fails=False)
+        compare = f"compare model {next((folder / 'results').glob('lora_*')) / 'final_model'} --data data/sst2/validation.jsonl"
+        for _ in range(2):
+            repdrift(
+                f"{compare} --text-column sentence --samples 12 --output-dir results/comparison", folder, fails=False
+            )
     finally:
         opened.listens = False
+    drawn = [p for p in (folder / "results/drift_visualizations").iterdir() if p.is_file()]
+    assert drawn
+    assert (folder / "results/comparison/comparison.json").is_file()
     names = {name.removeprefix(f"{folder}/") for name in opened.names}
     assert RESULTS in names, "the hook hears of what is read"
     for pattern in LEFT_OUT:
@@ -216,16 +228,16 @@ def test_files_that_were_added_take_no_part_or_are_named(finished, tmp_path):
 
 
 def test_a_set_of_a_model_that_was_trained_otherwise_is_refused(finished, tmp_path):
-    """The study changes its learning rate, and one seed of two is trained and extracted again."""
+    """The study changes its batch size, and one seed of two is trained and extracted again."""
     shutil.copytree(finished.root, tmp_path / "study")
     study = tmp_path / "study/study.yaml"
-    study.write_text(study.read_text().replace("learning_rate: 0.01", "learning_rate: 0.02"))
+    study.write_text(study.read_text().replace("batch_size: 8", "batch_size: 4"))
     only = f"{CONFIG} --method lora --seed 1"
     for command in (f"train {only}", f"extract {only}"):
         repdrift(command, tmp_path / "study", fails=False)
     said = repdrift(f"analyze {CONFIG}", tmp_path / "study", fails=True).stderr
     assert "trained with other settings than the study has now" in said
-    study.write_text(study.read_text().replace("learning_rate: 0.02", "learning_rate: 0.01"))
+    study.write_text(study.read_text().replace("batch_size: 4", "batch_size: 8"))
     said = repdrift(f"analyze {CONFIG}", tmp_path / "study", fails=True).stderr
     assert "sst2_lora_seed1/step_000000 was made from another model" in said
     repdrift(f"extract {CONFIG} --method lora --seed 1", tmp_path / "study", fails=False)

@@ -4,23 +4,20 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from repdrift.core.records.run import RunRecord
 from repdrift.stores import RepresentationSetWriter
-from tests.integration.damaged_study import RUNS, TABLE, make_study, repdrift
+from tests.integration.damaged_study import RUNS, TABLE, repdrift
 from tests.integration.faults import FAULTS, exchange, flip_keeping_times, link_to_other, obeying_modes
 
 CONFIG = "--config study.yaml"
 SET = f"{RUNS}/sst2_lora_seed1/step_000000"
 ALONE = [fault for fault in FAULTS if fault not in (exchange, link_to_other, flip_keeping_times)]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_bert, tiny_data):
-    return make_study(tmp_path_factory.mktemp("study"), tiny_bert, tiny_data, extraction="{token_budget: 40}")
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +184,9 @@ def die_at(command, folder, number):
     repdrift(command, folder)
 
 
-def killed_at(command, folder, number):
+def killed_at(command, folder, number, death=die_at):
     """Run a command in a process that dies at a point; returns whether it died before its end."""
-    process = multiprocessing.get_context("forkserver").Process(target=die_at, args=(command, folder, number))
+    process = multiprocessing.get_context("forkserver").Process(target=death, args=(command, folder, number))
     process.start()
     process.join()
     return process.exitcode == -signal.SIGKILL
@@ -200,13 +197,20 @@ KILLED = [
     (f"visualize {CONFIG} --output-dir out", (1, 12)),
     (f"push {RUNS} out", (1, 7, 20)),
     ("pull copy --output-dir out", (1, 6, 19)),
+    (
+        "compare model model2 --data data/sst2/validation.jsonl --text-column sentence --samples 12 --output-dir out",
+        (1, 3),
+    ),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "points"), KILLED)
-def test_a_command_that_is_killed_while_it_writes_is_finished_by_the_next_one(finished, tmp_path, command, points):
+def test_a_command_that_is_killed_while_it_writes_is_finished_by_the_next_one(
+    finished, tuned_bert, tmp_path, command, points
+):
     shutil.copytree(finished.root, tmp_path / "whole")
+    shutil.copytree(tuned_bert, tmp_path / "whole/model2")
     repdrift(f"push {RUNS} copy", tmp_path / "whole", fails=False)
     again = shutil.copytree(tmp_path / "whole", tmp_path / "once")
     repdrift(command, again, fails=False)
@@ -214,12 +218,43 @@ def test_a_command_that_is_killed_while_it_writes_is_finished_by_the_next_one(fi
         folder = shutil.copytree(tmp_path / "whole", tmp_path / f"killed{number}")
         assert killed_at(command, folder, number)
         repdrift(command, folder, fails=False)
-        left = {
-            p.relative_to(folder): p for p in (folder / "out").rglob("*") if p.is_file() and not p.name.startswith(".")
-        }
-        assert sorted(left) == sorted(
-            p.relative_to(again) for p in (again / "out").rglob("*") if p.is_file() and not p.name.startswith(".")
-        )
+        left = {p.relative_to(folder): p for p in (folder / "out").rglob("*") if p.is_file()}
+        assert sorted(left) == sorted(p.relative_to(again) for p in (again / "out").rglob("*") if p.is_file())
         for name, path in left.items():
             if name.suffix in (".pt", ".csv", ".parquet", ".png") or name.name == "metadata.json":
                 assert path.read_bytes() == (again / name).read_bytes(), name
+
+
+def die_at_the_writing_of(command, folder, number):
+    """Run a command and die of SIGKILL when it opens the file of this number below `results` for writing."""
+    calls = 0
+
+    def hear(event, arguments):
+        nonlocal calls
+        if event == "open" and "/results/" in str(arguments[0]) and arguments[2] & os.O_ACCMODE != os.O_RDONLY:
+            calls += 1
+            if calls == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hear)
+    repdrift(command, folder)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_while_it_writes_is_done_again_to_the_same_weights(finished, tmp_path):
+    expected = {record.seed: record.weights_digest for record in runs(finished.root)}
+    for number in (1, 2, 4, 6, 8, 10):
+        folder = shutil.copytree(
+            finished.root, tmp_path / str(number), ignore=shutil.ignore_patterns("results", "base_representations")
+        )
+        (folder / "results").mkdir()
+        died = killed_at(f"train {CONFIG} --method lora", folder, number, die_at_the_writing_of)
+        assert died or number > 2, number
+        repdrift(f"train {CONFIG} --method lora", folder, fails=False)
+        assert {record.seed: record.weights_digest for record in runs(folder)} == expected, number
+        assert not list((folder / "results/.claims").iterdir())
+
+
+def runs(folder):
+    """The records of the finished LoRA runs."""
+    return [RunRecord.read(path) for path in sorted((folder / "results").glob("lora_*/run.json"))]

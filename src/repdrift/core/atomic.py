@@ -65,8 +65,8 @@ def require_writable(folder: Path) -> None:
 
     Raises StorageError if the folder cannot be made or takes no file.
     """
-    absent = [path for path in (folder, *folder.parents) if not path.exists()]
     with storage_errors(folder):
+        absent = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

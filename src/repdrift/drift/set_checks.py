@@ -34,7 +34,7 @@ def require_comparable(base: RepresentationSet, other: RepresentationSet) -> Non
     """Raises SampleSetMismatchError, naming both sets, unless they may be compared row by row."""
     a, b = base.metadata, other.metadata
     both = f"{base.folder} and {other.folder}"
-    remedy = "row by row they are not the same inputs. Extract both with the same data, samples and max_length."
+    remedy = "row by row they are not the same inputs. Extract both with the same data, samples and max_length (`repdrift extract`)."
     if a.sample_set_fingerprint != b.sample_set_fingerprint:
         raise SampleSetMismatchError(
             f"{both} are of different sample sets (fingerprints {a.sample_set_fingerprint} and {b.sample_set_fingerprint}): {remedy}"

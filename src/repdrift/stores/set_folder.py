@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import StorageError
 from repdrift.core.progress import say
+from repdrift.core.reading import listed_folder
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, PayloadFormat
 from repdrift.core.temporary_file import TEMPORARY_SUFFIX
 from repdrift.stores.disk import free_bytes, not_enough_space, space_taken, sync_folder, writing
@@ -106,7 +107,9 @@ def require_space(folder: Path, needed: int) -> None:
 
 def require_no_folders(folder: Path, names: Iterable[str]) -> None:
     """Raises StorageError if a folder stands where a file of the set belongs, before anything of the old set is removed."""
-    for path in (folder / name for name in (*names, METADATA_FILE)):
+    adapters = folder / ADAPTER_FOLDER
+    inside = listed_folder(adapters) if adapters.is_dir() else []
+    for path in (*(folder / name for name in (*names, METADATA_FILE)), *inside):
         if path.is_dir() and not path.is_symlink():
             raise StorageError(
                 f"cannot write {path}: a folder stands where the file belongs. Move it away, and run the same command again."
