@@ -25,7 +25,7 @@ _COMMANDS = (
 def demo(
     output_dir: Annotated[Path, typer.Option(help="Folder for all files.")] = Path("demo_output"),
     all_tasks: Annotated[
-        bool, typer.Option("--all-tasks", help="Four tasks in place of two: about three times as long.")
+        bool, typer.Option("--all-tasks", help="Four tasks in place of two; it takes several times as long.")
     ] = False,
 ) -> None:
     """Run the whole workflow on a packaged model (MiniLM-L6) and packaged texts: 12 fine-tunes, extraction, analysis, figures.
