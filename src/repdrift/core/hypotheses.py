@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from repdrift.core.records.results import Hypothesis, StudyInfo
+from repdrift.core.records.claims import Hypothesis
+from repdrift.core.records.study_info import StudyInfo
 from repdrift.core.words import chosen_percent, method_title
 
 LESS: Hypothesis = "comparison_drifts_less"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from repdrift.core.records.results import RunStatus
 from repdrift.core.records.run import Learnt
+from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, listed, method_title, task_title
 
 _NAMED = 6

@@ -12,7 +12,8 @@ from repdrift.core.errors import MissingRunError, SampleSetMismatchError
 from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.results import DriftResults, StudyInfo
+from repdrift.core.records.results import DriftResults
+from repdrift.core.records.study_info import StudyInfo
 from repdrift.core.words import task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value

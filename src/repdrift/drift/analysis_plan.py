@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.hypotheses import claim_about
-from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE, Hypothesis
+from repdrift.core.records.claims import Hypothesis
+from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
 

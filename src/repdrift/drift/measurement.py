@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.memory import give_back
 from repdrift.core.progress import Bar
-from repdrift.core.records.results import DRIFT_COLUMNS, Control
+from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.core.records.study_info import Control
 from repdrift.drift.analysis_plan import PlannedSet, TrainedModel
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
+from repdrift.core.records.claims import Interval
 from repdrift.core.records.representation_set import SetMetadata
-from repdrift.core.records.results import Interval
 from repdrift.similarity import resample_weights
 from repdrift.similarity.uncertainty.delete_group import jackknife_groups
 from repdrift.statistics import bootstrap_interval, jackknife_interval

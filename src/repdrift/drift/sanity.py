@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from repdrift.core.records.results import Control, SanityCheck
+from repdrift.core.records.study_info import Control, SanityCheck
 from repdrift.core.words import layers_named, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repdrift.core.learnt_words import judged_models, learnt_cautions
-from repdrift.core.records.results import RunStatus
+from repdrift.core.records.study_info import RunStatus
 from repdrift.core.sink_words import sink_cautions
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from repdrift.core.errors import MissingRunError, NonFiniteError, SampleSetMismatchError, UnfinishedSetError
-from repdrift.core.records.results import RunStatus
+from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.analysis_plan import BaseSets, PlannedSet
 from repdrift.drift.set_checks import (
     require_base_set,

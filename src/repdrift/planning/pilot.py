@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repdrift.core.errors import DataError, UnknownNameError
-from repdrift.core.records.results import ALL_TASKS, DriftResults, Reduction
+from repdrift.core.records.claims import Reduction
+from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.words import listed, method_title, task_title
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
-from repdrift.core.records.results import ALL_TASKS, HypothesisTest, Reduction
+from repdrift.core.records.claims import HypothesisTest, Reduction
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import (
     chosen_percent,
     counted,

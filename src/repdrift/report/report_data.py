@@ -15,20 +15,16 @@ from repdrift.core.csv_table import texts_read_back
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import reading_errors, why_absent
+from repdrift.core.records.claims import Correction, HypothesisTest, Interval, Reduction
 from repdrift.core.records.results import (
     ALL_TASKS,
     DRIFT_COLUMNS,
     RESULTS_SCHEMA_VERSION,
     TABLE_CSV,
     TABLE_PARQUET,
-    Control,
-    Correction,
     DriftResults,
-    HypothesisTest,
-    Interval,
-    Reduction,
-    RunStatus,
 )
+from repdrift.core.records.study_info import Control, RunStatus
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted
 from repdrift.report.wording import OVER

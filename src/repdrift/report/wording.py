@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, METHOD_CLAIMS
-from repdrift.core.records.results import IntervalSource, StudyInfo
+from repdrift.core.records.claims import IntervalSource
+from repdrift.core.records.study_info import StudyInfo
 from repdrift.core.words import percent, short_number
 
 OVER: dict[IntervalSource, str] = {

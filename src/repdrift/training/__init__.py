@@ -26,7 +26,8 @@ from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.saved_model import saved_bytes
 from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unchanged, require_whole, restore_or_train
 from repdrift.training.trainer_needs import require_available, require_checkpointable
-from repdrift.training.training_run import TrainingJob, train, train_unless_claimed
+from repdrift.training.training_job import TrainingJob
+from repdrift.training.training_run import train, train_unless_claimed
 from repdrift.training.tuning_kind import tuning_kinds
 from repdrift.training.tuning_kinds.lora import Lora, LoraOptions
 from repdrift.training.tuning_trial import StopAfter, TrialSeries

@@ -5,125 +5,38 @@ A finished run is found again by what its run.json says, not by the name of its 
 
 from __future__ import annotations
 
-import copy
 import gc
 import shutil
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import DataError, NonFiniteError, StorageError
-from repdrift.core.fingerprint import config_sha256
+from repdrift.core.errors import NonFiniteError, StorageError
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RUN_FORMAT_VERSION, RunRecord
+from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.models import (
-    ModelSource,
-    length_limit,
-    load_task_model,
-    load_tokenizer,
-    quiet_transformers,
     resolve_model,
-    settings_digests,
-    tokenizer_digests,
 )
-from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length, rows_in_use
-from repdrift.tasks.encoding import described_row
-from repdrift.training.arms import Arm, counted_tuning, prepared
-from repdrift.training.checkpoints import CheckpointSchedule, CheckpointScores, checkpoint_steps, keep_checkpoint
-from repdrift.training.class_labels import ClassLabels, class_labels
-from repdrift.training.features import PaddingCollator, require_ids_fit
-from repdrift.training.held_out_rows import HeldOut, hold_out
+from repdrift.training.arms import counted_tuning
+from repdrift.training.checkpoints import keep_checkpoint
+from repdrift.training.class_labels import ClassLabels
+from repdrift.training.fitted_job import fit_job
 from repdrift.training.history import HISTORY_FILE, History
-from repdrift.training.options import TrainingOptions
 from repdrift.training.peak_memory import peak_memory_bytes
-from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.resuming import Resuming, Unfinished, find_unfinished, remove_states
 from repdrift.training.run_claim import run_claim
-from repdrift.training.saved_model import save_trained
 from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
-from repdrift.training.scores import Scored, compared_with_constant
-from repdrift.training.task_kinds import TaskProcessor, processor_for
-from repdrift.training.trainer_needs import require_available, require_checkpointable
+from repdrift.training.scores import compared_with_constant
+from repdrift.training.trainer_needs import require_available
+from repdrift.training.training_job import TrainingJob
 from repdrift.training.training_state import STATE_FOLDER
-from repdrift.training.tuning_kind import TunedModel
 
 if TYPE_CHECKING:  # it imports transformers' Trainer, which takes seconds
-    from repdrift.training.fit import FitResult
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """Everything that determines one run: a model of this base, tuned by `arm` on the task, with this seed."""
-
-    spec: TaskSpec
-    arm: Arm
-    seed: int
-    base: ModelSource
-    options: TrainingOptions
-    train: Rows
-    validation: Rows
-
-    def training_rows(self) -> Rows:
-        """The rows to train on: all, or `max_train_samples` of them, the same ones for every method and seed."""
-        return rows_in_use(self.spec, self.train, self.options.max_train_samples)
-
-    def validation_rows(self) -> Rows:
-        """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
-        return rows_in_use(self.spec, self.validation, self.options.max_validation_samples)
-
-    def held_out(self) -> HeldOut | None:
-        """The training rows in two parts, if the best checkpoint is to be kept; None if the last one is.
-
-        Raises DataError if there are too few rows to hold some out.
-        """
-        if self.options.keep != "best":
-            return None
-        return hold_out(self.spec, self.training_rows(), self.options.held_out, never=self.validation.rows)
-
-    def classes(self) -> ClassLabels | None:
-        """The classes in all rows of the task, however many of them are used; None for question answering.
-
-        Raises DataError or ConfigError if the labels cannot be learnt, see class_labels().
-        """
-        return class_labels(self.spec, self.train, self.validation) if self.spec.kind == "classification" else None
-
-    def base_settings(self) -> dict[str, str]:
-        """SHA-256 of the base model's configuration and of its tokenizer's files, as `RunRecord.base_settings` has them.
-
-        They stand beside the key, not in it, so that the keys of older runs hold.
-        """
-        return {**settings_digests(self.base), **tokenizer_digests(self.base)}
-
-    @property
-    def words(self) -> str:
-        """The run in words, for progress and messages."""
-        return f"{self.spec.name}, {self.arm.name}, seed {self.seed}"
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """The settings that determine the trained weights, as `run.json` records them."""
-        return self.options.for_key(self.spec.kind) | self.arm.for_key() | self.spec.for_key()
-
-    def key(self) -> str:
-        """The hash of everything that determines the trained weights and their metrics."""
-        return config_sha256(
-            {
-                "format": RUN_FORMAT_VERSION,
-                "task": self.spec.name,
-                "kind": self.spec.kind,
-                "method": self.arm.name,
-                "seed": self.seed,
-                "base": self.base.weights_digest(),
-                "options": self.hyperparameters() | self.spec.continuation.for_scores(),
-                "train": self.training_rows().fingerprint,
-                "validation": self.validation_rows().fingerprint,
-            }
-        )
+    pass
 
 
 def train(job: TrainingJob, results_dir: Path) -> FinishedRun:
@@ -195,129 +108,6 @@ def new_run_folder(results_dir: Path, method: str, started: datetime) -> Path:
             return folder
 
 
-@dataclass(frozen=True)
-class FittedJob:
-    """A trained model in memory, with its scores and the rows that it was trained and scored on.
-
-    kept: the step of the model that is kept. rows, validation: those asked for; read, scored: those of which inputs can be made.
-    """
-
-    tuned: TunedModel
-    save_to: Callable[[Path], None]
-    result: FitResult
-    checkpoints: list[int]
-    scores_at: CheckpointScores
-    held: HeldOut | None
-    kept: int
-    rows: Rows
-    read: _Readable
-    validation: Rows
-    scored: _Readable
-    max_length: int
-
-
-def fit_job(
-    job: TrainingJob,
-    classes: ClassLabels | None,
-    folder: Path,
-    *,
-    saves: bool = True,
-    due: Callable[[int], list[int]] | None = None,
-    after_score: Callable[[int, Scored], None] | None = None,
-    resuming: Resuming | None = None,
-) -> FittedJob:
-    """Train the model of `job` and score it. Checkpoints are written to `folder`, unless `saves` is False; the final model is not.
-
-    due: from the number of steps to those after which the model is scored; None: the job's checkpoints. after_score: is given
-    each of these scores as it arises, and may end the training by an exception. resuming: saves the training's state, and goes on
-    from one.
-    Raises NonFiniteError if training diverges.
-    """
-    from transformers import set_seed
-
-    from repdrift.training.fit import fit  # imports transformers' Trainer, which takes seconds
-
-    rows, validation, held = job.training_rows(), job.validation_rows(), job.held_out()
-    if classes is not None:
-        say(f"{job.spec.name}: {classes.said}")
-    tokenizer = load_tokenizer(job.base)
-    # The seed is set before the model is built: the first weights of the head and of LoRA's A are random.
-    with quiet_transformers():
-        set_seed(job.seed)
-    num_labels = len(classes.values) if classes is not None else None
-    model = load_task_model(job.base, job.spec.kind, num_labels=num_labels)
-    max_length = effective_max_length(tokenizer, length_limit(model), job.options.max_length)
-    require_room_for_prompt(job, tokenizer, length_limit(model), max_length)
-    collator = PaddingCollator.of(tokenizer)
-    class_names = classes.values if classes is not None else ()
-    processor = processor_for(job.spec, tokenizer, collator, job.options, max_length, class_names)
-    to_train = rows if held is None else held.to_train
-    read, scored = _readable(to_train.rows, processor, job.spec), _readable(validation.rows, processor, job.spec)
-    features = processor.features(classes.numbered(read.rows) if classes is not None else read.rows)
-    require_ids_fit(features, model, tokenizer)
-    scored_rows = classes.numbered(scored.rows) if classes is not None else scored.rows
-    held_rows = _readable(held.held_out.rows, processor, job.spec).rows if held is not None else []
-    held_rows = classes.numbered(held_rows) if classes is not None else held_rows
-    of_held = copy.copy(processor)  # with what was set aside for choices, which both make alike
-    processor.before_training(model, scored_rows)
-    if held is not None:
-        of_held.before_training(model, held_rows)
-    require_checkpointable(model, job.options)
-    tuned = prepared(model, job.arm, job.spec.kind)
-
-    def save_to(place: Path) -> None:
-        save_trained(tuned, tokenizer, folder / place, job.words)
-
-    scores_at = CheckpointScores(
-        job.words,
-        evaluate=lambda: processor.evaluate(tuned.model, scored_rows),
-        evaluate_held_out=(lambda: of_held.evaluate(tuned.model, held_rows)) if held is not None else None,
-    )
-
-    history = History(folder) if saves else None
-
-    def at_checkpoint(step: int) -> None:
-        place = Path(CHECKPOINT_FOLDER) / f"step_{step:06d}"
-        if saves:
-            save_to(place)
-        scores_at.score(step)
-        if history is not None:
-            history.append(step, {"scored": place.as_posix(), **scores_at.scored[step].metrics})
-        if after_score is not None:
-            after_score(step, scores_at.scored[step])
-
-    total = job.options.steps(len(features))
-    checkpoints = CheckpointSchedule(due(total) if due else checkpoint_steps(job.options, total), at_checkpoint)
-    result = fit(
-        tuned.model,
-        features,
-        collator,
-        job.options,
-        seed=job.seed,
-        work_dir=folder,
-        checkpoints=checkpoints,
-        label=job.words,
-        history=history,
-        states=resuming.keeper(tuned.model, scores_at) if resuming is not None else None,
-    )
-    scores_at.score(result.steps)
-    kept = scores_at.best() if held is not None else result.steps
-    return FittedJob(
-        tuned,
-        save_to,
-        result,
-        checkpoints.saved,
-        scores_at,
-        held,
-        kept,
-        rows,
-        read,
-        validation,
-        scored,
-        max_length,
-    )
-
-
 def _train_into(
     folder: Path, job: TrainingJob, classes: ClassLabels | None, key: str, started: datetime, found: Unfinished | None
 ) -> RunRecord:
@@ -385,28 +175,3 @@ def _train_into(
         wall_time_s=round(time.perf_counter() - clock + (resumed.record.wall_time_s if resumed else 0), 2),
         peak_memory_bytes=max(peak_memory_bytes(), (resumed.record.peak_memory_bytes or 0) if resumed else 0),
     )
-
-
-@dataclass(frozen=True)
-class _Readable:
-    """Rows of which inputs can be made. notes: a sentence on those that are left out, if there are any."""
-
-    rows: Sequence[Row]
-    notes: tuple[str, ...] = ()
-
-
-def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> _Readable:
-    """Leaves out the rows of which no input can be made, and says how many. Raises DataError if none is left."""
-    left_out = set(processor.left_out(rows))
-    kept = [row for i, row in enumerate(rows) if i not in left_out] if left_out else rows
-    notes = tuple(processor.notes(kept))
-    for note in notes:
-        say(f"note: {spec.name}: {note}")
-    if not left_out:
-        return _Readable(rows, notes)
-    first = described_row(rows[min(left_out)], min(left_out), spec)
-    said = f"{len(left_out)} of {len(rows)} rows {processor.left_out_since}; the first: {first}"
-    if len(left_out) == len(rows):
-        raise DataError(f"task {spec.name!r}: {said}. Give a larger max_length.")
-    say(f"note: {spec.name}: {said}. They are left out.")
-    return _Readable(kept, (f"{said}. They were left out.", *notes))

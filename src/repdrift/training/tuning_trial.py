@@ -21,10 +21,11 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.records.tuning import TUNING_FORMAT_VERSION, TuningTrial
 from repdrift.statistics import grouped_mean
 from repdrift.training.checkpoints import checkpoint_steps
+from repdrift.training.fitted_job import fit_job
 from repdrift.training.held_out_rows import HeldOut, hold_out
 from repdrift.training.run_claim import run_claim
 from repdrift.training.scores import Scored
-from repdrift.training.training_run import TrainingJob, fit_job
+from repdrift.training.training_job import TrainingJob
 
 SCORED_ALONG = 4
 """Times that a trial is scored, evenly spaced, where it may be stopped early."""

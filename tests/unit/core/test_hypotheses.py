@@ -3,7 +3,8 @@ from typing import get_args
 import pytest
 
 from repdrift.core import hypotheses
-from repdrift.core.records.results import Hypothesis, StudyInfo
+from repdrift.core.records.claims import Hypothesis
+from repdrift.core.records.study_info import StudyInfo
 
 STUDY = StudyInfo.model_construct(
     reference_method="full_finetune", comparison_method="lora", target_reduction=0.25, equivalence_margin=1.25

@@ -5,7 +5,7 @@ import pytest
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.learnt_words import JudgedModel, learnt_cautions
-from repdrift.core.records.results import RunStatus
+from repdrift.core.records.study_info import RunStatus
 from repdrift.drift import analyze
 from repdrift.drift.inference import draw_conclusions
 from tests.unit.drift.drift_tables import found_test, plan_of, table_of

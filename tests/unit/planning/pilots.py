@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from repdrift.core.records.results import DRIFT_COLUMNS, DriftResults, Reduction, RunStatus, StudyInfo
+from repdrift.core.records.claims import Reduction
+from repdrift.core.records.results import DRIFT_COLUMNS, DriftResults
+from repdrift.core.records.study_info import RunStatus, StudyInfo
 from repdrift.planning.pilot import pilots
 
 METHODS = ("full_finetune", "lora")

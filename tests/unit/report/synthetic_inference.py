@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repdrift.core.records.results import (
+from repdrift.core.records.claims import (
     EffectSize,
     HypothesisTest,
     Interval,

@@ -11,17 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repdrift.core.records.results import (
-    DRIFT_COLUMNS,
-    RESULTS_FILE,
-    TABLE_CSV,
-    TABLE_PARQUET,
-    Control,
-    DriftResults,
-    RunStatus,
-    SanityCheck,
-    StudyInfo,
-)
+from repdrift.core.records.results import DRIFT_COLUMNS, RESULTS_FILE, TABLE_CSV, TABLE_PARQUET, DriftResults
+from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
 from repdrift.report.report_data import ReportData
 from tests.unit.drift.study_on_disk import judged
 from tests.unit.report.synthetic_inference import MARGIN, base_inference, enriched

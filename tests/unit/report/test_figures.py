@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from repdrift.core.records.results import LayerCluster
+from repdrift.core.records.claims import LayerCluster
 from repdrift.report.figures import figures
 from repdrift.report.style import (
     integer_axis,

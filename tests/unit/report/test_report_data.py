@@ -6,7 +6,8 @@ import pytest
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
-from repdrift.core.records.results import DriftResults, HypothesisTest
+from repdrift.core.records.claims import HypothesisTest
+from repdrift.core.records.results import DriftResults
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import design
 from repdrift.report.dashboard import dashboard_html

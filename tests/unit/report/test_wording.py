@@ -1,5 +1,5 @@
 from repdrift.core import hypotheses
-from repdrift.core.records.results import StudyInfo
+from repdrift.core.records.study_info import StudyInfo
 from repdrift.report import wording
 
 

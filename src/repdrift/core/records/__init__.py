@@ -4,5 +4,7 @@
 `run`                 run.json beside a trained model
 `representation_set`  metadata.json of a representation set
 `results`             drift_analysis_results.json and the columns of the tidy drift table
+`study_info`          its study, runs and controls
+`claims`              its conclusions
 `comparison`          comparison.json of `repdrift compare`
 """

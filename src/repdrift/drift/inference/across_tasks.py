@@ -8,7 +8,7 @@ import numpy as np
 
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.hypotheses import INTERACTION
-from repdrift.core.records.results import HypothesisTest, MixedModel, Reduction
+from repdrift.core.records.claims import HypothesisTest, MixedModel, Reduction
 from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repdrift.core.records.results import Hypothesis, HypothesisTest, LayerCluster, Reduction
+from repdrift.core.records.claims import Hypothesis, HypothesisTest, LayerCluster, Reduction
 from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided, is_testable
 from repdrift.statistics import benjamini_hochberg, holm_over_families
 

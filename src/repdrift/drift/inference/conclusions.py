@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.hypotheses import METHOD_CLAIMS
-from repdrift.core.records.results import (
-    ALL_TASKS,
+from repdrift.core.records.claims import (
     Hypothesis,
     HypothesisTest,
     LayerCluster,
@@ -19,9 +18,10 @@ from repdrift.core.records.results import (
     MixedModel,
     ProfileLikeness,
     Reduction,
-    RunStatus,
     ScoreAssociation,
 )
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import listed, method_title, sentence_case, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model

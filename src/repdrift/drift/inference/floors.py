@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
-from repdrift.core.records.results import ALL_TASKS, Hypothesis, HypothesisTest
+from repdrift.core.records.claims import Hypothesis, HypothesisTest
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import number
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.method_drifts import layer_drifts

@@ -9,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.hypotheses import ALIKE, TARGET
-from repdrift.core.records.results import (
-    ALL_TASKS,
-    Hypothesis,
-    HypothesisTest,
-    Interval,
-    LayerCluster,
-    PairedTest,
-    Reduction,
-)
+from repdrift.core.records.claims import Hypothesis, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, listed, method_title, number, percent, percent_range, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about

@@ -10,13 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.core.records.results import (
-    LayerRank,
-    LayerRanking,
-    ProfileLikeness,
-    RunStatus,
-    ScoreAssociation,
-)
+from repdrift.core.records.claims import LayerRank, LayerRanking, ProfileLikeness, ScoreAssociation
+from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, method_title, p_equals, pvalue
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.inference.method_drifts import by_model, layer_drifts

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repdrift.core.records.results import EffectSize, Interval, Reduction
+from repdrift.core.records.claims import EffectSize, Interval, Reduction
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT

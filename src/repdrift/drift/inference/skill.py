@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repdrift.core.learnt_words import judged_models, not_learnt, untestable_reason
-from repdrift.core.records.results import ALL_TASKS, RunStatus
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 

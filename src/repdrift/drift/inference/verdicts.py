@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from repdrift.core.records.results import Correction, Hypothesis, HypothesisTest, Reduction, Verdict
+from repdrift.core.records.claims import Correction, Hypothesis, HypothesisTest, Reduction, Verdict
 from repdrift.core.words import counted, p_equals, pvalue, sentence_case
 
 _OF_A_TEST = (

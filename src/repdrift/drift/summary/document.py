@@ -6,7 +6,8 @@ import pandas as pd
 
 from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS
-from repdrift.core.records.results import ALL_TASKS, DriftResults, HypothesisTest
+from repdrift.core.records.claims import HypothesisTest
+from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import (

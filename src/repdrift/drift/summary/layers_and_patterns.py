@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from repdrift.core.hypotheses import FLOORS, LESS, claim
-from repdrift.core.records.results import ALL_TASKS, DriftResults, LayerRanking
+from repdrift.core.records.claims import LayerRanking
+from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.words import (
     chosen_percent,
     layer_ranges,

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from repdrift.core.hypotheses import METHOD_CLAIMS, claim
 from repdrift.core.learnt_words import learnt_in_short
-from repdrift.core.records.results import ALL_TASKS, Control, DriftResults, Reduction
+from repdrift.core.records.claims import Reduction
+from repdrift.core.records.results import ALL_TASKS, DriftResults
+from repdrift.core.records.study_info import Control
 from repdrift.core.words import (
     chosen_percent,
     markdown_text,

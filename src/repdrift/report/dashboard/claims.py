@@ -6,15 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
-from repdrift.core.records.results import (
-    ALL_TASKS,
-    HypothesisTest,
-    Interval,
-    LayerRank,
-    LayerRanking,
-    MixedModel,
-    Reduction,
-)
+from repdrift.core.records.claims import HypothesisTest, Interval, LayerRank, LayerRanking, MixedModel, Reduction
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import layer_ranges, sentence_case
 from repdrift.report.report_data import (
     ReportData,

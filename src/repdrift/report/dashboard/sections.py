@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repdrift.core.records.results import SanityCheck
+from repdrift.core.records.study_info import SanityCheck
 from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
 

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repdrift.core.records.results import ALL_TASKS, IntervalSource, Reduction
+from repdrift.core.records.claims import IntervalSource, Reduction
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent
 from repdrift.report.report_data import ReportData, interval_over
 from repdrift.report.style import INK

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET
-from repdrift.core.records.results import Hypothesis, HypothesisTest
+from repdrift.core.records.claims import Hypothesis, HypothesisTest
 from repdrift.core.words import chosen_percent, method_title, p_equals, task_title
 from repdrift.report.figures import _arms
 from repdrift.report.report_data import (

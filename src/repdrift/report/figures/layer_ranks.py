@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.records.results import LayerRanking
+from repdrift.core.records.claims import LayerRanking
 from repdrift.core.words import chosen_percent, counted, layer_ranges, method_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.records.results import ALL_TASKS, Interval, Reduction
+from repdrift.core.records.claims import Interval, Reduction
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
 from repdrift.report.figures import FigureSpec, _reduction_of_arms, methods_are_compared, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys

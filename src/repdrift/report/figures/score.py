@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.records.results import ScoreAssociation
+from repdrift.core.records.claims import ScoreAssociation
 from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
-from repdrift.core.records.results import ALL_TASKS, HypothesisTest, LayerCluster
+from repdrift.core.records.claims import HypothesisTest, LayerCluster
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import counted, p_equals, pvalue, task_title
 from repdrift.report.figures import FigureSpec, _significance_of_arms, methods_are_compared, register
 from repdrift.report.report_data import (
