@@ -1,4 +1,4 @@
-"""What the analysis concludes: reductions, intervals, tests, ranks and associations."""
+"""Conclusions of the analysis: reductions, intervals, tests, ranks and associations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was compared: the study, its runs, their controls and the checks of the whole comparison."""
+"""The study that was analysed: its settings, its runs, their controls and the checks of the whole comparison."""
 
 from __future__ import annotations
 
