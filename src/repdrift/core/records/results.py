@@ -18,6 +18,7 @@ from repdrift.core.records.claims import (
     Reduction,
     ScoreAssociation,
 )
+from repdrift.core.records.outcomes import StudyOutcomes
 from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
 from repdrift.core.records.tuning import StudyTuning
 
@@ -87,6 +88,8 @@ class DriftResults(Record):
     """Plain sentences: what is missing, and which claims that weakens."""
     tuning: StudyTuning | None = None
     """How the learning rates were chosen; null in results of older versions, which do not tell."""
+    outcomes: StudyOutcomes | None = None
+    """What the models can do, beside their drift; null if no run has outcomes, and in results of older versions."""
     table_sha256: dict[str, str] = {}
     """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""
 
