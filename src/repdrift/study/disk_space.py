@@ -87,14 +87,19 @@ def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunI
 
 def set_bytes(inputs: StudyInputs, task: str) -> int:
     """Bytes of the rows of one representation set; 0 if the configuration does not tell."""
-    options, samples = inputs.config.extraction, inputs.sample_set(task)
+    options = inputs.config.extraction
     width, skeleton = width_of(inputs.model_config), inputs.skeleton
     if width is None or skeleton is None:
         return 0
     blocks = find_blocks(backbone_of(skeleton, options.stack), path=options.blocks, stack=options.stack)
     layers = len(blocks) if options.layers is None else len(options.layers)
-    rows = sum(samples.pooled_lengths) if options.pooling == "tokens" else len(samples)
-    return rows * width * layers * getattr(torch, options.dtype).itemsize
+    return set_rows(inputs, task) * width * layers * getattr(torch, options.dtype).itemsize
+
+
+def set_rows(inputs: StudyInputs, task: str) -> int:
+    """Rows of a representation set of the task: one for each sample, or for each token with pooling `tokens`."""
+    samples = inputs.sample_set(task)
+    return sum(samples.pooled_lengths) if inputs.config.extraction.pooling == "tokens" else len(samples)
 
 
 def _require_writable(folder: Path) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from repdrift.core.words import counted
-from repdrift.models import task_skeleton
-from repdrift.study.disk_space import set_bytes
+from repdrift.drift import LayerSize
+from repdrift.models import task_skeleton, width_of
+from repdrift.study.disk_space import set_bytes, set_rows
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.readiness import not_trained, ready_jobs
 from repdrift.study.runs import RunId
+from repdrift.study.tuning_stage import open_trials
 from repdrift.training import TrainingJob, prepared, saved_bytes
 from repdrift.training.memory_accounting import MemoryAccount, account
 
@@ -37,7 +39,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class DryRun:
-    """The estimates of a study. rate: floating-point operations a second in matrix products, measured on this machine."""
+    """The estimates of a study. rate: floating-point operations a second in matrix products, measured on this machine.
+
+    tuning: the trials that are left, None if the study does not tune. analysis_memory: bytes for one layer of the largest task.
+    """
 
     training: list[Estimate]
     done: int
@@ -46,11 +51,14 @@ class DryRun:
     sets: int
     extraction_s: float | None
     extraction_memory: int | None
+    tuning: list[Estimate] | None = None
+    analysis_memory: int | None = None
 
 
 def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
     """Check a study as `run` does, and estimate what is left of it. Raises what ready_jobs() raises; nothing is written."""
-    jobs = ready_jobs(inputs, runs)
+    jobs = ready_jobs(inputs, runs, before_tuning=inputs.config.tune is not None)
+    # Without a chosen rate, a run that is trained cannot be told from one that is not: then all are counted as left.
     left = not_trained(inputs, jobs)
     kinds: dict[tuple[str, str], list[TrainingJob]] = {}
     for _, job in left:
@@ -71,10 +79,30 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
         sum(sets.values()),
         extraction_s,
         None if weights is None else 4 * weights,
+        None if inputs.config.tune is None else _trials(inputs, runs, rate),
+        max((size for task in tasks if (size := _analysis_bytes(inputs, task, sets[task])) is not None), default=None),
     )
 
 
-def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float) -> Estimate:
+def _trials(inputs: StudyInputs, runs: Sequence[RunId], rate: float) -> list[Estimate]:
+    """Estimates for the trials that are left, one for each task and arm. A trial trains on all rows but those held out, and is not saved."""
+    found: list[Estimate] = []
+    for trials in open_trials(inputs, runs):
+        each = _estimate(inputs, [trials.job] * trials.left, rate, rows=trials.rows)
+        found.append(replace(each, saved=None))
+    return found
+
+
+def _analysis_bytes(inputs: StudyInputs, task: str, sets: int) -> int | None:
+    """Bytes that measuring one layer of a task takes; None if the width is not known."""
+    width, options = width_of(inputs.model_config), inputs.config.analysis
+    if width is None:
+        return None
+    size = LayerSize(sets, set_rows(inputs, task), width, options.replicates)
+    return size.needed_bytes(options.measures)
+
+
+def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float, *, rows: int | None = None) -> Estimate:
     job = group[0]
     classes = job.classes()
     words = f"{job.spec.name}, {job.arm.name}"
@@ -88,7 +116,8 @@ def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float) ->
     samples = inputs.sample_set(job.spec.name)
     lengths = [len(ids) for ids in samples.input_ids]
     longest = min(max(lengths), job.options.max_length or max(lengths))
-    tokens = sum(lengths) / len(lengths) * len(job.training_rows().rows) * job.options.epochs
+    n_rows = len(job.training_rows().rows) if rows is None else rows
+    tokens = sum(lengths) / len(lengths) * n_rows * job.options.epochs
     # A product each way and, for what trains, one for its gradient (Kaplan et al. 2020: 6 operations a weight and token).
     forward = 2 * every * (2 if job.options.gradient_checkpointing else 1)
     least_s = tokens * (forward + 2 * every + 2 * trained) / rate
@@ -117,28 +146,41 @@ def matrix_product_rate() -> float:
 
 def dry_run_lines(found: DryRun) -> list[str]:
     """The estimates in lines for people."""
-    total_s = sum(e.least_s * e.runs for e in found.training if e.least_s is not None)
     total_bytes = sum(e.saved * e.runs for e in found.training if e.saved is not None)
     left = sum(e.runs for e in found.training)
-    lines = [
-        f"training: {counted(left, 'model')} to train, {found.done} trained already; at least {_duration(total_s)}, {_size(total_bytes)} on the disk"
-    ]
-    for e in found.training:
-        memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
-        took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
-        saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk"
-        lines.append(f"  {e.words} ({counted(e.runs, 'run')}): {memory}; {took}{saved}")
+    lines: list[str] = []
+    if found.tuning is not None:
+        trials = sum(e.runs for e in found.tuning)
+        lines.append(f"tuning: {counted(trials, 'trial')} to make; at least {_duration(_total_s(found.tuning))}")
+        lines += [_line(e, "trial") for e in found.tuning]
+    lines.append(
+        f"training: {counted(left, 'model')} to train, {found.done} trained already; at least {_duration(_total_s(found.training))}, "
+        f"{_size(total_bytes)} on the disk"
+    )
+    lines += [_line(e, "run") for e in found.training]
     took = "time not known" if found.extraction_s is None else f"at least {_duration(found.extraction_s)}"
     memory = "" if found.extraction_memory is None else f", memory at least {_size(found.extraction_memory)} (weights)"
+    analysis = "" if found.analysis_memory is None else f", memory about {_size(found.analysis_memory)} for one layer"
     lines += [
         f"extraction: {counted(found.sets, 'representation set')}: {took}{memory}, {_size(found.set_bytes)} on the disk",
-        "analysis and figures: not estimated",
+        f"analysis and figures: time not estimated{analysis}",
         f"Times are from the operations of each training and the {found.rate / 1e9:.0f} GFLOP/s that this machine reaches in float32 matrix "
         "products now; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by tensor; the "
         "program itself and what an allocator keeps come on top. Checkpoints and saved states are not in the disk's number.",
         "Nothing was trained or written.",
     ]
     return lines
+
+
+def _total_s(estimates: Sequence[Estimate]) -> float:
+    return sum(e.least_s * e.runs for e in estimates if e.least_s is not None)
+
+
+def _line(e: Estimate, what: str) -> str:
+    memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
+    took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
+    saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk"
+    return f"  {e.words} ({counted(e.runs, what)}): {memory}; {took}{saved}"
 
 
 def _parts(memory: MemoryAccount) -> str:

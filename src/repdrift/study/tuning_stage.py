@@ -20,7 +20,7 @@ from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.tuned_rates import choices_of, tuning_folder
-from repdrift.training import TrialSeries
+from repdrift.training import TrainingJob, TrialSeries
 
 
 def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
@@ -30,14 +30,10 @@ def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
     trained again; those that another process trains are left for the end. Returns the choices, in the order of the runs.
     Raises ConfigError under torchrun, NonFiniteError if every trial of an arm diverged, and whatever ready_jobs() raises.
     """
-    section = inputs.config.tune
-    assert section is not None  # noqa: S101  callers ask first
     if process_count() > 1:
         raise ConfigError("tune without torchrun; for several trials at once, start `repdrift tune` several times")
     ready_jobs(inputs, runs, before_tuning=True)
-    seed = section.trial_seed(inputs.config.seeds)
-    pairs = dict.fromkeys((run.task, run.method) for run in runs)
-    searches = [_search(inputs, section, RunId(task, method, seed)) for task, method in pairs]
+    searches = _searches(inputs, runs)
     for search in searches:
         _ = search.series.split  # too few rows are found before the first trial
     for wait in (False, True):
@@ -47,6 +43,33 @@ def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
     for choice in choices:
         say(choice_in_words(choice))
     return choices
+
+
+@dataclass(frozen=True)
+class OpenTrials:
+    """The trials of one arm on one task that are not made yet. rows: training rows of one trial, without those held out."""
+
+    job: TrainingJob
+    left: int
+    rows: int
+
+
+def open_trials(inputs: StudyInputs, runs: Sequence[RunId]) -> list[OpenTrials]:
+    """The trials that `tune_arms` would make, for each task and arm that has any left. Nothing is trained or written."""
+    found: list[OpenTrials] = []
+    for search in _searches(inputs, runs):
+        left = search.search.section.n_trials - search.made()
+        if left:
+            found.append(OpenTrials(search.series.job, left, len(search.series.split.to_train.rows)))
+    return found
+
+
+def _searches(inputs: StudyInputs, runs: Sequence[RunId]) -> list[_ArmSearch]:
+    section = inputs.config.tune
+    assert section is not None  # noqa: S101  callers ask first
+    seed = section.trial_seed(inputs.config.seeds)
+    pairs = dict.fromkeys((run.task, run.method) for run in runs)
+    return [_search(inputs, section, RunId(task, method, seed)) for task, method in pairs]
 
 
 def _search(inputs: StudyInputs, section: TuneSection, run: RunId) -> _ArmSearch:
@@ -97,6 +120,21 @@ class _ArmSearch:
             job = self.series.job
             counter = f"[{len(self.trials)}/{self.search.section.n_trials}]"
             say(f"{counter} {job.spec.name}, {job.arm.name}, {trial_in_words(trial)}{'; done before' if known else ''}")
+
+    def made(self) -> int:
+        """The number of trials that are finished on the disk; none is trained."""
+        if (known := self._recorded()) is not None:
+            return len(known.trials)
+        found: list[TuningTrial] = []
+        while rates := self.search.open_rates(found):
+            before = found if self.search.section.pruning else None
+            there = (
+                trial for rate in rates if (trial := self.series.finished(self.series.key(rate, before))) is not None
+            )
+            if (trial := next(there, None)) is None:
+                break
+            found.append(trial)
+        return len(found)
 
     @property
     def _before(self) -> list[TuningTrial] | None:

@@ -19,6 +19,28 @@ def test_dry_run_prints_each_stage_and_writes_nothing(tiny_bert, tiny_data, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
+def test_trials_are_counted_before_any_and_after_all_were_made(tiny_bert, tiny_data, tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"name: dry\nmodel: {tiny_bert}\ntasks: [sst2]\nmethods: [full_finetune, lora]\nseeds: [1]\ndata_dir: {tiny_data}\n"
+        "training: {all: {batch_size: 8, epochs: 1, max_length: 32, max_train_samples: 32, max_validation_samples: 16}}\n"
+        "extraction: {samples: 16}\ntune: {trials: 2}\n"
+    )
+    dry_run = "python -m repdrift run study.yaml --dry-run"
+    before = run_here(dry_run, tmp_path).stdout
+    assert "tuning: 4 trials to make; at least" in before
+    assert "sst2, full_finetune (2 trials): memory about" in before
+    assert "training: 2 models to train, 0 trained already" in before
+    assert "analysis and figures: time not estimated, memory about" in before
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+    run_here("python -m repdrift tune --config study.yaml --method lora", tmp_path)
+    half = run_here(dry_run, tmp_path).stdout
+    assert "tuning: 2 trials to make" in half
+    assert "sst2, lora (2 trials)" not in half
+    run_here("python -m repdrift tune --config study.yaml", tmp_path)
+    assert "tuning: 0 trials to make" in run_here(dry_run, tmp_path).stdout
+
+
 def test_what_is_not_known_is_said_and_not_made_up():
     memory = MemoryAccount(weights=2_000_000_000, gradients=5_000_000, optimizer=0, passing=0, peak=2_100_000_000)
     kinds = [Estimate("a, lora", 3, memory, 7200.0, None), Estimate("b, lora", 1, None, None, None)]
@@ -27,3 +49,4 @@ def test_what_is_not_known_is_said_and_not_made_up():
     assert "memory about 2.1 GB (weights 2.0 GB, gradients 5 MB" in said
     assert "b, lora (1 run): memory not known; time not known" in said
     assert "4 representation sets: time not known" in said
+    assert "tuning" not in said
