@@ -29,10 +29,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from torch import nn
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.comparison.paired_pass import ModelRun, stream
 from repdrift.core.records.representation_set import Pooling
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
 from repdrift.stores import RepresentationSetWriter
 from repdrift.tasks import SampleSet, token_ids

@@ -19,7 +19,7 @@ import json, os, resource, sys, tempfile
 import torch
 from transformers import AutoConfig, AutoModel, LlamaModel
 from repdrift.extraction import layer_major
-from repdrift.extraction.batching import BatchPlan
+from repdrift.batches.batching import BatchPlan
 from repdrift.extraction.model_inputs import sample_set_of
 from repdrift.extraction.extractor import extract
 from repdrift.models import load_backbone, resolve_model

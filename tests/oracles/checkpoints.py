@@ -3,7 +3,7 @@
 import torch
 import transformers
 
-from repdrift.extraction.batching import BatchPlan
+from repdrift.batches.batching import BatchPlan
 from repdrift.extraction.layer_major import run_layer_major
 from repdrift.extraction.model_inputs import sample_set_of
 from repdrift.models import quiet_transformers, resolve_model

@@ -9,6 +9,8 @@ from itertools import count
 import torch
 from torch import nn
 
+from repdrift.batches.batching import BatchPlan
+from repdrift.batches.input_checks import require_samples_fit
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, extractor_for
 from repdrift.comparison.control_batches import mispaired_rows, mixed_batches
 from repdrift.comparison.control_samples import control_samples
@@ -43,8 +45,6 @@ from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.words import some_listed
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.batching import BatchPlan
-from repdrift.extraction.input_checks import require_samples_fit
 from repdrift.models import AdaptedBase, running_errors
 from repdrift.similarity import measure
 from repdrift.similarity.measure import EXACT

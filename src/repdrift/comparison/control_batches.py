@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repdrift.extraction.batching import BatchPlan
+from repdrift.batches.batching import BatchPlan
 
 
 class InParts:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.comparison.control_batches import InParts
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.core.errors import DegenerateInputError
-from repdrift.extraction.batching import BatchPlan
 from repdrift.similarity.streaming import PairedAccumulator
 
 _NOISE_BATCHES = 4

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repdrift.batches.batching import Batch, BatchPlan
 from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.process_group import world
 from repdrift.core.progress import Bar
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.batching import Batch, BatchPlan
 from repdrift.extraction.pooling import Pool, owned_values
 from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity.streaming import PairedAccumulator

@@ -12,6 +12,7 @@
     ├── CorruptSetError        (RuntimeError)       a representation set that fails its checksums
     ├── MissingRunError        (FileNotFoundError)  a trained model that is not there
     ├── ModelError             (ValueError)         a model that cannot be loaded or has no blocks
+    │   └── OutcomeNotApplicable                    an outcome that these models do not have; its message is the reason
     ├── StorageError           (OSError)            a full disk, a target that cannot be written
     ├── InsufficientMemoryError (MemoryError)       more memory is needed than is free
     └── MissingDependencyError (ImportError)        an optional package that is not installed
@@ -86,6 +87,10 @@ class MissingRunError(RepdriftError, FileNotFoundError):
 
 class ModelError(RepdriftError, ValueError):
     """A model cannot be loaded, or no list of blocks is found in it."""
+
+
+class OutcomeNotApplicable(ModelError):  # noqa: N818  it is a finding about the models, left out with its reason, and no fault
+    """An outcome does not exist for these models or inputs: no such head, vocabularies that differ. The message says why."""
 
 
 class StorageError(RepdriftError, OSError):

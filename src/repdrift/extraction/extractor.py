@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repdrift.batches.batching import Batch, BatchPlan, scales_by_batch
+from repdrift.batches.input_checks import require_enough_tokens, require_samples_fit
+from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.memory import available_memory_bytes
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 from repdrift.core.records.sink_tokens import SinkTokens
-from repdrift.extraction.batching import Batch, BatchPlan, scales_by_batch
 from repdrift.extraction.block_hooks import capture_hidden_states
-from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
-from repdrift.extraction.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex

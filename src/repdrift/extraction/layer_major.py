@@ -15,16 +15,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from repdrift.batches.batching import Batch, BatchPlan
+from repdrift.batches.input_checks import require_enough_tokens, require_samples_fit
+from repdrift.batches.memory_budget import auto_token_budget
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
 from repdrift.extraction.activation_store import ActivationStore
-from repdrift.extraction.batching import Batch, BatchPlan
-from repdrift.extraction.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
-from repdrift.extraction.memory_budget import auto_token_budget
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner

@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import nn
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.process_group import device
 from repdrift.core.records.representation_set import RandomChange
-from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor

@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 import torch
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.errors import ModelError
 from repdrift.core.memory import available_memory_bytes
 from repdrift.core.records.representation_set import RandomChange
-from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.lora_matrices import LayerAdapter

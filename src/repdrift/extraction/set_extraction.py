@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.sink_tokens import SinkTokens
-from repdrift.extraction.batching import BatchPlan
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.row_index import RowIndex

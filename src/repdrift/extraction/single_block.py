@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repdrift.batches.memory_budget import is_out_of_memory
 from repdrift.core.errors import ModelError
-from repdrift.extraction.memory_budget import is_out_of_memory
 from repdrift.models import Blocks
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.process_group import world
 from repdrift.core.records.sink_tokens import SinkTokens, TokenCount
-from repdrift.extraction.batching import BatchPlan
 from repdrift.tasks import SampleSet
 
 SINK_RATIO = 22.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from repdrift.batches.input_checks import require_samples_fit
 from repdrift.core.errors import ConfigError, RepdriftError
 from repdrift.core.words import counted
-from repdrift.extraction.input_checks import require_samples_fit
 from repdrift.models import (
     backbone_of,
     changed_files,

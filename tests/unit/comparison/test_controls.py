@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.comparison import by_rows
 from repdrift.comparison.comparing import compare
 from repdrift.comparison.control_batches import mixed_batches
@@ -11,7 +12,6 @@ from repdrift.comparison.measured import Measured
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import control_note
 from repdrift.core.records.comparison import BaseLayer, LayerDrift
-from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_backbone, resolve_model
 from tests.tiny_models import save_tuned, sentence
 from tests.unit.comparison.tiny_comparisons import run, samples_of

@@ -3,9 +3,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.errors import DataError, ModelError, NonFiniteError, ShapeError, UnknownNameError
 from repdrift.extraction import LoRARepresentationExtractor, RepresentationExtractor, extract
-from repdrift.extraction.batching import BatchPlan
 from repdrift.models import load_adapted, load_backbone, load_task_model, resolve_model, save_model
 
 INPUTS = {"input_ids": torch.arange(4, 24).reshape(5, 4), "attention_mask": torch.ones((5, 4), dtype=torch.long)}

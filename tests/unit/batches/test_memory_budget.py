@@ -1,6 +1,6 @@
 """The number of tokens in a batch follows from memory, and lack of memory is told from other errors."""
 
-from repdrift.extraction.memory_budget import auto_token_budget, is_out_of_memory
+from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.models import load_backbone, resolve_model
 
 

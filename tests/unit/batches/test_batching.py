@@ -1,6 +1,6 @@
 """Batches cover all samples, and keep them nearly in the order of the file where that is asked for."""
 
-from repdrift.extraction.batching import BatchPlan
+from repdrift.batches.batching import BatchPlan
 
 
 def test_windows_keep_token_rows_nearly_in_the_order_of_the_file(samples):
