@@ -1,0 +1,41 @@
+"""Settings of a pass over two models' outputs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class OutputOptions(BaseModel):
+    """Settings of one pass over outputs. Only the fields that `for_key` returns change a value by more than floating-point noise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Number format in which the models run; log-probabilities are always float32."
+    )
+    common_tokens: bool = Field(
+        default=False,
+        description="Compare two vocabularies on the tokens that they have in common, instead of refusing them.",
+    )
+    token_budget: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens in one batch at most, with padding; null chooses it from the memory cap.",
+    )
+    memory_cap_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        description="Memory for the activations of one batch; null means 32 MiB, or a quarter of the free memory of a GPU.",
+    )
+    logits_bytes: int | None = Field(
+        default=None,
+        ge=1 << 16,
+        description="Memory for the logits of both models and what is computed from them; null means 64 MiB, on a GPU 1 GiB. Tokens "
+        "are taken in chunks that fit.",
+    )
+
+    def for_key(self) -> dict[str, Any]:
+        """The fields that determine values, as plain JSON."""
+        return self.model_dump(mode="json", include={"compute_dtype", "common_tokens"})
