@@ -10,7 +10,7 @@ from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
 def edit_record(path, change):
     """Apply `change` to the content of a record's file, which then has no checksum, like one of an older version."""
     content = json.loads(path.read_text())
-    del content[CHECKSUM_KEY]
+    content.pop(CHECKSUM_KEY, None)
     change(content)
     path.write_text(json.dumps(content))
 

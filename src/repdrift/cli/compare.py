@@ -56,6 +56,7 @@ def compare(
     id_column: Annotated[
         str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
     ] = None,
+    group_column: o.GroupColumn = None,
     separator: o.Separator = None,
     encoding: o.Encoding = None,
     header: o.Header = None,
@@ -101,6 +102,7 @@ def compare(
         data_dir=data_dir,
         text_columns=text_column,
         id_column=id_column,
+        group_column=group_column,
         separator=separator,
         encoding=encoding,
         header=header,

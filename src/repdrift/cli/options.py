@@ -104,6 +104,14 @@ LabelColumn = Annotated[
 IdColumn = Annotated[
     str | None, typer.Option("--id-column", help="Your own task: column of a unique id.", show_default=False)
 ]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column",
+        help="Your own file: column that names the group of a row, such as its paragraph or speaker. Intervals over samples leave out whole groups.",
+        show_default=False,
+    ),
+]
 Separator = Annotated[
     str | None,
     typer.Option(
@@ -188,6 +196,7 @@ def with_own_task(
     text_column: list[str] | None,
     label_column: str | None,
     id_column: str | None,
+    group_column: str | None,
     kind: str,
     separator: str | None,
     encoding: str | None,
@@ -203,6 +212,7 @@ def with_own_task(
             "--text-column": text_column,
             "--label-column": label_column,
             "--id-column": id_column,
+            "--group-column": group_column,
             "--separator": separator,
             "--encoding": encoding,
             "--header": header,
@@ -230,6 +240,7 @@ def with_own_task(
         "text_columns": text_column,
         "label_column": label_column,
         "id_column": id_column,
+        "group_column": group_column,
         "separator": separator,
         "encoding": encoding,
         "header": header,

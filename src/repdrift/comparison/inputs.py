@@ -58,6 +58,7 @@ def comparison_inputs(
     data_dir: str | None,
     text_columns: Sequence[str] | None,
     id_column: str | None,
+    group_column: str | None = None,
     file_format: FileFormat,
     samples: int | None,
     max_length: int | None,
@@ -84,7 +85,7 @@ def comparison_inputs(
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
         )
-    data_read = _read(data, data_dir, text_columns, id_column, file_format)
+    data_read = _read(data, data_dir, text_columns, id_column, group_column, file_format)
     spec, rows = data_read.spec, data_read.rows
     limit = length_limit_of_config(load_config(base_source), stack)
 
@@ -124,6 +125,7 @@ def _read(
     data_dir: str | None,
     text_columns: Sequence[str] | None,
     id_column: str | None,
+    group_column: str | None,
     file_format: FileFormat,
 ) -> OwnFile:
     if not data.strip():
@@ -142,7 +144,9 @@ def _read(
             raise ConfigError(
                 f"a data folder is for built-in tasks; {data!r} is a {'folder' if path.is_dir() else 'file'} of your own"
             )
-        return read_own_file(path, text_columns=text_columns, id_column=id_column, file_format=file_format)
+        return read_own_file(
+            path, text_columns=text_columns, id_column=id_column, group_column=group_column, file_format=file_format
+        )
     if (path.suffix or path.name != data) and data not in known_tasks():
         raise DataError(
             f"data file {data} does not exist; give a file, the folder of a data set, or a built-in task: {', '.join(known_tasks())}. "
@@ -152,7 +156,7 @@ def _read(
         raise UnknownNameError(
             f"{UnknownNameError.of('task', data, known_tasks())} Nor is there a file or folder {data}. {_HUB_DATA}"
         )
-    if text_columns or id_column or file_format != FileFormat():
+    if text_columns or id_column or group_column or file_format != FileFormat():
         raise ConfigError(f"columns and formats are named for a file of your own; {data!r} is a built-in task")
     spec = task(data)
     return OwnFile(spec, load_rows(spec, "validation", data_dir=data_dir, labelled=False))

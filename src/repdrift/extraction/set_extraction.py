@@ -40,7 +40,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     key, settings = job.key(), job.settings()
     found = processes.from_first(_look(folder, key, settings) if processes.is_first else None)
     if found == "the same":
-        processes.from_first(_with_scores(folder, job) if processes.is_first else None)
+        processes.from_first(_brought_up_to_date(folder, job) if processes.is_first else None)
         return SetMetadata.read(folder / "metadata.json"), False
     if found is not None:
         say(f"{folder} holds another extraction ({found}): extracting anew")
@@ -77,11 +77,17 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     return SetMetadata.read(folder / "metadata.json"), True
 
 
-def _with_scores(folder: Path, job: ExtractionJob) -> None:
-    """Writes the scores of the job's run into a finished set of the same weights, whose run may have been scored on other rows."""
+def _brought_up_to_date(folder: Path, job: ExtractionJob) -> None:
+    """Writes into a finished set what may have changed though its numbers have not.
+
+    These are the scores of the job's run, which may have been scored on other rows, and the groups of the samples.
+    """
     stored = SetMetadata.read(folder / "metadata.json")
-    if job.metrics is not None and (stored.run_metrics, stored.run_learnt) != (job.metrics, job.learnt):
-        now = {"run_metrics": job.metrics, "run_learnt": job.learnt}
+    groups = None if job.samples.groups is None else list(job.samples.groups)
+    now: dict[str, Any] = {"sample_groups": groups, "sample_group_unit": job.samples.group_unit}
+    if job.metrics is not None:
+        now |= {"run_metrics": job.metrics, "run_learnt": job.learnt}
+    if any(getattr(stored, name) != value for name, value in now.items()):
         stored.model_copy(update=now).write(folder / "metadata.json")
 
 
@@ -167,6 +173,8 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "base_weights_digest": job.base.weights_digest(),
         "sample_set_fingerprint": job.samples.fingerprint,
         "sample_ids": list(job.samples.sample_ids),
+        "sample_groups": None if job.samples.groups is None else list(job.samples.groups),
+        "sample_group_unit": job.samples.group_unit,
         "truncated_samples": job.samples.truncated_samples,
         "pooling": job.pooling,
         "virtual_tokens": extraction.virtual_tokens,

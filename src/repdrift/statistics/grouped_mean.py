@@ -10,9 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from repdrift.core.confidence import Interval, jackknife_error, student_quantile, upper_level
 from repdrift.core.errors import NonFiniteError, ShapeError
-
-LEAST_GROUPS = 10
-"""The fewest groups of which an interval is made."""
+from repdrift.core.group_words import LEAST_GROUPS
 
 LEAST_DIFFERING = 6
 """The fewest groups whose sum is not 0. Were each sum as likely above 0 as below, 5 would all be above by chance in 1/32 of cases."""

@@ -57,6 +57,8 @@ class TaskEntry(Section):
     text_columns: tuple[str, ...] = Field(default=(), max_length=2)
     label_column: str | None = None
     id_column: str | None = None
+    group_column: str | None = None
+    """Names the group of each row, such as its paragraph or speaker: intervals over samples leave out, or draw, whole groups."""
     label_names: tuple[str, ...] | None = None
     separator: str | None = None
     encoding: str | None = None
@@ -135,6 +137,8 @@ class TaskEntry(Section):
             return f"the two texts of a pair should be two columns, got {self.text_columns[0]!r} twice"
         if self.label_column in self.text_columns:
             return f"column {self.label_column!r} is the text and the label: a model would read what it should tell"
+        if self.group_column is not None and self.group_column in (self.label_column, self.completion_column):
+            return f"column {self.group_column!r} is what a model should tell and the group: groups are rows that belong together, such as those of one paragraph"
         if self.prompt_column is not None and self.prompt_column == self.completion_column:
             return f"column {self.prompt_column!r} is the prompt and the completion: a model would read what it should write"
         return None
@@ -150,6 +154,7 @@ class TaskEntry(Section):
             text_columns=self._prompt_columns() if self.kind == "causal_lm" else self.text_columns,
             label_column=self.completion_column if self.kind == "causal_lm" else self.label_column,
             id_column=self.id_column,
+            group_column=self.group_column,
             label_names=self.label_names,
             title=f"{self.name}: a task of your own",
             files=files,

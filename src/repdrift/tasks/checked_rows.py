@@ -21,6 +21,7 @@ from repdrift.tasks.continuation_rows import (
 )
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
+from repdrift.tasks.group_names import group_names
 from repdrift.tasks.labels import checked_answers, checked_classes
 from repdrift.tasks.spec import TaskSpec
 
@@ -29,13 +30,15 @@ _REPLACEMENT = "\ufffd"
 _WORDS_FOR_NOTHING = frozenset({"nan", "none", "null", "<na>"})
 
 
-def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> tuple[list[Row], tuple[str, ...]]:
+def checked_rows(
+    table: DataTable, spec: TaskSpec, *, labelled: bool = True, grouped: bool = True
+) -> tuple[list[Row], tuple[str, ...]]:
     """Returns the rows with the columns that `spec` names, and sentences on how they were read.
 
-    labelled: whether the label column must be there. A row of the user's own file that lacks a text is left out and counted; in
+    labelled, grouped: whether the column of the label, and that of the groups, must be there. A row of the user's own file that lacks a text is left out and counted; in
     the data of a built-in task it is an error. Raises DataError with the line for a text, label or id of the wrong kind.
     """
-    wanted = [c for c in spec.columns if labelled or c != spec.label_column]
+    wanted = wanted_columns(spec, table, labelled=labelled, grouped=grouped)
     _require_columns(table, spec, wanted)
     texts: dict[str, Sequence[Any]]
     if spec.is_chat:
@@ -70,6 +73,9 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
         columns[spec.label_column] = check(table, spec, kept, columns)
         if spec.kind == "classification":
             _require_whole_characters(table, spec.label_column, list(map(str, columns[spec.label_column])), kept)
+    columns |= {
+        name: group_names(table, name, kept) for name in wanted if name not in columns
+    }  # only that of the groups is left
     ordered = [columns[name] for name in wanted]
     rows = [dict(zip(wanted, cells, strict=True)) for cells in zip(*ordered, strict=True)]
     if spec.kind == "causal_lm":
@@ -78,6 +84,15 @@ def checked_rows(table: DataTable, spec: TaskSpec, *, labelled: bool = True) -> 
         notes = (*_notes(table, spec, columns, lacking, len(rows)), *_place_notes(table, spec, kept, columns))
     # A name of a column may hold half a character; a note must be fit for a file.
     return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
+
+
+def wanted_columns(spec: TaskSpec, table: DataTable, *, labelled: bool, grouped: bool) -> list[str]:
+    """Returns the columns that a row has. labelled, grouped: whether those of the label and of the groups must be there; groups are taken if they are."""
+    wanted = [c for c in spec.columns if labelled or c != spec.label_column]
+    group = spec.group_column
+    if group is not None and group not in wanted and (grouped or group in table.columns):
+        wanted.append(group)
+    return wanted
 
 
 def _place_notes(table: DataTable, spec: TaskSpec, kept: Sequence[int], columns: dict[str, Sequence[Any]]) -> list[str]:
@@ -92,7 +107,7 @@ def _require_columns(table: DataTable, spec: TaskSpec, wanted: Sequence[str]) ->
         raise DataError(
             f"{table.at(0)}: column {absent[0]!r} is not there; task {spec.name!r} needs {', '.join(wanted)}, the file has "
             f"{', '.join(table.columns) or 'none'}{f' ({table.how})' if table.how else ''}. Name the columns of a file of your own in its entry of "
-            "the study, or with the options of `repdrift train --text-column NAME --label-column NAME --id-column NAME`."
+            "the study, or with the options of `repdrift train --text-column NAME --label-column NAME --id-column NAME --group-column NAME`."
         )
 
 
@@ -169,7 +184,7 @@ def _notes(
 ) -> tuple[str, ...]:
     file = Path(table.where).name
     first = " and ".join(example(columns[name][0]) for name in spec.text_columns)
-    others = [name for name in table.columns if name not in spec.columns]
+    others = [name for name in table.columns if name not in (*spec.columns, spec.group_column)]
     used = f"each line of {file}" if table.whole_lines else _columns(spec.text_columns)
     beside = f" of {file}" if not table.whole_lines else ""
     not_used = (

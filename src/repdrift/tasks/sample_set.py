@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from repdrift.core.errors import DataError
+from repdrift.core.group_words import group_notes
 from repdrift.core.length_limit import LengthLimit
 from repdrift.core.records.representation_set import PoolOver
 from repdrift.core.sample_count import LEAST_SAMPLES
 from repdrift.tasks.continuation_text import ContinuationEncoder, EncodedContinuation, continuation_notes
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import Encoded, RowLeftOutError, TokenIds, encode_row, length_notes, token_ids
+from repdrift.tasks.group_names import groups_of
 from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import TaskSpec
 
@@ -37,6 +39,8 @@ class SampleSet:
     between that are not; None: all are read. position_ids: for each sample, the positions of its tokens; None: the model's own.
     completion_masks: for each sample, 1 on the tokens of its completions; None: the task has none. pool_over: the tokens that a pooling
     takes, all that are read or those of the prompt or of the completions; no part of the fingerprint, but of a set's key.
+    groups: for each sample the name of its group, such as the paragraph that questions share; None: each stands alone. No part of
+    the fingerprint, since no model reads them. group_unit: a group in one word.
     tokenizer: what made the tokens, to name one in an error; None: not known.
     """
 
@@ -52,6 +56,8 @@ class SampleSet:
     position_ids: tuple[TokenIds, ...] | None = None
     completion_masks: tuple[TokenIds, ...] | None = None
     pool_over: PoolOver = "all"
+    groups: tuple[str, ...] | None = None
+    group_unit: str = "group"
     tokenizer: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -133,6 +139,7 @@ class SampleSet:
         of_samples = (
             *("sample_ids", "input_ids", "token_type_ids", "row_numbers", "attention_masks", "position_ids"),
             "completion_masks",
+            "groups",
         )
         values = {name: getattr(self, name) for name in of_samples}
         chosen = {name: None if v is None else tuple(v[i] for i in indices) for name, v in values.items()}
@@ -209,12 +216,15 @@ def build_sample_set(
         source=source,
         row_numbers=tuple(index + 1 for index in encoded),
         completion_masks=tuple(token_ids(e.completion_mask) for e in texts) if texts else None,
+        groups=groups_of(spec, [rows[index] for index in encoded]),
+        group_unit=spec.group_unit,
         tokenizer=tokenizer,
     )
     said = [
         *notes,
         *_left_out_note(left_out, ids, len(encoded)),
         *continuation_notes(texts, max_length, what="sample"),
+        *group_notes(samples.groups, samples.group_unit),
         *_no_own_tokens_note(samples, tokenizer),
         *_unknown_tokens_note(samples, tokenizer),
         *length_notes(samples.lengths, samples.truncated_samples, tokenizer, limit or LengthLimit()),

@@ -10,7 +10,7 @@ from pathlib import Path
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.reading import reading_errors, stands_there, why_absent
-from repdrift.tasks.checked_rows import checked_rows
+from repdrift.tasks.checked_rows import checked_rows, wanted_columns
 from repdrift.tasks.data_files import SUFFIXES, Row, read_table
 from repdrift.tasks.data_table import Column, DataTable, require_rows
 from repdrift.tasks.spec import Split, TaskSpec
@@ -25,17 +25,22 @@ _SAMPLE_ROOT = Path(__file__).parent / "samples"
 class Rows:
     """The rows of one split, and in plain words where they were read.
 
-    notes: sentences on how they were read: what was used as text, rows left out, an example of the first.
+    notes: sentences on how they were read: what was used as text, rows left out, an example of the first. group_column: a column of the
+    rows that names their groups and is nothing else; it is no part of the fingerprint, since no model reads it.
     """
 
     rows: Sequence[Row]
     source: str
     notes: tuple[str, ...] = ()
+    group_column: str | None = None
 
     @property
     def fingerprint(self) -> str:
         """The SHA-256 over the rows in their order."""
-        return config_sha256({"rows": list(self.rows)})
+        if self.group_column is None:
+            return config_sha256({"rows": list(self.rows)})
+        read = [{name: cell for name, cell in row.items() if name != self.group_column} for row in self.rows]
+        return config_sha256({"rows": read})
 
 
 def load_rows(spec: TaskSpec, split: Split, *, data_dir: str | Path | None = None, labelled: bool = True) -> Rows:
@@ -93,9 +98,18 @@ def _packaged(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
 
 def _read(path: Path, spec: TaskSpec, split: Split, source: str, *, labelled: bool) -> Rows:
     named = [c for c in spec.columns if labelled or c != spec.label_column]
+    if split == "validation" and spec.group_column is not None and spec.group_column not in named:
+        named.append(spec.group_column)
     table = read_table(path, split=split, file_format=spec.file_format, named=named)
-    rows, notes = checked_rows(table, spec, labelled=labelled)
-    return Rows(rows, source, notes)
+    return rows_of_table(table, spec, source, labelled=labelled, grouped=split == "validation")
+
+
+def rows_of_table(table: DataTable, spec: TaskSpec, source: str, *, labelled: bool, grouped: bool) -> Rows:
+    """Returns the checked rows of a table. labelled, grouped: whether the column of the label, and that of the groups, must be there."""
+    rows, notes = checked_rows(table, spec, labelled=labelled, grouped=grouped)
+    read = [c for c in spec.columns if labelled or c != spec.label_column]
+    alone = set(wanted_columns(spec, table, labelled=labelled, grouped=grouped)) - set(read)
+    return Rows(rows, source, notes, spec.group_column if alone else None)
 
 
 def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
@@ -120,5 +134,6 @@ def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
         raise DataError(f"{repository} on the hub has no column {absent[0]!r}, only {', '.join(table.column_names)}")
     columns = {name: Column(lambda name=name: list(table[name])) for name in spec.columns}  # pyright: ignore
     numbers = range(1, len(table) + 1)  # pyright: ignore
-    rows, notes = checked_rows(require_rows(DataTable(repository, columns, numbers, "row")), spec, labelled=labelled)
-    return Rows(rows, f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else ""), notes)
+    source = f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else "")
+    whole = require_rows(DataTable(repository, columns, numbers, "row"))
+    return rows_of_table(whole, spec, source, labelled=labelled, grouped=True)

@@ -36,6 +36,7 @@ class TaskSpec:
     unlabelled, or if the task is chats.
     label_names: of a task with fixed classes; the data hold their numbers from 0, or these names.
     id_column: holds a unique name for each row; None: the row's number is its name.
+    group_column: holds the name of a row's group, such as a paragraph or a speaker; rows of one group are no independent draws.
     hub: (repository, configuration) on the Hugging Face hub; None if the task is not there.
     folder: of the task in a data folder; None: its name. continuation: settings of a `causal_lm` task.
     files: the user's own file or folder for a split; it goes before every other source. file_format: how it is written.
@@ -47,6 +48,7 @@ class TaskSpec:
     label_column: str | None
     title: str
     id_column: str | None = None
+    group_column: str | None = None
     label_names: tuple[str, ...] | None = None
     hub: tuple[str, str | None] | None = None
     files: dict[Split, Path] = field(default_factory=dict)
@@ -64,8 +66,22 @@ class TaskSpec:
         return {"causal_lm": self.continuation.for_training()} if self.kind == "causal_lm" else {}
 
     @property
+    def groups_by(self) -> str | None:
+        """The column that tells which rows belong together; for question answering the context, if none is named. None: each stands alone."""
+        if self.group_column is None and self.kind == "extractive_qa":
+            return self.text_columns[1]
+        return self.group_column
+
+    @property
+    def group_unit(self) -> str:
+        """A group of this task in one word: `paragraph`, `text`, or `group` for those that a column of the user's names."""
+        if self.groups_by not in self.text_columns:
+            return "group"
+        return "paragraph" if self.kind == "extractive_qa" or str(self.groups_by).casefold() == "context" else "text"
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that the data must have."""
+        """All columns that the data must have, save that of the groups, which training rows may lack."""
         named = (*self.text_columns, self.label_column, self.id_column)
         return tuple(column for column in named if column is not None)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from repdrift.core.group_words import LEAST_GROUPS
 from repdrift.core.records.run import Learnt
 from repdrift.statistics import GroupedMean, grouped_mean
-from repdrift.statistics.grouped_mean import LEAST_DIFFERING, LEAST_GROUPS
+from repdrift.statistics.grouped_mean import LEAST_DIFFERING
 
 _LOSSES = frozenset({"loss"})
 """Primary scores of which less is better."""

@@ -1,6 +1,7 @@
 """A set is of a model's weights and of the settings that give them their meaning: neither is exchanged unseen."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,3 +78,17 @@ def test_an_unfinished_set_does_not_go_on_with_another_configuration(base, sampl
     extract_set(job(base, samples), tmp_path / "cut")
     extract_set(job(base, samples), tmp_path / "whole")
     assert torch.equal(layers(tmp_path / "cut"), layers(tmp_path / "whole"))
+
+
+def test_a_set_of_an_older_version_is_reused_and_gets_its_groups(base, samples, tmp_path):
+    old, _ = extract_set(job(base, samples), tmp_path / "set")
+    assert old.sample_groups is None
+    for field in ("sample_groups", "sample_group_unit"):  # as an older version wrote it
+        edit_record(tmp_path / "set" / "metadata.json", lambda content, field=field: content.pop(field))
+    names = tuple(str(number // 2) for number in range(len(samples)))
+    grouped = replace(samples, groups=names, group_unit="paragraph")
+    now, new = extract_set(job(base, grouped), tmp_path / "set")
+    assert (new, now.key) == (False, old.key)
+    assert open_set(tmp_path / "set").metadata == now
+    assert (now.sample_groups, now.sample_group_unit) == (list(names), "paragraph")
+    assert now.files == old.files

@@ -113,6 +113,10 @@ class SetMetadata(Record):
     their settings among the weights. The tokenizer's work is in `sample_set_fingerprint`."""
     sample_set_fingerprint: str
     sample_ids: list[str]
+    sample_groups: list[str] | None = None
+    """The group of each sample, in order, such as its paragraph; null where each stands alone, and in sets of older versions."""
+    sample_group_unit: str = "group"
+    """A group in one word."""
     truncated_samples: int
     """The number of samples that were cut at the maximum length."""
     pooling: Pooling

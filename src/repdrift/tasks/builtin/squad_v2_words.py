@@ -10,6 +10,7 @@ SQUAD_V2_WORDS = register(
         text_columns=("question", "context"),
         label_column="answers",
         id_column="id",
+        group_column="context",
         hub=("rajpurkar/squad_v2", None),
         title="SQuAD 2.0 in words: write the answer to a question behind it",
         folder="squad_v2",
