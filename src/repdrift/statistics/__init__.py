@@ -17,6 +17,17 @@ from repdrift.statistics.effect_size import (
     mean_ratio,
     mean_reduction,
 )
+from repdrift.statistics.equal_skill import (
+    DriftAtScore,
+    EqualSkillResult,
+    SkillPath,
+    StratumAtScore,
+    common_score,
+    drift_at_score,
+    equal_skill_test,
+    skill_path,
+    strata_at_score,
+)
 from repdrift.statistics.equivalence import EquivalenceResult, equivalence_test
 from repdrift.statistics.grouped_mean import GroupedMean, grouped_mean
 from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchical_replicates
@@ -29,13 +40,16 @@ from repdrift.statistics.permutation import PermutationResult, label_permutation
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction_bound import reduction_lower_bound
 from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
+from repdrift.statistics.skill_regression import SkillRegression, skill_regression
 from repdrift.statistics.studentised import calibration_limit
 
 __all__ = [
     "BaseDistanceResult",
     "ClusterResult",
     "DesignPower",
+    "DriftAtScore",
     "EffectSize",
+    "EqualSkillResult",
     "EquivalenceResult",
     "GroupedMean",
     "InteractionResult",
@@ -49,6 +63,9 @@ __all__ = [
     "ProfileCorrelations",
     "RankCorrelation",
     "SignFlipResult",
+    "SkillPath",
+    "SkillRegression",
+    "StratumAtScore",
     "base_distance_layers",
     "base_distance_test",
     "benjamini_hochberg",
@@ -56,6 +73,9 @@ __all__ = [
     "calibration_limit",
     "cliffs_delta",
     "cluster_test",
+    "common_score",
+    "drift_at_score",
+    "equal_skill_test",
     "equivalence_test",
     "grouped_mean",
     "hierarchical_reduction",
@@ -78,6 +98,9 @@ __all__ = [
     "reduction_lower_bound",
     "samples_needed",
     "sign_flip_test",
+    "skill_path",
+    "skill_regression",
     "smallest_reachable_pvalue",
+    "strata_at_score",
     "unreachable",
 ]
