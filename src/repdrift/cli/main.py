@@ -31,6 +31,7 @@ _COMMANDS = (
     "tune",
     "train",
     "extract",
+    "evaluate",
     "analyze",
     "visualize",
     "run",

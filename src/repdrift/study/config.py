@@ -25,6 +25,7 @@ from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
+from repdrift.study.chosen_outcomes import chosen_outcomes
 from repdrift.study.task_entry import Section, TaskEntry, TaskName
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.user_paths import UserPath, UserText, not_empty
@@ -45,6 +46,16 @@ DEFAULT_STUDY = "lora_vs_full"
 CONFIG_VARIABLE = "REPDRIFT_CONFIG"
 """Environment variable that names the study if a command has no --config."""
 
+
+def _outcomes_known(given: object) -> object:
+    try:
+        chosen_outcomes(given)
+    except (UnknownNameError, ConfigError) as error:
+        raise ValueError(str(error)) from error
+    return given
+
+
+OutcomesGiven = Annotated[Any, BeforeValidator(_outcomes_known)]
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 """Seed of a run's random numbers; NumPy takes no others."""
@@ -108,6 +119,8 @@ class StudyConfig(Section):
     """How the learning rates are chosen; null: they are those under training."""
     extraction: ExtractionOptions = ExtractionOptions()
     analysis: AnalysisOptions = AnalysisOptions()
+    outcomes: OutcomesGiven = None
+    """What is measured beside drift: a list of names, or names with options; null: the usual outcomes."""
     data_dir: Annotated[UserText, BeforeValidator(not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")
@@ -206,6 +219,10 @@ class StudyConfig(Section):
                     raise ValueError(
                         f"methods {same!r} and {name!r} come to the same on {task_name}: {arm.words}, trained alike"
                     )
+
+    def chosen_outcomes(self) -> dict[str, dict[str, Any]]:
+        """The options of every outcome that is measured, by its name."""
+        return chosen_outcomes(self.outcomes)
 
     @property
     def task_names(self) -> list[str]:

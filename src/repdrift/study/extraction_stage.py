@@ -6,21 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repdrift.core.errors import MissingRunError, ModelError, NonFiniteError
+from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say_step
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
-from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction import ExtractionJob, extract_set
-from repdrift.models import ModelSource, load_config, resolve_model, setting_differences
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
+from repdrift.study.saved_models import saved_model, wanted_steps
 from repdrift.study.training_stage import find_run
-from repdrift.training import FinishedRun, require_unchanged, restore_or_train
-
-_EVERY_CHECKPOINT = "all"
+from repdrift.training import FinishedRun
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str 
     for run, trained in found:
         jobs += [
             (_tuned_job(inputs, run, trained, step), set_folder(inputs.config, run, step))
-            for step in _steps(run, trained.record, checkpoint)
+            for step in wanted_steps(run, trained.record, checkpoint)
         ]
     written: list[ExtractedSet] = []
     sinks: dict[str, SinkTokens | None] = {}
@@ -107,16 +104,8 @@ def _base_jobs(inputs: StudyInputs, task: str) -> list[tuple[ExtractionJob, Path
 
 
 def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int) -> ExtractionJob:
-    folder, record = trained.folder, trained.record
-    weights = folder / MODEL_FOLDER if step == 0 else folder / CHECKPOINT_FOLDER / f"step_{step:06d}"
-    require_unchanged(trained, weights)
-    tuned = resolve_model(str(weights))
-    if step == 0 and tuned.weights_digest() != record.weights_digest:
-        raise ModelError(
-            f"the weights in {weights} are not the ones that {folder / RUN_FILE} describes (digest {tuned.weights_digest()[:12]}, "
-            f"expected {record.weights_digest[:12]}): one of the two was changed or exchanged. {restore_or_train(folder)}"
-        )
-    _require_settings_of_base(inputs, tuned)
+    record = trained.record
+    tuned = saved_model(inputs, trained, step)
     return ExtractionJob(
         task=run.task,
         method=run.method,
@@ -131,32 +120,3 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
         metrics=record.metrics if step == 0 else None,
         learnt=record.learnt if step == 0 else None,
     )
-
-
-def _require_settings_of_base(inputs: StudyInputs, tuned: ModelSource) -> None:
-    """Raises ModelError if a full model that was trained from the base model has other settings: runs of older versions do not tell theirs."""
-    if tuned.is_adapter or inputs.base.gguf_file:
-        return
-    theirs = load_config(tuned)
-    if theirs.model_type == inputs.model_config.model_type and (
-        differ := setting_differences(inputs.model_config, theirs)
-    ):
-        raise ModelError(
-            f"{tuned.path / 'config.json'} has other settings than the base model in {inputs.base.path}, from which it was trained: "
-            f"{', '.join(differ[:3])}. One of the two was changed since. Restore it from a copy, or train again."
-        )
-
-
-def _steps(run: RunId, record: RunRecord, checkpoint: str | None) -> list[int]:
-    if checkpoint is None:
-        return [0]
-    saved = ", ".join(map(str, record.checkpoints)) or "none (set training.all.checkpoint_every in the study)"
-    if checkpoint == _EVERY_CHECKPOINT:
-        if not record.checkpoints:
-            raise MissingRunError(f"the run of {run} saved no checkpoint: {saved}")
-        return [0, *record.checkpoints]
-    if not checkpoint.isdigit() or int(checkpoint) not in (0, *record.checkpoints):
-        raise MissingRunError(
-            f"the run of {run} has no checkpoint {checkpoint!r}; saved steps: {saved}; 0 or none: the final model"
-        )
-    return [int(checkpoint)]

@@ -17,6 +17,7 @@ T = TypeVar("T")
 REPRESENTATIONS_FOLDER = "phase3_representations"
 ANALYSIS_FOLDER = "drift_analysis"
 FIGURES_FOLDER = "drift_visualizations"
+OUTCOMES_FOLDER = "outcomes"
 IDENTITY_FOLDER = "identity"
 RANDOM_CHANGE_FOLDER = "random_change"
 
@@ -66,6 +67,12 @@ def set_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
     """The folder of a run's representation set. Step 0 is the final model."""
     name = f"{run.task}_{run.method}_seed{run.seed}"
     return config.results_dir / REPRESENTATIONS_FOLDER / name / f"step_{step:06d}"
+
+
+def outcomes_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
+    """The folder of a run's outcomes, with two files for each kind. Step 0 is the final model."""
+    name = f"{run.task}_{run.method}_seed{run.seed}"
+    return config.results_dir / OUTCOMES_FOLDER / name / f"step_{step:06d}"
 
 
 def random_change_folder(config: StudyConfig, run: RunId) -> Path:

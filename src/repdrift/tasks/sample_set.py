@@ -187,7 +187,7 @@ def build_sample_set(
     Raises DataError if there are fewer than 4 rows, two have the same sample id, or a text has no tokens.
     """
     n_samples = n_samples or None
-    ids = _sample_ids(spec, rows, source)
+    ids = sample_ids(spec, rows, source)
     if len(rows) < MIN_SAMPLES:
         raise DataError(f"task {spec.name!r} has {len(rows)} samples ({source}); at least {MIN_SAMPLES} are needed")
     if n_samples is not None and n_samples < MIN_SAMPLES:
@@ -284,7 +284,12 @@ def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
 
 def choose_rows(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[Row]:
     """Choose at most `n` rows (None or 0: all) by the hash of task and sample id; they keep the file's order."""
-    return [rows[index] for index in _choose(spec.name, _sample_ids(spec, rows, source), n)]
+    return [rows[index] for index in chosen_numbers(spec, rows, n, source=source)]
+
+
+def chosen_numbers(spec: TaskSpec, rows: Sequence[Row], n: int | None, *, source: str = "") -> list[int]:
+    """Returns the numbers, from 0, of the rows that `choose_rows` takes."""
+    return _choose(spec.name, sample_ids(spec, rows, source), n)
 
 
 def rows_in_use(spec: TaskSpec, rows: Rows, n: int | None) -> Rows:
@@ -295,7 +300,8 @@ def rows_in_use(spec: TaskSpec, rows: Rows, n: int | None) -> Rows:
     return replace(rows, rows=choose_rows(spec, rows.rows, n, source=rows.source))
 
 
-def _sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:
+def sample_ids(spec: TaskSpec, rows: Sequence[Row], source: str) -> list[str]:
+    """Returns the id of each row: what its id column holds, or its number from 0. Raises DataError if two rows have the same id."""
     ids = [str(row[spec.id_column]) if spec.id_column else str(number) for number, row in enumerate(rows)]
     if len(set(ids)) != len(ids):
         seen: set[str] = set()

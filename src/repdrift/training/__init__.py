@@ -3,6 +3,7 @@
 Where to find things:
 
     training_run  a job in, a finished run folder out
+    saved_scores  scores models that were trained before, row by row
     saved_runs    finds finished runs again, and holds them to the files that they wrote
     options       how a model is trained
     arms          the ways of tuning that a study compares
@@ -25,6 +26,7 @@ from repdrift.training.options import TrainingOptions, TrainingOverrides, resolv
 from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.saved_model import saved_bytes
 from repdrift.training.saved_runs import FinishedRun, finished_runs, require_unchanged, require_whole, restore_or_train
+from repdrift.training.saved_scores import SavedScorer, SavedScores, load_saved
 from repdrift.training.trainer_needs import require_available, require_checkpointable
 from repdrift.training.training_job import TrainingJob
 from repdrift.training.training_run import train, train_unless_claimed
@@ -38,6 +40,8 @@ __all__ = [
     "FinishedRun",
     "Lora",
     "LoraOptions",
+    "SavedScorer",
+    "SavedScores",
     "StopAfter",
     "TrainingJob",
     "TrainingOptions",
@@ -45,6 +49,7 @@ __all__ = [
     "TrialSeries",
     "checkpoint_steps",
     "finished_runs",
+    "load_saved",
     "prepared",
     "require_available",
     "require_checkpointable",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.group_words import LEAST_GROUPS
 from repdrift.core.records.run import Learnt
+from repdrift.core.row_scores import RowScores
 from repdrift.statistics import GroupedMean, grouped_mean
 from repdrift.statistics.grouped_mean import LEAST_DIFFERING
 
@@ -25,7 +26,8 @@ class Scored:
     higher is better (minus a loss). constant: (n,) that of the best constant answer, which constant_answer has in words.
     groups: n labels that tell which rows belong together, such as questions on one paragraph; None: each row stands alone.
     notes: sentences on how rows were trained on and scored, for the run's record. n_train: rows that were trained on, where it is not
-    all that were given. chosen: numbers chosen after training on rows that were not trained on, by name.
+    all that were given. chosen: numbers chosen after training on rows that were not trained on, by name. of_rows: every score that a row
+    has by itself, the primary one among them.
     """
 
     metrics: dict[str, float]
@@ -37,6 +39,7 @@ class Scored:
     notes: tuple[str, ...] = ()
     n_train: int | None = None
     chosen: dict[str, float | None] = field(default_factory=dict)
+    of_rows: tuple[RowScores, ...] = ()
 
 
 def compared_with_constant(scored: Scored) -> Learnt:

@@ -15,10 +15,6 @@ OUTCOMES_PARQUET = "outcomes.parquet"
 OUTCOMES_CSV = "outcomes.csv"
 OUTCOME_ITEMS_PARQUET = "outcome_items.parquet"
 
-ITEMS_FILE = "items.parquet"
-"""The items of one run, in the folder of its outcomes."""
-OUTCOMES_FILE = "outcomes.json"
-"""The record of that folder, written last: a folder without it is unfinished."""
 OUTCOMES_FORMAT_VERSION = 1
 
 Inputs = Literal["task", "general_text"]
@@ -82,9 +78,11 @@ class NotApplicable(Record):
 
 
 class RunOutcomes(Record):
-    """The record of one run's outcomes: what was measured on which model and items. Written last."""
+    """The record `NAME.json` of one kind of outcome of one run, beside its items `NAME.parquet`. Written last."""
 
     format_version: Literal[1] = OUTCOMES_FORMAT_VERSION
+    name: str
+    """The kind of outcome: task_scores, probes, ..."""
     key: str
     """Hash of everything that determines the items: weights, samples, general text, options. Same key, same items."""
     task: str
@@ -92,21 +90,19 @@ class RunOutcomes(Record):
     seed: int
     step: int
     outcomes: list[OutcomeInfo]
-    """The outcomes in the items file."""
+    """The outcomes among the items."""
     not_applicable: list[NotApplicable] = []
-    notes: dict[str, list[str]] = {}
-    """By outcome: sentences on how it was measured, such as whose head was used."""
+    """What of it this model does not have; all of it, if there are no items."""
+    notes: list[str] = []
+    """Sentences on how it was measured, such as whose head was used."""
     weights_digest: str
     base_weights_digest: str
     sample_set_fingerprint: str
-    general_text_fingerprint: str | None = None
-    """Null: no general text was read."""
     options: dict[str, Any]
     """The options that determine the items."""
     n_items: int
-    files: dict[str, str]
-    """SHA-256 of every file of the folder, by name."""
-    file_sizes: dict[str, int]
+    items_sha256: str | None = None
+    """SHA-256 of the items file; null if there are no items, and then there is no file."""
     created: str
     versions: dict[str, str]
     wall_time_s: float | None = None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from repdrift.core.errors import DataError, NonFiniteError
+from repdrift.core.row_scores import RowScores
 from repdrift.core.words import counted
 from repdrift.tasks import Row, Rows, TaskSpec
 from repdrift.tasks.continuation_text import (
@@ -45,6 +46,11 @@ class CompletionLoss:
     def per_token(self) -> float:
         """The loss per token over all rows, in nats."""
         return float(self.sums.sum() / self.tokens.sum())
+
+    @property
+    def of_rows(self) -> NDArray[np.float64]:
+        """(n,) the loss per token of each row, in nats."""
+        return self.sums / self.tokens
 
     @property
     def items(self) -> NDArray[np.float64]:
@@ -123,10 +129,12 @@ class CausalProcessor:
             raise DataError(f"task {self._spec.name!r}: the base model was not scored on these rows before training")
         base = CompletionLoss(np.array([self._base[key] for key in keys]), loss.tokens)
         metrics = {"loss": loss.per_token, "base_loss": base.per_token}
+        of_rows = [RowScores("loss", loss.of_rows, loss.tokens.astype(np.float64), base.of_rows)]
         if self._scorer is not None:
             name = str(self._spec.continuation.scorer)
-            metrics[name] = float(self._right(model, rows).mean())
-            metrics[f"base_{name}"] = float(np.mean([self._base_right[key] for key in keys]))
+            right, base_right = self._right(model, rows), np.array([self._base_right[key] for key in keys])
+            metrics[name], metrics[f"base_{name}"] = float(right.mean()), float(base_right.mean())
+            of_rows.append(RowScores(name, right, base_values=base_right))
         return Scored(
             metrics=metrics,
             metric="loss",
@@ -134,6 +142,7 @@ class CausalProcessor:
             constant=-base.items,
             constant_answer="the base model's own loss on these rows",
             groups=self._together(rows),
+            of_rows=tuple(of_rows),
         )
 
     def _losses(self, model: nn.Module, rows: Sequence[Row], which: str) -> CompletionLoss:

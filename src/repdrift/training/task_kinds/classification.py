@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from repdrift.core.errors import DataError
+from repdrift.core.row_scores import RowScores
 from repdrift.tasks import ClassValue, Row, TaskSpec
 from repdrift.tasks.encoding import described_row, encode_row
 from repdrift.training.features import Feature, PaddingCollator, predict
@@ -61,13 +62,15 @@ class ClassificationProcessor:
         predicted = np.array([int(value[0].argmax()) for value in logits])
         actual = np.array([row[self._label] for row in rows])
         largest = int(np.bincount(actual).argmax())
+        right = (predicted == actual).astype(np.float64)
         return Scored(
             metrics=classification_metrics(predicted, actual),
             metric="accuracy",
-            items=(predicted == actual).astype(np.float64),
+            items=right,
             constant=(actual == largest).astype(np.float64),
             constant_answer=f"{self._class_name(largest)!r} for every row",
             groups=rows_sharing_a_text([[row[column] for row in rows] for column in self._spec.text_columns]),
+            of_rows=(RowScores("accuracy", right),),
         )
 
     def _class_name(self, number: int) -> ClassValue:

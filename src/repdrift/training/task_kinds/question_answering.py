@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from repdrift.core.errors import DataError, ModelError
+from repdrift.core.row_scores import RowScores
 from repdrift.core.words import counted
 from repdrift.tasks import Row, TaskSpec, separates_pairs
 from repdrift.tasks.answer_places import misplaced, places
@@ -100,6 +101,16 @@ class QuestionAnsweringProcessor:
         self._null_threshold_share = null_threshold_share
         self._aside = SetAside([], [], always=False, said="The null threshold is 0.")
         self._left_out = _LeftOut()
+        self._known_threshold: float | None = None
+
+    def take_threshold(self, threshold: float | None) -> None:
+        """Score with a null threshold that was chosen in training. None: an answer was always given."""
+        self._known_threshold = -math.inf if threshold is None else threshold
+
+    def choose_threshold_on(self, rows: Sequence[Row]) -> None:
+        """Choose the null threshold of each model that is scored as training does. rows: all training rows."""
+        self._known_threshold = None
+        self._aside = set_aside(self._spec, rows, self._null_threshold_share)
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
         """Encode the rows to train on, each as one feature for each window over its context.
@@ -175,9 +186,12 @@ class QuestionAnsweringProcessor:
             notes=self._notes(threshold),
             n_train=self._left_out.kept or None,
             chosen={"null_threshold": threshold if math.isfinite(threshold) else None},
+            of_rows=(RowScores("f1", found.f1), RowScores("exact_match", found.exact_match)),
         )
 
     def _threshold(self, model: nn.Module) -> float:
+        if self._known_threshold is not None:
+            return self._known_threshold
         if self._aside.always:
             return -math.inf
         rows = self._aside.chosen_on

@@ -1,0 +1,223 @@
+"""The evaluation stage of a study: outcomes of every trained model, measured after extraction. Nothing is trained."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repdrift.core.errors import RepdriftError
+from repdrift.core.fingerprint import config_sha256
+from repdrift.core.process_group import world
+from repdrift.core.progress import say, say_step
+from repdrift.core.records.base import library_versions
+from repdrift.core.records.outcomes import OUTCOMES_FORMAT_VERSION, NotApplicable, RunOutcomes
+from repdrift.models import settings_digests
+from repdrift.outcomes.outcome import Measured, Outcome, Subject, outcomes
+from repdrift.outcomes.outcome_files import existing_items, items_table, write_items
+from repdrift.stores import RepresentationSet, open_set
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import RunId, base_folder, outcomes_folder, set_folder
+from repdrift.study.saved_models import saved_model, wanted_steps
+from repdrift.study.task_scoring import TaskScoring
+from repdrift.study.training_stage import find_run
+from repdrift.tasks.sample_set import sample_ids
+from repdrift.training import FinishedRun
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """The outcomes of one trained model. records: by the kind of outcome. measured_now: kinds measured by this call, not found on the disk."""
+
+    run: RunId
+    step: int
+    folder: Path
+    records: Mapping[str, RunOutcomes]
+    measured_now: tuple[str, ...]
+
+
+@dataclass
+class _Task:
+    """What the models of one task share. shared: for outcomes, such as what the base model gives."""
+
+    scoring: TaskScoring
+    shared: dict[Any, Any] = field(default_factory=dict)
+
+
+def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[EvaluatedRun]:
+    """Measure the study's outcomes of every run; those that are there for the same weights, samples and options are kept.
+
+    checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint. All runs are
+    looked up before the first is measured. Under torchrun the processes share the models. Raises MissingRunError if a run is not
+    trained or did not save the checkpoint, and whatever an outcome raises.
+    """
+    chosen = inputs.config.chosen_outcomes()
+    found = [(run, find_run(inputs, run)) for run in runs]
+    jobs = [(run, trained, step) for run, trained in found for step in wanted_steps(run, trained.record, checkpoint)]
+    if not chosen:
+        say("the study measures no outcomes (outcomes: in the study file)")
+        return []
+    processes = world()
+    if processes.size > 1:
+        say(f"{processes.size} processes share {len(jobs)} models")
+    mine = {jobs[number][0::2] for number in processes.share(len(jobs))}
+    evaluated: list[EvaluatedRun] = []
+    task: tuple[str, _Task] | None = None
+    with processes.together("evaluation"):
+        for number, (run, trained, step) in enumerate(jobs, start=1):
+            if (run, step) not in mine:
+                continue
+            if task is None or task[0] != run.task:  # the models of one task follow each other
+                task = run.task, _Task(TaskScoring(inputs, run.task))
+            done = _evaluate(inputs, run, trained, step, task[1], chosen)
+            say_step(number, len(jobs), "models", f"{_words(run, step)}: {_said(done)} ({done.folder})")
+            evaluated.append(done)
+    everyone = processes.gather(evaluated) or []
+    if processes.is_first:
+        by_model = {(done.run, done.step): done for part in everyone for done in part}
+        evaluated = [by_model[run, step] for run, _, step in jobs]
+        for done in evaluated:
+            inputs.journal.note(
+                "evaluate", _words(done.run, done.step), folder=str(done.folder), new=list(done.measured_now)
+            )
+    return evaluated
+
+
+def _evaluate(
+    inputs: StudyInputs,
+    run: RunId,
+    trained: FinishedRun,
+    step: int,
+    task: _Task,
+    chosen: Mapping[str, Mapping[str, Any]],
+) -> EvaluatedRun:
+    folder = outcomes_folder(inputs.config, run, step)
+    subject = _subject(inputs, run, trained, step, task)
+    records: dict[str, RunOutcomes] = {}
+    new: list[str] = []
+    for name, options in chosen.items():
+        outcome = outcomes.get(name)
+        key, settings = _key(subject, outcome, options)
+        record = existing_items(folder, name, key)
+        if record is None:
+            record = _measure(subject, outcome, options, key, settings, folder)
+            new.append(name)
+        records[name] = record
+    gc.collect()  # models refer to themselves
+    return EvaluatedRun(run, step, folder, records, tuple(new))
+
+
+def _measure(
+    subject: Subject,
+    outcome: Outcome,
+    options: Mapping[str, Any],
+    key: str,
+    settings: dict[str, Any],
+    folder: Path,
+) -> RunOutcomes:
+    clock = time.perf_counter()
+    reason = outcome.applies(subject, options)
+    try:
+        measured = outcome.measure(subject, options) if reason is None else Measured([])
+    except RepdriftError as error:
+        raise type(error)(f"{subject.words}, outcome {outcome.name}: {error}") from error
+    left_out = [NotApplicable(outcome=name, inputs=inputs, reason=why) for name, inputs, why in measured.left_out]
+    if reason is not None:
+        left_out = [NotApplicable(outcome=outcome.name, reason=reason)]
+    infos = {items.info.name: items.info for items in measured.items}
+    record = RunOutcomes(
+        name=outcome.name,
+        key=key,
+        task=subject.task,
+        method=subject.method,
+        seed=subject.seed,
+        step=subject.step,
+        outcomes=list(infos.values()),
+        not_applicable=left_out,
+        notes=list(measured.notes),
+        weights_digest=subject.tuned.weights_digest(),
+        base_weights_digest=subject.base.weights_digest(),
+        sample_set_fingerprint=subject.samples.fingerprint,
+        options=settings,
+        n_items=0,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=library_versions(),
+        wall_time_s=round(time.perf_counter() - clock, 2),
+    )
+    return write_items(folder, record, items_table(subject, measured.items))
+
+
+def _key(subject: Subject, outcome: Outcome, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The hash of all that determines the items of one outcome, and its part beside the weights."""
+    settings = {"options": dict(options), **outcome.for_key(subject, options)}
+    return (
+        config_sha256(
+            {
+                "format": OUTCOMES_FORMAT_VERSION,
+                "outcome": outcome.name,
+                "task": subject.task,
+                "kind": subject.task_kind,
+                "method": subject.method,
+                "seed": subject.seed,
+                "step": subject.step,
+                "base": subject.base.weights_digest(),
+                "tuned": subject.tuned.weights_digest(),
+                "samples": subject.samples.fingerprint,
+                "base_settings": settings_digests(subject.base),
+                "tuned_settings": settings_digests(subject.tuned),
+                **settings,
+            }
+        ),
+        settings,
+    )
+
+
+def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, task: _Task) -> Subject:
+    record, spec = trained.record, inputs.config.spec(run.task)
+    tuned = saved_model(inputs, trained, step)
+    labels = None
+    if spec.kind == "classification" and spec.label_column is not None:
+        rows = inputs.rows(run.task, "validation")
+        ids = sample_ids(spec, rows.rows, rows.source)
+        labels = {name: row[spec.label_column] for name, row in zip(ids, rows.rows, strict=True)}
+    return Subject(
+        task=run.task,
+        method=run.method,
+        seed=run.seed,
+        step=step,
+        task_kind=record.task_kind,
+        num_labels=record.num_labels,
+        base=inputs.base,
+        tuned=tuned,
+        samples=inputs.sample_set(run.task),
+        score_rows=lambda: task.scoring.score(tuned, record, step),
+        rows_fingerprint=task.scoring.fingerprint(record, step),
+        labels=labels,
+        base_set=_finished(base_folder(inputs.config, run.task)),
+        tuned_set=_finished(set_folder(inputs.config, run, step)),
+        shared=task.shared,
+    )
+
+
+def _finished(folder: Path) -> RepresentationSet | None:
+    try:
+        return open_set(folder)
+    except RepdriftError:
+        return None  # what reads it gives the reason
+
+
+def _words(run: RunId, step: int) -> str:
+    return f"{run}, step {step}" if step else str(run)
+
+
+def _said(done: EvaluatedRun) -> str:
+    parts = []
+    if done.measured_now:
+        parts.append(f"measured {', '.join(done.measured_now)}")
+    if there := [name for name in done.records if name not in done.measured_now]:
+        parts.append(f"already there: {', '.join(there)}")
+    return "; ".join(parts)

@@ -1,0 +1,77 @@
+"""Scores the trained models of one task again, row by row, with the processors of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from repdrift.core.fingerprint import config_sha256
+from repdrift.core.records.run import RunRecord
+from repdrift.models import ModelSource, tokenizer_digests
+from repdrift.outcomes.outcome import ScoredRows
+from repdrift.study.inputs import StudyInputs
+from repdrift.tasks import rows_in_use
+from repdrift.training import SavedScorer
+
+_APART = 0.005
+"""A score that differs by more from the one in run.json is said; another machine may decide a few rows otherwise."""
+
+
+@dataclass
+class TaskScoring:
+    """The scores of a study's models on one task. Rows and tokens are made once for models whose inputs are made alike."""
+
+    inputs: StudyInputs
+    task: str
+    _scorers: dict[str, SavedScorer] = field(default_factory=dict, init=False)
+    _fingerprints: dict[int | None, str] = field(default_factory=dict, init=False)
+
+    def score(self, tuned: ModelSource, record: RunRecord, step: int) -> ScoredRows:
+        """Score the model of a run after `step` (0: the final model). Raises what SavedScorer.score() raises."""
+        found = self._scorer(record.method).score(tuned, record, step)
+        scored = found.scored
+        notes = []
+        then = (record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step, {})).get(scored.metric)
+        now = scored.metrics[scored.metric]
+        if then is not None and abs(now - then) > _APART * max(1.0, abs(then)):
+            notes.append(
+                f"{scored.metric} is {now:.4f} here, and {then:.4f} in the run's record: the rows, the machine or its libraries are others than in training."
+            )
+        if found.left_out:
+            notes.append(f"{found.left_out} rows were left out, as in training: no input can be made of them.")
+        return ScoredRows(found.ids, scored.groups, scored.of_rows, scored.metric, tuple(notes))
+
+    def fingerprint(self, record: RunRecord, step: int) -> str:
+        """Returns the SHA-256 of all that determines the scores beside weights: rows, and how inputs are made of them."""
+        spec = self.inputs.config.spec(self.task)
+        options = self.inputs.config.training_options(self.task, record.method)
+        limit = options.max_validation_samples
+        if limit not in self._fingerprints:
+            self._fingerprints[limit] = rows_in_use(spec, self.inputs.rows(self.task, "validation"), limit).fingerprint
+        chosen_on = record.data_fingerprint if step and spec.kind == "extractive_qa" else None
+        return config_sha256(
+            {
+                "rows": self._fingerprints[limit],
+                "chosen_on": chosen_on,
+                "classes": record.class_labels,
+                "how": {
+                    name: record.hyperparameters.get(name)
+                    for name in ("max_length_used", "null_threshold", "doc_stride", "null_threshold_share")
+                },
+                "scores": spec.continuation.for_scores(),
+                "tokenizer": tokenizer_digests(self.inputs.base),
+            }
+        )
+
+    def _scorer(self, method: str) -> SavedScorer:
+        spec, inputs = self.inputs.config.spec(self.task), self.inputs
+        options = inputs.config.training_options(self.task, method)
+        key = config_sha256({"options": options.for_key(spec.kind), "rows": options.max_validation_samples})
+        if key not in self._scorers:
+            self._scorers[key] = SavedScorer(
+                spec,
+                inputs.base,
+                options,
+                inputs.rows(self.task, "validation"),
+                lambda: rows_in_use(spec, inputs.rows(self.task, "train"), options.max_train_samples),
+            )
+        return self._scorers[key]
