@@ -128,13 +128,15 @@ def read_items(folder: Path, record: RunOutcomes) -> pd.DataFrame:
         return no_items()
     path = items_path(folder, record.name)
     step = "Run `repdrift evaluate` again: it measures them anew."
-    with reading_errors(path, CorruptSetError, step), open_regular(path) as stream:
-        content = stream.read()
-    if hashlib.sha256(content).hexdigest() != record.items_sha256:
+    with reading_errors(path, CorruptSetError, step):
+        with open_regular(path) as stream:
+            content = stream.read()
+        is_intact = hashlib.sha256(content).hexdigest() == record.items_sha256
+        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True) if is_intact else None
+    if table is None:
         raise CorruptSetError(
             f"{path} was changed or damaged after it was written: it does not have the checksum in {record_path(folder, record.name).name}. {step}"
         )
-    table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
     if list(table.columns) != list(ITEM_COLUMNS) or len(table) != record.n_items:
         raise CorruptSetError(f"{path} does not hold the {record.n_items} items that its record names. {step}")
     return table

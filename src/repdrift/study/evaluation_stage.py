@@ -42,7 +42,7 @@ class EvaluatedRun:
 
 @dataclass
 class _Task:
-    """What the models of one task share. shared: for outcomes, such as what the base model gives."""
+    """The state that the models of one task share. shared: for outcomes, such as what the base model gives."""
 
     scoring: TaskScoring
     shared: dict[Any, Any] = field(default_factory=dict)
