@@ -23,7 +23,7 @@ from repdrift.training.fit import fit
 from repdrift.training.history import History
 from repdrift.training.options import TrainingOptions
 
-STEPS, BATCH, LENGTH, REPEATS = 24, 8, 32, 5
+STEPS, BATCH, LENGTH, REPEATS = 80, 8, 32, 5
 
 
 def main() -> None:

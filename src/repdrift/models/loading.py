@@ -280,7 +280,22 @@ def _names(keys: Any) -> list[str]:
 def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `folder`, as transformers or peft lay them out."""
     with quiet_transformers():
-        model.save_pretrained(folder)  # safetensors is the only format that transformers 5 and peft write
+        # Safetensors is the only format that transformers 5 and peft write. Left to itself, peft asks the hub whether the base model
+        # has as many tokens; no kind of tuning adds any.
+        tables = {"save_embedding_layers": _adapts_embedding(model)} if _is_peft_model(model) else {}
+        model.save_pretrained(folder, **tables)
         tokenizer.save_pretrained(folder)
     # peft's card has no content but the base model's path, which would be markup for whoever shows the card.
     (folder / "README.md").unlink(missing_ok=True)
+
+
+def _is_peft_model(model: nn.Module) -> bool:
+    from peft import PeftModel
+
+    return isinstance(model, PeftModel)
+
+
+def _adapts_embedding(model: nn.Module) -> bool:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return any(isinstance(m, BaseTunerLayer) and isinstance(m.get_base_layer(), nn.Embedding) for m in model.modules())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 
 from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.refusals import named_file, refused_reading
+
+T = TypeVar("T")
 
 _NOT_SHOWN = re.compile(r"\s*For (more )?details,? look at [^.!]*report[.!]?", re.IGNORECASE)
 """A sentence of transformers on a report that is silenced, so that nobody sees it."""
@@ -78,6 +82,10 @@ def first_line(error: BaseException) -> str:
     return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0]).rstrip(",")
 
 
+def _without_bar(items: Iterable[T], **_: object) -> Iterable[T]:
+    return items
+
+
 @contextmanager
 def quiet_transformers() -> Generator[None]:
     """Silence the log messages and progress bars of transformers inside the block; they are restored afterwards."""
@@ -85,8 +93,14 @@ def quiet_transformers() -> Generator[None]:
 
     verbosity = logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
+    gguf: Any = sys.modules.get(
+        "transformers.modeling_gguf_pytorch_utils"
+    )  # its bar does not ask whether bars are wanted
+    gguf_bar = getattr(gguf, "tqdm", None)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    if gguf_bar is not None:
+        gguf.tqdm = _without_bar
     try:
         with warnings.catch_warnings():
             # peft asks transformers for an attribute that transformers has renamed; a user can do nothing about it.
@@ -94,5 +108,7 @@ def quiet_transformers() -> Generator[None]:
             yield
     finally:
         logging.set_verbosity(verbosity)
+        if gguf_bar is not None:
+            gguf.tqdm = gguf_bar
         if bars:
             logging.enable_progress_bar()

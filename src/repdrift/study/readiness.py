@@ -182,7 +182,7 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
     skeleton = task_skeleton(config, job.spec.kind, num_labels=num_labels)
     if skeleton is None:
         return None
-    require_checkpointable(skeleton, job.options)
+    require_checkpointable(skeleton, job.options, job.arm)
     tokenizer, limit = load_tokenizer(job.base), length_limit(skeleton)
     require_room_for_prompt(job, tokenizer, limit, effective_max_length(tokenizer, limit, job.options.max_length))
     return TrainedBytes(saved_bytes(prepared(skeleton, job.arm, job.spec.kind).model))

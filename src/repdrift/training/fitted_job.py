@@ -105,7 +105,7 @@ def fit_job(
     processor.before_training(model, scored_rows)
     if held is not None:
         of_held.before_training(model, held_rows)
-    require_checkpointable(model, job.options)
+    require_checkpointable(model, job.options, job.arm)
     tuned = prepared(model, job.arm, job.spec.kind)
 
     def save_to(place: Path) -> None:

@@ -20,6 +20,10 @@ from repdrift.models import LearnedPrompt, depth_of, headless, is_causal_decoder
 from repdrift.training.adapter_tuning import with_adapter
 from repdrift.training.tuning_kind import KindOptions, TunedModel, TuningKind
 
+LOST_PREFIX = (
+    "prefix tuning does not go with gradient checkpointing: the blocks are run again without the past keys and values, so the "
+    "prefix would be lost. Leave gradient checkpointing out for this arm, or take kind prompt_tuning."
+)
 _OTHERS = "Kinds that fit every model are lora, layers and layer_norm."
 
 
@@ -84,10 +88,7 @@ class _PromptInBackbone(nn.Module):
             and self.training
             and any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
         ):
-            raise ModelError(
-                "prefix tuning does not go with gradient checkpointing: the blocks are run again without the past keys and values, so the "
-                "prefix would be lost. Leave gradient checkpointing out for this arm, or take kind prompt_tuning."
-            )
+            raise ModelError(LOST_PREFIX)
         with prompt.inside(headless(self)):
             return model(**inputs)
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import ConfigError, MissingDependencyError
+from repdrift.training.arms import Arm
 from repdrift.training.options import TrainingOptions
 
 
@@ -26,8 +27,10 @@ def require_available(options: TrainingOptions) -> None:
             raise MissingDependencyError.of("bitsandbytes", "gpu", "optimizer: adamw_8bit")
 
 
-def require_checkpointable(model: nn.Module, options: TrainingOptions) -> None:
-    """Raises ConfigError if `gradient_checkpointing` is asked for, and transformers has none for this kind of model."""
+def require_checkpointable(model: nn.Module, options: TrainingOptions, arm: Arm) -> None:
+    """Raises ConfigError if `gradient_checkpointing` is asked for, and transformers has none for this kind of model, or the arm does not go with it."""
+    if options.gradient_checkpointing and arm.tuning.against_checkpointing is not None:
+        raise ConfigError(f"method {arm.name!r}: {arm.tuning.against_checkpointing}")
     if options.gradient_checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
         raise ConfigError(
             f"gradient_checkpointing: transformers has none for {type(model).__name__}. Leave it out, and take a smaller batch_size "

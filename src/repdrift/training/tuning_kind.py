@@ -43,12 +43,14 @@ class TuningKind(ABC, Generic[Options]):
     """One way of tuning. name: as a study writes it. title: for people. options: the class of its options.
 
     usual_rates: the range of learning rates that is usual for it, one decade wide; a study that tunes tries rates in it.
+    against_checkpointing: why it cannot be trained with gradient checkpointing, and what to do; None if it can.
     """
 
     name: str
     title: str
     options: type[Options]
     usual_rates: tuple[float, float] = (1e-4, 1e-3)
+    against_checkpointing: str | None = None
 
     @abstractmethod
     def prepare(self, model: nn.Module, options: Options, task_kind: str) -> TunedModel:

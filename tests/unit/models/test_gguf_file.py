@@ -7,8 +7,11 @@ import torch
 
 from repdrift.comparison.comparing import compare
 from repdrift.core.errors import ModelError
-from repdrift.models import load_backbone, load_config, load_tokenizer, resolve_model, source_notes
+from repdrift.models import load_backbone, load_config, load_task_model, load_tokenizer, resolve_model, source_notes
+from repdrift.models.checkpoint import stored_tensors
 from repdrift.models.gguf_file import read_gguf_header
+from repdrift.models.loading import save_model
+from repdrift.training import Arm, prepared
 from repdrift.weights import compare_weights
 from tests.tiny_gguf import save_gguf
 from tests.tiny_models import VOCABULARY, write_sentences
@@ -44,6 +47,28 @@ def test_file_and_folder_give_the_same_model(gguf_model, tiny_llama):
     read = load_tokenizer(by_file)("the cat sat")["input_ids"]
     assert read == load_tokenizer(resolve_model(str(tiny_llama)))("the cat sat")["input_ids"]
     assert read_gguf_header(gguf_model / "model.gguf").architecture == "llama"
+
+
+def test_it_loads_without_a_bar_and_its_adapter_is_saved_without_asking_the_hub(
+    gguf_model, tmp_path, monkeypatch, capfd
+):
+    def asked(*_):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", asked)
+    base = resolve_model(str(gguf_model))
+    adapted = prepared(
+        load_task_model(base, "classification", num_labels=2), Arm.of_kind("lora"), "classification"
+    ).model
+    save_model(adapted, load_tokenizer(base), tmp_path / "adapter")
+    assert capfd.readouterr().err == ""
+    saved = resolve_model(str(tmp_path / "adapter"))
+    assert not any("embed_tokens" in name for name in stored_tensors(saved))
+    on_table = Arm.of_kind("lora", target_modules=("embed_tokens", "q_proj"))
+    adapted = prepared(load_task_model(base, "classification", num_labels=2), on_table, "classification").model
+    save_model(adapted, load_tokenizer(base), tmp_path / "with_table")
+    names = list(stored_tensors(resolve_model(str(tmp_path / "with_table"))))
+    assert any("lora_embedding_A" in name for name in names), names
 
 
 def test_gguf_is_compared_as_base_and_as_tuned_model(gguf_model, tmp_path):

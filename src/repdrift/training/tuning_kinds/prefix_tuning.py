@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from repdrift.models.dimensions import width_of
-from repdrift.training.prompt_learning import PromptKind, PromptOptions, with_prompt
+from repdrift.training.prompt_learning import LOST_PREFIX, PromptKind, PromptOptions, with_prompt
 from repdrift.training.tuning_kind import TunedModel, tuning_kinds
 
 
@@ -25,6 +25,7 @@ class PrefixTuning(PromptKind[PrefixOptions]):
     title = "prefix tuning"
     options = PrefixOptions
     usual_rates = (1e-3, 1e-2)
+    against_checkpointing = LOST_PREFIX
 
     def prepare(self, model: nn.Module, options: PrefixOptions, task_kind: str) -> TunedModel:
         """Put the prefix on `model`. Raises ModelError for a model that takes no past keys and values."""
