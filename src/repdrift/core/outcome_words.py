@@ -6,6 +6,9 @@ _SCORES = {
     "accuracy": "accuracy",
     "f1": "F1",
     "exact_match": "exact match",
+    "contains": "answers contained",
+    "numeric": "right numbers",
+    "regex": "matched answers",
     "loss": "loss",
 }
 

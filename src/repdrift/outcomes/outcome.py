@@ -78,7 +78,7 @@ class Subject:
     tuned: a whole model, or an adapter on `base`. samples: the task's fixed sample set. labels: the class of each sample, by id;
     None: the task has no classes. general_text: documents that have nothing to do with the task; None: none were given.
     base_set, tuned_set: the representation sets of the two models over `samples`; None: not extracted. score_rows: scores the
-    tuned model with its head. rows_fingerprint: of the rows that it scores. shared: what outcomes keep for the other models of
+    tuned model with its head. rows_fingerprint: of the rows that it scores. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
     the same task and base model.
     """
 
@@ -93,6 +93,7 @@ class Subject:
     samples: SampleSet
     score_rows: Callable[[], ScoredRows]
     rows_fingerprint: str
+    has_scorer: bool = False
     labels: Mapping[str, ClassValue] | None = None
     general_text: SampleSet | None = None
     base_set: RepresentationSet | None = None

@@ -196,6 +196,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         samples=inputs.sample_set(run.task),
         score_rows=lambda: task.scoring.score(tuned, record, step),
         rows_fingerprint=task.scoring.fingerprint(record, step),
+        has_scorer=spec.continuation.scorer is not None,
         labels=labels,
         base_set=_finished(base_folder(inputs.config, run.task)),
         tuned_set=_finished(set_folder(inputs.config, run, step)),

@@ -22,6 +22,9 @@ Inputs = Literal["task", "general_text"]
 ON_TASK: Inputs = "task"
 ON_GENERAL_TEXT: Inputs = "general_text"
 
+RIGHT_OR_WRONG = ("accuracy", "exact_match", "contains", "numeric", "regex")
+"""Scores that are 1 for a row that is right and 0 for one that is wrong."""
+
 ITEM_COLUMNS = (
     "task",  # str
     "method",  # str: full_finetune, lora, ...
