@@ -30,14 +30,20 @@ class GroupedMean:
 
 
 def grouped_mean(
-    values: ArrayLike, groups: Sequence[Hashable] | None = None, *, confidence: float = 0.95
+    values: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    weights: ArrayLike | None = None,
+    confidence: float = 0.95,
 ) -> GroupedMean:
     """The mean of values with the delete-one-group jackknife interval.
 
     values: (n,) floats. groups: n labels; None: each value is a group of its own. The mean is that of the
-    values, so that a large group weighs more. Student's t has as many degrees of freedom as there would be groups of equal
-    size with the same sum of squared sizes, less 1. Values that are all 0 have the interval [0, 0].
-    Raises ShapeError for no values or other lengths, NonFiniteError for NaN or Inf, ConfigError unless 0 < confidence < 1.
+    values, so that a large group weighs more. weights: (n,) above 0, such as the tokens that a value is the mean over; the mean is
+    weighted by them, and so are the sizes of groups; None: all alike. Student's t has as many degrees of freedom as there would be groups of
+    equal size with the same sum of squared sizes, less 1. Values that are all 0 have the interval [0, 0].
+    Raises ShapeError for no values or other lengths, NonFiniteError for NaN, Inf or a weight that is not above 0, ConfigError unless
+    0 < confidence < 1.
     Source: Efron and Stein 1981; effective number of groups, Carter, Schnepel and Steigerwald 2017 (for equal correlation).
     """
     x = np.asarray(values, dtype=np.float64)
@@ -45,28 +51,34 @@ def grouped_mean(
         raise ShapeError(f"values should have the shape (n,) with n at least 1, got {x.shape}")
     if not np.isfinite(x).all():
         raise NonFiniteError(f"{int((~np.isfinite(x)).sum())} of {x.size} values are NaN or Inf")
-    sums, sizes = _group_sums(x, groups)
-    mean, differing = float(x.mean()), int(np.count_nonzero(sums))
+    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != x.shape:
+        raise ShapeError(f"weights should be one for each of {x.size} values, got {w.shape}")
+    if not (np.isfinite(w).all() and (w > 0).all()):
+        raise NonFiniteError(f"{int((~(np.isfinite(w) & (w > 0))).sum())} of {x.size} weights are not above 0")
+    sums, sizes = _group_sums(x * w, w, groups)
+    total = float(w.sum())
+    mean, differing = float((x * w).sum() / total), int(np.count_nonzero(sums))
     level = upper_level(confidence)
     if sums.size < LEAST_GROUPS or 0 < differing < LEAST_DIFFERING:
         return GroupedMean(mean, sums.size, differing, None)
     if differing == 0:
         return GroupedMean(0.0, sums.size, 0, Interval(0.0, 0.0))
-    without_one = (sums.sum() - sums) / (x.size - sizes)
-    effective = x.size**2 / float(np.square(sizes).sum())
+    without_one = (sums.sum() - sums) / (total - sizes)
+    effective = total**2 / float(np.square(sizes).sum())
     freedom = max(effective - 1, 1.0)
     reach = student_quantile(level, freedom) * jackknife_error(without_one)
     return GroupedMean(mean, sums.size, differing, Interval(mean - reach, mean + reach))
 
 
 def _group_sums(
-    x: NDArray[np.float64], groups: Sequence[Hashable] | None
+    x: NDArray[np.float64], w: NDArray[np.float64], groups: Sequence[Hashable] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of the values of each group, and its number of values: (G,) each."""
+    """Sums of the weighted values of each group, and of its weights: (G,) each."""
     if groups is None:
-        return x, np.ones_like(x)
+        return x, w
     if len(groups) != x.size:
         raise ShapeError(f"groups should have one label for each of {x.size} values, got {len(groups)}")
     numbers: dict[Hashable, int] = {}
     index = [numbers.setdefault(label, len(numbers)) for label in groups]
-    return np.bincount(index, weights=x).astype(np.float64), np.bincount(index).astype(np.float64)
+    return np.bincount(index, weights=x).astype(np.float64), np.bincount(index, weights=w).astype(np.float64)

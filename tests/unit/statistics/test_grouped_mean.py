@@ -63,7 +63,27 @@ def test_no_interval_of_few_groups_or_few_that_differ():
     assert grouped_mean(few).n_differing == 5
 
 
+def test_weights_count_as_so_many_values_of_one_group():
+    g = np.random.default_rng(6)
+    x, weights = g.normal(size=24), g.integers(1, 6, 24)
+    groups = np.repeat(np.arange(12), 2)
+    weighted = grouped_mean(x, groups.tolist(), weights=weights)
+    repeated = grouped_mean(np.repeat(x, weights), np.repeat(groups, weights).tolist())
+    assert weighted.mean == pytest.approx(np.average(x, weights=weights))
+    assert (weighted.mean, weighted.n_groups) == pytest.approx((repeated.mean, 12))
+    assert weighted.interval == pytest.approx(repeated.interval)
+    assert grouped_mean(x, weights=np.full(24, 3.0)).interval == pytest.approx(grouped_mean(x).interval)
+
+
+@pytest.mark.parametrize("weights", [[1, 0, 2], [1, -1, 2], [1, np.nan, 2]])
+def test_weights_that_are_none_are_refused(weights):
+    with pytest.raises(NonFiniteError, match="1 of 3 weights are not above 0"):
+        grouped_mean([1, 2, 3], weights=weights)
+
+
 def test_wrong_input_is_refused():
+    with pytest.raises(ShapeError, match="one for each of 3"):
+        grouped_mean([1, 2, 3], weights=[1.0])
     with pytest.raises(ShapeError):
         grouped_mean([])
     with pytest.raises(ShapeError, match="one label for each of 3"):
