@@ -105,9 +105,17 @@ def load_adapted(
     task_kind, num_labels: as for `load_task_model`.
     Raises ModelError if any tensor of the adapter's files did not arrive in the model, or its files lack one.
     """
+    model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
+    return put_adapter(model, base, adapter)
+
+
+def put_adapter(model: nn.Module, base: ModelSource, adapter: ModelSource) -> nn.Module:
+    """Put the PEFT adapter on `model`, the base model with the head that it was trained with; active, unmerged, in evaluation mode.
+
+    Raises ModelError if any tensor of the adapter's files did not arrive in the model, or its files lack one.
+    """
     from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftModel
 
-    model = load_task_model(base, task_kind, num_labels=num_labels, dtype=dtype)
     config, tensors = adapter_config(adapter), adapter_tensors(adapter)
     kind: Any = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
     with loader_errors(_no_fit(adapter, base), _next_step(config)), quiet_transformers():

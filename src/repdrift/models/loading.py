@@ -35,7 +35,9 @@ _INTEGERS = ("I8", "U8", "I16", "I32")
 
 
 class MissingWeightsError(ModelError):
-    """A checkpoint lacks weights of the backbone."""
+    """A checkpoint lacks weights of the model. only_head: all of them belong to its head, and none to the backbone."""
+
+    only_head = False
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -131,6 +133,16 @@ def load_task_model(
     return model
 
 
+def load_whole(source: ModelSource, auto_class: Any, *, dtype: str = "float32") -> PreTrainedModel:
+    """Load the model in a class that has a head, in evaluation mode, on the CPU; no weight may be absent from the files.
+
+    auto_class: one of transformers' auto classes. dtype: one of `DTYPES`.
+    Raises ModelError if the files cannot be read; MissingWeightsError if they lack any weight, whose `only_head` tells whether that is
+    of the head alone.
+    """
+    return _load(auto_class, source, dtype, allow_new=()).eval()
+
+
 def _load_language_model(source: ModelSource, dtype: str) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
@@ -181,10 +193,12 @@ def _load(
     if info["mismatched_keys"]:
         raise ModelError(_other_shapes(source, model, sorted(info["mismatched_keys"], key=str)))
     if absent:
-        raise MissingWeightsError(
+        error = MissingWeightsError(
             f"{source.path} lacks {len(absent)} weights of {type(model).__name__}: {', '.join(absent[:4])}. They would be random "
             f"numbers. Get the complete checkpoint.{_where_they_may_be(absent, sorted(_names(info['unexpected_keys'])))}"
         )
+        error.only_head = bool(prefix) and not any(name.startswith(prefix) for name in absent)
+        raise error
     if getattr(config, "quantization_config", None) is None:  # quantisers have tensors of their own
         require_placed(model, _names(info["unexpected_keys"]), str(source.path))
     if source.gguf_file:

@@ -60,6 +60,11 @@ class OutputHead:
     _model: nn.Module
     _stand_in: _StandIn
 
+    def to(self, device: torch.device) -> OutputHead:
+        """Moves the head to a device. Returns itself."""
+        nn.Module.to(self._model, device)
+        return self
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (m, rows) in the model's own number format, from hidden states (m, d) that its body gave."""
         return _logits(self._model, self._stand_in, hidden)
@@ -89,14 +94,22 @@ def split_language_model(model: nn.Module, kind: HeadKind) -> SplitModel:
         stand_in = _StandIn()
         whole.set_submodule(path, stand_in)
         head = OutputHead(kind, int(expected.shape[-1]), whole, stand_in)
-        found = head.logits(hidden[0]).float()
-    scale = float(expected.abs().max())
-    limit = _TOLERANCE * (1 if expected.dtype == torch.float32 else 30) * max(scale, 1e-6)
-    if found.shape != expected.shape or not float((found - expected.float()).abs().max()) <= limit:
+        found = head.logits(hidden[0])
+    if not _alike(found, expected):
         raise OutcomeNotApplicable(
             f"the head of {name} reads more than its last hidden state, so that what it predicts cannot be read from that alone"
         )
     return SplitModel(body, head)
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    """True if logits agree to rounding where they are finite, and are not finite in the same places."""
+    finite = torch.isfinite(expected)
+    if found.shape != expected.shape or not torch.equal(torch.isfinite(found), finite):
+        return False
+    ours, theirs = found[finite].float(), expected[finite].float()
+    tolerance = _TOLERANCE if expected.dtype == torch.float32 else 30 * _TOLERANCE
+    return not ours.numel() or float((ours - theirs).abs().max()) <= tolerance * max(float(theirs.abs().max()), 1e-6)
 
 
 def _tried(whole: nn.Module, given: dict[str, Tensor]) -> tuple[str, Tensor, Tensor]:

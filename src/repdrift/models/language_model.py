@@ -1,0 +1,152 @@
+"""Language models read from files: with the head that predicts tokens, or the reason why there is none."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from repdrift.core.errors import OutcomeNotApplicable
+from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors
+from repdrift.models.adapters import put_adapter
+from repdrift.models.backbone import backbone_of
+from repdrift.models.causality import is_causal_decoder
+from repdrift.models.configuration import load_config
+from repdrift.models.learned_prompt import LearnedPrompt, learned_prompt_of
+from repdrift.models.loading import MissingWeightsError, load_backbone, load_tuned_backbone, load_whole
+from repdrift.models.lone_adapter import load_adapter_alone
+from repdrift.models.model_files import ModelSource
+from repdrift.models.output_head import HeadKind, OutputHead, SplitModel, split_language_model
+from repdrift.models.prompt_adapter import is_learned_prompt, load_prompted
+from repdrift.models.third_party import quiet_transformers
+
+_BASE_READS = "What it predicts is what the base model's language-modelling head reads from its hidden states"
+
+
+@dataclass(frozen=True)
+class TunedReader:
+    """A tuned model as its predictions are read.
+
+    body: gives the last hidden state. head: its own; None where the base model's reads it. prompt: the learned prompt that it is run
+    with. notes: whole sentences on whose head is used and on how the model was loaded.
+    """
+
+    body: nn.Module
+    head: OutputHead | None
+    prompt: LearnedPrompt | None
+    notes: list[str]
+
+
+def head_kind(source: ModelSource) -> HeadKind:
+    """The kind of language-modelling head that models of this configuration have. Raises OutcomeNotApplicable if they have none."""
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    config = load_config(source)
+    kind = getattr(config, "model_type", type(config).__name__)
+    if getattr(config, "is_encoder_decoder", False):
+        raise OutcomeNotApplicable(
+            f"{source.ref!r} is an encoder-decoder model ({kind}), whose outputs depend on a second text; only causal and masked language "
+            "models are read"
+        )
+    if is_causal_decoder(config) and type(config) in AutoModelForCausalLM._model_mapping:
+        return "causal"
+    if not is_causal_decoder(config) and type(config) in AutoModelForMaskedLM._model_mapping:
+        return "masked"
+    raise OutcomeNotApplicable(f"{source.ref!r} is of type {kind!r}, which has no language-modelling head")
+
+
+def load_language_model(source: ModelSource, *, dtype: str = "float32") -> SplitModel:
+    """Load a full model with its language-modelling head, taken apart, on the CPU.
+
+    Raises OutcomeNotApplicable if it has no such head, or its files lack weights of it: transformers would draw them at random;
+    ModelError if the files cannot be read or lack a weight of the backbone.
+    """
+    kind = head_kind(source)
+    try:
+        return split_language_model(load_whole(source, _auto_class(kind), dtype=dtype), kind)
+    except MissingWeightsError as error:
+        if not error.only_head:
+            raise
+        raise OutcomeNotApplicable(
+            f"{source.ref!r} has no language-modelling head in its files. {error} For outcomes of language modelling, take a base model "
+            "that was saved with its head."
+        ) from error
+
+
+def load_tuned_reader(
+    base: ModelSource, tuned: ModelSource, *, trained_as: str | None = None, dtype: str = "float32"
+) -> TunedReader:
+    """Load a tuned model on the CPU, with its own language-modelling head where tuning trained one.
+
+    That is a full model which was saved as a language model, and an adapter that was trained on one; every other is read by the base
+    model's head, and a note says so. trained_as: the kind of task, where it is known: `causal_lm` has its own head.
+    Raises ModelError if it cannot be loaded; OutcomeNotApplicable if it was saved as a language model of another kind.
+    """
+    if tuned.is_adapter:
+        return _adapter_reader(base, tuned, trained_as, dtype)
+    named = list(getattr(load_config(tuned), "architectures", None) or [])
+    if trained_as != "causal_lm" and not _names_language_model(named):
+        why = f"it was saved as {named[0]}, which has none" if named else "its configuration names no class with one"
+        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [f"{_BASE_READS}: {why}."])
+    kind = head_kind(tuned)
+    if kind != head_kind(base):
+        raise OutcomeNotApplicable(f"{tuned.ref!r} has a {kind} head, and the base model a {head_kind(base)} one")
+    try:
+        split = split_language_model(load_whole(tuned, _auto_class(kind), dtype=dtype), kind)
+    except MissingWeightsError as error:
+        if trained_as == "causal_lm" or not error.only_head:
+            raise
+        why = f"it was saved as {', '.join(named)}, and its files hold no complete head"
+        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [f"{_BASE_READS}: {why}."])
+    return TunedReader(split.body, split.head, None, ["Its own language-modelling head is read."])
+
+
+def _adapter_reader(base: ModelSource, adapter: ModelSource, trained_as: str | None, dtype: str) -> TunedReader:
+    if is_learned_prompt(adapter):
+        prompted = load_prompted(load_backbone(base, dtype=dtype), base, adapter)
+        prompt = learned_prompt_of(prompted.model)
+        notes = [f"{_BASE_READS}: it is a learned prompt, which trains no head.", *prompted.notes[:-1]]
+        return TunedReader(backbone_of(prompted.model, runs_prompt=True), None, prompt, notes)
+    task_type = str(getattr(adapter_config(adapter), "task_type", None) or "")
+    if trained_as == "causal_lm" or task_type == "CAUSAL_LM" or _holds_head(base, adapter):
+        kind = head_kind(base)
+        whole = load_whole(base, _auto_class(kind), dtype=dtype)
+        split = split_language_model(put_adapter(whole, base, adapter), kind)
+        return TunedReader(split.body, split.head, None, ["The head that it was trained with is read."])
+    adapted = load_adapter_alone(lambda: load_backbone(base, dtype=dtype), base, adapter)
+    with adapted.tuned(0) as body:
+        why = f"it is an adapter for {task_type}" if task_type else "its files name no head of their own"
+        return TunedReader(body, None, None, [f"{_BASE_READS}: {why}.", *adapted.notes[0]])
+
+
+def _holds_head(base: ModelSource, adapter: ModelSource) -> bool:
+    """True if the adapter's files hold tensors of the base model's language-modelling head."""
+    config = copy.deepcopy(load_config(base))
+    with quiet_transformers(), torch.device("meta"):
+        whole: Any = _auto_class(head_kind(base)).from_config(config, trust_remote_code=False)
+    heads = [name for name, _ in whole.named_children() if name != whole.base_model_prefix]
+    stored = (name.removeprefix(PEFT_PREFIX) for name in adapter_tensors(adapter))
+    return any(name.split(".")[0] in heads for name in stored)
+
+
+def _auto_class(kind: HeadKind) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    return AutoModelForCausalLM if kind == "causal" else AutoModelForMaskedLM
+
+
+def _names_language_model(architectures: list[str]) -> bool:
+    """True if a class of these names has a head that predicts tokens."""
+    from transformers.models.auto import modeling_auto as auto
+
+    known: set[str] = set()
+    for names in (
+        auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        auto.MODEL_FOR_PRETRAINING_MAPPING_NAMES,
+    ):
+        known |= {name for value in names.values() for name in ([value] if isinstance(value, str) else value)}
+    return any(name in known for name in architectures)

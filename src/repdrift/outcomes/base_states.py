@@ -1,0 +1,147 @@
+"""Final hidden states of the base model at the places where predictions are read: in memory, or kept on disk for the next run.
+
+On disk a state takes as many bytes as the model's number format: 750 samples of 60 tokens at width 576 are 104 MB in float32. Logits
+would take 85 times that with a vocabulary of 49,152, and are never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from repdrift.core.atomic import atomic_path
+from repdrift.core.errors import RepdriftError, StorageError
+from repdrift.core.fingerprint import config_sha256, file_sha256
+from repdrift.core.process_group import device, world
+from repdrift.core.progress import say
+from repdrift.core.reading import reading_errors, stands_there
+from repdrift.core.records.base import library_versions
+from repdrift.core.records.base_states import BASE_STATES_FILE, BaseStatesRecord
+from repdrift.models import ModelSource, settings_digests
+from repdrift.models.output_head import HeadKind
+from repdrift.outcomes.read_places import MASK_RULE
+from repdrift.tasks import SampleSet
+
+_NAME = "states"
+
+
+class StatesInMemory:
+    """States of this process's batches, by batch number: (m, d) each."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, Tensor] = {}
+
+    def put(self, number: int, states: Tensor) -> None:
+        """Keep the states of one batch."""
+        self._states[number] = states
+
+    def get(self, number: int) -> Tensor:
+        """Returns the states of one batch."""
+        return self._states[number]
+
+
+class StatesOnDisk:
+    """States in a folder of their own below `root`, named by what determines them.
+
+    They are written batch by batch, and the record last. A finished folder is read only if every file has its checksum.
+    """
+
+    def __init__(self, root: Path, key: str) -> None:
+        self.key = key
+        self.folder = root / key[:24]
+        self.record: BaseStatesRecord | None = None
+
+    def find(self) -> BaseStatesRecord | None:
+        """The record of finished states of this key whose files are as they were written; None if they are to be made anew."""
+        path = self.folder / BASE_STATES_FILE
+        if not stands_there(path):
+            return None
+        try:
+            record = BaseStatesRecord.read(path)
+            fault = "they are of another key" if record.key != self.key else _damaged(self.folder, record)
+        except RepdriftError as error:
+            record, fault = None, str(error)
+        if fault is not None:
+            say(f"the base model's hidden states in {self.folder} are not used: {fault}. The base model is run again")
+            return None
+        self.record = record
+        return record
+
+    def put(self, number: int, states: Tensor) -> None:
+        """Write the states of one batch. Raises StorageError if they cannot be written."""
+        with atomic_path(self.folder / _file(number)) as temporary:
+            save_file({_NAME: states.contiguous()}, temporary)
+
+    def get(self, number: int) -> Tensor:
+        """Read the states of one batch. Raises StorageError if the file is gone or damaged since it was checked."""
+        path = self.folder / _file(number)
+        with reading_errors(path, StorageError, "Run the command again."):
+            try:
+                return load_file(path)[_NAME]
+            except (SafetensorError, KeyError) as error:
+                raise StorageError(f"{path} cannot be read: {error}. Run the command again.") from error
+
+    def finish(self, plan: dict[str, int | None], numbers: Iterable[int], places: int) -> None:
+        """Write the record, after which the states count as finished."""
+        names = [_file(number) for number in numbers]
+        width = int(self.get(0).shape[1])
+        self.record = BaseStatesRecord(
+            key=self.key,
+            plan=plan,
+            files={name: _sha256(self.folder / name) for name in names},
+            places=places,
+            width=width,
+            versions=library_versions(),
+        )
+        self.record.write(self.folder / BASE_STATES_FILE)
+
+
+BaseStates = StatesInMemory | StatesOnDisk
+
+
+def states_key(base: ModelSource, samples: SampleSet, kind: HeadKind, dtype: str) -> str:
+    """Hash of everything that determines the base model's states at the places of `samples`."""
+    versions = library_versions()
+    fields: dict[str, Any] = {
+        "format": 1,
+        "base": base.weights_digest(),
+        "settings": settings_digests(base),
+        "samples": samples.fingerprint,
+        "pool_over": samples.pool_over,
+        "places": "next token" if kind == "causal" else MASK_RULE,
+        "dtype": dtype,
+        "device": device().type,
+        "versions": {name: versions.get(name) for name in ("torch", "transformers")},
+        "threads": torch.get_num_threads(),
+    }
+    return config_sha256(fields)
+
+
+def made_once(states: StatesOnDisk, make: Callable[[], None]) -> None:
+    """Calls `make` in every process, unless the first one finds finished states, whose record then holds in all."""
+    processes = world()
+    states.record = processes.from_first(states.find() if processes.is_first else None)
+    if states.record is None:
+        make()
+
+
+def _damaged(folder: Path, record: BaseStatesRecord) -> str | None:
+    for name, expected in record.files.items():
+        if _sha256(folder / name) != expected:
+            return f"{name} does not have its checksum"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with reading_errors(path, StorageError, "Run the command again."):
+        return file_sha256(path)
+
+
+def _file(number: int) -> str:
+    return f"batch_{number:06d}.safetensors"
