@@ -15,6 +15,7 @@ from repdrift.training.history import read_history
 from repdrift.training.resuming import find_unfinished
 from repdrift.training.training_run import train
 from repdrift.training.training_state import states_folder
+from repdrift.training.tuning_kind import tuning_kinds
 from tests.unit.training.test_training_run import _job
 
 _OPTIONS = {"epochs": 4, "batch_size": 4, "gradient_accumulation_steps": 2, "save_state_every": "2 steps"}
@@ -104,6 +105,19 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_same_bytes(method, tiny_bert, ti
     assert sorted(path.name for path in resumed.folder.iterdir()) == sorted(
         path.name for path in whole.folder.iterdir()
     )
+
+
+@pytest.mark.parametrize("kind", [name for name in tuning_kinds.names() if name not in ("full_finetune", "lora")])
+def test_every_other_kind_goes_on_to_the_same_bytes(kind, tiny_bert, tiny_data, tmp_path, monkeypatch):
+    options = {"layers": {"last": 1}, "dora": {"dropout": 0.1}}.get(kind)
+    job = _job(tiny_bert, tiny_data, **{**_case(kind), "epochs": 2}, arm_options=options)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        killed_after(3, lambda name, value: patch.setattr(fitting._AfterStep, name, value), _stop)
+        train(job, tmp_path / "stopped")
+    resumed, whole = train(job, tmp_path / "stopped"), train(job, tmp_path / "whole")
+    assert resumed.record.resumed_at == [2]
+    assert _weights_of(resumed) == _weights_of(whole)
+    assert resumed.record.metrics == whole.record.metrics
 
 
 @pytest.fixture
