@@ -8,6 +8,7 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
+from repdrift.cli.own_task import OwnTask, with_own_task
 from repdrift.core.progress import tell, tell_json
 from repdrift.extraction.options import ExtractionOptions
 
@@ -35,7 +36,10 @@ def extract(
     label_column: o.LabelColumn = None,
     id_column: o.IdColumn = None,
     group_column: o.GroupColumn = None,
-    kind: o.Kind = "classification",
+    prompt_column: o.PromptColumn = None,
+    completion_column: o.CompletionColumn = None,
+    messages_column: o.MessagesColumn = None,
+    kind: o.Kind = None,
     separator: o.Separator = None,
     encoding: o.Encoding = None,
     header: o.Header = None,
@@ -61,20 +65,21 @@ def extract(
     study, config_path = o.study_from(
         config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
     )
-    study = o.with_own_task(
-        study,
-        task,
+    own = OwnTask(
         data=data,
-        train_data=None,
         text_column=text_column,
         label_column=label_column,
         id_column=id_column,
         group_column=group_column,
+        prompt_column=prompt_column,
+        completion_column=completion_column,
+        messages_column=messages_column,
         kind=kind,
         separator=separator,
         encoding=encoding,
         header=header,
     )
+    study = with_own_task(study, task, own)
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     written = extract_runs(StudyInputs(study, config_path), runs, checkpoint=checkpoint)

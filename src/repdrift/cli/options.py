@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repdrift.core.errors import ConfigError
-from repdrift.core.words import listed
 
 if TYPE_CHECKING:  # study/ imports torch and transformers, and --help must not wait for them
     from repdrift.study.config import StudyConfig
@@ -137,10 +136,31 @@ Header = Annotated[
     ),
 ]
 Kind = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--kind",
-        help="Your own task: classification or extractive_qa. A task of kind causal_lm is an entry of a study file.",
+        help="Your own task: classification, extractive_qa or causal_lm, which has prompts and completions, or chats.",
+        show_default="causal_lm with --prompt-column or --messages-column, else classification",
+    ),
+]
+PromptColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt-column", help="Your own task: column of the prompt that a model continues.", show_default=False
+    ),
+]
+CompletionColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--completion-column", help="Your own task: column of what is to follow the prompt.", show_default=False
+    ),
+]
+MessagesColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--messages-column",
+        help="Your own task: column of whole chats, in place of prompts and completions.",
+        show_default=False,
     ),
 ]
 
@@ -185,70 +205,3 @@ def study_from(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return study.model_copy(update={k: v for k, v in changes.items() if v is not None}), name
-
-
-def with_own_task(
-    study: StudyConfig,
-    task: list[str] | None,
-    *,
-    data: Path | None,
-    train_data: Path | None,
-    text_column: list[str] | None,
-    label_column: str | None,
-    id_column: str | None,
-    group_column: str | None,
-    kind: str,
-    separator: str | None,
-    encoding: str | None,
-    header: bool | None,
-) -> StudyConfig:
-    """Returns `study` with the user's own task in place of its tasks, if --data is given.
-
-    Raises ConfigError if the options of the task are incomplete.
-    """
-    if data is None:
-        given = {
-            "--train-data": train_data,
-            "--text-column": text_column,
-            "--label-column": label_column,
-            "--id-column": id_column,
-            "--group-column": group_column,
-            "--separator": separator,
-            "--encoding": encoding,
-            "--header": header,
-        }
-        named = [flag for flag, value in given.items() if value not in (None, [])]
-        if named:
-            raise ConfigError(f"{listed(named)}: for a task of your own only. Give its file too, with --data FILE")
-        return study
-    from repdrift.core.records.results import ALL_TASKS
-
-    if task is None or len(task) != 1 or task == [ALL_TASKS]:
-        raise ConfigError("--data describes one task of your own: give it a name with --task NAME")
-    if not text_column:
-        raise ConfigError("--data needs --text-column: the column (or two) that holds the text")
-    from repdrift.study.config import parse_study
-
-    content = study.model_dump(mode="json", exclude={"tasks", *({"tune"} if study.tune is None else ())})
-    content["training"]["tasks"] = {}
-    content["training"] = _without_none(content["training"])
-    entry = {
-        "name": task[0],
-        "kind": kind,
-        "validation": str(data),
-        "train": str(train_data) if train_data else None,
-        "text_columns": text_column,
-        "label_column": label_column,
-        "id_column": id_column,
-        "group_column": group_column,
-        "separator": separator,
-        "encoding": encoding,
-        "header": header,
-    }
-    return parse_study({**content, "tasks": [entry]}, where="the options")
-
-
-def _without_none(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return value

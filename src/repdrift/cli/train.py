@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from repdrift.cli import options as o
+from repdrift.cli.own_task import OwnTask, with_own_task
 from repdrift.core.progress import tell, tell_json
 
 
@@ -22,7 +23,10 @@ def train(
     label_column: o.LabelColumn = None,
     id_column: o.IdColumn = None,
     group_column: o.GroupColumn = None,
-    kind: o.Kind = "classification",
+    prompt_column: o.PromptColumn = None,
+    completion_column: o.CompletionColumn = None,
+    messages_column: o.MessagesColumn = None,
+    kind: o.Kind = None,
     separator: o.Separator = None,
     encoding: o.Encoding = None,
     header: o.Header = None,
@@ -46,20 +50,22 @@ def train(
     from repdrift.study.training_stage import train_runs
 
     study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir)
-    study = o.with_own_task(
-        study,
-        task,
+    own = OwnTask(
         data=data,
         train_data=train_data,
         text_column=text_column,
         label_column=label_column,
         id_column=id_column,
         group_column=group_column,
+        prompt_column=prompt_column,
+        completion_column=completion_column,
+        messages_column=messages_column,
         kind=kind,
         separator=separator,
         encoding=encoding,
         header=header,
     )
+    study = with_own_task(study, task, own)
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     say_design_notes(study)  # about the whole study, since each run is compared with the others
     finished = train_runs(StudyInputs(study, config_path), runs)

@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from repdrift.cli.options import with_own_task
+from repdrift.cli.own_task import OwnTask, with_own_task
 from repdrift.core.errors import ConfigError
 from repdrift.study.config import parse_study
 from repdrift.study.inputs import StudyInputs
@@ -36,17 +37,33 @@ def test_own_task_is_read_as_the_study_says(data, tiny_bert, capsys):
 
 def test_own_task_is_read_as_the_options_say(data, tiny_bert):
     study = parse_study({"name": "s", "model": str(tiny_bert), "tasks": ["sst2"]}, where="here")
-    given = {
-        "train_data": None, "text_column": ["column 1"], "label_column": None, "id_column": None, "kind": "classification",
-        "separator": "~", "encoding": "cp1252", "header": False,
-    }  # fmt: skip
-    found = with_own_task(study, ["own"], data=data, **given)
+    given = OwnTask(text_column=["column 1"], separator="~", encoding="cp1252", header=False)
+    found = with_own_task(study, ["own"], replace(given, data=data))
     assert found.spec("own").file_format == FileFormat("~", "cp1252", header=False)
     assert len(StudyInputs(found).rows("own", "validation").rows) == 7
     with pytest.raises(
         ConfigError, match="--text-column, --separator, --encoding and --header: for a task of your own only"
     ):
-        with_own_task(study, None, data=None, **given)
+        with_own_task(study, None, given)
+
+
+def test_prompts_and_chats_are_named_by_options_too(tmp_path, tiny_bert):
+    study = parse_study({"name": "s", "model": str(tiny_bert), "tasks": ["sst2"]}, where="here")
+    asked = OwnTask(data=tmp_path / "x.jsonl", prompt_column="ask", completion_column="reply")
+    spec = with_own_task(study, ["own"], asked).spec("own")
+    assert (spec.kind, spec.text_columns, spec.label_column) == ("causal_lm", ("ask",), "reply")
+    chats = with_own_task(study, ["own"], OwnTask(data=tmp_path / "x.jsonl", messages_column="turns")).spec("own")
+    assert (chats.kind, chats.text_columns) == ("causal_lm", ("turns",))
+    with pytest.raises(ConfigError, match="kind causal_lm needs prompt_column"):
+        with_own_task(study, ["own"], OwnTask(data=tmp_path / "x.jsonl", completion_column="reply"))
+    with pytest.raises(ConfigError, match="prompt_column is for kind: causal_lm, and the kind is classification"):
+        with_own_task(
+            study, ["own"], replace(asked, kind="classification", text_column=["ask"], completion_column=None)
+        )
+    with pytest.raises(ConfigError, match="--prompt-column and --completion-column, or --messages-column"):
+        with_own_task(study, ["own"], OwnTask(data=tmp_path / "x.jsonl"))
+    with pytest.raises(ConfigError, match="--prompt-column: for a task of your own only"):
+        with_own_task(study, ["own"], OwnTask(prompt_column="ask"))
 
 
 def test_chats_are_read_in_a_study_too(tmp_path, tiny_bert):
