@@ -18,6 +18,7 @@ from repdrift.core.words import task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
 from repdrift.drift.inference import draw_conclusions
+from repdrift.drift.measured_outcomes import study_outcomes
 from repdrift.drift.measurement import measure_tasks
 from repdrift.drift.result_files import write_analysis
 from repdrift.drift.sanity import sanity_checks
@@ -32,7 +33,7 @@ _NAMED = 4
 
 
 def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFrame]:
-    """Measure the drift of every run, test the hypotheses, and write the four files of an analysis to `output_dir`.
+    """Measure the drift of every run, test the hypotheses, and write the files of an analysis to `output_dir`.
 
     Everything is computed before the first file is written. Returns the results and the tidy table.
     Raises MissingRunError, with the commands that make them, if there is no run or no set of a base model. Raises
@@ -55,6 +56,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     base = tasks[0].base.metadata
     _require_model(tasks[0], plan)
     require_writable(output_dir)
+    outcomes = study_outcomes(plan, tasks, statuses)
     measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling)
     measured.rows += weight_rows(tasks)
     table = measured.table()
@@ -102,6 +104,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         controls=measured.controls,
         sanity=sanity_checks(table, measured, plan, tasks),
         tuning=plan.tuning,
+        outcomes=outcomes.found if outcomes is not None else None,
         warnings=[
             *(plan.tuning.cautions if plan.tuning is not None else []),
             *set_cautions(statuses, tasks, table, plan),
@@ -111,7 +114,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             *found.warnings,
         ],
     )
-    return write_analysis(results.without_secrets(), table, output_dir), table
+    return write_analysis(results.without_secrets(), table, output_dir, outcomes=outcomes), table
 
 
 def _require_model(sets: TaskSets, plan: DriftPlan) -> None:

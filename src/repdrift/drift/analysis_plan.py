@@ -47,6 +47,22 @@ class PlannedSet:
 
 
 @dataclass(frozen=True)
+class PlannedOutcomes:
+    """The outcomes of one run at one step, whether they are there or not. names: the kinds that the study measures.
+
+    folder: that of their files. command: makes them.
+    """
+
+    task: str
+    method: str
+    seed: int
+    step: int
+    folder: Path
+    command: str
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
 class BaseSets:
     """The base model's set for one task, and its second extraction for the identity control."""
 
@@ -91,6 +107,8 @@ class DriftPlan:
     random_changes: Sequence[PlannedSet] = ()
     """The folders of the controls: the base model, moved at random as far as training moved the run's model. `method`
     and `seed` are the run's."""
+    outcomes: Sequence[PlannedOutcomes] = ()
+    """The outcomes of the runs; without any, the analysis is about drift alone."""
 
     @property
     def comparison_method(self) -> str:

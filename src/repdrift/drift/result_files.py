@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,23 +10,34 @@ from typing import Any
 
 import pandas as pd
 
-from repdrift.core.atomic import write_together
+from repdrift.core.atomic import storage_errors, write_together
 from repdrift.core.csv_table import csv_text
+from repdrift.core.errors import DataError
+from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.records.base import CHECKSUM_KEY
+from repdrift.core.records.outcomes import OUTCOME_ITEMS_PARQUET, OUTCOMES_CSV, OUTCOMES_PARQUET
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, TABLE_CSV, TABLE_PARQUET, DriftResults
+from repdrift.drift.measured_outcomes import OutcomeTables
 from repdrift.drift.summary import summary_markdown
 
 SCHEMA_FILE = "drift_analysis_results.schema.json"
 """Shipped beside this module."""
 
 
-def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path) -> DriftResults:
+def write_analysis(
+    results: DriftResults, table: pd.DataFrame, output_dir: Path, *, outcomes: OutcomeTables | None = None
+) -> DriftResults:
     """Write RESULTS_FILE, TABLE_PARQUET, TABLE_CSV and SUMMARY_FILE to `output_dir`; returns the results as written.
 
-    The results hold the checksums of the table's files. Raises StorageError if one of them cannot be written; the files of
+    outcomes: their tables are written beside these; without outcomes, those of an earlier analysis are removed. The results hold the checksums
+    of the tables' files. Raises StorageError if one of them cannot be written; the files of
     an earlier analysis are then still as they were.
     """
-    tables = {TABLE_CSV: csv_text(table).encode(), TABLE_PARQUET: _parquet(table)}
+    tables = {TABLE_CSV: csv_text(table).encode(), TABLE_PARQUET: parquet_bytes(table)}
+    if outcomes is not None:
+        tables[OUTCOMES_CSV] = csv_text(outcomes.table).encode()
+        tables[OUTCOMES_PARQUET] = parquet_bytes(outcomes.table)
+        tables[OUTCOME_ITEMS_PARQUET] = parquet_bytes(outcomes.items)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
     written = results.model_copy(update={"table_sha256": digests})
     files = {
@@ -35,14 +45,21 @@ def write_analysis(results: DriftResults, table: pd.DataFrame, output_dir: Path)
         SUMMARY_FILE: summary_markdown(results, table).encode(),
         **tables,
     }
+    earlier = _earlier_tables(output_dir)
     write_together(output_dir, files)
+    for name in earlier - files.keys():
+        with storage_errors(output_dir / name):
+            (output_dir / name).unlink(missing_ok=True)
     return written
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
-    stream = io.BytesIO()
-    table.to_parquet(stream, index=False, write_page_checksum=True)
-    return stream.getvalue()
+def _earlier_tables(output_dir: Path) -> set[str]:
+    """Returns the names of outcome tables in `output_dir` that an earlier analysis wrote there; other files of these names are not ours."""
+    names = {OUTCOMES_CSV, OUTCOMES_PARQUET, OUTCOME_ITEMS_PARQUET}
+    try:
+        return names & DriftResults.read(output_dir / RESULTS_FILE).table_sha256.keys()
+    except DataError:
+        return set()
 
 
 def results_schema() -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pandas as pd
 from repdrift.core.atomic import atomic_path, storage_errors, write_together
 from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import open_regular
+from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.progress import say
 from repdrift.core.reading import reading_errors, stands_there
 from repdrift.core.records.outcomes import ITEM_COLUMNS, RunOutcomes
@@ -72,13 +73,6 @@ def no_items() -> pd.DataFrame:
             "layer": "Int64",
         }
     )
-
-
-def parquet_bytes(table: pd.DataFrame) -> bytes:
-    """Returns a table as the bytes of a parquet file; the same table gives the same bytes."""
-    stream = io.BytesIO()
-    table.to_parquet(stream, index=False, write_page_checksum=True)
-    return stream.getvalue()
 
 
 def write_items(folder: Path, record: RunOutcomes, items: pd.DataFrame) -> RunOutcomes:

@@ -34,6 +34,7 @@ from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchica
 from repdrift.statistics.interaction import InteractionResult, interaction_test
 from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval
 from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
+from repdrift.statistics.mean_over_models import MeanOverModels, mean_over_models
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm, holm_over_families
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
@@ -57,6 +58,7 @@ __all__ = [
     "LayerCluster",
     "LayerRanking",
     "MaxTResult",
+    "MeanOverModels",
     "MixedModelResult",
     "PermutationResult",
     "PowerCurve",
@@ -88,6 +90,7 @@ __all__ = [
     "log_ratio",
     "max_t_test",
     "mean_difference",
+    "mean_over_models",
     "mean_ratio",
     "mean_reduction",
     "mixed_model_reduction",

@@ -28,6 +28,15 @@ class GroupedMean:
     n_differing: int
     interval: Interval | None
 
+    @property
+    def missing(self) -> str:
+        """Says why there is no interval; "" if there is one."""
+        if self.interval is not None:
+            return ""
+        if self.n_groups < LEAST_GROUPS:
+            return f"no interval: {self.n_groups} groups or items that stand alone, and {LEAST_GROUPS} are needed"
+        return f"no interval: {self.n_differing} of {self.n_groups} groups or items differ, and fewer than {LEAST_DIFFERING} show nothing"
+
 
 def grouped_mean(
     values: ArrayLike,
@@ -46,19 +55,9 @@ def grouped_mean(
     0 < confidence < 1.
     Source: Efron and Stein 1981; effective number of groups, Carter, Schnepel and Steigerwald 2017 (for equal correlation).
     """
-    x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or x.size == 0:
-        raise ShapeError(f"values should have the shape (n,) with n at least 1, got {x.shape}")
-    if not np.isfinite(x).all():
-        raise NonFiniteError(f"{int((~np.isfinite(x)).sum())} of {x.size} values are NaN or Inf")
-    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != x.shape:
-        raise ShapeError(f"weights should be one for each of {x.size} values, got {w.shape}")
-    if not (np.isfinite(w).all() and (w > 0).all()):
-        raise NonFiniteError(f"{int((~(np.isfinite(w) & (w > 0))).sum())} of {x.size} weights are not above 0")
-    sums, sizes = _group_sums(x * w, w, groups)
-    total = float(w.sum())
-    mean, differing = float((x * w).sum() / total), int(np.count_nonzero(sums))
+    sums, sizes = group_totals(values, groups, weights)
+    total = float(sizes.sum())
+    mean, differing = float(sums.sum() / total), int(np.count_nonzero(sums))
     level = upper_level(confidence)
     if sums.size < LEAST_GROUPS or 0 < differing < LEAST_DIFFERING:
         return GroupedMean(mean, sums.size, differing, None)
@@ -69,6 +68,23 @@ def grouped_mean(
     freedom = max(effective - 1, 1.0)
     reach = student_quantile(level, freedom) * jackknife_error(without_one)
     return GroupedMean(mean, sums.size, differing, Interval(mean - reach, mean + reach))
+
+
+def group_totals(
+    values: ArrayLike, groups: Sequence[Hashable] | None, weights: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the sums of the weighted values of each group, and of its weights: (G,) each. Raises what grouped_mean() raises for them."""
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or x.size == 0:
+        raise ShapeError(f"values should have the shape (n,) with n at least 1, got {x.shape}")
+    if not np.isfinite(x).all():
+        raise NonFiniteError(f"{int((~np.isfinite(x)).sum())} of {x.size} values are NaN or Inf")
+    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != x.shape:
+        raise ShapeError(f"weights should be one for each of {x.size} values, got {w.shape}")
+    if not (np.isfinite(w).all() and (w > 0).all()):
+        raise NonFiniteError(f"{int((~(np.isfinite(w) & (w > 0))).sum())} of {x.size} weights are not above 0")
+    return _group_sums(x * w, w, groups)
 
 
 def _group_sums(

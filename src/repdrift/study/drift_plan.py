@@ -9,13 +9,14 @@ from pathlib import Path
 from repdrift.core.reading import listed_folder
 from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
 from repdrift.core.words import listed, method_title, task_title
-from repdrift.drift import BaseSets, DriftPlan, PlannedSet
+from repdrift.drift import BaseSets, DriftPlan, PlannedOutcomes, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import (
     RunId,
     base_folder,
     identity_folder,
+    outcomes_folder,
     planned_runs,
     random_change_folder,
     repdrift_command,
@@ -53,6 +54,8 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
     require_one_rate(config, planned_runs(config, tasks=names))
     found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
     sets: list[PlannedSet] = []
+    outcomes: list[PlannedOutcomes] = []
+    measured = list(config.chosen_outcomes())
     random_changes: list[PlannedSet] = []
     for run in planned_runs(config, tasks=names):
         final = set_folder(config, run)
@@ -66,6 +69,10 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
                     run.task, run.method, run.seed, step, set_folder(config, run, step), command, weights, others
                 )
             )
+            again = repdrift_command("evaluate", run, config_path) + (f" --checkpoint {step}" if step else "")
+            at = outcomes_folder(config, run, step)
+            if measured and (step == 0 or at.is_dir()):
+                outcomes.append(PlannedOutcomes(run.task, run.method, run.seed, step, at, again, measured))
         command = repdrift_command("extract", run, config_path)
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     options = config.analysis
@@ -93,6 +100,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         comparison_methods=[name for name in config.method_names if name != config.reference],
         method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
         random_changes=random_changes,
+        outcomes=outcomes,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
 

@@ -1,4 +1,4 @@
-"""Runs a whole study: train, extract, analyse, draw. Finished parts are reused, so a stopped study can be run again."""
+"""Runs a whole study: train, extract, measure outcomes, analyse, draw. Finished parts are reused, so a stopped study can be run again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from repdrift.study.config import StudyConfig
 from repdrift.study.design_notes import say_design_notes
 from repdrift.study.drift_plan import drift_plan
 from repdrift.study.dry_run import dry_run, dry_run_lines
+from repdrift.study.evaluation_stage import evaluate_runs
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
@@ -54,14 +55,16 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     if config.tune is not None:
         say("before training: learning rates")
         tune_arms(inputs, runs)
-    say_stage(1, 4, "training")
+    say_stage(1, 5, "training")
     train_runs(inputs, runs)
-    say_stage(2, 4, "extraction")
+    say_stage(2, 5, "extraction")
     extract_runs(inputs, runs)
-    say_stage(3, 4, "analysis")
+    say_stage(3, 5, "outcomes")
+    evaluate_runs(inputs, runs)
+    say_stage(4, 5, "analysis")
     analysis_dir = config.results_dir / ANALYSIS_FOLDER
     results, table = analyze(drift_plan(config, config_path or config.name, tasks=tasks), analysis_dir)
-    say_stage(4, 4, "figures")
+    say_stage(5, 5, "figures")
     files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)
     inputs.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
     say(f"study {config.name}: done in {time.perf_counter() - clock:.0f} s")

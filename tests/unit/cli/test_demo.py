@@ -41,7 +41,7 @@ training:
     first, *stages = done.stderr.splitlines()
     assert "demo.log" in first
     # A stage that takes over ten seconds on a busy machine has a line of progress before its last one.
-    assert list(dict.fromkeys(line[:6] for line in stages)) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert list(dict.fromkeys(line[:6] for line in stages)) == ["1 of 5", "2 of 5", "3 of 5", "4 of 5", "5 of 5"]
     log = (tmp_path / "demo_output/demo.log").read_text()
     assert "[2/2] sst2, lora, seed 1: trained" in log
     commands = [line.strip() for line in said.splitlines() if line.startswith("    repdrift ")]

@@ -1,0 +1,80 @@
+"""Outcomes of arms: the mean over the runs of a method on a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.errors import SampleSetMismatchError
+from repdrift.core.records.outcomes import ArmOutcome
+from repdrift.drift.measured_outcomes.table import groups_of, numbers, sameness
+from repdrift.statistics import mean_over_models
+
+_ARM = ["task", "method", "step", "outcome", "inputs", "layer"]
+
+
+def arm_outcomes(
+    items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+) -> list[ArmOutcome]:
+    """Returns every outcome of every arm, over its final models.
+
+    learnt: whether each run has learnt its task, by task, method and seed.
+    """
+    final = items[items["step"] == 0]
+    return list(_arms(final, learnt, confidence))
+
+
+def _arms(
+    items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+) -> Iterator[ArmOutcome]:
+    groups: Any = items.groupby(_ARM, sort=False, dropna=False, observed=True)
+    for key, of_arm in groups:
+        task, method, step, outcome, inputs, layer = key
+        runs: dict[int, pd.DataFrame] = {int(seed): rows for seed, rows in of_arm.groupby("seed", sort=True)}
+        first = next(iter(runs.values()))
+        what = f"{outcome} of {task}, {method}"
+        for seed, rows in runs.items():
+            require_same_items(first, rows, f"{what}, seeds {next(iter(runs))} and {seed}")
+        values = np.stack([numbers(rows, "value") for rows in runs.values()])
+        base = np.stack([numbers(rows, "base_value") for rows in runs.values()])
+        weights, groups = numbers(first, "weight"), groups_of(first)
+        has_base = bool(np.isfinite(base).all())
+        shown = values - base if has_base else values
+        found = mean_over_models(shown, groups, weights=weights, confidence=confidence)
+        alike = sameness(shown, groups, has_base=has_base)
+        interval = None if alike and not has_base else found.interval
+        unlearnt = [seed for seed in runs if learnt.get((str(task), str(method), seed)) is False]
+        notes = [said] if (said := found.missing or alike) else []
+        if unlearnt:
+            notes.append(f"{len(unlearnt)} of {len(runs)} models have not learnt the task")
+        yield ArmOutcome(
+            task=str(task),
+            method=str(method),
+            step=int(step),
+            outcome=str(outcome),
+            inputs=inputs,
+            layer=None if pd.isna(layer) else int(layer),
+            seeds=list(runs),
+            value=float(np.average(values.mean(axis=0), weights=weights)),
+            base_value=float(np.average(base.mean(axis=0), weights=weights)) if has_base else None,
+            difference=found.mean if has_base else None,
+            low=interval.low if interval is not None else None,
+            high=interval.high if interval is not None else None,
+            interval=f"jackknife over {found.over}" if interval is not None else "",
+            n=values.shape[1],
+            n_groups=found.n_groups,
+            note="; ".join(notes),
+        )
+
+
+def require_same_items(one: pd.DataFrame, other: pd.DataFrame, what: str) -> None:
+    """Raises SampleSetMismatchError unless two runs have the same items in the same order, with the same weights."""
+    if list(one["item"]) == list(other["item"]) and np.array_equal(numbers(one, "weight"), numbers(other, "weight")):
+        return
+    raise SampleSetMismatchError(
+        f"{what}: measured on other items ({len(one)} and {len(other)}). Only models measured on the same items are compared: run `repdrift "
+        "evaluate` for all of them with the same settings (max_validation_samples, for example)."
+    )

@@ -1,0 +1,75 @@
+"""Flips between two models: items that one gets right and the other wrong, with McNemar's exact test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from repdrift.core.records.outcomes import RIGHT_OR_WRONG, Flips
+from repdrift.core.records.representation_set import BASE_METHOD
+from repdrift.drift.measured_outcomes.arms import require_same_items
+from repdrift.drift.measured_outcomes.table import groups_of, numbers
+
+
+def all_flips(items: pd.DataFrame, reference: str, methods: Sequence[str]) -> list[Flips]:
+    """Returns the flips of every final model against the base model, where it can answer, and against the reference arm's model of the
+    same task and seed.
+    """
+    final = items[(items["step"] == 0) & items["outcome"].isin(RIGHT_OR_WRONG)]
+    return [*_against_base(final), *_between_arms(final, reference, methods)]
+
+
+def _against_base(items: pd.DataFrame) -> Iterator[Flips]:
+    for (task, method, seed, outcome), rows in _by_run(items).items():
+        base = numbers(rows, "base_value")
+        if np.isfinite(base).all():
+            yield _flips(task, method, BASE_METHOD, seed, outcome, rows, base)
+
+
+def _between_arms(items: pd.DataFrame, reference: str, methods: Sequence[str]) -> Iterator[Flips]:
+    by_run = _by_run(items)
+    for (task, method, seed, outcome), rows in by_run.items():
+        other = by_run.get((task, reference, seed, outcome))
+        if method == reference or method not in methods or other is None:
+            continue
+        require_same_items(other, rows, f"{outcome} of {task}, seed {seed}, {reference} and {method}")
+        yield _flips(task, method, reference, seed, outcome, rows, numbers(other, "value"))
+
+
+def _by_run(items: pd.DataFrame) -> dict[tuple[str, str, int, str], pd.DataFrame]:
+    groups: Any = items.groupby(["task", "method", "seed", "outcome"], sort=False)
+    return {(str(t), str(m), int(s), str(o)): rows for (t, m, s, o), rows in groups}
+
+
+def _flips(
+    task: str,
+    method: str,
+    against: str,
+    seed: int,
+    outcome: str,
+    rows: pd.DataFrame,
+    before: NDArray[np.float64],
+) -> Flips:
+    right, was_right = numbers(rows, "value") >= 1, before >= 1
+    lost, won = int((was_right & ~right).sum()), int((right & ~was_right).sum())
+    grouped = groups_of(rows) is not None
+    pvalue = None
+    if not grouped:
+        pvalue = 1.0 if lost + won == 0 else float(binomtest(min(lost, won), lost + won).pvalue)
+    return Flips(
+        task=task,
+        method=method,
+        against=against,
+        seed=seed,
+        outcome=outcome,
+        n=len(rows),
+        right_to_wrong=lost,
+        wrong_to_right=won,
+        p=pvalue,
+        note="items come in groups, of which the test would take no account" if grouped else "",
+    )

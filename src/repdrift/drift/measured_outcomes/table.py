@@ -1,0 +1,105 @@
+"""The table of outcomes: one row for each outcome of each run, with an interval paired over items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repdrift.core.records.outcomes import OUTCOME_COLUMNS
+from repdrift.core.records.study_info import RunStatus
+from repdrift.statistics import grouped_mean
+from repdrift.statistics.grouped_mean import LEAST_DIFFERING
+
+KEY = ["task", "method", "seed", "step", "outcome", "inputs", "layer"]
+OVER_ITEMS = "jackknife over items"
+OVER_GROUPS = "jackknife over groups of items"
+
+
+def outcome_table(items: pd.DataFrame, statuses: Sequence[RunStatus], confidence: float) -> pd.DataFrame:
+    """Returns the outcomes in the columns of OUTCOME_COLUMNS, in the order of the items.
+
+    The interval is that of the difference from the base model, and of the value where the base has none.
+    """
+    learnt = {
+        (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None
+        for s in statuses
+        if s.status == "ok" and s.step == 0
+    }
+    rows = [
+        _row(key, rows, learnt, confidence) for key, rows in items.groupby(KEY, sort=False, dropna=False, observed=True)
+    ]
+    table = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
+    return table.astype(
+        {
+            "layer": "Int64",
+            "learnt": "boolean",
+            **dict.fromkeys(("value", "base_value", "difference", "low", "high"), "float64"),
+        }
+    )
+
+
+def _row(
+    key: Any, items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+) -> dict[str, Any]:
+    named = dict(zip(KEY, key, strict=True))
+    values, base, weights = numbers(items, "value"), numbers(items, "base_value"), numbers(items, "weight")
+    groups = groups_of(items)
+    has_base = bool(np.isfinite(base).all())
+    shown = values - base if has_base else values
+    found = grouped_mean(shown, groups, weights=weights, confidence=confidence)
+    alike = sameness(shown, groups, has_base=has_base)
+    interval = None if alike and not has_base else found.interval
+    how = OVER_ITEMS if groups is None else OVER_GROUPS
+    return {
+        **named,
+        "value": float(np.average(values, weights=weights)),
+        "base_value": float(np.average(base, weights=weights)) if has_base else None,
+        "difference": found.mean if has_base else None,
+        "low": interval.low if interval is not None else None,
+        "high": interval.high if interval is not None else None,
+        "interval": how if interval is not None else "",
+        "n": len(items),
+        "n_groups": found.n_groups,
+        "learnt": learnt.get((str(named["task"]), str(named["method"]), int(named["seed"]))),
+        "note": found.missing or alike,
+    }
+
+
+def sameness(values: NDArray[np.float64], groups: Sequence[str] | None, *, has_base: bool) -> str:
+    """Says so if values hardly vary over items, so that an interval from their spread would be too narrow; "" if they do.
+
+    values: (n,), or (models, n). has_base: they are differences from the base model, and exactly 0 means that nothing changed.
+    """
+    flat = np.atleast_2d(values)
+    if has_base:
+        return "" if np.any(flat) else "the two models have the same number for every item"
+    of_items = flat.mean(axis=0)
+    seen, counts = np.unique(of_items, return_counts=True)
+    others = of_items != seen[counts.argmax()]
+    units = (
+        int(others.sum())
+        if groups is None
+        else len({name for name, other in zip(groups, others, strict=True) if other})
+    )
+    if units >= LEAST_DIFFERING:
+        return ""
+    return (
+        f"no interval: all items but {units} have the same value"
+        if units
+        else "no interval: all items have the same value"
+    )
+
+
+def numbers(items: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """Returns a column of items as float64."""
+    return items[column].to_numpy(dtype=np.float64)
+
+
+def groups_of(items: pd.DataFrame) -> list[str] | None:
+    """Returns the group of each item; None if each item stands alone."""
+    names = [str(name) for name in items["group"]]
+    return names if any(names) else None
