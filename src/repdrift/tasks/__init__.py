@@ -9,12 +9,21 @@ Where to find things:
     labels       classes and answers; `chat_turns` joins chats to texts
     continuation settings of a task whose texts a model continues (causal_lm): `continuation_rows` reads its rows, `prompt_template` and `chat_text`
                  make texts of them, `continuation_text` makes tokens, with the completions marked
+    general_text documents that have nothing to do with a task, from a file, a folder, the hub or the package
     encoding     a row of texts to token ids
     sample_set   the fixed samples that every model is shown
 """
 
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import effective_max_length, separates_pairs, token_ids
+from repdrift.tasks.general_text import (
+    GENERAL_TEXT,
+    LEAST_DOCUMENTS,
+    Documents,
+    document_samples,
+    few_documents_note,
+    read_documents,
+)
 from repdrift.tasks.labels import ClassValue
 from repdrift.tasks.own_file import OwnFile, read_own_file, spec_of_file
 from repdrift.tasks.sample_set import DEFAULT_SAMPLES, SampleSet, build_sample_set, choose_rows, rows_in_use
@@ -23,7 +32,10 @@ from repdrift.tasks.spec import FileFormat, TaskKind, TaskSpec, task, tasks
 
 __all__ = [
     "DEFAULT_SAMPLES",
+    "GENERAL_TEXT",
+    "LEAST_DOCUMENTS",
     "ClassValue",
+    "Documents",
     "FileFormat",
     "OwnFile",
     "Row",
@@ -33,8 +45,11 @@ __all__ = [
     "TaskSpec",
     "build_sample_set",
     "choose_rows",
+    "document_samples",
     "effective_max_length",
+    "few_documents_note",
     "load_rows",
+    "read_documents",
     "read_own_file",
     "rows_in_use",
     "separates_pairs",

@@ -116,6 +116,13 @@ def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
     if spec.hub is None:
         raise DataError(f"task {spec.name!r} is not on the hub")
     repository, configuration = spec.hub
+    table = hub_table(repository, configuration, split, spec.columns)
+    source = f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else "")
+    return rows_of_table(table, spec, source, labelled=labelled, grouped=True)
+
+
+def hub_table(repository: str, configuration: str | None, split: str, columns: Sequence[str]) -> DataTable:
+    """The named columns of a data set on the Hugging Face hub, or in its cache. Raises DataError if it cannot be had."""
     try:
         import datasets
     except ImportError as error:
@@ -129,11 +136,8 @@ def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:
     ) as error:  # datasets raises many kinds, from connection to parsing; each means that the hub has no data for us
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"the Hugging Face hub and its cache, {repository} ({reason})") from error
-    absent = [column for column in spec.columns if column not in table.column_names]
+    absent = [column for column in columns if column not in table.column_names]
     if absent:
         raise DataError(f"{repository} on the hub has no column {absent[0]!r}, only {', '.join(table.column_names)}")
-    columns = {name: Column(lambda name=name: list(table[name])) for name in spec.columns}  # pyright: ignore
-    numbers = range(1, len(table) + 1)  # pyright: ignore
-    source = f"Hugging Face hub: {repository}" + (f" ({configuration})" if configuration else "")
-    whole = require_rows(DataTable(repository, columns, numbers, "row"))
-    return rows_of_table(whole, spec, source, labelled=labelled, grouped=True)
+    found = {name: Column(lambda name=name: list(table[name])) for name in columns}  # pyright: ignore
+    return require_rows(DataTable(repository, found, range(1, len(table) + 1), "row"))  # pyright: ignore
