@@ -121,7 +121,8 @@ def compare(
         tell_json(json.loads(for_sharing(result).model_dump_json()))
     else:
         _print(result, every_measure="measures" in options)
-        tell(f"written to {output_dir}: comparison.json, comparison.md, drift.csv, figures")
+        tables = "drift.csv, patching.csv" if result.patching else "drift.csv"
+        tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(SOME_NOT_COMPARED)
 
@@ -134,6 +135,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from repdrift.comparison.answers import answer_line, table_header, table_rows
     from repdrift.comparison.output import how_sure
     from repdrift.core.comparison_words import warnings_beside_notes
+    from repdrift.core.patching_words import patching_answer
     from repdrift.core.sink_words import sinks_in_words
 
     console = Console(width=max(100, Console().width))
@@ -141,6 +143,8 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         tell(sentence)
     for model in result.compared:
         tell(f"{model.name}: {answer_line(model)}")
+    for found in result.patching:
+        tell(f"{found.model}: {patching_answer(found)}")
     for warning in warnings_beside_notes(result):
         tell(f"note: {warning}")
     for data_note in result.data_notes:
@@ -169,6 +173,28 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         console.print(table)
         if every_measure:
             _print_measures(console, model)
+    _print_patching(console, result)
+
+
+def _print_patching(console: Console, result: Comparison) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from repdrift.core.patching_words import TABLE_HEADER, how_patched, patching_rows
+
+    for sentence in how_patched(result):
+        tell()
+        tell(sentence)
+    for found in result.patching:
+        if not found.layers:
+            continue
+        title = f"{found.model}: share of the output change from {found.reference} undone and brought, by layer"
+        table = Table(title=Text(for_terminal(title)), title_justify="left")
+        for head in TABLE_HEADER:
+            table.add_column(head, justify="right", no_wrap="interval" in head, overflow="fold")
+        for row in patching_rows(found):
+            table.add_row(*row)
+        console.print(table)
 
 
 def _print_measures(console: Console, model: ComparedModel) -> None:

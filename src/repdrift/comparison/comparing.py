@@ -17,6 +17,7 @@ from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import for_sharing, write_comparison
+from repdrift.comparison.patching import patch_models
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
@@ -24,6 +25,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.patching import Patching
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
@@ -112,10 +114,18 @@ def compare_models(
     able = [tuned for tuned in tuned_models if tuned.refused is None]
     options = options.model_copy(update={"pooling": resolved_pooling(options.pooling, base, options.stack)})
     loaded = BaseModel(base, options)
-    keeps_rows = _keeps_rows(options, extractor_for(loaded.model, options), samples, len(able))
+    extractor = extractor_for(loaded.model, options)
+    if options.patch_layers is not None:  # a wrong one is an error before anything is run
+        extractor.blocks.select(list(options.patch_layers), model_name=type(extractor.backbone).__name__)
+    keeps_rows = _keeps_rows(options, extractor, samples, len(able))
+    del extractor
     measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
     measured = world().from_first(measured)
     models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
+    patching: list[Patching] = []
+    if options.patch:
+        loaded.free()  # two models with their heads are loaded in its place
+        patching = patch_models(base, [t for t in able if t.name not in measured.failed], samples, options)
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
@@ -140,6 +150,7 @@ def compare_models(
         base_layers=measured.base_layers,
         models=models,
         between=measured.between,
+        patching=patching,
         headline=headline,
         warnings=[
             *on_base,
@@ -159,8 +170,10 @@ def compare_models(
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
     """Writes JSON, table, summary and figures, all or none. Returns the paths. Raises StorageError."""
     from repdrift.report.comparison_figure import comparison_figures
+    from repdrift.report.patching_figure import patching_figures
 
-    return write_comparison(result, output_dir, comparison_figures(for_sharing(result)))
+    shared = for_sharing(result)
+    return write_comparison(result, output_dir, {**comparison_figures(shared), **patching_figures(shared)})
 
 
 def _keeps_rows(

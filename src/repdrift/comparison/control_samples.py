@@ -35,10 +35,15 @@ def control_samples(samples: SampleSet, options: ComparisonOptions) -> ControlSa
     The drawing depends on the number of samples alone, so that every process and every run takes the same ones. Debiased
     CKA has the same expectation on a part as on the whole, so values of both can be set side by side.
     """
+    usual = min(max(len(samples) // _SHARE, LEAST_CONTROL_SAMPLES), MOST_CONTROL_SAMPLES)
+    return drawn_samples(samples, options.control_samples, default=usual)
+
+
+def drawn_samples(samples: SampleSet, wanted: int | None, *, default: int) -> ControlSamples:
+    """Draws `wanted` of the samples (None: `default`), or all of them if it is 0 or there are not so many."""
     n = len(samples)
-    wanted = options.control_samples
     if wanted is None:
-        wanted = min(max(n // _SHARE, LEAST_CONTROL_SAMPLES), MOST_CONTROL_SAMPLES)
+        wanted = default
     if wanted == 0 or wanted >= n:
         return ControlSamples(list(range(n)), samples)
     indices = sorted(np.random.default_rng(20241).choice(n, size=wanted, replace=False).tolist())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import PoolingChoice, Stack
@@ -67,6 +67,20 @@ class ComparisonOptions(BaseModel):
         description="Which half of an encoder-decoder model is measured. If it is not given: the encoder.",
     )
 
+    patch: bool = Field(
+        default=False,
+        description="Also put the base model's hidden state back into the tuned model after each block, and the other way round, and measure "
+        "how much of the output change returns.",
+    )
+    patch_layers: tuple[int, ...] | None = Field(
+        default=None, description="Layer to patch after; may be repeated. All layers if it is not given."
+    )
+    patch_samples: int | None = Field(
+        default=None,
+        ge=0,
+        description="Samples on which models are patched, drawn at random; 0 takes all. If it is not given: 128, or all if there are fewer.",
+    )
+
     @field_validator("control_samples")
     @classmethod
     def _enough(cls, count: int | None) -> int | None:
@@ -85,3 +99,12 @@ class ComparisonOptions(BaseModel):
         except (ConfigError, UnknownNameError) as error:
             raise ValueError(str(error)) from error
         return names if PRIMARY_MEASURE in names else (PRIMARY_MEASURE, *names)
+
+    @model_validator(mode="after")
+    def _patched(self) -> Self:
+        given = [name for name in ("patch_layers", "patch_samples") if getattr(self, name) is not None]
+        if given and not self.patch:
+            raise ValueError(
+                f"{' and '.join(given)} have no effect without patch (--patch): give it too, or leave them out"
+            )
+        return self

@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from repdrift.comparison.answers import answer_line, table_header, table_rows
+from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.core.atomic import write_together
 from repdrift.core.comparison_words import warnings_beside_notes
 from repdrift.core.csv_table import csv_text
+from repdrift.core.patching_words import patching_answer
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
     COMPARISON_SUMMARY,
@@ -19,6 +21,7 @@ from repdrift.core.records.comparison import (
     ComparedModel,
     Comparison,
 )
+from repdrift.core.records.patching import PATCHING_TABLE
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
@@ -43,6 +46,8 @@ def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str,
         COMPARISON_TABLE: csv_text(tidy_table(result)),
         COMPARISON_SUMMARY: summary(shareable(result)),
     }
+    if result.patching:
+        texts[PATCHING_TABLE] = csv_text(patching_table(result))
     return write_together(output_dir, {**{name: text.encode() for name, text in texts.items()}, **(figures or {})})
 
 
@@ -137,6 +142,7 @@ def summary(result: Comparison) -> str:
         "",
         *(f"**{markdown_text(sentence)}**\n" for sentence in result.headline),
         *(f"- **{markdown_text(model.name)}**: {markdown_text(answer_line(model))}" for model in result.compared),
+        *(f"- **{markdown_text(found.model)}**: {markdown_text(patching_answer(found))}" for found in result.patching),
         "",
         *(
             ["## Mind", "", *(f"- {markdown_text(w)}" for w in care), ""]
@@ -165,6 +171,7 @@ def summary(result: Comparison) -> str:
         lines += [f"| {' | '.join([*header, 'above noise'])} |", "|---" * (len(header) + 1) + "|"]
         lines += [f"| {' | '.join([*row, above])} |" for row, above in zip(rows, judged, strict=True)]
         lines += ["", *_other_measures(model)]
+    lines += patching_section(result)
     if result.between:
         lines += [
             "## Between the tuned models",

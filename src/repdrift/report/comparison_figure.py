@@ -94,14 +94,20 @@ def _figure(result: Comparison) -> Figure:
 
 def caption_lines(result: Comparison) -> list[str]:
     """The lines below the figure: what changes how the numbers are read, wrapped to its width. A star marks a model that has some."""
+    return caption_lines_of(
+        [
+            *note_sentences(result.compared, mark="*"),
+            *result.headline,
+            *result.data_notes,
+            *warnings_beside_notes(result),
+        ]
+    )
+
+
+def caption_lines_of(sentences: Sequence[str]) -> list[str]:
+    """The lines of a caption, wrapped to the figure's width; where there are too many, the last one says how many are left out."""
     width = 72 * FULL_WIDTH_IN * (1 - 2 * _MARGIN)
-    said = [
-        *note_sentences(result.compared, mark="*"),
-        *result.headline,
-        *result.data_notes,
-        *warnings_beside_notes(result),
-    ]
-    said = [plain(sentence, _LONGEST_NOTE) for sentence in said]
+    said = [plain(sentence, _LONGEST_NOTE) for sentence in sentences]
     lines = [line for sentence in said for line in wrapped(sentence, width, _CAPTION_PT)]
     if len(lines) <= _MOST_LINES:
         return lines
@@ -117,7 +123,7 @@ def _label(model: ComparedModel) -> str:
 
 def _legend(result: Comparison) -> list[Line2D]:
     """The keys: each model by its colour and marker, then the controls by their dashes; a control has its model's colour."""
-    keys = [Line2D([], [], **_look(number), label=_label(model)) for number, model in enumerate(result.compared)]
+    keys = [Line2D([], [], **model_look(number), label=_label(model)) for number, model in enumerate(result.compared)]
     layers = [at for model in result.compared for at in model.layers]
     on = "" if result.control_samples is None else f", {result.control_samples} samples"
     if any(at.random_change_drift is not None for at in layers):
@@ -133,7 +139,7 @@ def _legend(result: Comparison) -> list[Line2D]:
     return keys
 
 
-def _look(number: int) -> dict[str, Any]:
+def model_look(number: int) -> dict[str, Any]:
     """Colour and marker of a model: the pairs repeat only after every colour has had every marker."""
     marker = _MARKERS[(number + number // len(_COLORS)) % len(_MARKERS)]
     return {"color": _COLORS[number % len(_COLORS)], "marker": marker, "markersize": 3}
@@ -141,14 +147,14 @@ def _look(number: int) -> dict[str, Any]:
 
 def _drift(axes: Axes, model: ComparedModel, number: int) -> None:
     layers = [at.layer for at in model.layers]
-    axes.plot(layers, [at.drift for at in model.layers], **_look(number))
+    axes.plot(layers, [at.drift for at in model.layers], **model_look(number))
     low = np.array([np.nan if at.drift_low is None else at.drift_low for at in model.layers])
     high = np.array([np.nan if at.drift_high is None else at.drift_high for at in model.layers])
-    axes.fill_between(layers, low, high, color=_look(number)["color"], alpha=0.2, linewidth=0)
+    axes.fill_between(layers, low, high, color=model_look(number)["color"], alpha=0.2, linewidth=0)
 
 
 def _with_controls(axes: Axes, model: ComparedModel, number: int) -> None:
-    look = _look(number)
+    look = model_look(number)
     axes.plot([at.layer for at in model.layers], [_shown(at.drift) for at in model.layers], **look)
     _line(axes, [(at.layer, at.random_change_drift) for at in model.layers], color=look["color"], **_RANDOM_CHANGE)
     _line(axes, [(at.layer, at.rounding_drift) for at in model.layers], color=look["color"], **_ROUNDING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.patching import Patching
 from repdrift.core.records.sink_tokens import SinkSummary
 
 COMPARISON_FORMAT_VERSION = 1
@@ -127,6 +128,8 @@ class Comparison(Record):
     base_layers: list[BaseLayer]
     models: list[ComparedModel]
     between: list[BetweenModels]
+    patching: list[Patching] = []
+    """One for each tuned model, where patching was asked for; empty in older records."""
     headline: list[str] = []
     """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]

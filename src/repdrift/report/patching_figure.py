@@ -1,0 +1,99 @@
+"""The figure of patching: which share of the output change returns with one layer's state, both ways, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from repdrift.core.patching_words import patching_sentences, reference_named
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.patching import PatchedShare, Patching
+from repdrift.core.shared_paths import shareable
+from repdrift.report.comparison_figure import caption_lines_of, model_look
+from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, layer_axis, legend_columns, plain, png_and_pdf
+
+FIGURE_NAME = "patched_share_by_layer"
+_LOWEST, _HIGHEST = -1.0, 2.0
+"""Ends of the axis. Shares beyond them are drawn there, and the caption says so."""
+_LEGEND_PT = 7
+_LINE_IN = 0.14
+_CAPTION_LINE_IN = 0.12
+_CAPTION_PT = 6.5
+_MARGIN = 0.015
+
+
+def patching_figures(result: Comparison) -> dict[str, bytes]:
+    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no model was patched.
+
+    The left panel shows what the reference's state undoes in the tuned model, the right one what the tuned state brings to the reference.
+    """
+    if not any(found.layers for found in result.patching):
+        return {}
+    shared = shareable(result)
+    png, pdf = png_and_pdf(lambda: _figure(shared))
+    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+
+
+def _figure(result: Comparison) -> Figure:
+    done = [found for found in result.patching if found.layers]
+    caption = caption_lines_of(_caption(result, done))
+    names = [model.name for model in result.compared]
+    keys = [
+        Line2D([], [], **model_look(names.index(found.model)), label=plain(found.model) + "*" * bool(found.notes))
+        for found in done
+    ]
+    columns = legend_columns([str(key.get_label()) for key in keys], _LEGEND_PT, most=4)
+    above = 2.4 + _LINE_IN * -(-len(keys) // columns)
+    below = _CAPTION_LINE_IN * (len(caption) + 1)
+    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
+    panels, foot = parts
+    foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    left, right = panels.subplots(1, 2, sharey=True)
+    layers = sorted({at.layer for found in done for at in found.layers})
+    for axes in (left, right):
+        for level in (0.0, 1.0):
+            axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+        layer_axis(axes, layers)
+    for found in done:
+        number = names.index(found.model)
+        at = [layer.layer for layer in found.layers]
+        _line(left, at, [layer.undone for layer in found.layers], number)
+        _line(right, at, [layer.brought for layer in found.layers], number)
+    references = {reference_named(found) for found in done}
+    reference = plain(references.pop()) if len(references) == 1 else "the reference"
+    left.set_title(f"undone: state of {reference} put into the tuned model")
+    right.set_title(f"brought: tuned state put into {reference}")
+    left.set_ylabel("share of the output change")
+    for axes in (left, right):
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(_LOWEST, min(low, -0.05)), min(_HIGHEST, max(high, 1.05)))
+    panels.legend(handles=keys, loc="outside lower center", ncols=columns, fontsize=_LEGEND_PT)
+    panels.suptitle("Which layers the output change goes through", fontsize=9)
+    return figure
+
+
+def _caption(result: Comparison, done: Sequence[Patching]) -> list[str]:
+    shares = [share for found in done for at in found.layers for share in (at.undone, at.brought)]
+    said = [
+        f"Share = 1 - KL left / KL of the whole change, {done[0].samples} samples; bands are 95 % intervals over samples. "
+        "0: the layer's state carries none of the change; 1: all of it."
+    ]
+    if any(not _LOWEST <= share.share <= _HIGHEST for share in shares):
+        said.append(f"Shares below {_LOWEST:g} or above {_HIGHEST:g} are drawn at the edge; patching.csv has them.")
+    return [*said, *patching_sentences(result)]
+
+
+def _line(axes: Axes, layers: Sequence[int], shares: Sequence[PatchedShare], number: int) -> None:
+    look = model_look(number)
+    axes.plot(layers, np.clip([share.share for share in shares], _LOWEST, _HIGHEST), **look)
+    low = np.array([np.nan if share.low is None else share.low for share in shares])
+    high = np.array([np.nan if share.high is None else share.high for share in shares])
+    axes.fill_between(
+        layers, np.clip(low, _LOWEST, _HIGHEST), np.clip(high, _LOWEST, _HIGHEST), color=look["color"], alpha=0.2, linewidth=0
+    )  # fmt: skip
