@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from repdrift.core.confidence import Interval, jackknife_error, student_quantile, upper_level
 from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
-from repdrift.statistics.grouped_mean import LEAST_GROUPS
+from repdrift.core.group_words import LEAST_GROUPS
 
 
 @dataclass(frozen=True)
