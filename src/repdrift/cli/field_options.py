@@ -53,7 +53,7 @@ class FieldOption:
     def help(self) -> str:
         """The field's description, and the values that it allows."""
         text = self.info.description or ""
-        if self._is_list and "repeated" not in text:
+        if (self._is_list or self._is_mapping) and "repeated" not in text:
             text += " The option may be repeated."
         unnamed = [choice for choice in self.choices if choice not in text]
         return f"{text} One of: {', '.join(self.choices)}." if unnamed else text
@@ -71,24 +71,29 @@ class FieldOption:
         return get_origin(self._kind) is tuple
 
     @property
+    def _is_mapping(self) -> bool:
+        return get_origin(self._kind) is dict
+
+    @property
     def in_mib(self) -> bool:
         """Tells whether the option is given in MiB where the field counts bytes."""
         return self.field.endswith("_bytes")
 
     def parameter(self, unless_given: str, panel: str) -> inspect.Parameter:
         """A parameter of a typer command. unless_given: words before the default; panel: title of its box in the help."""
-        default = self.info.get_default()
+        default = self.info.get_default() or None if self._is_mapping else self.info.get_default()
         shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
         words = f"{unless_given} {'null' if shown is None else shown}" if unless_given else str(shown)
         option = typer.Option(
             f"{self.flag}/{self.flag.replace('--', '--no-', 1)}" if self._kind is bool else self.flag,
             help=self.help,
-            metavar="<MiB>" if self.in_mib else None,
+            metavar="<MiB>" if self.in_mib else "NAME=VALUE" if self._is_mapping else None,
             min=self.least,
             show_default=False if words == "None" else words,
             rich_help_panel=panel,
         )
         kind = str if self.choices else list[get_args(self._kind)[0]] if self._is_list else self._kind
+        kind = list[str] if self._is_mapping else kind
         return inspect.Parameter(
             self.field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
         )
@@ -97,7 +102,16 @@ class FieldOption:
         """The field's value from what the command line gives."""
         if self._is_list:
             return tuple(given)
+        if self._is_mapping:
+            return dict(self._entry(text) for text in given or ())
         return given * _MIB if self.in_mib else given
+
+    def _entry(self, text: str) -> tuple[str, str]:
+        """Returns name and value of `NAME=VALUE`. Raises ConfigError for a text without them."""
+        name, sign, value = text.rpartition("=")
+        if not (name and sign and value):
+            raise ConfigError(f"{self.flag}: expected NAME=VALUE, such as mrpc=0.8; got {text!r}")
+        return name, value
 
 
 def field_options(model: type[BaseModel]) -> list[FieldOption]:

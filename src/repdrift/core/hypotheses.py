@@ -7,6 +7,7 @@ from repdrift.core.records.study_info import StudyInfo
 from repdrift.core.words import chosen_percent, method_title
 
 LESS: Hypothesis = "comparison_drifts_less"
+LESS_AT_EQUAL_SKILL: Hypothesis = "comparison_drifts_less_at_equal_skill"
 TARGET: Hypothesis = "reduction_exceeds_target"
 ALIKE: Hypothesis = "methods_equivalent"
 INTERACTION: Hypothesis = "method_task_interaction"
@@ -16,7 +17,7 @@ METHOD_CLAIMS: tuple[Hypothesis, ...] = (LESS, TARGET)
 """Claims about the comparison method that are tested in every layer."""
 FLOORS: tuple[Hypothesis, ...] = (ABOVE_NOISE, ABOVE_SEEDS)
 """Claims about one method: its drift is above the noise of extraction, or above the drift between its own models."""
-HYPOTHESES: tuple[Hypothesis, ...] = (*METHOD_CLAIMS, ALIKE, INTERACTION, *FLOORS)
+HYPOTHESES: tuple[Hypothesis, ...] = (LESS_AT_EQUAL_SKILL, *METHOD_CLAIMS, ALIKE, INTERACTION, *FLOORS)
 
 
 def claim(hypothesis: str, study: StudyInfo, method: str | None = None, comparison: str | None = None) -> str:
@@ -55,6 +56,7 @@ def claim_about(
     factor = "" if equivalence_margin is None else f" within a factor of {equivalence_margin:g}"
     claims: dict[str, str] = {
         LESS: f"{comparison} drifts less",
+        LESS_AT_EQUAL_SKILL: f"{comparison} drifts less at equal skill",
         TARGET: f"{comparison} drifts at least {chosen_percent(target_reduction)} less",
         ALIKE: f"{comparison} and {reference} drift alike{factor}",
         INTERACTION: f"the reduction{f' of {comparison}' if several_arms else ''} differs between tasks",

@@ -99,6 +99,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         rankings=found.rankings,
         associations=found.associations,
         profiles=found.profiles,
+        equal_skill=found.equal_skill,
         mixed_model=next(iter(found.mixed_models), None),
         other_mixed_models=found.mixed_models[1:],
         controls=measured.controls,

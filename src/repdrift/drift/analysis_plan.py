@@ -102,6 +102,10 @@ class DriftPlan:
     equivalence_margin: float | None = None
     """Factor above 1 within which the methods' drifts must lie to count as alike; None: this is not tested."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    equal_skill: bool = True
+    """Whether methods are compared at equal skill too, where runs have checkpoints."""
+    equal_skill_score: Mapping[str, float] = field(default_factory=dict)
+    """By task: the score at which it is compared at equal skill, in its own unit; a task without one takes the best that every run reaches."""
     tuning: StudyTuning | None = None
     """How the learning rates were chosen; None: not known."""
     random_changes: Sequence[PlannedSet] = ()
@@ -159,6 +163,11 @@ class DriftPlan:
             faults += [
                 f"{kind} {name!r} is listed {count} times" for name, count in Counter(names).items() if count > 1
             ]
+        faults += [
+            f"a score at equal skill is given for task {name!r}, which the study does not have ({', '.join(self.tasks)})"
+            for name in self.equal_skill_score
+            if name not in self.tasks
+        ]
         if ALL_TASKS in self.tasks:
             faults.append(
                 f"a task cannot be named {ALL_TASKS!r}: results over all tasks together have that name. Rename it"

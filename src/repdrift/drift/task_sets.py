@@ -139,6 +139,7 @@ def _present(plan: PlannedSet, stored: RepresentationSet) -> RunStatus:
         sample_set_fingerprint=stored.metadata.sample_set_fingerprint,
         metrics=stored.metadata.run_metrics or {},
         learnt=stored.metadata.run_learnt,
+        trained_steps=stored.metadata.trained_steps,
     )
 
 

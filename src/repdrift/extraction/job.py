@@ -25,7 +25,7 @@ class ExtractionJob:
     """A base model, or a model tuned from it, and the samples that it reads.
 
     tuned: a full model or a PEFT adapter; None means the base model. task_kind, num_labels: the head that an adapter was
-    trained with. metrics, learnt: of the training run, copied into the set's metadata. rebatched: use batches of a third of the
+    trained with. metrics, learnt, trained_steps: of the training run, copied into the set's metadata. rebatched: use batches of a third of the
     size, so that the difference from the same job without it is the noise of extraction. random_change: move the base
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
@@ -45,6 +45,7 @@ class ExtractionJob:
     num_labels: int | None = None
     metrics: dict[str, float | None] | None = None
     learnt: Learnt | None = None
+    trained_steps: int | None = None
     rebatched: bool = False
     random_change: MatchedChange | None = None
     sinks: SinkTokens | None = None

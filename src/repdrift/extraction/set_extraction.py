@@ -86,7 +86,7 @@ def _brought_up_to_date(folder: Path, job: ExtractionJob) -> None:
     groups = None if job.samples.groups is None else list(job.samples.groups)
     now: dict[str, Any] = {"sample_groups": groups, "sample_group_unit": job.samples.group_unit}
     if job.metrics is not None:
-        now |= {"run_metrics": job.metrics, "run_learnt": job.learnt}
+        now |= {"run_metrics": job.metrics, "run_learnt": job.learnt, "trained_steps": job.trained_steps}
     if any(getattr(stored, name) != value for name, value in now.items()):
         stored.model_copy(update=now).write(folder / "metadata.json")
 
@@ -183,6 +183,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "tokens_per_sample": job.samples.pooled_lengths if job.pooling == "tokens" else None,
         "run_metrics": job.metrics,
         "run_learnt": job.learnt,
+        "trained_steps": job.trained_steps,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
         "extraction": {

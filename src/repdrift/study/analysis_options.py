@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -48,6 +48,15 @@ class AnalysisOptions(BaseModel):
         ge=0,
         description="Number of groups of samples that are left out in turn, for measures that have no formula for their interval; "
         "0 gives these measures no interval.",
+    )
+
+    equal_skill: bool = Field(
+        default=True,
+        description="Compare methods at equal skill too, where runs saved checkpoints (training: checkpoints). `repdrift run` then extracts these.",
+    )
+    equal_skill_score: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default={},
+        description="Score at which a task is compared at equal skill, in its own unit (TASK=SCORE); without it the best that every run reaches.",
     )
 
     @model_validator(mode="after")

@@ -183,6 +183,11 @@ class StudyConfig(Section):
                 f"reference: {self.reference!r} is none of this study's methods; every other method is compared with the "
                 f"reference, so name one of: {', '.join(self.method_names)}"
             )
+        for name in self.analysis.equal_skill_score:
+            if name not in self.task_names:
+                raise ValueError(
+                    str(UnknownNameError.of("task under analysis.equal_skill_score", name, self.task_names))
+                )
         self._require_arms_differ()
         if self.tune is not None:
             self._require_tunable(self.tune)

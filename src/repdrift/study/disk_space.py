@@ -57,10 +57,15 @@ def require_folders(config: StudyConfig, runs: Sequence[RunId]) -> None:
             )
 
 
-def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunId, TrainedBytes]) -> None:
+def require_room(
+    inputs: StudyInputs,
+    runs: Sequence[RunId],
+    saved: Mapping[RunId, TrainedBytes],
+    checkpoint_sets: Mapping[RunId, int] | None = None,
+) -> None:
     """Raises StorageError if models and representations certainly do not fit on their disk.
 
-    saved: for the runs that are to be trained, what they save. The estimate is low: files beside the weights, random changes
+    saved: for the runs that are to be trained, what they save. checkpoint_sets: the representation sets of their checkpoints. The estimate is low: files beside the weights, random changes
     and results are left out.
     """
     needed: dict[Path, int] = {}
@@ -69,6 +74,7 @@ def require_room(inputs: StudyInputs, runs: Sequence[RunId], saved: Mapping[RunI
     needed[results] = sum(size.total for size in saved.values()) + sum(
         each[run.task] for run in runs if not (set_folder(inputs.config, run) / METADATA_FILE).exists()
     )
+    needed[results] += sum(count * each[run.task] for run, count in (checkpoint_sets or {}).items())
     with storage_errors(inputs.config.base_dir):
         if base.stat().st_dev == results.stat().st_dev:
             base = results

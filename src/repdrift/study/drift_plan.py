@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from repdrift.core.errors import UnknownNameError
 from repdrift.core.reading import listed_folder
 from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
 from repdrift.core.words import listed, method_title, task_title
@@ -96,6 +97,8 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         equivalence_margin=options.margin(),
         sampling=options.sampling(),
         alpha=options.alpha,
+        equal_skill=options.equal_skill,
+        equal_skill_score=_scores_of(config, names),
         reference_method=config.reference,
         comparison_methods=[name for name in config.method_names if name != config.reference],
         method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
@@ -103,6 +106,15 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         outcomes=outcomes,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
+
+
+def _scores_of(config: StudyConfig, names: Sequence[str]) -> dict[str, float]:
+    """Returns the scores at equal skill of these tasks. Raises UnknownNameError for one of a task that the study does not have."""
+    given = config.analysis.equal_skill_score
+    for name in given:
+        if name not in config.task_names:
+            raise UnknownNameError.of("task under equal_skill_score", name, config.task_names)
+    return {name: score for name, score in given.items() if name in names}
 
 
 def _weights(

@@ -13,7 +13,7 @@ from repdrift.drift import LayerSize
 from repdrift.models import task_skeleton, width_of
 from repdrift.study.disk_space import set_bytes, set_rows
 from repdrift.study.inputs import StudyInputs
-from repdrift.study.readiness import not_trained, ready_jobs
+from repdrift.study.readiness import least_checkpoints, not_trained, ready_jobs
 from repdrift.study.runs import RunId
 from repdrift.study.tuning_stage import open_trials
 from repdrift.training import TrainingJob, prepared, saved_bytes
@@ -66,6 +66,9 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
     rate = matrix_product_rate()
     tasks = list(dict.fromkeys(run.task for run in runs))
     sets = {task: 2 + 2 * sum(run.task == task for run in runs) for task in tasks}
+    if inputs.config.analysis.equal_skill:  # then their checkpoints are extracted too
+        for run, job in jobs:
+            sets[run.task] += least_checkpoints(job)
     weights = None if inputs.skeleton is None else sum(p.numel() for p in inputs.skeleton.parameters())
     extraction_s = None
     if weights is not None:

@@ -32,7 +32,8 @@ class ExtractedSet:
 def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[ExtractedSet]:
     """Extract every run's sets, and the base model's sets of their tasks.
 
-    checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint.
+    checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint,
+    `saved` for these where a run may have none.
     All runs are looked up before the first is extracted. The random changes of the same size come last. If one of them
     cannot be made, the reason is said, and the other sets are there all the same.
     Raises MissingRunError if a run is not trained or did not save the checkpoint.
@@ -117,6 +118,7 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
         tuned=tuned,
         task_kind=record.task_kind,
         num_labels=record.num_labels,
-        metrics=record.metrics if step == 0 else None,
+        metrics=record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step),
         learnt=record.learnt if step == 0 else None,
+        trained_steps=step or record.final_step,
     )

@@ -69,6 +69,7 @@ def ready_jobs(
     for job in {job.spec.name: job for _, job in left if job.spec.kind == "causal_lm"}.values():
         found.of(lambda job=job: _require_continuations(job, config))
     saved: dict[RunId, TrainedBytes] = {}
+    checkpoints: dict[RunId, int] = {}
     known: dict[str, TrainedBytes | None] = {}
     for run, job in left:
         labels = classes.get(job.spec.name)
@@ -78,9 +79,10 @@ def ready_jobs(
                 lambda job=job, labels=labels: _require_trainable(job, config, labels and len(labels.values))
             )
         if (each := known[kind]) is not None:
-            saved[run] = each.of_models(1 + _checkpoints(job))
+            checkpoints[run] = least_checkpoints(job)
+            saved[run] = each.of_models(1 + checkpoints[run])
     found.raise_any(f"study {inputs.config.name!r}")
-    require_room(inputs, runs, saved)
+    require_room(inputs, runs, saved, checkpoints if inputs.config.analysis.equal_skill else None)
     return jobs
 
 
@@ -166,7 +168,7 @@ def _require_steps(job: TrainingJob) -> None:
         )
 
 
-def _checkpoints(job: TrainingJob) -> int:
+def least_checkpoints(job: TrainingJob) -> int:
     """Returns the least number of checkpoints that a run saves."""
     held = job.held_out()
     rows = (job.training_rows() if held is None else held.to_train).rows

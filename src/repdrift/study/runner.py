@@ -21,6 +21,7 @@ from repdrift.study.evaluation_stage import evaluate_runs
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
+from repdrift.study.saved_models import EVERY_SAVED
 from repdrift.study.training_stage import train_runs
 from repdrift.study.tuning_stage import tune_arms
 
@@ -58,7 +59,7 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     say_stage(1, 5, "training")
     train_runs(inputs, runs)
     say_stage(2, 5, "extraction")
-    extract_runs(inputs, runs)
+    extract_runs(inputs, runs, checkpoint=EVERY_SAVED if config.analysis.equal_skill else None)
     say_stage(3, 5, "outcomes")
     evaluate_runs(inputs, runs)
     say_stage(4, 5, "analysis")

@@ -10,6 +10,8 @@ from repdrift.study.runs import RunId
 from repdrift.training import FinishedRun, require_unchanged, restore_or_train
 
 _EVERY_CHECKPOINT = "all"
+EVERY_SAVED = "saved"
+"""The final model and every checkpoint, of runs that may have saved none."""
 
 
 def saved_model(inputs: StudyInputs, trained: FinishedRun, step: int) -> ModelSource:
@@ -45,13 +47,16 @@ def _require_settings_of_base(inputs: StudyInputs, tuned: ModelSource) -> None:
 
 
 def wanted_steps(run: RunId, record: RunRecord, checkpoint: str | None) -> list[int]:
-    """Returns the steps of a run that --checkpoint asks for: None is the final model (0), `all` is it and every checkpoint.
+    """Returns the steps of a run that --checkpoint asks for: None is the final model (0), `all` is it and every checkpoint, and so is `saved` of
+    a run that may have none.
 
     Raises MissingRunError if the run did not save the checkpoint.
     """
     if checkpoint is None:
         return [0]
-    saved = ", ".join(map(str, record.checkpoints)) or "none (set training.all.checkpoint_every in the study)"
+    if checkpoint == EVERY_SAVED:
+        return [0, *record.checkpoints]
+    saved = ", ".join(map(str, record.checkpoints)) or "none (set training.all.checkpoints in the study)"
     if checkpoint == _EVERY_CHECKPOINT:
         if not record.checkpoints:
             raise MissingRunError(f"the run of {run} saved no checkpoint: {saved}")

@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.group_words import LEAST_GROUPS
-from repdrift.core.records.run import Learnt
+from repdrift.core.records.run import LOSSES, Learnt
 from repdrift.core.row_scores import RowScores
 from repdrift.statistics import GroupedMean, grouped_mean
 from repdrift.statistics.grouped_mean import LEAST_DIFFERING
-
-_LOSSES = frozenset({"loss"})
-"""Primary scores of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def compared_with_constant(scored: Scored) -> Learnt:
     Raises NonFiniteError if a score is NaN or Inf.
     """
     found = grouped_mean(scored.items - scored.constant, scored.groups)
-    sign = -1.0 if scored.metric in _LOSSES else 1.0
+    sign = -1.0 if scored.metric in LOSSES else 1.0
     score, constant = sign * float(np.mean(scored.items)), sign * float(np.mean(scored.constant))
     learnt: bool | None = found.interval is not None and found.interval.low > 0
     if found.n_groups < LEAST_GROUPS:

@@ -158,3 +158,15 @@ def test_options_of_analyze_override_the_study_and_leave_the_rest(study_file, mo
 def test_a_fault_of_options_together_is_said_without_an_option():
     with pytest.raises(ConfigError, match="replicates"):
         changed(AnalysisOptions(), {"interval": "bca", "replicates": 0})
+
+
+def test_an_option_of_a_mapping_takes_names_with_values():
+    (option,) = [o for o in field_options(AnalysisOptions) if o.field == "equal_skill_score"]
+    given = {"equal_skill_score": option.value(["mrpc=0.8", "a=b=-1.5"])}
+    assert changed(AnalysisOptions(), given).equal_skill_score == {"mrpc": 0.8, "a=b": -1.5}
+    for text in ("mrpc", "=0.8", "mrpc="):
+        with pytest.raises(ConfigError, match="--equal-skill-score: expected NAME=VALUE"):
+            option.value([text])
+    for value in ("high", "nan", "inf"):
+        with pytest.raises(ConfigError, match="--equal-skill-score: "):
+            changed(AnalysisOptions(), {"equal_skill_score": {"mrpc": value}})

@@ -33,7 +33,7 @@ def test_no_support_is_not_a_rejection_and_says_which_p_speaks(tmp_path):
     )
     said = found_test(tests, LESS).sentence
     assert said.startswith(
-        "These models contradict that LoRA drifts less over all tasks (p = 0.014, for the opposite claim): "
+        "These models contradict that LoRA drifts less over all tasks at the end of training (p = 0.014, for the opposite claim): "
     )
     assert "19.4 % more than full fine-tuning (95 % interval of the reduction" in said
 

@@ -189,7 +189,9 @@ def test_a_disk_on_which_the_models_cannot_fit_is_said_with_both_numbers(content
         3 * 8 * (4 * (16 + 16) + 2 * (16 + 32))
     )  # layers, rank, A and B of four square weights and of the two of the MLP
     models = 4 * (2 * 4 * (sum(p.numel() for p in model.parameters()) + adapters + head))
-    sets = 6 * 8 * 16 * 3 * 4  # four runs and two of the base model; samples, features, layers, bytes
+    sets = (
+        (6 + 4 * 3) * 8 * 16 * 3 * 4
+    )  # four runs, two of the base model, three checkpoints a run; samples, features, layers, bytes
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: models + sets)
     readiness.ready_jobs(StudyInputs(config), planned_runs(config))
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: models + sets - 1)

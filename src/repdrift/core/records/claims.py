@@ -64,6 +64,7 @@ class Reduction(Record):
 
 Hypothesis = Literal[
     "comparison_drifts_less",
+    "comparison_drifts_less_at_equal_skill",
     "reduction_exceeds_target",
     "methods_equivalent",
     "drift_above_identity",
@@ -88,7 +89,8 @@ Verdict = Literal["supported", "rejected", "undecided", "not testable"]
 class HypothesisTest(Record):
     """One claim about trained models and what the data say of it.
 
-    `comparison_drifts_less`: the reduction is above 0. `reduction_exceeds_target`: it is above the target.
+    `comparison_drifts_less`: the reduction is above 0, in final models. `comparison_drifts_less_at_equal_skill`: it is above 0
+    where the runs had the same score, see `EqualSkill`. `reduction_exceeds_target`: it is above the target.
     `methods_equivalent`: the ratio of drifts lies within the study's margin either way. `drift_above_identity`: the drift
     of `method` is above the noise of extraction. `drift_above_seed_ceiling`: the base model is farther from the trained
     models than they are from one another. `method_task_interaction`: the reduction is not the same in all tasks.

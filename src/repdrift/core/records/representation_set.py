@@ -148,9 +148,12 @@ class SetMetadata(Record):
     file_sizes: dict[str, int] = {}
     """Bytes of every payload file, by the same paths. Empty in sets of older versions."""
     run_metrics: dict[str, float | None] | None = None
-    """The training run's evaluation metrics, where the model came from a run."""
+    """The training run's evaluation metrics at this step, where the model came from a run that scored it."""
     run_learnt: Learnt | None = None
-    """Whether that run's model has learnt its task; null where it is not known, as in sets of older versions."""
+    """Whether that run's final model has learnt its task; null for checkpoints, and where it is not known, as in sets of older versions."""
+    trained_steps: int | None = None
+    """Optimiser steps that the model was trained for: of a checkpoint its step, of the final model the last or the kept step.
+    Null where it is not known, as in sets of older versions."""
     created: str
     versions: dict[str, str]
     extraction: dict[str, Any] = {}

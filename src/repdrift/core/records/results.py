@@ -18,6 +18,8 @@ from repdrift.core.records.claims import (
     Reduction,
     ScoreAssociation,
 )
+from repdrift.core.records.drift_predictors import DriftPredictors
+from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.outcomes import StudyOutcomes
 from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
 from repdrift.core.records.tuning import StudyTuning
@@ -78,6 +80,10 @@ class DriftResults(Record):
     rankings: list[LayerRanking] = []
     associations: list[ScoreAssociation] = []
     profiles: list[ProfileLikeness] = []
+    equal_skill: list[EqualSkill] = []
+    """Comparisons of methods at equal skill, for each contrast the tasks and then `all`; empty in results of older versions."""
+    drift_predictors: list[DriftPredictors] = []
+    """Which measure's drift goes with the score, and with forgetting; empty in results of older versions."""
     mixed_model: MixedModel | None = None
     """The mixed model of the first contrast."""
     other_mixed_models: list[MixedModel] = []
@@ -112,6 +118,7 @@ class DriftResults(Record):
             "other_measures": [r for r in self.other_measures if (r.comparison or first) == comparison],
             "tests": [t for t in self.tests if t.method is not None or (t.comparison or first) == comparison],
             "clusters": [c for c in self.clusters if (c.comparison or first) == comparison],
+            "equal_skill": [e for e in self.equal_skill if e.comparison == comparison],
             "mixed_model": next((m for m in mixed if (m.comparison or first) == comparison), None),
             "other_mixed_models": [],
         }

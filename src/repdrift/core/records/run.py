@@ -15,6 +15,9 @@ RUN_FORMAT_VERSION = 1
 _MEASURED = frozenset({"max_length_used", "steps", "null_threshold"})
 """Entries of `RunRecord.hyperparameters` that were found in training, not set."""
 
+LOSSES = frozenset({"loss"})
+"""Primary scores of which less is better."""
+
 FULL_FINETUNE = "full_finetune"
 LORA = "lora"
 
@@ -54,6 +57,11 @@ class Learnt(Record):
     learnt: bool | None
     """Whether the model has learnt its task: the interval lies above 0. Null: not known, since there are too few groups."""
     sentence: str
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True if more of the primary score is better; False for a loss."""
+        return self.metric not in LOSSES
 
 
 class RunRecord(Record):
@@ -115,6 +123,12 @@ class RunRecord(Record):
     wall_time_s: float
     peak_memory_bytes: int | None
     """Largest resident memory of the process (CPU) or allocated device memory (GPU), where known."""
+
+    @property
+    def final_step(self) -> int | None:
+        """Optimiser steps that the final model was trained for: those of the kept checkpoint, or all; None if it is not known."""
+        steps = self.hyperparameters.get("steps")
+        return self.kept_step or (steps if isinstance(steps, int) else None)
 
     def other_settings(self, wanted: Mapping[str, Any]) -> list[str]:
         """Names of the settings that differ from `wanted`, as `TrainingJob.hyperparameters()` gives them; none if all agree.

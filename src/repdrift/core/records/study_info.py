@@ -70,9 +70,11 @@ class RunStatus(Record):
     n_samples: int | None = None
     sample_set_fingerprint: str | None = None
     metrics: dict[str, float | None] = {}
-    """Evaluation metrics of the trained model (accuracy, f1, exact_match, ...)."""
+    """Evaluation metrics of the model at this step (accuracy, f1, exact_match, ...)."""
     learnt: Learnt | None = None
     """Whether the trained model has learnt its task; null where it is not known, as in files of older versions."""
+    trained_steps: int | None = None
+    """Optimiser steps that the model was trained for; null where it is not known, as in files of older versions."""
 
 
 class Control(Record):

@@ -20,12 +20,14 @@ from repdrift.core.records.claims import (
     Reduction,
     ScoreAssociation,
 )
+from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import listed, method_title, sentence_case, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.arm_families import Draft, clusters_over_arms, corrected_over_arms
+from repdrift.drift.inference.equal_skill import equal_skill_claims
 from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
 from repdrift.drift.inference.method_claims import (
     LayerComparison,
@@ -63,6 +65,7 @@ class Conclusions:
     profiles: list[ProfileLikeness] = field(default_factory=list)
     mixed_models: list[MixedModel] = field(default_factory=list)
     """One for each contrast that has tasks."""
+    equal_skill: list[EqualSkill] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -74,7 +77,7 @@ def draw_conclusions(
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
 ) -> Conclusions:
-    """Draw the conclusions from the final models (step 0) in the tidy table: every method against the reference.
+    """Draw the conclusions from the final models (step 0) in the tidy table, and at equal skill from the checkpoints too.
 
     Where several methods are compared with the reference, the tests of each claim are corrected over them.
 
@@ -104,6 +107,8 @@ def draw_conclusions(
     found.rankings = layer_rankings(primary, plan, of_primary)
     found.associations = score_associations(primary, statuses, plan)
     found.profiles = profile_likenesses(primary, plan)
+    found.equal_skill = equal_skill_claims(table[table["measure"] == plan.primary_measure], statuses, plan)
+    found.warnings += [said for each in found.equal_skill if each.task != ALL_TASKS for said in each.conditions]
     found.warnings = list(dict.fromkeys(found.warnings))
     return found
 

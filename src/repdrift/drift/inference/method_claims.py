@@ -234,10 +234,12 @@ def _best_interval(found: Reduction) -> Interval | None:
 
 
 def _where(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
+    """Returns where and when: the models are final ones, unlike those of claims at equal skill."""
     where = "over all tasks" if found.task == ALL_TASKS else f"on {task_title(found.task)}"
     if found.task == ALL_TASKS and len(drifts.tasks) < len(plan.tasks):  # some have no models of both methods
         where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({listed([task_title(t) for t in drifts.tasks])})"
-    return where if found.layer is None else f"{where} in layer {found.layer}"
+    where = where if found.layer is None else f"{where} in layer {found.layer}"
+    return f"{where} at the end of training"
 
 
 def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:

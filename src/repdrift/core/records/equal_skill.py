@@ -1,0 +1,98 @@
+"""Comparisons of methods at equal skill: the drift of every run when it had reached the same score."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from repdrift.core.records.base import Record
+from repdrift.core.records.claims import HypothesisTest, Interval
+
+Crossing = Literal["reached", "never", "before the first checkpoint"]
+
+
+class SkillRun(Record):
+    """One run at the score of its task.
+
+    best: the highest score that its smoothed path reaches, in the score's own unit. drift: mean over layers, by the primary
+    measure; null unless the path crosses the score. crossing: whether it does.
+    """
+
+    task: str
+    method: str
+    seed: int
+    best: float
+    drift: float | None
+    crossing: Crossing
+    n_checkpoints: int
+    """Checkpoints of the path, the final model among them."""
+    left_out: int = 0
+    """Checkpoints after the best score that are no part of the path, because the score had fallen there."""
+
+
+class SkillScore(Record):
+    """The score at which a task is compared, in its own unit."""
+
+    task: str
+    metric: str
+    higher_is_better: bool
+    score: float
+    chosen: Literal["the best that every run reaches", "named by the study"]
+    limiting: list[str]
+    """The runs whose best score is the lowest, in words."""
+    constant_score: float
+    """The score of the best constant answer; for a loss the base model's own."""
+    tolerance: float
+    """How far scores differ by chance: the half-width of the 95 % interval of a model's gain over the constant answer, mean over runs."""
+    n_items: int
+    """Rows that were scored: the task's validation rows, on which no learning rate and no checkpoint was chosen."""
+
+
+class SkillRegression(Record):
+    """A second opinion: log drift regressed on score and method over all checkpoints, with errors clustered by run.
+
+    Its interval and p are two-sided. agrees: whether the reduction at equal skill lies in the interval; null if there is none.
+    """
+
+    reduction: float | None
+    low: float | None
+    high: float | None
+    pvalue: float | None
+    n_points: int
+    """Checkpoints in the fit."""
+    n_runs: int
+    agrees: bool | None = None
+    missing: str | None = None
+    """The reason why there is no regression."""
+
+
+class EqualSkill(Record):
+    """One method against the reference at equal skill, on a task or on all tasks that can be compared so.
+
+    It answers whether the method drifts less for the same score; `Reduction` and its tests answer it for the end of training.
+    """
+
+    comparison: str
+    task: str
+    """A task, or `all`: stratified by task."""
+    tasks: list[str] = []
+    """The tasks that it rests on; empty if there is no comparison."""
+    measure: str
+    scores: list[SkillScore] = []
+    reduction: float | None = None
+    """1 - D_comparison / D_reference at the scores, from means over tasks of means over runs."""
+    interval: Interval | None = None
+    reference_drift: float | None = None
+    comparison_drift: float | None = None
+    runs: list[SkillRun] = []
+    test: HypothesisTest | None = None
+    """The test; null if there is no comparison."""
+    second_opinion: SkillRegression | None = None
+    conditions: list[str] = []
+    """Sentences on what the comparison is conditional on, such as runs that never reach a named score."""
+    missing: str | None = None
+    """The reason, as a sentence, why there is no comparison, and what makes one possible."""
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in plain words: the test's, or the reason why there is none."""
+        return self.test.sentence if self.test is not None else self.missing or ""
