@@ -32,7 +32,7 @@ def evaluate(
 
     Which ones is said by `outcomes:` in the study file; without it all that apply are measured. What was measured before for the same
     weights, samples and options is kept, so that a command that was killed goes on with the next outcome. Probes read the
-    representations, so extract first. Under torchrun the processes share the models.
+    representations, so extract first. Under torchrun the processes share the batches of what two models put out.
 
     Example: repdrift evaluate --config studies/demo.yaml --task mrpc --method lora --seed 42
     """

@@ -79,7 +79,7 @@ class Subject:
     None: the task has no classes. general_text: documents that have nothing to do with the task; None: none were given.
     base_set, tuned_set: the representation sets of the two models over `samples`; None: not extracted. score_rows: scores the
     tuned model with its head. rows_fingerprint: of the rows that it scores. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
-    the same task and base model.
+    the same task and base model; shared_by_study: for those of every task.
     """
 
     task: str
@@ -99,6 +99,7 @@ class Subject:
     base_set: RepresentationSet | None = None
     tuned_set: RepresentationSet | None = None
     shared: dict[Any, Any] = field(default_factory=dict)
+    shared_by_study: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def scored(self) -> ScoredRows:
@@ -115,13 +116,14 @@ class Subject:
 class Outcome(Protocol):
     """One kind of outcome. A stage needs nothing else of it.
 
-    name: in the study file and of its files. usual: whether a study that names no outcomes has it. infos: every outcome that it may give.
+    name: in the study file and of its files. usual: whether a study that names no outcomes has it. shares_batches: whether `measure` is
+    called in every process of `torchrun`, and shares its batches among them; otherwise the first process alone measures.
     """
 
     name: str
     title: str
     usual: bool
-    infos: Sequence[OutcomeInfo]
+    shares_batches: bool
 
     def options(self, given: object) -> dict[str, Any]:
         """Read what the study file says behind the name; True: the name alone. Raises ConfigError for what it does not take."""

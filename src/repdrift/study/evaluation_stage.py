@@ -42,9 +42,10 @@ class EvaluatedRun:
 
 @dataclass
 class _Task:
-    """The state that the models of one task share. shared: for outcomes, such as what the base model gives."""
+    """The state that the models of one task share. shared, by_study: for outcomes, such as what the base model gives."""
 
     scoring: TaskScoring
+    by_study: dict[Any, Any]
     shared: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -52,7 +53,8 @@ def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str
     """Measure the study's outcomes of every run; those that are there for the same weights, samples and options are kept.
 
     checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint. All runs are
-    looked up before the first is measured. Under torchrun the processes share the models. Raises MissingRunError if a run is not
+    looked up before the first is measured. Under torchrun the processes share the batches of
+    outcomes that can be shared, and the first one measures the others. Raises MissingRunError if a run is not
     trained or did not save the checkpoint, and whatever an outcome raises.
     """
     chosen = inputs.config.chosen_outcomes()
@@ -61,29 +63,21 @@ def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str
     if not chosen:
         say("the study measures no outcomes (outcomes: in the study file)")
         return []
-    processes = world()
-    if processes.size > 1:
-        say(f"{processes.size} processes share {len(jobs)} models")
-    mine = {jobs[number][0::2] for number in processes.share(len(jobs))}
+    if world().size > 1:
+        say(
+            f"{world().size} processes share the batches of outcomes that are read off two models' outputs; the first one measures the others"
+        )
     evaluated: list[EvaluatedRun] = []
+    by_study: dict[Any, Any] = {}
     task: tuple[str, _Task] | None = None
-    with processes.together("evaluation"):
-        for number, (run, trained, step) in enumerate(jobs, start=1):
-            if (run, step) not in mine:
-                continue
-            if task is None or task[0] != run.task:  # the models of one task follow each other
-                task = run.task, _Task(TaskScoring(inputs, run.task))
-            done = _evaluate(inputs, run, trained, step, task[1], chosen)
-            say_step(number, len(jobs), "models", f"{_words(run, step)}: {_said(done)} ({done.folder})")
-            evaluated.append(done)
-    everyone = processes.gather(evaluated) or []
-    if processes.is_first:
-        by_model = {(done.run, done.step): done for part in everyone for done in part}
-        evaluated = [by_model[run, step] for run, _, step in jobs]
-        for done in evaluated:
-            inputs.journal.note(
-                "evaluate", _words(done.run, done.step), folder=str(done.folder), new=list(done.measured_now)
-            )
+    for number, (run, trained, step) in enumerate(jobs, start=1):
+        if task is None or task[0] != run.task:  # the models of one task follow each other
+            task = run.task, _Task(TaskScoring(inputs, run.task), by_study)
+        done = _evaluate(inputs, run, trained, step, task[1], chosen)
+        say_step(number, len(jobs), "models", f"{_words(run, step)}: {_said(done)} ({done.folder})")
+        if world().is_first:
+            inputs.journal.note("evaluate", _words(run, step), folder=str(done.folder), new=list(done.measured_now))
+        evaluated.append(done)
     return evaluated
 
 
@@ -102,7 +96,8 @@ def _evaluate(
     for name, options in chosen.items():
         outcome = outcomes.get(name)
         key, settings = _key(subject, outcome, options)
-        record = existing_items(folder, name, key)
+        processes = world()
+        record = processes.from_first(existing_items(folder, name, key) if processes.is_first else None)
         if record is None:
             record = _measure(subject, outcome, options, key, settings, folder)
             new.append(name)
@@ -120,9 +115,15 @@ def _measure(
     folder: Path,
 ) -> RunOutcomes:
     clock = time.perf_counter()
+    processes = world()
     reason = outcome.applies(subject, options)
+    measured = Measured([])
     try:
-        measured = outcome.measure(subject, options) if reason is None else Measured([])
+        if reason is None and outcome.shares_batches:
+            measured = outcome.measure(subject, options)
+        elif reason is None:
+            with processes.together(f"{subject.words}, outcome {outcome.name}"):
+                measured = outcome.measure(subject, options) if processes.is_first else measured
     except RepdriftError as error:
         raise type(error)(f"{subject.words}, outcome {outcome.name}: {error}") from error
     left_out = [NotApplicable(outcome=name, inputs=inputs, reason=why) for name, inputs, why in measured.left_out]
@@ -148,7 +149,10 @@ def _measure(
         versions=library_versions(),
         wall_time_s=round(time.perf_counter() - clock, 2),
     )
-    return write_items(folder, record, items_table(subject, measured.items))
+    with processes.together(f"{subject.words}, outcome {outcome.name}, written"):
+        if processes.is_first:
+            record = write_items(folder, record, items_table(subject, measured.items))
+    return processes.from_first(record)
 
 
 def _key(subject: Subject, outcome: Outcome, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -201,6 +205,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         base_set=_finished(base_folder(inputs.config, run.task)),
         tuned_set=_finished(set_folder(inputs.config, run, step)),
         shared=task.shared,
+        shared_by_study=task.by_study,
     )
 
 

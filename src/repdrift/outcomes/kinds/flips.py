@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class FlipsFromBase:
     name = "flips"
     title = "Flips against the base model"
     usual = True
-    infos: Sequence[OutcomeInfo] = (_LOST, _WON)
+    shares_batches = False
 
     def options(self, given: object) -> dict[str, Any]:
         """Takes none."""
@@ -68,14 +68,11 @@ class FlipsFromBase:
                     inputs=ON_TASK,
                     ids=scored.ids,
                     values=flipped.astype(np.float64),
-                    base_values=np.zeros(len(scored.ids)),
                     groups=scored.groups,
                 )
                 for info, flipped in ((_LOST, was_right & ~right), (_WON, right & ~was_right))
             ],
-            notes=[
-                f"A row is right where its {score.name} is 1. The base model's own number is 0: it does not flip from itself."
-            ],
+            notes=[f"A row is right where its {score.name} is 1."],
         )
 
 

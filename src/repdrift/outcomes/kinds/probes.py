@@ -5,7 +5,7 @@ They read the pooled rows that extraction has written, so no model is run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class Probes:
     name = "probes"
     title = "Probes of each layer"
     usual = True
-    infos: Sequence[OutcomeInfo] = (_PROBE,)
+    shares_batches = False
 
     def options(self, given: object) -> dict[str, Any]:
         """Takes none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from repdrift.core.outcome_words import score_title
@@ -18,7 +18,7 @@ class TaskScores:
     name = "task_scores"
     title = "Task scores"
     usual = True
-    infos: Sequence[OutcomeInfo] = ()  # the names of scores are the tasks'
+    shares_batches = False
 
     def options(self, given: object) -> dict[str, Any]:
         """Takes none."""

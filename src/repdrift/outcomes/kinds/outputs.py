@@ -1,0 +1,129 @@
+"""Forgetting and output divergence: what the language-modelling heads of base and tuned model predict over the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from repdrift.core.errors import ConfigError, OutcomeNotApplicable
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, OutcomeInfo
+from repdrift.core.validation import validation_faults
+from repdrift.outcomes.base_outputs import BaseOutputs, run_base
+from repdrift.outcomes.options import OutputOptions
+from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, outcomes
+from repdrift.outcomes.output_pass import OutputItems, read_outputs
+from repdrift.outcomes.token_outcome import token_outcome, token_outcomes
+from repdrift.tasks import SampleSet
+
+_FORGETTING = "forgetting"
+_NO_TEXT = "no general text was given: name a file, a folder or a data set behind `general_text:` in the study file"
+
+
+class Outputs:
+    """Token outcomes over the task's inputs and over general text. The rise of the loss is forgetting on general text alone."""
+
+    name = "outputs"
+    title = "Forgetting and output divergence"
+    usual = True
+    shares_batches = True
+
+    def options(self, given: object) -> dict[str, Any]:
+        """Read the options of the pass (common_tokens, compute_dtype, ...). Raises ConfigError that lists every fault."""
+        try:
+            return OutputOptions.model_validate({} if given is True else given).model_dump(mode="json")
+        except ValidationError as error:
+            raise ConfigError(f"outcome {self.name!r}: {'; '.join(validation_faults(error, OutputOptions))}") from error
+
+    def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the texts of both kinds, and the options that change values."""
+        return {
+            "samples": subject.samples.fingerprint,
+            "general_text": None if subject.general_text is None else subject.general_text.fingerprint,
+            "options": OutputOptions.model_validate(options).for_key(),
+            "outcomes": token_outcomes(),
+        }
+
+    def applies(self, subject: Subject, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """Whether there are heads is known once the models are loaded."""
+        return None
+
+    def measure(self, subject: Subject, options: Mapping[str, Any]) -> Measured:
+        """Run both models over the task's inputs, and over general text if there is any."""
+        settings = OutputOptions.model_validate(options)
+        divergences = [name for name in token_outcomes() if name != _FORGETTING]
+        found: list[MeasuredItems] = []
+        notes: dict[str, None] = {}
+        left_out: list[tuple[str, Inputs, str]] = []
+        no_heads = ""
+        texts: list[tuple[Inputs, SampleSet | None, list[str]]] = [
+            (ON_TASK, subject.samples, divergences),
+            (ON_GENERAL_TEXT, subject.general_text, token_outcomes()),
+        ]
+        for inputs, samples, names in texts:
+            if samples is None:
+                left_out.extend((name, inputs, no_heads or _NO_TEXT) for name in names)
+                continue
+            try:
+                read = read_outputs(
+                    _base(subject, inputs, samples, settings),
+                    subject.tuned,
+                    samples,
+                    task_kind=subject.task_kind,
+                    outcomes=names,
+                    options=settings,
+                )
+            except OutcomeNotApplicable as error:
+                no_heads = str(error)
+                left_out.extend((name, inputs, no_heads) for name in names)
+                continue
+            found += _items(read, inputs, samples)
+            notes |= dict.fromkeys(read.notes)
+        return Measured(found, list(notes), left_out)
+
+
+def _base(subject: Subject, inputs: Inputs, samples: SampleSet, settings: OutputOptions) -> BaseOutputs:
+    """The base model, run over the texts once for all models of the task; for general text, of the study.
+
+    Raises OutcomeNotApplicable, also if that was found before.
+    """
+    kept = subject.shared_by_study if inputs == ON_GENERAL_TEXT else subject.shared
+    key = ("base outputs", samples.fingerprint, settings)
+    if key not in kept:
+        try:
+            kept[key] = run_base(subject.base, samples, settings)
+        except OutcomeNotApplicable as error:
+            kept[key] = str(error)
+    if isinstance(kept[key], str):
+        raise OutcomeNotApplicable(kept[key])
+    return kept[key]
+
+
+def _items(read: OutputItems, inputs: Inputs, samples: SampleSet) -> list[MeasuredItems]:
+    """The outcomes of the texts that have a token to predict."""
+    has_value = read.weights > 0
+    ids = [name for name, known in zip(samples.sample_ids, has_value, strict=True) if known]
+    groups = samples.groups
+    kept = None if groups is None else [name for name, known in zip(groups, has_value, strict=True) if known]
+    return [
+        MeasuredItems(
+            info=_info(name),
+            inputs=inputs,
+            ids=ids,
+            values=values.value[has_value],
+            base_values=base if np.isfinite(base := values.base_value[has_value]).all() else None,
+            weights=read.weights[has_value],
+            groups=kept,
+        )
+        for name, values in read.items.items()
+    ]
+
+
+def _info(name: str) -> OutcomeInfo:
+    outcome = token_outcome(name)
+    return OutcomeInfo(name=name, title=outcome.title, unit=outcome.unit, higher_is_better=outcome.higher_is_better)
+
+
+outcomes.add(Outputs.name, Outputs())
