@@ -47,7 +47,7 @@ class Outputs:
         }
 
     def applies(self, subject: Subject, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
-        """Whether there are heads is known once the models are loaded."""
+        """Returns None: only once the models are loaded is it known whether they have heads."""
         return None
 
     def measure(self, subject: Subject, options: Mapping[str, Any]) -> Measured:
