@@ -38,6 +38,8 @@ def features_of(count: int, length: int, kind: str, vocabulary: int) -> list[dic
     ids = torch.randint(1000, vocabulary - 1000, (count, length), generator=generator).tolist()
     if kind == "classification":
         return [{"input_ids": row, "labels": i % 2} for i, row in enumerate(ids)]
+    if kind == "causal_lm":
+        return [{"input_ids": row, "labels": row} for row in ids]
     return [{"input_ids": row, "start_positions": 1, "end_positions": 2} for row in ids]
 
 
