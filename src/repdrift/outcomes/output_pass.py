@@ -26,7 +26,7 @@ from repdrift.outcomes.vocabularies import Columns, compared_columns
 from repdrift.tasks import SampleSet
 
 _LOGITS_BYTES, _LOGITS_BYTES_ON_DEVICE = 64 << 20, 1 << 30
-_COPIES = 10
+_COPIES = 8
 """Arrays of (tokens, vocabulary) in float32 that are in memory at once: logits, log-probabilities, what is computed from them."""
 
 

@@ -29,6 +29,16 @@ class TokenChunk:
         """Log-probabilities of the tuned model minus those of the base model, (m, v); exactly 0 where both predict alike."""
         return self.tuned - self.base
 
+    @cached_property
+    def base_probabilities(self) -> Tensor:
+        """Probabilities of the base model, (m, v)."""
+        return self.base.exp()
+
+    @cached_property
+    def tuned_probabilities(self) -> Tensor:
+        """Probabilities of the tuned model, (m, v)."""
+        return self.tuned.exp()
+
 
 @dataclass(frozen=True)
 class TokenValues:

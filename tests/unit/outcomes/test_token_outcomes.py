@@ -61,5 +61,5 @@ def test_predictions_without_a_common_token_reach_log_two():
     base = torch.log_softmax(torch.tensor([[0.0, 300.0, 0.0]]), dim=1)
     tuned = torch.log_softmax(torch.tensor([[300.0, 0.0, 0.0]]), dim=1)
     given = TokenChunk(base, tuned, torch.tensor([0]))
-    assert token_outcome("output_js").reduce(given).tuned.item() == pytest.approx(np.log(2), rel=1e-6)
+    assert token_outcome("output_js").reduce(given).tuned.item() == pytest.approx(np.log(2), rel=1e-5)
     assert token_outcome("output_kl").reduce(given).tuned.item() == pytest.approx(300, rel=1e-6)

@@ -6,9 +6,6 @@ import torch
 
 from repdrift.outcomes.token_outcome import TokenChunk, TokenOutcome, TokenValues, register
 
-_SMALL = 0.01
-"""Below this difference of log-probabilities, a series is more exact in float32 than exp(d) - 1 - d."""
-
 
 @register
 class OutputKL(TokenOutcome):
@@ -16,7 +13,7 @@ class OutputKL(TokenOutcome):
 
     Nats, 0 or more; 0 exactly where both predict alike. Summed as p (exp(d) - 1 - d) with d = log q - log p, which is the same since
     p and q sum to 1: every term is 0 or more and of second order in d, so that a float32 error of the normaliser, about 1e-6, does not
-    show (the plain sum would be wrong by as much, and could be negative). Each range of d takes the form that loses fewest digits.
+    show (the plain sum would be wrong by as much, and could be negative).
     """
 
     name = "output_kl"
@@ -25,8 +22,9 @@ class OutputKL(TokenOutcome):
 
     def reduce(self, chunk: TokenChunk) -> TokenValues:
         """Divergences, (m,)."""
-        d, p, q = chunk.difference, chunk.base.exp(), chunk.tuned.exp()
-        series = p * d.square() * (0.5 + d / 6 + d.square() / 24)
-        usual = torch.where(d < 1, p * (torch.expm1(d.clamp(max=1)) - d), q - p - p * d)
-        terms = torch.where(d.abs() < _SMALL, series, usual)
-        return TokenValues(terms.sum(dim=1))
+        d, p, q = chunk.difference, chunk.base_probabilities, chunk.tuned_probabilities
+        terms = torch.expm1(d).sub_(d).mul_(p)
+        large = d > 1  # there exp(d) may overflow while p is 0, and q is the exact product
+        if bool(large.any()):
+            terms = torch.where(large, q - p - p * d, terms)
+        return TokenValues(terms.sum(dim=1).clamp_min_(0))
