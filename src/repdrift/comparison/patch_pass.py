@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,6 +121,26 @@ def patch_pass(
     return gathered[0]
 
 
+def rounding_pass(exact: HeadedModel, rounded: HeadedModel, inputs: PatchInputs, *, what: str) -> Items | None:
+    """KL(exact || rounded) of one model in two number formats, summed over each sample's rows: (n,). None in all processes but the first."""
+    processes, plan = world(), inputs.plan
+    found = np.zeros(len(plan.samples))
+    with processes.together(what), torch.inference_mode(), Bar(what, len(mine := processes.share(len(plan)))) as bar:
+        for number in mine:
+            batch = plan[number]
+            rows = [
+                inputs.rows(model.runner.record(model.inputs(batch.inputs), ()).output, batch.sample_indices)
+                for model in (exact, rounded)
+            ]
+            items = np.repeat(np.array(batch.sample_indices), inputs.counts(batch.sample_indices))
+            for chunk in _chunks(exact, rows[0]):
+                p, q = exact.log_probabilities(rows[0][chunk]), rounded.log_probabilities(rows[1][chunk])
+                np.add.at(found, items[chunk], divergence(p, q).double().cpu().numpy())
+            bar.advance()
+    gathered = processes.gather(found)
+    return None if gathered is None else np.sum(gathered, axis=0)
+
+
 def cost_sentence(layers: Sequence[int], depth: int, samples: int, tokens: int, what: str) -> str:
     """Says in words what patching one model costs, before it runs."""
     return (
@@ -176,11 +196,7 @@ def _patch_batch(
     counts = inputs.counts(samples)
     items = np.repeat(np.array(samples), counts)
     found.weights[samples] = counts
-    if not len(items):
-        return
-    size = max(1, _CHUNK_BYTES // (4 * reference.logits(final_ours[:1]).shape[1]))
-    for start in range(0, len(items), size):
-        chunk = slice(start, start + size)
+    for chunk in _chunks(reference, final_ours):
         p, q = reference.log_probabilities(final_ours[chunk]), tuned.log_probabilities(final_theirs[chunk])
         if p.shape != q.shape:
             raise ModelError(f"the heads name {p.shape[1]} and {q.shape[1]} outputs, which cannot be set side by side")
@@ -199,6 +215,15 @@ def _patch_batch(
         for layer in layers:
             put(found.undone[layer], divergence(p, tuned.log_probabilities(undone[layer][chunk])))
             put(found.brought[layer], divergence(q, reference.log_probabilities(brought[layer][chunk])))
+
+
+def _chunks(model: HeadedModel, rows: Tensor) -> Iterator[slice]:
+    """Parts of the rows whose log-probabilities fit into memory."""
+    if not len(rows):
+        return
+    size = max(1, _CHUNK_BYTES // (4 * model.logits(rows[:1]).shape[1]))
+    for start in range(0, len(rows), size):
+        yield slice(start, start + size)
 
 
 def _patched(

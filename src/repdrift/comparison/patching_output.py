@@ -48,7 +48,7 @@ def patching_section(result: Comparison) -> list[str]:
             lines += [f"The reference is {markdown_text(found.reference)}.", ""]
         lines += [
             f"The outputs ({found.outputs}) differ from the reference's by a KL of {short_number(found.change or 0.0)} {found.unit}, and by "
-            f"{short_number(found.change_back or 0.0)} the other way round; those of the reference from its own in other batches by "
+            f"{short_number(found.change_back or 0.0)} the other way round; the noise is "
             f"{short_number(found.noise or 0.0)}.",
             "",
         ]

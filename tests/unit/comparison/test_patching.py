@@ -140,7 +140,7 @@ def test_intervals_hold_the_share_and_few_samples_have_none(language_models, tex
     few = patched(language_models, ["all"], texts, patch_samples=8).patching[0]
     assert few.samples == 8
     assert few.layers[1].undone.low is None
-    assert any("need 10 samples" in note for note in few.notes)
+    assert any("8 samples, and an interval needs 10" in note for note in few.notes)
 
 
 def test_batches_and_chosen_layers_change_nothing(language_models, texts, by_name):

@@ -60,13 +60,15 @@ class Patching(Record):
     depth: int | None = None
     """The number of layers that the models have."""
     samples: int = 0
+    groups: int | None = None
+    """Groups that intervals leave out whole; null where each sample stands alone."""
     tokens: int = 0
     change: float | None = None
     """Mean KL(reference || tuned model)."""
     change_back: float | None = None
     """Mean KL(tuned model || reference), the change that the other direction starts from."""
     noise: float | None = None
-    """Mean KL of the reference's output from its own in other batches."""
+    """Mean KL of the reference's output from its own in other batches; in half precision from its own in float32, if that is larger."""
     largest_sample_share: float | None = None
     """The part of the change that one sample (or group) holds."""
     layers: list[PatchedLayer] = []
