@@ -16,7 +16,7 @@ def status(
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Show which runs of a study are trained and extracted, which have learnt their task, and what its design can show.
+    """Show which runs of a study are trained, extracted and evaluated, which have learnt their task, and what its design can show.
 
     Example: repdrift status --config demo_output/demo.yaml (which `repdrift demo` leaves)
     """
@@ -37,6 +37,7 @@ def status(
                 "learnt": p.record.learnt.learnt if p.record is not None and p.record.learnt is not None else None,
                 "representations": p.representations,
                 "random_change": p.random_change,
+                "outcomes": p.outcomes,
                 "faults": list(p.faults),
             }
             for p in progress
@@ -53,6 +54,7 @@ def status(
         state = "not trained" if p.record is None else _TRAINED[learnt_in_short(p.record.learnt)]
         # By design most runs have no random change, so a missing one is not mentioned.
         control = "" if p.random_change == "missing" else f", random change {p.random_change}"
+        control += "" if p.outcomes in ("missing", "not wanted") else f", outcomes {p.outcomes}"
         tell(
             f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<26} representations {p.representations}{control}"
         )

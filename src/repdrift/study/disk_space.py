@@ -65,8 +65,8 @@ def require_room(
 ) -> None:
     """Raises StorageError if models and representations certainly do not fit on their disk.
 
-    saved: for the runs that are to be trained, what they save. checkpoint_sets: the representation sets of their checkpoints. The estimate is low: files beside the weights, random changes
-    and results are left out.
+    saved: for the runs that are to be trained, what they save. checkpoint_sets: the representation sets of their checkpoints. The estimate is low: files beside the weights, random changes,
+    outcomes and results are left out.
     """
     needed: dict[Path, int] = {}
     results, base = _existing(inputs.config.results_dir), _existing(inputs.config.base_dir)

@@ -10,7 +10,7 @@ import torch
 
 from repdrift.core.words import counted
 from repdrift.drift import LayerSize
-from repdrift.models import task_skeleton, width_of
+from repdrift.models import is_causal_decoder, task_skeleton, width_of
 from repdrift.study.disk_space import set_bytes, set_rows
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.readiness import least_checkpoints, not_trained, ready_jobs
@@ -41,7 +41,8 @@ class Estimate:
 class DryRun:
     """The estimates of a study. rate: floating-point operations a second in matrix products, measured on this machine.
 
-    tuning: the trials that are left, None if the study does not tune. analysis_memory: bytes for one layer of the largest task.
+    tuning: the trials that are left, None if the study does not tune. analysis_memory: bytes for one layer of the largest task. outcomes: the
+    kinds that are measured; outcomes_s: seconds at least for all models, of running them alone.
     """
 
     training: list[Estimate]
@@ -53,6 +54,8 @@ class DryRun:
     extraction_memory: int | None
     tuning: list[Estimate] | None = None
     analysis_memory: int | None = None
+    outcomes: tuple[str, ...] = ()
+    outcomes_s: float | None = None
 
 
 def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
@@ -84,7 +87,21 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
         None if weights is None else 4 * weights,
         None if inputs.config.tune is None else _trials(inputs, runs, rate),
         max((size for task in tasks if (size := _analysis_bytes(inputs, task, sets[task])) is not None), default=None),
+        tuple(inputs.config.chosen_outcomes()),
+        None if weights is None else 2 * weights * _evaluated_tokens(inputs, [job for _, job in jobs]) / rate,
     )
+
+
+def _evaluated_tokens(inputs: StudyInputs, jobs: Sequence[TrainingJob]) -> float:
+    """Tokens that all models read for their outcomes, general text and written continuations left out."""
+    chosen, tokens = inputs.config.chosen_outcomes(), 0.0
+    for job in jobs:
+        lengths = [len(ids) for ids in inputs.sample_set(job.spec.name).input_ids]
+        if "task_scores" in chosen or "flips" in chosen:
+            tokens += sum(lengths) / len(lengths) * len(job.validation_rows().rows)
+        if "outputs" in chosen and is_causal_decoder(inputs.model_config):
+            tokens += sum(lengths)
+    return tokens
 
 
 def _trials(inputs: StudyInputs, runs: Sequence[RunId], rate: float) -> list[Estimate]:
@@ -166,6 +183,7 @@ def dry_run_lines(found: DryRun) -> list[str]:
     analysis = "" if found.analysis_memory is None else f", memory about {_size(found.analysis_memory)} for one layer"
     lines += [
         f"extraction: {counted(found.sets, 'representation set')}: {took}{memory}, {_size(found.set_bytes)} on the disk",
+        f"outcomes: {_outcomes(found)}",
         f"analysis and figures: time not estimated{analysis}",
         f"Times are from the operations of each training and the {found.rate / 1e9:.0f} GFLOP/s that this machine reaches in float32 matrix "
         "products now; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by tensor; the "
@@ -173,6 +191,14 @@ def dry_run_lines(found: DryRun) -> list[str]:
         "Nothing was trained or written.",
     ]
     return lines
+
+
+def _outcomes(found: DryRun) -> str:
+    if not found.outcomes:
+        return "none (outcomes: in the study file)"
+    took = "time not known" if found.outcomes_s is None else f"at least {_duration(found.outcomes_s)}"
+    probes = ", and the probes" if "probes" in found.outcomes else ""
+    return f"{', '.join(found.outcomes)}: {took} for running the models{probes}; a few bytes an item on the disk"
 
 
 def _total_s(estimates: Sequence[Estimate]) -> float:

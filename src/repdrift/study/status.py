@@ -9,12 +9,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from repdrift.core.atomic import storage_errors
-from repdrift.core.errors import MissingRunError, ModelError, RepdriftError, StorageError, UnfinishedSetError
+from repdrift.core.errors import (
+    CorruptSetError,
+    MissingRunError,
+    ModelError,
+    RepdriftError,
+    StorageError,
+    UnfinishedSetError,
+)
 from repdrift.core.hidden_secrets import shown, without_secrets
 from repdrift.core.learnt_words import JudgedModel
+from repdrift.core.reading import stands_there, why_absent
+from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.core.records.run import RunRecord
 from repdrift.drift import (
     DriftPlan,
+    PlannedOutcomes,
     PlannedSet,
     require_base_set,
     require_random_change_of,
@@ -22,6 +32,7 @@ from repdrift.drift import (
     require_weights_of,
 )
 from repdrift.models import changed_files
+from repdrift.outcomes.outcome_files import items_path, record_path
 from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.base_settings import base_settings_of
 from repdrift.study.config import StudyConfig
@@ -59,6 +70,8 @@ class Journal:
 class RunProgress:
     """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
+    outcomes: "finished", "unfinished" if some kinds are not measured, "outdated" if they are of other weights than the trained model,
+    "damaged", "missing", or "not wanted" if the study measures none.
     record: the latest finished run; None if it is not trained. By default a random change is made for one seed only of each task
     and method. faults: what is wrong with files of the run, of its sets at every step, and of the base model's sets of its task;
     each names the file and the next step.
@@ -68,6 +81,7 @@ class RunProgress:
     record: RunRecord | None
     representations: str
     random_change: str
+    outcomes: str = "not wanted"
     faults: tuple[str, ...] = ()
 
     @property
@@ -111,7 +125,32 @@ def _progress(run: RunId, mine: list[FinishedRun], plan: DriftPlan, base_faults:
         control, fault = _state(planned, require_random_change_of)
         faults += [fault] if fault is not None else []
     latest = max((trained.record for trained in mine), key=lambda record: record.started, default=None)
-    return RunProgress(run, latest, states[0], control, (*faults, *base_faults))
+    planned_outcomes = [
+        entry for entry in plan.outcomes if (entry.task, entry.method, entry.seed) == (run.task, run.method, run.seed)
+    ]
+    found = [_outcomes_state(entry, latest) for entry in planned_outcomes]
+    faults += [fault for _, fault in found if fault is not None]
+    measured = next((state for entry, (state, _) in zip(planned_outcomes, found, strict=True) if entry.step == 0), None)
+    return RunProgress(run, latest, states[0], control, measured or "not wanted", (*faults, *base_faults))
+
+
+def _outcomes_state(planned: PlannedOutcomes, trained: RunRecord | None) -> tuple[str, str | None]:
+    """The state of a run's outcomes at one step, and what is wrong with them. Records are read, and items looked at."""
+    there = 0
+    for name in planned.names:
+        try:
+            record = RunOutcomes.read(path) if stands_there(path := record_path(planned.folder, name)) else None
+            if record is None:
+                continue
+            items = items_path(planned.folder, name)
+            if record.items_sha256 is not None and not items.is_file():
+                raise CorruptSetError(f"{items} {why_absent(items)}. Measure it again with: {planned.command}")
+        except RepdriftError as error:
+            return "damaged", str(error)
+        if planned.step == 0 and trained is not None and record.weights_digest != trained.weights_digest:
+            return "outdated", None
+        there += 1
+    return ("finished" if there == len(planned.names) else "unfinished" if there else "missing"), None
 
 
 def _of(run: RunId, planned: Sequence[PlannedSet]) -> list[PlannedSet]:

@@ -1,0 +1,361 @@
+"""The evaluation stage on tiny models: numbers recomputed by another way, models that changed nothing, models that were broken."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from repdrift.core.errors import ConfigError, MissingRunError, SampleSetMismatchError
+from repdrift.core.records.outcomes import RunOutcomes
+from repdrift.core.records.results import RESULTS_FILE, DriftResults
+from repdrift.drift import analyze
+from repdrift.models import load_tokenizer, resolve_model
+from repdrift.outcomes import outcome_files
+from repdrift.outcomes.outcome import ScoredRows, Subject, outcomes
+from repdrift.outcomes.outcome_files import items_table
+from repdrift.stores import open_set
+from repdrift.study import evaluation_stage
+from repdrift.study.config import parse_study
+from repdrift.study.drift_plan import drift_plan
+from repdrift.study.evaluation_stage import evaluate_runs
+from repdrift.study.extraction_stage import extract_runs
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import base_folder, outcomes_folder, planned_runs, set_folder
+from repdrift.study.status import study_status
+from repdrift.study.training_stage import find_run, train_runs
+from repdrift.tasks import SampleSet
+from tests.tiny_models import WORDS, save_language_model, sentence
+
+KINDS = {"task_scores", "flips", "probes", "outputs"}
+
+
+def study(root, model, data, **changes):
+    content = {
+        "name": "tiny", "model": str(model), "data_dir": str(data), "tasks": ["squad_v2", "sst2"], "methods": ["full_finetune", "lora"],
+        "seeds": [1], "results_dir": str(root / "results"), "base_dir": str(root / "base"), "analysis": {"replicates": 400},
+        "training": {"all": {"epochs": 1, "batch_size": 8, "max_length": 32, "doc_stride": 8, "checkpoint_every": 2, "learning_rate": 0.01}},
+    }  # fmt: skip
+    return StudyInputs(parse_study(content | changes, where="tiny"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_bert, tiny_data):
+    """A folder with trained and extracted models; nobody may write to it."""
+    root = tmp_path_factory.mktemp("evaluated")
+    inputs = study(root, tiny_bert, tiny_data)
+    runs = planned_runs(inputs.config)
+    train_runs(inputs, runs)
+    extract_runs(inputs, runs)
+    return root
+
+
+@pytest.fixture
+def inputs(trained, tmp_path, tiny_bert, tiny_data):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return study(tmp_path, tiny_bert, tiny_data)
+
+
+def items_of(done, name):
+    return outcome_files.read_items(done.folder, done.records[name])
+
+
+def test_scores_are_those_of_training_and_of_the_model_run_by_hand(inputs):
+    runs = planned_runs(inputs.config)
+    evaluated = evaluate_runs(inputs, runs)
+    assert [set(done.measured_now) for done in evaluated] == [KINDS] * 4
+    for done in evaluated:
+        items, metrics = items_of(done, "task_scores"), find_run(inputs, done.run).record.metrics
+        for outcome, rows in items.groupby("outcome"):
+            assert rows["value"].mean() == pytest.approx(metrics[outcome])
+        assert done.records["task_scores"].notes == []
+    (by_hand,) = [done for done in evaluated if (done.run.task, done.run.method) == ("sst2", "full_finetune")]
+    assert dict(
+        zip(items_of(by_hand, "task_scores")["item"], items_of(by_hand, "task_scores")["value"], strict=True)
+    ) == right_rows(find_run(inputs, by_hand.run).folder / "final_model", inputs)
+    assert evaluated[0].records["probes"].not_applicable[0].reason.startswith("a probe reads classes off a layer")
+    assert "no language-modelling head" in evaluated[0].records["outputs"].not_applicable[0].reason
+
+
+def right_rows(folder, inputs):
+    """Whether a saved classifier names the class of each row, one row at a time, with transformers alone."""
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = load_tokenizer(inputs.base)
+    rows = inputs.rows("sst2", "validation").rows
+    with torch.inference_mode():
+        logits = [
+            model(**tokenizer(r["sentence"], truncation=True, max_length=32, return_tensors="pt")).logits[0]
+            for r in rows
+        ]
+    return {str(i): float(int(x.argmax()) == r["label"]) for i, (x, r) in enumerate(zip(logits, rows, strict=True))}
+
+
+def test_a_second_call_measures_nothing_and_a_killed_one_ends_with_the_same_bytes(inputs, monkeypatch):
+    runs = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
+    evaluate_runs(inputs, runs)
+    assert [done.measured_now for done in evaluate_runs(inputs, runs)] == [()]
+    top = inputs.config.results_dir / "outcomes"
+    whole = {p.relative_to(top): p.read_bytes() for p in top.rglob("*.parquet")}
+    assert {path.stem for path in whole} == {"task_scores", "probes"}
+    shutil.rmtree(top)
+    real, calls = evaluation_stage.write_items, []
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(evaluation_stage, "write_items", killed)
+        evaluate_runs(inputs, runs)
+    (done,) = evaluate_runs(inputs, runs)
+    assert len(done.measured_now) == 2, "what was finished before is kept"
+    assert {p.relative_to(top): p.read_bytes() for p in top.rglob("*.parquet")} == whole
+    assert not [p for p in top.rglob("*") if p.is_file() and p.suffix not in (".json", ".parquet")]
+
+
+def test_other_samples_or_weights_are_measured_anew_and_never_mixed(inputs, tiny_bert, tiny_data, tmp_path):
+    (run,) = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
+    first = evaluate_runs(inputs, [run])[0]
+    fewer = study(tmp_path, tiny_bert, tiny_data, extraction={"samples": 12})
+    (again,) = evaluate_runs(fewer, [run])
+    assert set(again.measured_now) == KINDS
+    assert "are of other samples" in again.records["probes"].not_applicable[0].reason
+    assert again.records["probes"].key != first.records["probes"].key
+    with pytest.raises(
+        SampleSetMismatchError, match=r"with another sample set .* Measure again with: repdrift evaluate"
+    ):
+        analyze(drift_plan(inputs.config, "tiny.yaml"), tmp_path / "out")
+    extract_runs(fewer, [run])
+    (third,) = evaluate_runs(fewer, [run])
+    assert set(third.measured_now) == {"probes"}, "the sets are others now; the rows that are scored are not"
+    assert third.records["probes"].n_items == 12 * 3
+
+
+def test_the_analysis_has_tables_arms_and_flips_and_reads_as_before_without(inputs, tmp_path):
+    plan = drift_plan(inputs.config, "tiny.yaml")
+    before, _ = analyze(plan, tmp_path / "out")
+    assert before.outcomes is None
+    assert not (tmp_path / "out" / "outcomes.csv").exists()
+    runs = planned_runs(inputs.config)
+    evaluated = evaluate_runs(inputs, runs[:3])
+    found, _ = analyze(drift_plan(inputs.config, "tiny.yaml"), tmp_path / "out")
+    assert found.outcomes is not None
+    items = pd.read_parquet(tmp_path / "out" / "outcome_items.parquet")
+    table = pd.read_parquet(tmp_path / "out" / "outcomes.parquet")
+    assert len(items) == sum(record.n_items for done in evaluated for record in done.records.values())
+    row = table[(table["outcome"] == "probe") & (table["layer"] == 1)].iloc[0]
+    own = items[(items["outcome"] == "probe") & (items["layer"] == 1) & (items["method"] == row["method"])]
+    assert row["difference"] == pytest.approx(own["value"].mean() - own["base_value"].mean())
+    missing = {(m.task, m.method): m for m in found.outcomes.missing if m.outcome == "task_scores"}
+    assert (
+        missing["sst2", "lora"].reason
+        == "not measured; make it with: repdrift evaluate --config tiny.yaml --task sst2 --method lora --seed 1"
+    )
+    (flips,) = found.outcomes.flips
+    by_arm = {
+        m: rows.set_index("item")["value"] for m, rows in items[items["outcome"] == "exact_match"].groupby("method")
+    }
+    changed = by_arm["lora"] - by_arm["full_finetune"]
+    assert (flips.right_to_wrong, flips.wrong_to_right) == ((changed < 0).sum(), (changed > 0).sum())
+    reread = DriftResults.read(tmp_path / "out" / RESULTS_FILE)
+    assert reread.outcomes == found.outcomes
+    assert reread.model_copy(update={"outcomes": None, "created": "", "table_sha256": {}}) == before.model_copy(
+        update={"created": "", "table_sha256": {}}
+    )
+    without = study(tmp_path, inputs.config.model, inputs.config.data_dir, outcomes=[])
+    assert evaluate_runs(without, runs) == []
+    analyze(drift_plan(without.config, None), tmp_path / "out")
+    assert not (tmp_path / "out" / "outcomes.csv").exists(), "tables of an earlier analysis would be of other results"
+
+
+def test_a_run_that_is_not_trained_is_named_before_anything_is_measured(inputs):
+    other = study(inputs.config.results_dir.parent, inputs.config.model, inputs.config.data_dir, seeds=[1, 7])
+    with pytest.raises(MissingRunError, match="seed 7"):
+        evaluate_runs(other, planned_runs(other.config))
+    assert not (other.config.results_dir / "outcomes").exists()
+
+
+def test_status_tells_what_is_measured_outdated_and_damaged(inputs):
+    def states():
+        return {(p.run.task, p.run.method): p.outcomes for p in study_status(inputs.config)}
+
+    assert set(states().values()) == {"missing"}
+    (run,) = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
+    (done,) = evaluate_runs(inputs, [run])
+    assert states()["sst2", "lora"] == "finished"
+    assert states()["sst2", "full_finetune"] == "missing"
+    record = RunOutcomes.read(done.folder / "probes.json")
+    (done.folder / "flips.json").unlink()
+    assert states()["sst2", "lora"] == "unfinished"
+    record.model_copy(update={"weights_digest": "of another model"}).write(done.folder / "probes.json")
+    assert states()["sst2", "lora"] == "outdated"
+    record.write(done.folder / "probes.json")
+    (done.folder / "probes.parquet").unlink()
+    assert states()["sst2", "lora"] == "damaged"
+    (progress,) = [p for p in study_status(inputs.config) if p.run == run]
+    assert "probes.parquet does not exist. Measure it again with: repdrift evaluate" in progress.faults[0]
+
+
+def test_checkpoints_are_measured_beside_the_final_model(inputs):
+    runs = planned_runs(inputs.config, tasks=["squad_v2"], methods=["lora"])
+    record = find_run(inputs, runs[0]).record
+    evaluated = evaluate_runs(inputs, runs, checkpoint="all")
+    assert [done.step for done in evaluated] == [0, *record.checkpoints]
+    for done in evaluated[1:]:
+        f1 = items_of(done, "task_scores").query("outcome == 'f1'")["value"].mean()
+        assert f1 == pytest.approx(record.checkpoint_scores[done.step]["f1"]), (
+            "with the threshold that this checkpoint had"
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["probe"], "unknown outcome 'probe'. Did you mean 'probes'?"),
+        ({"probes": {"folds": 3}}, "outcome 'probes' takes no options"),
+        ({"outputs": {"common_token": True}}, "common_token: unknown key; did you mean 'common_tokens'?"),
+        ("probes", "expected a list of names"),
+        (["probes", "probes"], "stands twice"),
+    ],
+)
+def test_a_wrong_choice_of_outcomes_is_a_fault_of_the_study_file(tmp_path, tiny_bert, tiny_data, given, said):
+    with pytest.raises(ConfigError) as caught:
+        study(tmp_path, tiny_bert, tiny_data, outcomes=given)
+    assert said in str(caught.value)
+
+
+def test_a_study_chooses_its_outcomes(tmp_path, tiny_bert, tiny_data):
+    def names(given):
+        return set(study(tmp_path, tiny_bert, tiny_data, outcomes=given).config.chosen_outcomes())
+
+    assert names(None) >= KINDS
+    assert names(["probes"]) == {"probes"}
+    assert names({"probes": False}) == names(None) - {"probes"}
+    assert names(False) == names([]) == set()
+
+
+# --- A language model, whose base can answer: every outcome of a model that is its base, and of one that was broken.
+
+
+@pytest.fixture(scope="module")
+def language_models(tmp_path_factory):
+    """A tiny language model, a broken copy with noise on every weight, and samples."""
+    from transformers import AutoModelForCausalLM
+
+    root = tmp_path_factory.mktemp("lm")
+    save_language_model(root / "base")
+    shutil.copytree(root / "base", root / "copy")
+    model = AutoModelForCausalLM.from_pretrained(root / "base")
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter)
+    model.save_pretrained(shutil.copytree(root / "base", root / "broken"))
+    return root
+
+
+def subject_of(root, tuned, *, right, was_right):
+    base = resolve_model(str(root / "base"))
+    tokenizer = load_tokenizer(base)
+    ids = tuple(tuple(tokenizer(sentence(i, 8))["input_ids"]) for i in range(16))
+    samples = SampleSet("cont", tuple(map(str, range(16))), ids, None, 0, "test", tokenizer=tokenizer)
+    scored = ScoredRows(samples.sample_ids, None, [outcome_scores("exact_match", right, was_right)], "exact_match")
+    return Subject(
+        task="cont", method="lora", seed=1, step=0, task_kind="causal_lm", num_labels=None, base=base, tuned=resolve_model(str(root / tuned)),
+        samples=samples, score_rows=lambda: scored, rows_fingerprint="rows", has_scorer=True, general_text=replace(samples, task="general"),
+    )  # fmt: skip
+
+
+def outcome_scores(name, right, was_right):
+    from repdrift.core.row_scores import RowScores
+
+    return RowScores(name, np.array(right, dtype=float), base_values=np.array(was_right, dtype=float))
+
+
+def measured(subject, name):
+    outcome = outcomes.get(name)
+    options = outcome.options(True)
+    assert outcome.applies(subject, options) is None
+    return items_table(subject, outcome.measure(subject, options).items)
+
+
+def test_a_model_that_is_its_base_has_exactly_zero_everywhere(language_models):
+    same = subject_of(language_models, "copy", right=[1, 0] * 8, was_right=[1, 0] * 8)
+    outputs = measured(same, "outputs")
+    both = outputs[outputs["outcome"].isin(("output_kl", "output_js"))]
+    assert (both["value"] == 0).all()
+    assert len(both) == 64
+    assert (outputs[outputs["outcome"] == "top1_agreement"]["value"] == 1).all()
+    forgetting = outputs[outputs["outcome"] == "forgetting"]
+    assert (forgetting["value"] - forgetting["base_value"] == 0).all()
+    assert set(forgetting["inputs"]) == {"general_text"}, (
+        "on the task's own inputs the rise of the loss is no forgetting"
+    )
+    assert (measured(same, "flips")["value"] == 0).all()
+    scores = measured(same, "task_scores")
+    assert (scores["value"] - scores["base_value"] == 0).all()
+
+
+def test_a_broken_model_is_caught_by_every_outcome(language_models):
+    broken = subject_of(language_models, "broken", right=[0] * 16, was_right=[1, 0] * 8)
+    outputs = measured(broken, "outputs").groupby(["outcome", "inputs"])
+    for key, rows in outputs:
+        if key[0] == "forgetting":
+            assert (rows["value"] - rows["base_value"]).mean() > 0.3
+        else:
+            assert rows["value"].mean() < 0.5 if key[0] == "top1_agreement" else rows["value"].mean() > 0.1
+    flips = measured(broken, "flips").groupby("outcome")["value"].sum()
+    assert dict(flips) == {"right_to_wrong": 8.0, "wrong_to_right": 0.0}
+
+
+def test_probes_of_the_same_set_differ_by_exactly_zero(trained, tiny_bert, tiny_data):
+    inputs = study(trained, tiny_bert, tiny_data)
+    (run,) = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
+    base = open_set(base_folder(inputs.config, "sst2"))
+    rows = inputs.rows("sst2", "validation").rows
+    subject = Subject(
+        task="sst2", method="lora", seed=1, step=0, task_kind="classification", num_labels=2, base=inputs.base, tuned=inputs.base,
+        samples=inputs.sample_set("sst2"), score_rows=lambda: None, rows_fingerprint="", labels={str(i): r["label"] for i, r in enumerate(rows)},
+        base_set=base, tuned_set=base,
+    )  # fmt: skip
+    items = measured(subject, "probes")
+    assert (items["value"] - items["base_value"] == 0).all()
+    assert len(items) == 3 * 20
+    probes = outcomes.get("probes")
+    other = replace(subject, tuned_set=open_set(set_folder(inputs.config, run)))
+    assert "are of other weights than those of the trained model" in (probes.applies(other, {}) or "")
+    assert "every sample has the same class" in (
+        probes.applies(replace(subject, labels={str(i): 1 for i in range(20)}), {}) or ""
+    )
+    assert "are not there. Run `repdrift extract`" in (probes.applies(replace(subject, base_set=None), {}) or "")
+
+
+def test_a_language_model_study_runs_through_with_flips_from_its_base(tmp_path, tiny_language_model):
+    for split, start, count in (("train", 0, 16), ("validation", 50, 12)):
+        rows = [{"p": sentence(start + i, 5), "c": WORDS[i % 3]} for i in range(count)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {
+        "name": "cont", "kind": "causal_lm", "train": str(tmp_path / "train.jsonl"), "validation": str(tmp_path / "validation.jsonl"),
+        "prompt_column": "p", "completion_column": "c", "scorer": "exact_match", "max_new_tokens": 2,
+    }  # fmt: skip
+    training = {"all": {"epochs": 2, "batch_size": 8, "max_length": 16, "learning_rate": 0.02}}
+    inputs = study(tmp_path, tiny_language_model, tmp_path, tasks=[task], methods=["lora"], training=training)
+    (run,) = planned_runs(inputs.config)
+    train_runs(inputs, [run])
+    extract_runs(inputs, [run])
+    (done,) = evaluate_runs(inputs, [run])
+    record, scores = find_run(inputs, run).record, items_of(done, "task_scores")
+    loss = scores[scores["outcome"] == "loss"]
+    assert np.average(loss["value"], weights=loss["weight"]) == pytest.approx(record.metrics["loss"])
+    assert np.average(loss["base_value"], weights=loss["weight"]) == pytest.approx(record.metrics["base_loss"])
+    right = scores[scores["outcome"] == "exact_match"]
+    flips = items_of(done, "flips").groupby("outcome")["value"].sum()
+    assert flips["wrong_to_right"] == ((right["value"] == 1) & (right["base_value"] == 0)).sum()
+    assert flips["right_to_wrong"] == ((right["value"] == 0) & (right["base_value"] == 1)).sum()
+    assert RunOutcomes.read(outcomes_folder(inputs.config, run) / "outputs.json").n_items == 3 * 12
