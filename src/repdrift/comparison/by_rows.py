@@ -35,7 +35,8 @@ from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_ra
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
-from repdrift.core.words import some_listed
+from repdrift.core.words import sentence_case, some_listed
+from repdrift.drift.group_cautions import pull_words
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.extractor import PooledBatch
 from repdrift.extraction.pooling_choice import concrete
@@ -65,7 +66,13 @@ def compare_by_rows(
     with world().together("base model, measured"):
         if base_rows is not None:
             names = with_standardised(options.measures, base_rows)
-            measures = RowMeasures(base_rows, names, intervals=options.pooling != "tokens")
+            measures = RowMeasures(
+                base_rows,
+                names,
+                intervals=options.pooling != "tokens",
+                groups=samples.groups,
+                unit=samples.group_unit,
+            )
     changes: dict[str, WeightChanges] = {}
     for running in each_tuned_model(base, tuned_models, measured.failed.__setitem__):
         tuned = running.tuned
@@ -97,6 +104,9 @@ def compare_by_rows(
     if measures is not None:
         measured.between = measures.between()
         measured.undefined = measures.undefined
+        for name, shares in measures.pull.items():
+            if said := pull_words(shares, samples.group_unit):
+                measured.note(name, [f"{sentence_case(said)}"])
     return measured
 
 

@@ -22,6 +22,7 @@ from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
+from repdrift.core.group_words import is_grouped
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import ComparedModel, Comparison
@@ -141,6 +142,8 @@ def compare_models(
         samples=len(samples),
         control_samples=measured.control_samples,
         tokens=sum(samples.lengths),
+        sample_groups=len(set(samples.groups)) if samples.groups is not None and is_grouped(samples.groups) else None,
+        sample_group_unit=samples.group_unit,
         truncated_samples=samples.truncated_samples,
         sample_set_fingerprint=samples.fingerprint,
         pooling=options.pooling,

@@ -13,6 +13,7 @@ from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.core.atomic import write_together
 from repdrift.core.comparison_words import warnings_beside_notes
 from repdrift.core.csv_table import csv_text
+from repdrift.core.group_words import LEAST_GROUPS, too_few_groups
 from repdrift.core.patching_words import patching_answer
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -25,7 +26,7 @@ from repdrift.core.records.patching import PATCHING_TABLE
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import markdown_text, number
+from repdrift.core.words import counted, markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
@@ -84,6 +85,7 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
                     row |= {
                         "drift_low": at.drift_low,
                         "drift_high": at.drift_high,
+                        "interval": None if at.drift_low is None else interval_method(result),
                         "mispaired_value": None if at.mispaired_drift is None else 1 - at.mispaired_drift,
                         "noise_floor": floors.get(at.layer),
                         "above_noise": at.above_noise,
@@ -195,7 +197,16 @@ def how_sure(result: Comparison) -> list[str]:
     found = [control_note(result) if result.control_samples else _NO_CONTROLS]
     if not any(at.drift_low is not None for model in result.compared for at in model.layers):
         found.append(f"There are no intervals: {_no_interval_because(result)}.")
+    elif result.sample_groups is not None:
+        found.append(f"Intervals: {interval_method(result)}, which are left out whole.")
     return found
+
+
+def interval_method(result: Comparison) -> str:
+    """The method of the intervals, with the groups that they are over: `jackknife over 31 paragraphs`."""
+    if result.sample_groups is None:
+        return "jackknife"
+    return f"jackknife over {counted(result.sample_groups, result.sample_group_unit)}"
 
 
 def _no_interval_because(result: Comparison) -> str:
@@ -203,6 +214,8 @@ def _no_interval_because(result: Comparison) -> str:
         return "tokens of one text are not independent"
     if result.accumulated == "moments":
         return "only sums were kept, and not the rows"
+    if result.sample_groups is not None and result.sample_groups < LEAST_GROUPS:
+        return too_few_groups(result.sample_groups, result.sample_group_unit)
     return f"{result.samples} samples are too few, or the drift is zero"
 
 

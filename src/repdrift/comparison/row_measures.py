@@ -12,10 +12,13 @@ from torch import Tensor
 from repdrift.comparison.measured import MeasureValue
 from repdrift.core.confidence import Interval
 from repdrift.core.errors import DegenerateInputError
+from repdrift.core.group_words import is_grouped
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift.chosen_measures import Reasons
 from repdrift.drift.control_conditions import mispairings
+from repdrift.drift.resampled_drift import GroupedInterval, drift_interval
+from repdrift.drift.sample_intervals import SamplingOptions, draws_of
 from repdrift.similarity import Representation, measure
 
 Rows = dict[int, Tensor]
@@ -26,19 +29,32 @@ _FEWEST_FOR_INTERVAL = 10
 """Control samples; the jackknife of fewer says next to nothing."""
 
 
+@dataclass(frozen=True)
+class _ControlDrift:
+    """A drift over the control samples, with its interval; None: it has none."""
+
+    drift: float
+    interval: GroupedInterval | Interval | None
+
+
 @dataclass
 class RowMeasures:
     """Measures tuned models, one after the other, against the base model's rows.
 
-    intervals: whether to give them. They need independent rows: samples are independent, tokens of one sample are not.
+    intervals: whether to give them. They need independent rows: samples are independent, tokens of one sample are not. groups: for each row
+    the group of its sample, such as a paragraph, which is left out whole; None: each stands alone. unit: a group in one word.
     Raises DegenerateInputError naming the layer if all rows of the base model are equal there.
     """
 
     base: Rows
     measures: Sequence[str]
     intervals: bool = True
+    groups: Sequence[str] | None = None
+    unit: str = "group"
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By model and measure: the layers at which it has no value, each with the reason."""
+    pull: dict[str, list[float]] = field(default_factory=dict)
+    """By model whose samples come in groups: the shares by which that pulls the drift of each layer."""
     _tuned: dict[str, Rows] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -69,9 +85,9 @@ class RowMeasures:
             total = float(variances.sum())
             centred = x - x.mean(dim=0)
             gram = centred @ centred.T if x.shape[0] <= x.shape[1] else centred.T @ centred
-            noise = None if again is None else self._noise(rows[part], again[layer], layer)
+            noise = None if again is None else self._noise(part, again[layer], layer)
             if noise is not None and exact is not None:
-                rounding, high = self._noise(rows[part], exact[layer], layer)
+                rounding, high = self._noise(part, exact[layer], layer)
                 # Two models that run in the format are rounded each for itself, so that they drift twice as far apart.
                 noise = max(
                     noise, (2 * rounding, None if high is None else rounding + high), key=lambda found: found[0]
@@ -97,16 +113,14 @@ class RowMeasures:
         the base model's rows. Raises DegenerateInputError naming the layer if all control samples have the same
         representation there.
         """
-        primary = measure(PRIMARY_MEASURE)
         found: list[LayerDrift] = []
         for at in layers:
-            base = _prepared(self.base[at.layer][part], at.layer, "base model")
-            other = _prepared(changed[at.layer], at.layer, control.replace("_", " "))
-            interval = self._control_interval(base, other)
+            control_drift = self._control(part, at.layer, changed[at.layer], control.replace("_", " "))
+            interval = control_drift.interval
             values = {
-                f"{control}_drift": 1 - primary.compare(base, other),
-                f"{control}_low": None if interval is None else 1 - interval.high,
-                f"{control}_high": None if interval is None else 1 - interval.low,
+                f"{control}_drift": control_drift.drift,
+                f"{control}_low": None if interval is None else interval.low,
+                f"{control}_high": None if interval is None else interval.high,
             }
             found.append(at.model_copy(update=values))
         return found
@@ -141,7 +155,9 @@ class RowMeasures:
         base_rows, tuned_rows = Representation(self.base[layer]), _representation(tuned, layer, "tuned model")
         base, other = primary.prepare(base_rows), _prepared(tuned_rows, layer, "tuned model")
         value = primary.compare(base, other)
-        interval = primary.interval(base, other) if self.intervals else None
+        interval = self._interval(base, other, self.groups, (base_rows, tuned_rows))
+        if isinstance(interval, GroupedInterval):
+            self.pull.setdefault(model, []).append(interval.pull)
         values: dict[str, float | None] = {PRIMARY_MEASURE: value}
         for name in self.measures:
             if name != PRIMARY_MEASURE:
@@ -153,24 +169,47 @@ class RowMeasures:
             layer=layer,
             rows=int(tuned.shape[0]),
             drift=1 - value,
-            drift_low=1 - interval.high if interval else None,
-            drift_high=1 - interval.low if interval else None,
+            drift_low=interval.low if interval else None,
+            drift_high=interval.high if interval else None,
             values=values,
             mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
         )
 
-    def _control_interval(self, base: Any, other: Any) -> Interval | None:
-        if not self.intervals or base.n < _FEWEST_FOR_INTERVAL:
+    def _interval(
+        self,
+        base: Any,
+        other: Any,
+        groups: Sequence[str] | None,
+        representations: tuple[Representation, Representation],
+    ) -> GroupedInterval | Interval | None:
+        """The interval of a drift over samples, or over their groups; None if there is none. groups: of these rows."""
+        if not self.intervals:
             return None
-        return measure(PRIMARY_MEASURE).interval(base, other)
-
-    def _noise(self, first: Tensor, second: Tensor, layer: int) -> tuple[float, float | None]:
-        """|drift| between two runs over the same rows, and the largest size that its interval allows (None: no interval)."""
         primary = measure(PRIMARY_MEASURE)
-        one, other = _prepared(first, layer, "base model"), _prepared(second, layer, "base model, again")
-        floor = abs(1 - primary.compare(one, other))
-        interval = self._control_interval(one, other)
-        return floor, None if interval is None else max(floor, abs(1 - interval.low), abs(1 - interval.high))
+        if groups is None or not is_grouped(groups):
+            found = primary.interval(base, other)
+            return None if found is None else Interval(1 - found.high, 1 - found.low)
+        draws = draws_of(len(groups), groups, PRIMARY_MEASURE, SamplingOptions(replicates=0), unit=self.unit)
+        return drift_interval(primary, base, other, draws, representations)
+
+    def _control(self, rows: Tensor, layer: int, changed: Tensor, whose: str) -> _ControlDrift:
+        """The drift of a changed base model over the control samples. rows: their numbers. changed: (m, d), its rows of them."""
+        one, two = (
+            _representation(self.base[layer][rows], layer, "base model"),
+            _representation(changed, layer, whose),
+        )
+        prepared = _prepared(one, layer, "base model"), _prepared(two, layer, whose)
+        drift = 1 - measure(PRIMARY_MEASURE).compare(*prepared)
+        if prepared[0].n < _FEWEST_FOR_INTERVAL:
+            return _ControlDrift(drift, None)
+        groups = None if self.groups is None else [self.groups[int(row)] for row in rows]
+        return _ControlDrift(drift, self._interval(*prepared, groups, (one, two)))
+
+    def _noise(self, part: Tensor, second: Tensor, layer: int) -> tuple[float, float | None]:
+        """|drift| between two runs over the same rows, and the largest size that its interval allows (None: no interval)."""
+        found = self._control(part, layer, second, "base model, again")
+        floor, interval = abs(found.drift), found.interval
+        return floor, None if interval is None else max(floor, abs(interval.low), abs(interval.high))
 
 
 def _value(name: str, base: Representation, tuned: Representation) -> MeasureValue:

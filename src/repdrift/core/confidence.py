@@ -40,12 +40,12 @@ def jackknife_error(leave_one_out: NDArray[np.float64]) -> float:
     return math.sqrt((n - 1) / n * float(np.square(leave_one_out - leave_one_out.mean()).sum()))
 
 
-def jackknife_reach(leave_one_out: NDArray[np.float64], confidence: float) -> float:
+def jackknife_reach(leave_one_out: NDArray[np.float64], confidence: float, freedom: float | None = None) -> float:
     """Half the width of the delete-one jackknife interval of a statistic: Student's t x the jackknife's error.
 
-    leave_one_out: (n,), the statistic without each of the n samples. Student's t has n - 1 degrees of freedom.
+    leave_one_out: (n,), the statistic without each of the n samples. Student's t has n - 1 degrees of freedom, or `freedom`.
     Raises ConfigError unless 0 < confidence < 1.
     Source: Efron and Stein 1981. Departure: Student's t in the place of the normal quantile.
     """
     upper, n = upper_level(confidence), leave_one_out.size
-    return student_quantile(upper, n - 1) * jackknife_error(leave_one_out)
+    return student_quantile(upper, n - 1 if freedom is None else freedom) * jackknife_error(leave_one_out)

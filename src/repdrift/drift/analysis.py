@@ -17,6 +17,7 @@ from repdrift.core.records.study_info import StudyInfo
 from repdrift.core.words import task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
+from repdrift.drift.group_cautions import data_notes, group_cautions
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.measured_outcomes import study_outcomes
 from repdrift.drift.measurement import measure_tasks
@@ -57,7 +58,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     _require_model(tasks[0], plan)
     require_writable(output_dir)
     outcomes = study_outcomes(plan, tasks, statuses)
-    measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling)
+    measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling, grouped=plan.grouped_tasks)
     measured.rows += weight_rows(tasks)
     table = measured.table()
     say("drawing conclusions: permutations, intervals, ranks")
@@ -76,7 +77,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             pooling=base.pooling,
             pool_over=base.pool_over,
             sinks={sets.task: kept.summary() for sets in tasks if (kept := sets.base.metadata.sinks) is not None},
-            data_notes={s.task: notes for s in tasks if (notes := s.base.metadata.extraction.get("data_notes"))},
+            data_notes={s.task: notes for s in tasks if (notes := data_notes(s.base.metadata))},
             primary_measure=plan.primary_measure,
             measures=list(plan.measures),
             measure_titles={name: measure(name).title for name in plan.measures},
@@ -109,6 +110,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         warnings=[
             *(plan.tuning.cautions if plan.tuning is not None else []),
             *set_cautions(statuses, tasks, table, plan),
+            *group_cautions(measured.units, measured.pull),
             *without_value(
                 {(task_title(task), name): r for (task, name), r in measured.undefined.items()}, base.layers
             ),

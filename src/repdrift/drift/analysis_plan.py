@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -108,6 +108,8 @@ class DriftPlan:
     """By task: the score at which it is compared at equal skill, in its own unit; a task without one takes the best that every run reaches."""
     tuning: StudyTuning | None = None
     """How the learning rates were chosen; None: not known."""
+    grouped_tasks: Collection[str] = ()
+    """Tasks whose samples come in groups, such as questions on one paragraph: their sets should name the groups."""
     random_changes: Sequence[PlannedSet] = ()
     """The folders of the controls: the base model, moved at random as far as training moved the run's model. `method`
     and `seed` are the run's."""

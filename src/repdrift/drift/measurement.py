@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from repdrift.drift.analysis_plan import PlannedSet, TrainedModel
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift
 from repdrift.drift.memory_need import KEPT_BYTES, LayerSize, PreparedModels, require_memory
-from repdrift.drift.resampled_drift import ResampledDrifts, bootstrapped_drifts, delete_group_drifts
-from repdrift.drift.sample_intervals import Draws, SamplingOptions, draws_for, sample_interval
+from repdrift.drift.resampled_drift import ResampledDrifts, bootstrapped_drifts, delete_group_drifts, reflected
+from repdrift.drift.sample_intervals import Draws, SamplingOptions, draws_for, group_pull, sample_interval
+from repdrift.drift.sample_units import SampleUnits
 from repdrift.drift.task_sets import TaskSets, read_layer
 from repdrift.similarity import Measure, Representation, measure
 from repdrift.stores import RepresentationSet
@@ -48,6 +49,10 @@ class Measured:
     """By task and measure: drifts of the final models when the task's samples are drawn anew."""
     distances: dict[tuple[str, str], dict[int, Floats]] = field(default_factory=dict)
     """By task and method, then layer: drifts among base model (row 0) and m final models, (m + 1, m + 1), by the primary measure."""
+    units: dict[str, SampleUnits] = field(default_factory=dict)
+    """By task: what is drawn anew where samples are."""
+    pull: dict[str, list[float]] = field(default_factory=dict)
+    """By task whose samples come in groups: the shares by which that pulls the primary drift, of every final model and layer."""
     rounding: dict[tuple[str, int], float] = field(default_factory=dict)
     """By task and layer, for dtypes coarser than float32: drift of the base model against itself, rounded to the dtype."""
 
@@ -69,6 +74,10 @@ class _Task:
     draws: Draws
     options: SamplingOptions
     size: LayerSize
+
+    def units(self, m: Measure) -> SampleUnits:
+        """Returns what is drawn for a measure: the same for all, but only debiased ones are corrected for the pull of alike samples."""
+        return replace(self.draws.units, corrected=m.debiased)
 
     @property
     def final_models(self) -> dict[TrainedModel, int]:
@@ -109,9 +118,16 @@ class _Layer:
 
 
 def measure_tasks(
-    tasks: Sequence[TaskSets], names: Sequence[str], primary: str, options: SamplingOptions | None = None
+    tasks: Sequence[TaskSets],
+    names: Sequence[str],
+    primary: str,
+    options: SamplingOptions | None = None,
+    *,
+    grouped: Collection[str] = (),
 ) -> Measured:
     """Measure every run of every task against its base model. One layer of one task is in memory at a time.
+
+    grouped: tasks whose samples come in groups, also where the sets of an older version do not say so.
 
     A measure that is undefined at a layer has no row there, and `Measured.undefined` says why. For the primary measure that
     raises DegenerateInputError, naming sets and layer.
@@ -126,9 +142,13 @@ def measure_tasks(
             size = _size(sets, options)
             require_memory(size, names, f"task {sets.task!r}")
             shared = size.shared_bytes(names) <= KEPT_BYTES
-            task = _Task(sets, mispairings(metadata.shape[0]), draws_for(metadata, options), options, size)
+            draws = draws_for(metadata, options, grouped=sets.task in grouped)
+            measured.units[sets.task] = draws.units
+            task = _Task(sets, mispairings(metadata.shape[0]), draws, options, size)
             for name in names:
-                measured.draws[sets.task, name] = ResampledDrifts(list(task.final_models), list(sets.base.layers))
+                measured.draws[sets.task, name] = ResampledDrifts(
+                    list(task.final_models), list(sets.base.layers), task.units(measure(name))
+                )
             for layer in sets.base.layers:
                 read = _read(task, layer, shared=shared)
                 base = read.representations[sets.base.folder]
@@ -167,6 +187,8 @@ def _absorb(measured: Measured, of_layer: Measured) -> None:
     for key, draws in of_layer.draws.items():
         measured.draws[key].bootstrap |= draws.bootstrap
         measured.draws[key].delete_group |= draws.delete_group
+    for task, pull in of_layer.pull.items():
+        measured.pull.setdefault(task, []).extend(pull)
     for key, by_layer in of_layer.distances.items():
         measured.distances.setdefault(key, {}).update(by_layer)
 
@@ -208,6 +230,11 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
     random = _random_changes(measured, read, m, base)
     final_index = list(final_models.values())
     resampled = bootstrapped_drifts(m, base, tuned, final_index, task.draws)
+    units = task.units(m)
+    if resampled is not None and units.n_groups is not None:
+        estimates = [m.drift(values[index]) for index in final_index]
+        pairs_of = zip(estimates, resampled, strict=True)
+        resampled = np.array([reflected(drift, drawn, units.n_groups) for drift, drawn in pairs_of])
     bootstrap = dict(zip(final_index, resampled, strict=True)) if resampled is not None else {}
     both = read.representations[sets.base.folder], [read.representations[run.stored.folder] for run in sets.runs]
     delete_group = delete_group_drifts(m, base, tuned, task.draws, both)
@@ -215,7 +242,9 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
         mispaired = all_mispaired[index]
         drift = m.drift(values[index])
         own = [delete_group[index]] if delete_group is not None else None
-        interval = sample_interval(drift, bootstrap.get(index), own, task.options, log_scale=True)
+        interval = sample_interval(drift, bootstrap.get(index), own, task.options, log_scale=True, units=[units])
+        if own is not None and units.corrected and units.n_groups is not None and keep_distances and run.plan.step == 0:
+            measured.pull.setdefault(sets.task, []).append(group_pull(drift, own[0]))
         pairs = between.get(run.plan.method)
         measured.rows.append(
             {
@@ -246,7 +275,7 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
         if keep_distances:
             to_base = [values[index] for model, index in final_models.items() if model.method == method]
             measured.distances[sets.task, method] = {layer: _distances(m, to_base, pairs)}
-    kept = ResampledDrifts(list(final_models), [layer])
+    kept = ResampledDrifts(list(final_models), [layer], units)
     if resampled is not None:
         kept.bootstrap[layer] = resampled.astype(np.float32)
     if delete_group is not None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from repdrift.core.confidence import student_quantile, upper_level
 from repdrift.core.errors import ConfigError, DegenerateInputError
+from repdrift.core.group_words import LEAST_GROUPS, is_grouped, too_few_groups
 from repdrift.core.records.claims import Interval
 from repdrift.core.records.representation_set import SetMetadata
+from repdrift.drift.sample_units import ALONE, SampleUnits, method_words
 from repdrift.similarity import resample_weights
 from repdrift.similarity.uncertainty.delete_group import jackknife_groups
+from repdrift.similarity.uncertainty.sample_groups import degrees_of_freedom, group_numbers, group_parts
 from repdrift.statistics import bootstrap_interval, jackknife_interval
+from repdrift.statistics.intervals import normal_quantile
 
 Floats = NDArray[np.floating]
 IntervalMethod = Literal["percentile", "bca", "jackknife"]
@@ -27,6 +32,12 @@ INTERVAL_METHODS: tuple[IntervalMethod, ...] = ("percentile", "bca", "jackknife"
 MOST_ROWS = 20_000
 """Sets with more rows are neither resampled nor left out in groups: each group costs as much as the measure itself, and the
 weights of 10,000 resamples take more than a gigabyte."""
+_LEAST_ALONE = 5
+"""Samples, of which one can be left out and enough stay for every measure."""
+_OF_AN_OLDER_VERSION = (
+    "the samples come in groups, which these sets of an older version do not name. Run `repdrift extract` once more: it keeps the sets, and "
+    "writes the groups into them"
+)
 
 
 @dataclass(frozen=True)
@@ -67,31 +78,75 @@ class SamplingOptions:
 class Draws:
     """The draws of one sample set.
 
-    weights: how often each row is drawn in each resample, (B, n). groups: the group of each row, (n,); groups are left out
-    in turn. Both are None where rows are not drawn or left out. by_sample: True if each row is a sample, not a token.
+    weights: how often each row is drawn in each resample, (B, n). groups: the part of the samples that each row belongs to, (n,);
+    parts are left out in turn. Both are None where rows are not drawn or left out. by_sample: True if each row is a sample that
+    stands alone: no token, and in no group. units: what is drawn, in numbers and words.
     """
 
     weights: NDArray[np.integer] | None
     groups: NDArray[np.int64] | None
     by_sample: bool
+    units: SampleUnits = ALONE
 
 
-def draws_for(metadata: SetMetadata, options: SamplingOptions) -> Draws:
+def draws_for(metadata: SetMetadata, options: SamplingOptions, *, grouped: bool = False) -> Draws:
     """Returns the draws of a sample set: the same for every set with its fingerprint, in every process.
 
-    With pooling `tokens` a row is a token, and tokens of one sample are not independent: then only groups of whole samples
-    are left out. Sets of more than MOST_ROWS rows have neither groups nor resamples.
+    grouped: the task's samples come in groups, so that a set of an older version, which does not name them, has no draws.
     """
-    rows, samples = metadata.shape[0], len(metadata.sample_ids)
-    seed = int.from_bytes(hashlib.sha256(metadata.sample_set_fingerprint.encode()).digest()[:6], "big")
-    by_sample = metadata.pooling != "tokens"
-    groups = None
-    if options.groups and samples >= 5 and rows <= MOST_ROWS:
-        of_sample = jackknife_groups(samples, min(options.groups, samples), seed=seed)
-        groups = of_sample if by_sample else np.repeat(of_sample, metadata.tokens_per_sample or [])
-    drawn = by_sample and options.replicates and rows <= MOST_ROWS
-    weights = resample_weights(samples, options.replicates, seed=seed, dtype=np.int8) if drawn else None
-    return Draws(weights, groups, by_sample)
+    if grouped and metadata.sample_groups is None:
+        return Draws(None, None, by_sample=False, units=SampleUnits(missing=_OF_AN_OLDER_VERSION))
+    by_token = metadata.pooling == "tokens"
+    return draws_of(
+        len(metadata.sample_ids),
+        metadata.sample_groups,
+        metadata.sample_set_fingerprint,
+        options,
+        unit=metadata.sample_group_unit,
+        tokens_per_sample=(metadata.tokens_per_sample or []) if by_token else None,
+        rows=metadata.shape[0],
+    )
+
+
+def draws_of(
+    samples: int,
+    groups: Sequence[str] | None,
+    fingerprint: str,
+    options: SamplingOptions,
+    *,
+    unit: str = "group",
+    tokens_per_sample: Sequence[int] | None = None,
+    rows: int | None = None,
+) -> Draws:
+    """Returns the draws of samples. groups: the group of each; None, or one sample in each group: they stand alone.
+
+    Of samples in groups whole groups are drawn, and left out; groups are merged if there are more than `options.groups`. With fewer than
+    LEAST_GROUPS groups nothing is drawn, and `units.missing` says so. tokens_per_sample: given where a row is a token; tokens of one sample
+    are not independent, so whole samples are left out and none is drawn. Sets of more than MOST_ROWS rows have no draws.
+    """
+    rows = samples if rows is None else rows
+    seed = int.from_bytes(hashlib.sha256(fingerprint.encode()).digest()[:6], "big")
+    by_sample, units = tokens_per_sample is None, ALONE
+    of_sample = weights = None
+    if groups is not None and is_grouped(groups):
+        by_sample, n_groups = False, len(set(groups))
+        if n_groups < LEAST_GROUPS:
+            reason = too_few_groups(n_groups, unit)
+            return Draws(None, None, by_sample=False, units=SampleUnits(n_groups, unit, missing=reason))
+        numbers = group_numbers(groups)
+        units = SampleUnits(n_groups, unit, resampled_freedom=degrees_of_freedom(numbers))
+        if options.groups and rows <= MOST_ROWS:
+            of_sample = group_parts(groups, options.groups, seed=seed)
+            units = replace(units, freedom=degrees_of_freedom(of_sample))
+        if tokens_per_sample is None and options.replicates and rows <= MOST_ROWS:
+            weights = resample_weights(n_groups, options.replicates, seed=seed, dtype=np.int8)[:, numbers]
+    else:
+        if options.groups and samples >= _LEAST_ALONE and rows <= MOST_ROWS:
+            of_sample = jackknife_groups(samples, min(options.groups, samples), seed=seed)
+        if by_sample and options.replicates and rows <= MOST_ROWS:
+            weights = resample_weights(samples, options.replicates, seed=seed, dtype=np.int8)
+    parts = of_sample if of_sample is None or tokens_per_sample is None else np.repeat(of_sample, tokens_per_sample)
+    return Draws(weights, parts, by_sample, units)
 
 
 def sample_interval(
@@ -101,23 +156,26 @@ def sample_interval(
     options: SamplingOptions,
     *,
     log_scale: bool = False,
+    units: Sequence[SampleUnits] | None = None,
 ) -> Interval | None:
     """Returns the interval over samples of one statistic; None if its draws are missing or one of them has no value.
 
     bootstrap: the statistic in every resample, (B,). delete_group: for every task that the statistic is about, (G,) values
     without each of its samples or groups. log_scale: makes the jackknife interval on the scale of the logarithm, where the
-    errors of a positive statistic are nearer to symmetric.
+    errors of a positive statistic are nearer to symmetric. units: what is drawn of every task (None: single samples). Where that is groups, Student's t has the
+    degrees of freedom of the groups, and the jackknife is corrected for bias where the units say so: the samples of a group are alike,
+    which pulls the statistic. The interval then need not lie around the estimate.
     The method is that of the options, with two exceptions. Without a bootstrap it is the jackknife. If BCa was asked for and
     nothing was left out, it is percentiles. `Interval.method` says which was used.
     """
     if options.method == "jackknife" or bootstrap is None:
-        return (
-            None
-            if delete_group is None
-            else _jackknife(estimate, delete_group, options.confidence, log_scale=log_scale)
-        )
+        parts = delete_group or []
+        drawn = [ALONE] * len(parts) if units is None else units
+        return _jackknife(estimate, parts, options.confidence, drawn, log_scale=log_scale) if parts else None
     if not np.isfinite(bootstrap).all():
         return None  # a resample in which a representation does not vary has no value
+    if units is not None and any(of.n_groups is not None for of in units):
+        return _of_group_resamples(estimate, bootstrap, options.confidence, units)
     if options.method == "bca" and delete_group is not None:
         try:
             found = bootstrap_interval(
@@ -134,25 +192,68 @@ def sample_interval(
     return _over_samples(float(found.low), float(found.high), "bootstrap percentile")
 
 
+def group_pull(estimate: float, delete_group: Floats) -> float:
+    """Returns by what share a positive statistic is off because samples of a group are alike, as the jackknife tells: -0.1 is 10 % too small.
+
+    delete_group: (P,), the statistic without each part of the samples. NaN unless all of them are above 0.
+    """
+    values = np.asarray(delete_group, dtype=np.float64)
+    if not (estimate > 0 and np.isfinite(values).all() and (values > 0).all()):
+        return float("nan")
+    return float(np.expm1((values.size - 1) * (np.log(values).mean() - np.log(estimate))))
+
+
 def _over_samples(low: float, high: float, method: str) -> Interval:
     return Interval(over="samples", low=low, high=high, method=method)
 
 
 def _jackknife(
-    estimate: float, delete_group: Sequence[Floats], confidence: float, *, log_scale: bool
+    estimate: float, delete_group: Sequence[Floats], confidence: float, units: Sequence[SampleUnits], *, log_scale: bool
 ) -> Interval | None:
     values = [np.asarray(part, dtype=np.float64) for part in delete_group]
     if not all(np.isfinite(part).all() for part in values):
         return None
+    method = method_words("jackknife", units)
     if log_scale and estimate > 0 and all((part > 0).all() for part in values):
-        reach = _reach([np.log(part) for part in values], float(np.log(estimate)), confidence)
         log = float(np.log(estimate))
-        return _over_samples(float(np.exp(log - reach)), float(np.exp(log + reach)), "jackknife")
-    reach = _reach(values, estimate, confidence)
-    return _over_samples(estimate - reach, estimate + reach, "jackknife")
+        logs = [np.log(part) for part in values]
+        centre, reach = log + _correction(logs, log, units), _reach(logs, log, confidence, units)
+        return _over_samples(float(np.exp(centre - reach)), float(np.exp(centre + reach)), method)
+    centre = estimate + _correction(values, estimate, units)
+    reach = _reach(values, estimate, confidence, units)
+    return _over_samples(centre - reach, centre + reach, method)
 
 
-def _reach(parts: Sequence[Floats], estimate: float, confidence: float) -> float:
+def _correction(parts: Sequence[Floats], estimate: float, units: Sequence[SampleUnits]) -> float:
+    """Returns minus the jackknife's bias, over the tasks whose samples come in groups. Source: Quenouille 1956."""
+    return sum(
+        -(part.size - 1) * (float(part.mean()) - estimate)
+        for part, of in zip(parts, units, strict=True)
+        if of.corrected and of.n_groups is not None
+    )
+
+
+def _reach(parts: Sequence[Floats], estimate: float, confidence: float, units: Sequence[SampleUnits]) -> float:
     """Returns the half-width of the interval. Tasks have samples of their own, so the squares of their half-widths add."""
-    reaches = [float(jackknife_interval(part, estimate, confidence=confidence).high) - estimate for part in parts]
+    reaches = [
+        float(jackknife_interval(part, estimate, confidence=confidence, freedom=of.freedom).high) - estimate
+        for part, of in zip(parts, units, strict=True)
+    ]
     return float(np.sqrt(np.square(reaches).sum()))
+
+
+def _of_group_resamples(
+    estimate: float, bootstrap: Floats, confidence: float, units: Sequence[SampleUnits]
+) -> Interval:
+    """Returns percentiles of resamples of groups, which come reflected about the estimate, stretched from the normal to Student's t."""
+    low, high = bootstrap_interval(bootstrap, estimate, confidence=confidence)
+    level = upper_level(confidence)
+    freedom = min(of.resampled_freedom for of in units if of.resampled_freedom is not None)
+    stretch = student_quantile(level, freedom) / normal_quantile(level)
+    if estimate > 0 and bool((bootstrap > 0).all()):
+        centre = float(np.exp(np.log(bootstrap).mean()))
+        low, high = centre * (low / centre) ** stretch, centre * (high / centre) ** stretch
+    else:
+        centre = float(bootstrap.mean())
+        low, high = centre + stretch * (low - centre), centre + stretch * (high - centre)
+    return _over_samples(low, high, method_words("bootstrap, reflected,", units))

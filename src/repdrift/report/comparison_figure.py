@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from repdrift.core.comparison_words import note_sentences, warnings_beside_notes
 from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
-from repdrift.core.words import task_title
+from repdrift.core.words import counted, task_title
 from repdrift.report.style import (
     FULL_WIDTH_IN,
     GREY,
@@ -80,7 +80,7 @@ def _figure(result: Comparison) -> Figure:
         layer_axis(axes, layers)
     left.set_ylabel("drift, 1 - debiased CKA")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
-    left.set_title("with 95 % interval over samples" if _has_intervals(result) else "every real token is a row")
+    left.set_title(_of_rows(result))
     right.set_title("beside the controls")
     right.set_yscale("log")
     log_ticks(right.yaxis)
@@ -90,6 +90,15 @@ def _figure(result: Comparison) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _of_rows(result: Comparison) -> str:
+    """Says what the bars at the marks are over, or what a row is where there are none."""
+    if _has_intervals(result):
+        groups = result.sample_groups
+        over = "samples" if groups is None else counted(groups, result.sample_group_unit)
+        return f"with 95 % interval over {over}"
+    return "every real token is a row" if result.pooling == "tokens" else "no intervals: see the summary"
 
 
 def caption_lines(result: Comparison) -> list[str]:

@@ -60,6 +60,8 @@ class Measure(ABC):
     """Bounds of the population value."""
     estimate_bounds: ClassVar[tuple[float, float] | None] = None
     """Bounds of the value from a finite sample, where they are wider: an unbiased estimate leaves the population's bounds."""
+    debiased: ClassVar[bool] = False
+    """Whether the value from n independent samples has no bias that shrinks with n. Then a bias that the jackknife finds is that of alike samples."""
     self_value: ClassVar[float] = 1.0
     """Value of a representation with itself."""
     reference: ClassVar[str]

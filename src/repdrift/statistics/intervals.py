@@ -79,18 +79,21 @@ def least_replicates(tail: float) -> int:
     return math.ceil(REPLICATES_PER_TAIL / tail - 1e-6)  # rounding of 1 - 0.975 must not ask for 401
 
 
-def jackknife_interval(leave_one_out: ArrayLike, estimate: float, *, confidence: float = 0.95) -> Interval:
+def jackknife_interval(
+    leave_one_out: ArrayLike, estimate: float, *, confidence: float = 0.95, freedom: float | None = None
+) -> Interval:
     """A delete-one jackknife interval: estimate +- Student's t (n - 1 degrees of freedom) x the jackknife's error.
 
     leave_one_out: (n,), the statistic without each of the n samples. estimate: the statistic of all of them. The
     interval is symmetric: for a statistic whose errors are not, give both on a scale where they are (log drift) and
     transform the ends. Not for statistics that jump, such as medians. If leave_one_out is constant, the interval has no
-    width. Raises ShapeError if n < 2, NonFiniteError for NaN or Inf, ConfigError unless 0 < confidence < 1.
+    width. freedom: degrees of freedom, where they are not n - 1 because parts of unequal size were left out.
+    Raises ShapeError if n < 2, NonFiniteError for NaN or Inf, ConfigError unless 0 < confidence < 1.
     Source: Efron and Stein 1981. Departure: Student's t in the place of the normal quantile.
     """
     upper_level(confidence)  # a wrong confidence is named before wrong values
     without, centre = _finite(leave_one_out, "leave_one_out"), _finite_number(estimate)
-    reach = jackknife_reach(without, confidence)
+    reach = jackknife_reach(without, confidence, freedom)
     return Interval(centre - reach, centre + reach)
 
 

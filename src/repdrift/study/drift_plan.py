@@ -102,6 +102,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         reference_method=config.reference,
         comparison_methods=[name for name in config.method_names if name != config.reference],
         method_words={name: said for name in config.method_names if (said := _words(config, name, names))},
+        grouped_tasks=[name for name in names if config.spec(name).groups_by is not None],
         random_changes=random_changes,
         outcomes=outcomes,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),

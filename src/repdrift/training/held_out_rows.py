@@ -29,12 +29,12 @@ class HeldOut:
 def hold_out(spec: TaskSpec, rows: Rows, share: float, *, never: Sequence[Row] = ()) -> HeldOut:
     """Split training rows in two; at most `share` of them are held out.
 
-    Rows that share a text, or for question answering a context, stay together. The groups with the smallest hashes of
+    Rows that share a text, a group that a column names, or for question answering a context, stay together. The groups with the smallest hashes of
     a row's id are held out, save those that hold a row with the texts of a row in `never` (the validation rows, so that no
     choice rests on what is reported). The choice depends on no seed. Both parts keep the order of the rows.
     Raises DataError if fewer than 4 groups can be held out, or fewer than 4 rows are left.
     """
-    labels = _groups(spec, rows.rows)
+    labels = _groups(spec, rows)
     reported = {_texts(row, spec) for row in never}
     barred = {label for label, row in zip(labels, rows.rows, strict=True) if _texts(row, spec) in reported}
     members: dict[str, list[int]] = {}
@@ -69,18 +69,20 @@ def hold_out(spec: TaskSpec, rows: Rows, share: float, *, never: Sequence[Row] =
     )
 
 
-def _groups(spec: TaskSpec, rows: Sequence[Row]) -> list[str]:
-    """A label for each row: rows with the same label share a text, directly or through other rows.
+def _groups(spec: TaskSpec, split: Rows) -> list[str]:
+    """A label for each row: rows with the same label share a text, or a group of the user's column, directly or through other rows.
 
     Where texts are shared so widely that more than half of the rows hang together, such as a few instructions for many
     prompts, only rows with all texts alike belong together.
     """
+    rows = split.rows
+    named = [] if split.group_column is None else [[row[split.group_column] for row in rows]]
     columns = spec.text_columns[1:] if spec.kind == "extractive_qa" else spec.text_columns
     alone = [str(number) for number in range(len(rows))]
-    found = rows_sharing_a_text([[str(row[column]) for row in rows] for column in columns]) or alone
+    found = rows_sharing_a_text([*named, *([str(row[column]) for row in rows] for column in columns)]) or alone
     if max(Counter(found).values(), default=0) <= len(rows) / 2:
         return found
-    return rows_sharing_a_text([["\0".join(_texts(row, spec)) for row in rows]]) or alone
+    return rows_sharing_a_text([*named, ["\0".join(_texts(row, spec)) for row in rows]]) or alone
 
 
 def _texts(row: Row, spec: TaskSpec) -> tuple[str, ...]:

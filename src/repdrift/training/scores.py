@@ -13,6 +13,8 @@ from repdrift.core.records.run import LOSSES, Learnt
 from repdrift.core.row_scores import RowScores
 from repdrift.statistics import GroupedMean, grouped_mean
 from repdrift.statistics.grouped_mean import LEAST_DIFFERING
+from repdrift.tasks import Row, TaskSpec
+from repdrift.tasks.group_names import groups_of
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,12 @@ def _sentence(scored: Scored, score: float, constant: float, found: GroupedMean,
         f"{scored.metric} {score:.3f}, and {constant:.3f} for the best constant answer ({scored.constant_answer}): "
         f"{detail}: {verdict[learnt]}."
     )
+
+
+def named_groups(spec: TaskSpec, rows: Sequence[Row]) -> list[str] | None:
+    """The group of every row by the column that the task names for it; None if it names none, or these rows lack it."""
+    found = groups_of(spec, rows) if spec.group_column is not None else None
+    return None if found is None else list(found)
 
 
 def rows_sharing_a_text(columns: Sequence[Sequence[str]]) -> list[str] | None:

@@ -23,7 +23,8 @@ class LayerDrift(Record):
     drift: float
     drift_low: float | None = None
     drift_high: float | None = None
-    """95 % interval over samples, conditional on the two models; null at token level, whose rows are not independent."""
+    """95 % interval over samples, conditional on the two models; null at token level, whose rows are not independent, and with too few
+    groups of samples."""
     values: dict[str, float | None]
     """Every measure by name; null where it is undefined (the widths differ) or cannot be computed from sums."""
     above_noise: bool | None = None
@@ -117,6 +118,10 @@ class Comparison(Record):
     control_samples: int | None = None
     """Samples, drawn at random, behind noise floor and random change; null without controls."""
     tokens: int
+    sample_groups: int | None = None
+    """Groups that the samples come from, such as paragraphs, which intervals leave out whole; null where each sample stands alone."""
+    sample_group_unit: str = "group"
+    """A group in one word."""
     truncated_samples: int
     sample_set_fingerprint: str
     pooling: str

@@ -16,6 +16,7 @@ from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
 from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.drift.sample_intervals import sample_interval
+from repdrift.drift.sample_units import method_words
 from repdrift.similarity import measure as similarity_measure
 from repdrift.statistics import (
     EffectSize as Estimated,
@@ -125,13 +126,16 @@ def _over_samples(
     if tops.delete_group is not None and bottoms.delete_group is not None:
         without = tops.delete_group, bottoms.delete_group
     if resampled is None and without is None:
-        notes.append("no interval over samples: drifts were not drawn anew for every model and layer")
+        notes.append(f"no interval over samples: {_not_drawn(drifts.tasks, draws)}")
         return []
+    units = [draws[task].units for task in drifts.tasks]
+    wholes = _task_wholes(drifts, "comparison"), _task_wholes(drifts, "reference")
     difference = sample_interval(
         drifts.comparison_mean - drifts.reference_mean,
         None if resampled is None else resampled[0] - resampled[1],
-        None if without is None else _jackknifed(*without, lambda top, bottom: top - bottom),
+        None if without is None else _jackknifed(*without, *wholes, lambda top, bottom: top - bottom),
         plan.sampling,
+        units=units,
     )
     differences = [] if difference is None else [difference]
     if found.reduction is None:
@@ -139,9 +143,10 @@ def _over_samples(
     ratio = sample_interval(
         1 - found.reduction,
         None if resampled is None else _ratio(*resampled),
-        None if without is None else _jackknifed(*without, _ratio),
+        None if without is None else _jackknifed(*without, *wholes, _ratio),
         plan.sampling,
         log_scale=True,
+        units=units,
     )
     if ratio is None:
         notes.append(
@@ -196,16 +201,34 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
 
-def _jackknifed(tops: list[Floats], bottoms: list[Floats], combine: Callable[[Floats, Floats], Floats]) -> list[Floats]:
-    """Returns the pooled statistic without each sample of each task, with the other tasks whole."""
-    # The mean of a task's leave-one-out values stands for the whole of that task.
-    whole_tops, whole_bottoms = [t.mean() for t in tops], [b.mean() for b in bottoms]
+def _jackknifed(
+    tops: list[Floats],
+    bottoms: list[Floats],
+    whole_tops: Sequence[float],
+    whole_bottoms: Sequence[float],
+    combine: Callable[[Floats, Floats], Floats],
+) -> list[Floats]:
+    """Returns the pooled statistic without each sample, or group of them, of each task, with the other tasks whole."""
     found: list[Floats] = []
     for i, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
         rest_top = sum(whole_tops) - whole_tops[i]
         rest_bottom = sum(whole_bottoms) - whole_bottoms[i]
         found.append(combine((top + rest_top) / len(tops), (bottom + rest_bottom) / len(tops)))
     return found
+
+
+def _task_wholes(drifts: MethodDrifts, role: MethodRole) -> list[float]:
+    """Returns by task the mean over one method's models of the drifts on all samples."""
+    values, labels = (drifts.reference if role == "reference" else drifts.comparison), np.array(drifts.tasks_of(role))
+    return [float(values[labels == task].mean()) for task in drifts.tasks]
+
+
+def _not_drawn(tasks: Sequence[str], draws: Draws) -> str:
+    """Returns the reason, as a clause, why there are no draws of all tasks."""
+    for task in tasks:
+        if task in draws and draws[task].units.missing is not None:
+            return f"on {task_title(task)} {draws[task].units.missing}"
+    return "drifts were not drawn anew for every model and layer"
 
 
 def _over_both(
@@ -217,9 +240,10 @@ def _over_both(
         for task in drifts.tasks:
             drawn = draws[task].of(models_of(drifts, role, task, plan), None).bootstrap if task in draws else None
             if drawn is None:
-                notes.append(
-                    "no interval over models and samples: it needs resamples with replacement, and there are none"
-                )
+                reason = "it needs resamples with replacement, and there are none"
+                if task in draws and draws[task].units.missing is not None:
+                    reason = _not_drawn([task], draws)
+                notes.append(f"no interval over models and samples: {reason}")
                 return
             if not np.isfinite(drawn).all():
                 notes.append(
@@ -244,7 +268,9 @@ def _over_both(
         notes.append(f"no interval over models and samples: {found.missing}")
     else:
         low, high = found.interval
-        how = "between models and over resamples, Student's t"
+        how = method_words(
+            "between models and over resamples, Student's t,", [draws[task].units for task in drifts.tasks]
+        )
         intervals.append(Interval(over="models and samples", low=low, high=high, method=how))
 
 

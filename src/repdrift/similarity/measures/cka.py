@@ -140,6 +140,7 @@ class DebiasedAlignment(KernelAlignment):
     """CKA from the unbiased estimator of HSIC; not clipped, so that it can lie slightly below 0."""
 
     estimator = DEBIASED
+    debiased = True
     estimate_bounds = (-1.0, 1.0)  # HSIC_u is an inner product of U-centred matrices: Cauchy-Schwarz holds
 
     def resampled(self, x: Kernel, ys: Sequence[Kernel], weights: NDArray[np.integer]) -> NDArray[np.float64] | None:

@@ -36,6 +36,9 @@ _FEW = 300
 _MANY = 8192
 """From more samples on, the exact form takes no longer than the second order, and no n x n matrix."""
 
+_TOLD_APART = 64
+"""Resamples after which no two samples have been drawn equally often each time, unless they are drawn together."""
+
 _UNEVEN = 2.0
 """Largest mean of (w - 1)^2 over samples for the second order, which is for counts near 1. Draws with replacement have about 1."""
 
@@ -120,8 +123,10 @@ def _fill(values: Tensor, forms: Mapping[int, SecondOrderForms], w: Tensor) -> N
 
 
 def _are_draws(w: Tensor) -> bool:
-    """True if every row sums to n and is not far from 1 everywhere."""
+    """True if every row sums to n and is not far from 1 everywhere, and each sample is drawn by itself, not whole groups."""
     n = w.shape[1]
+    if torch.unique(w[:_TOLD_APART], dim=1).shape[1] < n:
+        return False
     for part in w.split(_ROWS):
         rows = part.to(torch.float32)
         if not bool((rows.sum(dim=1) == n).all()) or not bool(

@@ -26,7 +26,7 @@ from repdrift.tasks.continuation_text import (
 )
 from repdrift.tasks.encoding import described_row
 from repdrift.training.features import NO_LABEL, Feature, PaddingCollator
-from repdrift.training.scores import Scored, rows_sharing_a_text
+from repdrift.training.scores import Scored, named_groups, rows_sharing_a_text
 from repdrift.training.task_kinds.continuation_scorers import scorer_of
 from repdrift.training.task_kinds.greedy_continuations import Prompt, greedy_continuations
 
@@ -177,12 +177,12 @@ class CausalProcessor:
         return self._scorer.scores(texts, [references(row, self._spec) for row in rows])
 
     def _together(self, rows: Sequence[Row]) -> list[str] | None:
-        """Groups of rows whose prompts share a text, such as the paragraph that questions are about; None if each row stands alone.
+        """Groups of rows: by the task's column, else those whose prompts share a text; None if each row stands alone.
 
         Where most rows share one, such as a few instructions, only equal prompts belong together.
         """
-        if self._spec.is_chat:
-            return None
+        if (named := named_groups(self._spec, rows)) is not None or self._spec.is_chat:
+            return named
         columns = [
             [row[name] if row[name].strip() else f"\0{number}" for number, row in enumerate(rows)]
             for name in self._spec.text_columns

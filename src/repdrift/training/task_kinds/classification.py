@@ -13,7 +13,7 @@ from repdrift.core.row_scores import RowScores
 from repdrift.tasks import ClassValue, Row, TaskSpec
 from repdrift.tasks.encoding import described_row, encode_row
 from repdrift.training.features import Feature, PaddingCollator, predict
-from repdrift.training.scores import Scored, rows_sharing_a_text
+from repdrift.training.scores import Scored, named_groups, rows_sharing_a_text
 
 
 class ClassificationProcessor:
@@ -69,7 +69,8 @@ class ClassificationProcessor:
             items=right,
             constant=(actual == largest).astype(np.float64),
             constant_answer=f"{self._class_name(largest)!r} for every row",
-            groups=rows_sharing_a_text([[row[column] for row in rows] for column in self._spec.text_columns]),
+            groups=named_groups(self._spec, rows)
+            or rows_sharing_a_text([[row[column] for row in rows] for column in self._spec.text_columns]),
             of_rows=(RowScores("accuracy", right),),
         )
 

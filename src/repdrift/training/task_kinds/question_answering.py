@@ -24,7 +24,7 @@ from repdrift.tasks import Row, TaskSpec, separates_pairs
 from repdrift.tasks.answer_places import misplaced, places
 from repdrift.tasks.encoding import MOST_SPECIAL_TOKENS, PAIR_SEPARATOR, question_fills_input, question_tokens
 from repdrift.training.features import Feature, PaddingCollator, predict
-from repdrift.training.scores import Scored, rows_sharing_a_text
+from repdrift.training.scores import Scored, named_groups, rows_sharing_a_text
 from repdrift.training.task_kinds.null_threshold import SetAside, best_threshold, set_aside
 from repdrift.training.task_kinds.squad_metrics import best_constant_answer, squad_v2_scores
 
@@ -182,7 +182,7 @@ class QuestionAnsweringProcessor:
             found.f1,
             constant.f1,
             constant.words,
-            groups=rows_sharing_a_text([contexts]),
+            groups=named_groups(self._spec, rows) or rows_sharing_a_text([contexts]),
             notes=self._notes(threshold),
             n_train=self._left_out.kept or None,
             chosen={"null_threshold": threshold if math.isfinite(threshold) else None},
