@@ -35,6 +35,7 @@ def analyze(
 
     Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
+    from repdrift.core.equal_skill_words import all_in_lines
     from repdrift.core.first_lines import first_lines
     from repdrift.core.hypotheses import LESS
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
@@ -53,12 +54,18 @@ def analyze(
     first = first_lines(results)
     for caution in first:
         tell(f"note: {caution}")
+    tested = [each.test.sentence for each in results.equal_skill if each.test is not None]
+    for each in results.equal_skill:
+        if each.test is not None:
+            tell(f"[{each.test.verdict}] {each.test.sentence}")
     # Results over all tasks come first, and among them whether each method drifts less.
     for test in sorted(
         results.tests, key=lambda t: (t.task != ALL_TASKS, t.task == ALL_TASKS and t.hypothesis != LESS)
     ):
         if test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
+    for line in (line for line in all_in_lines(results.equal_skill) if line not in tested):
+        tell(f"note: {line}")
     for warning in (w for w in results.warnings if w not in first):
         tell(f"note: {warning}")
     for check in results.sanity:

@@ -62,6 +62,7 @@ def print_outcome(outcome: StudyOutcome) -> None:
     from rich.text import Text
 
     from repdrift.core import words
+    from repdrift.core.equal_skill_words import all_in_lines
     from repdrift.core.first_lines import first_lines
     from repdrift.core.hypotheses import LESS
     from repdrift.core.records.results import ALL_TASKS
@@ -88,11 +89,18 @@ def print_outcome(outcome: StudyOutcome) -> None:
         names = (words.task_title(str(task)), words.method_title(str(method)))
         table.add_row(*(Text(for_terminal(name)) for name in names), *map(words.number, numbers))
     Console(width=max(120, Console().width)).print(table)
+    at_skill = [each for each in outcome.results.equal_skill if each.task == ALL_TASKS]
+    for each in at_skill:
+        if each.test is not None:
+            tell(f"[{each.test.verdict}] {each.test.sentence}")
     for test in sorted(
         outcome.results.tests, key=lambda test: test.hypothesis != LESS
     ):  # one line for each method first
         if test.task == ALL_TASKS and test.layer is None:
             tell(f"[{test.verdict}] {test.sentence}")
+    tested = [each.test.sentence for each in at_skill if each.test is not None]
+    for line in (line for line in all_in_lines(at_skill) if line not in tested):
+        tell(f"note: {line}")
     for warning in (w for w in outcome.results.warnings if w not in first):
         tell(f"note: {warning}")
     tell(f"results:   {outcome.results_file}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +22,8 @@ from repdrift.core.words import (
     short_number,
     task_title,
 )
+from repdrift.report.equal_skill import at_equal_skill, compared_at_equal_skill, without_equal_skill
+from repdrift.report.points import Point, State, compared, part_of_all, tested
 from repdrift.report.report_data import (
     ReportData,
     correction_in_words,
@@ -33,41 +34,8 @@ from repdrift.report.report_data import (
 from repdrift.report.skill import learnt_tasks, rests_on_unknown
 from repdrift.report.wording import OVER
 
-State = Literal["yes", "no", "open"]
-_STATES: dict[str, State] = {"supported": "yes", "rejected": "no", "undecided": "open", "not testable": "open"}
 _MOST_PARTS = 8
 """Numbers that one sentence gives; of more, it gives those that are not as expected."""
-_SHORT = {"supported": "Yes.", "rejected": "No.", "undecided": "Undecided.", "not testable": "Cannot be tested."}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One question with its answer. state: whether the answer is yes, no or open."""
-
-    question: str
-    short: str
-    text: str
-    state: State
-
-
-def tested(question: str, test: HypothesisTest) -> Point:
-    """A test as a point, in the words of the analysis."""
-    return Point(question, _SHORT[test.verdict], test.sentence, _STATES[test.verdict])
-
-
-def compared(question: str, test: HypothesisTest, *, unsure: bool) -> Point:
-    """A test of two methods as a point. unsure: it rests on models of which it is not known whether they have learnt."""
-    point = tested(question, test)
-    if unsure and point.state != "open":
-        return replace(point, short=f"{point.short[:-1]}, if the models have learnt their tasks.", state="open")
-    return point
-
-
-def part_of_all(part: int, whole: int) -> tuple[str, State]:
-    """The short answer and its state for a question that holds in `part` of `whole` cases."""
-    if part == whole:
-        return "Yes.", "yes"
-    return ("No.", "no") if part == 0 else ("In part.", "open")
 
 
 def answer(data: ReportData) -> list[Point]:
@@ -77,8 +45,17 @@ def answer(data: ReportData) -> list[Point]:
     has models of both methods, only the points that need no comparison are given.
     """
     if data.several_arms:
-        points = [_arm(contrast) for contrast in data.contrasts]
-        return [*points, *(point for point in (noise(data), random_change(data)) if point is not None)]
+        points = [
+            point
+            for contrast in data.contrasts
+            for point in (at_equal_skill(contrast) if compared_at_equal_skill(contrast) else None, _arm(contrast))
+            if point is not None
+        ]
+        return [
+            *points,
+            *without_equal_skill(data.contrasts),
+            *(point for point in (noise(data), random_change(data)) if point is not None),
+        ]
     if not data.results.study.contrasted:
         only = sentence_case(method_title(data.results.study.reference_method))
         text = f"{only} is the only method of this study. Its drift is below."
@@ -106,7 +83,7 @@ def _arm(data: ReportData) -> Point:
     """The verdict on one method of several in one line: less or not, by how much, p, and the target."""
     study = data.results.study
     name, reference = method_title(study.comparison_method), method_title(study.reference_method)
-    question = f"Does {name} drift less than {reference}?"
+    question = f"Does {name} drift less than {reference} at the end of training?"
     less, target, overall = data.test(LESS, ALL_TASKS), data.test(TARGET, ALL_TASKS), data.reduction(ALL_TASKS)
     if less is None or overall is None:
         return Point(question, "Not known.", f"No task has final models of it and of {reference}.", "open")
@@ -155,11 +132,15 @@ def _about_contrast(data: ReportData) -> list[Point]:
     comparison, reference = method_title(study.comparison_method), method_title(study.reference_method)
     if less is None:
         text = "No task has final models of both methods, so they cannot be compared. The drift of each is below."
-        unknown = Point(f"Does {comparison} drift less than {reference}?", "Not known.", text, "open")
+        unknown = Point(
+            f"Does {comparison} drift less than {reference} at the end of training?", "Not known.", text, "open"
+        )
         return [point for point in (unknown, noise(data), random_change(data)) if point is not None]
     unsure = rests_on_unknown(data, (study.comparison_method, study.reference_method))
+    at_skill = at_equal_skill(data)
+    at_end = compared(f"Does {comparison} drift less than {reference} at the end of training?", less, unsure=unsure)
     points = [
-        compared(f"Does {comparison} drift less than {reference}?", less, unsure=unsure),
+        *((at_skill, at_end) if compared_at_equal_skill(data) else (at_end, at_skill)),
         size(data),
         None if alike is None else compared("Are they alike?", alike, unsure=unsure),
         None if interaction is None else _same_on_all_tasks(interaction),

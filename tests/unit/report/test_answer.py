@@ -209,7 +209,7 @@ SEVERAL = {
 def test_every_arm_has_one_line_in_the_order_of_the_study():
     found = answer(report_data(Synthetic(**TWO, **SEVERAL)))
     assert [p.question for p in found[:3]] == [
-        f"Does {name} drift less than full fine-tuning?" for name in ("DoRA", "LoRA", "lora_r64")
+        f"Does {name} drift less than full fine-tuning at the end of training?" for name in ("DoRA", "LoRA", "lora_r64")
     ]
     more, less, _ = found[:3]
     assert (more.short, more.state) == ("No.", "no")

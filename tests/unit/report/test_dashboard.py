@@ -62,7 +62,7 @@ def test_the_page_loads_nothing_and_its_links_lead_somewhere():
 
 def test_the_answer_comes_before_the_figures():
     words = page(tasks=("mrpc", "sst2"), layers=2, lora_share=0.5, noise=0.02).words
-    assert words.index("Does LoRA drift less than full fine-tuning? Yes.") < words.index(
+    assert words.index("Does LoRA drift less than full fine-tuning at the end of training? Yes.") < words.index(
         "What is missing or needs care"
     )
 
@@ -207,7 +207,10 @@ def test_a_page_of_several_arms_answers_for_each_and_its_tables_say_which_they_a
     }
     found = page(**study).words
     assert "Methods: full fine-tuning; LoRA, rank 8; lora_r64 (LoRA, rank 64); DoRA." in found
-    places = [found.index(f"Does {name} drift less than full fine-tuning?") for name in ("LoRA", "lora_r64", "DoRA")]
+    places = [
+        found.index(f"Does {name} drift less than full fine-tuning at the end of training?")
+        for name in ("LoRA", "lora_r64", "DoRA")
+    ]
     assert places == sorted(places)
     for name in ("LoRA", "lora_r64", "DoRA"):
         assert f"{name} against full fine-tuning: every question" in found

@@ -29,6 +29,22 @@ class SkillRun(Record):
     """Checkpoints after the best score that are no part of the path, because the score had fallen there."""
 
 
+class RunPath(Record):
+    """The path of one run: score and drift (mean over layers, primary measure) of its checkpoints in the order of training.
+
+    steps: 0 is the final model. smoothed_scores, smoothed_drifts: the path from which drift at a score is read; scores in
+    their own unit. A base model that has the score itself is its first point, with drift 0.
+    """
+
+    method: str
+    seed: int
+    steps: list[int]
+    scores: list[float]
+    drifts: list[float]
+    smoothed_scores: list[float]
+    smoothed_drifts: list[float]
+
+
 class SkillScore(Record):
     """The score at which a task is compared, in its own unit."""
 
@@ -84,6 +100,12 @@ class EqualSkill(Record):
     reference_drift: float | None = None
     comparison_drift: float | None = None
     runs: list[SkillRun] = []
+    metric: str | None = None
+    """The primary score of the task; null over all tasks, and where it is not known."""
+    higher_is_better: bool = True
+    constant_score: float | None = None
+    paths: list[RunPath] = []
+    """The runs' paths on this task; empty over all tasks, and where runs have none."""
     test: HypothesisTest | None = None
     """The test; null if there is no comparison."""
     second_opinion: SkillRegression | None = None

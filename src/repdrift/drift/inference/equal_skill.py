@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from repdrift.core.hypotheses import LESS_AT_EQUAL_SKILL
 from repdrift.core.records.claims import Interval, Reduction
-from repdrift.core.records.equal_skill import EqualSkill, SkillRegression, SkillRun, SkillScore
+from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRegression, SkillRun, SkillScore
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import (
@@ -84,11 +85,13 @@ def _contrast(rows: pd.DataFrame, statuses: Sequence[RunStatus], plan: DriftPlan
     for task in tasks:
         paths = task_paths(rows, statuses, task, plan)
         known = paths if isinstance(paths, str) else _at_score(paths, plan)
+        shown = {} if isinstance(paths, str) else _shown(paths)
         if isinstance(known, str):
-            found.append(_Drafted(_empty(task, plan, known)))
+            found.append(_Drafted(_empty(task, plan, known).model_copy(update=shown)))
         else:
             compared[task] = known
-            found.append(_compared(task, {task: known}, plan))
+            drafted = _compared(task, {task: known}, plan)
+            found.append(replace(drafted, record=drafted.record.model_copy(update=shown)))
     if compared:
         return [*found, _compared(ALL_TASKS, compared, plan)]
     reasons = list(dict.fromkeys(each.record.missing or "" for each in found))
@@ -97,6 +100,25 @@ def _contrast(rows: pd.DataFrame, statuses: Sequence[RunStatus], plan: DriftPlan
 
 def _empty(task: str, plan: DriftPlan, reason: str) -> EqualSkill:
     return EqualSkill(comparison=plan.comparison_method, task=task, measure=plan.primary_measure, missing=reason)
+
+
+def _shown(paths: TaskPaths) -> dict[str, Any]:
+    """Returns the fields of a record that show the paths of a task's runs."""
+    runs = [
+        RunPath(
+            method=run.method,
+            seed=run.seed,
+            steps=[point.step for point in run.checkpoints],
+            scores=[point.score for point in run.checkpoints if point.score is not None],
+            drifts=[point.drift for point in run.checkpoints],
+            smoothed_scores=(paths.sign * run.path.scores).tolist(),
+            smoothed_drifts=run.path.drifts.tolist(),
+        )
+        for run in paths.runs
+    ]
+    learnt = paths.learnt
+    kind = {"metric": learnt.metric, "higher_is_better": learnt.higher_is_better}
+    return {**kind, "constant_score": learnt.constant_score, "paths": runs}
 
 
 def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:

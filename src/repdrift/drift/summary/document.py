@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.equal_skill_words import all_in_lines, in_one_line, over_all_tasks
 from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import HypothesisTest
@@ -21,6 +22,7 @@ from repdrift.core.words import (
     task_title,
 )
 from repdrift.drift.chosen_measures import drift_is
+from repdrift.drift.summary.equal_skill_section import equal_skill_section
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
 from repdrift.drift.summary.result_tables import (
     checks_table,
@@ -57,7 +59,8 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         "model on the same samples: 0 is unchanged, about 1 is unrelated. Mean over seeds, final models.\n\n"
         + _by_layer(results, table),
         *([f"## Drift under every measure\n\n{by_measure}"] if (by_measure := _by_measure(results, table)) else []),
-        "## Reduction of drift\n\nReduction is 1 - drift of "
+        *([f"## At equal skill\n\n{at_skill}"] if (at_skill := equal_skill_section(results)) else []),
+        "## Reduction of drift at the end of training\n\nReduction is 1 - drift of "
         f"{comparison} / drift of {reference}, from drifts averaged over layers, then seeds"
         f" (and tasks, in the row `all tasks`). Intervals are two-sided, {chosen_percent(study.confidence)}: over *models* they say what "
         "other seeds would give on these samples. Over *samples* they say what other samples would give for these models. Over both, "
@@ -93,7 +96,10 @@ def _answer(results: DriftResults) -> str:
     if len(results.study.contrasted) > 1:
         return _answer_by_arm(results, overall)
     lines = [markdown_text(t.sentence) for t in overall]
-    if not lines:
+    at_skill = [markdown_text(line) for line in all_in_lines(results.equal_skill)]
+    compared = any(each.test is not None for each in results.equal_skill if each.task == ALL_TASKS)
+    lines = [*at_skill, *lines] if compared else [*lines[:1], *at_skill, *lines[1:]]
+    if not overall:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
 
@@ -102,12 +108,21 @@ def _answer_by_arm(results: DriftResults, overall: list[HypothesisTest]) -> str:
     """Returns whether each arm drifts less, one line each in the study's order; then every other claim."""
     study = results.study
     less = {t.comparison: t for t in overall if t.hypothesis == LESS}
-    first = [
-        f"- **{markdown_text(less[name].sentence)}**"
-        if name in less
-        else f"- {_method(name)}: no task has final models of it and of {_method(study.reference_method)}, so they cannot be compared."
-        for name in study.contrasted
-    ]
+    first: list[str] = []
+    without: list[str] = []
+    for name in study.contrasted:
+        if name not in less:
+            first.append(
+                f"- {_method(name)}: no task has final models of it and of {_method(study.reference_method)}, so they cannot be compared."
+            )
+            continue
+        at_skill = over_all_tasks(results.equal_skill, name)
+        if at_skill is not None and at_skill.test is not None:
+            first += [f"- **{markdown_text(at_skill.test.sentence)}**", f"  - {markdown_text(less[name].sentence)}"]
+            continue
+        first.append(f"- **{markdown_text(less[name].sentence)}**")
+        without += [f"- {markdown_text(in_one_line(at_skill))}"] if at_skill is not None else []
+    first += without
     others = [f"- {markdown_text(t.sentence)}" for t in overall if t.hypothesis != LESS]
     return "\n".join(first) + ("\n\nOther claims over all tasks:\n\n" + "\n".join(others) if others else "")
 
@@ -136,7 +151,7 @@ def _compared(results: DriftResults, table: pd.DataFrame) -> str:
     if of_weights:
         text += f" Of the weights themselves it has {', '.join(of_weights)}."
     if later:
-        text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv and in no test."
+        text += f" Checkpoints (steps {', '.join(map(str, later))}) are in drift.csv, and in no test but those at equal skill."
     read = [f"- {_task(task)}: {markdown_text(' '.join(notes))}" for task, notes in study.data_notes.items()]
     return text + ("\n\nHow the samples were read:\n\n" + "\n".join(read) if read else "")
 

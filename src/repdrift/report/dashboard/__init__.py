@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from repdrift.core import words
+from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes
 from repdrift.core.hypotheses import claim
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
@@ -86,6 +87,10 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         model_counts=sections.model_counts(data),
         by_measure=sections.by_measure(data),
         by_layer=sections.by_layer(data),
+        skill_words=WHAT_IT_ANSWERS,
+        skill_notes=skill_notes(results.equal_skill, several=data.several_arms),
+        skill_runs=sections.skill_runs(data),
+        reduction_at_end=partial(reduction_at_end, results=results),
         claims=claims.claims(data),
         reductions=claims.reductions(data),
         effects=claims.effects(data),

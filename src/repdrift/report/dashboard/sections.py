@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from repdrift.core.records.equal_skill import SkillRun
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import SanityCheck
 from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
@@ -122,6 +124,12 @@ def uncompared(data: ReportData) -> list[str]:
 def metric_names(data: ReportData) -> list[str]:
     """The names of all scores, in the order in which they first appear. The loss on training data is not a score."""
     return list(dict.fromkeys(name for run in data.results.runs for name in run.metrics if name != "train_loss"))
+
+
+def skill_runs(data: ReportData) -> list[SkillRun]:
+    """Every run at the score of its task, once; a reference run has one row for each method, where their scores differ."""
+    found = [run for each in data.results.equal_skill if each.task != ALL_TASKS for run in each.runs]
+    return [run for position, run in enumerate(found) if run not in found[:position]]
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -120,7 +120,7 @@ def caption(data: ReportData) -> str:
     return (
         "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds that are there; thin: single models; hollow: "
         "fewer models than at the other steps of that line. The final model is drawn after the last checkpoint, without a step. "
-        "Nothing is tested along a training."
+        "Steps are not compared: a step means another skill for every method."
     )
 
 

@@ -1,0 +1,209 @@
+"""Drift against score along each run, with a panel for each task: who pays less drift for the same score."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from repdrift.core.equal_skill_words import in_one_line
+from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
+from repdrift.report.style import (
+    FULL_WIDTH_IN,
+    GREY,
+    INK,
+    legend_columns,
+    log_ticks,
+    method_color,
+    method_label,
+    method_marker,
+    note,
+    plain,
+    task_label,
+)
+from repdrift.report.wording import drift_definition
+from repdrift.statistics import SkillPath, drift_at_score
+
+_PANEL_HEIGHT_IN = 2.5
+_LEGEND_LINE_IN = 0.17
+_COLUMNS = 2
+_GRID = 60
+"""Scores at which the mean of an arm is drawn."""
+
+
+def draw(data: ReportData) -> Figure:
+    """Thin lines are runs, smoothed, with their checkpoints as dots; thick lines are means over the runs of an arm."""
+    tasks = _tasks(data)
+    columns = min(_COLUMNS, len(tasks))
+    rows = math.ceil(len(tasks) / columns)
+    figure = Figure()
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, task in zip(panels, tasks, strict=False):
+        _panel(axes, data, task)
+    for axes in panels[len(tasks) :]:
+        axes.remove()
+    definition = drift_definition(data.results.study, data.results.study.primary_measure)
+    figure.supylabel(f"drift, {definition}, mean over layers", fontsize=8)
+    lines = _legend(figure, data)
+    figure.set_size_inches(FULL_WIDTH_IN, 0.35 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    return figure
+
+
+def _tasks(data: ReportData) -> list[str]:
+    """Tasks on which some runs have paths, in the study's order."""
+    return [task for task in data.tasks if any(e.paths for e in _of(data, task))]
+
+
+def _of(data: ReportData, task: str) -> list[EqualSkill]:
+    return [each for each in data.results.equal_skill if each.task == task]
+
+
+def _paths(data: ReportData, task: str) -> dict[str, list[RunPath]]:
+    """The paths of a task by method, each run once."""
+    found: dict[str, dict[int, RunPath]] = {}
+    for each in _of(data, task):
+        for path in each.paths:
+            found.setdefault(path.method, {})[path.seed] = path
+    return {method: list(found[method].values()) for method in data.methods if method in found}
+
+
+def _panel(axes: Axes, data: ReportData, task: str) -> None:
+    shown = next(each for each in _of(data, task) if each.paths)
+    sign = 1.0 if shown.higher_is_better else -1.0
+    paths = _paths(data, task)
+    drifts = [drift for runs in paths.values() for run in runs for drift in (*run.drifts, *run.smoothed_drifts)]
+    logarithmic = min(drifts) > 0
+    for method, runs in paths.items():
+        color, marker = method_color(method, data.methods), method_marker(method, data.methods)
+        for run in runs:
+            axes.plot(run.scores, run.drifts, marker, color=color, markersize=2.2, alpha=0.45, markeredgewidth=0)
+            axes.plot(*_mean_path([run], sign), color=color, linewidth=0.6, alpha=0.6)
+        axes.plot(*_mean_path(runs, sign), color=color, linewidth=1.8, alpha=0.9)
+    if logarithmic:
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis)
+    _marks(axes, data, task)
+    if shown.constant_score is not None:
+        axes.axvline(shown.constant_score, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
+    if sign < 0:
+        axes.invert_xaxis()
+    axes.set_xlabel(plain(f"{shown.metric}{'' if sign > 0 else ' (less is better)'}"))
+    axes.set_title(task_label(task))
+    if all(each.test is None for each in _of(data, task)):
+        note(axes, "not compared", (0.5, 0.06))
+
+
+def _mean_path(runs: list[RunPath], sign: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that every one of these runs passes, (k,), and their mean drift there; empty if there are none."""
+    smoothed = [
+        SkillPath(sign * np.array(run.smoothed_scores), np.array(run.smoothed_drifts), len(run.scores)) for run in runs
+    ]
+    low, high = max(p.scores[0] for p in smoothed), min(p.best for p in smoothed)
+    if low >= high:
+        return np.empty(0), np.empty(0)
+    grid = np.linspace(low, high, _GRID)
+    drifts = np.array([[drift_at_score(path, float(score)).drift for path in smoothed] for score in grid], dtype=float)
+    return sign * grid, drifts.mean(axis=1)
+
+
+def _marks(axes: Axes, data: ReportData, task: str) -> None:
+    """Marks the score of each comparison, the drift of every run there, and the ends of runs that never reach it."""
+    drawn: set[float] = set()
+    for each in _of(data, task):
+        for score in each.scores:
+            if score.score not in drawn:
+                axes.axvline(score.score, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+                drawn.add(score.score)
+            for run in each.runs:
+                color, marker = method_color(run.method, data.methods), method_marker(run.method, data.methods)
+                if run.drift is not None:
+                    axes.plot(
+                        score.score, run.drift, marker, color=color, markerfacecolor="white", markersize=4.5, zorder=4
+                    )
+                elif (end := _end(each, run)) is not None:
+                    axes.plot(*end, "x", color=color, markersize=6, markeredgewidth=1.4, zorder=4)
+
+
+def _end(found: EqualSkill, run: SkillRun) -> tuple[float, float] | None:
+    path = next((p for p in found.paths if (p.method, p.seed) == (run.method, run.seed)), None)
+    return None if path is None else (path.smoothed_scores[-1], path.smoothed_drifts[-1])
+
+
+def _legend(figure: Figure, data: ReportData) -> int:
+    """Add the legend: methods, then the marks. Returns its number of lines."""
+    methods = [m for m in data.methods if any(m in _paths(data, task) for task in _tasks(data))]
+    entries = [
+        (
+            Line2D(
+                [],
+                [],
+                color=method_color(m, data.methods),
+                marker=method_marker(m, data.methods),
+                markersize=4,
+                markerfacecolor="white",
+            ),
+            method_label(m),
+        )
+        for m in methods
+    ]
+    found = [each for task in _tasks(data) for each in _of(data, task)]
+    if any(each.scores for each in found):
+        entries.append((Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 3))), "score of the comparison"))
+    if any(each.constant_score is not None for each in found):
+        entries.append((Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2))), "best constant answer"))
+    if any(run.crossing == "never" for each in found for run in each.runs):
+        entries.append((Line2D([], [], color=GREY, marker="x", linewidth=0), "run that never reaches it"))
+    labels = [label for _, label in entries]
+    columns = legend_columns(labels)
+    figure.legend([line for line, _ in entries], labels, loc="outside upper center", ncols=columns, columnspacing=1.2)
+    return math.ceil(len(entries) / columns)
+
+
+def caption(data: ReportData) -> str:
+    """Says how to read the figure."""
+    never = sum(run.crossing == "never" for task in _tasks(data) for each in _of(data, task) for run in each.runs)
+    left = f" Crosses: the ends of runs that never reach it and are left out ({never})." if never else ""
+    return (
+        "Drift against the score on the validation rows, along every training. Dots are checkpoints; thin lines are runs, smoothed (checkpoints "
+        "between which the score does not rise are taken together); thick lines are means over the runs of a method, where all of them "
+        "pass. Of two methods at one score, the lower one paid less drift for it. Hollow marks: the drift of every run at the "
+        f"score where the task is compared.{left}"
+    )
+
+
+def describe(data: ReportData) -> str:
+    """Says for each task the score, the mean drift of every method there, and the outcome over all tasks."""
+    parts: list[str] = []
+    for task in _tasks(data):
+        for each in _of(data, task):
+            if not each.scores:
+                parts.append(f"{task_title(task)}, {method_title(each.comparison)}: not compared")
+                continue
+            (score,) = each.scores
+            reference = method_title(data.results.study.reference_method)
+            parts.append(
+                f"{task_title(task)}, at {score.metric} {score.score:.3f}: {method_title(each.comparison)} {short_number(each.comparison_drift or 0.0)}, "
+                f"{reference} {short_number(each.reference_drift or 0.0)}"
+            )
+    outcome = [in_one_line(each) for each in data.results.equal_skill if each.task == ALL_TASKS]
+    return f"Paths of drift against score. Mean drift: {'; '.join(parts)}. {' '.join(outcome)}"
+
+
+register(
+    FigureSpec(
+        "frontier",
+        0,
+        "Drift for the same score",
+        caption,
+        describe,
+        draw,
+        possible=lambda data: bool(_tasks(data)),
+    )
+)
