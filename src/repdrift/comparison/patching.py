@@ -58,12 +58,12 @@ def patch_models(
     """
     chosen = drawn_samples(samples, options.patch_samples, default=DEFAULT_PATCH_SAMPLES).samples
     try:
-        with running_errors(f"the base model {base.ref!r} cannot be run with its head"):
-            if is_classifier(base):
-                reference = headed_classifier(base, base, options)
-                return _against(reference, _BASE, base, tuned_models, chosen, options)
-            reference = headed_base(base, options)
-            return _against(reference, _BASE, base, tuned_models, chosen, options)
+        with (
+            world().together("base model with its head, loaded"),
+            running_errors(f"the base model {base.ref!r} cannot be run with its head"),
+        ):
+            reference = headed_classifier(base, base, options) if is_classifier(base) else headed_base(base, options)
+        return _against(reference, _BASE, base, tuned_models, chosen, options)
     except OutcomeNotApplicable as error:
         return _among_classifiers(base, tuned_models, chosen, options, str(error))
     except RepdriftError as error:
@@ -100,12 +100,13 @@ def _shares_against(
     options: ComparisonOptions,
 ) -> Patching:
     """Loads one tuned model, patches it and frees it on leaving. Raises what loading and running raise."""
-    with running_errors("it cannot be patched"):
+    with world().together(f"{tuned.name} with its head, loaded"), running_errors("it cannot be loaded with its head"):
         if reference.outputs == "classes":
             headed = headed_classifier(base, tuned.source, options)
             require_like_classes(reference, headed)
         else:
             headed = headed_tuned(base, tuned.source, reference, inputs.plan.samples, options)
+    with running_errors("it cannot be patched"):
         distances = _distances(reference, headed, tuned.name, inputs, options)
     return shares_of(
         distances,
@@ -126,7 +127,10 @@ def _among_classifiers(
     for position, tuned in enumerate(tuned_models):
         others = tuned_models[position + 1 :]
         try:
-            with running_errors("it cannot be run with its head"):
+            with (
+                world().together(f"{tuned.name} with its head, loaded"),
+                running_errors("it cannot be loaded with its head"),
+            ):
                 if not is_classifier(tuned.source):
                     raise OutcomeNotApplicable(why)
                 if not others:
@@ -226,8 +230,8 @@ def _notes(layers: Sequence[PatchedLayer], held: float, samples: SampleSet, dept
     last = layers[-1]
     if last.layer == depth - 1 and last.undone.share < _ALL:
         notes.append(
-            f"With the reference's state after the last layer, {percent(last.undone.share)} of the change is undone: the rest is made above it, by a final "
-            "norm or a head that differs."
+            f"A final norm or a head differs: with the reference's state after the last layer, {percent(last.undone.share)} of the change is undone, and "
+            "what is missing is made above it. A state may fit its own head better than the other one."
         )
     grouped = is_grouped(samples.groups)
     unit = samples.group_unit if grouped else "sample"
@@ -269,10 +273,11 @@ def _rounding(
         return None
     exact = options.model_copy(update={"compute_dtype": "float32"})
     with running_errors("the reference cannot be run in float32 beside it, which says how much the run itself rounds"):
-        if reference.head is not None:
-            model = headed_base(reference.source, exact)
-        else:
-            model = headed_classifier(base, reference.source, exact)
+        with world().together("reference in float32, loaded"):
+            if reference.head is not None:
+                model = headed_base(reference.source, exact)
+            else:
+                model = headed_classifier(base, reference.source, exact)
         return world().from_first(rounding_pass(model, reference, inputs, what="reference in float32"))
 
 
