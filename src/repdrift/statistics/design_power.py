@@ -77,7 +77,7 @@ def models_needed(
 
     reference: (m,), comparison: (k,) pilot drifts, one per trained model; strata label reference, then comparison, such
     as by task; None: one. Each simulated study has n models of both methods in every stratum of the pilot and tests
-    comparison against (1 - margin) x reference by `label_permutation_test`, one-sided at alpha / n_tests.
+    log comparison against log((1 - margin) x reference) by `label_permutation_test`, one-sided at alpha / n_tests, as the analysis does.
 
     Assumes that log drift is normal, with one spread for both methods in a stratum (the pilot's, pooled over methods);
     that reference drifts lie about the pilot's geometric mean in the stratum; that the reduction is the same in all
@@ -182,7 +182,7 @@ def samples_needed(half_width: float, n_samples: int, *, target: float) -> int:
 def _studies(
     groups: Groups, scale: Floats, n: int, ratio: float, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Simulated drifts of comparison and reference, each (strata x n, studies); the test should find `ratio` < 1."""
+    """Simulated log drifts of comparison and reference, each (strata x n, studies); the test should find `ratio` < 1."""
     level = np.array([x.mean() for x, _ in groups])
     logs = level[:, None, None] + scale.T[:, None, :] * generator.normal(size=(2, len(groups), n, len(scale)))
     if float(np.abs(logs).max()) > _LARGEST_LOG:
@@ -190,8 +190,8 @@ def _studies(
             f"the pilot leaves spreads of log drift up to {float(scale.max()):.3g} possible, which no floating-point number "
             f"holds: {len(groups)} strata with so few models are no pilot; take more models"
         )
-    drifts = np.exp(logs).reshape(2, len(groups) * n, len(scale))
-    return ratio * drifts[0], drifts[1]
+    logs = logs.reshape(2, len(groups) * n, len(scale))
+    return math.log(ratio) + logs[0], logs[1]
 
 
 def _spread(x: Floats, y: Floats) -> tuple[float, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.statistics.arrangements import EXACT_LIMIT, by_stratum, finite
+from repdrift.statistics.arrangements import EXACT_LIMIT, by_stratum, finite, not_above_zero
 from repdrift.statistics.permutation import label_permutation_test
 
 
@@ -39,6 +39,7 @@ def equivalence_test(
     factor: float,
     strata: Sequence[object] | None = None,
     studentise: bool | None = None,
+    logarithm: bool = False,
     n_permutations: int = EXACT_LIMIT,
     seed: int = 0,
 ) -> EquivalenceResult:
@@ -48,10 +49,11 @@ def equivalence_test(
     quarter more or a fifth less. The claim is tested on a against factor x b and on factor x a against b; its pvalue is
     the larger of the two, which needs no correction. The opposite claim, beyond the factor on either side, has twice the
     smaller p of its two sides, at most 1. Choose the factor before the data are seen. Assumes that, at the factor, the
-    labels can be exchanged: the groups have one shape and spread up to the factor. `studentise`, and its effect for
+    labels can be exchanged: the groups have one shape and spread up to the factor. logarithm: test the logarithms, for values that are all
+    above 0. `studentise`, and its effect for
     unequal numbers and spreads, as in `label_permutation_test`.
     Raises ConfigError unless the factor is finite and above 1, DegenerateInputError if the mean over strata of a or b is
-    not above zero, and whatever `label_permutation_test` raises.
+    not above zero, or for a logarithm some value, and whatever `label_permutation_test` raises.
     Source: Schuirmann 1987 (TOST), with permutation in the place of Student's t.
     """
     if not (np.isfinite(factor) and factor > 1):
@@ -62,6 +64,12 @@ def equivalence_test(
     for mean, name in zip(means, "ab", strict=True):
         if mean <= 0:
             raise DegenerateInputError(f"the mean of {name} is {mean:g}: a ratio needs means above zero")
+    pairs = ((x, factor * y), (factor * x, y))
+    if logarithm:
+        for values, name in ((x, "a"), (y, "b")):
+            if (reason := not_above_zero(values, name)) is not None:
+                raise DegenerateInputError(reason)
+        pairs = tuple((np.log(one), np.log(other)) for one, other in pairs)
     upper, lower = (
         {
             alternative: label_permutation_test(
@@ -74,7 +82,7 @@ def equivalence_test(
             )
             for alternative in ("less", "greater")
         }
-        for pair in ((x, factor * y), (factor * x, y))
+        for pair in pairs
     )
     claims = upper["less"], lower["greater"]
     opposites = upper["greater"], lower["less"]

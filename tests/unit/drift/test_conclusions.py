@@ -47,7 +47,7 @@ def test_an_interaction_without_logarithms_is_named_and_not_left_out(tmp_path):
 
 def test_a_single_model_is_not_said_to_be_studentised(tmp_path):
     found = draw_conclusions(table_of(one_layer([0.50, 0.51, 0.52], [0.10])), plan_of(tmp_path, ["t"]))
-    assert found_test(found.tests, LESS).test == "label permutation"
+    assert found_test(found.tests, LESS).test == "label permutation of log drift"
     (warning,) = [w for w in found.warnings if "unequal numbers" in w]
     assert "No permutation test with this task can weigh" in warning
 

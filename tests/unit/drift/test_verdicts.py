@@ -75,12 +75,12 @@ def test_layer_verdicts_rest_on_p_corrected_over_layers(tmp_path):
     raw = []
     for layer in range(6):
         here = table[table["layer"] == layer]
-        groups = [here[here["method"] == m]["drift"] for m in ("lora", "full_finetune")]
+        groups = [np.log(here[here["method"] == m]["drift"]) for m in ("lora", "full_finetune")]
         raw.append(label_permutation_test(*groups).pvalue)
     assert [t.pvalue for t in layers] == pytest.approx(raw)
     assert [t.pvalue_holm for t in layers] == pytest.approx(holm(raw))
     lora_table, full_table = (np.array(drifts) for drifts in (lora, full))
-    opposite = max_t_test(lora_table, full_table, alternative="greater").step_down
+    opposite = max_t_test(np.log(lora_table), np.log(full_table), alternative="greater").step_down
     assert [t.deciding_pvalue for t in layers] == [t.pvalue_max_t for t in layers]
     assert [t.deciding_opposite_pvalue for t in layers] == pytest.approx(opposite)
     assert [t.smallest_deciding_pvalue for t in layers] == pytest.approx([1 / 70] * 6)
@@ -128,7 +128,7 @@ def test_unequal_numbers_of_models_rest_on_holm_and_a_studentised_test(tmp_path)
     table = table_of({("t", "full_finetune"): full, ("t", "lora"): lora})
     _, tests, warnings = reductions_and_tests(table, plan_of(tmp_path, ["t"]))
     layers = [t for t in tests if t.layer is not None and t.hypothesis == LESS]
-    assert all(t.pvalue_max_t is None and t.test == "studentised label permutation" for t in layers)
+    assert all(t.pvalue_max_t is None and t.test == "studentised label permutation of log drift" for t in layers)
     raw, opposite = [], []
     for layer in range(2):
         here = table[table["layer"] == layer]

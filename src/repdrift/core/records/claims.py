@@ -115,7 +115,8 @@ class HypothesisTest(Record):
     margin: float | None = None
     """The value that the estimate is tested against."""
     statistic: float | None
-    """Mean over tasks of the difference of mean drifts, comparison minus (1 - margin) times reference."""
+    """Mean over tasks of the difference of mean drifts, comparison minus (1 - margin) times reference; of their logarithms where `test` says
+    log drift."""
     pvalue: float | None
     opposite_pvalue: float | None = None
     """The p of the opposite claim. If it is small, the claim is rejected."""

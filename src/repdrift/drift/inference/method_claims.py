@@ -28,6 +28,8 @@ from repdrift.statistics import (
 
 Floats = NDArray[np.floating]
 _ALIKE_TEST = "two one-sided label permutations"
+_SAME_REDUCTION = 0.02
+"""Reductions of means and of geometric means that are nearer to one another are one number to a reader."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Draft
             Statement(claim, _numbers(found, drifts, plan)),
         )
         return not_testable(ALIKE, found, units, statement, reason, margin=margin, test=_ALIKE_TEST)
-    test = equivalence_test(drifts.comparison, drifts.reference, factor=margin, strata=drifts.strata)
+    test = equivalence_test(
+        drifts.comparison, drifts.reference, factor=margin, strata=drifts.strata, logarithm=drifts.logarithm
+    )
     evidence = Evidence(
         statistic=test.ratio,
         pvalue=test.pvalue,
@@ -150,14 +154,14 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Draft
         untestable=drifts.untestable,
     )
     comparison, reference = method_title(plan.comparison_method), method_title(plan.reference_method)
-    numbers = f"{comparison} drifts {test.ratio:.2f} times as much as {reference}"
+    numbers = f"{comparison} drifts {test.ratio:.2f} times as much as {reference}{_tested_on(found, drifts)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
         interval = Interval(over="models", low=1 - models.high, high=1 - models.low, method=models.method)
     fields = {
         **about(ALIKE, found),
-        "test": _ALIKE_TEST,
+        "test": f"{_ALIKE_TEST} of {_scale(drifts)}",
         "estimate": test.ratio,
         "interval": interval,
         "margin": margin,
@@ -170,9 +174,11 @@ def _margin(name: Hypothesis, plan: DriftPlan) -> float:
 
 
 def _evidence(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> Evidence:
-    scaled = (1 - _margin(name, plan)) * drifts.reference
-    less = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="less")
-    more = label_permutation_test(drifts.comparison, scaled, strata=drifts.strata, alternative="greater")
+    values = drifts.tested(_margin(name, plan))
+    less, more = (
+        label_permutation_test(values.comparison, values.reference, strata=drifts.strata, alternative=alternative)
+        for alternative in ("less", "greater")
+    )
     return Evidence(
         statistic=less.statistic,
         pvalue=less.pvalue,
@@ -186,8 +192,7 @@ def _evidence(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> Eviden
 
 
 def _paired(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> PairedTest | None:
-    scaled = replace(drifts, reference=(1 - _margin(name, plan)) * drifts.reference)
-    pairs = scaled.paired_differences()
+    pairs = drifts.paired_differences(_margin(name, plan))
     if pairs is None or drifts.untestable is not None:
         return None
     found = sign_flip_test(pairs.differences, strata=pairs.tasks, alternative="less")
@@ -195,10 +200,8 @@ def _paired(drifts: MethodDrifts, name: Hypothesis, plan: DriftPlan) -> PairedTe
 
 
 def _tables(by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan) -> tuple[Floats, Floats]:
-    scale = 1 - _margin(name, plan)
-    comparison = np.column_stack([at.drifts.comparison for at in by_layer.values()])
-    reference = np.column_stack([at.drifts.reference for at in by_layer.values()])
-    return comparison, scale * reference
+    values = [at.drifts.tested(_margin(name, plan)) for at in by_layer.values()]
+    return np.column_stack([v.comparison for v in values]), np.column_stack([v.reference for v in values])
 
 
 def _record(
@@ -211,7 +214,7 @@ def _record(
     paired: PairedTest | None = None,
 ) -> Draft | HypothesisTest:
     margin = _margin(name, plan)
-    test = f"{'studentised ' if drifts.studentised else ''}label permutation"
+    test = f"{'studentised ' if drifts.studentised else ''}label permutation of {_scale(drifts)}"
     statement = Statement(f"{plan.claim(name)} {_where(found, drifts, plan)}", _numbers(found, drifts, plan))
     if name == TARGET and found.reduction is None:
         reason = f"the mean drift of {method_title(plan.reference_method)} is not above 0, so there is nothing to take a share of"
@@ -254,4 +257,19 @@ def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
             f" ({chosen_percent(plan.sampling.confidence)} interval of the reduction {percent_range(interval.low, interval.high)}, "
             f"over {interval.over})"
         )
-    return f"{less}, {means}"
+    return f"{less}, {means}{_tested_on(found, drifts)}"
+
+
+def _scale(drifts: MethodDrifts) -> str:
+    return "log drift" if drifts.logarithm else "drift"
+
+
+def _tested_on(found: Reduction, drifts: MethodDrifts) -> str:
+    """Says what is tested where that is another number than the reduction: drift itself, or a factor by model that differs from it."""
+    factor = drifts.geometric_reduction
+    if factor is None:
+        return "; tested on drift itself, not on its logarithm, since a drift is not above 0"
+    if found.reduction is None or abs(factor - found.reduction) < _SAME_REDUCTION:
+        return ""
+    way = "less" if factor >= 0 else "more"
+    return f"; by the geometric mean over models and tasks, which is tested, {percent(abs(factor))} {way}"

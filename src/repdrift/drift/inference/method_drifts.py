@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +15,7 @@ from scipy.stats import f as f_distribution
 
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.statistics import calibration_limit
 
 Floats = NDArray[np.floating]
@@ -28,6 +31,14 @@ class PairedDifferences:
 
     differences: Floats
     tasks: list[str]
+
+
+@dataclass(frozen=True)
+class TestedDrifts:
+    """Drifts of the comparison and the scaled reference method, or their logarithms, as they are tested."""
+
+    comparison: Floats
+    reference: Floats
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,29 @@ class MethodDrifts:
         return not self.balanced and min(min(pair) for pair in self.sizes) > 1
 
     @property
+    def logarithm(self) -> bool:
+        """True if tests are of log drift, in which a method's share of another's drift is a shift: every drift is above 0, rounding apart."""
+        return bool(min(self.reference.min(), self.comparison.min()) > ZERO_DRIFT)
+
+    @property
+    def geometric_reduction(self) -> float | None:
+        """The reduction of geometric mean drifts, which tests of log drift are about; None without a logarithm."""
+        if not self.logarithm:
+            return None
+        means = (
+            _task_mean(np.log(self.comparison), self.comparison_tasks),
+            _task_mean(np.log(self.reference), self.reference_tasks),
+        )
+        return -math.expm1(means[0] - means[1])
+
+    def tested(self, margin: float) -> TestedDrifts:
+        """The values whose labels are permuted to test whether the reduction exceeds `margin`: of log drift where there is one."""
+        scaled = (1 - margin) * self.reference
+        if self.logarithm:
+            return TestedDrifts(np.log(self.comparison), np.log(scaled))
+        return TestedDrifts(self.comparison, scaled)
+
+    @property
     def reference_mean(self) -> float:
         """The mean over tasks of the mean over models, so that a task with more seeds does not count for more."""
         return _task_mean(self.reference, self.reference_tasks)
@@ -105,10 +139,11 @@ class MethodDrifts:
         """The mean over tasks of the mean over models, of the comparison method."""
         return _task_mean(self.comparison, self.comparison_tasks)
 
-    def paired_differences(self) -> PairedDifferences | None:
-        """Returns comparison minus reference for every seed; None unless every seed was trained under both methods."""
-        ours = dict(zip(zip(self.comparison_tasks, self.comparison_seeds, strict=True), self.comparison, strict=True))
-        theirs = dict(zip(zip(self.reference_tasks, self.reference_seeds, strict=True), self.reference, strict=True))
+    def paired_differences(self, margin: float) -> PairedDifferences | None:
+        """Returns comparison minus reference of `tested` for every seed; None unless every seed was trained under both methods."""
+        values = self.tested(margin)
+        ours = dict(zip(zip(self.comparison_tasks, self.comparison_seeds, strict=True), values.comparison, strict=True))
+        theirs = dict(zip(zip(self.reference_tasks, self.reference_seeds, strict=True), values.reference, strict=True))
         if not ours or ours.keys() != theirs.keys():
             return None
         return PairedDifferences(np.array([ours[key] - theirs[key] for key in ours]), [task for task, _ in ours])
@@ -180,9 +215,14 @@ def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
     wide, narrow = (method_title(method) for method in (methods if ratio > 1 else methods[::-1]))
     return (
         f"Models of {wide} spread {factor:.1f} times as much as those of {narrow} (standard deviation of log drift between seeds). The "
-        "tests of a difference assume equal spreads: at three to one they reject a true null in up to 14 % of studies at alpha 0.05 "
-        "(docs/calibration.md). The intervals over models do not assume it."
+        f"tests of log drift assume equal spreads: at three to one they reject a true null in up to {_at_three_to_one(drifts)} of studies at "
+        "alpha 0.05 (docs/calibration.md). The intervals over models do not assume it."
     )
+
+
+def _at_three_to_one(drifts: MethodDrifts) -> str:
+    limit = re.search(r"up to (\d+ %)", calibration_limit(drifts.sizes) or "")
+    return limit[1] if limit else "7.5 %"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.claims import EffectSize, Interval, Reduction
-from repdrift.core.words import method_title, task_title
+from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
@@ -69,6 +69,11 @@ def reduction(
         _over_models(drifts, plan, intervals, notes)
         if _below_zero(drifts):
             notes.append("no lower bound: a trained model's drift is below 0, and then p need not rise with the margin")
+        elif found.reduction_low is not None and found.reduction_low > found.reduction:
+            factor = percent(drifts.geometric_reduction)
+            notes.append(
+                f"the lower bound is of the factor that is tested, the geometric mean over models and tasks ({factor} less), not of the means"
+            )
     differences = _over_samples(found, drifts, layer, plan, draws, intervals, notes)
     if layer is None and found.reduction is not None:
         _over_both(drifts, plan, draws, intervals, notes)
@@ -90,7 +95,13 @@ def _below_zero(drifts: MethodDrifts) -> bool:
 def _lower_bound(drifts: MethodDrifts, plan: DriftPlan) -> float | None:
     if _below_zero(drifts):
         return None
-    return reduction_lower_bound(drifts.reference, drifts.comparison, strata=drifts.reference_first, alpha=plan.alpha)
+    return reduction_lower_bound(
+        drifts.reference,
+        drifts.comparison,
+        strata=drifts.reference_first,
+        alpha=plan.alpha,
+        logarithm=drifts.logarithm,
+    )
 
 
 def _over_models(drifts: MethodDrifts, plan: DriftPlan, intervals: list[Interval], notes: list[str]) -> None:

@@ -67,7 +67,8 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         f"neither is fixed. The lower bound is one-sided, {chosen_percent(1 - study.alpha)}, over models, by inverting the "
         "permutation test. Where there is none, the notes say why, or the design is too small.\n\n"
         + reductions_section(results),
-        "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks.\n\n"
+        "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks: of log drift where every drift is "
+        "above 0, in which a method's share of another's drift is a shift; of drift itself elsewhere, which the sentence then says.\n\n"
         + tests_table(results),
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
         *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
