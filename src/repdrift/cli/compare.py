@@ -121,7 +121,8 @@ def compare(
         tell_json(json.loads(for_sharing(result).model_dump_json()))
     else:
         _print(result, every_measure="measures" in options)
-        tables = "drift.csv, patching.csv" if result.patching else "drift.csv"
+        has_outputs = any(model.outputs is not None and model.outputs.changes for model in result.compared)
+        tables = "drift.csv" + (", outputs.csv" * has_outputs) + (", patching.csv" if result.patching else "")
         tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(SOME_NOT_COMPARED)
@@ -173,7 +174,27 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         console.print(table)
         if every_measure:
             _print_measures(console, model)
+        _print_outputs(console, model)
     _print_patching(console, result)
+
+
+def _print_outputs(console: Console, model: ComparedModel) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from repdrift.core.output_words import TABLE_HEADER, outputs_notes, outputs_rows
+
+    if model.outputs is None:
+        return
+    if model.outputs.changes:
+        table = Table(title=Text(for_terminal(f"{model.name}: outputs beside the base model's")), title_justify="left")
+        for head in TABLE_HEADER:
+            table.add_column(head, justify="left" if head in ("outcome", "texts") else "right", overflow="fold")
+        for row in outputs_rows(model.outputs):
+            table.add_row(*row)
+        console.print(table)
+    for note in outputs_notes(model.outputs):
+        tell(f"outputs, {model.name}: {note}")
 
 
 def _print_patching(console: Console, result: Comparison) -> None:

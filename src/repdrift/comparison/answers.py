@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from repdrift.comparison.massive_features import STANDARDISED
 from repdrift.comparison.measured import drift_in_short
+from repdrift.core.output_words import outputs_answer
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.words import counted, layers_named, number
 
 
 def answer_line(model: ComparedModel) -> str:
-    """One line on a model that was compared, without its name: drift, where most, above noise or not, the first caution."""
-    line = f"{drift_in_short(model.layers)}; {_above_noise(model)}."
+    """One line on a model that was compared, without its name: drift, where most, above noise or not, what it did to outputs, the first
+    caution."""
+    outputs = outputs_answer(model.outputs)
+    line = f"{drift_in_short(model.layers)}; {_above_noise(model)}{f'; {outputs}' if outputs else ''}."
     if not model.notes:
         return line
     more = len(model.notes) - 1

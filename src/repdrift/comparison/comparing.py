@@ -17,6 +17,7 @@ from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import for_sharing, write_comparison
+from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.patching import patch_models
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.atomic import require_writable
@@ -114,6 +115,7 @@ def compare_models(
     settings = {tuned.name: _settings_of(tuned) for tuned in tuned_models}
     able = [tuned for tuned in tuned_models if tuned.refused is None]
     options = options.model_copy(update={"pooling": resolved_pooling(options.pooling, base, options.stack)})
+    outputs = OutputChanges(base, samples, options) if options.outputs and able else None
     loaded = BaseModel(base, options)
     extractor = extractor_for(loaded.model, options)
     if options.patch_layers is not None:  # a wrong one is an error before anything is run
@@ -123,9 +125,12 @@ def compare_models(
     measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
     measured = world().from_first(measured)
     models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
+    loaded.free()  # models with their heads are loaded in its place
+    if outputs is not None:
+        by_name = {t.name: outputs.of(t) for t in able if t.name not in measured.failed}
+        models = [model.model_copy(update={"outputs": by_name.get(model.name)}) for model in models]
     patching: list[Patching] = []
     if options.patch:
-        loaded.free()  # two models with their heads are loaded in its place
         patching = patch_models(base, [t for t in able if t.name not in measured.failed], samples, options)
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
@@ -137,7 +142,7 @@ def compare_models(
         base_digest=base_digest,
         base_settings=base_settings,
         data=samples.source,
-        data_notes=list(samples.notes),
+        data_notes=[*samples.notes, *(outputs.notes if outputs is not None else [])],
         task=samples.task,
         samples=len(samples),
         control_samples=measured.control_samples,

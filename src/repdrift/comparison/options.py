@@ -58,6 +58,19 @@ class ComparisonOptions(BaseModel):
         description="Samples on which noise floor and random change are measured (with `moments` also mispaired samples); 0 takes all. If "
         "it is not given: a sixteenth of the samples, at least 32 and at most 256.",
     )
+    outputs: bool = Field(
+        default=True,
+        description="Also measure what tuning did to outputs: loss and divergence of language models, classes that classifiers change.",
+    )
+    general_text: str | None = Field(
+        default=None,
+        description="General text on which forgetting is measured too: a file, a folder, a data set of the hub (OWNER/NAME:CONFIGURATION), or "
+        "packaged for the paragraphs that repdrift ships.",
+    )
+    common_tokens: bool = Field(
+        default=False,
+        description="Compare outputs of two vocabularies on the tokens that both have, instead of leaving them out.",
+    )
     seed: int = Field(default=0, description="Seed of the random changes.")
     blocks: str | None = Field(
         default=None, description="Name of the module list that holds the blocks, if it is not found by itself."
@@ -99,6 +112,12 @@ class ComparisonOptions(BaseModel):
         except (ConfigError, UnknownNameError) as error:
             raise ValueError(str(error)) from error
         return names if PRIMARY_MEASURE in names else (PRIMARY_MEASURE, *names)
+
+    @model_validator(mode="after")
+    def _with_outputs(self) -> Self:
+        if not self.outputs and self.general_text is not None:
+            raise ValueError("general_text has no effect without outputs (--outputs): leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _patched(self) -> Self:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from repdrift.comparison.answers import answer_line, table_header, table_rows
+from repdrift.comparison.outputs_output import has_outputs, outputs_section, outputs_table
 from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.core.atomic import write_together
 from repdrift.core.comparison_words import warnings_beside_notes
@@ -22,6 +23,7 @@ from repdrift.core.records.comparison import (
     ComparedModel,
     Comparison,
 )
+from repdrift.core.records.output_changes import OUTPUTS_TABLE
 from repdrift.core.records.patching import PATCHING_TABLE
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
@@ -47,6 +49,8 @@ def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str,
         COMPARISON_TABLE: csv_text(tidy_table(result)),
         COMPARISON_SUMMARY: summary(shareable(result)),
     }
+    if has_outputs(result):
+        texts[OUTPUTS_TABLE] = csv_text(outputs_table(result))
     if result.patching:
         texts[PATCHING_TABLE] = csv_text(patching_table(result))
     return write_together(output_dir, {**{name: text.encode() for name, text in texts.items()}, **(figures or {})})
@@ -172,7 +176,7 @@ def summary(result: Comparison) -> str:
         judged = [{True: "yes", False: "no", None: ""}[at.above_noise] for at in model.layers]
         lines += [f"| {' | '.join([*header, 'above noise'])} |", "|---" * (len(header) + 1) + "|"]
         lines += [f"| {' | '.join([*row, above])} |" for row, above in zip(rows, judged, strict=True)]
-        lines += ["", *_other_measures(model)]
+        lines += ["", *_other_measures(model), *outputs_section(model)]
     lines += patching_section(result)
     if result.between:
         lines += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.output_changes import ModelOutputs
 from repdrift.core.records.patching import Patching
 from repdrift.core.records.sink_tokens import SinkSummary
 
@@ -72,6 +73,8 @@ class ComparedModel(Record):
     notes: list[str] = []
     """Sentences that change how this model's numbers are to be read (trained on another base, rounding of its files,
     what was not compared, ...); each is a whole sentence without the model's name."""
+    outputs: ModelOutputs | None = None
+    """Changes of outputs beside the drift; null where they were not asked for, and in older records."""
 
 
 class BetweenModels(Record):

@@ -1,0 +1,140 @@
+"""Changes of outputs by tuning: forgetting and divergence of language models, classes that classifiers change, beside the drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from repdrift.comparison.class_changes import ClassChanges
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tuned_model import TunedModel
+from repdrift.core.confidence import Interval
+from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
+from repdrift.core.output_words import forgetting_title
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
+from repdrift.core.records.output_changes import ModelOutputs, OutputChange
+from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer
+from repdrift.outcomes.base_outputs import BaseOutputs, run_base
+from repdrift.outcomes.options import OutputOptions
+from repdrift.outcomes.output_pass import OutputItems, read_outputs
+from repdrift.outcomes.token_outcome import token_outcome
+from repdrift.statistics.grouped_mean import grouped_mean
+from repdrift.tasks import SampleSet, document_samples, effective_max_length, read_documents
+
+
+class OutputChanges:
+    """Measures outputs of tuned models beside those of one base model. The base model is run once over each kind of text.
+
+    Whatever cannot be measured is left out with its reason, and the rest is measured.
+    """
+
+    def __init__(self, base: ModelSource, samples: SampleSet, options: ComparisonOptions) -> None:
+        self._base, self._options = base, options
+        self._settings = OutputOptions(
+            compute_dtype=options.compute_dtype,
+            common_tokens=options.common_tokens,
+            token_budget=options.token_budget,
+            memory_cap_bytes=options.memory_cap_bytes,
+        )
+        self._texts: dict[Inputs, SampleSet] = {ON_TASK: samples}
+        self.notes: list[str] = []
+        if options.general_text is not None:
+            general = _general_text(base, options.general_text, options)
+            self._texts[ON_GENERAL_TEXT] = general
+            self.notes += [f"General text: {len(general)} documents from {general.source}.", *general.notes]
+        self._ran: dict[Inputs, BaseOutputs | str] = {}
+        self._classes = ClassChanges(base, samples, options)
+
+    def of(self, tuned: TunedModel) -> ModelOutputs:
+        """Outputs of one tuned model."""
+        changes: list[OutputChange] = []
+        notes: dict[str, None] = {}
+        left_out: dict[str, None] = {}
+        for inputs, samples in self._texts.items():
+            try:
+                read = read_outputs(self._base_over(inputs), tuned.source, samples, options=self._settings)
+            except RepdriftError as error:
+                left_out[_left_out("Forgetting and output divergence", error)] = None
+                continue
+            changes += changes_of(read, samples, inputs)
+            notes |= dict.fromkeys(read.notes)
+        try:
+            classes = self._classes.of(tuned)
+        except RepdriftError as error:
+            if not (changes and isinstance(error, OutcomeNotApplicable)):  # a language model is not asked for classes
+                left_out[_left_out("Classes that change", error)] = None
+            return ModelOutputs(changes=changes, left_out=list(left_out), notes=list(notes))
+        changes.append(classes.disagreement)
+        return ModelOutputs(changes=changes, flips=classes.flips, left_out=list(left_out), notes=list(notes))
+
+    def _base_over(self, inputs: Inputs) -> BaseOutputs:
+        """The base model, run over texts of one kind. Raises OutcomeNotApplicable, also if that was found before."""
+        if inputs not in self._ran:
+            try:
+                self._ran[inputs] = run_base(self._base, self._texts[inputs], self._settings)
+            except OutcomeNotApplicable as error:
+                self._ran[inputs] = str(error)
+        found = self._ran[inputs]
+        if isinstance(found, str):
+            raise OutcomeNotApplicable(found)
+        return found
+
+
+def changes_of(read: OutputItems, samples: SampleSet, inputs: Inputs) -> list[OutputChange]:
+    """Means over texts, with intervals over texts or their groups. Texts without a token to predict take no part."""
+    kept = np.flatnonzero(read.weights > 0)
+    weights = read.weights[kept]
+    groups = None if samples.groups is None else [samples.groups[index] for index in kept]
+    found: list[OutputChange] = []
+    for name, items in read.items.items():
+        outcome = token_outcome(name)
+        value, base = items.value[kept], items.base_value[kept]
+        interval, missing, n_groups = _interval(value - base if outcome.own_base else value, groups, weights, name)
+        mean = float(np.average(value, weights=weights))
+        own = float(np.average(base, weights=weights)) if outcome.own_base else None
+        found.append(
+            OutputChange(
+                outcome=name,
+                title=forgetting_title(inputs) if outcome.own_base else outcome.title,
+                unit=outcome.unit,
+                inputs=inputs,
+                value=mean,
+                base_value=own,
+                difference=float(np.average(value - base, weights=weights)) if outcome.own_base else None,
+                low=None if interval is None else interval.low,
+                high=None if interval is None else interval.high,
+                n=len(kept),
+                n_groups=n_groups,
+                tokens=int(weights.sum()),
+                note=missing,
+            )
+        )
+    return found
+
+
+def _interval(
+    values: np.ndarray, groups: Sequence[str] | None, weights: np.ndarray, name: str
+) -> tuple[Interval | None, str, int]:
+    """The interval of a weighted mean, the reason if there is none, and the number of groups.
+
+    A share that is 1 where nothing changed is taken as its complement, so that texts in which nothing changed count as such.
+    """
+    if name != "top1_agreement":
+        found = grouped_mean(values, groups, weights=weights)
+        return found.interval, found.missing, found.n_groups
+    found = grouped_mean(1 - values, groups, weights=weights)
+    turned = None if found.interval is None else Interval(1 - found.interval.high, 1 - found.interval.low)
+    return turned, found.missing, found.n_groups
+
+
+def _general_text(base: ModelSource, source: str, options: ComparisonOptions) -> SampleSet:
+    documents = read_documents(source)
+    tokenizer = load_tokenizer(base)
+    limit = length_limit_of_config(load_config(base), options.stack)
+    return document_samples(documents, tokenizer, max_length=effective_max_length(tokenizer, limit, None), limit=limit)
+
+
+def _left_out(what: str, error: RepdriftError) -> str:
+    why = str(error).rstrip(".")
+    return f"{what} {'do not apply' if isinstance(error, OutcomeNotApplicable) else 'could not be measured'}: {why}."

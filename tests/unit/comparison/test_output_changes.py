@@ -1,0 +1,189 @@
+"""Outputs beside the drift: language models, classifiers, what does not apply, and the words for it."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, BertForSequenceClassification
+
+from repdrift.comparison import compare, comparing
+from repdrift.comparison.answers import answer_line
+from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.output_words import outputs_answer, outputs_notes
+from repdrift.models import load_tokenizer, resolve_model
+from tests.command_line import run_here
+from tests.tiny_models import save_tuned, sentence, write_sentences
+
+
+def run(base, tuned, data, **options):
+    return compare(str(base), [str(path) for path in tuned], data=str(data), controls=False, **options)
+
+
+def changes(model, inputs="task"):
+    return {change.outcome: change for change in model.outputs.changes if change.inputs == inputs}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return write_sentences(tmp_path_factory.mktemp("texts") / "texts.txt", 20)
+
+
+@pytest.fixture(scope="module")
+def further_trained(tmp_path_factory, tiny_language_model):
+    """The tiny language model with noise in its head, which moves no hidden state."""
+    folder = tmp_path_factory.mktemp("models") / "further"
+    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
+    torch.manual_seed(0)
+    model.lm_head.weight.data += 0.1 * torch.randn_like(model.lm_head.weight)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory, tiny_bert):
+    """Two classifiers of the same classes on one backbone, and one of three classes."""
+    folder = tmp_path_factory.mktemp("classifiers")
+    for name, seed, labels in (
+        ("base", 0, ["bad", "good"]),
+        ("tuned", 1, ["bad", "good"]),
+        ("three", 2, ["a", "b", "c"]),
+    ):
+        torch.manual_seed(seed)
+        names = dict(enumerate(labels))
+        model = BertForSequenceClassification.from_pretrained(
+            tiny_bert, num_labels=len(labels), id2label=names, label2id={label: k for k, label in names.items()}
+        )
+        model.classifier.weight.data.normal_()
+        model.save_pretrained(folder / name)
+        load_tokenizer(resolve_model(str(tiny_bert))).save_pretrained(folder / name)
+    return folder
+
+
+def test_outputs_change_where_no_hidden_state_does(tiny_language_model, further_trained, texts):
+    result = run(tiny_language_model, [further_trained, tiny_language_model], texts, general_text="packaged")
+    moved, same = result.compared
+    assert max(at.drift for at in moved.layers) < 1e-6
+    found = changes(moved)
+    assert set(found) == {"forgetting", "output_kl", "output_js", "top1_agreement"}
+    kl = found["output_kl"]
+    assert kl.low is not None
+    assert kl.high is not None
+    assert 0 < kl.low < kl.value < kl.high
+    assert found["forgetting"].title == "Loss of the next token"
+    assert found["forgetting"].difference == pytest.approx(found["forgetting"].value - found["forgetting"].base_value)
+    general = changes(moved, "general_text")
+    assert general["forgetting"].title == "Forgetting"
+    assert (general["forgetting"].n, general["forgetting"].tokens) == (42, 42 * 63)
+    assert all(
+        change.value == (1 if change.outcome == "top1_agreement" else change.base_value or 0)
+        for change in same.outputs.changes
+    )
+    assert answer_line(same).count("predicts exactly as the base model does") == 2
+    assert "on these texts" in answer_line(moved)
+    assert any("General text: 42 documents" in note for note in result.data_notes)
+
+
+def test_outputs_stand_in_every_file_and_on_the_screen(tiny_language_model, further_trained, texts, tmp_path):
+    done = run_here(
+        f"python -m repdrift compare {tiny_language_model} {further_trained} --data {texts} --no-controls --output-dir {tmp_path}/out",
+        tmp_path,
+    )
+    assert "on these texts" in done.stdout.splitlines()[0]
+    assert "KL (nats)" in done.stdout
+    assert "outputs.csv" in done.stdout
+    record = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    kl = next(c for c in record["models"][0]["outputs"]["changes"] if c["outcome"] == "output_kl")
+    table = pd.read_csv(tmp_path / "out" / "outputs.csv")
+    assert table.loc[table.outcome == "output_kl", "value"].item() == pytest.approx(kl["value"])
+    assert "Its own language-modelling head is read." in table.note[0]
+    summary = (tmp_path / "out" / "comparison.md").read_text()
+    assert "### Outputs" in summary
+    assert "Its own language-modelling head is read" in summary
+
+
+def test_what_does_not_apply_is_left_out_with_its_reason(tiny_bert, tuned_bert, texts):
+    (model,) = run(tiny_bert, [tuned_bert], texts).compared
+    assert model.outputs.changes == []
+    head, classes = model.outputs.left_out
+    assert "no language-modelling head in its files" in head
+    assert "the base model has no head for classes (saved as BertModel)" in classes
+    assert "outputs were not compared" in answer_line(model)
+    assert "no language-modelling head" in answer_line(model)
+    (without,) = run(tiny_bert, [tuned_bert], texts, outputs=False).compared
+    assert without.outputs is None
+    assert "outputs" not in answer_line(without)
+
+
+def test_classifiers_of_the_same_classes_have_disagreement_and_flips(classifiers, texts):
+    result = run(classifiers / "base", [classifiers / "tuned", classifiers / "base", classifiers / "three"], texts)
+    tuned, same, three = result.compared
+    predicted = []
+    for name in ("base", "tuned"):
+        model = BertForSequenceClassification.from_pretrained(classifiers / name).eval()
+        tokenizer = load_tokenizer(resolve_model(str(classifiers / name)))
+        with torch.no_grad():
+            predicted.append(
+                [
+                    model(**tokenizer(line, return_tensors="pt")).logits.argmax().item()
+                    for line in texts.read_text().splitlines()
+                ]
+            )
+    differ = sum(a != b for a, b in zip(*predicted, strict=True))
+    assert 0 < differ < 20
+    assert changes(tuned)["disagreement"].value == pytest.approx(differ / 20)
+    assert sum(flip.texts for flip in tuned.outputs.flips) == differ
+    assert {(flip.before, flip.after) for flip in tuned.outputs.flips} <= {("bad", "good"), ("good", "bad")}
+    assert "names another class for" in outputs_answer(tuned.outputs)
+    assert any("Classes that changed: " in note for note in outputs_notes(tuned.outputs))
+    assert "the same class for all 20 texts" in outputs_answer(same.outputs)
+    assert any("its head has 3 classes, the base model's 2" in reason for reason in three.outputs.left_out)
+
+
+def test_classes_of_other_names_are_refused(classifiers, tmp_path, texts):
+    model = BertForSequenceClassification.from_pretrained(classifiers / "tuned")
+    model.config.id2label = {0: "good", 1: "bad"}
+    model.save_pretrained(tmp_path)
+    (found,) = run(classifiers / "base", [tmp_path], texts).compared
+    assert not any(change.outcome == "disagreement" for change in found.outputs.changes)
+    assert any("its classes are good, bad, the base model's bad, good" in reason for reason in found.outputs.left_out)
+
+
+def test_one_short_document_of_general_text_has_values_without_interval(
+    tiny_language_model, further_trained, texts, tmp_path
+):
+    (tmp_path / "one.txt").write_text(sentence(0, 6) + "\n", encoding="utf-8")
+    (found,) = run(tiny_language_model, [further_trained], texts, general_text=str(tmp_path / "one.txt")).compared
+    loss = changes(found, "general_text")["forgetting"]
+    assert (loss.n, loss.low, loss.high) == (1, None, None)
+    assert "no interval" in loss.note
+    assert "without an interval" in outputs_answer(found.outputs)
+
+
+def test_general_text_that_is_not_there_or_has_no_use_is_an_error_before_anything_runs(
+    tiny_language_model, further_trained, texts, monkeypatch
+):
+    monkeypatch.setattr(comparing, "BaseModel", None)
+    with pytest.raises(DataError, match="does not exist"):
+        run(tiny_language_model, [further_trained], texts, general_text="./nowhere.txt")
+    with pytest.raises(ConfigError, match="no effect without outputs"):
+        run(tiny_language_model, [further_trained], texts, general_text="packaged", outputs=False)
+
+
+def test_a_tuned_model_whose_weights_are_not_finite_keeps_the_others(
+    tiny_language_model, further_trained, texts, tmp_path
+):
+    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
+    model.lm_head.weight.data[5] = torch.nan
+    model.save_pretrained(tmp_path)
+    broken, fine = run(tiny_language_model, [tmp_path, further_trained], texts).compared
+    assert any("not finite" in reason for reason in broken.outputs.left_out)
+    assert "outputs were not compared" in answer_line(broken)
+    assert changes(fine)["output_kl"].value > 0
+
+
+def test_a_tuned_classifier_is_read_by_the_base_models_head(tiny_language_model, texts, tmp_path):
+    tuned = save_tuned(tiny_language_model, tmp_path / "tuned")
+    (found,) = run(tiny_language_model, [tuned], texts).compared
+    assert changes(found)["output_kl"].value > 0
+    assert any("base model's language-modelling head reads" in note for note in outputs_notes(found.outputs))
