@@ -62,7 +62,14 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     measured.rows += weight_rows(tasks)
     table = measured.table()
     say("drawing conclusions: permutations, intervals, ranks")
-    found = draw_conclusions(table, plan, draws=measured.draws, distances=measured.distances, statuses=statuses)
+    found = draw_conclusions(
+        table,
+        plan,
+        draws=measured.draws,
+        distances=measured.distances,
+        statuses=statuses,
+        outcomes=None if outcomes is None else outcomes.table,
+    )
     results = DriftResults(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
@@ -101,6 +108,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         associations=found.associations,
         profiles=found.profiles,
         equal_skill=found.equal_skill,
+        drift_predictors=found.predictors,
         mixed_model=next(iter(found.mixed_models), None),
         other_mixed_models=found.mixed_models[1:],
         controls=measured.controls,

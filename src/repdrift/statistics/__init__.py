@@ -37,6 +37,7 @@ from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTRes
 from repdrift.statistics.mean_over_models import MeanOverModels, mean_over_models
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm, holm_over_families
+from repdrift.statistics.outcome_correlations import OutcomeCorrelations, outcome_correlations
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction_bound import reduction_lower_bound
@@ -60,6 +61,7 @@ __all__ = [
     "MaxTResult",
     "MeanOverModels",
     "MixedModelResult",
+    "OutcomeCorrelations",
     "PermutationResult",
     "PowerCurve",
     "ProfileCorrelations",
@@ -95,6 +97,7 @@ __all__ = [
     "mean_reduction",
     "mixed_model_reduction",
     "models_needed",
+    "outcome_correlations",
     "profile_correlations",
     "rank_correlation",
     "rank_layers",

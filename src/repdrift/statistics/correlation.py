@@ -93,7 +93,7 @@ def rank_correlation(
         np.abs(null).max() if alternative == "two-sided" else null.max() if alternative == "greater" else null.min()
     )
     of_best = pvalue_of(null, best, alternative, visits=Visited(null.size, exact=True), slack=tie_slack(1.0))
-    missing = _no_interval(r, sizes)
+    missing = no_interval(r, sizes)
     return RankCorrelation(
         correlation=r,
         pvalue=pvalue_of(null, r, alternative, visits=visits, slack=tie_slack(1.0)),
@@ -101,7 +101,7 @@ def rank_correlation(
         exact=visits.exact,
         n_permutations=visits.count,
         n_units=int(sizes.sum()),
-        interval=_fisher_interval(r, sizes, upper) if missing is None else None,
+        interval=fisher_interval(r, sizes, upper) if missing is None else None,
         missing=missing,
     )
 
@@ -136,14 +136,16 @@ def _ranked(drift: Floats, score: Floats, strata: Sequence[object] | None) -> li
         here = np.array([other == label for other in labels])
         if here.sum() < 2:
             raise ShapeError(f"stratum {label!r} has {int(here.sum())} run; a correlation needs two")
-        units: list[Floats] = []
-        for name, values in (("drift", drift[here]), ("score", score[here])):
-            if np.ptp(values) == 0:
-                raise DegenerateInputError(f"{name} is constant in stratum {label!r}: its correlation is undefined")
-            ranks = _ranks(values) - (values.size + 1) / 2
-            units.append(ranks / math.sqrt(float(ranks @ ranks)))
-        pairs.append((units[0], units[1]))
+        pairs.append((unit_ranks(drift[here], "drift", label), unit_ranks(score[here], "score", label)))
     return pairs
+
+
+def unit_ranks(values: Floats, name: str, stratum: str) -> Floats:
+    """The ranks of `values` (n,), centred and of length 1. Raises DegenerateInputError, with name and stratum, if all are equal."""
+    if np.ptp(values) == 0:
+        raise DegenerateInputError(f"{name} is constant in stratum {stratum!r}: its correlation is undefined")
+    ranks = _ranks(values) - (values.size + 1) / 2
+    return ranks / math.sqrt(float(ranks @ ranks))
 
 
 def _ranks(values: Floats) -> Floats:
@@ -161,7 +163,8 @@ def _every_correlation(x: Floats, y: Floats) -> Floats:
     return sums
 
 
-def _no_interval(r: float, sizes: NDArray[np.int64]) -> str | None:
+def no_interval(r: float, sizes: NDArray[np.int64]) -> str | None:
+    """The reason why a correlation over strata of these sizes has no interval; None if it has one."""
     if sizes.min() < LEAST_RUNS:
         return f"an interval needs {LEAST_RUNS} runs in every stratum; one has {sizes.min()}"
     if abs(r) > 1 - _TIE:
@@ -169,7 +172,8 @@ def _no_interval(r: float, sizes: NDArray[np.int64]) -> str | None:
     return None
 
 
-def _fisher_interval(r: float, sizes: NDArray[np.int64], upper: float) -> Interval:
+def fisher_interval(r: float, sizes: NDArray[np.int64], upper: float) -> Interval:
+    """The interval of a mean correlation over strata of these sizes, by Fisher's z. upper: the level of its upper end."""
     weights = (sizes - 1) / (sizes - 1).sum()
     error = math.sqrt((1 + r**2 / 2) * float((weights**2 / (sizes - 3)).sum()))
     reach = normal_quantile(upper) * error

@@ -21,6 +21,7 @@ from repdrift.core.records.claims import (
     Reduction,
     ScoreAssociation,
 )
+from repdrift.core.records.drift_predictors import DriftPredictors
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
@@ -28,6 +29,7 @@ from repdrift.core.words import listed, method_title, sentence_case, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.arm_families import Draft, clusters_over_arms, corrected_over_arms
+from repdrift.drift.inference.drift_predictors import drift_predictors
 from repdrift.drift.inference.equal_skill import equal_skill_claims
 from repdrift.drift.inference.floors import above_identity, above_seed_ceiling
 from repdrift.drift.inference.method_claims import (
@@ -67,6 +69,7 @@ class Conclusions:
     mixed_models: list[MixedModel] = field(default_factory=list)
     """One for each contrast that has tasks."""
     equal_skill: list[EqualSkill] = field(default_factory=list)
+    predictors: list[DriftPredictors] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -77,13 +80,15 @@ def draw_conclusions(
     draws: Mapping[tuple[str, str], ResampledDrifts] | None = None,
     distances: Distances | None = None,
     statuses: Sequence[RunStatus] = (),
+    outcomes: pd.DataFrame | None = None,
 ) -> Conclusions:
     """Draw the conclusions from the final models (step 0) in the tidy table, and at equal skill from the checkpoints too.
 
     Where several methods are compared with the reference, the tests of each claim are corrected over them.
 
     draws: drifts with samples drawn anew, by task and measure; without them there are no intervals over samples. distances:
-    drifts among seeds; without them they are not tested. statuses: hold the runs' scores.
+    drifts among seeds; without them they are not tested. statuses: hold the runs' scores. outcomes: the table of outcomes;
+    without it no drift is held against forgetting.
     """
     final = table[table["step"] == 0]
     primary = final[final["measure"] == plan.primary_measure]
@@ -108,6 +113,7 @@ def draw_conclusions(
     found.rankings = layer_rankings(primary, plan, of_primary)
     found.associations = score_associations(primary, statuses, plan)
     found.profiles = profile_likenesses(primary, plan)
+    found.predictors = drift_predictors(final, statuses, outcomes, plan)
     found.equal_skill = equal_skill_claims(table[table["measure"] == plan.primary_measure], statuses, plan)
     found.warnings += [said for each in found.equal_skill if each.task != ALL_TASKS for said in each.conditions]
     found.warnings += [said for each in found.equal_skill if (said := disagreement(each)) is not None]

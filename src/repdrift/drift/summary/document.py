@@ -24,6 +24,7 @@ from repdrift.core.words import (
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.equal_skill_section import equal_skill_section
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
+from repdrift.drift.summary.predictors_section import predictors_section
 from repdrift.drift.summary.result_tables import (
     checks_table,
     controls_table,
@@ -72,6 +73,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         + tests_table(results),
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
         *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
+        *([f"## Which drift goes with what\n\n{goes_with}"] if (goes_with := predictors_section(results)) else []),
         "## Controls\n\n" + controls_table(results) + "\n\n" + checks_table(results),
         *([f"## Learning rates\n\n{rates}"] if (rates := tuning_section(results.tuning)) else []),
         "## Trained models\n\n" + runs_table(results),

@@ -1,0 +1,95 @@
+"""Drift as a predictor: each measure's rank correlation with the score and with forgetting, with its interval."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from repdrift.core.records.drift_predictors import DriftPredictors
+from repdrift.core.words import chosen_percent
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
+from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, plain
+
+_ROW_IN = 0.19
+_LONGEST_NAME = 26
+_SURE = 0.05
+"""The corrected p up to which a mark is filled; the figure's own, beside the numbers."""
+
+
+def draw(data: ReportData) -> Figure:
+    """A panel for each outcome; filled marks hold after the correction over measures."""
+    shown = _shown(data)
+    rows = max(len(_names(data)), 1)
+    figure = Figure(figsize=(FULL_WIDTH_IN, 1.05 + _ROW_IN * rows))
+    panels = list(figure.subplots(1, len(shown), sharey=True, squeeze=False).flat)
+    for axes, found in zip(panels, shown, strict=True):
+        _panel(axes, found, _names(data))
+    marks = [Line2D([], [], color=INK, marker="o", linewidth=0, markerfacecolor=face) for face in (INK, "white")]
+    labels = [f"corrected p of {_SURE:g} or less", "more"]
+    figure.legend(marks, labels, loc="outside upper center", ncols=2)
+    figure.supxlabel("rank correlation within tasks and methods", fontsize=8)
+    return figure
+
+
+def _shown(data: ReportData) -> list[DriftPredictors]:
+    """Outcomes with which some measure could be correlated."""
+    return [
+        found for found in data.results.drift_predictors if any(c.correlation is not None for c in found.correlations)
+    ]
+
+
+def _names(data: ReportData) -> list[str]:
+    """Measures with a correlation, in the order of the results."""
+    return list(
+        dict.fromkeys(c.measure for found in _shown(data) for c in found.correlations if c.correlation is not None)
+    )
+
+
+def _panel(axes: Axes, found: DriftPredictors, names: list[str]) -> None:
+    axes.axvline(0, color=GREY, linewidth=0.7)
+    for each in found.correlations:
+        if each.correlation is None:
+            continue
+        row = names.index(each.measure)
+        if each.low is not None and each.high is not None:
+            axes.plot([each.low, each.high], [row, row], color=INK, linewidth=1.0)
+        sure = each.pvalue_max_t is not None and each.pvalue_max_t <= _SURE
+        axes.plot(each.correlation, row, "o", color=INK, markerfacecolor=INK if sure else "white", markersize=4.5)
+    axes.set_yticks(range(len(names)), [plain(name, _LONGEST_NAME) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(-1.05, 1.05)
+    axes.set_title(f"against {found.outcome} (n = {found.n_units})")
+
+
+def caption(data: ReportData) -> str:
+    """Says how to read the figure."""
+    confidence = chosen_percent(data.results.study.confidence)
+    return (
+        f"Each measure's drift against an outcome, over final models, within tasks and methods; bars are {confidence} intervals over models where "
+        "there are enough of them. Right of zero: models that drift more score higher, or forget more. A correlation does not say what "
+        "causes what, and most measures move together."
+    )
+
+
+def describe(data: ReportData) -> str:
+    """Says the outcome in words, then every correlation."""
+    parts: list[str] = []
+    for found in _shown(data):
+        values = ", ".join(f"{c.measure} {c.correlation:.2f}" for c in found.correlations if c.correlation is not None)
+        parts.append(f"{found.sentence} All, against {found.outcome}: {values}.")
+    return " ".join(parts)
+
+
+register(
+    FigureSpec(
+        "predictors",
+        10,
+        "Which drift goes with what",
+        caption,
+        describe,
+        draw,
+        possible=lambda data: bool(_shown(data)),
+    )
+)
