@@ -1,11 +1,14 @@
 """Outputs of two models: against whole float64 forward passes, at equality, and for models that have none to compare."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, rel_entr
-from transformers import AutoModelForCausalLM, BertForMaskedLM, LlamaModel
+from transformers import AutoModelForCausalLM, BertForMaskedLM, BertModel, LlamaModel
 
 from repdrift.core.errors import DataError, NonFiniteError, OutcomeNotApplicable
 from repdrift.models import load_tokenizer, resolve_model
@@ -220,3 +223,54 @@ def test_texts_longer_than_the_model_and_other_samples_are_refused(tiny_language
     alien = SampleSet("texts", ("a",), (token_ids([5, 9999]),), None, 0, "ids", tokenizer=samples.tokenizer)
     with pytest.raises(DataError, match="9999"):
         outputs(tiny_language_model, tiny_language_model, alien)
+
+
+def test_a_head_that_an_adapter_trained_is_its_own(tiny_language_model, tmp_path):
+    torch.manual_seed(2)
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny_language_model),
+        LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"], modules_to_save=["lm_head"]),
+    )
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name or "lm_head.modules_to_save" in name:
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path)
+    samples = samples_for(tiny_language_model)
+    found = outputs(tiny_language_model, tmp_path, samples)
+    ids = torch.tensor(list(samples.input_ids[1]))[None]
+    with torch.no_grad():
+        loss = model.eval()(input_ids=ids, labels=ids).loss.item()
+    assert found.items["forgetting"].value[1] == pytest.approx(loss, rel=1e-5)
+    assert found.notes == ["The head that it was trained with is read."]
+
+
+def test_a_learned_prompt_is_read_behind_its_virtual_tokens(tiny_language_model, tmp_path):
+    torch.manual_seed(4)
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny_language_model),
+        PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5),
+    )
+    model.save_pretrained(tmp_path)
+    samples = samples_for(tiny_language_model)
+    found = outputs(tiny_language_model, tmp_path, samples)
+    ids = torch.tensor(list(samples.input_ids[1]))[None]
+    with torch.no_grad():
+        logits = torch.log_softmax(model.eval()(input_ids=ids).logits[0, 5:-1].double(), dim=1)
+    expected = -logits[torch.arange(len(logits)), ids[0, 1:]].mean().item()
+    assert found.items["forgetting"].value[1] == pytest.approx(expected, rel=1e-5)
+    assert "learned prompt" in found.notes[0]
+
+
+def test_a_text_that_does_not_fit_behind_a_prompt_is_refused(masked_bert, tmp_path):
+    config = PromptTuningConfig(task_type="FEATURE_EXTRACTION", num_virtual_tokens=5)
+    get_peft_model(BertModel.from_pretrained(masked_bert), config).save_pretrained(tmp_path)
+    assert outputs(masked_bert, tmp_path, samples_for(masked_bert)).weights.sum() == 13
+    with pytest.raises(DataError, match="64 tokens, the model takes 59 behind the 5 virtual tokens"):
+        outputs(masked_bert, tmp_path, samples_for(masked_bert, lengths=(3, 62)))
+
+
+def test_completions_alone_are_read_where_the_samples_are_pooled_over_them(tiny_language_model):
+    samples = samples_for(tiny_language_model, lengths=(6, 8))
+    marked = replace(samples, completion_masks=(token_ids([0, 0, 0, 0, 1, 1]), token_ids([0] * 5 + [1] * 3)))
+    assert outputs(tiny_language_model, tiny_language_model, marked.over("completion")).weights.tolist() == [2, 3]
+    assert outputs(tiny_language_model, tiny_language_model, marked).weights.tolist() == [5, 7]
