@@ -24,6 +24,7 @@ from repdrift.core.words import (
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.summary.equal_skill_section import equal_skill_section
 from repdrift.drift.summary.layers_and_patterns import summary_layers, summary_patterns
+from repdrift.drift.summary.outcomes_section import outcomes_section
 from repdrift.drift.summary.predictors_section import predictors_section
 from repdrift.drift.summary.result_tables import (
     checks_table,
@@ -54,6 +55,11 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         *(
             ["## What is missing or needs care\n\n" + "\n".join(f"- {markdown_text(w)}" for w in results.warnings)]
             if results.warnings
+            else []
+        ),
+        *(
+            [f"## What the models can do\n\n{can_do}"]
+            if (can_do := outcomes_section(results.outcomes, study.confidence))
             else []
         ),
         f"## Drift by layer\n\nDrift is 1 - {study.primary_measure} ({shown.title}) between the base model and the trained "

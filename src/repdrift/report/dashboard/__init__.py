@@ -19,6 +19,7 @@ from repdrift.core.tuning_words import edge_in_words, trial_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import claims, sections
+from repdrift.report.dashboard.outcomes import outcomes_section
 from repdrift.report.report_data import ReportData
 from repdrift.report.skill import first_lines
 
@@ -91,6 +92,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         skill_notes=skill_notes(results.equal_skill, several=data.several_arms),
         skill_runs=sections.skill_runs(data),
         reduction_at_end=partial(reduction_at_end, results=results),
+        outcomes=outcomes_section(data),
         claims=claims.claims(data),
         reductions=claims.reductions(data),
         effects=claims.effects(data),
