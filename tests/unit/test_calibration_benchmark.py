@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.calibration import arms, model_cells, procedures, tables
+from benchmarks.calibration import arms, equal_skill, model_cells, procedures, tables
 from benchmarks.calibration.cells import Cell, Limit, coverage, rejections
 from benchmarks.calibration.models import Study
 from benchmarks.calibration.sample_cells import SamplePlan
@@ -111,3 +111,15 @@ def test_arms_are_held_to_their_family_wise_error_and_a_test_that_counts_each_ar
     monkeypatch.setattr(arms, "holm_over_families", lambda families: [np.asarray(f) for f in families])
     assert arms.simulate(none, 300, seed=1)["means over layers, Holm"].false > 0.08
     assert arms.main(["--studies", "150"]) == 1
+
+
+def test_equal_skill_is_held_to_its_level_and_straight_lines_between_checkpoints_are_not():
+    (truth,) = [t for t in equal_skill.TRUTHS if "fourth power" in t.words]
+    tally = equal_skill.simulate(truth, (3, 4), 60, seed=1)
+    assert tally.share(equal_skill.END) > 0.9  # it has learnt less
+    assert tally.share(equal_skill.LINES) > 0.2
+    assert tally.share(equal_skill.PATHS) < 0.15
+    assert not equal_skill.fails(truth, tally)
+    broken = equal_skill.Tally(pvalues={equal_skill.PATHS: tally.pvalues[equal_skill.LINES]}, covered=tally.covered)
+    assert equal_skill.fails(truth, broken)
+    assert equal_skill.fails(truth, equal_skill.Tally(pvalues=tally.pvalues, covered=[False, True] * 30))
