@@ -26,6 +26,7 @@ from repdrift.core.validation import validation_faults
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.study.chosen_outcomes import chosen_outcomes
+from repdrift.study.general_text_entry import GeneralText, GeneralTextEntry
 from repdrift.study.task_entry import Section, TaskEntry, TaskName
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.user_paths import UserPath, UserText, not_empty
@@ -121,6 +122,8 @@ class StudyConfig(Section):
     analysis: AnalysisOptions = AnalysisOptions()
     outcomes: OutcomesGiven = None
     """What is measured beside drift: a list of names, or names with options; null: the usual outcomes."""
+    general_text: GeneralText = GeneralTextEntry()
+    """Documents on which forgetting is measured; without the key those that the package ships, false for none."""
     data_dir: Annotated[UserText, BeforeValidator(not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
     results_dir: UserPath = Path("results")

@@ -202,6 +202,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         rows_fingerprint=task.scoring.fingerprint(record, step),
         has_scorer=spec.continuation.scorer is not None,
         labels=labels,
+        general_text=inputs.general_text if "outputs" in inputs.config.chosen_outcomes() else None,
         base_set=_finished(base_folder(inputs.config, run.task)),
         tuned_set=_finished(set_folder(inputs.config, run, step)),
         shared=task.shared,

@@ -27,7 +27,16 @@ from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
 from repdrift.study.tuned_rates import choices_of
-from repdrift.tasks import Rows, SampleSet, build_sample_set, effective_max_length, load_rows, rows_in_use
+from repdrift.tasks import (
+    Rows,
+    SampleSet,
+    build_sample_set,
+    document_samples,
+    effective_max_length,
+    load_rows,
+    read_documents,
+    rows_in_use,
+)
 from repdrift.tasks.spec import Split
 from repdrift.training import TrainingJob
 
@@ -178,3 +187,17 @@ class StudyInputs:
                 say(f"note: {task}: {note}")
             self._samples[task] = samples.over(options.pool_over)
         return self._samples[task]
+
+    @cached_property
+    def general_text(self) -> SampleSet | None:
+        """The study's general text, as tokens; None if it has none. Raises DataError if it cannot be read or holds no text."""
+        entry = self.config.general_text
+        if entry is None:
+            return None
+        documents = read_documents(
+            entry.source, text_column=entry.text_column, id_column=entry.id_column, documents=entry.documents
+        )
+        tokenizer = load_tokenizer(self.base)
+        limit = length_limit_of_config(self.model_config)
+        max_length = effective_max_length(tokenizer, limit, entry.max_length)
+        return document_samples(documents, tokenizer, max_length=max_length, limit=limit)

@@ -60,6 +60,8 @@ def ready_jobs(
     if config is not None:
         found.of(lambda: _require_layers(inputs))
         found.of(lambda: _require_schedule(inputs, jobs))
+        if "outputs" in inputs.config.chosen_outcomes():
+            found.of(lambda: inputs.general_text)
         for task in dict.fromkeys(run.task for run in runs):
             most = max((job.arm.virtual_tokens for run, job in jobs if run.task == task), default=0)
             found.of(lambda task=task, most=most: _require_samples(inputs, task, most))

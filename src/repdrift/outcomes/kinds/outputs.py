@@ -81,6 +81,9 @@ class Outputs:
                 continue
             found += _items(read, inputs, samples)
             notes |= dict.fromkeys(read.notes)
+            if inputs == ON_GENERAL_TEXT:
+                said = f"General text: {len(samples)} documents from {samples.source}, {int(read.weights.sum())} tokens predicted."
+                notes |= dict.fromkeys([said, *samples.notes])
         return Measured(found, list(notes), left_out)
 
 
