@@ -27,14 +27,17 @@ analysis: {{replicates: 400, equivalence_margin: 1.25}}
 results_dir: results
 base_dir: base_representations
 """
-STAGES = ("train", "extract --checkpoint all", "analyze", "visualize")
+STAGES = ("train", "extract --checkpoint all", "evaluate", "analyze", "visualize")
 TABLE = "results/drift_analysis/drift.parquet"
+OUTCOMES = "outcomes.parquet"
+"""The table of outcomes, beside that of drift."""
 RUNS = "results/phase3_representations"
 BASE = "base_representations"
 _POWER = "power results/drift_analysis"
 _HANGS_AFTER_S = 120
 _MOST_STEPS = 4
 _KEY = ["task", "method", "seed", "step", "layer", "measure"]
+_OUTCOME_KEY = ["task", "method", "seed", "step", "outcome", "inputs", "layer"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Finished:
 
     root: Path
     table: pd.DataFrame
+    outcomes: pd.DataFrame
     kinds: dict[str, list[str]]
     power: str
     """What `repdrift power` says of the results."""
@@ -61,7 +65,8 @@ def make_study(root: Path, model: Path, data: Path, *, extraction: str = "{}") -
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not any(p.is_relative_to(g) for g in given)):
         name = path.relative_to(root).as_posix()
         kinds.setdefault(kind_of(name), []).append(name)
-    return Finished(root, pd.read_parquet(root / TABLE), kinds, repdrift(_POWER, root, fails=False).stdout)
+    table, outcomes = pd.read_parquet(root / TABLE), pd.read_parquet((root / TABLE).with_name(OUTCOMES))
+    return Finished(root, table, outcomes, kinds, repdrift(_POWER, root, fails=False).stdout)
 
 
 def kind_of(name: str) -> str:
@@ -95,6 +100,8 @@ def commands_that_read(name: str, *, draw: bool) -> list[str]:
     if "/drift_analysis/" in name:
         drawing = [f"visualize {config} --output-dir again"] if draw else []
         return [*drawing, _POWER, f"analyze {config}"]
+    if "/outcomes/" in name:
+        return [f"status {config}", f"analyze {config} --output-dir new", f"evaluate {config}", f"analyze {config}"]
     if "representations/" in name:
         top = RUNS if name.startswith(RUNS) else BASE
         return [
@@ -136,9 +143,11 @@ class Damage:
                 if not self._is_named(said):
                     self.fault(command, f"refused without naming {self.names[0]}: {said[-400:]}")
             elif command.startswith("analyze"):
-                table = pd.read_parquet(self.folder / ("new/drift.parquet" if "new" in command else TABLE))
-                if other_values(table, self.study.table, may_lack=self.may_lack):
+                at = self.folder / ("new/drift.parquet" if "new" in command else TABLE)
+                if other_values(pd.read_parquet(at), self.study.table, may_lack=self.may_lack):
                     self.fault(command, f"other numbers: {said[-400:]}")
+                if at.with_name(OUTCOMES).is_file() and other_outcomes(at.with_name(OUTCOMES), self.study.outcomes):
+                    self.fault(command, f"other outcomes: {said[-400:]}")
             elif command == _POWER and done.stdout != self.study.power:
                 self.fault(command, f"other numbers: {said[-400:]}")
             elif command.startswith("visualize") and self.names[0].endswith("results.json"):
@@ -250,3 +259,13 @@ def other_values(table: pd.DataFrame, reference: pd.DataFrame, *, may_lack: bool
     both = table.merge(reference, on=_KEY, suffixes=("", "_reference"))
     same = len(both) == len(table) and both["value"].equals(both["value_reference"].rename("value"))
     return not (may_lack and same)
+
+
+def other_outcomes(path: Path, reference: pd.DataFrame) -> bool:
+    """True if an outcome has another number than the reference. Outcomes whose record is gone are missing, and named as missing."""
+    found = pd.read_parquet(path)
+    both = found.merge(reference, on=_OUTCOME_KEY, suffixes=("", "_reference"))
+    same = all(
+        both[name].equals(both[f"{name}_reference"].rename(name)) for name in ("value", "base_value", "low", "high")
+    )
+    return not (same and len(both) == len(found))
