@@ -17,10 +17,11 @@ OUTCOME_ITEMS_PARQUET = "outcome_items.parquet"
 
 OUTCOMES_FORMAT_VERSION = 1
 
-Inputs = Literal["task", "general_text"]
-"""The texts that an outcome was measured on: the task's own samples, or text that has nothing to do with the task."""
+Inputs = Literal["task", "general_text", "benchmark"]
+"""The texts that an outcome was measured on: the task's own samples, text that has nothing to do with the task, or the items of a benchmark."""
 ON_TASK: Inputs = "task"
 ON_GENERAL_TEXT: Inputs = "general_text"
+ON_BENCHMARK: Inputs = "benchmark"
 
 RIGHT_OR_WRONG = ("accuracy", "exact_match", "contains", "numeric", "regex")
 """Scores that are 1 for a row that is right and 0 for one that is wrong."""
@@ -31,7 +32,7 @@ ITEM_COLUMNS = (
     "seed",  # int
     "step",  # int: 0 is the final model
     "outcome",  # str: accuracy, f1, loss, forgetting, output_kl, probe, ...
-    "inputs",  # str: task, general_text
+    "inputs",  # str: task, general_text, benchmark
     "layer",  # int, 0-based; empty for an outcome of the whole model
     "item",  # str: id of the sample or document
     "group",  # str: items of one group belong together, such as questions on one paragraph; "" where each stands alone
