@@ -37,7 +37,7 @@ _SCORES = {
     "loss": "loss",
 }
 _PROBE = "probe"
-_INPUTS: dict[Inputs, str] = {"task": "the task's inputs", "general_text": "general text"}
+_INPUTS: dict[Inputs, str] = {"task": "the task's inputs", "general_text": "general text", "benchmark": "the benchmark"}
 _FIRST = ("forgetting", "output_kl", "accuracy", "f1", "loss")
 """Outcomes that the answer is about, in this order; the tables have all."""
 _ARM_HEADER = (

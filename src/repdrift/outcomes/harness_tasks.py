@@ -95,7 +95,8 @@ def task_key(name: str) -> Any:
         return name
     path = Path(name).expanduser()
     content = read_task_file(path)
-    return {"task": file_sha256(path), "data": [_digest(file) for file in data_files(content)]}
+    with reading_errors(path):
+        return {"task": file_sha256(path), "data": [_digest(file) for file in data_files(content)]}
 
 
 def unknown_task(name: str, known: list[str]) -> ConfigError:
@@ -116,7 +117,8 @@ def _digest(file: str) -> str:
         raise ConfigError(
             f"outcome 'lm_eval': the data file {file} of a task is not there. Put it there, or correct data_files in the task file"
         )
-    return file_sha256(path)
+    with reading_errors(path):
+        return file_sha256(path)
 
 
 def _located(named: Any, folder: Path) -> Any:
