@@ -55,16 +55,26 @@ def _missing(statuses: Sequence[RunStatus]) -> list[str]:
 
 
 def _unchanged(table: pd.DataFrame, plan: DriftPlan) -> list[str]:
-    """One sentence on all runs without any drift, and one on all without drift above noise."""
+    """One sentence on all runs without any drift, and one on all without drift above noise.
+
+    A checkpoint counts only after one of its run that has moved: the first steps of a training may move nothing, since the
+    learning rate rises from zero.
+    """
+    primary = table[table["measure"] == plan.primary_measure]
+    words: dict[tuple[str, str, int, int], list[str] | None] = {}
     nothing: list[str] = []
     noise: list[str] = []
-    primary = table[table["measure"] == plan.primary_measure]
     for (task, method, seed, step), rows in primary.groupby(["task", "method", "seed", "step"], sort=False):
-        run = f"{task_title(str(task))}, {method_title(str(method))}, seed {seed}, step {step}"
+        kind = None
         if bool((rows["drift"].abs() <= ZERO_DRIFT).all()):
-            nothing.append(run)
+            kind = nothing
         elif bool(rows["above_noise"].eq(False).fillna(False).all()):  # unknown where there is no noise floor
-            noise.append(run)
+            kind = noise
+        words[str(task), str(method), int(seed), int(step)] = kind  # pyright: ignore[reportArgumentType]
+    for (task, method, seed, step), kind in words.items():
+        moved = [at for (t, m, s, at), k in words.items() if (t, m, s) == (task, method, seed) and k is None and at]
+        if kind is not None and (step == 0 or any(at < step for at in moved)):
+            kind.append(f"{task_title(task)}, {method_title(method)}, seed {seed}, step {step}")
     found: list[str] = []
     if nothing:
         found.append(

@@ -139,7 +139,7 @@ def test_a_loss_is_drawn_with_the_better_side_to_the_right_and_drift_below_zero_
     for method in ("full_finetune", "lora"):
         for seed in (1, 2):
             rows, statuses = run_of(
-                "sst2", method, seed, [2.0, 1.5, 1.0 + 0.01 * seed], [-0.001, 0.1, 0.2], metric="loss"
+                "sst2", method, seed, [2.0, 1.5, 1.0 + 0.01 * seed], [0.01, -0.001, 0.2], metric="loss"
             )
             final = statuses[-1].learnt.model_copy(update={"metric": "loss", "score": 1.0, "constant_score": 3.0})
             runs.append((rows, [*statuses[:-1], statuses[-1].model_copy(update={"learnt": final})]))
@@ -172,3 +172,18 @@ def test_hostile_names_stay_within_the_picture(tmp_path):
     assert box.y1 < height + 0.02
     assert not {"nan", "None", "inf"} & set(f"{caption(data)} {describe(data)}".split())
     assert "<script>" not in dashboard_html(data, [])
+
+
+def test_a_first_checkpoint_that_has_not_moved_leaves_the_scale_logarithmic(tmp_path):
+    runs = []
+    for number, (rows, statuses) in enumerate(two_arms(("sst2",))):
+        still = [{**row, "drift": 0.0 if row["step"] == 1 and number < 2 else row["drift"]} for row in rows]
+        runs.append((still, statuses))
+    data = with_equal_skill(tmp_path, runs)
+    with paper_style():
+        figure = draw(data)
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_ylim()[0] > 1e-4
+    assert "2 checkpoints without drift are not on the scale." in caption(data)

@@ -78,12 +78,21 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
     shown = next(each for each in _of(data, task) if each.paths)
     sign = 1.0 if shown.higher_is_better else -1.0
     paths = _paths(data, task)
-    drifts = [drift for runs in paths.values() for run in runs for drift in (*run.drifts, *run.smoothed_drifts)]
-    logarithmic = min(drifts) > 0
+    logarithmic = _is_logarithmic(data, task)
     for method, runs in paths.items():
         color, marker = method_color(method, data.methods), method_marker(method, data.methods)
         for run in runs:
-            axes.plot(run.scores, run.drifts, marker, color=color, markersize=2.2, alpha=0.45, markeredgewidth=0)
+            scores, drifts = np.array(run.scores), np.array(run.drifts)
+            shown_points = drifts > 0 if logarithmic else np.full(drifts.shape, True)
+            axes.plot(
+                scores[shown_points],
+                drifts[shown_points],
+                marker,
+                color=color,
+                markersize=2.2,
+                alpha=0.45,
+                markeredgewidth=0,
+            )
             axes.plot(*_mean_path([run], sign), color=color, linewidth=0.6, alpha=0.6)
         axes.plot(*_mean_path(runs, sign), color=color, linewidth=1.8, alpha=0.9)
     if logarithmic:
@@ -98,6 +107,12 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
     axes.set_title(task_label(task))
     if all(each.test is None for each in _of(data, task)):
         note(axes, "not compared", (0.5, 0.06))
+
+
+def _is_logarithmic(data: ReportData, task: str) -> bool:
+    """True if the drifts of a task are shown on a logarithmic scale: all but the first of each run are above zero."""
+    later = [drift for runs in _paths(data, task).values() for run in runs for drift in run.smoothed_drifts[1:]]
+    return bool(later) and min(later) > 0
 
 
 def _mean_path(runs: list[RunPath], sign: float) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +185,15 @@ def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     never = sum(run.crossing == "never" for task in _tasks(data) for each in _of(data, task) for run in each.runs)
     left = f" Crosses: the ends of runs that never reach it and are left out ({never})." if never else ""
+    still = sum(
+        drift <= 0
+        for task in _tasks(data)
+        if _is_logarithmic(data, task)
+        for runs in _paths(data, task).values()
+        for run in runs
+        for drift in run.drifts
+    )
+    left += f" {still} checkpoints without drift are not on the scale." if still else ""
     return (
         "Drift against the score on the validation rows, along every training. Dots are checkpoints; thin lines are runs, smoothed (checkpoints "
         "between which the score does not rise are taken together); thick lines are means over the runs of a method, where all of them "
