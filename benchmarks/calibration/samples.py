@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, cast
 
 import numpy as np
@@ -81,25 +81,38 @@ class Population:
         tuned = base * stretch**2 + size**2 * change
         return float(1 - ((base * stretch) ** 2).sum() / math.sqrt((base**2).sum() * (tuned**2).sum()))
 
-    def draw(self, n: int, generator: np.random.Generator, *, offset: float = 0.0) -> list[list[Floats]]:
-        """Draw the base representation and one of each method for every layer: (n, p), about a mean vector of length `offset`."""
+    def draw(
+        self,
+        n: int,
+        generator: np.random.Generator,
+        *,
+        offset: float = 0.0,
+        groups: NDArray[np.int64] | None = None,
+        icc: float = 0.0,
+    ) -> list[list[Floats]]:
+        """Draw the base representation and one of each method for every layer: (n, p), about a mean vector of length `offset`.
+
+        groups: (n,) numbers of the samples' groups, from 0; icc: the share of the variance of z and u that the samples of a group have in
+        common. The law of a single sample, and so the drift in the population, is the same whatever they are.
+        """
         base, change = (np.sqrt(spectrum) for spectrum in self._spectra)
         size, own_size = self._sample_sizes(n, generator)
-        common = generator.standard_normal((n, self.features))
+        noise = partial(_grouped_noise, (n, self.features), generator, groups, icc)
+        common = noise()
         mean = np.full(self.features, offset / math.sqrt(self.features))
         found: list[list[Floats]] = []
         for layer in range(self.layers):
             z = common
             if self.layers > 1:
-                own = generator.standard_normal((n, self.features))
+                own = noise()
                 z = math.sqrt(LAYERS_SHARED) * common + math.sqrt(1 - LAYERS_SHARED) * own
             if self.tails == "outlier":
                 z = np.column_stack([_standard_lognormal(n, generator), z[:, 1:]])
             x = size[:, None] * z * base
-            shared = generator.standard_normal((n, self.features))
+            shared = noise()
             sides = [x + mean]
             for c in self._sizes[layer]:
-                own = math.sqrt(SHARED) * shared + math.sqrt(1 - SHARED) * generator.standard_normal(shared.shape)
+                own = math.sqrt(SHARED) * shared + math.sqrt(1 - SHARED) * noise()
                 sides.append(x * (1 + c * self._stretch[layer]) + c * own_size[:, None] * own * change + mean)
             found.append(sides)
         return found
@@ -114,6 +127,17 @@ class Population:
             size, own = np.exp(LOG_SD * generator.standard_normal((2, n)) - LOG_SD**2)
             return size, size * own
         return ones, ones
+
+
+def _grouped_noise(
+    shape: tuple[int, int], generator: np.random.Generator, groups: NDArray[np.int64] | None, icc: float
+) -> Floats:
+    """Draw standard normal numbers (n, p); those of one group share `icc` of their variance."""
+    own = generator.standard_normal(shape)
+    if groups is None:
+        return own
+    of_groups = generator.standard_normal((int(groups.max()) + 1, shape[1]))
+    return math.sqrt(icc) * of_groups[groups] + math.sqrt(1 - icc) * own
 
 
 def _standard_lognormal(n: int, generator: np.random.Generator) -> Floats:

@@ -10,6 +10,7 @@ HEADINGS = {
     "models": "A. Over trained models",
     "samples": "B. Over samples, for given models",
     "both": "C. Over models and samples",
+    "groups": "D. Over samples that come in groups",
 }
 MARKS = {"met": "", "none": "", "cautious": " +", "as stated": " *", "FAILED": " **FAILED**"}
 

@@ -34,6 +34,7 @@ from repdrift.statistics.hierarchical import hierarchical_reduction, hierarchica
 from repdrift.statistics.interaction import InteractionResult, interaction_test
 from repdrift.statistics.intervals import bootstrap_interval, jackknife_interval
 from repdrift.statistics.layer_tests import ClusterResult, LayerCluster, MaxTResult, cluster_test, max_t_test
+from repdrift.statistics.mcnemar import PairedAnswers, mcnemar_test
 from repdrift.statistics.mean_over_models import MeanOverModels, mean_over_models
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm, holm_over_families
@@ -41,6 +42,7 @@ from repdrift.statistics.outcome_correlations import OutcomeCorrelations, outcom
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction_bound import reduction_lower_bound
+from repdrift.statistics.score_difference import ScoreDifference, score_difference
 from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
 from repdrift.statistics.skill_regression import SkillRegression, skill_regression
 from repdrift.statistics.studentised import calibration_limit
@@ -62,10 +64,12 @@ __all__ = [
     "MeanOverModels",
     "MixedModelResult",
     "OutcomeCorrelations",
+    "PairedAnswers",
     "PermutationResult",
     "PowerCurve",
     "ProfileCorrelations",
     "RankCorrelation",
+    "ScoreDifference",
     "SignFlipResult",
     "SkillPath",
     "SkillRegression",
@@ -91,6 +95,7 @@ __all__ = [
     "label_permutation_test",
     "log_ratio",
     "max_t_test",
+    "mcnemar_test",
     "mean_difference",
     "mean_over_models",
     "mean_ratio",
@@ -103,6 +108,7 @@ __all__ = [
     "rank_layers",
     "reduction_lower_bound",
     "samples_needed",
+    "score_difference",
     "sign_flip_test",
     "skill_path",
     "skill_regression",

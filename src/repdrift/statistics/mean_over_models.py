@@ -58,8 +58,8 @@ def mean_over_models(
         return MeanOverModels(of_mean.mean, of_mean.n_groups, of_mean.interval, "items, for these models", missing)
     n_models = len(x)
     between = float(np.var([found.mean for found in each], ddof=1)) / n_models
-    over_items = _variance(x.mean(axis=0), groups, weights)
-    own = (float(np.mean([_variance(row, groups, weights) for row in x])) - over_items) / (n_models - 1)
+    over_items = variance_over_items(x.mean(axis=0), groups, weights)
+    own = (float(np.mean([variance_over_items(row, groups, weights) for row in x])) - over_items) / (n_models - 1)
     common = max(0.0, over_items - max(0.0, own))
     total = between + common
     if total == 0:
@@ -72,7 +72,9 @@ def mean_over_models(
     return MeanOverModels(of_mean.mean, of_mean.n_groups, ends, "models and items", "")
 
 
-def _variance(values: NDArray[np.float64], groups: Sequence[Hashable] | None, weights: ArrayLike | None) -> float:
-    """The jackknife's variance over groups of items of the weighted mean."""
+def variance_over_items(
+    values: NDArray[np.float64], groups: Sequence[Hashable] | None, weights: ArrayLike | None
+) -> float:
+    """The jackknife's variance over groups of items of the weighted mean of `values`, (n,)."""
     sums, sizes = group_totals(values, groups, weights)
     return jackknife_error((sums.sum() - sums) / (sizes.sum() - sizes)) ** 2

@@ -154,7 +154,7 @@ class Flips(Record):
     right_to_wrong: int
     wrong_to_right: int
     p: float | None
-    """Two-sided, exact; null if items come in groups, of which the test takes no account."""
+    """Two-sided, exact: McNemar's; where items come in groups, by flipping the signs of whole groups. Null with fewer than 10 groups."""
     note: str = ""
 
 

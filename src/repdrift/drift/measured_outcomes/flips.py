@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
+from repdrift.core.group_words import LEAST_GROUPS
 from repdrift.core.records.outcomes import RIGHT_OR_WRONG, Flips
 from repdrift.core.records.representation_set import BASE_METHOD
 from repdrift.drift.measured_outcomes.arms import require_same_items
 from repdrift.drift.measured_outcomes.table import groups_of, numbers
+from repdrift.statistics import mcnemar_test
 
 
 def all_flips(items: pd.DataFrame, reference: str, methods: Sequence[str]) -> list[Flips]:
@@ -55,12 +56,17 @@ def _flips(
     rows: pd.DataFrame,
     before: NDArray[np.float64],
 ) -> Flips:
-    right, was_right = numbers(rows, "value") >= 1, before >= 1
-    lost, won = int((was_right & ~right).sum()), int((right & ~was_right).sum())
-    grouped = groups_of(rows) is not None
-    pvalue = None
-    if not grouped:
-        pvalue = 1.0 if lost + won == 0 else float(binomtest(min(lost, won), lost + won).pvalue)
+    groups = groups_of(rows)
+    found = mcnemar_test(before >= 1, numbers(rows, "value") >= 1, groups)
+    few = found.n_groups is not None and found.n_groups < LEAST_GROUPS
+    note = ""
+    if found.n_groups is not None:
+        over = f"{found.n_groups} groups"
+        note = (
+            f"no test: items come in {over}, and one needs {LEAST_GROUPS} at least"
+            if few
+            else f"signs of whole groups flipped, {over}"
+        )
     return Flips(
         task=task,
         method=method,
@@ -68,8 +74,8 @@ def _flips(
         seed=seed,
         outcome=outcome,
         n=len(rows),
-        right_to_wrong=lost,
-        wrong_to_right=won,
-        p=pvalue,
-        note="items come in groups, of which the test would take no account" if grouped else "",
+        right_to_wrong=found.lost,
+        wrong_to_right=found.won,
+        p=None if few else found.pvalue,
+        note=note,
     )
