@@ -24,6 +24,7 @@ def table_of(drifts):
                 "step": 0,
                 "layer": layer,
                 "measure": "cka",
+                "value": 1 - drift,
                 "drift": drift,
                 "noise_floor": float("nan"),
             }
