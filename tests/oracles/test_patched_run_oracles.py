@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from repdrift.batches.batching import BatchPlan
 from repdrift.core.errors import ModelError
 from repdrift.extraction.patched_run import PatchedRunner
 from repdrift.models import find_blocks
@@ -14,7 +15,7 @@ from tests.oracles.checkpoints import a_few_batches, blocks_of
 
 @pytest.fixture(scope="module")
 def batch():
-    return next(iter(a_few_batches()))
+    return BatchPlan(a_few_batches().samples, token_budget=1000)[0]  # more rows than a block has outputs
 
 
 def pair_of(architecture):
@@ -49,12 +50,13 @@ def by_hook(model, module, state, inputs):
 def test_state_of_another_model_is_run_on_as_if_it_were_the_models_own(family, batch):
     first, second = pair_of(ARCHITECTURES[family])
     real = batch.inputs["attention_mask"].bool()
+    runner = runner_of(first)
     with torch.inference_mode():
-        own = runner_of(first).record(batch.inputs, range(DEPTH))
+        own = runner.record(batch.inputs, range(DEPTH))
         other = runner_of(second).record(batch.inputs, range(DEPTH))
         assert not torch.allclose(own.output[real], other.output[real], atol=1e-3)
         for layer in range(DEPTH):
-            with runner_of(first).above(layer) as run:
+            with runner.above(layer) as run:
                 assert torch.equal(run(batch.inputs, own.states[layer])[real], own.output[real])
                 found = run(batch.inputs, other.states[layer])[real]
             expected = by_hook(first, blocks_of(first, family)[layer], other.states[layer].hidden, batch.inputs)

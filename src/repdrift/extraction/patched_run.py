@@ -35,7 +35,7 @@ class PatchedRunner:
     """Runs a model from the block above one layer, with everything that the model's own loop gives the blocks.
 
     The blocks up to that layer are not run: the last of them returns the state that the caller passes in, those before it
-    NaN, and so do the embeddings. If an output depends on anything below the layer but that state, it is NaN, and this is an
+    NaN, and so do the embeddings. A model is recorded before it is patched. If an output depends on anything below the layer but that state, it is NaN, and this is an
     error: no wrong number is computed. A block that serves as several (ALBERT) counts its calls.
 
     run: runs the model that holds the blocks; for example with its head.
@@ -45,6 +45,8 @@ class PatchedRunner:
         self._blocks = blocks
         self._run = run
         self._calls: Counter[nn.Module] = Counter()
+        self._own: dict[nn.Module, BlockState] = {}
+        """What blocks gave whose hidden state leaves another module: the shape of what stands in for them."""
 
     def record(self, inputs: Mapping[str, Any], layers: Sequence[int]) -> RecordedRun:
         """Runs the model as it is, and keeps a copy of the state after each of `layers`. Raises ModelError."""
@@ -59,8 +61,15 @@ class PatchedRunner:
                 state = _state_of(output, layer)
                 states[layer] = BlockState(state.hidden.clone(), state.extras)  # the model may change it in place
 
+        def keep(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+            state = _state_of(output, self._blocks.modules.index(module))
+            self._own[module] = BlockState(state.hidden[:0], state.extras)
+
         handles: list[Any] = []
         try:
+            for layer, block in enumerate(self._blocks.modules):
+                if self._blocks.outlets[layer] is not block:
+                    handles.append(block.register_forward_hook(keep))
             for outlet in dict.fromkeys(self._blocks.outlets):
                 handles.append(outlet.register_forward_hook(after))  # noqa: PERF401  those that are set are removed
             output = self._run(inputs)
@@ -137,7 +146,8 @@ class PatchedRunner:
                 return forward(*args, **kwargs)
             state = given[0]
             if layer < patched or self._blocks.outlets[layer] is not module:
-                return state.all_nan().as_output()
+                extras = self._own[module].all_nan().extras if module in self._own else state.all_nan().extras
+                return BlockState(state.all_nan().hidden, extras).as_output()
             # A copy, since the model may change it in place; and NaN beside it, since only the state is put in.
             return BlockState(state.hidden.clone(), state.all_nan().extras).as_output()
 
