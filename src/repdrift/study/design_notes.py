@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
-from repdrift.core.words import listed, method_title
+from repdrift.core.words import counted, listed, method_title
 from repdrift.models import depth_of, load_config, resolve_model
 from repdrift.models.model_files import PACKAGED_PREFIX
 from repdrift.planning.reach import reach_notes
@@ -43,9 +43,31 @@ def design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> li
 
 
 def say_design_notes(config: StudyConfig, runs: Sequence[RunId] | None = None) -> None:
-    """Print `design_notes` to standard error, each as a line that begins with `note:`."""
-    for note in design_notes(config, runs):
+    """Print `design_notes` and `checkpoints_note` to standard error, each as a line that begins with `note:`."""
+    last = checkpoints_note(config, runs)
+    for note in (*design_notes(config, runs), *([last] if last else [])):
         say(f"note: {note}")
+
+
+def checkpoints_note(config: StudyConfig, runs: Sequence[RunId] | None = None) -> str | None:
+    """Returns a sentence if runs of methods that are compared save no checkpoints, without which there is no comparison at equal skill."""
+    runs = planned_runs(config) if runs is None else runs
+    methods = {run.method for run in runs}
+    if not config.analysis.equal_skill or config.reference not in methods or len(methods) < 2:
+        return None
+    options = {(run.task, run.method): config.training_options(run.task, run.method) for run in runs}
+    without = [key for key, each in options.items() if each.checkpoints is None and each.checkpoint_every is None]
+    if not without:
+        return None
+    which = (
+        "no run saves"
+        if len(without) == len(options)
+        else f"{counted(len(without), 'kind')} of runs of {len(options)} save no"
+    )
+    return (
+        f"{which} checkpoints, so that methods can be compared at the end of training alone: training.all.checkpoints, such as 8, "
+        "lets them be compared at equal skill too (docs/equal_skill.md)"
+    )
 
 
 def layer_count(config: StudyConfig) -> int | None:

@@ -3,7 +3,7 @@ import pytest
 from repdrift.core.errors import UnknownNameError
 from repdrift.study import design_notes as notes_module
 from repdrift.study.config import parse_study
-from repdrift.study.design_notes import design_notes, layer_count, say_design_notes
+from repdrift.study.design_notes import checkpoints_note, design_notes, layer_count, say_design_notes
 from repdrift.study.runs import planned_runs
 
 NO_SUCH_MODEL = "somebody/some-model"
@@ -124,3 +124,14 @@ def test_the_reference_alone_is_compared_with_nothing():
     assert design_notes(_study(methods=["full_finetune"])) == [
         "no other model is planned, so nothing can be said about which method drifts less"
     ]
+
+
+def test_a_study_without_checkpoints_is_told_what_it_cannot_compare():
+    assert checkpoints_note(_study()).startswith("no run saves checkpoints, so that methods can be compared at the end")
+    assert "training.all.checkpoints" in checkpoints_note(_study())
+    assert checkpoints_note(_study(training={"all": {"checkpoints": 8}})) is None
+    assert checkpoints_note(_study(training={"all": {"checkpoint_every": 8}})) is None
+    part = checkpoints_note(_study(training={"methods": {"lora": {"checkpoints": 8}}}))
+    assert part.startswith("4 kinds of runs of 8 save no checkpoints")
+    assert checkpoints_note(_study(methods=["full_finetune"])) is None
+    assert checkpoints_note(_study(analysis={"equal_skill": False})) is None
