@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import RepdriftError
+from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.process_group import world
 from repdrift.core.progress import say, say_step
@@ -124,6 +124,8 @@ def _measure(
         elif reason is None:
             with processes.together(f"{subject.words}, outcome {outcome.name}"):
                 measured = outcome.measure(subject, options) if processes.is_first else measured
+    except OutcomeNotApplicable as error:
+        reason = str(error)
     except RepdriftError as error:
         raise type(error)(f"{subject.words}, outcome {outcome.name}: {error}") from error
     left_out = [NotApplicable(outcome=name, inputs=inputs, reason=why) for name, inputs, why in measured.left_out]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from repdrift.core.errors import DataError
+from repdrift.core.errors import DataError, OutcomeNotApplicable
 from repdrift.core.process_group import device
 from repdrift.core.records.run import RunRecord
 from repdrift.models import ModelSource, load_adapted, load_task_model, load_tokenizer
@@ -53,7 +53,7 @@ class SavedScorer:
     def score(self, source: ModelSource, record: RunRecord, step: int = 0) -> SavedScores:
         """Score the model in `source`, which is that of `record` after `step` (0: the final model).
 
-        Raises DataError if the record does not say how its rows were made into inputs; ModelError if the model cannot be loaded;
+        Raises OutcomeNotApplicable if the record, of an older version, does not say how its rows were made into inputs; ModelError if the model cannot be loaded;
         NonFiniteError if it gives NaN.
         """
         processor, rows, ids = self._processor(record)
@@ -72,7 +72,7 @@ class SavedScorer:
     def _processor(self, record: RunRecord) -> tuple[TaskProcessor, Sequence[Row], tuple[str, ...]]:
         max_length = record.hyperparameters.get("max_length_used")
         if not isinstance(max_length, int):
-            raise DataError(
+            raise OutcomeNotApplicable(
                 f"the run of {record.task}, {record.method}, seed {record.seed} does not say at which length its texts were cut "
                 "(max_length_used in run.json). Train it again."
             )
@@ -97,12 +97,15 @@ class SavedScorer:
         return self._processors[key]
 
     def _classes(self, record: RunRecord) -> ClassLabels | None:
-        """The classes in the order of the head's outputs. Raises DataError if rows have a class that the run did not know."""
+        """The classes in the order of the head's outputs. Raises DataError if rows have a class that the run did not know.
+
+        Raises OutcomeNotApplicable for a run of an older version, which does not tell its classes.
+        """
         if self.spec.kind != "classification":
             return None
         column = self.spec.label_column
         if column is None or record.class_labels is None:
-            raise DataError(
+            raise OutcomeNotApplicable(
                 f"the run of {record.task}, {record.method}, seed {record.seed} does not say which classes its head has (class_labels in "
                 "run.json). Train it again."
             )

@@ -203,6 +203,15 @@ def test_status_tells_what_is_measured_outdated_and_damaged(inputs):
     assert "probes.parquet does not exist. Measure it again with: repdrift evaluate" in progress.faults[0]
 
 
+def test_a_run_of_an_older_version_has_no_task_scores_and_the_reason(inputs):
+    (run,) = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
+    found = find_run(inputs, run)
+    found.record.model_copy(update={"class_labels": None}).write(found.folder / "run.json")
+    (done,) = evaluate_runs(inputs, [run])
+    assert "does not say which classes its head has" in done.records["task_scores"].not_applicable[0].reason
+    assert done.records["probes"].n_items == 60
+
+
 def test_checkpoints_are_measured_beside_the_final_model(inputs):
     runs = planned_runs(inputs.config, tasks=["squad_v2"], methods=["lora"])
     record = find_run(inputs, runs[0]).record
