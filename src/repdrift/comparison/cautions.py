@@ -31,6 +31,12 @@ def cautions(models: Sequence[ComparedModel], samples: SampleSet) -> list[str]:
     return found
 
 
+def _outputs_changed(model: ComparedModel) -> bool:
+    """True if the outputs were compared, and are not those of the base model."""
+    changes = [] if model.outputs is None else model.outputs.changes
+    return any(change.value > 0 for change in changes if change.outcome in ("output_kl", "disagreement"))
+
+
 def _not_compared(models: Sequence[ComparedModel]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for model in models:
@@ -42,6 +48,11 @@ def _not_compared(models: Sequence[ComparedModel]) -> list[str]:
 def _next_to_nothing(compared: Sequence[ComparedModel]) -> list[str]:
     nothing = [m for m in compared if all(abs(at.drift) <= ZERO_DRIFT for at in m.layers)]
     found: list[str] = []
+    if elsewhere := _names(m for m in nothing if _outputs_changed(m)):
+        found.append(
+            f"{models_named(elsewhere)}: drift is zero in every layer that was measured, and the outputs differ from the base model's. The change lies "
+            "in layers that were not measured, or above them: in the final norm or the head."
+        )
     for kind, cause in (
         (
             "PEFT adapter",
@@ -49,7 +60,7 @@ def _next_to_nothing(compared: Sequence[ComparedModel]) -> list[str]:
         ),
         ("full model", "training that took no step, or the base model under another name"),
     ):
-        if names := _names(m for m in nothing if m.kind == kind):
+        if names := _names(m for m in nothing if m.kind == kind and not _outputs_changed(m)):
             changes = "changes nothing: its drift is" if len(names) == 1 else "change nothing: their drift is"
             found.append(
                 f"{models_named(names)} {changes} zero in every layer, to the last digits. The likely cause: {cause}."

@@ -28,13 +28,14 @@ class Classifier:
     """A model that names one of k classes for each text.
 
     model: with its head, adapter layers included. body: the part of it that holds the blocks. classes: k. labels: names of the classes in the order of
-    the logits; None where the files do not say.
+    the logits; None where the files do not say. is_adapter: whether it is one on another model.
     """
 
     model: nn.Module
     body: nn.Module
     classes: int
     labels: tuple[str, ...] | None
+    is_adapter: bool = False
 
     def logits(self, inputs: dict[str, Any]) -> Tensor:
         """Logits (b, k) of a batch padded on the right, in the model's own number format.
@@ -78,17 +79,28 @@ def load_classifier(base: ModelSource, source: ModelSource, *, dtype: str = "flo
         raise OutcomeNotApplicable(
             f"{source.ref!r} gives {what} for each text, and not one of several classes, so its outputs are no distribution over classes"
         )
-    return Classifier(whole.eval(), headless(whole), classes, _labels(source, classes))
+    return Classifier(whole.eval(), headless(whole), classes, _labels(source, classes), source.is_adapter)
 
 
 def unlike_classes(first: Classifier, second: Classifier) -> str | None:
-    """Says in words why the classes of two classifiers cannot be set side by side; None if they can."""
+    """Says in words why the classes of two classifiers cannot be set side by side; None if they can.
+
+    An adapter's files name no classes: unless a run's record does, its head is taken to have those of the other model.
+    """
     if first.classes != second.classes:
         return f"its head names {second.classes} classes, and the other one {first.classes}"
-    if first.labels is not None and second.labels is not None and first.labels != second.labels:
-        order = " in another order" if sorted(first.labels) == sorted(second.labels) else ""
-        return f"its classes are {listed(second.labels)}, and those of the other {listed(first.labels)}: they are not the same{order}"
-    return None
+    if first.labels == second.labels:
+        return None
+    if first.labels is None or second.labels is None:
+        if first.is_adapter or second.is_adapter:
+            return None
+        known = listed(first.labels or second.labels or ())
+        return (
+            f"only one of the two models names its classes ({known}), so it is not known whether they are the same in the same order. Write the names "
+            "(id2label) into config.json of the other"
+        )
+    order = " in another order" if sorted(first.labels) == sorted(second.labels) else ""
+    return f"its classes are {listed(second.labels)}, and those of the other {listed(first.labels)}: they are not the same{order}"
 
 
 def _whole(source: ModelSource, dtype: str) -> nn.Module:
@@ -129,13 +141,12 @@ def _classes_of(base: ModelSource, adapter: ModelSource) -> int:
 
 
 def _labels(source: ModelSource, classes: int) -> tuple[str, ...] | None:
-    """Names of the classes: those of `run.json` beside a model that repdrift trained, else those of the configuration if they say anything."""
+    """Names of the classes: those of the configuration if they say anything, else those of `run.json` beside a model that repdrift trained."""
+    if not source.is_adapter:
+        by_number: Any = getattr(load_config(source), "id2label", None) or {}
+        names = tuple(str(by_number.get(number, "")) for number in range(classes))
+        if not any(not name or name.startswith("LABEL_") for name in names):
+            return names
     record = source.path.parent / _RUN_FILE
     named = read_json_object(record).get("class_labels") if record.is_file() else None
-    if isinstance(named, list) and len(named) == classes:
-        return tuple(map(str, named))
-    if source.is_adapter:
-        return None
-    by_number: Any = getattr(load_config(source), "id2label", None) or {}
-    names = tuple(str(by_number.get(number, "")) for number in range(classes))
-    return None if any(not name or name.startswith("LABEL_") for name in names) else names
+    return tuple(map(str, named)) if isinstance(named, list) and len(named) == classes else None

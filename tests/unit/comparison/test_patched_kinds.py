@@ -92,7 +92,7 @@ def test_head_of_another_shape_or_other_classes_is_refused(classifiers, texts, t
     assert "names 3 classes, and the other one 2" in str(patched(first, [three], texts)[0].reason)
     found = patched(tmp_path / "named", [tmp_path / "swapped", first], texts)
     assert "not the same in another order" in str(found[0].reason)
-    assert "no change to explain" in str(found[1].reason)  # names that say nothing hold nothing against it
+    assert "only one of the two models names its classes" in str(found[1].reason)
 
 
 def test_class_logits_do_not_depend_on_padding(tiny_llama, tmp_path):

@@ -134,6 +134,12 @@ def test_shares_are_those_of_a_float64_program(language_models, texts, by_name):
     assert 0 < min(undone) < 0.9
 
 
+def test_zero_drift_beside_changed_outputs_is_no_training_without_a_step(result):
+    said = [warning for warning in result.warnings if "drift is zero" in warning]
+    assert any(w.startswith(("block_1 and head", "head and block_1")) and "or the head" in w for w in said)
+    assert any(w.startswith("same changes nothing") for w in said)
+
+
 def test_intervals_hold_the_share_and_few_samples_have_none(language_models, texts, by_name):
     middle = by_name["all"].layers[1].undone
     assert middle.low < middle.share < middle.high

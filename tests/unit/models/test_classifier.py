@@ -1,0 +1,74 @@
+"""Classifiers read from files, and which classes can be set side by side."""
+
+import json
+
+import pytest
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from repdrift.core.errors import OutcomeNotApplicable
+from repdrift.models import resolve_model
+from repdrift.models.classifier import Classifier, is_classifier, load_classifier, unlike_classes
+
+
+def classifier(labels, *, classes=2, is_adapter=False):
+    return Classifier(nn.Identity(), nn.Identity(), classes, labels, is_adapter)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (classifier(("a", "b")), classifier(("a", "b")), None),
+        (classifier(None), classifier(None), None),
+        (classifier(("a", "b")), classifier(None, is_adapter=True), None),
+        (classifier(("a", "b")), classifier(None), "only one of the two models names its classes (a and b)"),
+        (classifier(("a", "b")), classifier(("b", "a"), is_adapter=True), "not the same in another order"),
+        (classifier(("a", "b")), classifier(("a", "c")), "its classes are a and c"),
+        (classifier(("a", "b")), classifier(None, classes=3), "names 3 classes"),
+    ],
+)
+def test_classes_are_compared_by_number_and_name(first, second, said):
+    found = unlike_classes(first, second)
+    assert found is None if said is None else said in str(found)
+
+
+def test_labels_are_the_configurations_else_the_runs(tuned_bert, tmp_path):
+    folder = tmp_path / "run" / "final_model"
+    model = AutoModelForSequenceClassification.from_pretrained(tuned_bert)
+    model.save_pretrained(folder)
+    source = resolve_model(str(folder))
+    assert load_classifier(source, source).labels is None
+    (folder.parent / "run.json").write_text(json.dumps({"class_labels": ["no", "yes"]}))
+    assert load_classifier(source, source).labels == ("no", "yes")
+    model.config.id2label = {0: "bad", 1: "good"}
+    model.save_pretrained(folder)
+    assert load_classifier(source, source).labels == ("bad", "good")
+
+
+def test_adapter_brings_its_own_head(tiny_bert, bert_adapter):
+    base, adapter = resolve_model(str(tiny_bert)), resolve_model(str(bert_adapter))
+    assert is_classifier(adapter)
+    found = load_classifier(base, adapter)
+    assert (found.classes, found.labels, found.is_adapter) == (2, None, True)
+
+
+def test_no_head_is_drawn_at_random(tiny_bert, tuned_bert, tmp_path):
+    base = resolve_model(str(tiny_bert))
+    with pytest.raises(OutcomeNotApplicable, match="was not saved as a classifier"):
+        load_classifier(base, base)
+    config = json.loads((tiny_bert / "config.json").read_text())
+    for file in tiny_bert.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": ["BertForSequenceClassification"]}))
+    headless = resolve_model(str(tmp_path))
+    with pytest.raises(OutcomeNotApplicable, match="no complete head in its files"):
+        load_classifier(headless, headless)
+
+
+@pytest.mark.parametrize("changes", [{"num_labels": 1}, {"problem_type": "multi_label_classification"}])
+def test_numbers_and_several_classes_are_no_distribution(tuned_bert, tmp_path, changes):
+    model = AutoModelForSequenceClassification.from_pretrained(tuned_bert, ignore_mismatched_sizes=True, **changes)
+    model.save_pretrained(tmp_path)
+    source = resolve_model(str(tmp_path))
+    with pytest.raises(OutcomeNotApplicable, match="no distribution over classes"):
+        load_classifier(source, source)
