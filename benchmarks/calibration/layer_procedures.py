@@ -22,7 +22,8 @@ def _alike(study: Study) -> np.ndarray:
     return np.broadcast_to(np.asarray(study.ratio, dtype=float), (study.layers,)) == 1
 
 
-def _families(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
+def families(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
+    """The least corrected p of a layer without a difference, by max-T and Holm, and the share of false ones among those found."""
     found = max_t_test(b, a, strata=study.swapped, n_permutations=study.permutations, seed=seed)
     alike = _alike(study)
     discovered = benjamini_hochberg(found.pvalue) <= 0.05 * (1 + 1e-9)
@@ -34,7 +35,8 @@ def _families(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, .
     )
 
 
-def _cluster(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
+def clusters(study: Study, a: Floats, b: Floats, seed: int) -> tuple[Outcome, ...]:
+    """The least p of a cluster; 1 if there is none."""
     found = cluster_test(b, a, strata=study.swapped, n_permutations=study.permutations, seed=seed)
     return (min((c.pvalue for c in found.clusters), default=1.0),)
 
@@ -59,9 +61,9 @@ FAMILIES = Procedure(
         Reported("holm: any false layer"),
         Reported("benjamini_hochberg: share of false layers", is_share=True),
     ),
-    _families,
+    families,
 )
-CLUSTER = Procedure((Reported("cluster_test: any cluster", label_test=True),), _cluster)
+CLUSTER = Procedure((Reported("cluster_test: any cluster", label_test=True),), clusters)
 BASE_DISTANCE = Procedure(
     (Reported("base_distance_layers, step-down: any layer"), Reported("base_distance_test, one layer")), _base_distance
 )

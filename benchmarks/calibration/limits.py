@@ -14,7 +14,6 @@ from benchmarks.calibration.samples import Tails
 from repdrift.statistics import calibration_limit
 
 RAW_TESTS = ("label_permutation_test", "equivalence_test")
-LOG_TEST = "label_permutation_test of log drift"
 NEARLY_NONE = 0.075
 """The rejection rate that `calibration_limit` allows without a sentence."""
 RAW = "of raw drift, assumes spread in proportion to the mean: test log drift"
@@ -35,7 +34,7 @@ def model_limit(name: str, study: Study) -> Limit | None:
     """The stated limit of a procedure over models in a study; None where all its assumptions hold."""
     if study.spreads[0] == study.spreads[1]:
         return None
-    if name == LOG_TEST:
+    if "of log drift" in name:
         said = calibration_limit([study.models] * study.tasks)
         share = re.search(r"up to (\d+) %", said) if said else None
         return Limit(int(share[1]) / 100 if share else NEARLY_NONE, "assumes equal spreads of log drift, as is said")

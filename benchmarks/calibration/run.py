@@ -2,7 +2,7 @@
 
     python benchmarks/calibration/run.py                    everything; most of an hour on two busy cores
     python benchmarks/calibration/run.py --quick            fewer studies: under two minutes, and a coarser answer
-    python benchmarks/calibration/run.py --only models      one level: models, samples, both, groups
+    python benchmarks/calibration/run.py --only models      one level: models, samples, both, groups, logs
     python benchmarks/calibration/run.py --out docs/calibration.md
 
 Prints a Markdown table; with --out it also takes the place of all that follows the marker in that file. Exit code 1 if a
@@ -30,11 +30,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.calibration import both_cells, grouped_cells, model_cells, sample_cells, tables
+from benchmarks.calibration import both_cells, grouped_cells, log_cells, model_cells, sample_cells, tables
 from benchmarks.calibration.cells import Cell
 
-LEVELS = {"models": model_cells, "samples": sample_cells, "both": both_cells, "groups": grouped_cells}
-SIMULATIONS = {"models": 4000, "samples": 600, "both": 600, "groups": 600}
+LEVELS = {
+    "models": model_cells,
+    "samples": sample_cells,
+    "both": both_cells,
+    "groups": grouped_cells,
+    "logs": log_cells,
+}
+SIMULATIONS = {"models": 4000, "samples": 600, "both": 600, "groups": 600, "logs": 4000}
 QUICK = 0.01
 """The share of the studies that a quick run simulates."""
 LEAST = 20

@@ -11,6 +11,7 @@ HEADINGS = {
     "samples": "B. Over samples, for given models",
     "both": "C. Over models and samples",
     "groups": "D. Over samples that come in groups",
+    "logs": "E. Tests of log drift over trained models",
 }
 MARKS = {"met": "", "none": "", "cautious": " +", "as stated": " *", "FAILED": " **FAILED**"}
 

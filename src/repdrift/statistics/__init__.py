@@ -9,6 +9,7 @@ from repdrift.statistics.correlation import (
     rank_correlation,
 )
 from repdrift.statistics.design_power import DesignPower, PowerCurve, models_needed, samples_needed, unreachable
+from repdrift.statistics.dunnett import DunnettResult, dunnett_test
 from repdrift.statistics.effect_size import (
     EffectSize,
     cliffs_delta,
@@ -52,6 +53,7 @@ __all__ = [
     "ClusterResult",
     "DesignPower",
     "DriftAtScore",
+    "DunnettResult",
     "EffectSize",
     "EqualSkillResult",
     "EquivalenceResult",
@@ -83,6 +85,7 @@ __all__ = [
     "cluster_test",
     "common_score",
     "drift_at_score",
+    "dunnett_test",
     "equal_skill_test",
     "equivalence_test",
     "grouped_mean",
