@@ -64,6 +64,7 @@ _FLIP_HEADER = (
     "p (McNemar, exact)",
     "note",
 )
+_DIFFERENCE_HEADER = ("task", "methods", "outcome", "on", "difference", "interval", "over", "note")
 _MOST_COMMANDS = 4
 
 
@@ -95,9 +96,9 @@ def outcome_answer(found: StudyOutcomes, confidence: float) -> list[str]:
             by_inputs: dict[Inputs, list[ArmOutcome]] = {}
             for arm in arms:
                 by_inputs.setdefault(arm.inputs, []).append(arm)
-            lines += [
-                _arms_in_words(task, found.info(name), inputs, those, confidence) for inputs, those in by_inputs.items()
-            ]
+            for inputs, those in by_inputs.items():
+                lines.append(_arms_in_words(task, found.info(name), inputs, those, confidence))
+                lines += _differences_in_words(found, those[0], confidence)
         lines += _probes_in_words(task, [arm for arm in found.arms if arm.task == task and arm.outcome == _PROBE])
     return [*lines, *_flips_in_words(found.flips)]
 
@@ -206,6 +207,39 @@ def _arms_in_words(
     return f"{task_title(task)}: {name}{where}{unit}: {'; '.join(parts)}."
 
 
+def _differences_in_words(found: StudyOutcomes, arm: ArmOutcome, confidence: float) -> list[str]:
+    """Each arm against the reference in this outcome."""
+    lines: list[str] = []
+    for d in found.differences:
+        if (d.task, d.outcome, d.inputs) != (arm.task, arm.outcome, arm.inputs):
+            continue
+        ends = _interval_of(d.low, d.high, d.interval, confidence) or (f" ({d.note})" if d.note else "")
+        where = f" on {_INPUTS[d.inputs]}" if d.inputs == ON_GENERAL_TEXT else ""
+        lines.append(
+            f"{task_title(d.task)}: {_title(found.info(d.outcome), d.outcome)}{where}, {method_title(d.method)} minus {method_title(d.reference)}: "
+            f"{_signed(d.difference)}{ends}."
+        )
+    return lines
+
+
+def differences_table(found: StudyOutcomes) -> TextTable:
+    """Returns every outcome of the whole model of every arm against the reference."""
+    rows = [
+        [
+            task_title(d.task),
+            f"{method_title(d.method)} minus {method_title(d.reference)}",
+            _title(found.info(d.outcome), d.outcome),
+            _INPUTS[d.inputs],
+            _signed(d.difference),
+            "" if d.low is None or d.high is None else f"{number(d.low)} to {number(d.high)}",
+            d.interval.removeprefix("jackknife over "),
+            d.note,
+        ]
+        for d in found.differences
+    ]
+    return TextTable(_DIFFERENCE_HEADER, rows)
+
+
 def _probes_in_words(task: str, arms: Sequence[ArmOutcome]) -> list[str]:
     lines: list[str] = []
     for method in dict.fromkeys(arm.method for arm in arms):
@@ -263,10 +297,13 @@ def _ends(arm: ArmOutcome) -> str:
 
 
 def _interval(arm: ArmOutcome, confidence: float) -> str:
-    if not (ends := _ends(arm)):
-        return f" ({arm.note})" if arm.note else ""
-    over = arm.interval.removeprefix("jackknife over ")
-    return f" ({chosen_percent(confidence)} interval {ends}, over {over})"
+    return _interval_of(arm.low, arm.high, arm.interval, confidence) or (f" ({arm.note})" if arm.note else "")
+
+
+def _interval_of(low: float | None, high: float | None, how: str, confidence: float) -> str:
+    if low is None or high is None:
+        return ""
+    return f" ({chosen_percent(confidence)} interval {number(low)} to {number(high)}, over {how.removeprefix('jackknife over ')})"
 
 
 def _counted_items(arm: ArmOutcome) -> str:

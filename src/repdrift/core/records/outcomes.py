@@ -137,6 +137,26 @@ class ArmOutcome(Record):
     note: str = ""
 
 
+class ArmDifference(Record):
+    """One outcome of one arm minus that of the reference arm, over their models on one task, paired over items."""
+
+    task: str
+    method: str
+    reference: str
+    outcome: str
+    inputs: Inputs
+    seeds: list[int]
+    reference_seeds: list[int]
+    difference: float
+    low: float | None
+    high: float | None
+    interval: str
+    """How the interval was made; "" if there is none."""
+    n: int
+    n_groups: int
+    note: str = ""
+
+
 class Flips(Record):
     """Items that changed between right and wrong from one model to another, with McNemar's exact test over them.
 
@@ -175,6 +195,7 @@ class StudyOutcomes(Record):
 
     infos: list[OutcomeInfo] = []
     arms: list[ArmOutcome] = []
+    differences: list[ArmDifference] = []
     flips: list[Flips] = []
     missing: list[MissingOutcomes] = []
     notes: list[str] = []

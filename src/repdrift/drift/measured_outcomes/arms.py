@@ -72,9 +72,14 @@ def _arms(
 
 def require_same_items(one: pd.DataFrame, other: pd.DataFrame, what: str) -> None:
     """Raises SampleSetMismatchError unless two runs have the same items in the same order, with the same weights."""
-    if list(one["item"]) == list(other["item"]) and np.array_equal(numbers(one, "weight"), numbers(other, "weight")):
+    if same_items(one, other):
         return
     raise SampleSetMismatchError(
         f"{what}: measured on other items ({len(one)} and {len(other)}). Only models measured on the same items are compared: run `repdrift "
         "evaluate` for all of them with the same settings (max_validation_samples, for example)."
     )
+
+
+def same_items(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """True if two runs have the same items in the same order, with the same weights."""
+    return list(one["item"]) == list(other["item"]) and np.array_equal(numbers(one, "weight"), numbers(other, "weight"))

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from repdrift.core.group_words import LEAST_GROUPS
 from repdrift.core.records.outcomes import RIGHT_OR_WRONG, Flips
 from repdrift.core.records.representation_set import BASE_METHOD
-from repdrift.drift.measured_outcomes.arms import require_same_items
+from repdrift.drift.measured_outcomes.arms import same_items
 from repdrift.drift.measured_outcomes.table import groups_of, numbers
 from repdrift.statistics import mcnemar_test
 
 
 def all_flips(items: pd.DataFrame, reference: str, methods: Sequence[str]) -> list[Flips]:
     """Returns the flips of every final model against the base model, where it can answer, and against the reference arm's model of the
-    same task and seed.
+    same task and seed, where both were measured on the same items.
     """
     final = items[(items["step"] == 0) & items["outcome"].isin(RIGHT_OR_WRONG)]
     return [*_against_base(final), *_between_arms(final, reference, methods)]
@@ -36,9 +36,8 @@ def _between_arms(items: pd.DataFrame, reference: str, methods: Sequence[str]) -
     by_run = _by_run(items)
     for (task, method, seed, outcome), rows in by_run.items():
         other = by_run.get((task, reference, seed, outcome))
-        if method == reference or method not in methods or other is None:
+        if method == reference or method not in methods or other is None or not same_items(other, rows):
             continue
-        require_same_items(other, rows, f"{outcome} of {task}, seed {seed}, {reference} and {method}")
         yield _flips(task, method, reference, seed, outcome, rows, numbers(other, "value"))
 
 

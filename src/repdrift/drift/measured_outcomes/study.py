@@ -10,6 +10,7 @@ import pandas as pd
 from repdrift.core.records.outcomes import ITEM_COLUMNS, StudyOutcomes
 from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.measured_outcomes.arm_differences import arm_differences
 from repdrift.drift.measured_outcomes.arms import arm_outcomes
 from repdrift.drift.measured_outcomes.flips import all_flips
 from repdrift.drift.measured_outcomes.reading import find_outcomes
@@ -36,11 +37,13 @@ def study_outcomes(plan: DriftPlan, tasks: Sequence[TaskSets], statuses: Sequenc
         (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None for s in statuses if s.step == 0
     }
     items = read.items[list(ITEM_COLUMNS)]
+    differences = arm_differences(items, plan.reference_method, plan.methods, confidence)
     found = StudyOutcomes(
         infos=list(read.infos.values()),
         arms=arm_outcomes(items, learnt, confidence),
+        differences=differences.found,
         flips=all_flips(items, plan.reference_method, plan.methods),
         missing=list(read.missing),
-        notes=list(read.notes),
+        notes=[*differences.notes, *read.notes],
     )
     return OutcomeTables(items, outcome_table(items, statuses, confidence), found)

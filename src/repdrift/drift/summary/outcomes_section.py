@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from repdrift.core.outcome_words import TextTable, arms_table, flips_table, not_there, outcome_answer, probes_table
+from repdrift.core.outcome_words import (
+    TextTable,
+    arms_table,
+    differences_table,
+    flips_table,
+    not_there,
+    outcome_answer,
+    probes_table,
+)
 from repdrift.core.records.outcomes import OUTCOMES_CSV, StudyOutcomes
 from repdrift.core.words import markdown_text
 from repdrift.drift.summary.result_tables import markdown_table
@@ -19,6 +27,8 @@ def outcomes_section(found: StudyOutcomes | None, confidence: float) -> str:
             "Means over the models of a method. An interval is that of the difference from the base model, paired over items, or of the value where "
             f"the base model has none. {OUTCOMES_CSV} has every model, outcome_items.parquet every item.\n\n{_table(arms)}"
         )
+    if (differences := differences_table(found)).rows:
+        blocks.append(f"Methods against the reference, paired over items:\n\n{_table(differences)}")
     if (probes := probes_table(found)).rows:
         blocks.append(
             f"Accuracy of a probe of each layer, with the difference from the base model and its interval:\n\n{_table(probes)}"

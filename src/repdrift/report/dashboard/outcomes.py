@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repdrift.core.outcome_words import TextTable, arms_table, flips_table, not_there, outcome_answer, probes_table
+from repdrift.core.outcome_words import (
+    TextTable,
+    arms_table,
+    differences_table,
+    flips_table,
+    not_there,
+    outcome_answer,
+    probes_table,
+)
 from repdrift.report.report_data import ReportData
 
 
@@ -42,6 +50,11 @@ def outcomes_section(data: ReportData) -> OutcomesSection | None:
                 "Means over models. An interval is that of the difference from the base model, paired over items, or of the value where the base "
                 "model has none",
                 arms_table(found),
+            ),
+            _captioned(
+                "Methods against the reference",
+                "Differences of means over models, paired over items",
+                differences_table(found),
             ),
             _captioned(
                 "Probes by layer",
