@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -35,7 +35,8 @@ class HeadedModel:
 
     source: its files. outputs: what the head predicts. body: the part that holds the blocks. runner: gives the last hidden states (b, t, d), or for classes
     the logits (b, k). logits: from rows of what the runner gives, (m, d) or (m, k), to (m, v). notes: sentences that change how its
-    numbers are read. head, classifier: what the outputs were made with.
+    numbers are read. head, classifier: what the outputs were made with. kept: (v,) ids
+    of the outputs that are compared, whose probabilities are made to sum to 1; None: all.
     """
 
     source: ModelSource
@@ -46,6 +47,7 @@ class HeadedModel:
     logits: Callable[[Tensor], Tensor]
     notes: list[str] = field(default_factory=list)
     head: OutputHead | None = None
+    kept: Tensor | None = None
     classifier: Classifier | None = None
 
     def inputs(self, given: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -57,7 +59,8 @@ class HeadedModel:
 
     def log_probabilities(self, rows: Tensor) -> Tensor:
         """Natural logarithms of the probabilities of outputs, (m, v) float32."""
-        return torch.log_softmax(self.logits(rows).float(), dim=1)
+        logits = self.logits(rows).float()
+        return torch.log_softmax(logits if self.kept is None else logits[:, self.kept.to(logits.device)], dim=1)
 
 
 def headed_base(base: ModelSource, options: ComparisonOptions) -> HeadedModel:
@@ -71,16 +74,21 @@ def headed_tuned(
 ) -> HeadedModel:
     """Loads a tuned language model with its own head, or with the base model's, which `reference` has, where tuning trained none.
 
-    Raises OutcomeNotApplicable for a learned prompt, or if the vocabularies differ; ModelError.
+    Where the vocabularies differ and that was asked for, it has the common tokens as `kept`, which the reference is to be given too. Raises
+    OutcomeNotApplicable for a learned prompt, or if the vocabularies differ and it was not; ModelError.
     """
     if tuned.is_adapter and is_learned_prompt(tuned):
         raise OutcomeNotApplicable(_PROMPT)
     reader = load_tuned_reader(base, tuned, dtype=options.compute_dtype)
     assert reference.head is not None  # noqa: S101  language models have one
     head = reference.head if reader.head is None else reader.head
-    compared_columns(base, tuned, samples, reference.head.rows, head.rows, common_tokens=False)
+    columns = compared_columns(
+        base, tuned, samples, reference.head.rows, head.rows, common_tokens=options.common_tokens
+    )
     notes = reader.notes[:1] if reader.head is None else []
-    return _language_model(tuned, reader.body, head, notes, options)
+    notes += [] if columns.note is None else [columns.note]
+    found = _language_model(tuned, reader.body, head, notes, options)
+    return found if columns.kept is None else replace(found, kept=torch.from_numpy(columns.kept))
 
 
 def headed_classifier(base: ModelSource, source: ModelSource, options: ComparisonOptions) -> HeadedModel:

@@ -74,6 +74,17 @@ class PatchDistances:
         by_layer = [{layer: np.zeros(n) for layer in layers} for _ in range(2)]
         return cls(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), *by_layer)
 
+    def of(self, kept: NDArray[np.bool_]) -> PatchDistances:
+        """The sums of some of the samples. kept: (n,)."""
+        return PatchDistances(
+            self.weights[kept],
+            self.change[kept],
+            self.change_back[kept],
+            self.noise[kept],
+            {layer: values[kept] for layer, values in self.undone.items()},
+            {layer: values[kept] for layer, values in self.brought.items()},
+        )
+
     def add(self, other: PatchDistances) -> None:
         """Adds the sums of other samples, such as those of another process."""
         for name in ("weights", "change", "change_back", "noise"):

@@ -10,6 +10,7 @@ Departure: all real tokens at once, and a ratio of sums over samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -106,6 +107,7 @@ def _shares_against(
             require_like_classes(reference, headed)
         else:
             headed = headed_tuned(base, tuned.source, reference, inputs.plan.samples, options)
+            reference = replace(reference, kept=headed.kept)
     with running_errors("it cannot be patched"):
         distances = _distances(reference, headed, tuned.name, inputs, options)
     return shares_of(
@@ -167,7 +169,9 @@ def shares_of(
     against: the reference's name. rounding: KL of the reference in float32 from itself as it was run, summed over each sample's rows; None: it was run in
     float32. notes: sentences that were found before.
     """
-    outputs = reference.outputs
+    outputs, kept = reference.outputs, distances.weights > 0
+    without = int((~kept).sum())
+    distances, samples = distances.of(kept), samples.part(np.flatnonzero(kept).tolist())
     whole = float(distances.weights.sum())
     change, noise = float(distances.change.sum()) / whole, float(distances.noise.sum()) / whole
     rounded = 0.0 if rounding is None else float(rounding.sum()) / whole
@@ -195,6 +199,9 @@ def shares_of(
             f"by {short_number(noise)}: a share is taken of a change of at least {LEAST_OVER_NOISE:.0f} times the noise"
         )
         return Patching(**common, status="not patched", reason=reason)
+    if without:
+        has = "text has" if without == 1 else "texts have"
+        notes = [*notes, f"{without} {has} no token that could be predicted, and no part in the shares."]
     layers: list[PatchedLayer] = []
     for layer in sorted(distances.undone):
         undone = ratio_of_sums(distances.undone[layer], distances.change, samples.groups)

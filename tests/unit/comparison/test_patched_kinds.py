@@ -160,6 +160,26 @@ def test_change_at_the_level_of_noise_has_no_share(tiny_language_model, texts, t
     assert patched(tiny_language_model, [tuned], texts)[0].status == "patched"
 
 
+def test_other_vocabulary_is_compared_on_common_tokens_only_if_asked(tiny_language_model, texts, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
+    model.resize_token_embeddings(model.config.vocab_size + 6)
+    tuned = saved(moved(model, lambda name: "layers.1." in name), tiny_language_model, tmp_path / "tuned")
+    refused = patched(tiny_language_model, [tuned], texts)[0]
+    assert "vocabularies differ" in str(refused.reason)
+    found = patched(tiny_language_model, [tuned], texts, common_tokens=True)[0]
+    assert [at.undone.share for at in found.layers] == [0, 1, 1]
+    assert "common tokens" in found.notes[0]
+
+
+def test_texts_without_a_token_to_predict_have_no_part(tiny_language_model, adapter, tmp_path):
+    data = tmp_path / "lines.txt"
+    data.write_text("".join(sentence(number, 4) + "\n" for number in range(9)) + "cat\n" * 8)
+    found = patched(tiny_language_model, [adapter], data)[0]
+    assert found.samples == 9
+    assert "8 texts have no token that could be predicted" in found.notes[0]
+    assert found.layers[0].undone.low is None  # 17 samples, of which 9 say anything
+
+
 def test_learned_prompt_is_refused(tiny_language_model, texts, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
     prompt = get_peft_model(model, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))
