@@ -79,6 +79,8 @@ def _measures(
 def _by_run(final: pd.DataFrame, name: str, column: str) -> dict[Run, float]:
     """The mean over layers of one measure, by run; without runs that lack a layer's value."""
     rows = final[final["measure"] == name]
+    if rows.empty:
+        return {}
     means = rows.groupby(["task", "method", "seed"], sort=False)[column].agg(_mean_of_all)
     layers = rows.groupby(["task", "method", "seed"], sort=False)["layer"].nunique()
     whole = means[(layers == layers.max()) & np.isfinite(means)]
