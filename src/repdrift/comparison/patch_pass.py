@@ -216,8 +216,10 @@ def _patch_batch(
             numbers = values.double().cpu().numpy()
             if not np.isfinite(numbers).all():
                 wrong = int(items[at][int(np.flatnonzero(~np.isfinite(numbers))[0])])
-                name = inputs.plan.samples.sample_ids[wrong]
-                raise NonFiniteError(f"the outputs for sample {name!r} are not finite, so no divergence can be taken")
+                raise NonFiniteError(
+                    f"the outputs are not finite for {inputs.plan.samples.described(wrong)}, so no divergence can be taken. Look at the model's weights: was "
+                    "training unstable?"
+                )
             np.add.at(into, items[at], numbers)
 
         put(found.change, divergence(p, q))

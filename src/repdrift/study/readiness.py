@@ -17,6 +17,8 @@ from repdrift.models import (
     load_tokenizer,
     task_skeleton,
 )
+from repdrift.outcomes.harness_run import load_tasks
+from repdrift.outcomes.harness_tasks import HarnessOptions
 from repdrift.study.disk_space import TrainedBytes, require_folders, require_room
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
@@ -60,8 +62,11 @@ def ready_jobs(
     if config is not None:
         found.of(lambda: _require_layers(inputs))
         found.of(lambda: _require_schedule(inputs, jobs))
-        if "outputs" in inputs.config.chosen_outcomes():
+        outcomes = inputs.config.chosen_outcomes()
+        if "outputs" in outcomes:
             found.of(lambda: inputs.general_text)
+        if (benchmarks := outcomes.get("lm_eval")) is not None:  # names of tasks, and their data
+            found.of(lambda: load_tasks(HarnessOptions.model_validate(benchmarks)))
         for task in dict.fromkeys(run.task for run in runs):
             most = max((job.arm.virtual_tokens for run, job in jobs if run.task == task), default=0)
             found.of(lambda task=task, most=most: _require_samples(inputs, task, most))

@@ -6,7 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    T5ForConditionalGeneration,
+)
 
 from repdrift.comparison.comparing import compare
 from repdrift.comparison.options import ComparisonOptions
@@ -14,7 +20,7 @@ from repdrift.comparison.patching import patch_models
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.models import resolve_model
 from repdrift.models.classifier import load_classifier
-from tests.oracles.architectures import ARCHITECTURES, config_of
+from tests.oracles.architectures import ARCHITECTURES, ENCODER_DECODERS, config_of
 from tests.tiny_models import save_tuned, sentence, write_sentences
 from tests.unit.comparison.tiny_comparisons import samples_of
 
@@ -178,6 +184,21 @@ def test_texts_without_a_token_to_predict_have_no_part(tiny_language_model, adap
     assert found.samples == 9
     assert "8 texts have no token that could be predicted" in found.notes[0]
     assert found.layers[0].undone.low is None  # 17 samples, of which 9 say anything
+
+
+def test_outputs_that_are_not_finite_are_named(tiny_language_model, texts, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
+    model.lm_head.weight.data[3] = 3e38
+    found = patched(tiny_language_model, [saved(model, tiny_language_model, tmp_path / "broken")], texts)[0]
+    assert found.layers == []
+    assert "not finite for sample" in str(found.reason)
+
+
+def test_encoder_decoder_is_refused(tiny_bert, texts, tmp_path):
+    torch.manual_seed(0)
+    base = saved(T5ForConditionalGeneration(config_of(ENCODER_DECODERS["t5"])), tiny_bert, tmp_path / "t5")
+    found = patched(base, [base], texts)[0]
+    assert "encoder-decoder" in str(found.reason)
 
 
 def test_learned_prompt_is_refused(tiny_language_model, texts, tmp_path):

@@ -213,3 +213,13 @@ def test_a_task_cannot_take_the_folder_of_the_study(content):
 def test_a_folder_with_a_dollar_in_its_name_is_taken_if_it_is_there(content, tmp_path):
     (tmp_path / "$HOME").mkdir()
     assert parse_study({**content, "results_dir": str(tmp_path / "$HOME")}, where="s").results_dir == tmp_path / "$HOME"
+
+
+def test_benchmarks_are_looked_up_before_training(content, monkeypatch):
+    def unreachable(options):
+        raise DataError(f"the data of task {options.tasks[0]!r} cannot be read")
+
+    monkeypatch.setattr("repdrift.outcomes.kinds.lm_eval.require_harness", lambda: None)
+    monkeypatch.setattr(readiness, "load_tasks", unreachable)
+    content["outcomes"] = {"lm_eval": ["hellaswag"]}
+    assert "the data of task 'hellaswag' cannot be read" in str(refused(content))
