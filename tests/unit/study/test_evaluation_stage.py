@@ -3,13 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
-from repdrift.core.errors import ConfigError, MissingRunError, SampleSetMismatchError
+from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, SampleSetMismatchError
 from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.drift import analyze
@@ -28,18 +30,22 @@ from repdrift.study.runs import base_folder, outcomes_folder, planned_runs, set_
 from repdrift.study.status import study_status
 from repdrift.study.training_stage import find_run, train_runs
 from repdrift.tasks import SampleSet
+from tests.command_line import run_here
 from tests.tiny_models import WORDS, save_language_model, sentence
 
 KINDS = {"task_scores", "flips", "probes", "outputs"}
 
 
-def study(root, model, data, **changes):
-    content = {
+def content_of(root, model, data, **changes):
+    return {
         "name": "tiny", "model": str(model), "data_dir": str(data), "tasks": ["squad_v2", "sst2"], "methods": ["full_finetune", "lora"],
         "seeds": [1], "results_dir": str(root / "results"), "base_dir": str(root / "base"), "analysis": {"replicates": 400},
         "training": {"all": {"epochs": 1, "batch_size": 8, "max_length": 32, "doc_stride": 8, "checkpoint_every": 2, "learning_rate": 0.01}},
-    }  # fmt: skip
-    return StudyInputs(parse_study(content | changes, where="tiny"))
+    } | changes  # fmt: skip
+
+
+def study(root, model, data, **changes):
+    return StudyInputs(parse_study(content_of(root, model, data, **changes), where="tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +374,46 @@ def test_a_language_model_study_runs_through_with_flips_from_its_base(tmp_path, 
     assert flips["wrong_to_right"] == ((right["value"] == 1) & (right["base_value"] == 0)).sum()
     assert flips["right_to_wrong"] == ((right["value"] == 0) & (right["base_value"] == 1)).sum()
     assert RunOutcomes.read(outcomes_folder(inputs.config, run) / "outputs.json").n_items == 3 * 12
+
+
+def test_outcomes_in_another_runs_folder_are_refused(inputs, tmp_path):
+    lora, full = (planned_runs(inputs.config, tasks=["sst2"], methods=[m])[0] for m in ("lora", "full_finetune"))
+    evaluate_runs(inputs, [lora])
+    target = outcomes_folder(inputs.config, full)
+    shutil.copytree(outcomes_folder(inputs.config, lora), target)
+    with pytest.raises(
+        CorruptSetError, match=r"holds flips of sst2, lora, seed 1, step 0; expected flips of sst2, full_finetune"
+    ):
+        analyze(drift_plan(inputs.config, "tiny.yaml"), tmp_path / "out")
+    (healed,) = evaluate_runs(inputs, [full])
+    assert set(healed.measured_now) == KINDS
+    analyze(drift_plan(inputs.config, "tiny.yaml"), tmp_path / "out")
+
+
+def test_the_command_says_what_it_measured_and_goes_on_with_the_rest(inputs, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        yaml.safe_dump(
+            content_of(tmp_path, inputs.config.model, inputs.config.data_dir, outcomes=["task_scores", "flips"])
+        )
+    )
+    command = "python -m repdrift evaluate --config tiny.yaml --task sst2 --method lora"
+    (folder,) = run_here(command, tmp_path).stdout.splitlines()
+    assert sorted(path.name for path in Path(folder).iterdir()) == [
+        "flips.json",
+        "task_scores.json",
+        "task_scores.parquet",
+    ]
+    (done,) = json.loads(run_here(f"{command} --json", tmp_path).stdout)
+    assert (done["task"], done["method"], done["seed"], done["step"], done["measured_now"]) == (
+        "sst2",
+        "lora",
+        1,
+        0,
+        [],
+    )
+    assert done["outcomes"]["task_scores"]["items"] == 20
+    assert done["outcomes"]["task_scores"]["measured"] == ["accuracy"]
+    assert "nothing to flip from" in done["outcomes"]["flips"]["not_applicable"][0]
+    said = run_here("python -m repdrift status --config tiny.yaml", tmp_path).stdout
+    assert "outcomes finished" in said
+    assert "checkpoint 'x'" in run_here(f"{command} --checkpoint x", tmp_path, fails=True).stderr
