@@ -28,6 +28,7 @@ from repdrift.comparison.measured import (
     say_first_answer,
 )
 from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.row_measures import RowMeasures, Rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
@@ -38,7 +39,7 @@ from repdrift.core.progress import say
 from repdrift.core.words import sentence_case, some_listed
 from repdrift.drift.group_cautions import pull_words
 from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.extractor import PooledBatch
+from repdrift.extraction.extractor import OnFinal, PooledBatch
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import running_errors
@@ -46,9 +47,15 @@ from repdrift.tasks import SampleSet
 
 
 def compare_by_rows(
-    base: BaseModel, tuned_models: Sequence[TunedModel], samples: SampleSet, options: ComparisonOptions
+    base: BaseModel,
+    tuned_models: Sequence[TunedModel],
+    samples: SampleSet,
+    options: ComparisonOptions,
+    outputs: OutputChanges | None = None,
 ) -> Measured:
     """Runs every model once over all samples, measures it, and then runs the controls on a part of the samples.
+
+    outputs: reads what the models put out in the same runs, where it can.
 
     A model that cannot be measured is in the result with the reason. Raises NonFiniteError, DataError or
     DegenerateInputError only for the base model's own representations.
@@ -57,6 +64,7 @@ def compare_by_rows(
     with running_errors(f"the base model {base.source.ref!r} cannot be run"), base.without_adapters() as model:
         extractor = base.reader_of(extractor_for(model, options))
         blocks_path, depth, token_budget = extractor.blocks.path, len(extractor.blocks), extractor.token_budget
+        extractor.on_final = None if outputs is None else outputs.base_watcher()
         base_rows = pooled_rows(extractor, samples, what="base model")
     if base.sinks is not None:
         base.sinks.share()
@@ -80,7 +88,8 @@ def compare_by_rows(
         measured.note(tuned.name, running.notes)
         try:
             with running_errors("it cannot be run"):
-                rows = _tuned_rows(base, running.backbone, depth, tuned, samples)
+                watcher = None if outputs is None else outputs.tuned_watcher(running)
+                rows = _tuned_rows(base, running.backbone, depth, tuned, samples, watcher)
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows)
@@ -135,8 +144,11 @@ def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what:
     return found
 
 
-def _tuned_rows(base: BaseModel, model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet) -> Rows | None:
+def _tuned_rows(
+    base: BaseModel, model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet, watcher: OnFinal | None
+) -> Rows | None:
     extractor = base.reader_of(extractor_for(model, base.options))
+    extractor.on_final = watcher
     if len(extractor.blocks) != depth:
         raise ModelError(layer_count_fault(len(extractor.blocks), depth))
     return pooled_rows(extractor, samples, what=tuned.name)

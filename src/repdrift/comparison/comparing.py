@@ -122,7 +122,12 @@ def compare_models(
         extractor.blocks.select(list(options.patch_layers), model_name=type(extractor.backbone).__name__)
     keeps_rows = _keeps_rows(options, extractor, samples, len(able))
     del extractor
-    measured = (compare_by_rows if keeps_rows else compare_by_moments)(loaded, able, samples, options)
+    if keeps_rows:
+        if outputs is not None:
+            outputs.read_in_passing(loaded.make_room)
+        measured = compare_by_rows(loaded, able, samples, options, outputs)
+    else:
+        measured = compare_by_moments(loaded, able, samples, options)
     measured = world().from_first(measured)
     models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
     loaded.free()  # models with their heads are loaded in its place

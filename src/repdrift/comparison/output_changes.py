@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from repdrift.comparison.class_changes import ClassChanges
+from repdrift.comparison.control_samples import drawn_samples
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
+from repdrift.comparison.tuned_models import RunningModel
 from repdrift.core.confidence import Interval
-from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
+from repdrift.core.errors import ModelError, OutcomeNotApplicable, RepdriftError
 from repdrift.core.output_words import forgetting_title
+from repdrift.core.process_group import world
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import ModelOutputs, OutputChange
-from repdrift.models import ModelSource, length_limit_of_config, load_config, load_tokenizer
+from repdrift.models import ASSUMED_WIDTH, ModelSource, length_limit_of_config, load_config, load_tokenizer, width_of
+from repdrift.models.language_model import base_head_note, head_kind
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.token_outcome import token_outcome
+from repdrift.outcomes.watched_outputs import OnFinal, WatchedBase, WatchedTuned
 from repdrift.statistics.grouped_mean import grouped_mean
 from repdrift.tasks import SampleSet, document_samples, effective_max_length, read_documents
+
+_STATES_BYTES = 1 << 30
+"""For the base model's final hidden states over all texts of one kind."""
 
 
 class OutputChanges:
@@ -37,14 +45,62 @@ class OutputChanges:
             token_budget=options.token_budget,
             memory_cap_bytes=options.memory_cap_bytes,
         )
-        self._texts: dict[Inputs, SampleSet] = {ON_TASK: samples}
+        chosen = _within_memory(base, samples)
+        self._texts: dict[Inputs, SampleSet] = {ON_TASK: chosen}
         self.notes: list[str] = []
+        if len(chosen) < len(samples):
+            self.notes.append(
+                f"Outputs: on {len(chosen)} of the {len(samples)} samples, drawn at random, so that the base model's hidden states fit into memory."
+            )
         if options.general_text is not None:
             general = _general_text(base, options.general_text, options)
             self._texts[ON_GENERAL_TEXT] = general
             self.notes += [f"General text: {len(general)} documents from {general.source}.", *general.notes]
         self._ran: dict[Inputs, BaseOutputs | str] = {}
         self._classes = ClassChanges(base, samples, options)
+        self._watched: WatchedBase | None = None
+        self._passed: dict[str, WatchedTuned] = {}
+        self._all_are_read = chosen is samples
+
+    def read_in_passing(self, make_room: Callable[[], None]) -> None:
+        """Reads outputs in the passes that measure drift, where one process runs them over all texts and the head is causal.
+
+        Loads the base model once, of which the head stays in memory; make_room is called before. Not called, outputs have passes of their
+        own.
+        """
+        if world().size == 1 and self._all_are_read and self._options.stack != "decoder":
+            self._watched = self._watchable(make_room)
+
+    def base_watcher(self) -> OnFinal | None:
+        """Takes the base model's last hidden state, batch by batch, from the pass that measures drift; None if outputs need a pass of their own."""
+        return None if self._watched is None else self._watched.keep
+
+    def tuned_watcher(self, running: RunningModel) -> OnFinal | None:
+        """Takes a tuned model's last hidden state, batch by batch; None if its outputs need a pass of their own. Call it after the base model ran."""
+        if self._watched is None:
+            return None
+        source = running.tuned.source
+        if running.reader is not None:
+            watched = WatchedTuned(self._watched, source, running.reader.head, running.reader.notes)
+        elif (note := base_head_note(self._base, source)) is not None:
+            watched = WatchedTuned(self._watched, source, None, [note])
+        else:
+            return None
+        self._passed[running.tuned.name] = watched
+        return watched.keep
+
+    def _watchable(self, make_room: Callable[[], None]) -> WatchedBase | None:
+        """The base model's head, to be read in the passes that measure drift; None if it has none or must be asked in a pass of its own."""
+        try:
+            if head_kind(self._base) != "causal":
+                return None
+            make_room()
+            return WatchedBase(self._base, self._texts[ON_TASK], self._settings)
+        except OutcomeNotApplicable as error:
+            self._ran = dict.fromkeys(self._texts, str(error))
+        except ModelError:  # the pass that measures drift says what is wrong with the files
+            pass
+        return None
 
     def of(self, tuned: TunedModel) -> ModelOutputs:
         """Outputs of one tuned model."""
@@ -53,7 +109,11 @@ class OutputChanges:
         left_out: dict[str, None] = {}
         for inputs, samples in self._texts.items():
             try:
-                read = read_outputs(self._base_over(inputs), tuned.source, samples, options=self._settings)
+                passed = self._passed.get(tuned.name) if inputs == ON_TASK else None
+                if passed is not None:
+                    read = passed.items()
+                else:
+                    read = read_outputs(self._base_over(inputs), tuned.source, samples, options=self._settings)
             except RepdriftError as error:
                 left_out[_left_out("Forgetting and output divergence", error)] = None
                 continue
@@ -70,6 +130,8 @@ class OutputChanges:
 
     def _base_over(self, inputs: Inputs) -> BaseOutputs:
         """The base model, run over texts of one kind. Raises OutcomeNotApplicable, also if that was found before."""
+        if inputs == ON_TASK and self._watched is not None:
+            return self._watched.outputs
         if inputs not in self._ran:
             try:
                 self._ran[inputs] = run_base(self._base, self._texts[inputs], self._settings)
@@ -126,6 +188,13 @@ def _interval(
     found = grouped_mean(1 - values, groups, weights=weights)
     turned = None if found.interval is None else Interval(1 - found.interval.high, 1 - found.interval.low)
     return turned, found.missing, found.n_groups
+
+
+def _within_memory(base: ModelSource, samples: SampleSet) -> SampleSet:
+    """The samples, or as many of them, drawn at random, as have final hidden states that fit into `_STATES_BYTES`."""
+    width = width_of(load_config(base)) or ASSUMED_WIDTH
+    share = _STATES_BYTES / (4 * width * sum(samples.lengths))
+    return samples if share >= 1 else drawn_samples(samples, max(1, int(share * len(samples))), default=0).samples
 
 
 def _general_text(base: ModelSource, source: str, options: ComparisonOptions) -> SampleSet:

@@ -12,7 +12,7 @@ from torch import nn
 from repdrift.comparison.base_model import BaseModel, SharedAdapters, collect_if_alive, load_base
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
-from repdrift.core.errors import RepdriftError
+from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
 from repdrift.core.process_group import device
 from repdrift.core.progress import say
 from repdrift.models import (
@@ -23,6 +23,7 @@ from repdrift.models import (
     load_tuned_backbone,
     running_errors,
 )
+from repdrift.models.language_model import TunedReader, base_head_note, load_tuned_reader
 
 SHARED_WEIGHTS = "the base model's, in memory once"
 
@@ -39,6 +40,8 @@ class RunningModel:
     backbone: nn.Module
     weights: str
     notes: tuple[str, ...] = ()
+    reader: TunedReader | None = None
+    """A full model's own language-modelling head, or why it has none; None if it was not asked for, or for an adapter."""
 
 
 def own_weights(reason: str | None) -> str:
@@ -64,8 +67,19 @@ def with_own_weights(
         with adapted.tuned(0) as backbone:
             yield RunningModel(tuned, backbone, own_weights(reason), tuple(adapted.notes[0]))
     else:
-        backbone = load_tuned_backbone(tuned.source, dtype=options.compute_dtype).to(device())
-        yield RunningModel(tuned, backbone, own_weights(reason))
+        reader = _reader(base, tuned.source, options)
+        backbone = reader.body if reader is not None else load_tuned_backbone(tuned.source, dtype=options.compute_dtype)
+        yield RunningModel(tuned, nn.Module.to(backbone, device()), own_weights(reason), reader=reader)
+
+
+def _reader(base: ModelSource, tuned: ModelSource, options: ComparisonOptions) -> TunedReader | None:
+    """The full model with its own head, where outputs are asked for and it should have one."""
+    if not options.outputs or base_head_note(base, tuned) is not None:
+        return None
+    try:
+        return load_tuned_reader(base, tuned, dtype=options.compute_dtype)
+    except OutcomeNotApplicable:
+        return None
 
 
 def each_tuned_model(

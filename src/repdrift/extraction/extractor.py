@@ -38,6 +38,7 @@ from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
 from repdrift.tasks import SampleSet
 
 OnBlock = Callable[[int, Tensor, Pool], None]
+OnFinal = Callable[[Batch, Tensor], None]
 
 _WINDOW_BYTES = 2 << 30
 """With pooling `tokens`, samples are sorted by length only within stretches of this size, over all layers. So rows are
@@ -69,6 +70,7 @@ class RepresentationExtractor:
     blocks: name of the module list that holds the blocks, for a model in which it is not found by itself.
     stack: `encoder` or `decoder`, for a model that has both; None means the encoder. The decoder reads the same text,
     shifted by one token.
+    on_final, an attribute: called with each batch and the model's last hidden state (b, t, d); of a batch that is run again, again.
     sinks: for pooling `mean_without_sinks`, the tokens to leave out. While the mask is open, the model finds them: then it must
     be the base model. The hidden states of a batch are held until they are known, which the token budget accounts for.
     Raises ModelError if no blocks are found, no layer is asked for or the dtype is unknown; UnknownNameError for a layer
@@ -100,6 +102,7 @@ class RepresentationExtractor:
             raise ModelError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
         if token_budget is not None and token_budget < 1:
             raise DataError(f"the token budget must be at least 1, got {token_budget}")
+        self.on_final: OnFinal | None = None
         self.without_gradients: Callable[[], AbstractContextManager[Any]] = torch.inference_mode
         self.pooling: Pooling = pooling
         self.dtype = dtype
@@ -280,7 +283,7 @@ class RepresentationExtractor:
                 pools[hidden.device] = self._pool(batch, inputs["attention_mask"].to(hidden.device))
             on_block(layer, hidden, pools[hidden.device])
 
-        self._run(inputs, self.layers, pass_on)
+        self._give_final(batch, self._run(inputs, self.layers, pass_on))
 
     def _find_sinks(self, batch: Batch, inputs: dict[str, Any], sinks: SinkMask, on_block: OnBlock) -> None:
         """Run one batch whose sinks are not known. The hidden states are held until all blocks have been looked at."""
@@ -291,7 +294,7 @@ class RepresentationExtractor:
             if layer in self.layers:
                 held[layer] = hidden.clone()  # the model may change it in place
 
-        self._run(inputs, range(len(self.blocks)), look)
+        self._give_final(batch, self._run(inputs, range(len(self.blocks)), look))
         sinks.settle(batch.inputs)
         for layer in self.layers:
             hidden = held.pop(layer)
@@ -301,9 +304,17 @@ class RepresentationExtractor:
         known = None if self.sinks is None or self.pooling != SINK_POOLING else self.sinks.positions(batch.inputs)
         return pool_for_batch(self.pooling, attention_mask, known, among=batch.pooled)
 
+    def _give_final(self, batch: Batch, output: Any) -> None:
+        """Gives the last hidden state of the model, after any final norm, to whoever watches it."""
+        if self.on_final is None:
+            return
+        hidden = getattr(output, "last_hidden_state", None)
+        hidden = output[0] if hidden is None else hidden
+        self.on_final(batch, hidden if self.prompt is None else self.prompt.real_tokens(hidden))
+
     def _run(
         self, inputs: dict[str, Any], layers: Sequence[int], on_hidden_state: Callable[[int, Tensor], None]
-    ) -> None:
+    ) -> Any:
         seen: set[int] = set()
         prompt = self.prompt
 
@@ -314,10 +325,11 @@ class RepresentationExtractor:
         if prompt is not None:
             inputs = prompt.extended(self.backbone, inputs)
         with capture_hidden_states(self.blocks, layers, pass_on):
-            self.backbone(**inputs, **self._no_cache)
+            output = self.backbone(**inputs, **self._no_cache)
         missing = [layer for layer in layers if layer not in seen]
         if missing:
             raise ModelError(f"block {missing[0]} of {type(self.backbone).__name__} was not run in the forward pass")
+        return output
 
     def _auto_budget(self, memory_cap_bytes: int | None) -> int:
         config = getattr(self.backbone, "config", None)

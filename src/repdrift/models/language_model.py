@@ -23,6 +23,8 @@ from repdrift.models.output_head import HeadKind, OutputHead, SplitModel, split_
 from repdrift.models.prompt_adapter import is_learned_prompt, load_prompted
 from repdrift.models.third_party import quiet_transformers
 
+_LANGUAGE = "CAUSAL_LM"
+_TRAINED_WITH = "The head that it was trained with is read."
 _BASE_READS = "What it predicts is what the base model's language-modelling head reads from its hidden states"
 
 
@@ -87,10 +89,8 @@ def load_tuned_reader(
     """
     if tuned.is_adapter:
         return _adapter_reader(base, tuned, trained_as, dtype)
-    named = list(getattr(load_config(tuned), "architectures", None) or [])
-    if trained_as != "causal_lm" and not _names_language_model(named):
-        why = f"it was saved as {named[0]}, which has none" if named else "its configuration names no class with one"
-        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [f"{_BASE_READS}: {why}."])
+    if trained_as != "causal_lm" and (note := base_head_note(base, tuned)) is not None:
+        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [note])
     kind = head_kind(tuned)
     if kind != head_kind(base):
         raise OutcomeNotApplicable(f"{tuned.ref!r} has a {kind} head, and the base model a {head_kind(base)} one")
@@ -99,8 +99,8 @@ def load_tuned_reader(
     except MissingWeightsError as error:
         if trained_as == "causal_lm" or not error.only_head:
             raise
-        why = f"it was saved as {', '.join(named)}, and its files hold no complete head"
-        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [f"{_BASE_READS}: {why}."])
+        note = f"{_BASE_READS}: its files hold no complete head of its own."
+        return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [note])
     return TunedReader(split.body, split.head, None, ["Its own language-modelling head is read."])
 
 
@@ -108,28 +108,57 @@ def _adapter_reader(base: ModelSource, adapter: ModelSource, trained_as: str | N
     if is_learned_prompt(adapter):
         prompted = load_prompted(load_backbone(base, dtype=dtype), base, adapter)
         prompt = learned_prompt_of(prompted.model)
-        notes = [f"{_BASE_READS}: it is a learned prompt, which trains no head.", *prompted.notes[:-1]]
+        notes = [base_head_note(base, adapter) or "", *prompted.notes[:-1]]
         return TunedReader(backbone_of(prompted.model, runs_prompt=True), None, prompt, notes)
     task_type = str(getattr(adapter_config(adapter), "task_type", None) or "")
-    if trained_as == "causal_lm" or task_type == "CAUSAL_LM" or _holds_head(base, adapter):
+    if trained_as == "causal_lm" or task_type == _LANGUAGE or _holds_head(base, adapter, tied=False):
         kind = head_kind(base)
         whole = load_whole(base, _auto_class(kind), dtype=dtype)
         split = split_language_model(put_adapter(whole, base, adapter), kind)
-        return TunedReader(split.body, split.head, None, ["The head that it was trained with is read."])
+        return TunedReader(split.body, split.head, None, [_TRAINED_WITH])
     adapted = load_adapter_alone(lambda: load_backbone(base, dtype=dtype), base, adapter)
     with adapted.tuned(0) as body:
-        why = f"it is an adapter for {task_type}" if task_type else "its files name no head of their own"
-        return TunedReader(body, None, None, [f"{_BASE_READS}: {why}.", *adapted.notes[0]])
+        return TunedReader(body, None, None, [_why_base_reads(task_type), *adapted.notes[0]])
 
 
-def _holds_head(base: ModelSource, adapter: ModelSource) -> bool:
-    """True if the adapter's files hold tensors of the base model's language-modelling head."""
+def base_head_note(base: ModelSource, tuned: ModelSource) -> str | None:
+    """Says in a sentence why the base model's head reads a tuned model's hidden states; None if that should have a head of its own.
+
+    Only configurations and an adapter's files are read. Raises ModelError if they cannot be.
+    """
+    if not tuned.is_adapter:
+        named = [str(name) for name in getattr(load_config(tuned), "architectures", None) or []]
+        if _names_language_model(named):
+            return None
+        why = f"it was saved as {named[0]}, which has none" if named else "its configuration names no class with one"
+        return f"{_BASE_READS}: {why}."
+    adapter = tuned
+    if is_learned_prompt(adapter):
+        return f"{_BASE_READS}: it is a learned prompt, which trains no head."
+    task_type = str(getattr(adapter_config(adapter), "task_type", None) or "")
+    if _holds_head(base, adapter, tied=task_type == _LANGUAGE):
+        return None
+    return _TRAINED_WITH if task_type == _LANGUAGE else _why_base_reads(task_type)
+
+
+def _why_base_reads(task_type: str) -> str:
+    why = f"it is an adapter for {task_type}" if task_type else "its files name no head of their own"
+    return f"{_BASE_READS}: {why}."
+
+
+def _holds_head(base: ModelSource, adapter: ModelSource, *, tied: bool) -> bool:
+    """True if the adapter's files hold tensors of the base model's head. tied: or of the embeddings, where the head shares them."""
     config = copy.deepcopy(load_config(base))
     with quiet_transformers(), torch.device("meta"):
         whole: Any = _auto_class(head_kind(base)).from_config(config, trust_remote_code=False)
-    heads = [name for name, _ in whole.named_children() if name != whole.base_model_prefix]
-    stored = (name.removeprefix(PEFT_PREFIX) for name in adapter_tensors(adapter))
-    return any(name.split(".")[0] in heads for name in stored)
+    heads = {name for name, _ in whole.named_children() if name != whole.base_model_prefix}
+    stored = [name.removeprefix(PEFT_PREFIX).split(".") for name in adapter_tensors(adapter)]
+    if tied and getattr(config, "tie_word_embeddings", False):
+        embedding = whole.get_input_embeddings()
+        shared = {name.rpartition(".")[2] for name, part in whole.named_modules() if part is embedding}
+        if any(shared.intersection(parts) for parts in stored):
+            return True
+    return any(parts[0] in heads for parts in stored)
 
 
 def _auto_class(kind: HeadKind) -> Any:

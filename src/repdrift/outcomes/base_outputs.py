@@ -69,12 +69,15 @@ def run_base(base: ModelSource, samples: SampleSet, options: OutputOptions, keep
 
 def states_at_places(reader: FinalStates, batch: Batch, places: ReadPlaces) -> Tensor:
     """Final hidden states of one batch where predictions are read, (m, d) on the model's device, sample after sample."""
-    found: list[Tensor] = []
-    for part, hidden in reader.of(batch):
-        rows = [k for k, index in enumerate(part.sample_indices) for _ in places.places[index]]
-        at = [int(position) for index in part.sample_indices for position in places.places[index]]
-        found.append(hidden[torch.tensor(rows, dtype=torch.long), torch.tensor(at, dtype=torch.long)])
+    found = [rows_at_places(part, hidden, places) for part, hidden in reader.of(batch)]
     return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def rows_at_places(batch: Batch, hidden: Tensor, places: ReadPlaces) -> Tensor:
+    """Rows (m, d) of hidden states (b, t, d) of a batch where predictions are read, sample after sample."""
+    rows = [k for k, index in enumerate(batch.sample_indices) for _ in places.places[index]]
+    at = [int(position) for index in batch.sample_indices for position in places.places[index]]
+    return hidden[torch.tensor(rows, dtype=torch.long), torch.tensor(at, dtype=torch.long)]
 
 
 def _run(reader: FinalStates, plan: BatchPlan, places: ReadPlaces, states: BaseStates) -> None:
@@ -84,5 +87,6 @@ def _run(reader: FinalStates, plan: BatchPlan, places: ReadPlaces, states: BaseS
     with processes.together(what), running_errors(what), Bar(what, count) as bar:
         for number in mine:
             batch = plan[number]
-            states.put(number, states_at_places(reader, batch, places).cpu())
+            counts = [len(places.places[index]) for index in batch.sample_indices]
+            states.put(number, batch.sample_indices, counts, states_at_places(reader, batch, places).cpu())
             bar.advance(len(batch.sample_indices))

@@ -6,7 +6,7 @@ would take 85 times that with a vocabulary of 49,152, and are never kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,18 @@ _NAME = "states"
 
 
 class StatesInMemory:
-    """States of this process's batches, by batch number: (m, d) each."""
+    """States of the samples that this process has run, (m, d) each."""
 
     def __init__(self) -> None:
         self._states: dict[int, Tensor] = {}
 
-    def put(self, number: int, states: Tensor) -> None:
-        """Keep the states of one batch."""
-        self._states[number] = states
+    def put(self, number: int, samples: Sequence[int], counts: Sequence[int], states: Tensor) -> None:  # noqa: ARG002
+        """Keep the states of one batch. number: the batch's. samples: in the order of `states`. counts: places of each."""
+        self._states |= dict(zip(samples, states.split(list(counts)), strict=True))
 
-    def get(self, number: int) -> Tensor:
-        """Returns the states of one batch."""
-        return self._states[number]
+    def get(self, number: int, samples: Sequence[int]) -> Tensor:  # noqa: ARG002
+        """Returns the states of one batch, or of any samples, in their order."""
+        return torch.cat([self._states[index] for index in samples])
 
 
 class StatesOnDisk:
@@ -73,12 +73,12 @@ class StatesOnDisk:
         self.record = record
         return record
 
-    def put(self, number: int, states: Tensor) -> None:
+    def put(self, number: int, samples: Sequence[int], counts: Sequence[int], states: Tensor) -> None:  # noqa: ARG002
         """Write the states of one batch. Raises StorageError if they cannot be written."""
         with atomic_path(self.folder / _file(number)) as temporary:
             save_file({_NAME: states.contiguous()}, temporary)
 
-    def get(self, number: int) -> Tensor:
+    def get(self, number: int, samples: Sequence[int]) -> Tensor:  # noqa: ARG002
         """Read the states of one batch. Raises StorageError if the file is gone or damaged since it was checked."""
         path = self.folder / _file(number)
         with reading_errors(path, StorageError, "Run the command again."):
@@ -90,7 +90,7 @@ class StatesOnDisk:
     def finish(self, plan: dict[str, int | None], numbers: Iterable[int], places: int) -> None:
         """Write the record, after which the states count as finished."""
         names = [_file(number) for number in numbers]
-        width = int(self.get(0).shape[1])
+        width = int(self.get(0, ()).shape[1])
         self.record = BaseStatesRecord(
             key=self.key,
             plan=plan,

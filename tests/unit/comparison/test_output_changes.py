@@ -5,15 +5,17 @@ import json
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertForSequenceClassification
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, BertForSequenceClassification, LlamaModel
 
-from repdrift.comparison import compare, comparing
+from repdrift.comparison import compare, comparing, output_changes
 from repdrift.comparison.answers import answer_line
+from repdrift.comparison.output_changes import OutputChanges
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.output_words import outputs_answer, outputs_notes
 from repdrift.models import load_tokenizer, resolve_model
 from tests.command_line import run_here
-from tests.tiny_models import save_tuned, sentence, write_sentences
+from tests.tiny_models import save_adapter, save_tuned, sentence, write_sentences
 
 
 def run(base, tuned, data, **options):
@@ -180,6 +182,63 @@ def test_a_tuned_model_whose_weights_are_not_finite_keeps_the_others(
     assert any("not finite" in reason for reason in broken.outputs.left_out)
     assert "outputs were not compared" in answer_line(broken)
     assert changes(fine)["output_kl"].value > 0
+
+
+def test_outputs_of_a_shared_pass_are_those_of_a_pass_of_their_own(
+    tiny_language_model, further_trained, texts, tmp_path, monkeypatch
+):
+    tuned = [
+        further_trained,
+        save_tuned(tiny_language_model, tmp_path / "tuned"),
+        save_adapter(tiny_language_model, tmp_path / "a"),
+    ]
+    runs = []
+    body = LlamaModel.forward
+    monkeypatch.setattr(
+        LlamaModel, "forward", lambda self, **given: runs.append(given["input_ids"].shape[0]) or body(self, **given)
+    )
+    shared = run(tiny_language_model, tuned, texts)
+    passes = runs.count(20)  # all texts fit into one batch
+    assert passes == 4
+    runs.clear()
+    monkeypatch.setattr(OutputChanges, "_watchable", lambda *_: None)
+    alone = run(tiny_language_model, tuned, texts)
+    assert runs.count(20) == passes + 4
+    for one, other in zip(shared.compared, alone.compared, strict=True):
+        assert one.outputs.notes[:1] == other.outputs.notes[:1]
+        for found, expected in zip(one.outputs.changes, other.outputs.changes, strict=True):
+            assert found.value == pytest.approx(expected.value, rel=1e-5)
+            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-4)
+
+
+def test_an_adapter_with_a_head_of_its_own_is_read_by_that(tiny_language_model, texts, tmp_path):
+    torch.manual_seed(2)
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny_language_model),
+        LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"], modules_to_save=["lm_head"]),
+    )
+    for name, parameter in model.named_parameters():
+        if "lm_head.modules_to_save" in name:
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path)
+    (found,) = run(tiny_language_model, [tmp_path], texts).compared
+    assert max(at.drift for at in found.layers) < 1e-6  # B is zero: the head alone was trained
+    assert changes(found)["output_kl"].value > 0.01
+
+
+def test_many_texts_are_drawn_for_outputs_if_their_states_do_not_fit(
+    tiny_language_model, further_trained, texts, monkeypatch
+):
+    monkeypatch.setattr(output_changes, "_STATES_BYTES", 4 * 16 * 60)
+    result = run(tiny_language_model, [further_trained], texts)
+    assert changes(result.compared[0])["output_kl"].n < 20
+    assert any("Outputs: on" in note and "of the 20 samples, drawn at random" in note for note in result.data_notes)
+
+
+def test_streamed_sums_have_outputs_too(tiny_language_model, further_trained, texts):
+    (rows,) = run(tiny_language_model, [further_trained], texts).compared
+    (sums,) = run(tiny_language_model, [further_trained], texts, accumulate="moments").compared
+    assert changes(sums)["output_kl"].value == pytest.approx(changes(rows)["output_kl"].value, rel=1e-5)
 
 
 def test_a_tuned_classifier_is_read_by_the_base_models_head(tiny_language_model, texts, tmp_path):

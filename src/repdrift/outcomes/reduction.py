@@ -1,0 +1,112 @@
+"""Reduces the logits of two models to one number for each text and outcome, on so many tokens at a time as fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import NonFiniteError
+from repdrift.core.process_group import device, world
+from repdrift.models import ModelSource
+from repdrift.models.output_head import OutputHead
+from repdrift.outcomes.base_outputs import BaseOutputs
+from repdrift.outcomes.options import OutputOptions
+from repdrift.outcomes.token_outcome import TokenChunk, TokenOutcome
+from repdrift.outcomes.vocabularies import Columns
+
+_LOGITS_BYTES, _LOGITS_BYTES_ON_DEVICE = 64 << 20, 1 << 30
+_COPIES = 8
+"""Arrays of (tokens, vocabulary) in float32 that are in memory at once: logits, log-probabilities, what is computed from them."""
+
+
+@dataclass(frozen=True)
+class ItemValues:
+    """One outcome of every sample, in nats or shares.
+
+    value: (n,) float64, the tuned model's mean over the sample's tokens. base_value: (n,) float64, the base model's own; NaN
+    throughout for outcomes that are about both models (KL, Jensen-Shannon, top-1 agreement). Both are NaN for a sample without a token
+    that could be predicted, whose weight is 0.
+    """
+
+    value: np.ndarray
+    base_value: np.ndarray
+
+
+class Reduction:
+    """Token outcomes of one tuned model by sample, filled batch by batch."""
+
+    def __init__(
+        self,
+        base: BaseOutputs,
+        tuned: ModelSource,
+        head: OutputHead,
+        columns: Columns,
+        outcomes: Sequence[TokenOutcome],
+        options: OutputOptions,
+    ) -> None:
+        self.base, self.tuned, self.head, self.outcomes = base, tuned, head.to(device()), outcomes
+        self._kept = None if columns.kept is None else torch.from_numpy(columns.kept).to(device())
+        usual = _LOGITS_BYTES if device().type == "cpu" else _LOGITS_BYTES_ON_DEVICE
+        rows = max(base.head.rows, head.rows)
+        self._tokens = max(1, (options.logits_bytes or usual) // (4 * rows * _COPIES))
+        n = len(base.samples)
+        self._sums = {outcome.name: np.zeros((2, n)) for outcome in outcomes}
+
+    def add(self, samples: Sequence[int], base_states: Tensor, states: Tensor) -> None:
+        """Sets the values of some samples. base_states, states: (m, d), at the places of these samples, in their order."""
+        places = self.base.places
+        targets = torch.from_numpy(np.concatenate([places.targets[index] for index in samples]))
+        owners = np.repeat(np.asarray(samples), [len(places.places[index]) for index in samples])
+        for sums in self._sums.values():
+            sums[:, np.asarray(samples)] = (
+                0  # a batch may come again, after memory ran out or with its padding left out
+            )
+        for start in range(0, len(owners), self._tokens):
+            part = slice(start, start + self._tokens)
+            self._add_chunk(base_states[part].to(device()), states[part], targets[part].to(device()), owners[part])
+
+    def _add_chunk(self, base_states: Tensor, states: Tensor, targets: Tensor, owners: np.ndarray) -> None:
+        with torch.inference_mode():
+            base = self._log_probabilities(
+                self.base.head, base_states, owners, f"the base model {self.base.source.ref!r}"
+            )
+            tuned = self._log_probabilities(self.head, states, owners, f"the tuned model {self.tuned.ref!r}")
+            columns = targets if self._kept is None else torch.searchsorted(self._kept, targets)
+            chunk = TokenChunk(base, tuned, columns)
+            for outcome in self.outcomes:
+                values = outcome.reduce(chunk)
+                for row, found in enumerate((values.tuned, values.base)):
+                    if found is not None:
+                        np.add.at(self._sums[outcome.name][row], owners, found.double().cpu().numpy())
+
+    def _log_probabilities(self, head: OutputHead, states: Tensor, owners: np.ndarray, model: str) -> Tensor:
+        logits = head.logits(states).float()
+        if self._kept is not None:
+            logits = logits[:, self._kept]
+        finite = torch.isfinite(logits).all(dim=1)
+        if not bool(finite.all()):
+            index = int(owners[int((~finite).nonzero()[0])])
+            raise NonFiniteError(
+                f"{model} puts out numbers that are not finite for {self.base.samples.described(index)}. Look at its weights: was training "
+                "unstable? A run in float16 overflows where float32 or bfloat16 does not (--compute-dtype)."
+            )
+        return torch.log_softmax(logits, dim=1)
+
+    def gathered(self) -> dict[str, ItemValues]:
+        """Means by sample over the batches of all processes, in every process."""
+        processes = world()
+        parts = processes.gather(self._sums)
+        sums = None if parts is None else {name: sum(part[name] for part in parts) for name in self._sums}
+        sums = processes.from_first(sums)
+        assert sums is not None  # noqa: S101  the first process has them
+        counts = self.base.places.counts
+        found: dict[str, ItemValues] = {}
+        for outcome in self.outcomes:
+            with np.errstate(invalid="ignore"):
+                value, own = np.asarray(sums[outcome.name]) / np.where(counts > 0, counts, np.nan)
+            found[outcome.name] = ItemValues(value, own if outcome.own_base else np.full(len(value), np.nan))
+        return found
