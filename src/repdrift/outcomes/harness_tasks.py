@@ -15,6 +15,7 @@ from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import reading_errors
 
 EXTRA, PACKAGE = "lm-eval", "lm_eval"
+_LONGEST = 1 << 20
 _SUFFIXES = (".yaml", ".yml")
 _CODE = ("!function", "include", "class", "hf_evaluate", "trust_remote_code")
 
@@ -60,9 +61,15 @@ def read_task_file(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"outcome 'lm_eval': there is no task file {path}; give its path, or the name of a task"
             ) from error
+    if len(text) > _LONGEST:
+        raise ConfigError(f"outcome 'lm_eval': {path} has {len(text):,} characters; a task has {_LONGEST:,} at most")
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Plain)):
+            raise ConfigError(
+                f"outcome 'lm_eval': {path} has an alias (*name), which a task does not need: write it out"
+            )
         content: Any = yaml.load(text, Loader=_Plain)  # noqa: S506  a safe loader that knows one tag more, to refuse it
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"outcome 'lm_eval': {path} is no YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or not isinstance(content.get("task"), str):
         raise ConfigError(

@@ -186,6 +186,9 @@ def test_wrong_options_are_refused(given, said):
         (("{{question}}", "{{ ''.__class__ }}"), "holds '__'"),
         (("task: tiny_choice", "name: tiny_choice"), "should hold one task"),
         (("task: tiny_choice", "task: [unclosed"), "is no YAML file"),
+        (("task: tiny_choice", "task: tiny_choice\na: &a [1]\nb: [*a, *a]"), "has an alias"),
+        (("task: tiny_choice", "task: tiny_choice\na: " + "[" * 5000), "is no YAML file"),
+        (("task: tiny_choice", "task: tiny_choice\na: " + "x" * (1 << 20)), "at most"),
     ],
 )
 def test_task_files_bring_no_code(tmp_path, change, said):
