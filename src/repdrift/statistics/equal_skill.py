@@ -3,7 +3,7 @@
 A run gives a path through its checkpoints: (score, drift), in the order of training. Scores are noisy, so that a run on a plateau
 reaches a higher score by luck, and the more often the more checkpoints lie there. Drift at the running best of the score is
 therefore too low for the method that learns less, and a straight line between two checkpoints lies above a drift that grows faster
-than the score. In simulated studies with no difference at equal skill, both together rejected up to 44 % (docs/calibration.md).
+than the score. In simulated studies with no difference at equal skill, both together rejected up to 40 % (docs/calibration.md).
 So the path is made non-decreasing by isotonic regression, which averages a plateau in place of taking its peak, and is read
 with a monotone cubic.
 """
