@@ -34,6 +34,7 @@ from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
+from repdrift.core.group_words import LEAST_GROUPS, is_grouped, too_few_groups
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.words import sentence_case, some_listed
@@ -113,10 +114,21 @@ def compare_by_rows(
     if measures is not None:
         measured.between = measures.between()
         measured.undefined = measures.undefined
-        for name, shares in measures.pull.items():
-            if said := pull_words(shares, samples.group_unit):
-                measured.note(name, [f"{sentence_case(said)}"])
+        _note_groups(measured, measures, samples)
     return measured
+
+
+def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) -> None:
+    """Says with every model that its samples come from too few groups for an interval, or that their likeness pulls its drift."""
+    groups = samples.groups
+    if groups is None or not is_grouped(groups) or not measures.intervals:
+        return
+    n_groups = len(set(groups))
+    for name in measured.layers:
+        if n_groups < LEAST_GROUPS:
+            measured.note(name, [f"There is no interval over samples: {too_few_groups(n_groups, samples.group_unit)}."])
+        elif said := pull_words(measures.pull.get(name, ()), samples.group_unit):
+            measured.note(name, [sentence_case(said)])
 
 
 def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> Rows | None:

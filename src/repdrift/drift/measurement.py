@@ -231,6 +231,7 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
     final_index = list(final_models.values())
     resampled = bootstrapped_drifts(m, base, tuned, final_index, task.draws)
     units = task.units(m)
+    missing = None if units.missing is None else f"none: {units.missing}"
     if resampled is not None and units.n_groups is not None:
         estimates = [m.drift(values[index]) for index in final_index]
         pairs_of = zip(estimates, resampled, strict=True)
@@ -258,7 +259,7 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
                 "drift": drift,
                 "drift_low": interval.low if interval else np.nan,
                 "drift_high": interval.high if interval else np.nan,
-                "interval": interval.method if interval else None,
+                "interval": interval.method if interval else missing,
                 "n": sets.base.metadata.shape[0],
                 "mispaired_value": np.nan if mispaired is None else float(mispaired.mean()),
                 "noise_floor": abs(m.drift(noise)) if noise is not None else np.nan,

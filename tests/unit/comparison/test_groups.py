@@ -57,6 +57,7 @@ def test_too_few_groups_have_no_interval_and_it_is_said(models, by_speaker, colu
         result
     )
     assert f"The 40 samples come from {words}: intervals over samples need 10 at least" in " ".join(result.data_notes)
+    assert f"There is no interval over samples: the samples come from {words}" in result.models[0].notes[0]
     assert comparison_figures(result)
 
 

@@ -179,6 +179,7 @@ def test_an_analysis_says_what_its_intervals_are_over_and_where_there_are_none(g
     assert set(cka[cka["task"] == "mrpc"]["interval"]) == {"jackknife over 10 paragraphs"}
     assert cka[cka["task"] == "sst2"]["drift_low"].isna().all()
     reason = "the samples come from 4 paragraphs, and an interval needs 10 at least"
+    assert set(cka[cka["task"] == "sst2"]["interval"]) == {f"none: {reason}"}
     for task in ("sst2", "all"):
         (found,) = [r for r in results.reductions if r.task == task and r.layer is None]
         assert f"no interval over samples: on SST-2 {reason}" in found.notes

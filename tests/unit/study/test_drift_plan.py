@@ -29,3 +29,9 @@ def test_methods_have_words_unless_their_name_says_what_they_are():
 def test_options_that_differ_between_tasks_are_said_with_the_tasks():
     plan = _plan(training={"tasks": {"sst2": {"lora": {"rank": 4}}}})
     assert plan.method_words["lora"] == "LoRA, rank 8 on MRPC; LoRA, rank 4 on SST-2"
+
+
+def test_tasks_whose_samples_come_in_groups_are_known():
+    own = {"name": "own", "validation": "v.csv", "text_columns": ["t"], "group_column": "speaker"}
+    plan = _plan(tasks=["mrpc", "squad_v2", "squad_v2_words", own])
+    assert list(plan.grouped_tasks) == ["squad_v2", "squad_v2_words", "own"]

@@ -28,6 +28,7 @@ def study_of(model="packaged:minilm", **entry):
         ({**PROMPTS, **CHATS}, "messages_column holds whole chats"),
         ({**PROMPTS, "text_columns": ["q"]}, "in place of text_columns, label_column and label_names"),
         ({**PROMPTS, "completion_column": "q"}, "is the prompt and the completion"),
+        ({**PROMPTS, "group_column": "a"}, "is what a model should tell and the group"),
         ({**PROMPTS, "template": "{x} {a}"}, "does not name the prompt_column 'q'; it names x"),
         ({**PROMPTS, "template": "{a} {q}"}, "should stand once, at the very end"),
         ({**PROMPTS, "scorer": "regex"}, "scorer: regex needs a pattern"),
