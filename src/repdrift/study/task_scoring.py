@@ -22,7 +22,7 @@ class TaskScoring:
 
     inputs: StudyInputs
     task: str
-    _scorers: dict[str, SavedScorer] = field(default_factory=dict, init=False)
+    _scorers: dict[tuple[object, ...], SavedScorer] = field(default_factory=dict, init=False)
     _fingerprints: dict[int | None, str] = field(default_factory=dict, init=False)
 
     def score(self, tuned: ModelSource, record: RunRecord, step: int) -> ScoredRows:
@@ -65,7 +65,15 @@ class TaskScoring:
     def _scorer(self, method: str) -> SavedScorer:
         spec, inputs = self.inputs.config.spec(self.task), self.inputs
         options = inputs.config.training_options(self.task, method)
-        key = config_sha256({"options": options.for_key(spec.kind), "rows": options.max_validation_samples})
+        # Only these options change scores: arms with other learning rates share what the base model answers.
+        key = (
+            options.max_validation_samples,
+            *(
+                (options.doc_stride, options.null_threshold_share, options.max_train_samples)
+                if spec.kind == "extractive_qa"
+                else ()
+            ),
+        )
         if key not in self._scorers:
             self._scorers[key] = SavedScorer(
                 spec,

@@ -28,6 +28,7 @@ from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import base_folder, outcomes_folder, planned_runs, set_folder
 from repdrift.study.status import study_status
+from repdrift.study.task_scoring import TaskScoring
 from repdrift.study.training_stage import find_run, train_runs
 from repdrift.tasks import SampleSet
 from tests.command_line import run_here
@@ -373,7 +374,19 @@ def test_a_language_model_study_runs_through_with_flips_from_its_base(tmp_path, 
     flips = items_of(done, "flips").groupby("outcome")["value"].sum()
     assert flips["wrong_to_right"] == ((right["value"] == 1) & (right["base_value"] == 0)).sum()
     assert flips["right_to_wrong"] == ((right["value"] == 0) & (right["base_value"] == 1)).sum()
-    assert RunOutcomes.read(outcomes_folder(inputs.config, run) / "outputs.json").n_items == 3 * 12
+    assert inputs.general_text is not None
+    counts = items_of(done, "outputs").groupby("inputs")["item"].count()
+    assert dict(counts) == {"task": 3 * 12, "general_text": 4 * len(inputs.general_text)}
+
+
+def test_arms_of_other_rates_share_the_scores_of_the_base_model(inputs):
+    training = {
+        "all": {"max_length": 32},
+        "methods": {"lora": {"learning_rate": 0.1}, "full_finetune": {"learning_rate": 0.2}},
+    }
+    other = study(inputs.config.results_dir.parent, inputs.config.model, inputs.config.data_dir, training=training)
+    scoring = TaskScoring(other, "sst2")
+    assert scoring._scorer("lora") is scoring._scorer("full_finetune")
 
 
 def test_outcomes_in_another_runs_folder_are_refused(inputs, tmp_path):
