@@ -1,11 +1,14 @@
 """Which measure's drift goes with the score and with forgetting, over final models, within tasks and methods."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.inference.drift_predictors import drift_predictors
+from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.statistics import rank_correlation
 from tests.unit.drift.drift_tables import plan_of
 from tests.unit.drift.study_on_disk import judged
@@ -143,3 +146,20 @@ def test_models_that_cannot_count_are_numbered_and_none_left_is_said(plan):
     )
     old = [s.model_copy(update={"learnt": None}) for s in statuses]
     assert drift_predictors(frame, old, None, plan)[0].n_units == 0
+
+
+def test_level_and_confidence_are_the_studys(plan):
+    g = np.random.default_rng(3)
+    frame, statuses = study({"cka": by_seed(lambda s: 0.1 + 0.01 * s + 0.02 * g.random())})
+    wide, narrow = (
+        drift_predictors(
+            frame,
+            statuses,
+            None,
+            replace(plan, alpha=alpha, sampling=SamplingOptions(replicates=0, confidence=confidence)),
+        )[0]
+        for alpha, confidence in ((0.49, 0.99), (1e-9, 0.5))
+    )
+    assert wide.correlations[0].low < narrow.correlations[0].low
+    assert wide.sentence.startswith("Models that differ more")
+    assert narrow.sentence.startswith("No drift is shown")

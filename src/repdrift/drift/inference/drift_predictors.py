@@ -35,9 +35,9 @@ def drift_predictors(
     final: rows of the tidy table at step 0, all measures. outcomes: the table of outcomes; None if none was measured.
     """
     measures = _measures(final, outcomes, plan)
-    found = [_predictors(SCORE, _scores(statuses), measures)]
+    found = [_predictors(SCORE, _scores(statuses), measures, plan)]
     forgetting = _outcome(outcomes, FORGETTING, ON_GENERAL_TEXT, "difference")
-    return [*found, *([_predictors(FORGETTING, forgetting, measures)] if forgetting else [])]
+    return [*found, *([_predictors(FORGETTING, forgetting, measures, plan)] if forgetting else [])]
 
 
 def _scores(statuses: Sequence[RunStatus]) -> dict[Run, float]:
@@ -92,7 +92,10 @@ def _mean_of_all(values: pd.Series) -> float:
 
 
 def _predictors(
-    outcome: str, values: Mapping[Run, float], measures: Mapping[str, tuple[str, Mapping[Run, float]]]
+    outcome: str,
+    values: Mapping[Run, float],
+    measures: Mapping[str, tuple[str, Mapping[Run, float]]],
+    plan: DriftPlan,
 ) -> DriftPredictors:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in values:
@@ -123,7 +126,12 @@ def _predictors(
             **common, correlations=list(correlations.values()), smallest_pvalue=None, sentence=sentence, missing=reason
         )
     table = np.array([[measures[name][1][run] for name in fit] for run in runs])
-    found = outcome_correlations(table, [values[run] for run in runs], strata=["\0".join(run[:2]) for run in runs])
+    found = outcome_correlations(
+        table,
+        [values[run] for run in runs],
+        strata=["\0".join(run[:2]) for run in runs],
+        confidence=plan.sampling.confidence,
+    )
     for i, name in enumerate(fit):
         interval = found.intervals[i]
         correlations[name] = MeasureCorrelation(
@@ -141,7 +149,7 @@ def _predictors(
         **common,
         correlations=list(correlations.values()),
         smallest_pvalue=found.smallest_pvalue,
-        sentence=_sentence(outcome, correlations[best], len(fit), found.smallest_pvalue, len(runs)),
+        sentence=_sentence(outcome, correlations[best], len(fit), found.smallest_pvalue, len(runs), plan.alpha),
     )
 
 
@@ -154,9 +162,11 @@ def _unfit(of_run: Mapping[Run, float], groups: Mapping[tuple[str, str], Sequenc
     return f"all equal in {counted(len(equal), 'group')} of task and method" if equal else None
 
 
-def _sentence(outcome: str, best: MeasureCorrelation, n_measures: int, smallest: float, n_units: int) -> str:
+def _sentence(
+    outcome: str, best: MeasureCorrelation, n_measures: int, smallest: float, n_units: int, alpha: float
+) -> str:
     """Returns the strongest correlation in words, with what it is worth after the correction."""
-    decided = best.pvalue_max_t is not None and best.pvalue_max_t <= 0.05
+    decided = best.pvalue_max_t is not None and best.pvalue_max_t <= alpha
     lead = (
         f"Models that differ more from their base by {best.measure}"
         if decided

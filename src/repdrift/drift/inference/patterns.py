@@ -97,11 +97,13 @@ def score_associations(primary: pd.DataFrame, statuses: Sequence[RunStatus], pla
         for method in (None, *plan.methods):
             kept = [row for row in rows if method in (None, row[1])]
             if kept:
-                found.append(_association(metric, method, kept))
+                found.append(_association(metric, method, kept, plan.sampling.confidence))
     return found
 
 
-def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]]) -> ScoreAssociation:
+def _association(
+    metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]], confidence: float
+) -> ScoreAssociation:
     whose = "all methods" if method is None else method_title(method)
     frame = pd.DataFrame(rows, columns=["task", "method", "drift", "score"])
     varied = [part for _, part in frame.groupby(["task", "method"], sort=False) if _varies(part)]
@@ -116,7 +118,7 @@ def _association(metric: str, method: str | None, rows: Sequence[tuple[str, str,
         )  # fmt: skip
     used = pd.concat(varied)
     strata = [f"{task}\0{of}" for task, of in zip(used["task"], used["method"], strict=True)]
-    found = rank_correlation(used["drift"].to_numpy(), used["score"].to_numpy(), strata=strata)
+    found = rank_correlation(used["drift"].to_numpy(), used["score"].to_numpy(), strata=strata, confidence=confidence)
     left = len(rows) - len(used)
     interval = (
         f" ({found.missing})"

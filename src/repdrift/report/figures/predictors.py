@@ -14,8 +14,6 @@ from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, plain
 
 _ROW_IN = 0.19
 _LONGEST_NAME = 26
-_SURE = 0.05
-"""The corrected p up to which a mark is filled; the figure's own, beside the numbers."""
 
 
 def draw(data: ReportData) -> Figure:
@@ -25,9 +23,9 @@ def draw(data: ReportData) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH_IN, 1.05 + _ROW_IN * rows))
     panels = list(figure.subplots(1, len(shown), sharey=True, squeeze=False).flat)
     for axes, found in zip(panels, shown, strict=True):
-        _panel(axes, found, _names(data))
+        _panel(axes, found, _names(data), data.results.study.alpha)
     marks = [Line2D([], [], color=INK, marker="o", linewidth=0, markerfacecolor=face) for face in (INK, "white")]
-    labels = [f"corrected p of {_SURE:g} or less", "more"]
+    labels = [f"corrected p of {data.results.study.alpha:g} or less", "more"]
     figure.legend(marks, labels, loc="outside upper center", ncols=2)
     figure.supxlabel("rank correlation within tasks and methods", fontsize=8)
     return figure
@@ -47,7 +45,7 @@ def _names(data: ReportData) -> list[str]:
     )
 
 
-def _panel(axes: Axes, found: DriftPredictors, names: list[str]) -> None:
+def _panel(axes: Axes, found: DriftPredictors, names: list[str], alpha: float) -> None:
     axes.axvline(0, color=GREY, linewidth=0.7)
     for each in found.correlations:
         if each.correlation is None:
@@ -55,7 +53,7 @@ def _panel(axes: Axes, found: DriftPredictors, names: list[str]) -> None:
         row = names.index(each.measure)
         if each.low is not None and each.high is not None:
             axes.plot([each.low, each.high], [row, row], color=INK, linewidth=1.0)
-        sure = each.pvalue_max_t is not None and each.pvalue_max_t <= _SURE
+        sure = each.pvalue_max_t is not None and each.pvalue_max_t <= alpha
         axes.plot(each.correlation, row, "o", color=INK, markerfacecolor=INK if sure else "white", markersize=4.5)
     axes.set_yticks(range(len(names)), [plain(name, _LONGEST_NAME) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
