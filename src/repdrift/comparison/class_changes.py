@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from repdrift.batches.batching import BatchPlan
+from repdrift.batches.batching import BatchPlan, scales_by_batch
 from repdrift.batches.input_checks import require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget
 from repdrift.comparison.options import ComparisonOptions
@@ -21,16 +20,8 @@ from repdrift.core.process_group import device, world
 from repdrift.core.progress import Bar
 from repdrift.core.records.outcomes import ON_TASK
 from repdrift.core.records.output_changes import ClassFlips, OutputChange
-from repdrift.models import (
-    ModelSource,
-    headless,
-    is_causal_decoder,
-    is_learned_prompt,
-    load_config,
-    running_errors,
-)
-from repdrift.models.adapters import put_adapter
-from repdrift.models.loading import MissingWeightsError, load_whole
+from repdrift.models import ModelSource, is_learned_prompt, load_config, running_errors
+from repdrift.models.classifier import Classes, Classifier, is_classifier, load_classifier, unlike_classes
 from repdrift.statistics.grouped_mean import grouped_mean
 from repdrift.tasks import SampleSet
 
@@ -51,6 +42,7 @@ class ClassChanges:
     def __init__(self, base: ModelSource, samples: SampleSet, options: ComparisonOptions) -> None:
         self._base, self._samples, self._options = base, samples, options
         self._predicted: np.ndarray | None = None
+        self._classes: Classes | None = None
 
     def of(self, tuned: TunedModel) -> ChangedClasses:
         """Compares one tuned model.
@@ -58,25 +50,17 @@ class ClassChanges:
         Raises OutcomeNotApplicable, with the reason, unless both have a head for the same classes; NonFiniteError naming model and
         sample; ModelError if one cannot be loaded or run; DataError if a sample does not fit.
         """
-        names = _class_names(self._base, "the base model")
-        if not tuned.source.is_adapter:
-            theirs = _class_names(tuned.source, "it")
-            if len(theirs) != len(names):
-                raise OutcomeNotApplicable(
-                    f"its head has {len(theirs)} classes, the base model's {len(names)}; {_ALIKE}"
-                )
-            if theirs != names:
-                raise OutcomeNotApplicable(
-                    f"its classes are {', '.join(theirs)}, the base model's {', '.join(names)}; {_ALIKE}"
-                )
-        elif is_learned_prompt(tuned.source):
+        if not is_classifier(self._base):
+            raise OutcomeNotApplicable(f"the base model has no head for classes{_saved_as(self._base)}; {_ALIKE}")
+        if tuned.source.is_adapter and is_learned_prompt(tuned.source):
             raise OutcomeNotApplicable(f"it is a learned prompt, whose head for classes is not read; {_ALIKE}")
-        if self._predicted is None:
-            self._predicted = self._run(_loaded(self._base, self._options), f"the base model {self._base.ref!r}")
-        before = self._predicted
-        whole = _loaded(self._base if tuned.source.is_adapter else tuned.source, self._options)
-        model = put_adapter(whole, self._base, tuned.source) if tuned.source.is_adapter else whole
-        after = self._run(model, tuned.name)
+        if not tuned.source.is_adapter and not is_classifier(tuned.source):
+            raise OutcomeNotApplicable(f"it has no head for classes{_saved_as(tuned.source)}; {_ALIKE}")
+        before, names = self._base_classes()
+        classifier = load_classifier(self._base, tuned.source, dtype=self._options.compute_dtype)
+        if reason := unlike_classes(names, classifier.classes):
+            raise OutcomeNotApplicable(f"{reason}; {_ALIKE}")
+        after = self._run(classifier, tuned.name)
         differs = (before != after).astype(np.float64)
         found = grouped_mean(differs, self._samples.groups)
         pairs = Counter((int(a), int(b)) for a, b in zip(before, after, strict=True) if a != b)
@@ -93,31 +77,39 @@ class ClassChanges:
                 n_groups=found.n_groups,
                 note=found.missing,
             ),
-            [ClassFlips(before=names[a], after=names[b], texts=k) for (a, b), k in pairs.most_common()],
+            [ClassFlips(before=names.name(a), after=names.name(b), texts=k) for (a, b), k in pairs.most_common()],
         )
 
-    def _run(self, model: nn.Module, name: str) -> np.ndarray:
+    def _base_classes(self) -> tuple[np.ndarray, Classes]:
+        """Returns the class that the base model names for every sample, and its classes. It is run once."""
+        if self._predicted is None or self._classes is None:
+            classifier = load_classifier(self._base, self._base, dtype=self._options.compute_dtype)
+            self._predicted = self._run(classifier, f"the base model {self._base.ref!r}")
+            self._classes = classifier.classes
+        return self._predicted, self._classes
+
+    def _run(self, classifier: Classifier, name: str) -> np.ndarray:
         """The number of the class that the model names for every sample, (n,)."""
         samples, options = self._samples, self._options
         processes = world()
         mine: dict[int, int] = {}
         with processes.together(f"classes of {name}"), running_errors(f"{name} cannot be run"):
-            body = headless(model)
-            nn.Module.to(model, device()).eval()
+            body = classifier.body
+            nn.Module.to(classifier.model, device())
             require_samples_fit(samples, body)
-            config: Any = getattr(body, "config", None)
-            # A decoder reads its class at the last token that is not padding, by the padding token's id: so each text is alone.
             usual = options.token_budget or auto_token_budget(
-                config, itemsize=next(model.parameters()).element_size(), cap_bytes=options.memory_cap_bytes
+                getattr(body, "config", None),
+                itemsize=next(classifier.model.parameters()).element_size(),
+                cap_bytes=options.memory_cap_bytes,
             )
-            plan = BatchPlan(samples, token_budget=1 if is_causal_decoder(config) else usual)
+            plan = BatchPlan(samples, token_budget=1 if scales_by_batch(body) else usual)
             takes_types = "token_type_ids" in inspect.signature(body.forward).parameters
             with Bar(f"classes of {name}", len(samples)) as bar:
                 for number in processes.share(len(plan)):
                     batch = plan[number]
                     given = {k: v.to(device()) for k, v in batch.inputs.items() if k != "token_type_ids" or takes_types}
                     with torch.inference_mode():
-                        logits = model(**given).logits.float().cpu()
+                        logits = classifier.logits(given).float().cpu()
                     finite = torch.isfinite(logits).all(dim=1)
                     if not bool(finite.all()):
                         index = batch.sample_indices[int((~finite).nonzero()[0])]
@@ -130,29 +122,6 @@ class ClassChanges:
         return np.array([found[index] for index in range(len(samples))])
 
 
-def _class_names(source: ModelSource, whose: str) -> list[str]:
-    """The names of the classes of a classifier. Raises OutcomeNotApplicable if the model is none."""
-    from transformers.models.auto import modeling_auto as auto
-
-    config = load_config(source)
-    known: set[str] = set()
-    for value in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values():
-        known |= {value} if isinstance(value, str) else set(value)
-    named = [str(name) for name in getattr(config, "architectures", None) or []]
-    if not any(name in known for name in named):
-        saved = f" (saved as {named[0]})" if named else ""
-        raise OutcomeNotApplicable(f"{whose} has no head for classes{saved}; {_ALIKE}")
-    if config.num_labels < 2 or getattr(config, "problem_type", None) in ("regression", "multi_label_classification"):
-        raise OutcomeNotApplicable(f"{whose} does not name one class of several for a text; {_ALIKE}")
-    return [str(config.id2label.get(number, number)) for number in range(config.num_labels)]
-
-
-def _loaded(source: ModelSource, options: ComparisonOptions) -> nn.Module:
-    from transformers import AutoModelForSequenceClassification
-
-    try:
-        return load_whole(source, AutoModelForSequenceClassification, dtype=options.compute_dtype)
-    except MissingWeightsError as error:
-        if not error.only_head:
-            raise
-        raise OutcomeNotApplicable(f"{source.ref!r} has no head for classes in its files. {error}") from error
+def _saved_as(source: ModelSource) -> str:
+    named = getattr(load_config(source), "architectures", None) or []
+    return f" (saved as {named[0]})" if named else ""

@@ -105,7 +105,7 @@ def headed_classifier(base: ModelSource, source: ModelSource, options: Compariso
 def require_like_classes(reference: HeadedModel, tuned: HeadedModel) -> None:
     """Raises OutcomeNotApplicable if the classes of two classifiers cannot be set side by side."""
     assert reference.classifier is not None and tuned.classifier is not None  # noqa: S101, PT018
-    if reason := unlike_classes(reference.classifier, tuned.classifier):
+    if reason := unlike_classes(reference.classifier.classes, tuned.classifier.classes):
         raise OutcomeNotApplicable(reason)
 
 

@@ -24,18 +24,31 @@ _RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A model that names one of k classes for each text.
+class Classes:
+    """The classes of a head. count: k. labels: their names in the order of the logits; None where the files do not say.
 
-    model: with its head, adapter layers included. body: the part of it that holds the blocks. classes: k. labels: names of the classes in the order of
-    the logits; None where the files do not say. is_adapter: whether it is one on another model.
+    is_adapter: whether the head came with an adapter on another model.
+    """
+
+    count: int
+    labels: tuple[str, ...] | None
+    is_adapter: bool = False
+
+    def name(self, number: int) -> str:
+        """The name of a class, or its number where the files name none."""
+        return str(number) if self.labels is None else self.labels[number]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model that names one of several classes for each text.
+
+    model: with its head, adapter layers included. body: the part of it that holds the blocks. classes: what its logits stand for.
     """
 
     model: nn.Module
     body: nn.Module
-    classes: int
-    labels: tuple[str, ...] | None
-    is_adapter: bool = False
+    classes: Classes
 
     def logits(self, inputs: dict[str, Any]) -> Tensor:
         """Logits (b, k) of a batch padded on the right, in the model's own number format.
@@ -62,12 +75,14 @@ def is_classifier(source: ModelSource) -> bool:
 
 
 def load_classifier(base: ModelSource, source: ModelSource, *, dtype: str = "float32") -> Classifier:
-    """Load a classifier on the CPU, in evaluation mode. base: what an adapter in `source` stands on.
+    """Load a classifier on the CPU, in evaluation mode. base: what an adapter in `source` stands on; its head is
+    read where the adapter brings none.
 
     Raises OutcomeNotApplicable if the files hold no head that names one of several classes for each text, or the model is a learned
     prompt; ModelError if it cannot be loaded.
     """
-    if not is_classifier(source):
+    on_classifier = source.is_adapter and not is_learned_prompt(source) and is_classifier(base)
+    if not (is_classifier(source) or on_classifier):
         raise OutcomeNotApplicable(f"{source.ref!r} was not saved as a classifier of texts")
     model = _adapted(base, source, dtype) if source.is_adapter else _whole(source, dtype)
     whole = unwrapped(model)
@@ -79,16 +94,16 @@ def load_classifier(base: ModelSource, source: ModelSource, *, dtype: str = "flo
         raise OutcomeNotApplicable(
             f"{source.ref!r} gives {what} for each text, and not one of several classes, so its outputs are no distribution over classes"
         )
-    return Classifier(whole.eval(), headless(whole), classes, _labels(source, classes), source.is_adapter)
+    return Classifier(whole.eval(), headless(whole), Classes(classes, _labels(source, classes), source.is_adapter))
 
 
-def unlike_classes(first: Classifier, second: Classifier) -> str | None:
-    """Says in words why the classes of two classifiers cannot be set side by side; None if they can.
+def unlike_classes(first: Classes, second: Classes) -> str | None:
+    """Says in words why the classes of two heads cannot be set side by side; None if they can.
 
     An adapter's files name no classes: unless a run's record does, its head is taken to have those of the other model.
     """
-    if first.classes != second.classes:
-        return f"its head names {second.classes} classes, and the other one {first.classes}"
+    if first.count != second.count:
+        return f"its head has {second.count} classes, the other model's {first.count}"
     if first.labels == second.labels:
         return None
     if first.labels is None or second.labels is None:
@@ -100,7 +115,7 @@ def unlike_classes(first: Classifier, second: Classifier) -> str | None:
             "(id2label) into config.json of the other"
         )
     order = " in another order" if sorted(first.labels) == sorted(second.labels) else ""
-    return f"its classes are {listed(second.labels)}, and those of the other {listed(first.labels)}: they are not the same{order}"
+    return f"its classes are {listed(second.labels)}, the other model's {listed(first.labels)}: they are not the same{order}"
 
 
 def _whole(source: ModelSource, dtype: str) -> nn.Module:
@@ -121,11 +136,17 @@ def _adapted(base: ModelSource, adapter: ModelSource, dtype: str) -> nn.Module:
     if is_learned_prompt(adapter):
         raise OutcomeNotApplicable(f"{adapter.ref!r} is a learned prompt, whose virtual tokens stand before the text")
     classes = _classes_of(base, adapter)
-    return put_adapter(load_task_model(base, "classification", num_labels=classes, dtype=dtype), base, adapter)
+    if classes is not None:  # its own head, which takes the place of the one that is drawn here
+        return put_adapter(load_task_model(base, "classification", num_labels=classes, dtype=dtype), base, adapter)
+    if is_classifier(base):
+        return put_adapter(_whole(base, dtype), base, adapter)
+    raise OutcomeNotApplicable(
+        f"the files of the adapter {adapter.ref!r} hold no head, and neither does the base model, so that one would be drawn at random"
+    )
 
 
-def _classes_of(base: ModelSource, adapter: ModelSource) -> int:
-    """The number of classes of the head that an adapter was saved with: the fewest rows of any matrix in it."""
+def _classes_of(base: ModelSource, adapter: ModelSource) -> int | None:
+    """The number of classes of the head that an adapter was saved with, the fewest rows of any matrix in it; None if it has none."""
     skeleton: Any = task_skeleton(load_config(base), "classification")
     heads = set() if skeleton is None else {n for n, _ in skeleton.named_children() if n != skeleton.base_model_prefix}
     rows = [
@@ -133,11 +154,7 @@ def _classes_of(base: ModelSource, adapter: ModelSource) -> int:
         for name, tensor in adapter_tensors(adapter).items()
         if tensor.dim() == 2 and name.removeprefix(PEFT_PREFIX).split(".")[0] in heads and "lora_" not in name
     ]
-    if not rows:
-        raise OutcomeNotApplicable(
-            f"the files of the adapter {adapter.ref!r} hold no head, so that one would be drawn at random"
-        )
-    return min(rows)
+    return min(rows, default=None)
 
 
 def _labels(source: ModelSource, classes: int) -> tuple[str, ...] | None:

@@ -95,7 +95,7 @@ def test_head_of_another_shape_or_other_classes_is_refused(classifiers, texts, t
         config["id2label"] = dict(enumerate(labels))
         config["label2id"] = {label: number for number, label in enumerate(labels)}
         (folder / "config.json").write_text(json.dumps(config))
-    assert "names 3 classes, and the other one 2" in str(patched(first, [three], texts)[0].reason)
+    assert "has 3 classes, the other model's 2" in str(patched(first, [three], texts)[0].reason)
     found = patched(tmp_path / "named", [tmp_path / "swapped", first], texts)
     assert "not the same in another order" in str(found[0].reason)
     assert "only one of the two models names its classes" in str(found[1].reason)

@@ -3,28 +3,29 @@
 import json
 
 import pytest
-from torch import nn
+import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 from repdrift.core.errors import OutcomeNotApplicable
 from repdrift.models import resolve_model
-from repdrift.models.classifier import Classifier, is_classifier, load_classifier, unlike_classes
+from repdrift.models.classifier import Classes, is_classifier, load_classifier, unlike_classes
 
 
-def classifier(labels, *, classes=2, is_adapter=False):
-    return Classifier(nn.Identity(), nn.Identity(), classes, labels, is_adapter)
+def classes(labels, *, count=2, is_adapter=False):
+    return Classes(count, labels, is_adapter)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [
-        (classifier(("a", "b")), classifier(("a", "b")), None),
-        (classifier(None), classifier(None), None),
-        (classifier(("a", "b")), classifier(None, is_adapter=True), None),
-        (classifier(("a", "b")), classifier(None), "only one of the two models names its classes (a and b)"),
-        (classifier(("a", "b")), classifier(("b", "a"), is_adapter=True), "not the same in another order"),
-        (classifier(("a", "b")), classifier(("a", "c")), "its classes are a and c"),
-        (classifier(("a", "b")), classifier(None, classes=3), "names 3 classes"),
+        (classes(("a", "b")), classes(("a", "b")), None),
+        (classes(None), classes(None), None),
+        (classes(("a", "b")), classes(None, is_adapter=True), None),
+        (classes(("a", "b")), classes(None), "only one of the two models names its classes (a and b)"),
+        (classes(("a", "b")), classes(("b", "a"), is_adapter=True), "not the same in another order"),
+        (classes(("a", "b")), classes(("a", "c")), "its classes are a and c"),
+        (classes(("a", "b")), classes(None, count=3), "has 3 classes"),
     ],
 )
 def test_classes_are_compared_by_number_and_name(first, second, said):
@@ -37,19 +38,19 @@ def test_labels_are_the_configurations_else_the_runs(tuned_bert, tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(tuned_bert)
     model.save_pretrained(folder)
     source = resolve_model(str(folder))
-    assert load_classifier(source, source).labels is None
+    assert load_classifier(source, source).classes.labels is None
     (folder.parent / "run.json").write_text(json.dumps({"class_labels": ["no", "yes"]}))
-    assert load_classifier(source, source).labels == ("no", "yes")
+    assert load_classifier(source, source).classes.labels == ("no", "yes")
     model.config.id2label = {0: "bad", 1: "good"}
     model.save_pretrained(folder)
-    assert load_classifier(source, source).labels == ("bad", "good")
+    assert load_classifier(source, source).classes.labels == ("bad", "good")
 
 
 def test_adapter_brings_its_own_head(tiny_bert, bert_adapter):
     base, adapter = resolve_model(str(tiny_bert)), resolve_model(str(bert_adapter))
     assert is_classifier(adapter)
     found = load_classifier(base, adapter)
-    assert (found.classes, found.labels, found.is_adapter) == (2, None, True)
+    assert found.classes == Classes(2, None, is_adapter=True)
 
 
 def test_no_head_is_drawn_at_random(tiny_bert, tuned_bert, tmp_path):
@@ -72,3 +73,15 @@ def test_numbers_and_several_classes_are_no_distribution(tuned_bert, tmp_path, c
     source = resolve_model(str(tmp_path))
     with pytest.raises(OutcomeNotApplicable, match="no distribution over classes"):
         load_classifier(source, source)
+
+
+def test_adapter_without_a_head_is_read_by_its_base(tiny_bert, tuned_bert, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(tuned_bert)
+    get_peft_model(model, LoraConfig(r=2, target_modules=["query"])).save_pretrained(tmp_path)
+    base, adapter = resolve_model(str(tuned_bert)), resolve_model(str(tmp_path))
+    assert not is_classifier(adapter)
+    inputs = {"input_ids": torch.tensor([[2, 7, 9, 3]]), "attention_mask": torch.ones((1, 4), dtype=torch.long)}
+    with torch.inference_mode():
+        assert torch.equal(load_classifier(base, adapter).logits(inputs), load_classifier(base, base).logits(inputs))
+    with pytest.raises(OutcomeNotApplicable, match="was not saved as a classifier"):
+        load_classifier(resolve_model(str(tiny_bert)), adapter)
