@@ -113,4 +113,4 @@ def _signed(change: OutputChange) -> str:
 
 def _reason(sentence: str) -> str:
     """The first clause of a reason."""
-    return sentence.partition(": ")[2].partition(". ")[0].rstrip(".")
+    return sentence.partition(": ")[2].partition(". ")[0].partition(": ")[0].rstrip(".")

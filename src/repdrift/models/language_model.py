@@ -57,7 +57,7 @@ def head_kind(source: ModelSource) -> HeadKind:
         return "causal"
     if not is_causal_decoder(config) and type(config) in AutoModelForMaskedLM._model_mapping:
         return "masked"
-    raise OutcomeNotApplicable(f"{source.ref!r} is of type {kind!r}, which has no language-modelling head")
+    raise OutcomeNotApplicable(f"{source.ref!r} is of type {kind!r}, which has no head for the next or a masked token")
 
 
 def load_language_model(source: ModelSource, *, dtype: str = "float32") -> SplitModel:
@@ -73,7 +73,7 @@ def load_language_model(source: ModelSource, *, dtype: str = "float32") -> Split
         if not error.only_head:
             raise
         raise OutcomeNotApplicable(
-            f"{source.ref!r} has no language-modelling head in its files. {error} For outcomes of language modelling, take a base model "
+            f"{source.ref!r} has no language-modelling head in its files: {error.lacking}, which would be drawn at random. Take a base model "
             "that was saved with its head."
         ) from error
 

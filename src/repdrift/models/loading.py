@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.core.words import counted
 from repdrift.models.backbone import headless
 from repdrift.models.causality import require_language_model
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
@@ -35,9 +36,13 @@ _INTEGERS = ("I8", "U8", "I16", "I32")
 
 
 class MissingWeightsError(ModelError):
-    """A checkpoint lacks weights of the model. only_head: all of them belong to its head, and none to the backbone."""
+    """A checkpoint lacks weights of the model.
+
+    only_head: all of them belong to its head, and none to the backbone. lacking: how many, and of which class, in words.
+    """
 
     only_head = False
+    lacking = ""
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -197,6 +202,7 @@ def _load(
             f"{source.path} lacks {len(absent)} weights of {type(model).__name__}: {', '.join(absent[:4])}. They would be random "
             f"numbers. Get the complete checkpoint.{_where_they_may_be(absent, sorted(_names(info['unexpected_keys'])))}"
         )
+        error.lacking = f"they lack {counted(len(absent), 'weight')} of {type(model).__name__} ({', '.join(absent[:2])}{', ...' * (len(absent) > 2)})"
         error.only_head = bool(prefix) and not any(name.startswith(prefix) for name in absent)
         raise error
     if getattr(config, "quantization_config", None) is None:  # quantisers have tensors of their own

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repdrift.core.errors import NonFiniteError
+from repdrift.core.errors import NonFiniteError, OutcomeNotApplicable
 from repdrift.core.process_group import device, world
 from repdrift.models import ModelSource
 from repdrift.models.output_head import OutputHead
@@ -58,6 +58,11 @@ class Reduction:
 
     def add(self, samples: Sequence[int], base_states: Tensor, states: Tensor) -> None:
         """Sets the values of some samples. base_states, states: (m, d), at the places of these samples, in their order."""
+        if self.head is self.base.head and states.shape[1] != base_states.shape[1]:
+            raise OutcomeNotApplicable(
+                f"the hidden states of {self.tuned.ref!r} are {states.shape[1]} features wide, and the base model's head reads {base_states.shape[1]}: "
+                "it was hardly tuned from it"
+            )
         places = self.base.places
         targets = torch.from_numpy(np.concatenate([places.targets[index] for index in samples]))
         owners = np.repeat(np.asarray(samples), [len(places.places[index]) for index in samples])

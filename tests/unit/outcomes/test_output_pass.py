@@ -8,7 +8,16 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, rel_entr
-from transformers import AutoModelForCausalLM, BertForMaskedLM, BertModel, LlamaModel
+from transformers import (
+    AutoModelForCausalLM,
+    BertForMaskedLM,
+    BertModel,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    LlamaModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from repdrift.core.errors import DataError, NonFiniteError, OutcomeNotApplicable
 from repdrift.models import load_tokenizer, resolve_model
@@ -169,6 +178,33 @@ def test_a_model_without_a_head_in_its_files_says_why(tiny_bert, tiny_llama):
         with pytest.raises(OutcomeNotApplicable, match="no language-modelling head in its files") as error:
             outputs(folder, folder, samples_for(folder))
         assert "saved with its head" in str(error.value)
+
+
+def test_heads_of_other_kinds_and_widths_say_why(tiny_language_model, masked_bert, tmp_path):
+    samples = samples_for(tiny_language_model)
+    with pytest.raises(OutcomeNotApplicable, match="has a masked head, and the base model a causal one"):
+        outputs(tiny_language_model, masked_bert, samples)
+    config = LlamaConfig.from_pretrained(tiny_language_model, hidden_size=32, head_dim=16)
+    LlamaForSequenceClassification(config).save_pretrained(tmp_path / "wide")
+    with pytest.raises(OutcomeNotApplicable, match="32 features wide, and the base model's head reads 16"):
+        outputs(tiny_language_model, tmp_path / "wide", samples)
+    T5ForConditionalGeneration(
+        T5Config(vocab_size=60, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0)
+    ).save_pretrained(tmp_path / "t5")
+    with pytest.raises(OutcomeNotApplicable, match="encoder-decoder model"):
+        outputs(tmp_path / "t5", tmp_path / "t5", samples)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_gives_exactly_zero_for_equal_models(dtype, tiny_language_model):
+    same = outputs(
+        tiny_language_model,
+        tiny_language_model,
+        samples_for(tiny_language_model),
+        options=OutputOptions(compute_dtype=dtype),
+    )
+    assert not same.items["output_kl"].value.any()
+    assert (same.items["forgetting"].value == same.items["forgetting"].base_value).all()
 
 
 def test_vocabularies_that_differ_are_compared_only_if_asked(tiny_language_model, tmp_path):
