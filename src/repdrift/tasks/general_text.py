@@ -62,12 +62,15 @@ def read_documents(
     elif _is_there(source):
         columns = [text_column] if text_column is not None else None
         found = read_own_file(
-            Path(source).expanduser(), text_columns=columns, id_column=id_column, file_format=file_format
+            Path(source).expanduser(),
+            text_columns=columns,
+            id_column=id_column,
+            file_format=file_format,
+            how_to_name=_ONE_COLUMN,
         )
         if len(found.spec.text_columns) > 1:
             raise DataError(
-                f"{source}: a document is one text, and two columns hold texts ({', '.join(found.spec.text_columns)}); name one "
-                "(text_column of the general text)"
+                f"{source}: a document is one text, and two columns hold texts ({', '.join(found.spec.text_columns)}). {_ONE_COLUMN}"
             )
         read = Documents(found.spec, found.rows)
     else:
@@ -123,6 +126,9 @@ def few_documents_note(count: int) -> list[str]:
     ]
 
 
+_ONE_COLUMN = (
+    "Name one with `general_text: {source: ..., text_column: ...}` in a study, or give a file that has the texts alone."
+)
 _SOURCES = (
     "a file of texts, the folder of a saved data set, a data set of the hub (OWNER/NAME:CONFIGURATION), or "
     f"{PACKAGED_TEXT!r} for the documents that the package ships"

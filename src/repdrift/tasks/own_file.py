@@ -31,12 +31,13 @@ def read_own_file(
     id_column: str | None = None,
     group_column: str | None = None,
     file_format: FileFormat = FileFormat(),  # noqa: B008 (frozen)
+    how_to_name: str = "Name it with --text-column (twice for a pair).",
 ) -> OwnFile:
     """Make a task without labels from the file or folder `path`, named after it, and read its rows.
 
     text_columns: one or two; None: columns of usual names, or the only column that holds texts. group_column: names the group of each
     row; None: rows with one context belong together where the texts are a question and its context. file_format: what the user
-    says on how it is written. Raises DataError if the file cannot be read or its text columns cannot be told;
+    says on how it is written. how_to_name: the next step where the column cannot be told. Raises DataError if the file cannot be read or its text columns cannot be told;
     UnknownNameError if it lacks a column that was named.
     """
     named = (*(text_columns or ()), *(name for name in (id_column, group_column) if name))
@@ -45,7 +46,7 @@ def read_own_file(
     for name in named:
         if name not in table.columns:
             raise UnknownNameError.of(f"column of {path}{f' ({table.how})' if table.how else ''}", name, table.columns)
-    chosen = tuple(text_columns) if text_columns else _text_columns(table, (id_column, group_column))
+    chosen = tuple(text_columns) if text_columns else _text_columns(table, (id_column, group_column), how_to_name)
     if len(chosen) > 2:
         raise DataError(f"{path}: at most two text columns make a sample, got {', '.join(chosen)}")
     if len(chosen) == 2 and chosen[0] == chosen[1]:
@@ -74,7 +75,7 @@ def spec_of_file(path: Path, *, text_columns: Sequence[str] | None = None, id_co
     return read_own_file(path, text_columns=text_columns, id_column=id_column).spec
 
 
-def _text_columns(table: DataTable, never: tuple[str | None, ...]) -> tuple[str, ...]:
+def _text_columns(table: DataTable, never: tuple[str | None, ...], how_to_name: str) -> tuple[str, ...]:
     if table.whole_lines:
         return tuple(table.columns)
     columns = {name: column for name, column in table.columns.items() if name not in never}
@@ -92,5 +93,5 @@ def _text_columns(table: DataTable, never: tuple[str | None, ...]) -> tuple[str,
             return (found[0],)
     raise DataError(
         f"{table.where}: which column holds the text? It has {table.described() or 'no column'}"
-        f"{f' ({table.how})' if table.how else ''}. Name it with --text-column (twice for a pair)."
+        f"{f' ({table.how})' if table.how else ''}. {how_to_name}"
     )

@@ -106,6 +106,13 @@ def test_a_source_that_is_nowhere_says_what_can_be_given(source, message, tmp_pa
     assert "packaged" in str(error.value)
 
 
+@pytest.mark.parametrize("row", [{"first": "a b", "second": "c d"}, {"sentence1": "a b", "sentence2": "c d"}])
+def test_a_file_with_two_columns_of_texts_asks_for_one(row, tmp_path):
+    (tmp_path / "two.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match="general_text: .*text_column"):
+        read_documents(str(tmp_path / "two.jsonl"))
+
+
 def test_more_documents_than_asked_for_are_chosen_by_hash(tmp_path):
     texts = [sentence(i, 6) for i in range(30)]
     some = read_documents(written(tmp_path / "many.jsonl", texts), documents=7)
