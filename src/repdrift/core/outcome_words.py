@@ -36,6 +36,14 @@ _SCORES = {
     "regex": "matched answers",
     "loss": "loss",
 }
+_KINDS = {
+    "output_kl": "KL divergence of outputs",
+    "output_js": "Jensen-Shannon divergence of outputs",
+    "top1_agreement": "top-1 agreement",
+    "lm_eval": "tasks of lm-evaluation-harness",
+    "flips": "flips against the base model",
+}
+"""Outcomes and kinds of them that were not measured, where their name in the tables is no word."""
 _PROBE = "probe"
 _INPUTS: dict[Inputs, str] = {"task": "the task's inputs", "general_text": "general text", "benchmark": "the benchmark"}
 _FIRST = ("forgetting", "output_kl", "accuracy", "f1", "loss")
@@ -283,7 +291,7 @@ def _title(info: OutcomeInfo | None, name: str) -> str:
 
 
 def _kind(name: str | None) -> str:
-    return "all outcomes" if name is None else name.replace("_", " ")
+    return "all outcomes" if name is None else _KINDS.get(name, name.replace("_", " "))
 
 
 def _signed(value: float | None) -> str:

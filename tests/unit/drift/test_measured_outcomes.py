@@ -174,6 +174,6 @@ def test_the_words_answer_first_and_name_what_is_not_there_once():
     answer = outcome_answer(found, 0.95)
     assert answer[0].startswith("SST-2: forgetting on general text (rise of the loss, in nats per token): LoRA +")
     assert "a probe reads the classes better off layer 1 than off the base model's" in answer[1]
-    assert not_there(found) == ["Flips (SST-2 and MRPC): no head"]
+    assert not_there(found) == ["Flips against the base model (SST-2 and MRPC): no head"]
     assert [row[0] for row in probes_table(found).rows] == ["0", "1"]
     assert len(arms_table(found).rows) == 1
