@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-from repdrift.core.words import chosen_percent, counted, method_title, pvalue, task_title
+from repdrift.core.words import chosen_percent, counted, listed, method_title, pvalue, task_title
 from repdrift.planning.pilot_plan import PilotPlan
 from repdrift.planning.reach import REL_TOLERANCE, Reach, StudyReach
 from repdrift.planning.sample_plan import SamplePlan
@@ -168,6 +168,10 @@ def _samples(plans: Sequence[SamplePlan], target: float | None) -> list[str]:
     end = "--half-width WIDTH says how many samples narrow them to that."
     if target is not None:
         end = f"To bring the half-width to {target:g}: four times the samples halve it; a task may not have so many."
+    grouped = {task_title(plan.task): plan.groups for plan in plans if plan.groups is not None}
+    if grouped:
+        named = listed([f"{title} from {groups}" for title, groups in grouped.items()])
+        end += f" Samples of one group tell little more than one of them ({named}): it takes as many times more groups."
     return [
         "Intervals over samples, for these trained models: half-width by task and method, over layers and seeds",
         *_columns(rows),

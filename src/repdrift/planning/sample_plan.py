@@ -14,13 +14,17 @@ from repdrift.core.records.results import DriftResults
 from repdrift.planning.pilot import chosen_tasks
 from repdrift.statistics import samples_needed
 
+_NONE = "none: "
+"""What the column `interval` of the table begins with where it gives a reason."""
+
 
 @dataclass(frozen=True)
 class SamplePlan:
     """The half-widths of the intervals over samples of one task and method, and the samples that a target asks for.
 
     median: over layers and seeds. largest: the widest, at `layer` and `seed`. Both are drifts, conditional on the trained
-    models. needed_median, needed_largest: numbers of samples; None without a target. missing: why there are no numbers.
+    models. needed_median, needed_largest: numbers of samples; None without a target. groups: the groups that the samples come from, in words, of
+    which more are needed then; None: each stands alone. missing: why there are no numbers.
     """
 
     task: str
@@ -32,6 +36,7 @@ class SamplePlan:
     seed: int | None = None
     needed_median: int | None = None
     needed_largest: int | None = None
+    groups: str | None = None
     missing: str | None = None
 
 
@@ -55,6 +60,12 @@ def sample_plans(
     return plans
 
 
+def _no_interval(rows: pd.DataFrame) -> str:
+    """The reason that the table gives, such as too few groups of samples."""
+    said = [str(words) for words in rows["interval"] if str(words).startswith(_NONE)]
+    return "no interval over samples" + (f": {said[0].removeprefix(_NONE)}" if said else "")
+
+
 def _sample_plan(rows: pd.DataFrame, task: str, method: str, target: float | None) -> SamplePlan:
     if rows.empty:
         return SamplePlan(task, method, missing="no trained model")
@@ -62,7 +73,7 @@ def _sample_plan(rows: pd.DataFrame, task: str, method: str, target: float | Non
     n = rows["n"].to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(width) & np.isfinite(n)
     if not known.any():
-        return SamplePlan(task, method, missing="no interval over samples")
+        return SamplePlan(task, method, missing=_no_interval(rows))
     rows, width, n = rows[known], width[known], n[known]
     if len(set(n.tolist())) > 1:
         return SamplePlan(task, method, missing="models with different numbers of samples")
@@ -83,4 +94,5 @@ def _sample_plan(rows: pd.DataFrame, task: str, method: str, target: float | Non
         seed=int(rows["seed"].iloc[widest]),
         needed_median=needed[0],
         needed_largest=needed[1],
+        groups=next((of for words in rows["interval"] if (of := str(words).partition(" over ")[2])), None),
     )

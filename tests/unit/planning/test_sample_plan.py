@@ -41,3 +41,18 @@ def test_samples_are_not_planned_without_intervals_or_one_number_of_samples():
     _, table = pilot_results({"a": A})
     table["step"] = 5
     assert why(table) == "no trained model", "checkpoints are no final models"
+
+
+def test_samples_in_groups_ask_for_more_groups_and_too_few_are_said():
+    from repdrift.planning.plan_text import _samples
+
+    results, table = pilot_results({"a": A})
+    table["interval"] = "jackknife over 31 paragraphs"
+    plans = sample_plans(results, table, target=0.05)
+    assert plans[1].groups == "31 paragraphs"
+    assert "from 31 paragraphs): it takes as many times more groups" in " ".join(
+        " ".join(_samples(plans, 0.05)).split()
+    )
+    results, table = pilot_results({"a": A}, half_width=None)
+    table["interval"] = "none: the samples come from 4 paragraphs"
+    assert sample_plans(results, table)[1].missing == "no interval over samples: the samples come from 4 paragraphs"
