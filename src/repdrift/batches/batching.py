@@ -77,6 +77,13 @@ class BatchPlan(Sequence[Batch]):
         return (self[number] for number in range(len(self)))
 
 
+def longest_and_shortest(samples: SampleSet) -> Batch:
+    """A batch of the longest and the shortest sample, for a look at how a model takes padding."""
+    order = sorted(range(len(samples)), key=lambda index: samples.lengths[index])
+    chosen = [order[-1], order[0]]
+    return Batch(0, chosen, _padded_inputs(samples, chosen))
+
+
 def scales_by_batch(model: nn.Module) -> bool:
     """Tells whether `model` rounds activations by the range of a whole batch, so that a sample's numbers depend on the others.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from repdrift.batches.batching import BatchPlan, scales_by_batch
+from repdrift.batches.batching import Batch, BatchPlan, longest_and_shortest, scales_by_batch
 from repdrift.batches.input_checks import require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget
 from repdrift.comparison.options import ComparisonOptions
@@ -104,12 +105,17 @@ class ClassChanges:
             )
             plan = BatchPlan(samples, token_budget=1 if scales_by_batch(body) else usual)
             takes_types = "token_type_ids" in inspect.signature(body.forward).parameters
+
+            def inputs_of(batch: Batch) -> dict[str, Any]:
+                return {k: v.to(device()) for k, v in batch.inputs.items() if k != "token_type_ids" or takes_types}
+
+            if classifier.reads_padding(inputs_of(longest_and_shortest(samples))):
+                plan = BatchPlan(samples, token_budget=1)
             with Bar(f"classes of {name}", len(samples)) as bar:
                 for number in processes.share(len(plan)):
                     batch = plan[number]
-                    given = {k: v.to(device()) for k, v in batch.inputs.items() if k != "token_type_ids" or takes_types}
                     with torch.inference_mode():
-                        logits = classifier.logits(given).float().cpu()
+                        logits = classifier.logits(inputs_of(batch)).float().cpu()
                     finite = torch.isfinite(logits).all(dim=1)
                     if not bool(finite.all()):
                         index = batch.sample_indices[int((~finite).nonzero()[0])]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from repdrift.batches.batching import BatchPlan, scales_by_batch
+from repdrift.batches.batching import BatchPlan, longest_and_shortest, scales_by_batch
 from repdrift.batches.input_checks import require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget
 from repdrift.comparison.control_samples import drawn_samples
@@ -264,7 +264,12 @@ def _inputs_of(
     layers = _layers_of(reference, options)
     budget = options.token_budget or _token_budget(reference, len(layers), options)
     budget = 1 if scales_by_batch(reference.body) else budget
-    return PatchInputs(BatchPlan(samples, token_budget=budget), None if places is None else places.places)
+    plan = BatchPlan(samples, token_budget=budget)
+    if reference.classifier is not None:
+        extremes = reference.inputs(longest_and_shortest(samples).inputs)
+        if reference.classifier.reads_padding(extremes):
+            plan = BatchPlan(samples, token_budget=1)
+    return PatchInputs(plan, None if places is None else places.places)
 
 
 def _layers_of(reference: HeadedModel, options: ComparisonOptions) -> list[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import OutcomeNotApplicable
@@ -59,6 +61,22 @@ class Classifier:
         ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
         output: Any = self.model(**{**inputs, "input_ids": ids.masked_fill(~mask, self._padding)})
         return output.logits
+
+    def reads_padding(self, inputs: dict[str, Any]) -> bool:
+        """Tells whether the class of a text depends on the padding behind it, as in XLNet, whose head reads the last position of all.
+
+        inputs: a batch of texts of several lengths; of such a model each text is to be run alone.
+        """
+        lengths = inputs["attention_mask"].sum(dim=1)
+        short = int(lengths.argmin())
+        alone = {
+            name: value[short : short + 1, : int(lengths[short])] if isinstance(value, Tensor) else value
+            for name, value in inputs.items()
+        }
+        with torch.inference_mode():
+            together, by_itself = self.logits(inputs)[short].float(), self.logits(alone)[0].float()
+        limit = math.sqrt(torch.finfo(next(self.model.parameters()).dtype).eps) * float(by_itself.abs().max())
+        return not bool((together - by_itself).abs().max() <= limit)
 
     @property
     def _padding(self) -> int:

@@ -117,6 +117,22 @@ def test_class_logits_do_not_depend_on_padding(tiny_llama, tmp_path):
             torch.testing.assert_close(together[number], alone, atol=1e-5, rtol=1e-4)
 
 
+def test_class_that_is_read_off_the_padding_is_read_text_by_text(tiny_bert, tmp_path):
+    torch.manual_seed(0)
+    base = saved(
+        AutoModelForSequenceClassification.from_config(config_of(ARCHITECTURES["xlnet"], num_labels=3)),
+        tiny_bert,
+        tmp_path / "base",
+    )
+    model = moved(AutoModelForSequenceClassification.from_pretrained(base), lambda name: "layer.1." in name)
+    tuned = saved(model, tiny_bert, tmp_path / "tuned")
+    data = tmp_path / "lines.txt"  # batches of equal lengths hide it
+    data.write_text("".join(sentence(number, 6 if number < 20 else 3) + "\n" for number in range(24)))
+    found = patched(base, [tuned], data)[0]
+    assert found.noise == 0
+    assert [at.undone.share for at in found.layers] == [0, 1, 1]
+
+
 def test_masked_language_model(tiny_bert, texts, tmp_path):
     torch.manual_seed(0)
     model = AutoModelForMaskedLM.from_pretrained(tiny_bert)

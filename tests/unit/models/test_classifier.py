@@ -8,8 +8,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 from repdrift.core.errors import OutcomeNotApplicable
-from repdrift.models import resolve_model
-from repdrift.models.classifier import Classes, is_classifier, load_classifier, unlike_classes
+from repdrift.models import headless, resolve_model
+from repdrift.models.classifier import Classes, Classifier, is_classifier, load_classifier, unlike_classes
+from tests.oracles.architectures import ARCHITECTURES, config_of
 
 
 def classes(labels, *, count=2, is_adapter=False):
@@ -85,3 +86,14 @@ def test_adapter_without_a_head_is_read_by_its_base(tiny_bert, tuned_bert, tmp_p
         assert torch.equal(load_classifier(base, adapter).logits(inputs), load_classifier(base, base).logits(inputs))
     with pytest.raises(OutcomeNotApplicable, match="was not saved as a classifier"):
         load_classifier(resolve_model(str(tiny_bert)), adapter)
+
+
+@pytest.mark.parametrize(("family", "reads"), [("xlnet", True), ("bert", False), ("llama", False)])
+def test_heads_that_read_padding_are_found(family, reads):
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config_of(ARCHITECTURES[family], num_labels=3)).eval()
+    found = Classifier(model, headless(model), Classes(3, None))
+    rows = [[5, 9, 7, 11, 13, 6], [8, 6, 12], [7, 5, 9, 10]]
+    mask = torch.tensor([[1] * len(row) + [0] * (6 - len(row)) for row in rows])
+    ids = torch.tensor([row + [0] * (6 - len(row)) for row in rows])
+    assert found.reads_padding({"input_ids": ids, "attention_mask": mask}) is reads
