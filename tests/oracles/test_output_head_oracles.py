@@ -89,6 +89,19 @@ def test_a_model_whose_head_reads_more_than_the_last_state_is_refused():
         split_language_model(model, "causal")
 
 
+def test_a_model_whose_head_asks_for_more_than_the_stand_in_gives_is_refused():
+    model = model_of(FAMILIES["llama"], AutoModelForCausalLM)
+    whole = model.forward
+
+    def forward(**given):
+        model.model.layers  # noqa: B018 (the stand-in has none)
+        return whole(**given)
+
+    model.forward = forward
+    with pytest.raises(OutcomeNotApplicable, match="reads more than its last hidden state"):
+        split_language_model(model, "causal")
+
+
 def test_a_model_without_a_language_modelling_head_is_refused():
     with pytest.raises(OutcomeNotApplicable, match="no head"):
         split_language_model(model_of(FAMILIES["llama"]), "causal")

@@ -82,7 +82,7 @@ def compare(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size.
+    """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size; and what it did to outputs.
 
     Nothing is trained, and no representation is written to the disk. Exit code 0 if all models were compared, 3 if some
     were and some were not, 1 if none was.

@@ -21,6 +21,7 @@ HeadKind = Literal["causal", "masked"]
 _TRIED_TOKENS = 8
 _TOLERANCE = 1e-3
 """Largest difference, as a share of the largest logit, between a whole forward pass and one in two steps, in float32."""
+_FAULTS_OF_MODELS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
 
 class _StandIn(nn.Module):
@@ -94,11 +95,15 @@ def split_language_model(model: nn.Module, kind: HeadKind) -> SplitModel:
         stand_in = _StandIn()
         whole.set_submodule(path, stand_in)
         head = OutputHead(kind, int(expected.shape[-1]), whole, stand_in)
-        found = head.logits(hidden[0])
-    if not _alike(found, expected):
-        raise OutcomeNotApplicable(
+        reads_more = OutcomeNotApplicable(
             f"the head of {name} reads more than its last hidden state, so that what it predicts cannot be read from that alone"
         )
+        try:
+            found = head.logits(hidden[0])
+        except _FAULTS_OF_MODELS as error:  # it asks for what the stand-in does not give
+            raise reads_more from error
+    if not _alike(found, expected):
+        raise reads_more
     return SplitModel(body, head)
 
 
@@ -123,7 +128,7 @@ def _tried(whole: nn.Module, given: dict[str, Tensor]) -> tuple[str, Tensor, Ten
     ]
     try:
         output: Any = whole(**given)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except _FAULTS_OF_MODELS as error:
         raise ModelError(f"{name} cannot be run on {_TRIED_TOKENS} tokens: {error}") from error
     finally:
         for handle in handles:
