@@ -29,7 +29,8 @@ def at_equal_skill(data: ReportData) -> Point | None:
     point = tested(question, found.test)
     said = second_opinion(found)
     cautions = [*found.conditions, *([f"Second opinion, a regression: {said}."] if said else [])]
-    short = "Yes, among the runs that reach the score." if found.conditions and point.state == "yes" else point.short
+    left_out = any(run.crossing == "never" for run in found.runs)
+    short = "Yes, among the runs that reach the score." if left_out and point.state == "yes" else point.short
     return replace(point, short=short, text=" ".join([point.text, *cautions]))
 
 

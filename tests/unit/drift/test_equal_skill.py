@@ -241,3 +241,13 @@ def test_one_model_of_each_method_can_be_read_and_not_tested(tmp_path):
     assert found.test.verdict == "not testable"
     assert found.interval is None
     assert found.reduction is not None
+
+
+def test_a_drift_that_is_interpolated_from_before_a_run_had_learnt_is_named(tmp_path):
+    runs = two_arms()
+    runs[1] = run_of("t", "full_finetune", 2, [0.5, 0.52, 0.85], [0.0, 0.01, 0.1])
+    found = claims(tmp_path, runs)["t"]
+    (said,) = found.conditions
+    assert "the drift of 1 of 6 runs (full fine-tuning, seed 2) is interpolated from a checkpoint at which" in said
+    assert "training.all.checkpoint_every" in said
+    assert claims(tmp_path, two_arms())["t"].conditions == []

@@ -22,11 +22,12 @@ from repdrift.core.words import (
     number,
     percent,
     percent_range,
+    some_listed,
     task_title,
 )
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about, corrected_over_arms
-from repdrift.drift.inference.skill_paths import CHECKPOINTS_KEY, TaskPaths, task_paths
+from repdrift.drift.inference.skill_paths import CHECKPOINTS_KEY, TaskPaths, TrainedRun, task_paths
 from repdrift.drift.inference.verdicts import Evidence, Statement
 from repdrift.statistics import StratumAtScore, equal_skill_test, skill_regression, strata_at_score
 
@@ -169,6 +170,15 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
             f"({listed(never)}). The comparison is of the runs that reach it, and those that only just do "
             "make their method seem to drift less: up to 10 % of such true nulls were rejected (docs/calibration.md)."
         )
+    far = [
+        runs[i].words for i, found in at.entries if found.drift is not None and _from_chance(runs[i], at.score, paths)
+    ]
+    if far:
+        conditions.append(
+            f"{task_title(task)}: at {metric} {score:.3f} the drift of {len(far)} of {len(runs)} runs ({some_listed(far)}) is interpolated from a "
+            "checkpoint at which the model was not surely better than the best constant answer, so it is rough. Save more checkpoints "
+            "between (training.all.checkpoint_every, or a larger training.all.checkpoints)."
+        )
     return _Task(
         paths,
         at,
@@ -198,6 +208,12 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
         ],
         conditions,
     )
+
+
+def _from_chance(run: TrainedRun, score: float, paths: TaskPaths) -> bool:
+    """True if the path's last point below the score is one at which the run had not surely learnt."""
+    below = run.path.scores[run.path.scores < score]
+    return not bool((run.path.scores == score).any()) and bool(below.size) and float(below[-1]) <= paths.chance
 
 
 def _compared(task: str, tasks: Mapping[str, _Task], plan: DriftPlan) -> _Drafted:

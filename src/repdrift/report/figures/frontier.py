@@ -99,6 +99,7 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
         axes.set_yscale("log")
         log_ticks(axes.yaxis)
     _marks(axes, data, task)
+    _limit(axes, shown, [run for runs in paths.values() for run in runs], logarithmic=logarithmic)
     if shown.constant_score is not None:
         axes.axvline(shown.constant_score, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
     if sign < 0:
@@ -107,6 +108,23 @@ def _panel(axes: Axes, data: ReportData, task: str) -> None:
     axes.set_title(task_label(task))
     if all(each.test is None for each in _of(data, task)):
         note(axes, "not compared", (0.5, 0.06))
+
+
+def _limit(axes: Axes, shown: EqualSkill, runs: list[RunPath], *, logarithmic: bool) -> None:
+    """Cut a logarithmic scale below the drifts of models that are better than the best constant answer.
+
+    Before a model has learnt, its drift spans many powers of ten, beside which nothing else could be seen.
+    """
+    sign = 1.0 if shown.higher_is_better else -1.0
+    learnt = [
+        drift
+        for run in runs
+        for score, drift in zip(run.smoothed_scores, run.smoothed_drifts, strict=True)
+        if drift > 0 and (shown.constant_score is None or sign * score > sign * shown.constant_score)
+    ]
+    if logarithmic and learnt:
+        drifts = [drift for run in runs for drift in run.drifts]
+        axes.set_ylim(max(0.7 * min(learnt), max(drifts) / 100), 1.3 * max(drifts))
 
 
 def _is_logarithmic(data: ReportData, task: str) -> bool:
@@ -194,6 +212,8 @@ def caption(data: ReportData) -> str:
         for drift in run.drifts
     )
     left += f" {still} checkpoints without drift are not on the scale." if still else ""
+    if any(_is_logarithmic(data, task) for task in _tasks(data)):
+        left += " The scale begins where models have learnt something, or at a hundredth of the largest drift."
     return (
         "Drift against the score on the validation rows, along every training. Dots are checkpoints; thin lines are runs, smoothed (checkpoints "
         "between which the score does not rise are taken together); thick lines are means over the runs of a method, where all of them "
