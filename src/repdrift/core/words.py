@@ -95,9 +95,31 @@ def short_number(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}"
 
 
+_NEARLY_ALL = 0.9995
+"""From here on a share would be rounded to 100.0 %, which says that nothing is left."""
+
+
 def percent(share: float | None, *, missing: str = "none") -> str:
     """A measured share in percent, with one decimal: `31.2 %`; `missing` for None and NaN."""
     return missing if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def reduction_in_words(reduction: float, than: str = "") -> str:
+    """A reduction, 1 - a / b, for a sentence on a: `31.2 % less than b`; `3.4 times as much as b` from twice as much on.
+
+    than: the name of b; without it the sentence ends before `than` or `as`.
+    """
+    if reduction > -1:
+        size = "more than 99.9 %" if reduction >= _NEARLY_ALL else percent(abs(reduction))
+        return f"{size} {'less' if reduction >= 0 else 'more'}{f' than {than}' if than else ''}"
+    return f"{times(1 - reduction)} times as much{f' as {than}' if than else ''}"
+
+
+def times(factor: float) -> str:
+    """A factor above 0, in two digits behind the point, or in two digits where it is small: `1.25`, `0.0019`, `10,581`."""
+    if factor < 0.1:
+        return f"{factor:.2g}"
+    return f"{factor:.2f}" if factor < 10 else f"{factor:,.1f}" if factor < 100 else f"{factor:,.0f}"
 
 
 def percent_range(low: float | None, high: float | None, *, missing: str = "none") -> str:

@@ -18,6 +18,7 @@ from repdrift.core.words import (
     percent,
     percent_range,
     pvalue,
+    reduction_in_words,
     sentence_case,
     short_number,
     task_title,
@@ -101,7 +102,7 @@ def _arm(data: ReportData) -> Point:
 def _size_in_short(data: ReportData, overall: Reduction) -> str:
     if overall.reduction is None:
         return "a ratio is not defined, since the reference does not drift"
-    size = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
+    size = reduction_in_words(overall.reduction)
     confidence = chosen_percent(data.results.study.confidence)
     interval = widest_claim(overall)
     ends = "no interval" if interval is None else f"{percent_range(interval.low, interval.high)} over {interval.over}"
@@ -178,7 +179,7 @@ def size(data: ReportData) -> Point:
     if overall is None or overall.reduction is None:
         text = f"{method_title(study.reference_method)} does not drift on average, so a ratio is not defined."
         return Point("By how much?", "Not defined.", text, "open")
-    less = f"{percent(abs(overall.reduction))} {'less' if overall.reduction >= 0 else 'more'}"
+    less = reduction_in_words(overall.reduction)
     tasks = overall.tasks or data.compared_tasks()
     text = (
         f"{name} drifts {less} on average over {counted(len(tasks), 'task')} and {counted(len(data.layers), 'layer')}"

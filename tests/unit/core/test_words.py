@@ -54,6 +54,22 @@ def test_short_numbers_keep_a_digit(value, text):
     assert words.short_number(value) == text
 
 
+def test_a_reduction_says_how_much_less_or_how_many_times_as_much():
+    said = [words.reduction_in_words(r) for r in (0.312, 0.0, -0.5, -1.0, -2.4, -10_579.5)]
+    assert said == [
+        "31.2 % less",
+        "0.0 % less",
+        "50.0 % more",
+        "2.00 times as much",
+        "3.40 times as much",
+        "10,580 times as much",
+    ]
+    assert words.reduction_in_words(0.99986) == "more than 99.9 % less"
+    assert words.reduction_in_words(0.312, "full fine-tuning") == "31.2 % less than full fine-tuning"
+    assert words.reduction_in_words(-3, "full fine-tuning") == "4.00 times as much as full fine-tuning"
+    assert [words.times(f) for f in (1.25, 0.87, 0.0019, 12.34, 1234.5)] == ["1.25", "0.87", "0.0019", "12.3", "1,234"]
+
+
 def test_percentages():
     assert words.percent(0.3116) == "31.2 %"
     assert words.percent_range(0.12, 0.3116) == "12.0 to 31.2 %"

@@ -255,5 +255,5 @@ def test_any_method_can_be_the_reference(tmp_path):
     found = draw_conclusions(table_of(drifts), plan)
     tests = of(found.tests, LESS)
     assert {arm: t.verdict for arm, t in tests.items()} == {"full_finetune": "rejected", "dora": "rejected"}
-    assert "% more than LoRA" in tests["dora"].sentence
+    assert "times as much as LoRA" in tests["dora"].sentence
     assert tests["dora"].deciding_opposite_pvalue == pytest.approx(2 / 400)

@@ -20,8 +20,8 @@ from repdrift.core.words import (
     listed,
     method_title,
     number,
-    percent,
     percent_range,
+    reduction_in_words,
     some_listed,
     task_title,
 )
@@ -286,7 +286,7 @@ def _statement(record: EqualSkill, plan: DriftPlan) -> Statement:
         where = "over all tasks"
     numbers = f"mean drift {number(record.comparison_drift)} against {number(record.reference_drift)}"
     if record.reduction is not None:
-        less = f"{percent(abs(record.reduction))} {'less' if record.reduction >= 0 else 'more'} than {method_title(plan.reference_method)}"
+        less = reduction_in_words(record.reduction, method_title(plan.reference_method))
         if record.interval is not None:
             ends = percent_range(record.interval.low, record.interval.high)
             less += f" ({chosen_percent(plan.sampling.confidence)} interval of the reduction {ends}, over models)"

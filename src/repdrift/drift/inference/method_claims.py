@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from repdrift.core.hypotheses import ALIKE, TARGET
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import chosen_percent, listed, method_title, number, percent, percent_range, task_title
+from repdrift.core.words import (
+    chosen_percent,
+    listed,
+    method_title,
+    number,
+    percent_range,
+    reduction_in_words,
+    task_title,
+    times,
+)
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about
 from repdrift.drift.inference.method_drifts import MethodDrifts
@@ -154,7 +163,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Draft
         untestable=drifts.untestable,
     )
     comparison, reference = method_title(plan.comparison_method), method_title(plan.reference_method)
-    numbers = f"{comparison} drifts {test.ratio:.2f} times as much as {reference}{_tested_on(found, drifts)}"
+    numbers = f"{comparison} drifts {times(test.ratio)} times as much as {reference}{_tested_on(found, drifts)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
@@ -250,7 +259,7 @@ def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
     means = f"mean drift {number(drifts.comparison_mean)} against {number(drifts.reference_mean)}"
     if found.reduction is None:
         return f"{means}, not comparable as a ratio"
-    less = f"{percent(abs(found.reduction))} {'less' if found.reduction >= 0 else 'more'} than {method_title(plan.reference_method)}"
+    less = reduction_in_words(found.reduction, method_title(plan.reference_method))
     interval = _best_interval(found)
     if interval is not None:
         less += (
@@ -271,5 +280,4 @@ def _tested_on(found: Reduction, drifts: MethodDrifts) -> str:
         return "; tested on drift itself, not on its logarithm, since a drift is not above 0"
     if found.reduction is None or abs(factor - found.reduction) < _SAME_REDUCTION:
         return ""
-    way = "less" if factor >= 0 else "more"
-    return f"; by the geometric mean over models and tasks, which is tested, {percent(abs(factor))} {way}"
+    return f"; by the geometric mean over models and tasks, which is tested, {reduction_in_words(factor)}"
