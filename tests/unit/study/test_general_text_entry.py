@@ -44,7 +44,7 @@ def test_one_short_document_is_taken_and_said_to_say_little(tiny_bert, tmp_path)
 def test_faults_are_named(tiny_bert, tmp_path):
     with pytest.raises(DataError, match=r"general text 'none\.txt' does not exist"):
         _ = inputs_of(tiny_bert, general_text="none.txt").general_text
-    with pytest.raises(ConfigError, match=r"general_text.*documnts: unknown key; did you mean 'documents'\?"):
-        inputs_of(tiny_bert, general_text={"documnts": 3})
+    with pytest.raises(ConfigError, match=r"general_text.*document: unknown key; did you mean 'documents'\?"):
+        inputs_of(tiny_bert, general_text={"document": 3})
     with pytest.raises(ConfigError, match="it is empty"):
         inputs_of(tiny_bert, general_text=" ")
