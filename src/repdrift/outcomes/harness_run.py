@@ -19,7 +19,7 @@ from repdrift.core.errors import DataError, ModelError, RepdriftError
 from repdrift.core.process_group import device
 from repdrift.models import running_errors
 from repdrift.models.third_party import first_line
-from repdrift.outcomes.harness_tasks import HarnessOptions, is_task_file, read_task_file, unknown_task
+from repdrift.outcomes.harness_tasks import HarnessOptions, is_task_file, read_task_file, require_harness, unknown_task
 
 _FEWSHOT_SEED = 1234
 """The harness's own, by which examples are drawn: the same for base and tuned model."""
@@ -47,8 +47,10 @@ class HarnessScores:
 def load_tasks(options: HarnessOptions) -> Any:
     """Loads the tasks and their data.
 
-    Raises ConfigError for a name that is no task, DataError if the data cannot be read (no network), ModelError for what else fails.
+    Raises MissingDependencyError if the package is not there, ConfigError for a name that is no task, DataError if the data cannot be
+    read (no network), ModelError for what else fails.
     """
+    require_harness()
     with _quietly():
         from lm_eval.tasks import TaskManager  # pyright: ignore[reportMissingImports]
 

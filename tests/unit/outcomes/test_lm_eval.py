@@ -11,8 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from repdrift.core.errors import ConfigError, DataError, MissingDependencyError
 from repdrift.core.records.outcomes import ON_BENCHMARK
 from repdrift.models import load_tokenizer, resolve_model
-from repdrift.outcomes.harness_tasks import read_task_file, unknown_task
+from repdrift.outcomes.harness_run import load_tasks
+from repdrift.outcomes.harness_tasks import HarnessOptions, read_task_file, unknown_task
 from repdrift.outcomes.outcome import ScoredRows, Subject, outcomes
+from repdrift.study.chosen_outcomes import chosen_outcomes
 from repdrift.tasks import build_sample_set, load_rows, spec_of_file
 from tests.tiny_models import WORDS, save_tuned, write_sentences
 
@@ -209,4 +211,7 @@ def test_unknown_task_is_named_with_the_nearest():
 def test_missing_package_is_named_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'repdrift\[lm-eval\]'"):
-        KIND.options(["hellaswag"])
+        load_tasks(HarnessOptions.model_validate(KIND.options(["hellaswag"])))
+    assert chosen_outcomes({"lm_eval": ["hellaswag"]})["lm_eval"]["tasks"] == [
+        "hellaswag"
+    ]  # status and analyze read a study without it

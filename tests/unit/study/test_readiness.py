@@ -219,7 +219,6 @@ def test_benchmarks_are_looked_up_before_training(content, monkeypatch):
     def unreachable(options):
         raise DataError(f"the data of task {options.tasks[0]!r} cannot be read")
 
-    monkeypatch.setattr("repdrift.outcomes.kinds.lm_eval.require_harness", lambda: None)
     monkeypatch.setattr(readiness, "load_tasks", unreachable)
     content["outcomes"] = {"lm_eval": ["hellaswag"]}
     assert "the data of task 'hellaswag' cannot be read" in str(refused(content))

@@ -15,7 +15,7 @@ from repdrift.models import load_tokenizer
 from repdrift.models.language_model import head_kind
 from repdrift.models.whole_language_model import load_whole_base, load_whole_tuned
 from repdrift.outcomes.harness_run import HarnessScores, load_tasks, run_tasks
-from repdrift.outcomes.harness_tasks import HarnessOptions, is_task_file, require_harness, task_key
+from repdrift.outcomes.harness_tasks import HarnessOptions, require_harness, task_key
 from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, outcomes
 
 
@@ -28,7 +28,7 @@ class LmEval:
     shares_batches = False
 
     def options(self, given: object) -> dict[str, Any]:
-        """Read a list of tasks, or the fields of `HarnessOptions`. Raises ConfigError, MissingDependencyError if the package is not there."""
+        """Read a list of tasks, or the fields of `HarnessOptions`. Raises ConfigError. A study can be read without the package."""
         if given is True:
             raise ConfigError("outcome 'lm_eval': name the tasks behind it, such as lm_eval: [hellaswag, my_task.yaml]")
         is_list = isinstance(given, Sequence) and not isinstance(given, str)
@@ -38,13 +38,11 @@ class LmEval:
             raise ConfigError(
                 f"outcome {self.name!r}: {'; '.join(validation_faults(error, HarnessOptions))}"
             ) from error
-        require_harness()
-        for task in filter(is_task_file, found.tasks):
-            task_key(task)  # what is wrong with a file is said before anything is trained
         return found.model_dump(mode="json")
 
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Returns the harness's version, and of task files the content and their data's."""
+        """Returns the harness's version, and of task files the content and their data's. Raises MissingDependencyError."""
+        require_harness()
         from importlib.metadata import version
 
         return {"lm_eval": version("lm_eval"), "tasks": [task_key(task) for task in options["tasks"]]}
