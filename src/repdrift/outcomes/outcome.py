@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.outcomes import ON_TASK, Inputs, OutcomeInfo
 from repdrift.core.registry import Registry
 from repdrift.core.row_scores import RowScores
@@ -78,7 +79,8 @@ class Subject:
     tuned: a whole model, or an adapter on `base`. samples: the task's fixed sample set. labels: the class of each sample, by id;
     None: the task has no classes. general_text: documents that have nothing to do with the task; None: none were given.
     base_set, tuned_set: the representation sets of the two models over `samples`; None: not extracted. score_rows: scores the
-    tuned model with its head. rows_fingerprint: of the rows that it scores. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
+    tuned model with its head. rows_fingerprint: of all that determines the scores beside weights. data_fingerprint: of the part of it that every run
+    of the task shares. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
     the same task and base model; shared_by_study: for those of every task.
     """
 
@@ -93,6 +95,7 @@ class Subject:
     samples: SampleSet
     score_rows: Callable[[], ScoredRows]
     rows_fingerprint: str
+    data_fingerprint: str = ""
     has_scorer: bool = False
     labels: Mapping[str, ClassValue] | None = None
     general_text: SampleSet | None = None
@@ -167,4 +170,18 @@ def no_options(name: str, given: object) -> dict[str, Any]:
 
 def on_task(subject: Subject) -> dict[str, Any]:
     """Returns the part of a key that says on which task inputs an outcome was measured."""
-    return {"inputs": ON_TASK, "samples": subject.samples.fingerprint}
+    return {"inputs": ON_TASK, "samples": subject.samples.fingerprint, **groups_key(subject.samples.groups)}
+
+
+def groups_key(groups: Sequence[str] | None) -> dict[str, Any]:
+    """Returns the part of a key that says which items belong together; empty where each stands alone. A fingerprint of samples leaves it out."""
+    return {} if groups is None else {"groups": config_sha256({"groups": list(groups)})}
+
+
+OF_ONE_RUN = ("rows", "tuned_set")
+"""Parts of a key that each run has for itself. All others are equal for runs whose outcomes are set side by side."""
+
+
+def on_rows(subject: Subject) -> dict[str, Any]:
+    """Returns the part of a key that says on which of the task's evaluation rows an outcome was measured."""
+    return {"rows": subject.rows_fingerprint, "data": subject.data_fingerprint}

@@ -202,6 +202,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         samples=inputs.sample_set(run.task),
         score_rows=lambda: task.scoring.score(tuned, record, step),
         rows_fingerprint=task.scoring.fingerprint(record, step),
+        data_fingerprint=task.scoring.data_fingerprint,
         has_scorer=spec.continuation.scorer is not None,
         labels=labels,
         general_text=inputs.general_text if "outputs" in inputs.config.chosen_outcomes() else None,

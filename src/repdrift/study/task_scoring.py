@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.run import RunRecord
 from repdrift.models import ModelSource, tokenizer_digests
-from repdrift.outcomes.outcome import ScoredRows
+from repdrift.outcomes.outcome import ScoredRows, groups_key
 from repdrift.study.inputs import StudyInputs
 from repdrift.tasks import rows_in_use
+from repdrift.tasks.group_names import groups_of
 from repdrift.training import SavedScorer
 
 _APART = 0.005
@@ -50,6 +52,7 @@ class TaskScoring:
         chosen_on = record.data_fingerprint if step and spec.kind == "extractive_qa" else None
         return config_sha256(
             {
+                "data": self.data_fingerprint,
                 "rows": self._fingerprints[limit],
                 "chosen_on": chosen_on,
                 "classes": record.class_labels,
@@ -59,6 +62,18 @@ class TaskScoring:
                 },
                 "scores": spec.continuation.for_scores(),
                 "tokenizer": tokenizer_digests(self.inputs.base),
+            }
+        )
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """The SHA-256 of what scores of every run of the task rest on: all evaluation rows, their groups, and what counts as right."""
+        spec, rows = self.inputs.config.spec(self.task), self.inputs.rows(self.task, "validation")
+        return config_sha256(
+            {
+                "rows": rows.fingerprint,
+                "scores": spec.continuation.for_scores(),
+                **groups_key(groups_of(spec, rows.rows)),
             }
         )
 

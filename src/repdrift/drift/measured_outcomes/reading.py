@@ -14,7 +14,19 @@ from repdrift.core.records.representation_set import SetMetadata
 from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.analysis_plan import PlannedOutcomes
 from repdrift.drift.task_sets import TaskSets
+from repdrift.outcomes.outcome import OF_ONE_RUN
 from repdrift.outcomes.outcome_files import no_items, read_items, record_path
+
+_SETTINGS = {
+    "data": "evaluation rows, groups of them or scorer",
+    "general_text": "general text",
+    "groups": "groups of samples",
+    "classes": "classes of samples",
+    "base_set": "representations of the base model",
+    "tasks": "benchmark tasks",
+    "lm_eval": "versions of lm-evaluation-harness",
+}
+"""What differs, by the name of a part of a key; others keep their name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ def find_outcomes(
     """Read the outcomes of every run whose representation set is there; None if not one kind of any run was measured.
 
     Raises SampleSetMismatchError for outcomes of other weights, another base model or other samples than the sets that are
-    compared; CorruptSetError or DataError for files that are damaged or stand in another run's folder.
+    compared, or measured on other rows, groups, general text or with other options than those of another run of the task; CorruptSetError or DataError for files that are damaged or stand in another run's folder.
     """
     bases = {sets.task: sets.base.metadata for sets in tasks}
     sets = {
@@ -49,6 +61,7 @@ def find_outcomes(
     infos: dict[str, OutcomeInfo] = {}
     notes: dict[str, None] = {}
     missing: list[MissingOutcomes] = []
+    measured: dict[tuple[str, str], tuple[PlannedOutcomes, RunOutcomes]] = {}
     is_any = False
     for plan in planned:
         run = (plan.task, plan.method, plan.seed, plan.step)
@@ -63,6 +76,8 @@ def find_outcomes(
             is_any = True
             _require_of_run(plan, name, record)
             _require_comparable(plan, record, sets[run], bases[plan.task])
+            if record.n_items:
+                _require_alike(measured.setdefault((plan.task, name), (plan, record)), (plan, record))
             parts.append(read_items(plan.folder, record))
             infos |= {info.name: info for info in record.outcomes}
             notes |= dict.fromkeys(record.notes)
@@ -101,3 +116,24 @@ def _require_comparable(plan: PlannedOutcomes, record: RunOutcomes, tuned: SetMe
                 f"{record_path(plan.folder, record.name)} was measured with another {what} ({found[:12]}) than the representations of {plan.task}, "
                 f"{plan.method}, seed {plan.seed} ({expected[:12]}): one of the two is older. Measure again with: {plan.command}"
             )
+    for what, key, stored in (("base model", "base_set", base), ("trained model", "tuned_set", tuned)):
+        if record.n_items and record.options.get(key, stored.key) != stored.key:
+            raise SampleSetMismatchError(
+                f"{record_path(plan.folder, record.name)} was read off other representations of the {what} than those that are there now: they were "
+                f"extracted anew, with another pooling or number format. Measure again with: {plan.command}"
+            )
+
+
+def _require_alike(one: tuple[PlannedOutcomes, RunOutcomes], other: tuple[PlannedOutcomes, RunOutcomes]) -> None:
+    """Raises SampleSetMismatchError if the settings of two runs of a task differ in more than what each run has for itself."""
+    (_, first), (_, second) = one, other
+    shared = (first.options.keys() | second.options.keys()) - set(OF_ONE_RUN)
+    apart = [name for name in sorted(shared) if first.options.get(name) != second.options.get(name)]
+    if not apart:
+        return
+    (older, before), (newer, after) = sorted((one, other), key=lambda found: found[1].created)
+    words = " and ".join(_SETTINGS.get(name, name) for name in apart)
+    raise SampleSetMismatchError(
+        f"{record_path(older.folder, before.name)} was measured with other {words} than {record_path(newer.folder, after.name)}: only outcomes of the same "
+        f"ones are set side by side. Measure the older one again with: {older.command}"
+    )

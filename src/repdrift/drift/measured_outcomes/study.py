@@ -37,10 +37,13 @@ def study_outcomes(plan: DriftPlan, tasks: Sequence[TaskSets], statuses: Sequenc
         (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None for s in statuses if s.step == 0
     }
     items = read.items[list(ITEM_COLUMNS)]
+    arms = arm_outcomes(
+        items, learnt, confidence
+    )  # first: it refuses models of one arm that were measured on other items
     differences = arm_differences(items, plan.reference_method, plan.methods, confidence)
     found = StudyOutcomes(
         infos=list(read.infos.values()),
-        arms=arm_outcomes(items, learnt, confidence),
+        arms=arms,
         differences=differences.found,
         flips=all_flips(items, plan.reference_method, plan.methods),
         missing=list(read.missing),

@@ -9,7 +9,7 @@ import numpy as np
 
 from repdrift.core.records.outcomes import ON_TASK, RIGHT_OR_WRONG, OutcomeInfo
 from repdrift.core.row_scores import RowScores
-from repdrift.outcomes.outcome import Measured, MeasuredItems, ScoredRows, Subject, no_options, outcomes
+from repdrift.outcomes.outcome import Measured, MeasuredItems, ScoredRows, Subject, no_options, on_rows, outcomes
 
 _LOST = OutcomeInfo(
     name="right_to_wrong",
@@ -39,7 +39,7 @@ class FlipsFromBase:
 
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Returns the rows that are scored."""
-        return {"rows": subject.rows_fingerprint}
+        return on_rows(subject)
 
     def applies(self, subject: Subject, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
         """Returns why nothing can flip from the base model: it has no head for the task, or no row is right or wrong."""

@@ -13,7 +13,7 @@ from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, Out
 from repdrift.core.validation import validation_faults
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
-from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, outcomes
+from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, on_task, outcomes
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.token_outcome import token_outcome, token_outcomes
 from repdrift.tasks import SampleSet
@@ -40,7 +40,7 @@ class Outputs:
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the texts of both kinds, and the options that change values."""
         return {
-            "samples": subject.samples.fingerprint,
+            **on_task(subject),
             "general_text": None if subject.general_text is None else subject.general_text.fingerprint,
             "options": OutputOptions.model_validate(options).for_key(),
             "outcomes": token_outcomes(),

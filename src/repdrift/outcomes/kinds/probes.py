@@ -45,7 +45,6 @@ class Probes:
             **on_task(subject),
             **{name: None if stored is None else stored.metadata.key for name, stored in sets.items()},
             "classes": config_sha256({"of_samples": [labels.get(name) for name in subject.samples.sample_ids]}),
-            "groups": None if (groups := subject.samples.groups) is None else config_sha256({"groups": list(groups)}),
             "fit": [FOLDS, INNER_FOLDS, list(STRENGTHS)],
         }
 

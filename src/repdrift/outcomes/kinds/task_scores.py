@@ -7,7 +7,7 @@ from typing import Any
 
 from repdrift.core.outcome_words import score_title
 from repdrift.core.records.outcomes import ON_TASK, OutcomeInfo
-from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, no_options, outcomes
+from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, no_options, on_rows, outcomes
 
 _LESS_IS_BETTER = frozenset({"loss"})
 
@@ -26,7 +26,7 @@ class TaskScores:
 
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Returns the rows that are scored."""
-        return {"rows": subject.rows_fingerprint}
+        return on_rows(subject)
 
     def applies(self, subject: Subject, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
         """Applies to every model that was trained on a task."""

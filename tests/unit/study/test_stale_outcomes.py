@@ -1,0 +1,106 @@
+"""Outcomes that were measured before something was edited are never set beside those that were measured after it."""
+
+import json
+
+import pytest
+
+from repdrift.core.errors import SampleSetMismatchError
+from repdrift.drift import analyze
+from repdrift.study.config import parse_study
+from repdrift.study.drift_plan import drift_plan
+from repdrift.study.evaluation_stage import evaluate_runs
+from repdrift.study.extraction_stage import extract_runs
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import planned_runs
+from repdrift.study.training_stage import train_runs
+from tests.tiny_models import sentence
+
+OPTIONS = {"epochs": 1, "batch_size": 8, "max_length": 16, "learning_rate": 0.02}
+
+
+def study(root, model, *, task=None, **changes):
+    task = {
+        "name": "tone", "kind": "classification", "train": str(root / "rows.jsonl"), "validation": str(root / "validation.jsonl"), "text_columns": ["t"],
+        "label_column": "y", "label_names": ["no", "yes"],
+    } | (task or {})  # fmt: skip
+    content = {
+        "name": "tiny", "model": str(model), "tasks": [task], "methods": ["full_finetune", "lora"], "seeds": [1], "results_dir": str(root / "results"),
+        "base_dir": str(root / "base"), "analysis": {"replicates": 0}, "training": {"all": OPTIONS}, "general_text": str(root / "general.txt"),
+    }  # fmt: skip
+    return StudyInputs(parse_study(content | changes, where="tiny"))
+
+
+def write(root, *, flipped=0, general=0):
+    for name, wrong in (("rows", 0), ("validation", flipped)):
+        rows = [
+            {"t": sentence(i, 5), "y": ("yes", "no")[(i + (i < wrong)) % 2], "who": f"person {i // 2}"}
+            for i in range(24)
+        ]
+        (root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (root / "general.txt").write_text("".join(sentence(general + i, 6) + "\n" for i in range(12)))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, tiny_language_model):
+    root = tmp_path_factory.mktemp("stale")
+    write(root)
+    inputs = study(root, tiny_language_model)
+    train_runs(inputs, planned_runs(inputs.config))
+    extract_runs(inputs, planned_runs(inputs.config))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("edited", "changes", "said"),
+    [
+        ({"general": 50}, {"outcomes": {"outputs": {"compute_dtype": "bfloat16"}}}, "outputs.json was measured with other general text and options than"),
+        ({"flipped": 6}, {"outcomes": ["probes"]}, "probes.json was measured with other classes of samples than"),
+        ({"flipped": 6}, {"outcomes": ["task_scores"]}, "task_scores.json was measured with other evaluation rows"),
+        ({}, {"task": {"group_column": "who"}}, "outputs.json was measured with other groups of samples than"),
+    ],
+)  # fmt: skip
+def test_two_arms_measured_before_and_after_a_change_are_refused(root, tiny_language_model, edited, changes, said):
+    write(root)
+    before = study(root, tiny_language_model)
+    evaluate_runs(before, planned_runs(before.config))
+    write(root, **edited)
+    after = study(root, tiny_language_model, **changes)
+    evaluate_runs(after, planned_runs(after.config, methods=["lora"]))
+    with pytest.raises(SampleSetMismatchError) as error:
+        analyze(drift_plan(after.config, "tiny.yaml"), root / "out")
+    assert said in str(error.value)
+    assert str(error.value).endswith("evaluate --config tiny.yaml --task tone --method full_finetune --seed 1")
+    evaluate_runs(after, planned_runs(after.config))
+    found, _ = analyze(drift_plan(after.config, "tiny.yaml"), root / "out")
+    assert found.outcomes is not None
+    assert found.outcomes.arms
+
+
+def test_groups_that_were_named_later_are_those_of_every_interval(root, tiny_language_model):
+    write(root)
+    alone, grouped = (
+        study(root, tiny_language_model, task=task, methods=["lora"], extraction={"samples": 24})
+        for task in ({}, {"group_column": "who"})
+    )
+    n_groups = {}
+    for inputs in (alone, grouped):
+        evaluate_runs(inputs, planned_runs(inputs.config))
+        found, _ = analyze(drift_plan(inputs.config, "tiny.yaml"), root / "out")
+        assert found.outcomes is not None
+        n_groups[inputs is grouped] = {arm.outcome: arm.n_groups for arm in found.outcomes.arms if arm.inputs == "task"}
+    assert set(n_groups[False].values()) == {24}
+    assert set(n_groups[True].values()) == {12}
+
+
+def test_models_of_one_arm_with_other_row_limits_are_refused_in_words(root, tiny_language_model):
+    write(root)
+    inputs = study(root, tiny_language_model, seeds=[1, 2], outcomes=["task_scores"])
+    train_runs(inputs, planned_runs(inputs.config))
+    extract_runs(inputs, planned_runs(inputs.config))
+    evaluate_runs(inputs, planned_runs(inputs.config))
+    fewer = study(
+        root, tiny_language_model, seeds=[1, 2], outcomes=["task_scores"], training={"all": OPTIONS | {"max_validation_samples": 8}}
+    )  # fmt: skip
+    evaluate_runs(fewer, planned_runs(fewer.config, methods=["lora"], seeds=[2]))
+    with pytest.raises(SampleSetMismatchError, match=r"lora, seeds 1 and 2: measured on other items \(24 and 8\)"):
+        analyze(drift_plan(fewer.config, "tiny.yaml"), root / "out")
