@@ -13,6 +13,7 @@ from repdrift.drift.measured_outcomes.arm_differences import arm_differences
 from repdrift.drift.measured_outcomes.arms import arm_outcomes
 from repdrift.drift.measured_outcomes.flips import all_flips
 from repdrift.drift.measured_outcomes.table import outcome_table
+from repdrift.drift.measured_outcomes.whose_notes import NotesOfModels
 from repdrift.statistics import mean_over_models, score_difference
 from tests.unit.drift.study_on_disk import judged
 
@@ -177,3 +178,22 @@ def test_the_words_answer_first_and_name_what_is_not_there_once():
     assert not_there(found) == ["Flips against the base model (SST-2 and MRPC): no head"]
     assert [row[0] for row in probes_table(found).rows] == ["0", "1"]
     assert len(arms_table(found).rows) == 1
+
+
+def test_notes_name_the_models_that_they_are_about_unless_all_have_them():
+    notes = NotesOfModels()
+    for method in METHODS:
+        for seed in (1, 2):
+            own = ["Its own head is read."] if method == "full_finetune" else ["The base model's head reads it."]
+            rare = ["One text has no token."] if (method, seed) == ("lora", 2) else []
+            notes.add("outputs", "sst2", method, [*own, *rare, "General text: 42 documents."])
+    notes.add("probes", "sst2", "lora", ["Five parts."])
+    assert notes.sentences() == [
+        "Full fine-tuning: Its own head is read.",
+        "General text: 42 documents.",
+        "LoRA: The base model's head reads it.",
+        "LoRA (1 of 2 models): One text has no token.",
+        "Five parts.",
+    ]
+    notes.add("outputs", "rte", "lora", ["General text: 42 documents."])
+    assert "Full fine-tuning on SST-2: Its own head is read." in notes.sentences()

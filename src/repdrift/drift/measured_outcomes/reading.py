@@ -13,6 +13,7 @@ from repdrift.core.records.outcomes import MissingOutcomes, OutcomeInfo, RunOutc
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.analysis_plan import PlannedOutcomes
+from repdrift.drift.measured_outcomes.whose_notes import NotesOfModels
 from repdrift.drift.task_sets import TaskSets
 from repdrift.outcomes.outcome import OF_ONE_RUN
 from repdrift.outcomes.outcome_files import no_items, read_items, record_path
@@ -33,7 +34,7 @@ _SETTINGS = {
 class FoundOutcomes:
     """The outcomes that are there. items: in the columns of ITEM_COLUMNS. infos: every outcome's meaning, by its name.
 
-    notes: sentences on how each kind was measured. missing: what is not there, or does not apply.
+    notes: sentences on how each kind was measured, with the models that they are about. missing: what is not there, or does not apply.
     """
 
     items: pd.DataFrame
@@ -59,7 +60,7 @@ def find_outcomes(
     there = {(s.task, s.method, s.seed, s.step) for s in statuses if s.status == "ok"}
     parts: list[pd.DataFrame] = []
     infos: dict[str, OutcomeInfo] = {}
-    notes: dict[str, None] = {}
+    notes = NotesOfModels()
     missing: list[MissingOutcomes] = []
     measured: dict[tuple[str, str], tuple[PlannedOutcomes, RunOutcomes]] = {}
     is_any = False
@@ -80,13 +81,13 @@ def find_outcomes(
                 _require_alike(measured.setdefault((plan.task, name), (plan, record)), (plan, record))
             parts.append(read_items(plan.folder, record))
             infos |= {info.name: info for info in record.outcomes}
-            notes |= dict.fromkeys(record.notes)
+            notes.add(name, plan.task, plan.method, record.notes)
             missing += [_missing(plan, left_out.outcome, left_out.reason) for left_out in record.not_applicable]
     if not is_any:
         return None
     filled = [part for part in parts if not part.empty]
     items = pd.concat(filled, ignore_index=True) if filled else no_items()
-    return FoundOutcomes(items, infos, list(notes), missing)
+    return FoundOutcomes(items, infos, notes.sentences(), missing)
 
 
 def _missing(plan: PlannedOutcomes, outcome: str, reason: str) -> MissingOutcomes:
