@@ -35,10 +35,14 @@ def all_in_lines(found: Sequence[EqualSkill]) -> list[str]:
 def where_compared(score: SkillScore) -> str:
     """Returns the score of a task with its choice: `SST-2: accuracy 0.791, the best that every run reaches (LoRA, seed 3: no more)`."""
     limit = f" ({listed(score.limiting)}: no more)" if score.chosen == "the best that every run reaches" else ""
+    chance = (
+        "how far scores differ by chance is not known"
+        if score.tolerance is None
+        else f"scores differ by chance by about {score.tolerance:.3f}"
+    )
     return (
         f"{task_title(score.task)}: {score.metric} {score.score:.3f}, {score.chosen}{limit}. Scores are over {score.n_items:,} validation rows, "
-        "which no choice of a learning rate or checkpoint has seen; the best constant answer has "
-        f"{score.constant_score:.3f}, and scores differ by chance by about {score.tolerance:.3f}."
+        f"which no choice of a learning rate or checkpoint has seen; the best constant answer has {score.constant_score:.3f}, and {chance}."
     )
 
 
@@ -75,10 +79,31 @@ def disagreement(found: EqualSkill) -> str | None:
     )
 
 
+def different_scores(found: Sequence[EqualSkill]) -> list[str]:
+    """Returns a caution for each task on which methods are compared with the reference at scores that differ from one another."""
+    by_task: dict[str, dict[str, list[str]]] = {}
+    for each in found:
+        for score in each.scores if each.task != ALL_TASKS else []:
+            at = by_task.setdefault(each.task, {}).setdefault(f"{score.metric} {score.score:.3f}", [])
+            at.append(method_title(each.comparison))
+    return [
+        f"On {task_title(task)} each method is compared with the reference at another score "
+        f"({'; '.join(f'{listed(names)}: {score}' for score, names in at.items())}), so their reductions at equal skill must not be compared with "
+        "each other. To compare all of them at one score, name it: analysis.equal_skill_score."
+        for task, at in by_task.items()
+        if len(at) > 1
+    ]
+
+
 def skill_notes(found: Sequence[EqualSkill], *, several: bool) -> list[str]:
     """Returns the scores, conditions, second opinions and reasons behind the comparisons. several: more than one method is compared."""
     compared = [each for each in found if each.test is not None]
-    notes = [where_compared(score) for each in compared for score in each.scores]
+    notes = [
+        f"{f'{method_title(each.comparison)} on ' if several else ''}{where_compared(score)}"
+        for each in compared
+        for score in each.scores
+    ]
+    notes += different_scores(found)
     notes += [said for each in compared for said in each.conditions]
     notes += [
         f"Second opinion, {task_title(each.task)}{f', {method_title(each.comparison)}' if several else ''}: {said}."
@@ -90,11 +115,34 @@ def skill_notes(found: Sequence[EqualSkill], *, several: bool) -> list[str]:
 
 
 def reduction_at_end(found: EqualSkill, results: DriftResults) -> float | None:
-    """Returns the reduction in the final models of the same contrast and task; None if there is none."""
+    """Returns the reduction in the final models of the same contrast and the same tasks; None if there is none.
+
+    Where only some tasks can be compared at equal skill, or where others have learnt at the end, the reduction over all tasks is of
+    other tasks. It is then taken anew from the drifts of those that are compared here, means over tasks of means over runs.
+    """
     first = results.study.comparison_method
-    same = (
-        r.reduction
-        for r in results.reductions
-        if r.layer is None and r.task == found.task and (r.comparison or first) == found.comparison
+    same = [r for r in results.reductions if r.layer is None and (r.comparison or first) == found.comparison]
+    by_task = {r.task: r for r in same}
+    if (whole := by_task.get(found.task)) is None:
+        return None
+    if found.task != ALL_TASKS or set(whole.tasks) in (
+        {*found.tasks},
+        set(),
+    ):  # files of older versions do not name the tasks
+        return whole.reduction
+    drifts = [(r.comparison_drift, r.reference_drift) for task in found.tasks if (r := by_task.get(task)) is not None]
+    tops, bottoms = (
+        [top for top, _ in drifts if top is not None],
+        [bottom for _, bottom in drifts if bottom is not None],
     )
-    return next(same, None)
+    if not len(tops) == len(bottoms) == len(found.tasks) or whole.reduction is None:
+        return None
+    return 1 - sum(tops) / sum(bottoms)
+
+
+def tasks_in_words(found: EqualSkill, results: DriftResults) -> str:
+    """Returns the task of a row, or the number of tasks where not all of them can be compared at equal skill."""
+    tasks = results.study.tasks
+    if found.task != ALL_TASKS or len(found.tasks) in (0, len(tasks)):
+        return task_title(found.task)
+    return f"{len(found.tasks)} of {len(tasks)} tasks"

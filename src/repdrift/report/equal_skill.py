@@ -8,7 +8,7 @@ from dataclasses import replace
 from repdrift.core.equal_skill_words import in_one_line, over_all_tasks, second_opinion
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.words import method_title
-from repdrift.report.points import Point, tested
+from repdrift.report.points import Point, compared
 from repdrift.report.report_data import ReportData
 
 
@@ -26,7 +26,7 @@ def at_equal_skill(data: ReportData) -> Point | None:
     question = f"Does {method_title(study.comparison_method)} drift less than {method_title(study.reference_method)} at equal skill?"
     if found.test is None:
         return Point(question, "Not known.", in_one_line(found), "open")
-    point = tested(question, found.test)
+    point = compared(question, found.test, unsure=any(score.tolerance is None for score in found.scores))
     said = second_opinion(found)
     cautions = [*found.conditions, *([f"Second opinion, a regression: {said}."] if said else [])]
     left_out = any(run.crossing == "never" for run in found.runs)

@@ -10,6 +10,7 @@ with a monotone cubic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,14 +94,16 @@ class EqualSkillResult:
     """A comparison of two methods at equal skill, over one or several strata.
 
     reduction: 1 - mean(comparison) / mean(reference) of the drifts at the score, means over strata of means. less, greater:
-    permutation tests of the runs that reach the score. logarithm: whether they compare log drifts. reference, comparison: the
-    drifts in the tests; strata: labels of comparison, then of reference.
+    permutation tests of the runs that reach the score. logarithm: whether they compare log drifts. geometric_reduction: the reduction of
+    geometric means, which tests of log drift are about; None without a logarithm. reference, comparison: the drifts in the tests;
+    strata: labels of comparison, then of reference.
     """
 
     reduction: EffectSize
     less: PermutationResult
     greater: PermutationResult
     logarithm: bool
+    geometric_reduction: float | None
     reference: Floats
     comparison: Floats
     strata: tuple[str, ...]
@@ -217,13 +220,14 @@ def equal_skill_test(
     at_score: Mapping[str, StratumAtScore],
     *,
     confidence: float = 0.95,
+    rounding: float = 0.0,
     n_permutations: int = EXACT_LIMIT,
     seed: int = 0,
 ) -> EqualSkillResult:
     """Test whether the comparison method drifts less than the reference at equal skill, stratified by task.
 
     at_score: strata in which the methods can be compared (`missing` is None). Runs that never reach the score are left out:
-    the test is then of those that do. Log drifts are compared where all are above zero, raw drifts otherwise.
+    the test is then of those that do. rounding: drifts up to this count as 0. Log drifts are compared where all are above it, raw drifts otherwise.
     The test assumes that a run's path does not depend on its label. If one method only learns less, or slower, labels of paths
     cannot be exchanged, but drifts at a score nearly can: see the simulated studies in docs/calibration.md.
     Raises ShapeError if there is no stratum or one has a reason not to be compared, and what `label_permutation_test` raises.
@@ -234,7 +238,8 @@ def equal_skill_test(
         if stratum.missing is not None:
             raise ShapeError(f"stratum {label!r} cannot be compared at equal skill: {stratum.missing}")
     reference, comparison = _drifts(at_score, "reference"), _drifts(at_score, "comparison")
-    ours, theirs = (np.array([drift for _, drift in pairs]) for pairs in (reference, comparison))
+    found = [np.array([drift for _, drift in pairs]) for pairs in (reference, comparison)]
+    ours, theirs = (np.where(np.abs(drifts) <= rounding, 0.0, drifts) for drifts in found)
     strata = (*(label for label, _ in comparison), *(label for label, _ in reference))
     swapped = (*(label for label, _ in reference), *(label for label, _ in comparison))
     logarithm = bool(min(ours.min(), theirs.min()) > 0)
@@ -244,7 +249,8 @@ def equal_skill_test(
         for way in ("less", "greater")
     )
     reduction = mean_reduction(ours, theirs, strata=swapped, confidence=confidence)
-    return EqualSkillResult(reduction, less, greater, logarithm, ours, theirs, strata)
+    geometric = -math.expm1(less.statistic) if logarithm else None
+    return EqualSkillResult(reduction, less, greater, logarithm, geometric, ours, theirs, strata)
 
 
 def _drifts(

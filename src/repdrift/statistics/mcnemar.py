@@ -51,6 +51,8 @@ def mcnemar_test(first: ArrayLike, second: ArrayLike, groups: Sequence[Hashable]
         raise NonFiniteError("an answer should be right (1) or wrong (0) on every item")
     difference = right[1] - right[0]
     lost, won = int((difference < 0).sum()), int((difference > 0).sum())
+    if groups is not None and len(groups) != difference.size:
+        raise ShapeError(f"groups should have one label for each of {difference.size} items, got {len(groups)}")
     if groups is None or len(set(groups)) == difference.size:
         n = lost + won
         pvalue = 1.0 if n == 0 else float(binomtest(lost, n).pvalue)

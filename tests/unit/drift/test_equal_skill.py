@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from repdrift.core.equal_skill_words import skill_notes, where_compared
 from repdrift.core.errors import ConfigError
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.inference.equal_skill import equal_skill_claims
@@ -251,3 +252,61 @@ def test_a_drift_that_is_interpolated_from_before_a_run_had_learnt_is_named(tmp_
     assert "the drift of 1 of 6 runs (full fine-tuning, seed 2) is interpolated from a checkpoint at which" in said
     assert "training.all.checkpoint_every" in said
     assert claims(tmp_path, two_arms())["t"].conditions == []
+
+
+def test_rounding_is_no_drift_at_equal_skill(tmp_path):
+    full = [run_of("t", "full_finetune", s, learning(0.8 + 0.001 * s)[0], [1e-16 * s] * 5) for s in (1, 2, 3)]
+    lora = [run_of("t", "lora", s, learning(0.8)[0], [1e-17 * s] * 5) for s in (1, 2, 3)]
+    found = claims(tmp_path, full + lora)["t"]
+    assert found.test is None
+    assert "the mean drift of full fine-tuning at accuracy 0.799 is not above 0, but for rounding" in found.missing
+    moved = [run_of("t", "full_finetune", s, *learning(0.8 + 0.001 * s)) for s in (1, 2, 3)]
+    still = claims(tmp_path, moved + lora)["t"]
+    assert (still.test.test, still.test.pvalue) == ("label permutation of drift", 0.05)
+    assert "tested on drift itself" in still.sentence
+
+
+def test_what_is_tested_is_said_where_it_is_another_number_than_the_reduction(tmp_path):
+    runs = []
+    for seed in range(1, 7):
+        for method, ratio in (("full_finetune", 1.0), ("lora", 0.3 if seed < 6 else 5.0)):
+            scores, drifts = learning(0.8, ratio=ratio)
+            runs.append(run_of("t", method, seed, scores, drifts))
+    found = claims(tmp_path, runs)["t"]
+    assert found.reduction == pytest.approx(1 - (5 * 0.3 + 5) / 6)
+    factor = 1 - (0.3**5 * 5) ** (1 / 6)
+    assert f"by the geometric mean over models and tasks, which is tested, {100 * factor:.1f} % less" in found.sentence
+
+
+def test_scores_without_an_interval_leave_open_whether_models_are_better_than_chance(tmp_path):
+    unknown = judged(None, 0.6)
+    runs = [run_of("t", m, s, *learning(0.6), learnt=unknown) for m in ("full_finetune", "lora") for s in (1, 2, 3)]
+    found = claims(tmp_path, runs)["t"]
+    assert found.scores[0].tolerance is None
+    (said,) = [said for said in found.conditions if "not known" in said]
+    assert said.startswith(
+        "t: how far scores differ by chance is not known, because the 400 scored rows give no interval"
+    )
+    assert where_compared(found.scores[0]).endswith("how far scores differ by chance is not known.")
+
+
+def test_arms_at_other_scores_are_not_to_be_compared_with_each_other(tmp_path):
+    runs = two_arms(("a",)) + [run_of("a", "prefix", s, *learning(0.66)) for s in (1, 2, 3)]
+    table, statuses = study_of(runs)
+    methods = ["full_finetune", "lora", "prefix"]
+    plan = plan_of(tmp_path, ["a"], methods=methods, comparison_methods=methods[1:])
+    found = draw_conclusions(table, plan, statuses=statuses)
+    (said,) = [w for w in found.warnings if "must not be compared with each other" in w]
+    assert "(LoRA: accuracy 0.755; prefix: accuracy 0.660)" in said
+    notes = skill_notes(found.equal_skill, several=True)
+    assert [note.split(":")[0] for note in notes if "the best that every run reaches" in note] == [
+        "LoRA on a",
+        "prefix on a",
+    ]
+    assert said in notes
+    one = draw_conclusions(
+        table,
+        plan_of(tmp_path, ["a"], methods=methods, comparison_methods=methods[1:], equal_skill_score={"a": 0.65}),
+        statuses=statuses,
+    )
+    assert not any("must not be compared with each other" in w for w in one.warnings)

@@ -79,3 +79,11 @@ def test_bound_and_verdict_about_the_target_agree(tmp_path):
         (whole,) = [r for r in found.reductions if r.task == "all" and r.layer is None]
         supported = found_test(found.tests, TARGET).verdict == "supported"
         assert supported == (whole.reduction_low is not None and whole.reduction_low >= 0.2)
+
+
+def test_rounding_is_no_drift_that_a_test_could_rank(tmp_path):
+    full, lora = [1e-16, 2e-16, 3e-16], [1e-17, -2e-17, 3e-17]
+    less = found_test(conclusions(one_layer(full, lora), tmp_path).tests, LESS)
+    assert (less.pvalue, less.verdict) == (1.0, "undecided")
+    still = found_test(conclusions(one_layer(FULL, [0.0, 1e-17, -1e-17, 2e-16]), tmp_path).tests, LESS)
+    assert still.pvalue == label_permutation_test([0.0] * 4, FULL).pvalue

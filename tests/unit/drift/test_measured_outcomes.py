@@ -197,3 +197,10 @@ def test_notes_name_the_models_that_they_are_about_unless_all_have_them():
     ]
     notes.add("outputs", "rte", "lora", ["General text: 42 documents."])
     assert "Full fine-tuning on SST-2: Its own head is read." in notes.sentences()
+
+
+def test_arms_that_answer_every_item_alike_have_no_interval_of_no_width():
+    right = pd.concat([items([1.0] * 30, method=method, seed=seed) for method in METHODS for seed in (1, 2, 3)])
+    (found,) = arm_differences(right, "full_finetune", METHODS, 0.95).found
+    assert (found.difference, found.low, found.high, found.interval) == (0.0, None, None, "")
+    assert "the difference is the same on every item" in found.note

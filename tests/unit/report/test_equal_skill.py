@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from repdrift.core.equal_skill_words import reduction_at_end
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import dashboard_html
@@ -11,6 +12,7 @@ from repdrift.report.figures import figures
 from repdrift.report.figures.frontier import caption, describe, draw
 from repdrift.report.style import paper_style
 from tests.unit.drift.skill_studies import learning, run_of, two_arms
+from tests.unit.drift.study_on_disk import judged
 from tests.unit.report.equal_skill_results import with_equal_skill
 
 (FRONTIER,) = [spec for spec in figures() if spec.name == "frontier"]
@@ -187,3 +189,22 @@ def test_a_first_checkpoint_that_has_not_moved_leaves_the_scale_logarithmic(tmp_
     assert figure.axes[0].get_yscale() == "log"
     assert figure.axes[0].get_ylim()[0] > 1e-4
     assert "2 checkpoints without drift are not on the scale." in caption(data)
+
+
+def test_the_reduction_at_the_end_is_of_the_tasks_that_are_compared_at_equal_skill(tmp_path):
+    bare = [run_of("mrpc", m, s, [0.8], [0.3]) for m in ("full_finetune", "lora") for s in (1, 2, 3)]
+    data = with_equal_skill(tmp_path, [*two_arms(("sst2",)), *bare])
+    whole = next(e for e in data.results.equal_skill if e.task == "all")
+    by_task = {r.task: r.reduction for r in data.results.reductions if r.layer is None}
+    assert by_task["all"] != pytest.approx(by_task["sst2"])
+    assert reduction_at_end(whole, data.results) == pytest.approx(by_task["sst2"])
+    for text in (summary_markdown(data.results, data.table), dashboard_html(data, [])):
+        assert "1 of 2 tasks" in text
+
+
+def test_a_verdict_on_models_that_may_not_have_learnt_says_so(tmp_path):
+    unknown = judged(None, 0.75)
+    runs = two_arms(("sst2", "mrpc"), ratio=0.7, tops=(0.75, 0.75), learnt=unknown)
+    first = answer(with_equal_skill(tmp_path, runs))[0]
+    assert (first.short, first.state) == ("Yes, if the models have learnt their tasks.", "open")
+    assert "how far scores differ by chance is not known" in first.text

@@ -54,3 +54,8 @@ def test_what_is_no_answer_is_refused():
         mcnemar_test([1, 0], [1])
     with pytest.raises(NonFiniteError, match="right .1. or wrong .0."):
         mcnemar_test([1, 0.5], [1, 0])
+
+
+def test_a_group_for_each_item_is_needed():
+    with pytest.raises(ShapeError, match="one label for each of 2 items, got 4"):
+        mcnemar_test([1, 0], [0, 1], ["a", "b", "a", "b"])

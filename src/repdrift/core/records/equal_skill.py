@@ -57,8 +57,9 @@ class SkillScore(Record):
     """The runs whose best score is the lowest, in words."""
     constant_score: float
     """The score of the best constant answer; for a loss the base model's own."""
-    tolerance: float
-    """How far scores differ by chance: the half-width of the 95 % interval of a model's gain over the constant answer, mean over runs."""
+    tolerance: float | None
+    """How far scores differ by chance: the half-width of the 95 % interval of a model's gain over the constant answer, mean over runs;
+    null if no run has that interval, as with fewer than ten scored rows."""
     n_items: int
     """Rows that were scored: the task's validation rows, on which no learning rate and no checkpoint was chosen."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repdrift.core.equal_skill_words import disagreement
+from repdrift.core.equal_skill_words import different_scores, disagreement
 from repdrift.core.hypotheses import METHOD_CLAIMS
 from repdrift.core.records.claims import (
     Hypothesis,
@@ -116,6 +116,7 @@ def draw_conclusions(
     found.predictors = drift_predictors(final, statuses, outcomes, plan)
     found.equal_skill = equal_skill_claims(table[table["measure"] == plan.primary_measure], statuses, plan)
     found.warnings += [said for each in found.equal_skill if each.task != ALL_TASKS for said in each.conditions]
+    found.warnings += different_scores(found.equal_skill)
     found.warnings += [said for each in found.equal_skill if (said := disagreement(each)) is not None]
     found.warnings = list(dict.fromkeys(found.warnings))
     return found

@@ -26,7 +26,9 @@ from repdrift.core.words import (
     task_title,
 )
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.arm_families import Draft, about, corrected_over_arms
+from repdrift.drift.inference.method_claims import tested_on
 from repdrift.drift.inference.skill_paths import CHECKPOINTS_KEY, TaskPaths, TrainedRun, task_paths
 from repdrift.drift.inference.verdicts import Evidence, Statement
 from repdrift.statistics import StratumAtScore, equal_skill_test, skill_regression, strata_at_score
@@ -162,7 +164,17 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     for method, found in ((plan.reference_method, at.reference), (plan.comparison_method, at.comparison)):
         if all(each.drift is None for each in found):
             return f"On {task_title(task)} no run of {method_title(method)} reaches {metric} {score:.3f}."
+    if np.mean([each.drift for each in at.reference if each.drift is not None]) <= ZERO_DRIFT:
+        return (
+            f"On {task_title(task)} the mean drift of {method_title(plan.reference_method)} at {metric} {score:.3f} is not above 0, but for rounding: "
+            "there is nothing to take a share of."
+        )
     conditions: list[str] = []
+    if paths.tolerance is None:
+        conditions.append(
+            f"{task_title(task)}: how far scores differ by chance is not known, because the {counted(paths.learnt.n_items, 'scored row')} give no interval "
+            f"of a score. So it is not known either whether models are better than the best constant answer at {metric} {score:.3f}."
+        )
     if never:
         have = "runs never reaches" if len(never) == 1 else "runs never reach"
         conditions.append(
@@ -218,7 +230,9 @@ def _from_chance(run: TrainedRun, score: float, paths: TaskPaths) -> bool:
 
 def _compared(task: str, tasks: Mapping[str, _Task], plan: DriftPlan) -> _Drafted:
     """Returns the comparison on these tasks, with its test before the correction over arms. task: its name, or `all`."""
-    result = equal_skill_test({name: each.at for name, each in tasks.items()}, confidence=plan.sampling.confidence)
+    result = equal_skill_test(
+        {name: each.at for name, each in tasks.items()}, confidence=plan.sampling.confidence, rounding=ZERO_DRIFT
+    )
     means = [
         float(np.mean([np.mean([found.drift for found in of if found.drift is not None]) for of in each]))
         for each in ([t.at.reference for t in tasks.values()], [t.at.comparison for t in tasks.values()])
@@ -259,7 +273,7 @@ def _compared(task: str, tasks: Mapping[str, _Task], plan: DriftPlan) -> _Drafte
         "interval": interval,
         "margin": 0.0,
     }
-    return _Drafted(record, Draft(fields, evidence, _statement(record, plan)))
+    return _Drafted(record, Draft(fields, evidence, _statement(record, result.geometric_reduction, plan)))
 
 
 def _as_reduction(record: EqualSkill) -> Reduction:
@@ -277,7 +291,8 @@ def _as_reduction(record: EqualSkill) -> Reduction:
     )
 
 
-def _statement(record: EqualSkill, plan: DriftPlan) -> Statement:
+def _statement(record: EqualSkill, factor: float | None, plan: DriftPlan) -> Statement:
+    """Returns the claim and its numbers. factor: the reduction of geometric means; None if drift itself is tested."""
     if record.task != ALL_TASKS:
         where = f"on {task_title(record.task)}"
     elif len(record.tasks) < len(plan.tasks):
@@ -299,7 +314,9 @@ def _statement(record: EqualSkill, plan: DriftPlan) -> Statement:
     at = f"at {said} ({how[0] if len(how) == 1 else 'the best that every run reaches, or named by the study'})"
     never = sum(run.crossing == "never" for run in record.runs)
     left = f", without {counted(never, 'run')} that never {'reaches' if never == 1 else 'reach'} it" if never else ""
-    return Statement(f"{plan.claim(LESS_AT_EQUAL_SKILL)} {where}", f"{numbers}, {at}{left}")
+    return Statement(
+        f"{plan.claim(LESS_AT_EQUAL_SKILL)} {where}", f"{numbers}, {at}{left}{tested_on(record.reduction, factor)}"
+    )
 
 
 def _second_opinion(tasks: Mapping[str, _Task], estimate: float | None, plan: DriftPlan) -> SkillRegression:

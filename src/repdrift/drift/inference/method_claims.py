@@ -163,7 +163,7 @@ def alike_test(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> Draft
         untestable=drifts.untestable,
     )
     comparison, reference = method_title(plan.comparison_method), method_title(plan.reference_method)
-    numbers = f"{comparison} drifts {times(test.ratio)} times as much as {reference}{_tested_on(found, drifts)}"
+    numbers = f"{comparison} drifts {times(test.ratio)} times as much as {reference}{tested_on(found.reduction, drifts.geometric_reduction)}"
     models = next((i for i in found.intervals if i.over == "models"), None)
     interval = None
     if models is not None:
@@ -266,18 +266,20 @@ def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
             f" ({chosen_percent(plan.sampling.confidence)} interval of the reduction {percent_range(interval.low, interval.high)}, "
             f"over {interval.over})"
         )
-    return f"{less}, {means}{_tested_on(found, drifts)}"
+    return f"{less}, {means}{tested_on(found.reduction, drifts.geometric_reduction)}"
 
 
 def _scale(drifts: MethodDrifts) -> str:
     return "log drift" if drifts.logarithm else "drift"
 
 
-def _tested_on(found: Reduction, drifts: MethodDrifts) -> str:
-    """Says what is tested where that is another number than the reduction: drift itself, or a factor by model that differs from it."""
-    factor = drifts.geometric_reduction
+def tested_on(reduction: float | None, factor: float | None) -> str:
+    """Says what is tested where that is another number than the reduction: drift itself, or a factor by model that differs from it.
+
+    factor: the reduction of geometric means; None where the test is of drift itself.
+    """
     if factor is None:
         return "; tested on drift itself, not on its logarithm, since a drift is not above 0"
-    if found.reduction is None or abs(factor - found.reduction) < _SAME_REDUCTION:
+    if reduction is None or abs(factor - reduction) < _SAME_REDUCTION:
         return ""
     return f"; by the geometric mean over models and tasks, which is tested, {reduction_in_words(factor)}"

@@ -123,11 +123,13 @@ class MethodDrifts:
         return -math.expm1(means[0] - means[1])
 
     def tested(self, margin: float) -> TestedDrifts:
-        """The values whose labels are permuted to test whether the reduction exceeds `margin`: of log drift where there is one."""
-        scaled = (1 - margin) * self.reference
+        """The values whose labels are permuted to test whether the reduction exceeds `margin`: of log drift where there is one.
+
+        Drifts that are rounding count as 0, so that a test does not rank the rounding of models that did not move.
+        """
         if self.logarithm:
-            return TestedDrifts(np.log(self.comparison), np.log(scaled))
-        return TestedDrifts(self.comparison, scaled)
+            return TestedDrifts(np.log(self.comparison), np.log((1 - margin) * self.reference))
+        return TestedDrifts(without_rounding(self.comparison), (1 - margin) * without_rounding(self.reference))
 
     @property
     def reference_mean(self) -> float:
@@ -147,6 +149,11 @@ class MethodDrifts:
         if not ours or ours.keys() != theirs.keys():
             return None
         return PairedDifferences(np.array([ours[key] - theirs[key] for key in ours]), [task for task, _ in ours])
+
+
+def without_rounding(drifts: Floats) -> Floats:
+    """Returns the drifts, with 0 in the place of those that are no more than rounding."""
+    return np.where(np.abs(drifts) <= ZERO_DRIFT, 0.0, drifts)
 
 
 def compared_tasks(primary: pd.DataFrame, plan: DriftPlan) -> ComparedTasks:
@@ -200,7 +207,7 @@ def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
     Visibly means that the standard deviations of log drift within tasks differ by more than 2.5 to 1, and by more than chance (F
     test, 0.05, two-sided). The tests assume equal spreads.
     """
-    if min(drifts.reference.min(), drifts.comparison.min()) <= 0:
+    if not drifts.logarithm:
         return None
     reference, comparison = (_log_spread(drifts, role) for role in METHOD_ROLES)
     if min(reference.freedom, comparison.freedom) < 1 or min(reference.squares, comparison.squares) <= 0:

@@ -50,12 +50,12 @@ class TrainedRun:
 class TaskPaths:
     """The runs of two methods on one task, with what holds for the scores of all of them. learnt: of one of the final models.
 
-    tolerance: how far scores differ by chance. runs: those of the reference, then those of the comparison method.
+    tolerance: how far scores differ by chance; None if no run's score has an interval. runs: those of the reference, then those of the comparison method.
     """
 
     task: str
     learnt: Learnt
-    tolerance: float
+    tolerance: float | None
     runs: tuple[TrainedRun, ...]
 
     @property
@@ -66,7 +66,7 @@ class TaskPaths:
     @property
     def chance(self) -> float:
         """The score, higher is better, up to which a model may be no better than the best constant answer."""
-        return self.sign * self.learnt.constant_score + self.tolerance
+        return self.sign * self.learnt.constant_score + (self.tolerance or 0.0)
 
 
 def task_paths(rows: pd.DataFrame, statuses: Sequence[RunStatus], task: str, plan: DriftPlan) -> TaskPaths | str:
@@ -92,9 +92,9 @@ def task_paths(rows: pd.DataFrame, statuses: Sequence[RunStatus], task: str, pla
         return fault
     gains = [s.learnt for s in finals if s.learnt is not None]
     widths = [(g.high - g.low) / 2 for g in gains if g.low is not None and g.high is not None]
-    tolerance = float(np.mean(widths)) if widths else 0.0
+    tolerance = float(np.mean(widths)) if widths else None
     runs = tuple(
-        TrainedRun(task, final.method, final.seed, tuple(own), _path(own, final, learnt, tolerance))
+        TrainedRun(task, final.method, final.seed, tuple(own), _path(own, final, learnt, tolerance or 0.0))
         for final, own in found
     )
     return TaskPaths(task, learnt, tolerance, runs)

@@ -49,6 +49,12 @@ def arm_differences(items: pd.DataFrame, reference: str, methods: Sequence[str],
             compared = score_difference(
                 _values(first), _values(second), groups_of(one), weights=numbers(one, "weight"), confidence=confidence
             )
+            interval, note = compared.interval, compared.missing
+            if interval is not None and interval.low == interval.high:
+                interval = None
+                note = (
+                    "no interval: the difference is the same on every item, so that nothing shows how far it may vary"
+                )
             found.append(
                 ArmDifference(
                     task=str(task),
@@ -59,12 +65,12 @@ def arm_differences(items: pd.DataFrame, reference: str, methods: Sequence[str],
                     seeds=list(first),
                     reference_seeds=list(second),
                     difference=compared.difference,
-                    low=compared.interval.low if compared.interval is not None else None,
-                    high=compared.interval.high if compared.interval is not None else None,
-                    interval=f"jackknife over {compared.over}" if compared.interval is not None else "",
+                    low=interval.low if interval is not None else None,
+                    high=interval.high if interval is not None else None,
+                    interval=f"jackknife over {compared.over}" if interval is not None else "",
                     n=len(one),
                     n_groups=compared.n_groups,
-                    note=compared.missing,
+                    note=note,
                 )
             )
     return ArmDifferences(found, list(notes))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes
+from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes, tasks_in_words
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import DriftResults
-from repdrift.core.words import markdown_text, method_title, number, percent, percent_range, pvalue, task_title
+from repdrift.core.words import markdown_text, method_title, number, percent, percent_range, pvalue
 from repdrift.drift.summary.result_tables import markdown_table
 
 _HEADER = [
@@ -42,7 +42,7 @@ def _row(found: EqualSkill, results: DriftResults) -> list[str]:
     test = found.test
     assert test is not None  # noqa: S101  rows are of comparisons
     return [
-        task_title(found.task),
+        tasks_in_words(found, results),
         number(found.reference_drift),
         number(found.comparison_drift),
         percent(found.reduction),

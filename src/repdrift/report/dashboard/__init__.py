@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from repdrift.core import words
-from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes
+from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes, tasks_in_words
 from repdrift.core.hypotheses import claim
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
@@ -92,6 +92,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         skill_notes=skill_notes(results.equal_skill, several=data.several_arms),
         skill_runs=sections.skill_runs(data),
         reduction_at_end=partial(reduction_at_end, results=results),
+        skill_tasks=partial(tasks_in_words, results=results),
         outcomes=outcomes_section(data),
         claims=claims.claims(data),
         reductions=claims.reductions(data),
