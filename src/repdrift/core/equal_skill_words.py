@@ -32,6 +32,11 @@ def all_in_lines(found: Sequence[EqualSkill]) -> list[str]:
     return list(dict.fromkeys(in_one_line(each) for each in found if each.task == ALL_TASKS))
 
 
+def yardstick(*, higher_is_better: bool) -> str:
+    """Names what a model has to beat to have learnt: of a score the best constant answer, of a loss the base model."""
+    return "the best constant answer" if higher_is_better else "the base model"
+
+
 def where_compared(score: SkillScore) -> str:
     """Returns the score of a task with its choice: `SST-2: accuracy 0.791, the best that every run reaches (LoRA, seed 3: no more)`."""
     limit = f" ({listed(score.limiting)}: no more)" if score.chosen == "the best that every run reaches" else ""
@@ -42,7 +47,7 @@ def where_compared(score: SkillScore) -> str:
     )
     return (
         f"{task_title(score.task)}: {score.metric} {score.score:.3f}, {score.chosen}{limit}. Scores are over {score.n_items:,} validation rows, "
-        f"which no choice of a learning rate or checkpoint has seen; the best constant answer has {score.constant_score:.3f}, and {chance}."
+        f"which no choice of a learning rate or checkpoint has seen; {yardstick(higher_is_better=score.higher_is_better)} has {score.constant_score:.3f}, and {chance}."
     )
 
 
@@ -60,7 +65,7 @@ def second_opinion(found: EqualSkill) -> str:
     if other.agrees is None:
         return said
     return (
-        f"{said}, in agreement"
+        f"{said}, which holds the reduction at equal skill"
         if other.agrees
         else f"{said}; it DISAGREES: the reduction at equal skill lies outside of its interval"
     )

@@ -310,3 +310,21 @@ def test_arms_at_other_scores_are_not_to_be_compared_with_each_other(tmp_path):
         statuses=statuses,
     )
     assert not any("must not be compared with each other" in w for w in one.warnings)
+
+
+def test_a_loss_is_held_against_the_base_model_and_no_constant_answer(tmp_path):
+    def of_loss(top):
+        scores, drifts = learning(top)
+        losses = [3.0 - 2 * (s - 0.5) for s in scores]
+        learnt = judged(True, losses[-1], 3.0).model_copy(update={"metric": "loss"})
+        return losses, drifts, learnt
+
+    runs = []
+    for method, top in (("full_finetune", 0.85), ("lora", 0.75)):
+        for seed in (1, 2, 3):
+            losses, drifts, learnt = of_loss(top)
+            runs.append(run_of("t", method, seed, losses, drifts, metric="loss", learnt=learnt))
+    said = where_compared(claims(tmp_path, runs)["t"].scores[0])
+    assert "; the base model has 3.000, and scores differ by chance by about 0.050." in said
+    refused = claims(tmp_path, runs, equal_skill_score={"t": 2.99})["t"].missing
+    assert "is loss 2.990, not surely better than the base model (3.000)" in refused

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from repdrift.core.equal_skill_words import yardstick
 from repdrift.core.hypotheses import LESS_AT_EQUAL_SKILL
 from repdrift.core.records.claims import Interval, Reduction
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRegression, SkillRun, SkillScore
@@ -137,6 +138,7 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
         scores=None if named is None else {"all": sign * named},
     ).values()
     metric, score = paths.learnt.metric, sign * at.score
+    beaten = yardstick(higher_is_better=paths.learnt.higher_is_better)
     limiting = [runs[i].words for i in at.limiting]
     if at.score <= paths.chance:
         whose = (
@@ -150,7 +152,7 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
             else " Name a higher score (analysis.equal_skill_score); runs that never reach it are then left out, by name."
         )
         return (
-            f"On {task_title(task)} {whose} is {metric} {score:.3f}, not surely better than the best constant answer "
+            f"On {task_title(task)} {whose} is {metric} {score:.3f}, not surely better than {beaten} "
             f"({paths.learnt.constant_score:.3f}), so that equal skill means nothing there.{name_one}"
         )
     early = [runs[i].words for i, found in at.entries if found.crossing == "before the first checkpoint"]
@@ -173,7 +175,7 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     if paths.tolerance is None:
         conditions.append(
             f"{task_title(task)}: how far scores differ by chance is not known, because the {counted(paths.learnt.n_items, 'scored row')} give no interval "
-            f"of a score. So it is not known either whether models are better than the best constant answer at {metric} {score:.3f}."
+            f"of a score. So it is not known either whether models are better than {beaten} at {metric} {score:.3f}."
         )
     if never:
         have = "runs never reaches" if len(never) == 1 else "runs never reach"
@@ -188,7 +190,7 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     if far:
         conditions.append(
             f"{task_title(task)}: at {metric} {score:.3f} the drift of {len(far)} of {len(runs)} runs ({some_listed(far)}) is interpolated from a "
-            "checkpoint at which the model was not surely better than the best constant answer, so it is rough. Save more checkpoints "
+            f"checkpoint at which the model was not surely better than {beaten}, so it is rough. Save more checkpoints "
             "between (training.all.checkpoint_every, or a larger training.all.checkpoints)."
         )
     return _Task(
@@ -313,7 +315,8 @@ def _statement(record: EqualSkill, factor: float | None, plan: DriftPlan) -> Sta
     how = list(dict.fromkeys(score.chosen for score in record.scores))
     at = f"at {said} ({how[0] if len(how) == 1 else 'the best that every run reaches, or named by the study'})"
     never = sum(run.crossing == "never" for run in record.runs)
-    left = f", without {counted(never, 'run')} that never {'reaches' if never == 1 else 'reach'} it" if never else ""
+    it = "the score" if len(record.scores) > 1 else "it"
+    left = f", without {counted(never, 'run')} that never {'reaches' if never == 1 else 'reach'} {it}" if never else ""
     return Statement(
         f"{plan.claim(LESS_AT_EQUAL_SKILL)} {where}", f"{numbers}, {at}{left}{tested_on(record.reduction, factor)}"
     )
@@ -329,7 +332,8 @@ def _second_opinion(tasks: Mapping[str, _Task], estimate: float | None, plan: Dr
         if point.score is not None and (sign_score := task.paths.sign * point.score) > task.paths.chance
     ]
     if not points:
-        reason = "no checkpoint is surely better than the best constant answer"
+        beaten = dict.fromkeys(yardstick(higher_is_better=t.paths.learnt.higher_is_better) for t in tasks.values())
+        reason = f"no checkpoint is surely better than {' or '.join(beaten)}"
         return SkillRegression(reduction=None, low=None, high=None, pvalue=None, n_points=0, n_runs=0, missing=reason)
     drifts, scores, compared, runs, strata = (list(column) for column in zip(*points, strict=True))
     found = skill_regression(

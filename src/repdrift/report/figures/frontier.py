@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repdrift.core.equal_skill_words import in_one_line
+from repdrift.core.equal_skill_words import in_one_line, yardstick
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import method_title, short_number, task_title
@@ -190,7 +190,9 @@ def _legend(figure: Figure, data: ReportData) -> int:
     if any(each.scores for each in found):
         entries.append((Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 3))), "score of the comparison"))
     if any(each.constant_score is not None for each in found):
-        entries.append((Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2))), "best constant answer"))
+        beaten = dict.fromkeys(yardstick(higher_is_better=each.higher_is_better) for each in found if each.paths)
+        label = " or ".join(name.removeprefix("the ") for name in beaten)
+        entries.append((Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2))), label))
     if any(run.crossing == "never" for each in found for run in each.runs):
         entries.append((Line2D([], [], color=GREY, marker="x", linewidth=0), "run that never reaches it"))
     labels = [label for _, label in entries]
