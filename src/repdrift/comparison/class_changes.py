@@ -23,7 +23,7 @@ from repdrift.core.records.outcomes import ON_TASK
 from repdrift.core.records.output_changes import ClassFlips, OutputChange
 from repdrift.models import ModelSource, is_learned_prompt, load_config, running_errors
 from repdrift.models.classifier import Classes, Classifier, is_classifier, load_classifier, unlike_classes
-from repdrift.statistics.grouped_mean import grouped_mean
+from repdrift.statistics import grouped_mean, within_share, without_spread
 from repdrift.tasks import SampleSet
 
 _ALIKE = "classes are compared where both models have a head for the same ones"
@@ -64,6 +64,8 @@ class ClassChanges:
         after = self._run(classifier, tuned.name)
         differs = (before != after).astype(np.float64)
         found = grouped_mean(differs, self._samples.groups)
+        alike = without_spread(differs, self._samples.groups, of_differences=False)
+        interval = None if alike or found.interval is None else within_share(found.interval)
         pairs = Counter((int(a), int(b)) for a, b in zip(before, after, strict=True) if a != b)
         return ChangedClasses(
             OutputChange(
@@ -72,11 +74,11 @@ class ClassChanges:
                 unit="share of texts",
                 inputs=ON_TASK,
                 value=found.mean,
-                low=None if found.interval is None else found.interval.low,
-                high=None if found.interval is None else found.interval.high,
+                low=None if interval is None else interval.low,
+                high=None if interval is None else interval.high,
                 n=len(differs),
                 n_groups=found.n_groups,
-                note=found.missing,
+                note=found.missing or alike,
             ),
             [ClassFlips(before=names.name(a), after=names.name(b), texts=k) for (a, b), k in pairs.most_common()],
         )

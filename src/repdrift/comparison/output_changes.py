@@ -17,6 +17,7 @@ from repdrift.core.output_words import forgetting_title
 from repdrift.core.process_group import world
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import ModelOutputs, OutputChange
+from repdrift.core.words import counted
 from repdrift.models import ASSUMED_WIDTH, ModelSource, length_limit_of_config, load_config, load_tokenizer, width_of
 from repdrift.models.language_model import base_head_note, head_kind
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
@@ -24,7 +25,7 @@ from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.token_outcome import token_outcome
 from repdrift.outcomes.watched_outputs import OnFinal, WatchedBase, WatchedTuned
-from repdrift.statistics.grouped_mean import grouped_mean
+from repdrift.statistics import grouped_mean, within_share, without_spread
 from repdrift.tasks import SampleSet, document_samples, effective_max_length, read_documents
 
 _STATES_BYTES = 1 << 30
@@ -55,7 +56,7 @@ class OutputChanges:
         if options.general_text is not None:
             general = _general_text(base, options.general_text, options)
             self._texts[ON_GENERAL_TEXT] = general
-            self.notes += [f"General text: {len(general)} documents from {general.source}.", *general.notes]
+            self.notes += [f"General text: {counted(len(general), 'document')} from {general.source}.", *general.notes]
         self._ran: dict[Inputs, BaseOutputs | str] = {}
         self._classes = ClassChanges(base, samples, options)
         self._watched: WatchedBase | None = None
@@ -182,12 +183,14 @@ def _interval(
 
     A share that is 1 where nothing changed is taken as its complement, so that texts in which nothing changed count as such.
     """
-    if name != "top1_agreement":
-        found = grouped_mean(values, groups, weights=weights)
+    is_share = name == "top1_agreement"
+    found = grouped_mean(1 - values if is_share else values, groups, weights=weights)
+    if alike := without_spread(values, groups, of_differences=not is_share):
+        return None, found.missing or alike, found.n_groups
+    if found.interval is None or not is_share:
         return found.interval, found.missing, found.n_groups
-    found = grouped_mean(1 - values, groups, weights=weights)
-    turned = None if found.interval is None else Interval(1 - found.interval.high, 1 - found.interval.low)
-    return turned, found.missing, found.n_groups
+    low, high = within_share(found.interval)
+    return Interval(1 - high, 1 - low), "", found.n_groups
 
 
 def _within_memory(base: ModelSource, samples: SampleSet) -> SampleSet:

@@ -40,7 +40,7 @@ def outputs_table(result: Comparison) -> pd.DataFrame:
             continue
         for change in model.outputs.changes:
             row = change.model_dump(exclude={"title"})
-            notes = [*model.outputs.notes, *([f"{change.note}."] if change.note else [])]
+            notes = [*model.notes, *model.outputs.notes, *([f"{change.note}."] if change.note else [])]
             rows.append({**row, "method": model.name, "note": " ".join(notes) or None})
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 

@@ -11,15 +11,18 @@ from repdrift.core.words import markdown_text, short_number
 
 
 def patching_table(result: Comparison) -> pd.DataFrame:
-    """One row for each model, layer and direction; a model that was not patched has one row with the reason under `note`."""
+    """One row for each model, layer and direction; a model that was not patched has one row with the reason under `note`.
+
+    note: of a patched model, the sentences that change how its numbers are to be read."""
     rows: list[dict[str, object]] = []
+    notes_of = {model.name: model.notes for model in result.compared}
     for found in result.patching:
         common = {
             "model": found.model,
             "reference": found.reference,
             "unit": found.unit,
             "n": found.samples or None,
-            "note": found.reason or " ".join(found.notes) or None,
+            "note": found.reason or " ".join([*notes_of.get(found.model, []), *found.notes]) or None,
         }
         if found.status != "patched":
             rows.append({**common, "change": found.change})

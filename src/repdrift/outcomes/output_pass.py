@@ -14,7 +14,6 @@ from repdrift.batches.final_states import FinalStates
 from repdrift.core.errors import OutcomeNotApplicable
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import Bar
-from repdrift.core.words import counted
 from repdrift.models import ModelSource, running_errors
 from repdrift.models.language_model import TunedReader, load_tuned_reader
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base, states_at_places
@@ -23,6 +22,7 @@ from repdrift.outcomes.reduction import ItemValues, Reduction
 from repdrift.outcomes.token_outcome import token_outcome, token_outcomes
 from repdrift.outcomes.vocabularies import Columns, compared_columns
 from repdrift.tasks import SampleSet
+from repdrift.tasks.general_text import GENERAL_TEXT
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ def reading_notes(columns: Columns, base: BaseOutputs) -> list[str]:
     """Sentences on which tokens and which texts the values are of."""
     notes = [columns.note] if columns.note is not None else []
     if without := int((base.places.counts == 0).sum()):
+        of = "documents of general text" if base.samples.task == GENERAL_TEXT else "texts"
         notes.append(
-            f"{counted(without, 'text')} of {len(base.samples)} {'has' if without == 1 else 'have'} no token that could be predicted, and so no value."
+            f"{without} of {len(base.samples)} {of} {'has' if without == 1 else 'have'} no token that could be predicted, and so no value."
         )
     if base.head.kind == "masked":
         notes.append(

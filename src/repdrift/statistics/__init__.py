@@ -46,6 +46,7 @@ from repdrift.statistics.reduction_bound import reduction_lower_bound
 from repdrift.statistics.score_difference import ScoreDifference, score_difference
 from repdrift.statistics.sign_flip import SignFlipResult, sign_flip_test
 from repdrift.statistics.skill_regression import SkillRegression, skill_regression
+from repdrift.statistics.spread import within_share, without_spread
 from repdrift.statistics.studentised import calibration_limit
 
 __all__ = [
@@ -118,4 +119,6 @@ __all__ = [
     "smallest_reachable_pvalue",
     "strata_at_score",
     "unreachable",
+    "within_share",
+    "without_spread",
 ]

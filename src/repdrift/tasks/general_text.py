@@ -76,9 +76,8 @@ def read_documents(
     else:
         read = _from_hub(source, text_column or _USUAL_COLUMN, id_column)
     spec = replace(read.spec, name=GENERAL_TEXT, title="general text")
-    return Documents(
-        spec, replace(read.rows, rows=choose_rows(spec, read.rows.rows, documents, source=read.rows.source))
-    )
+    rows = _each_text_once(spec, read.rows)
+    return Documents(spec, replace(rows, rows=choose_rows(spec, rows.rows, documents, source=rows.source)))
 
 
 def document_samples(
@@ -124,6 +123,20 @@ def few_documents_note(count: int) -> list[str]:
     return [
         f"General text is {few}, fewer than {LEAST_DOCUMENTS}: its values have no interval, and say little of other text."
     ]
+
+
+def _each_text_once(spec: TaskSpec, rows: Rows) -> Rows:
+    """The documents without those whose text stood before: a repeated text is no further unit, and would make intervals too narrow."""
+    (column,) = spec.text_columns
+    first: dict[str, Row] = {}
+    for row in rows.rows:
+        first.setdefault(str(row[column]), row)
+    repeated = len(rows.rows) - len(first)
+    if not repeated:
+        return rows
+    verb = "repeats an earlier one and is" if repeated == 1 else "repeat an earlier one and are"
+    note = f"{counted(repeated, 'document')} of {len(rows.rows)} {verb} left out."
+    return replace(rows, rows=list(first.values()), notes=(*rows.notes, note))
 
 
 _ONE_COLUMN = (

@@ -1,7 +1,9 @@
 """Outputs beside the drift: language models, classifiers, what does not apply, and the words for it."""
 
 import json
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,7 +12,9 @@ from transformers import AutoModelForCausalLM, BertForSequenceClassification, Ll
 
 from repdrift.comparison import compare, comparing, output_changes
 from repdrift.comparison.answers import answer_line
-from repdrift.comparison.output_changes import OutputChanges
+from repdrift.comparison.output_changes import OutputChanges, _interval
+from repdrift.comparison.outputs_output import outputs_table
+from repdrift.comparison.patching_output import patching_table
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.output_words import outputs_answer, outputs_notes
 from repdrift.models import load_tokenizer, resolve_model
@@ -139,6 +143,10 @@ def test_classifiers_of_the_same_classes_have_disagreement_and_flips(classifiers
     assert "names another class for" in outputs_answer(tuned.outputs)
     assert any("Classes that changed: " in note for note in outputs_notes(tuned.outputs))
     assert "the same class for all 20 texts" in outputs_answer(same.outputs)
+    kept = changes(same)["disagreement"]
+    assert (kept.value, kept.low, kept.note) == (0.0, None, "no interval: all items have the same value"), (
+        "0 of 20 texts does not show that no text would change"
+    )
     assert any("its head has 3 classes, the other model's 2" in reason for reason in three.outputs.left_out)
 
 
@@ -248,3 +256,27 @@ def test_a_tuned_classifier_is_read_by_the_base_models_head(tiny_language_model,
     (found,) = run(tiny_language_model, [tuned], texts).compared
     assert changes(found)["output_kl"].value > 0
     assert any("base model's language-modelling head reads" in note for note in outputs_notes(found.outputs))
+
+
+def test_shares_have_intervals_of_shares_and_none_of_no_width():
+    def ends(values, name="top1_agreement"):
+        return _interval(np.array(values, dtype=float), None, np.ones(len(values)), name)
+
+    interval, _, _ = ends([0.0] * 8 + [1.0] * 92)
+    assert interval.low < 0.92 < interval.high <= 1.0
+    interval, _, _ = ends([1.0] * 6 + [0.0] * 34)
+    assert interval.low >= 0.0
+    for same in (0.0, 1.0):
+        assert ends([same] * 20)[:2] == (None, "no interval: all items have the same value")
+    assert ends([0.4] * 20, "forgetting")[:2] == (None, "no interval: all items differ by the same")
+    assert ends([0.0] * 20, "output_kl")[0] == (0.0, 0.0), "predictions that are equal to the last bit"
+
+
+def test_what_changes_how_a_model_is_read_stands_beside_its_outputs_too(tiny_language_model, texts, tmp_path):
+    rounded = shutil.copytree(tiny_language_model, tmp_path / "rounded")
+    AutoModelForCausalLM.from_pretrained(tiny_language_model, dtype=torch.bfloat16).save_pretrained(rounded)
+    result = run(tiny_language_model, [rounded], texts, patch=True)
+    (said,) = result.compared[0].notes
+    assert "rounded to bfloat16" in said
+    for table in (outputs_table(result), patching_table(result)):
+        assert all(said in note for note in table["note"])

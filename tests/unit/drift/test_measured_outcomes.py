@@ -83,6 +83,21 @@ def test_a_score_without_spread_has_no_interval_of_no_width():
         assert said in arm.note
 
 
+def test_a_difference_that_is_the_same_for_every_item_has_no_interval_of_no_width():
+    for wrong, said in ((30, "all items differ by the same"), (28, "all items but 2 differ by the same")):
+        lost = items([0.0] * wrong + [1.0] * (30 - wrong), base=[1.0] * 30)
+        row = outcome_table(lost, [], 0.95).iloc[0]
+        assert row["difference"] == pytest.approx(-wrong / 30)
+        assert pd.isna(row["low"])
+        assert said in row["note"]
+        (arm,) = arm_outcomes(lost, {}, 0.95)
+        assert (arm.low, arm.interval) == (None, "")
+        other = items([1.0] * 30, method="full_finetune", base=[1.0] * 30)
+        (apart,) = arm_differences(pd.concat([lost, other], ignore_index=True), "full_finetune", METHODS, 0.95).found
+        assert (apart.low, apart.interval) == (None, "")
+        assert said in apart.note
+
+
 def test_whole_groups_are_left_out_and_fewer_than_ten_give_no_interval():
     values = np.repeat(np.random.default_rng(2).normal(size=12), 5)
     of_items = outcome_table(items(values, base=0 * values), [], 0.95).iloc[0]

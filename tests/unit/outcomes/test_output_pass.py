@@ -237,7 +237,7 @@ def test_texts_without_a_token_to_predict_have_no_value(tiny_language_model):
     found = outputs(tiny_language_model, tiny_language_model, samples)
     assert found.weights.tolist() == [0, 5, 0]
     assert np.isnan(found.items["output_kl"].value).tolist() == [True, False, True]
-    assert any("2 texts of 3 have no token" in note for note in found.notes)
+    assert any("2 of 3 texts have no token" in note for note in found.notes)
     with pytest.raises(OutcomeNotApplicable, match="at least two tokens"):
         outputs(tiny_language_model, tiny_language_model, samples_for(tiny_language_model, lengths=(1, 1)))
 

@@ -119,3 +119,11 @@ def test_more_documents_than_asked_for_are_chosen_by_hash(tmp_path):
     again = read_documents(written(tmp_path / "again.jsonl", texts), documents=7)
     assert len(some.rows.rows) == 7
     assert some.rows.rows == again.rows.rows
+
+
+def test_a_document_that_is_there_again_is_no_further_unit(tokenizer, tmp_path):
+    (tmp_path / "g.txt").write_text("the cat sat\n" * 12 + "a dog ran\n", encoding="utf-8")
+    samples = document_samples(read_documents(str(tmp_path / "g.txt")), tokenizer, max_length=8)
+    assert len(samples) == 2
+    assert "11 documents of 13 repeat an earlier one and are left out." in samples.notes
+    assert any("fewer than 10" in note for note in samples.notes)

@@ -13,7 +13,7 @@ from repdrift.core.records.outcomes import ArmDifference
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.measured_outcomes.arms import same_items
 from repdrift.drift.measured_outcomes.table import groups_of, numbers
-from repdrift.statistics import score_difference
+from repdrift.statistics import score_difference, without_spread
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ def arm_differences(items: pd.DataFrame, reference: str, methods: Sequence[str],
                     f"{len(other)}), so their outcomes and flips are not compared."
                 ] = None
                 continue
-            compared = score_difference(
-                _values(first), _values(second), groups_of(one), weights=numbers(one, "weight"), confidence=confidence
-            )
+            values, others, of_items = _values(first), _values(second), groups_of(one)
+            compared = score_difference(values, others, of_items, weights=numbers(one, "weight"), confidence=confidence)
             interval, note = compared.interval, compared.missing
+            if alike := without_spread(values.mean(axis=0) - others.mean(axis=0), of_items, of_differences=True):
+                interval, note = None, note or alike
             if interval is not None and interval.low == interval.high:
                 interval = None
                 note = (

@@ -10,8 +10,8 @@ import pandas as pd
 
 from repdrift.core.errors import SampleSetMismatchError
 from repdrift.core.records.outcomes import ArmOutcome
-from repdrift.drift.measured_outcomes.table import groups_of, numbers, sameness
-from repdrift.statistics import mean_over_models
+from repdrift.drift.measured_outcomes.table import groups_of, numbers, same_for_every_item
+from repdrift.statistics import mean_over_models, without_spread
 
 _ARM = ["task", "method", "step", "outcome", "inputs", "layer"]
 
@@ -44,10 +44,11 @@ def _arms(
         has_base = bool(np.isfinite(base).all())
         shown = values - base if has_base else values
         found = mean_over_models(shown, groups, weights=weights, confidence=confidence)
-        alike = sameness(shown, groups, has_base=has_base)
-        interval = None if alike and not has_base else found.interval
+        alike = without_spread(shown, groups, of_differences=has_base)
+        interval = None if alike else found.interval
         unlearnt = [seed for seed in runs if learnt.get((str(task), str(method), seed)) is False]
-        notes = [said] if (said := found.missing or alike) else []
+        said = found.missing or alike or same_for_every_item(shown, has_base=has_base)
+        notes = [said] if said else []
         if unlearnt:
             notes.append(f"{len(unlearnt)} of {len(runs)} models have not learnt the task")
         yield ArmOutcome(

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.outcomes import OUTCOME_COLUMNS
 from repdrift.core.records.study_info import RunStatus
-from repdrift.statistics import grouped_mean
-from repdrift.statistics.grouped_mean import LEAST_DIFFERING
+from repdrift.statistics import grouped_mean, without_spread
 
 KEY = ["task", "method", "seed", "step", "outcome", "inputs", "layer"]
 OVER_ITEMS = "jackknife over items"
@@ -51,8 +50,8 @@ def _row(
     has_base = bool(np.isfinite(base).all())
     shown = values - base if has_base else values
     found = grouped_mean(shown, groups, weights=weights, confidence=confidence)
-    alike = sameness(shown, groups, has_base=has_base)
-    interval = None if alike and not has_base else found.interval
+    alike = without_spread(shown, groups, of_differences=has_base)
+    interval = None if alike else found.interval
     how = OVER_ITEMS if groups is None else OVER_GROUPS
     return {
         **named,
@@ -65,33 +64,13 @@ def _row(
         "n": len(items),
         "n_groups": found.n_groups,
         "learnt": learnt.get((str(named["task"]), str(named["method"]), int(named["seed"]))),
-        "note": found.missing or alike,
+        "note": found.missing or alike or same_for_every_item(shown, has_base=has_base),
     }
 
 
-def sameness(values: NDArray[np.float64], groups: Sequence[str] | None, *, has_base: bool) -> str:
-    """Says so if values hardly vary over items, so that an interval from their spread would be too narrow; "" if they do.
-
-    values: (n,), or (models, n). has_base: they are differences from the base model, and exactly 0 means that nothing changed.
-    """
-    flat = np.atleast_2d(values)
-    if has_base:
-        return "" if np.any(flat) else "the two models have the same number for every item"
-    of_items = flat.mean(axis=0)
-    seen, counts = np.unique(of_items, return_counts=True)
-    others = of_items != seen[counts.argmax()]
-    units = (
-        int(others.sum())
-        if groups is None
-        else len({name for name, other in zip(groups, others, strict=True) if other})
-    )
-    if units >= LEAST_DIFFERING:
-        return ""
-    return (
-        f"no interval: all items but {units} have the same value"
-        if units
-        else "no interval: all items have the same value"
-    )
+def same_for_every_item(shown: NDArray[np.float64], *, has_base: bool) -> str:
+    """Says so if differences from the base model are 0 for every item; "" otherwise. shown: (n,), or (models, n)."""
+    return "the two models have the same number for every item" if has_base and not np.any(shown) else ""
 
 
 def numbers(items: pd.DataFrame, column: str) -> NDArray[np.float64]:

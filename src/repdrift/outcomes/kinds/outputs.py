@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from repdrift.core.errors import ConfigError, OutcomeNotApplicable
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, OutcomeInfo
 from repdrift.core.validation import validation_faults
+from repdrift.core.words import counted
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, on_task, outcomes
@@ -82,7 +83,7 @@ class Outputs:
             found += _items(read, inputs, samples)
             notes |= dict.fromkeys(read.notes)
             if inputs == ON_GENERAL_TEXT:
-                said = f"General text: {len(samples)} documents from {samples.source}, {int(read.weights.sum())} tokens predicted."
+                said = f"General text: {counted(len(samples), 'document')} from {samples.source}, {int(read.weights.sum())} tokens predicted."
                 notes |= dict.fromkeys([said, *samples.notes])
         return Measured(found, list(notes), left_out)
 
