@@ -34,7 +34,7 @@ from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
-from repdrift.core.group_words import LEAST_GROUPS, is_grouped, too_few_groups
+from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.words import sentence_case, some_listed
@@ -119,14 +119,14 @@ def compare_by_rows(
 
 
 def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) -> None:
-    """Says with every model that its samples come from too few groups for an interval, or that their likeness pulls its drift."""
+    """Says with every model that its samples come from groups too few or too uneven for an interval, or that their likeness pulls its drift."""
     groups = samples.groups
     if groups is None or not is_grouped(groups) or not measures.intervals:
         return
-    n_groups = len(set(groups))
+    reason = no_interval_because(groups, samples.group_unit)
     for name in measured.layers:
-        if n_groups < LEAST_GROUPS:
-            measured.note(name, [f"There is no interval over samples: {too_few_groups(n_groups, samples.group_unit)}."])
+        if reason is not None:
+            measured.note(name, [f"There is no interval over samples: {reason}."])
         elif said := pull_words(measures.pull.get(name, ()), samples.group_unit):
             measured.note(name, [sentence_case(said)])
 

@@ -23,7 +23,7 @@ from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
-from repdrift.core.group_words import is_grouped
+from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import ComparedModel, Comparison
@@ -154,6 +154,7 @@ def compare_models(
         tokens=sum(samples.lengths),
         sample_groups=len(set(samples.groups)) if samples.groups is not None and is_grouped(samples.groups) else None,
         sample_group_unit=samples.group_unit,
+        no_group_interval=no_interval_because(samples.groups, samples.group_unit),
         truncated_samples=samples.truncated_samples,
         sample_set_fingerprint=samples.fingerprint,
         pooling=options.pooling,

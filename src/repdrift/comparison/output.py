@@ -220,6 +220,8 @@ def _no_interval_because(result: Comparison) -> str:
         return "only sums were kept, and not the rows"
     if result.sample_groups is not None and result.sample_groups < LEAST_GROUPS:
         return too_few_groups(result.sample_groups, result.sample_group_unit)
+    if result.no_group_interval is not None:
+        return result.no_group_interval
     return f"{result.samples} samples are too few, or the drift is zero"
 
 

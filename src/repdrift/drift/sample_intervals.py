@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.confidence import student_quantile, upper_level
 from repdrift.core.errors import ConfigError, DegenerateInputError
-from repdrift.core.group_words import LEAST_GROUPS, is_grouped, too_few_groups
+from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.records.claims import Interval
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.drift.sample_units import ALONE, SampleUnits, method_words
@@ -120,8 +120,8 @@ def draws_of(
 ) -> Draws:
     """Returns the draws of samples. groups: the group of each; None, or one sample in each group: they stand alone.
 
-    Of samples in groups whole groups are drawn, and left out; groups are merged if there are more than `options.groups`. With fewer than
-    LEAST_GROUPS groups nothing is drawn, and `units.missing` says so. tokens_per_sample: given where a row is a token; tokens of one sample
+    Of samples in groups whole groups are drawn, and left out; groups are merged if there are more than `options.groups`. With too few
+    groups, or one that holds more than half of the samples, nothing is drawn, and `units.missing` says so. tokens_per_sample: given where a row is a token; tokens of one sample
     are not independent, so whole samples are left out and none is drawn. Sets of more than MOST_ROWS rows have no draws.
     """
     rows = samples if rows is None else rows
@@ -130,8 +130,7 @@ def draws_of(
     of_sample = weights = None
     if groups is not None and is_grouped(groups):
         by_sample, n_groups = False, len(set(groups))
-        if n_groups < LEAST_GROUPS:
-            reason = too_few_groups(n_groups, unit)
+        if (reason := no_interval_because(groups, unit)) is not None:
             return Draws(None, None, by_sample=False, units=SampleUnits(n_groups, unit, missing=reason))
         numbers = group_numbers(groups)
         units = SampleUnits(n_groups, unit, resampled_freedom=degrees_of_freedom(numbers))

@@ -18,7 +18,8 @@ def by_speaker(texts, tmp_path_factory):
     path = tmp_path_factory.mktemp("speakers") / "said.jsonl"
     lines = texts.read_text().splitlines()
     rows = [
-        {"text": t, "ten": i // 4, "four": f"s{i % 4}", "one": "x", "each": i} for i, t in enumerate(lines, start=0)
+        {"text": t, "ten": i // 4, "four": f"s{i % 4}", "one": "x", "each": i, "giant": min(i, 12)}
+        for i, t in enumerate(lines, start=0)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -59,6 +60,16 @@ def test_too_few_groups_have_no_interval_and_it_is_said(models, by_speaker, colu
     assert f"The 40 samples come from {words}: intervals over samples need 10 at least" in " ".join(result.data_notes)
     assert f"There is no interval over samples: the samples come from {words}" in result.models[0].notes[0]
     assert comparison_figures(result)
+
+
+def test_a_group_of_most_samples_has_no_interval_and_every_output_says_so(models, by_speaker):
+    from repdrift.comparison.output import how_sure
+
+    result = run(models, ["full"], by_speaker, text_columns=["text"], group_column="giant", controls=False)
+    said = "one of 13 groups holds 28 of the 40 samples, so an interval would rest on that one alone"
+    assert all(low is None for _, low, _ in drifts(result))
+    assert f"There are no intervals: {said}." in how_sure(result)
+    assert f"There is no interval over samples: {said}." in result.models[0].notes
 
 
 def test_one_group_a_sample_is_as_no_groups_at_all(models, by_speaker):

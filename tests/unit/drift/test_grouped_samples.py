@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from repdrift.core.group_words import group_notes
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.drift import analyze
 from repdrift.drift.resampled_drift import bootstrapped_drifts, delete_group_drifts, reflected
@@ -202,3 +203,16 @@ def test_ignoring_groups_gives_other_intervals_and_the_same_drifts(grouped_study
     assert grouped["drift"].equals(alone["drift"])
     rows = (grouped["measure"] == "cka") & (grouped["task"] == "mrpc")
     assert (grouped[rows]["drift_low"] != alone[rows]["drift_low"]).all()
+
+
+@pytest.mark.parametrize(("largest", "drawn_at_all"), [(20, True), (21, False)])
+def test_a_group_of_more_than_half_of_the_samples_gives_no_interval(largest, drawn_at_all):
+    names = ["big"] * largest + [f"s{i}" for i in range(40 - largest)]
+    draws = drawn(40, names, "f", OPTIONS, unit="paragraph")
+    assert (draws.groups is not None) is drawn_at_all
+    if not drawn_at_all:
+        said = "one of 20 paragraphs holds 21 of the 40 samples, so an interval would rest on that one alone"
+        assert draws.units.missing == said
+        assert group_notes(names, "paragraph") == [
+            f"The 40 samples come from 20 paragraphs. Drift has no interval over samples: {said}."
+        ]

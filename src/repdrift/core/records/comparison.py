@@ -125,6 +125,8 @@ class Comparison(Record):
     """Groups that the samples come from, such as paragraphs, which intervals leave out whole; null where each sample stands alone."""
     sample_group_unit: str = "group"
     """A group in one word."""
+    no_group_interval: str | None = None
+    """The reason, as a clause, why samples in these groups have no interval; null if they can have one."""
     truncated_samples: int
     sample_set_fingerprint: str
     pooling: str
