@@ -40,7 +40,7 @@ def test_an_interaction_without_logarithms_is_named_and_not_left_out(tmp_path):
     found = draw_conclusions(table_of(drifts), plan_of(tmp_path, ["a", "b"]))
     test = found_test(found.tests, INTERACTION)
     assert (test.verdict, test.pvalue, test.n_units) == ("not testable", None, 12)
-    assert "a logarithm needs values above zero" in test.sentence
+    assert "the drift of some model is not above 0, so it has no logarithm" in test.sentence
     assert _overall(found).reduction_low is None
     assert any("no lower bound: a trained model's drift is below 0" in note for note in _overall(found).notes)
 

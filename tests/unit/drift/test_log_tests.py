@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repdrift.core.errors import DegenerateInputError
-from repdrift.core.hypotheses import ALIKE, LESS, TARGET
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.drift.inference import draw_conclusions
 from repdrift.statistics import equivalence_test, label_permutation_test, reduction_lower_bound
 from tests.unit.drift.drift_tables import found_test, one_layer, plan_of, table_of
@@ -87,3 +87,21 @@ def test_rounding_is_no_drift_that_a_test_could_rank(tmp_path):
     assert (less.pvalue, less.verdict) == (1.0, "undecided")
     still = found_test(conclusions(one_layer(FULL, [0.0, 1e-17, -1e-17, 2e-16]), tmp_path).tests, LESS)
     assert still.pvalue == label_permutation_test([0.0] * 4, FULL).pvalue
+
+
+def test_rounding_has_no_logarithm_that_tasks_could_differ_in(tmp_path):
+    """LoRA does not move on either task: the rounding of one is ten times that of the other."""
+    full = [0.3, 0.35, 0.32]
+    drifts = one_layer(full, [1e-15, 1.1e-15, 1.2e-15], "a") | one_layer(full, [1e-16, 1.1e-16, 1.2e-16], "b")
+    drifts |= one_layer(full, [1e-14, 1.1e-14, 1.2e-14], "c")
+    found = conclusions(drifts, tmp_path)
+    (tasks_differ,) = [t for t in found.tests if t.hypothesis == INTERACTION]
+    said = "but for rounding, the drift of some model is not above 0, so it has no logarithm"
+    assert tasks_differ.verdict == "not testable"
+    assert said in tasks_differ.sentence
+    assert found.mixed_models[0].missing == said
+    whole = next(r for r in found.reductions if r.task == "all" and r.layer is None)
+    effects = {e.name: e for e in whole.effects}
+    assert (effects["log_ratio"].estimate, effects["log_ratio"].missing) == (None, said)
+    assert effects["ratio"].estimate == 0.0
+    assert not any(i.over == "models" for i in whole.intervals)

@@ -12,7 +12,7 @@ from repdrift.core.records.claims import HypothesisTest, MixedModel, Reduction
 from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about
-from repdrift.drift.inference.method_drifts import MethodDrifts
+from repdrift.drift.inference.method_drifts import NO_LOGARITHM, MethodDrifts
 from repdrift.drift.inference.verdicts import Evidence, Statement, not_testable
 from repdrift.statistics import interaction_test, mixed_model_reduction
 
@@ -35,6 +35,8 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
     if found.reduction is None:
         reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
         return [not_testable(INTERACTION, found, units, statement, reason, test=_TEST)]
+    if not drifts.logarithm:
+        return [not_testable(INTERACTION, found, units, statement, NO_LOGARITHM, test=_TEST)]
     try:
         test = interaction_test(drifts.reference, drifts.comparison, strata=drifts.reference_first)
     except DegenerateInputError as error:
@@ -59,15 +61,18 @@ def interaction(drifts: MethodDrifts, found: Reduction, plan: DriftPlan) -> list
 
 def mixed_model(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> MixedModel:
     """Returns the reduction over all tasks by a linear mixed model of log drift, or why there is none."""
-    if of.reduction is None or drifts.untestable is not None:
+    if of.reduction is None or drifts.untestable is not None or not drifts.logarithm:
         nothing = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
-        reason = drifts.untestable or nothing
+        reason = drifts.untestable or (nothing if of.reduction is None else NO_LOGARITHM)
         units = drifts.reference.size + drifts.comparison.size
         return MixedModel(
             comparison=of.comparison, reduction=None, low=None, high=None, pvalue=None, n_units=units, missing=reason
         )
     found = mixed_model_reduction(
-        drifts.reference, drifts.comparison, strata=drifts.reference_first, confidence=plan.sampling.confidence
+        drifts.reference,
+        drifts.comparison,
+        strata=drifts.reference_first,
+        confidence=plan.sampling.confidence,
     )
     return MixedModel(
         comparison=of.comparison,

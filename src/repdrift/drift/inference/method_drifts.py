@@ -25,6 +25,10 @@ _UNEVEN = 2.5
 """Spreads that differ by a smaller factor move the error rates by a point or two."""
 
 
+NO_LOGARITHM = "but for rounding, the drift of some model is not above 0, so it has no logarithm"
+"""Why a statistic of log drift does not exist, as a clause."""
+
+
 @dataclass(frozen=True)
 class PairedDifferences:
     """Comparison minus reference for each seed, with the task of each."""

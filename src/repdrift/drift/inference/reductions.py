@@ -13,7 +13,14 @@ from repdrift.core.records.claims import EffectSize, Interval, Reduction
 from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT
-from repdrift.drift.inference.method_drifts import METHOD_ROLES, MethodDrifts, MethodRole, method_drifts
+from repdrift.drift.inference.method_drifts import (
+    METHOD_ROLES,
+    NO_LOGARITHM,
+    MethodDrifts,
+    MethodRole,
+    method_drifts,
+    without_rounding,
+)
 from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.drift.sample_intervals import sample_interval
 from repdrift.drift.sample_units import method_words
@@ -106,8 +113,8 @@ def _lower_bound(drifts: MethodDrifts, plan: DriftPlan) -> float | None:
 
 def _over_models(drifts: MethodDrifts, plan: DriftPlan, intervals: list[Interval], notes: list[str]) -> None:
     found = mean_reduction(
-        drifts.reference,
-        drifts.comparison,
+        without_rounding(drifts.reference),
+        without_rounding(drifts.comparison),
         strata=drifts.reference_first,
         confidence=plan.sampling.confidence,
     )
@@ -287,12 +294,14 @@ def _over_both(
 
 def _effects(drifts: MethodDrifts, of: Reduction, plan: DriftPlan) -> list[EffectSize]:
     confidence, strata = plan.sampling.confidence, drifts.strata
-    a, b = drifts.comparison, drifts.reference
+    a, b = without_rounding(drifts.comparison), without_rounding(drifts.reference)
     if of.reduction is None:
         reason = f"but for rounding, the mean drift of {method_title(plan.reference_method)} is not above 0"
         ratio = log = Estimated(None, None, reason)
     else:
-        log = log_ratio(a, b, strata=strata, confidence=confidence)
+        log = Estimated(None, None, NO_LOGARITHM)
+        if drifts.logarithm:
+            log = log_ratio(a, b, strata=strata, confidence=confidence)
         if a.any():
             ratio = mean_ratio(a, b, strata=strata, confidence=confidence)
         else:  # said in terms of the methods
