@@ -56,7 +56,7 @@ def with_prompt(model: nn.Module, config: Any, task_kind: str, *, what: str) -> 
 
     what: the kind of tuning, for messages. Raises ModelError if the model has no place for a prompt, or ignores it.
     """
-    name, decodes = type(model).__name__, is_causal_decoder(model.config)
+    name = type(model).__name__
     if config.peft_type != "PREFIX_TUNING":
         # peft looks for these under some names only, and takes the width of the blocks for that of the embedding.
         config.token_dim = model.get_input_embeddings().weight.shape[1]  # pyright: ignore
@@ -69,9 +69,15 @@ def with_prompt(model: nn.Module, config: Any, task_kind: str, *, what: str) -> 
             f"{what} does not fit {name}: its hidden states do not depend on the prompt (it takes no past keys and values, or "
             f"ignores them). {_OTHERS}"
         )
-    if prompt.is_prefix or decodes or task_kind != "classification":
-        tuned.__class__ = type(tuned.__class__.__name__, (_PromptInBackbone, tuned.__class__), {})
-    return TunedModel.of(tuned)
+    return TunedModel.of(read_behind_prompt(tuned, task_kind))
+
+
+def read_behind_prompt(model: nn.Module, task_kind: str) -> nn.Module:
+    """Returns a model of peft that runs as it is trained: the head reads the real tokens behind a learned prompt. Others are returned as they are."""
+    prompt = learned_prompt_of(model)
+    if prompt is not None and (prompt.is_prefix or is_causal_decoder(model.config) or task_kind != "classification"):
+        model.__class__ = type(model.__class__.__name__, (_PromptInBackbone, model.__class__), {})
+    return model
 
 
 class _PromptInBackbone(nn.Module):

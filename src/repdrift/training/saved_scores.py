@@ -16,6 +16,7 @@ from repdrift.tasks.sample_set import chosen_numbers, sample_ids
 from repdrift.training.class_labels import ClassLabels
 from repdrift.training.features import PaddingCollator
 from repdrift.training.options import TrainingOptions
+from repdrift.training.prompt_learning import read_behind_prompt
 from repdrift.training.scores import Scored
 from repdrift.training.task_kinds import TaskProcessor, processor_for
 from repdrift.training.task_kinds.question_answering import QuestionAnsweringProcessor
@@ -124,7 +125,7 @@ class SavedScorer:
 def load_saved(base: ModelSource, source: ModelSource, task_kind: str, num_labels: int | None) -> nn.Module:
     """Load a trained model with its head, an adapter on `base` or a whole model, in evaluation mode, on the device in use."""
     if source.is_adapter:
-        model = load_adapted(base, source, task_kind, num_labels=num_labels)
+        model = read_behind_prompt(load_adapted(base, source, task_kind, num_labels=num_labels), task_kind)
     else:
         model = load_task_model(source, task_kind, num_labels=num_labels)
     return nn.Module.to(model, device()).eval()
