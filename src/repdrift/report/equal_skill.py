@@ -30,7 +30,9 @@ def at_equal_skill(data: ReportData) -> Point | None:
     said = second_opinion(found)
     cautions = [*found.conditions, *([f"Second opinion, a regression: {said}."] if said else [])]
     left_out = any(run.crossing == "never" for run in found.runs)
-    short = "Yes, among the runs that reach the score." if left_out and point.state == "yes" else point.short
+    short = point.short
+    if left_out and point.state != "open":
+        short = f"{short[:-1]}, among the runs that reach the score."
     return replace(point, short=short, text=" ".join([point.text, *cautions]))
 
 

@@ -12,6 +12,7 @@ from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.resampled_drift import ResampledDrifts
 from repdrift.drift.sample_intervals import SamplingOptions
 from tests.unit.drift.drift_tables import found_test, one_layer, plan_of, table_of
+from tests.unit.drift.skill_studies import run_of, study_of
 from tests.unit.drift.study_on_disk import LAYERS, N, P, Study, write_set
 
 NEGATIVE = ([-0.0010, -0.0011, -0.0012, -0.0013], [-0.010, -0.011, -0.012, -0.013])
@@ -188,3 +189,18 @@ def test_a_task_with_checkpoints_only_does_not_fail_the_numerical_floor(tmp_path
     check = next(s for s in results.sanity if s.name == "drift is above the numerical floor")
     assert check.passed
     assert "nan" not in check.detail
+
+
+def test_a_loss_that_drift_is_held_against_is_said_to_be_better_where_it_is_less(tmp_path):
+    runs = [
+        run_of("t", m, s, [3.0 - 0.1 * s], [0.1 * s], metric="loss")
+        for m in ("full_finetune", "lora")
+        for s in (1, 2, 3)
+    ]
+    table, statuses = study_of(runs)
+    found = draw_conclusions(table, plan_of(tmp_path, ["t"]), statuses=statuses).associations
+    together = next(a for a in found if a.method is None)
+    assert (together.metric, together.correlation) == ("loss", pytest.approx(-1.0))
+    assert together.sentence.startswith(
+        "Drift against loss (less is better), all methods, within tasks and methods: rank correlation -1.00"
+    )

@@ -8,6 +8,7 @@ from repdrift.core.equal_skill_words import reduction_at_end
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import dashboard_html
+from repdrift.report.dashboard.sections import skill_runs
 from repdrift.report.figures import figures
 from repdrift.report.figures.frontier import caption, describe, draw
 from repdrift.report.style import paper_style
@@ -208,3 +209,22 @@ def test_a_verdict_on_models_that_may_not_have_learnt_says_so(tmp_path):
     first = answer(with_equal_skill(tmp_path, runs))[0]
     assert (first.short, first.state) == ("Yes, if the models have learnt their tasks.", "open")
     assert "how far scores differ by chance is not known" in first.text
+
+
+def test_a_run_that_is_read_at_two_scores_stands_with_each_of_them(tmp_path):
+    runs = two_arms(("sst2",)) + [run_of("sst2", "prefix", s, *learning(0.66)) for s in (1, 2, 3)]
+    data = with_equal_skill(tmp_path, runs, methods=("full_finetune", "lora", "prefix"))
+    full = [
+        (score.score, run.drift) for run, score in skill_runs(data) if (run.method, run.seed) == ("full_finetune", 1)
+    ]
+    assert [round(score, 3) for score, _ in full] == [0.755, 0.66]
+    assert full[0][1] > full[1][1]
+    page = dashboard_html(data, [])
+    assert all(f'<td class="n">accuracy {score:.3f}</td>' in page for score, _ in full)
+
+
+def test_a_verdict_against_a_claim_is_of_the_runs_that_reach_the_score_too(tmp_path):
+    runs = two_arms(("sst2", "mrpc"), ratio=1.6)
+    runs[-1] = run_of("mrpc", "lora", 3, *learning(0.65))
+    first = answer(with_equal_skill(tmp_path, runs, equal_skill_score={"mrpc": 0.72}))[0]
+    assert (first.short, first.state) == ("No, among the runs that reach the score.", "no")

@@ -20,7 +20,7 @@ from repdrift.statistics import hierarchical_replicates, profile_correlations, r
 
 Floats = NDArray[np.floating]
 SCORES = ("accuracy", "f1", "exact_match", "loss")
-"""Scores of which more is better. Each one that some run has is correlated with drift."""
+"""Each of these that some run has is correlated with drift, as it is: of a loss, less is better."""
 _LEAST_MODELS = 2
 
 
@@ -105,11 +105,12 @@ def _association(
     metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]], confidence: float
 ) -> ScoreAssociation:
     whose = "all methods" if method is None else method_title(method)
+    against = f"{metric} (less is better)" if metric == "loss" else metric
     frame = pd.DataFrame(rows, columns=["task", "method", "drift", "score"])
     varied = [part for _, part in frame.groupby(["task", "method"], sort=False) if _varies(part)]
     if not varied:
         sentence = (
-            f"Drift against {metric}, {whose}: nothing to correlate, because no task has two models of one method that differ in "
+            f"Drift against {against}, {whose}: nothing to correlate, because no task has two models of one method that differ in "
             f"drift and in {metric}."
         )
         return ScoreAssociation(
@@ -126,7 +127,7 @@ def _association(
         else f", interval {found.interval.low:.2f} to {found.interval.high:.2f}"
     )
     sentence = (
-        f"Drift against {metric}, {whose}, within tasks and methods: rank correlation {found.correlation:.2f}{interval}, "
+        f"Drift against {against}, {whose}, within tasks and methods: rank correlation {found.correlation:.2f}{interval}, "
         f"{p_equals(found.pvalue)} (smallest possible: {pvalue(found.smallest_pvalue)}), {counted(found.n_units, 'trained model')}."
     )
     if left:

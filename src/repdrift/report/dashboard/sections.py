@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repdrift.core.records.equal_skill import SkillRun
+from repdrift.core.records.equal_skill import SkillRun, SkillScore
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import SanityCheck
 from repdrift.report.report_data import ReportData
@@ -126,10 +126,17 @@ def metric_names(data: ReportData) -> list[str]:
     return list(dict.fromkeys(name for run in data.results.runs for name in run.metrics if name != "train_loss"))
 
 
-def skill_runs(data: ReportData) -> list[SkillRun]:
-    """Every run at the score of its task, once; a reference run has one row for each method, where their scores differ."""
-    found = [run for each in data.results.equal_skill if each.task != ALL_TASKS for run in each.runs]
-    return [run for position, run in enumerate(found) if run not in found[:position]]
+def skill_runs(data: ReportData) -> list[tuple[SkillRun, SkillScore]]:
+    """Every run with the score at which it is read, once; a reference run has one row for each score that methods are compared at."""
+    found = [
+        (run, score)
+        for each in data.results.equal_skill
+        if each.task != ALL_TASKS
+        for score in each.scores
+        for run in each.runs
+    ]
+    shown = [(run, score.score) for run, score in found]
+    return [pair for position, pair in enumerate(found) if shown[position] not in shown[:position]]
 
 
 def _mean(values: np.ndarray) -> float | None:
