@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from repdrift.core.records.equal_skill import EqualSkill, SkillScore
 from repdrift.core.records.results import ALL_TASKS, DriftResults
@@ -85,12 +85,28 @@ def disagreement(found: EqualSkill) -> str | None:
 
 
 def different_scores(found: Sequence[EqualSkill]) -> list[str]:
-    """Returns a caution for each task on which methods are compared with the reference at scores that differ from one another."""
+    """Returns cautions on methods whose reductions at equal skill must not be compared with each other: at other scores, or over other tasks."""
+    rest_on: dict[tuple[str, ...], list[str]] = {}
     by_task: dict[str, dict[str, list[str]]] = {}
     for each in found:
         for score in each.scores if each.task != ALL_TASKS else []:
             at = by_task.setdefault(each.task, {}).setdefault(f"{score.metric} {score.score:.3f}", [])
             at.append(method_title(each.comparison))
+        if each.task == ALL_TASKS and each.test is not None:
+            rest_on.setdefault(tuple(each.tasks), []).append(method_title(each.comparison))
+    said = "; ".join(f"{listed(names)}: {listed([task_title(t) for t in tasks])}" for tasks, names in rest_on.items())
+    over_other_tasks = [
+        f"Over all tasks, reductions at equal skill are of other tasks for one method than for another ({said}), so they must not be compared with "
+        "each other."
+    ]
+    return [
+        *(over_other_tasks if len(rest_on) > 1 else []),
+        *_at_other_scores(by_task),
+    ]
+
+
+def _at_other_scores(by_task: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """Sentences on tasks with several scores. by_task: by task, then score in words, the methods that are compared there."""
     return [
         f"On {task_title(task)} each method is compared with the reference at another score "
         f"({'; '.join(f'{listed(names)}: {score}' for score, names in at.items())}), so their reductions at equal skill must not be compared with "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from repdrift.core.equal_skill_words import skill_notes, where_compared
+from repdrift.core.equal_skill_words import different_scores, skill_notes, where_compared
 from repdrift.core.errors import ConfigError
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.inference.equal_skill import equal_skill_claims
@@ -115,7 +115,7 @@ def test_a_named_score_at_chance_is_refused(tmp_path):
 def test_a_named_score_that_no_run_of_a_method_reaches_is_refused(tmp_path):
     assert (
         claims(tmp_path, two_arms(), equal_skill_score={"t": 0.8})["t"].missing
-        == "On t no run of LoRA reaches accuracy 0.800."
+        == "On t no run of LoRA reaches accuracy 0.800; the best has 0.758."
     )
 
 
@@ -328,3 +328,20 @@ def test_a_loss_is_held_against_the_base_model_and_no_constant_answer(tmp_path):
     assert "; the base model has 3.000, and scores differ by chance by about 0.050." in said
     refused = claims(tmp_path, runs, equal_skill_score={"t": 2.99})["t"].missing
     assert "is loss 2.990, not surely better than the base model (3.000)" in refused
+
+
+def test_arms_that_are_compared_on_other_tasks_are_not_to_be_compared_over_all(tmp_path):
+    runs = two_arms(("a", "b")) + [run_of("a", "prefix", s, *learning(0.75)) for s in (1, 2, 3)]
+    runs += [run_of("b", "prefix", s, [0.8], [0.3]) for s in (1, 2, 3)]
+    table, statuses = study_of(runs)
+    methods = ["full_finetune", "lora", "prefix"]
+    found = equal_skill_claims(
+        table, statuses, plan_of(tmp_path, ["a", "b"], methods=methods, comparison_methods=methods[1:])
+    )
+    said = different_scores(found)
+    assert any(
+        w.startswith(
+            "Over all tasks, reductions at equal skill are of other tasks for one method than for another (LoRA: a and b; prefix: a)"
+        )
+        for w in said
+    )

@@ -165,7 +165,8 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     never = [runs[i].words for i, found in at.entries if found.crossing == "never"]
     for method, found in ((plan.reference_method, at.reference), (plan.comparison_method, at.comparison)):
         if all(each.drift is None for each in found):
-            return f"On {task_title(task)} no run of {method_title(method)} reaches {metric} {score:.3f}."
+            best = sign * max(run.path.best for run in runs if run.method == method)
+            return f"On {task_title(task)} no run of {method_title(method)} reaches {metric} {score:.3f}; the best has {best:.3f}."
     if np.mean([each.drift for each in at.reference if each.drift is not None]) <= ZERO_DRIFT:
         return (
             f"On {task_title(task)} the mean drift of {method_title(plan.reference_method)} at {metric} {score:.3f} is not above 0, but for rounding: "
