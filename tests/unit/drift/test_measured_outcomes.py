@@ -98,6 +98,17 @@ def test_a_difference_that_is_the_same_for_every_item_has_no_interval_of_no_widt
         assert said in apart.note
 
 
+def test_the_interval_of_a_share_ends_where_shares_end_and_that_of_a_loss_does_not():
+    mostly = items([1.0] * 14 + [0.0] * 6 + [1.0] * 10)
+    few = items([0.0] * 12 + [3.0] * 6, outcome="loss")
+    for frame, ends in ((mostly, (None, 1.0)), (few, (None, None))):
+        row = outcome_table(frame, [], 0.999999, {"accuracy"}).iloc[0]
+        (arm,) = arm_outcomes(frame, {}, 0.999999, {"accuracy"})
+        assert (arm.low, arm.high) == (row["low"], row["high"])
+        assert (row["high"] == ends[1]) == (ends[1] is not None)
+    assert row["high"] > 1
+
+
 def test_whole_groups_are_left_out_and_fewer_than_ten_give_no_interval():
     values = np.repeat(np.random.default_rng(2).normal(size=12), 5)
     of_items = outcome_table(items(values, base=0 * values), [], 0.95).iloc[0]

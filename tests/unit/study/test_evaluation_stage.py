@@ -102,47 +102,6 @@ def right_rows(folder, inputs):
     return {str(i): float(int(x.argmax()) == r["label"]) for i, (x, r) in enumerate(zip(logits, rows, strict=True))}
 
 
-PROMPTS = ["prompt_tuning", "prefix_tuning", "p_tuning"]
-
-
-def require_scores_of_training(inputs):
-    runs = planned_runs(inputs.config)
-    train_runs(inputs, runs)
-    for done in evaluate_runs(inputs, runs):
-        found = {
-            name: np.average(rows["value"], weights=rows["weight"])
-            for name, rows in items_of(done, "task_scores").groupby("outcome")
-        }
-        metrics = find_run(inputs, done.run).record.metrics
-        assert found == pytest.approx({name: metrics[name] for name in found}), done.run
-        assert done.records["task_scores"].notes == []
-
-
-def test_learned_prompts_answer_questions_as_in_training(tmp_path, tiny_bert, tiny_data):
-    # peft's own forward gives the head virtual positions too, so that answers would be counted from the wrong one
-    options = {"epochs": 2, "batch_size": 8, "max_length": 32, "doc_stride": 8, "learning_rate": 0.05}
-    require_scores_of_training(
-        study(
-            tmp_path, tiny_bert, tiny_data, tasks=["squad_v2"], methods=PROMPTS, reference=PROMPTS[0], training={"all": options}, outcomes=["task_scores"]
-        )
-    )  # fmt: skip
-
-
-def test_learned_prompts_write_continuations_as_in_training_without_a_warning(tmp_path, tiny_language_model):
-    rows = [{"p": sentence(i, 3 + i % 4) + " ", "c": WORDS[i % 3]} for i in range(12)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    task = {
-        "name": "cont", "kind": "causal_lm", "train": str(tmp_path / "rows.jsonl"), "validation": str(tmp_path / "rows.jsonl"), "prompt_column": "p",
-        "completion_column": "c", "scorer": "exact_match", "max_new_tokens": 2,
-    }  # fmt: skip
-    options = {"epochs": 2, "batch_size": 8, "max_length": 32, "learning_rate": 0.05}
-    require_scores_of_training(
-        study(
-            tmp_path, tiny_language_model, tmp_path, tasks=[task], methods=PROMPTS, reference=PROMPTS[0], training={"all": options}, outcomes=["task_scores"]
-        )
-    )  # fmt: skip
-
-
 def test_a_second_call_measures_nothing_and_a_killed_one_ends_with_the_same_bytes(inputs, monkeypatch):
     runs = planned_runs(inputs.config, tasks=["sst2"], methods=["lora"])
     evaluate_runs(inputs, runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,30 @@ import pandas as pd
 from repdrift.core.errors import SampleSetMismatchError
 from repdrift.core.records.outcomes import ArmOutcome
 from repdrift.drift.measured_outcomes.table import groups_of, numbers, same_for_every_item
-from repdrift.statistics import mean_over_models, without_spread
+from repdrift.statistics import mean_over_models, within_share, without_spread
 
 _ARM = ["task", "method", "step", "outcome", "inputs", "layer"]
 
 
 def arm_outcomes(
-    items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+    items: pd.DataFrame,
+    learnt: Mapping[tuple[str, str, int], bool | None],
+    confidence: float,
+    shares: Collection[str] = (),
 ) -> list[ArmOutcome]:
     """Returns every outcome of every arm, over its final models.
 
-    learnt: whether each run has learnt its task, by task, method and seed.
+    learnt: whether each run has learnt its task, by task, method and seed. shares: outcomes that are shares, whose intervals end at 0 and 1.
     """
     final = items[items["step"] == 0]
-    return list(_arms(final, learnt, confidence))
+    return list(_arms(final, learnt, confidence, shares))
 
 
 def _arms(
-    items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+    items: pd.DataFrame,
+    learnt: Mapping[tuple[str, str, int], bool | None],
+    confidence: float,
+    shares: Collection[str],
 ) -> Iterator[ArmOutcome]:
     groups: Any = items.groupby(_ARM, sort=False, dropna=False, observed=True)
     for key, of_arm in groups:
@@ -46,6 +52,8 @@ def _arms(
         found = mean_over_models(shown, groups, weights=weights, confidence=confidence)
         alike = without_spread(shown, groups, of_differences=has_base)
         interval = None if alike else found.interval
+        if interval is not None and not has_base and outcome in shares:
+            interval = within_share(interval)
         unlearnt = [seed for seed in runs if learnt.get((str(task), str(method), seed)) is False]
         said = found.missing or alike or same_for_every_item(shown, has_base=has_base)
         notes = [said] if said else []

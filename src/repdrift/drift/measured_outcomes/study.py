@@ -37,6 +37,7 @@ def study_outcomes(plan: DriftPlan, tasks: Sequence[TaskSets], statuses: Sequenc
         (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None for s in statuses if s.step == 0
     }
     items = read.items[list(ITEM_COLUMNS)]
+    shares = {name for name, info in read.infos.items() if info.unit.startswith("share")}
     arms = arm_outcomes(
         items, learnt, confidence
     )  # first: it refuses models of one arm that were measured on other items
@@ -49,4 +50,4 @@ def study_outcomes(plan: DriftPlan, tasks: Sequence[TaskSets], statuses: Sequenc
         missing=list(read.missing),
         notes=[*differences.notes, *read.notes],
     )
-    return OutcomeTables(items, outcome_table(items, statuses, confidence), found)
+    return OutcomeTables(items, outcome_table(items, statuses, confidence, shares), found)

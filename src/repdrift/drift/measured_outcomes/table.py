@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.outcomes import OUTCOME_COLUMNS
 from repdrift.core.records.study_info import RunStatus
-from repdrift.statistics import grouped_mean, without_spread
+from repdrift.statistics import grouped_mean, within_share, without_spread
 
 KEY = ["task", "method", "seed", "step", "outcome", "inputs", "layer"]
 OVER_ITEMS = "jackknife over items"
 OVER_GROUPS = "jackknife over groups of items"
 
 
-def outcome_table(items: pd.DataFrame, statuses: Sequence[RunStatus], confidence: float) -> pd.DataFrame:
+def outcome_table(
+    items: pd.DataFrame, statuses: Sequence[RunStatus], confidence: float, shares: Collection[str] = ()
+) -> pd.DataFrame:
     """Returns the outcomes in the columns of OUTCOME_COLUMNS, in the order of the items.
 
-    The interval is that of the difference from the base model, and of the value where the base has none.
+    shares: outcomes that are shares, whose intervals end at 0 and 1. The interval is that of the difference from the base model, and of the value where the base has none.
     """
     learnt = {
         (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None
@@ -29,7 +31,8 @@ def outcome_table(items: pd.DataFrame, statuses: Sequence[RunStatus], confidence
         if s.status == "ok" and s.step == 0
     }
     rows = [
-        _row(key, rows, learnt, confidence) for key, rows in items.groupby(KEY, sort=False, dropna=False, observed=True)
+        _row(key, rows, learnt, confidence, shares)
+        for key, rows in items.groupby(KEY, sort=False, dropna=False, observed=True)
     ]
     table = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
     return table.astype(
@@ -42,7 +45,11 @@ def outcome_table(items: pd.DataFrame, statuses: Sequence[RunStatus], confidence
 
 
 def _row(
-    key: Any, items: pd.DataFrame, learnt: Mapping[tuple[str, str, int], bool | None], confidence: float
+    key: Any,
+    items: pd.DataFrame,
+    learnt: Mapping[tuple[str, str, int], bool | None],
+    confidence: float,
+    shares: Collection[str],
 ) -> dict[str, Any]:
     named = dict(zip(KEY, key, strict=True))
     values, base, weights = numbers(items, "value"), numbers(items, "base_value"), numbers(items, "weight")
@@ -52,6 +59,8 @@ def _row(
     found = grouped_mean(shown, groups, weights=weights, confidence=confidence)
     alike = without_spread(shown, groups, of_differences=has_base)
     interval = None if alike else found.interval
+    if interval is not None and not has_base and named["outcome"] in shares:
+        interval = within_share(interval)
     how = OVER_ITEMS if groups is None else OVER_GROUPS
     return {
         **named,
