@@ -39,7 +39,7 @@ def yardstick(*, higher_is_better: bool) -> str:
 
 def where_compared(score: SkillScore) -> str:
     """Returns the score of a task with its choice: `SST-2: accuracy 0.791, the best that every run reaches (LoRA, seed 3: no more)`."""
-    limit = f" ({listed(score.limiting)}: no more)" if score.chosen == "the best that every run reaches" else ""
+    limit = f" ({'; '.join(score.limiting)}: no more)" if score.chosen == "the best that every run reaches" else ""
     chance = (
         "how far scores differ by chance is not known"
         if score.tolerance is None

@@ -345,3 +345,12 @@ def test_arms_that_are_compared_on_other_tasks_are_not_to_be_compared_over_all(t
         )
         for w in said
     )
+
+
+def test_runs_that_limit_a_comparison_are_named_by_method(tmp_path):
+    runs = two_arms(tops=(0.85, 0.75), seeds=(1, 2))
+    flat = [
+        run_of("t", "lora", s, [0.4, 0.41, 0.42, 0.43, 0.44], [0.1] * 5, learnt=judged(False, 0.44)) for s in (1, 2, 3)
+    ]
+    said = claims(tmp_path, runs[:2] + flat)["t"].missing
+    assert "the best score that every run reaches (LoRA, seeds 1, 2 and 3: no more) is accuracy 0.440" in said

@@ -54,7 +54,7 @@ class SkillScore(Record):
     score: float
     chosen: Literal["the best that every run reaches", "named by the study"]
     limiting: list[str]
-    """The runs whose best score is the lowest, in words."""
+    """The runs whose best score is the lowest, in words: by method, such as `LoRA, seeds 1 and 2`."""
     constant_score: float
     """The score of the best constant answer; for a loss the base model's own."""
     tolerance: float | None

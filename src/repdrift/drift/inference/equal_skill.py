@@ -23,14 +23,13 @@ from repdrift.core.words import (
     number,
     percent_range,
     reduction_in_words,
-    some_listed,
     task_title,
 )
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.inference.arm_families import Draft, about, corrected_over_arms
 from repdrift.drift.inference.method_claims import tested_on
-from repdrift.drift.inference.skill_paths import CHECKPOINTS_KEY, TaskPaths, TrainedRun, task_paths
+from repdrift.drift.inference.skill_paths import CHECKPOINTS_KEY, TaskPaths, TrainedRun, runs_by_method, task_paths
 from repdrift.drift.inference.verdicts import Evidence, Statement
 from repdrift.statistics import StratumAtScore, equal_skill_test, skill_regression, strata_at_score
 
@@ -139,12 +138,12 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     ).values()
     metric, score = paths.learnt.metric, sign * at.score
     beaten = yardstick(higher_is_better=paths.learnt.higher_is_better)
-    limiting = [runs[i].words for i in at.limiting]
+    limiting = runs_by_method(runs[i] for i in at.limiting)
     if at.score <= paths.chance:
         whose = (
             "the score named in the study"
             if named is not None
-            else f"the best score that every run reaches ({listed(limiting)}: no more)"
+            else f"the best score that every run reaches ({'; '.join(limiting)}: no more)"
         )
         name_one = (
             ""
@@ -155,14 +154,14 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
             f"On {task_title(task)} {whose} is {metric} {score:.3f}, not surely better than {beaten} "
             f"({paths.learnt.constant_score:.3f}), so that equal skill means nothing there.{name_one}"
         )
-    early = [runs[i].words for i, found in at.entries if found.crossing == "before the first checkpoint"]
+    early = [runs[i] for i, found in at.entries if found.crossing == "before the first checkpoint"]
     if early:
         return (
-            f"On {task_title(task)} {listed(early)} {'was' if len(early) == 1 else 'were'} better than {metric} {score:.3f} at the first checkpoint "
+            f"On {task_title(task)} {'; '.join(runs_by_method(early))} {'was' if len(early) == 1 else 'were'} better than {metric} {score:.3f} at the first checkpoint "
             "already, so that the drift at that score is not known: save earlier checkpoints (training.all.checkpoints), or name a "
             "better score (analysis.equal_skill_score)."
         )
-    never = [runs[i].words for i, found in at.entries if found.crossing == "never"]
+    never = [runs[i] for i, found in at.entries if found.crossing == "never"]
     for method, found in ((plan.reference_method, at.reference), (plan.comparison_method, at.comparison)):
         if all(each.drift is None for each in found):
             best = sign * max(run.path.best for run in runs if run.method == method)
@@ -182,15 +181,13 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
         have = "runs never reaches" if len(never) == 1 else "runs never reach"
         conditions.append(
             f"{task_title(task)}: {len(never)} of {len(runs)} {have} {metric} {score:.3f} and {'is' if len(never) == 1 else 'are'} left out "
-            f"({listed(never)}). The comparison is of the runs that reach it, and those that only just do "
+            f"({'; '.join(runs_by_method(never))}). The comparison is of the runs that reach it, and those that only just do "
             "make their method seem to drift less: up to 10 % of such true nulls were rejected (docs/calibration.md)."
         )
-    far = [
-        runs[i].words for i, found in at.entries if found.drift is not None and _from_chance(runs[i], at.score, paths)
-    ]
+    far = [runs[i] for i, found in at.entries if found.drift is not None and _from_chance(runs[i], at.score, paths)]
     if far:
         conditions.append(
-            f"{task_title(task)}: at {metric} {score:.3f} the drift of {len(far)} of {len(runs)} runs ({some_listed(far)}) is interpolated from a "
+            f"{task_title(task)}: at {metric} {score:.3f} the drift of {len(far)} of {len(runs)} runs ({'; '.join(runs_by_method(far))}) is interpolated from a "
             f"checkpoint at which the model was not surely better than {beaten}, so it is rough. Save more checkpoints "
             "between (training.all.checkpoint_every, or a larger training.all.checkpoints)."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +40,6 @@ class TrainedRun:
     checkpoints: tuple[Checkpoint, ...]
     path: SkillPath
 
-    @property
-    def words(self) -> str:
-        """The run in a few words: `LoRA, seed 3`."""
-        return f"{method_title(self.method)}, seed {self.seed}"
-
 
 @dataclass(frozen=True)
 class TaskPaths:
@@ -67,6 +62,17 @@ class TaskPaths:
     def chance(self) -> float:
         """The score, higher is better, up to which a model may be no better than the best constant answer."""
         return self.sign * self.learnt.constant_score + (self.tolerance or 0.0)
+
+
+def runs_by_method(runs: Iterable[TrainedRun | RunStatus]) -> list[str]:
+    """The runs of each method in a few words: `LoRA, seeds 1, 2 and 3`."""
+    seeds: dict[str, list[str]] = {}
+    for run in runs:
+        seeds.setdefault(run.method, []).append(str(run.seed))
+    return [
+        f"{method_title(method)}, seed{'s' if len(of_method) > 1 else ''} {some_listed(of_method, most=10)}"
+        for method, of_method in seeds.items()
+    ]
 
 
 def task_paths(rows: pd.DataFrame, statuses: Sequence[RunStatus], task: str, plan: DriftPlan) -> TaskPaths | str:
@@ -149,22 +155,20 @@ def _in_order(own: Sequence[RunStatus], metric: str, drifts: dict[tuple[str, int
 
 def _fault(found: Sequence[tuple[RunStatus, list[Checkpoint]]], metric: str, task: str) -> str | None:
     """Returns the reason why runs have no path, as a sentence that names them; None if all have one."""
-    alone = [_named(final) for final, own in found if len(own) < 2]
+    alone = [final for final, own in found if len(own) < 2]
     if alone:
         which = (
-            "No run"
-            if len(alone) == len(found)
-            else f"{counted(len(alone), 'run')} of {len(found)} ({some_listed(alone)})"
+            "No run" if len(alone) == len(found) else f"{counted(len(alone), 'run')} of {len(found)} ({_named(alone)})"
         )
         have = "has" if len(alone) in (1, len(found)) else "have"
         no = "a checkpoint" if which == "No run" else "no checkpoint"
         return f"{which} of {task_title(task)} {have} {no} beside the final model: {CHECKPOINTS_KEY}."
-    bare = [_named(final) for final, own in found if any(p.score is None or not np.isfinite(p.score) for p in own)]
+    bare = [final for final, own in found if any(p.score is None or not np.isfinite(p.score) for p in own)]
     if bare:
-        return f"Checkpoints of {some_listed(bare)} on {task_title(task)} have no {metric} noted: {_EXTRACT}."
-    without = [_named(final) for final, own in found if any(not np.isfinite(p.drift) for p in own)]
+        return f"Checkpoints of {_named(bare)} on {task_title(task)} have no {metric} noted: {_EXTRACT}."
+    without = [final for final, own in found if any(not np.isfinite(p.drift) for p in own)]
     if without:
-        return f"Checkpoints of {some_listed(without)} on {task_title(task)} have no drift in some layer."
+        return f"Checkpoints of {_named(without)} on {task_title(task)} have no drift in some layer."
     return None
 
 
@@ -179,5 +183,5 @@ def _path(own: Sequence[Checkpoint], final: RunStatus, learnt: Learnt, tolerance
     )
 
 
-def _named(final: RunStatus) -> str:
-    return f"{method_title(final.method)}, seed {final.seed}"
+def _named(runs: Sequence[RunStatus]) -> str:
+    return "; ".join(runs_by_method(runs))
