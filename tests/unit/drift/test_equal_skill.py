@@ -9,7 +9,7 @@ from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.inference.equal_skill import equal_skill_claims
 from repdrift.statistics import label_permutation_test
 from tests.unit.drift.drift_tables import plan_of
-from tests.unit.drift.skill_studies import STEPS, law, learning, run_of, study_of, two_arms
+from tests.unit.drift.skill_studies import CONSTANT, STEPS, law, learning, run_of, study_of, two_arms
 from tests.unit.drift.study_on_disk import judged
 
 
@@ -285,7 +285,7 @@ def test_scores_without_an_interval_leave_open_whether_models_are_better_than_ch
     assert found.scores[0].tolerance is None
     (said,) = [said for said in found.conditions if "not known" in said]
     assert said.startswith(
-        "t: how far scores differ by chance is not known, because the 400 scored rows give no interval"
+        "t: how far scores differ by chance is not known, because no final model has an interval of its gain over the best constant answer (400 scored rows)."
     )
     assert where_compared(found.scores[0]).endswith("how far scores differ by chance is not known.")
 
@@ -354,3 +354,19 @@ def test_runs_that_limit_a_comparison_are_named_by_method(tmp_path):
     ]
     said = claims(tmp_path, runs[:2] + flat)["t"].missing
     assert "the best score that every run reaches (LoRA, seeds 1, 2 and 3: no more) is accuracy 0.440" in said
+
+
+def test_models_that_collapsed_to_the_constant_answer_do_not_make_scores_look_sharper(tmp_path):
+    collapsed = judged(False, CONSTANT).model_copy(update={"difference": 0.0, "low": 0.0, "high": 0.0})
+    runs = []
+    for seed in (1, 2, 3):
+        scores, drifts = learning(0.8 + 0.005 * seed)
+        runs.append(
+            run_of(
+                "t", "full_finetune", seed, [*scores, CONSTANT], [*drifts, 0.9], steps=(*STEPS, 1000), learnt=collapsed
+            )
+        )
+        runs.append(run_of("t", "lora", seed, *learning(0.8 + 0.003 * seed)))
+    found = claims(tmp_path, runs)["t"]
+    assert found.scores[0].tolerance == pytest.approx(0.05)
+    assert [run.left_out for run in found.runs] == [1, 1, 1, 0, 0, 0]

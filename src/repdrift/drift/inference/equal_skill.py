@@ -174,8 +174,8 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     conditions: list[str] = []
     if paths.tolerance is None:
         conditions.append(
-            f"{task_title(task)}: how far scores differ by chance is not known, because the {counted(paths.learnt.n_items, 'scored row')} give no interval "
-            f"of a score. So it is not known either whether models are better than {beaten} at {metric} {score:.3f}."
+            f"{task_title(task)}: how far scores differ by chance is not known, because no final model has an interval of its gain over {beaten} "
+            f"({counted(paths.learnt.n_items, 'scored row')}). So it is not known either whether models are better than that at {metric} {score:.3f}."
         )
     if never:
         have = "runs never reaches" if len(never) == 1 else "runs never reach"

@@ -98,6 +98,9 @@ def task_paths(rows: pd.DataFrame, statuses: Sequence[RunStatus], task: str, pla
         return fault
     gains = [s.learnt for s in finals if s.learnt is not None]
     widths = [(g.high - g.low) / 2 for g in gains if g.low is not None and g.high is not None]
+    widths = [
+        width for width in widths if width > 0
+    ]  # a model that gives the constant answer has an interval of no width
     tolerance = float(np.mean(widths)) if widths else None
     runs = tuple(
         TrainedRun(task, final.method, final.seed, tuple(own), _path(own, final, learnt, tolerance or 0.0))
