@@ -19,7 +19,8 @@ def evaluate(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="`all`, or the training step of a saved checkpoint. Without it: the final model.", show_default=False
+            help="`all`, or the training step of a saved checkpoint. Without it: the final model, and checkpoints that were measured before.",
+            show_default=False,
         ),
     ] = None,
     model: o.Model = None,

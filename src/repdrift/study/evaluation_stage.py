@@ -52,14 +52,15 @@ class _Task:
 def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[EvaluatedRun]:
     """Measure the study's outcomes of every run; those that are there for the same weights, samples and options are kept.
 
-    checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint. All runs are
+    checkpoint: None for the final model (step 0) and the saved checkpoints that were measured before, which would else be older than what
+    stands beside them; a step; or `all` for the final model and every saved checkpoint. All runs are
     looked up before the first is measured. Under torchrun the processes share the batches of
     outcomes that can be shared, and the first one measures the others. Raises MissingRunError if a run is not
     trained or did not save the checkpoint, and whatever an outcome raises.
     """
     chosen = inputs.config.chosen_outcomes()
     found = [(run, find_run(inputs, run)) for run in runs]
-    jobs = [(run, trained, step) for run, trained in found for step in wanted_steps(run, trained.record, checkpoint)]
+    jobs = [(run, trained, step) for run, trained in found for step in _steps(inputs, run, trained, checkpoint)]
     if not chosen:
         say("the study measures no outcomes (outcomes: in the study file)")
         return []
@@ -79,6 +80,13 @@ def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str
             inputs.journal.note("evaluate", _words(run, step), folder=str(done.folder), new=list(done.measured_now))
         evaluated.append(done)
     return evaluated
+
+
+def _steps(inputs: StudyInputs, run: RunId, trained: FinishedRun, checkpoint: str | None) -> list[int]:
+    steps = wanted_steps(run, trained.record, checkpoint)
+    if checkpoint is not None:
+        return steps
+    return [*steps, *(s for s in trained.record.checkpoints if outcomes_folder(inputs.config, run, s).is_dir())]
 
 
 def _evaluate(

@@ -66,6 +66,13 @@ def test_a_row_is_the_weighted_mean_and_its_interval_is_paired_over_items():
     assert pd.isna(even["learnt"])
 
 
+def test_the_verdict_on_the_final_model_is_not_that_of_a_checkpoint():
+    both = pd.concat([items([1.0, 0.0] * 10), items([1.0, 0.0] * 10, step=40)], ignore_index=True)
+    final, checkpoint = outcome_table(both, [status(1)], 0.95)["learnt"]
+    assert final
+    assert pd.isna(checkpoint)
+
+
 def test_a_model_that_is_its_base_differs_by_exactly_zero_and_the_note_says_why():
     same = np.random.default_rng(1).normal(size=30)
     row = outcome_table(items(same, base=same), [], 0.95).iloc[0]

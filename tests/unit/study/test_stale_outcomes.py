@@ -92,6 +92,26 @@ def test_groups_that_were_named_later_are_those_of_every_interval(root, tiny_lan
     assert set(n_groups[True].values()) == {12}
 
 
+def test_checkpoints_that_were_measured_are_brought_up_to_date_with_the_final_model(root, tiny_language_model):
+    write(root)
+    training = {"all": OPTIONS | {"checkpoint_every": 2}}
+
+    def inputs():
+        return study(root, tiny_language_model, methods=["lora"], seeds=[3], training=training, outcomes=["outputs"])
+
+    runs = planned_runs(inputs().config)
+    train_runs(inputs(), runs)
+    extract_runs(inputs(), runs, checkpoint="all")
+    assert [done.step for done in evaluate_runs(inputs(), runs)] == [0], (
+        "a checkpoint that nobody asked for costs nothing"
+    )
+    assert [done.step for done in evaluate_runs(inputs(), runs, checkpoint="2")] == [2]
+    write(root, general=50)
+    evaluated = evaluate_runs(inputs(), runs)
+    assert [(done.step, done.measured_now) for done in evaluated] == [(0, ("outputs",)), (2, ("outputs",))]
+    analyze(drift_plan(inputs().config, "tiny.yaml"), root / "out")
+
+
 def test_models_of_one_arm_with_other_row_limits_are_refused_in_words(root, tiny_language_model):
     write(root)
     inputs = study(root, tiny_language_model, seeds=[1, 2], outcomes=["task_scores"])

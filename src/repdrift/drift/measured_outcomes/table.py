@@ -72,7 +72,8 @@ def _row(
         "interval": how if interval is not None else "",
         "n": len(items),
         "n_groups": found.n_groups,
-        "learnt": learnt.get((str(named["task"]), str(named["method"]), int(named["seed"]))),
+        # The verdict is about the final model; of a checkpoint it is not known.
+        "learnt": None if named["step"] else learnt.get((str(named["task"]), str(named["method"]), int(named["seed"]))),
         "note": found.missing or alike or same_for_every_item(shown, has_base=has_base),
     }
 
