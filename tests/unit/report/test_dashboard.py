@@ -218,3 +218,12 @@ def test_a_page_of_several_arms_answers_for_each_and_its_tables_say_which_they_a
         assert f"{name} MRPC" in found
     assert found.count("(Holm over 3 arms)") == 2 * 3 * 3
     assert "p corrected over the layers by max-T and Holm over 3 arms" in found
+
+
+def test_a_figure_scrolls_in_its_own_box_where_the_screen_is_narrow():
+    """At 390 px the letters of a figure that fits the screen would be 2 pixels high."""
+    source = dashboard_html(
+        report_data(Synthetic(tasks=("mrpc",), layers=2)), [DrawnFigure("f", "title", "caption", "words", b"png")]
+    )
+    assert source.count("<img ") == source.count('<figure><div class="scroll" tabindex="0"><img ') == 1
+    assert "@media (max-width: 640px) { figure img { max-width: none; width: 640px; } }" in source
