@@ -74,7 +74,7 @@ def test_power_over_tasks_is_that_of_simulating_them_one_by_one():
     hits, trials = 0, 1000
     for _ in range(trials):
         full, lora = (r * level * np.exp(spread * g.normal(size=6)) for r in (1, 0.6))
-        hits += label_permutation_test(lora, full, strata=strata).pvalue <= 0.05
+        hits += label_permutation_test(np.log(lora), np.log(full), strata=strata).pvalue <= 0.05
     rate = (hits + found.designs[0].power * 1000) / (trials + 1000)
     assert abs(hits / trials - found.designs[0].power) <= 3.3 * math.sqrt(rate * (1 - rate) * 2 / 1000)
     assert 0.1 < rate < 0.95
