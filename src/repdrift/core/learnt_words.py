@@ -124,6 +124,8 @@ def _scores(group: Sequence[JudgedModel]) -> str:
     if not known:
         return ""
     low, high = min(k.score for k in known), max(k.score for k in known)
-    score = f"{low:.3f}" if len(known) == 1 else f"{low:.3f} to {high:.3f}"
+    score = " to ".join(
+        dict.fromkeys((f"{low:.3f}", f"{high:.3f}"))
+    )  # one number where both are the same in three digits
     constants = listed(sorted({f"{k.constant_score:.3f}" for k in known}))
     return f" ({known[0].metric} {score} against {constants})"

@@ -125,3 +125,9 @@ def test_summary_names_them_before_its_answer(tmp_path):
     )
     assert "| MRPC | LoRA | 2 | 0 | ok | no | accuracy 0.800 |" in summary
     assert results.runs[-1].learnt == judged(False, 0.5)
+
+
+def test_models_of_one_score_have_no_range_of_it():
+    models = [JudgedModel("sst2", "lora", seed, judged(None, 1.0)) for seed in (1, 2)]
+    (said,) = learnt_cautions(models)
+    assert "(accuracy 1.000 against 0.500)" in said
