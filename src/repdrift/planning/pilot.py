@@ -12,6 +12,7 @@ from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.core.records.claims import Reduction
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.words import listed, method_title, task_title
+from repdrift.drift.control_conditions import ZERO_DRIFT
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _too_little(pilot: Pilot) -> str | None:
         if m + k < 4:  # one degree of freedom leaves a spread of 0.4 to 30 times the estimate
             return f"the pilot has {m} and {k} models of the methods on {task_title(task)}, too few to tell how far seeds differ"
         drifts = _of_task(pilot, task)
-        if min(values.min() for values in drifts) <= 0:
+        if min(values.min() for values in drifts) <= ZERO_DRIFT:
             return (
                 f"the pilot has a drift on {task_title(task)} that is not above 0, and the spread is taken of log drift"
             )
