@@ -93,6 +93,6 @@ def test_plans_without_a_meaning_are_refused():
 
 
 def test_a_spread_beyond_all_numbers_is_refused_and_not_taken_for_a_difference():
-    pilot = pilots_of({"a": ([1e-150, 1e150], [1e-150, 1e150])}, layers=1, share=(1,))[0]
+    pilot = pilots_of({"a": ([1e-10, 1e290], [1e-10, 1e290])}, layers=1, share=(1,))[0]
     with pytest.raises(DataError, match="simulated drifts overflow. Train more seeds"):
         seed_plan(pilot, reductions=[0.3], margin=0.2, alpha=0.05, max_seeds=3)
