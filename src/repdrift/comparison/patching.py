@@ -125,6 +125,7 @@ def _among_classifiers(
     base: ModelSource, tuned_models: Sequence[TunedModel], samples: SampleSet, options: ComparisonOptions, why: str
 ) -> list[Patching]:
     """Patches tuned classifiers against the first of them that can be loaded. why: why the base model cannot be the reference."""
+    why = f"{why.rstrip('.')}."
     refused: list[Patching] = []
     for position, tuned in enumerate(tuned_models):
         others = tuned_models[position + 1 :]

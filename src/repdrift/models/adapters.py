@@ -311,8 +311,8 @@ def _head_notes(config: Any, elsewhere: list[str], prefix: str) -> list[str]:
     if not shown:
         return []
     return [
-        f"Its files also hold {listed(sorted(shown))}, behind the hidden states or beside them, which takes no part in these "
-        "numbers."
+        f"Its files also hold {listed(sorted(shown))}, behind the hidden states or beside them, which takes no part in the "
+        "drift."
     ]
 
 

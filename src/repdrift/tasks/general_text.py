@@ -14,7 +14,7 @@ from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import Column, DataTable, example
 from repdrift.tasks.encoding import Encoded, described_row, encode_row, length_notes, token_ids
 from repdrift.tasks.own_file import read_own_file
-from repdrift.tasks.sample_set import SampleSet, choose_rows
+from repdrift.tasks.sample_set import SampleSet, choose_rows, unknown_tokens_note
 from repdrift.tasks.sources import Rows, hub_table, rows_of_table
 from repdrift.tasks.spec import FileFormat, TaskSpec
 
@@ -102,7 +102,7 @@ def document_samples(
         *few_documents_note(len(found)),
         *length_notes([len(e.input_ids) for e in found], 0, tokenizer, limit or LengthLimit()),
     ]
-    return SampleSet(
+    samples = SampleSet(
         task=GENERAL_TEXT,
         sample_ids=tuple(_id(spec, row, number) for number, row in enumerate(rows.rows)),
         input_ids=tuple(e.input_ids for e in found),
@@ -113,6 +113,8 @@ def document_samples(
         row_numbers=tuple(range(1, len(found) + 1)),
         tokenizer=tokenizer,
     )
+    unknown = [f"General text: {note}" for note in unknown_tokens_note(samples, tokenizer)]
+    return replace(samples, notes=(*samples.notes, *unknown))
 
 
 def few_documents_note(count: int) -> list[str]:

@@ -27,6 +27,8 @@ MIN_SAMPLES = LEAST_SAMPLES
 
 _MANY_UNKNOWN = 0.2
 """Share of unknown tokens above which the notes speak of them."""
+_MANY_REPEATED = 0.05
+"""Share of repeated samples above which the notes speak of them."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ def build_sample_set(
         *continuation_notes(texts, max_length, what="sample"),
         *group_notes(samples.groups, samples.group_unit),
         *_no_own_tokens_note(samples, tokenizer),
-        *_unknown_tokens_note(samples, tokenizer),
+        *unknown_tokens_note(samples, tokenizer),
+        *repeated_texts_note(samples),
         *length_notes(samples.lengths, samples.truncated_samples, tokenizer, limit or LengthLimit()),
     ]
     return replace(samples, notes=tuple(said))
@@ -268,7 +271,7 @@ def _no_own_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
     ]
 
 
-def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
+def unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
     """Says so if many tokens are the one for what the tokenizer does not know: the model reads next to nothing of the texts."""
     unknown = getattr(tokenizer, "unk_token_id", None)
     if unknown is None or unknown == tokenizer.eos_token_id:  # GPT-2 has one token for both
@@ -279,6 +282,17 @@ def _unknown_tokens_note(samples: SampleSet, tokenizer: Any) -> list[str]:
     return [
         f"{count} of {tokens} tokens are {tokenizer.unk_token!r}, which stands for what the tokenizer does not know: the models read "
         "little of these texts."
+    ]
+
+
+def repeated_texts_note(samples: SampleSet) -> list[str]:
+    """Says so if many samples without groups have the tokens of an earlier one: intervals over samples are then too narrow."""
+    repeated = len(samples) - len({tuple(ids) for ids in samples.input_ids})
+    if samples.groups is not None or repeated <= _MANY_REPEATED * len(samples):
+        return []
+    return [
+        f"{repeated} of {len(samples)} samples have the same tokens as an earlier one, and intervals count each as one more: they are narrower "
+        "than they should be. Leave repeated texts out, or name a column of groups that holds them together."
     ]
 
 

@@ -259,8 +259,10 @@ def test_adapter_of_a_resized_vocabulary_is_refused_with_the_remedy(llamas, text
 def test_parts_behind_the_hidden_states_are_said(llamas, texts):
     result = compare(str(llamas / "base"), [str(llamas / "head")], data=str(texts), controls=False)
     assert result.models[0].notes == [
-        "Its files also hold lm_head, behind the hidden states or beside them, which takes no part in these numbers."
+        "Its files also hold lm_head, behind the hidden states or beside them, which takes no part in the drift."
     ]
+    own = {change.outcome: change.value for change in result.models[0].outputs.changes}
+    assert result.models[0].outputs.changes == [] or own["output_kl"] > 0, "but in what the model puts out"
 
 
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])

@@ -118,3 +118,13 @@ def test_every_question_either_has_a_token_of_its_context_or_is_left_out(kind, r
     bird = tokenizer("bird", add_special_tokens=False)["input_ids"][0]
     assert all(bird in ids for ids in samples.input_ids)
     assert {"tokenizer": 12, "decoder_tokenizer": 15}[kind] == len(samples)
+
+
+def test_many_repeated_texts_are_said_unless_groups_hold_them_together(tokenizer):
+    texts = [f"the {word} cat" for word in ("red", "big", "old", "new", "sad")]
+    samples = build_sample_set(task("sst2"), _texts(*texts, texts[0], texts[1]), tokenizer, max_length=8)
+    (note,) = samples.notes
+    assert note.startswith(
+        "2 of 7 samples have the same tokens as an earlier one, and intervals count each as one more"
+    )
+    assert build_sample_set(task("sst2"), _texts(*texts), tokenizer, max_length=8).notes == ()

@@ -127,3 +127,13 @@ def test_a_document_that_is_there_again_is_no_further_unit(tokenizer, tmp_path):
     assert len(samples) == 2
     assert "11 documents of 13 repeat an earlier one and are left out." in samples.notes
     assert any("fewer than 10" in note for note in samples.notes)
+
+
+def test_general_text_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
+    (tmp_path / "g.txt").write_text("xqzw vbnm \u4e16\n\u754c xqzw\nthe cat\n", encoding="utf-8")
+    samples = document_samples(read_documents(str(tmp_path / "g.txt")), tokenizer, max_length=8)
+    unknown = sum(list(ids).count(tokenizer.unk_token_id) for ids in samples.input_ids)
+    assert unknown > 0
+    assert any(
+        note.startswith(f"General text: {unknown} of {sum(samples.lengths)} tokens are") for note in samples.notes
+    )
