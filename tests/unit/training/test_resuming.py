@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from repdrift.training import fit as fitting
 from repdrift.training.history import read_history
@@ -16,7 +17,7 @@ from repdrift.training.resuming import find_unfinished
 from repdrift.training.training_run import train
 from repdrift.training.training_state import states_folder
 from repdrift.training.tuning_kind import tuning_kinds
-from tests.unit.training.test_training_run import _job
+from tests.unit.training.test_training_run import _job, _weights
 
 _OPTIONS = {"epochs": 4, "batch_size": 4, "gradient_accumulation_steps": 2, "save_state_every": "2 steps"}
 _STEPS = 12
@@ -62,6 +63,12 @@ def _bytes(run):
     return next((run.folder / "final_model").glob("*.safetensors")).read_bytes()
 
 
+def _difference(run, other):
+    ours, theirs = _weights(run), _weights(other)
+    largest = {name: float((ours[name].double() - theirs[name].double()).abs().max()) for name in ours}
+    return f"largest differences {largest}, {torch.get_num_threads()} threads"
+
+
 def _weights_of(run):
     return {name: digest for name, digest in run.record.files.items() if name.endswith(".safetensors")}
 
@@ -88,7 +95,7 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_same_bytes(method, tiny_bert, ti
     assert found.record.step == (step - 1) // 2 * 2
     resumed = train(job, tmp_path / "killed")
     whole = train(job, tmp_path / "whole")
-    assert _bytes(resumed) == _bytes(whole), f"killed in step {step}"
+    assert _bytes(resumed) == _bytes(whole), f"killed in step {step}; {_difference(resumed, whole)}"
     assert (resumed.folder, resumed.record.resumed_at) == (found.folder, [found.record.step])
     assert whole.record.resumed_at == []
     assert resumed.record.metrics == whole.record.metrics
