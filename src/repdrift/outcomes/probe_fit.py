@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ FOLDS = 5
 INNER_FOLDS = 3
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of the penalty (scikit-learn's C), over features of variance 1. The strongest penalty comes first."""
+_MANY_NUMBERS = 1 << 22
+"""Rows times features from which on several threads are worth it."""
 _LEAST_PROBABILITY = 1e-12
 _TOLERANCE = 1e-4
 _MOST_STEPS = 1000
@@ -76,6 +79,14 @@ def probe_hits(rows: Floats, labels: Labels, groups: Sequence[str] | None) -> Fl
     """
     if rows.ndim != 2 or labels.shape != (len(rows),):
         raise ShapeError(f"rows should be (n, p) with n labels; got {rows.shape} and {labels.shape}")
+    from threadpoolctl import threadpool_limits
+
+    # Small products by many threads take twice as long as by one: they wait for each other.
+    with nullcontext() if rows.size > _MANY_NUMBERS else threadpool_limits(limits=1):
+        return _hits(rows, labels, groups)
+
+
+def _hits(rows: Floats, labels: Labels, groups: Sequence[str] | None) -> Floats:
     hits = np.zeros(len(rows))
     for train, test in splits(labels, groups, FOLDS):
         losses = np.zeros(len(STRENGTHS))
