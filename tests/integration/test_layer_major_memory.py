@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel, LlamaModel
 from repdrift.extraction import layer_major
 from repdrift.batches.batching import BatchPlan
 from repdrift.extraction.model_inputs import sample_set_of
-from repdrift.extraction.extractor import extract
+from repdrift.extraction.extracting import extract
 from repdrift.models import load_backbone, resolve_model
 from repdrift.models.lazy_model import load_lazy_model
 

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from repdrift.extraction.extractor import RepresentationExtractor, extract
+    from repdrift.extraction.extracting import extract
+    from repdrift.extraction.extractor import RepresentationExtractor
     from repdrift.extraction.job import ExtractionJob
     from repdrift.extraction.lora_matrices import LoRARepresentationExtractor
     from repdrift.extraction.matched_change import MatchedChange
@@ -31,7 +32,7 @@ _MODULES = {
     "LoRARepresentationExtractor": "lora_matrices",
     "MatchedChange": "matched_change",
     "RepresentationExtractor": "extractor",
-    "extract": "extractor",
+    "extract": "extracting",
     "extract_set": "set_extraction",
     "find_sinks": "sink_search",
 }

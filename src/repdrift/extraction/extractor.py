@@ -19,7 +19,6 @@ from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.memory import available_memory_bytes
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
-from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
@@ -341,54 +340,6 @@ class RepresentationExtractor:
         return auto_token_budget(
             config, itemsize=itemsize, captured_bytes_per_token=captured, cap_bytes=memory_cap_bytes
         )
-
-
-def extract(
-    model: nn.Module,
-    inputs: SampleSet | ModelInputs,
-    pooling: Pooling = "mean",
-    layers: list[int] | None = None,
-    *,
-    dtype: str = "float32",
-    token_budget: int | None = None,
-    memory_cap_bytes: int | None = None,
-    blocks: str | None = None,
-    stack: Stack | None = None,
-    sinks: SinkTokens | None = None,
-) -> dict[str, Tensor]:
-    """Layer-wise representations of `model` over `inputs`, by name: {"layer_0": (n, d), "layer_1": ...}.
-
-    model: stays as it is: its device, its type and its mode (training or evaluation) are those it had.
-    inputs: a sample set, what a tokenizer gave for n texts, or `input_ids`, `attention_mask`, `token_type_ids` and
-    `position_ids` of shape (n, t) as tensors, arrays or lists, padded on either side; all but `input_ids` may be absent (see
-    `sample_set_of`). The other arguments are those of `RepresentationExtractor`. sinks: for pooling `mean_without_sinks`, what
-    `find_sinks` found on the base model over the same inputs; every model that is compared gets the same.
-    Raises what `RepresentationExtractor` and its `extract` raise; ShapeError for inputs of another shape, DataError for values
-    that the model cannot read.
-    """
-    if not isinstance(model, nn.Module):
-        raise ModelError(
-            f"model should be a loaded model, got {model!r:.80}; load it first: transformers.AutoModel.from_pretrained(...)"
-        )
-    modes = {module: module.training for module in model.modules()}
-    try:
-        extractor = RepresentationExtractor(
-            model,
-            layers=layers,
-            pooling=pooling,
-            dtype=dtype,
-            token_budget=token_budget,
-            memory_cap_bytes=memory_cap_bytes,
-            blocks=blocks,
-            stack=stack,
-            sinks=None
-            if sinks is None
-            else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
-        )
-        return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _to_cpu(found: dict[int, Tensor]) -> dict[int, Tensor]:
