@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
@@ -34,16 +35,8 @@ class ComparisonOptions(BaseModel):
     compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Number format in which the models run."
     )
-    token_budget: int | None = Field(
-        default=None,
-        ge=1,
-        description="Most tokens in one batch, padding included. If it is not given, the memory cap decides.",
-    )
-    memory_cap_bytes: int | None = Field(
-        default=None,
-        ge=1 << 20,
-        description="Memory for the activations of one batch. If it is not given: 32 MiB, on a GPU a quarter of what is free.",
-    )
+    token_budget: TokenBudget = None
+    memory_cap_bytes: MemoryCap = None
     accumulate: Literal["auto", "rows", "moments"] = Field(
         default="auto",
         description="`rows` keeps the pooled rows: every measure, with intervals. `moments` keeps sums only: any number of rows, "

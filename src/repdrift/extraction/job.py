@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from repdrift.batches.state_watcher import StateWatcher
 from repdrift.core.errors import ModelError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.representation_set import SET_FORMAT_VERSION, SINK_POOLING, Pooling
@@ -29,7 +30,8 @@ class ExtractionJob:
     size, so that the difference from the same job without it is the noise of extraction. random_change: move the base
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
-    are found on the base model, with a run of their own unless it is the model that is extracted.
+    are found on the base model, with a run of their own unless it is the model that is extracted. watcher: is given the model's last
+    hidden states where the whole model is in memory; it changes nothing in the set.
     In `options`, pooling `auto` becomes that of the base model's kind. Raises DataError if a sample has no token that `pool_over` takes.
     """
 
@@ -49,6 +51,7 @@ class ExtractionJob:
     rebatched: bool = False
     random_change: MatchedChange | None = None
     sinks: SinkTokens | None = None
+    watcher: StateWatcher | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.options.pooling == "auto":

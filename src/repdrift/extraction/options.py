@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, PoolOver, Stack
 from repdrift.core.sample_count import SampleCount
 from repdrift.tasks import DEFAULT_SAMPLES
@@ -63,16 +64,8 @@ class ExtractionOptions(BaseModel):
         default=None,
         description="Half of an encoder-decoder model to read, encoder or decoder; null takes the encoder.",
     )
-    token_budget: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens in one batch at most, with padding; null chooses it from the memory cap.",
-    )
-    memory_cap_bytes: int | None = Field(
-        default=None,
-        ge=1 << 20,
-        description="Memory for the activations of one batch; null means 32 MiB, or a quarter of the free memory of a GPU.",
-    )
+    token_budget: TokenBudget = None
+    memory_cap_bytes: MemoryCap = None
     schedule: Schedule = Field(
         default="auto",
         description=(

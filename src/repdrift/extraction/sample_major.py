@@ -46,8 +46,13 @@ class SampleMajorExtraction:
 
         Raises NonFiniteError naming layer and sample; ModelError if memory does not suffice for one sample.
         """
+        watcher = self._job.watcher
+        self._extractor.on_final = None if watcher is None else watcher.keep
         for batch in self._extractor.batches(plan, numbers=numbers, what=self._job.label):
+            if watcher is not None:
+                watcher.batch_done(batch.number)
             writer.write_batch(batch.number, batch.rows, batch.layers)
+        self._extractor.on_final = None
 
     def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
         """Look for the sinks of the batches with these numbers, whose rows are written already."""

@@ -20,7 +20,7 @@ from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.row_index import RowIndex
-from repdrift.extraction.schedules import ScheduledExtraction, scheduled
+from repdrift.extraction.schedules import ScheduledExtraction, chosen_schedule, scheduled
 from repdrift.extraction.sink_names import named_sinks
 from repdrift.models import changed_files
 from repdrift.stores import RepresentationSetWriter, existing_key, finished_set
@@ -45,6 +45,10 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
     if found is not None:
         say(f"{folder} holds another extraction ({found}): extracting anew")
     start = time.perf_counter()
+    if job.watcher is not None and chosen_schedule(job) != "sample":
+        job = replace(job, watcher=None)  # no whole model gives a last hidden state
+    if job.watcher is not None:
+        job.watcher.prepare()
     with processes.together(f"loading {job.label}"):
         extraction = scheduled(job)
     plan = extraction.plan()
@@ -113,12 +117,16 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
         f"extracting {job.label}, {len(job.samples)} samples, {len(extraction.layers)} layers -> {writer.folder}"
         + (f" (continued: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
     )
+    if job.watcher is not None:
+        job.watcher.begin(plan)
     # A control may fail while the study goes on. Every process must then know of it once all are done with their share.
     with nullcontext() if job.random_change is None else processes.together(f"extracting {job.label}"):
         extraction.write(plan, waiting[processes.rank :: processes.size], writer)
         writer.flush()
     sinks = _sinks(job, extraction, plan, sorted(writer.done))
     processes.barrier()
+    if job.watcher is not None:
+        job.watcher.finish()
     if processes.is_first:
         adapters = extraction.adapter_layers()
         for adapter in adapters or ():

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from repdrift.batches.pass_options import MemoryCap, TokenBudget
+
 
 class OutputOptions(BaseModel):
     """Settings of one pass over outputs. Only the fields that `for_key` returns change a value by more than floating-point noise."""
@@ -19,16 +21,8 @@ class OutputOptions(BaseModel):
         default=False,
         description="Compare two vocabularies on the tokens that they have in common, instead of refusing them.",
     )
-    token_budget: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens in one batch at most, with padding; null chooses it from the memory cap.",
-    )
-    memory_cap_bytes: int | None = Field(
-        default=None,
-        ge=1 << 20,
-        description="Memory for the activations of one batch; null means 32 MiB, or a quarter of the free memory of a GPU.",
-    )
+    token_budget: TokenBudget = None
+    memory_cap_bytes: MemoryCap = None
     logits_bytes: int | None = Field(
         default=None,
         ge=1 << 16,
