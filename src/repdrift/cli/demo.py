@@ -93,9 +93,10 @@ def _learnt(outcome: StudyOutcome) -> str:
 
 def _by_layer(outcome: StudyOutcome) -> str:
     """The mean drift of each method in the lowest and in the highest layer; empty if there is no final model."""
+    from repdrift.core.site_rows import residual_rows
     from repdrift.core.words import method_title, number
 
-    table, measure = outcome.table, outcome.results.study.primary_measure
+    table, measure = residual_rows(outcome.table), outcome.results.study.primary_measure
     rows = table[(table["measure"] == measure) & (table["step"] == 0) & table["drift"].notna()]
     if rows.empty:
         return ""

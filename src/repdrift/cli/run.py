@@ -67,12 +67,14 @@ def print_outcome(outcome: StudyOutcome) -> None:
     from repdrift.core.hypotheses import LESS
     from repdrift.core.records.results import ALL_TASKS
     from repdrift.core.shown_text import for_terminal
+    from repdrift.core.site_rows import residual_rows
 
     first = first_lines(outcome.results)
     for caution in first:
         tell(f"note: {caution}")
     study = outcome.results.study
-    primary = outcome.table[(outcome.table["measure"] == study.primary_measure) & (outcome.table["step"] == 0)]
+    rows = residual_rows(outcome.table)
+    primary = rows[(rows["measure"] == study.primary_measure) & (rows["step"] == 0)]
     layers = sorted(primary["layer"].unique())
     shown = layers if len(layers) <= 8 else [layers[round(i * (len(layers) - 1) / 7)] for i in range(8)]
     table = Table(

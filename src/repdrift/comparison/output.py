@@ -28,6 +28,7 @@ from repdrift.core.records.patching import PATCHING_TABLE
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
+from repdrift.core.site_rows import RESID_POST
 from repdrift.core.words import counted, markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
@@ -74,6 +75,7 @@ def tidy_table(result: Comparison) -> pd.DataFrame:
                 "task": result.task,
                 "method": model.name,
                 "step": 0,
+                "site": RESID_POST,
                 "layer": at.layer,
                 "n": at.rows,
                 "note": " ".join(model.notes) or None,

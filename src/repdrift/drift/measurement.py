@@ -18,6 +18,7 @@ from repdrift.core.memory import give_back
 from repdrift.core.progress import Bar
 from repdrift.core.records.results import DRIFT_COLUMNS
 from repdrift.core.records.study_info import Control
+from repdrift.core.site_rows import RESID_POST
 from repdrift.drift.analysis_plan import PlannedSet, TrainedModel
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import coarsest, mispairings, rounding_drift
@@ -253,6 +254,7 @@ def _measure_layer(measured: Measured, read: _Layer, m: Measure, *, keep_distanc
                 "method": run.plan.method,
                 "seed": run.plan.seed,
                 "step": run.plan.step,
+                "site": RESID_POST,
                 "layer": layer,
                 "measure": m.name,
                 "value": values[index],

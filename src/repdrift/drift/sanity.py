@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.records.study_info import Control, SanityCheck
+from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import layers_named, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
@@ -30,6 +31,7 @@ def sanity_checks(
     table: pd.DataFrame, measured: Measured, plan: DriftPlan, tasks: Sequence[TaskSets]
 ) -> list[SanityCheck]:
     """Returns every check: passed, failed, or None if the sets do not allow it."""
+    table = residual_rows(table)
     primary = table[(table["measure"] == plan.primary_measure) & (table["step"] == 0)]
     controls = measured.controls
     n_sets = sum(len(sets.runs) for sets in tasks)

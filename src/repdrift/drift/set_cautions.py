@@ -10,6 +10,7 @@ import pandas as pd
 from repdrift.core.learnt_words import judged_models, learnt_cautions
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.sink_words import sink_cautions
+from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT
@@ -60,7 +61,8 @@ def _unchanged(table: pd.DataFrame, plan: DriftPlan) -> list[str]:
     A checkpoint counts only after one of its run that has moved: the first steps of a training may move nothing, since the
     learning rate rises from zero.
     """
-    primary = table[table["measure"] == plan.primary_measure]
+    rows = residual_rows(table)
+    primary = rows[rows["measure"] == plan.primary_measure]
     words: dict[tuple[str, str, int, int], list[str] | None] = {}
     nothing: list[str] = []
     noise: list[str] = []

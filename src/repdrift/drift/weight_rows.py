@@ -11,6 +11,7 @@ import pandas as pd
 
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.core.site_rows import RESID_POST
 from repdrift.drift.task_sets import TaskSets
 
 WEIGHT_MEASURES: dict[str, str] = {
@@ -51,7 +52,7 @@ def weight_rows(tasks: Sequence[TaskSets]) -> list[dict[str, Any]]:
             named = {"task": plan.task, "method": plan.method, "seed": plan.seed, "step": plan.step}
             for layer in run.stored.layers:
                 for name, value in by_layer.get(layer, {}).items():
-                    rows.append({**empty, **named, "layer": layer, "measure": name, "value": value})
+                    rows.append({**empty, **named, "site": RESID_POST, "layer": layer, "measure": name, "value": value})
     return rows
 
 

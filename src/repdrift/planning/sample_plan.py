@@ -11,6 +11,7 @@ import pandas as pd
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.results import DriftResults
+from repdrift.core.site_rows import residual_rows
 from repdrift.planning.pilot import chosen_tasks
 from repdrift.statistics import samples_needed
 
@@ -51,6 +52,7 @@ def sample_plans(
     if target is not None and not 0 < target < math.inf:
         raise ConfigError(f"a half-width should be above 0 and finite, such as 0.01; got {target}")
     study = results.study
+    table = residual_rows(table)
     final = table[(table["measure"] == study.primary_measure) & (table["step"] == 0)]
     plans: list[SamplePlan] = []
     for task in chosen_tasks(results, tasks):

@@ -26,13 +26,15 @@ from repdrift.core.records.results import (
 )
 from repdrift.core.records.study_info import Control, RunStatus
 from repdrift.core.shared_paths import shareable
+from repdrift.core.site_rows import SITE_COLUMN, residual_rows, rows_of_other_sites, with_site_column
 from repdrift.core.words import counted
 from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
-_TEXT = ("task", "method", "measure")
+_TEXT = ("task", "method", "site", "measure")
 _WHOLE = ("seed", "step", "layer")
-_KEY = ["task", "method", "seed", "step", "layer", "measure"]
+_KEY = ["task", "method", "seed", "step", "site", "layer", "measure"]
+_RUN = ["task", "method", "seed", "step"]
 _COUNT = "n"
 _LOGICAL = "above_noise"
 _WORDS = "interval"
@@ -46,8 +48,11 @@ class ReportData:
 
     results: DriftResults
     table: pd.DataFrame
+    """Rows of the residual stream, which every figure by layer is about."""
     table_name: str
     """Name of the file that the table was read from."""
+    other_sites: pd.DataFrame | None = None
+    """Rows of other sites inside the block; None or empty if there are none."""
 
     @property
     def tasks(self) -> list[str]:
@@ -224,8 +229,9 @@ def read_report_data(results_file: Path) -> ReportData:
         raise DataError(f"neither {TABLE_PARQUET} nor {TABLE_CSV} is beside {results_file}. {_AGAIN}")
     _require_table_of(results, table_file)
     table = _checked(_read_table(table_file), table_file)
-    _require_one_analysis(results, table, results_file, table_file)
-    return ReportData(shareable(results), table, table_file.name)
+    residual = residual_rows(table)
+    _require_one_analysis(results, residual, results_file, table_file)
+    return ReportData(shareable(results), residual, table_file.name, rows_of_other_sites(table))
 
 
 def _read_results(path: Path) -> DriftResults:
@@ -296,13 +302,13 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Returns the table with every column in its type. Raises DataError that names columns which are missing or of another type."""
-    absent = [column for column in DRIFT_COLUMNS if column not in table.columns]
+    absent = [column for column in DRIFT_COLUMNS if column not in (SITE_COLUMN, *table.columns)]
     if absent:
         raise DataError(f"{path} lacks the column(s) {', '.join(absent)}. {_AGAIN}")
     if table.empty:
         raise DataError(f"{path} is empty: there is nothing to draw. {_AGAIN}")
     faults: list[str] = []
-    typed = table[list(DRIFT_COLUMNS)].copy()
+    typed = with_site_column(table)[list(DRIFT_COLUMNS)].copy()  # tables of older versions have no sites
     kinds = (
         (_TEXT, "str"),
         (_WHOLE, "int64"),
@@ -336,9 +342,7 @@ def _require_one_analysis(results: DriftResults, table: pd.DataFrame, results_fi
     measure = results.study.primary_measure
     primary = table[table["measure"] == measure]
     said = {(r.task, r.method, r.seed, r.step) for r in results.runs if r.status == "ok"}
-    held = {
-        (str(t), str(m), int(s), int(p)) for t, m, s, p in primary[_KEY[:4]].drop_duplicates().itertuples(index=False)
-    }
+    held = {(str(t), str(m), int(s), int(p)) for t, m, s, p in primary[_RUN].drop_duplicates().itertuples(index=False)}
     if said != held:
         task, method, seed, step = min(said ^ held)
         where = "the results only" if (task, method, seed, step) in said else "the table only"

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
@@ -204,3 +205,11 @@ def test_a_loss_that_drift_is_held_against_is_said_to_be_better_where_it_is_less
     assert together.sentence.startswith(
         "Drift against loss (less is better), all methods, within tasks and methods: rank correlation -1.00"
     )
+
+
+def test_rows_of_other_sites_take_part_in_no_claim(tmp_path):
+    table = table_of(one_layer([0.50, 0.51, 0.52], [0.40, 0.41, 0.42]))
+    plan = plan_of(tmp_path, ["t"])
+    inside = table.assign(site="mlp_out", drift=0.01)
+    both = pd.concat([table.assign(site="resid_post"), inside], ignore_index=True)
+    assert draw_conclusions(both, plan) == draw_conclusions(table, plan)

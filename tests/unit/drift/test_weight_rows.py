@@ -90,7 +90,7 @@ def test_rows_have_a_value_and_nothing_else_and_leave_the_results_alone(plan, tm
     assert len(rows) == 2 * LAYERS * 4, "lora's two seeds, the layers of the set, four measures"
     assert set(rows["method"]) == {"lora"}
     assert rows["value"].notna().all()
-    filled = {"task", "method", "seed", "step", "layer", "measure", "value"}
+    filled = {"task", "method", "seed", "step", "site", "layer", "measure", "value"}
     assert rows[[c for c in DRIFT_COLUMNS if c not in filled]].isna().all(axis=None)
     relative = rows[rows["measure"] == "weight_relative_change"]
     assert dict(zip(relative["seed"], relative["value"], strict=False)) == pytest.approx({1: 0.1, 2: 0.2})

@@ -92,7 +92,7 @@ class Synthetic:
             for measure in self.measures:
                 value, floor = top * SHARES[measure], 1e-6 * (1 + layer)
                 yield {
-                    "task": task, "method": method, "seed": seed, "step": step, "layer": layer, "measure": measure,
+                    "task": task, "method": method, "seed": seed, "step": step, "site": "resid_post", "layer": layer, "measure": measure,
                     "value": 1 - value, "drift": value, "drift_low": value - 0.01, "drift_high": value + 0.01, "interval": "bootstrap percentile", "n": 750,
                     "mispaired_value": 0.003, "noise_floor": floor if self.identity else np.nan,
                     "above_noise": value > floor if self.identity else pd.NA,

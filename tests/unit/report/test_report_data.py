@@ -170,7 +170,10 @@ def another_status(file):
             "layer should be int64 .*; drift should be float64",
         ),
         (changed(drift=lambda t: t.drift.where(t.layer > 0, np.inf)), "infinite values in drift"),
-        (twice, r"3 row\(s\) twice, the first for task NA, method full_finetune, seed 1, step 0, layer 0"),
+        (
+            twice,
+            r"3 row\(s\) twice, the first for task NA, method full_finetune, seed 1, step 0, site resid_post, layer 0",
+        ),
         (another_status, "not of one analysis: NA, full_finetune, seed 1, step 0 is in the table only"),
         (kept(lambda t: t.task != "NA"), "NA, full_finetune, seed 1, step 0 is in the results only"),
         (kept(lambda t: t.layer > 0), "2 layers in the results, 1 in the table"),
@@ -259,3 +262,26 @@ def test_the_widest_claim_is_over_models_and_samples():
     assert widest_claim(alone).over == "samples"
     assert interval_over(alone, "models") is None
     assert interval_over(None, "models") is None
+
+
+def test_a_table_without_sites_reads_as_one_of_the_residual_stream(copied):
+    whole = read_report_data(copied)
+    file = copied.with_name("drift.parquet")
+    pd.read_parquet(file).drop(columns="site").to_parquet(file)
+    older = read_report_data(copied)
+    pd.testing.assert_frame_equal(older.table, whole.table)
+    assert older.other_sites is not None
+    assert older.other_sites.empty
+
+
+def test_rows_of_other_sites_change_no_figure_by_layer(copied):
+    whole = read_report_data(copied)
+    file = copied.with_name("drift.parquet")
+    table = pd.read_parquet(file)
+    inside = table[table["drift"].notna()].assign(site="mlp_out", drift=0.9, layer=-1)
+    inside = inside.drop_duplicates(["task", "method", "seed", "step", "measure"])
+    pd.concat([table, inside], ignore_index=True).to_parquet(file)
+    found = read_report_data(copied)
+    pd.testing.assert_frame_equal(found.table, whole.table)
+    assert found.layers == whole.layers
+    assert set(found.other_sites["site"]) == {"mlp_out"}

@@ -1,7 +1,7 @@
 """drift_analysis_results.json and the tidy drift table: what the analysis hands to the report.
 
-The tidy table (`drift.parquet`, `drift.csv`) has one row per task, method, seed, step, layer and measure, in
-the columns of `DRIFT_COLUMNS`. A missing number is null in JSON and empty in the table.
+The tidy table (`drift.parquet`, `drift.csv`) has one row per task, method, seed, step, site, layer and measure, in
+the columns of `DRIFT_COLUMNS`. A table of an older version has no column `site`; its rows are of `resid_post`. A missing number is null in JSON and empty in the table.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ DRIFT_COLUMNS = (
     "method",  # str: full_finetune, lora, ...
     "seed",  # int
     "step",  # int: 0 is the final model
-    "layer",  # int, 0-based
+    "site",  # str: resid_post (the residual stream after the block), or another site (docs/sites.md)
+    "layer",  # int, 0-based; embeddings stand at -1, final_norm at the number of blocks
     "measure",  # str: cka (debiased linear), cka_biased, cosine, cosine_centered
     "value",  # float: the measure itself
     "drift",  # float: 1 - value for similarities

@@ -25,6 +25,7 @@ from repdrift.core.records.drift_predictors import DriftPredictors
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
+from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import listed, method_title, sentence_case, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
@@ -84,12 +85,15 @@ def draw_conclusions(
 ) -> Conclusions:
     """Draw the conclusions from the final models (step 0) in the tidy table, and at equal skill from the checkpoints too.
 
+    They are about the residual stream: rows of other sites take no part.
+
     Where several methods are compared with the reference, the tests of each claim are corrected over them.
 
     draws: drifts with samples drawn anew, by task and measure; without them there are no intervals over samples. distances:
     drifts among seeds; without them they are not tested. statuses: hold the runs' scores. outcomes: the table of outcomes;
     without it no drift is held against forgetting.
     """
+    table = residual_rows(table)
     final = table[table["step"] == 0]
     primary = final[final["measure"] == plan.primary_measure]
     of_primary = {task: d for (task, name), d in (draws or {}).items() if name == plan.primary_measure}

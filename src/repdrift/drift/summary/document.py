@@ -11,6 +11,7 @@ from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
+from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import (
     chosen_percent,
     listed,
@@ -41,7 +42,7 @@ from repdrift.similarity import measure
 
 def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     """Returns the summary as Markdown. It is for sharing: absolute paths are shortened."""
-    results = shareable(results)
+    results, table = shareable(results), residual_rows(table)
     study = results.study
     shown = measure(study.primary_measure)
     compared, reference = study.contrasted, _method(study.reference_method)
