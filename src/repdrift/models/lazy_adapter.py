@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_contents import WITHOUT_EFFECT, listed
@@ -57,6 +57,11 @@ class LazyAdapter:
                 owner, _, own = name.rpartition(".")
                 value = nn.Parameter(tensor.read().float().to(device), requires_grad=False)
                 self._model.get_submodule(owner)._parameters[own] = value
+
+    def matrices(self, path: str) -> dict[str, Tensor]:
+        """Reads the matrices of the module `path` in float32, by the rest of their names; the model stays as it is."""
+        start = f"{path}."
+        return {n.removeprefix(start): t.read().float() for n, t in self._tensors.items() if n.startswith(start)}
 
     def fill_module(self, module: nn.Module, device: torch.device) -> None:
         """Load the matrices around one module outside the blocks, for example an embedding."""

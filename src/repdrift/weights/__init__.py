@@ -1,6 +1,9 @@
 """Weight space: how far training moved each weight, norms and ranks of the change, and a random change of the same size."""
 
 from repdrift.weights.adapter_change import CANNOT_MERGE, changes_no_weight, compare_adapter
+from repdrift.weights.base_matrices import BaseMatrices, base_matrices
+from repdrift.weights.changed_matrices import ChangedMatrices, changed_matrices
+from repdrift.weights.changed_matrix import ChangedMatrix, MatrixFactors
 from repdrift.weights.full_change import compare_weights
 from repdrift.weights.random_change import AppliedChange, apply_random_change
 from repdrift.weights.spectrum import (
@@ -17,9 +20,15 @@ from repdrift.weights.weight_names import WeightName
 __all__ = [
     "CANNOT_MERGE",
     "AppliedChange",
+    "BaseMatrices",
+    "ChangedMatrices",
+    "ChangedMatrix",
+    "MatrixFactors",
     "WeightComparison",
     "WeightName",
     "apply_random_change",
+    "base_matrices",
+    "changed_matrices",
     "changes_no_weight",
     "compare_adapter",
     "compare_weights",

@@ -13,9 +13,8 @@ from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.models.backbone import Stack, backbone_of
 from repdrift.models.block_search import find_blocks
-from repdrift.weights.replaced_weights import own_name
 from repdrift.weights.spectrum import frobenius_norm
-from repdrift.weights.weight_names import WeightName
+from repdrift.weights.weight_names import WeightName, own_name
 
 _NORM_TOLERANCE = 0.01
 """How far rounding to the model's precision may move the norm, relative to it; in practice float32 stays below 1e-4."""

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from repdrift.models.base_weights import tensor_under_adapters
 from repdrift.models.model_files import ModelSource
 from repdrift.weights.named_tensors import NamedTensor, NamedTensors, dtype_name, named_tensors
-from repdrift.weights.weight_names import WeightName, match_names
-
-_WRAPPED = ("base_layer", "original_module", "token_adapter")
+from repdrift.weights.weight_names import WeightName, match_names, own_name
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,6 @@ class ReplacedWeight:
 
     before: Tensor
     after: Tensor
-
-
-def own_name(name: str) -> str:
-    """A module's or a parameter's name without the names that peft gives to what is inside its wrappers."""
-    return ".".join(part for part in name.split(".") if part not in _WRAPPED)
 
 
 def replaced_weights(

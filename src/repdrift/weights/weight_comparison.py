@@ -33,16 +33,14 @@ class WeightComparison:
 def dense_change(weight: WeightName, before: Tensor, after: Tensor, *, note: str | None = None) -> ModuleChange:
     """The change of one weight from `before` to `after`, floating tensors of one shape; neither is written to.
 
-    The difference is taken in float32, which is exact where the two are within a factor of 2 (Sterbenz), or in float64 for
-    float64 weights. Norms are summed in float64. Only matrices have a stable rank.
+    Norms are summed in float64. Only matrices have a stable rank.
     Raises NonFiniteError naming the weight if either holds NaN or Inf.
     """
-    wide = torch.float64 if torch.float64 in (before.dtype, after.dtype) else torch.float32
     try:
         norm = frobenius_norm(before)
-        difference = after.detach().to(device="cpu", dtype=wide, copy=True).sub_(before.detach().cpu())
-        change_norm = frobenius_norm(difference)
-        rank = stable_rank(change_norm, spectral_norm(difference)) if difference.dim() == 2 else None
+        change = difference(before, after)
+        change_norm = frobenius_norm(change)
+        rank = stable_rank(change_norm, spectral_norm(change)) if change.dim() == 2 else None
     except NonFiniteError as error:
         raise NonFiniteError(f"{weight}: {error}") from error
     return ModuleChange(
@@ -54,6 +52,15 @@ def dense_change(weight: WeightName, before: Tensor, after: Tensor, *, note: str
         stable_rank=rank,
         note=note,
     )
+
+
+def difference(before: Tensor, after: Tensor) -> Tensor:
+    """Returns after - before on the CPU; neither is written to.
+
+    In float32, which is exact where the two are within a factor of 2 (Sterbenz), or in float64 for float64 weights.
+    """
+    wide = torch.float64 if torch.float64 in (before.dtype, after.dtype) else torch.float32
+    return after.detach().to(device="cpu", dtype=wide, copy=True).sub_(before.detach().cpu())
 
 
 def relative_change(change_norm: float, norm: float) -> float | None:

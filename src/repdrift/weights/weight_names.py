@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repdrift.core.errors import ModelError
-from repdrift.weights.named_tensors import NamedTensors
+from repdrift.weights.named_tensors import NamedTensor, NamedTensors
+
+_WRAPPED = ("base_layer", "original_module", "token_adapter")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,27 @@ def match_names(base: NamedTensors, tuned: NamedTensors, blocks_path: str) -> Ma
             f"the blocks {blocks_path!r} of the two models have no weight in common: {', '.join(shown)}. Was one tuned from the other?"
         )
     return MatchedNames(_names_under(base, blocks_path, best[0]), _names_under(tuned, blocks_path, best[1]))
+
+
+def own_name(name: str) -> str:
+    """A module's or a parameter's name without the names that peft gives to what is inside its wrappers."""
+    return ".".join(part for part in name.split(".") if part not in _WRAPPED)
+
+
+def weight_name(parameter: str, blocks_path: str) -> WeightName:
+    """Returns the name of a parameter or a module of the backbone, without what peft adds to it."""
+    name = own_name(parameter)
+    number, _, rest = name.removeprefix(f"{blocks_path}.").partition(".")
+    if name.startswith(f"{blocks_path}.") and number.isdecimal():
+        return WeightName(int(number), rest)
+    return WeightName(None, name)
+
+
+def names_of_base(model: NamedTensors, blocks_path: str) -> dict[WeightName, NamedTensor]:
+    """The tensors of the backbone of one model by weight: of the list of blocks with most tensors, where several have that name."""
+    found = _blocks_by_prefix(model, blocks_path)
+    prefix = max(found, key=lambda start: (len(found[start]), -len(start)))
+    return {weight: model.tensors[name] for weight, name in _names_under(model, blocks_path, prefix).backbone.items()}
 
 
 def in_order(weights: Iterable[WeightName]) -> list[WeightName]:

@@ -1,0 +1,148 @@
+"""The weights that two checkpoints of one architecture have in common, paired by name and read one pair at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from repdrift.core.errors import ModelError
+from repdrift.weights.named_tensors import NamedTensor, NamedTensors
+from repdrift.weights.weight_comparison import outside_backbone
+from repdrift.weights.weight_names import TensorNames, WeightName, in_order, match_names
+
+
+@dataclass(frozen=True)
+class CommonRows:
+    """Numbers of rows of one matrix outside the blocks, such as an embedding whose vocabulary was resized."""
+
+    base: int
+    tuned: int
+
+    @property
+    def common(self) -> int:
+        """The number of rows that both models have."""
+        return min(self.base, self.tuned)
+
+    def note(self, name: str) -> str:
+        """Says in words which rows of the matrix `name` were compared."""
+        return f"{name} has {self.tuned} rows, in the base model {self.base}: the {self.common} rows that both have were compared"
+
+
+@dataclass(frozen=True)
+class WeightPair:
+    """One weight in both models, not read yet.
+
+    name: its name in the base model. rows: set where only the rows that both have are compared.
+    """
+
+    weight: WeightName
+    name: str
+    base: NamedTensor
+    tuned: NamedTensor
+    rows: CommonRows | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is compared."""
+        return self.base.shape if self.rows is None else (self.rows.common, *self.base.shape[1:])
+
+    @property
+    def note(self) -> str | None:
+        """The part of the change that a comparison of the two does not cover, or None."""
+        notes = [self._precision_note(), self.rows and self.rows.note(self.name)]
+        return "; ".join(note for note in notes if note) or None
+
+    def read_base(self) -> torch.Tensor:
+        """Reads the part of the base model's weight that is compared."""
+        return self.base.read()[: self.rows and self.rows.common]
+
+    def read_tuned(self) -> torch.Tensor:
+        """Reads the part of the tuned model's weight that is compared."""
+        return self.tuned.read()[: self.rows and self.rows.common]
+
+    def _precision_note(self) -> str | None:
+        if self.base.dtype == self.tuned.dtype:
+            return None
+        return (
+            f"{self.base.dtype} in the base model, {self.tuned.dtype} in the tuned one: part of the change is rounding"
+        )
+
+
+@dataclass(frozen=True)
+class WeightPairs:
+    """The weights of the backbone that both models have, blocks first, and a line with the reason for each left out."""
+
+    pairs: list[WeightPair]
+    not_compared: list[str]
+
+
+def weight_pairs(before: NamedTensors, after: NamedTensors, blocks_path: str) -> WeightPairs:
+    """Pairs the weights of the backbone of two models.
+
+    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it. Weights that only one model has, heads,
+    tied copies and tensors without ordinary floats are left out with the reason.
+    Raises ModelError if the blocks are absent, or a weight has two shapes that differ in more than the rows of an embedding.
+    """
+    names = match_names(before, after, blocks_path)
+    in_base, in_tuned = names.base, names.tuned
+    not_compared = [*_only_in(in_base, in_tuned, "base", before), *_only_in(in_tuned, in_base, "tuned", after)]
+    not_compared += outside_backbone(sorted(set(in_base.outside) & set(in_tuned.outside)))
+    pairs: list[WeightPair] = []
+    outside_blocks: list[WeightPair] = []
+    for weight in in_order(in_base.backbone.keys() & in_tuned.backbone.keys()):
+        name = in_base.backbone[weight]
+        one, other = before.tensors[name], after.tensors[in_tuned.backbone[weight]]
+        pair = WeightPair(weight, name, one, other, _common_rows(weight, one, other))
+        if None in (one.dtype, other.dtype):
+            not_compared.append(f"{name}: holds no ordinary floating-point weights")
+            continue
+        if pair.rows is None:
+            _require_one_shape(pair, before, after)
+        if weight.layer is None:
+            if tied := _tied_in_both(pair, outside_blocks):
+                not_compared.append(f"{name}: tied to {tied}, compared there")
+                continue
+            outside_blocks.append(pair)
+        pairs.append(pair)
+    return WeightPairs(pairs, not_compared)
+
+
+def _common_rows(weight: WeightName, one: NamedTensor, other: NamedTensor) -> CommonRows | None:
+    base, tuned = one.shape, other.shape
+    if weight.layer is not None or len(base) != 2 or len(tuned) != 2 or base[0] == tuned[0] or base[1] != tuned[1]:
+        return None
+    return CommonRows(base[0], tuned[0])
+
+
+def _only_in(one: TensorNames, other: TensorNames, which: str, model: NamedTensors) -> Iterator[str]:
+    """A line for each tensor that only one of the two models has; `which` says which one that is."""
+    alone = [one.backbone[weight] for weight in in_order(one.backbone.keys() - other.backbone.keys())]
+    both = in_order(one.backbone.keys() & other.backbone.keys())
+    shared = [one.backbone[weight] for weight in both if weight.layer is None]
+    for name in [*alone, *sorted(set(one.outside) - set(other.outside))]:
+        tensor = model.tensors[name]
+        tied = next((known for known in shared if _equal_matrices(tensor, model.tensors[known])), None)
+        yield f"{name}: only in the {which} model" + (f", tied to {tied} there" if tied else "")
+
+
+def _tied_in_both(pair: WeightPair, seen: list[WeightPair]) -> str | None:
+    """The name of an earlier weight that is the same matrix in the base model and in the tuned one."""
+    same = (s.name for s in seen if _equal_matrices(pair.base, s.base) and _equal_matrices(pair.tuned, s.tuned))
+    return next(same, None)
+
+
+def _equal_matrices(a: NamedTensor, b: NamedTensor) -> bool:
+    if a.shape != b.shape or len(a.shape) != 2 or a.dtype != b.dtype or a.dtype is None:
+        return False
+    return torch.equal(a.read(), b.read())
+
+
+def _require_one_shape(pair: WeightPair, before: NamedTensors, after: NamedTensors) -> None:
+    base, tuned = pair.base.shape, pair.tuned.shape
+    if base != tuned:
+        raise ModelError(
+            f"{pair.weight} is {base} in {before.where} and {tuned} in {after.where}: "
+            "the second was not tuned from the first as it is."
+        )
