@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from repdrift.core.records.comparison import ComparedModel, Comparison
+    from repdrift.core.worded_section import WordedSection
 
 SOME_NOT_COMPARED = 3
 """Exit code of a comparison that is finished and written, but lacks some of the models."""
@@ -122,7 +124,10 @@ def compare(
     else:
         _print(result, every_measure="measures" in options)
         has_outputs = any(model.outputs is not None and model.outputs.changes for model in result.compared)
+        from repdrift.comparison.what_moved import section_tables
+
         tables = "drift.csv" + (", outputs.csv" * has_outputs) + (", patching.csv" if result.patching else "")
+        tables += "".join(f", {name}" for name in section_tables(result))
         tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
     if len(result.compared) < len(result.models):
         raise typer.Exit(SOME_NOT_COMPARED)
@@ -135,6 +140,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
 
     from repdrift.comparison.answers import answer_line, table_header, table_rows
     from repdrift.comparison.output import how_sure
+    from repdrift.comparison.what_moved import model_sections, whole_sections
     from repdrift.core.comparison_words import warnings_beside_notes
     from repdrift.core.patching_words import patching_answer
     from repdrift.core.sink_words import sinks_in_words
@@ -175,7 +181,20 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
         if every_measure:
             _print_measures(console, model)
         _print_outputs(console, model)
+        _print_sections(model_sections(result, model))
     _print_patching(console, result)
+    _print_sections(whole_sections(result))
+
+
+def _print_sections(sections: Sequence[WordedSection]) -> None:
+    """Prints what each section answers; comparison.md has their tables."""
+    for section in sections:
+        tell()
+        tell(f"{section.title}:")
+        for sentence in (*section.answer, *section.notes):
+            tell(f"  {sentence}")
+        for sentence in section.left_out:
+            tell(f"  left out: {sentence}")
 
 
 def _print_outputs(console: Console, model: ComparedModel) -> None:

@@ -20,7 +20,7 @@ from repdrift.core.validation import Fault, located_faults
 Model = TypeVar("Model", bound=BaseModel)
 
 _MIB = 1 << 20
-_FLAGS = {"layers": "--layer", "measures": "--measure", "memory_cap_bytes": "--memory-cap"}
+_FLAGS = {"layers": "--layer", "measures": "--measure", "sections": "--with", "memory_cap_bytes": "--memory-cap"}
 """Fields whose option has another name: one that is given once for each value, or that has another unit."""
 
 

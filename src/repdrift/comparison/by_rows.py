@@ -30,6 +30,7 @@ from repdrift.comparison.measured import (
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.row_measures import RowMeasures, Rows
+from repdrift.comparison.sections import KeptRows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
@@ -53,10 +54,11 @@ def compare_by_rows(
     samples: SampleSet,
     options: ComparisonOptions,
     outputs: OutputChanges | None = None,
+    kept: KeptRows | None = None,
 ) -> Measured:
     """Runs every model once over all samples, measures it, and then runs the controls on a part of the samples.
 
-    outputs: reads what the models put out in the same runs, where it can.
+    outputs: reads what the models put out in the same runs, where it can. kept: is given the rows of all models, in the first process.
 
     A model that cannot be measured is in the result with the reason. Raises NonFiniteError, DataError or
     DegenerateInputError only for the base model's own representations.
@@ -113,6 +115,8 @@ def compare_by_rows(
         measured.layers[name] = with_weights(layers, changes[name])
     if measures is not None:
         measured.between = measures.between()
+        if kept is not None:
+            kept.base, kept.tuned = measures.base, measures.tuned
         measured.undefined = measures.undefined
         _note_groups(measured, measures, samples)
     return measured

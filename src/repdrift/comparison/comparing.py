@@ -19,7 +19,9 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import for_sharing, write_comparison
 from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.patching import patch_models
+from repdrift.comparison.sections import KeptRows, SectionInputs
 from repdrift.comparison.tuned_model import TunedModel
+from repdrift.comparison.what_moved import chosen_sections, section_figures, with_sections
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
@@ -121,11 +123,13 @@ def compare_models(
     if options.patch_layers is not None:  # a wrong one is an error before anything is run
         extractor.blocks.select(list(options.patch_layers), model_name=type(extractor.backbone).__name__)
     keeps_rows = _keeps_rows(options, extractor, samples, len(able))
+    blocks_path = extractor.blocks.path
     del extractor
+    kept = KeptRows() if keeps_rows and chosen_sections(options) else None
     if keeps_rows:
         if outputs is not None:
             outputs.read_in_passing(loaded.make_room)
-        measured = compare_by_rows(loaded, able, samples, options, outputs)
+        measured = compare_by_rows(loaded, able, samples, options, outputs, kept)
     else:
         measured = compare_by_moments(loaded, able, samples, options)
     measured = world().from_first(measured)
@@ -137,6 +141,8 @@ def compare_models(
     patching: list[Patching] = []
     if options.patch:
         patching = patch_models(base, [t for t in able if t.name not in measured.failed], samples, options)
+    there = [tuned for tuned in able if tuned.name not in measured.failed]
+    models, moved = with_sections(models, SectionInputs(base, there, samples, options, kept, blocks_path))
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
@@ -165,6 +171,7 @@ def compare_models(
         models=models,
         between=measured.between,
         patching=patching,
+        moved=moved,
         headline=headline,
         warnings=[
             *on_base,
@@ -187,7 +194,9 @@ def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
     from repdrift.report.patching_figure import patching_figures
 
     shared = for_sharing(result)
-    return write_comparison(result, output_dir, {**comparison_figures(shared), **patching_figures(shared)})
+    of_sections = section_figures(shared)
+    figures = {**comparison_figures(shared), **patching_figures(shared), **of_sections}
+    return write_comparison(result, output_dir, figures, section_drawings=of_sections)
 
 
 def _keeps_rows(

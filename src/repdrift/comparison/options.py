@@ -10,6 +10,7 @@ from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
+from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.sample_count import LEAST_SAMPLES
 
 
@@ -73,6 +74,11 @@ class ComparisonOptions(BaseModel):
         description="Which half of an encoder-decoder model is measured. If it is not given: the encoder.",
     )
 
+    sections: tuple[str, ...] | None = Field(
+        default=None,
+        description=f"What else is measured of what moved: {', '.join(SECTIONS)}; several with commas; all or none. If it is not given: those that "
+        "take little time beside the comparison itself.",
+    )
     patch: bool = Field(
         default=False,
         description="Also put the base model's hidden state back into the tuned model after each block, and the other way round, and measure "
@@ -105,6 +111,21 @@ class ComparisonOptions(BaseModel):
         except (ConfigError, UnknownNameError) as error:
             raise ValueError(str(error)) from error
         return names if PRIMARY_MEASURE in names else (PRIMARY_MEASURE, *names)
+
+    @field_validator("sections")
+    @classmethod
+    def _known_sections(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if given is None:
+            return None
+        names = [name.strip() for text in given for name in text.split(",")]
+        for name in names:
+            if name not in (*SECTIONS, "all", "none"):
+                raise ValueError(str(UnknownNameError.of("section", name, [*SECTIONS, "all", "none"])))
+        if len(set(names) & {"all", "none"}) and len(set(names)) > 1:
+            raise ValueError(f"all and none stand alone; got {', '.join(names)}")
+        if names == ["none"]:
+            return ()
+        return SECTIONS if "all" in names else tuple(name for name in SECTIONS if name in names)
 
     @model_validator(mode="after")
     def _with_outputs(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import pandas as pd
 from repdrift.comparison.answers import answer_line, table_header, table_rows
 from repdrift.comparison.outputs_output import has_outputs, outputs_section, outputs_table
 from repdrift.comparison.patching_output import patching_section, patching_table
-from repdrift.core.atomic import write_together
+from repdrift.comparison.what_moved import model_sections, section_tables, whole_sections
+from repdrift.core.atomic import storage_errors, write_together
 from repdrift.core.comparison_words import warnings_beside_notes
 from repdrift.core.csv_table import csv_text
+from repdrift.core.errors import DataError
 from repdrift.core.group_words import LEAST_GROUPS, too_few_groups
+from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.patching_words import patching_answer
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
@@ -29,22 +32,32 @@ from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.site_rows import RESID_POST
+from repdrift.core.worded_section import section_markdown
 from repdrift.core.words import counted, markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
 _NO_CONTROLS = "No controls were run, so it is not known whether a drift is above noise, or above that of a random change of its size."
+_SECTION_ENDINGS = (".parquet", ".csv", ".png", ".pdf")
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
-def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str, bytes] | None = None) -> list[Path]:
+def write_comparison(
+    result: Comparison,
+    output_dir: Path,
+    figures: Mapping[str, bytes] | None = None,
+    *,
+    section_drawings: Collection[str] = (),
+) -> list[Path]:
     """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`; returns their paths.
 
-    figures: contents of files by name. None takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
+    figures: contents of files by name. section_drawings: names of those that belong to sections on what moved. No file takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
     shortened, and in table and summary also those that he wrote. Raises StorageError.
     """
     result = for_sharing(result).without_secrets()
+    tables = {name: _table_bytes(name, table) for name, table in section_tables(result).items()}
+    result = result.model_copy(update={"section_files": [*tables, *section_drawings]})
     texts = {
         COMPARISON_FILE: result.file_text(),
         COMPARISON_TABLE: csv_text(tidy_table(result)),
@@ -54,7 +67,27 @@ def write_comparison(result: Comparison, output_dir: Path, figures: Mapping[str,
         texts[OUTPUTS_TABLE] = csv_text(outputs_table(result))
     if result.patching:
         texts[PATCHING_TABLE] = csv_text(patching_table(result))
-    return write_together(output_dir, {**{name: text.encode() for name, text in texts.items()}, **(figures or {})})
+    earlier = _section_files(output_dir)
+    written = write_together(
+        output_dir, {**{name: text.encode() for name, text in texts.items()}, **tables, **(figures or {})}
+    )
+    for name in earlier - {path.name for path in written}:
+        with storage_errors(output_dir / name):
+            (output_dir / name).unlink(missing_ok=True)
+    return written
+
+
+def _table_bytes(name: str, table: pd.DataFrame) -> bytes:
+    return parquet_bytes(table) if name.endswith(".parquet") else csv_text(table).encode()
+
+
+def _section_files(output_dir: Path) -> set[str]:
+    """Returns the names of section files that an earlier comparison wrote to `output_dir`; other files of these names are not ours."""
+    try:
+        files = Comparison.read(output_dir / COMPARISON_FILE).section_files
+    except DataError:
+        return set()
+    return {name for name in files if Path(name).name == name and Path(name).suffix in _SECTION_ENDINGS}
 
 
 def for_sharing(result: Comparison) -> Comparison:
@@ -179,7 +212,9 @@ def summary(result: Comparison) -> str:
         lines += [f"| {' | '.join([*header, 'above noise'])} |", "|---" * (len(header) + 1) + "|"]
         lines += [f"| {' | '.join([*row, above])} |" for row, above in zip(rows, judged, strict=True)]
         lines += ["", *_other_measures(model), *outputs_section(model)]
+        lines += [line for words in model_sections(result, model) for line in section_markdown(words, level=3)]
     lines += patching_section(result)
+    lines += [line for words in whole_sections(result) for line in section_markdown(words)]
     if result.between:
         lines += [
             "## Between the tuned models",

@@ -55,7 +55,8 @@ class RowMeasures:
     """By model and measure: the layers at which it has no value, each with the reason."""
     pull: dict[str, list[float]] = field(default_factory=dict)
     """By model whose samples come in groups: the shares by which that pulls the drift of each layer."""
-    _tuned: dict[str, Rows] = field(default_factory=dict)
+    tuned: dict[str, Rows] = field(default_factory=dict)
+    """By model: the rows that were measured."""
 
     def __post_init__(self) -> None:
         for layer, rows in self.base.items():
@@ -67,7 +68,7 @@ class RowMeasures:
         Raises DegenerateInputError naming the layer if the model gives all samples the same representation there.
         """
         found = [self._layer(name, layer, tuned[layer]) for layer in self.base]
-        self._tuned[name] = tuned
+        self.tuned[name] = tuned
         return found
 
     def base_layers(self, again: Rows | None, part: Tensor, exact: Rows | None = None) -> list[BaseLayer]:
@@ -134,7 +135,7 @@ class RowMeasures:
         found: list[LayerDrift] = []
         for at in self.with_control(layers, "rounding", rounded, part):
             base = _prepared(self.base[at.layer][part], at.layer, "base model")
-            tuned = _prepared(self._tuned[name][at.layer][part], at.layer, "tuned model")
+            tuned = _prepared(self.tuned[name][at.layer][part], at.layer, "tuned model")
             found.append(at.model_copy(update={"control_drift": 1 - primary.compare(base, tuned)}))
         return found
 
@@ -143,7 +144,7 @@ class RowMeasures:
         primary = measure(PRIMARY_MEASURE)
         found: list[BetweenModels] = []
         for layer in self.base:
-            prepared = {name: primary.prepare(rows[layer]) for name, rows in self._tuned.items()}
+            prepared = {name: primary.prepare(rows[layer]) for name, rows in self.tuned.items()}
             found += [
                 BetweenModels(first=a, second=b, layer=layer, drift=1 - primary.compare(prepared[a], prepared[b]))
                 for a, b in combinations(prepared, 2)

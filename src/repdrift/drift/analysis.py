@@ -27,6 +27,7 @@ from repdrift.drift.set_cautions import set_cautions
 from repdrift.drift.set_checks import require_one_study
 from repdrift.drift.task_sets import TaskSets, find_runs, open_task
 from repdrift.drift.weight_rows import weight_rows
+from repdrift.drift.what_moved import StudyInputs, measure_sections
 from repdrift.similarity import measure
 
 _NAMED = 4
@@ -70,6 +71,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         statuses=statuses,
         outcomes=None if outcomes is None else outcomes.table,
     )
+    moved, section_tables = measure_sections(StudyInputs(plan, tasks, table, statuses))
     results = DriftResults(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
@@ -115,6 +117,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         sanity=sanity_checks(table, measured, plan, tasks),
         tuning=plan.tuning,
         outcomes=outcomes.found if outcomes is not None else None,
+        moved=moved,
         warnings=[
             *(plan.tuning.cautions if plan.tuning is not None else []),
             *set_cautions(statuses, tasks, table, plan),
@@ -125,7 +128,9 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             *found.warnings,
         ],
     )
-    return write_analysis(results.without_secrets(), table, output_dir, outcomes=outcomes), table
+    return write_analysis(
+        results.without_secrets(), table, output_dir, outcomes=outcomes, sections=section_tables
+    ), table
 
 
 def _require_model(sets: TaskSets, plan: DriftPlan) -> None:

@@ -115,6 +115,8 @@ class DriftPlan:
     and `seed` are the run's."""
     outcomes: Sequence[PlannedOutcomes] = ()
     """The outcomes of the runs; without any, the analysis is about drift alone."""
+    sections: Collection[str] = ()
+    """The sections on what moved that are measured, of `SECTIONS`."""
 
     @property
     def comparison_method(self) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
+from repdrift.core.records.what_moved import SECTIONS
 
 # What imports torch is imported where it is used, so that the command line can show these options without it.
 if TYPE_CHECKING:
@@ -58,6 +59,24 @@ class AnalysisOptions(BaseModel):
         default={},
         description="Score at which a task is compared at equal skill, in its own unit (TASK=SCORE); without it the best that every run reaches.",
     )
+
+    weights: bool = Field(
+        default=True,
+        description="Describe how the weights changed, matrix by matrix, where the trained models are on this machine.",
+    )
+    likeness: bool = Field(
+        default=True,
+        description="Say how alike the changes of any two models are, where the trained models are on this machine.",
+    )
+    samples: bool = Field(default=True, description="Say which samples moved most.")
+    directions: bool = Field(default=True, description="Say in which directions the representations moved.")
+    grid: bool = Field(
+        default=True, description="Compare every layer of the base model with every layer of the trained models."
+    )
+
+    def sections(self) -> list[str]:
+        """Returns the sections on what moved that are measured."""
+        return [name for name in SECTIONS if getattr(self, name)]
 
     @model_validator(mode="after")
     def _sampling_fits(self) -> AnalysisOptions:

@@ -105,6 +105,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         grouped_tasks=[name for name in names if config.spec(name).groups_by is not None],
         random_changes=random_changes,
         outcomes=outcomes,
+        sections=options.sections(),
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
 

@@ -8,6 +8,7 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.output_changes import ModelOutputs
 from repdrift.core.records.patching import Patching
 from repdrift.core.records.sink_tokens import SinkSummary
+from repdrift.core.records.what_moved import ComparisonMoved, ModelMoved
 
 COMPARISON_FORMAT_VERSION = 1
 COMPARISON_FILE = "comparison.json"
@@ -75,6 +76,8 @@ class ComparedModel(Record):
     what was not compared, ...); each is a whole sentence without the model's name."""
     outputs: ModelOutputs | None = None
     """Changes of outputs beside the drift; null where they were not asked for, and in older records."""
+    moved: ModelMoved | None = None
+    """The sections on what moved in this model; null where none was asked for, and in older records."""
 
 
 class BetweenModels(Record):
@@ -140,6 +143,10 @@ class Comparison(Record):
     between: list[BetweenModels]
     patching: list[Patching] = []
     """One for each tuned model, where patching was asked for; empty in older records."""
+    moved: ComparisonMoved | None = None
+    """The sections on what moved in all models together; null where none was asked for, and in older records."""
+    section_files: list[str] = []
+    """The names of the files beside this one that the sections on what moved wrote."""
     headline: list[str] = []
     """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]

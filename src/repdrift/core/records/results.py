@@ -23,6 +23,7 @@ from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.outcomes import StudyOutcomes
 from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
 from repdrift.core.records.tuning import StudyTuning
+from repdrift.core.records.what_moved import StudyMoved
 
 RESULTS_SCHEMA_VERSION = 2
 
@@ -97,6 +98,8 @@ class DriftResults(Record):
     """How the learning rates were chosen; null in results of older versions, which do not tell."""
     outcomes: StudyOutcomes | None = None
     """What the models can do, beside their drift; null if no run has outcomes, and in results of older versions."""
+    moved: StudyMoved | None = None
+    """Sections on what moved, beside drift by layer; null if none was asked for, and in results of older versions."""
     table_sha256: dict[str, str] = {}
     """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""
 

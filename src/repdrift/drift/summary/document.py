@@ -12,6 +12,8 @@ from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.site_rows import residual_rows
+from repdrift.core.study_sections import study_sections
+from repdrift.core.worded_section import section_markdown
 from repdrift.core.words import (
     chosen_percent,
     listed,
@@ -81,6 +83,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
         *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
         *([f"## Which drift goes with what\n\n{goes_with}"] if (goes_with := predictors_section(results)) else []),
+        *("\n".join(section_markdown(section)).rstrip() for section in study_sections(results)),
         "## Controls\n\n" + controls_table(results) + "\n\n" + checks_table(results),
         *([f"## Learning rates\n\n{rates}"] if (rates := tuning_section(results.tuning)) else []),
         "## Trained models\n\n" + runs_table(results),

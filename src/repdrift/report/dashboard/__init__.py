@@ -15,6 +15,7 @@ from repdrift.core.hypotheses import claim
 from repdrift.core.learnt_words import learnt_in_short
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
+from repdrift.core.study_sections import study_sections
 from repdrift.core.tuning_words import edge_in_words, trial_in_words
 from repdrift.report import wording
 from repdrift.report.answer import answer, details
@@ -94,6 +95,7 @@ def dashboard_html(data: ReportData, drawn: list[DrawnFigure]) -> str:
         reduction_at_end=partial(reduction_at_end, results=results),
         skill_tasks=partial(tasks_in_words, results=results),
         outcomes=outcomes_section(data),
+        moved=study_sections(results),
         claims=claims.claims(data),
         reductions=claims.reductions(data),
         effects=claims.effects(data),

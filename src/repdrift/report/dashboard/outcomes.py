@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repdrift.core.outcome_words import (
@@ -14,17 +13,8 @@ from repdrift.core.outcome_words import (
     outcome_answer,
     probes_table,
 )
+from repdrift.core.worded_section import CaptionedTable
 from repdrift.report.report_data import ReportData
-
-
-@dataclass(frozen=True)
-class CaptionedTable:
-    """A table of texts with a title and a caption."""
-
-    title: str
-    caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)

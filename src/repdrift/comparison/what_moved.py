@@ -1,0 +1,92 @@
+"""The sections of a comparison on what moved: chosen, measured, put into the record, and turned into words, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, comparison_sections
+from repdrift.core.errors import RepdriftError
+from repdrift.core.process_group import world
+from repdrift.core.progress import say
+from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.what_moved import ComparisonMoved, ModelMoved
+from repdrift.core.worded_section import WordedSection
+from repdrift.core.words import sentence_case
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def chosen_sections(options: ComparisonOptions) -> list[ComparisonSection]:
+    """Returns the sections that are measured: those that the options name, or those that are measured by default."""
+    if options.sections is None:
+        return [section for section in comparison_sections() if section.by_default]
+    return [section for section in comparison_sections() if section.name in options.sections]
+
+
+def with_sections(
+    models: Sequence[ComparedModel], inputs: SectionInputs
+) -> tuple[list[ComparedModel], ComparisonMoved | None]:
+    """Measures the chosen sections, in the first process alone, and adds them to the records of the models.
+
+    Returns the models, and the sections on all of them together; None if none was chosen. A section that cannot be measured is left out
+    with its reason.
+    """
+    chosen = chosen_sections(inputs.options)
+    if not chosen or not inputs.tuned:
+        return list(models), None
+    found: dict[str, SectionFound] = {}
+    reasons: dict[str, str] = {}
+    with world().together("what moved"):
+        if world().is_first:
+            for section in chosen:
+                say(f"what moved: {section.name}")
+                try:
+                    found[section.name] = section.measure(inputs)
+                except RepdriftError as error:
+                    reasons[section.name] = str(error)
+    found, reasons = world().from_first((found, reasons))
+    compared = {tuned.name for tuned in inputs.tuned}
+    updated = [
+        model.model_copy(update={"moved": _of_model(model.name, found)}) if model.name in compared else model
+        for model in models
+    ]
+    whole = {name: part.whole for name, part in found.items() if part.whole is not None}
+    return updated, ComparisonMoved(left_out=reasons, **whole)  # pyright: ignore[reportArgumentType]
+
+
+def model_sections(result: Comparison, model: ComparedModel) -> list[WordedSection]:
+    """Returns the sections on one model, in words, and last what was left out of it."""
+    found = [words for section in comparison_sections() if (words := section.worded(result, model)) is not None]
+    left_out = {} if model.moved is None else model.moved.left_out
+    return [*found, *_left_out(left_out)]
+
+
+def whole_sections(result: Comparison) -> list[WordedSection]:
+    """Returns the sections on all models together, in words, and last what was left out of all."""
+    found = [words for section in comparison_sections() if (words := section.worded_whole(result)) is not None]
+    left_out = {} if result.moved is None else result.moved.left_out
+    return [*found, *_left_out(left_out)]
+
+
+def section_tables(result: Comparison) -> dict[str, pd.DataFrame]:
+    """Returns the tables of all sections by file name."""
+    return {name: table for section in comparison_sections() for name, table in section.tables(result).items()}
+
+
+def section_figures(result: Comparison) -> dict[str, bytes]:
+    """Returns the figures of all sections by file name."""
+    return {name: drawn for section in comparison_sections() for name, drawn in section.figures(result).items()}
+
+
+def _of_model(name: str, found: dict[str, SectionFound]) -> ModelMoved:
+    records = {section: part.by_model[name] for section, part in found.items() if name in part.by_model}
+    left_out = {section: part.left_out[name] for section, part in found.items() if name in part.left_out}
+    return ModelMoved(left_out=left_out, **records)  # pyright: ignore[reportArgumentType]
+
+
+def _left_out(reasons: dict[str, str]) -> list[WordedSection]:
+    lines = [f"{sentence_case(name)}: {reason}" for name, reason in reasons.items()]
+    return [WordedSection("left-out", "Not measured of what moved", left_out=lines)] if lines else []

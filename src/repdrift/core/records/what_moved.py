@@ -1,0 +1,29 @@
+"""Answers to "what moved, and where", beside the drift by layer: in the weights, the samples, the directions, from layer to layer."""
+
+from __future__ import annotations
+
+from repdrift.core.records.base import Record
+
+SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
+"""The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
+
+
+class ModelMoved(Record):
+    """The sections on one tuned model of a comparison. A section that was not asked for is null and not in `left_out`."""
+
+    left_out: dict[str, str] = {}
+    """By section that was asked for and has no numbers: the reason."""
+
+
+class ComparisonMoved(Record):
+    """The sections on all models of a comparison together."""
+
+    left_out: dict[str, str] = {}
+    """By section that was asked for and has no numbers: the reason."""
+
+
+class StudyMoved(Record):
+    """The sections on the models of a study. A section that was not asked for is null and not in `left_out`."""
+
+    left_out: dict[str, str] = {}
+    """By section that was asked for and has no numbers: the reason."""

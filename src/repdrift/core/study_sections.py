@@ -1,0 +1,22 @@
+"""Sections of a study's report on what moved, in words, in the order in which summary and page show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from repdrift.core.records.results import DriftResults
+from repdrift.core.worded_section import WordedSection
+from repdrift.core.words import sentence_case
+
+_WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = ()
+"""One for each section; None if the results have nothing of it."""
+
+
+def study_sections(results: DriftResults) -> list[WordedSection]:
+    """Returns the sections that the results have, and last what was asked for and left out, with the reasons."""
+    found = [section for worded in _WORDED if (section := worded(results)) is not None]
+    left_out = {} if results.moved is None else results.moved.left_out
+    if left_out:
+        lines = [f"{sentence_case(name)}: {reason}" for name, reason in left_out.items()]
+        found.append(WordedSection("left-out", "Not measured of what moved", left_out=lines))
+    return found

@@ -1,0 +1,106 @@
+"""Sections on what moved: chosen, measured once, in every output, and removed with the comparison that wrote them."""
+
+import pandas as pd
+import pytest
+
+from repdrift.comparison import sections
+from repdrift.comparison.comparing import write_outputs
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.sections import ComparisonSection, SectionFound
+from repdrift.comparison.what_moved import chosen_sections
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
+from repdrift.core.records.what_moved import SECTIONS
+from repdrift.core.worded_section import CaptionedTable, WordedSection
+from tests.unit.comparison.tiny_comparisons import run
+
+
+def _section(measure, *, by_default=True):
+    def worded(result, model):
+        rows = [[model.name, "<b>|*"]]
+        return WordedSection(
+            "weights", "Weights of it", ["It moved."], [CaptionedTable("Table", "Of all", ["model", "text"], rows)]
+        )
+
+    def tables(result):
+        return {"weights.parquet": pd.DataFrame({"model": [model.name for model in result.compared]})}
+
+    return ComparisonSection(
+        "weights", 10, by_default, measure, tables, worded, figures=lambda _result: {"weights.png": b"drawn"}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def only(monkeypatch):
+    def put(*found):
+        monkeypatch.setattr(sections, "_REGISTRY", found)
+
+    return put
+
+
+def test_section_sees_the_rows_of_all_models_and_its_words_tables_and_figures_are_written_and_removed(
+    models, texts, only, tmp_path
+):
+    seen = []
+
+    def measure(inputs):
+        seen.append(inputs)
+        return SectionFound(left_out={"full": "it says why"})
+
+    only(_section(measure))
+    result = run(models, ["full", "a"], texts, controls=False, outputs=False)
+    (inputs,) = seen
+    assert [tuned.name for tuned in inputs.tuned] == [model.name for model in result.models]
+    assert set(inputs.rows.tuned) == {model.name for model in result.models}
+    assert all(inputs.rows.base[0].shape == rows[0].shape for rows in inputs.rows.tuned.values())
+    result = result.model_copy(
+        update={"models": [m.model_copy(update={"moved": m.moved.model_copy(update={"left_out": {"grid": "why"}})}) for m in result.models]}
+    )  # fmt: skip
+    write_outputs(result, tmp_path)
+    assert (tmp_path / "weights.parquet").is_file()
+    assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == ["weights.parquet", "weights.png"]
+    text = (tmp_path / "comparison.md").read_text()
+    assert "### Weights of it" in text
+    assert r"\<b\>\|\*" in text
+    assert "Grid: why" in text
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    only()
+    write_outputs(result, tmp_path)
+    assert not (tmp_path / "weights.parquet").exists()
+    assert not (tmp_path / "weights.png").exists()
+    assert (tmp_path / "mine.png").exists()
+
+
+def test_section_that_cannot_be_measured_is_left_out_with_its_reason(models, texts, only):
+    def measure(inputs):
+        assert inputs.rows is None
+        raise DegenerateInputError("only sums were kept")
+
+    only(_section(measure))
+    result = run(models, ["full"], texts, controls=False, outputs=False, accumulate="moments")
+    assert result.moved.left_out == {"weights": "only sums were kept"}
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (None, None), (("none",), ()), (("all",), SECTIONS), (("grid,weights",), ("weights", "grid")), (("grid", "samples"), ("samples", "grid")),
+    ],
+)  # fmt: skip
+def test_sections_are_named_with_commas_or_one_by_one(given, taken):
+    assert ComparisonOptions(sections=given).sections == taken
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("gird", "Did you mean 'grid'"), ("all,grid", "all and none stand alone"), ("", "unknown section ''")],
+)
+def test_wrong_names_of_sections_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        ComparisonOptions(sections=(given,))
+
+
+def test_sections_that_are_not_by_default_are_measured_when_named(only):
+    only(_section(lambda _inputs: SectionFound(), by_default=False))
+    assert chosen_sections(ComparisonOptions()) == []
+    assert [section.name for section in chosen_sections(ComparisonOptions(sections=("weights",)))] == ["weights"]
