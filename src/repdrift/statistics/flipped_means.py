@@ -97,4 +97,5 @@ def flipped_means_test(
 
 def _signs(numbers: NDArray[np.int64], m: int) -> Floats:
     """Arrangements of m signs by number, (arrangements, m); the first sign is always +, since turning all of them changes nothing."""
-    return 1.0 - 2.0 * ((numbers[:, None] << 1 >> np.arange(m)) & 1)
+    negative = (numbers[:, None] << 1 >> np.arange(m)) & 1
+    return 1.0 - 2.0 * negative.astype(np.float64)

@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repdrift.core.errors import DegenerateInputError, ShapeError
+from repdrift.core.errors import DataError, DegenerateInputError, ShapeError
 from repdrift.similarity.arrays import Array, as_floats, centred, require_paired, require_same_device
 from repdrift.similarity.uncertainty.sample_groups import group_numbers
+
+_LARGEST = 2.0**240
+"""Fourth powers of larger numbers may leave float64. float32 ends at 2^128."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +24,13 @@ class Differences:
     """Rows of a base model, and how far each lies from its own row of a tuned model.
 
     base: (n, p), and rows: (n, p) tuned - base, in float64. units: (n,) numbers 0 to m - 1 of the unit of each row: samples that belong
-    together are one unit, and single samples are a unit each.
+    together are one unit, and single samples are a unit each. rounding: ||.||_F of what rounding of the given numbers alone can move.
     """
 
     base: Tensor
     rows: Tensor
     units: NDArray[np.int64]
+    rounding: float = 0.0
 
     @property
     def n(self) -> int:
@@ -73,6 +77,16 @@ class Differences:
         """True if not one number moved."""
         return not bool(self.rows.any())
 
+    @property
+    def are_rounding(self) -> bool:
+        """True if the rows moved by no more than their numbers are rounded."""
+        return float(torch.linalg.vector_norm(self.rows)) <= self.rounding
+
+    @property
+    def are_one_shift(self) -> bool:
+        """True if all rows moved alike, but for rounding."""
+        return float(torch.linalg.vector_norm(self.centred)) <= self.rounding
+
     def summed(self, values: Tensor) -> Tensor:
         """Sums over the rows of each unit, of values (n, ...): (m, ...). One unit a row gives the values themselves."""
         if self.n_units == self.n:
@@ -96,8 +110,14 @@ def differences(base: Array, tuned: Array, groups: Sequence[Hashable] | None = N
     if groups is not None and len(groups) != x.shape[0]:
         raise ShapeError(f"groups should name the group of each of {x.shape[0]} rows, got {len(groups)}")
     units = np.arange(x.shape[0], dtype=np.int64) if groups is None else group_numbers(groups)
-    x = x.to(torch.float64)
-    return Differences(x, y.to(torch.float64) - x, units)
+    epsilon = max(torch.finfo(x.dtype).eps, torch.finfo(y.dtype).eps)
+    x, y = x.to(torch.float64), y.to(torch.float64)
+    lengths = float(torch.linalg.vector_norm(x)), float(torch.linalg.vector_norm(y))
+    if not max(lengths) < _LARGEST:
+        raise DataError(
+            f"numbers of {max(lengths):.3g} are too large: their products leave float64. Scale both sides first."
+        )
+    return Differences(x, y - x, units, epsilon * max(lengths))
 
 
 def mean_difference(base: Array, tuned: Array) -> Tensor:

@@ -57,11 +57,11 @@ def test_size_and_interval_agree_with_pairs_and_leaving_out_one_by_one(n, p, gro
         ratios.append(value / (np.square(x[kept] - x[kept].mean(axis=0)).sum() / kept.sum()))
     m = len(left)
     freedom = n**2 / np.square(sizes).sum() - 1
-    for interval, value, without in (
+    for given, value, without in (
         (found.squared_interval, expected, np.array(left)),
         (found.relative_squared_interval, expected / spread, np.array(ratios)),
     ):
-        interval = there(interval)
+        interval = there(given)
         reach = student_quantile(0.975, freedom) * math.sqrt((m - 1) / m * np.square(without - without.mean()).sum())
         assert (interval.low, interval.high) == pytest.approx((value - reach, value + reach))
 
