@@ -1,4 +1,4 @@
-"""Which layer of one model matches a layer of another best, and which layers cannot be told from it."""
+"""Finds the candidate that matches a layer best, and those that cannot be told from it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class BestMatch:
 
 
 def best_match(values: Floats, without: Floats | None, sure: Jackknife | None, tie: float = TIE) -> BestMatch | None:
-    """The best match of a layer. values: (C,), its similarity with each candidate; NaN where undefined. without: (P, C).
+    """Find the best match of a layer. values: (C,), its similarity with each candidate; NaN where undefined. without: (P, C).
 
     Without `sure` no candidate is told from another: all are as good. None if no value is defined.
     """
