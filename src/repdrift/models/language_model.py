@@ -104,6 +104,27 @@ def load_tuned_reader(
     return TunedReader(split.body, split.head, None, ["Its own language-modelling head is read."])
 
 
+@dataclass(frozen=True)
+class TunedHead:
+    """The head that reads a tuned model whose body is run elsewhere. head: its own; None: the base model's. notes: those of `TunedReader`."""
+
+    head: OutputHead | None
+    notes: list[str]
+
+
+def load_tuned_head(
+    base: ModelSource, tuned: ModelSource, *, trained_as: str | None = None, dtype: str = "float32"
+) -> TunedHead:
+    """Load the head of a tuned model, as `load_tuned_reader` does. No model is loaded for an adapter that left the base model's head as it was.
+
+    Raises what `load_tuned_reader` raises.
+    """
+    if tuned.is_adapter and base_head_note(base, tuned) == _TRAINED_WITH:
+        return TunedHead(None, [_TRAINED_WITH])
+    reader = load_tuned_reader(base, tuned, trained_as=trained_as, dtype=dtype)
+    return TunedHead(reader.head, reader.notes)
+
+
 def _adapter_reader(base: ModelSource, adapter: ModelSource, trained_as: str | None, dtype: str) -> TunedReader:
     if is_learned_prompt(adapter):
         prompted = load_prompted(load_backbone(base, dtype=dtype), base, adapter)

@@ -55,6 +55,8 @@ def run_base(base: ModelSource, samples: SampleSet, options: OutputOptions, keep
     states = StatesOnDisk(keep_in, states_key(base, samples, split.head.kind, options.compute_dtype))
 
     def make() -> None:
+        states.begin(plan.settings)
+        world().barrier()
         _run(reader, plan, places, states)
         world().barrier()
         if world().is_first:

@@ -6,29 +6,26 @@ would take 85 times that with a vocabulary of 49,152, and are never kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from repdrift.core.atomic import atomic_path
-from repdrift.core.errors import RepdriftError, StorageError
-from repdrift.core.fingerprint import config_sha256, file_sha256
+from repdrift.core.atomic import storage_errors
+from repdrift.core.errors import RepdriftError
+from repdrift.core.fingerprint import config_sha256
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
-from repdrift.core.reading import reading_errors, stands_there
+from repdrift.core.reading import stands_there
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.base_states import BASE_STATES_FILE, BaseStatesRecord
 from repdrift.models import ModelSource, settings_digests
 from repdrift.models.output_head import HeadKind
+from repdrift.outcomes.batch_files import BatchFiles
 from repdrift.outcomes.read_places import MASK_RULE
 from repdrift.tasks import SampleSet
-
-_NAME = "states"
 
 
 class StatesInMemory:
@@ -56,6 +53,7 @@ class StatesOnDisk:
         self.key = key
         self.folder = root / key[:24]
         self.record: BaseStatesRecord | None = None
+        self._files = BatchFiles(self.folder)
 
     def find(self) -> BaseStatesRecord | None:
         """The record of finished states of this key whose files are as they were written; None if they are to be made anew."""
@@ -64,7 +62,7 @@ class StatesOnDisk:
             return None
         try:
             record = BaseStatesRecord.read(path)
-            fault = "they are of another key" if record.key != self.key else _damaged(self.folder, record)
+            fault = "they are of another key" if record.key != self.key else self._files.found(record.files)
         except RepdriftError as error:
             record, fault = None, str(error)
         if fault is not None:
@@ -73,30 +71,40 @@ class StatesOnDisk:
         self.record = record
         return record
 
+    def take(self, record: BaseStatesRecord) -> None:
+        """Take over what the first process has found."""
+        self.record = record
+        self._files.take(record.files)
+
+    def begin(self, plan: Mapping[str, int | None]) -> None:
+        """Name the batches that are to be run. The first process removes what stands of a finished pass that cannot be used."""
+        path = self.folder / BASE_STATES_FILE
+        if world().is_first and stands_there(path):
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+            self._files.remove()
+        self._files.begin(plan)
+
     def put(self, number: int, samples: Sequence[int], counts: Sequence[int], states: Tensor) -> None:  # noqa: ARG002
         """Write the states of one batch. Raises StorageError if they cannot be written."""
-        with atomic_path(self.folder / _file(number)) as temporary:
-            save_file({_NAME: states.contiguous()}, temporary)
+        self._files.put(number, states)
 
     def get(self, number: int, samples: Sequence[int]) -> Tensor:  # noqa: ARG002
         """Read the states of one batch. Raises StorageError if the file is gone or damaged since it was checked."""
-        path = self.folder / _file(number)
-        with reading_errors(path, StorageError, "Run the command again."):
-            try:
-                return load_file(path)[_NAME]
-            except (SafetensorError, KeyError) as error:
-                raise StorageError(f"{path} cannot be read: {error}. Run the command again.") from error
+        return self._files.get(number)
 
-    def finish(self, plan: dict[str, int | None], numbers: Iterable[int], places: int) -> None:
+    def all_there(self, numbers: Iterable[int]) -> bool:
+        """True if every one of these batches has its states on the disk."""
+        return self._files.all_there(numbers)
+
+    def finish(self, plan: Mapping[str, int | None], numbers: Iterable[int], places: int) -> None:
         """Write the record, after which the states count as finished."""
-        names = [_file(number) for number in numbers]
-        width = int(self.get(0, ()).shape[1])
         self.record = BaseStatesRecord(
             key=self.key,
-            plan=plan,
-            files={name: _sha256(self.folder / name) for name in names},
+            plan=dict(plan),
+            files=self._files.checksums(numbers),
             places=places,
-            width=width,
+            width=int(self.get(0, ()).shape[1]),
             versions=library_versions(),
         )
         self.record.write(self.folder / BASE_STATES_FILE)
@@ -126,22 +134,8 @@ def states_key(base: ModelSource, samples: SampleSet, kind: HeadKind, dtype: str
 def made_once(states: StatesOnDisk, make: Callable[[], None]) -> None:
     """Calls `make` in every process, unless the first one finds finished states, whose record then holds in all."""
     processes = world()
-    states.record = processes.from_first(states.find() if processes.is_first else None)
-    if states.record is None:
+    found = processes.from_first(states.find() if processes.is_first else None)
+    if not processes.is_first and found is not None:
+        states.take(found)
+    if found is None:
         make()
-
-
-def _damaged(folder: Path, record: BaseStatesRecord) -> str | None:
-    for name, expected in record.files.items():
-        if _sha256(folder / name) != expected:
-            return f"{name} does not have its checksum"
-    return None
-
-
-def _sha256(path: Path) -> str:
-    with reading_errors(path, StorageError, "Run the command again."):
-        return file_sha256(path)
-
-
-def _file(number: int) -> str:
-    return f"batch_{number:06d}.safetensors"

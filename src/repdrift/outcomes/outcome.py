@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,7 +82,8 @@ class Subject:
     base_set, tuned_set: the representation sets of the two models over `samples`; None: not extracted. score_rows: scores the
     tuned model with its head. rows_fingerprint: of all that determines the scores beside weights. data_fingerprint: of the part of it that every run
     of the task shares. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
-    the same task and base model; shared_by_study: for those of every task.
+    the same task and base model; shared_by_study: for those of every task. base_states: the folder where the base model's final hidden states are
+    kept for other runs; None: they are held in memory. passed: the folder of what the extraction of this model has read of its outputs; None: nothing.
     """
 
     task: str
@@ -103,6 +105,8 @@ class Subject:
     tuned_set: RepresentationSet | None = None
     shared: dict[Any, Any] = field(default_factory=dict)
     shared_by_study: dict[Any, Any] = field(default_factory=dict)
+    base_states: Path | None = None
+    passed: Path | None = None
 
     @cached_property
     def scored(self) -> ScoredRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,13 +105,23 @@ class Reduction:
         """Means by sample over the batches of all processes, in every process."""
         processes = world()
         parts = processes.gather(self._sums)
-        sums = None if parts is None else {name: sum(part[name] for part in parts) for name in self._sums}
+        sums = None if parts is None else {name: np.sum([part[name] for part in parts], axis=0) for name in self._sums}
         sums = processes.from_first(sums)
         assert sums is not None  # noqa: S101  the first process has them
-        counts = self.base.places.counts
-        found: dict[str, ItemValues] = {}
-        for outcome in self.outcomes:
-            with np.errstate(invalid="ignore"):
-                value, own = np.asarray(sums[outcome.name]) / np.where(counts > 0, counts, np.nan)
-            found[outcome.name] = ItemValues(value, own if outcome.own_base else np.full(len(value), np.nan))
-        return found
+        return means_of(sums, self.outcomes, self.base.places.counts)
+
+    def sums_of(self, samples: Sequence[int]) -> np.ndarray:
+        """Sums over the tokens of some samples, (outcomes, 2, samples): the tuned model's, and the base model's own."""
+        return np.stack([self._sums[outcome.name][:, np.asarray(samples)] for outcome in self.outcomes])
+
+
+def means_of(
+    sums: Mapping[str, np.ndarray], outcomes: Sequence[TokenOutcome], counts: np.ndarray
+) -> dict[str, ItemValues]:
+    """Means by sample. sums: (2, n) for each outcome, the tuned model's and the base model's own. counts: (n,) tokens of each sample."""
+    found: dict[str, ItemValues] = {}
+    for outcome in outcomes:
+        with np.errstate(invalid="ignore"):
+            value, own = np.asarray(sums[outcome.name]) / np.where(counts > 0, counts, np.nan)
+        found[outcome.name] = ItemValues(value, own if outcome.own_base else np.full(len(value), np.nan))
+    return found

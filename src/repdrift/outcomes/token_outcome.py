@@ -11,6 +11,8 @@ from torch import Tensor
 
 from repdrift.core.registry import Registry
 
+FORGETTING = "forgetting"
+
 
 @dataclass(frozen=True)
 class TokenChunk:
@@ -86,3 +88,8 @@ def token_outcome(name: str) -> TokenOutcome:
 def token_outcomes() -> list[str]:
     """The names of all token outcomes."""
     return _REGISTRY.names()
+
+
+def outcomes_on_task() -> list[str]:
+    """Names of the token outcomes on a task's own inputs, where a rise of the loss is no forgetting."""
+    return [name for name in token_outcomes() if name != FORGETTING]

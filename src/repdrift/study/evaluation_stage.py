@@ -19,9 +19,10 @@ from repdrift.core.records.outcomes import OUTCOMES_FORMAT_VERSION, NotApplicabl
 from repdrift.models import settings_digests
 from repdrift.outcomes.outcome import Measured, Outcome, Subject, outcomes
 from repdrift.outcomes.outcome_files import existing_items, items_table, write_items
+from repdrift.outcomes.passed_sums import remove_passed
 from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.inputs import StudyInputs
-from repdrift.study.runs import RunId, base_folder, outcomes_folder, set_folder
+from repdrift.study.runs import RunId, base_folder, base_states_folder, outcomes_folder, passed_folder, set_folder
 from repdrift.study.saved_models import saved_model, wanted_steps
 from repdrift.study.task_scoring import TaskScoring
 from repdrift.study.training_stage import find_run
@@ -101,15 +102,17 @@ def _evaluate(
     subject = _subject(inputs, run, trained, step, task)
     records: dict[str, RunOutcomes] = {}
     new: list[str] = []
+    processes = world()
     for name, options in chosen.items():
         outcome = outcomes.get(name)
         key, settings = _key(subject, outcome, options)
-        processes = world()
         record = processes.from_first(existing_items(folder, name, key) if processes.is_first else None)
         if record is None:
             record = _measure(subject, outcome, options, key, settings, folder)
             new.append(name)
         records[name] = record
+    if processes.is_first:
+        remove_passed(passed_folder(inputs.config, run, step))  # taken over, or of other weights by now
     gc.collect()  # models refer to themselves
     return EvaluatedRun(run, step, folder, records, tuple(new))
 
@@ -218,6 +221,8 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         tuned_set=_finished(set_folder(inputs.config, run, step)),
         shared=task.shared,
         shared_by_study=task.by_study,
+        base_states=base_states_folder(inputs.config),
+        passed=passed_folder(inputs.config, run, step),
     )
 
 

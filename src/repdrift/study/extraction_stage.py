@@ -16,6 +16,7 @@ from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
 from repdrift.study.saved_models import saved_model, wanted_steps
+from repdrift.study.shared_passes import SharedPasses
 from repdrift.study.training_stage import find_run
 from repdrift.training import FinishedRun
 
@@ -29,20 +30,24 @@ class ExtractedSet:
     extracted_now: bool
 
 
-def extract_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None) -> list[ExtractedSet]:
+def extract_runs(
+    inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str | None = None, outputs_too: bool = False
+) -> list[ExtractedSet]:
     """Extract every run's sets, and the base model's sets of their tasks.
 
     checkpoint: None for the final model (step 0), a step, or `all` for the final model and every saved checkpoint,
-    `saved` for these where a run may have none.
+    `saved` for these where a run may have none. outputs_too: also read the outputs on the task's inputs from the same passes, for an
+    evaluation that follows.
     All runs are looked up before the first is extracted. The random changes of the same size come last. If one of them
     cannot be made, the reason is said, and the other sets are there all the same.
     Raises MissingRunError if a run is not trained or did not save the checkpoint.
     """
     found = [(run, find_run(inputs, run)) for run in runs]
-    jobs = [job for task in dict.fromkeys(run.task for run, _ in found) for job in _base_jobs(inputs, task)]
+    passes = SharedPasses(inputs) if outputs_too else None
+    jobs = [job for task in dict.fromkeys(run.task for run, _ in found) for job in _base_jobs(inputs, task, passes)]
     for run, trained in found:
         jobs += [
-            (_tuned_job(inputs, run, trained, step), set_folder(inputs.config, run, step))
+            (_tuned_job(inputs, run, trained, step, passes), set_folder(inputs.config, run, step))
             for step in wanted_steps(run, trained.record, checkpoint)
         ]
     written: list[ExtractedSet] = []
@@ -95,16 +100,19 @@ def _note(inputs: StudyInputs, what: str, **details: object) -> None:
         inputs.journal.note("extract", what, **details)
 
 
-def _base_jobs(inputs: StudyInputs, task: str) -> list[tuple[ExtractionJob, Path]]:
+def _base_jobs(inputs: StudyInputs, task: str, passes: SharedPasses | None) -> list[tuple[ExtractionJob, Path]]:
     job = ExtractionJob(task, BASE_METHOD, None, 0, inputs.base, inputs.sample_set(task), inputs.config.extraction)
+    watcher = None if passes is None else passes.of_base(task)
     return [
-        (job, base_folder(inputs.config, task)),
+        (replace(job, watcher=watcher), base_folder(inputs.config, task)),
         # The same samples in other batches: their difference is the noise of extraction.
         (replace(job, rebatched=True), identity_folder(inputs.config, task)),
     ]
 
 
-def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int) -> ExtractionJob:
+def _tuned_job(
+    inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, passes: SharedPasses | None
+) -> ExtractionJob:
     record = trained.record
     tuned = saved_model(inputs, trained, step)
     return ExtractionJob(
@@ -121,4 +129,5 @@ def _tuned_job(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int)
         metrics=record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step),
         learnt=record.learnt if step == 0 else None,
         trained_steps=step or record.final_step,
+        watcher=None if passes is None else passes.of_run(run, trained, tuned, step),
     )

@@ -59,7 +59,7 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     say_stage(1, 5, "training")
     train_runs(inputs, runs)
     say_stage(2, 5, "extraction")
-    extract_runs(inputs, runs, checkpoint=EVERY_SAVED if config.analysis.equal_skill else None)
+    extract_runs(inputs, runs, checkpoint=EVERY_SAVED if config.analysis.equal_skill else None, outputs_too=True)
     say_stage(3, 5, "outcomes")
     evaluate_runs(inputs, runs)
     say_stage(4, 5, "analysis")

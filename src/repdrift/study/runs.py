@@ -75,6 +75,16 @@ def outcomes_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
     return config.results_dir / OUTCOMES_FOLDER / name / f"step_{step:06d}"
 
 
+def passed_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
+    """The folder of outputs that were read while the run was extracted, until its outcomes have taken them over."""
+    return outcomes_folder(config, run, step) / "passed"
+
+
+def base_states_folder(config: StudyConfig) -> Path:
+    """The folder of the base model's final hidden states, which outputs are read from."""
+    return config.results_dir / OUTCOMES_FOLDER / "base_states"
+
+
 def random_change_folder(config: StudyConfig, run: RunId) -> Path:
     """The folder of the base model's set after a random change as large as that of the run's final model."""
     return set_folder(config, run).parent / RANDOM_CHANGE_FOLDER

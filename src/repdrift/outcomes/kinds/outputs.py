@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from repdrift.core.errors import ConfigError, OutcomeNotApplicable
+from repdrift.core.process_group import world
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, OutcomeInfo
 from repdrift.core.validation import validation_faults
 from repdrift.core.words import counted
@@ -16,10 +17,11 @@ from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, on_task, outcomes
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
-from repdrift.outcomes.token_outcome import token_outcome, token_outcomes
+from repdrift.outcomes.passed_sums import PassedSums, passed_key
+from repdrift.outcomes.read_places import read_places
+from repdrift.outcomes.token_outcome import outcomes_on_task, token_outcome, token_outcomes
 from repdrift.tasks import SampleSet
 
-_FORGETTING = "forgetting"
 _NO_TEXT = "no general text was given: name a file, a folder or a data set behind `general_text:` in the study file"
 
 
@@ -54,13 +56,12 @@ class Outputs:
     def measure(self, subject: Subject, options: Mapping[str, Any]) -> Measured:
         """Run both models over the task's inputs, and over general text if there is any."""
         settings = OutputOptions.model_validate(options)
-        divergences = [name for name in token_outcomes() if name != _FORGETTING]
         found: list[MeasuredItems] = []
         notes: dict[str, None] = {}
         left_out: list[tuple[str, Inputs, str]] = []
         no_heads = ""
         texts: list[tuple[Inputs, SampleSet | None, list[str]]] = [
-            (ON_TASK, subject.samples, divergences),
+            (ON_TASK, subject.samples, outcomes_on_task()),
             (ON_GENERAL_TEXT, subject.general_text, token_outcomes()),
         ]
         for inputs, samples, names in texts:
@@ -68,7 +69,8 @@ class Outputs:
                 left_out.extend((name, inputs, no_heads or _NO_TEXT) for name in names)
                 continue
             try:
-                read = read_outputs(
+                passed = _passed(subject, samples, names, settings) if inputs == ON_TASK else None
+                read = passed or read_outputs(
                     _base(subject, inputs, samples, settings),
                     subject.tuned,
                     samples,
@@ -88,6 +90,22 @@ class Outputs:
         return Measured(found, list(notes), left_out)
 
 
+def _passed(subject: Subject, samples: SampleSet, names: list[str], settings: OutputOptions) -> OutputItems | None:
+    """Returns in every process the outputs that the extraction of the model has read; None: they need a pass of their own."""
+    processes = world()
+    found = _read_passed(subject, samples, names, settings) if processes.is_first else None
+    return processes.from_first(found)
+
+
+def _read_passed(subject: Subject, samples: SampleSet, names: list[str], settings: OutputOptions) -> OutputItems | None:
+    if subject.passed is None or not subject.passed.is_dir():
+        return None
+    key = passed_key(
+        subject.base, subject.tuned, samples, trained_as=subject.task_kind, outcomes=names, options=settings
+    )
+    return PassedSums(subject.passed, key, names).items(samples, read_places(samples, "causal", None).counts)
+
+
 def _base(subject: Subject, inputs: Inputs, samples: SampleSet, settings: OutputOptions) -> BaseOutputs:
     """The base model, run over the texts once for all models of the task; for general text, of the study.
 
@@ -97,7 +115,7 @@ def _base(subject: Subject, inputs: Inputs, samples: SampleSet, settings: Output
     key = ("base outputs", samples.fingerprint, settings)
     if key not in kept:
         try:
-            kept[key] = run_base(subject.base, samples, settings)
+            kept[key] = run_base(subject.base, samples, settings, subject.base_states)
         except OutcomeNotApplicable as error:
             kept[key] = str(error)
     if isinstance(kept[key], str):
