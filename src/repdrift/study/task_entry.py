@@ -59,6 +59,8 @@ class TaskEntry(Section):
     id_column: str | None = None
     group_column: str | None = None
     """Names the group of each row, such as its paragraph or speaker: intervals over samples leave out, or draw, whole groups."""
+    sample_columns: tuple[str, ...] = ()
+    """Facts by which samples are grouped in results, such as a topic: does drift differ between them?"""
     label_names: tuple[str, ...] | None = None
     separator: str | None = None
     encoding: str | None = None
@@ -155,6 +157,7 @@ class TaskEntry(Section):
             label_column=self.completion_column if self.kind == "causal_lm" else self.label_column,
             id_column=self.id_column,
             group_column=self.group_column,
+            sample_columns=self.sample_columns,
             label_names=self.label_names,
             title=f"{self.name}: a task of your own",
             files=files,

@@ -23,6 +23,7 @@ from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import CHAT, NUMBERS, DataTable, example
 from repdrift.tasks.group_names import group_names
 from repdrift.tasks.labels import checked_answers, checked_classes
+from repdrift.tasks.sample_facts import cell_text
 from repdrift.tasks.spec import TaskSpec
 
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
@@ -73,9 +74,7 @@ def checked_rows(
         columns[spec.label_column] = check(table, spec, kept, columns)
         if spec.kind == "classification":
             _require_whole_characters(table, spec.label_column, list(map(str, columns[spec.label_column])), kept)
-    columns |= {
-        name: group_names(table, name, kept) for name in wanted if name not in columns
-    }  # only that of the groups is left
+    columns |= {name: _apart(table, spec, name, kept) for name in wanted if name not in columns}
     ordered = [columns[name] for name in wanted]
     rows = [dict(zip(wanted, cells, strict=True)) for cells in zip(*ordered, strict=True)]
     if spec.kind == "causal_lm":
@@ -86,12 +85,20 @@ def checked_rows(
     return rows, tuple(note.encode("utf-8", "backslashreplace").decode() for note in notes)
 
 
+def _apart(table: DataTable, spec: TaskSpec, name: str, kept: Sequence[int]) -> list[str] | list[str | None]:
+    """A column that no model reads: the names of groups, or facts about samples."""
+    if name == spec.group_column:
+        return group_names(table, name, kept)
+    return [cell_text(table.columns[name].values[i]) for i in kept]
+
+
 def wanted_columns(spec: TaskSpec, table: DataTable, *, labelled: bool, grouped: bool) -> list[str]:
     """Returns the columns that a row has. labelled, grouped: whether those of the label and of the groups must be there; groups are taken if they are."""
     wanted = [c for c in spec.columns if labelled or c != spec.label_column]
     group = spec.group_column
     if group is not None and group not in wanted and (grouped or group in table.columns):
         wanted.append(group)
+    wanted += [name for name in spec.sample_columns if name not in wanted and (grouped or name in table.columns)]
     return wanted
 
 
@@ -184,7 +191,7 @@ def _notes(
 ) -> tuple[str, ...]:
     file = Path(table.where).name
     first = " and ".join(example(columns[name][0]) for name in spec.text_columns)
-    others = [name for name in table.columns if name not in (*spec.columns, spec.group_column)]
+    others = [name for name in table.columns if name not in (*spec.columns, spec.group_column, *spec.sample_columns)]
     used = f"each line of {file}" if table.whole_lines else _columns(spec.text_columns)
     beside = f" of {file}" if not table.whole_lines else ""
     not_used = (

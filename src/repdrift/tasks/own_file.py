@@ -30,23 +30,29 @@ def read_own_file(
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
     group_column: str | None = None,
+    sample_columns: Sequence[str] = (),
     file_format: FileFormat = FileFormat(),  # noqa: B008 (frozen)
     how_to_name: str = "Name it with --text-column (twice for a pair).",
 ) -> OwnFile:
     """Make a task without labels from the file or folder `path`, named after it, and read its rows.
 
     text_columns: one or two; None: columns of usual names, or the only column that holds texts. group_column: names the group of each
-    row; None: rows with one context belong together where the texts are a question and its context. file_format: what the user
+    row; None: rows with one context belong together where the texts are a question and its context. sample_columns: hold facts by which samples are
+    grouped in results, and are never taken for the text. file_format: what the user
     says on how it is written. how_to_name: the next step where the column cannot be told. Raises DataError if the file cannot be read or its text columns cannot be told;
     UnknownNameError if it lacks a column that was named.
     """
-    named = (*(text_columns or ()), *(name for name in (id_column, group_column) if name))
+    named = (*(text_columns or ()), *(name for name in (id_column, group_column) if name), *sample_columns)
     # Without text columns, each column is looked at to find them.
     table = read_table(path, file_format=file_format, named=named, every_column=not text_columns)
     for name in named:
         if name not in table.columns:
             raise UnknownNameError.of(f"column of {path}{f' ({table.how})' if table.how else ''}", name, table.columns)
-    chosen = tuple(text_columns) if text_columns else _text_columns(table, (id_column, group_column), how_to_name)
+    chosen = (
+        tuple(text_columns)
+        if text_columns
+        else _text_columns(table, (id_column, group_column, *sample_columns), how_to_name)
+    )
     if len(chosen) > 2:
         raise DataError(f"{path}: at most two text columns make a sample, got {', '.join(chosen)}")
     if len(chosen) == 2 and chosen[0] == chosen[1]:
@@ -62,6 +68,7 @@ def read_own_file(
         label_column=None,
         id_column=id_column,
         group_column=group_column,
+        sample_columns=tuple(dict.fromkeys(sample_columns)),
         title=f"{path.name}: a file of your own",
         files={"validation": path},
         file_format=file_format,

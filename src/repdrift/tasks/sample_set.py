@@ -19,6 +19,7 @@ from repdrift.tasks.continuation_text import ContinuationEncoder, EncodedContinu
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.encoding import Encoded, RowLeftOutError, TokenIds, encode_row, length_notes, token_ids
 from repdrift.tasks.group_names import groups_of
+from repdrift.tasks.sample_facts import SampleFacts, facts_of
 from repdrift.tasks.sources import Rows
 from repdrift.tasks.spec import TaskSpec
 
@@ -43,6 +44,7 @@ class SampleSet:
     takes, all that are read or those of the prompt or of the completions; no part of the fingerprint, but of a set's key.
     groups: for each sample the name of its group, such as the paragraph that questions share; None: each stands alone. No part of
     the fingerprint, since no model reads them. group_unit: a group in one word.
+    facts: texts, labels and columns by which samples are grouped in results; None: not known. No part of the fingerprint.
     tokenizer: what made the tokens, to name one in an error; None: not known.
     """
 
@@ -60,6 +62,7 @@ class SampleSet:
     pool_over: PoolOver = "all"
     groups: tuple[str, ...] | None = None
     group_unit: str = "group"
+    facts: SampleFacts | None = field(default=None, repr=False, compare=False)
     tokenizer: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -145,7 +148,8 @@ class SampleSet:
         )
         values = {name: getattr(self, name) for name in of_samples}
         chosen = {name: None if v is None else tuple(v[i] for i in indices) for name, v in values.items()}
-        return replace(self, truncated_samples=0, **chosen)
+        facts = None if self.facts is None else self.facts.part(indices)
+        return replace(self, truncated_samples=0, facts=facts, **chosen)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -220,6 +224,7 @@ def build_sample_set(
         completion_masks=tuple(token_ids(e.completion_mask) for e in texts) if texts else None,
         groups=groups_of(spec, [rows[index] for index in encoded]),
         group_unit=spec.group_unit,
+        facts=facts_of(spec, [rows[index] for index in encoded]),
         tokenizer=tokenizer,
     )
     said = [

@@ -26,20 +26,23 @@ class Rows:
     """The rows of one split, and in plain words where they were read.
 
     notes: sentences on how they were read: what was used as text, rows left out, an example of the first. group_column: a column of the
-    rows that names their groups and is nothing else; it is no part of the fingerprint, since no model reads it.
+    rows that names their groups and is nothing else. fact_columns: those that hold facts about samples and are nothing else. Neither is part of the
+    fingerprint, since no model reads them.
     """
 
     rows: Sequence[Row]
     source: str
     notes: tuple[str, ...] = ()
     group_column: str | None = None
+    fact_columns: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """The SHA-256 over the rows in their order."""
-        if self.group_column is None:
+        if self.group_column is None and not self.fact_columns:
             return config_sha256({"rows": list(self.rows)})
-        read = [{name: cell for name, cell in row.items() if name != self.group_column} for row in self.rows]
+        apart = {self.group_column, *self.fact_columns}
+        read = [{name: cell for name, cell in row.items() if name not in apart} for row in self.rows]
         return config_sha256({"rows": read})
 
 
@@ -100,6 +103,8 @@ def _read(path: Path, spec: TaskSpec, split: Split, source: str, *, labelled: bo
     named = [c for c in spec.columns if labelled or c != spec.label_column]
     if split == "validation" and spec.group_column is not None and spec.group_column not in named:
         named.append(spec.group_column)
+    if split == "validation":
+        named += [name for name in spec.sample_columns if name not in named]
     table = read_table(path, split=split, file_format=spec.file_format, named=named)
     return rows_of_table(table, spec, source, labelled=labelled, grouped=split == "validation")
 
@@ -109,7 +114,8 @@ def rows_of_table(table: DataTable, spec: TaskSpec, source: str, *, labelled: bo
     rows, notes = checked_rows(table, spec, labelled=labelled, grouped=grouped)
     read = [c for c in spec.columns if labelled or c != spec.label_column]
     alone = set(wanted_columns(spec, table, labelled=labelled, grouped=grouped)) - set(read)
-    return Rows(rows, source, notes, spec.group_column if alone else None)
+    group = spec.group_column if spec.group_column in alone else None
+    return Rows(rows, source, notes, group, tuple(name for name in spec.sample_columns if name in alone - {group}))
 
 
 def _from_hub(spec: TaskSpec, split: Split, *, labelled: bool) -> Rows:

@@ -37,6 +37,7 @@ class TaskSpec:
     label_names: of a task with fixed classes; the data hold their numbers from 0, or these names.
     id_column: holds a unique name for each row; None: the row's number is its name.
     group_column: holds the name of a row's group, such as a paragraph or a speaker; rows of one group are no independent draws.
+    sample_columns: hold facts by which samples are grouped in results, such as a topic; no model reads them, and training rows may lack them.
     hub: (repository, configuration) on the Hugging Face hub; None if the task is not there.
     folder: of the task in a data folder; None: its name. continuation: settings of a `causal_lm` task.
     files: the user's own file or folder for a split; it goes before every other source. file_format: how it is written.
@@ -50,6 +51,7 @@ class TaskSpec:
     id_column: str | None = None
     group_column: str | None = None
     label_names: tuple[str, ...] | None = None
+    sample_columns: tuple[str, ...] = ()
     hub: tuple[str, str | None] | None = None
     files: dict[Split, Path] = field(default_factory=dict)
     file_format: FileFormat = FileFormat()
@@ -81,7 +83,7 @@ class TaskSpec:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that the data must have, save that of the groups, which training rows may lack."""
+        """All columns that the data must have, save those of groups and of facts about samples, which training rows may lack."""
         named = (*self.text_columns, self.label_column, self.id_column)
         return tuple(column for column in named if column is not None)
 
