@@ -20,7 +20,13 @@ from repdrift.core.validation import Fault, located_faults
 Model = TypeVar("Model", bound=BaseModel)
 
 _MIB = 1 << 20
-_FLAGS = {"layers": "--layer", "measures": "--measure", "sections": "--with", "memory_cap_bytes": "--memory-cap"}
+_FLAGS = {
+    "layers": "--layer",
+    "sites": "--site",
+    "measures": "--measure",
+    "sections": "--with",
+    "memory_cap_bytes": "--memory-cap",
+}
 """Fields whose option has another name: one that is given once for each value, or that has another unit."""
 
 
@@ -67,6 +73,12 @@ class FieldOption:
         return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
     @property
+    def _element(self) -> Any:
+        """The type of a list's entries, as the command line reads them; the model holds them to their choices."""
+        entry = get_args(self._kind)[0]
+        return str if get_origin(entry) is Literal else entry
+
+    @property
     def _is_list(self) -> bool:
         return get_origin(self._kind) is tuple
 
@@ -92,7 +104,7 @@ class FieldOption:
             show_default=False if words == "None" else words,
             rich_help_panel=panel,
         )
-        kind = str if self.choices else list[get_args(self._kind)[0]] if self._is_list else self._kind
+        kind = str if self.choices else list[self._element] if self._is_list else self._kind
         kind = list[str] if self._is_mapping else kind
         return inspect.Parameter(
             self.field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
 from repdrift.core.records.representation_set import Pooling
 from repdrift.core.records.sink_tokens import SinkTokens
+from repdrift.core.records.sites import RESID_POST, Site
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.sink_mask import SinkMask
@@ -22,6 +25,7 @@ def extract(
     pooling: Pooling = "mean",
     layers: list[int] | None = None,
     *,
+    sites: Sequence[Site] = (RESID_POST,),
     dtype: str = "float32",
     token_budget: int | None = None,
     memory_cap_bytes: int | None = None,
@@ -30,6 +34,8 @@ def extract(
     sinks: SinkTokens | None = None,
 ) -> dict[str, Tensor]:
     """Layer-wise representations of `model` over `inputs`, by name: {"layer_0": (n, d), "layer_1": ...}.
+
+    Other sites have the names of their files: "attn_out_0", "mlp_out_0", "embeddings", "final_norm".
 
     model: stays as it is: its device, its type and its mode (training or evaluation) are those it had.
     inputs: a sample set, what a tokenizer gave for n texts, or `input_ids`, `attention_mask`, `token_type_ids` and
@@ -48,6 +54,7 @@ def extract(
         extractor = RepresentationExtractor(
             model,
             layers=layers,
+            sites=sites,
             pooling=pooling,
             dtype=dtype,
             token_budget=token_budget,
@@ -58,7 +65,7 @@ def extract(
             if sinks is None
             else SinkMask.of(sinks, inputs if isinstance(inputs, SampleSet) else sample_set_of(inputs)),
         )
-        return {f"layer_{layer}": tensor for layer, tensor in extractor.extract(inputs).items()}
+        return {place.stem: tensor for place, tensor in extractor.extract_sites(inputs).items()}
     finally:
         for module, training in modes.items():
             module.training = training

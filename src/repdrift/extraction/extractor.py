@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from repdrift.batches.batching import Batch, BatchPlan, scales_by_batch
 from repdrift.batches.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
-from repdrift.core.errors import DataError, ModelError, StorageError
+from repdrift.core.errors import DataError, ModelError, StorageError, UnknownNameError
 from repdrift.core.memory import available_memory_bytes
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
+from repdrift.core.records.sites import RESID_POST, SITES, Site, SiteLayer, in_order, places_of
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
@@ -34,9 +35,12 @@ from repdrift.models import (
     learned_prompt_of,
 )
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
+from repdrift.models.site_probe import probe_inputs, probing
+from repdrift.models.sites.taps import ChosenSites, Tap
 from repdrift.tasks import SampleSet
 
 OnBlock = Callable[[int, Tensor, Pool], None]
+OnPlace = Callable[[SiteLayer, Tensor, Pool], None]
 OnFinal = Callable[[Batch, Tensor], None]
 
 _WINDOW_BYTES = 2 << 30
@@ -49,12 +53,14 @@ class PooledBatch:
     """Representations of one batch.
 
     number: the batch's number in its plan. rows: (m,), the rows of the whole set that this batch fills.
-    layers: by layer number, (m, d) in the extractor's `dtype`, on the CPU.
+    layers: by layer number the residual stream after the block, (m, d) in the extractor's `dtype`, on the CPU. sites: the same for
+    other sites, by `(site, layer)`.
     """
 
     number: int
     rows: Tensor
     layers: dict[int, Tensor]
+    sites: dict[SiteLayer, Tensor] = field(default_factory=dict[SiteLayer, Tensor])
 
 
 class RepresentationExtractor:
@@ -62,7 +68,8 @@ class RepresentationExtractor:
 
     model: any transformers model, with or without task head and adapter. It is put into evaluation mode and stays on its device.
     With a learned prompt (prefix, prompt or P-tuning) the real tokens are read behind the virtual ones, which give no row.
-    layers: block numbers, None for all. pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
+    layers: block numbers, None for all. sites: of `core.records.sites.SITES`; the residual stream is always read. Others are found by one
+    more forward pass, on random tokens, which checks the law of each block (docs/sites.md). pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
     token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
     `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
     A model that rounds activations by the range of a batch (dynamic quantisation) gets each sample alone.
@@ -72,8 +79,8 @@ class RepresentationExtractor:
     on_final, an attribute: called with each batch and the model's last hidden state (b, t, d); of a batch that is run again, again.
     sinks: for pooling `mean_without_sinks`, the tokens to leave out. While the mask is open, the model finds them: then it must
     be the base model. The hidden states of a batch are held until they are known, which the token budget accounts for.
-    Raises ModelError if no blocks are found, no layer is asked for or the dtype is unknown; UnknownNameError for a layer
-    that the model does not have; DataError for a token budget below 1.
+    Raises ModelError if no blocks are found, no layer is asked for, the dtype is unknown, or a site cannot be found; UnknownNameError
+    for a layer that the model does not have or a site that is none; DataError for a token budget below 1.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class RepresentationExtractor:
         model: nn.Module,
         *,
         layers: list[int] | None = None,
+        sites: Sequence[Site] = (RESID_POST,),
         pooling: Pooling = "mean",
         dtype: str = "float32",
         token_budget: int | None = None,
@@ -106,6 +114,7 @@ class RepresentationExtractor:
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.sinks = sinks
+        self.sites = checked_sites(sites)
         self._one_by_one = scales_by_batch(self.backbone)
         self.token_budget = 1 if self._one_by_one else token_budget or self._auto_budget(memory_cap_bytes)
         self._stack = stack
@@ -114,6 +123,30 @@ class RepresentationExtractor:
         self._takes_token_types = "token_type_ids" in parameters
         self._takes_positions = "position_ids" in parameters
         self._no_cache = {"use_cache": False} if "use_cache" in parameters else {}
+        self.chosen_sites = self._find_sites()
+
+    @property
+    def site_layers(self) -> dict[str, list[int]]:
+        """By site other than `resid_post` the layers that have it."""
+        return self.chosen_sites.layers
+
+    @property
+    def places(self) -> list[SiteLayer]:
+        """Every site and layer that is read."""
+        return places_of(self.layers, self.site_layers)
+
+    def _find_sites(self) -> ChosenSites:
+        if self.sites == (RESID_POST,):
+            return ChosenSites()
+        inputs: dict[str, Any] = dict(probe_inputs(self.backbone, self.device))
+        with torch.inference_mode(), probing(self.blocks) as found:
+            self._run(self._stack_inputs(inputs), (), lambda *_: None)
+        return found().chosen(self.sites, self.layers)
+
+    def _stack_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if self._stack == "decoder":
+            return inputs | decoder_inputs(self.backbone, inputs["input_ids"], inputs["attention_mask"])
+        return inputs
 
     @property
     def device(self) -> torch.device:
@@ -138,7 +171,7 @@ class RepresentationExtractor:
         window = None
         if self.pooling == "tokens":
             width = width_of(config) or ASSUMED_WIDTH
-            window = max(1, _WINDOW_BYTES // (len(self.layers) * width * DTYPES[self.dtype].itemsize))
+            window = max(1, _WINDOW_BYTES // (self._files * width * DTYPES[self.dtype].itemsize))
         budget = 1 if self._one_by_one else token_budget or self.token_budget  # no batch has fewer samples than one
         return BatchPlan(samples, token_budget=budget, window_tokens=window)
 
@@ -146,8 +179,19 @@ class RepresentationExtractor:
         """Raises DataError, naming the sample, if one is too long for the model or holds what it has no row for."""
         require_samples_fit(samples, self.backbone, virtual_tokens=0 if self.prompt is None else self.prompt.tokens)
 
+    @property
+    def _files(self) -> int:
+        """The sites and layers asked for, whether or not this model has them all: so a base model and one tuned from it take equal batches."""
+        by_block = sum(site not in ("embeddings", "final_norm") for site in self.sites)
+        return by_block * len(self.layers) + len(self.sites) - by_block
+
     def extract(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[int, Tensor]:
-        """Representations by layer number: (n, d) each, in the order of the samples.
+        """The residual stream by layer number: (n, d) each, in the order of the samples. See `extract_sites`."""
+        found = self.extract_sites(samples, what=what)
+        return {layer: tensor for (site, layer), tensor in found.items() if site == RESID_POST}
+
+    def extract_sites(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[SiteLayer, Tensor]:
+        """Representations by site and layer number: (n, d) each, in the order of the samples.
 
         samples: a sample set, or model inputs (see `extract`). what: a few words for the progress bar.
         With pooling `tokens`, n is the number of real tokens; otherwise it is the number of samples.
@@ -158,17 +202,18 @@ class RepresentationExtractor:
             samples if isinstance(samples, SampleSet) else sample_set_of(samples, padding_token=self._padding_token)
         )
         n_rows = RowIndex(sample_set, self.pooling).n_rows
-        found: dict[int, Tensor] = {}
+        found: dict[SiteLayer, Tensor] = {}
         for batch in self.batches(self.plan(sample_set), what=what):
+            values = {SiteLayer(RESID_POST, layer): rows for layer, rows in batch.layers.items()}
+            values |= {SiteLayer(*place): rows for place, rows in batch.sites.items()}
             if not found:
-                width = next(iter(batch.layers.values())).shape[1]
-                _require_memory(n_rows, width, DTYPES[self.dtype], len(self.layers))
+                width = next(iter(values.values())).shape[1]
+                _require_memory(n_rows, width, DTYPES[self.dtype], len(values))
                 found = {
-                    layer: torch.empty((n_rows, values.shape[1]), dtype=values.dtype)
-                    for layer, values in batch.layers.items()
+                    place: torch.empty((n_rows, rows.shape[1]), dtype=rows.dtype) for place, rows in values.items()
                 }
-            for layer, values in batch.layers.items():
-                found[layer][batch.rows] = values
+            for place, rows in values.items():
+                found[place][batch.rows] = rows
         return found
 
     def batches(
@@ -187,22 +232,31 @@ class RepresentationExtractor:
                 batch = plan[number]
                 rows = index.rows_of(batch.sample_indices)
                 pooled = self._pooled(batch)
-                for layer, values in pooled.items():
-                    index.require_finite(values, layer, rows, dtype)
-                yield PooledBatch(number, rows, {layer: values.to(dtype) for layer, values in pooled.items()})
+                for place, values in pooled.items():
+                    index.require_finite(values, place.words, rows, dtype)
+                layers = {place.layer: values.to(dtype) for place, values in pooled.items() if place.site == RESID_POST}
+                sites = {place: values.to(dtype) for place, values in pooled.items() if place.site != RESID_POST}
+                yield PooledBatch(number, rows, layers, sites)
                 bar.advance(len(batch.sample_indices))
 
-    def forward(self, batch: Batch, on_block: OnBlock) -> None:
+    def forward(self, batch: Batch, on_block: OnBlock, on_site: OnPlace | None = None) -> None:
         """Run one batch, and call `on_block(layer, hidden, pool)` with the output (b, t, d) of each chosen block.
 
-        The hidden state is the model's own, on its device: a caller that keeps it copies it. If memory ran out before, the
+        on_site: the same for the other sites, with `(site, layer)`. The hidden state is the model's own, on its device: a caller that keeps it copies it. If memory ran out before, the
         batch is run in parts, and `on_block` is called several times for a layer; the samples keep their order.
         Raises ModelError if memory runs out now.
         """
+
+        def pass_on(place: SiteLayer, hidden: Tensor, pool: Pool) -> None:
+            if place.site == RESID_POST:
+                on_block(place.layer, hidden, pool)
+            elif on_site is not None:
+                on_site(place, hidden, pool)
+
         for part in self._parts(batch):
             try:
                 with self.without_gradients():
-                    self._forward_part(part, on_block)
+                    self._forward_part(part, pass_on)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -212,10 +266,10 @@ class RepresentationExtractor:
                     "memory cap (--memory-cap)."
                 ) from error
 
-    def _pooled(self, batch: Batch) -> dict[int, Tensor]:
-        """All chosen layers of one batch, in float32 on the CPU; run in parts if memory ran out before."""
+    def _pooled(self, batch: Batch) -> dict[SiteLayer, Tensor]:
+        """All chosen sites and layers of one batch, in float32 on the CPU; run in parts if memory ran out before."""
         parts = [self._pooled_part(part) for part in self._parts(batch)]
-        return parts[0] if len(parts) == 1 else {layer: torch.cat([p[layer] for p in parts]) for layer in self.layers}
+        return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         waiting = [batch]
@@ -226,7 +280,7 @@ class RepresentationExtractor:
                 continue
             yield part
 
-    def _pooled_part(self, batch: Batch) -> dict[int, Tensor]:
+    def _pooled_part(self, batch: Batch) -> dict[SiteLayer, Tensor]:
         try:
             return self._captured(batch)
         except (RuntimeError, MemoryError) as error:
@@ -246,14 +300,13 @@ class RepresentationExtractor:
         say(
             f"out of memory at {len(batch.sample_indices)} samples of {width} tokens: continuing with batches of half the size"
         )
-        halves = [self._pooled_part(part) for part in batch.split(self._most_tokens)]
-        return {layer: torch.cat([half[layer] for half in halves]) for layer in self.layers}
+        return _joined([self._pooled_part(part) for part in batch.split(self._most_tokens)])
 
-    def _captured(self, batch: Batch) -> dict[int, Tensor]:
-        found: dict[int, Tensor] = {}
+    def _captured(self, batch: Batch) -> dict[SiteLayer, Tensor]:
+        found: dict[SiteLayer, Tensor] = {}
 
-        def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
-            found[layer] = owned_values(pool.fast(hidden), hidden)
+        def keep(place: SiteLayer, hidden: Tensor, pool: Pool) -> None:
+            found[place] = owned_values(pool.fast(hidden), hidden)
 
         with self.without_gradients():
             self._forward_part(batch, keep)
@@ -261,43 +314,43 @@ class RepresentationExtractor:
             if not all(bool(torch.isfinite(rows).all()) for rows in on_cpu.values()):
                 # The padding may hold NaN, and 0 x NaN is NaN: run again and leave the padding out.
                 self._forward_part(
-                    batch, lambda layer, hidden, pool: found.update({layer: owned_values(pool.careful(hidden), hidden)})
+                    batch, lambda place, hidden, pool: found.update({place: owned_values(pool.careful(hidden), hidden)})
                 )
                 on_cpu = _to_cpu(found)
         return on_cpu
 
-    def _forward_part(self, batch: Batch, on_block: OnBlock) -> None:
+    def _forward_part(self, batch: Batch, on_place: OnPlace) -> None:
         inputs: dict[str, Any] = {name: tensor.to(self.device) for name, tensor in batch.inputs.items()}
         if not self._takes_token_types:
             inputs.pop("token_type_ids", None)
-        if self._stack == "decoder":
-            inputs |= decoder_inputs(self.backbone, inputs["input_ids"], inputs["attention_mask"])
+        inputs = self._stack_inputs(inputs)
         if self.sinks is not None and self.sinks.open and not self.sinks.knows(batch.inputs):
-            self._find_sinks(batch, inputs, self.sinks, on_block)
+            self._find_sinks(batch, inputs, self.sinks, on_place)
             return
         pools: dict[torch.device, Pool] = {}  # the blocks of one model may lie on several devices
 
-        def pass_on(layer: int, hidden: Tensor) -> None:
+        def pass_on(place: SiteLayer, hidden: Tensor) -> None:
             if hidden.device not in pools:
                 pools[hidden.device] = self._pool(batch, inputs["attention_mask"].to(hidden.device))
-            on_block(layer, hidden, pools[hidden.device])
+            on_place(place, hidden, pools[hidden.device])
 
-        self._give_final(batch, self._run(inputs, self.layers, pass_on))
+        self._give_final(batch, self._run(inputs, self.layers, pass_on, self.chosen_sites.taps))
 
-    def _find_sinks(self, batch: Batch, inputs: dict[str, Any], sinks: SinkMask, on_block: OnBlock) -> None:
+    def _find_sinks(self, batch: Batch, inputs: dict[str, Any], sinks: SinkMask, on_place: OnPlace) -> None:
         """Run one batch whose sinks are not known. The hidden states are held until all blocks have been looked at."""
-        held: dict[int, Tensor] = {}
+        held: dict[SiteLayer, Tensor] = {}
 
-        def look(layer: int, hidden: Tensor) -> None:
-            sinks.observe(batch.inputs, hidden)
-            if layer in self.layers:
-                held[layer] = hidden.clone()  # the model may change it in place
+        def look(place: SiteLayer, hidden: Tensor) -> None:
+            if place.site == RESID_POST:
+                sinks.observe(batch.inputs, hidden)
+            if place.site != RESID_POST or place.layer in self.layers:
+                held[place] = hidden.clone()  # the model may change it in place
 
-        self._give_final(batch, self._run(inputs, range(len(self.blocks)), look))
+        self._give_final(batch, self._run(inputs, range(len(self.blocks)), look, self.chosen_sites.taps))
         sinks.settle(batch.inputs)
-        for layer in self.layers:
-            hidden = held.pop(layer)
-            on_block(layer, hidden, self._pool(batch, inputs["attention_mask"].to(hidden.device)))
+        for place in list(held):
+            hidden = held.pop(place)
+            on_place(place, hidden, self._pool(batch, inputs["attention_mask"].to(hidden.device)))
 
     def _pool(self, batch: Batch, attention_mask: Tensor) -> Pool:
         known = None if self.sinks is None or self.pooling != SINK_POOLING else self.sinks.positions(batch.inputs)
@@ -312,22 +365,29 @@ class RepresentationExtractor:
         self.on_final(batch, hidden if self.prompt is None else self.prompt.real_tokens(hidden))
 
     def _run(
-        self, inputs: dict[str, Any], layers: Sequence[int], on_hidden_state: Callable[[int, Tensor], None]
+        self,
+        inputs: dict[str, Any],
+        layers: Sequence[int],
+        on_place: Callable[[SiteLayer, Tensor], None],
+        taps: Mapping[SiteLayer, tuple[Tap, ...]] | None = None,
     ) -> Any:
-        seen: set[int] = set()
+        seen: set[SiteLayer] = set()
         prompt = self.prompt
 
-        def pass_on(layer: int, hidden: Tensor) -> None:
-            seen.add(layer)
-            on_hidden_state(layer, hidden if prompt is None else prompt.real_tokens(hidden))
+        def pass_on(place: SiteLayer, hidden: Tensor) -> None:
+            seen.add(place)
+            on_place(place, hidden if prompt is None else prompt.real_tokens(hidden))
 
         if prompt is not None:
             inputs = prompt.extended(self.backbone, inputs)
-        with capture_hidden_states(self.blocks, layers, pass_on):
+        with capture_hidden_states(
+            self.blocks, layers, lambda layer, hidden: pass_on(SiteLayer(RESID_POST, layer), hidden), taps, pass_on
+        ):
             output = self.backbone(**inputs, **self._no_cache)
-        missing = [layer for layer in layers if layer not in seen]
+        missing = [place for place in (*places_of(layers, {}), *(taps or ())) if place not in seen]
         if missing:
-            raise ModelError(f"block {missing[0]} of {type(self.backbone).__name__} was not run in the forward pass")
+            what = f"block {missing[0].layer}" if missing[0].site == RESID_POST else missing[0].words
+            raise ModelError(f"{what} of {type(self.backbone).__name__} was not run in the forward pass")
         return output
 
     def _auto_budget(self, memory_cap_bytes: int | None) -> int:
@@ -336,13 +396,25 @@ class RepresentationExtractor:
         # Rows of tokens wait in float32, hidden states in the model's own type. Models whose sinks are known hold none, but
         # take the same batches as the base model: equal models then give equal bits.
         kept = {"tokens": 4, SINK_POOLING: itemsize}.get(self.pooling, 0)
-        captured = len(self.layers) * (width_of(config) or 0) * kept
+        captured = self._files * (width_of(config) or 0) * kept
         return auto_token_budget(
             config, itemsize=itemsize, captured_bytes_per_token=captured, cap_bytes=memory_cap_bytes
         )
 
 
-def _to_cpu(found: dict[int, Tensor]) -> dict[int, Tensor]:
+def checked_sites(sites: Sequence[str]) -> tuple[Site, ...]:
+    """The sites in their usual order, `resid_post` always among them. Raises UnknownNameError for a name that is no site."""
+    unknown = [site for site in sites if site not in SITES]
+    if unknown:
+        raise UnknownNameError.of("site", unknown[0], SITES)
+    return in_order(sites)
+
+
+def _joined(parts: Sequence[dict[SiteLayer, Tensor]]) -> dict[SiteLayer, Tensor]:
+    return {place: torch.cat([part[place] for part in parts]) for place in parts[0]}
+
+
+def _to_cpu(found: dict[SiteLayer, Tensor]) -> dict[SiteLayer, Tensor]:
     """Move the layers to the CPU, all in one transfer, so that the pass waits once and not for each layer."""
     tensors = list(found.values())
     if all(tensor.device.type == "cpu" for tensor in tensors) or len({(t.shape, t.device) for t in tensors}) > 1:

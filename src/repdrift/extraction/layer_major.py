@@ -22,6 +22,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
+from repdrift.core.records.sites import RESID_POST
 from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
@@ -64,6 +65,14 @@ class LayerMajorExtraction:
         if not self.layers:
             raise ModelError("no layer was asked for")
         self.blocks_path = blocks.path
+        others = [site for site in options.sites if site != RESID_POST]
+        if others:
+            raise ModelError(
+                f"the layer-major schedule reads the residual stream only, not {', '.join(others)}. Use --schedule sample where memory allows it, "
+                "or leave the sites out."
+            )
+        self.site_layers: dict[str, list[int]] = {}
+        self.sites_left_out: dict[str, str] = {}
 
     def plan(self) -> BatchPlan:
         """The batches of the job's samples. Raises DataError, naming the sample, if the model cannot run or pool one."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.records.representation_set import PayloadFormat, PoolingChoice, PoolOver, Stack
+from repdrift.core.records.sites import RESID_POST, SITES, Site, in_order
 from repdrift.core.sample_count import SampleCount
 from repdrift.tasks import DEFAULT_SAMPLES
 
@@ -49,6 +50,13 @@ class ExtractionOptions(BaseModel):
     layers: tuple[int, ...] | None = Field(
         default=None, min_length=1, description="Layers to extract, where 0 is the first block; null takes all."
     )
+    sites: tuple[Site, ...] = Field(
+        default=(RESID_POST,),
+        description=(
+            f"Places to read: {', '.join(SITES)}. The first, the residual stream after a block, is always read; docs/sites.md says what "
+            "the others are."
+        ),
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Number format of the files that are written."
     )
@@ -82,6 +90,12 @@ class ExtractionOptions(BaseModel):
         ),
     )
 
+    @field_validator("sites")
+    @classmethod
+    def _in_order(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """The sites in their usual order, each once, with `resid_post`: equal choices then have equal keys."""
+        return in_order(sites)
+
     def for_key(self) -> dict[str, Any]:
         """The fields that determine the content of a representation set, apart from its samples.
 
@@ -96,6 +110,8 @@ class ExtractionOptions(BaseModel):
             fields["pooling"] = "mean"
         if self.stack == "decoder":  # no stack means the encoder
             fields["stack"] = self.stack
+        if self.sites != (RESID_POST,):  # sets of older versions hold the residual stream alone
+            fields["sites"] = list(self.sites)
         if self.pool_over != "all":  # sets of older versions are over all tokens
             fields["pool_over"] = self.pool_over
         return fields

@@ -37,8 +37,8 @@ class RowIndex:
         """Index of the sample that a row belongs to."""
         return int(torch.searchsorted(self._ends, row, right=True))
 
-    def require_finite(self, values: Tensor, layer: int, rows: Tensor, dtype: torch.dtype) -> None:
-        """Raises NonFiniteError, naming layer and sample, if a number is NaN or Inf once it is stored as `dtype`.
+    def require_finite(self, values: Tensor, where: int | str, rows: Tensor, dtype: torch.dtype) -> None:
+        """Raises NonFiniteError, naming layer (or `where` in words) and sample, if a number is NaN or Inf once it is stored as `dtype`.
 
         values: (m, d), the representations. rows: (m,), the row numbers that they belong to.
         """
@@ -50,6 +50,6 @@ class RowIndex:
         if bool(torch.isfinite(values).all()):
             cause = f" (too large for {str(dtype).removeprefix('torch.')}: take float32 or bfloat16)"
         raise NonFiniteError(
-            f"layer {layer}, {self._samples.described(sample)} of task {self._samples.task!r}: "
+            f"{f'layer {where}' if isinstance(where, int) else where}, {self._samples.described(sample)} of task {self._samples.task!r}: "
             f"NaN or Inf in the representation{cause}"
         )

@@ -35,6 +35,8 @@ class SampleMajorExtraction:
         self.virtual_tokens = 0 if self._extractor.prompt is None else self._extractor.prompt.tokens
         self.layers = self._extractor.layers
         self.blocks_path = self._extractor.blocks.path
+        self.site_layers = self._extractor.site_layers
+        self.sites_left_out = dict(self._extractor.chosen_sites.left_out)
 
     def plan(self) -> BatchPlan:
         """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
@@ -51,7 +53,7 @@ class SampleMajorExtraction:
         for batch in self._extractor.batches(plan, numbers=numbers, what=self._job.label):
             if watcher is not None:
                 watcher.batch_done(batch.number)
-            writer.write_batch(batch.number, batch.rows, batch.layers)
+            writer.write_batch(batch.number, batch.rows, batch.layers, batch.sites)
         self._extractor.on_final = None
 
     def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
@@ -91,6 +93,7 @@ def _extractor(job: ExtractionJob, model: nn.Module, sinks: SinkMask | None) -> 
     return kind(
         on_device,
         layers=job.chosen_layers,
+        sites=options.sites,
         pooling=job.pooling,
         dtype=options.dtype,
         token_budget=options.token_budget,

@@ -25,7 +25,8 @@ _USABLE_PART_OF_FREE_MEMORY = 0.75
 class ScheduledExtraction(Protocol):
     """A job whose model is ready to be run, in one order or the other.
 
-    layers: the layers that are extracted. blocks_path: the name of the model's list of blocks.
+    layers: the layers that are extracted. site_layers: by site other than `resid_post` the layers that have it. sites_left_out: sites that
+    the model has nowhere, with the reason. blocks_path: the name of the model's list of blocks.
     random_change: what was done to the base model before it is run; None if nothing was. sinks: the tokens that the pooling
     leaves out, which `write` finds if the job does not give them; None if the pooling needs none. virtual_tokens: the positions of
     a learned prompt before every sample.
@@ -33,6 +34,8 @@ class ScheduledExtraction(Protocol):
 
     schedule: Literal["sample", "layer"]
     layers: list[int]
+    site_layers: dict[str, list[int]]
+    sites_left_out: dict[str, str]
     blocks_path: str
     random_change: RandomChange | None
     sinks: SinkMask | None

@@ -57,6 +57,7 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         key=key,
         settings=settings,
         layers=extraction.layers,
+        sites=extraction.site_layers,
         n_rows=RowIndex(job.samples, job.pooling).n_rows,
         plan=plan.settings,
         n_batches=len(plan),
@@ -115,6 +116,8 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
     waiting = [number for number in range(len(plan)) if number not in writer.done]
     say(
         f"extracting {job.label}, {len(job.samples)} samples, {len(extraction.layers)} layers -> {writer.folder}"
+        + (f", {', '.join(extraction.site_layers)}" if extraction.site_layers else "")
+        + "".join(f"; no {site}: {why}" for site, why in extraction.sites_left_out.items())
         + (f" (continued: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
     )
     if job.watcher is not None:
@@ -139,6 +142,7 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
             weights_not_compared=weights.not_compared if weights else None,
             random_change=extraction.random_change,
             sinks=sinks,
+            sites_left_out=extraction.sites_left_out,
         )
     processes.barrier()
 

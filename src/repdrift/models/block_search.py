@@ -14,6 +14,8 @@ from repdrift.core.records.representation_set import Stack
 from repdrift.core.registry import Registry
 from repdrift.models.backbone import uncompiled
 from repdrift.models.blocks import Blocks, first_tensor, listed_blocks, named_blocks
+from repdrift.models.sites.block_record import BlockRecord
+from repdrift.models.sites.taps import BlockSites
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Family:
     find: returns the blocks of a model, or of a part of one; raises ModelError if it finds none. It may start from
     `listed_blocks(model)` and replace a field of the record. hidden_state: turns a block's
     output into its hidden state (batch, tokens, features) where the user names the list; None means the first tensor.
+    sites: finds what attention and MLP add in the record of one block; None means by the usual laws (`sites.search`).
     """
 
     model_type: str
     find: Callable[[nn.Module], Blocks]
     hidden_state: Callable[[Any], Any] | None = None
+    sites: Callable[[BlockRecord], BlockSites] | None = None
 
 
 _REGISTRY: Registry[Family] = Registry("model family", "repdrift.models.families")

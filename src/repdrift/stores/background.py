@@ -117,9 +117,9 @@ class FileFlusher:
                 with self._change:
                     self._change.wait_for(lambda: self._closed or self._unflushed >= _FLUSH_EVERY_BYTES)
                     self._unflushed = 0
-                for layer in self._files.layers:
+                for place in self._files.places:
                     if self._closed:
                         return
-                    self._files.flush(layer)
+                    self._files.flush(place)
         except BaseException as error:  # raised again by wrote() and check()
             self._error = error

@@ -1,4 +1,4 @@
-"""SHA-256 of the layers' files, computed on a thread while they are being written, so that little is left at the end."""
+"""SHA-256 of the files of a set, computed on a thread while they are being written, so that little is left at the end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from repdrift.core.errors import CorruptSetError, ShapeError
+from repdrift.core.records.sites import SiteLayer
 from repdrift.stores.disk import read_into, write_at, writing
 from repdrift.stores.layer_files import LayerFiles
 from repdrift.stores.row_batch import RowRange
@@ -39,33 +40,33 @@ class WrittenPrefix:
 class _FileDigest:
     """The SHA-256 of one file and the CRC-32 of its rows, up to row `n_rows`."""
 
-    def __init__(self, files: LayerFiles, layer: int) -> None:
-        self._files, self._layer = files, layer
+    def __init__(self, files: LayerFiles, place: SiteLayer) -> None:
+        self._files, self._place = files, place
         self._sha = hashlib.sha256(files.layout.head)
         self._crc = 0
         self.n_rows = 0
 
     def follow(self, until: int, buffer: memoryview) -> None:
         """Digest the rows up to row `until` (excluded), reading them back into `buffer`, which holds at least one row."""
-        layout, descriptor = self._files.layout, self._files.descriptor(self._layer)
+        layout, descriptor = self._files.layout, self._files.descriptor(self._place)
         at_once = len(buffer) // layout.row_bytes
         while self.n_rows < until:
             count = min(at_once, until - self.n_rows)
             chunk = buffer[: count * layout.row_bytes]
             if read_into(descriptor, chunk, layout.offset(self.n_rows)) != len(chunk):
-                raise CorruptSetError(f"{self._files.path(self._layer)} became shorter while it was written")
+                raise CorruptSetError(f"{self._files.path(self._place)} became shorter while it was written")
             self._sha.update(chunk)
             self._crc = zlib.crc32(chunk, self._crc)
             self.n_rows += count
 
     def complete(self) -> str:
         """Digest the remaining rows, write the tail, flush the file to the disk; returns the SHA-256, hexadecimal."""
-        layout, descriptor = self._files.layout, self._files.descriptor(self._layer)
+        layout, descriptor = self._files.layout, self._files.descriptor(self._place)
         self.follow(layout.n_rows, memoryview(bytearray(max(_CHUNK_BYTES, layout.row_bytes))))
         tail = layout.tail(self._crc)
-        with writing(self._files.path(self._layer)):
+        with writing(self._files.path(self._place)):
             write_at(descriptor, memoryview(tail), layout.offset(layout.n_rows))
-        self._files.flush(self._layer)
+        self._files.flush(self._place)
         self._sha.update(tail)
         return self._sha.hexdigest()
 
@@ -75,19 +76,19 @@ class SetDigests:
 
     def __init__(self, files: LayerFiles) -> None:
         self._files = files
-        self._written = {layer: WrittenPrefix() for layer in files.layers}
-        self._digests = {layer: _FileDigest(files, layer) for layer in files.layers}
+        self._written = {place: WrittenPrefix() for place in files.places}
+        self._digests = {place: _FileDigest(files, place) for place in files.places}
         self._closed = False
         self._error: BaseException | None = None
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._least_rows = max(1, _CHUNK_BYTES // files.layout.row_bytes)
 
-    def add(self, layers: Iterable[int], ranges: Iterable[RowRange]) -> None:
-        """Note that these rows of these layers are in the files. Raises ShapeError if one was there before."""
+    def add(self, places: Iterable[SiteLayer], ranges: Iterable[RowRange]) -> None:
+        """Note that these rows of these places are in the files. Raises ShapeError if one was there before."""
         with self._change:
-            for layer in layers:
-                self._written[layer].add(ranges)
+            for place in places:
+                self._written[place].add(ranges)
             self._change.notify()
 
     def start(self) -> None:
@@ -103,18 +104,18 @@ class SetDigests:
         if self._thread is not None:
             self._thread.join()
 
-    def complete(self) -> dict[int, str]:
-        """Complete every file: digest the rest, write the tail, flush to the disk. Returns the SHA-256 by layer.
+    def complete(self) -> dict[SiteLayer, str]:
+        """Complete every file: digest the rest, write the tail, flush to the disk. Returns the SHA-256 by site and layer.
 
         Raises CorruptSetError if rows are missing, or the error that the thread met.
         """
         self.stop()
         if self._error is not None:
             raise self._error
-        for layer, written in self._written.items():
+        for place, written in self._written.items():
             if written.n_rows != self._files.layout.n_rows:
                 raise CorruptSetError(
-                    f"layer {layer}: row {written.n_rows} of {self._files.layout.n_rows} was in no batch. "
+                    f"{place.words}: row {written.n_rows} of {self._files.layout.n_rows} was in no batch. "
                     "The batches should cover every row once."
                 )
         with ThreadPoolExecutor(min(_THREADS_AT_THE_END, len(self._digests))) as pool:
@@ -127,20 +128,20 @@ class SetDigests:
             while True:
                 with self._change:
                     self._change.wait_for(
-                        lambda: self._closed or self._waiting(self._layer_behind()) >= self._least_rows
+                        lambda: self._closed or self._waiting(self._place_behind()) >= self._least_rows
                     )
                     if self._closed:
                         return
-                    layer = self._layer_behind()
-                digest = self._digests[layer]
-                digest.follow(min(self._written[layer].n_rows, digest.n_rows + self._least_rows), buffer)
+                    place = self._place_behind()
+                digest = self._digests[place]
+                digest.follow(min(self._written[place].n_rows, digest.n_rows + self._least_rows), buffer)
         except BaseException as error:  # raised again by complete()
             self._error = error
 
-    def _waiting(self, layer: int) -> int:
-        """Rows of a layer that are written and not digested."""
-        return self._written[layer].n_rows - self._digests[layer].n_rows
+    def _waiting(self, place: SiteLayer) -> int:
+        """Rows of a file that are written and not digested."""
+        return self._written[place].n_rows - self._digests[place].n_rows
 
-    def _layer_behind(self) -> int:
-        """The layer where most rows wait."""
-        return max(self._digests, key=lambda layer: (self._waiting(layer), layer))
+    def _place_behind(self) -> SiteLayer:
+        """The file where most rows wait."""
+        return max(self._digests, key=lambda place: (self._waiting(place), place))

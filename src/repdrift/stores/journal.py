@@ -1,7 +1,7 @@
 """The journal of an unfinished set: what the set will be, and which batches are in its files.
 
 Rank 0 writes `.partial/journal.jsonl`, rank k writes `journal.rank{k}.jsonl`. The first line is a header. Each further line
-notes one batch, or some layers of it, once it is in the files: its rows, and the CRC-32 of what was written. Header and lines
+notes one batch, or some sites and layers of it, once it is in the files: its rows, and the CRC-32 of what was written. Header and lines
 hold the checksum of their own content. No line waits until its data is on the disk. After a power cut, the CRC-32 shows
 which lines tell of data that did not arrive. A journal ends at its first line that is torn or was changed.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import CorruptSetError, DataError
@@ -20,6 +20,7 @@ from repdrift.core.fingerprint import config_sha256, open_regular
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.base import CHECKSUM_KEY, Record
 from repdrift.core.records.representation_set import PayloadFormat
+from repdrift.core.records.sites import RESID_POST, SiteLayer, places_of
 from repdrift.stores.disk import writing
 from repdrift.stores.payload import PayloadLayout
 from repdrift.stores.row_batch import RowRange
@@ -39,6 +40,8 @@ class JournalHeader(Record):
     """Says how the caller composed the batches; not interpreted here. Equal batches give equal bits."""
     n_batches: int
     layers: list[int]
+    sites: dict[str, list[int]] = {}
+    """By site other than `resid_post`: the layers that have it."""
     rows: int
     """Rows of each layer."""
     d: int
@@ -47,19 +50,44 @@ class JournalHeader(Record):
     payload: PayloadFormat
 
     @property
+    def places(self) -> list[SiteLayer]:
+        """Every site and layer of the set: one file each."""
+        return places_of(self.layers, self.sites)
+
+    @property
     def layout(self) -> PayloadLayout:
         """The layout of each layer's file."""
         return PayloadLayout(self.payload, self.rows, self.d, self.dtype)
 
 
 class JournalLine(Record):
-    """One batch, or some layers of it, that is in the files."""
+    """One batch, or some sites and layers of it, that is in the files."""
 
     batch: int
     rows: list[RowRange]
     """The rows of the set that the batch fills, ascending."""
     crc: dict[int, int]
-    """By layer: CRC-32 of the bytes of these rows, in ascending order."""
+    """By layer: CRC-32 of the bytes of these rows of `resid_post`, in ascending order."""
+    site_crc: dict[str, dict[int, int]] = {}
+    """The same of the other sites, by site and layer."""
+
+    @classmethod
+    def of(cls, batch: int, rows: list[RowRange], crc: Mapping[SiteLayer, int]) -> Self:
+        """The line of a batch. crc: by site and layer."""
+        own: dict[str, dict[int, int]] = {}
+        for place, value in crc.items():
+            own.setdefault(place.site, {})[place.layer] = value
+        return cls(batch=batch, rows=rows, crc=own.pop(RESID_POST, {}), site_crc=own)
+
+    @property
+    def by_place(self) -> dict[SiteLayer, int]:
+        """CRC-32 of the bytes of these rows, by site and layer."""
+        by_site = {RESID_POST: self.crc, **self.site_crc}
+        return {SiteLayer(site, layer): crc for site, found in by_site.items() for layer, crc in found.items()}
+
+    def keeping(self, places: Container[SiteLayer]) -> Self:
+        """The line without the sites and layers that are not among `places`."""
+        return self.of(self.batch, self.rows, {place: crc for place, crc in self.by_place.items() if place in places})
 
 
 def journal_path(folder: Path, rank: int = 0) -> Path:
@@ -83,24 +111,24 @@ def read_lines(folder: Path) -> list[JournalLine]:
     return [line for path in paths for line in _whole_lines(path)]
 
 
-def complete_batches(lines: Iterable[JournalLine], layers: Iterable[int]) -> frozenset[int]:
-    """The numbers of the batches that are in the files of all these layers."""
-    wanted = set(layers)
-    found: dict[int, set[int]] = {}
+def complete_batches(lines: Iterable[JournalLine], places: Iterable[SiteLayer]) -> frozenset[int]:
+    """The numbers of the batches that are in the files of all these sites and layers."""
+    wanted = set(places)
+    found: dict[int, set[SiteLayer]] = {}
     for line in lines:
-        found.setdefault(line.batch, set()).update(line.crc)
+        found.setdefault(line.batch, set()).update(line.by_place)
     return frozenset(batch for batch, have in found.items() if wanted <= have)
 
 
 def without_repeats(lines: Iterable[JournalLine]) -> list[JournalLine]:
-    """The lines without any layer of a batch that an earlier line notes already."""
-    seen: set[tuple[int, int]] = set()
+    """The lines without any site and layer of a batch that an earlier line notes already."""
+    seen: set[tuple[int, SiteLayer]] = set()
     kept: list[JournalLine] = []
     for line in lines:
-        crc = {layer: crc for layer, crc in line.crc.items() if (line.batch, layer) not in seen}
-        seen |= {(line.batch, layer) for layer in crc}
-        if crc:
-            kept.append(line.model_copy(update={"crc": crc}))
+        places = {place for place in line.by_place if (line.batch, place) not in seen}
+        seen |= {(line.batch, place) for place in places}
+        if places:
+            kept.append(line.keeping(places))
     return kept
 
 
@@ -123,10 +151,10 @@ class Journal:
             if os.fstat(self._file).st_size == 0:
                 self._append(header.model_dump(mode="json"))
 
-    def append(self, batch: int, rows: list[RowRange], crc: Mapping[int, int]) -> None:
-        """Note that these rows of a batch are in the files of the layers in `crc`."""
+    def append(self, batch: int, rows: list[RowRange], crc: Mapping[SiteLayer, int]) -> None:
+        """Note that these rows of a batch are in the files of the sites and layers in `crc`."""
         with writing(self._path):
-            self._append(JournalLine(batch=batch, rows=rows, crc=dict(crc)).model_dump(mode="json"))
+            self._append(JournalLine.of(batch, rows, crc).model_dump(mode="json"))
 
     def close(self) -> None:
         """Close the file."""

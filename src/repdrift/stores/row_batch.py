@@ -1,4 +1,4 @@
-"""One batch as the writer takes it: the rows of the set that it fills, and by layer the values for these rows."""
+"""One batch as the writer takes it: the rows of the set that it fills, and by site and layer the values for these rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.errors import NonFiniteError, ShapeError
+from repdrift.core.records.sites import SiteLayer
 from repdrift.stores.payload import payload_dtype
 
 
@@ -35,25 +36,25 @@ def row_ranges(row_index: NDArray[np.int64]) -> list[RowRange]:
 class RowBatch:
     """A checked batch.
 
-    tensors: by layer (m, width), rows in the caller's order. order: (m,) positions that bring these rows into ascending
+    tensors: by site and layer (m, width), rows in the caller's order. order: (m,) positions that bring these rows into ascending
     order of their row numbers; None if they are in that order already. ranges: the rows of the set that the batch fills.
     """
 
     number: int
     ranges: list[RowRange]
     order: Tensor | None
-    tensors: dict[int, Tensor]
+    tensors: dict[SiteLayer, Tensor]
     width: int
 
     @classmethod
     def checked(
-        cls, number: int, row_index: Tensor, tensors: Mapping[int, Tensor], *, n_rows: int, dtype: str
+        cls, number: int, row_index: Tensor, tensors: Mapping[SiteLayer, Tensor], *, n_rows: int, dtype: str
     ) -> Self:  # fmt: skip
         """Check a batch for a set of `n_rows` rows.
 
         row_index: (m,) int64, distinct, 0 to n_rows - 1: the row of the set for each row of the tensors.
-        tensors: by layer (m, width), finite, on the CPU.
-        Raises ShapeError, and NonFiniteError naming layer and row of the set.
+        tensors: by site and layer (m, width), finite, on the CPU.
+        Raises ShapeError, and NonFiniteError naming site, layer and row of the set.
         """
         if row_index.dim() != 1 or row_index.dtype != torch.int64 or not len(row_index):
             raise ShapeError(
@@ -70,14 +71,14 @@ class RowBatch:
         if len(twice):
             raise ShapeError(f"batch {number}: row {int(ascending[int(twice[0])])} is there twice")
         width = next(iter(tensors.values())).shape[-1]
-        for layer, tensor in tensors.items():
-            _check(number, layer, tensor, row_index, width, dtype)
+        for place, tensor in tensors.items():
+            _check(number, place, tensor, row_index, width, dtype)
         in_order = torch.equal(ascending, row_index)
         return cls(number, row_ranges(ascending.numpy()), None if in_order else order, dict(tensors), width)
 
-    def without(self, layers: set[int]) -> RowBatch:
-        """The batch without some of its layers."""
-        kept = {layer: tensor for layer, tensor in self.tensors.items() if layer not in layers}
+    def without(self, places: set[SiteLayer]) -> RowBatch:
+        """The batch without some of its sites and layers."""
+        kept = {place: tensor for place, tensor in self.tensors.items() if place not in places}
         return RowBatch(self.number, self.ranges, self.order, kept, self.width)
 
     @property
@@ -85,28 +86,28 @@ class RowBatch:
         """Bytes of all its tensors."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    def data(self, layer: int) -> memoryview:
-        """The bytes of one layer, rows in ascending order of their row numbers."""
-        tensor = self.tensors[layer].detach()
+    def data(self, place: SiteLayer) -> memoryview:
+        """The bytes of one site and layer, rows in ascending order of their row numbers."""
+        tensor = self.tensors[place].detach()
         if self.order is not None:
             tensor = tensor[self.order]
         return tensor.contiguous().view(torch.uint8).reshape(-1).numpy().data
 
 
-def _check(number: int, layer: int, tensor: Tensor, row_index: Tensor, width: int, dtype: str) -> None:
+def _check(number: int, place: SiteLayer, tensor: Tensor, row_index: Tensor, width: int, dtype: str) -> None:
     if tensor.dim() != 2 or tensor.shape[0] != len(row_index) or tensor.shape[1] != width or width < 1:
         raise ShapeError(
-            f"batch {number}, layer {layer}: expected ({len(row_index)}, {width}), got {tuple(tensor.shape)}"
+            f"batch {number}, {place.words}: expected ({len(row_index)}, {width}), got {tuple(tensor.shape)}"
         )
     if tensor.dtype != payload_dtype(dtype) or tensor.device.type != "cpu":
         raise ShapeError(
-            f"batch {number}, layer {layer}: expected {dtype} on cpu, got {_name(tensor.dtype)} on {tensor.device}"
+            f"batch {number}, {place.words}: expected {dtype} on cpu, got {_name(tensor.dtype)} on {tensor.device}"
         )
     # One pass without a copy, six times as fast as isfinite().all(): NaN comes through both, Inf through one of them.
     least, most = torch.aminmax(tensor)
     if not bool(torch.isfinite(least) & torch.isfinite(most)):
         row = int(row_index[int((~torch.isfinite(tensor).all(dim=1)).nonzero()[0])])
-        raise NonFiniteError(f"layer {layer}, row {row}: NaN or Inf in the representation")
+        raise NonFiniteError(f"{place.words}, row {row}: NaN or Inf in the representation")
 
 
 def _name(dtype: torch.dtype) -> str:

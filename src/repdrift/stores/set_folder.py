@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +19,7 @@ from repdrift.core.errors import StorageError
 from repdrift.core.progress import say
 from repdrift.core.reading import listed_folder
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, PayloadFormat
+from repdrift.core.records.sites import RESID_POST, SiteLayer, is_site_stem
 from repdrift.core.temporary_file import TEMPORARY_SUFFIX
 from repdrift.stores.disk import free_bytes, not_enough_space, space_taken, sync_folder, writing
 
@@ -27,14 +28,18 @@ UNFINISHED_FOLDER = ".partial"
 LOCK_SUFFIX = ".lock"
 """Ends the name of the lock file, which is empty, hidden, and lies beside the set's folder."""
 
-_LAYER_NAME = re.compile(r"layer_(\d+)\.(pt|safetensors)")
 _ADAPTER_NAME = re.compile(rf"{ADAPTER_FOLDER}/lora_[AB]_layer_(\d+)\.pt")
 _ASK_EVERY_S = 0.2
 
 
 def layer_name(layer: int, payload: PayloadFormat) -> str:
     """The name of one layer's file, below the set's folder."""
-    return f"layer_{layer}.{payload}"
+    return place_name(SiteLayer(RESID_POST, layer), payload)
+
+
+def place_name(place: SiteLayer, payload: PayloadFormat) -> str:
+    """The name of the file of a site at a layer, below the set's folder."""
+    return f"{place.stem}.{payload}"
 
 
 def adapter_name(letter: str, layer: int) -> str:
@@ -43,13 +48,19 @@ def adapter_name(letter: str, layer: int) -> str:
 
 
 def is_layer_name(name: str) -> bool:
-    """Tell whether `name` is the name of a layer's file."""
-    return _LAYER_NAME.fullmatch(name) is not None
+    """Tell whether `name` is the name of a layer's file. Every set has one; what has none, such as a lone `embeddings.pt`, is no set."""
+    return is_site_name(name) and name.startswith("layer_")
+
+
+def is_site_name(name: str) -> bool:
+    """Tell whether `name` is the name of the file of a layer, at any site."""
+    stem, _, payload = name.rpartition(".")
+    return payload in get_args(PayloadFormat) and is_site_stem(stem)
 
 
 def is_payload_name(name: str) -> bool:
     """Tell whether `name`, a path below the set's folder with forward slashes, can be a payload file of a set."""
-    return is_layer_name(name) or _ADAPTER_NAME.fullmatch(name) is not None
+    return is_site_name(name) or _ADAPTER_NAME.fullmatch(name) is not None
 
 
 class SetLock:

@@ -12,9 +12,10 @@ from torch import Tensor
 from repdrift.core.errors import CorruptSetError, DataError, MissingRunError, UnfinishedSetError, UnknownNameError
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.representation_set import METADATA_FILE, SetMetadata
+from repdrift.core.records.sites import RESID_POST, SiteLayer, places_of
 from repdrift.stores.checked_files import REPAIR, require_intact
 from repdrift.stores.payload import PayloadLayout, payload_dtype
-from repdrift.stores.set_folder import is_layer_name, is_payload_name, layer_name
+from repdrift.stores.set_folder import is_payload_name, is_site_name, place_name
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,38 @@ class RepresentationSet:
         """Layer numbers, ascending."""
         return self.metadata.layers
 
-    def layer(self, layer: int) -> Tensor:
-        """Read one layer's representation, memory-mapped; its shape is the metadata's `shape`.
+    @property
+    def sites(self) -> list[str]:
+        """The sites that the set holds; `resid_post` is always among them."""
+        return self.metadata.sites
 
-        The file is read after its size, its checksum and its header were found to be those of such a layer. Nothing in the
+    @property
+    def places(self) -> list[SiteLayer]:
+        """Every site and layer of the set."""
+        return places_of(self.metadata.layers, self.metadata.site_layers)
+
+    def _in_words(self, site: str) -> str:
+        there = [place.layer for place in self.places if place.site == site]
+        if there:
+            return f"layers {_layers_in_words(there)}"
+        reason = self.metadata.sites_left_out.get(site)
+        return f"sites {', '.join(self.sites)}" + (f"; {site} was left out: {reason}" if reason else "")
+
+    def layer(self, layer: int) -> Tensor:
+        """Read one layer's residual stream, memory-mapped; its shape is the metadata's `shape`. Raises what `at` raises."""
+        return self.at(RESID_POST, layer)
+
+    def at(self, site: str, layer: int) -> Tensor:
+        """Read one site at one layer, memory-mapped; its shape is the metadata's `shape`.
+
+        site: one of `core.records.sites.SITES`. layer: a block; -1 for `embeddings`, the number of blocks for `final_norm`. The file is read after its size, its checksum and its header were found to be those of such a layer. Nothing in the
         file says how much memory is taken, and no part of it is unpickled.
-        Raises UnknownNameError if the set lacks the layer; CorruptSetError if its file is absent or not what was written.
+        Raises UnknownNameError, with what the set has, if it lacks the site or the layer; CorruptSetError if its file is absent or not what was written.
         """
-        if layer not in self.metadata.layers:
-            raise UnknownNameError(
-                f"layer {layer} not in {self.folder} (layers {_layers_in_words(self.metadata.layers)})"
-            )
-        name = layer_name(layer, self.metadata.payload)
+        place = SiteLayer(site, layer)
+        if place not in self.places:
+            raise UnknownNameError(f"{place.words} not in {self.folder} ({self._in_words(site)})")
+        name = place_name(place, self.metadata.payload)
         path, layout = self.folder / name, _layout(self.folder, self.metadata)
         require_intact(path, self.metadata.files[name], nbytes=layout.total_bytes)
         return _mapped(path, layout)
@@ -59,7 +80,8 @@ def open_set(folder: Path) -> RepresentationSet:
             raise MissingRunError(f"no representation set at {folder}")
         raise UnfinishedSetError(f"the representation set {folder} is unfinished (no {METADATA_FILE}). {REPAIR}")
     layout = _layout(folder, metadata)
-    for name in [layer_name(layer, metadata.payload) for layer in metadata.layers]:
+    for place in places_of(metadata.layers, metadata.site_layers):
+        name = place_name(place, metadata.payload)
         if name not in metadata.files:
             raise CorruptSetError(f"{folder / METADATA_FILE} has no checksum of {name}. {REPAIR}")
     for name in metadata.files:
@@ -68,7 +90,7 @@ def open_set(folder: Path) -> RepresentationSet:
             raise CorruptSetError(f"{path} is missing from a finished set. {REPAIR}")
         with reading_errors(path, CorruptSetError, REPAIR):
             size = path.stat().st_size
-        expected = layout.total_bytes if is_layer_name(name) else metadata.file_sizes.get(name, size)
+        expected = layout.total_bytes if is_site_name(name) else metadata.file_sizes.get(name, size)
         if size != expected:
             raise CorruptSetError(f"{path} has {size:,} bytes, expected {expected:,}. {REPAIR}")
     return RepresentationSet(folder, metadata)

@@ -18,6 +18,7 @@ from repdrift.core.atomic import atomic_path, storage_errors
 from repdrift.core.errors import ShapeError, StorageError, UnfinishedSetError
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import METADATA_FILE, PayloadFormat, SetMetadata
+from repdrift.core.records.sites import RESID_POST, SiteLayer, in_order, places_of
 from repdrift.stores.journal import JournalHeader, complete_batches, journal_path, read_header, read_lines
 from repdrift.stores.payload import payload_dtype
 from repdrift.stores.row_batch import RowBatch
@@ -26,8 +27,8 @@ from repdrift.stores.set_folder import (
     SetLock,
     adapter_name,
     clear_for_new_set,
-    layer_name,
     move_into_place,
+    place_name,
     remove_temporaries,
     require_no_folders,
     require_space,
@@ -43,7 +44,7 @@ class RepresentationSetWriter:
     """A context manager that writes one set into `folder`: `layers` with `n_rows` rows each, in `n_batches` batches.
 
     key: the hash of what determines the content; settings: what determines it beside the key, see SetMetadata. The writer
-    goes on with an unfinished set of the same key and settings, and removes any other set. layers: block numbers. plan: how the caller composes the batches, as JSON; not interpreted here.
+    goes on with an unfinished set of the same key and settings, and removes any other set. layers: block numbers. sites: by site other than `resid_post` the layers that have it. plan: how the caller composes the batches, as JSON; not interpreted here.
     Batches are numbered from 0. dtype: the floating-point type of the tensors that will come.
 
     Entering takes the set's lock, or waits until another process has released it. After entering:
@@ -64,6 +65,7 @@ class RepresentationSetWriter:
         key: str,
         settings: Mapping[str, str] | None = None,
         layers: Sequence[int],
+        sites: Mapping[str, Sequence[int]] | None = None,
         n_rows: int,
         plan: Any = None,
         n_batches: int = 1,
@@ -84,6 +86,8 @@ class RepresentationSetWriter:
         self.key = key
         self.settings = dict(settings or {})
         self.layers = sorted(layers)
+        self.sites = {site: sorted(found) for site, found in (sites or {}).items()}
+        self.places = places_of(self.layers, self.sites)
         self.n_rows = n_rows
         self.payload: PayloadFormat = payload
         self.dtype = dtype
@@ -102,7 +106,7 @@ class RepresentationSetWriter:
         if self.rank > 0:
             header = self._header_on_disk()
             if header is not None:
-                self._adopt(header, complete_batches(read_lines(self.folder), self.layers))
+                self._adopt(header, complete_batches(read_lines(self.folder), self.places))
             return self
         self._lock.__enter__()
         try:
@@ -122,21 +126,30 @@ class RepresentationSetWriter:
             if self.rank == 0:
                 self._lock.__exit__()
 
-    def write_batch(self, number: int, row_index: Tensor, tensors: Mapping[int, Tensor]) -> None:
+    def write_batch(
+        self,
+        number: int,
+        row_index: Tensor,
+        tensors: Mapping[int, Tensor],
+        sites: Mapping[SiteLayer, Tensor] | None = None,
+    ) -> None:
         """Queue batch `number` for writing.
 
-        tensors: by layer (m, width) of the set's dtype. row_index: (m,) int64, the row of the set for each of the m rows,
-        in any order. A batch's layers may come in several calls. A layer that an earlier run left complete in this batch
+        tensors: by layer (m, width) of the set's dtype; sites: the same of other sites, by site and layer. row_index: (m,) int64, the
+        row of the set for each of the m rows, in any order. A batch's layers may come in several calls. A layer that an earlier run left complete in this batch
         is not written again. Returns before the data is in the files: do not change the tensors afterwards. Waits while a
         quarter of a gigabyte is queued. Raises NonFiniteError naming layer and row, ShapeError if the batch does not fit,
         and StorageError if the disk has no room for the set or an earlier batch could not be written.
         """
         if not 0 <= number < self.n_batches:
             raise ShapeError(f"batch {number} is not in the plan (batches 0 to {self.n_batches - 1})")
-        unknown = [layer for layer in tensors if layer not in self.layers]
+        found = {SiteLayer(RESID_POST, layer): tensor for layer, tensor in tensors.items()}
+        found |= {SiteLayer(*place): tensor for place, tensor in (sites or {}).items()}
+        unknown = [place for place in found if place not in self.places]
         if unknown:
-            raise ShapeError(f"layer {unknown[0]} is not one of the set's ({', '.join(map(str, self.layers))})")
-        batch = RowBatch.checked(number, row_index, tensors, n_rows=self.n_rows, dtype=self.dtype)
+            there = ", ".join(str(place.layer) for place in self.places if place.site == unknown[0].site) or "none"
+            raise ShapeError(f"{unknown[0].words} is not one of the set's ({there})")
+        batch = RowBatch.checked(number, row_index, found, n_rows=self.n_rows, dtype=self.dtype)
         self._prepare(batch.width).write(batch)
 
     def write_layer(self, layer: int, tensor: Tensor) -> None:
@@ -170,7 +183,7 @@ class RepresentationSetWriter:
     def finish(self, **fields: Any) -> SetMetadata:
         """Complete the files, move them into place, and write metadata.json last.
 
-        fields: the fields of SetMetadata; key, layers, shape, dtype, payload and files are known here and may be left out.
+        fields: the fields of SetMetadata; key, layers, sites, shape, dtype, payload and files are known here and may be left out.
         Raises UnfinishedSetError if a batch of any rank is missing, CorruptSetError if a row is in no batch, ShapeError if
         a row is in two batches, if a field contradicts what was written, or if the set is finished already.
         """
@@ -181,7 +194,7 @@ class RepresentationSetWriter:
         self.flush()
         # Until something is written under this key, `.partial` belongs to another set: its journals count for nothing.
         lines = [] if self._unfinished is None else read_lines(self.folder)
-        missing = sorted(set(range(self.n_batches)) - complete_batches(lines, self.layers))
+        missing = sorted(set(range(self.n_batches)) - complete_batches(lines, self.places))
         if self._unfinished is None or missing:
             raise UnfinishedSetError(
                 f"{self.folder}: {len(missing)} of {self.n_batches} batches are not written (the first is {missing[0]})"
@@ -189,6 +202,7 @@ class RepresentationSetWriter:
         header = self._unfinished.header
         known = {
             "key": self.key, "settings": self.settings, "layers": self.layers, "shape": [self.n_rows, header.d], "dtype": self.dtype, "payload": self.payload,
+            "sites": list(in_order(self.sites)), "site_layers": self.sites,
         }  # fmt: skip
         wrong = [name for name in known if name in fields and fields[name] != known[name]]
         if wrong:
@@ -196,7 +210,7 @@ class RepresentationSetWriter:
                 f"the set's {wrong[0]} is {known[wrong[0]]!r}, its metadata was to say {fields[wrong[0]]!r}"
             )
         digests = self._unfinished.complete(lines)
-        files = {layer_name(layer, self.payload): digest for layer, digest in digests.items()} | self._adapters
+        files = {place_name(place, self.payload): digest for place, digest in digests.items()} | self._adapters
         move_into_place(self.folder, files)
         with storage_errors(self.folder):
             sizes = {name: (self.folder / name).stat().st_size for name in files}
@@ -238,8 +252,8 @@ class RepresentationSetWriter:
             else:
                 header = self._header(width)
                 if not self._folder_is_ready:
-                    require_no_folders(self.folder, [layer_name(layer, self.payload) for layer in self.layers])
-                    require_space(self.folder, header.layout.total_bytes * len(self.layers))
+                    require_no_folders(self.folder, [place_name(place, self.payload) for place in self.places])
+                    require_space(self.folder, header.layout.total_bytes * len(self.places))
                 self._ready_folder()
                 self._unfinished = UnfinishedSet.create(self.folder, header, self.world_size)
         if width != self._unfinished.header.d:
@@ -253,7 +267,7 @@ class RepresentationSetWriter:
 
     def _header(self, width: int) -> JournalHeader:
         return JournalHeader(
-            key=self.key, settings=self.settings, plan=self.plan, n_batches=self.n_batches, layers=self.layers, rows=self.n_rows, d=width,
+            key=self.key, settings=self.settings, plan=self.plan, n_batches=self.n_batches, layers=self.layers, sites=self.sites, rows=self.n_rows, d=width,
             dtype=self.dtype, payload=self.payload,
         )  # fmt: skip
 

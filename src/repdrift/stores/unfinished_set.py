@@ -8,6 +8,7 @@ from pathlib import Path
 
 from repdrift.core.errors import ShapeError
 from repdrift.core.progress import Bar
+from repdrift.core.records.sites import SiteLayer
 from repdrift.stores.background import BackgroundQueue, FileFlusher
 from repdrift.stores.digests import SetDigests
 from repdrift.stores.journal import (
@@ -37,13 +38,13 @@ class UnfinishedSet:
         self, folder: Path, header: JournalHeader, files: LayerFiles, lines: list[JournalLine], *, rank: int, alone: bool
     ) -> None:  # fmt: skip
         self.header = header
-        self.complete_batches = complete_batches(lines, header.layers)
+        self.complete_batches = complete_batches(lines, header.places)
         self.damaged_batches = 0
         self._files = files
-        self._layers_found: dict[int, set[int]] = {}
-        self._layers_written: dict[int, set[int]] = {}
+        self._found: dict[int, set[SiteLayer]] = {}
+        self._written: dict[int, set[SiteLayer]] = {}
         for line in lines:
-            self._layers_found.setdefault(line.batch, set()).update(line.crc)
+            self._found.setdefault(line.batch, set()).update(line.by_place)
         # Other ranks' rows come into the files unseen, and from another machine late: then all is digested at the end.
         self._digests = SetDigests(files) if alone else None
         self._journal = Journal(folder, header, rank)
@@ -51,7 +52,7 @@ class UnfinishedSet:
         self._queue = BackgroundQueue("repdrift-write")
         if self._digests is not None:
             for line in lines:
-                self._digests.add(line.crc, line.rows)
+                self._digests.add(line.by_place, line.rows)
             self._digests.start()
 
     @classmethod
@@ -60,7 +61,7 @@ class UnfinishedSet:
 
         Raises StorageError if there is not enough space.
         """
-        files = LayerFiles(folder, header.layout, header.layers)
+        files = LayerFiles(folder, header.layout, header.places)
         try:
             files.make()
             write_journal(folder, header, [])
@@ -73,7 +74,7 @@ class UnfinishedSet:
     def resume(cls, folder: Path, header: JournalHeader, world_size: int) -> UnfinishedSet:
         """Open the unfinished set on disk, keeping the batches whose checksums match."""
         move_back(folder)
-        files = LayerFiles(folder, header.layout, header.layers)
+        files = LayerFiles(folder, header.layout, header.places)
         try:
             files.make()
             lines = read_lines(folder)
@@ -83,29 +84,29 @@ class UnfinishedSet:
         except BaseException:
             files.close()
             raise
-        opened.damaged_batches = len(complete_batches(lines, header.layers) - opened.complete_batches)
+        opened.damaged_batches = len(complete_batches(lines, header.places) - opened.complete_batches)
         return opened
 
     @classmethod
     def join(cls, folder: Path, header: JournalHeader, rank: int, world_size: int) -> UnfinishedSet:
         """Open the set that rank 0 made or resumed in this run; its journal is trusted."""
-        files = LayerFiles(folder, header.layout, header.layers)
+        files = LayerFiles(folder, header.layout, header.places)
         files.open()
         return cls(folder, header, files, read_lines(folder), rank=rank, alone=world_size == 1)
 
     def write(self, batch: RowBatch) -> None:
-        """Queue a batch without the layers that were found complete. Raises ShapeError if it was queued before."""
-        again = self._layers_written.setdefault(batch.number, set()) & set(batch.tensors)
+        """Queue a batch without the sites and layers that were found complete. Raises ShapeError if it was queued before."""
+        again = self._written.setdefault(batch.number, set()) & set(batch.tensors)
         if again:
-            raise ShapeError(f"batch {batch.number}, layer {min(again)} is written already")
-        batch = batch.without(self._layers_found.get(batch.number, set()))
+            raise ShapeError(f"batch {batch.number}, {min(again).words} is written already")
+        batch = batch.without(self._found.get(batch.number, set()))
         if not batch.tensors:
             return
         self._queue.put(lambda: self._write(batch), batch.nbytes)
-        self._layers_written[batch.number] |= set(batch.tensors)
+        self._written[batch.number] |= set(batch.tensors)
 
     def _write(self, batch: RowBatch) -> None:
-        crc = {layer: self._files.write(layer, batch.ranges, batch.data(layer)) for layer in batch.tensors}
+        crc = {place: self._files.write(place, batch.ranges, batch.data(place)) for place in batch.tensors}
         if self._digests is not None:
             self._digests.add(crc, batch.ranges)  # refuses a row that another batch wrote
         self._journal.append(batch.number, batch.ranges, crc)
@@ -116,11 +117,11 @@ class UnfinishedSet:
         self._queue.drain()
         self._flusher.check()
         if to_disk:
-            for layer in self._files.layers:
-                self._files.flush(layer)
+            for place in self._files.places:
+                self._files.flush(place)
 
-    def complete(self, lines: Iterable[JournalLine]) -> dict[int, str]:
-        """Complete the files and return their SHA-256 by layer. lines: those of all ranks' journals.
+    def complete(self, lines: Iterable[JournalLine]) -> dict[SiteLayer, str]:
+        """Complete the files and return their SHA-256 by site and layer. lines: those of all ranks' journals.
 
         Raises CorruptSetError if rows are missing, ShapeError if a row was written twice.
         """
@@ -133,7 +134,7 @@ class UnfinishedSet:
             self._files.open()
             digests = SetDigests(self._files)
             for line in without_repeats(lines):
-                digests.add(line.crc, line.rows)
+                digests.add(line.by_place, line.rows)
         return digests.complete()
 
     def close(self, *, quiet: bool) -> None:
@@ -151,21 +152,22 @@ class UnfinishedSet:
 
 
 def _intact_lines(files: LayerFiles, lines: list[JournalLine], header: JournalHeader) -> list[JournalLine]:
-    """The lines, without the batches and layers whose rows in the files do not have the noted checksum; none twice."""
+    """The lines, without the batches, sites and layers whose rows in the files do not have the noted checksum; none twice."""
     lines = [line for line in lines if 0 <= line.batch < header.n_batches]
-    passed: set[tuple[int, int]] = set()
+    passed: set[tuple[int, SiteLayer]] = set()
 
-    with Bar("checking what is written", len(header.layers)) as bar, ThreadPoolExecutor(_CHECKING_THREADS) as pool:
+    with Bar("checking what is written", len(header.places)) as bar, ThreadPoolExecutor(_CHECKING_THREADS) as pool:
 
-        def check(layer: int) -> set[tuple[int, int]]:
-            here = [(number, line) for number, line in enumerate(lines) if layer in line.crc]
-            return {(number, layer) for number, line in here if files.crc(layer, line.rows) == line.crc[layer]}
+        def check(place: SiteLayer) -> set[tuple[int, SiteLayer]]:
+            noted = [(number, line.rows, line.by_place.get(place)) for number, line in enumerate(lines)]
+            here = [(number, rows, crc) for number, rows, crc in noted if crc is not None]
+            return {(number, place) for number, rows, crc in here if files.crc(place, rows) == crc}
 
-        for found in pool.map(check, header.layers):
+        for found in pool.map(check, header.places):
             passed |= found
             bar.advance()
     checked = [
-        line.model_copy(update={"crc": {layer: crc for layer, crc in line.crc.items() if (number, layer) in passed}})
+        line.keeping({place for place in line.by_place if (number, place) in passed})
         for number, line in enumerate(lines)
     ]
     return without_repeats(checked)

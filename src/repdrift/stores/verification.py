@@ -10,11 +10,12 @@ from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import files_below, folders_below, listed_folder
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
+from repdrift.core.records.sites import places_of
 from repdrift.core.refusals import next_step_of_reading
 from repdrift.stores.checked_files import REPAIR
 from repdrift.stores.journal import complete_batches, read_header, read_lines
 from repdrift.stores.payload import PayloadLayout
-from repdrift.stores.set_folder import UNFINISHED_FOLDER, is_layer_name, layer_name
+from repdrift.stores.set_folder import UNFINISHED_FOLDER, is_layer_name, is_site_name, place_name
 from repdrift.stores.set_reader import read_metadata
 
 _GO_ON = "Run the same extract command again: it goes on from there."
@@ -45,7 +46,7 @@ def verify_set(folder: Path) -> list[Fault]:
     faults = [
         fault for name, digest in metadata.files.items() if (fault := _file_fault(folder, name, digest, metadata))
     ]
-    expected = {layer_name(layer, metadata.payload) for layer in metadata.layers}
+    expected = {place_name(place, metadata.payload) for place in places_of(metadata.layers, metadata.site_layers)}
     faults += [
         Fault(folder / name, "has no checksum in the metadata", REPAIR)
         for name in sorted(expected - set(metadata.files))
@@ -74,7 +75,7 @@ def _unfinished(folder: Path) -> Fault:
     header = read_header(folder)
     if header is None:
         return Fault(folder, "unfinished: no batch is written", _BEGIN)
-    done = len(complete_batches(read_lines(folder), header.layers))
+    done = len(complete_batches(read_lines(folder), header.places))
     return Fault(folder, f"unfinished: {done} of {header.n_batches} batches are written", _GO_ON)
 
 
@@ -84,7 +85,7 @@ def _file_fault(folder: Path, name: str, digest: str, metadata: SetMetadata) -> 
         return Fault(path, "missing", REPAIR)
     try:
         size = path.stat().st_size
-        least = _data_bytes(metadata) if is_layer_name(name) else 0
+        least = _data_bytes(metadata) if is_site_name(name) else 0
         if size < least:
             return Fault(path, f"truncated: {size:,} bytes, its rows alone take {least:,}", REPAIR)
         actual = file_sha256(path)

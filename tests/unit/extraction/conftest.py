@@ -27,11 +27,11 @@ def interrupted_after(monkeypatch):
         write_batch = RepresentationSetWriter.write_batch
         calls = []
 
-        def failing(self, number, rows, tensors):
+        def failing(self, number, rows, tensors, sites=None):
             calls.append(number)
             if len(calls) > batches:
                 raise KeyboardInterrupt
-            write_batch(self, number, rows, tensors)
+            write_batch(self, number, rows, tensors, sites)
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(RepresentationSetWriter, "write_batch", failing)

@@ -42,7 +42,7 @@ def test_flusher_flushes_every_file_once_enough_is_written_and_keeps_its_error(m
             all_flushed.set()
             raise OSError("the disk is gone")
 
-    flusher = FileFlusher(SimpleNamespace(layers=[1, 3], flush=flush))
+    flusher = FileFlusher(SimpleNamespace(places=[1, 3], flush=flush))
     flusher.wrote(9)
     assert not all_flushed.wait(0.05)
     flusher.wrote(1)

@@ -360,7 +360,7 @@ def test_journal_can_be_read_by_people(tmp_path):
     header, line = map(json.loads, (tmp_path / ".partial/journal.jsonl").read_text().splitlines())
     assert header.pop("content_sha256") == config_sha256(header)
     assert header == {
-        "format": 1, "key": "k1", "settings": {}, "plan": {"token_budget": 64, "windows": [1, 2]}, "n_batches": 6, "layers": [0, 2, 5], "rows": 23, "d": 6,
+        "format": 1, "key": "k1", "settings": {}, "plan": {"token_budget": 64, "windows": [1, 2]}, "n_batches": 6, "layers": [0, 2, 5], "sites": {}, "rows": 23, "d": 6,
         "dtype": "float32", "payload": "pt",
     }  # fmt: skip
     assert line["rows"] == [[4, 2], [8, 2]]

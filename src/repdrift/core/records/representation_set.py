@@ -128,7 +128,13 @@ class SetMetadata(Record):
     """Floating-point type in which the model ran."""
     layers: list[int]
     shape: list[int]
-    """Shape of one layer's tensor: (samples, features), or (tokens, features) for pooling `tokens`."""
+    """Shape of one layer's tensor: (samples, features), or (tokens, features) for pooling `tokens`; other sites have it too."""
+    sites: list[str] = ["resid_post"]
+    """The sites that the set holds, see `core.records.sites`; only the residual stream in sets of older versions."""
+    site_layers: dict[str, list[int]] = {}
+    """By site other than `resid_post` the layers that have it: -1 for `embeddings`, the number of blocks for `final_norm`."""
+    sites_left_out: dict[str, str] = {}
+    """Sites that were asked for and that this model has nowhere, each with the reason: `adapter_out` of a model without an adapter."""
     tokens_per_sample: list[int] | None = None
     """For pooling `tokens`: real tokens of each sample, in order."""
     sinks: SinkTokens | None = None

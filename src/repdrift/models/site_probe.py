@@ -1,0 +1,151 @@
+"""One forward pass on random tokens, by which the sites of a model are found and their laws are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repdrift.core.errors import ModelError
+from repdrift.models.backbone import uncompiled
+from repdrift.models.block_search import family_of
+from repdrift.models.blocks import Blocks
+from repdrift.models.positions import embedding_rows
+from repdrift.models.sites.adapter_branch import with_adapter
+from repdrift.models.sites.block_record import BlockRecord, BlockRecorder, as_stream, kept
+from repdrift.models.sites.search import sites_of_block
+from repdrift.models.sites.taps import BlockSites, ModelSites, Tap
+
+PROBE_SAMPLES, PROBE_TOKENS = 2, 7
+"""Few, since every module's output is held for one block; unlike, since a (tokens, batch) order must not look like the other."""
+_SEED = 0
+
+
+def probe_inputs(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
+    """Random tokens that `model` can read, without padding: `input_ids` and `attention_mask`, (2, 7) each.
+
+    Raises ModelError if the number of its tokens is not known.
+    """
+    rows = embedding_rows(model)
+    if rows is None:
+        rows = getattr(getattr(model, "config", None), "vocab_size", None)
+    if not isinstance(rows, int) or rows < 1:
+        raise ModelError(f"{type(model).__name__} does not say how many tokens it knows, so its sites cannot be probed")
+    generator = torch.Generator().manual_seed(_SEED)
+    ids = torch.randint(0, rows, (PROBE_SAMPLES, PROBE_TOKENS), generator=generator)
+    padding = getattr(getattr(model, "config", None), "pad_token_id", None)
+    if isinstance(padding, int) and rows > 1:
+        ids = torch.where(ids == padding, (ids + 1) % rows, ids)
+    return {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
+
+
+@contextmanager
+def probing(blocks: Blocks) -> Generator[Callable[[], ModelSites]]:
+    """Inside the `with` block, one forward pass of `blocks.root` is watched; the function then gives the sites.
+
+    All hooks are removed on leaving.
+    """
+    probe = _Probe(blocks)
+    try:
+        probe.watch()
+        yield probe.found
+    finally:
+        probe.close()
+
+
+class _Probe:
+    """The forward pass under way: one block at a time is recorded, searched, and forgotten."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._handles: list[Any] = []
+        self._recorder: BlockRecorder | None = None
+        self._sites: list[BlockSites] = []
+        self._stream: Tensor | None = None
+        """The residual stream after the last block that was run, as the outlet gave it."""
+        self._final_norm: tuple[Tap, ...] = ()
+
+    def watch(self) -> None:
+        for block in dict.fromkeys(self._blocks.modules):
+            self._handles.append(block.register_forward_pre_hook(self._before_block, with_kwargs=True))
+            self._handles.append(block.register_forward_hook(self._after_block))
+        for outlet in dict.fromkeys(self._blocks.outlets):
+            self._handles.append(outlet.register_forward_hook(self._after_outlet))
+        inside = {module for block in self._blocks.modules for module in block.modules()}
+        for name, module in self._blocks.root.named_modules():
+            if module not in inside and "norm" in type(module).__name__.lower():
+                self._handles.append(module.register_forward_hook(self._norm_hook(name)))
+
+    def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.done()
+        for handle in self._handles:
+            handle.remove()
+
+    def found(self) -> ModelSites:
+        root = self._blocks.root
+        if len(self._sites) != len(self._blocks):
+            raise ModelError(
+                f"{len(self._sites)} of {len(self._blocks)} blocks of {type(root).__name__} were run in its forward pass, so its sites "
+                "cannot be told"
+            )
+        first = self._blocks.modules[0]
+        return ModelSites(type(root).__name__, tuple(self._sites), (Tap(first, "", reads="input"),), self._final_norm)
+
+    def _before_block(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        layer = len(self._sites)
+        before = next((s for v in (*args, *kwargs.values()) if (s := self._as_any_stream(v)) is not None), None)
+        if before is None:
+            raise ModelError(
+                f"block {layer} ({type(block).__name__}) is given no hidden state of shape (batch, tokens, features)"
+            )
+        self._recorder = BlockRecorder(block, layer, kept(before))
+        self._recorder.watch(self._blocks.hidden_state)
+
+    def _after_block(self, _: nn.Module, __: Any, output: Any) -> None:
+        recorder, self._recorder = self._recorder, None
+        assert recorder is not None  # noqa: S101  set before the block
+        recorder.done()
+        record = recorder.record
+        after = self._blocks.hidden_state(output)
+        record.after = kept(after) if isinstance(after, Tensor) else None
+        self._sites.append(self._searched(record))
+
+    def _searched(self, record: BlockRecord) -> BlockSites:
+        if self._stream is not None and not (
+            self._stream.shape == record.before.shape and torch.equal(self._stream, record.before)
+        ):
+            why = (
+                f"block {record.layer} is not given what block {record.layer - 1} gives: something stands between them"
+            )
+            sites = BlockSites({}, {}, {"attn_out": why, "mlp_out": why})
+        else:
+            family = family_of(uncompiled(self._blocks.root))
+            search = sites_of_block if family is None or family.sites is None else family.sites
+            sites = search(record)
+        return with_adapter(record, sites)
+
+    def _after_outlet(self, _: nn.Module, __: Any, output: Any) -> None:
+        hidden = self._blocks.hidden_state(output)
+        self._stream = kept(hidden) if isinstance(hidden, Tensor) else None
+
+    def _norm_hook(self, name: str) -> Callable[..., None]:
+        def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            stream = self._stream
+            if len(self._sites) < len(self._blocks) or self._final_norm or stream is None or not args:
+                return
+            given = as_stream(args[0], stream.shape, self._blocks.hidden_state)
+            gave = as_stream(output, stream.shape, self._blocks.hidden_state)
+            if given is not None and gave is not None and torch.equal(given.cpu(), stream):
+                self._final_norm = (Tap(module, name),)
+
+        return after
+
+    def _as_any_stream(self, value: Any) -> Tensor | None:
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() != 3:
+            return None
+        stream = self._blocks.hidden_state((value,))
+        return stream if isinstance(stream, Tensor) and stream.dim() == 3 else None

@@ -1,0 +1,68 @@
+import pytest
+import torch
+from transformers import AutoModel
+
+from repdrift.core.errors import ModelError, UnknownNameError
+from repdrift.core.records.sites import SiteLayer
+from repdrift.extraction import RepresentationExtractor, extract
+from repdrift.models import backbone_of
+
+SITES = ("attn_out", "mlp_out", "embeddings")
+IDS = {
+    "input_ids": torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 0, 0]]),
+    "attention_mask": torch.tensor([[1] * 5, [1, 1, 1, 0, 0]]),
+}
+
+
+def _mean(hidden):
+    return torch.stack([hidden[0].mean(0), hidden[1, :3].mean(0)])
+
+
+def test_a_pre_norm_block_adds_attention_and_mlp_to_the_stream(tiny_llama):
+    model = AutoModel.from_pretrained(tiny_llama).double()
+    found = extract(model, IDS, sites=(*SITES, "final_norm"))
+    before = found["embeddings"]
+    for layer in range(3):
+        torch.testing.assert_close(
+            found[f"layer_{layer}"], before + found[f"attn_out_{layer}"] + found[f"mlp_out_{layer}"], rtol=0, atol=1e-5
+        )
+        before = found[f"layer_{layer}"]
+    states = model(**IDS, output_hidden_states=True).hidden_states
+    torch.testing.assert_close(found["embeddings"].double(), _mean(states[0]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found["final_norm"].double(), _mean(states[-1]), rtol=0, atol=1e-6)
+
+
+def test_a_post_norm_block_norms_the_sum_of_stream_and_mlp(tiny_bert):
+    model = AutoModel.from_pretrained(tiny_bert).double().eval()
+    block = model.encoder.layer[1]
+    seen = {}
+    block.attention.output.dense.register_forward_hook(lambda _, __, out: seen.update(attn_out_1=out))
+    block.output.dense.register_forward_hook(lambda _, __, out: seen.update(mlp_out_1=out))
+    model(**IDS)
+    found = extract(model, IDS, sites=SITES)
+    for name, hidden in seen.items():
+        torch.testing.assert_close(found[name].double(), _mean(hidden), rtol=0, atol=1e-6)
+
+
+def test_a_site_that_no_block_has_is_refused_by_name(tiny_bert):
+    with pytest.raises(
+        ModelError, match="site 'final_norm' of BertModel cannot be read: no norm follows the last block"
+    ):
+        RepresentationExtractor(AutoModel.from_pretrained(tiny_bert), sites=("final_norm",))
+    with pytest.raises(UnknownNameError, match="attn_out"):
+        RepresentationExtractor(AutoModel.from_pretrained(tiny_bert), sites=("atn_out",))  # pyright: ignore[reportArgumentType]
+
+
+def test_sites_leave_the_residual_stream_and_the_hooks_as_they_are(tiny_llama):
+    model = AutoModel.from_pretrained(tiny_llama)
+    plain = extract(model, IDS)
+    with_sites = extract(model, IDS, sites=("attn_out",))
+    assert all(torch.equal(with_sites[name], rows) for name, rows in plain.items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone_of(model).modules())
+
+
+def test_layers_choose_the_blocks_of_a_site(tiny_llama):
+    extractor = RepresentationExtractor(
+        AutoModel.from_pretrained(tiny_llama), layers=[1], sites=("mlp_out", "final_norm")
+    )
+    assert extractor.places == [SiteLayer("resid_post", 1), SiteLayer("mlp_out", 1), SiteLayer("final_norm", 3)]
