@@ -211,7 +211,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         base=inputs.base,
         tuned=tuned,
         samples=inputs.sample_set(run.task),
-        score_rows=lambda: task.scoring.score(tuned, record, step),
+        score_rows=lambda: task.scoring.score(trained, tuned, step),
         rows_fingerprint=task.scoring.fingerprint(record, step),
         data_fingerprint=task.scoring.data_fingerprint,
         has_scorer=spec.continuation.scorer is not None,

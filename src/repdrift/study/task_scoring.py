@@ -12,7 +12,8 @@ from repdrift.outcomes.outcome import ScoredRows, groups_key
 from repdrift.study.inputs import StudyInputs
 from repdrift.tasks import rows_in_use
 from repdrift.tasks.group_names import groups_of
-from repdrift.training import SavedScorer
+from repdrift.tasks.sample_set import chosen_numbers
+from repdrift.training import FinishedRun, SavedScorer, kept_scores, scored_on
 
 _APART = 0.005
 """A score that differs by more from the one in run.json is said; another machine may decide a few rows otherwise."""
@@ -27,8 +28,11 @@ class TaskScoring:
     _scorers: dict[tuple[object, ...], SavedScorer] = field(default_factory=dict, init=False)
     _fingerprints: dict[int | None, str] = field(default_factory=dict, init=False)
 
-    def score(self, tuned: ModelSource, record: RunRecord, step: int) -> ScoredRows:
-        """Score the model of a run after `step` (0: the final model). Raises what SavedScorer.score() raises."""
+    def score(self, run: FinishedRun, tuned: ModelSource, step: int) -> ScoredRows:
+        """Score the model of a run after `step` (0: the final model): as training kept it, or by a pass. Raises what SavedScorer.score() raises."""
+        record = run.record
+        if (kept := self._kept(run, step)) is not None:
+            return kept
         found = self._scorer(record.method).score(tuned, record, step)
         scored = found.scored
         notes = []
@@ -38,9 +42,21 @@ class TaskScoring:
             notes.append(
                 f"{scored.metric} is {now:.4f} here, and {then:.4f} in the run's record: the rows, the machine or its libraries are others than in training."
             )
-        if found.left_out:
-            notes.append(f"{found.left_out} rows were left out, as in training: no input can be made of them.")
+        notes += _left_out_note(found.left_out)
         return ScoredRows(found.ids, scored.groups, scored.of_rows, scored.metric, tuple(notes))
+
+    def _kept(self, run: FinishedRun, step: int) -> ScoredRows | None:
+        """Returns the scores that training kept of the same rows and settings; None: it kept none of them."""
+        spec, rows, record = self.inputs.config.spec(self.task), self.inputs.rows(self.task, "validation"), run.record
+        if record.learnt is None or step not in record.row_scores_of:
+            return None
+        limit = self.inputs.config.training_options(self.task, record.method).max_validation_samples
+        wanted = scored_on(spec, self.inputs.base, rows, limit, record, step)
+        found = kept_scores(run.folder, record, step, wanted)
+        if found is None:
+            return None
+        left_out = len(chosen_numbers(spec, rows.rows, limit, source=rows.source)) - len(found.ids)
+        return ScoredRows(found.ids, found.groups, found.scores, record.learnt.metric, _left_out_note(left_out))
 
     def fingerprint(self, record: RunRecord, step: int) -> str:
         """Returns the SHA-256 of all that determines the scores beside weights: rows, and how inputs are made of them."""
@@ -98,3 +114,7 @@ class TaskScoring:
                 lambda: rows_in_use(spec, inputs.rows(self.task, "train"), options.max_train_samples),
             )
         return self._scorers[key]
+
+
+def _left_out_note(count: int) -> tuple[str, ...]:
+    return (f"{count} rows were left out, as in training: no input can be made of them.",) if count else ()

@@ -3,6 +3,7 @@
 Where to find things:
 
     training_run  a job in, a finished run folder out
+    kept_scores   every row's scores, kept beside run.json
     saved_scores  scores models that were trained before, row by row
     saved_runs    finds finished runs again, and holds them to the files that they wrote
     options       how a model is trained
@@ -22,6 +23,7 @@ Where to find things:
 from repdrift.training.arms import USUAL_ARMS, Arm, prepared
 from repdrift.training.checkpoints import checkpoint_steps
 from repdrift.training.features import require_ids_fit
+from repdrift.training.kept_scores import kept_scores, scored_on
 from repdrift.training.options import TrainingOptions, TrainingOverrides, resolve_options, shared_lora_options
 from repdrift.training.prompt_room import require_room_for_prompt
 from repdrift.training.saved_model import saved_bytes
@@ -49,6 +51,7 @@ __all__ = [
     "TrialSeries",
     "checkpoint_steps",
     "finished_runs",
+    "kept_scores",
     "load_saved",
     "prepared",
     "require_available",
@@ -60,6 +63,7 @@ __all__ = [
     "resolve_options",
     "restore_or_train",
     "saved_bytes",
+    "scored_on",
     "shared_lora_options",
     "train",
     "train_unless_claimed",

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER
+from repdrift.core.row_scores import RowScores
 from repdrift.training.options import TrainingOptions
 from repdrift.training.scores import Scored
 
@@ -93,7 +95,9 @@ class CheckpointScores:
     def restore(self, content: dict[str, Any]) -> None:
         """Take over the scores that `as_json` gave."""
         for name, found in (("scored", self.scored), ("held_out", self.held_out)):
-            for step, metrics, metric, items, constant, answer, groups, notes, n_train, chosen in content[name]:
+            for step, metrics, metric, items, constant, answer, groups, notes, n_train, chosen, *of_rows in content[
+                name
+            ]:
                 found[step] = Scored(
                     metrics,
                     metric,
@@ -104,6 +108,7 @@ class CheckpointScores:
                     tuple(notes),
                     n_train,
                     chosen,
+                    tuple(_row_scores(*score) for score in (of_rows[0] if of_rows else [])),  # older states have none
                 )
 
     def best(self) -> int:
@@ -119,8 +124,22 @@ class CheckpointScores:
 def _scored_json(scored: Scored) -> list[Any]:
     groups = None if scored.groups is None else list(scored.groups)
     items, constant = scored.items.tolist(), scored.constant.tolist()
-    how = [list(scored.notes), scored.n_train, scored.chosen]
+    of_rows = [[s.name, *map(_listed, (s.values, s.weights, s.base_values))] for s in scored.of_rows]
+    how = [list(scored.notes), scored.n_train, scored.chosen, of_rows]
     return [scored.metrics, scored.metric, items, constant, scored.constant_answer, groups, *how]
+
+
+def _listed(values: NDArray[np.float64] | None) -> list[float] | None:
+    return None if values is None else values.tolist()
+
+
+def _row_scores(
+    name: str, values: list[float], weights: list[float] | None, base_values: list[float] | None
+) -> RowScores:
+    def array(given: list[float] | None) -> NDArray[np.float64] | None:
+        return None if given is None else np.array(given, dtype=np.float64)
+
+    return RowScores(name, np.array(values, dtype=np.float64), array(weights), array(base_values))
 
 
 def keep_checkpoint(folder: Path, step: int) -> None:

@@ -163,10 +163,11 @@ def fit_job(
 
 @dataclass(frozen=True)
 class _Readable:
-    """Rows of which inputs can be made. notes: a sentence on those that are left out, if there are any."""
+    """Rows of which inputs can be made. notes: a sentence on those that are left out, if there are any; left_out: their numbers."""
 
     rows: Sequence[Row]
     notes: tuple[str, ...] = ()
+    left_out: frozenset[int] = frozenset()
 
 
 def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> _Readable:
@@ -183,4 +184,4 @@ def _readable(rows: Sequence[Row], processor: TaskProcessor, spec: TaskSpec) -> 
     if len(left_out) == len(rows):
         raise DataError(f"task {spec.name!r}: {said}. Give a larger max_length.")
     say(f"note: {spec.name}: {said}. They are left out.")
-    return _Readable(kept, (f"{said}. They were left out.", *notes))
+    return _Readable(kept, (f"{said}. They were left out.", *notes), frozenset(left_out))

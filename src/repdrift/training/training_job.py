@@ -13,6 +13,7 @@ from repdrift.models import (
     tokenizer_digests,
 )
 from repdrift.tasks import Rows, TaskSpec, rows_in_use
+from repdrift.tasks.sample_set import chosen_numbers, sample_ids
 from repdrift.training.arms import Arm
 from repdrift.training.class_labels import ClassLabels, class_labels
 from repdrift.training.held_out_rows import HeldOut, hold_out
@@ -41,6 +42,12 @@ class TrainingJob:
     def validation_rows(self) -> Rows:
         """The rows to compute the metrics on: all, or `max_validation_samples` of them."""
         return rows_in_use(self.spec, self.validation, self.options.max_validation_samples)
+
+    def validation_ids(self) -> list[str]:
+        """The ids of `validation_rows()`, in their order."""
+        ids = sample_ids(self.spec, self.validation.rows, self.validation.source)
+        limit = self.options.max_validation_samples
+        return [ids[i] for i in chosen_numbers(self.spec, self.validation.rows, limit, source=self.validation.source)]
 
     def held_out(self) -> HeldOut | None:
         """The training rows in two parts, if the best checkpoint is to be kept; None if the last one is.

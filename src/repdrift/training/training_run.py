@@ -24,8 +24,9 @@ from repdrift.models import (
 from repdrift.training.arms import counted_tuning
 from repdrift.training.checkpoints import keep_checkpoint
 from repdrift.training.class_labels import ClassLabels
-from repdrift.training.fitted_job import fit_job
+from repdrift.training.fitted_job import FittedJob, fit_job
 from repdrift.training.history import HISTORY_FILE, History
+from repdrift.training.kept_scores import keep_row_scores, scored_on
 from repdrift.training.peak_memory import peak_memory_bytes
 from repdrift.training.resuming import Resuming, Unfinished, find_unfinished, remove_states
 from repdrift.training.run_claim import run_claim
@@ -129,7 +130,7 @@ def _train_into(
         keep_checkpoint(folder, kept)
     else:
         fitted.save_to(Path(MODEL_FOLDER))
-    return RunRecord(
+    record = RunRecord(
         key=key,
         task=job.spec.name,
         task_kind=job.spec.kind,
@@ -174,4 +175,22 @@ def _train_into(
         resumed_at=[*resumed.record.resumed_at, resumed.record.step] if resumed else [],
         wall_time_s=round(time.perf_counter() - clock + (resumed.record.wall_time_s if resumed else 0), 2),
         peak_memory_bytes=max(peak_memory_bytes(), (resumed.record.peak_memory_bytes or 0) if resumed else 0),
+    )
+    return _with_row_scores(folder, job, fitted, record)
+
+
+def _with_row_scores(folder: Path, job: TrainingJob, fitted: FittedJob, record: RunRecord) -> RunRecord:
+    """Keeps every row's scores of the final model and of the checkpoints; returns the record that names them."""
+    models = {0: fitted.kept, **{step: step for step in fitted.checkpoints}}
+    found = {name: fitted.scores_at.scored[step] for name, step in models.items()}
+    scored = {name: of_model for name, of_model in found.items() if of_model.of_rows}
+    ids = [name for number, name in enumerate(job.validation_ids()) if number not in fitted.scored.left_out]
+    limit = job.options.max_validation_samples
+    return record.model_copy(
+        update={
+            "row_scores_sha256": keep_row_scores(folder, ids, scored),
+            "row_scores_of": {
+                step: scored_on(job.spec, job.base, job.validation, limit, record, step) for step in scored
+            },
+        }
     )

@@ -27,6 +27,7 @@ from repdrift.study.evaluation_stage import evaluate_runs
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import base_folder, outcomes_folder, planned_runs, set_folder
+from repdrift.study.saved_models import saved_model
 from repdrift.study.status import study_status
 from repdrift.study.task_scoring import TaskScoring
 from repdrift.study.training_stage import find_run, train_runs
@@ -370,6 +371,13 @@ def test_a_language_model_study_runs_through_with_flips_from_its_base(tmp_path, 
     loss = scores[scores["outcome"] == "loss"]
     assert np.average(loss["value"], weights=loss["weight"]) == pytest.approx(record.metrics["loss"])
     assert np.average(loss["base_value"], weights=loss["weight"]) == pytest.approx(record.metrics["base_loss"])
+    found = find_run(inputs, run)
+    older = replace(found, record=found.record.model_copy(update={"row_scores_sha256": None}))
+    by_a_pass = TaskScoring(inputs, "cont").score(older, saved_model(inputs, found, 0), 0)
+    for kept in by_a_pass.scores:
+        rows = scores[scores["outcome"] == kept.name]
+        assert np.array_equal(rows["value"], kept.values), "training kept what the saved model gives"
+        assert np.array_equal(rows["base_value"], kept.base_values)
     right = scores[scores["outcome"] == "exact_match"]
     flips = items_of(done, "flips").groupby("outcome")["value"].sum()
     assert flips["wrong_to_right"] == ((right["value"] == 1) & (right["base_value"] == 0)).sum()
@@ -430,3 +438,52 @@ def test_the_command_says_what_it_measured_and_goes_on_with_the_rest(inputs, tmp
     said = run_here("python -m repdrift status --config tiny.yaml", tmp_path).stdout
     assert "outcomes finished" in said
     assert "checkpoint 'x'" in run_here(f"{command} --checkpoint x", tmp_path, fails=True).stderr
+
+
+def test_kept_scores_are_those_of_the_saved_models_row_by_row_and_no_model_is_run(inputs, monkeypatch, capsys):
+    runs = planned_runs(inputs.config)
+    for run in runs:
+        scoring, found = TaskScoring(inputs, run.task), find_run(inputs, run)
+        older = replace(found, record=found.record.model_copy(update={"row_scores_sha256": None}))
+        for step in (0, *found.record.checkpoints):
+            tuned = saved_model(inputs, found, step)
+            by_a_pass = scoring.score(older, tuned, step)
+            with monkeypatch.context() as patch:
+                patch.setattr(TaskScoring, "_scorer", lambda *_: pytest.fail("a model was run"))
+                kept = scoring.score(found, tuned, step)
+            assert (list(kept.ids), kept.primary, kept.notes) == (
+                list(by_a_pass.ids),
+                by_a_pass.primary,
+                by_a_pass.notes,
+            )
+            assert (kept.groups and list(kept.groups)) == (by_a_pass.groups and list(by_a_pass.groups))
+            for one, other in zip(kept.scores, by_a_pass.scores, strict=True):
+                assert one.name == other.name
+                for name in ("values", "weights", "base_values"):
+                    ours, theirs = getattr(one, name), getattr(other, name)
+                    assert (ours is None) == (theirs is None)
+                    assert ours is None or np.array_equal(ours, theirs), "bit for bit"
+    file = find_run(inputs, runs[0]).folder / "row_scores.parquet"
+    content = file.read_bytes()
+    file.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    (damaged,) = evaluate_runs(inputs, runs[:1])
+    assert "row_scores.parquet was changed or damaged after training: the saved model is scored again" in (
+        capsys.readouterr().err
+    )
+    file.write_bytes(content)
+    shutil.rmtree(damaged.folder)
+    (whole,) = evaluate_runs(inputs, runs[:1])
+    assert items_of(whole, "task_scores").equals(items_of(damaged, "task_scores"))
+
+
+def test_scores_kept_of_other_rows_are_not_taken(inputs, tiny_bert, tiny_data, tmp_path):
+    fewer = study(
+        tmp_path,
+        tiny_bert,
+        tiny_data,
+        training=content_of(tmp_path, tiny_bert, tiny_data)["training"]
+        | {"methods": {"lora": {"max_validation_samples": 7}}},
+    )
+    (run,) = planned_runs(fewer.config, tasks=["sst2"], methods=["lora"])
+    (done,) = evaluate_runs(fewer, [run])
+    assert len(items_of(done, "task_scores")) == 7

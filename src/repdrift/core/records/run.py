@@ -10,6 +10,7 @@ from repdrift.core.records.base import Record
 RUN_FILE = "run.json"
 MODEL_FOLDER = "final_model"
 CHECKPOINT_FOLDER = "checkpoints"
+ROW_SCORES_FILE = "row_scores.parquet"
 RUN_FORMAT_VERSION = 1
 
 _MEASURED = frozenset({"max_length_used", "steps", "null_threshold"})
@@ -65,7 +66,7 @@ class Learnt(Record):
 
 
 class RunRecord(Record):
-    """One finished training run. Its folder holds `final_model/` and, optionally, `checkpoints/step_NNNNNN/`."""
+    """One finished training run. Its folder holds `final_model/`, `row_scores.parquet` and, optionally, `checkpoints/step_NNNNNN/`."""
 
     format_version: Literal[1] = RUN_FORMAT_VERSION
     key: str
@@ -114,6 +115,10 @@ class RunRecord(Record):
     is better (a loss has a minus). Null if the model is that after the last step."""
     kept_step: int | None = None
     """The step of the checkpoint that is the final model; null if it is that after the last step."""
+    row_scores_sha256: str | None = None
+    """SHA-256 of `row_scores.parquet` beside this file, which has every row's scores; null in records of older versions."""
+    row_scores_of: dict[int, str] = {}
+    """By step, 0 for the final model: the SHA-256 of all that determines these scores beside the weights. Steps that are not there have none."""
     versions: dict[str, str]
     device: str
     started: str
