@@ -168,8 +168,9 @@ def test_command_writes_json_table_summary_and_figures(models, texts, tmp_path):
     assert found.exit_code == 0, found.output
     assert "drift from" in found.output
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"comparison.json", "comparison.md", "drift.csv", "drift_by_layer.png", "drift_by_layer.pdf"}
     result = Comparison.read(tmp_path / "out" / COMPARISON_FILE)
+    own = {"comparison.json", "comparison.md", "drift.csv", "drift_by_layer.png", "drift_by_layer.pdf"}
+    assert names == own | set(result.section_files)
     import pandas as pd
 
     table = pd.read_csv(tmp_path / "out/drift.csv")

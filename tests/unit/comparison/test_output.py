@@ -217,7 +217,7 @@ def test_rounding_has_a_row_in_the_table_and_a_column_where_there_is_one(done):
     rounded = result.model_copy(update={"models": [changed, *result.models[1:]]})
     table = tidy_table(rounded)
     assert (table[table["measure"] == "cka_rounding"]["drift"] == 0.0123).all()
-    headers = [line for line in summary(rounded).splitlines() if line.startswith("| layer")]
+    headers = [line for line in summary(rounded).splitlines() if line.startswith("| layer | drift")]
     assert ["| rounding |" in line for line in headers] == [True, False]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.directions import ModelDirections, StudyDirections
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 """The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
@@ -11,6 +12,7 @@ SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 class ModelMoved(Record):
     """The sections on one tuned model of a comparison. A section that was not asked for is null and not in `left_out`."""
 
+    directions: ModelDirections | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 
@@ -25,5 +27,6 @@ class ComparisonMoved(Record):
 class StudyMoved(Record):
     """The sections on the models of a study. A section that was not asked for is null and not in `left_out`."""
 
+    directions: StudyDirections | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""

@@ -1,0 +1,1 @@
+"""Directions in which representations moved: from the rows of two models to records, for comparisons and studies alike."""

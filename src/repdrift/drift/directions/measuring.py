@@ -1,0 +1,213 @@
+"""Directions of one tuned model, from its rows and the base model's, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from repdrift.core.confidence import Interval
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.group_words import LEAST_GROUPS, is_grouped, no_interval_because
+from repdrift.core.records.directions import (
+    DirectionCountRecord,
+    DriftShare,
+    LayerDirections,
+    ModelDirections,
+    TokenReading,
+)
+from repdrift.core.words import counted
+from repdrift.similarity.directions.alignments import AlignmentShares, alignment_shares
+from repdrift.similarity.directions.counts import DirectionCount, direction_counts
+from repdrift.similarity.directions.differences import Differences, differences
+from repdrift.similarity.directions.shift import MeanShift, mean_shift, unit_products
+from repdrift.statistics.flipped_means import flipped_means_test
+
+_NOT_MOVED = "The representations did not move, so that there is no direction."
+_ROUNDING = (
+    "The representations moved by no more than the rounding of their numbers, so that there is no direction to name."
+)
+
+
+class TokenReader(Protocol):
+    """Reads tokens from a shift."""
+
+    def __call__(self, layer: int, differences: Differences) -> TokenReading:
+        """Returns the reading of one layer's shift. Raises DegenerateInputError if there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class DirectionSettings:
+    """Settings of a measurement. groups: the group of each row, left out and flipped whole; None: each row stands alone. unit: a group in one word."""
+
+    groups: Sequence[str] | None = None
+    unit: str = "group"
+    confidence: float = 0.95
+    seed: int = 0
+
+
+def model_directions(
+    base: Mapping[int, Tensor],
+    tuned: Mapping[int, Tensor],
+    settings: DirectionSettings,
+    *,
+    random_change: Mapping[int, Tensor] | None = None,
+    read: TokenReader | None = None,
+) -> ModelDirections:
+    """Measures in which directions a tuned model moved. base, tuned: by layer (n, p) rows of the same samples in the same order.
+
+    random_change: rows of the base model after a random change of its weights, where there is that control. read: what its head reads from a shift; None: nothing is read.
+    Raises ShapeError if the models differ in features.
+    """
+    found: list[LayerDirections] = []
+    moved: list[Differences] = []
+    folds = rotated = None
+    groups = settings.groups if is_grouped(settings.groups) else None
+    no_interval = _no_interval(next(iter(base.values())).shape[0], groups, settings.unit)
+    for layer, rows in base.items():
+        d = differences(rows, tuned[layer], groups)
+        at = _layer(layer, d, settings.confidence, no_interval)
+        if at.shares_found is not None:
+            folds, rotated = at.shares_found.folds, at.shares_found.directions
+        record = at.record
+        if random_change is not None and layer in random_change and not d.are_rounding:
+            counts = direction_counts(differences(rows, random_change[layer]))
+            control = {"random_whole": _count(counts.whole), "random_centred": _count(counts.centred)}
+            record = record.model_copy(update=control)
+        found.append(record)
+        moved.append(d)
+    found, smallest = _tested(found, moved, settings.seed)
+    if read is not None:
+        found = [_with_tokens(at, d, read) for at, d in zip(found, moved, strict=True)]
+    return ModelDirections(
+        layers=found,
+        n=moved[0].n,
+        n_groups=None if groups is None else moved[0].n_units,
+        unit=settings.unit,
+        confidence=settings.confidence,
+        folds=folds,
+        width=moved[0].p,
+        rotated_directions=rotated,
+        smallest_pvalue=smallest,
+    )
+
+
+@dataclass(frozen=True)
+class _Layer:
+    record: LayerDirections
+    shares_found: AlignmentShares | None = None
+
+
+def _layer(layer: int, d: Differences, confidence: float, no_interval: str | None) -> _Layer:
+    length = float(torch.linalg.vector_norm(d.base))
+    relative = None if length == 0 else float(torch.linalg.vector_norm(d.rows)) / length
+    if d.are_rounding:
+        return _Layer(
+            LayerDirections(layer=layer, relative_change=relative, missing=[_NOT_MOVED if d.are_zero else _ROUNDING])
+        )
+    missing: list[str] = []
+    with_interval = no_interval is None
+    if no_interval is not None:
+        missing.append(f"There is no interval: {no_interval}.")
+    fields: dict[str, object] = {}
+    try:
+        fields |= _shift_fields(mean_shift(d, confidence=confidence, with_interval=with_interval), missing)
+    except DegenerateInputError as error:
+        missing.append(f"The shift was not measured: {error}.")
+    counts = direction_counts(d)
+    if counts.centred is None:
+        missing.append("All samples moved alike, so that nothing is left without the shift.")
+    shares: AlignmentShares | None = None
+    try:
+        shares = alignment_shares(d, confidence=confidence, with_interval=with_interval)
+        fields |= {
+            "shares": [_share(s.kind, s.share, s.interval) for s in shares.shares],
+            "rotation_alone": shares.rotation_alone,
+            "scaling_alone": shares.scaling_alone,
+            "scale": shares.scale,
+        }
+    except DegenerateInputError as error:
+        missing.append(f"Shares of drift were not measured: {error}.")
+    record = LayerDirections(
+        layer=layer,
+        relative_change=relative,
+        whole=_count(counts.whole),
+        centred=_count(counts.centred),
+        missing=missing,
+        **fields,  # pyright: ignore[reportArgumentType]
+    )
+    return _Layer(record, shares)
+
+
+def _shift_fields(shift: MeanShift, missing: list[str]) -> dict[str, object]:
+    if shift.size is None:
+        missing.append("The shift is no larger than noise makes it, so that its size without noise is not defined.")
+    elif shift.spread == 0:
+        missing.append("The base model's rows are all equal: the shift has no size relative to their spread.")
+    own, relative = shift.interval, shift.relative_interval
+    return {
+        "spread": shift.spread,
+        "shift": shift.norm,
+        "shift_noise": shift.noise,
+        "shift_squared": shift.squared,
+        "shift_size": shift.size,
+        "shift_low": None if own is None else own.low,
+        "shift_high": None if own is None else own.high,
+        "relative_shift": shift.relative_size,
+        "relative_shift_low": None if relative is None else relative.low,
+        "relative_shift_high": None if relative is None else relative.high,
+    }
+
+
+def _tested(
+    layers: Sequence[LayerDirections], moved: Sequence[Differences], seed: int
+) -> tuple[list[LayerDirections], float | None]:
+    """Adds the p-values of the shifts, corrected over the layers that moved; and the smallest p that there can be."""
+    tried = [number for number, d in enumerate(moved) if not d.are_rounding and d.n_units > 1]
+    if not tried:
+        return list(layers), None
+    test = flipped_means_test([unit_products(moved[number]) for number in tried], seed=seed)
+    found = list(layers)
+    for position, number in enumerate(tried):
+        values = {"pvalue": float(test.pvalue[position]), "adjusted_pvalue": float(test.adjusted[position])}
+        found[number] = found[number].model_copy(update=values)
+    return found, test.smallest_pvalue
+
+
+def _with_tokens(at: LayerDirections, d: Differences, read: TokenReader) -> LayerDirections:
+    if at.shift is None:
+        return at
+    try:
+        return at.model_copy(update={"tokens": read(at.layer, d)})
+    except DegenerateInputError as error:
+        return at.model_copy(update={"missing": [*at.missing, f"No tokens are read: {error}."]})
+
+
+def _no_interval(n: int, groups: Sequence[str] | None, unit: str) -> str | None:
+    if groups is not None:
+        return no_interval_because(groups, unit)
+    return (
+        None
+        if n >= LEAST_GROUPS
+        else f"there are {counted(n, 'sample')}, and an interval needs {LEAST_GROUPS} at least"
+    )
+
+
+def _count(found: DirectionCount | None) -> DirectionCountRecord | None:
+    if found is None:
+        return None
+    return DirectionCountRecord(
+        carrying=found.carrying,
+        most=found.most,
+        participation_ratio=found.participation_ratio,
+        top_share=found.top_share,
+    )
+
+
+def _share(kind: str, share: float, interval: Interval | None) -> DriftShare:
+    low, high = (None, None) if interval is None else interval
+    return DriftShare(kind=kind, share=share, low=low, high=high)
