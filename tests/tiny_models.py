@@ -79,14 +79,14 @@ def write_sentences(path: Path, count: int) -> Path:
     return path
 
 
-def save_bert(folder: Path, *, seed: int = 0) -> Path:
-    """Save a BERT of 3 layers, width 16, and its tokenizer, which separates pairs."""
+def save_bert(folder: Path, *, seed: int = 0, width: int = 16) -> Path:
+    """Save a BERT of 3 layers, width 16 unless another is given, and its tokenizer, which separates pairs."""
     import torch
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=3, num_attention_heads=2, intermediate_size=2 * width,
         max_position_embeddings=64, initializer_range=0.2,
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
@@ -94,15 +94,15 @@ def save_bert(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def save_llama(folder: Path, *, seed: int = 1) -> Path:
-    """Save a Llama of 3 layers, width 16, and its tokenizer, which has no padding token."""
+def save_llama(folder: Path, *, seed: int = 1, width: int = 16) -> Path:
+    """Save a Llama of 3 layers, width 16 unless another is given, and its tokenizer, which has no padding token."""
     import torch
     from transformers import LlamaConfig, LlamaModel
 
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
-        intermediate_size=32, max_position_embeddings=64, initializer_range=0.2, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=2 * width, max_position_embeddings=64, initializer_range=0.2, pad_token_id=0, bos_token_id=2, eos_token_id=3,
     )  # fmt: skip
     LlamaModel(config).save_pretrained(folder)
     _save_tokenizer(folder, separates=False)

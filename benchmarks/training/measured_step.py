@@ -1,6 +1,7 @@
 """Trains a few steps in a process of its own, and prints its peak memory beside the account of it, as one JSON line.
 
-python -m benchmarks.training.measured_step MODEL KIND ARM BATCH LENGTH [key=value ...]; the keys are options of training.
+python -m benchmarks.training.measured_step MODEL KIND ARM BATCH LENGTH [key=value ...]; the keys are options of training. An arm is a kind
+of tuning; qlora is lora on a 4-bit base, which needs bitsandbytes.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def features_of(count: int, length: int, kind: str, vocabulary: int) -> list[dic
 def main(model_name: str, kind: str, arm_name: str, batch: int, length: int, given: dict[str, Any]) -> None:
     """Account, train and print."""
     options = TrainingOptions.model_validate({"epochs": 1, "batch_size": batch, "learning_rate": 1e-5, **given})
-    base, arm = resolve_model(model_name), Arm.of_kind(arm_name)
+    base = resolve_model(model_name)
+    arm = Arm.of_kind("lora", base_bits=4) if arm_name == "qlora" else Arm.of_kind(arm_name)
     config = load_config(base)
     labels = 2 if kind == "classification" else None
     skeleton = task_skeleton(config, kind, num_labels=labels)

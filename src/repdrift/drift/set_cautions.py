@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repdrift.core.learnt_words import judged_models, learnt_cautions
+from repdrift.core.records.quantised_base import measured_on_full_base
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.sink_words import sink_cautions
 from repdrift.core.site_rows import residual_rows
@@ -30,6 +31,7 @@ def set_cautions(
         *_unchanged(table, plan),
         *_same_weights(tasks),
         *_learned_prompts(tasks),
+        *_quantised_bases(tasks),
         *_precision(tasks),
         *_truncated(tasks),
         *(
@@ -129,6 +131,17 @@ def _learned_prompts(tasks: Sequence[TaskSets]) -> list[str]:
         "untrained prompt moves them too. There is no random change of the same size to hold it against."
         for method, tokens in lengths.items()
     ]
+
+
+def _quantised_bases(tasks: Sequence[TaskSets]) -> list[str]:
+    """One sentence on every arm whose adapters were trained on a base model in few bits."""
+    found: dict[str, float | None] = {}
+    for sets in tasks:
+        for run in sets.runs:
+            quantised = run.stored.metadata.run_quantised_base
+            if quantised is not None:
+                found[run.plan.method] = max(quantised.rounding or 0.0, found.get(run.plan.method) or 0.0) or None
+    return [f"{method_title(method)} {measured_on_full_base(rounding)}" for method, rounding in found.items()]
 
 
 def _precision(tasks: Sequence[TaskSets]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from repdrift.batches.state_watcher import StateWatcher
 from repdrift.core.errors import ModelError
 from repdrift.core.fingerprint import config_sha256
+from repdrift.core.records.quantised_base import QuantisedBase
 from repdrift.core.records.representation_set import SET_FORMAT_VERSION, SINK_POOLING, Pooling
 from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkTokens
@@ -26,7 +27,7 @@ class ExtractionJob:
     """A base model, or a model tuned from it, and the samples that it reads.
 
     tuned: a full model or a PEFT adapter; None means the base model. task_kind, num_labels: the head that an adapter was
-    trained with. metrics, learnt, trained_steps: of the training run, copied into the set's metadata. rebatched: use batches of a third of the
+    trained with. metrics, learnt, quantised_base, trained_steps: of the training run, copied into the set's metadata. rebatched: use batches of a third of the
     size, so that the difference from the same job without it is the noise of extraction. random_change: move the base
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
@@ -47,6 +48,7 @@ class ExtractionJob:
     num_labels: int | None = None
     metrics: dict[str, float | None] | None = None
     learnt: Learnt | None = None
+    quantised_base: QuantisedBase | None = None
     trained_steps: int | None = None
     rebatched: bool = False
     random_change: MatchedChange | None = None

@@ -195,6 +195,7 @@ def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPl
         "tokens_per_sample": job.samples.pooled_lengths if job.pooling == "tokens" else None,
         "run_metrics": job.metrics,
         "run_learnt": job.learnt,
+        "run_quantised_base": job.quantised_base,
         "trained_steps": job.trained_steps,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),

@@ -27,7 +27,8 @@ _PROBE_S = 0.5
 class Estimate:
     """The estimate for one kind of run. runs: how many of it are left. A number that is not known is None.
 
-    least_s: seconds of one run at least. saved: bytes on the disk for one run.
+    least_s: seconds of one run at least. saved: bytes on the disk for one run. loaded: bytes of the full weights that main memory holds before
+    they are quantised; None if they are not.
     """
 
     words: str
@@ -35,6 +36,7 @@ class Estimate:
     memory: MemoryAccount | None
     least_s: float | None
     saved: int | None
+    loaded: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float, *,
     )
     if skeleton is None:
         return Estimate(words, len(group), None, None, None)
-    model = prepared(skeleton, job.arm, job.spec.kind).model
+    full = sum(p.numel() * p.element_size() for p in skeleton.parameters())
+    tuned = prepared(skeleton, job.arm, job.spec.kind)
+    model = tuned.model
     every, trained = _numbers(model), _numbers(model, trained=True)
     samples = inputs.sample_set(job.spec.name)
     lengths = [len(ids) for ids in samples.input_ids]
@@ -143,7 +147,7 @@ def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float, *,
     least_s = tokens * (forward + 2 * every + 2 * trained) / rate
     saved = saved_bytes(model)
     memory = account(model, job.spec.kind, job.options, batch=job.options.batch_size, length=longest)
-    return Estimate(words, len(group), memory, least_s, saved)
+    return Estimate(words, len(group), memory, least_s, saved, None if tuned.quantised is None else full)
 
 
 def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
@@ -209,7 +213,12 @@ def _line(e: Estimate, what: str) -> str:
     memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
     took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
     saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk"
-    return f"  {e.words} ({counted(e.runs, what)}): {memory}; {took}{saved}"
+    loaded = (
+        ""
+        if e.loaded is None
+        else f"; {_size(e.loaded)} of main memory first, for the full weights before they are quantised"
+    )
+    return f"  {e.words} ({counted(e.runs, what)}): {memory}; {took}{saved}{loaded}"
 
 
 def _parts(memory: MemoryAccount) -> str:

@@ -128,6 +128,7 @@ def _tuned_job(
         num_labels=record.num_labels,
         metrics=record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step),
         learnt=record.learnt if step == 0 else None,
+        quantised_base=record.tuning.quantised_base if record.tuning is not None else None,
         trained_steps=step or record.final_step,
         watcher=None if passes is None else passes.of_run(run, trained, tuned, step),
     )

@@ -187,7 +187,7 @@ def _require_trainable(job: TrainingJob, config: Any, num_labels: int | None) ->
 
     Raises ModelError if the model has no such head, or the arm does not fit it; DataError if max_length is beyond the model.
     """
-    require_available(job.options)
+    require_available(job.options, job.arm)
     skeleton = task_skeleton(config, job.spec.kind, num_labels=num_labels)
     if skeleton is None:
         return None

@@ -9,6 +9,7 @@ Where to find things:
     options       how a model is trained
     arms          the ways of tuning that a study compares
     tuning_kinds/ which parameters of the model train: one file for each kind (`tuning_kind`: what a kind is)
+    quantised_layers the base model in 4 bits under an adapter that trains (`played_layers`: counted before)
     prompt_learning  what the kinds that train a learned prompt share
     task_kinds/   for each kind of task: rows to features, predictions to metrics (`features`: what they share)
     scores        a model's score on each row, and whether it has learnt: is it better than the best constant answer?

@@ -36,8 +36,11 @@ def _require_rank_fits(tuned: nn.Module, rank: int) -> None:
     for name, module in tuned.named_modules():
         if not isinstance(module, BaseTunerLayer):
             continue
-        weight = getattr(module.get_base_layer(), "weight", None)
+        base: Any = module.get_base_layer()
+        weight = getattr(base, "weight", None)
         shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
+        if isinstance(base, nn.Linear):
+            shape = (base.out_features, base.in_features)  # a weight that is kept in 4 bits has another shape
         if len(shape) == 2 and rank > min(shape):
             raise ModelError(
                 f"rank {rank} is larger than the smaller side of {name.rsplit('base_model.model.', 1)[-1]} ({shape[0]} x {shape[1]}): "

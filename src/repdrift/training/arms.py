@@ -8,11 +8,15 @@ from typing import Any
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.core.records.quantised_base import QuantisedBase
 from repdrift.core.records.run import FULL_FINETUNE, LORA, Tuning
+from repdrift.training.quantised_layers import numbers_of
 from repdrift.training.tuning_kind import KindOptions, TunedModel, TuningKind, new_head, tuning_kinds
 
 USUAL_ARMS = (FULL_FINETUNE, LORA)
 """The arms of a study that names none."""
+_NEWER_OPTIONS = {"base_bits", "double_quantisation", "compute_dtype"}
+"""Options of LoRA's relatives that older versions did not have: left out of a run's key where they change nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Arm:
             usual = type(self.options)().model_dump(mode="json")
             older = ("rank", "alpha", "dropout", "target_modules")
             return {"lora": {k: v for k, v in fields.items() if k in older or v != usual[k]}}
+        for name in _NEWER_OPTIONS & fields.keys():
+            if fields[name] == type(self.options).model_fields[name].default:
+                del fields[name]
         return {} if self.kind == FULL_FINETUNE else {"tuning": {"kind": self.kind, **fields}}
 
 
@@ -69,8 +76,12 @@ def prepared(model: nn.Module, arm: Arm, task_kind: str) -> TunedModel:
     return tuned
 
 
-def counted_tuning(tuned: nn.Module, arm: Arm, task_kind: str) -> Tuning:
-    """The arm's record, with the parameters of the prepared model counted."""
+def counted_tuning(tuned: nn.Module, arm: Arm, task_kind: str, *, quantised: QuantisedBase | None = None) -> Tuning:
+    """The arm's record, with the parameters of the prepared model counted; a packed weight counts as the numbers that it stands for.
+
+    quantised: how its base model is kept in few bits, if it is.
+    """
+    packed = numbers_of(tuned)
     head = new_head(tuned) if task_kind != "causal_lm" else []
     return Tuning(
         kind=arm.kind,
@@ -79,5 +90,8 @@ def counted_tuning(tuned: nn.Module, arm: Arm, task_kind: str) -> Tuning:
         trained_parameters=sum(p.numel() for p in tuned.parameters() if p.requires_grad),
         head_parameters=sum(p.numel() for p in head if p.requires_grad),
         # peft keeps the first state of a head that it trains; it is never run
-        all_parameters=sum(p.numel() for name, p in tuned.named_parameters() if ".original_module." not in name),
+        all_parameters=sum(
+            packed.get(id(p), p.numel()) for name, p in tuned.named_parameters() if ".original_module." not in name
+        ),
+        quantised_base=quantised,
     )

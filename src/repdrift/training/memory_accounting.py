@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from repdrift.models import quiet_transformers
 from repdrift.training.options import TrainingOptions
+from repdrift.training.played_layers import put_played_layers
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def account(
         with warnings.catch_warnings(), quiet_transformers(), FakeTensorMode(allow_non_fake_inputs=True):
             warnings.simplefilter("ignore")
             kept = _without_meta(model)
+            put_played_layers(model)
             found = _played(model, task_kind, options, batch, length)
             del kept
             return found

@@ -21,6 +21,7 @@ from repdrift.core.reading import files_below, listed_folder, reading_errors, st
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE
 from repdrift.training.checkpoints import CheckpointScores
+from repdrift.training.quantised_layers import packed_weights
 from repdrift.training.save_interval import SaveInterval
 from repdrift.training.training_state import (
     STATE_FOLDER,
@@ -76,6 +77,8 @@ def start_sha256(model: nn.Module, base_settings: dict[str, str]) -> str:
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 digest.update(f"{name}\0".encode() + parameter.detach().cpu().float().numpy().tobytes())
+        for packed in packed_weights(model):  # another version of what quantises may round otherwise
+            digest.update(packed.detach().cpu().numpy().tobytes())
     device = next(model.parameters()).device.type
     return config_sha256({"settings": base_settings, "device": device, "adapter": digest.hexdigest()})
 

@@ -10,10 +10,13 @@ from torch import nn
 from repdrift.core.errors import ConfigError, MissingDependencyError
 from repdrift.training.arms import Arm
 from repdrift.training.options import TrainingOptions
+from repdrift.training.quantised_layers import require_bitsandbytes
 
 
-def require_available(options: TrainingOptions) -> None:
+def require_available(options: TrainingOptions, arm: Arm | None = None) -> None:
     """Raises MissingDependencyError for a package that is not installed, ConfigError for an option that needs a GPU where there is none."""
+    if arm is not None and getattr(arm.options, "base_bits", None) is not None:
+        require_bitsandbytes()
     for service in options.report_to:
         if importlib.util.find_spec(service) is None:
             raise MissingDependencyError.of(service, service, f"report_to: {service}")

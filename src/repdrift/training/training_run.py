@@ -61,7 +61,7 @@ def train_unless_claimed(job: TrainingJob, results_dir: Path, *, wait: bool = Fa
     if (existing := latest_finished(results_dir, key, job.base_settings())) is not None:
         require_whole(existing)
         return existing
-    require_available(job.options)
+    require_available(job.options, job.arm)
     job.classes()  # a fault in the labels is found before anything is written
     with run_claim(results_dir, key, job.words, wait=wait) as is_mine:
         if not is_mine:
@@ -135,7 +135,7 @@ def _train_into(
         task=job.spec.name,
         task_kind=job.spec.kind,
         method=job.arm.name,
-        tuning=counted_tuning(tuned.model, job.arm, job.spec.kind),
+        tuning=counted_tuning(tuned.model, job.arm, job.spec.kind, quantised=tuned.quantised),
         seed=job.seed,
         base_model=job.base.ref,
         base_revision=job.base.revision,
@@ -159,6 +159,7 @@ def _train_into(
             *([classes.said] if classes is not None else []),
             *scores.notes,
             *said,
+            *([tuned.quantised.sentence] if tuned.quantised is not None else []),
         ],
         data_fingerprint=rows.fingerprint,
         n_train=len(fitted.read.rows) if scores.n_train is None else scores.n_train,

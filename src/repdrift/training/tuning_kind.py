@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from repdrift.core.errors import ModelError
+from repdrift.core.records.quantised_base import QuantisedBase
 from repdrift.core.registry import Registry
 from repdrift.core.words import some_listed
 from repdrift.models import find_blocks, headless, is_linear, save_model, unwrapped
@@ -28,10 +29,14 @@ Options = TypeVar("Options", bound=KindOptions)
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A model that is ready for training. save_to: writes weights, configuration and tokenizer into a folder."""
+    """A model that is ready for training. save_to: writes weights, configuration and tokenizer into a folder.
+
+    quantised: how its base model is kept in few bits; None if it is in full precision.
+    """
 
     model: nn.Module
     save_to: Callable[[Any, Path], None]
+    quantised: QuantisedBase | None = None
 
     @classmethod
     def of(cls, model: nn.Module) -> TunedModel:

@@ -27,7 +27,7 @@ _VERBATIM = frozenset(
 _LARGEST_BYTES = 128 << 20
 """Far above a record of a million samples. To check a record takes about 24 times its size in memory."""
 
-_REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy")
+_REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy", "bitsandbytes")
 
 
 class Record(BaseModel):

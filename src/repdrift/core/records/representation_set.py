@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.base import Record
+from repdrift.core.records.quantised_base import QuantisedBase
 from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkTokens
 
@@ -157,6 +158,8 @@ class SetMetadata(Record):
     """The training run's evaluation metrics at this step, where the model came from a run that scored it."""
     run_learnt: Learnt | None = None
     """Whether that run's final model has learnt its task; null for checkpoints, and where it is not known, as in sets of older versions."""
+    run_quantised_base: QuantisedBase | None = None
+    """The base model in few bits on which that run trained its adapter; the set is of the adapter on the full one. Null: it trained in full."""
     trained_steps: int | None = None
     """Optimiser steps that the model was trained for: of a checkpoint its step, of the final model the last or the kept step.
     Null where it is not known, as in sets of older versions."""

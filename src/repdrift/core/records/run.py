@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.quantised_base import QuantisedBase
 
 RUN_FILE = "run.json"
 MODEL_FOLDER = "final_model"
@@ -35,6 +36,8 @@ class Tuning(Record):
     """Those of the task's new head."""
     all_parameters: int
     """Numbers of the model, adapter and head among them."""
+    quantised_base: QuantisedBase | None = None
+    """How the base model was kept in few bits while the adapter trained; null: in full precision."""
 
 
 class Learnt(Record):

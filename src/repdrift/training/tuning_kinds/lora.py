@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from repdrift.training.adapter_tuning import with_adapter
 from repdrift.training.changed_start import save_as_plain_lora, start_of
+from repdrift.training.quantised_layers import quantise_blocks
 from repdrift.training.tuning_kind import (
     KindOptions,
     TunedModel,
@@ -46,6 +48,19 @@ class LoraOptions(KindOptions):
         description="Start of the adapter; pissa (Meng et al. 2024) and olora start from the base weight's main directions.",
     )
 
+    base_bits: Literal[4] | None = Field(
+        default=None,
+        description="4 keeps the linear layers of the base model's blocks in 4-bit NF4 while the adapter trains (QLoRA, Dettmers et al. "
+        "2023; needs bitsandbytes); null keeps them in full precision.",
+    )
+    double_quantisation: bool = Field(
+        default=True, description="With base_bits: also keep the scales of the 4-bit weights in 8 bits."
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="With base_bits: the precision to which a 4-bit weight is brought back for each product.",
+    )
+
     @field_validator("target_modules", mode="before")
     @classmethod
     def _default_for_null(cls, value: object) -> object:
@@ -59,6 +74,16 @@ class LoraOptions(KindOptions):
             )
         if self.dora and self.initialisation in _CHANGES_BASE:
             raise ValueError(f"dora does not go with initialisation {self.initialisation!r}: choose one of them")
+        if self.base_bits is None:
+            if unused := sorted(self.model_fields_set & {"double_quantisation", "compute_dtype"}):
+                raise ValueError(
+                    f"{unused[0]} is for a base model in 4 bits: set base_bits: 4 beside it, or leave it out"
+                )
+        elif self.initialisation in _CHANGES_BASE:
+            raise ValueError(
+                f"base_bits does not go with initialisation {self.initialisation!r}, which moves a part of the base weights in full "
+                "precision into the adapter: choose one of them"
+            )
         return self
 
 
@@ -85,8 +110,9 @@ class Lora(TuningKind[LoraOptions]):
 
     def words(self, options: LoraOptions) -> str:
         """The arm in a few words. The rank always stands there, and what this relative sets itself does not."""
-        changed = options.model_dump(exclude_defaults=True, exclude={"rank", *self._preset})
-        return phrase(f"{self.title}, rank {options.rank}", changed)
+        changed = options.model_dump(exclude_defaults=True, exclude={"rank", "base_bits", *self._preset})
+        on = "" if options.base_bits is None else f" on a {options.base_bits}-bit base"
+        return phrase(f"{self.title}{on}, rank {options.rank}", changed)
 
     def identity(self, options: LoraOptions) -> tuple[object, ...]:
         """Returns the options, which tell one way of tuning from another: all relatives of LoRA are one adapter."""
@@ -101,21 +127,25 @@ class Lora(TuningKind[LoraOptions]):
         from peft import LoraConfig
 
         every = options.target_modules == ALL_LINEAR
+        targets = linear_layers_of_blocks(model) if every else list(options.target_modules)
         is_sketch = next(model.parameters()).is_meta  # without numbers, for counting: no start can be computed
         start: Any = True if options.initialisation == "default" or is_sketch else options.initialisation
         config = LoraConfig(
             r=options.rank,
             lora_alpha=options.alpha,  # pyright: ignore[reportArgumentType] (any number scales as well as a whole one)
             lora_dropout=options.dropout,
-            target_modules=linear_layers_of_blocks(model) if every else list(options.target_modules),
+            target_modules=targets,
             use_rslora=options.rslora,
             use_dora=options.dora,
             init_lora_weights=start,
         )
+        quantised = None
+        if options.base_bits is not None:
+            quantised = quantise_blocks(model, double=options.double_quantisation, compute_dtype=options.compute_dtype)
         next_step = f"Set target_modules to {ALL_LINEAR}, or to some of: {modules_named(model)}."
         tuned = with_adapter(model, config, task_kind, what=self.title, next_step=next_step)
         if options.initialisation not in _CHANGES_BASE or is_sketch:
-            return TunedModel.of(tuned)
+            return replace(TunedModel.of(tuned), quantised=quantised)
         begun = start_of(tuned)
 
         def save(tokenizer: Any, folder: Path) -> None:
