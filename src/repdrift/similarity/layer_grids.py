@@ -38,11 +38,11 @@ class LayerGrid:
 class LayerSide:
     """All layers of one model, over the same samples.
 
-    rows: by layer number, (n, p); widths may differ. parts: (n,), the part of each sample, 0 to P - 1. missing: by layer, why it has no CKA.
+    rows: by layer number, (n, p); widths may differ. parts: (n,), the part of each sample, 0 to P - 1; None: nothing is left out. missing: by layer, why it has no CKA.
     """
 
     rows: Mapping[int, Array]
-    parts: NDArray[np.int64]
+    parts: NDArray[np.int64] | None
     limit_bytes: int = _TABLES_BYTES
     missing: dict[int, str] = field(default_factory=dict)
     _held: list[list[_Prepared]] | None = field(default=None, repr=False)
@@ -85,11 +85,11 @@ class LayerSide:
         Layers with equal rows have a CKA of exactly 1. Raises ShapeError if the samples are not as many; and what `with_itself` raises.
         """
         size = len(self.layers), len(other.layers)
-        found = _empty(int(self.parts.max()) + 1, *size)
+        found = _empty(self._n_parts, *size)
         a, b = self._hsic(), other._hsic()
         for block in self.blocks():
             for of_other in other.blocks():
-                part = hsic_grid([p.kernel for p in block], [p.kernel for p in of_other], torch.as_tensor(self.parts))
+                part = hsic_grid([p.kernel for p in block], [p.kernel for p in of_other], self._labels)
                 for i, x in enumerate(block):
                     for j, y in enumerate(of_other):
                         # Products of equal tables may differ in the last bit by where they stand in a grid.
@@ -100,16 +100,23 @@ class LayerSide:
                         )
         return _cka(found, a.variances, b.variances)
 
+    @property
+    def _n_parts(self) -> int:
+        return 0 if self.parts is None else int(self.parts.max()) + 1
+
+    @property
+    def _labels(self) -> Tensor | None:
+        return None if self.parts is None else torch.as_tensor(self.parts)
+
     def _hsic(self) -> _Own:
         if self._own is None:
-            found = _empty(int(self.parts.max()) + 1, len(self.layers), len(self.layers))
-            labels = torch.as_tensor(self.parts)
+            found = _empty(self._n_parts, len(self.layers), len(self.layers))
             for first, block in enumerate(self.blocks()):
                 for second, other in enumerate(self.blocks()):
                     if second < first:
                         continue
                     kernels = [p.kernel for p in block]
-                    part = hsic_grid(kernels, kernels if second == first else [p.kernel for p in other], labels)
+                    part = hsic_grid(kernels, kernels if second == first else [p.kernel for p in other], self._labels)
                     rows, columns = [p.place for p in block], [p.place for p in other]
                     found.value[np.ix_(rows, columns)] = part.value
                     found.value[np.ix_(columns, rows)] = part.value.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
+from repdrift.core.records.layer_grid import ModelGrid
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 """The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
@@ -13,6 +14,7 @@ class ModelMoved(Record):
     """The sections on one tuned model of a comparison. A section that was not asked for is null and not in `left_out`."""
 
     directions: ModelDirections | None = None
+    grid: ModelGrid | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 

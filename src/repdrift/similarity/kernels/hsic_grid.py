@@ -40,17 +40,26 @@ class _Sums:
     totals: tuple[Tensor, Tensor]
 
 
-def hsic_grid(xs: Sequence[Kernel], ys: Sequence[Kernel], parts: Tensor) -> HsicGrid:
+def hsic_grid(xs: Sequence[Kernel], ys: Sequence[Kernel], parts: Tensor | None) -> HsicGrid:
     """HSIC_u of every kernel of `xs` with every one of `ys`, and without each part of the samples.
 
-    parts: (n,) int64, the part of each sample, 0 to P - 1, none empty; n parts leave out one sample at a time.
+    parts: (n,) int64, the part of each sample, 0 to P - 1, none empty; n parts leave out one sample at a time. None: nothing is left out.
     All tables have one form (`one_form`). Raises ShapeError if a part leaves fewer than 4 samples, or kernels and parts differ in n.
     """
+    if parts is None:
+        whole = hsic_grid_of_parts(xs, ys, torch.zeros(xs[0].n, dtype=torch.int64))
+        return HsicGrid(whole.value, whole.without[:0])
+    n, largest = int(parts.shape[0]), int(torch.bincount(parts).max())
+    if n - largest < 4:
+        raise ShapeError(f"without the largest part {n - largest} of {n} samples are left; 4 are needed")
+    return hsic_grid_of_parts(xs, ys, parts)
+
+
+def hsic_grid_of_parts(xs: Sequence[Kernel], ys: Sequence[Kernel], parts: Tensor) -> HsicGrid:
+    """Compute what `hsic_grid` gives, whatever the parts leave: with fewer than 4 samples the value without a part means nothing."""
     n, sizes = int(parts.shape[0]), torch.bincount(parts)
     if any(kernel.n != n for kernel in (*xs, *ys)):
         raise ShapeError(f"all layers must have rows for the same {n} samples, got {sorted({k.n for k in (*xs, *ys)})}")
-    if n - int(sizes.max()) < 4:
-        raise ShapeError(f"without the largest part {n - int(sizes.max())} of {n} samples are left; 4 are needed")
     rows_x, rows_y = torch.stack([x.row_sums for x in xs]), torch.stack([y.row_sums for y in ys])
     if xs[0].is_gram:
         trace, sums = _of_gram(xs, ys, rows_x, rows_y, parts, len(sizes))

@@ -1,0 +1,57 @@
+"""The figure of a comparison's layer grids: the base model with itself, then with every tuned model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.layer_grid import GridMatrix, ModelGrid
+from repdrift.core.records.results import PRIMARY_MEASURE
+from repdrift.core.shared_paths import shareable
+from repdrift.report.grid_panels import MOST_PANELS, GridPanel, draw_panels
+from repdrift.report.style import plain, png_and_pdf
+
+FIGURE_NAME = "layer_grid"
+
+
+def grid_figures(result: Comparison) -> dict[str, bytes]:
+    """Draw the heatmaps. Returns the contents of a PNG and a PDF file by name; nothing if no model has a grid."""
+    shared = shareable(result)
+    grids = {
+        model.name: model.moved.grid
+        for model in shared.models
+        if model.moved is not None and model.moved.grid is not None
+    }
+    if not grids:
+        return {}
+    panels = [_own(next(iter(grids.values()))), *(_panel(name, grid) for name, grid in grids.items())]
+    left = len(panels) - MOST_PANELS
+    more = f"; {left} more models are in grid.parquet" if left > 0 else ""
+    title = f"Every layer of {plain(shared.base)} with every layer{more}\nmarks: best match of a column; filled if it is told from all others"
+    png, pdf = png_and_pdf(lambda: draw_panels(panels, title))
+    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+
+
+def matrix_values(matrix: GridMatrix) -> np.ndarray:
+    """The values of a matrix, NaN where one is missing: (rows, columns)."""
+    return np.array([[np.nan if v is None else v for v in row] for row in matrix.values], dtype=float)
+
+
+def primary_matrix(grid: ModelGrid, kind: str) -> GridMatrix:
+    """The matrix of one kind by the primary measure."""
+    return next(m for m in grid.matrices if m.kind == kind and m.measure == PRIMARY_MEASURE)
+
+
+def _own(grid: ModelGrid) -> GridPanel:
+    matrix = primary_matrix(grid, "base_base")
+    return GridPanel(
+        "base with itself", "base layer", "base layer", matrix.row_layers, matrix.column_layers, matrix_values(matrix)
+    )
+
+
+def _panel(name: str, grid: ModelGrid) -> GridPanel:
+    matrix = primary_matrix(grid, "base_tuned")
+    best = [(at.layer, at.best, len(at.as_good) == 1) for at in grid.of_tuned]
+    return GridPanel(
+        name, "base layer", "tuned layer", matrix.row_layers, matrix.column_layers, matrix_values(matrix), best
+    )
