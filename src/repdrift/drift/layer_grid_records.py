@@ -34,7 +34,7 @@ TIES = {"float32": TIE, "float16": 1e-4, "bfloat16": 1e-3}
 
 @dataclass(frozen=True)
 class GridUnits:
-    """What is left out in turn for the intervals.
+    """Parts of the samples that are left out in turn for the intervals.
 
     parts: (n,), the part of each row; None: there is no interval, for the reason `missing`. freedom: of Student's t. said: the method in words.
     """
