@@ -5,6 +5,7 @@ from repdrift.weights.base_matrices import BaseMatrices, base_matrices
 from repdrift.weights.changed_matrices import ChangedMatrices, changed_matrices
 from repdrift.weights.changed_matrix import ChangedMatrix, MatrixFactors
 from repdrift.weights.full_change import compare_weights
+from repdrift.weights.moved_weights import MovedWeights, WeightOptions, moved_weights
 from repdrift.weights.random_change import AppliedChange, apply_random_change
 from repdrift.weights.spectrum import (
     effective_rank,
@@ -24,8 +25,10 @@ __all__ = [
     "ChangedMatrices",
     "ChangedMatrix",
     "MatrixFactors",
+    "MovedWeights",
     "WeightComparison",
     "WeightName",
+    "WeightOptions",
     "apply_random_change",
     "base_matrices",
     "changed_matrices",
@@ -36,6 +39,7 @@ __all__ = [
     "effective_rank",
     "frobenius_norm",
     "low_rank_singular_values",
+    "moved_weights",
     "rank_utilisation",
     "spectral_norm",
     "stable_rank",

@@ -106,13 +106,21 @@ def rank_utilisation(values: Tensor) -> float:
     values are zero. Equal values give ceil(0.99 r) / r. By Eckart and Young, k is the rank of the best approximation
     that loses at most 1 % of ||BA||_F^2, which is an error of at most 10 % in the norm.
     """
+    return carrying(values, CARRIED_SHARE) / values.numel()
+
+
+def carrying(values: Tensor, share: float) -> int:
+    """The smallest number of singular values whose squares make up `share` of the sum of all; 0 if all values are zero.
+
+    values: (k,) singular values, descending.
+    """
     squares = values.double().square()
     total = float(squares.sum())
     if total == 0.0:
-        return 0.0
+        return 0
     # Slightly below the share: equal values must not need one more because of rounding.
-    reached = squares.cumsum(0) >= CARRIED_SHARE * total * (1 - 1e-12)
-    return (int(reached.to(torch.uint8).argmax()) + 1) / values.numel()
+    reached = squares.cumsum(0) >= share * total * (1 - 1e-12)
+    return int(reached.to(torch.uint8).argmax()) + 1
 
 
 def _largest_eigenvalue(m: Tensor, size: float) -> float:

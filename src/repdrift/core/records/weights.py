@@ -1,0 +1,71 @@
+"""How the weights of a model moved: one record for every weight, with the spectrum of its change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from repdrift.core.records.base import Record
+
+ModuleKind = Literal[
+    "query", "key", "value", "qkv", "output", "up", "gate", "gate_up", "down", "embedding", "norm", "bias", "other"
+]
+"""The part that a weight plays in its block; `qkv` and `gate_up` are several in one matrix, `output` is that of attention."""
+
+MODULE_KINDS: tuple[ModuleKind, ...] = (
+    "query", "key", "value", "qkv", "output", "up", "gate", "gate_up", "down", "embedding", "norm", "bias", "other"
+)  # fmt: skip
+
+
+class WeightMoved(Record):
+    """The change dW of one weight W of a tuned model; norms are Frobenius norms, dimensionless.
+
+    A matrix is (outputs, inputs) whichever way its module keeps it, and left singular vectors are those of the outputs. Of a bias
+    or a gain, and of anything else that is no matrix, only the size is known: the other fields are null.
+    """
+
+    layer: int | None
+    """The block, or null for what lies outside all blocks."""
+    module: str
+    """The parameter's name inside its block, or inside the backbone; a matrix of a stack has its number in brackets."""
+    kind: ModuleKind
+    outputs: int
+    """Rows of the matrix, or the length of a vector."""
+    inputs: int | None = None
+    """Columns of the matrix."""
+    norm: float
+    """||W|| in the base model."""
+    change_norm: float
+    """||dW||."""
+    relative_change: float | None = None
+    """||dW|| / ||W||; null where W is zero."""
+    stable_rank: float | None = None
+    """||dW||_F^2 / ||dW||_2^2; 0 where nothing changed."""
+    rank_90: int | None = None
+    """The number of singular values of dW that carry 90 % of ||dW||_F^2; 0 where nothing changed."""
+    adapter_rank: int | None = None
+    """LoRA's r, where the change was computed from the factors; null otherwise."""
+    k: int | None = None
+    """Leading singular vectors that were compared: fewer than asked for where a matrix has a lower rank."""
+    alignment_left: float | None = None
+    """||U_k' V_k||_F^2 / k of the leading left singular vectors of base and tuned matrix, in [0, 1]; null where k is all of the space."""
+    alignment_right: float | None = None
+    """The same of the right singular vectors."""
+    intruders: int | None = None
+    """Of the k leading left singular vectors of the tuned matrix, those near no left singular vector of the base."""
+    note: str | None = None
+    """The part of the change that these numbers do not cover."""
+
+
+class ModelWeightsMoved(Record):
+    """How far each weight of one tuned model moved, and in how many directions."""
+
+    leading: int
+    """The number k of leading singular vectors that were asked for."""
+    intruder_cosine: float
+    """A tuned vector whose |cosine| with every base vector is below this is an intruder."""
+    weights: list[WeightMoved]
+    """Blocks by number, then what lies outside the blocks."""
+    not_compared: list[str] = []
+    """Weights that are left out, each with the reason."""
+    notes: list[str] = []
+    """Weights that were compared in part."""
