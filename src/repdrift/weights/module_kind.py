@@ -11,28 +11,25 @@ from repdrift.weights.base_matrices import BaseMatrices
 from repdrift.weights.weight_names import WeightName
 
 _ATTENTION = r"(^|\.)((self_?|cross_?|enc_?dec_?|encoder_|rel_|intra_)?(attn|attention)(\.self)?|attn\.attn)\."
-_BY_LAST_NAME: dict[str, ModuleKind] = {
-    **dict.fromkeys(
-        ("q_proj", "query", "query_proj", "q_lin", "wq", "to_q", "q_attn", "q_a_proj", "q_b_proj"), "query"
+_NAMES: dict[ModuleKind, tuple[str, ...]] = {
+    "query": (
+        "q_proj", "query", "query_proj", "pos_query_proj", "q_lin", "wq", "to_q", "q_attn", "q_a_proj", "q_b_proj",
     ),
-    **dict.fromkeys(("k_proj", "key", "key_proj", "k_lin", "wk", "to_k"), "key"),
-    **dict.fromkeys(("v_proj", "value", "value_proj", "v_lin", "wv", "to_v"), "value"),
-    **dict.fromkeys(("pos_query_proj",), "query"),
-    **dict.fromkeys(("pos_key_proj",), "key"),
-    **dict.fromkeys(
-        ("query_key_value", "qkv_proj", "wqkv", "c_attn", "qkv", "in_proj_weight", "attn_qkv", "w_pack"), "qkv"
+    "key": ("k_proj", "key", "key_proj", "pos_key_proj", "k_lin", "wk", "to_k"),
+    "value": ("v_proj", "value", "value_proj", "v_lin", "wv", "to_v"),
+    "qkv": ("query_key_value", "qkv_proj", "wqkv", "c_attn", "qkv", "in_proj_weight", "attn_qkv", "w_pack"),
+    "output": ("o_proj", "out_lin"),
+    "up": (
+        "up_proj", "fc1", "c_fc", "fc_in", "dense_h_to_4h", "lin1", "wi", "wi_1", "w3", "layer_1", "linear1",
     ),
-    **dict.fromkeys(("o_proj", "out_lin"), "output"),
-    **dict.fromkeys(
-        ("up_proj", "fc1", "c_fc", "fc_in", "dense_h_to_4h", "lin1", "wi", "wi_1", "w3", "layer_1", "linear1"), "up"
+    "gate": ("gate_proj", "wi_0", "w1"),
+    "gate_up": ("gate_up_proj",),
+    "down": (
+        "down_proj", "fc2", "fc_out", "dense_4h_to_h", "lin2", "w2", "layer_2", "linear2", "ffn_output",
     ),
-    **dict.fromkeys(("gate_proj", "wi_0", "w1"), "gate"),
-    **dict.fromkeys(("gate_up_proj",), "gate_up"),
-    **dict.fromkeys(
-        ("down_proj", "fc2", "fc_out", "dense_4h_to_h", "lin2", "w2", "layer_2", "linear2", "ffn_output"), "down"
-    ),
-}
-"""Kinds by the last part of a module's name, in lower case; these names mean the same wherever they stand."""
+}  # fmt: skip
+"""Names by kind: the last part of a module's name, in lower case; these mean the same wherever they stand."""
+_BY_LAST_NAME: dict[str, ModuleKind] = {name: kind for kind, names in _NAMES.items() for name in names}
 
 _BY_PLACE: tuple[tuple[str, ModuleKind], ...] = (
     (rf"{_ATTENTION}(q)$", "query"),
@@ -83,8 +80,10 @@ def _map_kind(path: str, model_type: str) -> ModuleKind:
     last = path.rpartition(".")[2]
     if last == "wi" and model_type in _FUSED_GATE:
         return "gate_up"
-    by_place = (kind for pattern, kind in _BY_PLACE if re.search(pattern, path))
-    return next(by_place, None) or _BY_LAST_NAME.get(last, "other")
+    for pattern, kind in _BY_PLACE:
+        if re.search(pattern, path):
+            return kind
+    return _BY_LAST_NAME.get(last, "other")
 
 
 def _is_norm(path: str, owner: nn.Module | None) -> bool:

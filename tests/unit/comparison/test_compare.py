@@ -164,7 +164,8 @@ def test_adapter_of_another_model_is_refused_by_itself(models, texts, tiny_llama
 
 def test_command_writes_json_table_summary_and_figures(models, texts, tmp_path):
     arguments = ["compare", str(models["base"]), str(models["full"]), str(models["a"]), "--data", str(texts)]
-    found = CliRunner().invoke(app, [*arguments, "--output-dir", str(tmp_path / "out")], catch_exceptions=False)
+    arguments += ["--with", "none", "--output-dir", str(tmp_path / "out")]
+    found = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     assert "drift from" in found.output
     names = {p.name for p in (tmp_path / "out").iterdir()}

@@ -18,12 +18,18 @@ _SPLIT_PLAIN = (
     "bert", "roberta", "distilbert", "electra", "deberta_v2_conv", "opt", "opt_post_norm", "bart", "t5", "albert", "xlnet",
 )  # fmt: skip
 _FUSED_PLAIN = ("gpt2", "gpt_neox", "bloom", "falcon", "falcon_alibi")
+
+
+def _all(names, counts):
+    return {name: dict(counts) for name in names}
+
+
 IN_A_BLOCK = {
-    **{name: SPLIT | GATED for name in _SPLIT_GATED},
-    **{name: SPLIT | PLAIN for name in _SPLIT_PLAIN},
-    **{name: FUSED | PLAIN for name in _FUSED_PLAIN},
-    **{name: FUSED | FUSED_GATE for name in ("phi3", "modernbert")},
-    **{name: SPLIT | FUSED_GATE for name in ("mixtral", "jamba", "zamba2")},
+    **_all(_SPLIT_GATED, SPLIT | GATED),
+    **_all(_SPLIT_PLAIN, SPLIT | PLAIN),
+    **_all(_FUSED_PLAIN, FUSED | PLAIN),
+    **_all(("phi3", "modernbert"), FUSED | FUSED_GATE),
+    **_all(("mixtral", "jamba", "zamba2"), SPLIT | FUSED_GATE),
     "deberta_v2": {"query": 2, "key": 2, "value": 1, "output": 1, **PLAIN},
     "mamba": {},
 }

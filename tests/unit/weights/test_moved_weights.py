@@ -108,7 +108,7 @@ def test_every_number_of_a_full_fine_tune(wide_bert, tmp_path):
         assert at.stable_rank == pytest.approx(np.sum(values**2) / values[0] ** 2, rel=1e-5)
         assert at.rank_90 == int(np.argmax(carried >= 0.9)) + 1
         left, right, intruders = by_svd(w, x, k=at.k)
-        assert at.alignment_right == pytest.approx(right, abs=1e-5)
+        assert at.alignment_right == (pytest.approx(right, abs=1e-5) if at.k < w.shape[1] else None)
         assert at.alignment_left == (pytest.approx(left, abs=1e-5) if at.k < w.shape[0] else None)
         assert at.intruders == intruders
 

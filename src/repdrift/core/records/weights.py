@@ -69,3 +69,31 @@ class ModelWeightsMoved(Record):
     """Weights that are left out, each with the reason."""
     notes: list[str] = []
     """Weights that were compared in part."""
+
+
+class WeightGroup(Record):
+    """The weights of one group taken together: all of a model, of one kind, or of one layer.
+
+    Only the weights that changed count, apart from `weights`. Norms are joined: the root of the sum of their squares.
+    """
+
+    group: str
+    """`all`, a kind of module, or a layer's number; `outside` for what lies outside all blocks."""
+    weights: int
+    """How many were compared."""
+    changed: int
+    """How many of them changed."""
+    relative_change: float | None = None
+    """||dW|| / ||W|| of the changed weights joined; 0 where none changed, null where W is zero."""
+    stable_rank: float | None = None
+    """Median over the changed matrices."""
+    rank_90: float | None = None
+    """Median over the changed matrices."""
+    alignment_left: float | None = None
+    """Mean over the changed matrices that have it."""
+    alignment_right: float | None = None
+    """Mean over the changed matrices that have it."""
+    intruders: int | None = None
+    """Sum over the changed matrices; null where there is no matrix."""
+    vectors: int = 0
+    """Leading singular vectors among which they were counted: the sum of k."""

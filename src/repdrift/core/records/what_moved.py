@@ -5,6 +5,7 @@ from __future__ import annotations
 from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
 from repdrift.core.records.layer_grid import ModelGrid
+from repdrift.core.records.weights import ModelWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 """The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
@@ -15,6 +16,7 @@ class ModelMoved(Record):
 
     directions: ModelDirections | None = None
     grid: ModelGrid | None = None
+    weights: ModelWeightsMoved | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 

@@ -1,0 +1,68 @@
+"""The section on the weights: how every matrix of a tuned model changed, by kind of module and layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
+from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.weights import ModelWeightsMoved, WeightMoved
+from repdrift.core.weights_words import model_weights_worded
+from repdrift.core.worded_section import WordedSection
+from repdrift.weights import base_matrices, moved_weights
+
+WEIGHTS_TABLE = "weights.parquet"
+
+
+def measure(inputs: SectionInputs) -> SectionFound:
+    """Measures every model from its files; of safetensors files one matrix at a time is in memory."""
+    base = base_matrices(inputs.base, blocks=inputs.blocks_path, stack=inputs.options.stack)
+    found = moved_weights(base, {tuned.name: tuned.source for tuned in inputs.tuned})
+    return SectionFound(by_model=found.models, left_out=found.missing)
+
+
+def worded(_result: Comparison, model: ComparedModel) -> WordedSection | None:
+    """The weights of one model in words."""
+    found = _of(model)
+    return None if found is None else model_weights_worded(found)
+
+
+def tables(result: Comparison) -> dict[str, pd.DataFrame]:
+    """One row for each matrix and model."""
+    rows = [
+        row
+        for model in result.compared
+        if (found := _of(model)) is not None
+        for row in weight_rows({"model": model.name}, found)
+    ]
+    return {WEIGHTS_TABLE: weights_table(rows, ["model"])} if rows else {}
+
+
+def weight_rows(named: dict[str, Any], found: ModelWeightsMoved) -> list[dict[str, Any]]:
+    """The rows of one model. named: the columns that say which one it is."""
+    how = {"leading": found.leading, "intruder_cosine": found.intruder_cosine}
+    return [{**named, **at.model_dump(), **how} for at in found.weights]
+
+
+def weights_table(rows: list[dict[str, Any]], named: list[str]) -> pd.DataFrame:
+    """Returns the rows as a table whose whole numbers may be missing."""
+    columns = [*named, *WeightMoved.model_fields, "leading", "intruder_cosine"]
+    table = pd.DataFrame(rows, columns=columns)
+    whole = ("layer", "outputs", "inputs", "rank_90", "adapter_rank", "k", "intruders", "leading")
+    return table.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("kind", "module", "note"), "object")})
+
+
+def figures(result: Comparison) -> dict[str, bytes]:
+    """The relative change and the intruders of every model, by kind of module and layer."""
+    from repdrift.report.weights_figure import weights_figures
+
+    return weights_figures(result)
+
+
+def _of(model: ComparedModel) -> ModelWeightsMoved | None:
+    return None if model.moved is None else model.moved.weights
+
+
+register(ComparisonSection("weights", 10, True, measure, tables, worded, figures=figures))

@@ -1,0 +1,146 @@
+"""The figure of the weights: relative change and intruders by kind of module (rows) and layer (columns), for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.weights import MODULE_KINDS, ModelWeightsMoved, ModuleKind, WeightMoved
+from repdrift.core.shared_paths import shareable
+from repdrift.core.weight_groups import joined
+from repdrift.core.weights_words import group_title
+from repdrift.report.comparison_figure import caption_lines_of
+from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, INK, layer_axis, plain, png_and_pdf
+
+FIGURE_NAME = "weight_changes"
+_MOST_MODELS = 6
+_ROW_IN = 0.2
+_CAPTION_LINE_IN = 0.12
+_CAPTION_PT = 6.5
+_MARGIN = 0.015
+
+
+def weights_figures(result: Comparison) -> dict[str, bytes]:
+    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no weight of any model changed."""
+    shared = shareable(result)
+    found = [
+        (model.name, model.moved.weights)
+        for model in shared.compared
+        if model.moved is not None
+        and model.moved.weights is not None
+        and any(_moved([at]) and at.layer is not None for at in model.moved.weights.weights)
+    ]
+    if not found:
+        return {}
+    png, pdf = png_and_pdf(lambda: _figure(found))
+    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+
+
+def _figure(found: Sequence[tuple[str, ModelWeightsMoved]]) -> Figure:
+    shown = found[:_MOST_MODELS]
+    kinds: list[list[ModuleKind]] = [
+        [kind for kind in MODULE_KINDS if _moved(_of(model.weights, kind, None))] for _, model in shown
+    ]
+    caption = caption_lines_of(_caption(found))
+    heights = [0.75 + _ROW_IN * len(of_model) for of_model in kinds]
+    below = _CAPTION_LINE_IN * (len(caption) + 1)
+    figure = Figure(figsize=(FULL_WIDTH_IN, sum(heights) + below + 0.3))
+    parts: Any = figure.subfigures(len(shown) + 1, 1, height_ratios=(*heights, below))
+    parts[-1].text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    changes = [_grid(model, of_model, _change) for (_, model), of_model in zip(shown, kinds, strict=True)]
+    positive = np.concatenate([grid[grid > 0] for grid in changes])
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1e-6, 1.0)
+    scale = LogNorm(low, high if high > low else low * 10.0)
+    most = max(
+        1.0, *(float(np.nanmax(_grid(m, k, _intruders), initial=0.0)) for (_, m), k in zip(shown, kinds, strict=True))
+    )
+    for part, (name, model), of_model, change in zip(parts, shown, kinds, changes, strict=False):
+        left, right = part.subplots(1, 2, sharey=True)
+        _draw(left, change, scale, model, of_model, f"{plain(name)}: ||dW|| / ||W||")
+        _draw(right, _grid(model, of_model, _intruders), Normalize(0.0, most), model, of_model, "intruder dimensions")
+    figure.suptitle("Which weights changed", fontsize=9)
+    return figure
+
+
+def _draw(
+    axes: Axes, grid: NDArray[np.float64], scale: Normalize, model: ModelWeightsMoved, kinds: Sequence[str], title: str
+) -> None:
+    axes.patch.set(hatch=HATCH, edgecolor=GREY, linewidth=0)  # seen where there is no value
+    logarithmic = isinstance(scale, LogNorm)
+    shown = np.where(grid > 0, grid, np.nan) if logarithmic else grid
+    image = axes.imshow(shown, cmap="viridis", norm=scale, aspect="auto", interpolation="nearest")
+    for row, column in np.argwhere(grid == 0):
+        if logarithmic:
+            axes.text(
+                column,
+                row,
+                "0",
+                ha="center",
+                va="center",
+                fontsize=5.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )
+    layers = _layers(model)
+    layer_axis(axes, list(range(len(layers))))
+    axes.set_xticks(axes.get_xticks(), [str(layers[int(tick)]) for tick in axes.get_xticks()])
+    axes.set_yticks(range(len(kinds)), [group_title(kind) for kind in kinds], fontsize=6.5)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=8)
+    bar = axes.get_figure().colorbar(image, ax=axes, pad=0.015, fraction=0.05)  # pyright: ignore[reportOptionalMemberAccess]
+    bar.outline.set_visible(False)
+    if logarithmic:
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.locator = MaxNLocator(nbins=4, integer=True)
+        bar.update_ticks()
+
+
+def _caption(found: Sequence[tuple[str, ModelWeightsMoved]]) -> list[str]:
+    first = found[0][1]
+    said = [
+        "Left: change of the weights of a kind in a layer, joined, relative to their size (0: nothing changed). Right: of the "
+        f"{first.leading} leading left singular vectors of each tuned matrix, those whose |cosine| with every left singular vector of the base "
+        f"is below {first.intruder_cosine:g}. Hatched: no value. Kinds that did not change are left out; weights outside the blocks are in weights.parquet."
+    ]
+    if len(found) > _MOST_MODELS:
+        said.append(f"The first {_MOST_MODELS} of {len(found)} models are shown; weights.parquet has all.")
+    return said
+
+
+def _layers(model: ModelWeightsMoved) -> list[int]:
+    return sorted({at.layer for at in model.weights if at.layer is not None})
+
+
+def _of(weights: Sequence[WeightMoved], kind: ModuleKind, layer: int | None) -> list[WeightMoved]:
+    return [at for at in weights if at.kind == kind and at.layer is not None and layer in (None, at.layer)]
+
+
+def _moved(weights: Sequence[WeightMoved]) -> bool:
+    return any(at.change_norm > 0.0 for at in weights)
+
+
+def _grid(
+    model: ModelWeightsMoved, kinds: Sequence[ModuleKind], value: Callable[[list[WeightMoved]], float]
+) -> NDArray[np.float64]:
+    return np.array([[value(_of(model.weights, kind, layer)) for layer in _layers(model)] for kind in kinds])
+
+
+def _change(weights: list[WeightMoved]) -> float:
+    change = joined("", weights).relative_change if weights else None
+    return float("nan") if change is None else change
+
+
+def _intruders(weights: list[WeightMoved]) -> float:
+    known = [at.intruders for at in weights if at.intruders is not None]
+    return float(sum(known)) if known else float("nan")
