@@ -5,6 +5,8 @@ import json
 import pytest
 
 from repdrift.core.records.representation_set import SetMetadata
+from repdrift.study import task_scoring
+from repdrift.training import kept_scores
 from tests.command_line import run_here
 from tests.tiny_models import save_bert, write_sentences
 
@@ -25,7 +27,11 @@ analysis: {{replicates: 0}}
 SAID = "trained its adapter on a 4-bit base model"
 
 
-def test_every_output_says_what_the_drift_of_a_4_bit_arm_is_of(tiny_data, tmp_path):
+def test_every_output_says_what_the_drift_of_a_4_bit_arm_is_of(tiny_data, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        task_scoring, "kept_scores", lambda folder, *rest: taken.append(folder) or kept_scores(folder, *rest)
+    )
     base = save_bert(tmp_path / "base", width=64)
     (tmp_path / "quantised.yaml").write_text(STUDY.format(model=base, data=tiny_data), encoding="utf-8")
     planned = run_here("python -m repdrift run quantised.yaml --dry-run", tmp_path).stdout
@@ -35,6 +41,8 @@ def test_every_output_says_what_the_drift_of_a_4_bit_arm_is_of(tiny_data, tmp_pa
     said = run_here("python -m repdrift run quantised.yaml", tmp_path)
     assert SAID in said.stdout + said.stderr
     sets = {found.method: found for path in tmp_path.rglob("metadata.json") for found in [SetMetadata.read(path)]}
+    # training scored the 4-bit model, which is not the one that outcomes are of
+    assert {folder.name.rsplit("_", 2)[0] for folder in taken} == {"full_finetune", "lora"}
     quantised = {method for method, found in sets.items() if found.run_quantised_base is not None}
     assert quantised == {"qlora"}
     assert {c.module for c in sets["qlora"].weight_changes} == {c.module for c in sets["lora"].weight_changes}

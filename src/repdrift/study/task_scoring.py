@@ -39,16 +39,20 @@ class TaskScoring:
         then = (record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step, {})).get(scored.metric)
         now = scored.metrics[scored.metric]
         if then is not None and abs(now - then) > _APART * max(1.0, abs(then)):
-            notes.append(
-                f"{scored.metric} is {now:.4f} here, and {then:.4f} in the run's record: the rows, the machine or its libraries are others than in training."
-            )
+            why = "the rows, the machine or its libraries are others than in training."
+            if _quantised(record):
+                why = "that is of the adapter on the 4-bit base model on which it was trained, and this of the adapter on the full one."
+            notes.append(f"{scored.metric} is {now:.4f} here, and {then:.4f} in the run's record: {why}")
         notes += _left_out_note(found.left_out)
         return ScoredRows(found.ids, scored.groups, scored.of_rows, scored.metric, tuple(notes))
 
     def _kept(self, run: FinishedRun, step: int) -> ScoredRows | None:
-        """Returns the scores that training kept of the same rows and settings; None: it kept none of them."""
+        """Returns the scores that training kept of the same model, rows and settings; None: it kept none of them.
+
+        Training on a base model in few bits scored that one, and here the adapter stands on the full base model.
+        """
         spec, rows, record = self.inputs.config.spec(self.task), self.inputs.rows(self.task, "validation"), run.record
-        if record.learnt is None or step not in record.row_scores_of:
+        if record.learnt is None or step not in record.row_scores_of or _quantised(record):
             return None
         limit = self.inputs.config.training_options(self.task, record.method).max_validation_samples
         wanted = scored_on(spec, self.inputs.base, rows, limit, record, step)
@@ -114,6 +118,10 @@ class TaskScoring:
                 lambda: rows_in_use(spec, inputs.rows(self.task, "train"), options.max_train_samples),
             )
         return self._scorers[key]
+
+
+def _quantised(record: RunRecord) -> bool:
+    return record.tuning is not None and record.tuning.quantised_base is not None
 
 
 def _left_out_note(count: int) -> tuple[str, ...]:
