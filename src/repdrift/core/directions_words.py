@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.directions import DirectionCountRecord, DriftShare, LayerDirections, ModelDirections
+from repdrift.core.records.directions import (
+    SHIFT_LEVEL,
+    DirectionCountRecord,
+    DriftShare,
+    LayerDirections,
+    ModelDirections,
+)
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.core.words import (
@@ -28,7 +34,6 @@ KIND_WORDS = {
     "rest": "no linear map of the base model's rows",
 }
 KIND_HEADS = {"shift": "shift", "rotation": "rotation", "scaling": "scaling", "linear": "other linear", "rest": "rest"}
-_LEVEL = 0.05
 _MOST = 0.5
 _CLOSER = 0.5
 _NAMED = 3
@@ -137,7 +142,7 @@ def _explains_more(at: LayerDirections, alone: float | None) -> bool:
 
 def _shift(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str]:
     tested = [at for at in moved if at.adjusted_pvalue is not None]
-    beyond = [at for at in tested if at.adjusted_pvalue is not None and at.adjusted_pvalue <= _LEVEL]
+    beyond = [at for at in tested if at.adjusted_pvalue is not None and at.adjusted_pvalue <= SHIFT_LEVEL]
     if not tested:
         return []
     if not beyond:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,6 +22,9 @@ from repdrift.models.model_files import ModelSource
 from repdrift.models.output_head import HeadKind, OutputHead, SplitModel, split_language_model
 from repdrift.models.prompt_adapter import is_learned_prompt, load_prompted
 from repdrift.models.third_party import quiet_transformers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _LANGUAGE = "CAUSAL_LM"
 _TRAINED_WITH = "The head that it was trained with is read."
@@ -61,14 +64,19 @@ def head_kind(source: ModelSource) -> HeadKind:
 
 
 def load_language_model(source: ModelSource, *, dtype: str = "float32") -> SplitModel:
-    """Load a full model with its language-modelling head, taken apart, on the CPU.
+    """Load a full model with its language-modelling head, taken apart, on the CPU. Raises what `load_whole_language_model` raises."""
+    return split_language_model(load_whole_language_model(source, dtype=dtype), head_kind(source))
+
+
+def load_whole_language_model(source: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
+    """Load a full model with its language-modelling head, causal or masked, on the CPU.
 
     Raises OutcomeNotApplicable if it has no such head, or its files lack weights of it: transformers would draw them at random;
     ModelError if the files cannot be read or lack a weight of the backbone.
     """
     kind = head_kind(source)
     try:
-        return split_language_model(load_whole(source, _auto_class(kind), dtype=dtype), kind)
+        return load_whole(source, _auto_class(kind), dtype=dtype)
     except MissingWeightsError as error:
         if not error.only_head:
             raise

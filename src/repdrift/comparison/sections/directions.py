@@ -13,6 +13,9 @@ from repdrift.core.records.directions import DIRECTION_TOKENS_TABLE, DIRECTIONS_
 from repdrift.core.worded_section import WordedSection
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
 from repdrift.drift.directions.tables import direction_rows, table_of, token_rows
+from repdrift.drift.directions.token_reading import TokenReadings
+from repdrift.drift.directions.unembedding import Unembedding
+from repdrift.models import load_tokenizer
 from repdrift.tasks import SampleSet
 
 if TYPE_CHECKING:
@@ -27,14 +30,27 @@ def measure(inputs: SectionInputs) -> SectionFound:
         )
     groups, unit = row_groups(inputs.samples, per_token=inputs.options.pooling == "tokens")
     settings = DirectionSettings(groups, unit, seed=inputs.options.seed)
+    tokens = token_readings(inputs) if inputs.tuned else None
     found: dict[str, ModelDirections] = {}
     left_out: dict[str, str] = {}
     for tuned in inputs.tuned:
         try:
-            found[tuned.name] = model_directions(inputs.rows.base, inputs.rows.tuned[tuned.name], settings)
+            found[tuned.name] = model_directions(
+                inputs.rows.base, inputs.rows.tuned[tuned.name], settings, tokens=tokens
+            )
         except RepdriftError as error:
             left_out[tuned.name] = str(error)
     return SectionFound(by_model=found, left_out=left_out)
+
+
+def token_readings(inputs: SectionInputs) -> TokenReadings | str:
+    """Reads tokens with the base model's head; the reason why not, if it has none."""
+    try:
+        unembedding = Unembedding.of(inputs.base, dtype=inputs.options.compute_dtype, blocks=inputs.options.blocks)
+        tokenizer = inputs.samples.tokenizer or load_tokenizer(inputs.base)
+        return TokenReadings(unembedding, tokenizer, seed=inputs.options.seed)
+    except RepdriftError as error:
+        return str(error)
 
 
 def row_groups(samples: SampleSet, *, per_token: bool) -> tuple[Sequence[str] | None, str]:

@@ -7,6 +7,8 @@ from repdrift.core.records.base import Record
 DIRECTIONS_TABLE = "directions.parquet"
 DIRECTION_TOKENS_TABLE = "direction_tokens.parquet"
 DIRECTION_LIKENESS_TABLE = "direction_likeness.parquet"
+SHIFT_LEVEL = 0.05
+"""The level of the corrected p-value up to which a shift is beyond chance."""
 
 
 class DirectionCountRecord(Record):

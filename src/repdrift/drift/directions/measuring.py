@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from repdrift.core.confidence import Interval
-from repdrift.core.errors import DegenerateInputError
+from repdrift.core.errors import DegenerateInputError, ModelError, OutcomeNotApplicable
 from repdrift.core.group_words import LEAST_GROUPS, is_grouped, no_interval_because
 from repdrift.core.records.directions import (
+    SHIFT_LEVEL,
     DirectionCountRecord,
     DriftShare,
     LayerDirections,
     ModelDirections,
-    TokenReading,
 )
 from repdrift.core.words import counted
+from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.similarity.directions.alignments import AlignmentShares, alignment_shares
 from repdrift.similarity.directions.counts import DirectionCount, direction_counts
 from repdrift.similarity.directions.differences import Differences, differences
@@ -30,14 +30,6 @@ _NOT_MOVED = "The representations did not move, so that there is no direction."
 _ROUNDING = (
     "The representations moved by no more than the rounding of their numbers, so that there is no direction to name."
 )
-
-
-class TokenReader(Protocol):
-    """Reads tokens from a shift."""
-
-    def __call__(self, layer: int, differences: Differences) -> TokenReading:
-        """Returns the reading of one layer's shift. Raises DegenerateInputError if there is none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,11 +48,11 @@ def model_directions(
     settings: DirectionSettings,
     *,
     random_change: Mapping[int, Tensor] | None = None,
-    read: TokenReader | None = None,
+    tokens: TokenReadings | str | None = None,
 ) -> ModelDirections:
     """Measures in which directions a tuned model moved. base, tuned: by layer (n, p) rows of the same samples in the same order.
 
-    random_change: rows of the base model after a random change of its weights, where there is that control. read: what its head reads from a shift; None: nothing is read.
+    random_change: rows of the base model after a random change of its weights, where there is that control. tokens: reads tokens from shifts; a text: the reason why none are read.
     Raises ShapeError if the models differ in features.
     """
     found: list[LayerDirections] = []
@@ -81,8 +73,12 @@ def model_directions(
         found.append(record)
         moved.append(d)
     found, smallest = _tested(found, moved, settings.seed)
-    if read is not None:
-        found = [_with_tokens(at, d, read) for at, d in zip(found, moved, strict=True)]
+    missing = tokens if isinstance(tokens, str) else None
+    if isinstance(tokens, TokenReadings):
+        try:
+            found = [_with_tokens(at, d, tokens) for at, d in zip(found, moved, strict=True)]
+        except (OutcomeNotApplicable, ModelError) as error:
+            missing = str(error)
     return ModelDirections(
         layers=found,
         n=moved[0].n,
@@ -93,6 +89,7 @@ def model_directions(
         width=moved[0].p,
         rotated_directions=rotated,
         smallest_pvalue=smallest,
+        tokens_missing=missing,
     )
 
 
@@ -178,11 +175,12 @@ def _tested(
     return found, test.smallest_pvalue
 
 
-def _with_tokens(at: LayerDirections, d: Differences, read: TokenReader) -> LayerDirections:
+def _with_tokens(at: LayerDirections, d: Differences, tokens: TokenReadings) -> LayerDirections:
     if at.shift is None:
         return at
+    is_shift = at.adjusted_pvalue is not None and at.adjusted_pvalue <= SHIFT_LEVEL
     try:
-        return at.model_copy(update={"tokens": read(at.layer, d)})
+        return at.model_copy(update={"tokens": tokens.read(at.layer, d, is_shift=is_shift)})
     except DegenerateInputError as error:
         return at.model_copy(update={"missing": [*at.missing, f"No tokens are read: {error}."]})
 

@@ -1,0 +1,103 @@
+"""Tokens that a base model's final norm and unembedding read from the shift of a layer, beside those of random directions of its size.
+
+A norm is not linear, so that no token belongs to a direction alone. The shift is therefore read where it happens: as the derivative of the logits at the
+base model's mean row of the layer, along the mean difference. Beside it stands the exact difference of logits between the mean with and
+without the shift. Logits are taken about their mean over all tokens, since a constant changes no probability.
+Source: nostalgebraist 2020 (logit lens); Minder et al. 2025 (of activation differences). Departure: the derivative, and the level of chance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.directions import ReadToken, TokenReading
+from repdrift.core.shown_text import for_terminal
+from repdrift.drift.directions.unembedding import Unembedding
+from repdrift.similarity.directions.differences import Differences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+DRAWS = 64
+"""Random directions: half of them even, half as the base model's samples scatter. Their largest logit is passed by chance in about 1 layer of 65."""
+
+TOKENS = 10
+"""Tokens that are named at each end."""
+
+
+class TokenReadings:
+    """Reads tokens from shifts, with one unembedding for all layers and models."""
+
+    def __init__(self, unembedding: Unembedding, tokenizer: PreTrainedTokenizerBase, *, seed: int = 0) -> None:
+        self._unembedding = unembedding
+        self._tokenizer = tokenizer
+        self._seed = seed
+        known = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), unembedding.tokens))))
+        self._known = torch.tensor([number for number, token in enumerate(known) if token is not None])
+        """Tokens that the tokenizer has: rows that only fill up the vocabulary say nothing."""
+
+    def read(self, layer: int, differences: Differences, *, is_shift: bool) -> TokenReading:
+        """Reads the tokens of one layer's shift. is_shift: False where the shift is not beyond chance, so that no token can be.
+
+        Raises DegenerateInputError if there is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read it.
+        """
+        shift, mean = differences.mean, differences.base.mean(dim=0)
+        size = torch.linalg.vector_norm(shift)
+        if not bool(size):
+            raise DegenerateInputError("the shift is exactly zero")
+        drawn = _directions(differences, self._seed + layer) * size
+        slopes = self._centred(self._unembedding.derivatives(mean, torch.cat([shift[None], drawn])))
+        own, chance = slopes[0], float(slopes[1:].abs().max())
+        both = self._centred(self._unembedding.logits(torch.stack([mean, mean + shift])))
+        exact = both[1] - both[0]
+        lengths = float(torch.linalg.vector_norm(own)) * float(torch.linalg.vector_norm(exact))
+        order = own.argsort(descending=True, stable=True)
+        most = min(TOKENS, len(order) // 2)
+        return TokenReading(
+            top=[self._token(int(i), own, chance if is_shift else None) for i in order[:most]],
+            bottom=[self._token(int(i), own, chance if is_shift else None) for i in order.flip(0)[:most]],
+            chance=chance,
+            draws=len(drawn),
+            agreement=float(own @ exact) / lengths if lengths > 0 else None,
+        )
+
+    def _centred(self, logits: Tensor) -> Tensor:
+        kept = logits.cpu().double()[:, self._known]
+        return kept - kept.mean(dim=1, keepdim=True)
+
+    def _token(self, position: int, logits: Tensor, chance: float | None) -> ReadToken:
+        number, logit = int(self._known[position]), float(logits[position])
+        return ReadToken(
+            token_id=number,
+            token=token_text(self._tokenizer, number),
+            logit=logit,
+            beyond_chance=chance is not None and abs(logit) > chance,
+        )
+
+
+def token_text(tokenizer: PreTrainedTokenizerBase, number: int) -> str:
+    """The text of one token with its leading blank, every character that a terminal would obey written as its code.
+
+    A token that is only a part of a character keeps the tokenizer's own name.
+    """
+    name = str(tokenizer.convert_ids_to_tokens(number))
+    text = str(tokenizer.decode([number], skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    if not text or "\ufffd" in text:
+        text = name
+    elif name.startswith("\u2581") and not text.startswith(" "):  # SentencePiece drops the blank of a first word
+        text = f" {text}"
+    return for_terminal(text)
+
+
+def _directions(differences: Differences, seed: int) -> Tensor:
+    """Random directions (k, d) of length 1."""
+    generator = torch.Generator().manual_seed(seed)
+    base = differences.centred_base
+    even = torch.randn((DRAWS // 2, differences.p), dtype=base.dtype, generator=generator).to(base.device)
+    weights = torch.randn((DRAWS // 2, differences.n), dtype=base.dtype, generator=generator).to(base.device)
+    drawn = torch.cat([even, weights @ base]) if bool(base.any()) else even
+    return drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
