@@ -18,7 +18,7 @@ from repdrift.core.process_group import world
 from repdrift.models import ModelSource, running_errors
 from repdrift.models.language_model import TunedHead, head_kind, load_tuned_head
 from repdrift.models.output_head import OutputHead
-from repdrift.outcomes.base_outputs import BaseOutputs, rows_at_places
+from repdrift.outcomes.base_outputs import BaseOutputs, rows_at_places, run_base
 from repdrift.outcomes.base_states import StatesOnDisk, states_key
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import reading_notes
@@ -54,6 +54,8 @@ class BaseInPassing:
         self._plan: BatchPlan | None = None
         self._rows = _RowsOfBatch()
         self._failed = False
+        self.extracted_in: int | None = None
+        """The token budget of a set that was extracted before, in whose batches the tuned models are run; None: it is extracted now."""
 
     def prepare(self) -> None:
         """Looks whether states are there already, and finds the places where predictions are read. No model is loaded."""
@@ -102,13 +104,19 @@ class BaseInPassing:
         world().barrier()
 
     def ran(self) -> BaseOutputs | None:
-        """The base model with its head and the states that are on the disk; None if they are not."""
+        """The base model with its head and its states on the disk; None if they are not there and the model does not pass by.
+
+        Where its set was extracted before, it is run now, once for all tuned models. Raises what `run_base` raises.
+        """
         if self._places is None:
             self.prepare()
         if self._places is None:
             return None
         states = self._on_disk()
         found = world().from_first(states.find() if world().is_first else None)
+        if found is None and self.extracted_in is not None:
+            in_its_batches = self.options.model_copy(update={"token_budget": self.extracted_in})
+            return run_base(self.base, self.samples, in_its_batches, self._root)
         if found is None:
             return None
         states.take(found)

@@ -57,6 +57,8 @@ def extract_runs(
         job = replace(planned, sinks=sinks.get(planned.task))
         extracted = ExtractedSet(folder, *extract_set(job, folder))
         sinks.setdefault(job.task, extracted.metadata.sinks)
+        if passes is not None and job.watcher is passes.of_base(job.task):
+            passes.base_was_extracted(job.task, extracted.metadata, extracted.extracted_now)
         _note(inputs, f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=extracted.extracted_now)
         say_step(number, len(jobs), "representation sets", _said(extracted))
         written.append(extracted)

@@ -10,6 +10,7 @@ from repdrift.core.errors import RepdriftError
 from repdrift.core.process_group import device
 from repdrift.core.reading import stands_there
 from repdrift.core.records.outcomes import RunOutcomes
+from repdrift.core.records.representation_set import SetMetadata
 from repdrift.models import ModelSource
 from repdrift.models.language_model import load_language_model
 from repdrift.models.output_head import OutputHead
@@ -54,6 +55,12 @@ class SharedPasses:
                 lambda: self._head,
             )
         return self._bases[task]
+
+    def base_was_extracted(self, task: str, metadata: SetMetadata, extracted_now: bool) -> None:
+        """Tells that the base model's set of a task is there; where it was there before, in which batches its samples were run."""
+        base, budget = self.of_base(task), metadata.extraction.get("token_budget")
+        if base is not None and not extracted_now and isinstance(budget, int):
+            base.extracted_in = budget
 
     def of_run(self, run: RunId, trained: FinishedRun, tuned: ModelSource, step: int) -> StateWatcher | None:
         """The watcher of a trained model's extraction; None if its outputs are not to be measured, or were measured before."""

@@ -122,6 +122,19 @@ def test_the_next_run_needs_no_pass_of_the_base_model(inputs, passes, monkeypatc
     assert "cont" not in passes
 
 
+def test_a_base_set_that_was_there_before_is_run_once_for_all_runs(inputs, passes):
+    runs = planned_runs(inputs.config)
+    extract_runs(inputs, runs)
+    shutil.rmtree(inputs.config.results_dir / "phase3_representations")
+    extract_runs(StudyInputs(inputs.config), runs, outputs_too=True)
+    items, _, own = measured(inputs, passes)
+    assert own == 0
+    forget_outcomes(inputs)
+    again, _, own = measured(inputs, passes)
+    assert own == len(runs)
+    assert all(one.equals(other) for one, other in zip(items, again, strict=True))
+
+
 @pytest.mark.parametrize("killed_after", [2, 9])
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_outputs(inputs, passes, monkeypatch, killed_after):
     runs = planned_runs(inputs.config)
