@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from repdrift.core.errors import ModelError
-from repdrift.core.records.sites import EMBEDDINGS_LAYER, SiteLayer
+from repdrift.core.records.sites import SiteLayer
+from repdrift.extraction.site_hooks import OnSite, SiteHooks
 from repdrift.models import Blocks
-from repdrift.models.blocks import first_tensor
 from repdrift.models.sites.taps import Tap
 
 OnHiddenState = Callable[[int, Tensor], None]
-OnSite = Callable[[SiteLayer, Tensor], None]
 
 
 @contextmanager
@@ -44,7 +43,9 @@ def capture_hidden_states(
         for outlet in dict.fromkeys(blocks.outlets):
             handles.append(outlet.register_forward_hook(forward_pass.after_block, with_kwargs=True))  # noqa: PERF401
         if taps and on_site is not None:
-            _SiteHooks(forward_pass, taps, on_site).add_to(handles)
+            SiteHooks(blocks, taps, on_site, lambda: forward_pass.due, lambda: forward_pass.token_shapes).add_to(
+                handles
+            )
         with _eager_if_compiled(blocks.root):
             yield
     finally:
@@ -103,75 +104,6 @@ class _ForwardPass:
         if width != hidden.shape[2]:
             return f"{hidden.shape[2]} features, but takes a hidden state of {width}"
         return None
-
-
-class _SiteHooks:
-    """Hooks on the modules that give the sites. A module may serve several layers; the block that is due says which one it is."""
-
-    def __init__(self, forward_pass: _ForwardPass, taps: Mapping[SiteLayer, tuple[Tap, ...]], on_site: OnSite) -> None:
-        self._pass = forward_pass
-        self._taps = taps
-        self._on_site = on_site
-        self._sums: dict[SiteLayer, tuple[Tensor, int]] = {}
-
-    def add_to(self, handles: list[Any]) -> None:
-        """Set the hooks, one for each module and side, and put their handles into `handles` one by one."""
-        inputs: dict[nn.Module, dict[int, list[tuple[SiteLayer, Tap]]]] = {}
-        outputs: dict[nn.Module, dict[int, list[tuple[SiteLayer, Tap]]]] = {}
-        for place, taps in self._taps.items():
-            due = 0 if place.layer == EMBEDDINGS_LAYER else place.layer
-            for tap in taps:
-                side = inputs if tap.reads == "input" else outputs
-                side.setdefault(tap.module, {}).setdefault(due, []).append((place, tap))
-
-        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            for place, tap in inputs[module].get(self._pass.due, ()):
-                given = next((value for value in (*args, *kwargs.values()) if self._is_stream(value)), None)
-                self._take(place, tap, given)
-
-        def after(module: nn.Module, _: Any, output: Any) -> None:
-            for place, tap in outputs[module].get(self._pass.due, ()):
-                self._take(place, tap, first_tensor(output))
-
-        for module in inputs:
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))  # noqa: PERF401
-        for module in outputs:
-            handles.append(module.register_forward_hook(after))  # noqa: PERF401
-
-    @staticmethod
-    def _is_stream(value: Any) -> bool:
-        return isinstance(value, Tensor) and value.is_floating_point() and value.dim() in (2, 3)
-
-    def _take(self, place: SiteLayer, tap: Tap, value: Any) -> None:
-        hidden = self._stream(place, tap, value)
-        if tap.scale != 1.0:
-            hidden = hidden * tap.scale
-        taps = self._taps[place]
-        if len(taps) == 1:
-            self._on_site(place, hidden)
-            return
-        total, found = self._sums.pop(place, (None, 0))
-        total = hidden.clone() if total is None else total + hidden.to(total.device)
-        if found + 1 == len(taps):
-            self._on_site(place, total)
-        else:
-            self._sums[place] = (total, found + 1)
-
-    def _stream(self, place: SiteLayer, tap: Tap, value: Any) -> Tensor:
-        """The value as (b, t, d). Raises ModelError if it is no such thing."""
-        shapes = self._pass.token_shapes
-        if isinstance(value, Tensor) and value.dim() == 2:  # mixtures of experts give (b x t, d)
-            fitting = [shape for shape in shapes if shape[0] * shape[1] == value.shape[0]]
-            value = value.reshape(*fitting[0], -1) if fitting else value
-        else:
-            value = self._pass.blocks.hidden_state((value,)) if isinstance(value, Tensor) else value
-        if not isinstance(value, Tensor) or value.dim() != 3 or (shapes and tuple(value.shape[:2]) not in shapes):
-            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ModelError(
-                f"{place.words}: {tap.name or 'the block'} gives {found}, expected (batch, tokens, features) for (batch, tokens) = "
-                f"{' or '.join(map(str, sorted(shapes)))}. Leave the site out."
-            )
-        return value
 
 
 def _tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:

@@ -6,7 +6,6 @@ import gc
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,13 +14,13 @@ from torch import Tensor, nn
 from repdrift.batches.batching import Batch, BatchPlan, scales_by_batch
 from repdrift.batches.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
-from repdrift.core.errors import DataError, ModelError, StorageError, UnknownNameError
-from repdrift.core.memory import available_memory_bytes
+from repdrift.core.errors import DataError, ModelError, UnknownNameError
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
 from repdrift.core.records.sites import RESID_POST, SITES, Site, SiteLayer, in_order, places_of
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
+from repdrift.extraction.pooled_batch import PooledBatch, joined, require_memory, to_cpu
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.sink_mask import SinkMask
@@ -46,21 +45,6 @@ OnFinal = Callable[[Batch, Tensor], None]
 _WINDOW_BYTES = 2 << 30
 """With pooling `tokens`, samples are sorted by length only within stretches of this size, over all layers. So rows are
 complete in about the order of the file, and a file is still in the page cache when its checksum is computed."""
-
-
-@dataclass(frozen=True)
-class PooledBatch:
-    """Representations of one batch.
-
-    number: the batch's number in its plan. rows: (m,), the rows of the whole set that this batch fills.
-    layers: by layer number the residual stream after the block, (m, d) in the extractor's `dtype`, on the CPU. sites: the same for
-    other sites, by `(site, layer)`.
-    """
-
-    number: int
-    rows: Tensor
-    layers: dict[int, Tensor]
-    sites: dict[SiteLayer, Tensor] = field(default_factory=dict[SiteLayer, Tensor])
 
 
 class RepresentationExtractor:
@@ -114,7 +98,7 @@ class RepresentationExtractor:
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.sinks = sinks
-        self.sites = checked_sites(sites)
+        self.sites = _checked(sites)
         self._one_by_one = scales_by_batch(self.backbone)
         self.token_budget = 1 if self._one_by_one else token_budget or self._auto_budget(memory_cap_bytes)
         self._stack = stack
@@ -208,7 +192,7 @@ class RepresentationExtractor:
             values |= {SiteLayer(*place): rows for place, rows in batch.sites.items()}
             if not found:
                 width = next(iter(values.values())).shape[1]
-                _require_memory(n_rows, width, DTYPES[self.dtype], len(values))
+                require_memory(n_rows, width, DTYPES[self.dtype], len(values))
                 found = {
                     place: torch.empty((n_rows, rows.shape[1]), dtype=rows.dtype) for place, rows in values.items()
                 }
@@ -269,7 +253,7 @@ class RepresentationExtractor:
     def _pooled(self, batch: Batch) -> dict[SiteLayer, Tensor]:
         """All chosen sites and layers of one batch, in float32 on the CPU; run in parts if memory ran out before."""
         parts = [self._pooled_part(part) for part in self._parts(batch)]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return parts[0] if len(parts) == 1 else joined(parts)
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         waiting = [batch]
@@ -300,7 +284,7 @@ class RepresentationExtractor:
         say(
             f"out of memory at {len(batch.sample_indices)} samples of {width} tokens: continuing with batches of half the size"
         )
-        return _joined([self._pooled_part(part) for part in batch.split(self._most_tokens)])
+        return joined([self._pooled_part(part) for part in batch.split(self._most_tokens)])
 
     def _captured(self, batch: Batch) -> dict[SiteLayer, Tensor]:
         found: dict[SiteLayer, Tensor] = {}
@@ -310,13 +294,13 @@ class RepresentationExtractor:
 
         with self.without_gradients():
             self._forward_part(batch, keep)
-            on_cpu = _to_cpu(found)
+            on_cpu = to_cpu(found)
             if not all(bool(torch.isfinite(rows).all()) for rows in on_cpu.values()):
                 # The padding may hold NaN, and 0 x NaN is NaN: run again and leave the padding out.
                 self._forward_part(
                     batch, lambda place, hidden, pool: found.update({place: owned_values(pool.careful(hidden), hidden)})
                 )
-                on_cpu = _to_cpu(found)
+                on_cpu = to_cpu(found)
         return on_cpu
 
     def _forward_part(self, batch: Batch, on_place: OnPlace) -> None:
@@ -402,33 +386,9 @@ class RepresentationExtractor:
         )
 
 
-def checked_sites(sites: Sequence[str]) -> tuple[Site, ...]:
+def _checked(sites: Sequence[str]) -> tuple[Site, ...]:
     """The sites in their usual order, `resid_post` always among them. Raises UnknownNameError for a name that is no site."""
     unknown = [site for site in sites if site not in SITES]
     if unknown:
         raise UnknownNameError.of("site", unknown[0], SITES)
     return in_order(sites)
-
-
-def _joined(parts: Sequence[dict[SiteLayer, Tensor]]) -> dict[SiteLayer, Tensor]:
-    return {place: torch.cat([part[place] for part in parts]) for place in parts[0]}
-
-
-def _to_cpu(found: dict[SiteLayer, Tensor]) -> dict[SiteLayer, Tensor]:
-    """Move the layers to the CPU, all in one transfer, so that the pass waits once and not for each layer."""
-    tensors = list(found.values())
-    if all(tensor.device.type == "cpu" for tensor in tensors) or len({(t.shape, t.device) for t in tensors}) > 1:
-        return {layer: tensor.cpu() for layer, tensor in found.items()}
-    return dict(zip(found, torch.stack(tensors).cpu().unbind(0), strict=True))
-
-
-def _require_memory(rows: int, features: int, dtype: torch.dtype, layers: int) -> None:
-    """Raises StorageError, with the sizes, if the layers together do not fit into the free memory."""
-    needed = rows * features * dtype.itemsize * layers
-    available = available_memory_bytes()
-    if available is not None and needed > available:
-        raise StorageError(
-            f"{layers} layers x {rows} rows x {features} features in {dtype} take {needed / 1e9:.1f} GB; "
-            f"{available / 1e9:.1f} GB of memory are free. Write them to files (`repdrift extract`), or take fewer layers, "
-            "fewer samples, or another pooling than `tokens`."
-        )

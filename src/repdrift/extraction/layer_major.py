@@ -22,15 +22,17 @@ from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
-from repdrift.core.records.sites import RESID_POST
+from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.extraction.activation_store import ActivationStore
 from repdrift.extraction.job import ExtractionJob
+from repdrift.extraction.layer_sites import SitesToRead, find_layer_sites
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.models import DTYPES
 from repdrift.models.lazy_model import LazyModel, load_lazy_model
+from repdrift.models.sites.taps import ChosenSites
 from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison, compare_weights
 
@@ -65,14 +67,11 @@ class LayerMajorExtraction:
         if not self.layers:
             raise ModelError("no layer was asked for")
         self.blocks_path = blocks.path
-        others = [site for site in options.sites if site != RESID_POST]
-        if others:
-            raise ModelError(
-                f"the layer-major schedule reads the residual stream only, not {', '.join(others)}. Use --schedule sample where memory allows it, "
-                "or leave the sites out."
-            )
-        self.site_layers: dict[str, list[int]] = {}
-        self.sites_left_out: dict[str, str] = {}
+        self._chosen = ChosenSites()
+        if options.sites != (RESID_POST,):
+            self._chosen = find_layer_sites(self._lazy_model, what=job.label).chosen(options.sites, self.layers)
+        self.site_layers = self._chosen.layers
+        self.sites_left_out = dict(self._chosen.left_out)
 
     def plan(self) -> BatchPlan:
         """The batches of the job's samples. Raises DataError, naming the sample, if the model cannot run or pool one."""
@@ -97,20 +96,32 @@ class LayerMajorExtraction:
         index = RowIndex(plan.samples, pooling)
         pools: dict[int, Pool] = {}
 
-        def write_layer(layer: int, batch: Batch, hidden: Tensor) -> None:
+        def write_place(place: SiteLayer, batch: Batch, hidden: Tensor) -> None:
             if batch.number not in pools:
                 sinks = None if self.sinks is None else self.sinks.positions(batch.inputs)
                 pools[batch.number] = pool_for_batch(
                     pooling, batch.inputs["attention_mask"].to(hidden.device), sinks, among=batch.pooled
                 )
             values, rows = pools[batch.number](hidden).cpu(), index.rows_of(batch.sample_indices)
-            index.require_finite(values, layer, rows, dtype)
-            stored = values.to(dtype)
-            writer.write_batch(batch.number, rows, {layer: owned_values(stored, hidden)})
-            if self._job.adapter is not None and layer not in self._adapters:
-                self._adapters[layer] = adapter_of_block(layer, self._lazy_model.blocks.modules[layer])
+            index.require_finite(values, place.words, rows, dtype)
+            stored = owned_values(values.to(dtype), hidden)
+            if place.site != RESID_POST:
+                writer.write_batch(batch.number, rows, {}, {place: stored})
+                return
+            writer.write_batch(batch.number, rows, {place.layer: stored})
+            if self._job.adapter is not None and place.layer not in self._adapters:
+                self._adapters[place.layer] = adapter_of_block(
+                    place.layer, self._lazy_model.blocks.modules[place.layer]
+                )
 
-        run_layer_major(self._lazy_model, batches, self.layers, write_layer, what=self._job.label)
+        run_layer_major(
+            self._lazy_model,
+            batches,
+            self.layers,
+            lambda layer, batch, hidden: write_place(SiteLayer(RESID_POST, layer), batch, hidden),
+            sites=SitesToRead(self._chosen.taps, write_place),
+            what=self._job.label,
+        )
 
     def find_sinks(self, plan: BatchPlan, numbers: list[int]) -> None:
         """Look for the sinks of the batches with these numbers, in one run through all blocks."""
@@ -163,26 +174,36 @@ def run_layer_major(
     layers: Sequence[int],
     on_hidden_state: OnHiddenState,
     *,
+    sites: SitesToRead | None = None,
     what: str = "extracting",
 ) -> None:
-    """Run all `batches` through the model block by block, up to the deepest of `layers`.
+    """Run all `batches` through the model block by block, up to the deepest of `layers`, or of `sites`.
 
     batches: at least one; they are iterated once for each block, in the same order. layers: block numbers, at least one.
     on_hidden_state: is called with the layer, the batch, and its hidden state (b, t, d). The tensor is on the model's
-    device, and only valid during the call. what: a few words for the progress bar.
+    device, and only valid during the call. sites: others that are read, in the same way. what: a few words for the progress bar.
     Raises ModelError before anything is run if a weight of those blocks is missing, and later if the architecture does not
     allow it; StorageError if the temporary file cannot be written.
     """
-    deepest = max(layers)
+    read = sites or SitesToRead()
+    depth = lazy_model.depth
+    deepest = max(*layers, *(min(place.layer, depth - 1) for place in read.taps), 0)
     lazy_model.require_blocks(range(deepest + 1))
     lazy_model.load_outside_blocks()
     runner = SingleBlockRunner(lazy_model.blocks)
     with ActivationStore(ACTIVATION_CAP_BYTES) as store, Bar(what, len(batches) * (deepest + 1)) as bar:
         states = _BatchStates(store, lazy_model.device)
         for layer in range(deepest + 1):
-            with torch.inference_mode(), lazy_model.block(layer), runner.only(layer) as run_block:
+            to_end = any(place.layer == depth for place in read.taps) and layer == depth - 1
+            with (
+                torch.inference_mode(),
+                lazy_model.block(layer),
+                runner.only(layer, to_end=to_end) as run_block,
+                read.in_block(lazy_model.blocks, layer),
+            ):
                 for batch in batches:
                     before = states.get(batch.number) if layer else None
+                    read.batch = batch
                     after = run_block(_inputs(lazy_model, batch), before)
                     if layer < deepest:
                         states.put(batch.number, after, before)

@@ -55,19 +55,27 @@ class SingleBlockRunner:
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
         self._layer = 0
+        self._to_end = False
         self._before: BlockState | None = None
         self._after: BlockState | None = None
         self._done = False
         self._calls: Counter[nn.Module] = Counter()
 
+    @property
+    def has_run(self) -> bool:
+        """True within the forward pass once the block itself has run, and not what stands in for it."""
+        return self._after is not None
+
     @contextmanager
-    def only(self, layer: int) -> Generator[Callable[[Mapping[str, Any], BlockState | None], BlockState]]:
+    def only(
+        self, layer: int, *, to_end: bool = False
+    ) -> Generator[Callable[[Mapping[str, Any], BlockState | None], BlockState]]:
         """Gives a function `run_block(inputs, before)` that returns the state after block `layer`.
 
-        inputs: of the whole model. before: the state after the block before it, or None for block 0.
+        to_end: of the last block, let the model run on behind it, to its final norm. inputs: of the whole model. before: the state after the block before it, or None for block 0.
         The forward methods of the modules are restored on leaving. Raises ModelError if the model cannot be run like this.
         """
-        self._layer = layer
+        self._layer, self._to_end = layer, to_end
         replaced: list[tuple[nn.Module, Any]] = []
         outlets = {outlet: number for number, outlet in enumerate(self._blocks.outlets) if not self._is_block(outlet)}
         try:
@@ -144,6 +152,8 @@ class SingleBlockRunner:
             if self._has_outlet(layer):
                 return output
             self._done = True
+            if self._to_end:
+                return output
             raise _BlockDone
 
         return stand_in
@@ -157,6 +167,8 @@ class SingleBlockRunner:
                 raise self._cannot_run("the module behind it gives no tensor, or is run before it")
             self._after = BlockState(hidden, self._after.extras)
             self._done = True
+            if self._to_end:
+                return hidden
             raise _BlockDone
 
         return stand_in

@@ -16,6 +16,7 @@ from repdrift.models.blocks import Blocks
 from repdrift.models.positions import embedding_rows
 from repdrift.models.sites.adapter_branch import with_adapter
 from repdrift.models.sites.block_record import BlockRecord, BlockRecorder, as_stream, kept
+from repdrift.models.sites.part_names import is_norm
 from repdrift.models.sites.search import sites_of_block
 from repdrift.models.sites.taps import BlockSites, ModelSites, Tap
 
@@ -46,91 +47,103 @@ def probe_inputs(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
 def probing(blocks: Blocks) -> Generator[Callable[[], ModelSites]]:
     """Inside the `with` block, one forward pass of `blocks.root` is watched; the function then gives the sites.
 
-    All hooks are removed on leaving.
+    All hooks are removed on leaving. Raises ModelError, from within the pass, if a block is given no hidden state.
     """
-    probe = _Probe(blocks)
+    finder = SiteFinder(blocks)
+    handles: list[Any] = []
+
+    def after_outlet(_: nn.Module, __: Any, output: Any) -> None:
+        finder.stream_is(blocks.hidden_state(output))
+
     try:
-        probe.watch()
-        yield probe.found
+        for block in dict.fromkeys(blocks.modules):
+            handles.append(block.register_forward_pre_hook(finder.begin, with_kwargs=True))
+            handles.append(block.register_forward_hook(lambda _, __, output: finder.end(blocks.hidden_state(output))))
+        for outlet in dict.fromkeys(blocks.outlets):
+            handles.append(outlet.register_forward_hook(after_outlet))  # noqa: PERF401
+        handles += finder.watch_norms()
+        yield finder.found
     finally:
-        probe.close()
+        finder.stop()
+        for handle in handles:
+            handle.remove()
 
 
-class _Probe:
-    """The forward pass under way: one block at a time is recorded, searched, and forgotten."""
+class SiteFinder:
+    """Finds the sites of the blocks that run one after the other: each is recorded, searched, and forgotten.
+
+    The caller tells of each block `begin`, `end` and then `stream_is`.
+    """
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
-        self._handles: list[Any] = []
         self._recorder: BlockRecorder | None = None
         self._sites: list[BlockSites] = []
         self._stream: Tensor | None = None
-        """The residual stream after the last block that was run, as the outlet gave it."""
+        self._starts_with_stream = False
         self._final_norm: tuple[Tap, ...] = ()
 
-    def watch(self) -> None:
-        for block in dict.fromkeys(self._blocks.modules):
-            self._handles.append(block.register_forward_pre_hook(self._before_block, with_kwargs=True))
-            self._handles.append(block.register_forward_hook(self._after_block))
-        for outlet in dict.fromkeys(self._blocks.outlets):
-            self._handles.append(outlet.register_forward_hook(self._after_outlet))
-        inside = {module for block in self._blocks.modules for module in block.modules()}
-        for name, module in self._blocks.root.named_modules():
-            if module not in inside and "norm" in type(module).__name__.lower():
-                self._handles.append(module.register_forward_hook(self._norm_hook(name)))
+    def begin(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A block is about to run, with these arguments. Raises ModelError if none of them is a hidden state."""
+        self.stop()
+        layer = len(self._sites)
+        before = next((s for v in (*args, *kwargs.values()) if (s := self._as_any_stream(v)) is not None), None)
+        if before is None:
+            raise ModelError(
+                f"block {layer} ({type(block).__name__}) is given no hidden state of shape (batch, tokens, features), so its sites "
+                "cannot be told"
+            )
+        self._recorder = BlockRecorder(block, layer, kept(before))
+        self._recorder.watch(self._blocks.hidden_state)
 
-    def close(self) -> None:
+    def end(self, after: Any) -> None:
+        """The block that began has given this hidden state."""
+        if self._recorder is None:
+            return
+        record = self._recorder.record
+        self.stop()
+        record.after = kept(after) if isinstance(after, Tensor) else None
+        if not record.layer:
+            self._starts_with_stream = record.after is not None and record.after.shape == record.before.shape
+        self._sites.append(self._searched(record))
+
+    def stream_is(self, hidden: Any) -> None:
+        """The residual stream after the block that ended, which the next block is to be given."""
+        self._stream = kept(hidden) if isinstance(hidden, Tensor) else None
+
+    def stop(self) -> None:
+        """Remove the hooks inside the block that runs."""
         if self._recorder is not None:
             self._recorder.done()
-        for handle in self._handles:
-            handle.remove()
+            self._recorder = None
+
+    def watch_norms(self) -> list[Any]:
+        """Hooks on the norms outside the blocks, for the one that is given what the last block gives; the caller removes them."""
+        inside = {module for block in self._blocks.modules for module in block.modules()}
+        norms = {m: name for name, m in self._blocks.root.named_modules() if m not in inside and is_norm(m)}
+        return [norm.register_forward_hook(self._norm_hook(name)) for norm, name in norms.items()]
 
     def found(self) -> ModelSites:
+        """The sites of all blocks. Raises ModelError if some were not run."""
         root = self._blocks.root
         if len(self._sites) != len(self._blocks):
             raise ModelError(
                 f"{len(self._sites)} of {len(self._blocks)} blocks of {type(root).__name__} were run in its forward pass, so its sites "
                 "cannot be told"
             )
-        first = self._blocks.modules[0]
-        return ModelSites(type(root).__name__, tuple(self._sites), (Tap(first, "", reads="input"),), self._final_norm)
-
-    def _before_block(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        layer = len(self._sites)
-        before = next((s for v in (*args, *kwargs.values()) if (s := self._as_any_stream(v)) is not None), None)
-        if before is None:
-            raise ModelError(
-                f"block {layer} ({type(block).__name__}) is given no hidden state of shape (batch, tokens, features)"
-            )
-        self._recorder = BlockRecorder(block, layer, kept(before))
-        self._recorder.watch(self._blocks.hidden_state)
-
-    def _after_block(self, _: nn.Module, __: Any, output: Any) -> None:
-        recorder, self._recorder = self._recorder, None
-        assert recorder is not None  # noqa: S101  set before the block
-        recorder.done()
-        record = recorder.record
-        after = self._blocks.hidden_state(output)
-        record.after = kept(after) if isinstance(after, Tensor) else None
-        self._sites.append(self._searched(record))
+        embeddings = (Tap(self._blocks.modules[0], "", reads="input"),) if self._starts_with_stream else ()
+        return ModelSites(type(uncompiled(root)).__name__, tuple(self._sites), embeddings, self._final_norm)
 
     def _searched(self, record: BlockRecord) -> BlockSites:
-        if self._stream is not None and not (
-            self._stream.shape == record.before.shape and torch.equal(self._stream, record.before)
-        ):
+        stream = self._stream
+        if stream is not None and not (stream.shape == record.before.shape and torch.equal(stream, record.before)):
             why = (
                 f"block {record.layer} is not given what block {record.layer - 1} gives: something stands between them"
             )
-            sites = BlockSites({}, {}, {"attn_out": why, "mlp_out": why})
-        else:
-            family = family_of(uncompiled(self._blocks.root))
-            search = sites_of_block if family is None or family.sites is None else family.sites
-            sites = search(record)
-        return with_adapter(record, sites)
-
-    def _after_outlet(self, _: nn.Module, __: Any, output: Any) -> None:
-        hidden = self._blocks.hidden_state(output)
-        self._stream = kept(hidden) if isinstance(hidden, Tensor) else None
+            return with_adapter(record, BlockSites(hidden={"attn_out": why, "mlp_out": why}))
+        family = family_of(uncompiled(self._blocks.root))
+        search = sites_of_block if family is None or family.sites is None else family.sites
+        return with_adapter(record, search(record))
 
     def _norm_hook(self, name: str) -> Callable[..., None]:
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from repdrift.models.block_search import Family, register
 from repdrift.models.blocks import Blocks, listed_blocks
 from repdrift.models.sites.block_record import BlockRecord
-from repdrift.models.sites.search import adds_up
+from repdrift.models.sites.sums import adds_up
 from repdrift.models.sites.taps import BlockSites, Tap
 
 

@@ -59,7 +59,7 @@ class ChosenSites:
 class ModelSites:
     """The sites of a model, as a forward pass on random tokens found them.
 
-    model_name: for messages. blocks: one for each layer. embeddings: taps of the residual stream before block 0. final_norm:
+    model_name: for messages. blocks: one for each layer. embeddings: taps of the residual stream before block 0; empty if it is not seen. final_norm:
     the taps of the norm behind the last block; empty if there is none.
     """
 
@@ -80,6 +80,8 @@ class ModelSites:
             if site == RESID_POST:
                 continue
             if site == "embeddings":
+                if not self.embeddings:
+                    raise self._cannot(site, "the first block is not given a stream of the shape that it gives", None)
                 taps[SiteLayer(site, EMBEDDINGS_LAYER)] = self.embeddings
             elif site == "final_norm":
                 if not self.final_norm:
