@@ -20,6 +20,7 @@ from repdrift.core.process_group import device
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import SINK_POOLING
 from repdrift.core.records.sink_tokens import SinkSummary
+from repdrift.core.records.sites import RESID_POST
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.sink_mask import SinkMask
@@ -203,6 +204,7 @@ def extractor_for(model: nn.Module, options: ComparisonOptions) -> Representatio
     return RepresentationExtractor(
         model,
         layers=list(options.layers) if options.layers is not None else None,
+        sites=(RESID_POST, *options.sites),
         pooling=concrete(options.pooling),
         token_budget=options.token_budget,
         memory_cap_bytes=options.memory_cap_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 
@@ -27,31 +27,30 @@ from repdrift.comparison.file_precision import (
 from repdrift.comparison.measured import (
     Gap,
     Measured,
-    MeasureValue,
     missing_control,
     missing_run_rounding,
     reason_of,
     say_first_answer,
 )
 from repdrift.comparison.moment_noise import cka_of, noise_between_runs, noise_of_rounding
+from repdrift.comparison.moment_sites import BySite, base_places, control_drifts, drift_by_site
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
+from repdrift.comparison.site_rows import extractor_with_sites
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import SHARED_WEIGHTS, with_own_weights
-from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
+from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
-from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.records.comparison import BaseLayer, BetweenModels
+from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.words import some_listed
+from repdrift.drift.site_sets import ADAPTER_SITE
 from repdrift.extraction import RepresentationExtractor
 from repdrift.models import AdaptedBase, running_errors
-from repdrift.similarity import measure
-from repdrift.similarity.measure import EXACT
-from repdrift.similarity.streaming import PairedAccumulator, PairedResult
 from repdrift.tasks import SampleSet
 
-_NEEDS_ROWS = "this takes the rows themselves (--accumulate rows), and only sums were kept"
 _MEMORY_CAP_BYTES = 128 << 20
 """For the activations of one batch on a CPU, where none is asked for: sums are added once a batch, so large ones are better."""
 
@@ -72,7 +71,7 @@ class _MomentComparison:
         self.base, self.samples, self.options = base, samples, options
         self.control = control_samples(samples, options)
         self.measured = Measured("moments")
-        self.noise: dict[int, float] = {}
+        self.noise: dict[SiteLayer, float] = {}
         if options.controls:
             self.measured.control_samples = len(self.control)
 
@@ -80,7 +79,11 @@ class _MomentComparison:
         shared = self.base.share(tuned_models)
         reasons = dict(shared.reasons)
         switch = nullcontext if shared.adapted is None else shared.adapted.base
-        self.base_run = ModelRun(self._extractor(self.base.model), switch)
+        with switch():  # its sites are looked for with all adapters off
+            extractor = self._extractor(self.base.model, tolerant=False)
+        self.base_run = ModelRun(extractor, switch)
+        self.measured.sites_left_out |= dict(extractor.chosen_sites.left_out)
+        self.measured.sites_left_out.pop(ADAPTER_SITE, None)  # said of each tuned model
         if shared.adapted is not None:
             why = self._measure_shared(shared.adapted, shared)
             if spoilt := self.base.spoilt():
@@ -98,7 +101,7 @@ class _MomentComparison:
     def _measure_shared(self, adapted: AdaptedBase, shared: SharedAdapters) -> str | None:
         """Measures all adapters in one pass. If one of them fails, returns why each is to be measured by itself."""
         names = [tuned.name for tuned in shared.tuned]
-        runs = [ModelRun(self.base_run.extractor, _switched_on(adapted, k)) for k in range(len(names))]
+        runs = [self._shared_run(adapted, k) for k in range(len(names))]
         changes: list[WeightChanges] = []
         for tuned, found in zip(shared.tuned, adapted.notes, strict=True):
             self.measured.note(tuned.name, [*tuned.notes, *found])
@@ -129,10 +132,20 @@ class _MomentComparison:
         self.base.free()
         self.base.forget_sinks()
         self.base_run = ModelRun(self._extractor(self.base.model), nullcontext)
+        of_model = (self.measured.layers, self.measured.sites, self.measured.weights, self.measured.failed)
         for tuned in tuned_models:
-            for found in (self.measured.layers, self.measured.weights, self.measured.failed):
+            for found in of_model:
                 found.pop(tuned.name, None)
         self.measured.base_layers, self.measured.between, self.noise = [], [], {}
+        self.measured.base_sites = {}
+
+    def _shared_run(self, adapted: AdaptedBase, number: int) -> ModelRun:
+        """The run of an adapter on the base model's weights. Where sites are read, they are looked for with this adapter on."""
+        switch = _switched_on(adapted, number)
+        if not self.options.sites:
+            return ModelRun(self.base_run.extractor, switch)
+        with switch() as model:
+            return ModelRun(self._extractor(model), switch)
 
     def _measure_alone(self, tuned: TunedModel, reason: str | None) -> None:
         depth = len(self.base_run.extractor.blocks)
@@ -158,11 +171,12 @@ class _MomentComparison:
     def _blocks_path(self) -> str:
         return self.base_run.extractor.blocks.path
 
-    def _extractor(self, model: nn.Module) -> RepresentationExtractor:
+    def _extractor(self, model: nn.Module, *, tolerant: bool = True) -> RepresentationExtractor:
+        """The extractor of a model. tolerant: one whose sites cannot be told apart is read without them, see `extractor_with_sites`."""
         options = self.options
         if options.memory_cap_bytes is None and device().type == "cpu":
             options = options.model_copy(update={"memory_cap_bytes": _MEMORY_CAP_BYTES})
-        return self.base.reader_of(extractor_for(model, options))
+        return self.base.reader_of((extractor_with_sites if tolerant else extractor_for)(model, options))
 
     def _plan(self, samples: SampleSet, n_tuned: int) -> BatchPlan:
         """The batches of `samples`. They are smaller if the hidden states of more models are held at once."""
@@ -179,13 +193,13 @@ class _MomentComparison:
         if self.base.sinks is not None and self.base.sinks.open:
             self.base.sinks.share()
             self.measured.sinks = self.base.sinks_of(self.samples)
-        layers: dict[str, list[LayerDrift]] = {}
+        layers: BySite = {}
         with world().together(f"{together}, measured"):
             if world().is_first:
                 for k, name in enumerate(names):
-                    layers[name] = with_weights([self._layer(name, at, sums[at], k) for at in sums], changes[k])
+                    layers[name] = drift_by_site(self.measured, self.options, name, sums, k, runs[k], changes[k])
                     notes = self.measured.model_notes.get(name, [])
-                    say_first_answer(name, layers[name], notes, controls=self.options.controls)
+                    say_first_answer(name, layers[name][RESID_POST], notes, controls=self.options.controls)
         notes: list[str] = []
         gaps: list[Gap] = []
         if self.options.controls:
@@ -211,30 +225,36 @@ class _MomentComparison:
                     layers = self._with(layers, {name: 0}, random, "random_change_drift")
                 except DegenerateInputError as error:
                     gaps.append(Gap(name, "random change", reason_of(error)))
-        self.measured.layers |= layers
+        self.measured.layers |= {name: found[RESID_POST] for name, found in layers.items()}
+        self.measured.sites |= {
+            name: {site: at for site, at in found.items() if site != RESID_POST} for name, found in layers.items()
+        }
         self.measured.weights |= dict.fromkeys(names, weights)
         self.measured.gaps += gaps
         self.measured.notes += [note for note in notes if note not in self.measured.notes]
         if world().is_first and not self.measured.base_layers:
-            self.measured.base_layers = list(self._base_layers(sums))
+            by_site: dict[str, list[BaseLayer]] = {}
+            for place, at in base_places(sums, self.noise):
+                by_site.setdefault(place.site, []).append(at)
+            self.measured.base_layers = by_site.pop(RESID_POST)
+            self.measured.base_sites = by_site
 
-    def _with(
-        self,
-        layers: dict[str, list[LayerDrift]],
-        numbers: Mapping[str, int],
-        sums: Accumulators,
-        field: str,
-    ) -> dict[str, list[LayerDrift]]:
-        """Puts the drift in `sums` into one field of every layer of some models; `numbers` has their numbers in the sums.
+    def _with(self, layers: BySite, numbers: Mapping[str, int], sums: Accumulators, field: str) -> BySite:
+        """Puts the drift in `sums` into one field of every layer and site of some models; `numbers` has their numbers in the sums.
 
-        field: the name of that field of LayerDrift. Raises DegenerateInputError naming the layer if the drift is undefined.
+        field: the name of that field of LayerDrift. A site that is not in the sums, or has no value there, keeps the field empty, and a
+        note says so. Raises DegenerateInputError naming the layer if the drift of the residual stream is undefined.
         """
         found = dict(layers)
         with world().together(f"{', '.join(numbers)}, {field}"):
             if world().is_first:
                 for name, k in numbers.items():
-                    drifts = {at.layer: 1 - cka_of(sums[at.layer], k, at.layer) for at in layers[name]}
-                    found[name] = [at.model_copy(update={field: drifts[at.layer]}) for at in layers[name]]
+                    found[name] = {
+                        site: at_site if (drifts := control_drifts(self.measured, name, site, at_site, sums, k, field)) is None else [
+                            at.model_copy(update={field: drift}) for at, drift in zip(at_site, drifts, strict=True)
+                        ]
+                        for site, at_site in layers[name].items()
+                    }  # fmt: skip
         return found
 
     def _note_precision(self, tuned: TunedModel, model: nn.Module) -> None:
@@ -249,9 +269,7 @@ class _MomentComparison:
                     self.base_run.extractor.backbone, [tuned.name], self.measured, controls=self.options.controls
                 )
 
-    def _with_rounding(
-        self, layers: dict[str, list[LayerDrift]], runs: Mapping[str, ModelRun], plan: BatchPlan, gaps: list[Gap]
-    ) -> dict[str, list[LayerDrift]]:
+    def _with_rounding(self, layers: BySite, runs: Mapping[str, ModelRun], plan: BatchPlan, gaps: list[Gap]) -> BySite:
         """Adds the drift of the base model with its weights rounded as those of each model are, and of the models beside it."""
         for group in rounded_alike(
             {name: self.measured.rounded[name] for name in runs if name in self.measured.rounded}
@@ -290,7 +308,7 @@ class _MomentComparison:
         try:
             run = ModelRun(self._extractor(exact.model), nullcontext)
             rounding = noise_of_rounding(self.base_run, run, plan)
-            self.noise = {layer: max(noise, rounding[layer]) for layer, noise in self.noise.items()}
+            self.noise = {place: max(noise, rounding.get(place, noise)) for place, noise in self.noise.items()}
         except (RepdriftError, torch.OutOfMemoryError) as error:
             notes.append(missing_run_rounding(self.options.compute_dtype, error))
 
@@ -305,43 +323,16 @@ class _MomentComparison:
                 if world().is_first:
                     self.measured.between += [
                         BetweenModels(
-                            first=names[first], second=names[first + 1 + k], layer=layer, drift=1 - cka_of(at, k, layer)
+                            first=names[first],
+                            second=names[first + 1 + k],
+                            layer=place.layer,
+                            drift=1 - cka_of(at, k, place),
                         )
-                        for layer, at in sums.items()
+                        for place, at in sums.items()
+                        if place.site == RESID_POST
                         for k in range(len(runs) - first - 1)
                     ]
-
-    def _layer(self, model: str, layer: int, sums: PairedAccumulator, k: int) -> LayerDrift:
-        result = sums.result(k)
-        values: dict[str, float | None] = {}
-        for name in self.options.measures:
-            found = _value(result, name)
-            values[name] = found.value
-            if found.reason is not None:
-                self.measured.undefined.setdefault((model, name), {})[layer] = found.reason
-        return LayerDrift(layer=layer, rows=result.n, drift=1 - cka_of(sums, k, layer), values=values)
-
-    def _base_layers(self, sums: Accumulators) -> Iterator[BaseLayer]:
-        for layer, accumulator in sums.items():
-            spread = accumulator.result(0).base
-            yield BaseLayer(
-                layer=layer,
-                noise_floor=self.noise.get(layer),
-                top_feature_share=spread.top_share,
-                participation_ratio=spread.participation_ratio,
-                largest_activation=spread.largest_activation,
-            )
 
 
 def _switched_on(adapted: AdaptedBase, number: int) -> Callable[[], AbstractContextManager[nn.Module]]:
     return lambda: adapted.tuned(number)
-
-
-def _value(result: PairedResult, name: str) -> MeasureValue:
-    m = measure(name)
-    if m.streaming != EXACT:
-        return MeasureValue(None, _NEEDS_ROWS)
-    try:
-        return MeasureValue(m.from_moments(result))
-    except DegenerateInputError as error:
-        return MeasureValue(None, str(error))

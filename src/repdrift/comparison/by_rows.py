@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,10 @@ from repdrift.comparison.measured import (
 )
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output_changes import OutputChanges
-from repdrift.comparison.row_measures import RowMeasures, Rows
+from repdrift.comparison.row_measures import RowMeasures
 from repdrift.comparison.sections import KeptRows
+from repdrift.comparison.site_measures import SiteMeasures
+from repdrift.comparison.site_rows import PlacedRows, extractor_with_sites, placed_rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
@@ -40,8 +43,7 @@ from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.words import sentence_case, some_listed
 from repdrift.drift.group_cautions import pull_words
-from repdrift.extraction import RepresentationExtractor
-from repdrift.extraction.extractor import OnFinal, PooledBatch
+from repdrift.extraction.extractor import OnFinal
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import running_errors
@@ -66,24 +68,26 @@ def compare_by_rows(
     measured = Measured("rows")
     with running_errors(f"the base model {base.source.ref!r} cannot be run"), base.without_adapters() as model:
         extractor = base.reader_of(extractor_for(model, options))
+        measured.sites_left_out |= dict(extractor.chosen_sites.left_out)
         blocks_path, depth, token_budget = extractor.blocks.path, len(extractor.blocks), extractor.token_budget
         extractor.on_final = None if outputs is None else outputs.base_watcher()
-        base_rows = pooled_rows(extractor, samples, what="base model")
+        base_rows = placed_rows(extractor, samples, what="base model")
     if base.sinks is not None:
         base.sinks.share()
         measured.sinks = base.sinks_of(samples)
     del model, extractor
     measures: RowMeasures | None = None
+    inside = SiteMeasures(measured)
     with world().together("base model, measured"):
         if base_rows is not None:
-            names = with_standardised(options.measures, base_rows)
-            measures = RowMeasures(
-                base_rows,
-                names,
-                intervals=options.pooling != "tokens",
-                groups=samples.groups,
-                unit=samples.group_unit,
-            )
+            names = with_standardised(options.measures, base_rows.stream)
+            of_rows: dict[str, Any] = {
+                "intervals": options.pooling != "tokens",
+                "groups": samples.groups,
+                "unit": samples.group_unit,
+            }
+            measures = RowMeasures(base_rows.stream, names, **of_rows)
+            inside = SiteMeasures.of(base_rows, names, measured, **of_rows)
     changes: dict[str, WeightChanges] = {}
     for running in each_tuned_model(base, tuned_models, measured.failed.__setitem__):
         tuned = running.tuned
@@ -95,7 +99,8 @@ def compare_by_rows(
                 rows = _tuned_rows(base, running.backbone, depth, tuned, samples, watcher)
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
-                    measured.layers[tuned.name] = measures.measure(tuned.name, rows)
+                    measured.layers[tuned.name] = measures.measure(tuned.name, rows.stream)
+                    inside.measure(tuned.name, rows, asked=options.sites)
             if tuned.name in measured.layers:
                 notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
                 say_first_answer(tuned.name, measured.layers[tuned.name], notes, controls=options.controls)
@@ -110,16 +115,21 @@ def compare_by_rows(
         else:
             measured.weights[tuned.name] = running.weights
         del running
-    _run_controls(base, measures, changes, samples, token_budget, measured)
+    _run_controls(base, measures, inside, changes, samples, token_budget, measured)
     for name, layers in measured.layers.items():
         measured.layers[name] = with_weights(layers, changes[name])
     if measures is not None:
-        measured.between = measures.between()
-        if kept is not None:
-            kept.base, kept.tuned = measures.base, measures.tuned
-        measured.undefined = measures.undefined
-        _note_groups(measured, measures, samples)
+        _finish(measured, measures, samples, kept)
     return measured
+
+
+def _finish(measured: Measured, measures: RowMeasures, samples: SampleSet, kept: KeptRows | None) -> None:
+    """Adds what needs all models: drift between them, measures without a value, and what groups of samples do."""
+    measured.between = measures.between()
+    if kept is not None:
+        kept.base, kept.tuned = measures.base, measures.tuned
+    measured.undefined |= measures.undefined
+    _note_groups(measured, measures, samples)
 
 
 def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) -> None:
@@ -135,44 +145,20 @@ def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) 
             measured.note(name, [sentence_case(said)])
 
 
-def pooled_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> Rows | None:
-    """Representations by layer, (n, d), gathered from all processes; None in all processes but the first.
-
-    Raises NonFiniteError naming layer and sample, and DataError if a sample is longer than the model's maximum; under
-    `torchrun` every process raises what one of them raises.
-    """
-    processes = world()
-    if processes.size == 1:
-        return extractor.extract(samples, what=what)
-    mine: list[PooledBatch] = []
-    with processes.together(what):
-        plan = extractor.plan(samples)
-        mine = list(extractor.batches(plan, numbers=processes.share(len(plan)), what=what))
-    gathered = processes.gather(mine)
-    if gathered is None:
-        return None
-    batches = [batch for of_process in gathered for batch in of_process]
-    n_rows = RowIndex(samples, extractor.pooling).n_rows
-    found = {layer: torch.empty((n_rows, values.shape[1])) for layer, values in batches[0].layers.items()}
-    for batch in batches:
-        for layer, values in batch.layers.items():
-            found[layer][batch.rows] = values
-    return found
-
-
 def _tuned_rows(
     base: BaseModel, model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet, watcher: OnFinal | None
-) -> Rows | None:
-    extractor = base.reader_of(extractor_for(model, base.options))
+) -> PlacedRows | None:
+    extractor = base.reader_of(extractor_with_sites(model, base.options))
     extractor.on_final = watcher
     if len(extractor.blocks) != depth:
         raise ModelError(layer_count_fault(len(extractor.blocks), depth))
-    return pooled_rows(extractor, samples, what=tuned.name)
+    return placed_rows(extractor, samples, what=tuned.name)
 
 
 def _run_controls(
     base: BaseModel,
     measures: RowMeasures | None,
+    inside: SiteMeasures,
     changes: Mapping[str, WeightChanges],
     samples: SampleSet,
     token_budget: int,
@@ -182,19 +168,23 @@ def _run_controls(
     options = base.options
     chosen = control_samples(samples, options)
     part: Tensor = RowIndex(samples, concrete(options.pooling)).rows_of(chosen.indices)
-    again: Rows | None = None
-    exact: Rows | None = None
+    again: PlacedRows | None = None
+    exact: PlacedRows | None = None
     if options.controls:
         measured.control_samples = len(chosen)
         # Other batches of the same samples: the difference between the two runs is the noise of extraction.
         other = options.model_copy(update={"token_budget": max(1, token_budget // 3)})
         with base.without_adapters() as model:
-            again = pooled_rows(base.reader_of(extractor_for(model, other)), chosen.samples, what="base model, again")
+            again = placed_rows(
+                base.reader_of(extractor_with_sites(model, other)), chosen.samples, what="base model, again"
+            )
         del model
         exact = _float32_rows(base, chosen.samples, measured)
     if measures is not None:
+        inside.base_layers(again, part, exact)
+        single = None if exact is None else exact.stream
         try:
-            measured.base_layers = measures.base_layers(again, part, exact)
+            measured.base_layers = measures.base_layers(None if again is None else again.stream, part, single)
         except DegenerateInputError as error:
             measured.notes.append(missing_control("The noise floor", error))
             measured.base_layers = measures.base_layers(None, part)
@@ -202,31 +192,33 @@ def _run_controls(
         with base.without_adapters() as model:
             note_precision(model, measured.coarse, measured, controls=base.options.controls)
         del model
-        _run_rounded(base, measures, chosen.samples, part, measured)
+        _run_rounded(base, measures, inside, chosen.samples, part, measured)
     measured.judge_noise()
     for name in measured.weights:
 
-        def rows_of(model: nn.Module, name: str = name) -> Rows | None:
-            extractor = base.reader_of(extractor_for(model, options))
-            return pooled_rows(extractor, chosen.samples, what=f"random change as large as {name}")
+        def rows_of(model: nn.Module, name: str = name) -> PlacedRows | None:
+            extractor = base.reader_of(extractor_with_sites(model, options))
+            return placed_rows(extractor, chosen.samples, what=f"random change as large as {name}")
 
         randomised = run_randomly_changed(base, name, changes[name], rows_of, measured.gaps.append)
         if measures is not None and randomised is not None:
             try:
-                measured.layers[name] = measures.with_control(measured.layers[name], "random_change", randomised, part)
+                moved = randomised.stream
+                measured.layers[name] = measures.with_control(measured.layers[name], "random_change", moved, part)
+                inside.with_control([name], "random_change", randomised, part)
             except DegenerateInputError as error:
                 measured.gaps.append(Gap(name, "random change", reason_of(error)))
 
 
-def _float32_rows(base: BaseModel, samples: SampleSet, measured: Measured) -> Rows | None:
+def _float32_rows(base: BaseModel, samples: SampleSet, measured: Measured) -> PlacedRows | None:
     """The base model's rows in float32, where the run is in a coarser format; None where it is not, or memory does not suffice."""
     exact = float32_base(base)
     if exact is None:
         return None
     base.make_room()
     try:
-        extractor = base.reader_of(extractor_for(exact.model, exact.options))
-        return pooled_rows(extractor, samples, what="base model, in float32")
+        extractor = base.reader_of(extractor_with_sites(exact.model, exact.options))
+        return placed_rows(extractor, samples, what="base model, in float32")
     except (RepdriftError, torch.OutOfMemoryError) as error:
         measured.notes.append(missing_run_rounding(base.options.compute_dtype, error))
         return None
@@ -235,21 +227,27 @@ def _float32_rows(base: BaseModel, samples: SampleSet, measured: Measured) -> Ro
 
 
 def _run_rounded(
-    base: BaseModel, measures: RowMeasures | None, samples: SampleSet, part: Tensor, measured: Measured
+    base: BaseModel,
+    measures: RowMeasures | None,
+    inside: SiteMeasures,
+    samples: SampleSet,
+    part: Tensor,
+    measured: Measured,
 ) -> None:
     """Runs the base model with its weights rounded as those of each model are; once for all models that are rounded alike."""
     options = base.options
     for group in rounded_alike(measured.rounded) if options.controls else ():
 
-        def rows_of(model: nn.Module, names: Sequence[str] = group.names) -> Rows | None:
+        def rows_of(model: nn.Module, names: Sequence[str] = group.names) -> PlacedRows | None:
             what = f"base model, rounded like {some_listed(names)}"
-            return pooled_rows(base.reader_of(extractor_for(model, options)), samples, what=what)
+            return placed_rows(base.reader_of(extractor_with_sites(model, options)), samples, what=what)
 
         rows = run_rounded(base, group, rows_of, measured.gaps.append)
         if measures is None or rows is None:
             continue
         try:
             for name in group.names:
-                measured.layers[name] = measures.with_rounding(name, measured.layers[name], rows, part)
+                measured.layers[name] = measures.with_rounding(name, measured.layers[name], rows.stream, part)
+            inside.with_control(group.names, "rounding", rows, part)
         except DegenerateInputError as error:
             measured.gaps += [Gap(name, "rounding", reason_of(error)) for name in group.names]

@@ -28,7 +28,7 @@ from repdrift.core.errors import ModelError
 from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.comparison import ComparedModel, Comparison, SiteLayers
 from repdrift.core.records.patching import Patching
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
@@ -168,6 +168,8 @@ def compare_models(
         compute_dtype=options.compute_dtype,
         accumulated=measured.accumulated,
         base_layers=measured.base_layers,
+        base_sites=measured.base_sites,
+        sites_left_out=measured.sites_left_out,
         models=models,
         between=measured.between,
         patching=patching,
@@ -190,11 +192,12 @@ def compare_models(
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
     """Writes JSON, table, summary and figures, all or none. Returns the paths. Raises StorageError."""
+    from repdrift.report.compared_sites_figure import site_figures
     from repdrift.report.comparison_figure import comparison_figures
     from repdrift.report.patching_figure import patching_figures
 
     shared = for_sharing(result)
-    of_sections = section_figures(shared)
+    of_sections = {**site_figures(shared), **section_figures(shared)}
     figures = {**comparison_figures(shared), **patching_figures(shared), **of_sections}
     return write_comparison(result, output_dir, figures, section_drawings=of_sections)
 
@@ -208,8 +211,8 @@ def _keeps_rows(
         return False
     width = width_of(getattr(extractor.backbone, "config", None)) or ASSUMED_WIDTH
     kept = 2 + n_tuned  # the base model, a part of it again, and every tuned model for the drift between them
-    rows = 4 * len(samples) * width * len(extractor.layers) * kept
-    moments = 8 * width * width * len(extractor.layers) * (1 + 2 * n_tuned)
+    rows = 4 * len(samples) * width * len(extractor.places) * kept
+    moments = 8 * width * width * len(extractor.places) * (1 + 2 * n_tuned)
     return rows <= max(_ROWS_LIMIT_BYTES, moments)
 
 
@@ -248,5 +251,12 @@ def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> 
         settings=settings if digest is not None else {},
         layers=layers,
         mean_drift=sum(layer.drift for layer in layers) / len(layers) if layers else None,
+        sites=[
+            SiteLayers(site=site, layers=at_site, mean_drift=sum(at.drift for at in at_site) / len(at_site))
+            for site, at_site in measured.sites.get(tuned.name, {}).items()
+        ],
+        attention_or_mlp=measured.attention_or_mlp.get(tuned.name),
+        adapter_sizes=measured.adapter_sizes.get(tuned.name, []),
+        sites_left_out=measured.model_sites_left_out.get(tuned.name, {}),
         notes=list(dict.fromkeys(notes)),
     )

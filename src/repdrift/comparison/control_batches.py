@@ -17,12 +17,12 @@ class InParts:
     def __init__(self, extractor: Any, most_tokens: int) -> None:
         self._extractor = extractor
         self._most_tokens = most_tokens
-        self.layers = extractor.layers
+        self.places = extractor.places
 
-    def forward(self, batch: Any, on_block: Any) -> None:
+    def forward(self, batch: Any, on_block: Any, on_site: Any = None) -> None:
         """Runs the parts of a batch one after the other; arguments as for the extractor."""
         for part in batch.split(self._most_tokens):
-            self._extractor.forward(part, on_block)
+            self._extractor.forward(part, on_block, on_site)
 
 
 def mixed_batches(plan: BatchPlan) -> BatchPlan:

@@ -10,8 +10,10 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.sink_tokens import SinkSummary
+from repdrift.core.records.site_drift import AdapterSize, AttentionOrMlp
 from repdrift.core.words import models_named, short_number
 from repdrift.drift.chosen_measures import Reasons
+from repdrift.drift.control_conditions import ZERO_DRIFT
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Measured:
     """By model, in words: whose weights it ran on."""
     failed: dict[str, str] = field(default_factory=dict)
     """By model: why it could not be measured."""
+    sites: dict[str, dict[str, list[LayerDrift]]] = field(default_factory=dict)
+    """By model and site: drift at sites other than the residual stream."""
+    base_sites: dict[str, list[BaseLayer]] = field(default_factory=dict)
+    """By site: the base model there."""
+    sites_left_out: dict[str, str] = field(default_factory=dict)
+    """By site: the reason why it has no drift for any model."""
+    model_sites_left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By model and site: the reason why it has no drift there."""
+    attention_or_mlp: dict[str, AttentionOrMlp] = field(default_factory=dict)
+    """By model: drift of what attention adds against that of what the MLP adds."""
+    adapter_sizes: dict[str, list[AdapterSize]] = field(default_factory=dict)
+    """By model: the size of the adapter's own branch by layer."""
     between: list[BetweenModels] = field(default_factory=list)
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By model and measure: the layers at which it has no value, each with the reason."""
@@ -71,16 +85,19 @@ class Measured:
         kept += [sentence for sentence in dict.fromkeys(sentences) if sentence not in kept]
 
     def judge_noise(self) -> None:
-        """Tells for every layer of every model whether its drift is above the noise of extraction and the rounding of its files."""
-        floors = {
-            at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high for at in self.base_layers
-        }
+        """Tells for every layer and site of every model whether its drift is above the noise of extraction and the rounding of its files."""
         for name, layers in self.layers.items():
             is_rounded = bool(self.rounded.get(name)) or name in self.not_repeatable
-            self.layers[name] = [
-                at.model_copy(update={"above_noise": _above(at, floors.get(at.layer), is_rounded=is_rounded)})
-                for at in layers
-            ]
+            self.layers[name] = _judged(layers, self.base_layers, is_rounded=is_rounded)
+            for site, at_site in self.sites.get(name, {}).items():
+                self.sites[name][site] = _judged(at_site, self.base_sites.get(site, []), is_rounded=is_rounded)
+
+
+def _judged(layers: Sequence[LayerDrift], base: Sequence[BaseLayer], *, is_rounded: bool) -> list[LayerDrift]:
+    floors = {at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high for at in base}
+    return [
+        at.model_copy(update={"above_noise": _above(at, floors.get(at.layer), is_rounded=is_rounded)}) for at in layers
+    ]
 
 
 def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
@@ -154,6 +171,7 @@ def say_first_answer(name: str, layers: Sequence[LayerDrift], notes: Sequence[st
 def _above(at: LayerDrift, floor: float | None, *, is_rounded: bool) -> bool | None:
     if floor is None:
         return None
+    floor = max(floor, ZERO_DRIFT)  # equal rows may differ in the last bits of float64
     if not is_rounded:
         return bool(at.drift > floor)
     if at.rounding_drift is None or at.control_drift is None:

@@ -10,6 +10,7 @@ from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
+from repdrift.core.records.sites import RESID_POST, Site, in_order
 from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.sample_count import LEAST_SAMPLES
 
@@ -28,6 +29,10 @@ class ComparisonOptions(BaseModel):
     )
     layers: tuple[int, ...] | None = Field(
         default=None, description="Layer (0 is the first block); may be repeated. All layers if it is not given."
+    )
+    sites: tuple[Site, ...] = Field(
+        default=(),
+        description="Site inside the block to measure too: attn_out, mlp_out, embeddings, final_norm, adapter_out; may be repeated.",
     )
     measures: tuple[str, ...] = Field(
         default=DEFAULT_MEASURES,
@@ -99,6 +104,12 @@ class ComparisonOptions(BaseModel):
         if count is not None and 0 < count < LEAST_SAMPLES:
             raise ValueError(f"expected 0 (all samples) or at least {LEAST_SAMPLES}, got {count}")
         return count
+
+    @field_validator("sites")
+    @classmethod
+    def _other_sites(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """The sites in their usual order, each once; the residual stream is always measured."""
+        return tuple(site for site in in_order(sites) if site != RESID_POST)
 
     @field_validator("measures")
     @classmethod

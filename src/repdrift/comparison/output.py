@@ -25,16 +25,19 @@ from repdrift.core.records.comparison import (
     COMPARISON_TABLE,
     ComparedModel,
     Comparison,
+    LayerDrift,
 )
 from repdrift.core.records.output_changes import OUTPUTS_TABLE
 from repdrift.core.records.patching import PATCHING_TABLE
 from repdrift.core.records.results import DRIFT_COLUMNS, PRIMARY_MEASURE
+from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.site_rows import RESID_POST
 from repdrift.core.worded_section import section_markdown
 from repdrift.core.words import counted, markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
+from repdrift.drift.site_measurement import RELATIVE_SIZE
+from repdrift.drift.site_sets import ADAPTER_SITE
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
@@ -96,56 +99,51 @@ def for_sharing(result: Comparison) -> Comparison:
 
 
 def tidy_table(result: Comparison) -> pd.DataFrame:
-    """One row per model, layer and measure, in the columns of the study's tidy table and `note`; `method` holds the model's name.
+    """One row per model, site, layer and measure, in the columns of the study's tidy table and `note`; `method` holds the model's name.
 
     note: the sentences that change how the model's numbers are to be read.
     """
-    floors = {layer.layer: layer.noise_floor for layer in result.base_layers}
     rows: list[dict[str, object]] = []
     for model in result.compared:
-        for at in model.layers:
-            common = {
-                "task": result.task,
-                "method": model.name,
-                "step": 0,
-                "site": RESID_POST,
-                "layer": at.layer,
-                "n": at.rows,
-                "note": " ".join(model.notes) or None,
-            }
-            for name, value in at.values.items():
-                row = {
-                    **common,
-                    "measure": name,
-                    "value": value,
-                    "drift": None if value is None else measure(name).drift(value),
-                }
-                if name == PRIMARY_MEASURE:
-                    row |= {
-                        "drift_low": at.drift_low,
-                        "drift_high": at.drift_high,
-                        "interval": None if at.drift_low is None else interval_method(result),
-                        "mispaired_value": None if at.mispaired_drift is None else 1 - at.mispaired_drift,
-                        "noise_floor": floors.get(at.layer),
-                        "above_noise": at.above_noise,
-                    }
-                rows.append(row)
-            if at.random_change_drift is not None:
-                random = {
-                    "measure": "cka_random_change",
-                    "value": 1 - at.random_change_drift,
-                    "drift": at.random_change_drift,
-                }
-                rows.append({**common, **random})
-            if at.rounding_drift is not None:
-                rounding = {
-                    "measure": "cka_rounding",
-                    "value": 1 - at.rounding_drift,
-                    "drift": at.rounding_drift,
-                }
-                rows.append({**common, **rounding})
-            rows += [{**common, "measure": name, "value": value} for name, value in at.weights.items()]
+        common = {"task": result.task, "method": model.name, "step": 0, "note": " ".join(model.notes) or None}
+        places = [(RESID_POST, model.layers), *((of.site, of.layers) for of in model.sites)]
+        for site, layers in places:
+            base = result.base_layers if site == RESID_POST else result.base_sites.get(site, [])
+            floors = {at.layer: at.noise_floor for at in base}
+            for at in layers:
+                rows += _rows_of_place({**common, "site": site}, at, floors.get(at.layer), result)
+        sizes = {"measure": RELATIVE_SIZE, "site": ADAPTER_SITE}
+        rows += [{**common, **sizes, "layer": at.layer, "value": at.relative_size} for at in model.adapter_sizes]
     return pd.DataFrame(rows, columns=[*DRIFT_COLUMNS, "note"])
+
+
+def _rows_of_place(
+    common: Mapping[str, object], at: LayerDrift, floor: float | None, result: Comparison
+) -> list[dict[str, object]]:
+    """The rows of one model at one site and layer: each measure, the controls of changed weights, and the weights themselves."""
+    common = {**common, "layer": at.layer, "n": at.rows}
+    rows: list[dict[str, object]] = []
+    for name, value in at.values.items():
+        row = {
+            **common,
+            "measure": name,
+            "value": value,
+            "drift": None if value is None else measure(name).drift(value),
+        }
+        if name == PRIMARY_MEASURE:
+            row |= {
+                "drift_low": at.drift_low,
+                "drift_high": at.drift_high,
+                "interval": None if at.drift_low is None else interval_method(result),
+                "mispaired_value": None if at.mispaired_drift is None else 1 - at.mispaired_drift,
+                "noise_floor": floor,
+                "above_noise": at.above_noise,
+            }
+        rows.append(row)
+    for control, drift in (("cka_random_change", at.random_change_drift), ("cka_rounding", at.rounding_drift)):
+        if drift is not None:
+            rows.append({**common, "measure": control, "value": 1 - drift, "drift": drift})
+    return rows + [{**common, "measure": name, "value": value} for name, value in at.weights.items()]
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ from repdrift.batches.batching import Batch, BatchPlan
 from repdrift.core.errors import ModelError, NonFiniteError
 from repdrift.core.process_group import world
 from repdrift.core.progress import Bar
+from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.pooling import Pool, owned_values
 from repdrift.extraction.row_index import RowIndex
 from repdrift.similarity.streaming import PairedAccumulator
 from repdrift.tasks import SampleSet
 
-Accumulators = dict[int, PairedAccumulator]
+Accumulators = dict[SiteLayer, PairedAccumulator]
+"""By site and layer."""
 Change = Callable[[Tensor], Tensor]
 
 
@@ -31,16 +33,30 @@ class ModelRun:
     extractor: RepresentationExtractor
     switch: Callable[[], AbstractContextManager[Any]]
 
-    def rows(self, batch: Batch) -> dict[int, Tensor]:
-        """Runs one batch and returns the rows of every chosen layer, (m, d) float32, on the model's device."""
-        found: dict[int, list[Tensor]] = {layer: [] for layer in self.extractor.layers}
+    @property
+    def places(self) -> list[SiteLayer]:
+        """Every site and layer that is read."""
+        return self.extractor.places
 
-        def keep(layer: int, hidden: Tensor, pool: Pool) -> None:
-            found[layer].append(owned_values(pool(hidden), hidden))
+    def rows(self, batch: Batch) -> dict[SiteLayer, Tensor]:
+        """Runs one batch and returns the rows of every site and layer, (m, d) float32, on the model's device."""
+        found: dict[SiteLayer, list[Tensor]] = {place: [] for place in self.places}
+
+        def keep(place: SiteLayer, hidden: Tensor, pool: Pool) -> None:
+            found[place].append(owned_values(pool(hidden), hidden))
 
         with self.switch():
-            self.extractor.forward(batch, keep)
-        return {layer: parts[0] if len(parts) == 1 else torch.cat(parts) for layer, parts in found.items()}
+            run_places(self.extractor, batch, keep)
+        return {place: parts[0] if len(parts) == 1 else torch.cat(parts) for place, parts in found.items()}
+
+
+def run_places(extractor: Any, batch: Batch, on_place: Callable[[SiteLayer, Tensor, Pool], None]) -> None:
+    """Runs one batch; calls `on_place` with the hidden state of every site and layer as it appears."""
+
+    def on_block(layer: int, hidden: Tensor, pool: Pool) -> None:
+        on_place(SiteLayer(RESID_POST, layer), hidden, pool)
+
+    extractor.forward(batch, on_block, on_place)
 
 
 def stream(
@@ -52,7 +68,9 @@ def stream(
     change: Change | None = None,
     what: str = "paired streaming",
 ) -> Accumulators:
-    """Runs the batches with these numbers, and returns by layer the sums of the base model with every tuned one.
+    """Runs the batches with these numbers, and returns by site and layer the sums of the base model with every tuned one.
+
+    Places that not all of the models have take no part.
 
     Of one batch, memory holds the rows of the base model and of all tuned models but the last. Those of the last go
     straight into the sums. change: what is done to the tuned rows before they are paired (the mispaired control). Under
@@ -61,7 +79,8 @@ def stream(
     them raises.
     """
     ours = world()
-    accumulators = {layer: PairedAccumulator(len(tuned)) for layer in base.extractor.layers}
+    shared = [place for place in base.places if all(place in run.places for run in tuned)]
+    accumulators = {place: PairedAccumulator(len(tuned)) for place in shared}
     mine = list(numbers)[ours.rank :: ours.size]
     with ours.together(what), Bar(what, sum(len(plan.sample_indices[n]) for n in mine)) as bar:
         for number in mine:
@@ -74,7 +93,7 @@ def stream(
         return accumulators
     merged = gathered[0]
     for other in gathered[1:]:
-        merged = {layer: found.merge(other[layer]) for layer, found in merged.items()}
+        merged = {place: found.merge(other[place]) for place, found in merged.items()}
     return merged
 
 
@@ -82,29 +101,31 @@ def _add_last(
     run: ModelRun,
     batch: Batch,
     samples: SampleSet,
-    held: list[dict[int, Tensor]],
+    held: list[dict[SiteLayer, Tensor]],
     accumulators: Accumulators,
     change: Change | None,
 ) -> None:
-    """Runs the last model, and adds each layer to the sums as it appears. The held rows of the layer are freed then."""
+    """Runs the last model, and adds each site and layer to the sums as it appears. The rows held of it are freed then."""
 
-    def add(layer: int, hidden: Tensor, pool: Pool) -> None:
-        base, *others = (rows.pop(layer) for rows in held)
+    def add(place: SiteLayer, hidden: Tensor, pool: Pool) -> None:
+        if place not in accumulators:
+            return
+        base, *others = (rows.pop(place) for rows in held)
         last = pool(hidden)
         if last.shape[1] != base.shape[1]:
             raise ModelError(
-                f"layer {layer} has {last.shape[1]} features, and {base.shape[1]} in the base model: streamed moments need the "
+                f"{place.words} has {last.shape[1]} features, and {base.shape[1]} in the base model: streamed moments need the "
                 "same width in both. Keep the rows (--accumulate rows)."
             )
         ys = [*others, last]
         try:
-            accumulators[layer].update(base, ys if change is None else [change(y) for y in ys])
+            accumulators[place].update(base, ys if change is None else [change(y) for y in ys])
         except NonFiniteError:
             index = RowIndex(samples, run.extractor.pooling)
             rows = index.rows_of(batch.sample_indices)
             for values in (base, *ys):
-                index.require_finite(values, layer, rows, values.dtype)  # says which layer and sample
+                index.require_finite(values, place.words, rows, values.dtype)  # says which layer and sample
             raise
 
     with run.switch():
-        run.extractor.forward(batch, add)
+        run_places(run.extractor, batch, add)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, comparison_sections
+from repdrift.core.compared_site_words import model_sites
 from repdrift.core.errors import RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
@@ -59,7 +60,9 @@ def with_sections(
 
 def model_sections(result: Comparison, model: ComparedModel) -> list[WordedSection]:
     """Returns the sections on one model, in words, and last what was left out of it."""
-    found = [words for section in comparison_sections() if (words := section.worded(result, model)) is not None]
+    inside = model_sites(result, model)
+    found = [] if inside is None else [inside]
+    found += [words for section in comparison_sections() if (words := section.worded(result, model)) is not None]
     left_out = {} if model.moved is None else model.moved.left_out
     return [*found, *_left_out(left_out)]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repdrift.core.records.sites import RESID_POST
+
 if TYPE_CHECKING:
     import pandas as pd
 
 SITE_COLUMN = "site"
-RESID_POST = "resid_post"
-"""The residual stream after a block."""
 
 
 def with_site_column(table: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from repdrift.core.records.results import DriftResults
+from repdrift.core.study_site_words import study_sites
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import sentence_case
 
-_WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = ()
+_WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (study_sites,)
 """One for each section; None if the results have nothing of it."""
 
 

@@ -19,12 +19,15 @@ from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
 from repdrift.drift.group_cautions import data_notes, group_cautions
 from repdrift.drift.inference import draw_conclusions
+from repdrift.drift.inference.site_claims import site_drifts
+from repdrift.drift.layer_measurement import tidy_table
 from repdrift.drift.measured_outcomes import study_outcomes
 from repdrift.drift.measurement import measure_tasks
 from repdrift.drift.result_files import write_analysis
 from repdrift.drift.sanity import sanity_checks
 from repdrift.drift.set_cautions import set_cautions
 from repdrift.drift.set_checks import require_one_study
+from repdrift.drift.site_measurement import measure_sites, missing_sites
 from repdrift.drift.task_sets import TaskSets, find_runs, open_task
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.drift.what_moved import StudyInputs, measure_sections
@@ -61,10 +64,13 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
     outcomes = study_outcomes(plan, tasks, statuses)
     measured = measure_tasks(tasks, plan.measures, plan.primary_measure, plan.sampling, grouped=plan.grouped_tasks)
     measured.rows += weight_rows(tasks)
-    table = measured.table()
+    inside = measure_sites(tasks, plan.measures, plan.primary_measure, plan.sampling, grouped=plan.grouped_tasks)
+    residual = measured.table()
+    table = tidy_table([*measured.rows, *inside.rows]) if inside.rows else residual
+    stream_draws = {task: d for (task, name), d in measured.draws.items() if name == plan.primary_measure}
     say("drawing conclusions: permutations, intervals, ranks")
     found = draw_conclusions(
-        table,
+        residual,
         plan,
         draws=measured.draws,
         distances=measured.distances,
@@ -114,13 +120,16 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         mixed_model=next(iter(found.mixed_models), None),
         other_mixed_models=found.mixed_models[1:],
         controls=measured.controls,
-        sanity=sanity_checks(table, measured, plan, tasks),
+        sites=site_drifts(table, plan, inside, stream_draws, statuses),
+        site_controls=inside.controls,
+        sanity=sanity_checks(residual, measured, plan, tasks),
         tuning=plan.tuning,
         outcomes=outcomes.found if outcomes is not None else None,
         moved=moved,
         warnings=[
             *(plan.tuning.cautions if plan.tuning is not None else []),
-            *set_cautions(statuses, tasks, table, plan),
+            *set_cautions(statuses, tasks, residual, plan),
+            *missing_sites(inside),
             *group_cautions(measured.units, measured.pull),
             *without_value(
                 {(task_title(task), name): r for (task, name), r in measured.undefined.items()}, base.layers

@@ -13,7 +13,7 @@ from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import layers_named, method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
-from repdrift.drift.measurement import Measured
+from repdrift.drift.layer_measurement import Measured
 from repdrift.drift.task_sets import TaskSets
 
 _NOISE_LIMIT = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from repdrift.core.errors import MissingRunError, NonFiniteError, SampleSetMismatchError, UnfinishedSetError
+from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.analysis_plan import BaseSets, PlannedSet
 from repdrift.drift.set_checks import (
@@ -111,14 +112,19 @@ def open_task(task: str, base: BaseSets, runs: list[OpenedSet], random_changes: 
 
 def read_layer(stored: RepresentationSet, layer: int) -> torch.Tensor:
     """Read one layer into memory. Raises NonFiniteError, naming set, layer and sample, if a number is NaN or infinite."""
-    tensor = stored.layer(layer)
+    return read_finite(stored, SiteLayer(RESID_POST, layer))
+
+
+def read_finite(stored: RepresentationSet, place: SiteLayer) -> torch.Tensor:
+    """Read one site at one layer into memory. Raises NonFiniteError, naming set, place and sample, if a number is NaN or infinite."""
+    tensor = stored.at(place.site, place.layer)
     finite = torch.isfinite(tensor).all(dim=1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
         ids = stored.metadata.sample_ids
         sample = repr(ids[row]) if stored.metadata.pooling != "tokens" else f"token row {row}"
         raise NonFiniteError(
-            f"{stored.folder}, layer {layer}, sample {sample} (row {row}): NaN or Inf in the stored representation. "
+            f"{stored.folder}, {place.words}, sample {sample} (row {row}): NaN or Inf in the stored representation. "
             "Check the trained model; extract again."
         )
     return tensor

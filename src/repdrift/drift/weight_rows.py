@@ -11,7 +11,7 @@ import pandas as pd
 
 from repdrift.core.records.representation_set import ModuleChange
 from repdrift.core.records.results import DRIFT_COLUMNS
-from repdrift.core.site_rows import RESID_POST
+from repdrift.core.records.sites import RESID_POST
 from repdrift.drift.task_sets import TaskSets
 
 WEIGHT_MEASURES: dict[str, str] = {

@@ -40,6 +40,7 @@ from repdrift.statistics.mean_over_models import MeanOverModels, mean_over_model
 from repdrift.statistics.mixed_model import MixedModelResult, mixed_model_reduction
 from repdrift.statistics.multiplicity import benjamini_hochberg, holm, holm_over_families
 from repdrift.statistics.outcome_correlations import OutcomeCorrelations, outcome_correlations
+from repdrift.statistics.paired_difference import paired_difference
 from repdrift.statistics.permutation import PermutationResult, label_permutation_test, smallest_reachable_pvalue
 from repdrift.statistics.ranking import LayerRanking, rank_layers
 from repdrift.statistics.reduction_bound import reduction_lower_bound
@@ -107,6 +108,7 @@ __all__ = [
     "mixed_model_reduction",
     "models_needed",
     "outcome_correlations",
+    "paired_difference",
     "profile_correlations",
     "rank_correlation",
     "rank_layers",

@@ -168,7 +168,7 @@ def test_bad_base_ends_the_command_with_one_message(damage, models, texts, tmp_p
     elif damage == "quantised":
         _set(base, quantization_config={"quant_method": "gptq", "bits": 4})
     elif damage == "running":
-        monkeypatch.setattr(by_rows, "pooled_rows", _raise(RuntimeError("broken")))
+        monkeypatch.setattr(by_rows, "placed_rows", _raise(RuntimeError("broken")))
     done = run_here(
         f"python -m repdrift compare {base} {models['full']} --data {texts} --no-controls", tmp_path, fails=True
     )

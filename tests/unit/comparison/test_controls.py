@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repdrift.batches.batching import BatchPlan
-from repdrift.comparison import by_rows
+from repdrift.comparison import by_rows, site_rows
 from repdrift.comparison.comparing import compare
 from repdrift.comparison.control_batches import mixed_batches
 from repdrift.comparison.control_samples import control_samples
@@ -105,7 +105,8 @@ def test_noise_is_that_of_batches_of_a_third_of_the_size(models, texts, monkeypa
         budgets.append(options.token_budget)
         return made(model, options)
 
-    monkeypatch.setattr(by_rows, "extractor_for", extractor_for)
+    for module in (by_rows, site_rows):
+        monkeypatch.setattr(module, "extractor_for", extractor_for)
     run(models, ["full"], texts, token_budget=120)
     assert budgets == [120, 120, 40, 120], "base model, tuned model, base model again, random change"
 

@@ -48,7 +48,7 @@ DRAWN = [
         (study == "one method" and figure in ("drift_reduction", "significance", "task_profiles"))
         or (study in ("deep", "one layer") and figure == "task_profiles")
         or (study not in ("missing runs", "one layer") and figure == "trajectory")
-        or figure in ("frontier", "predictors")  # nothing of these here; see test_equal_skill.py and test_predictors.py
+        or figure in ("frontier", "predictors", "drift_by_site")  # nothing of these here; see the tests of each
     )
 ]
 """Figures that the results of a study hold something for."""

@@ -44,6 +44,8 @@ class Reduction(Record):
     """The tasks that it rests on; empty in files of older versions."""
     layer: int | None
     """A layer, or null: mean over layers."""
+    site: str = "resid_post"
+    """The site whose drift it is of; the residual stream in files of older versions."""
     measure: str
     reduction: float | None
     """Null where the reference drift is not above zero."""
@@ -101,6 +103,8 @@ class HypothesisTest(Record):
     """A task, or `all`: stratified by task."""
     layer: int | None
     """A layer, or null: the mean over layers."""
+    site: str = "resid_post"
+    """The site whose drift is meant; the residual stream in files of older versions."""
     method: str | None = None
     """The method whose drift is meant; null where methods are compared."""
     comparison: str | None = None

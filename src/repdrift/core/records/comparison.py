@@ -8,6 +8,7 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.output_changes import ModelOutputs
 from repdrift.core.records.patching import Patching
 from repdrift.core.records.sink_tokens import SinkSummary
+from repdrift.core.records.site_drift import AdapterSize, AttentionOrMlp
 from repdrift.core.records.what_moved import ComparisonMoved, ModelMoved
 
 COMPARISON_FORMAT_VERSION = 1
@@ -52,6 +53,15 @@ class LayerDrift(Record):
     rank utilisation; empty where they could not be compared."""
 
 
+class SiteLayers(Record):
+    """Drift of one tuned model at one site other than the residual stream, by layer. `values` has the relative change beside the measures."""
+
+    site: str
+    layers: list[LayerDrift]
+    """Layer -1 for `embeddings`, the number of blocks for `final_norm`."""
+    mean_drift: float
+
+
 class ComparedModel(Record):
     """One tuned model."""
 
@@ -71,6 +81,13 @@ class ComparedModel(Record):
     layers: list[LayerDrift] = []
     mean_drift: float | None = None
     """The mean of the drift over layers."""
+    sites: list[SiteLayers] = []
+    """Drift at other sites, where they were asked for; empty in older records."""
+    attention_or_mlp: AttentionOrMlp | None = None
+    adapter_sizes: list[AdapterSize] = []
+    """The size of the adapter's own branch by layer, where it was asked for."""
+    sites_left_out: dict[str, str] = {}
+    """Sites without a drift of this model, each with the reason."""
     notes: list[str] = []
     """Sentences that change how this model's numbers are to be read (trained on another base, rounding of its files,
     what was not compared, ...); each is a whole sentence without the model's name."""
@@ -139,6 +156,10 @@ class Comparison(Record):
     accumulated: Literal["rows", "moments"]
     """Rows: pooled representations were kept in memory. Moments: only sums of products were."""
     base_layers: list[BaseLayer]
+    base_sites: dict[str, list[BaseLayer]] = {}
+    """The base model by site other than the residual stream; empty in older records."""
+    sites_left_out: dict[str, str] = {}
+    """Sites that were asked for and have no drift for any model, each with the reason."""
     models: list[ComparedModel]
     between: list[BetweenModels]
     patching: list[Patching] = []

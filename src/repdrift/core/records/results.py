@@ -21,6 +21,7 @@ from repdrift.core.records.claims import (
 from repdrift.core.records.drift_predictors import DriftPredictors
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.outcomes import StudyOutcomes
+from repdrift.core.records.site_drift import SiteDrifts
 from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.core.records.what_moved import StudyMoved
@@ -91,7 +92,12 @@ class DriftResults(Record):
     other_mixed_models: list[MixedModel] = []
     """The mixed models of the other contrasts."""
     controls: list[Control]
+    """Controls at the residual stream."""
     sanity: list[SanityCheck]
+    sites: list[SiteDrifts] = []
+    """Drift by site: each task, then `all` if there are several; empty where only the residual stream was read, and in older results."""
+    site_controls: list[Control] = []
+    """Controls at sites other than the residual stream."""
     warnings: list[str]
     """Plain sentences: what is missing, and which claims that weakens."""
     tuning: StudyTuning | None = None

@@ -89,6 +89,8 @@ class Control(Record):
     name: Literal["identity", "mispaired", "seed_ceiling", "random_change"]
     task: str
     method: str | None
+    site: str = "resid_post"
+    """The site; the residual stream in files of older versions."""
     layer: int
     measure: str
     value: float | None

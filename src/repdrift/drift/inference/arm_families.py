@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, LayerCluster, Reduction
+from repdrift.core.words import counted
 from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided, is_testable
 from repdrift.statistics import benjamini_hochberg, holm_over_families
 
@@ -47,6 +48,7 @@ def about(hypothesis: Hypothesis, found: Reduction) -> dict[str, Any]:
         "hypothesis": hypothesis,
         "comparison": found.comparison,
         "task": found.task,
+        "site": found.site,
         "layer": found.layer,
         "measure": found.measure,
     }
@@ -112,7 +114,9 @@ def _corrected(arms: Sequence[Sequence[Evidence]], hypothesis: object) -> list[l
         changed: list[Evidence] = []
         for i, evidence in enumerate(arm):
             before = evidence.corrected
-            over = f"{len(arms)} arms" if before is None else f"{len(arms)} arms x {before.n_tests} layers"
+            over = (
+                f"{len(arms)} arms" if before is None else f"{len(arms)} arms x {counted(before.n_tests, before.unit)}"
+            )
             corrected = Corrected(
                 by="Holm" if before is None else before.by,
                 pvalue=float(deciding[a][i]),
@@ -124,6 +128,7 @@ def _corrected(arms: Sequence[Sequence[Evidence]], hypothesis: object) -> list[l
                 n_tests=1 if before is None else before.n_tests,
                 family=f"{over}, {hypothesis}",
                 n_arms=len(arms),
+                unit="layer" if before is None else before.unit,
             )
             changed.append(replace(evidence, corrected=corrected))
         found.append(changed)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from repdrift.core.hypotheses import ALIKE, TARGET
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.sites import RESID_POST
+from repdrift.core.site_words import site_title
 from repdrift.core.words import (
     chosen_percent,
+    counted,
     listed,
     method_title,
     number,
@@ -60,9 +63,9 @@ def directional_test(
 
 
 def directional_tests_by_layer(
-    by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan
+    by_layer: Mapping[int, LayerComparison], name: Hypothesis, plan: DriftPlan, *, unit: str = "layer"
 ) -> list[Draft | HypothesisTest]:
-    """Test LESS or TARGET in each layer, over all tasks.
+    """Test LESS or TARGET in each layer, over all tasks. unit: what the comparisons are of, in one word, where not layers.
 
     Verdicts rest on p-values that are corrected over the layers: by max-T (the maximum over layers under permuted labels), or,
     where the methods have unequal numbers of models, by Holm on tests that allow for unequal spread.
@@ -95,7 +98,8 @@ def directional_tests_by_layer(
             holm=float(by_holm[i]),
             benjamini_hochberg=float(by_bh[i]),
             n_tests=len(found),
-            family=f"{len(found)} layers, {name}",
+            family=f"{counted(len(found), unit)}, {name}",
+            unit=unit,
         )
         at = by_layer[layer]
         tests.append(_record(at.drifts, name, at.reduction, plan, replace(evidence, corrected=corrected)))
@@ -250,6 +254,8 @@ def _where(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
     where = "over all tasks" if found.task == ALL_TASKS else f"on {task_title(found.task)}"
     if found.task == ALL_TASKS and len(drifts.tasks) < len(plan.tasks):  # some have no models of both methods
         where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({listed([task_title(t) for t in drifts.tasks])})"
+    if found.site != RESID_POST:
+        where = f"{where} in the {site_title(found.site)}"
     where = where if found.layer is None else f"{where} in layer {found.layer}"
     return f"{where} at the end of training"
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.records.claims import EffectSize, Interval, Reduction
+from repdrift.core.records.sites import RESID_POST
 from repdrift.core.words import method_title, percent, task_title
 from repdrift.drift.analysis_plan import DriftPlan, TrainedModel
 from repdrift.drift.control_conditions import ZERO_DRIFT
@@ -44,11 +45,18 @@ Draws = Mapping[str, ResampledDrifts]
 
 
 def reduction(
-    frame: pd.DataFrame, task: str, layer: int | None, measure: str, plan: DriftPlan, draws: Draws
+    frame: pd.DataFrame,
+    task: str,
+    layer: int | None,
+    measure: str,
+    plan: DriftPlan,
+    draws: Draws,
+    *,
+    site: str = RESID_POST,
 ) -> Reduction:
-    """Returns the reduction on a task or all tasks, at a layer or averaged over layers.
+    """Returns the reduction on a task or all tasks, at a layer or averaged over layers, at one site.
 
-    frame: a row for each trained model, with its drift there. draws: by task, drifts with samples drawn anew.
+    frame: a row for each trained model, with its drift there. draws: by task, drifts of that site with samples drawn anew.
     """
     drifts = method_drifts(frame, plan)
     reference, comparison = drifts.reference_mean, drifts.comparison_mean
@@ -58,6 +66,7 @@ def reduction(
         task=task,
         tasks=drifts.tasks,
         layer=layer,
+        site=site,
         measure=measure,
         reduction=1 - comparison / reference if shared else None,
         reduction_low=_lower_bound(drifts, plan) if shared else None,

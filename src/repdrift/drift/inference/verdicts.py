@@ -25,7 +25,7 @@ _OF_A_TEST = (
 class Corrected:
     """The p-values of one test, corrected over the tests of all layers, of all arms, or of both.
 
-    by: the correction that decides: `pvalue`, `opposite_pvalue` and `smallest_pvalue` are corrected by it, and by Holm over
+    unit: what `n_tests` counts. by: the correction that decides: `pvalue`, `opposite_pvalue` and `smallest_pvalue` are corrected by it, and by Holm over
     `n_arms` if there are several. max_t: None where the design has no such correction. n_tests: layers; 1 for a mean over
     layers. family: the corrected tests, in words.
     """
@@ -40,11 +40,12 @@ class Corrected:
     n_tests: int
     family: str
     n_arms: int = 1
+    unit: str = "layer"
 
     @property
     def words(self) -> str:
         """The correction for a sentence: `max-T over 24 layers`, `Holm over 3 arms`."""
-        layers, arms = counted(self.n_tests, "layer"), counted(self.n_arms, "arm")
+        layers, arms = counted(self.n_tests, self.unit), counted(self.n_arms, "arm")
         if self.n_arms == 1:
             return f"{self.by} over {layers}"
         if self.n_tests == 1:
@@ -188,6 +189,7 @@ def not_testable(
         hypothesis=hypothesis,
         comparison=about.comparison,
         task=about.task,
+        site=about.site,
         layer=about.layer,
         measure=about.measure,
         test=test,

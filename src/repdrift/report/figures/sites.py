@@ -1,0 +1,132 @@
+"""Drift inside the blocks: a panel for every task and method, a line for every site."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.site_drift import SiteDrift
+from repdrift.core.site_words import is_in_block, site_title
+from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.report_data import ReportData
+from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
+from repdrift.report.style import FAINT, FULL_WIDTH_IN, legend_columns, method_label, task_label
+from repdrift.report.wording import drift_definition
+
+_COLUMNS = 2
+_PANEL_HEIGHT_IN = 1.9
+_LEGEND_LINE_IN = 0.17
+_MOST_PANELS = 12
+"""Panels that are drawn; the page's tables have all tasks and methods."""
+
+
+def _panels(data: ReportData) -> list[tuple[str, str, list[SiteDrift]]]:
+    """Returns task, method and drift by site of every panel; several tasks together are no panel."""
+    return [
+        (of.task, method, [at for at in of.drifts if at.method == method])
+        for of in data.results.sites
+        if of.task != ALL_TASKS
+        for method in dict.fromkeys(at.method for at in of.drifts)
+    ]
+
+
+def draw(data: ReportData) -> Figure:
+    """Panels on one scale, two in a row."""
+    panels = _panels(data)[:_MOST_PANELS]
+    columns = min(_COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure()
+    grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
+    for axes, (task, method, drifts) in zip(grid.flat, panels, strict=False):
+        _panel(axes, data, task, method, drifts)
+        axes.set_title(f"{task_label(task)}, {method_label(method)}")
+        layers = sorted({layer for at in drifts for layer in at.layers})
+        blocks = sorted({layer for at in drifts if is_in_block(at.site) for layer in at.layers})
+        site_axis(axes, layers, blocks, room=1 / columns)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.remove()
+    found = {}
+    for axes in list(grid.flat)[: len(panels)]:
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    across = legend_columns(list(found), most=4)
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=across)
+    figure.supylabel(f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}", fontsize=8)
+    lines = math.ceil(len(found) / across)
+    figure.set_size_inches(FULL_WIDTH_IN, 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    return figure
+
+
+def _panel(axes: Axes, data: ReportData, task: str, method: str, drifts: list[SiteDrift]) -> None:
+    for at in drifts:
+        look = site_look(at.site)
+        means = [np.nan if drift is None else drift for drift in at.by_layer]
+        rows = _rows(data, task, method, at.site)
+        if len(rows):
+            by_layer = rows.groupby("layer")["drift"]
+            low, high = (of.reindex(at.layers).to_numpy(dtype=float) for of in (by_layer.min(), by_layer.max()))
+            axes.fill_between(at.layers, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            random = rows.groupby("layer")["random_change_drift"].mean().reindex(at.layers)
+            if random.notna().any():
+                label = "random change as large (same colour)"
+                axes.plot(at.layers, random.to_numpy(dtype=float), color=look["color"], label=label, **RANDOM_CHANGE)
+        axes.plot(at.layers, means, label=site_title(at.site), **look)
+    axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+
+
+def _rows(data: ReportData, task: str, method: str, site: str) -> pd.DataFrame:
+    """Returns the rows of the final models by the primary measure at one site."""
+    parts = [data.table] if data.other_sites is None else [data.table, data.other_sites]
+    study = data.results.study
+    found = [
+        table[
+            (table["task"] == task)
+            & (table["method"] == method)
+            & (table["site"] == site)
+            & (table["step"] == 0)
+            & (table["measure"] == study.primary_measure)
+        ]
+        for table in parts
+    ]
+    return pd.concat(found) if len(found) > 1 else found[0]
+
+
+def caption(data: ReportData) -> str:
+    """Says how to read the figure."""
+    panels = len(_panels(data))
+    some = f" The first {_MOST_PANELS} of {panels} panels; the tables have all." if panels > _MOST_PANELS else ""
+    return (
+        "Line: mean over seeds; band: smallest to largest of the trained models (not a confidence interval). The attention output and the MLP output are "
+        "what each adds to the residual stream. Drift is 1 - CKA, so that sites of different size can be compared. Embeddings stand before "
+        f"layer 0, the output of the final norm after the last. Dashed: the base model after a random change of the same size.{some}"
+    )
+
+
+def describe(data: ReportData) -> str:
+    """Says the mean drift of every site, for every task and method."""
+    parts = [
+        f"{task_title(task)}, {method_title(method)}: "
+        + ", ".join(
+            f"{site_title(at.site)} {'missing' if at.drift is None else short_number(at.drift)}" for at in drifts
+        )
+        for task, method, drifts in _panels(data)
+    ]
+    return f"Lines of mean drift by layer, one for each site. Means over layers: {'; '.join(parts)}."
+
+
+register(
+    FigureSpec(
+        "drift_by_site",
+        21,
+        "Drift inside the blocks",
+        caption,
+        describe,
+        draw,
+        possible=lambda data: bool(_panels(data)),
+    )
+)
