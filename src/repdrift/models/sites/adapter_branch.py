@@ -49,7 +49,7 @@ def with_adapter(record: BlockRecord, sites: BlockSites) -> BlockSites:
         )
     return _with(
         sites,
-        absent=f"no adapted module writes to the residual stream directly: {some_listed(elsewhere)} act through what follows them",
+        absent=f"no adapted module writes to the residual stream itself; what {some_listed(elsewhere)} adds passes other modules first",
     )
 
 

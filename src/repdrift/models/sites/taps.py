@@ -71,8 +71,8 @@ class ModelSites:
     def chosen(self, sites: Sequence[Site], layers: Sequence[int]) -> ChosenSites:
         """The taps of `sites`; of sites that every block has, those of `layers`.
 
-        Raises ModelError that names the site, the layer and the reason, if one cannot be found. `adapter_out` is no error: a
-        model that has no such branch leaves it out, with the reason.
+        Raises ModelError that names the site, the layer and the reason, if one cannot be found. `adapter_out` is left out with the
+        reason instead, since it depends on how a model was tuned: of the models of a study only some have it.
         """
         taps: dict[SiteLayer, tuple[Tap, ...]] = {}
         left_out: dict[str, str] = {}
@@ -89,16 +89,21 @@ class ModelSites:
                 taps[SiteLayer(site, len(self.blocks))] = self.final_norm
             else:
                 found = {SiteLayer(site, n): self.blocks[n].taps[site] for n in layers if site in self.blocks[n].taps}
-                if site == "adapter_out":
-                    self._require_told(site, layers)
-                    if not found:
-                        left_out[site] = self._why_absent(site, layers)
-                else:
-                    self._require_told(site, layers)
-                    if not found:
-                        raise self._cannot(site, self._why_absent(site, layers), None)
+                if site == "adapter_out" and (reason := self._why_no_branch(found, layers)) is not None:
+                    left_out[site] = reason
+                    continue
+                self._require_told(site, layers)
+                if not found:
+                    raise self._cannot(site, self._why_absent(site, layers), None)
                 taps |= found
         return ChosenSites(taps, left_out)
+
+    def _why_no_branch(self, found: Mapping[SiteLayer, object], layers: Sequence[int]) -> str | None:
+        """Why `adapter_out` is left out; None if every adapter of these layers shows its branch."""
+        reasons = [self.blocks[n].hidden["adapter_out"] for n in layers if "adapter_out" in self.blocks[n].hidden]
+        if reasons:
+            return reasons[0]
+        return None if found else self._why_absent("adapter_out", layers)
 
     def _require_told(self, site: Site, layers: Sequence[int]) -> None:
         reasons = {n: self.blocks[n].hidden[site] for n in layers if site in self.blocks[n].hidden}
