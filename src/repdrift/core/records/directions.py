@@ -56,6 +56,13 @@ class TokenReading(Record):
     agreement: float | None
     """The cosine over all tokens between the derivative and the exact difference of logits, both about their means; null if either is zero."""
 
+    def within_chance(self) -> TokenReading:
+        """The same reading with no token beyond chance."""
+        top, bottom = (
+            [token.model_copy(update={"beyond_chance": False}) for token in end] for end in (self.top, self.bottom)
+        )
+        return self.model_copy(update={"top": top, "bottom": bottom})
+
 
 class LayerDirections(Record):
     """Directions of one layer. Norms are Euclidean, in the unit of the representations; ends are of intervals over samples, conditional on the models."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repdrift.core.confidence import Interval
@@ -25,6 +27,8 @@ from repdrift.similarity.directions.counts import DirectionCount, direction_coun
 from repdrift.similarity.directions.differences import Differences, differences
 from repdrift.similarity.directions.shift import MeanShift, mean_shift, unit_products
 from repdrift.statistics.flipped_means import flipped_means_test
+
+Products = NDArray[np.float64]
 
 _NOT_MOVED = "The representations did not move, so that there is no direction."
 _ROUNDING = (
@@ -55,38 +59,40 @@ def model_directions(
     random_change: rows of the base model after a random change of its weights, where there is that control. tokens: reads tokens from shifts; a text: the reason why none are read.
     Raises ShapeError if the models differ in features.
     """
-    found: list[LayerDirections] = []
-    moved: list[Differences] = []
-    folds = rotated = None
     groups = settings.groups if is_grouped(settings.groups) else None
-    no_interval = _no_interval(next(iter(base.values())).shape[0], groups, settings.unit)
-    for layer, rows in base.items():
+    found: list[LayerDirections] = []
+    products: dict[int, Products] = {}
+    folds = rotated = n = width = n_units = None
+    missing = tokens if isinstance(tokens, str) else None
+    for layer in base:
+        rows = base[layer]
         d = differences(rows, tuned[layer], groups)
-        at = _layer(layer, d, settings.confidence, no_interval)
+        n, width, n_units = d.n, d.p, d.n_units
+        at = _layer(layer, d, settings.confidence, _no_interval(n, groups, settings.unit))
+        record = at.record
         if at.shares_found is not None:
             folds, rotated = at.shares_found.folds, at.shares_found.directions
-        record = at.record
         if random_change is not None and layer in random_change and not d.are_rounding:
             counts = direction_counts(differences(rows, random_change[layer]))
             control = {"random_whole": _count(counts.whole), "random_centred": _count(counts.centred)}
             record = record.model_copy(update=control)
+        if isinstance(tokens, TokenReadings) and missing is None and record.shift:
+            try:
+                record = record.model_copy(update={"tokens": tokens.read(layer, d)})
+            except (OutcomeNotApplicable, ModelError) as error:
+                missing = str(error)
+        if not d.are_rounding and d.n_units > 1:
+            products[len(found)] = unit_products(d)
         found.append(record)
-        moved.append(d)
-    found, smallest = _tested(found, moved, settings.seed)
-    missing = tokens if isinstance(tokens, str) else None
-    if isinstance(tokens, TokenReadings):
-        try:
-            found = [_with_tokens(at, d, tokens) for at, d in zip(found, moved, strict=True)]
-        except (OutcomeNotApplicable, ModelError) as error:
-            missing = str(error)
+    found, smallest = _tested(found, products, settings.seed)
     return ModelDirections(
         layers=found,
-        n=moved[0].n,
-        n_groups=None if groups is None else moved[0].n_units,
+        n=n or 0,
+        n_groups=None if groups is None else n_units,
         unit=settings.unit,
         confidence=settings.confidence,
         folds=folds,
-        width=moved[0].p,
+        width=width,
         rotated_directions=rotated,
         smallest_pvalue=smallest,
         tokens_missing=missing,
@@ -161,28 +167,23 @@ def _shift_fields(shift: MeanShift, missing: list[str]) -> dict[str, object]:
 
 
 def _tested(
-    layers: Sequence[LayerDirections], moved: Sequence[Differences], seed: int
+    layers: Sequence[LayerDirections], products: Mapping[int, Products], seed: int
 ) -> tuple[list[LayerDirections], float | None]:
-    """Adds the p-values of the shifts, corrected over the layers that moved; and the smallest p that there can be."""
-    tried = [number for number, d in enumerate(moved) if not d.are_rounding and d.n_units > 1]
-    if not tried:
+    """Adds the p-values of the shifts, corrected over the layers that moved; and the smallest p that there can be.
+
+    products: by position of the layer. Where a shift is not beyond chance, no token of it is.
+    """
+    if not products:
         return list(layers), None
-    test = flipped_means_test([unit_products(moved[number]) for number in tried], seed=seed)
+    test = flipped_means_test(list(products.values()), seed=seed)
     found = list(layers)
-    for position, number in enumerate(tried):
-        values = {"pvalue": float(test.pvalue[position]), "adjusted_pvalue": float(test.adjusted[position])}
-        found[number] = found[number].model_copy(update=values)
+    for number, position in enumerate(products):
+        at, adjusted = found[position], float(test.adjusted[number])
+        values: dict[str, object] = {"pvalue": float(test.pvalue[number]), "adjusted_pvalue": adjusted}
+        if at.tokens is not None and adjusted > SHIFT_LEVEL:
+            values["tokens"] = at.tokens.within_chance()
+        found[position] = at.model_copy(update=values)
     return found, test.smallest_pvalue
-
-
-def _with_tokens(at: LayerDirections, d: Differences, tokens: TokenReadings) -> LayerDirections:
-    if at.shift is None:
-        return at
-    is_shift = at.adjusted_pvalue is not None and at.adjusted_pvalue <= SHIFT_LEVEL
-    try:
-        return at.model_copy(update={"tokens": tokens.read(at.layer, d, is_shift=is_shift)})
-    except DegenerateInputError as error:
-        return at.model_copy(update={"missing": [*at.missing, f"No tokens are read: {error}."]})
 
 
 def _no_interval(n: int, groups: Sequence[str] | None, unit: str) -> str | None:

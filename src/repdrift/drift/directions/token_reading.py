@@ -40,8 +40,8 @@ class TokenReadings:
         self._known = torch.tensor([number for number, token in enumerate(known) if token is not None])
         """Tokens that the tokenizer has: rows that only fill up the vocabulary say nothing."""
 
-    def read(self, layer: int, differences: Differences, *, is_shift: bool) -> TokenReading:
-        """Reads the tokens of one layer's shift. is_shift: False where the shift is not beyond chance, so that no token can be.
+    def read(self, layer: int, differences: Differences) -> TokenReading:
+        """Reads the tokens of one layer's shift. Whether there is a shift at all is for the caller to say.
 
         Raises DegenerateInputError if there is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read it.
         """
@@ -58,8 +58,8 @@ class TokenReadings:
         order = own.argsort(descending=True, stable=True)
         most = min(TOKENS, len(order) // 2)
         return TokenReading(
-            top=[self._token(int(i), own, chance if is_shift else None) for i in order[:most]],
-            bottom=[self._token(int(i), own, chance if is_shift else None) for i in order.flip(0)[:most]],
+            top=[self._token(int(i), own, chance) for i in order[:most]],
+            bottom=[self._token(int(i), own, chance) for i in order.flip(0)[:most]],
             chance=chance,
             draws=len(drawn),
             agreement=float(own @ exact) / lengths if lengths > 0 else None,
@@ -69,13 +69,13 @@ class TokenReadings:
         kept = logits.cpu().double()[:, self._known]
         return kept - kept.mean(dim=1, keepdim=True)
 
-    def _token(self, position: int, logits: Tensor, chance: float | None) -> ReadToken:
+    def _token(self, position: int, logits: Tensor, chance: float) -> ReadToken:
         number, logit = int(self._known[position]), float(logits[position])
         return ReadToken(
             token_id=number,
             token=token_text(self._tokenizer, number),
             logit=logit,
-            beyond_chance=chance is not None and abs(logit) > chance,
+            beyond_chance=abs(logit) > chance,
         )
 
 

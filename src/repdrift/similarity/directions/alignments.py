@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ KINDS = ("shift", "rotation", "scaling", "linear", "rest")
 LEAST_UNITS = 10
 """The fewest samples, or groups of samples, for which parts are held out."""
 
-ROTATED = 384
+ROTATED = 256
 """The most directions in which a rotation is sought: the leading ones of both models' rows. Outside of them it is the identity."""
 
 _RANK = 1024
@@ -104,24 +103,23 @@ def alignment_shares(
     labels = torch.as_tensor(group_parts(d.units.tolist(), folds, seed=seed), device=d.rows.device)
     parts = [labels == number for number in range(int(labels.max()) + 1)]
     basis = rotated_directions(d, seed)
-    centred = [_Fold.of(d, held, basis, about_mean=True) for held in parts]
-    alone = [_Fold.of(d, held, basis, about_mean=False) for held in parts]
-    turned, turned_alone = _turned(centred), _turned(alone)
+    centred = [_Fold(d, held, basis) for held in parts]
+    numbers = _chosen([fold.turned_errors() for fold in centred])
+    linear = [fold.linear_errors(number) for fold, number in zip(centred, numbers, strict=True)]
     errors = d.rows.new_empty((d.n, len(KINDS)))
-    linear = [fold.linear_maps(turn) for fold, turn in zip(centred, turned, strict=True)]
-    chosen = _chosen([torch.stack([(left - m).square().sum() for m in maps]) for left, maps in linear])
-    for fold, turn, (left, maps), number in zip(centred, turned, linear, chosen, strict=True):
-        found = (fold.d, fold.left(turn), left, left - maps[number])
-        errors[fold.held, 0] = d.rows[fold.held].square().sum(dim=1)
-        errors[fold.held, 1:] = torch.stack([rows.square().sum(dim=1) for rows in found], dim=1)
+    for fold, number, strength in zip(centred, numbers, _chosen(linear), strict=True):
+        errors[fold.held] = fold.errors(number, strength)
+    alone = [_Fold(d, held, basis, about_mean=False) for held in parts]
+    # Its strength is that of the rotation about the mean; where none served there, the strongest hold.
+    turned = [fold.left(fold.turn(max(number, 1))) for fold, number in zip(alone, numbers, strict=True)]
     moved = float(errors[:, 0].sum())
     return AlignmentShares(
         _shares(d, errors, confidence if with_interval else None),
-        1 - sum(float(fold.left(turn).square().sum()) for fold, turn in zip(alone, turned_alone, strict=True)) / moved,
-        1 - sum(float(fold.scaled(fold.no_turn).square().sum()) for fold in alone) / moved,
+        1 - sum(float(rows.square().sum()) for rows in turned) / moved,
+        1 - sum(float(fold.scaled(fold.turn(0)).square().sum()) for fold in alone) / moved,
         len(parts),
         basis.shape[1],
-        float(np.mean([1 + fold.stretch(turn) for fold, turn in zip(centred, turned, strict=True)])),
+        float(np.mean([1 + fold.stretch(fold.turn(number)) for fold, number in zip(centred, numbers, strict=True)])),
     )
 
 
@@ -135,97 +133,112 @@ def rotated_directions(d: Differences, seed: int = 0) -> Tensor:
     return _leading(torch.cat([d.base, d.base + d.rows]), ROTATED, seed)
 
 
-def _turned(folds: Sequence[_Fold]) -> list[Tensor]:
-    """The rotation of each fold, less the identity: of the strength that is best on the samples held out in the other folds."""
-    turns = [fold.turns() for fold in folds]
-    errors = [
-        torch.stack([fold.left(turn).square().sum() for turn in found])
-        for fold, found in zip(folds, turns, strict=True)
-    ]
-    return [found[number] for found, number in zip(turns, _chosen(errors), strict=True)]
-
-
 def _chosen(errors: Sequence[Tensor]) -> list[int]:
     """For each fold the number of the best of (s,) errors, summed over the samples held out in the other folds; the first of equal ones."""
     table = torch.stack(list(errors))
     return [int(others.argmin()) for others in table.sum(dim=0) - table]
 
 
-@dataclass(frozen=True, eq=False)
 class _Fold:
-    """One part of the samples held out, (h, p) base rows and differences, and the others, (t, p), to which maps are fitted.
+    """One part of the samples held out, and the maps fitted to the others.
 
-    Rows are taken from the means of the fitted samples, or as they are. Maps are kept as what they add to the identity, so that a small drift
-    keeps its digits: a turn is Q - I within the basis (p, k).
+    Rows are taken from the means of the fitted samples, or as they are. They are made anew wherever they are needed: of several folds together they
+    would fill the memory. Maps are kept as what they add to the identity, so that a small drift keeps its digits: a turn is Q - I within the
+    basis (p, k); number 0 turns nothing.
     """
 
-    held: Tensor
-    x: Tensor
-    d: Tensor
-    fitted_x: Tensor
-    fitted_d: Tensor
-    basis: Tensor
+    def __init__(self, d: Differences, held: Tensor, basis: Tensor, *, about_mean: bool = True) -> None:
+        self.held = held
+        self._d, self._basis = d, basis
+        fitted = ~held
+        self._mean_x = d.base[fitted].mean(dim=0) if about_mean else d.base.new_zeros(d.p)
+        self._mean_d = d.rows[fitted].mean(dim=0) if about_mean else d.base.new_zeros(d.p)
+        x, moved = self._rows(fitted)
+        inside = x @ basis
+        self._square = float(x.square().sum())
+        self._along = float((x * moved).sum())
+        self._product = inside.T @ (inside + moved @ basis)
+        self._unit = self._square / min(x.shape)
+        self._known: dict[int, Tensor] = {}
 
-    @classmethod
-    def of(cls, d: Differences, held: Tensor, basis: Tensor, *, about_mean: bool) -> _Fold:
-        x, moved = d.base, d.rows
-        if about_mean:
-            x, moved = x - x[~held].mean(dim=0), moved - moved[~held].mean(dim=0)
-        return cls(held, x[held], moved[held], x[~held], moved[~held], basis)
+    def turned_errors(self) -> Tensor:
+        """Squared error over the held-out rows without a rotation, and with one of each strength: (s,)."""
+        strengths = len(_ROTATION_STRENGTHS) + 1 if self._square > 0 else 1
+        return torch.stack([self.left(self.turn(number)).square().sum() for number in range(strengths)])
 
-    @cached_property
-    def square(self) -> float:
-        """Sum of squares of the fitted base rows."""
-        return float(self.fitted_x.square().sum())
-
-    @cached_property
-    def product(self) -> Tensor:
-        """X'Y of the fitted rows within the basis: (k, k)."""
-        inside = self.fitted_x @ self.basis
-        return inside.T @ (inside + self.fitted_d @ self.basis)
-
-    @property
-    def no_turn(self) -> Tensor:
-        """The rotation that leaves all as it is."""
-        return torch.zeros_like(self.product)
-
-    def turns(self) -> list[Tensor]:
-        """No rotation, and the one of each strength."""
-        found = [self.no_turn]
-        if self.square > 0:
-            unit = self.square / min(self.fitted_x.shape)
-            identity = torch.eye(len(self.product), dtype=self.product.dtype, device=self.product.device)
-            for strength in _ROTATION_STRENGTHS:
-                u, _, vh = torch.linalg.svd(self.product + strength * unit * identity)
-                found.append(u @ vh - identity)
-        return found
+    def turn(self, number: int) -> Tensor:
+        """The rotation of one strength, less the identity; nothing for number 0, or where the base model's rows do not differ."""
+        if number == 0 or self._square == 0:
+            return torch.zeros_like(self._product)
+        if number not in self._known:
+            identity = torch.eye(len(self._product), dtype=self._product.dtype, device=self._product.device)
+            held_to = self._product + _ROTATION_STRENGTHS[number - 1] * self._unit * identity
+            u, _, vh = torch.linalg.svd(held_to)
+            self._known[number] = u @ vh - identity
+        return self._known[number]
 
     def stretch(self, turn: Tensor) -> float:
         """The best scale behind a rotation, less 1; 0 where the base model's rows do not differ."""
-        if self.square == 0:
-            return 0.0
-        return (float((self.fitted_x * self.fitted_d).sum()) + float((turn * self.product).sum())) / self.square
+        return 0.0 if self._square == 0 else (self._along + float((turn * self._product).sum())) / self._square
 
     def left(self, turn: Tensor) -> Tensor:
         """The held-out differences that a rotation leaves: (h, p)."""
-        return self.d - self._moved(self.x, turn, 0.0)
+        x, moved = self._rows(self.held)
+        return moved - self._moved(x, turn, 0.0)
 
     def scaled(self, turn: Tensor) -> Tensor:
         """The held-out differences that a rotation and then the best scale leave: (h, p)."""
-        return self.d - self._moved(self.x, turn, self.stretch(turn))
+        x, moved = self._rows(self.held)
+        return moved - self._moved(x, turn, self.stretch(turn))
 
-    def linear_maps(self, turn: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The held-out differences that rotation and scale leave, (h, p), and those that no linear map, and one of each strength, predict."""
+    def linear_errors(self, number: int) -> Tensor:
+        """Squared error over the held-out rows behind rotation `number` and scale, without a linear map and with one of each strength: (s,)."""
+        left = self.scaled(self.turn(number))
+        errors = [left.square().sum()]
+        if self._square > 0:
+            ridge = self._ridge(number)
+            errors += [(left - ridge.predicted(strength)).square().sum() for strength in _RIDGE_STRENGTHS]
+        return torch.stack(errors)
+
+    def errors(self, number: int, strength: int) -> Tensor:
+        """Squared error of every held-out row under no alignment, shift, rotation, scaling and linear map: (h, 5)."""
+        turn = self.turn(number)
         left = self.scaled(turn)
-        maps = [torch.zeros_like(left)]
-        if self.square > 0:
-            maps += _ridge(self.fitted_x, self.fitted_d - self._moved(self.fitted_x, turn, self.stretch(turn)), self.x)
-        return left, maps
+        linear = left if strength == 0 else left - self._ridge(number).predicted(_RIDGE_STRENGTHS[strength - 1])
+        found = (self._d.rows[self.held], self._rows(self.held)[1], self.left(turn), left, linear)
+        return torch.stack([rows.square().sum(dim=1) for rows in found], dim=1)
+
+    def _ridge(self, number: int) -> _Ridge:
+        turn = self.turn(number)
+        x, moved = self._rows(~self.held)
+        return _Ridge(x, moved - self._moved(x, turn, self.stretch(turn)), self._rows(self.held)[0])
+
+    def _rows(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        return self._d.base[which] - self._mean_x, self._d.rows[which] - self._mean_d
 
     def _moved(self, x: Tensor, turn: Tensor, stretch: float) -> Tensor:
         """(1 + stretch) x Q - x."""
-        turned = ((x @ self.basis) @ turn) @ self.basis.T
+        turned = ((x @ self._basis) @ turn) @ self._basis.T
         return turned.mul_(1 + stretch).add_(x, alpha=stretch)
+
+
+class _Ridge:
+    """Ridge regression of y (t, p) on x (t, p), for any strength, predicted for rows `at` (h, p)."""
+
+    def __init__(self, x: Tensor, y: Tensor, at: Tensor) -> None:
+        if min(x.shape) > _RANK:
+            basis = _leading(x, _RANK, 0)
+            x, at = x @ basis, at @ basis
+        dual = x.shape[0] < x.shape[1]
+        squares, vectors = torch.linalg.eigh(x @ x.T if dual else x.T @ x)
+        self._squares = squares.clamp(min=0)
+        self._unit = float(self._squares.sum()) / len(squares)
+        self._known = vectors.T @ (y if dual else x.T @ y)
+        self._reads = (at @ x.T if dual else at) @ vectors
+
+    def predicted(self, strength: float) -> Tensor:
+        """Predictions (h, p) at one strength, in units of the mean square of the rows along a direction."""
+        return (self._reads / (self._squares + strength * self._unit)) @ self._known
 
 
 def _leading(rows: Tensor, count: int, seed: int) -> Tensor:
@@ -235,20 +248,6 @@ def _leading(rows: Tensor, count: int, seed: int) -> Tensor:
     for _ in range(3):
         basis = torch.linalg.qr(rows.T @ (rows @ basis)).Q
     return basis
-
-
-def _ridge(x: Tensor, y: Tensor, at: Tensor) -> list[Tensor]:
-    """Ridge regression of y (t, p) on x (t, p), predicted for rows `at` (h, p): (h, p) for each of _RIDGE_STRENGTHS."""
-    if min(x.shape) > _RANK:
-        basis = _leading(x, _RANK, 0)
-        x, at = x @ basis, at @ basis
-    dual = x.shape[0] < x.shape[1]
-    squares, vectors = torch.linalg.eigh(x @ x.T if dual else x.T @ x)
-    squares = squares.clamp(min=0)
-    unit = float(squares.sum()) / len(squares)
-    known = vectors.T @ (y if dual else x.T @ y)
-    reads = (at @ x.T if dual else at) @ vectors
-    return [(reads / (squares + strength * unit)) @ known for strength in _RIDGE_STRENGTHS]
 
 
 def _shares(d: Differences, errors: Tensor, confidence: float | None) -> tuple[AlignmentShare, ...]:

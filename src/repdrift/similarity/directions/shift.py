@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from repdrift.core.confidence import Interval, jackknife_reach
 from repdrift.core.errors import DegenerateInputError
 from repdrift.similarity.directions.differences import Differences
-from repdrift.similarity.uncertainty.sample_groups import degrees_of_freedom
+from repdrift.similarity.uncertainty.sample_groups import degrees_of_freedom, group_parts
 
 _Floats = NDArray[np.float64]
 
@@ -98,9 +98,16 @@ def mean_shift(differences: Differences, *, confidence: float = 0.95, with_inter
     return MeanShift(math.sqrt(raw), math.sqrt(max(raw - squared, 0.0)), squared, math.sqrt(spread), *intervals)
 
 
-def unit_products(differences: Differences) -> _Floats:
-    """Products between the summed differences of all units: (m, m). A test of the shift needs nothing else of them."""
+def unit_products(differences: Differences, *, most: int = 1000, seed: int = 0) -> _Floats:
+    """Products between the summed differences of all units: (m, m). A test of the shift needs nothing else of them.
+
+    Beyond `most` units, whole units are put together at random into as many parts: a sign that is flipped for all of a part is
+    a coarser choice of signs, and the test holds all the same.
+    """
     sums = differences.unit_sums
+    if len(sums) > most:
+        parts = torch.as_tensor(group_parts(range(len(sums)), most, seed=seed), device=sums.device)
+        sums = sums.new_zeros((most, sums.shape[1])).index_add_(0, parts, sums)
     return _numpy(sums @ sums.T)
 
 

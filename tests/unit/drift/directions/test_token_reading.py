@@ -102,7 +102,7 @@ def test_logits_are_those_of_the_closed_form_about_their_mean(wide):
     tokens, matrix = wide
     x = rows(10) + 0.5
     shift = 0.05 * rows(11)[0]
-    at = tokens.read(0, differences(x, x + shift), is_shift=True)
+    at = tokens.read(0, differences(x, x + shift))
     h = x.mean(axis=0)
     scale = np.sqrt(np.square(h).mean() + 1e-6)
     slopes = matrix[:-3] @ ((shift - h * (h @ shift) / (WIDTH * scale**2)) / scale)
@@ -110,7 +110,7 @@ def test_logits_are_those_of_the_closed_form_about_their_mean(wide):
     assert [t.token_id for t in at.top] == list(np.argsort(-slopes)[:10])
     assert [t.logit for t in at.top] == pytest.approx(list(np.sort(-slopes)[:10] * -1), rel=1e-3)
     with pytest.raises(DegenerateInputError, match="exactly zero"):
-        tokens.read(0, differences(x, x), is_shift=False)
+        tokens.read(0, differences(x, x))
 
 
 def test_head_is_read_from_files_and_a_model_without_one_is_left_out_with_the_reason(source, tmp_path):
