@@ -69,6 +69,18 @@ def directions_section(found: ModelDirections, *, title: str = "In which directi
     """A model's directions in words and tables."""
     if not any(at.whole is not None for at in found.layers):
         return WordedSection(name="directions", title=title, answer=directions_answer(found))
+    return WordedSection(
+        name="directions",
+        title=title,
+        answer=directions_answer(found),
+        tables=[_shift_table(found), _share_table(found), _token_table(found)],
+        notes=directions_notes(found),
+        left_out=_left_out(found),
+    )
+
+
+def directions_notes(found: ModelDirections) -> list[str]:
+    """Sentences that change how a model's numbers are read."""
     notes = [_CKA]
     if found.n_groups is not None:
         notes.append(
@@ -80,14 +92,7 @@ def directions_section(found: ModelDirections, *, title: str = "In which directi
         )
     if any(at.tokens is not None for at in found.layers):
         notes.append(_tokens_note(found))
-    return WordedSection(
-        name="directions",
-        title=title,
-        answer=directions_answer(found),
-        tables=[_shift_table(found), _share_table(found), _token_table(found)],
-        notes=notes,
-        left_out=_left_out(found),
-    )
+    return notes
 
 
 def _kinds(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from repdrift.core.records.results import DriftResults
+from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.study_site_words import study_sites
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import sentence_case
 
-_WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (study_sites,)
+_WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
+    study_sites,
+    study_directions_section,
+)
 """One for each section; None if the results have nothing of it."""
 
 

@@ -28,7 +28,14 @@ from repdrift.models.loading import (
     save_model,
 )
 from repdrift.models.lone_adapter import load_adapter_alone, require_repeatable
-from repdrift.models.model_files import Kind, ModelSource, resolve_model, weight_files, weights_digest_of
+from repdrift.models.model_files import (
+    Kind,
+    ModelSource,
+    model_on_this_machine,
+    resolve_model,
+    weight_files,
+    weights_digest_of,
+)
 from repdrift.models.model_settings import changed_files, settings_digests, tokenizer_digests
 from repdrift.models.positions import (
     embedding_rows,
@@ -81,6 +88,7 @@ __all__ = [
     "load_tokenizer",
     "load_tuned_backbone",
     "loader_errors",
+    "model_on_this_machine",
     "position_rows",
     "prompt_note",
     "quiet_transformers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -123,6 +124,25 @@ def resolve_model(
             f"{', '.join(PACKAGED_PREFIX + name for name in PACKAGED_MODELS)}: {nothing_at(path)}. Check the path or the name."
         )
     return _from_hub(ref, revision, prefer, as_kind)
+
+
+def model_on_this_machine(ref: str, *, revision: str | None = None) -> ModelSource | None:
+    """Find the files of the model `ref` as `resolve_model` does, but download nothing; None if it is not here.
+
+    Raises what `resolve_model` raises for a path that holds no model.
+    """
+    if ref.startswith(PACKAGED_PREFIX) or os.path.exists(Path(ref).expanduser()):  # noqa: PTH110  False for a name that is no path
+        return resolve_model(ref, revision=revision)
+    if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(ref, revision=revision, local_files_only=True))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+    return _in_folder(ref, path, "model", None, revision=path.name)
 
 
 def weight_files(source: ModelSource) -> list[Path]:

@@ -1,0 +1,183 @@
+"""The section on directions in a study: of every run's final model, and how alike the shifts of the seeds of a method are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from torch import Tensor
+
+from repdrift.core.errors import DegenerateInputError, RepdriftError
+from repdrift.core.group_words import is_grouped, no_interval_because
+from repdrift.core.progress import say
+from repdrift.core.records.directions import (
+    DIRECTION_LIKENESS_TABLE,
+    DIRECTION_TOKENS_TABLE,
+    DIRECTIONS_TABLE,
+    RunDirections,
+    ShiftLikenessRecord,
+    StudyDirections,
+)
+from repdrift.core.words import method_title, task_title
+from repdrift.drift.directions.measuring import DirectionSettings, model_directions
+from repdrift.drift.directions.tables import direction_rows, table_of, token_rows
+from repdrift.drift.directions.token_reading import TokenReadings
+from repdrift.drift.directions.unembedding import Unembedding
+from repdrift.drift.task_sets import OpenedSet, TaskSets, read_layer
+from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
+from repdrift.models import load_tokenizer, model_on_this_machine
+from repdrift.similarity.directions.differences import Differences, differences
+from repdrift.similarity.directions.likeness import likeness_of_shifts
+from repdrift.stores import RepresentationSet
+
+
+class StoredRows(Mapping[int, Tensor]):
+    """The rows of a set by layer, each read when it is asked for, so that one layer at a time is in memory."""
+
+    def __init__(self, stored: RepresentationSet) -> None:
+        self._stored = stored
+
+    def __getitem__(self, layer: int) -> Tensor:
+        return read_layer(self._stored, layer)
+
+    def __contains__(self, layer: object) -> bool:
+        return layer in self._stored.layers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._stored.layers)
+
+    def __len__(self) -> int:
+        return len(self._stored.layers)
+
+
+def measure(inputs: StudyInputs) -> StudyFound:
+    """Measures the final model of every run, task by task. Raises DegenerateInputError if there is no final model."""
+    runs: list[RunDirections] = []
+    likeness: list[ShiftLikenessRecord] = []
+    left_out: list[str] = []
+    tokens: TokenReadings | str | None = None
+    for sets in inputs.tasks:
+        final = [run for run in sets.runs if run.plan.step == 0]
+        if not final:
+            left_out.append(f"{task_title(sets.task)}: no final model has representations.")
+            continue
+        if tokens is None:
+            tokens = token_readings(sets.base)
+        settings = settings_of(sets.base)
+        for run in final:
+            say(f"directions: {sets.task}, {run.plan.method}, seed {run.plan.seed}")
+            try:
+                found = model_directions(
+                    StoredRows(sets.base),
+                    StoredRows(run.stored),
+                    settings,
+                    random_change=_random_change(sets, run),
+                    tokens=tokens,
+                )
+            except DegenerateInputError as error:
+                left_out.append(f"{_named(run)}: {error}.")
+                continue
+            runs.append(RunDirections(task=run.plan.task, method=run.plan.method, seed=run.plan.seed, found=found))
+        likeness += seed_likeness(sets.base, final, settings)
+    if not runs:
+        raise DegenerateInputError(" ".join(left_out) or "no run has a final model with representations")
+    tables = {DIRECTIONS_TABLE: table_of([row for run in runs for row in direction_rows(_keys(run), run.found)])}
+    if read := [row for run in runs for row in token_rows(_keys(run), run.found)]:
+        tables[DIRECTION_TOKENS_TABLE] = table_of(read)
+    if likeness:
+        tables[DIRECTION_LIKENESS_TABLE] = table_of([of.model_dump() for of in likeness])
+    return StudyFound(StudyDirections(runs=runs, likeness=likeness, left_out=left_out), tables)
+
+
+def seed_likeness(
+    base: RepresentationSet, final: Sequence[OpenedSet], settings: DirectionSettings
+) -> list[ShiftLikenessRecord]:
+    """Compares the shifts of every two seeds of a method, layer by layer: do they move all samples in the same direction?"""
+    found: list[ShiftLikenessRecord] = []
+    by_method: dict[str, list[OpenedSet]] = {}
+    for run in final:
+        by_method.setdefault(run.plan.method, []).append(run)
+    several = {method: runs for method, runs in by_method.items() if len(runs) > 1}
+    groups = settings.groups if is_grouped(settings.groups) else None
+    for layer in base.layers if several else ():
+        rows = read_layer(base, layer)
+        with_interval = no_interval_because(settings.groups, settings.unit) is None and len(rows) >= 10
+        for method, runs in several.items():
+            moved = [differences(rows, read_layer(run.stored, layer), groups) for run in runs]
+            for (a, first), (b, second) in combinations(zip(runs, moved, strict=True), 2):
+                values = _likeness(first, second, settings.confidence, with_interval=with_interval)
+                found.append(
+                    ShiftLikenessRecord(
+                        task=a.plan.task,
+                        method=method,
+                        seed=a.plan.seed,
+                        other_seed=b.plan.seed,
+                        layer=layer,
+                        **values,  # pyright: ignore[reportArgumentType]
+                    )
+                )
+    return found
+
+
+def _likeness(
+    first: Differences, second: Differences, confidence: float, *, with_interval: bool
+) -> dict[str, float | str | None]:
+    if first.are_rounding or second.are_rounding:
+        return {"cosine": None, "missing": "one of the two did not move by more than rounding"}
+    try:
+        found = likeness_of_shifts(first, second, confidence=confidence, with_interval=with_interval)
+    except DegenerateInputError as error:
+        return {"cosine": None, "missing": str(error)}
+    low, high = (None, None) if found.interval is None else found.interval
+    return {
+        "cosine": found.cosine,
+        "unbiased_cosine": found.unbiased,
+        "low": low,
+        "high": high,
+        "chance": found.chance,
+        "missing": None if found.unbiased is not None else "one of the two shifts is no larger than noise",
+    }
+
+
+def settings_of(base: RepresentationSet) -> DirectionSettings:
+    """The groups of a set's rows: those that its samples have, and for tokens at least the sample of each."""
+    metadata = base.metadata
+    groups, unit = metadata.sample_groups, metadata.sample_group_unit
+    if metadata.pooling == "tokens" and metadata.tokens_per_sample is not None:
+        of_samples = groups if groups is not None else metadata.sample_ids
+        unit = unit if groups is not None else "sample"
+        groups = [g for g, count in zip(of_samples, metadata.tokens_per_sample, strict=True) for _ in range(count)]
+    return DirectionSettings(groups, unit)
+
+
+def token_readings(base: RepresentationSet) -> TokenReadings | str:
+    """Reads tokens with the head in the base model's files, which is loaded once; the reason why not, if there is none."""
+    metadata = base.metadata
+    try:
+        source = model_on_this_machine(metadata.model, revision=metadata.model_revision)
+        if source is None:
+            return f"the base model {metadata.model!r} is not on this machine, and nothing is downloaded for this"
+        if source.weights_digest() != metadata.weights_digest:
+            return f"the files of {metadata.model!r} on this machine are not those that the representations were extracted with"
+        return TokenReadings(Unembedding.of(source, dtype=metadata.compute_dtype), load_tokenizer(source))
+    except RepdriftError as error:
+        return str(error)
+
+
+def _random_change(sets: TaskSets, run: OpenedSet) -> StoredRows | None:
+    """The rows of the random change that is as large as this run's change."""
+    for control in sets.random_changes:
+        if (control.plan.method, control.plan.seed, control.plan.step) == (run.plan.method, run.plan.seed, 0):
+            return StoredRows(control.stored)
+    return None
+
+
+def _keys(run: RunDirections) -> dict[str, str | int]:
+    return {"task": run.task, "method": run.method, "seed": run.seed}
+
+
+def _named(run: OpenedSet) -> str:
+    return f"{task_title(run.plan.task)}, {method_title(run.plan.method)}, seed {run.plan.seed}"
+
+
+register(StudySection("directions", 40, (DIRECTIONS_TABLE, DIRECTION_TOKENS_TABLE, DIRECTION_LIKENESS_TABLE), measure))
