@@ -57,7 +57,7 @@ class TokenReading(Record):
     """The cosine over all tokens between the derivative and the exact difference of logits, both about their means; null if either is zero."""
 
     def within_chance(self) -> TokenReading:
-        """The same reading with no token beyond chance."""
+        """Returns this reading with no token beyond chance."""
         top, bottom = (
             [token.model_copy(update={"beyond_chance": False}) for token in end] for end in (self.top, self.bottom)
         )
