@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from repdrift.comparison.options import ComparisonOptions
@@ -38,6 +39,7 @@ def with_sections(
     chosen = chosen_sections(inputs.options)
     if not chosen or not inputs.tuned:
         return list(models), None
+    inputs = replace(inputs, profiles={model.name: _profile(model) for model in models})
     found: dict[str, SectionFound] = {}
     reasons: dict[str, str] = {}
     with world().together("what moved"):
@@ -82,6 +84,12 @@ def section_tables(result: Comparison) -> dict[str, pd.DataFrame]:
 def section_figures(result: Comparison) -> dict[str, bytes]:
     """Returns the figures of all sections by file name."""
     return {name: drawn for section in comparison_sections() for name, drawn in section.figures(result).items()}
+
+
+def _profile(model: ComparedModel) -> dict[int, float]:
+    """Drift by layer; empty if it is known to be above noise in no layer."""
+    is_noise = all(at.above_noise is False for at in model.layers)
+    return {} if is_noise else {at.layer: at.drift for at in model.layers}
 
 
 def _of_model(name: str, found: dict[str, SectionFound]) -> ModelMoved:

@@ -34,7 +34,8 @@ class SectionInputs:
     """All that a section may look at, after every model has been run. The models are no longer in memory.
 
     tuned: the models that could be compared, in the order of the comparison. rows: None where only sums were kept (accumulate moments).
-    blocks_path: name of the list of blocks inside the base model's backbone.
+    blocks_path: name of the list of blocks inside the base model's backbone. profiles: drift by layer, by model; empty where it
+    is above noise in no layer.
     """
 
     base: ModelSource
@@ -43,6 +44,7 @@ class SectionInputs:
     options: ComparisonOptions
     rows: KeptRows | None
     blocks_path: str
+    profiles: Mapping[str, Mapping[int, float]] = field(default_factory=dict[str, Mapping[int, float]])
 
 
 @dataclass(frozen=True)

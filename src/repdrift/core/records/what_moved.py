@@ -5,6 +5,7 @@ from __future__ import annotations
 from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
 from repdrift.core.records.layer_grid import ModelGrid
+from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.records.weights import ModelWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
@@ -24,6 +25,7 @@ class ModelMoved(Record):
 class ComparisonMoved(Record):
     """The sections on all models of a comparison together."""
 
+    likeness: ChangeLikeness | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 
@@ -32,5 +34,6 @@ class StudyMoved(Record):
     """The sections on the models of a study. A section that was not asked for is null and not in `left_out`."""
 
     directions: StudyDirections | None = None
+    likeness: ChangeLikeness | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
