@@ -12,6 +12,7 @@ from typing import NamedTuple
 from repdrift.core.errors import ConfigError
 from repdrift.core.hypotheses import claim_about
 from repdrift.core.records.claims import Hypothesis
+from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
@@ -50,7 +51,7 @@ class PlannedSet:
 class PlannedOutcomes:
     """The outcomes of one run at one step, whether they are there or not. names: the kinds that the study measures.
 
-    folder: that of their files. command: makes them.
+    folder: that of their files. command: makes them. made_from: for each kind, what the study asks for now, as records have it.
     """
 
     task: str
@@ -60,6 +61,12 @@ class PlannedOutcomes:
     folder: Path
     command: str
     names: Sequence[str]
+    made_from: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+
+    def changed_since(self, record: RunOutcomes) -> list[str]:
+        """Names of what the study asks for otherwise than when `record` was measured; what is not known of either counts as the same."""
+        now = self.made_from.get(record.name, {})
+        return sorted(part for part, digest in record.made_from.items() if now.get(part, digest) != digest)
 
 
 @dataclass(frozen=True)

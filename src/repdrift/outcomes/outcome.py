@@ -136,6 +136,10 @@ class Outcome(Protocol):
         """Read what the study file says behind the name; True: the name alone. Raises ConfigError for what it does not take."""
         ...
 
+    def that_count(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the options that change items, as plain JSON. Nothing is looked up for it."""
+        ...
+
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns all that determines the items beside the two models' weights, as plain JSON."""
         ...

@@ -13,6 +13,7 @@ from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, PlannedOutcomes, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
+from repdrift.study.made_from import outcomes_made_from
 from repdrift.study.runs import (
     RunId,
     base_folder,
@@ -56,7 +57,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
     found = list(finished_runs(config.results_dir)) if config.results_dir.is_dir() else []
     sets: list[PlannedSet] = []
     outcomes: list[PlannedOutcomes] = []
-    measured = list(config.chosen_outcomes())
+    measured, made_from = list(config.chosen_outcomes()), outcomes_made_from(config)
     random_changes: list[PlannedSet] = []
     for run in planned_runs(config, tasks=names):
         final = set_folder(config, run)
@@ -73,7 +74,7 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
             again = repdrift_command("evaluate", run, config_path) + (f" --checkpoint {step}" if step else "")
             at = outcomes_folder(config, run, step)
             if measured and (step == 0 or at.is_dir()):
-                outcomes.append(PlannedOutcomes(run.task, run.method, run.seed, step, at, again, measured))
+                outcomes.append(PlannedOutcomes(run.task, run.method, run.seed, step, at, again, measured, made_from))
         command = repdrift_command("extract", run, config_path)
         random_changes.append(PlannedSet(run.task, run.method, run.seed, 0, random_change_folder(config, run), command))
     options = config.analysis

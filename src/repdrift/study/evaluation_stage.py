@@ -18,10 +18,11 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.records.outcomes import OUTCOMES_FORMAT_VERSION, NotApplicable, RunOutcomes
 from repdrift.models import settings_digests
 from repdrift.outcomes.outcome import Measured, Outcome, Subject, outcomes
-from repdrift.outcomes.outcome_files import existing_items, items_table, write_items
+from repdrift.outcomes.outcome_files import existing_items, items_table, record_path, write_items
 from repdrift.outcomes.passed_sums import remove_passed
 from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.made_from import outcomes_made_from
 from repdrift.study.runs import RunId, base_folder, base_states_folder, outcomes_folder, passed_folder, set_folder
 from repdrift.study.saved_models import saved_model, wanted_steps
 from repdrift.study.task_scoring import TaskScoring
@@ -102,14 +103,21 @@ def _evaluate(
     subject = _subject(inputs, run, trained, step, task)
     records: dict[str, RunOutcomes] = {}
     new: list[str] = []
+    made_from = outcomes_made_from(inputs.config)
     processes = world()
     for name, options in chosen.items():
         outcome = outcomes.get(name)
         key, settings = _key(subject, outcome, options)
         record = processes.from_first(existing_items(folder, name, key) if processes.is_first else None)
         if record is None:
-            record = _measure(subject, outcome, options, key, settings, folder)
+            record = _measure(subject, outcome, options, key, settings, folder, made_from[name])
             new.append(name)
+        elif (
+            record.made_from != made_from[name]
+        ):  # the same texts from a file that was written anew, or of an older version
+            record = record.model_copy(update={"made_from": made_from[name]})
+            if processes.is_first:
+                record.write(record_path(folder, name))
         records[name] = record
     if processes.is_first:
         remove_passed(passed_folder(inputs.config, run, step))  # taken over, or of other weights by now
@@ -124,6 +132,7 @@ def _measure(
     key: str,
     settings: dict[str, Any],
     folder: Path,
+    made_from: dict[str, str],
 ) -> RunOutcomes:
     clock = time.perf_counter()
     processes = world()
@@ -157,6 +166,7 @@ def _measure(
         base_weights_digest=subject.base.weights_digest(),
         sample_set_fingerprint=subject.samples.fingerprint,
         options=settings,
+        made_from=made_from,
         n_items=0,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),

@@ -70,7 +70,8 @@ class Journal:
 class RunProgress:
     """Progress of one run. `representations` and `random_change`: "finished", "unfinished", "damaged" or "missing".
 
-    outcomes: "finished", "unfinished" if some kinds are not measured, "outdated" if they are of other weights than the trained model,
+    outcomes: "finished", "unfinished" if some kinds are not measured, "outdated" if they are of other weights than the trained model, or of
+    other options or general text than the study has now,
     "damaged", "missing", or "not wanted" if the study measures none.
     record: the latest finished run; None if it is not trained. By default a random change is made for one seed only of each task
     and method. faults: what is wrong with files of the run, of its sets at every step, and of the base model's sets of its task;
@@ -148,6 +149,8 @@ def _outcomes_state(planned: PlannedOutcomes, trained: RunRecord | None) -> tupl
         except RepdriftError as error:
             return "damaged", str(error)
         if planned.step == 0 and trained is not None and record.weights_digest != trained.weights_digest:
+            return "outdated", None
+        if planned.changed_since(record):
             return "outdated", None
         there += 1
     return ("finished" if there == len(planned.names) else "unfinished" if there else "missing"), None

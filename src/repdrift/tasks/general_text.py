@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import DataError
+from repdrift.core.errors import DataError, RepdriftError
+from repdrift.core.fingerprint import config_sha256, files_sha256, unchanged_file_sha256
 from repdrift.core.length_limit import LengthLimit
-from repdrift.core.reading import stands_there
+from repdrift.core.reading import files_below, reading_errors, stands_there
 from repdrift.core.words import counted
 from repdrift.tasks.data_files import Row
 from repdrift.tasks.data_table import Column, DataTable, example
@@ -78,6 +79,19 @@ def read_documents(
     spec = replace(read.spec, name=GENERAL_TEXT, title="general text")
     rows = _each_text_once(spec, read.rows)
     return Documents(spec, replace(rows, rows=choose_rows(spec, rows.rows, documents, source=rows.source)))
+
+
+def source_sha256(source: str) -> str | None:
+    """The SHA-256 of the files that `read_documents` reads of this source; of a data set of the hub, of its name alone. None: it is not there."""
+    path = _PACKAGED_FILE if source == PACKAGED_TEXT else Path(source).expanduser()
+    try:
+        is_there = source == PACKAGED_TEXT or _is_there(source)
+        if not is_there:
+            return config_sha256({"hub": source})
+        with reading_errors(path):
+            return files_sha256(path, files_below(path)) if path.is_dir() else unchanged_file_sha256(path)
+    except RepdriftError:
+        return None  # who reads it says what is wrong
 
 
 def document_samples(

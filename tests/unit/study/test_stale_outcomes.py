@@ -5,6 +5,7 @@ import json
 import pytest
 
 from repdrift.core.errors import SampleSetMismatchError
+from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.drift import analyze
 from repdrift.study.config import parse_study
 from repdrift.study.drift_plan import drift_plan
@@ -12,6 +13,7 @@ from repdrift.study.evaluation_stage import evaluate_runs
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import planned_runs
+from repdrift.study.status import study_status
 from repdrift.study.training_stage import train_runs
 from tests.tiny_models import sentence
 
@@ -124,3 +126,45 @@ def test_models_of_one_arm_with_other_row_limits_are_refused_in_words(root, tiny
     evaluate_runs(fewer, planned_runs(fewer.config, methods=["lora"], seeds=[2]))
     with pytest.raises(SampleSetMismatchError, match=r"lora, seeds 1 and 2: measured on other items \(24 and 8\)"):
         analyze(drift_plan(fewer.config, "tiny.yaml"), root / "out")
+
+
+@pytest.mark.parametrize(
+    ("edited", "changes", "what"),
+    [
+        ({"general": 50}, {}, "general text"),
+        ({}, {"general_text": False}, "general text"),
+        ({}, {"outcomes": {"outputs": {"compute_dtype": "bfloat16"}}}, "options"),
+    ],
+)
+def test_status_and_analysis_tell_that_the_study_was_changed_since(root, tiny_language_model, edited, changes, what):
+    write(root)
+    before = study(root, tiny_language_model)
+    evaluate_runs(before, planned_runs(before.config))
+    assert {p.outcomes for p in study_status(before.config)} == {"finished"}
+    write(root, **edited)
+    after = study(root, tiny_language_model, **changes)
+    assert {p.outcomes for p in study_status(after.config)} == {"outdated"}
+    with pytest.raises(SampleSetMismatchError) as error:
+        analyze(drift_plan(after.config, "tiny.yaml"), root / "out")
+    assert f"outputs.json was measured with other {what} than the study has now" in str(error.value)
+    evaluate_runs(after, planned_runs(after.config))
+    assert {p.outcomes for p in study_status(after.config)} == {"finished"}
+
+
+def test_a_record_that_does_not_know_is_taken_and_brought_up_to_date(root, tiny_language_model):
+    write(root)
+    inputs = study(root, tiny_language_model, methods=["lora"], outcomes={"outputs": {"token_budget": 64}})
+    (done,) = evaluate_runs(inputs, planned_runs(inputs.config))
+    path = done.folder / "outputs.json"
+    record = RunOutcomes.read(path)
+    record.model_copy(update={"made_from": {}}).write(path)
+    assert {p.outcomes for p in study_status(inputs.config)} == {"finished"}, "of an older version"
+    (root / "general.txt").write_text((root / "general.txt").read_text() + "\n")
+    assert (
+        evaluate_runs(study(root, tiny_language_model, methods=["lora"]), planned_runs(inputs.config))[0].measured_now
+        == ()
+    )
+    assert RunOutcomes.read(path).made_from.keys() == {"options", "general text"}
+    (root / "general.txt").unlink()
+    assert {p.outcomes for p in study_status(inputs.config)} == {"finished"}, "text that is not there says nothing"
+    write(root)

@@ -104,6 +104,9 @@ class RunOutcomes(Record):
     sample_set_fingerprint: str
     options: dict[str, Any]
     """The options that determine the items."""
+    made_from: dict[str, str] = {}
+    """What the study file asked for, as a SHA-256 for each part (`options`, `general text`): another one means that it was changed since.
+    Empty in records of older versions, of which it is not known."""
     n_items: int
     items_sha256: str | None = None
     """SHA-256 of the items file; null if there are no items, and then there is no file."""

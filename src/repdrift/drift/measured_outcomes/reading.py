@@ -49,7 +49,7 @@ def find_outcomes(
     """Read the outcomes of every run whose representation set is there; None if not one kind of any run was measured.
 
     Raises SampleSetMismatchError for outcomes of other weights, another base model or other samples than the sets that are
-    compared, or measured on other rows, groups, general text or with other options than those of another run of the task; CorruptSetError or DataError for files that are damaged or stand in another run's folder.
+    compared, or measured on other rows, groups, general text or with other options than those of another run of the task or than the study has now; CorruptSetError or DataError for files that are damaged or stand in another run's folder.
     """
     bases = {sets.task: sets.base.metadata for sets in tasks}
     sets = {
@@ -117,6 +117,11 @@ def _require_comparable(plan: PlannedOutcomes, record: RunOutcomes, tuned: SetMe
                 f"{record_path(plan.folder, record.name)} was measured with another {what} ({found[:12]}) than the representations of {plan.task}, "
                 f"{plan.method}, seed {plan.seed} ({expected[:12]}): one of the two is older. Measure again with: {plan.command}"
             )
+    if changed := plan.changed_since(record):
+        raise SampleSetMismatchError(
+            f"{record_path(plan.folder, record.name)} was measured with other {' and '.join(changed)} than the study has now. Measure again with: "
+            f"{plan.command}"
+        )
     for what, key, stored in (("base model", "base_set", base), ("trained model", "tuned_set", tuned)):
         if record.n_items and record.options.get(key, stored.key) != stored.key:
             raise SampleSetMismatchError(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from repdrift.core.errors import ConfigError, OutcomeNotApplicable, SampleSetMismatchError
+from repdrift.core.fingerprint import unchanged_file_sha256
+from repdrift.core.reading import reading_errors, stands_there
 from repdrift.core.records.outcomes import ON_BENCHMARK, OutcomeInfo
 from repdrift.core.validation import validation_faults
 from repdrift.models import load_tokenizer
 from repdrift.models.language_model import head_kind
 from repdrift.models.whole_language_model import load_whole_base, load_whole_tuned
 from repdrift.outcomes.harness_run import HarnessScores, load_tasks, run_tasks
-from repdrift.outcomes.harness_tasks import HarnessOptions, require_harness, task_key
+from repdrift.outcomes.harness_tasks import HarnessOptions, is_task_file, require_harness, task_key
 from repdrift.outcomes.outcome import Measured, MeasuredItems, Subject, outcomes
 
 
@@ -39,6 +42,15 @@ class LmEval:
                 f"outcome {self.name!r}: {'; '.join(validation_faults(error, HarnessOptions))}"
             ) from error
         return found.model_dump(mode="json")
+
+    def that_count(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns all of them: the tasks, and how they are asked; of task files that are there also the content."""
+        files = [Path(task) for task in options["tasks"] if is_task_file(task) and stands_there(Path(task))]
+        found: dict[str, str] = {}
+        for path in files:
+            with reading_errors(path):
+                found[str(path)] = unchanged_file_sha256(path)
+        return {**options, "files": found}
 
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Returns the harness's version, and of task files the content and their data's. Raises MissingDependencyError."""

@@ -40,12 +40,16 @@ class Outputs:
         except ValidationError as error:
             raise ConfigError(f"outcome {self.name!r}: {'; '.join(validation_faults(error, OutputOptions))}") from error
 
+    def that_count(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the options that change values."""
+        return OutputOptions.model_validate(options).for_key()
+
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the texts of both kinds, and the options that change values."""
         return {
             **on_task(subject),
             "general_text": None if subject.general_text is None else subject.general_text.fingerprint,
-            "options": OutputOptions.model_validate(options).for_key(),
+            "options": self.that_count(options),
             "outcomes": token_outcomes(),
         }
 

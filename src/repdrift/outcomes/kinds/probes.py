@@ -37,6 +37,10 @@ class Probes:
         """Takes none."""
         return no_options(self.name, given)
 
+    def that_count(self, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Returns none."""
+        return {}
+
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Returns the two sets, the samples' classes and groups, and how probes are fitted."""
         sets = {"base_set": subject.base_set, "tuned_set": subject.tuned_set}

@@ -24,6 +24,10 @@ class TaskScores:
         """Takes none."""
         return no_options(self.name, given)
 
+    def that_count(self, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Returns none."""
+        return {}
+
     def for_key(self, subject: Subject, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Returns the rows that are scored."""
         return on_rows(subject)
