@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from repdrift.core.records.results import DriftResults
 from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.study_site_words import study_sites
+from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import sentence_case
 
 _WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
+    study_weights_worded,
     study_sites,
     study_directions_section,
 )

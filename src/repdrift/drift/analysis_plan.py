@@ -13,6 +13,7 @@ from repdrift.core.errors import ConfigError
 from repdrift.core.hypotheses import claim_about
 from repdrift.core.records.claims import Hypothesis
 from repdrift.core.records.outcomes import RunOutcomes
+from repdrift.core.records.representation_set import Stack
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
@@ -40,6 +41,8 @@ class PlannedSet:
     """The runs on this machine that are trained as the study says: by the digest of their weights at this step, the folder."""
     other_weights: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """The runs of this task, method and seed that were trained with other settings, by the digest of their weights."""
+    weights_folder: Path | None = None
+    """The folder that keeps what was measured of the weights themselves; None: it is measured at every analysis."""
 
     @property
     def model(self) -> TrainedModel:
@@ -124,6 +127,10 @@ class DriftPlan:
     """The outcomes of the runs; without any, the analysis is about drift alone."""
     sections: Collection[str] = ()
     """The sections on what moved that are measured, of `SECTIONS`."""
+    blocks: str | None = None
+    """The name of the list of blocks, where the study names one; as for the extraction."""
+    stack: Stack | None = None
+    """The half of an encoder-decoder model that was run; None: its encoder."""
 
     @property
     def comparison_method(self) -> str:

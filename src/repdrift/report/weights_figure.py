@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from repdrift.core.records.comparison import Comparison
@@ -18,7 +16,8 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.weight_groups import joined
 from repdrift.core.weights_words import group_title
 from repdrift.report.comparison_figure import caption_lines_of
-from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, INK, layer_axis, plain, png_and_pdf
+from repdrift.report.style import FULL_WIDTH_IN, INK, plain, png_and_pdf
+from repdrift.report.weight_panels import draw_panel, log_scale
 
 FIGURE_NAME = "weight_changes"
 _MOST_MODELS = 6
@@ -56,54 +55,24 @@ def _figure(found: Sequence[tuple[str, ModelWeightsMoved]]) -> Figure:
     parts: Any = figure.subfigures(len(shown) + 1, 1, height_ratios=(*heights, below))
     parts[-1].text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
     changes = [_grid(model, of_model, _change) for (_, model), of_model in zip(shown, kinds, strict=True)]
-    positive = np.concatenate([grid[grid > 0] for grid in changes])
-    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1e-6, 1.0)
-    scale = LogNorm(low, high if high > low else low * 10.0)
+    scale = log_scale(changes)
     most = max(
         1.0, *(float(np.nanmax(_grid(m, k, _intruders), initial=0.0)) for (_, m), k in zip(shown, kinds, strict=True))
     )
     for part, (name, model), of_model, change in zip(parts, shown, kinds, changes, strict=False):
         left, right = part.subplots(1, 2, sharey=True)
-        _draw(left, change, scale, model, of_model, f"{plain(name)}: ||dW|| / ||W||")
-        _draw(right, _grid(model, of_model, _intruders), Normalize(0.0, most), model, of_model, "intruder dimensions")
+        names = [group_title(kind) for kind in of_model]
+        draw_panel(left, change, scale, _layers(model), names, f"{plain(name)}: ||dW|| / ||W||")
+        draw_panel(
+            right,
+            _grid(model, of_model, _intruders),
+            Normalize(0.0, most),
+            _layers(model),
+            names,
+            "intruder dimensions",
+        )
     figure.suptitle("Which weights changed", fontsize=9)
     return figure
-
-
-def _draw(
-    axes: Axes, grid: NDArray[np.float64], scale: Normalize, model: ModelWeightsMoved, kinds: Sequence[str], title: str
-) -> None:
-    axes.patch.set(hatch=HATCH, edgecolor=GREY, linewidth=0)  # seen where there is no value
-    logarithmic = isinstance(scale, LogNorm)
-    shown = np.where(grid > 0, grid, np.nan) if logarithmic else grid
-    image = axes.imshow(shown, cmap="viridis", norm=scale, aspect="auto", interpolation="nearest")
-    for row, column in np.argwhere(grid == 0):
-        if logarithmic:
-            axes.text(
-                column,
-                row,
-                "0",
-                ha="center",
-                va="center",
-                fontsize=5.5,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )
-    layers = _layers(model)
-    layer_axis(axes, list(range(len(layers))))
-    axes.set_xticks(axes.get_xticks(), [str(layers[int(tick)]) for tick in axes.get_xticks()])
-    axes.set_yticks(range(len(kinds)), [group_title(kind) for kind in kinds], fontsize=6.5)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=8)
-    bar = axes.get_figure().colorbar(image, ax=axes, pad=0.015, fraction=0.05)  # pyright: ignore[reportOptionalMemberAccess]
-    bar.outline.set_visible(False)
-    if logarithmic:
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        bar.locator = MaxNLocator(nbins=4, integer=True)
-        bar.update_ticks()
 
 
 def _caption(found: Sequence[tuple[str, ModelWeightsMoved]]) -> list[str]:

@@ -24,6 +24,7 @@ from repdrift.study.runs import (
     repdrift_command,
     selected_tasks,
     set_folder,
+    weights_folder,
 )
 from repdrift.study.tuned_rates import latest_choice
 from repdrift.study.tuning_report import require_one_rate, tuning_of
@@ -68,7 +69,15 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
             weights, others = _weights(config, run, step, found)
             sets.append(
                 PlannedSet(
-                    run.task, run.method, run.seed, step, set_folder(config, run, step), command, weights, others
+                    run.task,
+                    run.method,
+                    run.seed,
+                    step,
+                    set_folder(config, run, step),
+                    command,
+                    weights,
+                    others,
+                    weights_folder(config, run, step),
                 )
             )
             again = repdrift_command("evaluate", run, config_path) + (f" --checkpoint {step}" if step else "")
@@ -107,6 +116,8 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         random_changes=random_changes,
         outcomes=outcomes,
         sections=options.sections(),
+        blocks=config.extraction.blocks,
+        stack=config.extraction.stack,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
 

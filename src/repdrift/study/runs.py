@@ -18,6 +18,7 @@ REPRESENTATIONS_FOLDER = "phase3_representations"
 ANALYSIS_FOLDER = "drift_analysis"
 FIGURES_FOLDER = "drift_visualizations"
 OUTCOMES_FOLDER = "outcomes"
+WEIGHTS_FOLDER = "weights"
 IDENTITY_FOLDER = "identity"
 RANDOM_CHANGE_FOLDER = "random_change"
 
@@ -73,6 +74,12 @@ def outcomes_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
     """The folder of a run's outcomes, with two files for each kind. Step 0 is the final model."""
     name = f"{run.task}_{run.method}_seed{run.seed}"
     return config.results_dir / OUTCOMES_FOLDER / name / f"step_{step:06d}"
+
+
+def weights_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
+    """The folder that keeps how a run's weights moved, weight by weight. Step 0 is the final model."""
+    name = f"{run.task}_{run.method}_seed{run.seed}"
+    return config.results_dir / WEIGHTS_FOLDER / name / f"step_{step:06d}"
 
 
 def passed_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:

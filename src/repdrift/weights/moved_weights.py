@@ -1,4 +1,4 @@
-"""How every weight of tuned models moved: one matrix of the base at a time, with all the models that are compared with it."""
+"""Measures the change of every weight of tuned models: one matrix of the base at a time, with all models that are compared with it."""
 
 from __future__ import annotations
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.core.records.weights import ModelWeightsMoved, WeightMoved
+from repdrift.core.records.weights import ModelWeightsMoved
 from repdrift.core.weights_words import model_weights_worded
 from repdrift.core.worded_section import WordedSection
-from repdrift.weights import base_matrices, moved_weights
-
-WEIGHTS_TABLE = "weights.parquet"
+from repdrift.weights import WEIGHTS_TABLE, base_matrices, moved_rows, moved_table, moved_weights
 
 
 def measure(inputs: SectionInputs) -> SectionFound:
@@ -35,23 +31,9 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
         row
         for model in result.compared
         if (found := _of(model)) is not None
-        for row in weight_rows({"model": model.name}, found)
+        for row in moved_rows({"model": model.name}, found)
     ]
-    return {WEIGHTS_TABLE: weights_table(rows, ["model"])} if rows else {}
-
-
-def weight_rows(named: dict[str, Any], found: ModelWeightsMoved) -> list[dict[str, Any]]:
-    """The rows of one model. named: the columns that say which one it is."""
-    how = {"leading": found.leading, "intruder_cosine": found.intruder_cosine}
-    return [{**named, **at.model_dump(), **how} for at in found.weights]
-
-
-def weights_table(rows: list[dict[str, Any]], named: list[str]) -> pd.DataFrame:
-    """Returns the rows as a table whose whole numbers may be missing."""
-    columns = [*named, *WeightMoved.model_fields, "leading", "intruder_cosine"]
-    table = pd.DataFrame(rows, columns=columns)
-    whole = ("layer", "outputs", "inputs", "rank_90", "adapter_rank", "k", "intruders", "leading")
-    return table.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("kind", "module", "note"), "object")})
+    return {WEIGHTS_TABLE: moved_table(rows, ["model"])} if rows else {}
 
 
 def figures(result: Comparison) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""How the weights of a model moved: one record for every weight, with the spectrum of its change."""
+"""The change of the weights of a model: a record for every weight, with the spectrum of its change, and means over models."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class WeightMoved(Record):
 
 
 class ModelWeightsMoved(Record):
-    """How far each weight of one tuned model moved, and in how many directions."""
+    """The change of each weight of one tuned model."""
 
     leading: int
     """The number k of leading singular vectors that were asked for."""
@@ -69,6 +69,23 @@ class ModelWeightsMoved(Record):
     """Weights that are left out, each with the reason."""
     notes: list[str] = []
     """Weights that were compared in part."""
+
+
+class MovedWeightsFile(Record):
+    """The record beside the rows of one model, written last: without it the rows are unfinished."""
+
+    format_version: Literal[1] = 1
+    key: str
+    """Hash of both models' weights and of the settings: same key, same numbers."""
+    rows: int
+    rows_sha256: str
+    """SHA-256 of the file with the rows."""
+    leading: int
+    intruder_cosine: float
+    not_compared: list[str] = []
+    notes: list[str] = []
+    created: str
+    versions: dict[str, str] = {}
 
 
 class WeightGroup(Record):
@@ -97,3 +114,90 @@ class WeightGroup(Record):
     """Sum over the changed matrices; null where there is no matrix."""
     vectors: int = 0
     """Leading singular vectors among which they were counted: the sum of k."""
+
+
+class RunWeightsMoved(Record):
+    """The change of the weights of one trained model, joined; `weights.parquet` has each weight."""
+
+    task: str
+    method: str
+    seed: int
+    step: int
+    """0 is the final model."""
+    whole: WeightGroup
+    kinds: list[WeightGroup]
+    layers: list[WeightGroup]
+    not_compared: list[str] = []
+    notes: list[str] = []
+
+
+class WeightsOverSeeds(Record):
+    """Final models of one method on one task: means over seeds, with the standard deviation from three seeds on."""
+
+    task: str
+    method: str
+    part: Literal["all", "kind", "layer"]
+    group: str
+    """As in `WeightGroup`."""
+    seeds: list[int]
+    relative_change: float | None
+    relative_change_sd: float | None
+    rank_90: float | None
+    rank_90_sd: float | None
+    alignment_left: float | None
+    alignment_right: float | None
+    intruder_share: float | None
+    """Intruders among the leading singular vectors that were looked at, in [0, 1]."""
+    intruder_share_sd: float | None
+
+
+class WeightCell(Record):
+    """Weights of one kind in one layer: means over all final models of a method, of every task."""
+
+    method: str
+    kind: ModuleKind
+    layer: int
+    models: int
+    relative_change: float | None
+    """Geometric mean over the models in which it changed."""
+    intruders: float | None
+
+
+class WeightContrast(Record):
+    """One number of the final models of two methods, compared over trained models, never over matrices."""
+
+    method: str
+    reference: str
+    quantity: Literal["relative_change", "intruder_share"]
+    tasks: list[str]
+    """The tasks on which both methods have models; labels are exchanged within them."""
+    models: int
+    reference_models: int
+    estimate: float | None
+    """For the relative change the ratio of geometric means, method to reference; for the share of intruders the difference."""
+    low: float | None = None
+    high: float | None = None
+    """Welch's interval over models, for the ratio on its logarithm."""
+    p: float | None = None
+    """Two-sided label permutation within tasks."""
+    p_adjusted: float | None = None
+    """After Holm's correction over all contrasts of this section."""
+    smallest_p: float | None = None
+    """The least p that this design can give."""
+    note: str | None = None
+    """The reason why there is no interval or test."""
+
+
+class StudyWeightsMoved(Record):
+    """The change of the weights of all trained models of a study whose weights could be read."""
+
+    leading: int
+    intruder_cosine: float
+    confidence: float = 0.95
+    runs: list[RunWeightsMoved]
+    over_seeds: list[WeightsOverSeeds]
+    cells: list[WeightCell] = []
+    contrasts: list[WeightContrast] = []
+    left_out: dict[str, str] = {}
+    """By trained model: the reason why it has no numbers."""
+    notes: list[str] = []

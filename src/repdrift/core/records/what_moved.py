@@ -6,7 +6,7 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
 from repdrift.core.records.layer_grid import ModelGrid
 from repdrift.core.records.likeness import ChangeLikeness
-from repdrift.core.records.weights import ModelWeightsMoved
+from repdrift.core.records.weights import ModelWeightsMoved, StudyWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 """The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
@@ -35,5 +35,6 @@ class StudyMoved(Record):
 
     directions: StudyDirections | None = None
     likeness: ChangeLikeness | None = None
+    weights: StudyWeightsMoved | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
