@@ -48,7 +48,8 @@ DRAWN = [
         (study == "one method" and figure in ("drift_reduction", "significance", "task_profiles"))
         or (study in ("deep", "one layer") and figure == "task_profiles")
         or (study not in ("missing runs", "one layer") and figure == "trajectory")
-        or figure in ("frontier", "predictors", "drift_by_site")  # nothing of these here; see the tests of each
+        or figure
+        in ("frontier", "predictors", "drift_by_site", "weight_changes")  # nothing of these here; see the tests of each
     )
 ]
 """Figures that the results of a study hold something for."""
