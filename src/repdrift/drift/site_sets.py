@@ -13,7 +13,9 @@ from repdrift.stores import RepresentationSet
 
 ADAPTER_SITE = "adapter_out"
 """The one site without a drift: the base model has no such branch."""
-_AGAIN = "make it anew with the site asked for (`sites` under `extraction:` in the study, or `repdrift extract --site NAME`)"
+_AGAIN = (
+    "make it anew with the site asked for (`sites` under `extraction:` in the study, or `repdrift extract --site NAME`)"
+)
 
 
 @dataclass(frozen=True)

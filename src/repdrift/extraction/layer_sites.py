@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from repdrift.batches.batching import Batch
+from repdrift.core.errors import ModelError
+from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
-from repdrift.core.records.sites import SiteLayer
+from repdrift.core.records.sites import RESID_POST, SiteLayer
+from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.extraction.site_hooks import SiteHooks
-from repdrift.models import Blocks
-from repdrift.models.lazy_model import LazyModel
+from repdrift.models import Blocks, ModelSource
+from repdrift.models.lazy_model import LazyModel, load_lazy_model
 from repdrift.models.site_probe import SiteFinder, probe_inputs
-from repdrift.models.sites.taps import ModelSites, Tap
+from repdrift.models.sites.taps import ChosenSites, ModelSites, Tap
 
 
 def find_layer_sites(lazy_model: LazyModel, *, what: str) -> ModelSites:
@@ -56,6 +59,26 @@ def find_layer_sites(lazy_model: LazyModel, *, what: str) -> ModelSites:
                         handle.remove()
             bar.advance()
     return finder.found()
+
+
+def sites_of_base(source: ModelSource, options: ExtractionOptions) -> ChosenSites | None:
+    """The sites that `options` asks for, in the base model at `source`, found before anything is trained or extracted.
+
+    Every block is read once from the files, one at a time, and none is kept. Returns None if no other site than the residual stream is
+    asked for, or the model cannot be run block by block: its sites are then found when it is extracted. Raises ModelError if a site cannot
+    be found.
+    """
+    if options.sites == (RESID_POST,):
+        return None
+    try:
+        lazy_model = load_lazy_model(
+            source, dtype=options.compute_dtype, blocks=options.blocks, stack=options.stack, device=device()
+        )
+        layers = lazy_model.blocks.select(None if options.layers is None else list(options.layers))
+        found = find_layer_sites(lazy_model, what="base model")
+    except ModelError:
+        return None
+    return found.chosen(options.sites, layers)
 
 
 class SitesToRead:

@@ -94,13 +94,17 @@ def require_room(
 
 
 def set_bytes(inputs: StudyInputs, task: str) -> int:
-    """Bytes of the rows of one representation set; 0 if the configuration does not tell."""
+    """Bytes of the rows of one representation set of the base model, all its sites; 0 if the configuration does not tell.
+
+    `adapter_out` is left out, since only some adapters have it.
+    """
     options = inputs.config.extraction
     width, skeleton = width_of(inputs.model_config), inputs.skeleton
     if width is None or skeleton is None:
         return 0
     blocks = find_blocks(backbone_of(skeleton, options.stack), path=options.blocks, stack=options.stack)
     layers = len(blocks) if options.layers is None else len(options.layers)
+    layers += 0 if inputs.base_sites is None else len(inputs.base_sites.taps)
     return set_rows(inputs, task) * width * layers * getattr(torch, options.dtype).itemsize
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from repdrift.core.errors import DataError, MissingRunError
 from repdrift.core.progress import say
 from repdrift.core.records.tuning import TUNING_FOLDER, TuningRecord
+from repdrift.extraction.layer_sites import sites_of_base
 from repdrift.models import (
     ModelSource,
     backbone_skeleton,
@@ -23,6 +24,7 @@ from repdrift.models import (
     settings_digests,
     tokenizer_digests,
 )
+from repdrift.models.sites.taps import ChosenSites
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
@@ -76,6 +78,14 @@ class StudyInputs:
     def skeleton(self) -> nn.Module | None:
         """The base model without head and weights; None if it cannot be built so. Nobody may change it."""
         return backbone_skeleton(self.model_config)
+
+    @cached_property
+    def base_sites(self) -> ChosenSites | None:
+        """Where the base model has the sites of the extraction; None if none but the residual stream is asked for, or it is not known yet.
+
+        Raises ModelError if one cannot be found.
+        """
+        return sites_of_base(self.base, self.config.extraction)
 
     @cached_property
     def base_settings(self) -> dict[str, str]:

@@ -61,6 +61,7 @@ def ready_jobs(
     }
     if config is not None:
         found.of(lambda: _require_layers(inputs))
+        found.of(lambda: inputs.base_sites)
         found.of(lambda: _require_schedule(inputs, jobs))
         outcomes = inputs.config.chosen_outcomes()
         if "outputs" in outcomes:

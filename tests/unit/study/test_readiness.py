@@ -71,6 +71,8 @@ FAULTS = {
     "layer twice": (extracted_with(layers=[1, 1]), UnknownNameError, r"layers are named twice"),
     "blocks": (extracted_with(blocks="encoder.layers"), RepdriftError, r"encoder\.layers"),
     "stack": (extracted_with(stack="decoder"), ModelError, r"has no decoder"),
+    "site": (extracted_with(sites=["attn_out", "final_norm"]), ModelError, r"site 'final_norm' of BertModel cannot be read: no norm follows"),
+    "name of a site": (extracted_with(sites=["atn_out"]), ConfigError, r"extraction\.sites.*attn_out"),
     "pooling": (extracted_with(pooling="max"), ConfigError, r"extraction\.pooling"),
     "samples": (with_rows("validation", 50, 3), DataError, r"has 3 samples .* at least 4"),
     "max_length of samples": (extracted_with(max_length=65), DataError, r"max_length 65 is more than the model's maximum of 64"),
@@ -199,6 +201,16 @@ def test_a_disk_on_which_the_models_cannot_fit_is_said_with_both_numbers(content
     assert isinstance(fault, StorageError)
     assert f"at least {models + sets:,} bytes" in str(fault)
     assert f"leaves {models + sets - 1:,}" in str(fault)
+
+
+def test_sites_count_in_the_space_that_sets_take(content):
+    def size(**options):
+        inputs = StudyInputs(parse_study({**content, "extraction": options}, where="s"))
+        return disk_space.set_bytes(inputs, "mine")
+
+    one = size() // 3
+    assert size(sites=["attn_out", "mlp_out", "embeddings"]) == (3 + 3 + 3 + 1) * one
+    assert size(sites=["attn_out"], layers=[1]) == 2 * one
 
 
 def test_a_task_cannot_take_the_folder_of_the_study(content):
