@@ -42,6 +42,7 @@ MODELS = {"packaged:minilm": 96, "packaged:smollm2-135m": 16}
 TARGETS = {
     "ours: pooled, all layers": 1.02,
     "ours: pooled, stored": 1.02,
+    "ours: pooled, three sites": 1.03,
     "ours: paired streaming, pooled": 1.05,
     "ours: paired streaming, token moments": 1.15,
 }
@@ -67,6 +68,9 @@ class Bench:
         self.folder = folder
         self.samples = sample_set(self.base.config.vocab_size, n, tokens)
         self.extractor = RepresentationExtractor(self.base)
+        start = time.perf_counter()
+        self.three_sites = RepresentationExtractor(self.base, sites=("attn_out", "mlp_out"))
+        self.sites_s = time.perf_counter() - start
         self.plan = BatchPlan(self.samples, token_budget=self.extractor.token_budget)
         self.stored = 0
         self.tokens_base, self.tokens_tuned = (self.paired_run(m, pooling="tokens") for m in (self.base, self.tuned))
@@ -82,6 +86,7 @@ class Bench:
             "plain forward": (self.plain, 1),
             "ours: pooled, all layers": (self.pooled, 1),
             "ours: pooled, stored": (self.pooled_stored, 1),
+            "ours: pooled, three sites": (self.pooled_sites, 1),
             "ours: paired streaming, pooled": (lambda: self.paired(self.mean_base, self.mean_tuned), 2),
             "ours: paired streaming, token moments": (lambda: self.paired(self.tokens_base, self.tokens_tuned), 2),
             "hidden_states kept, then pooled": (self.hidden_states, 1),
@@ -101,6 +106,9 @@ class Bench:
 
     def pooled(self) -> None:
         self.extractor.extract(self.samples)
+
+    def pooled_sites(self) -> None:
+        self.three_sites.extract_sites(self.samples)
 
     def pooled_stored(self) -> None:
         self.stored += 1
@@ -151,11 +159,12 @@ class Bench:
                     raise RuntimeError("nnsight did not see every block")
 
 
-def compare(ref: str, n: int, tokens: int, rounds: int) -> list[dict[str, object]]:
+def compare(ref: str, n: int, tokens: int, rounds: int, only: str = "") -> list[dict[str, object]]:
     """The ratio of every variant to the plain forward pass of the same round."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(ref, n, tokens, Path(folder))
-        variants = bench.variants()
+        variants = {name: v for name, v in bench.variants().items() if name == "plain forward" or only in name}
+        print(f"{ref}: the sites were found in {bench.sites_s:.2f} s, once for a model", file=sys.stderr)
         names = list(variants)
         for run, _ in variants.values():
             run()  # warm-up
@@ -226,6 +235,9 @@ def main() -> None:
     """Print the table, and as JSON with --json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", help="folder or packaged:NAME; may be repeated")
+    parser.add_argument(
+        "--only", default="", help="measure only variants with this in their name, beside the plain forward pass"
+    )
     parser.add_argument("--samples", type=int, help="samples of a pass")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
@@ -242,7 +254,7 @@ def main() -> None:
         if given.memory:
             peak_memory(ref, given.tokens, (n, 8 * n))
         else:
-            rows += compare(ref, n, given.tokens, given.rounds)
+            rows += compare(ref, n, given.tokens, given.rounds, given.only)
     if given.json:
         print(json.dumps(rows, indent=2))
         return
