@@ -13,6 +13,7 @@ from repdrift.extraction import RepresentationExtractor, extract
 from repdrift.models import backbone_of, find_blocks
 from tests.oracles.architectures import DEPTH, ENCODER_DECODERS, VOCABULARY, model_of
 from tests.oracles.site_references import ADDED, KNOWN, reference
+from tests.oracles.site_table import DOCUMENT, written
 
 LENGTHS = (11, 3, 7, 6)
 SAMPLES = [
@@ -231,3 +232,7 @@ def test_coarse_numbers_find_the_same_modules_or_say_that_they_are_too_coarse(dt
         tiny.layers[0].self_attn.o_proj.weight.mul_(1e-6)
     with pytest.raises(ModelError, match="too small beside the residual stream"):
         RepresentationExtractor(tiny, sites=("attn_out",))
+
+
+def test_the_table_in_the_docs_is_what_the_code_finds():
+    assert DOCUMENT.read_text(encoding="utf-8") == written(), "write it anew: python -m tests.oracles.site_table"
