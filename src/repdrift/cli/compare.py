@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from repdrift.core.worded_section import WordedSection
 
 SOME_NOT_COMPARED = 3
-"""Exit code of a comparison that is finished and written, but lacks some of the models."""
+"""Exit code of a comparison that is finished and written, but lacks the drift by layer of some of the models."""
 
 _number = partial(words.number, missing="")
 """A drift in a table; an empty cell where there is none."""
@@ -86,8 +86,8 @@ def compare(
 ) -> None:
     """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size; and what it did to outputs.
 
-    Nothing is trained, and no representation is written to the disk. Exit code 0 if all models were compared, 3 if some
-    were and some were not, 1 if none was.
+    Nothing is trained, and no representation is written to the disk. Models of another depth are compared by the layer grid alone. Exit code 0 if
+    all models were compared layer by layer, 3 if some have no drift by layer, 1 if none was compared.
 
     Example: repdrift compare packaged:minilm results/lora_x/final_model --data sst2 --data-dir sample
 
@@ -123,13 +123,13 @@ def compare(
         tell_json(json.loads(for_sharing(result).model_dump_json()))
     else:
         _print(result, every_measure="measures" in options)
-        has_outputs = any(model.outputs is not None and model.outputs.changes for model in result.compared)
+        has_outputs = any(model.outputs is not None and model.outputs.changes for model in result.models)
         from repdrift.comparison.what_moved import section_tables
 
         tables = "drift.csv" + (", outputs.csv" * has_outputs) + (", patching.csv" if result.patching else "")
         tables += "".join(f", {name}" for name in section_tables(result))
         tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
-    if len(result.compared) < len(result.models):
+    if len(result.compared) < len(result.models):  # also where the layer grid alone compares a model
         raise typer.Exit(SOME_NOT_COMPARED)
 
 
@@ -138,28 +138,11 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from repdrift.comparison.answers import answer_line, table_header, table_rows
-    from repdrift.comparison.output import how_sure
+    from repdrift.comparison.answers import table_header, table_rows
     from repdrift.comparison.what_moved import model_sections, whole_sections
-    from repdrift.core.comparison_words import warnings_beside_notes
-    from repdrift.core.patching_words import patching_answer
-    from repdrift.core.sink_words import sinks_in_words
 
     console = Console(width=max(100, Console().width))
-    for sentence in result.headline:
-        tell(sentence)
-    for model in result.compared:
-        tell(f"{model.name}: {answer_line(model)}")
-    for found in result.patching:
-        tell(f"{found.model}: {patching_answer(found)}")
-    for warning in warnings_beside_notes(result):
-        tell(f"note: {warning}")
-    for data_note in result.data_notes:
-        tell(f"data: {data_note}")
-    for note in how_sure(result):
-        tell(note)
-    if result.sinks is not None:
-        tell(sinks_in_words(result.sinks))
+    _print_answers(result)
     for model in result.compared:
         tell()
         for model_note in model.notes:
@@ -182,8 +165,47 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
             _print_measures(console, model)
         _print_outputs(console, model)
         _print_sections(model_sections(result, model))
+    _print_by_grid(console, result)
     _print_patching(console, result)
     _print_sections(whole_sections(result))
+
+
+def _print_answers(result: Comparison) -> None:
+    """Prints one line on each model, and what changes how all numbers are read."""
+    from repdrift.comparison.answers import answer_line, grid_line
+    from repdrift.comparison.output import how_sure
+    from repdrift.core.comparison_words import warnings_beside_notes
+    from repdrift.core.patching_words import patching_answer
+    from repdrift.core.sink_words import sinks_in_words
+
+    for sentence in result.headline:
+        tell(sentence)
+    for model in result.compared:
+        tell(f"{model.name}: {answer_line(model)}")
+    for model in result.by_grid:
+        tell(f"{model.name}: {grid_line(model)}")
+    for found in result.patching:
+        tell(f"{found.model}: {patching_answer(found)}")
+    for warning in warnings_beside_notes(result):
+        tell(f"note: {warning}")
+    for data_note in result.data_notes:
+        tell(f"data: {data_note}")
+    for note in how_sure(result):
+        tell(note)
+    if result.sinks is not None:
+        tell(sinks_in_words(result.sinks))
+
+
+def _print_by_grid(console: Console, result: Comparison) -> None:
+    """Prints what is known of models that have no drift by layer."""
+    from repdrift.comparison.what_moved import model_sections
+
+    for model in result.by_grid:
+        tell()
+        for model_note in model.notes:
+            tell(f"mind, {model.name}: {model_note}")
+        _print_outputs(console, model)
+        _print_sections(model_sections(result, model))
 
 
 def _print_sections(sections: Sequence[WordedSection]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repdrift.comparison.massive_features import STANDARDISED
 from repdrift.comparison.measured import drift_in_short
+from repdrift.core.layer_grid_words import grid_answer
 from repdrift.core.output_words import outputs_answer
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.words import counted, layers_named, number
@@ -18,6 +19,13 @@ def answer_line(model: ComparedModel) -> str:
         return line
     more = len(model.notes) - 1
     return f"{line} Mind: {model.notes[0]}" + (f" ({counted(more, 'more caution')} below.)" if more else "")
+
+
+def grid_line(model: ComparedModel) -> str:
+    """One line on a model that only the layer grid compares, without its name: why, and what the grid shows."""
+    grid = None if model.moved is None else model.moved.grid
+    found = " ".join(grid_answer(grid)) if grid is not None else ""
+    return f"no drift by layer, compared by the layer grid alone: {model.reason} {found}"
 
 
 def table_header(result: Comparison, model: ComparedModel) -> list[str]:

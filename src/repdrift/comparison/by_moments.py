@@ -39,13 +39,14 @@ from repdrift.comparison.paired_pass import Accumulators, ModelRun, stream
 from repdrift.comparison.site_rows import extractor_with_sites
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import SHARED_WEIGHTS, with_own_weights
+from repdrift.comparison.unpaired import ONLY_SUMS
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels
 from repdrift.core.records.sites import RESID_POST, SiteLayer
-from repdrift.core.words import some_listed
+from repdrift.core.words import sentence_case, some_listed
 from repdrift.drift.site_sets import ADAPTER_SITE
 from repdrift.extraction import RepresentationExtractor
 from repdrift.models import AdaptedBase, running_errors
@@ -157,7 +158,7 @@ class _MomentComparison:
                 self.measured.note(tuned.name, [*tuned.notes, *running.notes])
                 extractor = self._extractor(running.backbone)
                 if len(extractor.blocks) != depth:
-                    raise ModelError(layer_count_fault(len(extractor.blocks), depth))
+                    raise ModelError(f"{layer_count_fault(len(extractor.blocks), depth)} {sentence_case(ONLY_SUMS)}.")
                 extractor.require_fit(self.samples)
                 change = changes_of(self.base, tuned, running.backbone, self._blocks_path)
                 self.measured.note(tuned.name, change.notes)

@@ -31,19 +31,18 @@ from repdrift.comparison.measured import (
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.row_measures import RowMeasures
-from repdrift.comparison.sections import KeptRows
+from repdrift.comparison.sections import KeptRows, UnpairedRows
 from repdrift.comparison.site_measures import SiteMeasures
 from repdrift.comparison.site_rows import PlacedRows, extractor_with_sites, placed_rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
-from repdrift.comparison.tuned_models import each_tuned_model
+from repdrift.comparison.tuned_models import RunningModel, each_tuned_model
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
-from repdrift.core.words import sentence_case, some_listed
+from repdrift.core.words import layer_ranges, sentence_case, some_listed
 from repdrift.drift.group_cautions import pull_words
-from repdrift.extraction.extractor import OnFinal
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.row_index import RowIndex
 from repdrift.models import running_errors
@@ -57,10 +56,12 @@ def compare_by_rows(
     options: ComparisonOptions,
     outputs: OutputChanges | None = None,
     kept: KeptRows | None = None,
+    no_grid: str | None = None,
 ) -> Measured:
     """Runs every model once over all samples, measures it, and then runs the controls on a part of the samples.
 
     outputs: reads what the models put out in the same runs, where it can. kept: is given the rows of all models, in the first process.
+    no_grid: a sentence that says why the layer grid does not compare models whose layers have no counterparts; None: it does.
 
     A model that cannot be measured is in the result with the reason. Raises NonFiniteError, DataError or
     DegenerateInputError only for the base model's own representations.
@@ -95,8 +96,12 @@ def compare_by_rows(
         measured.note(tuned.name, running.notes)
         try:
             with running_errors("it cannot be run"):
-                watcher = None if outputs is None else outputs.tuned_watcher(running)
-                rows = _tuned_rows(base, running.backbone, depth, tuned, samples, watcher)
+                rows, unpaired = _tuned_rows(base, running, depth, samples, outputs, no_grid)
+            if unpaired is not None:
+                measured.unpaired[tuned.name], measured.weights[tuned.name] = unpaired, running.weights
+                _keep_unpaired(kept, tuned.name, base_rows, rows)
+                del running
+                continue
             with world().together(f"{tuned.name}, measured"):
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows.stream)
@@ -104,20 +109,14 @@ def compare_by_rows(
             if tuned.name in measured.layers:
                 notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
                 say_first_answer(tuned.name, measured.layers[tuned.name], notes, controls=options.controls)
-            changes[tuned.name] = changes_of(base, tuned, running.backbone, blocks_path)
-            measured.note(tuned.name, changes[tuned.name].notes)
-            measured.coarse[tuned.name] = coarse_formats(running.backbone)
-            note_quantisation(base.source, tuned, measured)
-            if tuned.source.is_adapter:
-                measured.note(tuned.name, adapter_notes(tuned.source))
+            changes[tuned.name] = _weight_changes(base, running, blocks_path, measured)
         except RepdriftError as error:
             measured.failed[tuned.name] = str(error)
         else:
             measured.weights[tuned.name] = running.weights
         del running
     _run_controls(base, measures, inside, changes, samples, token_budget, measured)
-    for name, layers in measured.layers.items():
-        measured.layers[name] = with_weights(layers, changes[name])
+    measured.layers |= {name: with_weights(layers, changes[name]) for name, layers in measured.layers.items()}
     if measures is not None:
         _finish(measured, measures, samples, kept)
     return measured
@@ -130,6 +129,23 @@ def _finish(measured: Measured, measures: RowMeasures, samples: SampleSet, kept:
         kept.base, kept.tuned = measures.base, measures.tuned
     measured.undefined |= measures.undefined
     _note_groups(measured, measures, samples)
+
+
+def _keep_unpaired(kept: KeptRows | None, name: str, base: PlacedRows | None, tuned: PlacedRows | None) -> None:
+    if kept is not None and base is not None and tuned is not None:
+        kept.unpaired[name] = UnpairedRows(base.stream, tuned.stream)
+
+
+def _weight_changes(base: BaseModel, running: RunningModel, blocks_path: str, measured: Measured) -> WeightChanges:
+    """The change of a tuned model's weights; what its files' formats change in its numbers is noted."""
+    tuned = running.tuned
+    changes = changes_of(base, tuned, running.backbone, blocks_path)
+    measured.note(tuned.name, changes.notes)
+    measured.coarse[tuned.name] = coarse_formats(running.backbone)
+    note_quantisation(base.source, tuned, measured)
+    if tuned.source.is_adapter:
+        measured.note(tuned.name, adapter_notes(tuned.source))
+    return changes
 
 
 def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) -> None:
@@ -146,13 +162,36 @@ def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) 
 
 
 def _tuned_rows(
-    base: BaseModel, model: nn.Module, depth: int, tuned: TunedModel, samples: SampleSet, watcher: OnFinal | None
-) -> PlacedRows | None:
-    extractor = base.reader_of(extractor_with_sites(model, base.options))
-    extractor.on_final = watcher
-    if len(extractor.blocks) != depth:
-        raise ModelError(layer_count_fault(len(extractor.blocks), depth))
-    return placed_rows(extractor, samples, what=tuned.name)
+    base: BaseModel,
+    running: RunningModel,
+    depth: int,
+    samples: SampleSet,
+    outputs: OutputChanges | None,
+    no_grid: str | None,
+) -> tuple[PlacedRows | None, str | None]:
+    """Rows of a tuned model, and why its layers have no counterparts, or None. Raises ModelError if they have none and no grid compares them."""
+    tuned, model = running.tuned, running.backbone
+    options = base.options if tuned.unpaired is None else _layers_there(base.options, model)
+    extractor = base.reader_of(extractor_with_sites(model, options))
+    extractor.on_final = None if outputs is None else outputs.tuned_watcher(running)
+    found = len(extractor.blocks)
+    unpaired = tuned.unpaired or (None if found == depth else layer_count_fault(found, depth))
+    if unpaired is not None and no_grid is not None:
+        raise ModelError(f"{unpaired} {no_grid}")
+    return placed_rows(extractor, samples, what=tuned.name), unpaired
+
+
+def _layers_there(options: ComparisonOptions, model: nn.Module) -> ComparisonOptions:
+    """The options with those of the layers that a model of another depth has. Raises ModelError if it has none of them."""
+    if options.layers is None:
+        return options
+    depth = len(extractor_for(model, options.model_copy(update={"layers": None})).blocks)
+    there = tuple(layer for layer in options.layers if layer < depth)
+    if not there:
+        raise ModelError(
+            f"it has none of the layers that were asked for ({layer_ranges(options.layers)}): it has {depth}, 0 to {depth - 1}. Name others (--layer)."
+        )
+    return options.model_copy(update={"layers": there})
 
 
 def _run_controls(
@@ -194,7 +233,7 @@ def _run_controls(
         del model
         _run_rounded(base, measures, inside, chosen.samples, part, measured)
     measured.judge_noise()
-    for name in measured.weights:
+    for name in [name for name in measured.weights if name not in measured.unpaired]:
 
         def rows_of(model: nn.Module, name: str = name) -> PlacedRows | None:
             extractor = base.reader_of(extractor_with_sites(model, options))

@@ -21,6 +21,7 @@ def cautions(models: Sequence[ComparedModel], samples: SampleSet) -> list[str]:
     """Returns every caution as a sentence, in the order in which a reader should know them."""
     compared = [m for m in models if m.status == "compared"]
     found = _not_compared(models)
+    found += _by_grid_alone(models)
     found += _next_to_nothing(compared)
     found += _first_layer(compared, samples)
     found += _same_weights(compared)
@@ -40,9 +41,18 @@ def _outputs_changed(model: ComparedModel) -> bool:
 def _not_compared(models: Sequence[ComparedModel]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for model in models:
-        if model.status != "compared":
+        if model.status == "not comparable":
             reasons.setdefault(model.reason or "", []).append(model.name)
     return [f"{models_named(n)} {_were(n)} not compared: {reason}" for reason, n in reasons.items()]
+
+
+def _by_grid_alone(models: Sequence[ComparedModel]) -> list[str]:
+    return [
+        f"{model.name} has no drift by layer, and nothing else for which layers or weights are paired (controls, weights, patching): {model.reason} It is "
+        "compared by the layer grid alone."
+        for model in models
+        if model.status == "compared by grid"
+    ]
 
 
 def _next_to_nothing(compared: Sequence[ComparedModel]) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.by_moments import compare_by_moments
@@ -21,7 +21,8 @@ from repdrift.comparison.output_changes import OutputChanges
 from repdrift.comparison.patching import patch_models
 from repdrift.comparison.sections import KeptRows, SectionInputs
 from repdrift.comparison.tuned_model import TunedModel
-from repdrift.comparison.what_moved import chosen_sections, section_figures, with_sections
+from repdrift.comparison.unpaired import may_keep_rows, refused_for
+from repdrift.comparison.what_moved import chosen_sections, no_grid_because, section_figures, with_sections
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
@@ -30,6 +31,7 @@ from repdrift.core.process_group import world
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.comparison import ComparedModel, Comparison, SiteLayers
 from repdrift.core.records.patching import Patching
+from repdrift.core.records.what_moved import ComparisonMoved
 from repdrift.core.sink_words import sink_cautions
 from repdrift.drift.chosen_measures import without_value
 from repdrift.extraction import RepresentationExtractor
@@ -86,12 +88,13 @@ def compare(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
         text_columns=text_columns, id_column=id_column, group_column=group_column,
         file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision, as_kind=as_kind, stack=chosen.stack,
+        no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)),
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:
         require_writable(folder)
     result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen)
-    if not result.compared:
+    if not result.compared and not result.by_grid:
         raise ModelError(
             "none of the models could be compared:\n" + "\n".join(f"  {m.name}: {m.reason}" for m in result.models)
         )
@@ -123,13 +126,17 @@ def compare_models(
     if options.patch_layers is not None:  # a wrong one is an error before anything is run
         extractor.blocks.select(list(options.patch_layers), model_name=type(extractor.backbone).__name__)
     keeps_rows = _keeps_rows(options, extractor, samples, len(able))
+    no_grid = no_grid_because(options, keeps_rows=keeps_rows)
+    if no_grid is not None:
+        tuned_models = [refused_for(tuned, no_grid) for tuned in tuned_models]
+        able = [tuned for tuned in tuned_models if tuned.refused is None]
     blocks_path = extractor.blocks.path
     del extractor
     kept = KeptRows() if keeps_rows and chosen_sections(options) else None
     if keeps_rows:
         if outputs is not None:
             outputs.read_in_passing(loaded.make_room)
-        measured = compare_by_rows(loaded, able, samples, options, outputs, kept)
+        measured = compare_by_rows(loaded, able, samples, options, outputs, kept, no_grid)
     else:
         measured = compare_by_moments(loaded, able, samples, options)
     measured = world().from_first(measured)
@@ -138,11 +145,13 @@ def compare_models(
     if outputs is not None:
         by_name = {t.name: outputs.of(t) for t in able if t.name not in measured.failed}
         models = [model.model_copy(update={"outputs": by_name.get(model.name)}) for model in models]
+    there = [tuned for tuned in able if tuned.name not in measured.failed]
+    paired, unpaired = ([t for t in there if (t.name in measured.unpaired) == by_grid] for by_grid in (False, True))
     patching: list[Patching] = []
     if options.patch:
-        patching = patch_models(base, [t for t in able if t.name not in measured.failed], samples, options)
-    there = [tuned for tuned in able if tuned.name not in measured.failed]
-    models, moved = with_sections(models, SectionInputs(base, there, samples, options, kept, blocks_path))
+        patching = patch_models(base, paired, samples, options)
+    models, moved = with_sections(models, SectionInputs(base, paired, samples, options, kept, blocks_path, unpaired))
+    models = [_without_grid(model, moved) if model.status == "compared by grid" else model for model in models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
     return Comparison(
@@ -178,7 +187,7 @@ def compare_models(
         warnings=[
             *on_base,
             *headline,
-            *note_sentences([model for model in models if model.status == "compared"]),
+            *note_sentences([model for model in models if model.status != "not comparable"]),
             *cautions(models, samples),
             *(sink_cautions(measured.sinks) if measured.sinks is not None else []),
             *gap_sentences(measured.gaps),
@@ -221,6 +230,17 @@ def _without_value(measured: Measured) -> list[str]:
     return without_value(there, [at.layer for at in measured.base_layers], preposition="for")
 
 
+def _without_grid(model: ComparedModel, moved: ComparisonMoved | None) -> ComparedModel:
+    """The model, not comparable if the grid, which was all that could compare it, has no numbers of it."""
+    if model.moved is not None and model.moved.grid is not None:
+        return model
+    reasons = {} if model.moved is None else model.moved.left_out
+    why = reasons.get("grid") or ({} if moved is None else moved.left_out).get("grid")
+    return model.model_copy(
+        update={"status": "not comparable", "reason": f"{model.reason} The layer grid has no numbers either: {why}"}
+    )
+
+
 def _settings_of(tuned: TunedModel) -> dict[str, str]:
     try:
         return settings_digests(tuned.source) if tuned.refused is None else {}
@@ -233,6 +253,11 @@ def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> 
     layers = measured.layers.get(tuned.name, [])
     notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
     digest: str | None = None
+    status: Literal["compared", "compared by grid", "not comparable"] = (
+        "compared" if reason is None else "not comparable"
+    )
+    if reason is None and tuned.name in measured.unpaired:
+        status = "compared by grid"
     if reason is None:
         try:
             digest = tuned.source.weights_digest()
@@ -244,8 +269,8 @@ def _record(tuned: TunedModel, measured: Measured, settings: dict[str, str]) -> 
         name=tuned.name,
         ref=tuned.source.ref,
         kind=tuned.kind,
-        status="compared" if reason is None else "not comparable",
-        reason=reason,
+        status=status,
+        reason=reason if status == "not comparable" else measured.unpaired.get(tuned.name),
         weights=measured.weights.get(tuned.name),
         weights_digest=digest,
         settings=settings if digest is not None else {},

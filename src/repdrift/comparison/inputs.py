@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tokenizers import SharedSamples
-from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names
+from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names, unrelated_fault
+from repdrift.comparison.unpaired import refused_for
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.progress import say
@@ -65,13 +66,14 @@ def comparison_inputs(
     revision: str | None,
     as_kind: Kind | None = None,
     stack: Stack | None = None,
+    no_grid: str | None = None,
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
     as_kind: what to take from a tuned model's folder that holds both an adapter and a full model. stack: which half of an
-    encoder-decoder is compared.
-    A tuned model that cannot be found or read, tokenises the texts differently, or has another number of layers, is marked
-    as refused with the reason; tokenizers that differ in settings alone are taken as one. Raises ModelError if all of them
+    encoder-decoder is compared. no_grid: a sentence that says why the layer grid does not compare models whose layers cannot be paired; None: it does.
+    A tuned model that cannot be found or read, or tokenises the texts differently, is marked
+    as refused with the reason, and so is one whose layers cannot be paired if `no_grid` says so; tokenizers that differ in settings alone are taken as one. Raises ModelError if all of them
     are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
     for data that cannot be used.
     """
@@ -97,8 +99,11 @@ def comparison_inputs(
     shared = SharedSamples(base_source, read, limit, max_length)
     maxima: dict[str, int | None] = {}
     tuned_models = [
-        _tuned_model(name, ref, as_kind, base_source, shared, maxima)
-        for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
+        refused_for(model, no_grid) if no_grid is not None else model
+        for model in (
+            _tuned_model(name, ref, as_kind, base_source, shared, maxima)
+            for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
+        )
     ]
     shared.shorten(maxima)
     found = shared.samples
@@ -176,6 +181,7 @@ def _tuned_model(
     """
     source = ModelSource(ref, Path(ref).expanduser())
     notes: list[str] = []
+    unpaired: str | None = None
     try:
         with loader_errors(f"{ref} cannot be read as a model"):
             source = resolve_model(ref, as_kind=as_kind)
@@ -184,11 +190,10 @@ def _tuned_model(
                 notes.append("To compare the full model in its folder, use --as model.")
             if not source.is_adapter:
                 notes += kind_notes(base, source)
-            refused = depth_fault(base, source)
-            if refused is None:
-                check = shared.check(source)
-                refused, maxima[name] = check.refused, check.maximum
-                notes += check.notes
+            unpaired = unrelated_fault(base, source) or depth_fault(base, source)
+            check = shared.check(source)
+            refused, maxima[name] = check.refused, check.maximum
+            notes += check.notes
     except RepdriftError as error:
         refused = str(error)
-    return TunedModel(name, source, refused, tuple(notes))
+    return TunedModel(name, source, refused, tuple(notes), unpaired)

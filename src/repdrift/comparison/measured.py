@@ -43,6 +43,8 @@ class Measured:
     """By model."""
     weights: dict[str, str] = field(default_factory=dict)
     """By model, in words: whose weights it ran on."""
+    unpaired: dict[str, str] = field(default_factory=dict)
+    """By model whose layers have no counterparts: the reason. It has no drift by layer; the layer grid compares it."""
     failed: dict[str, str] = field(default_factory=dict)
     """By model: why it could not be measured."""
     sites: dict[str, dict[str, list[LayerDrift]]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.comparison.answers import answer_line, table_header, table_rows
+from repdrift.comparison.answers import answer_line, grid_line, table_header, table_rows
 from repdrift.comparison.outputs_output import has_outputs, outputs_section, outputs_table
 from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.comparison.what_moved import model_sections, section_tables, whole_sections
@@ -181,6 +181,7 @@ def summary(result: Comparison) -> str:
         "",
         *(f"**{markdown_text(sentence)}**\n" for sentence in result.headline),
         *(f"- **{markdown_text(model.name)}**: {markdown_text(answer_line(model))}" for model in result.compared),
+        *(f"- **{markdown_text(model.name)}**: {markdown_text(grid_line(model))}" for model in result.by_grid),
         *(f"- **{markdown_text(found.model)}**: {markdown_text(patching_answer(found))}" for found in result.patching),
         "",
         *(
@@ -211,6 +212,11 @@ def summary(result: Comparison) -> str:
         lines += [f"| {' | '.join([*row, above])} |" for row, above in zip(rows, judged, strict=True)]
         lines += ["", *_other_measures(model), *outputs_section(model)]
         lines += [line for words in model_sections(result, model) for line in section_markdown(words, level=3)]
+    for model in result.by_grid:
+        lines += [f"## {markdown_text(model.name)}", "", f"{model.kind}; compared by the layer grid alone.", ""]
+        lines += ["Mind:", "", *(f"- {markdown_text(note)}" for note in model.notes), ""] if model.notes else []
+        lines += outputs_section(model)
+        lines += [line for words in model_sections(result, model) for line in section_markdown(words, level=3)]
     lines += patching_section(result)
     lines += [line for words in whole_sections(result) for line in section_markdown(words)]
     if result.between:
@@ -234,7 +240,7 @@ def summary(result: Comparison) -> str:
 def how_sure(result: Comparison) -> list[str]:
     """Sentences on the controls and intervals: on how many samples they rest, or that there are none and why."""
     found = [control_note(result) if result.control_samples else _NO_CONTROLS]
-    if not any(at.drift_low is not None for model in result.compared for at in model.layers):
+    if result.compared and not any(at.drift_low is not None for model in result.compared for at in model.layers):
         found.append(f"There are no intervals: {_no_interval_because(result)}.")
     elif result.sample_groups is not None:
         found.append(f"Intervals: {interval_method(result)}, which are left out whole.")

@@ -29,13 +29,13 @@ _COLUMNS = (
 
 def has_outputs(result: Comparison) -> bool:
     """True if outputs of a model were measured."""
-    return any(model.outputs is not None and model.outputs.changes for model in result.compared)
+    return any(model.outputs is not None and model.outputs.changes for model in [*result.compared, *result.by_grid])
 
 
 def outputs_table(result: Comparison) -> pd.DataFrame:
     """One row for each model and outcome; `method` holds the model's name, `note` all that changes how its number is read."""
     rows: list[dict[str, object]] = []
-    for model in result.compared:
+    for model in [*result.compared, *result.by_grid]:
         if model.outputs is None:
             continue
         for change in model.outputs.changes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from repdrift.comparison.setting_notes import setting_notes
-from repdrift.core.errors import ModelError
 from repdrift.models import ModelSource, depth_of, load_config, read_gguf_header, read_json_object, width_of
 
 
@@ -15,13 +14,15 @@ class TunedModel:
     """One model that was tuned from the base model.
 
     name: short, and unique in the comparison. refused: why it cannot be compared; None if no reason is known yet.
-    notes: sentences, known before loading, that change how its numbers are to be read.
+    notes: sentences, known before loading, that change how its numbers are to be read. unpaired: why its layers have no counterparts
+    in the base model, one to one, so that the layer grid alone compares them; None if no reason is known yet.
     """
 
     name: str
     source: ModelSource
     refused: str | None = None
     notes: tuple[str, ...] = ()
+    unpaired: str | None = None
 
     @property
     def kind(self) -> Literal["full model", "PEFT adapter"]:
@@ -45,7 +46,8 @@ def depth_fault(base: ModelSource, tuned: ModelSource) -> str | None:
 def kind_notes(base: ModelSource, tuned: ModelSource) -> list[str]:
     """Sentences on a full model whose configuration says that it can hardly have been tuned from the base model, or is run otherwise.
 
-    Raises ModelError if a configuration cannot be read, or the two have neither architecture nor width in common.
+    Empty if the two have neither architecture nor width in common, which `unrelated_fault` says. Raises ModelError if a configuration cannot
+    be read.
     """
     ours, theirs = _stated(base), _stated(tuned)
     if ours is None or theirs is None:
@@ -59,16 +61,30 @@ def kind_notes(base: ModelSource, tuned: ModelSource) -> list[str]:
     if None not in widths and widths[0] != widths[1]:
         notes.append(f"It is {widths[1]} features wide, the base model {widths[0]}: it was hardly tuned from it.")
     if len(notes) == 2:
-        raise ModelError(f"{' '.join(notes)} Compare it with the model that it was tuned from.")
+        return []
     return notes or setting_notes(ours, theirs)
 
 
-def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
-    """Says in words why models of different depths are not compared."""
+def unrelated_fault(base: ModelSource, tuned: ModelSource) -> str | None:
+    """Says in words that a full model has neither architecture nor width in common with the base model; None if it has one of them.
+
+    Raises ModelError if a configuration cannot be read.
+    """
+    ours, theirs = _stated(base), _stated(tuned)
+    if ours is None or theirs is None or tuned.is_adapter or ours.model_type == theirs.model_type:
+        return None
+    widths = width_of(ours), width_of(theirs)
+    if None in widths or widths[0] == widths[1]:
+        return None
     return (
-        f"it has {tuned_depth} layers, the base model {base_depth}: layer i of one has no counterpart in the other. "
-        "Compare it with the model it was tuned from."
+        f"it is a model of type {theirs.model_type!r}, {widths[1]} features wide, and the base model one of type {ours.model_type!r}, "
+        f"{widths[0]} wide: it was not tuned from it, and layers of one number are not the same layer."
     )
+
+
+def layer_count_fault(tuned_depth: int, base_depth: int) -> str:
+    """Says in words why the layers of models of different depths are not paired."""
+    return f"it has {tuned_depth} layers, the base model {base_depth}: layer i of one has no counterpart in the other."
 
 
 def unique_names(refs: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, comparison_sections
+from repdrift.comparison.unpaired import ONLY_SUMS
 from repdrift.core.compared_site_words import model_sites
 from repdrift.core.errors import RepdriftError
 from repdrift.core.process_group import world
@@ -28,6 +29,13 @@ def chosen_sections(options: ComparisonOptions) -> list[ComparisonSection]:
     return [section for section in comparison_sections() if section.name in options.sections]
 
 
+def no_grid_because(options: ComparisonOptions, *, keeps_rows: bool) -> str | None:
+    """A sentence that says why the layer grid does not compare models whose layers have no counterparts; None if it does."""
+    if not any(section.name == "grid" for section in chosen_sections(options)):
+        return "--with grid compares every layer of one with every layer of the other."
+    return None if keeps_rows else f"{sentence_case(ONLY_SUMS)}."
+
+
 def with_sections(
     models: Sequence[ComparedModel], inputs: SectionInputs
 ) -> tuple[list[ComparedModel], ComparisonMoved | None]:
@@ -37,7 +45,7 @@ def with_sections(
     with its reason.
     """
     chosen = chosen_sections(inputs.options)
-    if not chosen or not inputs.tuned:
+    if not chosen or not (inputs.tuned or inputs.unpaired):
         return list(models), None
     inputs = replace(inputs, profiles={model.name: _profile(model) for model in models})
     found: dict[str, SectionFound] = {}
@@ -51,7 +59,7 @@ def with_sections(
                 except RepdriftError as error:
                     reasons[section.name] = str(error)
     found, reasons = world().from_first((found, reasons))
-    compared = {tuned.name for tuned in inputs.tuned}
+    compared = {tuned.name for tuned in (*inputs.tuned, *inputs.unpaired)}
     updated = [
         model.model_copy(update={"moved": _of_model(model.name, found)}) if model.name in compared else model
         for model in models

@@ -22,5 +22,5 @@ def note_sentences(models: Sequence[ComparedModel], *, mark: str = "") -> list[s
 
 def warnings_beside_notes(result: Comparison) -> list[str]:
     """The warnings that stand neither in the headline nor beside a model's numbers."""
-    said = {*result.headline, *note_sentences(result.compared)}
+    said = {*result.headline, *note_sentences([*result.compared, *result.by_grid])}
     return [warning for warning in result.warnings if warning not in said]

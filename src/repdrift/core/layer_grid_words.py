@@ -75,15 +75,17 @@ def _moves(direction: str, matches: Sequence[BestLayer]) -> str:
 
 
 def _run(run: Sequence[BestLayer]) -> str:
-    here, there = [at.layer for at in run], [at.best for at in run]
-    values = [at.value for at in run]
-    similarity = number(values[0]) if len(run) == 1 else f"{number(min(values))} to {number(max(values))}"
-    own = [at.own for at in run if at.own is not None]
-    beside = number(own[0]) if len(own) == 1 else f"{number(min(own))} to {number(max(own))}"
+    one = len(run) == 1
+    here, there = layers_named([at.layer for at in run]), layers_named([at.best for at in run])
     return (
-        f"tuned {layers_named(here)} {'holds' if len(run) == 1 else 'hold'} what base {layers_named(there)} held (similarity {similarity}; "
-        f"{beside} with {'its own number' if len(run) == 1 else 'their own numbers'})"
+        f"tuned {here} {'holds' if one else 'hold'} what base {there} held (similarity {_span([at.value for at in run])}; "
+        f"{_span([at.own for at in run if at.own is not None])} with {'its own number' if one else 'their own numbers'})"
     )
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _best_in_words(grid: ModelGrid) -> str:

@@ -52,7 +52,10 @@ def comparison_figures(result: Comparison) -> dict[str, bytes]:
 
     The left panel shows drift on a linear scale, the right one drift and controls on a logarithmic scale, where noise and
     random change can be seen.
+    Nothing is drawn if no model has a drift by layer.
     """
+    if not result.compared:
+        return {}
     shared = shareable(result)
     png, pdf = png_and_pdf(lambda: _figure(shared))
     return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}

@@ -107,8 +107,10 @@ def test_depth_that_the_configuration_does_not_tell_is_seen_in_the_model(
     monkeypatch.setattr(inputs, "depth_fault", lambda *_: None)
     refs = [str(tmp_path / "deep"), str(models["full"])]
     result = compare(str(models["base"]), refs, data=str(texts), accumulate=accumulate)
-    assert [m.status for m in result.models] == ["not comparable", "compared"]
+    by_grid = "compared by grid" if accumulate == "rows" else "not comparable"
+    assert [m.status for m in result.models] == [by_grid, "compared"]
     assert "5 layers, the base model 3" in result.models[0].reason
+    assert ("--accumulate rows" in result.models[0].reason) == (accumulate == "moments")
 
 
 def test_adapter_that_trained_biases_is_run_on_its_own_weights(models, texts):
@@ -143,13 +145,13 @@ def test_what_cannot_be_compared_is_explained_and_the_rest_is_compared(models, t
     (tmp_path / "other_words/tokenizer.json").write_text(json.dumps(tokenizer))
     llama_adapter = save_adapter(tiny_llama, tmp_path / "llama_adapter")
     refs = [str(p) for p in (deep, tmp_path / "other_words", llama_adapter, models["full"])]
-    result = compare(str(models["base"]), refs, data=str(texts))
+    result = compare(str(models["base"]), refs, data=str(texts), sections=())
     assert [m.status for m in result.models] == ["not comparable"] * 3 + ["compared"]
     assert "5 layers, the base model 3" in result.models[0].reason
     assert "another tokenizer" in result.models[1].reason
     assert "tokenizer" in result.models[2].reason or "does not fit" in result.models[2].reason
-    with pytest.raises(ModelError, match=r"(?s)none of the models can be compared.*5 layers"):
-        compare(str(models["base"]), [str(deep)], data=str(texts))
+    with pytest.raises(ModelError, match=r"(?s)none of the models can be compared.*5 layers.*--with grid"):
+        compare(str(models["base"]), [str(deep)], data=str(texts), sections=())
 
 
 def test_adapter_of_another_model_is_refused_by_itself(models, texts, tiny_llama, tmp_path):

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class UnpairedRows:
+    """Rows of a model whose layers have no counterparts, and the base model's rows for the same texts or words, by layer."""
+
+    base: Rows
+    tuned: Rows
+
+
 @dataclass
 class KeptRows:
     """Pooled rows of the models, by layer, in the order of the samples; filled in the first process only."""
@@ -27,15 +35,17 @@ class KeptRows:
     base: Rows = field(default_factory=dict)
     tuned: dict[str, Rows] = field(default_factory=dict)
     """By the name of the model."""
+    unpaired: dict[str, UnpairedRows] = field(default_factory=dict)
+    """By the name of a model whose layers have no counterparts, one to one."""
 
 
 @dataclass(frozen=True)
 class SectionInputs:
     """All that a section may look at, after every model has been run. The models are no longer in memory.
 
-    tuned: the models that could be compared, in the order of the comparison. rows: None where only sums were kept (accumulate moments).
-    blocks_path: name of the list of blocks inside the base model's backbone. profiles: drift by layer, by model; empty where it
-    is above noise in no layer.
+    tuned: the models that could be compared layer by layer, in the order of the comparison. unpaired: those that only the layer grid compares.
+    rows: None where only sums were kept (accumulate moments). blocks_path: name of the list of blocks inside the base model's backbone.
+    profiles: drift by layer, by model; empty where it is above noise in no layer.
     """
 
     base: ModelSource
@@ -45,6 +55,7 @@ class SectionInputs:
     rows: KeptRows | None
     blocks_path: str
     profiles: Mapping[str, Mapping[int, float]] = field(default_factory=dict[str, Mapping[int, float]])
+    unpaired: Sequence[TunedModel] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
+from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, UnpairedRows, register
+from repdrift.comparison.unpaired import ONLY_SUMS, descends
 from repdrift.core.errors import DataError, RepdriftError
 from repdrift.core.layer_grid_words import worded_grid
 from repdrift.core.records.comparison import ComparedModel, Comparison
@@ -15,8 +16,6 @@ from repdrift.extraction.row_index import RowIndex
 from repdrift.tasks import SampleSet
 
 COLUMNS = ["model", "kind", "measure", "layer_row", "layer_column", "value"]
-
-ONLY_SUMS = "the grid takes the rows themselves (--accumulate rows), and only sums were kept"
 
 
 def _measure(inputs: SectionInputs) -> SectionFound:
@@ -34,7 +33,22 @@ def _measure(inputs: SectionInputs) -> SectionFound:
             found[tuned.name] = base.with_model(inputs.rows.tuned[tuned.name], measures=named)
         except RepdriftError as error:
             left_out[tuned.name] = str(error)
+    for tuned in inputs.unpaired:
+        rows = inputs.rows.unpaired[tuned.name]
+        try:
+            found[tuned.name] = _unpaired_base(inputs, rows, base).with_model(
+                rows.tuned, by_number=descends(inputs.base, tuned.source), measures=named
+            )
+        except RepdriftError as error:
+            left_out[tuned.name] = str(error)
     return SectionFound(found, left_out=left_out)
+
+
+def _unpaired_base(inputs: SectionInputs, rows: UnpairedRows, base: BaseGrid) -> BaseGrid:
+    """The base model's side for a model of another depth: that of all others where its rows are the same."""
+    if inputs.rows is not None and rows.base is inputs.rows.base:
+        return base
+    return BaseGrid(rows.base, base.units, base.row_is, base.tie)
 
 
 def _units(samples: SampleSet, *, by_token: bool) -> GridUnits:

@@ -70,9 +70,11 @@ class ComparedModel(Record):
     ref: str
     """The name or folder that the user wrote."""
     kind: Literal["full model", "PEFT adapter"]
-    status: Literal["compared", "not comparable"]
+    status: Literal["compared", "compared by grid", "not comparable"]
+    """Compared by grid: its layers have no counterparts in the base model, one to one, so that there is no drift by layer, and `moved.grid` has
+    the similarity of every layer with every layer."""
     reason: str | None = None
-    """The reason why the model could not be compared."""
+    """The reason why the model could not be compared, or not layer by layer."""
     weights: str | None = None
     """Says whether the model shared the base model's weights in memory, and if an adapter did not, why."""
     weights_digest: str | None = None
@@ -175,5 +177,10 @@ class Comparison(Record):
 
     @property
     def compared(self) -> list[ComparedModel]:
-        """The models that could be compared."""
+        """The models that could be compared layer by layer."""
         return [model for model in self.models if model.status == "compared"]
+
+    @property
+    def by_grid(self) -> list[ComparedModel]:
+        """The models that have no drift by layer, and are compared by the layer grid alone."""
+        return [model for model in self.models if model.status == "compared by grid"]

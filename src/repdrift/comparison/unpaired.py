@@ -1,0 +1,35 @@
+"""Models whose layers have no counterparts in the base model, one to one: whether the layer grid compares them, and how it is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.tuned_model import TunedModel
+from repdrift.core.errors import ModelError
+from repdrift.models import ModelSource, load_config, width_of
+
+ONLY_SUMS = "the layer grid takes the rows themselves (--accumulate rows), and only sums were kept"
+
+
+def may_keep_rows(options: ComparisonOptions) -> bool:
+    """Whether the options allow that rows are kept. Even so, memory may not."""
+    return options.accumulate == "rows" or (options.accumulate == "auto" and options.pooling != "tokens")
+
+
+def refused_for(tuned: TunedModel, no_grid: str) -> TunedModel:
+    """The model, refused if its layers have no counterparts. no_grid: the sentence of `no_grid_because`."""
+    if tuned.unpaired is None:
+        return tuned
+    return replace(tuned, unpaired=None, refused=tuned.refused or f"{tuned.unpaired} {no_grid}")
+
+
+def descends(base: ModelSource, tuned: ModelSource) -> bool:
+    """Whether layers of one number are one layer before and after: both models have one architecture and one width."""
+    if tuned.is_adapter:
+        return True
+    try:
+        ours, theirs = load_config(base), load_config(tuned)
+    except ModelError:
+        return False
+    return ours.model_type == theirs.model_type and width_of(ours) == width_of(theirs)
