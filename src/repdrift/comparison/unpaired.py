@@ -13,7 +13,7 @@ ONLY_SUMS = "the layer grid takes the rows themselves (--accumulate rows), and o
 
 
 def may_keep_rows(options: ComparisonOptions) -> bool:
-    """Whether the options allow that rows are kept. Even so, memory may not."""
+    """True if the options allow that rows are kept. Even so, memory may not."""
     return options.accumulate == "rows" or (options.accumulate == "auto" and options.pooling != "tokens")
 
 
@@ -25,7 +25,7 @@ def refused_for(tuned: TunedModel, no_grid: str) -> TunedModel:
 
 
 def descends(base: ModelSource, tuned: ModelSource) -> bool:
-    """Whether layers of one number are one layer before and after: both models have one architecture and one width."""
+    """True if layers of one number are one layer before and after: both models have one architecture and one width."""
     if tuned.is_adapter:
         return True
     try:
