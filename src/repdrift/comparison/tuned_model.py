@@ -70,8 +70,10 @@ def unrelated_fault(base: ModelSource, tuned: ModelSource) -> str | None:
 
     Raises ModelError if a configuration cannot be read.
     """
+    if tuned.is_adapter:
+        return None
     ours, theirs = _stated(base), _stated(tuned)
-    if ours is None or theirs is None or tuned.is_adapter or ours.model_type == theirs.model_type:
+    if ours is None or theirs is None or ours.model_type == theirs.model_type:
         return None
     widths = width_of(ours), width_of(theirs)
     if None in widths or widths[0] == widths[1]:
