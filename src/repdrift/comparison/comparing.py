@@ -150,7 +150,8 @@ def compare_models(
     patching: list[Patching] = []
     if options.patch:
         patching = patch_models(base, paired, samples, options)
-    models, moved = with_sections(models, SectionInputs(base, paired, samples, options, kept, blocks_path, unpaired))
+    seen = SectionInputs(base, paired, samples, options, kept, blocks_path, unpaired=unpaired)
+    models, moved = with_sections(models, seen)
     models = [_without_grid(model, moved) if model.status == "compared by grid" else model for model in models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
