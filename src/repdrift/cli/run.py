@@ -68,6 +68,8 @@ def print_outcome(outcome: StudyOutcome) -> None:
     from repdrift.core.records.results import ALL_TASKS
     from repdrift.core.shown_text import for_terminal
     from repdrift.core.site_rows import residual_rows
+    from repdrift.core.study_sections import study_sections
+    from repdrift.core.study_site_words import SITES_SECTION
 
     first = first_lines(outcome.results)
     for caution in first:
@@ -91,6 +93,9 @@ def print_outcome(outcome: StudyOutcome) -> None:
         names = (words.task_title(str(task)), words.method_title(str(method)))
         table.add_row(*(Text(for_terminal(name)) for name in names), *map(words.number, numbers))
     Console(width=max(120, Console().width)).print(table)
+    for section in study_sections(outcome.results):
+        for line in section.answer[: len(study.methods)] if section.name == SITES_SECTION else ():
+            tell(f"[{SITES_SECTION}] {line}")
     at_skill = [each for each in outcome.results.equal_skill if each.task == ALL_TASKS]
     for each in at_skill:
         if each.test is not None:

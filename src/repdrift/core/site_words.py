@@ -102,8 +102,8 @@ def attention_or_mlp_sentence(found: AttentionOrMlp, who: str, *, alpha: float, 
     said = f"the {more} drifts more ({_how_sure(found)})"
     if found.pvalue is not None and found.pvalue > alpha:
         said = f"undecided ({_how_sure(found)})"
-        if found.smallest_pvalue is not None and found.smallest_pvalue > alpha:
-            said = f"the {more} drifts more in these {counted(found.n_models, 'model')}, too few to tell it of others ({_how_sure(found)})"
+        if _is_smallest(found):
+            said = f"the {more} drifts more in {_these(found)}, too few to tell it of others ({_how_sure(found)})"
     elif found.pvalue is None:
         said = f"the {more} has the larger drift in {_these(found)}, which is not tested{f', since {found.not_tested}' if found.not_tested else ''}"
     return f"{head} {said}: {drifts}{_difference(found.intervals, found.difference, confidence)}.{sizes}"
@@ -162,13 +162,18 @@ def _these(found: AttentionOrMlp) -> str:
     return "this model" if found.n_models == 1 else f"these {found.n_models} models"
 
 
+def _is_smallest(found: AttentionOrMlp) -> bool:
+    """Tells whether the p is the smallest that this number of models can give: all of them say the same."""
+    return None not in (found.pvalue, found.smallest_pvalue) and found.pvalue <= found.smallest_pvalue * (1 + 1e-9)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+
+
 def _how_sure(found: AttentionOrMlp) -> str:
     if found.pvalue is None:
         return "not tested"
     if found.over == "samples":
         return f"{p_equals(found.pvalue)} over samples, for this one model"
-    models, least = counted(found.n_models, "model"), found.smallest_pvalue
-    if least is not None and found.pvalue <= least * (1 + 1e-9):
+    models = counted(found.n_models, "model")
+    if _is_smallest(found):
         return f"{p_equals(found.pvalue)}, the smallest that {models} can give"
     return f"{p_equals(found.pvalue)} over {models}"
 
