@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -33,19 +33,25 @@ class PlacedRows:
 
 
 def extractor_with_sites(model: nn.Module, options: ComparisonOptions) -> RepresentationExtractor:
-    """Returns the extractor of a model; where its sites cannot be told apart, one of the residual stream alone that says why.
+    """Returns the extractor of a model; a site that cannot be told apart in it is not read, and the extractor says why.
 
     Its attribute `chosen_sites.left_out` has the reasons. Raises ModelError as `extractor_for` does without sites.
     """
     try:
         return extractor_for(model, options)
-    except ModelError as error:
+    except ModelError:
         if not options.sites:
             raise
-        found = extractor_for(model, options.model_copy(update={"sites": ()}))
-        reasons = {site: str(error) for site in options.sites if site != RESID_POST}
-        found.chosen_sites = type(found.chosen_sites)(left_out=reasons)
-        return found
+    reasons: dict[str, str] = {}
+    for site in options.sites:  # each by itself, so that the others are read
+        try:
+            extractor_for(model, options.model_copy(update={"sites": (site,)}))
+        except ModelError as error:
+            reasons[site] = str(error)
+    known = tuple(site for site in options.sites if site not in reasons)
+    found = extractor_for(model, options.model_copy(update={"sites": known}))
+    found.chosen_sites = replace(found.chosen_sites, left_out={**found.chosen_sites.left_out, **reasons})
+    return found
 
 
 def placed_rows(extractor: RepresentationExtractor, samples: SampleSet, *, what: str) -> PlacedRows | None:
