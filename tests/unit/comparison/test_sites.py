@@ -244,3 +244,37 @@ def test_a_site_at_which_all_samples_are_alike_is_left_out_with_the_reason(model
         assert [of.site for of in model.sites] == ["mlp_out"]
         said = model_sites(result, model)
         assert any("attention output" in line for line in said.left_out), accumulate
+
+
+def test_adapters_of_other_modules_on_shared_weights_keep_their_own_branches(models, texts, tmp_path):
+    base = models["base"]
+    one = save_adapter(base, tmp_path / "one", std=0.3, target_modules=["o_proj"])
+    two = save_adapter(base, tmp_path / "two", std=0.3, seed=3, target_modules=["q_proj", "down_proj"])
+    options = {"sites": ("mlp_out", "adapter_out"), "controls": False}
+    together = compared({"base": base, "one": one, "two": two}, ["one", "two"], texts, **options)
+    assert {model.weights for model in together.models} == {"the base model's, in memory once"}
+    for name, folder, model in zip(("one", "two"), (one, two), together.models, strict=True):
+        (alone,) = compared({"base": base, name: folder}, [name], texts, **options).models
+        assert [at.relative_size for at in model.adapter_sizes] == pytest.approx(
+            [at.relative_size for at in alone.adapter_sizes]
+        )
+        assert len(model.adapter_sizes) == 3
+
+
+def test_a_branch_that_cannot_be_told_apart_leaves_the_other_sites(models, texts, tmp_path):
+    dora = save_adapter(models["base"], tmp_path / "dora", std=0.3, use_dora=True, target_modules=["o_proj"])
+    for accumulate in ("rows", "moments"):
+        options = {"sites": ("attn_out", "adapter_out"), "controls": False, "accumulate": accumulate}
+        (model,) = compared({"base": models["base"], "dora": dora}, ["dora"], texts, **options).models
+        assert model.status == "compared"
+        assert [of.site for of in model.sites] == ["attn_out"]
+        assert "DoRA" in model.sites_left_out["adapter_out"]
+
+
+def test_pooling_tokens_and_few_samples_say_why_attention_and_mlp_are_not_tested(models, texts):
+    options = {"sites": ("attn_out", "mlp_out"), "controls": False}
+    tokens = compared(models, ["mlp"], texts, pooling="tokens", accumulate="rows", **options).models[0]
+    assert tokens.attention_or_mlp.not_tested == "tokens of one text are not independent"
+    few = compared(models, ["mlp"], texts, samples=4, **options).models[0]
+    assert few.attention_or_mlp.not_tested == "samples are too few, or nothing drifts"
+    assert few.attention_or_mlp.intervals == tokens.attention_or_mlp.intervals == []

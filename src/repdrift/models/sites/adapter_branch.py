@@ -65,12 +65,11 @@ def _with(
 
 
 def _has_adapter(module: nn.Module) -> bool:
-    """True for a layer of peft whose adapters are switched on."""
-    return (
-        hasattr(module, "base_layer")
-        and bool(getattr(module, "active_adapters", ()))
-        and not getattr(module, "disable_adapters", False)
-    )
+    """True for a layer of peft that holds a part of an adapter which is switched on. Several adapters on one model need not adapt the same modules."""
+    if not hasattr(module, "base_layer") or getattr(module, "disable_adapters", False):
+        return False
+    parts = [getattr(module, name, ()) for name in getattr(module, "adapter_layer_names", ())]
+    return any(adapter in part for adapter in getattr(module, "active_adapters", ()) for part in parts)
 
 
 def _same(call: ModuleCall | None, other: ModuleCall | None) -> bool:
