@@ -49,6 +49,7 @@ data_dir: {tiny_data}
 tasks: [sst2]
 methods: [full_finetune, lora]
 seeds: [1, 2]
+extraction: {{sites: [attn_out, embeddings, adapter_out]}}
 training:
   all: {{epochs: 1, batch_size: 8, max_length: 32, learning_rate: 0.01}}
 """,
@@ -89,6 +90,8 @@ def test_files_of_two_processes_are_those_of_one(two_processes, study):
         )
         assert (two["extraction"]["processes"], one["extraction"]["processes"]) == (2, 1)
         assert two["files"] == one["files"]
+        assert {"attn_out_2.pt", "embeddings.pt"} <= two["files"].keys()
+        assert ("adapter_out_2.pt" in two["files"]) == (two["method"] == "lora"), "only the run has an adapter"
     run_here("python -m repdrift verify .", folder)
 
 

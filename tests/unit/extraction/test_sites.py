@@ -1,5 +1,6 @@
 import pytest
 import torch
+from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from transformers import AutoModel
 
 from repdrift.core.errors import ModelError, UnknownNameError
@@ -66,3 +67,32 @@ def test_layers_choose_the_blocks_of_a_site(tiny_llama):
         AutoModel.from_pretrained(tiny_llama), layers=[1], sites=("mlp_out", "final_norm")
     )
     assert extractor.places == [SiteLayer("resid_post", 1), SiteLayer("mlp_out", 1), SiteLayer("final_norm", 3)]
+
+
+@pytest.mark.parametrize("kind", [PrefixTuningConfig, PromptTuningConfig])
+def test_sites_behind_a_learned_prompt_are_of_the_real_tokens(tiny_llama, kind):
+    model = get_peft_model(
+        AutoModel.from_pretrained(tiny_llama), kind(task_type="FEATURE_EXTRACTION", num_virtual_tokens=3)
+    )
+    found = extract(model, IDS, pooling="tokens", sites=("attn_out", "mlp_out", "embeddings", "final_norm"))
+    assert found["attn_out_1"].shape == (8, 16)
+    before = found["embeddings"]
+    for layer in range(3):
+        torch.testing.assert_close(
+            found[f"layer_{layer}"], before + found[f"attn_out_{layer}"] + found[f"mlp_out_{layer}"], rtol=0, atol=1e-5
+        )
+        before = found[f"layer_{layer}"]
+    embeddings = model.get_base_model().embed_tokens(IDS["input_ids"])[IDS["attention_mask"].bool()]
+    torch.testing.assert_close(found["embeddings"], embeddings, rtol=0, atol=1e-6)
+
+
+def test_no_site_moves_where_nothing_behind_it_changed(tiny_llama):
+    """A change of one MLP leaves what lies before it: embeddings, the layers below, and its own layer's attention."""
+    model = AutoModel.from_pretrained(tiny_llama)
+    sites = ("attn_out", "mlp_out", "embeddings", "final_norm")
+    before = extract(model, IDS, sites=sites)
+    with torch.no_grad():
+        model.layers[2].mlp.down_proj.weight += 0.1
+    after = extract(model, IDS, sites=sites)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"mlp_out_2", "layer_2", "final_norm"}

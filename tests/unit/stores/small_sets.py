@@ -2,9 +2,11 @@
 
 import torch
 
+from repdrift.core.records.sites import SiteLayer
 from repdrift.stores import RepresentationSetWriter
 
 LAYERS, ROWS, WIDTH = [0, 2, 5], 23, 6
+SITES = {"attn_out": [2], "embeddings": [-1]}
 BATCHES = [[0, 1, 2, 3], [9, 4, 8, 5], [6, 7], [22, 10, 21, 11, 20], [12, 13, 14, 15], [19, 18, 17, 16]]
 PLAN = {"token_budget": 64, "windows": [1, 2]}
 
@@ -20,7 +22,7 @@ def fields(**changes):
 
 
 def finishing():
-    """The fields that the writer does not know by itself."""
+    """The fields that the writer does not know by itself; it knows the sites."""
     return {name: value for name, value in fields().items() if name not in ("key", "layers", "shape", "dtype")}
 
 
@@ -31,14 +33,19 @@ def whole_layer(layer, dtype="float32"):
 
 
 def batch(number, dtype="float32"):
-    """The row index and the tensors of one batch."""
+    """The row index of one batch, and its tensors: of layers, and of other sites."""
     row_index = torch.tensor(BATCHES[number])
-    return row_index, {layer: whole_layer(layer, dtype)[row_index] for layer in LAYERS}
+    sites = [SiteLayer(site, layer) for site, layers in SITES.items() for layer in layers]
+    return (
+        row_index,
+        {layer: whole_layer(layer, dtype)[row_index] for layer in LAYERS},
+        {place: whole_layer(10 + place.layer, dtype)[row_index] for place in sites},
+    )
 
 
 def writer_of(folder, **changes):
     """A writer of the set, not yet entered."""
-    options = {"key": "k1", "layers": LAYERS, "n_rows": ROWS, "plan": PLAN, "n_batches": len(BATCHES)}
+    options = {"key": "k1", "layers": LAYERS, "sites": SITES, "n_rows": ROWS, "plan": PLAN, "n_batches": len(BATCHES)}
     return RepresentationSetWriter(folder, **{**options, **changes})
 
 

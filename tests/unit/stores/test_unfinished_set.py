@@ -55,9 +55,12 @@ def _interrupted(folder, numbers):
 def _write_zeros_where_found(writer, found):
     """Finish the set; zeros take the place of each (batch, layer) in `found`, which a writer that goes on passes over."""
     for number in range(len(BATCHES)):
-        row_index, tensors = batch(number)
+        row_index, tensors, sites = batch(number)
         writer.write_batch(
-            number, row_index, {n: torch.zeros_like(t) if (number, n) in found else t for n, t in tensors.items()}
+            number,
+            row_index,
+            {n: torch.zeros_like(t) if (number, n) in found else t for n, t in tensors.items()},
+            sites,
         )
     finish(writer)
 
@@ -70,21 +73,22 @@ STEPS = {
     "the third file has no space": ("posix_fallocate", 3, 0),
     "the third file has no head": ("pwrite", 3, 0),
     "all files are there, the header is not": ("replace", 1, 0),
-    "the header is there, no row is": ("pwrite", 4, 0),
+    "the header is there, no row is": ("pwrite", 6, 0),
     "the rows of a batch are there, its line is not": ("write", 1, 0),
-    "some rows of the second batch are there": ("pwrite", 9, 1),
+    "some rows of the second batch are there": ("pwrite", 13, 1),
     "three batches are noted": ("write", 4, 3),
     "LoRA's A has its bytes and no name": ("replace", 2, None),
     "A is there, B is not": ("replace", 3, None),
     "the last batch is not noted": ("write", 6, 5),
-    "the first tail is missing": ("pwrite", 28, 6),
-    "the last tail is missing": ("pwrite", 30, 6),
+    "the first tail is missing": ("pwrite", 46, 6),
+    "the last tail is missing": ("pwrite", 50, 6),
     "the files are complete, none has moved": ("replace", 4, 6),
     "one layer has moved": ("replace", 5, 6),
     "two layers have moved": ("replace", 6, 6),
-    "all layers have moved, A has not": ("replace", 7, 6),
-    "A has moved, B has not": ("replace", 8, 6),
-    "everything has moved, metadata has no name": ("replace", 9, 6),
+    "all layers have moved, other sites have not": ("replace", 7, 6),
+    "all sites have moved, A has not": ("replace", 9, 6),
+    "A has moved, B has not": ("replace", 10, 6),
+    "everything has moved, metadata has no name": ("replace", 11, 6),
     "metadata is there, and so is the journal": ("unlink", 2, None),
     "metadata is there, .partial is empty": ("rmdir", 2, None),
     "metadata is there, only the lock is left": ("unlink", 3, None),
@@ -285,7 +289,7 @@ def test_set_put_beside_an_unfinished_one_does_not_get_into_it(tmp_path, referen
 def test_layers_written_one_after_the_other_are_gone_on_with(tmp_path, reference):
     with writer_of(tmp_path) as writer:
         for number in range(len(BATCHES)):
-            rows, tensors = batch(number)
+            rows, tensors, _ = batch(number)
             writer.write_batch(number, rows, {0: tensors[0]})
             if number < 3:
                 writer.write_batch(number, rows, {2: tensors[2]})
@@ -360,11 +364,12 @@ def test_journal_can_be_read_by_people(tmp_path):
     header, line = map(json.loads, (tmp_path / ".partial/journal.jsonl").read_text().splitlines())
     assert header.pop("content_sha256") == config_sha256(header)
     assert header == {
-        "format": 1, "key": "k1", "settings": {}, "plan": {"token_budget": 64, "windows": [1, 2]}, "n_batches": 6, "layers": [0, 2, 5], "sites": {}, "rows": 23, "d": 6,
+        "format": 1, "key": "k1", "settings": {}, "plan": {"token_budget": 64, "windows": [1, 2]}, "n_batches": 6, "layers": [0, 2, 5], "sites": {"attn_out": [2], "embeddings": [-1]}, "rows": 23, "d": 6,
         "dtype": "float32", "payload": "pt",
     }  # fmt: skip
     assert line["rows"] == [[4, 2], [8, 2]]
     assert set(line["crc"]) == {"0", "2", "5"}
+    assert {site: list(found) for site, found in line["site_crc"].items()} == {"attn_out": ["2"], "embeddings": ["-1"]}
 
 
 def test_finished_set_is_found_and_left_alone(tmp_path, reference):

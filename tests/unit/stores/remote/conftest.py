@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from repdrift.core.records.sites import SiteLayer
 from repdrift.stores import RepresentationSetWriter
 from tests.unit.stores.small_sets import fields
 
@@ -11,9 +12,12 @@ def write_base_sets(folder):
     """Two tasks with two sets each, named as the base model's are."""
     for task in ("sst2", "mrpc"):
         for name in ("step_000000", "identity"):
-            with RepresentationSetWriter(folder / task / name, key="k1", layers=[0, 1], n_rows=6) as writer:
-                for layer in (0, 1):
-                    writer.write_layer(layer, torch.randn(6, 4))
+            sites = {"attn_out": [0, 1], "embeddings": [-1]}
+            with RepresentationSetWriter(
+                folder / task / name, key="k1", layers=[0, 1], sites=sites, n_rows=6
+            ) as writer:
+                others = {SiteLayer(site, n): torch.randn(6, 4) for site, layers in sites.items() for n in layers}
+                writer.write_batch(0, torch.arange(6), {n: torch.randn(6, 4) for n in (0, 1)}, others)
                 writer.finish(**fields(task=task))
 
 
