@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.results import DriftResults
 from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.study_site_words import study_sites
@@ -11,9 +12,17 @@ from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import sentence_case
 
+
+def study_likeness(results: DriftResults) -> WordedSection | None:
+    """The section on the likeness of changes; None if the results have none."""
+    found = None if results.moved is None else results.moved.likeness
+    return None if found is None else likeness_section(found)
+
+
 _WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
     study_weights_worded,
     study_sites,
+    study_likeness,
     study_directions_section,
 )
 """One for each section; None if the results have nothing of it."""

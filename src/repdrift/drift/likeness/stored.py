@@ -1,0 +1,98 @@
+"""Likeness of the weights of a study's models, from the run folders on this machine; computed once, and found again by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.fingerprint import config_sha256
+from repdrift.core.progress import say
+from repdrift.core.reading import stands_there
+from repdrift.core.records.base import Record
+from repdrift.core.records.likeness import GroupLikeness
+from repdrift.models import ModelSource, model_on_this_machine
+from repdrift.stores import RepresentationSet
+from repdrift.weights.base_matrices import base_matrices
+from repdrift.weights.change_likeness import ChangeLikenesses, change_likenesses
+from repdrift.weights.singular_subspaces import LEADING
+
+_FORMAT = 1
+_FOLDER = "weights"
+
+
+class StoredPair(Record):
+    """Likeness of two models, by their places in `names`."""
+
+    first: int
+    second: int
+    groups: list[GroupLikeness]
+
+
+class StoredLikenesses(Record):
+    """The content of `results/weights/likeness_KEY.json`: what `change_likenesses` found, and the key of what determines it."""
+
+    format_version: Literal[1] = _FORMAT
+    key: str
+    names: list[str]
+    pairs: list[StoredPair]
+    missing: dict[str, str]
+    not_compared: dict[str, list[str]]
+    leading: int
+
+
+def base_on_this_machine(base: RepresentationSet) -> ModelSource:
+    """Returns the base model of a set. Raises ModelError if it is not on this machine, or its weights are others."""
+    metadata = base.metadata
+    source = model_on_this_machine(metadata.model, revision=metadata.model_revision)
+    if source is None:
+        raise ModelError(
+            f"the base model {metadata.model!r} is not on this machine, and nothing is downloaded for this"
+        )
+    if source.weights_digest() != metadata.weights_digest:
+        raise ModelError(
+            f"the files of {metadata.model!r} on this machine are not those that the representations were extracted with"
+        )
+    return source
+
+
+def stored_likenesses(
+    base: ModelSource, blocks: str | None, tuned: Mapping[str, ModelSource], results_dir: Path
+) -> ChangeLikenesses:
+    """Returns the likeness of every two of the tuned models: that of an earlier analysis of the very same weights, or anew.
+
+    Raises ModelError if the base model's files cannot be read, StorageError if the result cannot be written.
+    """
+    digests = {name: source.weights_digest() for name, source in tuned.items()}
+    key = config_sha256(
+        {"format": _FORMAT, "base": base.weights_digest(), "models": digests, "leading": LEADING, "blocks": blocks}
+    )
+    path = results_dir / _FOLDER / f"likeness_{key[:32]}.json"
+    if (known := _read(path, key)) is not None:
+        return known
+    found = change_likenesses(base_matrices(base, blocks=blocks), tuned)
+    pairs = [StoredPair(first=i, second=j, groups=groups) for (i, j), groups in found.groups.items()]
+    StoredLikenesses(
+        key=key,
+        names=found.names,
+        pairs=pairs,
+        missing=found.missing,
+        not_compared=found.not_compared,
+        leading=found.leading,
+    ).write(path)
+    return found
+
+
+def _read(path: Path, key: str) -> ChangeLikenesses | None:
+    if not stands_there(path):
+        return None
+    try:
+        stored = StoredLikenesses.read(path)
+    except RepdriftError as error:
+        say(f"note: {path} cannot be used, and is computed anew: {error}")
+        return None
+    if stored.key != key:
+        return None
+    groups = {(pair.first, pair.second): pair.groups for pair in stored.pairs}
+    return ChangeLikenesses(stored.names, groups, stored.missing, stored.not_compared, stored.leading)

@@ -1,0 +1,160 @@
+"""The section on likeness in a study: how alike the changes of any two final models are, across seeds, methods and tasks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repdrift.core.errors import DegenerateInputError, RepdriftError
+from repdrift.core.group_words import is_grouped
+from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel, PairLikeness
+from repdrift.core.records.run import MODEL_FOLDER
+from repdrift.core.site_rows import residual_rows
+from repdrift.core.words import method_title, task_title
+from repdrift.drift.likeness.measuring import (
+    clustered,
+    contrasts_of,
+    cosines_of,
+    direction_pairs,
+    matrix_of,
+    profile_pairs,
+    weight_pairs_of,
+)
+from repdrift.drift.likeness.stored import base_on_this_machine, stored_likenesses
+from repdrift.drift.likeness.tables import likeness_table
+from repdrift.drift.task_sets import OpenedSet, TaskSets, read_layer
+from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
+from repdrift.drift.what_moved.directions import settings_of
+from repdrift.models import ModelSource, resolve_model
+from repdrift.weights.singular_subspaces import LEADING
+
+Run = tuple[str, str, int]
+"""Task, method and seed."""
+
+
+def measure(inputs: StudyInputs) -> StudyFound:
+    """Compares every two final models. Raises DegenerateInputError if there are fewer than two."""
+    final = [(sets, run) for sets in inputs.tasks for run in sets.runs if run.plan.step == 0]
+    if len(final) < 2:
+        raise DegenerateInputError(f"likeness is that of two final models, and {len(final)} has representations")
+    models = [_model(run) for _, run in final]
+    places = {(run.plan.task, run.plan.method, run.plan.seed): place for place, (_, run) in enumerate(final)}
+    left_out: list[str] = []
+    with_groups = _of_weights(final, [model.name for model in models], left_out)
+    profiles = profile_pairs(_profiles(inputs, places))
+    directions = [pair for sets in inputs.tasks for pair in _of_directions(sets, places, left_out)]
+    cosines, count = cosines_of(with_groups, len(models)), len(models)
+    found = ChangeLikeness(
+        models=models,
+        pairs=[pair.model_copy(update={"groups": []}) for pair in with_groups],
+        profiles=profiles,
+        directions=directions,
+        contrasts=[
+            *contrasts_of("weights", cosines, models),
+            *contrasts_of("profiles", matrix_of({(p.first, p.second): p.spearman for p in profiles}, count), models),
+            *contrasts_of("directions", matrix_of(_over_layers(directions), count), models),
+        ],
+        order=clustered(cosines),
+        leading=LEADING,
+        left_out=left_out,
+    )
+    return StudyFound(found, {LIKENESS_TABLE: likeness_table(found, with_groups)})
+
+
+def _model(run: OpenedSet) -> LikenessModel:
+    plan = run.plan
+    name = f"{task_title(plan.task)}, {method_title(plan.method)}, seed {plan.seed}"
+    return LikenessModel(name=name, task=plan.task, method=plan.method, seed=plan.seed)
+
+
+def _of_weights(
+    final: Sequence[tuple[TaskSets, OpenedSet]], names: Sequence[str], left_out: list[str]
+) -> list[PairLikeness]:
+    """Returns the likeness of the weights of the models that are on this machine; the others are named in `left_out`."""
+    tuned: dict[str, ModelSource] = {}
+    results_dir: Path | None = None
+    absent: list[str] = []
+    for name, (_, run) in zip(names, final, strict=True):
+        digest = run.stored.metadata.weights_digest
+        folder = {**run.plan.other_weights, **run.plan.weights}.get(digest)
+        if folder is None:
+            absent.append(name)
+            continue
+        try:
+            source = resolve_model(str(folder / MODEL_FOLDER))
+            if source.weights_digest() != digest:
+                left_out.append(f"Weights of {name}: the files in {folder} are not those of its representations.")
+                continue
+        except RepdriftError as error:
+            left_out.append(f"Weights of {name}: {error}")
+            continue
+        tuned[name] = source
+        results_dir = folder.parent
+    if absent:
+        left_out.append(f"Weights of {'; '.join(absent)}: the trained model is not on this machine.")
+    if len(tuned) < 2 or results_dir is None:
+        left_out.append(f"Weights: {len(tuned)} of {len(names)} models can be compared, and likeness is that of two.")
+        return []
+    base = final[0][0].base
+    try:
+        blocks = base.metadata.extraction.get("blocks")
+        found = stored_likenesses(base_on_this_machine(base), blocks, tuned, results_dir)
+    except RepdriftError as error:
+        left_out.append(f"Weights: {error}")
+        return []
+    left_out += [f"Weights of {name}: {reason}" for name, reason in found.missing.items()]
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, lines in found.not_compared.items():
+        for line in lines:
+            alike[line].append(name)
+    left_out += [f"Weights of {', '.join(of)}: {line}" for line, of in alike.items()]
+    return weight_pairs_of(found, {name: place for place, name in enumerate(names)}, groups=True)
+
+
+def _profiles(inputs: StudyInputs, places: Mapping[Run, int]) -> dict[int, dict[int, float]]:
+    """Drift by layer of every final model; empty for a model whose drift is above noise in no layer."""
+    table = residual_rows(inputs.table)
+    rows = table[(table["measure"] == inputs.plan.primary_measure) & (table["step"] == 0)]
+    found: dict[int, dict[int, float]] = {}
+    for (task, method, seed), part in rows.groupby(["task", "method", "seed"], sort=False):
+        place = places.get((str(task), str(method), int(seed)))  # pyright: ignore[reportArgumentType]
+        if place is None:
+            continue
+        is_noise = bool(part["above_noise"].eq(False).fillna(False).all())
+        found[place] = {} if is_noise else _by_layer(part)
+    return found
+
+
+def _by_layer(part: pd.DataFrame) -> dict[int, float]:
+    return {int(layer): float(drift) for layer, drift in zip(part["layer"], part["drift"], strict=True)}
+
+
+def _of_directions(sets: TaskSets, places: Mapping[Run, int], left_out: list[str]) -> list[DirectionPair]:
+    """Compares the directions of the final models of one task, a layer at a time."""
+    final = [run for run in sets.runs if run.plan.step == 0]
+    settings = settings_of(sets.base)
+    groups = settings.groups if is_grouped(settings.groups) else None
+    found: list[DirectionPair] = []
+    try:
+        for layer in sets.base.layers:
+            rows = {places[r.plan.task, r.plan.method, r.plan.seed]: read_layer(r.stored, layer) for r in final}
+            found += direction_pairs(read_layer(sets.base, layer), rows, layer, groups)
+    except RepdriftError as error:
+        left_out.append(f"Directions of {task_title(sets.task)}: {error}")
+    return found
+
+
+def _over_layers(pairs: Sequence[DirectionPair]) -> dict[tuple[int, int], float | None]:
+    """The mean cosine over layers of every two models of one task."""
+    values: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for pair in pairs:
+        if pair.cosine is not None:
+            values[pair.first, pair.second].append(pair.cosine)
+    return {places: float(np.mean(cosines)) for places, cosines in values.items()}
+
+
+register(StudySection("likeness", 20, (LIKENESS_TABLE,), measure))

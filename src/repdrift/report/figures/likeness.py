@@ -1,0 +1,32 @@
+"""The clustered heatmap: cosine of the changes of the weights of every two final models."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from repdrift.core.records.likeness import ChangeLikeness
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.likeness_figure import is_drawn, likeness_caption, likeness_description, likeness_figure
+from repdrift.report.report_data import ReportData
+
+
+def _found(data: ReportData) -> ChangeLikeness:
+    moved = data.results.moved
+    return ChangeLikeness(models=[]) if moved is None or moved.likeness is None else moved.likeness
+
+
+def _draw(data: ReportData) -> Figure:
+    return likeness_figure(_found(data))
+
+
+register(
+    FigureSpec(
+        "likeness",
+        22,
+        "Which models changed alike",
+        lambda _data: likeness_caption(),
+        lambda data: likeness_description(_found(data)),
+        _draw,
+        possible=lambda data: is_drawn(_found(data)),
+    )
+)
