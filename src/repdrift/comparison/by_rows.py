@@ -127,6 +127,7 @@ def _finish(measured: Measured, measures: RowMeasures, samples: SampleSet, kept:
     measured.between = measures.between()
     if kept is not None:
         kept.base, kept.tuned = measures.base, measures.tuned
+        kept.random_change, kept.control_rows = measures.random_change, measures.control_rows
     measured.undefined |= measures.undefined
     _note_groups(measured, measures, samples)
 
@@ -243,6 +244,7 @@ def _run_controls(
         if measures is not None and randomised is not None:
             try:
                 moved = randomised.stream
+                measures.random_change[name], measures.control_rows = moved, part
                 measured.layers[name] = measures.with_control(measured.layers[name], "random_change", moved, part)
                 inside.with_control([name], "random_change", randomised, part)
             except DegenerateInputError as error:

@@ -58,6 +58,11 @@ class RowMeasures:
     tuned: dict[str, Rows] = field(default_factory=dict)
     """By model: the rows that were measured."""
 
+    random_change: dict[str, Rows] = field(default_factory=dict)
+    """By model: the rows of the base model after a random change as large, over the control samples."""
+    control_rows: Tensor | None = None
+    """The numbers of those rows among all: (m,)."""
+
     def __post_init__(self) -> None:
         for layer, rows in self.base.items():
             _prepared(rows, layer, "base model")

@@ -36,6 +36,7 @@ KIND_WORDS = {
 KIND_HEADS = {"shift": "shift", "rotation": "rotation", "scaling": "scaling", "linear": "other linear", "rest": "rest"}
 _MOST = 0.5
 _CLOSER = 0.5
+_ALIKE = 0.75
 _NAMED = 3
 _TOKENS_SHOWN = 5
 
@@ -62,7 +63,7 @@ def directions_answer(found: ModelDirections) -> list[str]:
     moved = [at for at in found.layers if at.whole is not None]
     if not moved:
         return [found.layers[0].missing[0] if found.layers and found.layers[0].missing else "No layer was measured."]
-    return [*_kinds(moved, found), *_shift(moved, found), *_tokens(moved)]
+    return [*_kinds(moved, found), *_shift(moved, found), *random_shift(moved), *_tokens(moved)]
 
 
 def directions_section(found: ModelDirections, *, title: str = "In which directions it moved") -> WordedSection:
@@ -73,7 +74,7 @@ def directions_section(found: ModelDirections, *, title: str = "In which directi
         name="directions",
         title=title,
         answer=directions_answer(found),
-        tables=[_shift_table(found), _share_table(found), _token_table(found)],
+        tables=[_shift_table(found), _share_table(found), _beside_table(found), _token_table(found)],
         notes=directions_notes(found),
         left_out=_left_out(found),
     )
@@ -168,6 +169,30 @@ def _shift(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str
     return [f"{said}."]
 
 
+def random_shift(moved: Sequence[LayerDirections]) -> list[str]:
+    """A caution where most of the drift is a shift, and a random change of the weights of the same size shifts the samples nearly as much."""
+    shifted = [
+        (at, at.beside_random)
+        for at in moved
+        if at.beside_random is not None and at.shares and share_of(at, "shift").share > _MOST
+    ]
+    alike = [
+        (at, of)
+        for at, of in shifted
+        if of.random_shift_share is not None
+        and of.own_shift_share is not None
+        and of.random_shift_share > _ALIKE * of.own_shift_share
+    ]
+    if not alike:
+        return []
+    at, of = max(alike, key=lambda pair: pair[1].random_shift_share or 0.0)
+    return [
+        f"In {layers_named([layer.layer for layer, _ in alike])} a random change of the weights of the same size shifts the samples about as much "
+        f"(in layer {at.layer} {percent(of.random_shift_share)} of its drift, beside {percent(of.own_shift_share)} over the same {counted(of.rows, 'row')}): there, that most of the drift is a "
+        "shift is no sign of training; its direction may be."
+    ]
+
+
 def _tokens(moved: Sequence[LayerDirections]) -> list[str]:
     read = [at for at in moved if at.tokens is not None]
     if not read:
@@ -215,8 +240,6 @@ def _interval(low: float | None, high: float | None, found: ModelDirections) -> 
 
 
 def _shift_table(found: ModelDirections) -> CaptionedTable:
-    has_random = any(at.random_whole is not None for at in found.layers)
-    header = ["layer", "change", "shift", "interval", "noise", "p", "directions", "without shift", "top direction"]
     rows = [
         [
             str(at.layer),
@@ -227,22 +250,42 @@ def _shift_table(found: ModelDirections) -> CaptionedTable:
             else f"{number(at.relative_shift_low)} to {number(at.relative_shift_high)}",
             number(None if not at.spread or at.shift_noise is None else at.shift_noise / at.spread, missing=""),
             pvalue(at.adjusted_pvalue, missing=""),
-            _count(at.whole),
-            _count(at.centred),
+            count_words(at.whole),
+            count_words(at.centred),
             percent(None if at.whole is None else at.whole.top_share, missing=""),
-            *([_count(at.random_whole)] if has_random else []),
         ]
         for at in found.layers
     ]
-    beside = (
-        " The last column has the same number for a random change of the weights of the same size."
-        if has_random
-        else ""
-    )
     return CaptionedTable(
         title="The shift that all samples share, and the number of directions",
-        caption=_SHIFT_CAPTION.format(units="rows" if found.n_groups is None else f"{found.unit}s") + beside,
-        header=[*header, *(["random change"] if has_random else [])],
+        caption=_SHIFT_CAPTION.format(units="rows" if found.n_groups is None else f"{found.unit}s"),
+        header=["layer", "change", "shift", "interval", "noise", "p", "directions", "without shift", "top direction"],
+        rows=rows,
+    )
+
+
+def _beside_table(found: ModelDirections) -> CaptionedTable:
+    beside = [(at.layer, at.beside_random) for at in found.layers if at.beside_random is not None]
+    rows = [
+        [
+            str(layer),
+            percent(of.own_shift_share, missing=""),
+            percent(of.random_shift_share, missing=""),
+            number(of.own_relative_shift, missing=""),
+            number(of.random_relative_shift, missing=""),
+            count_words(of.own_whole),
+            count_words(of.random_whole),
+            count_words(of.own_centred),
+            count_words(of.random_centred),
+        ]
+        for layer, of in beside
+    ]
+    over = counted(beside[0][1].rows, "row") if beside else ""
+    return CaptionedTable(
+        title="Beside a random change of the weights of the same size",
+        caption=f"Both over the same {over}; they depend on that number, so that they differ from those above. Shift: its share of the drift, then its size in spreads of the "
+        "samples; then the directions that carry 90 % of the differences, with and without the shift.",
+        header=["layer", "shift", "random", "size", "random", "directions", "random", "without shift", "random"],
         rows=rows,
     )
 
@@ -314,5 +357,6 @@ def _left_out(found: ModelDirections) -> list[str]:
     return said
 
 
-def _count(found: DirectionCountRecord | None) -> str:
+def count_words(found: DirectionCountRecord | None) -> str:
+    """A count of directions beside the most that there can be: `3 of 384`; nothing where there are none."""
     return "" if found is None else f"{found.carrying} of {found.most}"

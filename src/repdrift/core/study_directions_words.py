@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from repdrift.core.directions_words import KIND_HEADS, KIND_WORDS, directions_notes, quoted, share_of
+from repdrift.core.directions_words import KIND_HEADS, KIND_WORDS, directions_notes, quoted, random_shift, share_of
 from repdrift.core.records.directions import (
     SHIFT_LEVEL,
+    BesideRandomChange,
     LayerDirections,
     RunDirections,
     ShiftLikenessRecord,
@@ -72,6 +73,7 @@ def _kinds(cells: Cells) -> list[str]:
             f"({counted(len(runs), 'model')})."
         )
         beyond = sum(1 for at in layers if at.adjusted_pvalue is not None and at.adjusted_pvalue <= SHIFT_LEVEL)
+        said += [f"{method_title(method)}: {sentence[0].lower()}{sentence[1:]}" for sentence in random_shift(layers)]
         said.append(
             f"{method_title(method)}: a shift that all samples share is beyond chance in {beyond} of {len(layers)} layers of these models."
         )
@@ -154,9 +156,9 @@ def _layer_table(cells: Cells) -> CaptionedTable:
             listed([str(at.whole.carrying) for at in layers if at.whole is not None])
             if any(at.whole for at in layers)
             else "",
-            listed([str(at.random_whole.carrying) for at in layers if at.random_whole is not None])
-            if any(at.random_whole for at in layers)
-            else "",
+            _random(layers, "random_whole"),
+            _mean(of.own_shift_share for of in _beside(layers)),
+            _mean(of.random_shift_share for of in _beside(layers)),
         ]
         for (task, method), runs in cells.items()
         for layer, layers in _by_layer(runs).items()
@@ -165,10 +167,30 @@ def _layer_table(cells: Cells) -> CaptionedTable:
         title="The shift that all samples share, and the number of directions",
         caption="Means over seeds, and their range. Change: size of the differences over that of the base model's rows. Shift: in spreads of the base model's samples, without its "
         "noise. Beyond chance: seeds whose shift is, corrected over layers. Directions: the fewest that carry 90 % of the squared differences, for each seed; beside them those "
-        "of a random change of the weights of the same size.",
-        header=["task", "method", "layer", "change", "shift", "beyond chance", "directions", "random change"],
+        "of a random change of the weights of the same size, and the share of a shift in the drift of both, over the seeds that have the control.",
+        header=[
+            "task",
+            "method",
+            "layer",
+            "change",
+            "shift",
+            "beyond chance",
+            "directions",
+            "random change",
+            "share of shift",
+            "random change",
+        ],
         rows=rows,
     )
+
+
+def _beside(layers: Sequence[LayerDirections]) -> list[BesideRandomChange]:
+    return [at.beside_random for at in layers if at.beside_random is not None]
+
+
+def _random(layers: Sequence[LayerDirections], name: str) -> str:
+    counts = [getattr(of, name) for of in _beside(layers)]
+    return listed([str(count.carrying) for count in counts if count is not None]) if any(counts) else ""
 
 
 def _share_table(cells: Cells) -> CaptionedTable:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.row_measures import Rows
 from repdrift.comparison.tuned_model import TunedModel
@@ -37,6 +39,10 @@ class KeptRows:
     """By the name of the model."""
     unpaired: dict[str, UnpairedRows] = field(default_factory=dict)
     """By the name of a model whose layers have no counterparts, one to one."""
+    random_change: dict[str, Rows] = field(default_factory=dict)
+    """By the name of the model: the base model after a random change as large, over the control samples; without those that have none."""
+    control_rows: Tensor | None = None
+    """The numbers of the rows of the control samples among all rows: (m,)."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
+from repdrift.comparison.sections import ComparisonSection, KeptRows, SectionFound, SectionInputs, register
 from repdrift.core.directions_words import directions_section
 from repdrift.core.errors import DataError, RepdriftError
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.directions import DIRECTION_TOKENS_TABLE, DIRECTIONS_TABLE, ModelDirections
 from repdrift.core.worded_section import WordedSection
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
+from repdrift.drift.directions.random_change import RandomRows
 from repdrift.drift.directions.tables import direction_rows, table_of, token_rows
 from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.drift.directions.unembedding import Unembedding
@@ -36,11 +37,19 @@ def measure(inputs: SectionInputs) -> SectionFound:
     for tuned in inputs.tuned:
         try:
             found[tuned.name] = model_directions(
-                inputs.rows.base, inputs.rows.tuned[tuned.name], settings, tokens=tokens
+                inputs.rows.base,
+                inputs.rows.tuned[tuned.name],
+                settings,
+                random_change=_random_change(inputs.rows, tuned.name),
+                tokens=tokens,
             )
         except RepdriftError as error:
             left_out[tuned.name] = str(error)
     return SectionFound(by_model=found, left_out=left_out)
+
+
+def _random_change(rows: KeptRows, name: str) -> RandomRows | None:
+    return RandomRows(rows.random_change[name], rows.control_rows) if name in rows.random_change else None
 
 
 def token_readings(inputs: SectionInputs) -> TokenReadings | str:

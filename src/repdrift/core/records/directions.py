@@ -64,6 +64,25 @@ class TokenReading(Record):
         return self.model_copy(update={"top": top, "bottom": bottom})
 
 
+class BesideRandomChange(Record):
+    """A model's directions beside those of the base model after a random change of its weights of the same size, over the same rows.
+
+    The control is run on a part of the samples in a comparison, and on all of them in a study. Only numbers over the same rows are compared.
+    """
+
+    rows: int
+    own_shift_share: float | None = None
+    random_shift_share: float | None = None
+    """The share of the squared differences that a shift accounts for, as in `shares`; null where there are too few rows."""
+    own_relative_shift: float | None = None
+    random_relative_shift: float | None = None
+    """The size of the shift in spreads, without its noise; null where noise alone gives as much."""
+    own_whole: DirectionCountRecord | None = None
+    random_whole: DirectionCountRecord | None = None
+    own_centred: DirectionCountRecord | None = None
+    random_centred: DirectionCountRecord | None = None
+
+
 class LayerDirections(Record):
     """Directions of one layer. Norms are Euclidean, in the unit of the representations; ends are of intervals over samples, conditional on the models."""
 
@@ -94,9 +113,8 @@ class LayerDirections(Record):
     """Directions of the differences with their shift."""
     centred: DirectionCountRecord | None = None
     """The same without their shift."""
-    random_whole: DirectionCountRecord | None = None
-    """The same as `whole` for a random change of the weights of the same size; null without that control."""
-    random_centred: DirectionCountRecord | None = None
+    beside_random: BesideRandomChange | None = None
+    """The same beside a random change of the weights of the same size; null without that control."""
     shares: list[DriftShare] = []
     rotation_alone: float | None = None
     """Share that a rotation about the origin accounts for by itself."""

@@ -15,15 +15,15 @@ from repdrift.core.errors import DegenerateInputError, ModelError, OutcomeNotApp
 from repdrift.core.group_words import LEAST_GROUPS, is_grouped, no_interval_because
 from repdrift.core.records.directions import (
     SHIFT_LEVEL,
-    DirectionCountRecord,
     DriftShare,
     LayerDirections,
     ModelDirections,
 )
 from repdrift.core.words import counted
+from repdrift.drift.directions.random_change import RandomRows, beside_random, count_record
 from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.similarity.directions.alignments import AlignmentShares, alignment_shares
-from repdrift.similarity.directions.counts import DirectionCount, direction_counts
+from repdrift.similarity.directions.counts import direction_counts
 from repdrift.similarity.directions.differences import Differences, differences
 from repdrift.similarity.directions.shift import MeanShift, mean_shift, unit_products
 from repdrift.statistics.flipped_means import flipped_means_test
@@ -51,12 +51,12 @@ def model_directions(
     tuned: Mapping[int, Tensor],
     settings: DirectionSettings,
     *,
-    random_change: Mapping[int, Tensor] | None = None,
+    random_change: RandomRows | None = None,
     tokens: TokenReadings | str | None = None,
 ) -> ModelDirections:
     """Measures in which directions a tuned model moved. base, tuned: by layer (n, p) rows of the same samples in the same order.
 
-    random_change: rows of the base model after a random change of its weights, where there is that control. tokens: reads tokens from shifts; a text: the reason why none are read.
+    random_change: where there is that control. tokens: reads tokens from shifts; a text: the reason why none are read.
     Raises ShapeError if the models differ in features.
     """
     groups = settings.groups if is_grouped(settings.groups) else None
@@ -72,10 +72,9 @@ def model_directions(
         record = at.record
         if at.shares_found is not None:
             folds, rotated = at.shares_found.folds, at.shares_found.directions
-        if random_change is not None and layer in random_change and not d.are_rounding:
-            counts = direction_counts(differences(rows, random_change[layer]))
-            control = {"random_whole": _count(counts.whole), "random_centred": _count(counts.centred)}
-            record = record.model_copy(update=control)
+        if random_change is not None and layer in random_change.rows and not d.are_rounding:
+            beside = beside_random(rows, tuned[layer], random_change, layer, groups)
+            record = record.model_copy(update={"beside_random": beside})
         if isinstance(tokens, TokenReadings) and missing is None and record.shift:
             try:
                 record = record.model_copy(update={"tokens": tokens.read(layer, d)})
@@ -138,8 +137,8 @@ def _layer(layer: int, d: Differences, confidence: float, no_interval: str | Non
     record = LayerDirections(
         layer=layer,
         relative_change=relative,
-        whole=_count(counts.whole),
-        centred=_count(counts.centred),
+        whole=count_record(counts.whole),
+        centred=count_record(counts.centred),
         missing=missing,
         **fields,  # pyright: ignore[reportArgumentType]
     )
@@ -193,17 +192,6 @@ def _no_interval(n: int, groups: Sequence[str] | None, unit: str) -> str | None:
         None
         if n >= LEAST_GROUPS
         else f"there are {counted(n, 'sample')}, and an interval needs {LEAST_GROUPS} at least"
-    )
-
-
-def _count(found: DirectionCount | None) -> DirectionCountRecord | None:
-    if found is None:
-        return None
-    return DirectionCountRecord(
-        carrying=found.carrying,
-        most=found.most,
-        participation_ratio=found.participation_ratio,
-        top_share=found.top_share,
     )
 
 

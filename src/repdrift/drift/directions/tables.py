@@ -25,7 +25,9 @@ _PLAIN = (
     "pvalue",
     "adjusted_pvalue",
 )
-_COUNTS = ("whole", "centred", "random_whole", "random_centred")
+_COUNTS = ("whole", "centred")
+_BESIDE = ("rows", "own_shift_share", "random_shift_share", "own_relative_shift", "random_relative_shift")
+_BESIDE_COUNTS = ("own_whole", "random_whole", "own_centred", "random_centred")
 _COUNTED = ("carrying", "most", "participation_ratio", "top_share")
 _KINDS = ("shift", "rotation", "scaling", "linear", "rest")
 
@@ -77,6 +79,11 @@ def _row(at: LayerDirections) -> dict[str, Any]:
             f"{kind}_share_low": None if share is None else share.low,
             f"{kind}_share_high": None if share is None else share.high,
         }
+    beside = at.beside_random
+    row |= {f"control_{name}": None if beside is None else getattr(beside, name) for name in _BESIDE}
+    for name in _BESIDE_COUNTS:
+        count = None if beside is None else getattr(beside, name)
+        row[f"control_{name}_carrying"] = None if count is None else count.carrying
     row |= {name: getattr(at, name) for name in ("rotation_alone", "scaling_alone", "scale")}
     row["missing"] = " ".join(at.missing)
     return row

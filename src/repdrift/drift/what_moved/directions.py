@@ -20,6 +20,7 @@ from repdrift.core.records.directions import (
 )
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
+from repdrift.drift.directions.random_change import RandomRows
 from repdrift.drift.directions.tables import direction_rows, table_of, token_rows
 from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.drift.directions.unembedding import Unembedding
@@ -164,11 +165,11 @@ def token_readings(base: RepresentationSet) -> TokenReadings | str:
         return str(error)
 
 
-def _random_change(sets: TaskSets, run: OpenedSet) -> StoredRows | None:
+def _random_change(sets: TaskSets, run: OpenedSet) -> RandomRows | None:
     """The rows of the random change that is as large as this run's change."""
     for control in sets.random_changes:
         if (control.plan.method, control.plan.seed, control.plan.step) == (run.plan.method, run.plan.seed, 0):
-            return StoredRows(control.stored)
+            return RandomRows(StoredRows(control.stored))
     return None
 
 

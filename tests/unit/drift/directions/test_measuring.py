@@ -135,6 +135,6 @@ def test_table_has_a_row_for_each_layer_and_missing_numbers_stay_missing(planted
     assert list(table["layer"]) == list(range(7))
     assert np.isnan(table.loc[0, "shift_share"])
     assert table.loc[2, "shift_share"] == pytest.approx(1)
-    assert table["random_whole_carrying"].isna().all()
+    assert table["control_random_whole_carrying"].isna().all()
     kinds = [f"{kind}_share" for kind in ("shift", "rotation", "scaling", "linear", "rest")]
     np.testing.assert_allclose(table.loc[1:, kinds].sum(axis=1), 1)

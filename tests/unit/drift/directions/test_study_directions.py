@@ -8,6 +8,7 @@ from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResul
 from repdrift.core.study_sections import study_sections
 from repdrift.drift import analyze
 from repdrift.drift.directions.measuring import model_directions
+from repdrift.drift.directions.random_change import RandomRows
 from repdrift.drift.what_moved.directions import StoredRows, settings_of, token_readings
 from repdrift.models import model_on_this_machine, resolve_model
 from repdrift.stores import open_set
@@ -87,11 +88,16 @@ def test_directions_of_the_random_change_stand_beside(tmp_path):
     one_direction = [b + g.normal(size=(N, 1)) * SHIFT for b in rows]
     write_set(tmp_path / "control", "sst2", "lora", 1, one_direction)
     run = open_set(study.folder("sst2", "lora", 1))
-    control = StoredRows(open_set(tmp_path / "control"))
+    control = RandomRows(StoredRows(open_set(tmp_path / "control")))
 
     found = model_directions(StoredRows(base), StoredRows(run), settings_of(base), random_change=control)
-    assert [at.random_centred.carrying for at in found.layers] == [1] * LAYERS
-    assert all(at.centred.carrying > 5 for at in found.layers)
+    beside = [at.beside_random for at in found.layers]
+    assert [of.random_centred.carrying for of in beside] == [1] * LAYERS
+    assert [of.own_centred for of in beside] == [at.centred for at in found.layers]
+    assert all(of.own_centred.carrying > 5 for of in beside)
+    assert [of.own_shift_share for of in beside] == pytest.approx(
+        [next(share.share for share in at.shares if share.kind == "shift") for at in found.layers]
+    )
 
 
 def test_tokens_are_read_with_the_base_models_own_files_alone(tmp_path):

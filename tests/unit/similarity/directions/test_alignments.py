@@ -138,7 +138,7 @@ def test_shares_agree_with_the_maps_written_out(n, p, grouped):
         # the mean square of one direction, among as many as the smaller side of the products has
         unit = np.square(xc).sum() / (min(p, len(xc)))
         maps = [np.zeros_like(xh)]
-        for t in (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-4, 1e-6):
+        for t in (1e1, 1.0, 1e-1, 1e-2, 1e-4):
             ridge = Ridge(alpha=t * unit, fit_intercept=False).fit(xc, yc - c * xc @ q)
             maps.append(ridge.predict(xh).reshape(xh.shape))
         left = yh - c * xh @ q
