@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor
@@ -23,7 +24,7 @@ FloatArray = NDArray[np.float64]
 
 NULL = 1e-6
 """Singular values up to this share of the largest count as zero."""
-_BLOCK_BYTES = 1 << 26
+_BLOCK_BYTES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,22 @@ def columns_of(matrix: Tensor, scale: float = 1.0) -> Columns:
     p, q = matrix.shape
 
     def block(start: int, stop: int) -> FloatArray:
-        return matrix[:, start:stop].detach().cpu().double().numpy() / scale
+        part: FloatArray = matrix[:, start:stop].detach().to(device="cpu", dtype=torch.float64, copy=True).numpy()
+        part /= scale
+        return part
 
     return Columns((p, q), block)
 
 
 def sum_of(one: Columns, other: Columns) -> Columns:
     """Returns the sum of two matrices of one shape."""
-    return Columns(one.shape, lambda start, stop: one.block(start, stop) + other.block(start, stop))
+
+    def block(start: int, stop: int) -> FloatArray:
+        part = one.block(start, stop)
+        part += other.block(start, stop)
+        return part
+
+    return Columns(one.shape, block)
 
 
 def product_of(b: FloatArray, a: FloatArray) -> Columns:
