@@ -8,7 +8,7 @@ import pytest
 from repdrift.core.errors import DegenerateInputError, ShapeError
 from repdrift.similarity import Representation, measure
 from repdrift.similarity.kernels import sample_shares
-from repdrift.similarity.kernels.random_moves import shares_of_random_moves
+from repdrift.similarity.kernels.bulk_moves import moved_at_random, moves_beside
 from repdrift.similarity.kernels.sample_shares import SampleShares, cosine_changes
 
 SHAPES = [(4, 3), (5, 40), (12, 200), (120, 7), (40, 40)]
@@ -134,10 +134,27 @@ def test_what_cannot_be_compared_is_refused() -> None:
         SampleShares(Representation(x[:6]), Representation(y[:6])).without(np.array([0, 0, 0, 1, 1, 1]))
 
 
+def test_samples_that_stayed_did_not_move_beside_the_bulk() -> None:
+    x, _ = two_sides(60, 20)
+    y = x.copy()
+    y[:10] = y[:10][::-1] * 3  # the mean of all moves along
+    assert SampleShares(Representation(x), Representation(y)).parts().share[10:].min() > 1e-3
+    bulk = np.arange(60) >= 15
+    found = moves_beside(Representation(x), Representation(y), bulk)
+    assert found.share[10:].max() < 1e-25
+    assert found.share[:10].min() > 1e-4
+    assert found.base_weight[bulk].sum() == pytest.approx(1)
+    u, v = x - x[bulk].mean(axis=0), y - y[bulk].mean(axis=0)
+    k, m = u @ u[bulk].T, v @ v[bulk].T
+    own = np.arange(60)[:, None] == np.flatnonzero(bulk)
+    k[own] = m[own] = 0
+    k, m = k / np.sqrt(np.square(k[bulk]).sum()), m / np.sqrt(np.square(m[bulk]).sum())
+    assert found.share == pytest.approx(np.square(k - m).sum(axis=1) / 2, abs=1e-14)
+
+
 def test_random_moves_give_the_drift_that_was_asked_for() -> None:
-    x = np.random.default_rng(0).normal(size=(400, 300))
+    x = np.random.default_rng(0).normal(size=(400, 30))
     for drift in (0.001, 0.1, 0.6):
-        found = [
-            part.share.sum() for part in shares_of_random_moves(Representation(x), drift, draws=5, rows=400, seed=0)
-        ]
-        assert np.mean(found) == pytest.approx(drift, rel=0.1)
+        pairs = moved_at_random(Representation(x), drift, draws=4, rows=400, seed=0)
+        found = [SampleShares(before, after).parts().share.sum() for before, after in pairs]
+        assert np.mean(found) == pytest.approx(drift, rel=0.3)

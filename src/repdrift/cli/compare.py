@@ -59,6 +59,14 @@ def compare(
         str | None, typer.Option("--id-column", help="Column of a unique id in your file.", show_default=False)
     ] = None,
     group_column: o.GroupColumn = None,
+    sample_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sample-column",
+            help="Column of your file by which samples are grouped in results, such as a topic: which group moved more? May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     separator: o.Separator = None,
     encoding: o.Encoding = None,
     header: o.Header = None,
@@ -105,6 +113,7 @@ def compare(
         text_columns=text_column,
         id_column=id_column,
         group_column=group_column,
+        sample_columns=sample_column,
         separator=separator,
         encoding=encoding,
         header=header,

@@ -128,6 +128,7 @@ def _finish(measured: Measured, measures: RowMeasures, samples: SampleSet, kept:
     if kept is not None:
         kept.base, kept.tuned = measures.base, measures.tuned
         kept.random_change, kept.control_rows = measures.random_change, measures.control_rows
+        kept.again = measures.again
     measured.undefined |= measures.undefined
     _note_groups(measured, measures, samples)
 
@@ -222,6 +223,7 @@ def _run_controls(
         exact = _float32_rows(base, chosen.samples, measured)
     if measures is not None:
         inside.base_layers(again, part, exact)
+        measures.again, measures.control_rows = {} if again is None else again.stream, part
         single = None if exact is None else exact.stream
         try:
             measured.base_layers = measures.base_layers(None if again is None else again.stream, part, single)

@@ -60,6 +60,7 @@ def compare(
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
     group_column: str | None = None,
+    sample_columns: Sequence[str] | None = None,
     separator: str | None = None,
     encoding: str | None = None,
     header: bool | None = None,
@@ -76,7 +77,7 @@ def compare(
     (txt, csv, tsv, json, jsonl, parquet, Arrow) or the folder of a saved data set. separator, encoding, header: how a text file is
     written (None: found from the file). samples: the most samples to take (None: all). max_length: the most tokens of a sample
     (None: what the base model takes, at most 512). group_column: names the group of each row, such as its paragraph; intervals leave out
-    whole groups. as_kind: "adapter" or "model", what to take from a tuned model's folder
+    whole groups. sample_columns: facts by which samples are grouped in results. as_kind: "adapter" or "model", what to take from a tuned model's folder
     that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary and figures; None:
     nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
@@ -86,7 +87,7 @@ def compare(
     chosen = comparison_options(options)
     inputs = comparison_inputs(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
-        text_columns=text_columns, id_column=id_column, group_column=group_column,
+        text_columns=text_columns, id_column=id_column, group_column=group_column, sample_columns=sample_columns or (),
         file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision, as_kind=as_kind, stack=chosen.stack,
         no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)),
     )  # fmt: skip

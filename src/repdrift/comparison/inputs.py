@@ -30,7 +30,9 @@ from repdrift.models import (
 from repdrift.tasks import (
     FileFormat,
     OwnFile,
+    Rows,
     SampleSet,
+    TaskSpec,
     build_sample_set,
     load_rows,
     read_own_file,
@@ -60,6 +62,7 @@ def comparison_inputs(
     text_columns: Sequence[str] | None,
     id_column: str | None,
     group_column: str | None = None,
+    sample_columns: Sequence[str] = (),
     file_format: FileFormat,
     samples: int | None,
     max_length: int | None,
@@ -87,7 +90,7 @@ def comparison_inputs(
         raise ModelError(
             f"{base} is a PEFT adapter: the first model must be a full one, the base; adapters come after it"
         )
-    data_read = _read(data, data_dir, text_columns, id_column, group_column, file_format)
+    data_read = _read(data, data_dir, text_columns, id_column, group_column, sample_columns, file_format)
     spec, rows = data_read.spec, data_read.rows
     limit = length_limit_of_config(load_config(base_source), stack)
 
@@ -131,6 +134,7 @@ def _read(
     text_columns: Sequence[str] | None,
     id_column: str | None,
     group_column: str | None,
+    sample_columns: Sequence[str],
     file_format: FileFormat,
 ) -> OwnFile:
     if not data.strip():
@@ -150,7 +154,12 @@ def _read(
                 f"a data folder is for built-in tasks; {data!r} is a {'folder' if path.is_dir() else 'file'} of your own"
             )
         return read_own_file(
-            path, text_columns=text_columns, id_column=id_column, group_column=group_column, file_format=file_format
+            path,
+            text_columns=text_columns,
+            id_column=id_column,
+            group_column=group_column,
+            sample_columns=sample_columns,
+            file_format=file_format,
         )
     if (path.suffix or path.name != data) and data not in known_tasks():
         raise DataError(
@@ -161,10 +170,20 @@ def _read(
         raise UnknownNameError(
             f"{UnknownNameError.of('task', data, known_tasks())} Nor is there a file or folder {data}. {_HUB_DATA}"
         )
-    if text_columns or id_column or group_column or file_format != FileFormat():
+    if text_columns or id_column or group_column or sample_columns or file_format != FileFormat():
         raise ConfigError(f"columns and formats are named for a file of your own; {data!r} is a built-in task")
     spec = task(data)
-    return OwnFile(spec, load_rows(spec, "validation", data_dir=data_dir, labelled=False))
+    return OwnFile(spec, _labelled_if_possible(spec, data_dir))
+
+
+def _labelled_if_possible(spec: TaskSpec, data_dir: str | None) -> Rows:
+    """The validation rows, with classes where they are there: results tell samples by them, and no model reads them."""
+    if spec.kind == "classification":
+        try:
+            return load_rows(spec, "validation", data_dir=data_dir)
+        except DataError:  # rows without labels, or nothing at all, which is said below
+            pass
+    return load_rows(spec, "validation", data_dir=data_dir, labelled=False)
 
 
 def _tuned_model(

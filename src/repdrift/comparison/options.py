@@ -84,6 +84,10 @@ class ComparisonOptions(BaseModel):
         description=f"What else is measured of what moved: {', '.join(SECTIONS)}; several with commas; all or none. If it is not given: those that "
         "take little time beside the comparison itself.",
     )
+    sample_texts: bool = Field(
+        default=True,
+        description="Show the texts of the samples that moved most. Without them, outputs have ids and labels alone.",
+    )
     patch: bool = Field(
         default=False,
         description="Also put the base model's hidden state back into the tuned model after each block, and the other way round, and measure "

@@ -60,6 +60,8 @@ class RowMeasures:
 
     random_change: dict[str, Rows] = field(default_factory=dict)
     """By model: the rows of the base model after a random change as large, over the control samples."""
+    again: Rows = field(default_factory=dict)
+    """The rows of the base model in a second run, over the control samples."""
     control_rows: Tensor | None = None
     """The numbers of those rows among all: (m,)."""
 

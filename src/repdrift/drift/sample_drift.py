@@ -9,40 +9,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.core.records.sites import SiteLayer
 from repdrift.similarity import Representation
-from repdrift.similarity.kernels.random_moves import shares_of_random_moves
+from repdrift.similarity.kernels.bulk_moves import moved_at_random, moves_beside
 from repdrift.similarity.kernels.sample_shares import RowParts, SampleShares, cosine_changes
 from repdrift.statistics.standing_out import LEAST_TO_STAND_OUT, excess_scores, score_limit
 
 Floats = NDArray[np.float64]
 
-_CHANCE_DRAWS = 20
-"""Draws of moves by chance: with 19 or more, the largest score of all is passed by chance in about 5 % of cases."""
+_BULK = 0.8
+"""Share of the samples, those that moved least, beside which all are looked at."""
+_ROUNDS = 2
+_CHANCE_DRAWS = 8
 _CHANCE_ROWS = 300
 """Samples in each of these draws. Fewer scatter more, which is on the safe side."""
 
 
-class Place(NamedTuple):
-    """A site inside the model and its layer."""
+_ROUNDING = 1e-9
+"""A drift up to here may be rounding: kernels are held in float32 where that is good enough for the drift as a whole."""
 
-    site: str
-    layer: int
+
+def least_drift(noise: float | None) -> float:
+    """The drift that a place, or a sample of its own, must pass for anything to be said of it. noise: of `noise_of`; None: not known."""
+    return max(noise or 0.0, _ROUNDING)
+
+
+MOST_SAMPLE_ROWS = 20_000
+"""Most rows, samples or tokens, of which all pairs are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlaceShares:
     """Samples at one place of one model.
 
-    parts: of n samples. cosine_change: (n,), or None where widths differ. without: (P, n) shares without each part of the samples, NaN for those left out;
-    None where none is left out. scores: (n,), how far each share lies above those of samples of its weight. stands_out: (n,) booleans.
+    parts: of n samples. moves: of their pairs with samples that moved least (`bulk_moves`). cosine_change: (n,), or None where widths differ. without: (P, n) shares without each part of the samples, NaN for those left out;
+    None where none is left out. stands_out: (n,) booleans.
     noise: the largest drift of a sample of its own that two runs of the base model have; None: not known.
     """
 
-    place: Place
+    place: SiteLayer
     parts: RowParts
+    moves: RowParts
     cosine_change: Floats | None
     without: Floats | None
-    scores: Floats
     stands_out: NDArray[np.bool_]
     noise: float | None
 
@@ -80,20 +89,20 @@ def noise_of(x: Representation, again: Representation, rows_of_sample: NDArray[n
 
 
 def place_shares(
-    place: Place,
+    place: SiteLayer,
     x: Representation,
     y: Representation,
     split: SampleSplit = SampleSplit(),  # noqa: B008 (immutable)
     *,
     noise: float | None = None,
+    by_chance: RowParts | None = None,
     tests: int = 1,
-    seed: int = 0,
 ) -> PlaceShares:
     """Shares of the drift from x, the base model's, to y, and the samples that stand out.
 
-    x: (rows, p), y: (rows, q). noise: of `noise_of` at this place; no sample stands out whose own drift is not above it. tests: places that are
-    looked through. A sample stands out if its share is larger, beside its weight, than the spread of all samples lets expect of the largest, and than
-    that of any sample has been where all moved by chance; and only if it still does when those that stand out further are left out.
+    x: (rows, p), y: (rows, q). noise: of `noise_of` at this place; no sample stands out that did not move more. by_chance: the `bulk_moves` of
+    samples after a random change of the weights; None, or fewer than LEAST_TO_STAND_OUT: of samples that all move at random. tests: places that are
+    looked through. A sample stands out if it moved more, beside its weight, than the largest of so many would by chance.
     Raises ShapeError or DegenerateInputError as `SampleShares` does.
     """
     shares = SampleShares(x, y)
@@ -112,49 +121,34 @@ def place_shares(
             cosine = None  # of tokens, and no number of samples
     elif split.rows_of_sample is not None:
         cosine = None
-    scores = excess_scores(parts.share, parts.base_weight)
-    above = _above_noise(parts, noise)
-    chosen = np.zeros(scores.shape, dtype=bool)
-    if len(scores) >= LEAST_TO_STAND_OUT and above.any() and split.rows_of_sample is None:
-        limit = score_limit(len(scores), tests=tests, by_chance=_by_chance(x, parts, seed))
-        leading = np.argsort(-scores, kind="stable")[: int((above & (scores > limit)).sum())]
-        leading = leading[above[leading] & (scores[leading] > limit)]
-        chosen[_fewest_leading(x, y, leading, limit)] = True
-    return PlaceShares(place, parts, cosine, without, scores, chosen, noise)
+    moves, chosen = parts, np.zeros(parts.share.shape, dtype=bool)
+    if len(chosen) >= LEAST_TO_STAND_OUT and split.rows_of_sample is None:
+        moves, floor = bulk_moves(x, y, parts), least_drift(noise)
+        above = np.nan_to_num(moves.own_drift) > floor
+        if above.any():
+            limit = score_limit(len(chosen), tests=tests, by_chance=_scores_by_chance(x, parts, by_chance))
+            chosen = above & (excess_scores(moves.share, moves.base_weight, floor=floor) > limit)
+    return PlaceShares(place, parts, moves, cosine, without, chosen, noise)
 
 
-def _above_noise(parts: RowParts, noise: float | None) -> NDArray[np.bool_]:
-    own = np.nan_to_num(parts.own_drift)
-    return own > max(noise or 0.0, _ROUNDING)
+def bulk_moves(x: Representation, y: Representation, parts: RowParts) -> RowParts:
+    """Moves of samples beside the four fifths of them that moved least. parts: their shares. Raises DegenerateInputError."""
+    found = parts
+    for _ in range(_ROUNDS):
+        scores = excess_scores(found.share, found.base_weight, floor=_ROUNDING)
+        order = np.argsort(scores, kind="stable")
+        bulk = np.zeros(len(scores), dtype=bool)
+        bulk[order[: round(_BULK * len(scores))]] = True
+        found = moves_beside(x, y, bulk)
+    return found
 
 
-_ROUNDING = 1e-9
-"""A sample's own drift up to here may be rounding: kernels are held in float32 where that is good enough for the drift as a whole."""
-
-
-def _by_chance(x: Representation, parts: RowParts, seed: int) -> list[Floats]:
-    draws = shares_of_random_moves(x, float(parts.share.sum()), draws=_CHANCE_DRAWS, rows=_CHANCE_ROWS, seed=seed)
-    return [excess_scores(drawn.share, drawn.base_weight) for drawn in draws]
-
-
-def _fewest_leading(x: Representation, y: Representation, leading: NDArray[np.intp], limit: float) -> NDArray[np.intp]:
-    """The fewest of the leading samples without which no other one stands out; all of them if there is always one.
-
-    A sample whose pairs with many that moved have changed stands out too, though it stayed where it was.
-    """
-    low, high = 1, len(leading)
-    while low < high:
-        middle = (low + high) // 2
-        if _rest_stands_out(x, y, leading[:middle], limit):
-            low = middle + 1
-        else:
-            high = middle
-    return leading[:high]
-
-
-def _rest_stands_out(x: Representation, y: Representation, out: NDArray[np.intp], limit: float) -> bool:
-    kept = np.setdiff1d(np.arange(x.n), out)
-    if len(kept) < LEAST_TO_STAND_OUT:
-        return False
-    rest = SampleShares(Representation(x.given[kept]), Representation(y.given[kept])).parts()
-    return bool((excess_scores(rest.share, rest.base_weight) > limit).any())
+def _scores_by_chance(x: Representation, parts: RowParts, by_chance: RowParts | None) -> list[Floats]:
+    if by_chance is not None and len(by_chance.share) >= LEAST_TO_STAND_OUT:
+        return [excess_scores(by_chance.share, by_chance.base_weight)]
+    drift = float(parts.share.sum())
+    found: list[Floats] = []
+    for before, after in moved_at_random(x, drift, draws=_CHANCE_DRAWS, rows=_CHANCE_ROWS, seed=0):
+        moves = bulk_moves(before, after, SampleShares(before, after).parts())
+        found.append(excess_scores(moves.share, moves.base_weight))
+    return found

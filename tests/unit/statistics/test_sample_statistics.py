@@ -97,7 +97,15 @@ def test_a_share_is_held_against_that_of_samples_of_its_weight() -> None:
 
 def test_none_stands_out_among_few_or_equal_samples() -> None:
     assert score_limit(19) == np.inf
-    assert (excess_scores(np.ones(30), np.ones(30)) == -np.inf).all()
+    assert (excess_scores(np.ones(30), np.ones(30)) == 0).all()
     assert (excess_scores(np.zeros(30), np.ones(30)) == -np.inf).all()
-    assert score_limit(100, by_chance=[np.array([9.0])]) == 9.0
+    nearly_none = np.full(30, 1e-30)
+    nearly_none[3] = 1e-20
+    assert (excess_scores(nearly_none, np.ones(30), floor=1e-9) == 0).all()
+    nearly_none[3] = 1e-3
+    assert excess_scores(nearly_none, np.ones(30), floor=1e-9)[3] > 100
+    normal, longer = np.random.default_rng(0).normal(size=4000), np.random.default_rng(0).standard_t(3, size=4000)
+    assert score_limit(100, by_chance=[normal]) == pytest.approx(score_limit(100), rel=0.05)
+    assert score_limit(100, by_chance=[longer[:2000], longer[2000:]]) > 1.5 * score_limit(100)
+    assert score_limit(100, by_chance=[normal[:5]]) == score_limit(100)
     assert score_limit(100, tests=10) > score_limit(100)

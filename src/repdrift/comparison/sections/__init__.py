@@ -43,6 +43,8 @@ class KeptRows:
     """By the name of the model: the base model after a random change as large, over the control samples; without those that have none."""
     control_rows: Tensor | None = None
     """The numbers of the rows of the control samples among all rows: (m,)."""
+    again: Rows = field(default_factory=dict)
+    """The base model in a second run with other batches, over the control samples; empty without controls."""
 
 
 @dataclass(frozen=True)

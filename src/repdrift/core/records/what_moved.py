@@ -6,6 +6,7 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
 from repdrift.core.records.layer_grid import ModelGrid
 from repdrift.core.records.likeness import ChangeLikeness
+from repdrift.core.records.sample_moves import SampleList, SampleMoves
 from repdrift.core.records.weights import ModelWeightsMoved, StudyWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
@@ -18,6 +19,7 @@ class ModelMoved(Record):
     directions: ModelDirections | None = None
     grid: ModelGrid | None = None
     weights: ModelWeightsMoved | None = None
+    samples: SampleMoves | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 
@@ -26,6 +28,8 @@ class ComparisonMoved(Record):
     """The sections on all models of a comparison together."""
 
     likeness: ChangeLikeness | None = None
+    samples: SampleList | None = None
+    """The samples that `ModelMoved.samples` is about."""
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
 

@@ -75,11 +75,16 @@ class SampleShares:
 
     def parts(self) -> RowParts:
         """Shares and weights of all rows."""
+        return self.pairs_with(np.ones(self.n, dtype=bool))
+
+    def pairs_with(self, others: NDArray[np.bool_]) -> RowParts:
+        """The parts of shares and weights of all rows that come from their pairs with `others`, (n,) booleans."""
+        chosen = torch.as_tensor(others, device=self._device).to(torch.float64)
         share, of_x, of_y = (np.empty(self.n) for _ in range(3))
         for at, k, m in self._unit_rows():
-            share[at] = ((k - m).square().sum(dim=1) / 2).cpu().numpy()
-            of_x[at] = k.square().sum(dim=1).cpu().numpy()
-            of_y[at] = m.square().sum(dim=1).cpu().numpy()
+            share[at] = ((k - m).square() @ chosen / 2).cpu().numpy()
+            of_x[at] = (k.square() @ chosen).cpu().numpy()
+            of_y[at] = (m.square() @ chosen).cpu().numpy()
         return RowParts(share, (of_x + of_y) / 2, of_x)
 
     def without(self, labels: NDArray[np.integer]) -> Floats:

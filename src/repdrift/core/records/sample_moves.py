@@ -1,0 +1,151 @@
+"""Records on the samples that moved: shares of the drift, samples that stand out, groups of samples, and tokens by their change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from repdrift.core.records.base import Record
+from repdrift.core.records.outcomes import Inputs
+from repdrift.core.records.sites import RESID_POST
+
+SAMPLES_TABLE = "samples.parquet"
+SAMPLE_COLUMNS = (
+    "task",  # str
+    "method",  # str: the arm of a study, or the model's name in a comparison
+    "seed",  # int; empty in a comparison
+    "step",  # int: 0 is the final model
+    "site",  # str: resid_post, or another site
+    "layer",  # int, 0-based
+    "sample",  # str: its id
+    "group",  # str: the group of samples that belong together; may be empty
+    "label",  # str; may be empty
+    "length",  # int: tokens; may be empty
+    "share",  # float: its part of the drift at this place; the shares of all samples add up to the drift
+    "own_drift",  # float in [0, 2]: its share by its weight
+    "cosine_change",  # float in [0, 2]: 1 - cosine of its two rows about the means; may be empty
+    "stands_out",  # bool
+)
+"""The columns of SAMPLES_TABLE: one row per task, method, seed, step, site, layer and sample."""
+
+
+GroupedBy = Literal["label", "length", "column", "answer"]
+"""The facts that make groups of samples: their class, their length, a column of the user's, whether the tuned model answers right."""
+
+
+class AtPlace(Record):
+    """A site inside the model and its layer."""
+
+    site: str = RESID_POST
+    layer: int
+
+
+class MovedSample(Record):
+    """One sample, over all layers of the residual stream."""
+
+    sample: str
+    """Its id."""
+    group: str | None = None
+    """The group of samples that belong together, such as a paragraph."""
+    label: str | None = None
+    length: int | None = None
+    """Tokens."""
+    text: str | None = None
+    """Shortened; null where texts are not shown or not known."""
+    share: float
+    """Its part of the mean drift over layers: those of all samples add up to it."""
+    times: float
+    """Its share by the mean share of all samples."""
+    times_expected: float | None = None
+    """How far it moved by how far samples of its weight did, 1 for the middle one, measured by pairs with the four fifths that moved least: the order of
+    the lists. Null for a sample without weight."""
+    own_drift: float | None = None
+    """Its share by its weight, in [0, 2]: how differently it stands to all other samples."""
+    cosine_change: float | None = None
+    """1 - cosine of its two rows about the means, mean over layers; null where widths differ or rows are tokens."""
+    stands_out: list[AtPlace] = []
+    """The places at which its share stands out from those of all samples, and of samples that move by chance."""
+
+
+class GroupMoves(Record):
+    """The mean share of a group of samples by that of all others: 1 where both moved alike."""
+
+    by: GroupedBy
+    column: str | None = None
+    """The user's column, where that makes the groups."""
+    value: str
+    n: int
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """Interval over samples, or groups of them, conditional on the models."""
+    p: float | None = None
+    """Two-sided, of the ratio being 1."""
+    p_adjusted: float | None = None
+    """Holm, over all groups and places of the model."""
+    random_ratio: float | None = None
+    """The ratio after a random change of the weights as large as training's; null where that was not run."""
+    note: str = ""
+    """The reason, as a clause, why there is no interval."""
+
+
+class PlaceMoves(Record):
+    """Samples at one place."""
+
+    site: str = RESID_POST
+    layer: int
+    drift: float
+    """The sum of all shares."""
+    half: int
+    """The fewest samples that hold half of the drift."""
+    noise: float | None = None
+    """The largest drift of a sample of its own between two runs of the base model; null where it was not measured."""
+    named: list[str] = []
+    """Samples that stand out, by id, the largest share first."""
+    groups: list[GroupMoves] = []
+    shares: list[float] = []
+    """Of every sample, in order; they add up to the drift. Empty in a study, whose table has them."""
+    own_drifts: list[float | None] = []
+    cosine_changes: list[float | None] = []
+    """Of every sample, as in MovedSample but at this place alone; empty where there are none."""
+
+
+class SampleList(Record):
+    """The samples of a comparison, in order. Lists are empty where nothing is known."""
+
+    sample_ids: list[str]
+    groups: list[str] = []
+    labels: list[str | None] = []
+    lengths: list[int] = []
+
+
+class ShadedTokens(Record):
+    """One text, token by token, with KL(base || tuned) of what follows each token that could be predicted."""
+
+    sample: str
+    inputs: Inputs
+    tokens: list[str]
+    """The text of each token; empty for one without text of its own, such as the rest of a character."""
+    values: list[float | None]
+    """Nats, for the prediction of this token; null for a token that no model was asked for."""
+    mean: float
+    """Mean over the tokens that were asked for."""
+    cut: int = 0
+    """Tokens that are left out at the end."""
+
+
+class SampleMoves(Record):
+    """Samples that moved in one tuned model."""
+
+    samples: int
+    groups_of: str | None = None
+    """Groups that samples come from, in words, where whole ones were left out for the intervals."""
+    places: list[PlaceMoves]
+    most: list[MovedSample]
+    """Samples whose shares are most times those of samples of their weight, the most first."""
+    least: list[MovedSample]
+    """Samples whose shares are fewest times those of samples of their weight, the fewest first."""
+    groups: list[GroupMoves] = []
+    """Over all layers of the residual stream."""
+    strips: list[ShadedTokens] = []
+    notes: list[str] = []
+    """Sentences that change how the numbers are read, and what is missing."""
