@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.results import DriftResults
 from repdrift.core.study_directions_words import study_directions_section
+from repdrift.core.study_grid_words import study_grid_section
 from repdrift.core.study_site_words import study_sites
 from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.worded_section import WordedSection
@@ -24,6 +25,7 @@ _WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
     study_sites,
     study_likeness,
     study_directions_section,
+    study_grid_section,
 )
 """One for each section; None if the results have nothing of it."""
 

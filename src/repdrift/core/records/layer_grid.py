@@ -64,3 +64,39 @@ class ModelGrid(Record):
     """Whether layers of the same number are one layer before and after tuning. If not, nothing is said of content that moved."""
     notes: list[str] = []
     """Whole sentences on layers and measures without a value, and on how rows were made."""
+
+
+class RunGrid(Record):
+    """The final model of one run beside its base model; its matrices are in grid.parquet."""
+
+    task: str
+    method: str
+    seed: int
+    found: ModelGrid
+
+
+class MethodGrid(Record):
+    """Base x tuned by debiased CKA, the mean over the final models of one method in one task."""
+
+    task: str
+    method: str
+    seeds: list[int]
+    base_tuned: GridMatrix
+    """A value is null where one of the models has none."""
+
+
+class TaskGrid(Record):
+    """The base model with itself on the samples of one task."""
+
+    task: str
+    base_base: GridMatrix
+
+
+class StudyGrid(Record):
+    """The layer grids of a study's final models."""
+
+    runs: list[RunGrid]
+    methods: list[MethodGrid]
+    tasks: list[TaskGrid]
+    left_out: list[str] = []
+    """Sentences on runs and tasks without a grid."""

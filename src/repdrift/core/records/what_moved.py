@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
-from repdrift.core.records.layer_grid import ModelGrid
+from repdrift.core.records.layer_grid import ModelGrid, StudyGrid
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.records.sample_moves import SampleList, SampleMoves
 from repdrift.core.records.weights import ModelWeightsMoved, StudyWeightsMoved
@@ -40,5 +40,6 @@ class StudyMoved(Record):
     directions: StudyDirections | None = None
     likeness: ChangeLikeness | None = None
     weights: StudyWeightsMoved | None = None
+    grid: StudyGrid | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""
