@@ -164,7 +164,9 @@ def _these(found: AttentionOrMlp) -> str:
 
 def _is_smallest(found: AttentionOrMlp) -> bool:
     """Tells whether the p is the smallest that this number of models can give: all of them say the same."""
-    return None not in (found.pvalue, found.smallest_pvalue) and found.pvalue <= found.smallest_pvalue * (1 + 1e-9)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+    if found.pvalue is None or found.smallest_pvalue is None:
+        return False
+    return found.pvalue <= found.smallest_pvalue * (1 + 1e-9)
 
 
 def _how_sure(found: AttentionOrMlp) -> str:
