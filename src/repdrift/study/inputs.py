@@ -81,7 +81,7 @@ class StudyInputs:
 
     @cached_property
     def base_sites(self) -> ChosenSites | None:
-        """Where the base model has the sites of the extraction; None if none but the residual stream is asked for, or it is not known yet.
+        """Returns where the base model has the sites of the extraction; None if none but the residual stream is asked for, or it is not known yet.
 
         Raises ModelError if one cannot be found.
         """

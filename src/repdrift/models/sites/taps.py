@@ -99,7 +99,7 @@ class ModelSites:
         return ChosenSites(taps, left_out)
 
     def _why_no_branch(self, found: Mapping[SiteLayer, object], layers: Sequence[int]) -> str | None:
-        """Why `adapter_out` is left out; None if every adapter of these layers shows its branch."""
+        """Says why `adapter_out` is left out; None if every adapter of these layers shows its branch."""
         reasons = [self.blocks[n].hidden["adapter_out"] for n in layers if "adapter_out" in self.blocks[n].hidden]
         if reasons:
             return reasons[0]
