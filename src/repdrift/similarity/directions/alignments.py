@@ -125,7 +125,7 @@ def shift_share(differences: Differences, *, folds: int = 5, seed: int = 0) -> f
 
 
 def _parts(d: Differences, folds: int, seed: int) -> list[Tensor]:
-    """Which rows are held out together: (n,) true or false, for each fold."""
+    """Yields which rows are held out together: (n,) true or false, for each fold."""
     if d.are_rounding:
         raise DegenerateInputError("nothing moved: there is no drift to share out")
     if d.n_units < LEAST_UNITS:
