@@ -11,7 +11,7 @@ from torch import nn
 from repdrift.core.errors import ModelError
 from repdrift.extraction import RepresentationExtractor, extract
 from repdrift.models import backbone_of, find_blocks
-from tests.oracles.architectures import DEPTH, ENCODER_DECODERS, VOCABULARY, model_of
+from tests.oracles.architectures import DEPTH, ENCODER_DECODERS, VOCABULARY, Architecture, model_of
 from tests.oracles.site_references import ADDED, KNOWN, reference
 from tests.oracles.site_table import DOCUMENT, written
 
@@ -217,6 +217,12 @@ def test_a_block_that_shows_its_sum_alone_is_refused():
         with pytest.raises(ModelError, match=r"in layer 1: no outputs of two modules.*_SumAlone adds"):
             RepresentationExtractor(model, sites=(site,))
     assert RepresentationExtractor(model, sites=("attn_out",), layers=[0, 2]).site_layers == {"attn_out": [0, 2]}
+
+
+def test_a_model_that_exchanges_its_attention_for_short_inputs_is_refused():
+    architecture = Architecture("BigBirdConfig", "encoder.layer", (), {"block_size": 4, "num_random_blocks": 1})
+    with pytest.raises(ModelError, match="BigBirdModel exchanges modules of its own for short inputs"):
+        RepresentationExtractor(model_of(architecture), sites=("attn_out",))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

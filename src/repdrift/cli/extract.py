@@ -94,6 +94,8 @@ def extract(
                     "key": done.metadata.key,
                     "shape": done.metadata.shape,
                     "layers": done.metadata.layers,
+                    "sites": done.metadata.site_layers,
+                    "sites_left_out": done.metadata.sites_left_out,
                 }
                 for done in written
             ]

@@ -77,6 +77,7 @@ class SiteFinder:
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
+        self._modules = list(blocks.root.modules())
         self._recorder: BlockRecorder | None = None
         self._sites: list[BlockSites] = []
         self._stream: Tensor | None = None
@@ -124,8 +125,14 @@ class SiteFinder:
         return [norm.register_forward_hook(self._norm_hook(name)) for norm, name in norms.items()]
 
     def found(self) -> ModelSites:
-        """The sites of all blocks. Raises ModelError if some were not run."""
+        """The sites of all blocks. Raises ModelError if some were not run, or the model changed its own modules meanwhile."""
         root = self._blocks.root
+        now = list(root.modules())
+        if len(now) != len(self._modules) or any(a is not b for a, b in zip(now, self._modules, strict=True)):
+            raise ModelError(
+                f"{type(root).__name__} exchanges modules of its own for short inputs, and stays so: a few random tokens do not tell where its "
+                "sites are, and would change what it makes of long texts. Read the residual stream alone, from a model that is loaded anew."
+            )
         if len(self._sites) != len(self._blocks):
             raise ModelError(
                 f"{len(self._sites)} of {len(self._blocks)} blocks of {type(root).__name__} were run in its forward pass, so its sites "

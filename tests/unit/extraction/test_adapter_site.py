@@ -131,3 +131,18 @@ def test_both_schedules_write_the_same_branches(tiny_llama, samples, tmp_path):
     one, other = (open_set(tmp_path / schedule) for schedule in ("sample", "layer"))
     assert all(torch.equal(one.at(*place), other.at(*place)) for place in one.places)
     assert float(one.at("adapter_out", 1).abs().max()) > 1e-3
+
+
+def test_branches_of_several_active_adapters_are_added_up(tiny_llama):
+    def branch(*active):
+        model = AutoModel.from_pretrained(tiny_llama)
+        model = get_peft_model(model, _lora("down_proj"), adapter_name="one")
+        model.add_adapter("two", _lora("down_proj"))
+        generator = torch.Generator().manual_seed(0)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+        model.base_model.set_adapter(list(active))
+        return extract(model, IDS, sites=("adapter_out",), layers=[0])["adapter_out_0"]
+
+    torch.testing.assert_close(branch("one", "two"), branch("one") + branch("two"), rtol=0, atol=1e-6)
