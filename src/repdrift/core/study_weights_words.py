@@ -20,9 +20,19 @@ from repdrift.core.words import (
     times,
 )
 
-_HEADER = ("relative change", "sd", "rank for 90 %", "alignment left", "right", "share of intruders", "sd")
+_HEADER = (
+    "distance",
+    "sd",
+    "relative change",
+    "sd",
+    "rank for 90 %",
+    "alignment left",
+    "right",
+    "share of intruders",
+    "sd",
+)
 _CAPTION = (
-    "Final models, means over seeds; sd: standard deviation between seeds, from three on. Relative change: ||dW|| / ||W|| of the changed weights "
+    "Final models, means over seeds; sd: standard deviation between seeds, from three on. Distance: ||dW|| of all weights joined. Relative change: ||dW|| / ||W|| of the changed weights "
     "joined. Rank for 90 %: median over the changed matrices of a model. Alignment: of the leading left (outputs) and right (inputs) singular "
     "vectors of base and tuned matrix. Share of intruders: of the leading left singular vectors of the tuned matrices, those near none of the base's."
 )
@@ -50,12 +60,15 @@ def contrast_sentence(at: WeightContrast) -> str:
     over = f"over {counted(at.models, 'trained model')} against {at.reference_models}, {listed([task_title(t) for t in at.tasks])}"
     if at.estimate is None:
         return f"Size of the change, {method} against {reference}: not compared, since {at.note}."
-    if at.quantity == "relative_change":
+    if at.quantity == "change_norm":
         ends = "" if at.low is None or at.high is None else f" [{times(at.low)}, {times(at.high)}]"
-        said = f"Under {method} the weights moved {times(at.estimate)}{ends} times as far as under {reference}, for their size"
+        said = f"Under {method} all weights together moved {times(at.estimate)}{ends} times as far (||dW||) as under {reference}"
     else:
         ends = "" if at.low is None or at.high is None else f" [{100 * at.low:.1f}, {100 * at.high:.1f}]"
-        said = f"The share of intruders is {100 * at.estimate:+.1f}{ends} percentage points under {method} against {reference}"
+        said = (
+            f"The share of intruders in the matrices that a model changed is {100 * at.estimate:+.1f}{ends} percentage points under {method} against "
+            f"{reference}"
+        )
     tested = (
         "not tested"
         if at.p is None or at.p_adjusted is None
@@ -74,7 +87,7 @@ def _sizes(found: StudyWeightsMoved) -> list[str]:
         most = max(kinds, key=lambda k: k.relative_change or 0.0, default=None)
         where = "" if most is None else f"; most in {group_title(most.group)}, by {percent(most.relative_change)}"
         said.append(
-            f"{task_title(at.task)}, {method_title(at.method)}: the weights moved by {percent(at.relative_change)} of their size{where} "
+            f"{task_title(at.task)}, {method_title(at.method)}: the weights that changed moved by {percent(at.relative_change)} of their size{where} "
             f"({counted(len(at.seeds), 'seed')})."
         )
     return said
@@ -109,6 +122,8 @@ def _rows(found: StudyWeightsMoved, part: str) -> list[list[str]]:
             task_title(at.task),
             method_title(at.method),
             str(len(at.seeds)) if part == "all" else group_title(at.group),
+            number(at.change_norm),
+            number(at.change_norm_sd, missing="-"),
             number(at.relative_change, missing="-"),
             number(at.relative_change_sd, missing="-"),
             _short(at.rank_90),

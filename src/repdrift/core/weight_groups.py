@@ -42,6 +42,7 @@ def joined(group: str, weights: Iterable[WeightMoved]) -> WeightGroup:
         group=group,
         weights=len(weights),
         changed=len(changed),
+        change_norm=moved,
         relative_change=0.0 if not changed else moved / size if size > 0.0 else None,
         stable_rank=_median([at.stable_rank for at in matrices]),
         rank_90=_median([at.rank_90 for at in matrices]),

@@ -62,9 +62,9 @@ def cells(found: Sequence[tuple[PlannedSet, ModelWeightsMoved]]) -> list[WeightC
 
 
 def contrasts(runs: Sequence[RunWeightsMoved], plan: DriftPlan) -> list[WeightContrast]:
-    """Compares every method with the reference: how far its weights moved, and its share of intruders.
+    """Compares every method with the reference: the distance of all weights from the base model's, and the share of intruders.
 
-    The unit is the trained model; labels are exchanged within tasks. p-values are corrected over all contrasts (Holm).
+    The distance is over all weights, changed or not, so that methods that change other matrices are held to one measure. The unit is the trained model; labels are exchanged within tasks. p-values are corrected over all contrasts (Holm).
     """
     found = [
         contrast
@@ -93,6 +93,8 @@ def _mean(task: str, method: str, part: str, name: str, groups: Sequence[tuple[i
         part=part,  # pyright: ignore[reportArgumentType]
         group=name,
         seeds=[seed for seed, _ in groups],
+        change_norm=float(np.mean([g.change_norm for g in of])),
+        change_norm_sd=_spread([g.change_norm for g in of]),
         relative_change=_average(change),
         relative_change_sd=_spread(change),
         rank_90=_average(rank),
@@ -119,11 +121,11 @@ def _cell(method: str, layer: int, groups: Sequence[WeightGroup]) -> WeightCell:
 
 
 def _size_contrast(runs: Sequence[RunWeightsMoved], method: str, plan: DriftPlan) -> WeightContrast | None:
-    sides = _sides(runs, method, plan, lambda run: run.whole.relative_change)
+    sides = _sides(runs, method, plan, lambda run: run.whole.change_norm)
     if sides is None:
         return None
     a, b, strata, tasks = sides
-    named = {"method": method, "reference": plan.reference_method, "quantity": "relative_change", "tasks": tasks}
+    named = {"method": method, "reference": plan.reference_method, "quantity": "change_norm", "tasks": tasks}
     counts = {"models": len(a), "reference_models": len(b)}
     if min(*a, *b) <= 0.0:
         note = "a model's weights did not change at all, and a ratio takes changes above zero"

@@ -91,7 +91,7 @@ def test_planted_changes_are_named_by_method_kind_and_layer(analysed):
             assert layers == {"0", "1", "2"}
             assert run.whole.intruders == 0
     words = " ".join(study_weights_worded(results).answer)
-    assert "SST-2, LoRA: the weights moved by" in words
+    assert "SST-2, LoRA: the weights that changed moved by" in words
     assert "most in query" in words
 
 
@@ -99,9 +99,10 @@ def test_contrasts_are_over_models_with_the_least_p_of_the_design(analysed):
     _, results = analysed
     size, intruders = results.moved.weights.contrasts
     whole = {
-        m: [r.whole.relative_change for r in results.moved.weights.runs if r.method == m]
-        for m in ("full_finetune", "lora")
+        m: [r.whole.change_norm for r in results.moved.weights.runs if r.method == m] for m in ("full_finetune", "lora")
     }
+    for run in results.moved.weights.runs:  # over all weights, though LoRA changed one
+        assert run.whole.change_norm == pytest.approx(np.hypot.reduce([k.change_norm for k in run.kinds]))
     ratio = np.exp(np.mean(np.log(whole["lora"])) - np.mean(np.log(whole["full_finetune"])))
     assert size.estimate == pytest.approx(ratio)
     assert size.low < ratio < size.high

@@ -100,6 +100,8 @@ class WeightGroup(Record):
     """How many were compared."""
     changed: int
     """How many of them changed."""
+    change_norm: float = 0.0
+    """||dW|| of all weights of the group joined: a weight that did not change adds nothing."""
     relative_change: float | None = None
     """||dW|| / ||W|| of the changed weights joined; 0 where none changed, null where W is zero."""
     stable_rank: float | None = None
@@ -140,6 +142,8 @@ class WeightsOverSeeds(Record):
     group: str
     """As in `WeightGroup`."""
     seeds: list[int]
+    change_norm: float
+    change_norm_sd: float | None
     relative_change: float | None
     relative_change_sd: float | None
     rank_90: float | None
@@ -168,13 +172,13 @@ class WeightContrast(Record):
 
     method: str
     reference: str
-    quantity: Literal["relative_change", "intruder_share"]
+    quantity: Literal["change_norm", "intruder_share"]
     tasks: list[str]
     """The tasks on which both methods have models; labels are exchanged within them."""
     models: int
     reference_models: int
     estimate: float | None
-    """For the relative change the ratio of geometric means, method to reference; for the share of intruders the difference."""
+    """For the distance ||dW|| over all weights the ratio of geometric means, method to reference; for the share of intruders the difference."""
     low: float | None = None
     high: float | None = None
     """Welch's interval over models, for the ratio on its logarithm."""
