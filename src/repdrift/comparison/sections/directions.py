@@ -96,4 +96,15 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
     return written
 
 
-register(ComparisonSection(name="directions", order=40, by_default=True, measure=measure, tables=tables, worded=worded))
+def figures(result: Comparison) -> dict[str, bytes]:
+    """Shares of drift and size of the shift by layer, for every model that moved."""
+    from repdrift.report.directions_figure import directions_figures
+
+    return directions_figures(result)
+
+
+register(
+    ComparisonSection(
+        name="directions", order=40, by_default=True, measure=measure, tables=tables, worded=worded, figures=figures
+    )
+)

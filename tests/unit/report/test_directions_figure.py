@@ -1,0 +1,92 @@
+"""The figure of directions of a study: few panels and many, layers without shares, shares below 0, and names that are long or odd."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from repdrift.core.records.directions import (
+    BesideRandomChange,
+    DriftShare,
+    LayerDirections,
+    ModelDirections,
+    RunDirections,
+    StudyDirections,
+)
+from repdrift.core.records.what_moved import StudyMoved
+from repdrift.core.study_directions_words import study_directions_section
+from repdrift.core.worded_section import section_markdown
+from repdrift.report.figures import figures
+from repdrift.report.style import paper_style
+from tests.unit.report.synthetic_results import Synthetic, report_data
+
+(SPEC,) = (spec for spec in figures() if spec.name == "directions")
+SHARES = {"shift": 0.5, "rotation": -0.1, "scaling": 0.0, "linear": 0.2, "rest": 0.4}
+
+
+@pytest.fixture(scope="module")
+def plain_data():
+    return report_data(Synthetic(tasks=("sst2",), layers=2, seeds=(1, 2), measures=("cka",)))
+
+
+def with_directions(data, tasks, methods, n_layers, *, moved=True):
+    layers = [
+        LayerDirections(layer=0, relative_change=0.0, missing=["It did not move."]),
+        *(
+            LayerDirections(
+                layer=layer,
+                relative_change=0.1,
+                relative_shift=0.3,
+                adjusted_pvalue=0.01,
+                rotation_alone=0.1,
+                scaling_alone=0.0,
+                shares=[DriftShare(kind=kind, share=share) for kind, share in SHARES.items()] if moved else [],
+                beside_random=BesideRandomChange(rows=40, own_shift_share=0.5, random_shift_share=0.45),
+            )
+            for layer in range(1, n_layers + 1)
+        ),
+    ]
+    runs = [
+        RunDirections(task=task, method=method, seed=seed, found=ModelDirections(layers=layers, n=40))
+        for task in tasks
+        for method in methods
+        for seed in (1, 2)
+    ]
+    results = data.results.model_copy(update={"moved": StudyMoved(directions=StudyDirections(runs=runs))})
+    return type(data)(results, data.table, data.table_name)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "methods", "layers"),
+    [(("sst2",), ("lora",), 1), (("sst2", "mrpc"), ("full_finetune", "lora"), 24), (("a$b$_very_long_task_name",), ("x" * 60, "y", "z", "w"), 6)],
+)  # fmt: skip
+def test_nothing_is_cut_and_words_have_no_nan(plain_data, tasks, methods, layers):
+    data = with_directions(plain_data, tasks, methods, layers)
+    assert SPEC.possible(data)
+    with paper_style():
+        figure = SPEC.draw(data)
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.min.min() > -0.02
+    assert box.x1 < width + 0.02
+    assert box.y1 < height + 0.02
+    low, high = figure.axes[0].get_ylim()
+    assert low < -0.1 < 1.1 < high
+    for words in (SPEC.caption(data), SPEC.describe(data)):
+        assert words.endswith(".")
+        assert not {"nan", "None", "inf"} & set(words.split())
+    assert "50.0 % goes to a shift that all samples share" in SPEC.describe(data)
+
+
+def test_study_whose_models_did_not_move_has_no_figure(plain_data):
+    assert not SPEC.possible(plain_data)
+    assert not SPEC.possible(with_directions(plain_data, ("sst2",), ("lora",), 1, moved=False))
+
+
+def test_section_in_words_names_the_kind_and_warns_where_a_random_change_shifts_as_much(plain_data):
+    data = with_directions(plain_data, ("sst2",), ("lora",), 2)
+    section = study_directions_section(data.results)
+    assert section is not None
+    text = "\n".join(section_markdown(section))
+    assert "LoRA: on average over layers, 50.0 % of the drift goes to a shift that all samples share" in text
+    assert "a shift that all samples share is beyond chance in 4 of 4 layers of these models" in text
+    assert not {"nan", "None"} & set(text.split())
