@@ -95,7 +95,8 @@ def compare(
     """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size; and what it did to outputs.
 
     Nothing is trained, and no representation is written to the disk. Models of another depth are compared by the layer grid alone. Exit code 0 if
-    all models were compared layer by layer, 3 if some have no drift by layer, 1 if none was compared.
+    all models were compared layer by layer, 3 if some have no drift by layer, 1 if none was compared; with
+    --json the reasons are printed all the same.
 
     Example: repdrift compare packaged:minilm results/lora_x/final_model --data sst2 --data-dir sample
 
@@ -103,27 +104,33 @@ def compare(
     """
     checked = changed(ComparisonOptions(), options)
     from repdrift.comparison.comparing import compare as run
+    from repdrift.comparison.nothing_compared import NothingComparedError
     from repdrift.core.progress import is_first_process
 
-    result = run(
-        base,
-        tuned,
-        data=data,
-        data_dir=data_dir,
-        text_columns=text_column,
-        id_column=id_column,
-        group_column=group_column,
-        sample_columns=sample_column,
-        separator=separator,
-        encoding=encoding,
-        header=header,
-        samples=samples or None,
-        max_length=max_length,
-        revision=revision,
-        as_kind=as_kind,
-        output_dir=output_dir,
-        **dict(checked),
-    )
+    try:
+        result = run(
+            base,
+            tuned,
+            data=data,
+            data_dir=data_dir,
+            text_columns=text_column,
+            id_column=id_column,
+            group_column=group_column,
+            sample_columns=sample_column,
+            separator=separator,
+            encoding=encoding,
+            header=header,
+            samples=samples or None,
+            max_length=max_length,
+            revision=revision,
+            as_kind=as_kind,
+            output_dir=output_dir,
+            **dict(checked),
+        )
+    except NothingComparedError as error:
+        if as_json and is_first_process():
+            tell_json(error.as_json())
+        raise
     if not is_first_process():
         return
     if as_json:

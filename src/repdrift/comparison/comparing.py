@@ -15,6 +15,7 @@ from repdrift.comparison.cautions import cautions
 from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
+from repdrift.comparison.nothing_compared import NothingComparedError
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import for_sharing, write_comparison
 from repdrift.comparison.output_changes import OutputChanges
@@ -96,8 +97,8 @@ def compare(
         require_writable(folder)
     result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen)
     if not result.compared and not result.by_grid:
-        raise ModelError(
-            "none of the models could be compared:\n" + "\n".join(f"  {m.name}: {m.reason}" for m in result.models)
+        raise NothingComparedError(
+            "none of the models could be compared", [(model.name, model.reason or "") for model in result.models]
         )
     if folder is not None:
         write_outputs(result, folder)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from repdrift.comparison.nothing_compared import NothingComparedError
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names, unrelated_fault
@@ -112,9 +113,8 @@ def comparison_inputs(
     found = shared.samples
     say(f"{spec.name}: {len(found)} samples, {sum(found.lengths)} tokens, from {rows.source}. {' '.join(found.notes)}")
     if all(model.refused for model in tuned_models):
-        raise ModelError(
-            "none of the models can be compared with the base:\n"
-            + "\n".join(f"  {model.name}: {model.refused}" for model in tuned_models)
+        raise NothingComparedError(
+            "none of the models can be compared with the base", [(m.name, m.refused or "") for m in tuned_models]
         )
     return ComparisonInputs(base_source, tuned_models, shared.samples)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import ModelOutputs, OutputChange
 from repdrift.core.words import counted
 from repdrift.models import ASSUMED_WIDTH, ModelSource, length_limit_of_config, load_config, load_tokenizer, width_of
-from repdrift.models.language_model import base_head_note, head_kind
+from repdrift.models.language_model import BASE_READS, base_head_note, head_kind
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
@@ -125,9 +125,17 @@ class OutputChanges:
         except RepdriftError as error:
             if not (changes and isinstance(error, OutcomeNotApplicable)):  # a language model is not asked for classes
                 left_out[_left_out("Classes that change", error)] = None
-            return ModelOutputs(changes=changes, left_out=list(left_out), notes=list(notes))
+            return ModelOutputs(
+                changes=changes, left_out=list(left_out), notes=list(notes), by_base_head=_by_base_head(notes)
+            )
         changes.append(classes.disagreement)
-        return ModelOutputs(changes=changes, flips=classes.flips, left_out=list(left_out), notes=list(notes))
+        return ModelOutputs(
+            changes=changes,
+            flips=classes.flips,
+            left_out=list(left_out),
+            notes=list(notes),
+            by_base_head=_by_base_head(notes),
+        )
 
     def _base_over(self, inputs: Inputs) -> BaseOutputs:
         """The base model, run over texts of one kind. Raises OutcomeNotApplicable, also if that was found before."""
@@ -142,6 +150,10 @@ class OutputChanges:
         if isinstance(found, str):
             raise OutcomeNotApplicable(found)
         return found
+
+
+def _by_base_head(notes: Iterable[str]) -> bool:
+    return any(note.startswith(BASE_READS) for note in notes)
 
 
 def changes_of(read: OutputItems, samples: SampleSet, inputs: Inputs) -> list[OutputChange]:

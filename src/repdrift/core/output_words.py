@@ -76,9 +76,9 @@ def _language_clauses(outputs: ModelOutputs, inputs: Inputs) -> list[str]:
     divergence = _found(outputs, "output_kl", inputs)
     if loss is None or loss.difference is None or agreement is None or divergence is None:
         return []
-    where = _TEXTS[inputs]
+    where = f"{_TEXTS[inputs]}, read by the base model's head," if outputs.by_base_head else _TEXTS[inputs]
     if not divergence.value and not loss.difference:
-        return [f"on {where} it predicts exactly as the base model does"]
+        return [f"on {where} it predicts exactly as the base model does ({counted(divergence.n, 'text')})"]
     size = short_number(abs(loss.difference))
     other = f"and names another token first at {percent(1 - agreement.value)} of places (KL {short_number(divergence.value)} nats)"
     if loss.low is None or loss.high is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LANGUAGE = "CAUSAL_LM"
 _TRAINED_WITH = "The head that it was trained with is read."
-_BASE_READS = "What it predicts is what the base model's language-modelling head reads from its hidden states"
+BASE_READS = "What it predicts is what the base model's language-modelling head reads from its hidden states"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def load_tuned_reader(
     except MissingWeightsError as error:
         if trained_as == "causal_lm" or not error.only_head:
             raise
-        note = f"{_BASE_READS}: its files hold no complete head of its own."
+        note = f"{BASE_READS}: its files hold no complete head of its own."
         return TunedReader(load_tuned_backbone(tuned, dtype=dtype), None, None, [note])
     return TunedReader(split.body, split.head, None, ["Its own language-modelling head is read."])
 
@@ -160,10 +160,10 @@ def base_head_note(base: ModelSource, tuned: ModelSource) -> str | None:
         if _names_language_model(named):
             return None
         why = f"it was saved as {named[0]}, which has none" if named else "its configuration names no class with one"
-        return f"{_BASE_READS}: {why}."
+        return f"{BASE_READS}: {why}."
     adapter = tuned
     if is_learned_prompt(adapter):
-        return f"{_BASE_READS}: it is a learned prompt, which trains no head."
+        return f"{BASE_READS}: it is a learned prompt, which trains no head."
     task_type = str(getattr(adapter_config(adapter), "task_type", None) or "")
     if _holds_head(base, adapter, tied=task_type == _LANGUAGE):
         return None
@@ -172,7 +172,7 @@ def base_head_note(base: ModelSource, tuned: ModelSource) -> str | None:
 
 def _why_base_reads(task_type: str) -> str:
     why = f"it is an adapter for {task_type}" if task_type else "its files name no head of their own"
-    return f"{_BASE_READS}: {why}."
+    return f"{BASE_READS}: {why}."
 
 
 def _holds_head(base: ModelSource, adapter: ModelSource, *, tied: bool) -> bool:

@@ -23,6 +23,10 @@ _COPIES = 8
 """Arrays of (tokens, vocabulary) in float32 that are in memory at once: logits, log-probabilities, what is computed from them."""
 
 
+_NEVER = -1e4
+"""In the place of a log-probability of -inf: its exponential is exactly 0 in float32, and it can be subtracted."""
+
+
 @dataclass(frozen=True)
 class ItemValues:
     """One outcome of every sample, in nats or shares.
@@ -81,6 +85,7 @@ class Reduction:
             )
             tuned = self._log_probabilities(self.head, states, owners, f"the tuned model {self.tuned.ref!r}")
             columns = targets if self._kept is None else torch.searchsorted(self._kept, targets)
+            base, tuned = self._possible(base, tuned, columns, owners)
             chunk = TokenChunk(base, tuned, columns)
             for outcome in self.outcomes:
                 values = outcome.reduce(chunk)
@@ -92,14 +97,41 @@ class Reduction:
         logits = head.logits(states).float()
         if self._kept is not None:
             logits = logits[:, self._kept]
-        finite = torch.isfinite(logits).all(dim=1)
-        if not bool(finite.all()):
-            index = int(owners[int((~finite).nonzero()[0])])
+        found = torch.log_softmax(logits, dim=1)
+        # A logit of -inf is a token that is never predicted, such as a row that pads the vocabulary. +inf and NaN give NaN, which amin keeps.
+        wrong = found.amin(dim=1).isnan()
+        if bool(wrong.any()):
             raise NonFiniteError(
-                f"{model} puts out numbers that are not finite for {self.base.samples.described(index)}. Look at its weights: was training "
+                f"{model} puts out numbers that are not finite for {self._text(wrong, owners)}. Look at its weights: was training "
                 "unstable? A run in float16 overflows where float32 or bfloat16 does not (--compute-dtype)."
             )
-        return torch.log_softmax(logits, dim=1)
+        return found
+
+    def _possible(self, base: Tensor, tuned: Tensor, targets: Tensor, owners: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Log-probabilities in which a token that neither model ever predicts has the probability 0, and a difference of exactly 0.
+
+        Raises NonFiniteError if only one of them rules a token out, or both rule out one that stands in the text.
+        """
+        if not bool(torch.minimum(base.amin(), tuned.amin()).isneginf()):
+            return base, tuned
+        never = base.isneginf()
+        models = f"the base model {self.base.source.ref!r} and the tuned model {self.tuned.ref!r}"
+        apart = (never != tuned.isneginf()).any(dim=1)
+        if bool(apart.any()):
+            raise NonFiniteError(
+                f"{models} do not rule out the same tokens (logits of -inf) for {self._text(apart, owners)}, so that their divergence is infinite or "
+                "not defined"
+            )
+        asked = never.gather(1, targets[:, None])[:, 0]
+        if bool(asked.any()):
+            raise NonFiniteError(
+                f"{models} rule out a token that stands there (a logit of -inf) in {self._text(asked, owners)}, so that its loss is infinite"
+            )
+        return base.masked_fill(never, _NEVER), tuned.masked_fill(never, _NEVER)
+
+    def _text(self, wrong: Tensor, owners: np.ndarray) -> str:
+        """The first text with a token that is wrong, (m,)."""
+        return self.base.samples.described(int(owners[int(wrong.nonzero()[0])]))
 
     def gathered(self) -> dict[str, ItemValues]:
         """Means by sample over the batches of all processes, in every process."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from repdrift.core.confidence import Interval, jackknife_error, student_quantile, upper_level
 from repdrift.core.errors import NonFiniteError, ShapeError
 from repdrift.core.group_words import LEAST_GROUPS
+from repdrift.core.words import percent
 
 LEAST_DIFFERING = 6
 """The fewest groups whose sum is not 0. Were each sum as likely above 0 as below, 5 would all be above by chance in 1/32 of cases."""
@@ -20,7 +21,7 @@ LEAST_DIFFERING = 6
 class GroupedMean:
     """The mean of all values. n_groups: groups drawn. n_differing: groups whose sum is not 0.
 
-    interval: of the mean, if whole groups were drawn anew; None with fewer than 10 groups, or where 1 to 5 differ.
+    interval: of the mean, if whole groups were drawn anew; None with fewer than 10 groups, or where 5 or fewer differ.
     """
 
     mean: float
@@ -35,6 +36,9 @@ class GroupedMean:
             return ""
         if self.n_groups < LEAST_GROUPS:
             return f"no interval: {self.n_groups} groups or items that stand alone, and {LEAST_GROUPS} are needed"
+        if self.n_differing == 0:
+            share = percent(most_unseen(self.n_groups))
+            return f"no interval: none of {self.n_groups} groups or items differs, and up to {share} of others may (95 % limit)"
         return f"no interval: {self.n_differing} of {self.n_groups} groups or items differ, and fewer than {LEAST_DIFFERING} show nothing"
 
 
@@ -50,7 +54,8 @@ def grouped_mean(
     values: (n,) floats. groups: n labels; None: each value is a group of its own. The mean is that of the
     values, so that a large group weighs more. weights: (n,) above 0, such as the tokens that a value is the mean over; the mean is
     weighted by them, and so are the sizes of groups; None: all alike. Student's t has as many degrees of freedom as there would be groups of
-    equal size with the same sum of squared sizes, less 1. Values that are all 0 have the interval [0, 0].
+    equal size with the same sum of squared sizes, less 1. Values that are all 0 have no interval: that nothing differed here does not show that
+    nothing would elsewhere, see most_unseen().
     Raises ShapeError for no values or other lengths, NonFiniteError for NaN, Inf or a weight that is not above 0, ConfigError unless
     0 < confidence < 1.
     Source: Efron and Stein 1981; effective number of groups, Carter, Schnepel and Steigerwald 2017 (for equal correlation).
@@ -59,15 +64,21 @@ def grouped_mean(
     total = float(sizes.sum())
     mean, differing = float(sums.sum() / total), int(np.count_nonzero(sums))
     level = upper_level(confidence)
-    if sums.size < LEAST_GROUPS or 0 < differing < LEAST_DIFFERING:
-        return GroupedMean(mean, sums.size, differing, None)
-    if differing == 0:
-        return GroupedMean(0.0, sums.size, 0, Interval(0.0, 0.0))
+    if sums.size < LEAST_GROUPS or differing < LEAST_DIFFERING:
+        return GroupedMean(mean if differing else 0.0, sums.size, differing, None)
     without_one = (sums.sum() - sums) / (total - sizes)
     effective = total**2 / float(np.square(sizes).sum())
     freedom = max(effective - 1, 1.0)
     reach = student_quantile(level, freedom) * jackknife_error(without_one)
     return GroupedMean(mean, sums.size, differing, Interval(mean - reach, mean + reach))
+
+
+def most_unseen(n: int, confidence: float = 0.95) -> float:
+    """The upper limit of the share of cases that differ, where none of n differed: 1 - (1 - confidence)^(1/n), about 3 / n.
+
+    Source: Hanley and Lippman-Hand 1983; it is the one-sided interval of Clopper and Pearson 1934.
+    """
+    return 1.0 - (1.0 - confidence) ** (1.0 / n)
 
 
 def group_totals(

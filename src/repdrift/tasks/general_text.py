@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import DataError, RepdriftError
+from repdrift.core.errors import DataError, RepdriftError, UnknownNameError
 from repdrift.core.fingerprint import config_sha256, files_sha256, unchanged_file_sha256
 from repdrift.core.length_limit import LengthLimit
 from repdrift.core.reading import files_below, reading_errors, stands_there
@@ -19,6 +19,7 @@ from repdrift.tasks.sample_set import SampleSet, choose_rows, unknown_tokens_not
 from repdrift.tasks.sources import Rows, hub_table, rows_of_table
 from repdrift.tasks.spec import FileFormat, TaskSpec
 
+GENERAL_WORDS = "general text"
 GENERAL_TEXT = "general_text"
 """Name of the sample set of general text."""
 PACKAGED_TEXT = "packaged"
@@ -55,6 +56,17 @@ def read_documents(
     documents: at most so many, chosen by the hash of their ids; None or 0 takes all.
     Raises DataError if nothing is there or no document has a text; UnknownNameError for a column that is not there.
     """
+    try:
+        return _read(source, text_column, id_column, file_format, documents)
+    except (DataError, UnknownNameError) as error:
+        if GENERAL_WORDS in str(error):
+            raise
+        raise type(error)(f"{GENERAL_WORDS}: {error}") from error
+
+
+def _read(
+    source: str | None, text_column: str | None, id_column: str | None, file_format: FileFormat, documents: int | None
+) -> Documents:
     if source is None or source == PACKAGED_TEXT:
         found = read_own_file(_PACKAGED_FILE, text_columns=["text"], id_column="id")
         read = Documents(found.spec, Rows(found.rows.rows, "general text that the package ships"))

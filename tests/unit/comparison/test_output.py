@@ -88,6 +88,17 @@ def test_json_alone_is_printed_if_it_is_asked_for(models, texts, tmp_path, tiny_
     assert [m["status"] for m in json.loads(outcome.stdout)["models"]] == ["compared", "not comparable"]
 
 
+def test_json_has_the_reasons_where_no_model_could_be_compared(models, texts, tmp_path, tiny_llama):
+    asked = f"{models['base']} {tiny_llama} --data {texts} --json"
+    outcome = run_here(f"python -m repdrift compare {asked}", tmp_path, fails=True)
+    assert outcome.returncode == 1
+    (model,) = json.loads(outcome.stdout)["models"]
+    assert (model["name"], model["status"]) == (tiny_llama.name, "not comparable")
+    assert model["reason"]
+    assert model["reason"][:40] in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 def test_missing_controls_and_intervals_are_said_once(done):
     result = Comparison.read(done[0] / COMPARISON_FILE)
     assert len(how_sure(result)) == 1

@@ -126,11 +126,17 @@ def test_measures_without_a_value_for_every_model_say_so_and_weights_count(plan)
     said = {c.measure: c.missing for c in found.correlations if c.correlation is None}
     assert said == {
         "cosine": "1 model without a value in every layer",
-        "weight_stable_rank": "all equal in 2 groups of task and method",
+        "weight_stable_rank": "all equal in t, full fine-tuning and t, LoRA",
     }
+    assert found.sentence.endswith(
+        " Left out: cosine (1 model without a value in every layer) and weight_stable_rank (all equal in t, full fine-tuning and t, LoRA)."
+    )
     assert next(c for c in found.correlations if c.measure == "weight_relative_change").correlation == pytest.approx(
         1.0
     )
+    still = {k: 0.0 if k[0] == "lora" else v for k, v in values.items()}
+    (found,) = drift_predictors(*study({"cka": values, "cosine": still}), None, plan)
+    assert "Left out: cosine (all equal (exactly 0) in t, LoRA)." in found.sentence
 
 
 def test_models_that_cannot_count_are_numbered_and_none_left_is_said(plan):

@@ -5,6 +5,7 @@ import pytest
 
 from repdrift.core.equal_skill_words import different_scores, skill_notes, where_compared
 from repdrift.core.errors import ConfigError
+from repdrift.core.records.study_info import RunStatus
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.inference.equal_skill import equal_skill_claims
 from repdrift.statistics import label_permutation_test
@@ -146,6 +147,17 @@ def test_checkpoints_without_scores_are_named(tmp_path):
         "Checkpoints of LoRA, seed 2 on t have no accuracy noted: run `repdrift extract --checkpoint all`"
         in claims(tmp_path, runs)["t"].missing
     )
+
+
+def test_checkpoints_whose_score_is_no_number_are_not_to_be_extracted_again(tmp_path):
+    runs = two_arms()
+    rows, statuses = runs[4]
+    first = statuses[0].model_copy(update={"metrics": {"accuracy": None}})  # as a file has NaN
+    runs[4] = rows, [RunStatus.model_validate_json(first.model_dump_json()), *statuses[1:]]
+    said = claims(tmp_path, runs)["t"].missing
+    assert "Checkpoints of LoRA, seed 2 on t have a accuracy" not in said
+    assert "on t have no finite accuracy: training went astray there" in said
+    assert "extract" not in said
 
 
 @pytest.mark.parametrize(

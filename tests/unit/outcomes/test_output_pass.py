@@ -1,5 +1,7 @@
 """Outputs of two models: against whole float64 forward passes, at equality, and for models that have none to compare."""
 
+import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +23,7 @@ from transformers import (
 
 from repdrift.core.errors import DataError, NonFiniteError, OutcomeNotApplicable
 from repdrift.models import load_tokenizer, resolve_model
+from repdrift.models.output_head import OutputHead
 from repdrift.outcomes.base_outputs import run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import read_outputs
@@ -310,3 +313,57 @@ def test_completions_alone_are_read_where_the_samples_are_pooled_over_them(tiny_
     marked = replace(samples, completion_masks=(token_ids([0, 0, 0, 0, 1, 1]), token_ids([0] * 5 + [1] * 3)))
     assert outputs(tiny_language_model, tiny_language_model, marked.over("completion")).weights.tolist() == [2, 3]
     assert outputs(tiny_language_model, tiny_language_model, marked).weights.tolist() == [5, 7]
+
+
+def change_logits(patch, change):
+    """Gives the logits that outcomes are reduced from to `change`; a head that is tried on loading keeps its own."""
+    real = OutputHead.logits
+
+    def changed(head, hidden):
+        logits = real(head, hidden)
+        return change(logits) if sys._getframe(1).f_code.co_name == "_log_probabilities" else logits
+
+    patch.setattr(OutputHead, "logits", changed)
+
+
+def padded_by(*pads):
+    """Appends three columns; of the heads that are asked in turn, the first so many of them are -inf."""
+    turns = itertools.cycle(pads)
+
+    def change(logits):
+        fill = torch.full((len(logits), 3), -torch.inf)
+        fill[:, next(turns) :] = -5.0
+        return torch.cat([logits, fill], dim=1)
+
+    return change
+
+
+def test_rows_that_pad_a_vocabulary_with_minus_infinity_count_nothing(
+    tiny_language_model, other_language_model, monkeypatch
+):
+    samples = samples_for(tiny_language_model)
+    plain = outputs(tiny_language_model, other_language_model, samples)
+    with monkeypatch.context() as patch:
+        change_logits(patch, padded_by(3))
+        padded = outputs(tiny_language_model, other_language_model, samples)
+        same = outputs(tiny_language_model, tiny_language_model, samples)
+    for name, expected in plain.items.items():
+        assert padded.items[name].value == pytest.approx(expected.value, rel=1e-5, nan_ok=True)
+    assert np.nansum(same.items["output_kl"].value) == np.nansum(same.items["output_js"].value) == 0.0
+    with monkeypatch.context() as patch:
+        change_logits(patch, padded_by(3, 2))
+        with pytest.raises(NonFiniteError, match="do not rule out the same tokens"):
+            outputs(tiny_language_model, other_language_model, samples)
+
+
+def test_a_token_that_both_models_rule_out_and_infinity_are_errors(tiny_language_model, monkeypatch):
+    samples = samples_for(tiny_language_model)
+    for value, said in ((-torch.inf, "rule out a token that stands there"), (torch.inf, "numbers that are not finite")):
+
+        def change(logits, value=value):
+            return logits.index_fill(1, torch.tensor(samples.input_ids[0][1]), value)
+
+        with monkeypatch.context() as patch:
+            change_logits(patch, change)
+            with pytest.raises(NonFiniteError, match=said):
+                outputs(tiny_language_model, tiny_language_model, samples)

@@ -4,6 +4,7 @@ from scipy import stats
 
 from repdrift.core.errors import NonFiniteError, ShapeError
 from repdrift.statistics import grouped_mean
+from repdrift.statistics.grouped_mean import most_unseen
 
 
 def test_ungrouped_interval_is_students():
@@ -51,7 +52,11 @@ def test_answers_that_are_better_or_worse_by_chance_are_rarely_above_zero(change
 
 
 def test_values_without_spread_have_an_exact_interval():
-    assert grouped_mean(np.zeros(30)).interval == (0, 0)
+    nothing = grouped_mean(np.zeros(30))
+    assert nothing.interval is None, "that none of 30 differs does not show that none would"
+    assert (
+        nothing.missing == "no interval: none of 30 groups or items differs, and up to 9.5 % of others may (95 % limit)"
+    )
     assert grouped_mean(np.full(30, 0.5)).interval == pytest.approx((0.5, 0.5))
 
 
@@ -90,3 +95,9 @@ def test_wrong_input_is_refused():
         grouped_mean([1, 2, 3], ["a", "b"])
     with pytest.raises(NonFiniteError):
         grouped_mean([1, np.inf])
+
+
+@pytest.mark.parametrize("n", [10, 30, 300])
+def test_the_limit_of_a_share_that_was_not_seen_is_that_of_clopper_and_pearson(n):
+    assert most_unseen(n) == pytest.approx(stats.binomtest(0, n, alternative="less").proportion_ci(0.95).high)
+    assert most_unseen(n) == pytest.approx(3 / n, rel=0.15), "the rule of three"

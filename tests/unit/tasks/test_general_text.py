@@ -5,7 +5,7 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
-from repdrift.core.errors import DataError, UnknownNameError
+from repdrift.core.errors import DataError, RepdriftError, UnknownNameError
 from repdrift.models import load_tokenizer, resolve_model
 from repdrift.tasks import document_samples, read_documents
 from tests.tiny_models import sentence
@@ -137,3 +137,18 @@ def test_general_text_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_pa
     assert any(
         note.startswith(f"General text: {unknown} of {sum(samples.lengths)} tokens are") for note in samples.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("empty.txt", ""), ("blank.txt", "\n \n"), ("empty.csv", ""), ("bad.jsonl", "{")]
+)
+def test_a_message_about_its_file_says_that_it_is_the_general_text(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match="general text"):
+        read_documents(str(tmp_path / name))
+
+
+def test_a_column_that_is_not_there_is_one_of_the_general_text(tmp_path):
+    (tmp_path / "texts.csv").write_text("body,n\nsome words here,1\nother words there,2\n")
+    with pytest.raises(RepdriftError, match="general text"):
+        read_documents(str(tmp_path / "texts.csv"), text_column="text")

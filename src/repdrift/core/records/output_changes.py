@@ -53,3 +53,5 @@ class ModelOutputs(Record):
     left_out: list[str] = []
     notes: list[str] = []
     """Sentences on how outputs were read, such as whose head was used."""
+    by_base_head: bool = False
+    """Whether tokens are predicted by the base model's head from the tuned hidden states, since the tuned model has no such head of its own."""

@@ -10,7 +10,7 @@ import pandas as pd
 from repdrift.core.records.drift_predictors import DriftPredictors, MeasureCorrelation
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK
 from repdrift.core.records.study_info import RunStatus
-from repdrift.core.words import counted, p_equals, pvalue
+from repdrift.core.words import counted, method_title, p_equals, pvalue, some_listed, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.weight_rows import WEIGHT_MEASURES
 from repdrift.similarity import measure as similarity_measure
@@ -121,7 +121,7 @@ def _predictors(
     }
     if not fit:
         reason = "no measure has a drift that differs between the models of every group"
-        sentence = f"Which drift goes with {_TITLES[outcome]} is not known: {reason}."
+        sentence = f"Which drift goes with {_TITLES[outcome]} is not known: {reason}.{_left_out(reasons)}"
         return DriftPredictors(
             **common, correlations=list(correlations.values()), smallest_pvalue=None, sentence=sentence, missing=reason
         )
@@ -149,7 +149,8 @@ def _predictors(
         **common,
         correlations=list(correlations.values()),
         smallest_pvalue=found.smallest_pvalue,
-        sentence=_sentence(outcome, correlations[best], len(fit), found.smallest_pvalue, len(runs), plan.alpha),
+        sentence=_sentence(outcome, correlations[best], len(fit), found.smallest_pvalue, len(runs), plan.alpha)
+        + _left_out(reasons),
     )
 
 
@@ -159,7 +160,16 @@ def _unfit(of_run: Mapping[Run, float], groups: Mapping[tuple[str, str], Sequenc
     if absent:
         return f"{counted(len(absent), 'model')} without a value in every layer"
     equal = [key for key, runs in groups.items() if len({of_run[run] for run in runs}) < 2]
-    return f"all equal in {counted(len(equal), 'group')} of task and method" if equal else None
+    if not equal:
+        return None
+    still = " (exactly 0)" if all(of_run[run] == 0 for key in equal for run in groups[key]) else ""
+    return f"all equal{still} in {some_listed([f'{task_title(t)}, {method_title(m)}' for t, m in equal], most=3)}"
+
+
+def _left_out(reasons: Mapping[str, str | None]) -> str:
+    """Returns a sentence on the measures that are not correlated, each with its reason; "" if there are none."""
+    said = [f"{name} ({reason})" for name, reason in reasons.items() if reason is not None]
+    return f" Left out: {some_listed(said, most=6)}." if said else ""
 
 
 def _sentence(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,7 +140,7 @@ def _in_order(own: Sequence[RunStatus], metric: str, drifts: dict[tuple[str, int
         Checkpoint(
             s.step,
             s.trained_steps if s.step == 0 else s.step,
-            s.metrics.get(metric),
+            _score(s.metrics, metric),
             drifts.get((s.method, s.seed, s.step), np.nan),
         )
         for s in own
@@ -156,6 +156,12 @@ def _in_order(own: Sequence[RunStatus], metric: str, drifts: dict[tuple[str, int
     return sorted([*others, final], key=lambda p: p.trained_steps or 0)
 
 
+def _score(metrics: Mapping[str, float | None], metric: str) -> float | None:
+    """The score of a saved model; NaN if it was noted and is no finite number, which a file has as null; None if it was not noted."""
+    value = metrics.get(metric)
+    return np.nan if value is None and metric in metrics else value
+
+
 def _fault(found: Sequence[tuple[RunStatus, list[Checkpoint]]], metric: str, task: str) -> str | None:
     """Returns the reason why runs have no path, as a sentence that names them; None if all have one."""
     alone = [final for final, own in found if len(own) < 2]
@@ -166,7 +172,13 @@ def _fault(found: Sequence[tuple[RunStatus, list[Checkpoint]]], metric: str, tas
         have = "has" if len(alone) in (1, len(found)) else "have"
         no = "a checkpoint" if which == "No run" else "no checkpoint"
         return f"{which} of {task_title(task)} {have} {no} beside the final model: {CHECKPOINTS_KEY}."
-    bare = [final for final, own in found if any(p.score is None or not np.isfinite(p.score) for p in own)]
+    diverged = [final for final, own in found if any(p.score is not None and not np.isfinite(p.score) for p in own)]
+    if diverged:
+        return (
+            f"Checkpoints of {_named(diverged)} on {task_title(task)} have no finite {metric}: training went astray there. Set a lower "
+            "learning_rate, and train again."
+        )
+    bare = [final for final, own in found if any(p.score is None for p in own)]
     if bare:
         return f"Checkpoints of {_named(bare)} on {task_title(task)} have no {metric} noted: {_EXTRACT}."
     without = [final for final, own in found if any(not np.isfinite(p.drift) for p in own)]

@@ -55,7 +55,7 @@ def _arms(
         if interval is not None and not has_base and outcome in shares:
             interval = within_share(interval)
         unlearnt = [seed for seed in runs if learnt.get((str(task), str(method), seed)) is False]
-        said = found.missing or alike or same_for_every_item(shown, has_base=has_base)
+        said = same_for_every_item(shown, has_base=has_base) + (found.missing or alike)
         notes = [said] if said else []
         if unlearnt:
             notes.append(f"{len(unlearnt)} of {len(runs)} models have not learnt the task")

@@ -74,13 +74,13 @@ def _row(
         "n_groups": found.n_groups,
         # The verdict is about the final model; of a checkpoint it is not known.
         "learnt": None if named["step"] else learnt.get((str(named["task"]), str(named["method"]), int(named["seed"]))),
-        "note": found.missing or alike or same_for_every_item(shown, has_base=has_base),
+        "note": same_for_every_item(shown, has_base=has_base) + (found.missing or alike),
     }
 
 
 def same_for_every_item(shown: NDArray[np.float64], *, has_base: bool) -> str:
-    """Says so if differences from the base model are 0 for every item; "" otherwise. shown: (n,), or (models, n)."""
-    return "the two models have the same number for every item" if has_base and not np.any(shown) else ""
+    """Says so, before the reason why there is no interval, if differences from the base model are 0 for every item; "" otherwise. shown: (n,), or (models, n)."""
+    return "the two models have the same number for every item; " if has_base and not np.any(shown) else ""
 
 
 def numbers(items: pd.DataFrame, column: str) -> NDArray[np.float64]:
