@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from repdrift.batches.batching import Batch, BatchPlan, scales_by_batch
 from repdrift.batches.input_checks import require_enough_tokens, require_samples_fit
 from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
-from repdrift.core.errors import DataError, ModelError, UnknownNameError
+from repdrift.core.errors import DataError, ModelError
 from repdrift.core.progress import Bar, say
 from repdrift.core.records.representation_set import SINK_POOLING, Pooling
-from repdrift.core.records.sites import RESID_POST, SITES, Site, SiteLayer, in_order, places_of
+from repdrift.core.records.sites import RESID_POST, Site, SiteLayer, places_of
 from repdrift.extraction.block_hooks import capture_hidden_states
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.pooled_batch import PooledBatch, joined, require_memory, to_cpu
 from repdrift.extraction.pooling import Pool, owned_values, pool_for_batch, tokens_needed
 from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.sink_mask import SinkMask
+from repdrift.extraction.site_choice import checked_sites, chosen_sites, tensors_asked_for
 from repdrift.models import (
     DTYPES,
     Stack,
@@ -34,8 +35,7 @@ from repdrift.models import (
     learned_prompt_of,
 )
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
-from repdrift.models.site_probe import probe_inputs, probing
-from repdrift.models.sites.taps import ChosenSites, Tap
+from repdrift.models.sites.taps import Tap
 from repdrift.tasks import SampleSet
 
 OnBlock = Callable[[int, Tensor, Pool], None]
@@ -98,7 +98,8 @@ class RepresentationExtractor:
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.sinks = sinks
-        self.sites = _checked(sites)
+        self.sites = checked_sites(sites)
+        self._tensors = tensors_asked_for(self.sites, len(self.layers))
         self._one_by_one = scales_by_batch(self.backbone)
         self.token_budget = 1 if self._one_by_one else token_budget or self._auto_budget(memory_cap_bytes)
         self._stack = stack
@@ -107,7 +108,12 @@ class RepresentationExtractor:
         self._takes_token_types = "token_type_ids" in parameters
         self._takes_positions = "position_ids" in parameters
         self._no_cache = {"use_cache": False} if "use_cache" in parameters else {}
-        self.chosen_sites = self._find_sites()
+        self.chosen_sites = chosen_sites(
+            self.blocks,
+            self.sites,
+            self.layers,
+            lambda inputs: self._run(self._stack_inputs(inputs), (), lambda *_: None),
+        )
 
     @property
     def site_layers(self) -> dict[str, list[int]]:
@@ -118,14 +124,6 @@ class RepresentationExtractor:
     def places(self) -> list[SiteLayer]:
         """Every site and layer that is read."""
         return places_of(self.layers, self.site_layers)
-
-    def _find_sites(self) -> ChosenSites:
-        if self.sites == (RESID_POST,):
-            return ChosenSites()
-        inputs: dict[str, Any] = dict(probe_inputs(self.backbone, self.device))
-        with torch.inference_mode(), probing(self.blocks) as found:
-            self._run(self._stack_inputs(inputs), (), lambda *_: None)
-        return found().chosen(self.sites, self.layers)
 
     def _stack_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         if self._stack == "decoder":
@@ -155,19 +153,13 @@ class RepresentationExtractor:
         window = None
         if self.pooling == "tokens":
             width = width_of(config) or ASSUMED_WIDTH
-            window = max(1, _WINDOW_BYTES // (self._files * width * DTYPES[self.dtype].itemsize))
+            window = max(1, _WINDOW_BYTES // (self._tensors * width * DTYPES[self.dtype].itemsize))
         budget = 1 if self._one_by_one else token_budget or self.token_budget  # no batch has fewer samples than one
         return BatchPlan(samples, token_budget=budget, window_tokens=window)
 
     def require_fit(self, samples: SampleSet) -> None:
         """Raises DataError, naming the sample, if one is too long for the model or holds what it has no row for."""
         require_samples_fit(samples, self.backbone, virtual_tokens=0 if self.prompt is None else self.prompt.tokens)
-
-    @property
-    def _files(self) -> int:
-        """The sites and layers asked for, whether or not this model has them all: so a base model and one tuned from it take equal batches."""
-        by_block = sum(site not in ("embeddings", "final_norm") for site in self.sites)
-        return by_block * len(self.layers) + len(self.sites) - by_block
 
     def extract(self, samples: SampleSet | ModelInputs, *, what: str = "extracting") -> dict[int, Tensor]:
         """The residual stream by layer number: (n, d) each, in the order of the samples. See `extract_sites`."""
@@ -380,15 +372,7 @@ class RepresentationExtractor:
         # Rows of tokens wait in float32, hidden states in the model's own type. Models whose sinks are known hold none, but
         # take the same batches as the base model: equal models then give equal bits.
         kept = {"tokens": 4, SINK_POOLING: itemsize}.get(self.pooling, 0)
-        captured = self._files * (width_of(config) or 0) * kept
+        captured = self._tensors * (width_of(config) or 0) * kept
         return auto_token_budget(
             config, itemsize=itemsize, captured_bytes_per_token=captured, cap_bytes=memory_cap_bytes
         )
-
-
-def _checked(sites: Sequence[str]) -> tuple[Site, ...]:
-    """The sites in their usual order, `resid_post` always among them. Raises UnknownNameError for a name that is no site."""
-    unknown = [site for site in sites if site not in SITES]
-    if unknown:
-        raise UnknownNameError.of("site", unknown[0], SITES)
-    return in_order(sites)
