@@ -30,18 +30,20 @@ from repdrift.comparison.measured import (
 )
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output_changes import OutputChanges
+from repdrift.comparison.own_rows import OwnRows
 from repdrift.comparison.row_measures import RowMeasures
 from repdrift.comparison.sections import KeptRows, UnpairedRows
 from repdrift.comparison.site_measures import SiteMeasures
 from repdrift.comparison.site_rows import PlacedRows, extractor_with_sites, placed_rows
 from repdrift.comparison.tuned_model import TunedModel, layer_count_fault
 from repdrift.comparison.tuned_models import RunningModel, each_tuned_model
+from repdrift.comparison.unpaired import layers_there
 from repdrift.comparison.weight_changes import WeightChanges, changes_of, run_randomly_changed, with_weights
 from repdrift.core.errors import DegenerateInputError, ModelError, RepdriftError
 from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.process_group import world
 from repdrift.core.progress import say
-from repdrift.core.words import layer_ranges, sentence_case, some_listed
+from repdrift.core.words import sentence_case, some_listed
 from repdrift.drift.group_cautions import pull_words
 from repdrift.extraction.pooling_choice import concrete
 from repdrift.extraction.row_index import RowIndex
@@ -90,13 +92,14 @@ def compare_by_rows(
             measures = RowMeasures(base_rows.stream, names, **of_rows)
             inside = SiteMeasures.of(base_rows, names, measured, **of_rows)
     changes: dict[str, WeightChanges] = {}
+    own = OwnRows(base, samples)
     for running in each_tuned_model(base, tuned_models, measured.failed.__setitem__):
         tuned = running.tuned
         say(f"running {tuned.name} ({tuned.kind}; weights: {running.weights})")
         measured.note(tuned.name, running.notes)
         try:
             with running_errors("it cannot be run"):
-                rows, unpaired = _tuned_rows(base, running, depth, samples, outputs, no_grid)
+                rows, unpaired = _tuned_rows(base, running, depth, samples, outputs, no_grid, own)
             if unpaired is not None:
                 measured.unpaired[tuned.name], measured.weights[tuned.name] = unpaired, running.weights
                 _keep_unpaired(kept, tuned.name, base_rows, rows)
@@ -106,15 +109,14 @@ def compare_by_rows(
                 if measures is not None and rows is not None:
                     measured.layers[tuned.name] = measures.measure(tuned.name, rows.stream)
                     inside.measure(tuned.name, rows, asked=options.sites)
-            if tuned.name in measured.layers:
-                notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
-                say_first_answer(tuned.name, measured.layers[tuned.name], notes, controls=options.controls)
+            _say_answer(tuned, measured, controls=options.controls)
             changes[tuned.name] = _weight_changes(base, running, blocks_path, measured)
         except RepdriftError as error:
             measured.failed[tuned.name] = str(error)
         else:
             measured.weights[tuned.name] = running.weights
         del running
+    own.keep(kept, base_rows)
     _run_controls(base, measures, inside, changes, samples, token_budget, measured)
     measured.layers |= {name: with_weights(layers, changes[name]) for name, layers in measured.layers.items()}
     if measures is not None:
@@ -150,6 +152,12 @@ def _weight_changes(base: BaseModel, running: RunningModel, blocks_path: str, me
     return changes
 
 
+def _say_answer(tuned: TunedModel, measured: Measured, *, controls: bool) -> None:
+    if tuned.name in measured.layers:
+        notes = [*tuned.notes, *measured.model_notes.get(tuned.name, [])]
+        say_first_answer(tuned.name, measured.layers[tuned.name], notes, controls=controls)
+
+
 def _note_groups(measured: Measured, measures: RowMeasures, samples: SampleSet) -> None:
     """Says with every model that its samples come from groups too few or too uneven for an interval, or that their likeness pulls its drift."""
     groups = samples.groups
@@ -170,10 +178,14 @@ def _tuned_rows(
     samples: SampleSet,
     outputs: OutputChanges | None,
     no_grid: str | None,
+    own: OwnRows,
 ) -> tuple[PlacedRows | None, str | None]:
-    """Rows of a tuned model, and why its layers have no counterparts, or None. Raises ModelError if they have none and no grid compares them."""
+    """Rows of a tuned model, and why its layers have no counterparts, or None; rows of its own tokens go to `own`. Raises ModelError if they have none and no grid compares them."""
     tuned, model = running.tuned, running.backbone
-    options = base.options if tuned.unpaired is None else _layers_there(base.options, model)
+    if tuned.own is not None:
+        own.read(running, tuned.own)
+        return None, tuned.unpaired
+    options = base.options if tuned.unpaired is None else layers_there(base.options, model)
     extractor = base.reader_of(extractor_with_sites(model, options))
     extractor.on_final = None if outputs is None else outputs.tuned_watcher(running)
     found = len(extractor.blocks)
@@ -181,19 +193,6 @@ def _tuned_rows(
     if unpaired is not None and no_grid is not None:
         raise ModelError(f"{unpaired} {no_grid}")
     return placed_rows(extractor, samples, what=tuned.name), unpaired
-
-
-def _layers_there(options: ComparisonOptions, model: nn.Module) -> ComparisonOptions:
-    """The options with those of the layers that a model of another depth has. Raises ModelError if it has none of them."""
-    if options.layers is None:
-        return options
-    depth = len(extractor_for(model, options.model_copy(update={"layers": None})).blocks)
-    there = tuple(layer for layer in options.layers if layer < depth)
-    if not there:
-        raise ModelError(
-            f"it has none of the layers that were asked for ({layer_ranges(options.layers)}): it has {depth}, 0 to {depth - 1}. Name others (--layer)."
-        )
-    return options.model_copy(update={"layers": there})
 
 
 def _run_controls(

@@ -90,7 +90,7 @@ def compare(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
         text_columns=text_columns, id_column=id_column, group_column=group_column, sample_columns=sample_columns or (),
         file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision, as_kind=as_kind, stack=chosen.stack,
-        no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)),
+        no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)), own_tokenizer=chosen.own_tokenizer, pooling=chosen.pooling,
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:
@@ -145,7 +145,7 @@ def compare_models(
     models = [_record(tuned, measured, settings.get(tuned.name, {})) for tuned in tuned_models]
     loaded.free()  # models with their heads are loaded in its place
     if outputs is not None:
-        by_name = {t.name: outputs.of(t) for t in able if t.name not in measured.failed}
+        by_name = {t.name: outputs.of(t) for t in able if t.name not in measured.failed and t.own is None}
         models = [model.model_copy(update={"outputs": by_name.get(model.name)}) for model in models]
     there = [tuned for tuned in able if tuned.name not in measured.failed]
     paired, unpaired = ([t for t in there if (t.name in measured.unpaired) == by_grid] for by_grid in (False, True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,13 +11,16 @@ from pydantic import ValidationError
 
 from repdrift.comparison.nothing_compared import NothingComparedError
 from repdrift.comparison.options import ComparisonOptions
+from repdrift.comparison.own_tokens import OwnReading, RowsBy
 from repdrift.comparison.tokenizers import SharedSamples
 from repdrift.comparison.tuned_model import TunedModel, depth_fault, kind_notes, unique_names, unrelated_fault
 from repdrift.comparison.unpaired import refused_for
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.progress import say
+from repdrift.core.records.representation_set import PoolingChoice
 from repdrift.core.validation import validation_faults
+from repdrift.extraction.pooling_choice import resolved_pooling
 from repdrift.models import (
     Kind,
     ModelSource,
@@ -41,6 +44,7 @@ from repdrift.tasks import (
 )
 from repdrift.tasks import tasks as known_tasks
 from repdrift.tasks.data_table import example
+from repdrift.tasks.word_tokens import WordTokens, require_offsets, word_tokens
 
 _HUB_DATA = "A data set of the hub is first written to a folder: datasets.load_dataset(NAME).save_to_disk(FOLDER)."
 
@@ -71,11 +75,15 @@ def comparison_inputs(
     as_kind: Kind | None = None,
     stack: Stack | None = None,
     no_grid: str | None = None,
+    own_tokenizer: RowsBy | None = None,
+    pooling: PoolingChoice = "auto",
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
     as_kind: what to take from a tuned model's folder that holds both an adapter and a full model. stack: which half of an
     encoder-decoder is compared. no_grid: a sentence that says why the layer grid does not compare models whose layers cannot be paired; None: it does.
+    own_tokenizer: what a row is of a model that reads the texts with a tokenizer of its own; None: such a model is refused. pooling: as chosen, for such
+    a model.
     A tuned model that cannot be found or read, or tokenises the texts differently, is marked
     as refused with the reason, and so is one whose layers cannot be paired if `no_grid` says so; tokenizers that differ in settings alone are taken as one. Raises ModelError if all of them
     are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
@@ -102,10 +110,27 @@ def comparison_inputs(
 
     shared = SharedSamples(base_source, read, limit, max_length)
     maxima: dict[str, int | None] = {}
+
+    def words_of(chosen: SampleSet) -> list[WordTokens]:
+        numbers = chosen.row_numbers or range(1, len(chosen) + 1)
+        return [
+            word_tokens(rows.rows[number - 1], spec, chosen.tokenizer, ids)
+            for number, ids in zip(numbers, chosen.input_ids, strict=True)
+        ]
+
+    def own(source: ModelSource, tokenizer: Any) -> OwnReading | None:
+        if own_tokenizer is None:
+            return None
+        config_of = base_source if source.is_adapter else source
+        if own_tokenizer == "word":
+            require_offsets(tokenizer)
+        read_by_it = shared.own_samples(tokenizer, length_limit_of_config(load_config(config_of), stack))
+        return OwnReading(read_by_it, own_tokenizer, resolved_pooling(pooling, config_of, stack), words_of)
+
     tuned_models = [
         refused_for(model, no_grid) if no_grid is not None else model
         for model in (
-            _tuned_model(name, ref, as_kind, base_source, shared, maxima)
+            _tuned_model(name, ref, as_kind, base_source, shared, maxima, own)
             for name, ref in zip(unique_names(list(tuned)), tuned, strict=True)
         )
     ]
@@ -193,14 +218,17 @@ def _tuned_model(
     base: ModelSource,
     shared: SharedSamples,
     maxima: dict[str, int | None],
+    own: Callable[[ModelSource, Any], OwnReading | None],
 ) -> TunedModel:
     """Looks at one tuned model. Whatever is wrong with it is its own `refused`: the others are compared.
 
-    maxima: gets the most tokens that its tokenizer names, if it reads the samples as the base model's does.
+    maxima: gets the most tokens that its tokenizer names, if it reads the samples as the base model's does. own: how a model reads the texts
+    with a tokenizer of its own; None: it may not.
     """
     source = ModelSource(ref, Path(ref).expanduser())
     notes: list[str] = []
     unpaired: str | None = None
+    reading: OwnReading | None = None
     try:
         with loader_errors(f"{ref} cannot be read as a model"):
             source = resolve_model(ref, as_kind=as_kind)
@@ -213,6 +241,12 @@ def _tuned_model(
             check = shared.check(source)
             refused, maxima[name] = check.refused, check.maximum
             notes += check.notes
+            if check.tokenizer is not None and (reading := own(source, check.tokenizer)) is not None:
+                refused, maxima[name] = None, None
+                unpaired = unpaired or "it has another tokenizer: its rows are those of its own tokens."
+                notes.append(
+                    f"It read the texts with a tokenizer of its own (--own-tokenizer {reading.by}): it saw other tokens than the base model did, and what the two put out is not compared token by token."
+                )
     except RepdriftError as error:
         refused = str(error)
-    return TunedModel(name, source, refused, tuple(notes), unpaired)
+    return TunedModel(name, source, refused, tuple(notes), unpaired, reading)

@@ -88,6 +88,11 @@ class ComparisonOptions(BaseModel):
         default=True,
         description="Show the texts of the samples that moved most. Without them, outputs have ids and labels alone.",
     )
+    own_tokenizer: Literal["text", "word"] | None = Field(
+        default=None,
+        description="Let a model whose tokenizer makes other tokens of the texts read them with its own, instead of refusing it. Its layers are compared "
+        "by the layer grid alone, over rows of one text, or of one word.",
+    )
     patch: bool = Field(
         default=False,
         description="Also put the base model's hidden state back into the tuned model after each block, and the other way round, and measure "

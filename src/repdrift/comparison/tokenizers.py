@@ -22,12 +22,14 @@ class TokenizerCheck:
     """The findings on a tuned model's tokenizer.
 
     refused: why its tokens cannot be paired with the base model's; None if they are the same. notes: sentences that change how
-    the model's numbers are to be read. maximum: the most tokens that it names (model_max_length); None if it names none.
+    the model's numbers are to be read. maximum: the most tokens that it names (model_max_length); None if it names none. tokenizer: one
+    that makes other tokens.
     """
 
     refused: str | None = None
     notes: tuple[str, ...] = ()
     maximum: int | None = None
+    tokenizer: Any = None
 
 
 class SharedSamples:
@@ -72,7 +74,7 @@ class SharedSamples:
         except RepdriftError as error:
             fault = f"its tokenizer cannot read the samples: {error}"
         if fault is not None:
-            return TokenizerCheck(refused=fault)
+            return TokenizerCheck(refused=fault, tokenizer=tokenizer)
         maximum, longest = tokenizer_maximum(tokenizer), max(self.samples.lengths)
         if maximum is not None and maximum < longest and self._requested is not None:
             notes.append(
@@ -80,6 +82,10 @@ class SharedSamples:
                 "asked for."
             )
         return TokenizerCheck(notes=tuple(notes), maximum=maximum)
+
+    def own_samples(self, tokenizer: Any, limit: LengthLimit) -> SampleSet:
+        """The samples as another tokenizer makes them, cut to what its model takes. Raises DataError if they cannot be made."""
+        return self._read(tokenizer, effective_max_length(tokenizer, limit, self._requested))
 
     def shorten(self, maxima: Mapping[str, int | None]) -> None:
         """Cuts the samples to the smallest of the tuned tokenizers' own maxima, unless a length was asked for.
@@ -119,7 +125,7 @@ def token_fault(base: SampleSet, tuned: SampleSet) -> str | None:
             f"it has another tokenizer: {base.described(index)} becomes {len(theirs)} tokens, and {len(ours)} with the base "
             f"model's tokenizer; they differ from token {position} on, {_token(tuned, theirs, position)} here and "
             f"{_token(base, ours, position)} there. The two models do not read the same input, so their representations are not "
-            "paired. Compare it with the model it was tuned from."
+            "paired. Compare it with the model it was tuned from, or let it read the texts by itself (--own-tokenizer)."
         )
     if len(tuned) > len(base):
         return "it has another tokenizer: with it, questions fit into the input that are too long with the base model's"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from repdrift.comparison.own_tokens import OwnReading
 from repdrift.comparison.setting_notes import setting_notes
 from repdrift.models import ModelSource, depth_of, load_config, read_gguf_header, read_json_object, width_of
 
@@ -15,7 +16,8 @@ class TunedModel:
 
     name: short, and unique in the comparison. refused: why it cannot be compared; None if no reason is known yet.
     notes: sentences, known before loading, that change how its numbers are to be read. unpaired: why its layers have no counterparts
-    in the base model, one to one, so that the layer grid alone compares them; None if no reason is known yet.
+    in the base model, one to one, so that the layer grid alone compares them; None if no reason is known yet. own: how it reads the texts with a
+    tokenizer of its own; None: it is given the base model's tokens.
     """
 
     name: str
@@ -23,6 +25,7 @@ class TunedModel:
     refused: str | None = None
     notes: tuple[str, ...] = ()
     unpaired: str | None = None
+    own: OwnReading | None = None
 
     @property
     def kind(self) -> Literal["full model", "PEFT adapter"]:

@@ -67,7 +67,7 @@ def with_own_weights(
         with adapted.tuned(0) as backbone:
             yield RunningModel(tuned, backbone, own_weights(reason), tuple(adapted.notes[0]))
     else:
-        reader = _reader(base, tuned.source, options)
+        reader = _reader(base, tuned.source, options) if tuned.own is None else None
         backbone = reader.body if reader is not None else load_tuned_backbone(tuned.source, dtype=options.compute_dtype)
         yield RunningModel(tuned, nn.Module.to(backbone, device()), own_weights(reason), reader=reader)
 

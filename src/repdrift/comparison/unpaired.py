@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import nn
+
+from repdrift.comparison.base_model import extractor_for
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.errors import ModelError
+from repdrift.core.words import layer_ranges
 from repdrift.models import ModelSource, load_config, width_of
 
 ONLY_SUMS = "the layer grid takes the rows themselves (--accumulate rows), and only sums were kept"
@@ -22,6 +26,19 @@ def refused_for(tuned: TunedModel, no_grid: str) -> TunedModel:
     if tuned.unpaired is None:
         return tuned
     return replace(tuned, unpaired=None, refused=tuned.refused or f"{tuned.unpaired} {no_grid}")
+
+
+def layers_there(options: ComparisonOptions, model: nn.Module) -> ComparisonOptions:
+    """The options with those of the layers that a model of another depth has. Raises ModelError if it has none of them."""
+    if options.layers is None:
+        return options
+    depth = len(extractor_for(model, options.model_copy(update={"layers": None})).blocks)
+    there = tuple(layer for layer in options.layers if layer < depth)
+    if not there:
+        raise ModelError(
+            f"it has none of the layers that were asked for ({layer_ranges(options.layers)}): it has {depth}, 0 to {depth - 1}. Name others (--layer)."
+        )
+    return options.model_copy(update={"layers": there})
 
 
 def descends(base: ModelSource, tuned: ModelSource) -> bool:

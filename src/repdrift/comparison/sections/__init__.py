@@ -13,6 +13,7 @@ from repdrift.comparison.row_measures import Rows
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.core.records.base import Record
 from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.layer_grid import RowIs
 from repdrift.core.registry import Registry
 from repdrift.core.worded_section import WordedSection
 from repdrift.models import ModelSource
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnpairedRows:
-    """Rows of a model whose layers have no counterparts, and the base model's rows for the same texts or words, by layer."""
+    """Rows of a model whose layers have no counterparts, and the base model's rows for the same texts or words, by layer.
+
+    row_is: what a row is. groups: for each row what it is left out with; None: each stands alone. notes: sentences on how the rows were made.
+    """
 
     base: Rows
     tuned: Rows
+    row_is: RowIs = "text"
+    groups: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass

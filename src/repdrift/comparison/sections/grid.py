@@ -37,7 +37,7 @@ def _measure(inputs: SectionInputs) -> SectionFound:
         rows = inputs.rows.unpaired[tuned.name]
         try:
             found[tuned.name] = _unpaired_base(inputs, rows, base).with_model(
-                rows.tuned, by_number=descends(inputs.base, tuned.source), measures=named
+                rows.tuned, by_number=descends(inputs.base, tuned.source), measures=named, notes=rows.notes
             )
         except RepdriftError as error:
             left_out[tuned.name] = str(error)
@@ -45,10 +45,12 @@ def _measure(inputs: SectionInputs) -> SectionFound:
 
 
 def _unpaired_base(inputs: SectionInputs, rows: UnpairedRows, base: BaseGrid) -> BaseGrid:
-    """The base model's side for a model of another depth: that of all others where its rows are the same."""
+    """The base model's side for a model without counterparts: that of all others where its rows are the same."""
     if inputs.rows is not None and rows.base is inputs.rows.base:
         return base
-    return BaseGrid(rows.base, base.units, base.row_is, base.tie)
+    unit = inputs.samples.group_unit if inputs.samples.groups is not None else "text"
+    n = int(next(iter(rows.base.values())).shape[0])
+    return BaseGrid(rows.base, GridUnits.of(n, rows.groups, unit), rows.row_is, base.tie)
 
 
 def _units(samples: SampleSet, *, by_token: bool) -> GridUnits:
