@@ -25,7 +25,7 @@ WordsOf = Callable[[SampleSet], list[WordTokens]]
 
 @dataclass(frozen=True)
 class OwnReading:
-    """How one model reads the texts. by: what becomes a row. pooling: of its tokens where a text is a row. words_of: for rows by word."""
+    """Reading of the texts by one model. by: what becomes a row. pooling: of its tokens where a text is a row. words_of: for rows by word."""
 
     samples: SampleSet
     by: RowsBy

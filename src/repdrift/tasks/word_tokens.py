@@ -78,9 +78,7 @@ def word_tokens(row: Row, spec: TaskSpec, tokenizer: Any, input_ids: Sequence[in
             f"the tokenizer makes {len(read)} tokens with offsets of a text, and {len(input_ids)} without them"
         )
     if all(span is None for span in read):
-        raise DataError(
-            "the tokenizer gives no character offsets, which words need; take one row a text (--own-tokenizer text)"
-        )
+        raise DataError("the tokenizer gives no character offsets, which words need; take a row for each text instead")
     found: dict[Word, tuple[int, ...]] = {}
     cut = without = 0
     for word in words:
@@ -100,7 +98,7 @@ def require_offsets(tokenizer: Any) -> None:
     """Raise DataError if a tokenizer gives no character offsets, as those written in Python do not."""
     if not getattr(tokenizer, "is_fast", False):
         raise DataError(
-            f"the tokenizer ({type(tokenizer).__name__}) gives no character offsets, which words need; take one row a text (--own-tokenizer text)"
+            f"the tokenizer ({type(tokenizer).__name__}) gives no character offsets, which words need; take a row for each text instead"
         )
 
 

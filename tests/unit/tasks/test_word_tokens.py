@@ -98,7 +98,7 @@ def test_tokenizer_without_offsets_is_refused_with_the_next_step():
     class Slow:
         is_fast = False
 
-    with pytest.raises(DataError, match=r"\(Slow\) gives no character offsets.*--own-tokenizer text"):
+    with pytest.raises(DataError, match=r"\(Slow\) gives no character offsets.*a row for each text"):
         word_tokens({"text": "a"}, ONE, Slow(), [1])
 
 
