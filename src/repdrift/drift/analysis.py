@@ -77,7 +77,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
         statuses=statuses,
         outcomes=None if outcomes is None else outcomes.table,
     )
-    moved, section_tables = measure_sections(StudyInputs(plan, tasks, table, statuses))
+    moved, section_tables = measure_sections(StudyInputs(plan, tasks, residual, statuses))
     results = DriftResults(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),

@@ -33,7 +33,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def analysed(study):
-    results, table = analyze(study.plan(), study.root / "out")
+    results, table = analyze(study.plan(sections=("likeness",)), study.root / "out")
     return results, table
 
 
@@ -89,8 +89,19 @@ def test_sites_beside_the_residual_stream_change_nothing_else(study, analysed, t
     for task in bare.tasks:
         for name in ("base", "identity", *(f"{m}{s}" for m in ("full_finetune", "lora") for s in (1, 2, 3))):
             strip(bare.folder(task, name))
-    without, plain = analyze(bare.plan(), tmp_path / "out")
-    names = ("reductions", "tests", "clusters", "rankings", "profiles", "controls", "other_measures", "mixed_model")
+    without, plain = analyze(bare.plan(sections=("likeness",)), tmp_path / "out")
+    assert results.moved.likeness is not None
+    names = (
+        "moved",
+        "reductions",
+        "tests",
+        "clusters",
+        "rankings",
+        "profiles",
+        "controls",
+        "other_measures",
+        "mixed_model",
+    )
     for name in names:
         assert getattr(without, name) == getattr(results, name), name
     residual = table[(table["site"] == "resid_post") & (table["measure"] != "relative_change")].reset_index(drop=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyInputs:
-    """All that a section may look at. tasks: the opened sets. table: the tidy table of drift. statuses: of every planned run."""
+    """All that a section may look at. tasks: the opened sets. table: the tidy table of drift at the residual stream. statuses: of every planned run."""
 
     plan: DriftPlan
     tasks: Sequence[TaskSets]
