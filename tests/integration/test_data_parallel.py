@@ -27,7 +27,8 @@ try:
 except SystemExit as end:
     assert not end.code
 for pooling in ("mean", "tokens"):
-    result = compare(base, [full, adapter], data=texts, pooling=pooling, output_dir=pooling)
+    sites = ("attn_out", "mlp_out", "embeddings")
+    result = compare(base, [full, adapter], data=texts, pooling=pooling, output_dir=pooling, sites=sites)
     if is_first_process():
         Path(f"{pooling}.json").write_text(result.model_dump_json())
 for accumulate in ("rows", "moments"):
@@ -101,13 +102,20 @@ def test_comparison_of_two_processes_gives_the_numbers_of_one(two_processes, tin
     folder, _ = two_processes
     for pooling in ("mean", "tokens"):
         texts = str(folder / "lines.txt")
-        one = compare(str(tiny_bert), [str(tuned_bert), str(bert_adapter)], data=texts, pooling=pooling)
+        sites = ("attn_out", "mlp_out", "embeddings")
+        one = compare(str(tiny_bert), [str(tuned_bert), str(bert_adapter)], data=texts, pooling=pooling, sites=sites)
         two = json.loads((folder / f"{pooling}.json").read_text())
         assert (folder / pooling / "drift_by_layer.png").is_file()
         for a, b in zip(one.models, two["models"], strict=True):
             assert [at.drift for at in a.layers] == pytest.approx([at["drift"] for at in b["layers"]], abs=1e-7)
             assert a.layers[0].rows == b["layers"][0]["rows"]
             assert b["layers"][0]["random_change_drift"] > 0
+            assert [of.site for of in a.sites] == [of["site"] for of in b["sites"]] == list(sites)
+            for mine, theirs in zip(a.sites, b["sites"], strict=True):
+                assert [at.drift for at in mine.layers] == pytest.approx(
+                    [at["drift"] for at in theirs["layers"]], abs=1e-6
+                )
+            assert a.attention_or_mlp.difference == pytest.approx(b["attention_or_mlp"]["difference"], abs=1e-6)
 
 
 @pytest.mark.parametrize("accumulate", ["rows", "moments"])

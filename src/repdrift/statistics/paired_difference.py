@@ -14,6 +14,8 @@ from repdrift.statistics.effect_size import EffectSize
 
 _TOO_FEW = "an interval needs at least two models"
 _TOO_FEW_IN_STRATA = "an interval needs at least two models in every stratum"
+_ROUNDING = 8 * np.finfo(np.float64).eps
+"""Up to this share of the largest, differences that differ are one number."""
 _CONSTANT = "the differences do not vary: an interval would have no width"
 
 
@@ -34,10 +36,10 @@ def paired_difference(
     mean = float(np.mean([part.mean() for part in parts]))
     if min(part.size for part in parts) < 2:
         return EffectSize(mean, None, _TOO_FEW if len(parts) == 1 else _TOO_FEW_IN_STRATA)
+    if all(np.ptp(part) <= _ROUNDING * np.abs(part).max() for part in parts):
+        return EffectSize(mean, None, _CONSTANT)
     squares = [float(part.var(ddof=1)) / part.size / len(parts) ** 2 for part in parts]
     total = sum(squares)
-    if total == 0:
-        return EffectSize(mean, None, _CONSTANT)
     freedom = 1 / sum((square / total) ** 2 / (part.size - 1) for square, part in zip(squares, parts, strict=True))
     reach = student_quantile(upper, freedom) * math.sqrt(total)
     return EffectSize(mean, Interval(mean - reach, mean + reach))

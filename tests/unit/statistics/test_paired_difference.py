@@ -35,7 +35,12 @@ def test_95_percent_intervals_cover_about_95_percent():
 
 @pytest.mark.parametrize(
     ("values", "strata", "missing"),
-    [([0.3], None, "two models"), ([0.1, 0.2, 0.3], ["a", "a", "b"], "every stratum"), ([0.2, 0.2], None, "no width")],
+    [
+        ([0.3], None, "two models"),
+        ([0.1, 0.2, 0.3], ["a", "a", "b"], "every stratum"),
+        ([0.2, 0.2], None, "no width"),
+        ([0.45, 0.45 - 1e-16, 0.45], None, "no width"),
+    ],
 )
 def test_without_an_interval_the_reason_is_given(values, strata, missing):
     found = paired_difference(values, strata=strata)
