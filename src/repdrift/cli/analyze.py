@@ -41,11 +41,12 @@ def analyze(
     from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
+    from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import ANALYSIS_FOLDER
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
-    plan = drift_plan(study, config_path, tasks=task)
+    plan = drift_plan(study, config_path, tasks=task, samples_of=StudyInputs(study, config_path).sample_set)
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, _ = run_analysis(plan, target)
     if as_json:

@@ -13,7 +13,7 @@ TITLE = "Which samples moved"
 _LEVEL = 0.05
 _GROUPS_SAID = 4
 
-_SHARE = (
+SHARE = (
     "A sample's share is the part of the drift that its relations to all other samples make up; the shares of all samples add up to the drift. Its own drift, 0 "
     "to 2, is its share beside its weight: a sample far from the mean has much weight. A rotation or a scaling of all samples moves none of them."
 )
@@ -31,7 +31,7 @@ def samples_section(moves: SampleMoves, unit: str = "group") -> WordedSection:
             groups_table(moves.groups),
             _places_table(moves.places),
         ],
-        notes=[_SHARE, *moves.notes],
+        notes=[SHARE, *moves.notes],
     )
 
 

@@ -8,6 +8,7 @@ from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.results import DriftResults
 from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.study_grid_words import study_grid_section
+from repdrift.core.study_sample_words import study_samples_section
 from repdrift.core.study_site_words import study_sites
 from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.worded_section import WordedSection
@@ -20,10 +21,17 @@ def study_likeness(results: DriftResults) -> WordedSection | None:
     return None if found is None else likeness_section(found)
 
 
+def study_samples(results: DriftResults) -> WordedSection | None:
+    """The section on samples; None if the results have none."""
+    found = None if results.moved is None else results.moved.samples
+    return None if found is None else study_samples_section(found)
+
+
 _WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
     study_weights_worded,
     study_sites,
     study_likeness,
+    study_samples,
     study_directions_section,
     study_grid_section,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from repdrift.core.records.representation_set import Stack
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
+from repdrift.tasks import SampleSet
 
 
 class TrainedModel(NamedTuple):
@@ -127,6 +128,10 @@ class DriftPlan:
     """The outcomes of the runs; without any, the analysis is about drift alone."""
     sections: Collection[str] = ()
     """The sections on what moved that are measured, of `SECTIONS`."""
+    samples_of: Callable[[str], SampleSet] | None = None
+    """Gives the samples of a task as its data has them, with texts and labels; it raises RepdriftError where they cannot be had. None: nobody knows them."""
+    sample_texts: bool = True
+    """Whether texts of samples may stand in results."""
     blocks: str | None = None
     """The name of the list of blocks, where the study names one; as for the extraction."""
     stack: Stack | None = None

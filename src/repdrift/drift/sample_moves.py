@@ -104,7 +104,7 @@ def sample_moves(
     """The record on one model. notes: sentences of the caller's, that stand before those on groups. every_share: keep those of all samples."""
     by_place, overall = grouped_moves(shares, found.groups)
     n, share = len(view.ids), shares.mean_share()
-    own, standing, expected = shares.mean_own_drift(), _standing(shares.places, n), shares.times_expected()
+    own, standing, expected = shares.mean_own_drift(), standing_at(shares.places, n), shares.times_expected()
     cosines = [at.cosine_change for at in shares.stream if at.cosine_change is not None]
     cosine = np.mean(cosines, axis=0) if cosines and len(cosines) == len(shares.stream) else np.full(n, np.nan)
     mean = float(share.mean())
@@ -145,12 +145,7 @@ def grouped_moves(shares: ModelShares, groups: Sequence[Grouping]) -> tuple[list
     for at in shares.places:
         is_above = at.drift > least_drift(at.noise)
         blocks.append([_ratio(at.parts.share, at.without, group, shares.freedom) for group in groups if is_above])
-    over_all: list[GroupRatio] = []
-    if moving:
-        total = np.sum([at.parts.share for at in moving], axis=0)
-        lefts = [at.without for at in moving]
-        left = None if any(of is None for of in lefts) else np.sum([of for of in lefts if of is not None], axis=0)
-        over_all = [_ratio(total, left, group, shares.freedom) for group in groups]
+    over_all = [ratio for group in groups if (ratio := group_shares(shares, group)) is not None]
     adjusted = _adjusted([*blocks, over_all], distinct_tests(groups))
     random = [_random_ratios([at.place], shares, groups) for at in shares.places]
     of_all = _random_ratios([at.place for at in moving], shares, groups)
@@ -227,7 +222,17 @@ def _place(at: PlaceShares, ids: Sequence[str], groups: list[GroupMoves], *, eve
     )
 
 
-def _standing(places: Sequence[PlaceShares], n: int) -> list[list[AtPlace]]:
+def group_shares(shares: ModelShares, group: Grouping) -> GroupRatio | None:
+    """A group beside the rest over the layers whose drift is above noise; None if there is no such layer."""
+    moving = shares.moving()
+    if not moving:
+        return None
+    lefts = [at.without for at in moving]
+    left = None if any(of is None for of in lefts) else np.sum([of for of in lefts if of is not None], axis=0)
+    return _ratio(np.sum([at.parts.share for at in moving], axis=0), left, group, shares.freedom)
+
+
+def standing_at(places: Sequence[PlaceShares], n: int) -> list[list[AtPlace]]:
     """For each sample the places at which it stands out."""
     return [
         [AtPlace(site=at.place.site, layer=at.place.layer) for at in places if at.stands_out[index]]

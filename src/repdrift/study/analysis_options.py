@@ -69,6 +69,10 @@ class AnalysisOptions(BaseModel):
         description="Say how alike the changes of any two models are, where the trained models are on this machine.",
     )
     samples: bool = Field(default=True, description="Say which samples moved most.")
+    sample_texts: bool = Field(
+        default=True,
+        description="Show the texts of the samples that moved most. Without them, results have ids and labels alone.",
+    )
     directions: bool = Field(default=True, description="Say in which directions the representations moved.")
     grid: bool = Field(
         default=True, description="Compare every layer of the base model with every layer of the trained models."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from repdrift.core.errors import UnknownNameError
@@ -28,6 +28,7 @@ from repdrift.study.runs import (
 )
 from repdrift.study.tuned_rates import latest_choice
 from repdrift.study.tuning_report import require_one_rate, tuning_of
+from repdrift.tasks import SampleSet
 from repdrift.training import FinishedRun, finished_runs
 
 _STEP_FOLDER = re.compile(r"step_\d+")
@@ -44,8 +45,14 @@ def _words(config: StudyConfig, method: str, tasks: Sequence[str]) -> str | None
     return words if words != method_title(method) else None
 
 
-def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[str] | None = None) -> DriftPlan:
-    """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all.
+def drift_plan(
+    config: StudyConfig,
+    config_path: str | None,
+    *,
+    tasks: Sequence[str] | None = None,
+    samples_of: Callable[[str], SampleSet] | None = None,
+) -> DriftPlan:
+    """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all. samples_of: gives a task's samples.
 
     Every checkpoint that was extracted is a step of the plan, beside step 0. The plan knows the weights of the runs on this
     machine, so that the set of another model is not taken for theirs. With config_path None (the default study, and
@@ -116,6 +123,8 @@ def drift_plan(config: StudyConfig, config_path: str | None, *, tasks: Sequence[
         random_changes=random_changes,
         outcomes=outcomes,
         sections=options.sections(),
+        samples_of=samples_of,
+        sample_texts=options.sample_texts,
         blocks=config.extraction.blocks,
         stack=config.extraction.stack,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),

@@ -64,7 +64,9 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     evaluate_runs(inputs, runs)
     say_stage(4, 5, "analysis")
     analysis_dir = config.results_dir / ANALYSIS_FOLDER
-    results, table = analyze(drift_plan(config, config_path or config.name, tasks=tasks), analysis_dir)
+    results, table = analyze(
+        drift_plan(config, config_path or config.name, tasks=tasks, samples_of=inputs.sample_set), analysis_dir
+    )
     say_stage(5, 5, "figures")
     files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)
     inputs.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))

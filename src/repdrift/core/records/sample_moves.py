@@ -149,3 +149,84 @@ class SampleMoves(Record):
     strips: list[ShadedTokens] = []
     notes: list[str] = []
     """Sentences that change how the numbers are read, and what is missing."""
+
+
+class ModelSamples(Record):
+    """Samples of one final model of a study."""
+
+    method: str
+    seed: int
+    moves: SampleMoves
+
+
+class SampleAgreement(Record):
+    """Agreement of the final models of one method on which samples moved. Models are the units."""
+
+    method: str
+    models: int
+    w: float | None = None
+    """Kendall's W, 0 (none) to 1 (one order)."""
+    correlation: float | None = None
+    """Mean of Spearman's correlation over all pairs of models."""
+    p: float | None = None
+    """By shuffling the samples of each model, or whole groups of them by their means."""
+    units: int = 0
+    unit: str = "sample"
+    random_correlation: float | None = None
+    """Mean of Spearman's correlation of each model with the random change of the same size. Then w, correlation and p are of how far samples moved beside
+    that change. Null where it was not run: then where samples lie is part of the agreement."""
+    note: str = ""
+    """The reason, as a clause, why there is no number."""
+
+
+class GroupOverModels(Record):
+    """The mean share of a group by that of all others, over the final models of one method: the geometric mean."""
+
+    method: str
+    by: GroupedBy
+    column: str | None = None
+    value: str
+    n: int
+    models: int
+    ratio: float
+    low: float | None = None
+    high: float | None = None
+    """Interval over models (seeds), Student's t; null for one model."""
+    samples_low: float | None = None
+    samples_high: float | None = None
+    """Interval over samples, or groups of them, conditional on these models."""
+    p: float | None = None
+    """The larger one of the two p-values, over models and over samples; over samples alone for one model."""
+    p_adjusted: float | None = None
+    """Holm, over all groups and methods of the task."""
+    random_ratio: float | None = None
+    note: str = ""
+
+
+class MethodSamples(Record):
+    """Samples that moved most in the final models of one method, by the mean over models of `times_expected`."""
+
+    method: str
+    most: list[MovedSample]
+    in_all: list[str] = []
+    """Samples that stand out in every model of the method, at some layer each."""
+
+
+class TaskSamples(Record):
+    """Samples of one task."""
+
+    task: str
+    samples: int
+    group_unit: str = "group"
+    models: list[ModelSamples]
+    methods: list[MethodSamples]
+    agreement: list[SampleAgreement]
+    groups: list[GroupOverModels] = []
+    notes: list[str] = []
+
+
+class StudySamples(Record):
+    """Samples that moved in the final models of a study."""
+
+    tasks: list[TaskSamples]
+    left_out: list[str] = []

@@ -6,7 +6,7 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
 from repdrift.core.records.layer_grid import ModelGrid, StudyGrid
 from repdrift.core.records.likeness import ChangeLikeness
-from repdrift.core.records.sample_moves import SampleList, SampleMoves
+from repdrift.core.records.sample_moves import SampleList, SampleMoves, StudySamples
 from repdrift.core.records.weights import ModelWeightsMoved, StudyWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
@@ -41,5 +41,6 @@ class StudyMoved(Record):
     likeness: ChangeLikeness | None = None
     weights: StudyWeightsMoved | None = None
     grid: StudyGrid | None = None
+    samples: StudySamples | None = None
     left_out: dict[str, str] = {}
     """By section that was asked for and has no numbers: the reason."""

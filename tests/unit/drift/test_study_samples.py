@@ -1,0 +1,154 @@
+"""The section on samples of a study: seeds that agree are told from those that do not, and groups are judged over models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repdrift.core.errors import DataError
+from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
+from repdrift.core.records.sample_moves import SAMPLE_COLUMNS, SAMPLES_TABLE
+from repdrift.core.records.sites import SiteLayer
+from repdrift.drift import analyze
+from repdrift.drift.sample_drift import place_shares
+from repdrift.drift.sample_moves import ModelShares, SampleView
+from repdrift.drift.samples_over_models import SeedShares, agreement
+from repdrift.similarity import Representation
+from repdrift.tasks import SampleSet
+from repdrift.tasks.sample_facts import SampleFacts
+from tests.unit.drift.study_on_disk import LAYERS, N, Study, write_set
+
+MOVED = list(range(0, N, 5))
+_HOSTILE = "<script>|\x1b[31m=1+1"
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Full fine-tuning turns some samples round in every seed; LoRA moves others in each seed."""
+    study = Study(tmp_path_factory.mktemp("planted"), tasks=("sst2",), seeds=(1, 2, 3, 4))
+    g = np.random.default_rng(5)
+    base = [g.normal(size=(N, 12)) * np.linspace(0.3, 2, 12) + 5 for _ in range(LAYERS)]
+    write_set(study.base("sst2"), "sst2", "base", None, base)
+    write_set(study.identity("sst2"), "sst2", "base", None, [b + 1e-6 * g.normal(size=b.shape) for b in base])
+    for seed in study.seeds:
+        for method, chosen in (("full_finetune", MOVED), ("lora", g.permutation(N)[:6])):
+            tuned = []
+            for rows in base:
+                change = 0.05 * g.normal(size=(12, 12)) * (method == "full_finetune")
+                moved = rows @ (np.eye(12) + change)
+                moved[chosen] = 2 * moved.mean(axis=0) - moved[chosen]
+                tuned.append(moved)
+            write_set(study.folder("sst2", method, seed), "sst2", method, seed, tuned)
+    return study
+
+
+def samples_of(_task: str) -> SampleSet:
+    ids = tuple(str(i) for i in range(N))
+    facts = SampleFacts(
+        texts=tuple(f"text {i} {_HOSTILE}" for i in range(N)),
+        labels=tuple(f"{_HOSTILE}{int(i in MOVED)}" for i in range(N)),
+    )
+    return SampleSet("sst2", ids, tuple([1] * (4 + i % 3) for i in range(N)), None, 0, "here", facts=facts)
+
+
+@pytest.fixture
+def known(planted, monkeypatch):
+    monkeypatch.setattr(SampleSet, "fingerprint", "fingerprint-sst2")
+    return planted.plan(sections=("samples",), samples_of=samples_of)
+
+
+def test_seeds_that_agree_are_told_from_seeds_that_do_not(known, tmp_path):
+    results, _ = analyze(known, tmp_path)
+    (task,) = results.moved.samples.tasks
+    agrees = {of.method: of for of in task.agreement}
+    assert agrees["full_finetune"].p < 0.01
+    assert agrees["full_finetune"].w > 0.5
+    assert agrees["lora"].p > 0.05
+    most = {of.method: of for of in task.methods}
+    assert {s.sample for s in most["full_finetune"].most[: len(MOVED)]} == {str(i) for i in MOVED}
+    assert most["lora"].in_all == []
+    tested = [g for g in task.groups if g.ratio > 1]
+    first = min(tested, key=lambda g: g.p)
+    assert (first.method, first.by, first.value[-1]) == ("full_finetune", "label", "1")
+    assert first.p < 0.02  # of eight samples in forty
+    assert first.samples_low < first.low < first.ratio < first.high < first.samples_high
+    assert all(g.p > 0.1 for g in tested if g is not first)
+    summary = (tmp_path / SUMMARY_FILE).read_text(encoding="utf-8")
+    assert "the same samples move in all seeds (4 models" in summary
+    assert "the seeds do not agree on which samples move (4 models" in summary
+    assert "<script>" not in summary
+    assert "\x1b" not in summary
+    assert DriftResults.read(tmp_path / RESULTS_FILE).moved == results.moved
+
+
+def test_what_a_random_change_does_too_is_no_agreement_of_training() -> None:
+    g = np.random.default_rng(0)
+    x = g.normal(size=(150, 20)) * np.arange(1, 21) ** -0.7
+
+    def moved(rows: np.ndarray) -> tuple[ModelShares, np.ndarray]:
+        at = place_shares(SiteLayer("resid_post", 0), Representation(x), Representation(rows))
+        shares = ModelShares([at])
+        return shares, shares.times_expected()
+
+    def changed() -> np.ndarray:
+        return x @ (np.eye(20) + 0.2 * g.normal(size=(20, 20)) / 20**0.5)
+
+    chance = np.exp(np.mean([np.log(moved(changed())[1]) for _ in range(12)], axis=0))
+    view = SampleView([str(i) for i in range(150)])
+    alone = [SeedShares(seed, moved(changed())[0]) for seed in range(3)]
+    beside = [SeedShares(of.seed, of.shares, chance) for of in alone]
+    by_place, by_training = agreement("lora", alone, view, "group"), agreement("lora", beside, view, "group")
+    assert by_place.p is not None
+    assert by_place.p < 0.01
+    assert by_training.correlation is not None
+    assert by_training.correlation < by_place.correlation / 2
+    assert by_training.random_correlation > 0.3
+
+
+def test_table_has_every_sample_and_its_shares_add_up_to_the_drift(known, tmp_path):
+    _, drift = analyze(known, tmp_path)
+    table = pd.read_parquet(tmp_path / SAMPLES_TABLE)
+    assert list(table.columns) == list(SAMPLE_COLUMNS)
+    assert len(table) == 2 * 4 * LAYERS * N
+    keys = ["method", "seed", "layer"]
+    sums = table.groupby(keys)["share"].sum()
+    cka = drift[drift["measure"] == "cka"].set_index(keys)["drift"]
+    assert sums.to_numpy() == pytest.approx(cka.loc[sums.index].to_numpy(), abs=1e-12)
+
+
+def test_without_the_data_or_with_other_data_samples_have_their_ids_alone(planted, tmp_path):
+    def gone(_task: str) -> SampleSet:
+        raise DataError("no validation data for task 'sst2'")
+
+    plan = planted.plan(sections=("samples",))
+    for number, (of, reason) in enumerate(
+        [
+            (None, "not at hand"),
+            (gone, "no validation data"),
+            (samples_of, "another one than when the sets were extracted"),
+        ]
+    ):
+        results, _ = analyze(replace(plan, samples_of=of), tmp_path / str(number))
+        (task,) = results.moved.samples.tasks
+        assert reason in task.notes[0]
+        assert task.groups == []
+        assert task.methods[0].most[0].text is None
+        assert task.methods[0].most[0].label is None
+
+
+def test_texts_are_left_out_where_they_are_not_wanted(known, tmp_path):
+    results, _ = analyze(replace(known, sample_texts=False), tmp_path)
+    (task,) = results.moved.samples.tasks
+    assert task.methods[0].most[0].label is not None
+    assert "text 0 " not in (tmp_path / RESULTS_FILE).read_text(encoding="utf-8")
+
+
+def test_one_seed_gives_no_agreement(tmp_path):
+    study = Study(tmp_path / "one", tasks=("sst2",), seeds=(1,))
+    results, _ = analyze(study.plan(sections=("samples",)), tmp_path / "out")
+    (task,) = results.moved.samples.tasks
+    assert all(of.w is None and of.note == "one model, and two are needed" for of in task.agreement)
+    assert "is not known: one model" in (tmp_path / "out" / SUMMARY_FILE).read_text()
