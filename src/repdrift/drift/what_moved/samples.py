@@ -133,7 +133,7 @@ def _groups(known: SampleSet | None) -> Groupings:
 
 
 def _split(metadata: SetMetadata, draws: Draws) -> SampleSplit:
-    """Which rows make a sample, and the part that each sample is left out with."""
+    """Says which rows make a sample, and which samples are left out together."""
     if metadata.pooling != "tokens":
         return SampleSplit(None, draws.groups)
     tokens = np.array(metadata.tokens_per_sample, dtype=np.int64)
