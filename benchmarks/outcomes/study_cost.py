@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from repdrift.core.records.run import RUN_FILE
-from repdrift.models import load_config, resolve_model
+from repdrift.models import load_config, load_task_model, load_tokenizer, resolve_model
 from repdrift.models.causality import is_causal_decoder
 from repdrift.study.config import parse_study
 from repdrift.study.evaluation_stage import evaluate_runs
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         texts = list(islice(_texts(), given.samples))
-        model = saved_small_head(folder / "model", texts) if given.model == "small-head" else given.model
+        model = saved_small_head(folder / "model", texts) if given.model == "small-head" else saved(given.model, folder)
         inputs = study_of(folder, model, texts, probes=given.probes, general_text=given.general_text)
         (run,) = planned_runs(inputs.config)
         train_runs(inputs, [run])
@@ -59,6 +59,16 @@ def main() -> None:
         f"extraction {alone:.2f} s; with outcomes in shared passes {shared:.2f} s ({shared / alone:.2f} times), in passes of their own "
         f"{own:.2f} s ({own / alone:.2f} times), CPU time"
     )
+
+
+def saved(model: str, folder: Path) -> str:
+    """The model, or a copy in safetensors of one that is packed as GGUF, which takes long to unpack whenever it is loaded."""
+    source = resolve_model(model)
+    if not source.gguf_file:
+        return model
+    load_task_model(source, "causal_lm").save_pretrained(folder / "model")
+    load_tokenizer(source).save_pretrained(folder / "model")
+    return str(folder / "model")
 
 
 def measured(inputs: StudyInputs, run: RunId, what: str) -> float:

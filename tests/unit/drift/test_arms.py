@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ALIKE, INTERACTION, LESS, METHOD_CLAIMS, TARGET
 from repdrift.core.records.results import DriftResults
@@ -97,6 +98,31 @@ def test_a_claim_about_the_mean_over_layers_is_corrected_over_the_arms_by_holm(s
     )
     for t in tests.values():
         assert (t.verdict == "supported") == (t.deciding_pvalue <= 0.05)
+
+
+@pytest.mark.parametrize("hypothesis", [LESS, TARGET])
+def test_dunnetts_p_stands_beside_holms_and_is_that_of_scipy_on_one_task(several, hypothesis):
+    tests = of(several.tests, hypothesis, "a")
+    table = {method: np.log(np.mean(rows, axis=1)) for (task, method), rows in drifts_of(LEVELS).items() if task == "a"}
+    margin = 0.0 if hypothesis == LESS else next(iter(tests.values())).margin
+    expected = stats.dunnett(
+        *(table[arm] for arm in ARMS),
+        control=table["full_finetune"] + np.log(1 - margin),
+        alternative="less",
+        rng=np.random.default_rng(0),
+    ).pvalue
+    for test, single_step in zip(tests.values(), expected, strict=True):
+        assert test.pvalue_dunnett <= single_step + 0.01, "step-down is never the larger"
+        assert "Dunnett's test over the arms gives p " in test.sentence
+    smallest = min(range(3), key=lambda k: expected[k])
+    assert tests[ARMS[smallest]].pvalue_dunnett == pytest.approx(expected[smallest], abs=0.01)
+    assert {t.pvalue_dunnett for t in several.tests if t.layer is not None or t.hypothesis == ALIKE} == {None}
+
+
+def test_dunnetts_test_is_left_out_where_cells_have_unequal_numbers_of_models(tmp_path):
+    drifts = drifts_of(LEVELS)
+    drifts["a", "lora"] = drifts["a", "lora"][:2]
+    assert {t.pvalue_dunnett for t in of(conclusions(tmp_path, drifts).tests, LESS).values()} == {None}
 
 
 def test_layers_are_corrected_by_max_t_within_an_arm_and_by_holm_over_arms(several):

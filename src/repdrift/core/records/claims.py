@@ -140,6 +140,9 @@ class HypothesisTest(Record):
     pvalue_bh: float | None = None
     pvalue_max_t: float | None = None
     """`pvalue` with each correction over `family`."""
+    pvalue_dunnett: float | None = None
+    """Over several arms, the step-down p of Dunnett's test of log drift, which assumes normal values of one spread; it decides nothing. Null where
+    it does not apply, and in files of older versions."""
     family: str | None = None
     paired: PairedTest | None = None
     exact: bool | None

@@ -11,7 +11,7 @@ the arms depend on one another (Holm 1979). The benchmark calibration simulates 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,22 +19,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, LayerCluster, Reduction
-from repdrift.core.words import counted
+from repdrift.core.words import counted, p_equals
+from repdrift.drift.inference.dunnett_over_arms import LogDrifts, dunnett_over_arms
 from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided, is_testable
 from repdrift.statistics import benjamini_hochberg, holm_over_families
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A test of one contrast before its correction over arms. fields: those of the record that no p-value enters."""
+    """A test of one contrast before its correction over arms. fields: those of the record that no p-value enters.
+
+    log_drifts: what Dunnett's test over the arms takes; None where drift is not tested as its logarithm. dunnett: its p for this arm.
+    """
 
     fields: dict[str, Any]
     evidence: Evidence
     statement: Statement
+    log_drifts: LogDrifts | None = None
+    dunnett: float | None = None
 
     def record(self, alpha: float) -> HypothesisTest:
         """Returns the test with its verdict at level `alpha`."""
-        return HypothesisTest(**self.fields, **decided(self.evidence, self.statement, alpha))
+        found = HypothesisTest(**self.fields, **decided(self.evidence, self.statement, alpha))
+        if self.dunnett is None:
+            return found
+        sentence = f"{found.sentence} Dunnett's test over the arms gives {p_equals(self.dunnett)}; it decides nothing."
+        return found.model_copy(update={"pvalue_dunnett": self.dunnett, "sentence": sentence})
 
     @property
     def family(self) -> tuple[object, ...]:
@@ -75,7 +85,18 @@ def corrected_over_arms(arms: Sequence[Sequence[Draft | HypothesisTest]]) -> lis
         for (arm, positions), of_arm in zip(places.items(), evidence, strict=True):
             for position, changed in zip(positions, of_arm, strict=True):
                 found[arm][position] = replace(found[arm][position], evidence=changed)  # pyright: ignore[reportArgumentType]
+        _add_dunnett(found, places)
     return found
+
+
+def _add_dunnett(found: list[list[Draft | HypothesisTest]], places: Mapping[int, Sequence[int]]) -> None:
+    """Adds the p of Dunnett's test to the tests of one claim, where every arm has one of log drift."""
+    drafts = {(arm, at): found[arm][at] for arm, positions in places.items() for at in positions}
+    logs = [draft.log_drifts for draft in drafts.values() if isinstance(draft, Draft) and draft.log_drifts is not None]
+    if len(drafts) != len(places) or len(logs) != len(places) or (pvalues := dunnett_over_arms(logs)) is None:
+        return
+    for ((arm, at), draft), pvalue in zip(drafts.items(), pvalues, strict=True):
+        found[arm][at] = replace(draft, dunnett=pvalue)  # pyright: ignore[reportArgumentType]
 
 
 def clusters_over_arms(arms: Sequence[Sequence[LayerCluster]]) -> list[list[LayerCluster]]:

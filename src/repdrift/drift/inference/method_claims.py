@@ -26,6 +26,7 @@ from repdrift.core.words import (
 )
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.arm_families import Draft, about
+from repdrift.drift.inference.dunnett_over_arms import LogDrifts
 from repdrift.drift.inference.method_drifts import MethodDrifts
 from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, not_testable
 from repdrift.statistics import (
@@ -59,7 +60,12 @@ def directional_test(
 
     name: LESS or TARGET.
     """
-    return _record(drifts, name, found, plan, _evidence(drifts, name, plan), paired=_paired(drifts, name, plan))
+    made = _record(drifts, name, found, plan, _evidence(drifts, name, plan), paired=_paired(drifts, name, plan))
+    if not (isinstance(made, Draft) and drifts.logarithm):
+        return made
+    values = drifts.tested(_margin(name, plan))
+    tasks = drifts.comparison_tasks, drifts.reference_tasks
+    return replace(made, log_drifts=LogDrifts(values.comparison, tasks[0], values.reference, tasks[1]))
 
 
 def directional_tests_by_layer(
