@@ -115,9 +115,10 @@ def _write(job: ExtractionJob, extraction: ScheduledExtraction, writer: Represen
     plan = BatchPlan(job.samples, **writer.plan)
     waiting = [number for number in range(len(plan)) if number not in writer.done]
     say(
-        f"extracting {job.label}, {len(job.samples)} samples, {len(extraction.layers)} layers -> {writer.folder}"
-        + (f", {', '.join(extraction.site_layers)}" if extraction.site_layers else "")
-        + "".join(f"; no {site}: {why}" for site, why in extraction.sites_left_out.items())
+        f"extracting {job.label}, {len(job.samples)} samples, {len(extraction.layers)} layers"
+        + "".join(f", {site}" for site in extraction.site_layers)
+        + "".join(f", no {site} ({why})" for site, why in extraction.sites_left_out.items())
+        + f" -> {writer.folder}"
         + (f" (continued: {len(writer.done)} of {len(plan)} batches are there)" if writer.done else "")
     )
     if job.watcher is not None:

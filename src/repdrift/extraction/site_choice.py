@@ -34,13 +34,13 @@ def tensors_asked_for(sites: Sequence[Site], n_layers: int) -> int:
 def chosen_sites(
     blocks: Blocks, sites: Sequence[Site], layers: Sequence[int], run: Callable[[dict[str, Any]], object]
 ) -> ChosenSites:
-    """Finds where the model of `blocks` has `sites` by one forward pass on random tokens unless only `resid_post` is asked for.
+    """Finds where the model of `blocks` has `sites`: by one forward pass on random tokens, unless only `resid_post` is asked for.
 
     run: runs the model on `input_ids` and `attention_mask`. Raises ModelError, with the reason, if a site cannot be found.
     """
     if tuple(sites) == (RESID_POST,):
         return ChosenSites()
     inputs: dict[str, Any] = dict(probe_inputs(blocks.root, execution_device(blocks.root)))
-    with torch.inference_mode(), probing(blocks) as found:
+    with torch.no_grad(), probing(blocks) as found:
         run(inputs)
     return found().chosen(sites, layers)

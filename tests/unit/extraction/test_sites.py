@@ -6,6 +6,7 @@ from transformers import AutoModel
 from repdrift.core.errors import ModelError, UnknownNameError
 from repdrift.core.records.sites import SiteLayer
 from repdrift.extraction import RepresentationExtractor, extract
+from repdrift.extraction.site_choice import tensors_asked_for
 from repdrift.models import backbone_of
 
 SITES = ("attn_out", "mlp_out", "embeddings")
@@ -96,3 +97,26 @@ def test_no_site_moves_where_nothing_behind_it_changed(tiny_llama):
     after = extract(model, IDS, sites=sites)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"mlp_out_2", "layer_2", "final_norm"}
+
+
+def test_no_hook_stays_behind_where_the_search_fails(tiny_llama, monkeypatch):
+    model = AutoModel.from_pretrained(tiny_llama)
+    monkeypatch.setattr(model.layers[1].mlp, "forward", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        RepresentationExtractor(model, sites=("attn_out",))
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_model_whose_sites_were_found_can_still_be_trained(tiny_llama):
+    model = AutoModel.from_pretrained(tiny_llama)
+    RepresentationExtractor(model, sites=("attn_out",))
+    model.train()
+    model(**IDS).last_hidden_state.sum().backward()
+    assert model.layers[0].mlp.down_proj.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("sites", "n_layers", "count"), [(("resid_post",), 3, 3), (SITES, 4, 9), (("resid_post", "final_norm"), 2, 3)]
+)
+def test_tensors_are_counted_by_what_is_asked_for(sites, n_layers, count):
+    assert tensors_asked_for(sites, n_layers) == count

@@ -117,7 +117,7 @@ def test_a_model_without_an_adapter_leaves_its_branch_out_and_says_so(tiny_bert,
     metadata, _ = extract_set(_job(tiny_bert, samples, sites=("adapter_out",)), tmp_path)
     assert metadata.sites == ["resid_post"]
     assert "no active adapter" in metadata.sites_left_out["adapter_out"]
-    assert "no adapter_out: the model has no active adapter" in capsys.readouterr().err
+    assert "3 layers, no adapter_out (the model has no active adapter in its blocks) -> " in capsys.readouterr().err
     with pytest.raises(UnknownNameError, match="adapter_out was left out: the model has no active adapter"):
         open_set(tmp_path).at("adapter_out", 0)
 
