@@ -36,8 +36,8 @@ def contrast_sentence(contrast: LikenessContrast) -> str:
         tested = f", {p_equals(contrast.pvalue)} (smallest possible: {pvalue(contrast.smallest_pvalue)})"
     return (
         f"{contrast.within}: {_OF[contrast.of]} of {one} are {direction} alike than those of {other} ({listed(names)}): mean "
-        f"{_measure(contrast)} {contrast.mean_within:.2f} against {contrast.mean_between:.2f}{tested}, labels of "
-        f"{counted(contrast.models, 'model')} permuted."
+        f"{_measure(contrast)} {contrast.mean_within:.2f} against {contrast.mean_between:.2f} over pairs of different seeds{tested}, labels of "
+        f"{counted(contrast.models, 'model')} permuted within seeds."
     )
 
 
@@ -52,7 +52,7 @@ def _weights(found: ChangeLikeness) -> list[str]:
     there.sort(key=lambda item: item[1], reverse=True)
     (most, high), (least, low) = there[0], there[-1]
     sentences = [
-        f"The weights of {_both(found, most)} changed most alike of {counted(len(there), 'pair')}: cosine {high:.3f}, {_beside_chance(most.whole)}."
+        f"The weights of {_both(found, most)} changed most alike of {counted(len(there), 'pair')}: cosine {high:.3f}, {_beside_chance(most.whole)}.{_one_seed(found, most)}"
         if len(there) > 1
         else f"The changes of the weights of {_both(found, most)} have a cosine of {high:.3f}, {_beside_chance(most.whole)}."
     ]
@@ -61,6 +61,13 @@ def _weights(found: ChangeLikeness) -> list[str]:
             f"Those of {_both(found, least)} are least alike: cosine {low:.3f}, {_beside_chance(least.whole)}."
         )
     return sentences
+
+
+def _one_seed(found: ChangeLikeness, pair: PairLikeness) -> str:
+    seed = found.models[pair.first].seed
+    if seed is None or seed != found.models[pair.second].seed:
+        return ""
+    return " The two share their seed: adapters of one seed may start alike."
 
 
 def _beside_chance(group: GroupLikeness) -> str:
@@ -83,11 +90,15 @@ def _directions(found: ChangeLikeness) -> list[str]:
     there = [at for at in found.directions if at.cosine is not None]
     if not there:
         return []
-    beyond = sum(abs(at.cosine) > at.chance for at in there if at.cosine is not None and at.chance is not None)
-    largest = max(there, key=lambda at: abs(at.cosine or 0.0))
+    beyond = [at for at in there if at.chance is not None and abs(at.cosine or 0.0) > at.chance]
+    if not beyond:
+        return [
+            f"The mean directions in which rows moved are alike beyond chance in none of {counted(len(there), 'pair')} of models and layers."
+        ]
+    largest = max(beyond, key=lambda at: abs(at.cosine or 0.0))
     named = f"{found.models[largest.first].name} and {found.models[largest.second].name}"
     return [
-        f"The mean directions in which rows moved are alike beyond chance in {beyond} of {len(there)} pairs of models and layers; most in layer "
+        f"The mean directions in which rows moved are alike beyond chance in {len(beyond)} of {counted(len(there), 'pair')} of models and layers; most in layer "
         f"{largest.layer} of {named}: cosine {largest.cosine:.2f}, where 5 % of unrelated directions exceed {number(largest.chance)} in size."
     ]
 

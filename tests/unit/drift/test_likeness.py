@@ -113,11 +113,11 @@ def test_contrast_has_its_smallest_p(analysed):
     contrasts = {(c.of, c.within, c.label): c for c in found.contrasts}
     of = contrasts["directions", "MRPC", "method"]
     assert (of.models, of.labels) == (4, ["full_finetune", "lora"])
-    assert of.pvalue == of.smallest_pvalue == pytest.approx(1 / 3)
+    assert of.pvalue == of.smallest_pvalue == pytest.approx(2 / 4)
     assert contrasts["weights", "full fine-tuning", "task"].difference == pytest.approx(1, abs=0.03)
     summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8")
     assert "How alike the changes are" in summary
-    assert "smallest possible: 0.33" in summary
+    assert "smallest possible: 0.5" in summary
 
 
 def test_table_has_groups_of_weights_and_the_figure_is_drawn(analysed):

@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -32,6 +32,41 @@ def test_p_is_that_of_all_orders_of_the_labels(labels):
     assert found.pvalue == pytest.approx(np.mean(np.array(null) >= observed - 1e-12))
 
 
+@pytest.mark.parametrize("methods", [2, 3])
+def test_in_blocks_labels_are_permuted_within_each_and_its_own_pairs_do_not_count(methods):
+    labels = [label for label in "abc"[:methods] for _ in range(3)]
+    seeds = [1, 2, 3] * methods
+    values = table(2, 0.3, labels)
+    values[np.array(seeds)[:, None] == np.array(seeds)[None, :]] = 1e6
+    found = likeness_contrast(values, labels, blocks=seeds)
+    pairs = [(i, j) for i in range(len(labels)) for j in range(i) if seeds[i] != seeds[j]]
+
+    def statistic(given):
+        within = [values[i, j] for i, j in pairs if given[i] == given[j]]
+        between = [values[i, j] for i, j in pairs if given[i] != given[j]]
+        return np.mean(within) - np.mean(between)
+
+    null = []
+    for orders in product(list(permutations("abc"[:methods])), repeat=3):
+        given = [orders[seed - 1]["abc".index(label)] for seed, label in zip(seeds, labels, strict=True)]
+        null.append(statistic(given))
+    assert found.difference == pytest.approx(statistic(labels))
+    assert found.pvalue == pytest.approx(np.mean(np.array(null) >= statistic(labels) - 1e-12))
+    assert found.smallest_pvalue == pytest.approx({2: 2 / 8, 3: 6 / 216}[methods])
+    clear = likeness_contrast(table(2, 100, labels), labels, blocks=seeds)
+    assert clear.pvalue == clear.smallest_pvalue
+
+
+def test_a_shared_seed_alone_is_not_taken_for_a_shared_method():
+    """Adapters of one seed start alike whatever their method: with blocks, p is even all the same."""
+    labels, seeds = ["a"] * 4 + ["b"] * 4, [1, 2, 3, 4] * 2
+    shared = 5.0 * (np.array(seeds)[:, None] == np.array(seeds)[None, :])
+    ps = np.array(
+        [likeness_contrast(table(seed, 0, labels) + shared, labels, blocks=seeds).pvalue for seed in range(400)]
+    )
+    assert np.mean(ps <= 0.25) == pytest.approx(0.25, abs=0.06)
+
+
 def test_smallest_p_counts_labels_that_can_be_exchanged_whole():
     clear = likeness_contrast(table(0, 100), LABELS)
     assert clear.pvalue == clear.smallest_pvalue == pytest.approx(2 / 20)
@@ -56,5 +91,5 @@ def test_what_cannot_be_tested_is_refused():
     with pytest.raises(NonFiniteError, match="leave a model out"):
         likeness_contrast(np.full((6, 6), np.nan), LABELS)
     for labels in (["a", "a"], ["a", "b"]):
-        with pytest.raises(DegenerateInputError, match="two labels"):
+        with pytest.raises(DegenerateInputError, match="a pair of models of one label"):
             likeness_contrast(np.ones((2, 2)), labels)

@@ -80,8 +80,8 @@ class DirectionPair(Record):
 class LikenessContrast(Record):
     """Models of one label (method, or task) against models of different labels: are those of one label more alike?
 
-    Labels of whole models are permuted, as in ANOSIM: the statistic is the mean likeness of pairs of one label minus that of pairs of
-    different labels. One-sided: large is alike.
+    Labels of whole models are permuted among the models of each seed, as in ANOSIM with blocks: the statistic is the mean likeness of pairs of one
+    label minus that of pairs of different labels. Pairs of one seed do not count: they may share their start. One-sided: large is alike.
     """
 
     of: LikenessOf

@@ -132,7 +132,10 @@ def clustered(values: Floats) -> list[int]:
 
 
 def contrasts_of(of: LikenessOf, values: Floats, models: Sequence[LikenessModel]) -> list[LikenessContrast]:
-    """Tests for each task whether models of one method are more alike than those of different ones, and for each method the same of tasks."""
+    """Tests for each task whether models of one method are more alike than those of different ones, and for each method the same of tasks.
+
+    Models of one seed are blocks: they may share the start of their adapters and the order of their rows.
+    """
     found: list[LikenessContrast] = []
     for label, within in (("method", "task"), ("task", "method")):
         for shared in dict.fromkeys(getattr(model, within) for model in models):
@@ -143,7 +146,8 @@ def contrasts_of(of: LikenessOf, values: Floats, models: Sequence[LikenessModel]
                 continue
             title = task_title(str(shared)) if within == "task" else method_title(str(shared))
             try:
-                result = likeness_contrast(values[np.ix_(places, places)], labels)
+                blocks = [models[i].seed for i in places]
+                result = likeness_contrast(values[np.ix_(places, places)], labels, blocks=blocks)
             except RepdriftError:
                 continue
             found.append(
