@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.records.results import DriftResults
 from repdrift.core.records.weights import StudyWeightsMoved, WeightContrast, WeightsOverSeeds
-from repdrift.core.weights_words import TITLE, group_title
+from repdrift.core.weights_words import TITLE, group_title, packed_sentence
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.core.words import (
     counted,
@@ -31,6 +31,7 @@ _HEADER = (
     "share of intruders",
     "sd",
 )
+_LINES = 12
 _CAPTION = (
     "Final models, means over seeds; sd: standard deviation between seeds, from three on. Distance: ||dW|| of all weights joined. Relative change: ||dW|| / ||W|| of the changed weights "
     "joined. Rank for 90 %: median over the changed matrices of a model. Alignment: of the leading left (outputs) and right (inputs) singular "
@@ -43,7 +44,13 @@ def study_weights_worded(results: DriftResults) -> WordedSection | None:
     found = None if results.moved is None else results.moved.weights
     if found is None:
         return None
-    answer = [*_sizes(found), *(contrast_sentence(at) for at in found.contrasts), *_intruders(found)]
+    packed = dict.fromkeys(line for run in found.runs for line in run.not_compared)
+    answer = [
+        *packed_sentence(list(packed)),
+        *_sizes(found),
+        *(contrast_sentence(at) for at in found.contrasts),
+        *_intruders(found),
+    ]
     tables = [
         CaptionedTable("By task and method", _CAPTION, ("task", "method", "seeds", *_HEADER), _rows(found, "all")),
         CaptionedTable(
@@ -145,8 +152,11 @@ def _notes(found: StudyWeightsMoved) -> list[str]:
         "counts as an intruder.",
         *found.notes,
     ]
-    in_part = dict.fromkeys(note for run in found.runs for note in run.notes)
-    return [*said, *(f"{note}." for note in in_part)]
+    in_part: dict[str, int] = {}
+    for run in found.runs:
+        for note in run.notes:
+            in_part[note] = in_part.get(note, 0) + 1
+    return [*said, *(f"{counted(models, 'model')}: {note}." for note, models in in_part.items())]
 
 
 def _left_out(found: StudyWeightsMoved) -> Sequence[str]:
@@ -156,7 +166,9 @@ def _left_out(found: StudyWeightsMoved) -> Sequence[str]:
     for run in found.runs:
         for line in run.not_compared:
             holders.setdefault(line, [])
-    return [f"{some_listed(names)}: {reason}" if names else reason for reason, names in holders.items()]
+    lines = [f"{some_listed(names)}: {reason}" if names else reason for reason, names in holders.items()]
+    more = len(lines) - _LINES
+    return [*lines[:_LINES], f"{more} more, which drift_analysis_results.json names"] if more > 0 else lines
 
 
 def _short(value: float | None) -> str:

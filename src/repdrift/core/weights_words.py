@@ -19,13 +19,14 @@ KIND_TITLES = {
 GROUP_HEADER = (
     "changed", "relative change", "rank for 90 %", "stable rank", "alignment left", "right", "intruders"
 )  # fmt: skip
+_PACKED = "holds no ordinary floating-point weights"
 _NAMED = 3
 _LINES = 6
 
 
 def model_weights_worded(found: ModelWeightsMoved) -> WordedSection:
     """Returns the section on one tuned model."""
-    answer = [*_where(found), *_directions(found), *_intruders(found)]
+    answer = [*packed_sentence(found.not_compared), *_where(found), *_directions(found), *_intruders(found)]
     tables = (
         [
             CaptionedTable("By kind of module", _CAPTION, ("module", *GROUP_HEADER), _rows(kind_groups(found.weights))),
@@ -40,6 +41,19 @@ def model_weights_worded(found: ModelWeightsMoved) -> WordedSection:
         else []
     )
     return WordedSection("weights", TITLE, answer, tables, notes=_notes(found), left_out=_left_out(found))
+
+
+def packed_sentence(not_compared: Sequence[str]) -> list[str]:
+    """Says that quantised weights are not among the numbers; nothing if there are none."""
+    packed = [
+        line.partition(":")[0] for line in not_compared if _PACKED in line and line.partition(":")[0].endswith("weight")
+    ]
+    if not packed:
+        return []
+    are = "weight is" if len(packed) == 1 else "weights are"
+    return [
+        f"{len(packed)} {are} quantised in the files of a model and not among these numbers: {some_listed(packed)}."
+    ]
 
 
 def weight_named(at: WeightMoved) -> str:

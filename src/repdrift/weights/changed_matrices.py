@@ -81,6 +81,10 @@ def _of_full_model(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
             continue
         for number in range(pair.shape[0]):
             readers[WeightName(pair.weight.layer, f"{pair.weight.name}[{number}]")] = _pair_reader(base, pair, number)
+    if not any(pair.weight.layer is not None and len(pair.shape) > 1 for pair in found.pairs):
+        raise ModelError(
+            f"no matrix of the blocks {base.blocks_path!r} could be compared with {base.tensors.where}: {'; '.join(found.not_compared[:3])}"
+        )
     notes = [pair.rows.note(pair.name) for pair in found.pairs if pair.rows is not None]
     return ChangedMatrices(readers, found.not_compared, notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -61,6 +62,8 @@ def moved_weights(
                 opened = changed_matrices(base, source)
                 if opened.in_memory:
                     _measure(base, {name: opened}, options, result)
+                    del opened
+                    gc.collect()  # models of peft hold themselves in circles; the next one may be as large
                 else:
                     streamed[name] = opened
         except RepdriftError as error:

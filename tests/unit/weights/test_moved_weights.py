@@ -6,6 +6,7 @@ import torch
 from peft import LoraConfig
 from transformers import BertConfig, BertModel
 
+from repdrift.core.weights_words import model_weights_worded
 from repdrift.models import load_backbone, resolve_model
 from repdrift.weights import WeightOptions, base_matrices, moved_weights
 from tests.unit.weights.test_changed_matrices import TARGETS, adapter_on
@@ -170,3 +171,31 @@ def test_zero_matrices_have_a_change_but_no_relative_one(wide_bert, tmp_path):
     at = next(a for a in only(moved_weights(base, {"tuned": tuned})) if a.layer == 1 and a.kind == "up" and a.inputs)
     assert (at.relative_change, at.k, at.alignment_left, at.intruders) == (None, 0, None, None)
     assert at.change_norm > 0
+
+
+def test_quantised_weights_are_named_first_and_a_model_of_them_alone_is_refused(wide_bert, tmp_path):
+    base = base_matrices(resolve_model(str(wide_bert)))
+
+    def packed(old, names):
+        return {n: torch.zeros(t.numel() // 2, 1, dtype=torch.uint8) if n in names else t for n, t in old.items()}
+
+    one = rewritten(wide_bert, tmp_path / "one", lambda old: packed(old, [EDITED]))
+    every = rewritten(
+        wide_bert,
+        tmp_path / "every",
+        lambda old: packed(old, [n for n, t in old.items() if "layer." in n and t.dim() == 2]),
+    )
+    found = moved_weights(base, {"one": one, "every": every})
+    assert model_weights_worded(found.models["one"]).answer[0] == (
+        f"1 weight is quantised in the files of a model and not among these numbers: {EDITED}."
+    )
+    assert "no matrix of the blocks" in found.missing["every"]
+    assert "holds no ordinary floating-point weights" in found.missing["every"]
+
+
+def test_other_precision_is_noted_beside_the_numbers(wide_bert, tmp_path):
+    base = base_matrices(resolve_model(str(wide_bert)))
+    rounded = rewritten(wide_bert, tmp_path / "rounded", lambda old: {n: t.bfloat16() for n, t in old.items()})
+    (model,) = moved_weights(base, {"rounded": rounded}).models.values()
+    notes = " ".join(model_weights_worded(model).notes)
+    assert "float32 in the base model, bfloat16 in the tuned one: part of the change is rounding" in notes

@@ -34,7 +34,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
             kinds=kind_groups(found.weights),
             layers=layer_groups(found.weights),
             not_compared=found.not_compared,
-            notes=found.notes,
+            notes=list(dict.fromkeys([*found.notes, *(at.note for at in found.weights if at.note is not None)])),
         )
         for plan, found in weights.found
     ]
