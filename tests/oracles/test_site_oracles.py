@@ -74,6 +74,31 @@ def test_the_stream_after_a_block_is_the_stream_before_it_and_what_was_added(nam
         before = after
 
 
+_BERT_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+POST_NORM = {
+    **dict.fromkeys(("bert", "roberta", "electra", "deberta_v2"), _BERT_NORMS),
+    "distilbert": ("sa_layer_norm", "output_layer_norm"),
+    "opt_post_norm": ("self_attn_layer_norm", "final_layer_norm"),
+    "bart": ("self_attn_layer_norm", "final_layer_norm"),
+    "albert": ("attention.LayerNorm", "full_layer_layer_norm"),
+    "xlnet": ("rel_attn.layer_norm", "ff.layer_norm"),
+}
+
+
+@pytest.mark.parametrize("name", POST_NORM)
+def test_the_stream_after_a_post_norm_block_is_the_norm_of_what_was_added(name):
+    model = _model(name)
+    found = extract(model, _padded(), sites=("attn_out", "mlp_out", "embeddings"), pooling="tokens", token_budget=25)
+    before = found["embeddings"].double()
+    for layer, block in enumerate(find_blocks(model).modules):
+        first, second = map(block.get_submodule, POST_NORM[name])
+        with torch.inference_mode():
+            hidden = first(before + found[f"attn_out_{layer}"].double())
+            after = second(hidden + found[f"mlp_out_{layer}"].double())
+        _close(found[f"layer_{layer}"], after)
+        before = found[f"layer_{layer}"].double()
+
+
 def test_jamba_adds_attention_in_its_attention_blocks_only():
     found = _found("jamba", "attn_out", "mlp_out", "embeddings")
     assert [key for key in found if key.startswith("attn_out")] == ["attn_out_1"]
