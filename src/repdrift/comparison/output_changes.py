@@ -17,6 +17,7 @@ from repdrift.core.output_words import forgetting_title
 from repdrift.core.process_group import world
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import ModelOutputs, OutputChange
+from repdrift.core.records.sample_moves import ShadedTokens
 from repdrift.core.words import counted
 from repdrift.models import ASSUMED_WIDTH, ModelSource, length_limit_of_config, load_config, load_tokenizer, width_of
 from repdrift.models.language_model import BASE_READS, base_head_note, head_kind
@@ -24,6 +25,7 @@ from repdrift.outcomes.base_outputs import BaseOutputs, run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.token_outcome import token_outcome
+from repdrift.outcomes.token_strips import token_strips
 from repdrift.outcomes.watched_outputs import OnFinal, WatchedBase, WatchedTuned
 from repdrift.statistics import grouped_mean, within_share, without_spread
 from repdrift.tasks import SampleSet, document_samples, effective_max_length, read_documents
@@ -106,6 +108,7 @@ class OutputChanges:
     def of(self, tuned: TunedModel) -> ModelOutputs:
         """Outputs of one tuned model."""
         changes: list[OutputChange] = []
+        strips: list[ShadedTokens] = []
         notes: dict[str, None] = {}
         left_out: dict[str, None] = {}
         for inputs, samples in self._texts.items():
@@ -119,6 +122,8 @@ class OutputChanges:
                 left_out[_left_out("Forgetting and output divergence", error)] = None
                 continue
             changes += changes_of(read, samples, inputs)
+            if self._options.sample_texts:
+                strips += token_strips(read, self._base_over(inputs), inputs)
             notes |= dict.fromkeys(read.notes)
         try:
             classes = self._classes.of(tuned)
@@ -126,7 +131,11 @@ class OutputChanges:
             if not (changes and isinstance(error, OutcomeNotApplicable)):  # a language model is not asked for classes
                 left_out[_left_out("Classes that change", error)] = None
             return ModelOutputs(
-                changes=changes, left_out=list(left_out), notes=list(notes), by_base_head=_by_base_head(notes)
+                changes=changes,
+                left_out=list(left_out),
+                notes=list(notes),
+                strips=strips,
+                by_base_head=_by_base_head(notes),
             )
         changes.append(classes.disagreement)
         return ModelOutputs(
@@ -134,6 +143,7 @@ class OutputChanges:
             flips=classes.flips,
             left_out=list(left_out),
             notes=list(notes),
+            strips=strips,
             by_base_head=_by_base_head(notes),
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.sample_moves import AtPlace, GroupMoves, MovedSample, PlaceMoves, SampleMoves
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT
+from repdrift.core.records.sample_moves import AtPlace, GroupMoves, MovedSample, PlaceMoves, SampleMoves, ShadedTokens
 from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.core.words import counted, layer_ranges, number, p_equals, pvalue, short_number, some_listed, times
@@ -12,6 +13,7 @@ from repdrift.core.words import counted, layer_ranges, number, p_equals, pvalue,
 TITLE = "Which samples moved"
 _LEVEL = 0.05
 _GROUPS_SAID = 4
+_TOKENS_SAID = 6
 
 SHARE = (
     "A sample's share is the part of the drift that its relations to all other samples make up; the shares of all samples add up to the drift. Its own drift, 0 "
@@ -19,8 +21,13 @@ SHARE = (
 )
 
 
-def samples_section(moves: SampleMoves, unit: str = "group") -> WordedSection:
-    """The section on one model. unit: a group of samples that belong together, in one word."""
+def strips_section(strips: Sequence[ShadedTokens]) -> WordedSection | None:
+    """The section on a model of which the outputs alone are known; None if they are not."""
+    return WordedSection("samples", TITLE, tables=[tokens_table(strips)]) if strips else None
+
+
+def samples_section(moves: SampleMoves, unit: str = "group", strips: Sequence[ShadedTokens] = ()) -> WordedSection:
+    """The section on one model. unit: a group of samples that belong together, in one word. strips: texts whose predictions changed most."""
     return WordedSection(
         name="samples",
         title=TITLE,
@@ -30,6 +37,7 @@ def samples_section(moves: SampleMoves, unit: str = "group") -> WordedSection:
             sample_table("Samples that moved least", moves.least, unit),
             groups_table(moves.groups),
             _places_table(moves.places),
+            tokens_table(strips),
         ],
         notes=[SHARE, *moves.notes],
     )
@@ -169,6 +177,32 @@ def groups_table(groups: Sequence[GroupMoves]) -> CaptionedTable:
         header,
         rows,
     )
+
+
+def tokens_table(strips: Sequence[ShadedTokens]) -> CaptionedTable:
+    """Texts whose predictions changed most, with the tokens that did; a token is shown behind the two before it."""
+    rows = [
+        [
+            "general text" if strip.inputs == ON_GENERAL_TEXT else "samples",
+            strip.sample,
+            short_number(strip.mean),
+            "; ".join(_tokens(strip)),
+        ]
+        for strip in strips
+    ]
+    return CaptionedTable(
+        "Texts whose predicted tokens changed most",
+        "Mean KL(base || tuned) in nats per token, and the tokens for which it is largest, each in brackets behind the text before it.",
+        ["of", "text", "mean KL", "tokens"],
+        rows,
+    )
+
+
+def _tokens(strip: ShadedTokens) -> list[str]:
+    known = sorted(((value, i) for i, value in enumerate(strip.values) if value), reverse=True)[:_TOKENS_SAID]
+    return [
+        f"{''.join(strip.tokens[max(0, i - 3) : i])}[{strip.tokens[i]}] {short_number(value)}" for value, i in known
+    ]
 
 
 def _places_table(places: Sequence[PlaceMoves]) -> CaptionedTable:

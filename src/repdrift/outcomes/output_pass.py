@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,8 @@ class OutputItems:
     items: dict[str, ItemValues]
     weights: np.ndarray
     notes: list[str]
+    tokens: Mapping[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
+    """KL(base || tuned) of every token that was predicted, by the number of its sample; empty where it was not kept."""
 
 
 def read_outputs(
@@ -71,8 +73,8 @@ def read_outputs(
         )
         reduction = Reduction(ran, tuned, head, columns, chosen, options)
         _run(reader, reduction, ran.plan, options)
-    items = reduction.gathered()
-    return OutputItems(items, ran.places.counts, [*reader.notes, *reading_notes(columns, ran)])
+    items, by_token = reduction.gathered(), reduction.by_token()
+    return OutputItems(items, ran.places.counts, [*reader.notes, *reading_notes(columns, ran)], by_token)
 
 
 def _run(reader: TunedReader, reduction: Reduction, plan: BatchPlan, options: OutputOptions) -> None:

@@ -19,6 +19,9 @@ from repdrift.outcomes.token_outcome import TokenChunk, TokenOutcome
 from repdrift.outcomes.vocabularies import Columns
 
 _LOGITS_BYTES, _LOGITS_BYTES_ON_DEVICE = 64 << 20, 1 << 30
+_SHOWN = "output_kl"
+_MOST_TOKENS_KEPT = 4_000_000
+"""Tokens whose values are kept, four bytes each."""
 _COPIES = 8
 """Arrays of (tokens, vocabulary) in float32 that are in memory at once: logits, log-probabilities, what is computed from them."""
 
@@ -59,6 +62,8 @@ class Reduction:
         self._tokens = max(1, (options.logits_bytes or usual) // (4 * rows * _COPIES))
         n = len(base.samples)
         self._sums = {outcome.name: np.zeros((2, n)) for outcome in outcomes}
+        self._by_token: dict[int, np.ndarray] = {}
+        self._keeps_tokens = base.places.counts.sum() <= _MOST_TOKENS_KEPT
 
     def add(self, samples: Sequence[int], base_states: Tensor, states: Tensor) -> None:
         """Sets the values of some samples. base_states, states: (m, d), at the places of these samples, in their order."""
@@ -74,11 +79,19 @@ class Reduction:
             sums[:, np.asarray(samples)] = (
                 0  # a batch may come again, after memory ran out or with its padding left out
             )
+        by_token: list[np.ndarray] = []
         for start in range(0, len(owners), self._tokens):
             part = slice(start, start + self._tokens)
-            self._add_chunk(base_states[part].to(device()), states[part], targets[part].to(device()), owners[part])
+            by_token += self._add_chunk(
+                base_states[part].to(device()), states[part], targets[part].to(device()), owners[part]
+            )
+        if by_token and self._keeps_tokens:
+            ends = np.cumsum([len(places.places[index]) for index in samples])[:-1]
+            self._by_token |= dict(zip(map(int, samples), np.split(np.concatenate(by_token), ends), strict=True))
 
-    def _add_chunk(self, base_states: Tensor, states: Tensor, targets: Tensor, owners: np.ndarray) -> None:
+    def _add_chunk(self, base_states: Tensor, states: Tensor, targets: Tensor, owners: np.ndarray) -> list[np.ndarray]:
+        """Adds to the sums. Returns KL(base || tuned) of each token, (m,) float32, in a list; an empty list if it is not asked for."""
+        by_token: list[np.ndarray] = []
         with torch.inference_mode():
             base = self._log_probabilities(
                 self.base.head, base_states, owners, f"the base model {self.base.source.ref!r}"
@@ -89,9 +102,19 @@ class Reduction:
             chunk = TokenChunk(base, tuned, columns)
             for outcome in self.outcomes:
                 values = outcome.reduce(chunk)
+                if outcome.name == _SHOWN:
+                    by_token.append(values.tuned.float().cpu().numpy())
                 for row, found in enumerate((values.tuned, values.base)):
                     if found is not None:
                         np.add.at(self._sums[outcome.name][row], owners, found.double().cpu().numpy())
+        return by_token
+
+    def by_token(self) -> dict[int, np.ndarray]:
+        """KL(base || tuned) of every token by the number of its sample, in the order of its places; empty if there are too many. In every process."""
+        processes = world()
+        parts = processes.gather(self._by_token)
+        merged = None if parts is None else {index: of for part in parts for index, of in part.items()}
+        return processes.from_first(merged) or {}
 
     def _log_probabilities(self, head: OutputHead, states: Tensor, owners: np.ndarray, model: str) -> Tensor:
         logits = head.logits(states).float()

@@ -97,6 +97,5 @@ class WatchedTuned:
             raise self._failed
         assert self._reduction is not None  # noqa: S101  a pass has at least one batch
         ran = self._base.outputs
-        return OutputItems(
-            self._reduction.gathered(), ran.places.counts, [*self._notes, *reading_notes(self._columns, ran)]
-        )
+        notes = [*self._notes, *reading_notes(self._columns, ran)]
+        return OutputItems(self._reduction.gathered(), ran.places.counts, notes, self._reduction.by_token())

@@ -11,7 +11,7 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.sample_moves import SAMPLES_TABLE, SampleList, SampleMoves
 from repdrift.core.records.sites import RESID_POST, SiteLayer
-from repdrift.core.sample_words import samples_section
+from repdrift.core.sample_words import samples_section, strips_section
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import counted
 from repdrift.drift.sample_drift import (
@@ -193,7 +193,8 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
 def worded(result: Comparison, model: ComparedModel) -> WordedSection | None:
     """The samples of one model in words."""
     moves = None if model.moved is None else model.moved.samples
-    return None if moves is None else samples_section(moves, result.sample_group_unit)
+    strips = [] if model.outputs is None else model.outputs.strips
+    return strips_section(strips) if moves is None else samples_section(moves, result.sample_group_unit, strips)
 
 
 register(ComparisonSection("samples", 30, by_default=True, measure=measure, tables=tables, worded=worded))

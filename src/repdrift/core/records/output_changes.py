@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repdrift.core.records.base import Record
 from repdrift.core.records.outcomes import Inputs
+from repdrift.core.records.sample_moves import ShadedTokens
 
 OUTPUTS_TABLE = "outputs.csv"
 
@@ -53,5 +54,7 @@ class ModelOutputs(Record):
     left_out: list[str] = []
     notes: list[str] = []
     """Sentences on how outputs were read, such as whose head was used."""
+    strips: list[ShadedTokens] = []
+    """Texts whose predictions changed most, token by token; empty where texts are not shown, and in older records."""
     by_base_head: bool = False
     """Whether tokens are predicted by the base model's head from the tuned hidden states, since the tuned model has no such head of its own."""

@@ -1,0 +1,70 @@
+"""Texts shown token by token, each with KL(base || tuned) of its prediction: those whose predictions changed most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from repdrift.core.records.outcomes import Inputs
+from repdrift.core.records.sample_moves import ShadedTokens
+from repdrift.outcomes.base_outputs import BaseOutputs
+from repdrift.outcomes.output_pass import OutputItems
+
+STRIPS = 3
+"""Texts that are shown of each kind."""
+MOST_TOKENS = 160
+"""Tokens of a text that are shown."""
+_KL = "output_kl"
+_CUT_CHARACTER = "\ufffd"
+
+
+def token_strips(read: OutputItems, base: BaseOutputs, inputs: Inputs, *, most: int = STRIPS) -> list[ShadedTokens]:
+    """The texts with the largest mean KL, the largest first. Empty where values of tokens were not kept, or no tokenizer is known."""
+    tokenizer = base.samples.tokenizer
+    if tokenizer is None or not read.tokens or _KL not in read.items:
+        return []
+    means = np.nan_to_num(read.items[_KL].value, nan=-1.0)
+    order = [
+        int(index) for index in np.argsort(-means, kind="stable") if int(index) in read.tokens and means[index] > 0
+    ]
+    shift = 1 if base.head.kind == "causal" else 0  # a causal model predicts the token behind the place that is read
+    return [_strip(read.tokens, base, index, float(means[index]), shift, tokenizer, inputs) for index in order[:most]]
+
+
+def pieces(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """The text of each token, which joined give the text; a character that several tokens make stands at the last of them."""
+    found: list[str] = []
+    before = ""
+    for end in range(1, len(ids) + 1):
+        whole = str(tokenizer.decode(list(ids[:end]), clean_up_tokenization_spaces=False))
+        begun = whole.endswith(_CUT_CHARACTER) and end < len(ids)
+        found.append("" if begun or not whole.startswith(before) else whole[len(before) :])
+        if not begun:
+            before = whole
+    return found
+
+
+def _strip(
+    values: Mapping[int, np.ndarray],
+    base: BaseOutputs,
+    index: int,
+    mean: float,
+    shift: int,
+    tokenizer: Any,
+    inputs: Inputs,
+) -> ShadedTokens:
+    ids = list(base.samples.input_ids[index])
+    shown = ids[:MOST_TOKENS]
+    by_token: list[float | None] = [None] * len(ids)
+    for place, value in zip(base.places.places[index], values[index], strict=True):
+        by_token[int(place) + shift] = float(value)
+    return ShadedTokens(
+        sample=base.samples.sample_ids[index],
+        inputs=inputs,
+        tokens=pieces(shown, tokenizer),
+        values=by_token[: len(shown)],
+        mean=mean,
+        cut=len(ids) - len(shown),
+    )
