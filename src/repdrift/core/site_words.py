@@ -73,9 +73,10 @@ def entry_sentence(places: Sequence[PlaceDrift]) -> str | None:
     earlier = (
         "the place that was read before it has" if before == 1 else f"the {before} places that were read before it have"
     )
+    last = ordered[before - 1]
     return (
-        f"The change enters at the {place_title(first.site, first.layer)} (drift {short_number(first.drift)}): in the order of computation, {earlier} no drift "
-        "above noise."
+        f"The first place that drifts is the {place_title(first.site, first.layer)} (drift {short_number(first.drift)}): in the order of computation, {earlier} no drift "
+        f"above noise. So the change enters behind the {place_title(last.site, last.layer)}, and not later than there."
     )
 
 

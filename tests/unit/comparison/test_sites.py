@@ -87,7 +87,7 @@ def test_an_edit_of_the_mlp_leaves_the_attention_of_its_layer_and_is_named(way, 
     assert found["mlp_out", EDITED].above_noise
     assert found["attn_out", EDITED + 1].drift > 1e-6
     section = model_sites(result, model)
-    assert section.answer[0].startswith(f"The change enters at the MLP output of layer {EDITED} (drift 0.")
+    assert section.answer[0].startswith(f"The first place that drifts is the MLP output of layer {EDITED} (drift 0.")
     assert "the 5 places that were read before it" in section.answer[0]
 
 
@@ -101,7 +101,9 @@ def test_an_edit_of_attention_is_named_though_the_mlp_passes_it_on(way, request)
     assert found["attn_out", EDITED].drift > 0.05
     assert found["mlp_out", EDITED].drift > 0.05
     assert (
-        model_sites(result, model).answer[0].startswith(f"The change enters at the attention output of layer {EDITED} ")
+        model_sites(result, model)
+        .answer[0]
+        .startswith(f"The first place that drifts is the attention output of layer {EDITED} ")
     )
 
 

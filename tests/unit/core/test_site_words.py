@@ -34,7 +34,8 @@ def places(*drifts, floor=1e-6):
 def test_a_change_enters_at_the_first_place_that_drifts_in_the_order_of_computation():
     shuffled = places(0, 0, 0, 0, 0, 0.2, 0.4)[::-1]
     assert entry_sentence(shuffled) == (
-        "The change enters at the MLP output of layer 1 (drift 0.20): in the order of computation, the 5 places that were read before it have no drift above noise."
+        "The first place that drifts is the MLP output of layer 1 (drift 0.20): in the order of computation, the 5 places that were read before it have no drift above "
+        "noise. So the change enters behind the attention output of layer 1, and not later than there."
     )
 
 
