@@ -26,6 +26,8 @@ from repdrift.core.words import percent
 _ALPHA, _CONFIDENCE = 0.05, 0.95
 _HEADER = ("place", "drift", "95 % interval", "relative change", "random change", "noise", "above noise")
 _CHANGE = "relative_change"
+_LEAST_CHANGE = 1e-3
+"""Relative changes up to this size may be rounding of other batches; rows of equal weights in equal batches do not change at all."""
 
 
 def model_sites(result: Comparison, model: ComparedModel) -> WordedSection | None:
@@ -67,7 +69,10 @@ def _places(result: Comparison, model: ComparedModel) -> list[PlaceDrift]:
             at.layer: at.noise_floor if at.noise_floor_high is None else at.noise_floor_high
             for at in floors.get(site, [])
         }
-        places += [PlaceDrift(site, at.layer, at.drift, noise.get(at.layer)) for at in layers]
+        places += [
+            PlaceDrift(site, at.layer, at.drift, noise.get(at.layer), at.values.get(_CHANGE), _LEAST_CHANGE)
+            for at in layers
+        ]
     return places
 
 

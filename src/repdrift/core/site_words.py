@@ -46,22 +46,38 @@ def drift_number(value: float | None, *, missing: str = "missing") -> str:
 
 @dataclass(frozen=True)
 class PlaceDrift:
-    """The drift of one model, or mean of several, at one site and layer. floor: up to which it is noise; None: not known."""
+    """The drift of one model, or mean of several, at one site and layer.
+
+    floor: up to which it is noise; None: not known. change: the relative change there, which sees a scaling or rotation that CKA does not;
+    change_floor: up to which that is noise. None: not known, and then not looked at.
+    """
 
     site: str
     layer: int
     drift: float
     floor: float | None = None
+    change: float | None = None
+    change_floor: float | None = None
+
+    @property
+    def has_drifted(self) -> bool:
+        """True if the drift is above noise, and above what rounding in float64 leaves of equal rows."""
+        return self.drift > max(_ROUNDING, self.floor or 0.0)
+
+    @property
+    def has_moved(self) -> bool:
+        """True if it has drifted, or its rows have changed by more than noise though CKA does not see it."""
+        changed = self.change is not None and self.change_floor is not None and self.change > self.change_floor
+        return self.has_drifted or changed
 
 
 def entry_sentence(places: Sequence[PlaceDrift]) -> str | None:
     """Says at which of the places that were read the change enters, in the order in which a model computes them.
 
-    Returns None if nothing but the embeddings was read before the first that drifts, so that the change may enter before it. A place drifts if it is above its floor, and above
-    what rounding in float64 leaves of equal rows.
+    Returns None if nothing but the embeddings was read before the first that moves, so that the change may enter before it.
     """
     ordered = sorted(places, key=_order)
-    moved = [place for place in ordered if place.drift > max(_ROUNDING, place.floor or 0.0)]
+    moved = [place for place in ordered if place.has_moved]
     if not ordered:
         return None
     if not moved:
@@ -73,10 +89,14 @@ def entry_sentence(places: Sequence[PlaceDrift]) -> str | None:
     earlier = (
         "the place that was read before it has" if before == 1 else f"the {before} places that were read before it have"
     )
-    last = ordered[before - 1]
+    last, name = ordered[before - 1], place_title(first.site, first.layer)
+    if first.has_drifted:
+        said = f"The first place that drifts is the {name} (drift {short_number(first.drift)})"
+    else:
+        said = f"The first place that moves is the {name}, by a change that CKA does not see (drift {short_number(first.drift)}, relative change {percent(first.change)})"
     return (
-        f"The first place that drifts is the {place_title(first.site, first.layer)} (drift {short_number(first.drift)}): in the order of computation, {earlier} no drift "
-        f"above noise. So the change enters behind the {place_title(last.site, last.layer)}, and not later than there."
+        f"{said}: in the order of computation, {earlier} no drift above noise. So the change enters behind the {place_title(last.site, last.layer)}, and not later than "
+        "there."
     )
 
 

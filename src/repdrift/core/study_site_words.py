@@ -62,16 +62,21 @@ def _about_method(method: str, of: SiteDrifts, who: str, *, whole: bool) -> list
     most = most_sentence({at.site: at.drift for at in drifts if at.drift is not None}, who)
     entry = None
     if of.task != ALL_TASKS:
-        places = [
-            PlaceDrift(at.site, layer, drift, at.noise_floor)
-            for at in drifts
-            for layer, drift in zip(at.layers, at.by_layer, strict=True)
-            if drift is not None
-        ]
+        places = [place for at in drifts for place in _places(at)]
         entry = entry_sentence(places)
     said = [most if whole else None, None if entry is None else f"{sentence_case(who)}: {entry[0].lower()}{entry[1:]}"]
     said.append(adapter_sentence([size for size in of.adapter_sizes if size.method == method], who))
     return [sentence for sentence in said if sentence is not None]
+
+
+def _places(at: SiteDrift) -> list[PlaceDrift]:
+    unknown: list[float | None] = [None] * len(at.layers)
+    columns = (at.noise_by_layer or unknown, at.change_by_layer or unknown, at.change_noise_by_layer or unknown)
+    return [
+        PlaceDrift(at.site, layer, drift, floor, change, change_floor)
+        for layer, drift, floor, change, change_floor in zip(at.layers, at.by_layer, *columns, strict=True)
+        if drift is not None
+    ]
 
 
 def _by_site(sites: Sequence[SiteDrifts]) -> CaptionedTable:

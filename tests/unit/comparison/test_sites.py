@@ -280,3 +280,18 @@ def test_pooling_tokens_and_few_samples_say_why_attention_and_mlp_are_not_tested
     few = compared(models, ["mlp"], texts, samples=4, **options).models[0]
     assert few.attention_or_mlp.not_tested == "samples are too few, or nothing drifts"
     assert few.attention_or_mlp.intervals == tokens.attention_or_mlp.intervals == []
+
+
+def test_a_scaled_mlp_is_named_though_its_own_cka_is_one(models, texts, tmp_path):
+    model = AutoModel.from_pretrained(models["base"])
+    model.layers[EDITED].mlp.down_proj.weight.data *= 1.5
+    model.save_pretrained(tmp_path / "scaled")
+    AutoTokenizer.from_pretrained(models["base"]).save_pretrained(tmp_path / "scaled")
+    result = compared({"base": models["base"], "scaled": tmp_path / "scaled"}, ["scaled"], texts, controls=False)
+    found, model = drifts(result, "scaled")
+    assert found["mlp_out", EDITED].drift == pytest.approx(0, abs=1e-9)
+    assert found["mlp_out", EDITED].values["relative_change"] == pytest.approx(0.5, abs=1e-4)
+    said = model_sites(result, model).answer[0]
+    assert said.startswith(
+        f"The first place that moves is the MLP output of layer {EDITED}, by a change that CKA does not see"
+    )

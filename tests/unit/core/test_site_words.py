@@ -106,3 +106,18 @@ def test_massive_features_are_named_by_site():
     (found,) = massive_sentence({"mlp_out": [1, 2], "embeddings": [-1]})
     assert "at the MLP output in layers 1 to 2 and the embeddings" in found
     assert place_title("embeddings", -1) == "embeddings"
+
+
+def test_a_change_that_cka_does_not_see_is_found_by_its_size():
+    scaled = [
+        PlaceDrift("attn_out", 1, 0.0, 1e-6, 0.0, 1e-3),
+        PlaceDrift("mlp_out", 1, 0.0, 1e-6, 0.5, 1e-3),
+        PlaceDrift("resid_post", 1, 0.2, 1e-6),
+    ]
+    found = entry_sentence(scaled)
+    assert (
+        "The first place that moves is the MLP output of layer 1, by a change that CKA does not see (drift 0.00, relative change 50.0 %)"
+        in found
+    )
+    unknown = [PlaceDrift(place.site, place.layer, place.drift, place.floor, place.change) for place in scaled]
+    assert "The first place that drifts is the residual stream of layer 1" in entry_sentence(unknown)

@@ -22,6 +22,12 @@ class SiteDrift(Record):
     """Mean drift over final models, in the order of `layers`."""
     relative_change: float | None = None
     """||X_tuned - X_base||_F / ||X_base||_F of the site's rows, mean over layers and models."""
+    change_by_layer: list[float | None] = []
+    """The relative change in each of `layers`."""
+    noise_by_layer: list[float | None] = []
+    """|drift| between two extractions of the base model in each of `layers`; null if not at hand."""
+    change_noise_by_layer: list[float | None] = []
+    """The relative change between two extractions of the base model in each of `layers`; null if not at hand."""
     noise_floor: float | None = None
     """|drift| between two extractions of the base model, mean over layers; null if not at hand."""
     mispaired_drift: float | None = None

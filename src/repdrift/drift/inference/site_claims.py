@@ -134,7 +134,7 @@ def _drifts(method: str, final: pd.DataFrame, primary: pd.DataFrame) -> list[Sit
         if rows.empty:
             continue
         layers = sorted(int(layer) for layer in rows["layer"].unique())
-        by_layer = rows.groupby(["layer", "task"])["drift"].mean().groupby("layer").mean()
+        change = changes[changes["site"] == site]
         found.append(
             SiteDrift(
                 method=method,
@@ -142,8 +142,11 @@ def _drifts(method: str, final: pd.DataFrame, primary: pd.DataFrame) -> list[Sit
                 layers=layers,
                 n_models=len(rows[["task", "seed"]].drop_duplicates()),
                 drift=_mean(rows, "drift"),
-                by_layer=[float(by_layer[layer]) for layer in layers],
-                relative_change=_mean(changes[changes["site"] == site], "value"),
+                by_layer=_by_layer(rows, layers, "drift"),
+                relative_change=_mean(change, "value"),
+                change_by_layer=_by_layer(change, layers, "value"),
+                noise_by_layer=_by_layer(rows, layers, "noise_floor"),
+                change_noise_by_layer=_by_layer(change, layers, "noise_floor"),
                 noise_floor=_mean(rows, "noise_floor"),
                 mispaired_drift=_drift_of(_mean(rows, "mispaired_value"), rows),
                 seed_ceiling_drift=_mean(rows, "seed_ceiling_drift"),
@@ -158,6 +161,11 @@ def _mean(rows: pd.DataFrame, column: str) -> float | None:
     if column not in rows.columns or rows.empty or rows[column].isna().any():
         return None
     return float(rows.groupby("task")[column].mean().mean())
+
+
+def _by_layer(rows: pd.DataFrame, layers: Sequence[int], column: str) -> list[float | None]:
+    """Returns `_mean` in each layer."""
+    return [_mean(rows[rows["layer"] == layer], column) for layer in layers]
 
 
 def _drift_of(value: float | None, rows: pd.DataFrame) -> float | None:
