@@ -69,7 +69,7 @@ class LayerMajorExtraction:
         self.blocks_path = blocks.path
         self._chosen = ChosenSites()
         if options.sites != (RESID_POST,):
-            self._chosen = find_layer_sites(self._lazy_model, what=job.label).chosen(options.sites, self.layers)
+            self._chosen = find_layer_sites(self._lazy_model, options.sites, self.layers, what=job.label)
         self.site_layers = self._chosen.layers
         self.sites_left_out = dict(self._chosen.left_out)
 

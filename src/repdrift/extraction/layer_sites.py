@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from repdrift.batches.batching import Batch
 from repdrift.core.errors import ModelError
 from repdrift.core.process_group import device
 from repdrift.core.progress import Bar
-from repdrift.core.records.sites import RESID_POST, SiteLayer
+from repdrift.core.records.sites import RESID_POST, Site, SiteLayer
 from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.extraction.site_hooks import SiteHooks
@@ -24,13 +24,19 @@ from repdrift.models.site_probe import SiteFinder, probe_inputs
 from repdrift.models.sites.taps import ChosenSites, ModelSites, Tap
 
 
-def find_layer_sites(lazy_model: LazyModel, *, what: str) -> ModelSites:
-    """The sites of `lazy_model`. Every block is loaded once for it, one at a time.
+def find_layer_sites(lazy_model: LazyModel, sites: Sequence[Site], layers: Sequence[int], *, what: str) -> ChosenSites:
+    """Where `lazy_model` has `sites` in `layers`. Every block up to the deepest that is needed is loaded once for it, one at a time.
 
-    what: a few words for the progress bar. Raises ModelError if a weight is missing, or the model cannot be run block by block.
+    what: a few words for the progress bar. Raises ModelError if a weight is missing, the model cannot be run block by block, or a site
+    cannot be found.
     """
+    return _searched(lazy_model, sites, layers, what).chosen(sites, layers)
+
+
+def _searched(lazy_model: LazyModel, sites: Sequence[Site], layers: Sequence[int], what: str) -> ModelSites:
     blocks = lazy_model.blocks
-    lazy_model.require_blocks(range(lazy_model.depth))
+    until = lazy_model.depth if "final_norm" in sites else max(layers) + 1
+    lazy_model.require_blocks(range(until))
     lazy_model.load_outside_blocks()
     inputs: dict[str, Any] = dict(probe_inputs(lazy_model.runner, lazy_model.device))
     shape = inputs["input_ids"].shape
@@ -38,8 +44,8 @@ def find_layer_sites(lazy_model: LazyModel, *, what: str) -> ModelSites:
         inputs["use_cache"] = False
     runner, finder = SingleBlockRunner(blocks), SiteFinder(blocks)
     state: BlockState | None = None
-    with Bar(f"{what}, sites", lazy_model.depth) as bar:
-        for layer in range(lazy_model.depth):
+    with Bar(f"{what}, sites", until) as bar:
+        for layer in range(until):
             is_last = layer == lazy_model.depth - 1
             with (
                 torch.inference_mode(),
@@ -58,7 +64,7 @@ def find_layer_sites(lazy_model: LazyModel, *, what: str) -> ModelSites:
                     for handle in handles:
                         handle.remove()
             bar.advance()
-    return finder.found()
+    return finder.found(until=until)
 
 
 def sites_of_base(source: ModelSource, options: ExtractionOptions) -> ChosenSites | None:
@@ -75,7 +81,7 @@ def sites_of_base(source: ModelSource, options: ExtractionOptions) -> ChosenSite
             source, dtype=options.compute_dtype, blocks=options.blocks, stack=options.stack, device=device()
         )
         layers = lazy_model.blocks.select(None if options.layers is None else list(options.layers))
-        found = find_layer_sites(lazy_model, what="base model")
+        found = _searched(lazy_model, options.sites, layers, "base model")
     except ModelError:
         return None
     return found.chosen(options.sites, layers)

@@ -124,18 +124,18 @@ class SiteFinder:
         norms = {m: name for name, m in self._blocks.root.named_modules() if m not in inside and is_norm(m)}
         return [norm.register_forward_hook(self._norm_hook(name)) for norm, name in norms.items()]
 
-    def found(self) -> ModelSites:
-        """The sites of all blocks. Raises ModelError if some were not run, or the model changed its own modules meanwhile."""
-        root = self._blocks.root
+    def found(self, *, until: int | None = None) -> ModelSites:
+        """The sites of the blocks before block `until`, or of all. Raises ModelError if some were not run, or the model changed its own modules."""
+        root, wanted = self._blocks.root, len(self._blocks) if until is None else until
         now = list(root.modules())
         if len(now) != len(self._modules) or any(a is not b for a, b in zip(now, self._modules, strict=True)):
             raise ModelError(
                 f"{type(root).__name__} exchanges modules of its own for short inputs, and stays so: a few random tokens do not tell where its "
                 "sites are, and would change what it makes of long texts. Read the residual stream alone, from a model that is loaded anew."
             )
-        if len(self._sites) != len(self._blocks):
+        if len(self._sites) != wanted:
             raise ModelError(
-                f"{len(self._sites)} of {len(self._blocks)} blocks of {type(root).__name__} were run in its forward pass, so its sites "
+                f"{len(self._sites)} of {wanted} blocks of {type(root).__name__} were run in its forward pass, so its sites "
                 "cannot be told"
             )
         embeddings = (Tap(self._blocks.modules[0], "", reads="input"),) if self._starts_with_stream else ()

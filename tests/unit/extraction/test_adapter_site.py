@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from peft import IA3Config, LoraConfig, get_peft_model
-from transformers import AutoModel, GPT2Config, GPT2Model
+from transformers import AutoModel, GPT2Config, GPT2Model, GraniteConfig, GraniteModel
 
 from repdrift.extraction import ExtractionJob, ExtractionOptions, RepresentationExtractor, extract, extract_set
 from repdrift.models import resolve_model
@@ -76,6 +76,18 @@ def test_the_branch_of_the_down_projection_alone_is_all_that_moves_its_layer(tin
     assert [name for name in tuned if name.startswith("adapter")] == ["adapter_out_1"]
     assert torch.equal(tuned["layer_0"], base["layer_0"])
     torch.testing.assert_close(tuned["layer_1"] - base["layer_1"], tuned["adapter_out_1"], rtol=0, atol=1e-5)
+
+
+def test_a_multiplier_of_the_block_is_a_factor_of_the_branch():
+    config = GraniteConfig(
+        vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=32,
+        residual_multiplier=0.22,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = GraniteModel(config).eval()
+    base = extract(model, IDS)
+    tuned = extract(_adapted(model, _lora("down_proj")), IDS, sites=("adapter_out",))
+    torch.testing.assert_close(tuned["layer_0"] - base["layer_0"], tuned["adapter_out_0"], rtol=0, atol=1e-6)
 
 
 def test_a_convolution_of_width_one_is_a_linear_layer_too():

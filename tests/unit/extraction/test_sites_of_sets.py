@@ -7,6 +7,7 @@ from repdrift.core.errors import CorruptSetError, ModelError, UnknownNameError
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.extraction import ExtractionJob, ExtractionOptions, extract, extract_set
 from repdrift.models import load_backbone, resolve_model
+from repdrift.models.lazy_model import LazyModel
 from repdrift.stores import open_set, verify_set
 from tests.resealed import edit_record
 
@@ -127,3 +128,15 @@ def test_a_site_that_cannot_be_found_leaves_nothing_behind(tiny_bert, samples, t
         with pytest.raises(ModelError, match="site 'final_norm' of BertModel cannot be read"):
             extract_set(_job(tiny_bert, samples, sites=("final_norm",), schedule=schedule), tmp_path / "set")
     assert not (tmp_path / "set").exists()
+
+
+def test_blocks_behind_the_last_that_is_read_are_not_loaded_for_their_sites(tiny_llama, samples, tmp_path, monkeypatch):
+    loaded = []
+    block = LazyModel.block
+    monkeypatch.setattr(LazyModel, "block", lambda self, layer: (loaded.append(layer), block(self, layer))[1])
+    for name, sites, last in (("a", ("attn_out", "embeddings"), 1), ("b", ("final_norm",), 2)):
+        loaded.clear()
+        job = _job(tiny_llama, samples, sites=sites, layers=(0, 1), schedule="layer", pooling="mean")
+        metadata, _ = extract_set(job, tmp_path / name)
+        assert max(loaded) == last
+    assert metadata.site_layers == {"final_norm": [3]}
