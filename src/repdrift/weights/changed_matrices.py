@@ -14,9 +14,9 @@ from repdrift.weights.adapted_weights import changes_no_weight
 from repdrift.weights.base_matrices import BaseMatrices
 from repdrift.weights.changed_by_adapter import loaded_adapter_matrices, streamed_adapter_matrices
 from repdrift.weights.changed_matrix import ChangedMatrix, MatrixReader
-from repdrift.weights.named_tensors import named_tensors
+from repdrift.weights.named_tensors import NamedTensors, named_tensors
 from repdrift.weights.weight_comparison import difference
-from repdrift.weights.weight_names import WeightName, in_order
+from repdrift.weights.weight_names import WeightName, in_order, match_names
 from repdrift.weights.weight_pairs import WeightPair, weight_pairs
 
 __all__ = ["ChangedMatrices", "ChangedMatrix", "MatrixReader", "changed_matrices"]
@@ -72,7 +72,9 @@ def changed_matrices(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
 
 
 def _of_full_model(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
-    found = weight_pairs(base.tensors, named_tensors(tuned), base.blocks_path)
+    after = named_tensors(tuned)
+    _require_one_depth(base, after)
+    found = weight_pairs(base.tensors, after, base.blocks_path)
     readers: dict[WeightName, MatrixReader] = {}
     for pair in found.pairs:
         layout = base.layout(pair.weight, pair.base.shape)
@@ -87,6 +89,16 @@ def _of_full_model(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
         )
     notes = [pair.rows.note(pair.name) for pair in found.pairs if pair.rows is not None]
     return ChangedMatrices(readers, found.not_compared, notes)
+
+
+def _require_one_depth(base: BaseMatrices, tuned: NamedTensors) -> None:
+    names = match_names(base.tensors, tuned, base.blocks_path)
+    one, other = (len({weight.layer for weight in of.backbone} - {None}) for of in (names.base, names.tuned))
+    if one != other:
+        raise ModelError(
+            f"it has {other} blocks of weights, the base model {one}: layer i of one has no counterpart in the other, so the weights are not "
+            "compared. Compare it with the model that it was tuned from."
+        )
 
 
 def _pair_reader(base: BaseMatrices, pair: WeightPair, number: int | None) -> Callable[[], ChangedMatrix]:

@@ -24,6 +24,8 @@ FloatArray = NDArray[np.float64]
 
 NULL = 1e-6
 """Singular values up to this share of the largest count as zero."""
+_CANCELLED = 1e-3
+"""Share of the squared norm of the base below which a Gram matrix that was made by adding terms has lost digits."""
 _BLOCK_BYTES = 1 << 23
 
 
@@ -85,21 +87,36 @@ class LeadingVectors:
         return LeadingVectors(self.values[:k], self.short[:, :k], self.long[:, :k])
 
 
-@dataclass
 class GramSpectrum:
-    """The spectrum of a matrix (p, q), p <= q. Raises NonFiniteError if it holds NaN or Inf."""
+    """The spectrum of a matrix (p, q), p <= q. Raises NonFiniteError if it holds NaN or Inf.
 
-    matrix: Columns
+    gram: its Gram matrix, if it is known; of it the upper triangle is read.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, matrix: Columns, gram: FloatArray | None = None) -> None:
+        self.matrix = matrix
+        self._gram = self._made() if gram is None else gram
+        if not np.isfinite(np.trace(self._gram)):
+            raise NonFiniteError("NaN or Inf in the weights")
+
+    def _made(self) -> FloatArray:
         p = self.matrix.shape[0]
         total = np.zeros((p, p), order="F")
         for start, stop in self.matrix.ranges():
             block = np.ascontiguousarray(self.matrix.block(start, stop))
             total = dsyrk(1.0, block.T, beta=1.0, c=total, trans=1, overwrite_c=1)  # the upper triangle of block block'
-        if not np.isfinite(np.trace(total)):
-            raise NonFiniteError("NaN or Inf in the weights")
-        self._gram: FloatArray = total
+        return total
+
+    def plus_product(self, b: FloatArray, a: FloatArray) -> GramSpectrum:
+        """Returns the spectrum of this matrix plus b @ a, b (p, r) and a (r, q), in a time that grows with r and not with p.
+
+        (M + B A)(M + B A)' = M M' + C B' + B C' + B A A' B' with C = M A'. Where that cancels nearly all of M M', it is made anew.
+        """
+        whole = sum_of(self.matrix, product_of(b, a))
+        crossed = np.sum([self.matrix.block(i, j) @ a[:, i:j].T for i, j in self.matrix.ranges()], axis=0) @ b.T
+        gram = np.asfortranarray(self._gram + crossed + crossed.T + b @ (a @ a.T) @ b.T)
+        cancelled = not np.trace(gram) > _CANCELLED * self.squared_norm
+        return GramSpectrum(whole, None if cancelled else gram)
 
     @property
     def squared_norm(self) -> float:

@@ -9,12 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from repdrift.weights.gram_spectrum import (
-    Columns,
     FloatArray,
     GramSpectrum,
     LeadingVectors,
     columns_of,
-    product_of,
     sum_of,
 )
 
@@ -73,7 +71,7 @@ class BaseMatrix:
         vectors do not span the space of outputs: a direction outside their span is none of them, and counts as an intruder.
         Source: Shuttleworth et al. 2024 (intruder dimensions).
         """
-        tuned = GramSpectrum(sum_of(self._columns, self._turned(change))).leading(k)
+        tuned = self._plus(change).leading(k)
         base = self.leading(k)
         k = min(k, len(base.values), len(tuned.values))
         if k == 0:
@@ -87,11 +85,12 @@ class BaseMatrix:
             self._intruders(left, new_left[:, :k], limit),
         )
 
-    def _turned(self, change: Tensor | tuple[Tensor, Tensor]) -> Columns:
+    def _plus(self, change: Tensor | tuple[Tensor, Tensor]) -> GramSpectrum:
+        """The spectrum of this matrix plus `change`, on the smaller side."""
         if isinstance(change, tuple):
             b, a = (x.detach().cpu().double().numpy() for x in change)
-            return product_of(a.T, b.T) if self.tall else product_of(b, a)
-        return columns_of(change.T if self.tall else change)
+            return self.spectrum.plus_product(a.T, b.T) if self.tall else self.spectrum.plus_product(b, a)
+        return GramSpectrum(sum_of(self._columns, columns_of(change.T if self.tall else change)))
 
     def _intruders(self, left: FloatArray, tuned: FloatArray, limit: float) -> int:
         """Counts the columns of `tuned` that no left vector of the base is near to; `left` are the leading ones of those.

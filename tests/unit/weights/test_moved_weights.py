@@ -199,3 +199,9 @@ def test_other_precision_is_noted_beside_the_numbers(wide_bert, tmp_path):
     (model,) = moved_weights(base, {"rounded": rounded}).models.values()
     notes = " ".join(model_weights_worded(model).notes)
     assert "float32 in the base model, bfloat16 in the tuned one: part of the change is rounding" in notes
+
+
+def test_model_of_another_depth_is_refused(wide_bert, tmp_path):
+    shallow = rewritten(wide_bert, tmp_path / "two", lambda old: {n: t for n, t in old.items() if "layer.2" not in n})
+    found = moved_weights(base_matrices(resolve_model(str(wide_bert))), {"two": shallow})
+    assert "it has 2 blocks of weights, the base model 3" in found.missing["two"]

@@ -52,6 +52,18 @@ def test_values_are_those_of_the_decomposition(shape, size, rank):
         assert one.k == K
 
 
+def test_product_that_cancels_the_base_leaves_what_is_left():
+    """Adding terms of Gram matrices would leave rounding of the base where almost nothing is left of it."""
+    base = drawn((30, 50), 9, decay=0.3)
+    left, values, right = np.linalg.svd(base, full_matrices=False)
+    b, a = torch.from_numpy(-left * values), torch.from_numpy(right)
+    rest = torch.from_numpy(1e-7 * np.outer(left[:, 20], right[25]))
+    b, a = torch.cat([b, rest @ a.T], dim=1), torch.cat([a, a])
+    found = BaseMatrix(torch.from_numpy(base)).compared((b, a), k=3, limit=LIMIT)
+    assert found.k == 1
+    assert found.alignment_left == pytest.approx(left[:, 0] @ left[:, 20], abs=1e-6)
+
+
 def test_intruders_that_only_the_whole_base_decides():
     """A tuned vector that lies along the base's last left singular vector is none, though no leading one is near it."""
     base = drawn((64, 80), 3)
