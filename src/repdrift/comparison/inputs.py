@@ -237,9 +237,12 @@ def _tuned_model(
                 notes.append("To compare the full model in its folder, use --as model.")
             if not source.is_adapter:
                 notes += kind_notes(base, source)
-            unpaired = unrelated_fault(base, source) or depth_fault(base, source)
+            unrelated = unrelated_fault(base, source)
+            unpaired = unrelated or depth_fault(base, source)
             check = shared.check(source)
             refused, maxima[name] = check.refused, check.maximum
+            if unrelated is not None and not check.is_known:
+                refused = f"{unrelated} Nor has it a tokenizer that tells how it reads the texts. Compare it with the model that it was tuned from."
             notes += check.notes
             if check.tokenizer is not None and (reading := own(source, check.tokenizer)) is not None:
                 refused, maxima[name] = None, None

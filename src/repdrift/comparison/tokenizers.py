@@ -23,13 +23,14 @@ class TokenizerCheck:
 
     refused: why its tokens cannot be paired with the base model's; None if they are the same. notes: sentences that change how
     the model's numbers are to be read. maximum: the most tokens that it names (model_max_length); None if it names none. tokenizer: one
-    that makes other tokens.
+    that makes other tokens. is_known: whether its tokenizer is there and could be read.
     """
 
     refused: str | None = None
     notes: tuple[str, ...] = ()
     maximum: int | None = None
     tokenizer: Any = None
+    is_known: bool = True
 
 
 class SharedSamples:
@@ -49,16 +50,17 @@ class SharedSamples:
     def check(self, tuned: ModelSource) -> TokenizerCheck:
         """Compares what the tokenizer of `tuned` makes of the samples; a model without one is given the base model's tokens."""
         if not (tuned.gguf_file or tuned.has_tokenizer_files):
-            return TokenizerCheck()
+            return TokenizerCheck(is_known=False)
         try:
             tokenizer: Any = load_tokenizer(tuned)
         except ModelError as error:
             why = first_line(error.__cause__ or error)
             return TokenizerCheck(
+                is_known=False,
                 notes=(
                     f"Its own tokenizer cannot be read ({why.rstrip('.')}). It was given the tokens of the base model's tokenizer; "
                     "whether it was tuned with these tokens was not checked.",
-                )
+                ),
             )
         notes: list[str] = []
         side = self._tokenizer.truncation_side
