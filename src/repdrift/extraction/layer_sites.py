@@ -25,7 +25,7 @@ from repdrift.models.sites.taps import ChosenSites, ModelSites, Tap
 
 
 def find_layer_sites(lazy_model: LazyModel, sites: Sequence[Site], layers: Sequence[int], *, what: str) -> ChosenSites:
-    """Where `lazy_model` has `sites` in `layers`. Every block up to the deepest that is needed is loaded once for it, one at a time.
+    """Finds where `lazy_model` has `sites` in `layers`. Every block up to the deepest that is needed is loaded once for it, one at a time.
 
     what: a few words for the progress bar. Raises ModelError if a weight is missing, the model cannot be run block by block, or a site
     cannot be found.
