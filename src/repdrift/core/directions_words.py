@@ -214,7 +214,7 @@ def _tokens(moved: Sequence[LayerDirections]) -> list[str]:
 
 def _excess(at: LayerDirections) -> float:
     found = at.tokens
-    return 0.0 if found is None or not found.chance else max(t.logit for t in found.top) / found.chance
+    return 0.0 if found is None or not found.chance else max(t.score for t in found.top) / found.chance
 
 
 def quoted(token: str) -> str:
@@ -315,7 +315,7 @@ def _token_table(found: ModelDirections) -> CaptionedTable:
             str(at.layer),
             *(
                 ", ".join(
-                    f"{quoted(t.token)} {t.logit:+.2f}{'' if t.beyond_chance else ' (chance)'}"
+                    f"{quoted(t.token)} {t.score:+.1f}{'' if t.beyond_chance else ' (chance)'}"
                     for t in tokens[:_TOKENS_SHOWN]
                 )
                 for tokens in (at.tokens.top, at.tokens.bottom)
@@ -328,7 +328,8 @@ def _token_table(found: ModelDirections) -> CaptionedTable:
     ]
     return CaptionedTable(
         title="Tokens that the unembedding reads from the shift",
-        caption="Logits by which the shift raises or lowers a token against the mean of all tokens. Chance: the largest that random directions of its size give.",
+        caption="Score: the logit by which the shift raises or lowers a token against the mean of all tokens, over what random directions of its size give this token (root mean square). "
+        "Chance: the largest score that any of them reaches for any token. direction_tokens.parquet has the logits.",
         header=["layer", "raised", "lowered", "chance", "agreement"],
         rows=rows,
     )

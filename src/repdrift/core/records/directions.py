@@ -34,24 +34,27 @@ class DriftShare(Record):
 
 
 class ReadToken(Record):
-    """One token of the vocabulary, and by how many logits the shift raises it above the mean of all tokens; below 0: it lowers it."""
+    """One token of the vocabulary, and how the shift moves its logit against the mean of all tokens; below 0: it lowers it."""
 
     token_id: int
     token: str
     """The text of the token, with every character that a terminal would obey written as its code."""
     logit: float
     """The derivative along the shift, at the base model's mean."""
+    score: float
+    """The logit over the root mean square of what random directions of the same size give this token."""
     beyond_chance: bool
-    """True if no random direction of the same size raises, or lowers, any token so much."""
+    """True if no random direction of the same size raises, or lowers, any token to such a score."""
 
 
 class TokenReading(Record):
     """Tokens that the base model's final norm and unembedding read from the shift of one layer."""
 
     top: list[ReadToken]
+    """The tokens of the largest scores."""
     bottom: list[ReadToken]
     chance: float
-    """The largest size of a logit that random directions of the same norm give any token: drawn evenly, and as the base model's samples scatter."""
+    """The largest size of a score that random directions of the same norm reach for any token: drawn evenly, and as the base model's samples scatter."""
     draws: int
     agreement: float | None
     """The cosine over all tokens between the derivative and the exact difference of logits, both about their means; null if either is zero."""

@@ -48,6 +48,7 @@ def token_rows(names: Mapping[str, Any], found: ModelDirections) -> list[dict[st
             "token_id": token.token_id,
             "token": for_terminal(token.token),
             "logit": token.logit,
+            "score": token.score,
             "chance": at.tokens.chance,
             "beyond_chance": token.beyond_chance,
             "agreement": at.tokens.agreement,

@@ -3,7 +3,12 @@
 A norm is not linear, so that no token belongs to a direction alone. The shift is therefore read where it happens: as the derivative of the logits at the
 base model's mean row of the layer, along the mean difference. Beside it stands the exact difference of logits between the mean with and
 without the shift. Logits are taken about their mean over all tokens, since a constant changes no probability.
-Source: nostalgebraist 2020 (logit lens); Minder et al. 2025 (of activation differences). Departure: the derivative, and the level of chance.
+
+Rare tokens that were hardly trained react strongly to any direction, and would stand first whatever the shift is. So a token's logit is divided by what
+random directions of the same norm give that token: the root mean square over directions that are drawn evenly, or over directions in which the
+base model's samples scatter, whichever is larger. Chance is the largest size that this score reaches in any random direction for any token, each
+direction being left out of its own root mean square.
+Source: nostalgebraist 2020 (logit lens); Minder et al. 2025 (of activation differences). Departure: the derivative, the score, and the level of chance.
 """
 
 from __future__ import annotations
@@ -51,15 +56,15 @@ class TokenReadings:
             raise DegenerateInputError("the shift is exactly zero")
         drawn = _directions(differences, self._seed + layer) * size
         slopes = self._centred(self._unembedding.derivatives(mean, torch.cat([shift[None], drawn])))
-        own, chance = slopes[0], float(slopes[1:].abs().max())
+        own, scores, chance = slopes[0], *_scores(slopes[0], slopes[1:])
         both = self._centred(self._unembedding.logits(torch.stack([mean, mean + shift])))
         exact = both[1] - both[0]
         lengths = float(torch.linalg.vector_norm(own)) * float(torch.linalg.vector_norm(exact))
-        order = own.argsort(descending=True, stable=True)
+        order = scores.argsort(descending=True, stable=True)
         most = min(TOKENS, len(order) // 2)
         return TokenReading(
-            top=[self._token(int(i), own, chance) for i in order[:most]],
-            bottom=[self._token(int(i), own, chance) for i in order.flip(0)[:most]],
+            top=[self._token(int(i), own, scores, chance) for i in order[:most]],
+            bottom=[self._token(int(i), own, scores, chance) for i in order.flip(0)[:most]],
             chance=chance,
             draws=len(drawn),
             agreement=float(own @ exact) / lengths if lengths > 0 else None,
@@ -69,14 +74,34 @@ class TokenReadings:
         kept = logits.cpu().double()[:, self._known]
         return kept - kept.mean(dim=1, keepdim=True)
 
-    def _token(self, position: int, logits: Tensor, chance: float) -> ReadToken:
-        number, logit = int(self._known[position]), float(logits[position])
+    def _token(self, position: int, logits: Tensor, scores: Tensor, chance: float) -> ReadToken:
+        number, score = int(self._known[position]), float(scores[position])
         return ReadToken(
             token_id=number,
             token=token_text(self._tokenizer, number),
-            logit=logit,
-            beyond_chance=abs(logit) > chance,
+            logit=float(logits[position]),
+            score=score,
+            beyond_chance=abs(score) > chance,
         )
+
+
+def _scores(own: Tensor, drawn: Tensor) -> tuple[Tensor, float]:
+    """Scores (v,) of the shift's logits (v,), and the largest that those of random directions (k, v) reach: the first half even, then the others."""
+    halves = [half for half in drawn.split(DRAWS // 2) if len(half)]
+    squares = [half.square().mean(dim=0) for half in halves]
+    scores = _over(own, torch.stack(squares).amax(dim=0))
+    chance = 0.0
+    for number, half in enumerate(halves):
+        for logits in half:  # without itself, as the shift is without itself
+            without = (squares[number] * len(half) - logits.square()) / (len(half) - 1)
+            others = [without, *(squares[other] for other in range(len(halves)) if other != number)]
+            chance = max(chance, float(_over(logits, torch.stack(others).amax(dim=0)).abs().max()))
+    return scores, chance
+
+
+def _over(logits: Tensor, squares: Tensor) -> Tensor:
+    """Logits over the roots of `squares`; 0 for a token that no direction reaches."""
+    return torch.where(squares > 0, logits / squares.clamp(min=0).sqrt(), 0.0)
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, number: int) -> str:

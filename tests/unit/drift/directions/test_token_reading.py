@@ -8,6 +8,7 @@ from repdrift.core.directions_words import directions_section
 from repdrift.core.errors import DegenerateInputError, OutcomeNotApplicable
 from repdrift.core.records.directions import ReadToken, TokenReading
 from repdrift.core.worded_section import section_markdown
+from repdrift.drift.directions import token_reading
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
 from repdrift.drift.directions.tables import token_rows
 from repdrift.drift.directions.token_reading import TokenReadings, token_text
@@ -66,12 +67,32 @@ def test_shift_along_a_tokens_direction_names_that_token_alone(wide):
     assert (table[0]["token_id"], table[0]["side"], table[0]["rank"]) == (PLANTED, "raised", 1)
 
 
+def test_token_that_reacts_to_any_direction_does_not_stand_before_the_one_that_was_planted(source):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(source)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        initializer_range=0.2, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        model.lm_head.weight[30] *= 20
+    planted = model.lm_head.weight[PLANTED].detach().double().numpy().copy()
+    tokens = TokenReadings(Unembedding(model, find_blocks(model)), tokenizer)
+    x = rows(14)
+    at = measured(x, x + planted, tokens).layers[0].tokens
+    assert abs(next(t.logit for t in (*at.top, *at.bottom) if t.token_id == PLANTED)) > 0
+    assert at.top[0].token_id == PLANTED
+
+
 def test_shift_away_from_a_token_lowers_it(wide):
     tokens, matrix = wide
     x = rows(3)
     at = measured(x, x - 0.4 * matrix[PLANTED], tokens).layers[0].tokens
     assert at.bottom[0].token_id == PLANTED
-    assert at.bottom[0].logit < -at.chance
+    assert at.bottom[0].score < -at.chance
 
 
 def test_noise_and_random_shifts_name_no_token(wide):
@@ -87,8 +108,7 @@ def test_direction_in_which_the_samples_scatter_anyway_is_within_chance(wide):
     tokens, matrix = wide
     x = rows(7, 0.01) + rows(20)[0] + np.random.default_rng(8).normal(size=(40, 1)) * matrix[PLANTED]
     at = measured(x, x + 0.5 * matrix[PLANTED], tokens).layers[0].tokens
-    assert at.top[0].token_id == PLANTED
-    assert not at.top[0].beyond_chance
+    assert not any(token.beyond_chance for token in (*at.top, *at.bottom))
 
 
 def test_rows_that_only_fill_up_the_vocabulary_are_not_named(wide):
@@ -107,8 +127,24 @@ def test_logits_are_those_of_the_closed_form_about_their_mean(wide):
     scale = np.sqrt(np.square(h).mean() + 1e-6)
     slopes = matrix[:-3] @ ((shift - h * (h @ shift) / (WIDTH * scale**2)) / scale)
     slopes -= slopes.mean()
-    assert [t.token_id for t in at.top] == list(np.argsort(-slopes)[:10])
-    assert [t.logit for t in at.top] == pytest.approx(list(np.sort(-slopes)[:10] * -1), rel=1e-3)
+    for token in (*at.top, *at.bottom):
+        assert token.logit == pytest.approx(slopes[token.token_id], rel=1e-3, abs=1e-4)
+    draws = token_reading._directions(differences(x, x + shift), 0).numpy() * np.linalg.norm(shift)
+    jacobian = matrix[:-3] @ (np.eye(WIDTH) - np.outer(h, h) / (WIDTH * scale**2)) / scale
+    given = draws @ jacobian.T
+    given -= given.mean(axis=1, keepdims=True)
+    spreads = [np.sqrt(np.square(half).mean(axis=0)) for half in (given[:32], given[32:])]
+    scores = slopes / np.maximum(*spreads)
+    assert [t.token_id for t in at.top] == list(np.argsort(-scores)[:10])
+    assert [t.score for t in at.top] == pytest.approx(list(-np.sort(-scores)[:10]), rel=1e-3)
+    left_out = []
+    for k in range(64):
+        kept = [
+            np.sqrt(np.square(np.delete(half, k - start, axis=0) if start <= k < start + 32 else half).mean(axis=0))
+            for start, half in ((0, given[:32]), (32, given[32:]))
+        ]
+        left_out.append(np.abs(given[k] / np.maximum(*kept)).max())
+    assert at.chance == pytest.approx(max(left_out), rel=1e-3)
     with pytest.raises(DegenerateInputError, match="exactly zero"):
         tokens.read(0, differences(x, x))
 
@@ -152,7 +188,7 @@ def test_text_of_a_token_keeps_its_blank_and_no_character_that_a_terminal_obeys(
 def test_tokens_are_escaped_on_the_way_to_markdown(wide):
     x = rows(13)
     found = measured(x, x + 1, None)
-    bad = ReadToken(token_id=1, token="<script>|\u202e\n", logit=2.0, beyond_chance=True)
+    bad = ReadToken(token_id=1, token="<script>|\u202e\n", logit=2.0, score=3.0, beyond_chance=True)
     reading = TokenReading(top=[bad], bottom=[bad], chance=1.0, draws=2, agreement=1.0)
     layer = found.layers[0].model_copy(update={"tokens": reading})
     text = "\n".join(section_markdown(directions_section(found.model_copy(update={"layers": [layer]}))))
