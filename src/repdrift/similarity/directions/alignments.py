@@ -173,6 +173,7 @@ class _Fold:
         self._product = inside.T @ (inside + moved @ basis)
         self._unit = self._square / min(x.shape)
         self._known: dict[int, Tensor] = {}
+        self._fitted_ridge: _Ridge | None = None
 
     def turned_errors(self) -> Tensor:
         """Squared error over the held-out rows without a rotation, and with one of each strength: (s,)."""
@@ -216,7 +217,7 @@ class _Fold:
         left = self.scaled(self.turn(number))
         errors = [left.square().sum()]
         if self._square > 0:
-            ridge = self._ridge(number)
+            ridge = self._fitted_ridge = self._ridge(number)
             errors += [(left - ridge.predicted(strength)).square().sum() for strength in _RIDGE_STRENGTHS]
         return torch.stack(errors)
 
@@ -224,9 +225,13 @@ class _Fold:
         """Squared error of every held-out row under no alignment, shift, rotation, scaling and linear map: (h, 5)."""
         turn = self.turn(number)
         left = self.scaled(turn)
-        linear = left if strength == 0 else left - self._ridge(number).predicted(_RIDGE_STRENGTHS[strength - 1])
+        linear = left if strength == 0 else left - self._linear(number, strength)
         found = (self._d.rows[self.held], self._rows(self.held)[1], self.left(turn), left, linear)
         return torch.stack([rows.square().sum(dim=1) for rows in found], dim=1)
+
+    def _linear(self, number: int, strength: int) -> Tensor:
+        ridge = self._fitted_ridge or self._ridge(number)
+        return ridge.predicted(_RIDGE_STRENGTHS[strength - 1])
 
     def _ridge(self, number: int) -> _Ridge:
         turn = self.turn(number)
