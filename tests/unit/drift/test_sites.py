@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from repdrift.core.records.representation_set import RandomChange, changes_digest
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.study_site_words import study_sites
-from repdrift.drift import analyze
+from repdrift.drift import PlannedSet, analyze
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.similarity import measure
 from repdrift.stores import open_set
-from tests.unit.drift.study_with_sites import LAYERS, SiteStudy
+from tests.unit.drift.study_with_sites import AMOUNTS, LAYERS, SiteStudy, places, write
 
 RESIDUAL_ONLY = ("resid_post",)
 FEWER = SamplingOptions(replicates=400)
@@ -226,3 +227,42 @@ def test_relative_change_is_the_measures(analysed):
     here = rows(table, task="a", method="lora", site="attn_out", measure="relative_change")
     assert of.relative_change == pytest.approx(here["value"].mean())
     assert not measure("relative_change").higher_is_similar
+
+
+def write_random_change(study, method, sites):
+    """Writes the control of a run: the base model's rows with a tenth of their spread as noise."""
+    g = np.random.default_rng(5)
+    base = open_set(study.folder("t", "base"))
+    rows = {place: base.at(*place).double().numpy() for place in places(sites)}
+    moved = {place: values + 0.1 * values.std(axis=0) * g.normal(size=values.shape) for place, values in rows.items()}
+    said = RandomChange(
+        method=method, noise_seed=0, changes_digest=changes_digest(()), weights_moved=1, change_norm=1.0, largest_norm_error=0.0, not_moved=[],
+    )  # fmt: skip
+    folder = study.folder("t", f"random_{method}")
+    write(folder, moved, "t", "random_change", 1, sites, random_change=said)
+    return PlannedSet("t", method, 1, 0, folder, f"make random {method}")
+
+
+def test_random_changes_are_a_control_at_sites_and_one_without_them_is_named(tmp_path):
+    study = SiteStudy(tmp_path, seeds=(1, 2))
+    changes = [
+        write_random_change(study, "full_finetune", tuple(AMOUNTS)),
+        write_random_change(study, "lora", ("resid_post", "attn_out")),
+    ]
+    results, table = analyze(
+        study.plan(random_changes=changes, sampling=SamplingOptions(replicates=0)), tmp_path / "out"
+    )
+    final = rows(table, measure="cka", seed=1)
+    full = rows(final, method="full_finetune", site="mlp_out", layer=0)["random_change_drift"].item()
+    base, moved = (
+        open_set(study.folder("t", name)).at("mlp_out", 0).double().numpy() for name in ("base", "random_full_finetune")
+    )
+    assert full == pytest.approx(1 - debiased_cka(base, moved), abs=1e-9)
+    assert np.isnan(rows(final, method="lora", site="mlp_out", layer=0)["random_change_drift"].item())
+    assert rows(final, method="lora", site="attn_out", layer=0)["random_change_drift"].item() > 0
+    found = of_task(results, "t")
+    assert any("MLP output: the control of a random change is missing for LoRA seed 1" in note for note in found.notes)
+    controls = {(c.site, c.method) for c in results.site_controls if c.name == "random_change" and c.measure == "cka"}
+    assert controls == {(site, "full_finetune") for site in AMOUNTS if site != "resid_post"} | {("attn_out", "lora")}
+    (at,) = [each for each in found.drifts if (each.method, each.site) == ("full_finetune", "mlp_out")]
+    assert at.random_change_drift > 0
