@@ -67,7 +67,7 @@ def _one_seed(found: ChangeLikeness, pair: PairLikeness) -> str:
     seed = found.models[pair.first].seed
     if seed is None or seed != found.models[pair.second].seed:
         return ""
-    return " The two share their seed: adapters of one seed may start alike."
+    return " The two share their seed: they start from one new head and may start from one adapter, and see their rows in one order."
 
 
 def _beside_chance(group: GroupLikeness) -> str:
@@ -180,8 +180,8 @@ def _notes(found: ChangeLikeness) -> list[str]:
     if any(pair.whole.cosine is not None for pair in found.pairs):
         notes.append(
             "A cosine of changes is <dW1, dW2> / (||dW1|| ||dW2||), summed over all weights of the base model's body; a module that an adapter is not on "
-            "counts as unchanged there. Adapters of one seed, rank and set of modules may start from the same matrices A: then their input directions are "
-            "alike before training, whatever they learn."
+            "counts as unchanged there. Models of one seed have a new head and rows in common order, and adapters of one seed may start from the same matrices A: "
+            "they are more alike for that, whatever the method."
         )
     if any(pair.cosine is not None for pair in found.profiles):
         notes.append(

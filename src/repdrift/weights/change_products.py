@@ -19,7 +19,7 @@ from repdrift.weights.changed_matrix import ChangedMatrix, MatrixFactors, Matrix
 FloatArray = NDArray[np.float64]
 
 MOST_BYTES = 1 << 30
-"""Whole changes of one weight that are held at once take no more than this, and one more."""
+"""Whole changes of one weight that are held at once take no more than this, beside the one that is being read."""
 _BLOCK = 1 << 18
 """Entries of each whole change that are in float64 at once."""
 
@@ -51,6 +51,7 @@ def inner_products(readers: Mapping[int, MatrixReader], count: int, *, most_byte
                 for other, theirs in tile.items():
                     if theirs.shape == change.shape:
                         _put(found, number, other, _product(change, theirs))
+            del at, change  # else it would be held while the next one is read
         _within(found, tile)
         _with_factors(found, tile, factored)
         pending = later
