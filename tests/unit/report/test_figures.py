@@ -49,7 +49,15 @@ DRAWN = [
         or (study in ("deep", "one layer") and figure == "task_profiles")
         or (study not in ("missing runs", "one layer") and figure == "trajectory")
         or figure
-        in ("frontier", "predictors", "drift_by_site", "weight_changes")  # nothing of these here; see the tests of each
+        in (
+            "frontier",
+            "predictors",
+            "drift_by_site",
+            "weight_changes",
+            "likeness",
+            "layer_grid",
+            "directions",
+        )  # nothing of these here; see the tests of each
     )
 ]
 """Figures that the results of a study hold something for."""
