@@ -7,8 +7,8 @@ from itertools import combinations
 
 from torch import Tensor
 
-from repdrift.core.errors import DegenerateInputError, RepdriftError
-from repdrift.core.group_words import is_grouped, no_interval_because
+from repdrift.core.errors import DegenerateInputError, RepdriftError, ShapeError
+from repdrift.core.group_words import LEAST_GROUPS, is_grouped, no_interval_because
 from repdrift.core.progress import say
 from repdrift.core.records.directions import (
     DIRECTION_LIKENESS_TABLE,
@@ -75,7 +75,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
                     random_change=_random_change(sets, run),
                     tokens=tokens,
                 )
-            except DegenerateInputError as error:
+            except (DegenerateInputError, ShapeError) as error:
                 left_out.append(f"{_named(run)}: {error}.")
                 continue
             runs.append(RunDirections(task=run.plan.task, method=run.plan.method, seed=run.plan.seed, found=found))
@@ -102,7 +102,7 @@ def seed_likeness(
     groups = settings.groups if is_grouped(settings.groups) else None
     for layer in base.layers if several else ():
         rows = read_layer(base, layer)
-        with_interval = no_interval_because(settings.groups, settings.unit) is None and len(rows) >= 10
+        with_interval = no_interval_because(settings.groups, settings.unit) is None and len(rows) >= LEAST_GROUPS
         for method, runs in several.items():
             moved = [differences(rows, read_layer(run.stored, layer), groups) for run in runs]
             for (a, first), (b, second) in combinations(zip(runs, moved, strict=True), 2):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from repdrift.core.confidence import Interval, student_quantile
-from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
+from repdrift.core.errors import DataError, DegenerateInputError, NonFiniteError, ShapeError
 from repdrift.similarity.directions.differences import differences, direction_cosine, mean_difference
 from repdrift.similarity.directions.likeness import likeness_of_shifts
 from repdrift.similarity.directions.shift import mean_shift, unit_products
@@ -197,3 +197,20 @@ def test_one_direction_is_found_to_be_one():
     assert there(found.interval).low < 1 < there(found.interval).high + 0.01
     with pytest.raises(ShapeError, match="same samples"):
         likeness_of_shifts(differences(x, x + 1), differences(x[:20], x[:20] + 1))
+
+
+def test_many_units_are_put_together_whole_so_that_the_products_fit_into_memory():
+    x, groups = rows(60, 4, 21), [k // 2 for k in range(60)]
+    d = differences(x, x + rows(60, 4, 22), groups)
+    products = unit_products(d, most=7)
+    assert products.shape == (7, 7)
+    assert products.sum() == pytest.approx(float(d.rows.sum(dim=0).square().sum()))
+    np.testing.assert_array_equal(products, unit_products(d, most=7))
+
+
+def test_numbers_whose_products_would_leave_float64_are_refused():
+    x = rows(8, 5, 23)
+    with pytest.raises(DataError, match="too large"):
+        differences(x * 1e80, x)
+    small = mean_shift(differences((x * 1e-30).astype(np.float32), ((x + 1) * 1e-30).astype(np.float32)))
+    assert small.norm == pytest.approx(1e-30 * np.sqrt(5), rel=1e-5)
