@@ -1,6 +1,6 @@
 """What measuring the change of weights costs, against torch.linalg.svd and the peft package's own search for intruders.
 
-Usage: python benchmarks/weights/run.py [--only MiniLM|SmolLM2|2048x8192|4096x14336] [--peft]
+Usage: python benchmarks/weights/run.py [--only MiniLM|SmolLM2|2048x8192|4096x14336] [--every N] [--without-svd] [--peft]
 Prints a row for each contender: seconds of processor time, the largest difference from the decomposition, and counts of intruders.
 """
 
@@ -86,7 +86,7 @@ def timed(run: Callable[[], T]) -> tuple[T, float]:
     return result, time.process_time() - start
 
 
-def compare(name: str, bases: list[Tensor], *, in_float64: bool) -> None:
+def compare(name: str, bases: list[Tensor], *, in_float64: bool, with_svd: bool = True) -> None:
     """Measure all matrices by each contender, and print the rows."""
     contenders: dict[str, Callable[[Tensor, Tensor], Numbers]] = {
         "repdrift": by_gram,
@@ -94,6 +94,8 @@ def compare(name: str, bases: list[Tensor], *, in_float64: bool) -> None:
     }
     if in_float64:
         contenders["torch.linalg.svd, float64"] = lambda w, d: by_svd(w, d, torch.float64)
+    if not with_svd:
+        contenders = {"repdrift": by_gram}
     changes = [changed(w, seed) for seed, w in enumerate(bases)]
     found: dict[str, list[Numbers]] = {}
     seconds: dict[str, float] = {}
@@ -160,6 +162,10 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[*MODELS, *SHAPES])
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th matrix of a model")
+    parser.add_argument(
+        "--without-svd", action="store_true", help="repdrift alone, which takes minutes instead of an hour"
+    )
     parser.add_argument("--peft", action="store_true", help="only the comparison with peft, on MiniLM")
     chosen = parser.parse_args()
     if chosen.peft:
@@ -171,7 +177,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name, ref in MODELS.items():
         if chosen.only in (None, name):
-            compare(name, list(matrices(load_backbone(resolve_model(ref)))), in_float64=name == "MiniLM")
+            bases = list(matrices(load_backbone(resolve_model(ref))))[:: chosen.every]
+            compare(name, bases, in_float64=name == "MiniLM", with_svd=not chosen.without_svd)
     for name, (m, n) in SHAPES.items():
         if chosen.only in (None, name):
             g = np.random.default_rng(0)
@@ -181,7 +188,7 @@ def main() -> None:
             base = (
                 torch.linalg.qr(torch.from_numpy(g.normal(size=(m, m))).float()).Q * scales @ torch.randn(m, n) / n**0.5
             )
-            compare(name, [base], in_float64=False)
+            compare(name, [base], in_float64=False, with_svd=not chosen.without_svd)
 
 
 if __name__ == "__main__":
