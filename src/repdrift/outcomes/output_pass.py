@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,10 @@ def read_outputs(
         reduction = Reduction(ran, tuned, head, columns, chosen, options)
         _run(reader, reduction, ran.plan, options)
     items, by_token = reduction.gathered(), reduction.by_token()
-    return OutputItems(items, ran.places.counts, [*reader.notes, *reading_notes(columns, ran)], by_token)
+    notes = [*reader.notes, *reading_notes(columns, ran)]
+    del reader, reduction, head
+    gc.collect()  # models refer to themselves
+    return OutputItems(items, ran.places.counts, notes, by_token)
 
 
 def _run(reader: TunedReader, reduction: Reduction, plan: BatchPlan, options: OutputOptions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -121,7 +120,6 @@ def _evaluate(
         records[name] = record
     if processes.is_first:
         remove_passed(passed_folder(inputs.config, run, step))  # taken over, or of other weights by now
-    gc.collect()  # models refer to themselves
     return EvaluatedRun(run, step, folder, records, tuple(new))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,6 +35,7 @@ class TaskScoring:
         if (kept := self._kept(run, step)) is not None:
             return kept
         found = self._scorer(record.method).score(tuned, record, step)
+        gc.collect()  # models refer to themselves
         scored = found.scored
         notes = []
         then = (record.metrics if step == 0 else (record.checkpoint_scores or {}).get(step, {})).get(scored.metric)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from repdrift.core.errors import DataError, RepdriftError, StorageError
@@ -139,9 +140,20 @@ class Resuming:
             discard(found)
         elif found is not None:
             drop_later(found)
-            say(f"going on after step {found.record.step}")
+            say(f"going on after step {found.record.step}{_other_threads(found.record.threads)}")
             self.resumed = found
         return StateKeeper(self._folder, self._key, self._interval, start, scores, self.resumed)
+
+
+def _other_threads(before: int | None) -> str:
+    """Says so if another number of threads trained before: the same state then ends with other last bits."""
+    now = torch.get_num_threads()
+    if before in (None, now):
+        return ""
+    return (
+        f" (with {now} threads, and {before} before: sums are rounded otherwise, so the weights will differ in their last bits from those of a run that "
+        "never stopped)"
+    )
 
 
 class StateKeeper:
@@ -214,6 +226,7 @@ class StateKeeper:
             step=int(trainer.state.global_step),
             start=self._start,
             versions=library_versions(),
+            threads=torch.get_num_threads(),
             files={},
             checkpoints=checkpoint_sums(self._run_folder),
             checkpoint_steps=list(checkpoints),

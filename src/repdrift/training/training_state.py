@@ -46,6 +46,8 @@ class TrainingState(Record):
     start: str
     """What the training began with, see `Start`."""
     versions: dict[str, str]
+    threads: int | None = None
+    """Threads of the CPU that trained: another number rounds sums otherwise. Null in states of older versions."""
     files: dict[str, str]
     """SHA-256 of the files beside it, by name."""
     checkpoints: dict[str, str]

@@ -15,7 +15,7 @@ from repdrift.training import fit as fitting
 from repdrift.training.history import read_history
 from repdrift.training.resuming import find_unfinished
 from repdrift.training.training_run import train
-from repdrift.training.training_state import states_folder
+from repdrift.training.training_state import TrainingState, states_folder
 from repdrift.training.tuning_kind import tuning_kinds
 from tests.unit.training.test_training_run import _job, _weights
 
@@ -83,7 +83,9 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_same_bytes(method, tiny_bert, ti
     case = _case(method, checkpoint_every=3, **({"keep": "best"} if method == "lora" else {}))
     step = random.SystemRandom().randrange(3, _STEPS)
     root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(root)])}
+    # Another number of threads rounds sums otherwise: 1 and 2 give other bytes.
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join([*sys.path, str(root)])}
     killed = subprocess.run(
         [sys.executable, "-c", _SCRIPT, str(tiny_bert), str(tiny_data), str(tmp_path / "killed"), repr(case), str(step)],
         env=environment, capture_output=True, text=True, check=False, cwd=root,
@@ -138,6 +140,17 @@ def stopped(tiny_bert, tiny_data, tmp_path, monkeypatch):
     assert found is not None
     assert found.record.step == 6
     return job, found
+
+
+def test_another_number_of_threads_is_said(stopped, capsys):
+    job, found = stopped
+    state = found.place / "state.json"
+    TrainingState.read(state).model_copy(update={"threads": torch.get_num_threads() + 1}).write(state)
+    train(job, found.folder.parent)
+    assert (
+        f"going on after step 6 (with {torch.get_num_threads()} threads, and {torch.get_num_threads() + 1} before"
+        in (capsys.readouterr().err)
+    )
 
 
 def _flip(path):

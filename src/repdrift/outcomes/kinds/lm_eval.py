@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,10 @@ class LmEval:
         except OutcomeNotApplicable as error:
             return Measured([], left_out=[(self.name, ON_BENCHMARK, str(error))])
         scores = run_tasks(tuned.model, tokenizer, tasks, settings, what="the tuned model")
-        return _paired(kept["lm_eval base", settings], scores, tuned.notes, settings)
+        notes = tuned.notes
+        del tuned
+        gc.collect()  # models refer to themselves
+        return _paired(kept["lm_eval base", settings], scores, notes, settings)
 
 
 def _paired(
