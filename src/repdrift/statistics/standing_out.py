@@ -91,15 +91,21 @@ def _tail(by_chance: Sequence[Floats]) -> float:
 
 
 def _above_line(y: Floats, x: Floats) -> Floats:
-    """Distances of y (n,) from its line of least absolute deviations on x (n,), by reweighted least squares."""
-    spread = float(x.std())
-    z = np.clip((x - np.median(x)) / spread, -_FAR, _FAR) if spread > 0 else np.zeros_like(x)
-    columns = np.stack([np.ones_like(z), z], axis=1)[:, : 2 if spread > 0 else 1]
-    roots = np.ones_like(y)
-    residual = y
+    """Distances of y (n,) from its line of least absolute deviations on x (n,), by reweighted least squares.
+
+    Values of x far from the middle pull on the line no more than those at _FAR. Above it y may also be in proportion to x from the middle on, whichever is
+    more, and below it y is expected to stay: so that a sample with a weight like no other is not said to have moved for that alone.
+    """
+    spread = _MAD_TO_DEVIATION * float(np.median(np.abs(x - np.median(x))))
+    if spread <= 0:
+        return y - np.median(y)
+    z = (x - np.median(x)) / spread
+    columns = np.stack([np.ones_like(z), np.clip(z, -_FAR, _FAR)], axis=1)
+    roots, line, residual = np.ones_like(y), np.zeros(2), y
     for _ in range(_ROUNDS):
         line = np.linalg.lstsq(columns * roots[:, None], y * roots, rcond=None)[0]
         residual = y - columns @ line
         least = max(1e-3 * float(np.median(np.abs(residual))), np.finfo(np.float64).tiny)
         roots = 1 / np.sqrt(np.maximum(np.abs(residual), least))
-    return residual
+    steeper = float(line[0]) + max(float(line[1]), spread) * z
+    return np.where(z > _FAR, np.minimum(residual, y - steeper), residual)

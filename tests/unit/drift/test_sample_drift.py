@@ -198,3 +198,12 @@ def test_groups_are_made_of_labels_lengths_and_columns() -> None:
     assert found.notes == ["Samples are not grouped by column 'name': it has 40 different values, and 20 are the most."]
     assert distinct_tests(found.groups) == [0, 1, 2, 3, 4, 5, 3, 4, 5, 6, 6]
     assert groupings(lengths=[7] * 10).groups == []
+
+
+def test_a_sample_a_million_times_as_long_as_the_others_is_not_named_for_that() -> None:
+    x = base_rows()
+    y = trained_rows(x)
+    x[3] *= 1e6
+    y[3] = x[3]
+    at = place_shares(SiteLayer("resid_post", 0), Representation(x), Representation(y))
+    assert not at.stands_out.any()
