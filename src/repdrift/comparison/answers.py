@@ -15,17 +15,21 @@ def answer_line(model: ComparedModel) -> str:
     caution."""
     outputs = outputs_answer(model.outputs)
     line = f"{drift_in_short(model.layers)}; {_above_noise(model)}{f'; {outputs}' if outputs else ''}."
+    return f"{line}{_first_caution(model)}"
+
+
+def _first_caution(model: ComparedModel) -> str:
     if not model.notes:
-        return line
+        return ""
     more = len(model.notes) - 1
-    return f"{line} Mind: {model.notes[0]}" + (f" ({counted(more, 'more caution')} below.)" if more else "")
+    return f" Mind: {model.notes[0]}" + (f" ({counted(more, 'more caution')} below.)" if more else "")
 
 
 def grid_line(model: ComparedModel) -> str:
-    """One line on a model that only the layer grid compares, without its name: why, and what the grid shows."""
+    """One line on a model that only the layer grid compares, without its name: why, what the grid shows, and the first caution."""
     grid = None if model.moved is None else model.moved.grid
     found = " ".join(grid_answer(grid)) if grid is not None else ""
-    return f"no drift by layer, compared by the layer grid alone: {model.reason} {found}"
+    return f"no drift by layer, compared by the layer grid alone: {model.reason} {found}{_first_caution(model)}"
 
 
 def table_header(result: Comparison, model: ComparedModel) -> list[str]:

@@ -247,8 +247,9 @@ def _tuned_model(
             if check.tokenizer is not None and (reading := own(source, check.tokenizer)) is not None:
                 refused, maxima[name] = None, None
                 unpaired = unpaired or "it has another tokenizer: its rows are those of its own tokens."
-                notes.append(
-                    f"It read the texts with a tokenizer of its own (--own-tokenizer {reading.by}): it saw other tokens than the base model did, and what the two put out is not compared token by token."
+                notes.insert(
+                    0,
+                    f"It read the texts with a tokenizer of its own (--own-tokenizer {reading.by}): it saw other tokens than the base model did, and what the two put out is not compared token by token.",
                 )
     except RepdriftError as error:
         refused = str(error)

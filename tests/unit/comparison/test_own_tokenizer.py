@@ -27,7 +27,7 @@ def test_encoder_and_decoder_are_compared_over_texts_each_with_its_own_tokens(ti
     )
     llama, tuned = result.models
     assert (llama.status, tuned.status) == ("compared by grid", "compared")
-    assert "tokenizer of its own (--own-tokenizer text)" in llama.notes[-1]
+    assert "tokenizer of its own (--own-tokenizer text)" in llama.notes[0]
     assert llama.outputs is None
     grid = llama.moved.grid
     assert (grid.row_is, grid.rows, grid.by_number) == ("text", result.samples, False)
