@@ -133,6 +133,11 @@ def _tokens(cells: Cells) -> list[str]:
                 f"{task_title(task)}, {method_title(method)}: in layer {layer} the shift points toward {listed([quoted(t) for t in named[layer][:_TOKENS]])} "
                 f"more than any random direction of its size does, {every}."
             )
+    read = any(at.tokens is not None for runs in cells.values() for run in runs for at in run.found.layers)
+    if read and not said:
+        return [
+            "In no task and method do the shifts of all seeds point toward a token more than random directions of their size do."
+        ]
     return said
 
 

@@ -23,8 +23,8 @@ _TWO_SIDED = 1.959964
 class ShiftLikeness:
     """Likeness of two mean differences from one base model.
 
-    cosine: between the two as they are. unbiased: the same without what noise does to it; None where one of the shifts is no larger than noise,
-    and not held to [-1, 1]. interval: of `unbiased`, over samples (whole units), conditional on the models. chance: the size of the cosine that
+    cosine: between the two as they are. unbiased: the same without what noise does to it; None where one of the shifts, with all
+    units or without one of them, is no larger than noise; not held to [-1, 1]. interval: of `unbiased`, over samples (whole units), conditional on the models. chance: the size of the cosine that
     5 % of unrelated directions exceed, where these scatter as the models' own differences do about their means; at least that of directions that
     scatter evenly.
     """
@@ -61,15 +61,14 @@ def likeness_of_shifts(
     sums = first.unit_sums, second.unit_sums
     products = [_PairSums.of(a, b, first.sizes) for a, b in (sums, (sums[0], sums[0]), (sums[1], sums[1]))]
     cross, one, two = (of.value for of in products)
-    if one <= 0 or two <= 0:
+    left = [of.without_one for of in products]
+    # A shift that leaving out one unit turns to nothing is no larger than noise: dividing by it would give any number.
+    if not (one > 0 and two > 0 and bool((left[1] > 0).all() and (left[2] > 0).all())):
         return ShiftLikeness(cosine, None, None, chance)
-    interval = None
-    unbiased = cross / math.sqrt(one * two)
-    if with_interval and first.n_units > 2:
-        left = [of.without_one for of in products]
-        if bool((left[1] > 0).all() and (left[2] > 0).all()):
-            reach = jackknife_reach(left[0] / np.sqrt(left[1] * left[2]), confidence, degrees_of_freedom(first.units))
-            interval = Interval(unbiased - reach, unbiased + reach)
+    unbiased, interval = cross / math.sqrt(one * two), None
+    if with_interval:
+        reach = jackknife_reach(left[0] / np.sqrt(left[1] * left[2]), confidence, degrees_of_freedom(first.units))
+        interval = Interval(unbiased - reach, unbiased + reach)
     return ShiftLikeness(cosine, unbiased, interval, chance)
 
 
