@@ -93,7 +93,7 @@ def test_sections_are_named_with_commas_or_one_by_one(given, taken):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("gird", "Did you mean 'grid'"), ("all,grid", "all and none stand alone"), ("", "unknown section ''")],
+    [("griid", "Did you mean 'grid'"), ("all,grid", "all and none stand alone"), ("", "unknown section ''")],
 )
 def test_wrong_names_of_sections_are_refused(given, said):
     with pytest.raises(ValueError, match=said):
