@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT
 from repdrift.core.records.sample_moves import AtPlace, GroupMoves, MovedSample, PlaceMoves, SampleMoves, ShadedTokens
 from repdrift.core.records.sites import RESID_POST, SiteLayer
-from repdrift.core.worded_section import CaptionedTable, WordedSection
+from repdrift.core.worded_section import CaptionedTable, TokenStrip, WordedSection
 from repdrift.core.words import counted, layer_ranges, number, p_equals, pvalue, short_number, some_listed, times
 
 TITLE = "Which samples moved"
@@ -23,7 +23,9 @@ SHARE = (
 
 def strips_section(strips: Sequence[ShadedTokens]) -> WordedSection | None:
     """The section on a model of which the outputs alone are known; None if they are not."""
-    return WordedSection("samples", TITLE, tables=[tokens_table(strips)]) if strips else None
+    if not strips:
+        return None
+    return WordedSection("samples", TITLE, tables=[tokens_table(strips)], strips=shaded_strips(strips))
 
 
 def samples_section(moves: SampleMoves, unit: str = "group", strips: Sequence[ShadedTokens] = ()) -> WordedSection:
@@ -40,6 +42,7 @@ def samples_section(moves: SampleMoves, unit: str = "group", strips: Sequence[Sh
             tokens_table(strips),
         ],
         notes=[SHARE, *moves.notes],
+        strips=shaded_strips(strips),
     )
 
 
@@ -196,6 +199,33 @@ def tokens_table(strips: Sequence[ShadedTokens]) -> CaptionedTable:
         ["of", "text", "mean KL", "tokens"],
         rows,
     )
+
+
+def shaded_strips(strips: Sequence[ShadedTokens], of: str = "", highest: float | None = None) -> list[TokenStrip]:
+    """Texts token by token, on one scale. of: stands before each title. highest: the end of the scale; None: the highest value of all."""
+    top = max((value for strip in strips for value in strip.values if value is not None), default=0.0)
+    return [
+        TokenStrip(
+            title=f"{of}{_kind_of(strip)} {strip.sample}: mean KL {short_number(strip.mean)} nats per token",
+            tokens=list(zip(strip.tokens, strip.values, strict=True)),
+            caption=_strip_caption(strip),
+            highest=top if highest is None else highest,
+        )
+        for strip in strips
+    ]
+
+
+def _kind_of(strip: ShadedTokens) -> str:
+    return "general text" if strip.inputs == ON_GENERAL_TEXT else "sample"
+
+
+def _strip_caption(strip: ShadedTokens) -> str:
+    cut = (
+        f" {counted(strip.cut, 'more token')} at the end {'is' if strip.cut == 1 else 'are'} not shown."
+        if strip.cut
+        else ""
+    )
+    return f"KL(base || tuned) in nats is largest for: {'; '.join(_tokens(strip))}.{cut}"
 
 
 def _tokens(strip: ShadedTokens) -> list[str]:

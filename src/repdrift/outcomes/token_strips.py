@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repdrift.core.hidden_secrets import HIDDEN, without_secrets
 from repdrift.core.records.outcomes import Inputs
 from repdrift.core.records.sample_moves import ShadedTokens
 from repdrift.outcomes.base_outputs import BaseOutputs
@@ -16,6 +17,8 @@ STRIPS = 3
 """Texts that are shown of each kind."""
 MOST_TOKENS = 160
 """Tokens of a text that are shown."""
+_READ_BEYOND = 100
+"""Tokens behind the shown ones that are read too, so that a secret that is cut there is still known as one."""
 _KL = "output_kl"
 _CUT_CHARACTER = "\ufffd"
 
@@ -46,6 +49,28 @@ def pieces(ids: Sequence[int], tokenizer: Any) -> list[str]:
     return found
 
 
+def without_secret_pieces(found: Sequence[str]) -> list[str]:
+    """The pieces of a text without its secrets, of which no single piece may look like one."""
+    joined = "".join(found)
+    hidden = without_secrets(joined)
+    if hidden == joined:
+        return list(found)
+    begin = _alike(joined, hidden)
+    end = len(joined) - _alike(joined[begin:][::-1], hidden[begin:][::-1])
+    kept: list[str] = []
+    at = 0
+    for piece in found:
+        secret = piece and at < end and at + len(piece) > begin
+        kept.append(HIDDEN if secret else piece)
+        at += len(piece)
+    return kept
+
+
+def _alike(one: str, other: str) -> int:
+    """Returns the number of characters at the beginning that are the same in both."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 def _strip(
     values: Mapping[int, np.ndarray],
     base: BaseOutputs,
@@ -63,7 +88,7 @@ def _strip(
     return ShadedTokens(
         sample=base.samples.sample_ids[index],
         inputs=inputs,
-        tokens=pieces(shown, tokenizer),
+        tokens=without_secret_pieces(pieces(ids[: MOST_TOKENS + _READ_BEYOND], tokenizer))[: len(shown)],
         values=by_token[: len(shown)],
         mean=mean,
         cut=len(ids) - len(shown),

@@ -106,6 +106,9 @@ def test_outputs_stand_in_every_file_and_on_the_screen(tiny_language_model, furt
     summary = (tmp_path / "out" / "comparison.md").read_text()
     assert "### Outputs" in summary
     assert "Its own language-modelling head is read" in summary
+    assert "Texts whose predicted tokens changed most" in summary
+    assert {"token_strips.png", "token_strips.pdf"} <= set(record["section_files"])
+    assert (tmp_path / "out" / "token_strips.png").stat().st_size > 5000
 
 
 def test_what_does_not_apply_is_left_out_with_its_reason(tiny_bert, tuned_bert, texts):

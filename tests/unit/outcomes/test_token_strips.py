@@ -10,7 +10,7 @@ from repdrift.models import load_tokenizer, resolve_model
 from repdrift.outcomes.base_outputs import run_base
 from repdrift.outcomes.options import OutputOptions
 from repdrift.outcomes.output_pass import read_outputs
-from repdrift.outcomes.token_strips import pieces, token_strips
+from repdrift.outcomes.token_strips import pieces, token_strips, without_secret_pieces
 from repdrift.tasks import build_sample_set, read_own_file
 from tests.tiny_models import save_language_model, sentence
 
@@ -78,3 +78,16 @@ def test_pieces_join_to_the_text_and_no_half_character_is_shown(text):
     assert "".join(found) == text
     assert not any("\ufffd" in piece for piece in found)
     assert len(found) == len(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["my", " password", "=", "hun", "ter22", " ok"], ["my", " password", "=", "…", "…", " ok"]),
+        (["no", " secret", " here"], ["no", " secret", " here"]),
+        (["hf_", "abcdefghij", "klmnopqrst", "uv", "!"], ["hf_", "…", "…", "…", "!"]),
+        ([], []),
+    ],
+)
+def test_a_secret_that_many_tokens_make_is_hidden(found, expected):
+    assert without_secret_pieces(found) == expected

@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from repdrift.core.worded_section import TokenStrip, WordedSection
 from repdrift.drift.summary import summary_markdown
+from repdrift.report import dashboard
 from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
@@ -174,6 +176,29 @@ def test_how_the_samples_were_read_is_on_the_page_and_in_the_summary_as_plain_te
     assert f"MRPC: {example}" in found.words
     summary = summary_markdown(results, data.table)
     assert r"- MRPC: 60 rows read; the first is '\<script\>alert(1)\</script\> \| \*x\*'." in summary
+
+
+def test_shaded_tokens_are_text_with_their_values_and_no_style_comes_from_data(monkeypatch):
+    tokens = [("<script>", None), (' "x" onload=', 0.0), ("\u202e\x1b[31m", 0.5), (" red", 2.0)]
+    strip = TokenStrip("sample <i>7</i>", tokens, "largest for: [ red] 2.00.", highest=2.0)
+    section = WordedSection("samples", "Which samples moved", strips=[strip])
+    monkeypatch.setattr(dashboard, "study_sections", lambda _results: [section])
+    source = dashboard_html(report_data(Synthetic(tasks=("mrpc",), layers=2, seeds=(1,))), [])
+    found = Page(source)
+    assert not {"script", "i"} & set(found.tags)
+    assert "\x1b" not in source
+    assert "\u202e" not in source
+    spans = re.findall(r'<span class="([^"]*)" title="([^"]*)">([^<]*)</span>', source)
+    assert [(shade, title) for shade, title, _ in spans] == [
+        ("sx", "not predicted"),
+        ("s0", "0.00 nats"),
+        ("s2", "0.50 nats"),
+        ("s8", "2.00 nats"),
+    ]
+    assert spans[3][2] == " red"
+    assert "style=" not in source.split("<body>")[-1]
+    assert 'aria-label="sample &lt;i&gt;7&lt;/i&gt;. largest for: [ red] 2.00."' in source
+    assert "The scale ends at 2.0000 nats" in found.words
 
 
 def test_models_that_have_not_learnt_stand_above_the_answer_and_under_what_needs_care():

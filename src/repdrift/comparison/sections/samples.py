@@ -197,4 +197,13 @@ def worded(result: Comparison, model: ComparedModel) -> WordedSection | None:
     return strips_section(strips) if moves is None else samples_section(moves, result.sample_group_unit, strips)
 
 
-register(ComparisonSection("samples", 30, by_default=True, measure=measure, tables=tables, worded=worded))
+def figures(result: Comparison) -> dict[str, bytes]:
+    """Texts with shaded tokens, of language models; nothing where texts are not shown."""
+    from repdrift.report.strips_figure import strip_figures
+
+    return strip_figures(result)
+
+
+register(
+    ComparisonSection("samples", 30, by_default=True, measure=measure, tables=tables, worded=worded, figures=figures)
+)
