@@ -244,10 +244,23 @@ def test_a_block_that_shows_its_sum_alone_is_refused():
     assert RepresentationExtractor(model, sites=("attn_out",), layers=[0, 2]).site_layers == {"attn_out": [0, 2]}
 
 
-def test_a_model_that_exchanges_its_attention_for_short_inputs_is_refused():
+def test_a_model_that_exchanges_modules_for_short_inputs_is_refused():
+    model = copy.deepcopy(_model("llama"))
+
+    def exchange(*_: object) -> None:
+        model.layers[0].mlp.act_fn = torch.nn.SiLU()
+
+    model.register_forward_pre_hook(exchange)
+    with pytest.raises(ModelError, match="LlamaModel exchanges modules of its own for short inputs"):
+        RepresentationExtractor(model, sites=("attn_out",))
+
+
+def test_bigbird_is_read_with_full_attention_and_left_as_it_was():
     architecture = Architecture("BigBirdConfig", "encoder.layer", (), {"block_size": 4, "num_random_blocks": 1})
-    with pytest.raises(ModelError, match="BigBirdModel exchanges modules of its own for short inputs"):
-        RepresentationExtractor(model_of(architecture), sites=("attn_out",))
+    extractor = RepresentationExtractor(model_of(architecture), sites=("attn_out", "mlp_out"))
+    taps = {place: [tap.name for tap in taps] for place, taps in extractor.chosen_sites.taps.items()}
+    assert set(map(tuple, taps.values())) == {("attention.output.dropout",), ("output.dropout",)}
+    assert extractor.backbone.attention_type == "block_sparse"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -15,6 +15,7 @@ from repdrift.batches.memory_budget import auto_token_budget, is_out_of_memory
 from repdrift.core.errors import ModelError
 from repdrift.core.progress import say
 from repdrift.models import LearnedPrompt, execution_device
+from repdrift.models.full_attention import FullAttention
 from repdrift.tasks import SampleSet
 
 
@@ -44,6 +45,7 @@ class FinalStates:
         parameters = inspect.signature(body.forward).parameters
         self._takes_token_types = "token_type_ids" in parameters
         self._no_cache = {"use_cache": False} if "use_cache" in parameters else {}
+        self._attention = FullAttention(body)
         self._most_tokens: int | None = None
 
     def require_fit(self, samples: SampleSet) -> None:
@@ -100,7 +102,7 @@ class FinalStates:
         shape = inputs["attention_mask"].shape
         if self.prompt is not None:
             inputs = self.prompt.extended(self.body, inputs)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._attention.used():
             output = self.body(**inputs, **self._no_cache)
         hidden = getattr(output, "last_hidden_state", None)
         hidden = output[0] if hidden is None else hidden

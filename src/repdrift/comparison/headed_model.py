@@ -16,6 +16,7 @@ from repdrift.core.process_group import device
 from repdrift.extraction.patched_run import PatchedRunner
 from repdrift.models import Blocks, ModelSource, execution_device, find_blocks, is_learned_prompt
 from repdrift.models.classifier import Classifier, load_classifier, unlike_classes
+from repdrift.models.full_attention import FullAttention
 from repdrift.models.language_model import load_language_model, load_tuned_reader
 from repdrift.models.output_head import OutputHead
 from repdrift.outcomes.vocabularies import compared_columns
@@ -98,7 +99,13 @@ def headed_classifier(base: ModelSource, source: ModelSource, options: Compariso
     classifier = load_classifier(base, source, dtype=options.compute_dtype)
     nn.Module.to(classifier.model, device())
     blocks = find_blocks(classifier.body, path=options.blocks)
-    runner = PatchedRunner(blocks, lambda inputs: classifier.logits(dict(inputs)))
+    attention = FullAttention(classifier.body)
+
+    def logits(inputs: Mapping[str, Any]) -> Tensor:
+        with attention.used():
+            return classifier.logits(dict(inputs))
+
+    runner = PatchedRunner(blocks, logits)
     return HeadedModel(source, "classes", classifier.body, blocks, runner, lambda rows: rows, classifier=classifier)
 
 
@@ -116,5 +123,11 @@ def _language_model(
     head.to(device())
     blocks = find_blocks(body, path=options.blocks)
     outputs: Outputs = "next tokens" if head.kind == "causal" else "masked tokens"
-    runner = PatchedRunner(blocks, lambda inputs: body(**inputs)[0])
+    attention = FullAttention(body)
+
+    def last_state(inputs: Mapping[str, Any]) -> Tensor:
+        with attention.used():
+            return body(**inputs)[0]
+
+    runner = PatchedRunner(blocks, last_state)
     return HeadedModel(source, outputs, body, blocks, runner, head.logits, notes, head)

@@ -35,6 +35,7 @@ from repdrift.models import (
     learned_prompt_of,
 )
 from repdrift.models.dimensions import ASSUMED_WIDTH, width_of
+from repdrift.models.full_attention import FullAttention
 from repdrift.models.sites.taps import Tap
 from repdrift.tasks import SampleSet
 
@@ -57,6 +58,7 @@ class RepresentationExtractor:
     token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
     `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
     A model that rounds activations by the range of a batch (dynamic quantisation) gets each sample alone.
+    One that has sparse or full attention by the length of a batch (BigBird) is read with full attention, and is left as it was.
     blocks: name of the module list that holds the blocks, for a model in which it is not found by itself.
     stack: `encoder` or `decoder`, for a model that has both; None means the encoder. The decoder reads the same text,
     shifted by one token.
@@ -108,6 +110,7 @@ class RepresentationExtractor:
         self._takes_token_types = "token_type_ids" in parameters
         self._takes_positions = "position_ids" in parameters
         self._no_cache = {"use_cache": False} if "use_cache" in parameters else {}
+        self._attention = FullAttention(self.backbone)
         self.chosen_sites = chosen_sites(
             self.blocks,
             self.sites,
@@ -356,8 +359,11 @@ class RepresentationExtractor:
 
         if prompt is not None:
             inputs = prompt.extended(self.backbone, inputs)
-        with capture_hidden_states(
-            self.blocks, layers, lambda layer, hidden: pass_on(SiteLayer(RESID_POST, layer), hidden), taps, pass_on
+        with (
+            capture_hidden_states(
+                self.blocks, layers, lambda layer, hidden: pass_on(SiteLayer(RESID_POST, layer), hidden), taps, pass_on
+            ),
+            self._attention.used(),
         ):
             output = self.backbone(**inputs, **self._no_cache)
         missing = [place for place in (*places_of(layers, {}), *(taps or ())) if place not in seen]

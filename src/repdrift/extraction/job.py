@@ -17,6 +17,8 @@ from repdrift.extraction.options import ExtractionOptions
 from repdrift.extraction.pooling_choice import concrete, resolved_pooling
 from repdrift.extraction.sink_mask import SINK_RULE, SinkMask
 from repdrift.models import ModelSource, settings_digests
+from repdrift.models.configuration import asks_for_sparse_attention
+from repdrift.models.full_attention import FULL
 from repdrift.tasks import SampleSet
 
 _REBATCHED_DIVISOR = 3
@@ -144,6 +146,8 @@ class ExtractionJob:
             "samples": self.samples.fingerprint,
             "options": self.options.for_key(),
         }
+        if asks_for_sparse_attention(self.base):
+            fields["attention"] = FULL  # not so in the sets of older versions
         if self.random_change is not None:
             fields["random_change"] = self.random_change.for_key()
         if self.leaves_sinks_out:

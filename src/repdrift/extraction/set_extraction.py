@@ -23,6 +23,7 @@ from repdrift.extraction.row_index import RowIndex
 from repdrift.extraction.schedules import ScheduledExtraction, chosen_schedule, scheduled
 from repdrift.extraction.sink_names import named_sinks
 from repdrift.models import changed_files
+from repdrift.models.configuration import configuration_notes
 from repdrift.stores import RepresentationSetWriter, existing_key, finished_set
 
 
@@ -51,6 +52,9 @@ def extract_set(job: ExtractionJob, folder: Path) -> tuple[SetMetadata, bool]:
         job.watcher.prepare()
     with processes.together(f"loading {job.label}"):
         extraction = scheduled(job)
+    if job.tuned is None and processes.is_first:
+        for note in configuration_notes(job.base):
+            say(f"{job.label}: {note}")
     plan = extraction.plan()
     writer = RepresentationSetWriter(
         folder,

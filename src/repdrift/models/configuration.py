@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ModelError
+from repdrift.models.full_attention import SPARSE
 from repdrift.models.gguf_file import read_gguf_header, require_loadable
 from repdrift.models.json_object import read_json_object
 from repdrift.models.model_files import ModelSource
@@ -15,6 +16,7 @@ from repdrift.models.third_party import loader_errors, quiet_transformers
 
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation")
 _ATTENTION_OF_TORCH = (None, "eager", "sdpa")
+_SPARSE_FAMILIES = ("big_bird", "bigbird_pegasus")
 _TYPE_KEYS = ("dtype", "torch_dtype")
 _MOST_PARTS = {r"(^|_)n?_?(layers?|blocks|experts)$|\.(block|expert)_count$": 10_000, r"(^|_)labels$": 1_000_000}
 """Entries that count modules or names, by a pattern of their keys, and what no model has more of."""
@@ -69,6 +71,11 @@ def configuration_notes(source: ModelSource) -> list[str]:
         notes.append(
             f"Its configuration asks for the attention {asked!r}, and it was run with an implementation of torch: the same numbers up "
             "to rounding."
+        )
+    if _asks_for_sparse(described):
+        notes.append(
+            "It has sparse attention for long texts and full attention for short ones, and keeps to full attention after the first short "
+            "batch. It was run with full attention on all texts, so that no row depends on the texts beside it."
         )
     if described.get("auto_map"):
         notes.append(
@@ -131,6 +138,20 @@ def require_sizes_in_files(source: ModelSource, longest: int) -> None:
                 f"{source.path / 'config.json'} says {name} {value:,}, and no weight has a side longer than {longest:,}. Do configuration and "
                 "weights belong together?"
             )
+
+
+def asks_for_sparse_attention(source: ModelSource) -> bool:
+    """True if the model would choose between sparse and full attention by itself (see `FullAttention`). Raises ModelError if it cannot be read."""
+    return (
+        not source.gguf_file
+        and not source.is_adapter
+        and _asks_for_sparse(read_json_object(source.path / "config.json"))
+    )
+
+
+def _asks_for_sparse(described: dict[str, Any]) -> bool:
+    """True for BigBird and BigBird-Pegasus, unless full attention is asked for; where nothing is said, theirs is sparse."""
+    return described.get("model_type") in _SPARSE_FAMILIES and described.get("attention_type", SPARSE) == SPARSE
 
 
 def _asked_attention(described: dict[str, Any]) -> str | None:

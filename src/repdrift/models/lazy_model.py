@@ -23,6 +23,7 @@ from repdrift.models.blocks import Blocks
 from repdrift.models.checkpoint import DTYPES, USE_SAMPLE_MAJOR, stored_tensors
 from repdrift.models.checkpoint_weights import CheckpointWeights
 from repdrift.models.configuration import load_config
+from repdrift.models.full_attention import FULL, SPARSE
 from repdrift.models.lazy_adapter import LazyAdapter
 from repdrift.models.model_files import ModelSource
 from repdrift.models.third_party import loader_errors, quiet_transformers
@@ -209,6 +210,8 @@ def _empty_model(source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
     from transformers import AutoModel
 
     config = load_config(source)
+    if getattr(config, "attention_type", None) == SPARSE:
+        config.attention_type = FULL
     if getattr(config, "quantization_config", None):
         raise ModelError(
             f"{source.path} is quantised, and quantised weights are not read block by block. {USE_SAMPLE_MAJOR}."
