@@ -14,8 +14,10 @@ from repdrift.models.site_probe import probe_inputs, probing
 from repdrift.models.sites.taps import ChosenSites
 
 
-def checked_sites(sites: Sequence[str]) -> tuple[Site, ...]:
-    """The sites in their usual order, `resid_post` always among them. Raises UnknownNameError for a name that is no site."""
+def checked_sites(sites: Sequence[str] | str) -> tuple[Site, ...]:
+    """The sites in their usual order, `resid_post` always among them; one name may stand alone. Raises UnknownNameError for a name that is no site."""
+    if isinstance(sites, str):
+        sites = (sites,)
     unknown = [site for site in sites if site not in SITES]
     if unknown:
         raise UnknownNameError.of("site", unknown[0], SITES)

@@ -120,3 +120,13 @@ def test_a_model_whose_sites_were_found_can_still_be_trained(tiny_llama):
 )
 def test_tensors_are_counted_by_what_is_asked_for(sites, n_layers, count):
     assert tensors_asked_for(sites, n_layers) == count
+
+
+def test_one_name_may_stand_alone_and_too_small_sums_ask_for_no_coarser_numbers(tiny_llama):
+    model = AutoModel.from_pretrained(tiny_llama)
+    found = RepresentationExtractor(model, sites="attn_out")  # pyright: ignore[reportArgumentType]
+    assert found.site_layers == {"attn_out": [0, 1, 2]}
+    for block in model.layers:
+        block.self_attn.o_proj.weight.data *= 1e-9
+    with pytest.raises(ModelError, match=r"told apart in float32\. Leave it out"):
+        RepresentationExtractor(model, sites="attn_out")  # pyright: ignore[reportArgumentType]

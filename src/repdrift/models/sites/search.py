@@ -64,10 +64,8 @@ def sites_of_block(record: BlockRecord) -> BlockSites:
         return _untold(_why(record, parts), parts)
     if not found.seen:
         numbers = str(record.before.dtype).removeprefix("torch.")
-        return _untold(
-            f"what is added is too small beside the residual stream to be told apart in {numbers}; run in float32",
-            parts,
-        )
+        why = f"what is added is too small beside the residual stream to be told apart in {numbers}"
+        return _untold(why if record.before.dtype.itemsize >= 4 else f"{why}; run in float32", parts)
     taps = {"mlp_out": tuple(term.tap for term in found.terms[len(wanted) - 1 :])}
     if parts["attention"]:
         return BlockSites({"attn_out": (found.terms[0].tap,), **taps}, law=found.law)
