@@ -49,8 +49,14 @@ def _agrees(of: SampleAgreement) -> str:
         return f"the seeds do not agree on which samples move ({models}): a list of samples says something of one model alone."
     if of.random_correlation is None:
         return (
-            f"the same samples move in all seeds ({models}). No random change of the weights was run, so it is not known how much of this is due to where samples "
+            f"the same samples move in all seeds ({models}). No random change of the weights stands beside it, so it is not known how much of this is due to where samples "
             "lie, and would be so after any change."
+        )
+    if of.random_models < of.models:
+        return (
+            f"the same samples move in all seeds ({models}). How much of this is due to where samples lie, and would be so after any change, is not known: a random "
+            f"change of the weights was run for {of.random_models} of the {of.models} models, and each needs its own (random_change: all in the study). "
+            f"Where it was run, it ranks samples as training does with a correlation of {of.random_correlation:.2f}."
         )
     return (
         f"the same samples move in all seeds, beside how far a random change of the weights as large moves them ({models}). The random change by itself ranks "

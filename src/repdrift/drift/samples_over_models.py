@@ -36,7 +36,8 @@ def agreement(method: str, models: Sequence[SeedShares], view: SampleView, unit:
     Where samples lie in the base model makes all changes alike to some degree. So where a random change of the weights was run for every model, how far
     samples moved is taken beside how far that moved them.
     """
-    is_beside = all(model.random is not None for model in models)
+    random = [model for model in models if model.random is not None]
+    is_beside = len(random) == len(models)
     values = np.array([_beside_random(model) if is_beside else _order(model.shares) for model in models])
     groups = view.groups if is_grouped(view.groups) else None
     common = {"method": method, "models": len(models), "unit": "sample" if groups is None else unit}
@@ -53,14 +54,14 @@ def agreement(method: str, models: Sequence[SeedShares], view: SampleView, unit:
     found = rank_agreement(values)
     if found is None:
         return SampleAgreement(**common, note="in one model all samples moved alike")
-    random = [_with_random(model) for model in models if model.random is not None]
     return SampleAgreement(
         **common,
         w=found.w,
         correlation=found.correlation,
         p=found.pvalue,
         units=found.units,
-        random_correlation=float(np.mean(random)) if is_beside else None,
+        random_models=len(random),
+        random_correlation=float(np.mean([_with_random(model) for model in random])) if random else None,
     )
 
 

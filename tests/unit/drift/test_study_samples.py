@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
-from repdrift.core.records.sample_moves import SAMPLE_COLUMNS, SAMPLES_TABLE
+from repdrift.core.records.sample_moves import SAMPLE_COLUMNS, SAMPLES_TABLE, StudySamples, TaskSamples
 from repdrift.core.records.sites import SiteLayer
+from repdrift.core.study_sample_words import study_samples_section
 from repdrift.drift import analyze
 from repdrift.drift.sample_drift import place_shares
 from repdrift.drift.sample_moves import ModelShares, SampleView
@@ -106,6 +108,27 @@ def test_what_a_random_change_does_too_is_no_agreement_of_training() -> None:
     assert by_training.correlation is not None
     assert by_training.correlation < by_place.correlation / 2
     assert by_training.random_correlation > 0.3
+    assert (by_place.random_models, by_training.random_models) == (0, 3)
+
+
+def test_random_change_of_one_seed_alone_is_said_as_that() -> None:
+    g = np.random.default_rng(1)
+    x = g.normal(size=(60, 10))
+    y = x @ (np.eye(10) + 0.1 * g.normal(size=(10, 10)))
+    shares = ModelShares([place_shares(SiteLayer("resid_post", 0), Representation(x), Representation(y))])
+    chance = np.exp(g.normal(size=60))
+    models = [SeedShares(0, shares, chance), SeedShares(1, shares), SeedShares(2, shares)]
+    view = SampleView([str(i) for i in range(60)])
+    of = agreement("lora", models, view, "group")
+    assert (of.models, of.random_models) == (3, 1)
+    assert of.correlation == pytest.approx(1)  # not beside the random change
+    assert of.random_correlation == pytest.approx(spearmanr(shares.times_expected(), chance).statistic)
+    task = TaskSamples(task="sst2", samples=60, models=[], methods=[], agreement=[of], groups=[])
+    (said,) = study_samples_section(StudySamples(tasks=[task])).answer
+    assert "was run for 1 of the 3 models, and each needs its own (random_change: all in the study)" in said
+    none = agreement("lora", [SeedShares(seed, shares) for seed in range(3)], view, "group")
+    (said,) = study_samples_section(StudySamples(tasks=[task.model_copy(update={"agreement": [none]})])).answer
+    assert "No random change of the weights stands beside it" in said
 
 
 def test_table_has_every_sample_and_its_shares_add_up_to_the_drift(known, tmp_path):

@@ -172,9 +172,11 @@ class SampleAgreement(Record):
     """By shuffling the samples of each model, or whole groups of them by their means."""
     units: int = 0
     unit: str = "sample"
+    random_models: int = 0
+    """The models that have a random change of the weights of the same size beside them. If all have it, w, correlation and p are of how far samples moved beside
+    that change. Otherwise where samples lie is part of the agreement."""
     random_correlation: float | None = None
-    """Mean of Spearman's correlation of each model with the random change of the same size. Then w, correlation and p are of how far samples moved beside
-    that change. Null where it was not run: then where samples lie is part of the agreement."""
+    """Mean of Spearman's correlation of each model with its random change, over `random_models`; null without any."""
     note: str = ""
     """The reason, as a clause, why there is no number."""
 
