@@ -1,4 +1,7 @@
-"""Directions in which models moved, in words: which kind of drift most of it is, how large the common shift is, and which tokens it raises."""
+"""Directions in which models moved, in words: what kind of change it mostly is, how large the common shift is, and which tokens it raises.
+
+Drift is 1 - CKA, which sees no shift. So what is shared out here is called the change of the representations, never drift.
+"""
 
 from __future__ import annotations
 
@@ -54,16 +57,16 @@ _SHARES_CAPTION = (
     "Shares of the squared differences tuned - base, on samples that the maps were not fitted to ({folds} folds). Each map is added to those on its left; shares add up to 100 %, "
     "and one below 0 says that the map meets new samples worse than without it. Rotations and linear maps are held towards no change, as strongly as serves the other folds best. "
     "Alone: the share that a rotation about the origin, or a scaling from it, takes off by itself. Where samples share a large mean, both move that mean, so that a shift, a "
-    "rotation and a scaling can account for the same drift."
+    "rotation and a scaling can account for the same change."
 )
 
 
 def directions_answer(found: ModelDirections) -> list[str]:
-    """Sentences that answer first: what kind the drift is, how large the shift is, and what it points toward."""
+    """Sentences that answer first: what kind of change it is, how large the shift is, and what it points toward."""
     moved = [at for at in found.layers if at.whole is not None]
     if not moved:
         return [found.layers[0].missing[0] if found.layers and found.layers[0].missing else "No layer was measured."]
-    return [*_kinds(moved, found), *_shift(moved, found), *random_shift(moved), *_tokens(moved)]
+    return [*_kinds(moved, found), *_shift(moved, found), *_random_shift(moved), *_tokens(moved)]
 
 
 def directions_section(found: ModelDirections, *, title: str = "In which directions it moved") -> WordedSection:
@@ -111,14 +114,14 @@ def _kinds(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str
             continue
         where = layers_named([at.layer for at in layers])
         if kind is None:
-            said.append(f"in {where} no one kind of map accounts for most of it")
+            said.append(f"in {where} no one kind of map accounts for most of the change of the representations")
             continue
         shares = [share_of(at, kind) for at in layers]
         number_of_top = max(range(len(layers)), key=lambda index: shares[index].share)
         top, share = layers[number_of_top], shares[number_of_top]
         most = "" if len(layers) == 1 else f"most in layer {top.layer}: "
         said.append(
-            f"in {where} most of the drift is accounted for by {KIND_WORDS[kind]} ({most}{_share_words(share, found)})"
+            f"in {where} most of the change of the representations is accounted for by {KIND_WORDS[kind]} ({most}{_share_words(share, found)})"
         )
     return [f"{sentence_case('; '.join(said))}.", *_also_alone(moved)]
 
@@ -140,7 +143,7 @@ def _also_alone(moved: Sequence[LayerDirections]) -> list[str]:
 
 
 def _explains_more(at: LayerDirections, alone: float | None) -> bool:
-    """True where most of the drift is a shift, and one map about the origin leaves less than half of what the shift leaves."""
+    """True where most of the change is a shift, and one map about the origin leaves less than half of what the shift leaves."""
     if alone is None or not at.shares or share_of(at, "shift").share <= _MOST:
         return False
     return 1 - alone < _CLOSER * (1 - share_of(at, "shift").share)
@@ -169,28 +172,37 @@ def _shift(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str
     return [f"{said}."]
 
 
-def random_shift(moved: Sequence[LayerDirections]) -> list[str]:
-    """A caution where most of the drift is a shift, and a random change of the weights of the same size shifts the samples nearly as much."""
-    shifted = [
-        (at, at.beside_random)
-        for at in moved
-        if at.beside_random is not None and at.shares and share_of(at, "shift").share > _MOST
-    ]
-    alike = [
-        (at, of)
-        for at, of in shifted
-        if of.random_shift_share is not None
-        and of.own_shift_share is not None
-        and of.random_shift_share > _ALIKE * of.own_shift_share
-    ]
-    if not alike:
-        return []
-    at, of = max(alike, key=lambda pair: pair[1].random_shift_share or 0.0)
-    return [
-        f"In {layers_named([layer.layer for layer, _ in alike])} a random change of the weights of the same size shifts the samples about as much "
-        f"(in layer {at.layer} {percent(of.random_shift_share)} of its drift, beside {percent(of.own_shift_share)} over the same {counted(of.rows, 'row')}): there, that most of the drift is a "
-        "shift is no sign of training; its direction may be."
-    ]
+def shifted_as_at_random(layers: Sequence[LayerDirections]) -> list[LayerDirections]:
+    """The layers whose change is mostly a shift, and where a random change of the weights of the same size shifts the samples nearly as much."""
+    found: list[LayerDirections] = []
+    for at in layers:
+        of = at.beside_random
+        if of is None or of.random_shift_share is None or of.own_shift_share is None or not at.shares:
+            continue
+        if share_of(at, "shift").share > _MOST and of.random_shift_share > _ALIKE * of.own_shift_share:
+            found.append(at)
+    return found
+
+
+def random_shift_words(where: str, alike: Sequence[LayerDirections]) -> str:
+    """A caution on layers of `shifted_as_at_random`, one at least. where: names them, as in `layers 0 to 2`."""
+    at = max(alike, key=_random_share)
+    of = at.beside_random
+    assert of is not None  # noqa: S101  such layers alone are taken
+    return (
+        f"In {where} a random change of the weights of the same size shifts the samples about as much "
+        f"(in layer {at.layer} the shift is {percent(of.random_shift_share)} of what it changes in the representations, beside {percent(of.own_shift_share)} after training, "
+        f"over the same {counted(of.rows, 'row')}): that most of the change is a shift there is no sign of training. The direction of the shift may be one."
+    )
+
+
+def _random_share(at: LayerDirections) -> float:
+    return 0.0 if at.beside_random is None else at.beside_random.random_shift_share or 0.0
+
+
+def _random_shift(moved: Sequence[LayerDirections]) -> list[str]:
+    alike = shifted_as_at_random(moved)
+    return [random_shift_words(layers_named([at.layer for at in alike]), alike)] if alike else []
 
 
 def _tokens(moved: Sequence[LayerDirections]) -> list[str]:
@@ -283,7 +295,7 @@ def _beside_table(found: ModelDirections) -> CaptionedTable:
     over = counted(beside[0][1].rows, "row") if beside else ""
     return CaptionedTable(
         title="Beside a random change of the weights of the same size",
-        caption=f"Both over the same {over}; they depend on that number, so that they differ from those above. Shift: its share of the drift, then its size in spreads of the "
+        caption=f"Both over the same {over}; they depend on that number, so that they differ from those above. Shift: its share of the change of the representations, then its size in spreads of the "
         "samples; then the directions that carry 90 % of the differences, with and without the shift.",
         header=["layer", "shift", "random", "size", "random", "directions", "random", "without shift", "random"],
         rows=rows,
@@ -302,7 +314,7 @@ def _share_table(found: ModelDirections) -> CaptionedTable:
         if at.shares
     ]
     return CaptionedTable(
-        title="The kind of map that accounts for the drift",
+        title="The kind of map that accounts for the change",
         caption=_SHARES_CAPTION.format(folds=found.folds or 0),
         header=["layer", *KIND_HEADS.values(), "rotation alone", "scaling alone"],
         rows=rows,

@@ -1,11 +1,19 @@
-"""Directions in which the models of a study moved, in words: the kind of drift by method, seeds against each other, and the tokens that seeds agree on."""
+"""Directions in which the models of a study moved, in words: the kind of change by method, seeds against each other, and the tokens that seeds agree on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from repdrift.core.directions_words import KIND_HEADS, KIND_WORDS, directions_notes, quoted, random_shift, share_of
+from repdrift.core.directions_words import (
+    KIND_HEADS,
+    KIND_WORDS,
+    directions_notes,
+    quoted,
+    random_shift_words,
+    share_of,
+    shifted_as_at_random,
+)
 from repdrift.core.records.directions import (
     SHIFT_LEVEL,
     BesideRandomChange,
@@ -16,7 +24,17 @@ from repdrift.core.records.directions import (
 )
 from repdrift.core.records.results import DriftResults
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, listed, method_title, number, percent, sentence_case, short_number, task_title
+from repdrift.core.words import (
+    counted,
+    layers_named,
+    listed,
+    method_title,
+    number,
+    percent,
+    sentence_case,
+    short_number,
+    task_title,
+)
 
 _TITLE = "In which directions the representations moved"
 _TOKENS = 5
@@ -63,21 +81,39 @@ def _kinds(cells: Cells) -> list[str]:
         runs = [run for (_, of), found in cells.items() if of == method for run in found]
         layers = _layers(runs)
         if not layers:
-            said.append(f"{method_title(method)}: no layer has shares of drift.")
+            said.append(f"{method_title(method)}: no layer has shares of the change.")
             continue
         means = {kind: fmean(share_of(at, kind).share for at in layers) for kind in KIND_WORDS}
         largest = max(means, key=lambda kind: means[kind])
         others = [f"{percent(means[kind])} to {words}" for kind, words in KIND_WORDS.items() if kind != largest]
         said.append(
-            f"{method_title(method)}: on average over layers, {percent(means[largest])} of the drift goes to {KIND_WORDS[largest]}, {listed(others)} "
+            f"{method_title(method)}: on average over layers, {percent(means[largest])} of the change of the representations goes to {KIND_WORDS[largest]}, {listed(others)} "
             f"({counted(len(runs), 'model')})."
         )
         beyond = sum(1 for at in layers if at.adjusted_pvalue is not None and at.adjusted_pvalue <= SHIFT_LEVEL)
-        said += [f"{method_title(method)}: {sentence[0].lower()}{sentence[1:]}" for sentence in random_shift(layers)]
+        said += _random_shift(method, runs)
         said.append(
             f"{method_title(method)}: a shift that all samples share is beyond chance in {beyond} of {len(layers)} layers of these models."
         )
     return said
+
+
+def _random_shift(method: str, runs: Sequence[RunDirections]) -> list[str]:
+    """The caution about a random change, once for all runs of a method: each layer with the number of runs in which it holds."""
+    with_control = [run for run in runs if any(at.beside_random is not None for at in run.found.layers)]
+    alike = [at for run in with_control for at in shifted_as_at_random(run.found.layers)]
+    if not alike:
+        return []
+    times: dict[int, int] = {}
+    for at in alike:
+        times[at.layer] = times.get(at.layer, 0) + 1
+    counts = sorted(set(times.values()), reverse=True)
+    parts = [
+        f"{layers_named([layer for layer, count in times.items() if count == of])} ({of} of {counted(len(with_control), 'model')})"
+        for of in counts
+    ]
+    sentence = random_shift_words(listed(parts), alike)
+    return [f"{method_title(method)}: {sentence[0].lower()}{sentence[1:]}"]
 
 
 def _seeds(found: StudyDirections) -> list[str]:
@@ -172,7 +208,7 @@ def _layer_table(cells: Cells) -> CaptionedTable:
         title="The shift that all samples share, and the number of directions",
         caption="Means over seeds, and their range. Change: size of the differences over that of the base model's rows. Shift: in spreads of the base model's samples, without its "
         "noise. Beyond chance: seeds whose shift is, corrected over layers. Directions: the fewest that carry 90 % of the squared differences, for each seed; beside them those "
-        "of a random change of the weights of the same size, and the share of a shift in the drift of both, over the seeds that have the control.",
+        "of a random change of the weights of the same size, and the share of a shift in the change of both, over the seeds that have the control.",
         header=[
             "task",
             "method",
@@ -213,7 +249,7 @@ def _share_table(cells: Cells) -> CaptionedTable:
         if (layers := [at for at in every if at.shares])
     ]
     return CaptionedTable(
-        title="The kind of map that accounts for the drift",
+        title="The kind of map that accounts for the change",
         caption="Means over seeds of shares of the squared differences, on held-out samples. Each map is added to those on its left; one below 0 meets new samples worse than "
         "without it. Alone: a rotation about the origin, or a scaling from it, without a shift.",
         header=["task", "method", "layer", *KIND_HEADS.values(), "rotation alone", "scaling alone"],

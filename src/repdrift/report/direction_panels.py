@@ -1,4 +1,4 @@
-"""Panels on directions: shares of drift stacked by layer, and the size of the shift by layer, for comparisons and studies alike."""
+"""Panels on directions: shares of the change stacked by layer, and the size of the shift by layer, for comparisons and studies alike."""
 
 from __future__ import annotations
 

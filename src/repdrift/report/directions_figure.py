@@ -1,4 +1,4 @@
-"""The figure of directions: what kind of map accounts for the drift, and how large the shift is, layer by layer, for every model."""
+"""The figure of directions: what kind of map accounts for the change, and how large the shift is, layer by layer, for every model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _figure(found: Sequence[tuple[int, str, ModelDirections]]) -> Figure:
     for (left, right), (number, name, model) in zip(rows, shown, strict=True):
         has_random |= _shares(left, model)
         _sizes(right, model, number)
-        left.set_ylabel("share of drift")
+        left.set_ylabel("share of the change")
         right.set_ylabel("shift, in spreads")
         left.set_title(plain(name))
         right.set_title("size of the shift")

@@ -74,7 +74,7 @@ def test_nothing_is_cut_and_words_have_no_nan(plain_data, tasks, methods, layers
     for words in (SPEC.caption(data), SPEC.describe(data)):
         assert words.endswith(".")
         assert not {"nan", "None", "inf"} & set(words.split())
-    assert "50.0 % goes to a shift that all samples share" in SPEC.describe(data)
+    assert "50.0 % of the change goes to a shift that all samples share" in SPEC.describe(data)
 
 
 def test_study_whose_models_did_not_move_has_no_figure(plain_data):
@@ -87,6 +87,40 @@ def test_section_in_words_names_the_kind_and_warns_where_a_random_change_shifts_
     section = study_directions_section(data.results)
     assert section is not None
     text = "\n".join(section_markdown(section))
-    assert "LoRA: on average over layers, 50.0 % of the drift goes to a shift that all samples share" in text
+    assert (
+        "LoRA: on average over layers, 50.0 % of the change of the representations goes to a shift that all samples share"
+        in text
+    )
     assert "a shift that all samples share is beyond chance in 4 of 4 layers of these models" in text
     assert not {"nan", "None"} & set(text.split())
+
+
+def test_caution_on_a_random_change_names_each_layer_once_with_the_number_of_models(plain_data):
+    data = with_directions(plain_data, ("sst2", "mrpc"), ("lora",), 3)
+    shares = [DriftShare(kind=kind, share=float(kind == "shift")) for kind in SHARES]
+
+    def layer(number, layer):  # three of four models have the control; layer 1 is alike in all of them, layer 3 in one
+        alike = layer == 1 or (layer == 3 and number == 0)
+        beside = BesideRandomChange(rows=40, own_shift_share=1.0, random_shift_share=0.9 if alike else 0.1)
+        return LayerDirections(
+            layer=layer,
+            relative_change=0.1,
+            shares=shares,
+            rotation_alone=0.0,
+            scaling_alone=0.0,
+            beside_random=beside if number < 3 else None,
+        )
+
+    runs = [
+        run.model_copy(update={"found": ModelDirections(layers=[layer(number, at) for at in (1, 2, 3)], n=40)})
+        for number, run in enumerate(data.results.moved.directions.runs)
+    ]
+    moved = StudyMoved(directions=StudyDirections(runs=runs))
+    section = study_directions_section(data.results.model_copy(update={"moved": moved}))
+    assert section is not None
+    said = [line for line in section.answer if "random change" in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "LoRA: in layer 1 (3 of 3 models) and layer 3 (1 of 3 models) a random change of the weights of the same size shifts"
+    )
+    assert "in layer 1 the shift is 90.0 % of what it changes in the representations, beside 100.0 %" in said[0]

@@ -97,7 +97,7 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def figures(result: Comparison) -> dict[str, bytes]:
-    """Shares of drift and size of the shift by layer, for every model that moved."""
+    """Shares of the change and size of the shift by layer, for every model that moved."""
     from repdrift.report.directions_figure import directions_figures
 
     return directions_figures(result)

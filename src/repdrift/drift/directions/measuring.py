@@ -133,7 +133,7 @@ def _layer(layer: int, d: Differences, confidence: float, no_interval: str | Non
             "scale": shares.scale,
         }
     except DegenerateInputError as error:
-        missing.append(f"Shares of drift were not measured: {error}.")
+        missing.append(f"Shares of the change were not measured: {error}.")
     record = LayerDirections(
         layer=layer,
         relative_change=relative,

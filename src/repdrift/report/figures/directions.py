@@ -1,4 +1,4 @@
-"""Shares of drift by kind of map, stacked by layer: a panel for each task and method, means over seeds."""
+"""Shares of the change by kind of map, stacked by layer: a panel for each task and method, means over seeds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw(data: ReportData) -> Figure:
     for axes in list(panels.flat)[len(cells) :]:
         axes.remove()
     _one_scale(list(figure.axes))
-    figure.supylabel("share of drift", fontsize=8)
+    figure.supylabel("share of the change", fontsize=8)
     keys = [*KEYS, *([RANDOM_KEY] if has_random else [])]
     names = [str(key.get_label()) for key in keys]
     figure.legend(handles=keys, loc="outside upper center", ncols=legend_columns(names))
@@ -59,14 +59,14 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Says which kind accounts for most of the drift of each method on each task."""
+    """Says which kind accounts for most of the change of each method on each task."""
     said: list[str] = []
     for (task, method), runs in _cells(data).items():
         layers = [at for run in runs for at in run.found.layers if at.shares]
         means = {kind: fmean(share_of(at, kind).share for at in layers) for kind in KIND_WORDS}
         kind = max(means, key=lambda kind: means[kind])
         said.append(
-            f"{task_title(task)}, {method_title(method)}: {percent(means[kind])} goes to {KIND_WORDS[kind]} ({counted(len(runs), 'model')})."
+            f"{task_title(task)}, {method_title(method)}: {percent(means[kind])} of the change goes to {KIND_WORDS[kind]} ({counted(len(runs), 'model')})."
         )
     return " ".join(said)
 

@@ -1,4 +1,4 @@
-"""Share of drift that a shift, a rotation, a scaling, another linear map and the rest account for: nested alignments, on held-out rows.
+"""Share of the squared differences that a shift, a rotation, a scaling, another linear map and the rest account for: nested alignments, on held-out rows.
 
 Each alignment maps base rows x onto tuned rows y, is fitted on some samples and scored on others, so that one with more freedom is not better
 for that alone. With means mx, my of the fitted samples:
@@ -10,7 +10,7 @@ for that alone. With means mx, my of the fitted samples:
     linear     my + c (x - mx) Q + (x - mx) W
 
 A rotation comes before a scaling. In the other order, the best scale under a large rotation is 0, since rows that are turned away are better met
-by their mean: half of the drift of a pure rotation would count as scaling. In this order a pure scaling needs no rotation, and each is found.
+by their mean: half of the change of a pure rotation would count as scaling. In this order a pure scaling needs no rotation, and each is found.
 
 A tuned model starts as the base model, so every map is held towards the one before it: Q = polar(X'Y + t I), which is the orthogonal matrix
 that minimises ||XQ - Y||^2 + t ||Q - I||^2, and W is ridge regression of what is left. Where there are no samples, Q is therefore the identity
@@ -36,7 +36,7 @@ from repdrift.similarity.uncertainty.sample_groups import degrees_of_freedom, gr
 _Floats = NDArray[np.float64]
 
 KINDS = ("shift", "rotation", "scaling", "linear", "rest")
-"""The parts of drift, in the order in which alignments are nested."""
+"""The parts of the change, in the order in which alignments are nested."""
 
 LEAST_UNITS = 10
 """The fewest samples, or groups of samples, for which parts are held out."""
@@ -71,7 +71,7 @@ class AlignmentShares:
 
     rotation_alone, scaling_alone: the share that a rotation about the origin, or a scaling from it, takes off by itself, without a shift. Where
     all samples share a large mean, either moves that mean, which `shift` then takes off first: so a shift, a rotation and a scaling can
-    account for the same drift. directions: of the rotation, at most ROTATED. scale: mean of c over the folds.
+    account for the same change. directions: of the rotation, at most ROTATED. scale: mean of c over the folds.
     """
 
     shares: tuple[AlignmentShare, ...]
@@ -127,7 +127,7 @@ def shift_share(differences: Differences, *, folds: int = 5, seed: int = 0) -> f
 def _parts(d: Differences, folds: int, seed: int) -> list[Tensor]:
     """Yields which rows are held out together: (n,) true or false, for each fold."""
     if d.are_rounding:
-        raise DegenerateInputError("nothing moved: there is no drift to share out")
+        raise DegenerateInputError("nothing moved: there is no change to share out")
     if d.n_units < LEAST_UNITS:
         raise DegenerateInputError(
             f"shares are measured on samples that are held out, which takes {LEAST_UNITS} of them (or of their groups) at least; got {d.n_units}"

@@ -55,13 +55,13 @@ def test_each_kind_is_named_in_its_layer_alone(planted):
     assert largest == {1: "rest", 2: "shift", 3: "rotation", 4: "scaling", 5: "linear", 6: "shift"}
     answer = " ".join(directions_answer(planted))
     assert (
-        "In layers 2, 6 most of the drift is accounted for by a shift that all samples share (most in layer 2: 100.0 %"
+        "In layers 2, 6 most of the change of the representations is accounted for by a shift that all samples share (most in layer 2: 100.0 %"
         in answer
     )
-    assert "in layer 3 most of the drift is accounted for by a rotation" in answer
-    assert "in layer 4 most of the drift is accounted for by a scaling" in answer
-    assert "in layer 5 most of the drift is accounted for by another linear map" in answer
-    assert "in layer 1 most of the drift is accounted for by no linear map" in answer
+    assert "in layer 3 most of the change of the representations is accounted for by a rotation" in answer
+    assert "in layer 4 most of the change of the representations is accounted for by a scaling" in answer
+    assert "in layer 5 most of the change of the representations is accounted for by another linear map" in answer
+    assert "in layer 1 most of the change of the representations is accounted for by no linear map" in answer
     assert "In layer 6 a rotation about the origin accounts by itself for more than the shift does" in answer
     assert "scaling from the origin" not in answer
 
