@@ -140,11 +140,13 @@ def compare(
     else:
         _print(result, every_measure="measures" in options)
         has_outputs = any(model.outputs is not None and model.outputs.changes for model in result.models)
-        from repdrift.comparison.what_moved import section_tables
+        from repdrift.comparison.what_moved import section_tables, sections_to_ask_for
 
         tables = "drift.csv" + (", outputs.csv" * has_outputs) + (", patching.csv" if result.patching else "")
         tables += "".join(f", {name}" for name in section_tables(result))
         tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
+        if checked.sections is None and (more := sections_to_ask_for()):
+            tell(f"more on what moved, for more time: --with {','.join(more)}, or --with all")
     if len(result.compared) < len(result.models):  # also where the layer grid alone compares a model
         raise typer.Exit(SOME_NOT_COMPARED)
 

@@ -36,6 +36,11 @@ def no_grid_because(options: ComparisonOptions, *, keeps_rows: bool) -> str | No
     return None if keeps_rows else f"{sentence_case(ONLY_SUMS)}."
 
 
+def sections_to_ask_for() -> list[str]:
+    """Returns the names of the sections that are measured only where they are named."""
+    return [section.name for section in comparison_sections() if not section.by_default]
+
+
 def with_sections(
     models: Sequence[ComparedModel], inputs: SectionInputs
 ) -> tuple[list[ComparedModel], ComparisonMoved | None]:

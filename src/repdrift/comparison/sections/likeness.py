@@ -103,4 +103,4 @@ def _of(result: Comparison) -> ChangeLikeness | None:
     return None if result.moved is None else result.moved.likeness
 
 
-register(ComparisonSection("likeness", 20, True, measure, tables, worded_whole=worded, figures=figures))
+register(ComparisonSection("likeness", 20, False, measure, tables, worded_whole=worded, figures=figures))

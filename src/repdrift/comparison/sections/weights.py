@@ -47,4 +47,4 @@ def _of(model: ComparedModel) -> ModelWeightsMoved | None:
     return None if model.moved is None else model.moved.weights
 
 
-register(ComparisonSection("weights", 10, True, measure, tables, worded, figures=figures))
+register(ComparisonSection("weights", 10, False, measure, tables, worded, figures=figures))
