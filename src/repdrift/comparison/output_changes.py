@@ -15,9 +15,8 @@ from repdrift.core.confidence import Interval
 from repdrift.core.errors import ModelError, OutcomeNotApplicable, RepdriftError
 from repdrift.core.output_words import forgetting_title
 from repdrift.core.process_group import world
-from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, ShadedTokens
 from repdrift.core.records.output_changes import ModelOutputs, OutputChange
-from repdrift.core.records.sample_moves import ShadedTokens
 from repdrift.core.words import counted
 from repdrift.models import ASSUMED_WIDTH, ModelSource, length_limit_of_config, load_config, load_tokenizer, width_of
 from repdrift.models.language_model import BASE_READS, base_head_note, head_kind

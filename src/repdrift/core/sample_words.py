@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.records.outcomes import ON_GENERAL_TEXT
-from repdrift.core.records.sample_moves import AtPlace, GroupMoves, MovedSample, PlaceMoves, SampleMoves, ShadedTokens
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ShadedTokens
+from repdrift.core.records.sample_moves import AtPlace, GroupMoves, MovedSample, PlaceMoves, SampleMoves
 from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.worded_section import CaptionedTable, TokenStrip, WordedSection
 from repdrift.core.words import counted, layer_ranges, number, p_equals, pvalue, short_number, some_listed, times

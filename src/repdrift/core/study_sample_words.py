@@ -12,8 +12,8 @@ from repdrift.core.records.sample_moves import (
     StudySamples,
     TaskSamples,
 )
-from repdrift.core.sample_words import SHARE, TITLE, group_words, sample_table
-from repdrift.core.worded_section import CaptionedTable, WordedSection
+from repdrift.core.sample_words import SHARE, TITLE, group_words, sample_table, shaded_strips, tokens_table
+from repdrift.core.worded_section import CaptionedTable, TokenStrip, WordedSection
 from repdrift.core.words import counted, method_title, p_equals, pvalue, sentence_case, some_listed, task_title, times
 
 _LEVEL = 0.05
@@ -24,17 +24,20 @@ def study_samples_section(found: StudySamples) -> WordedSection:
     """The section on all tasks."""
     answer: list[str] = []
     tables: list[CaptionedTable] = []
+    strips: list[TokenStrip] = []
     notes: dict[str, None] = {}
     for task in found.tasks:
         answer += [*_agreement(task), *_named(task), *_groups(task)]
         tables += [_most(task, method) for method in task.methods]
         tables.append(_group_table(task))
+        tables += [_token_table(task, method) for method in task.methods if method.strips]
+        strips += [strip for method in task.methods for strip in _strips(task, method)]
         notes |= dict.fromkeys(f"{task_title(task.task)}: {note}" for note in task.notes)
     units = (
         "Models are the units of what is said over seeds. An interval over samples is conditional on the models; a group is said to move more only if both the "
         "seeds and the samples say so."
     )
-    return WordedSection("samples", TITLE, answer, tables, [SHARE, units, *notes], found.left_out)
+    return WordedSection("samples", TITLE, answer, tables, [SHARE, units, *notes], found.left_out, strips)
 
 
 def _agreement(task: TaskSamples) -> list[str]:
@@ -102,6 +105,25 @@ def _words(group: GroupOverModels) -> str:
 def _most(task: TaskSamples, of: MethodSamples) -> CaptionedTable:
     title = sentence_case(f"{task_title(task.task)}, {method_title(of.method)}: samples that moved most")
     return sample_table(title, of.most, task.group_unit)
+
+
+def _token_table(task: TaskSamples, of: MethodSamples) -> CaptionedTable:
+    table = tokens_table([found.strip for found in of.strips])
+    rows = [[str(found.seed), *row] for found, row in zip(of.strips, table.rows, strict=True)]
+    title = f"{task_title(task.task)}, {method_title(of.method)}: {table.title[:1].lower()}{table.title[1:]}"
+    return CaptionedTable(sentence_case(title), table.caption, ["seed", *table.header], rows)
+
+
+def _strips(task: TaskSamples, of: MethodSamples) -> list[TokenStrip]:
+    """The texts of one method on one scale."""
+    highest = max((v for found in of.strips for v in found.strip.values if v is not None), default=0.0)
+    return [
+        strip
+        for found in of.strips
+        for strip in shaded_strips(
+            [found.strip], f"{task_title(task.task)}, {method_title(of.method)}, seed {found.seed}, ", highest
+        )
+    ]
 
 
 def _group_table(task: TaskSamples) -> CaptionedTable:

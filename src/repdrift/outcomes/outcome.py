@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from repdrift.core.errors import ConfigError, NonFiniteError, ShapeError
 from repdrift.core.fingerprint import config_sha256
-from repdrift.core.records.outcomes import ON_TASK, Inputs, OutcomeInfo
+from repdrift.core.records.outcomes import ON_TASK, Inputs, OutcomeInfo, ShadedTokens
 from repdrift.core.registry import Registry
 from repdrift.core.row_scores import RowScores
 from repdrift.models import ModelSource
@@ -84,6 +84,7 @@ class Subject:
     of the task shares. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
     the same task and base model; shared_by_study: for those of every task. base_states: the folder where the base model's final hidden states are
     kept for other runs; None: they are held in memory. passed: the folder of what the extraction of this model has read of its outputs; None: nothing.
+    keeps_texts: whether texts of samples may stand in records.
     """
 
     task: str
@@ -107,6 +108,7 @@ class Subject:
     shared_by_study: dict[Any, Any] = field(default_factory=dict)
     base_states: Path | None = None
     passed: Path | None = None
+    keeps_texts: bool = True
 
     @cached_property
     def scored(self) -> ScoredRows:
@@ -157,12 +159,13 @@ class Outcome(Protocol):
 class Measured:
     """The result of one kind of outcome for one model. notes: sentences on how it was measured.
 
-    left_out: what of it does not apply, with the reason: (outcome, inputs, reason).
+    left_out: what of it does not apply, with the reason: (outcome, inputs, reason). strips: texts token by token; None: not kept.
     """
 
     items: Sequence[MeasuredItems]
     notes: Sequence[str] = ()
     left_out: Sequence[tuple[str, Inputs, str]] = ()
+    strips: Sequence[ShadedTokens] | None = None
 
 
 outcomes: Registry[Outcome] = Registry("outcome", "repdrift.outcomes.kinds")

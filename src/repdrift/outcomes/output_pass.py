@@ -15,6 +15,7 @@ from repdrift.batches.final_states import FinalStates
 from repdrift.core.errors import OutcomeNotApplicable
 from repdrift.core.process_group import device, world
 from repdrift.core.progress import Bar
+from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.models import ModelSource, running_errors
 from repdrift.models.language_model import TunedReader, load_tuned_reader
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base, states_at_places
@@ -39,6 +40,8 @@ class OutputItems:
     notes: list[str]
     tokens: Mapping[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
     """KL(base || tuned) of every token that was predicted, by the number of its sample; empty where it was not kept."""
+    strips: list[ShadedTokens] | None = None
+    """Texts token by token, where an earlier pass made them already."""
 
 
 def read_outputs(

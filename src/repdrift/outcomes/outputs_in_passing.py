@@ -15,6 +15,7 @@ from torch import Tensor
 from repdrift.batches.batching import Batch, BatchPlan
 from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
 from repdrift.core.process_group import world
+from repdrift.core.records.outcomes import ON_TASK
 from repdrift.models import ModelSource, running_errors
 from repdrift.models.language_model import TunedHead, head_kind, load_tuned_head
 from repdrift.models.output_head import OutputHead
@@ -26,6 +27,7 @@ from repdrift.outcomes.passed_sums import PassedSums, passed_key
 from repdrift.outcomes.read_places import ReadPlaces, read_places
 from repdrift.outcomes.reduction import Reduction
 from repdrift.outcomes.token_outcome import token_outcome
+from repdrift.outcomes.token_strips import strips_of
 from repdrift.outcomes.vocabularies import Columns, compared_columns
 from repdrift.tasks import SampleSet
 
@@ -130,15 +132,22 @@ class BaseInPassing:
 class TunedInPassing:
     """Reduces a tuned model's outputs batch by batch, from the pass that extracts it (a `StateWatcher`).
 
-    outcomes: names of token outcomes. trained_as: what the model was trained for. folder: that of the sums. Nothing is kept unless the base
+    outcomes: names of token outcomes. trained_as: what the model was trained for. folder: that of the sums. keeps_texts: whether texts may be kept, token by token. Nothing is kept unless the base
     model's states are there, in the batches in which the tuned model is run.
     """
 
     def __init__(
-        self, base: BaseInPassing, tuned: ModelSource, trained_as: str | None, outcomes: Sequence[str], folder: Path
+        self,
+        base: BaseInPassing,
+        tuned: ModelSource,
+        trained_as: str | None,
+        outcomes: Sequence[str],
+        folder: Path,
+        *,
+        keeps_texts: bool = True,
     ) -> None:
         self._base, self._tuned, self._trained_as = base, tuned, trained_as
-        self._outcomes, self._folder = list(outcomes), folder
+        self._outcomes, self._folder, self._keeps_texts = list(outcomes), folder, keeps_texts
         self._ran: BaseOutputs | None = None
         self._head: TunedHead | None = None
         self._columns: Columns | None = None
@@ -206,9 +215,13 @@ class TunedInPassing:
         """Writes the record, if every process has kept its batches."""
         sums, ran = self._sums, self._ran
         kept = world().gather(sums is not None)
-        if world().is_first and kept is not None and all(kept) and sums and ran and self._head and self._columns:
+        is_whole = world().from_first(kept is not None and all(kept))
+        by_token = self._reduction.by_token() if is_whole and self._keeps_texts and self._reduction else {}
+        if world().is_first and is_whole and sums and ran and self._head and self._columns:
             with suppress(RepdriftError):
-                sums.finish(ran.plan, [*self._head.notes, *reading_notes(self._columns, ran)])
+                # A pass that goes on after a stop has values of its own batches alone, and then no texts.
+                strips = strips_of(by_token, ran, ON_TASK) if self._keeps_texts else None
+                sums.finish(ran.plan, [*self._head.notes, *reading_notes(self._columns, ran)], strips)
         self._sums = self._reduction = self._head = self._ran = None
         world().barrier()
 

@@ -21,6 +21,7 @@ from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.reading import stands_there
 from repdrift.core.records.base import library_versions
+from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.core.records.passed_outputs import PASSED_OUTPUTS_FILE, PassedOutputsRecord
 from repdrift.models import ModelSource, settings_digests
 from repdrift.outcomes.base_states import states_key
@@ -52,8 +53,8 @@ class PassedSums:
         """Write the sums of one batch, (outcomes, 2, b): the tuned model's and the base model's."""
         self._files.put(number, torch.from_numpy(sums))
 
-    def finish(self, plan: BatchPlan, notes: Sequence[str]) -> None:
-        """Write the record, if every batch has its file."""
+    def finish(self, plan: BatchPlan, notes: Sequence[str], strips: list[ShadedTokens] | None = None) -> None:
+        """Write the record, if every batch has its file. strips: texts token by token, where they are kept."""
         if self._files.all_there(range(len(plan))):
             PassedOutputsRecord(
                 key=self.key,
@@ -61,6 +62,7 @@ class PassedSums:
                 outcomes=self.outcomes,
                 files=self._files.checksums(range(len(plan))),
                 notes=list(notes),
+                strips=strips,
                 versions=library_versions(),
             ).write(self.folder / PASSED_OUTPUTS_FILE)
 
@@ -87,7 +89,8 @@ class PassedSums:
             say(f"the outputs in {self.folder} are not used: {error} They are measured anew")
             return None
         chosen = [token_outcome(name) for name in self.outcomes]
-        return OutputItems(means_of(dict(zip(self.outcomes, sums, strict=True)), chosen, counts), counts, record.notes)
+        means = means_of(dict(zip(self.outcomes, sums, strict=True)), chosen, counts)
+        return OutputItems(means, counts, record.notes, strips=record.strips)
 
 
 def passed_key(

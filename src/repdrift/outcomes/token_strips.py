@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from repdrift.core.hidden_secrets import HIDDEN, without_secrets
-from repdrift.core.records.outcomes import Inputs
-from repdrift.core.records.sample_moves import ShadedTokens
+from repdrift.core.records.outcomes import Inputs, ShadedTokens
 from repdrift.outcomes.base_outputs import BaseOutputs
 from repdrift.outcomes.output_pass import OutputItems
 
@@ -19,21 +18,29 @@ MOST_TOKENS = 160
 """Tokens of a text that are shown."""
 _READ_BEYOND = 100
 """Tokens behind the shown ones that are read too, so that a secret that is cut there is still known as one."""
-_KL = "output_kl"
 _CUT_CHARACTER = "\ufffd"
 
 
 def token_strips(read: OutputItems, base: BaseOutputs, inputs: Inputs, *, most: int = STRIPS) -> list[ShadedTokens]:
     """The texts with the largest mean KL, the largest first. Empty where values of tokens were not kept, or no tokenizer is known."""
+    return strips_of(read.tokens, base, inputs, most=most) or []
+
+
+def strips_of(
+    by_token: Mapping[int, np.ndarray], base: BaseOutputs, inputs: Inputs, *, most: int = STRIPS
+) -> list[ShadedTokens] | None:
+    """The texts with the largest mean KL, the largest first. by_token: KL of each token that was predicted, by the number of its sample.
+
+    None where values of some text are not there, so that the largest ones are not known, or where no tokenizer is known.
+    """
     tokenizer = base.samples.tokenizer
-    if tokenizer is None or not read.tokens or _KL not in read.items:
-        return []
-    means = np.nan_to_num(read.items[_KL].value, nan=-1.0)
-    order = [
-        int(index) for index in np.argsort(-means, kind="stable") if int(index) in read.tokens and means[index] > 0
-    ]
+    asked = {index for index, places in enumerate(base.places.places) if len(places)}
+    if tokenizer is None or not asked or not asked <= by_token.keys():
+        return None
+    means = {index: float(by_token[index].mean(dtype=np.float64)) for index in sorted(asked)}
+    order = sorted((index for index in means if means[index] > 0), key=lambda index: -means[index])
     shift = 1 if base.head.kind == "causal" else 0  # a causal model predicts the token behind the place that is read
-    return [_strip(read.tokens, base, index, float(means[index]), shift, tokenizer, inputs) for index in order[:most]]
+    return [_strip(by_token, base, index, means[index], shift, tokenizer, inputs) for index in order[:most]]
 
 
 def pieces(ids: Sequence[int], tokenizer: Any) -> list[str]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from repdrift.core.records.comparison import Comparison
-from repdrift.core.records.sample_moves import ShadedTokens
+from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.core.sample_words import shaded_strips
 from repdrift.core.shared_paths import shareable
 from repdrift.core.worded_section import TokenStrip

@@ -160,6 +160,7 @@ def _measure(
         outcomes=list(infos.values()),
         not_applicable=left_out,
         notes=list(measured.notes),
+        strips=None if measured.strips is None or not subject.keeps_texts else list(measured.strips),
         weights_digest=subject.tuned.weights_digest(),
         base_weights_digest=subject.base.weights_digest(),
         sample_set_fingerprint=subject.samples.fingerprint,
@@ -231,6 +232,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         shared_by_study=task.by_study,
         base_states=base_states_folder(inputs.config),
         passed=passed_folder(inputs.config, run, step),
+        keeps_texts=inputs.config.analysis.sample_texts and step == 0,
     )
 
 

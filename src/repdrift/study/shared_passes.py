@@ -69,7 +69,8 @@ class SharedPasses:
         if base is None or (step and not folder.is_dir()) or self._measured(folder, tuned, base):
             return None
         at = passed_folder(self._inputs.config, run, step)
-        return TunedInPassing(base, tuned, trained.record.task_kind, outcomes_on_task(), at)
+        texts = self._inputs.config.analysis.sample_texts and step == 0
+        return TunedInPassing(base, tuned, trained.record.task_kind, outcomes_on_task(), at, keeps_texts=texts)
 
     def _measured(self, folder: Path, tuned: ModelSource, base: BaseInPassing) -> bool:
         path = record_path(folder, _OUTPUTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repdrift.core.records.sample_moves import ShadedTokens
+from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.core.sample_words import shaded_strips, strips_section
 from repdrift.core.worded_section import SHADES, TokenStrip
 

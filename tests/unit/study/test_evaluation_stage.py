@@ -13,12 +13,12 @@ import yaml
 
 from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, SampleSetMismatchError
 from repdrift.core.records.outcomes import RunOutcomes
-from repdrift.core.records.results import RESULTS_FILE, DriftResults
+from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.drift import analyze
 from repdrift.models import load_tokenizer, resolve_model
 from repdrift.outcomes import outcome_files
 from repdrift.outcomes.outcome import ScoredRows, Subject, outcomes
-from repdrift.outcomes.outcome_files import items_table
+from repdrift.outcomes.outcome_files import items_table, record_path
 from repdrift.stores import open_set
 from repdrift.study import evaluation_stage
 from repdrift.study.config import parse_study
@@ -385,6 +385,17 @@ def test_a_language_model_study_runs_through_with_flips_from_its_base(tmp_path, 
     assert inputs.general_text is not None
     counts = items_of(done, "outputs").groupby("inputs")["item"].count()
     assert dict(counts) == {"task": 3 * 12, "general_text": 4 * len(inputs.general_text)}
+    plan = drift_plan(inputs.config, "tiny.yaml")
+    shown, _ = analyze(plan, tmp_path / "out")
+    (method,) = shown.moved.samples.tasks[0].methods
+    assert [(of.seed, of.strip) for of in method.strips] == [(1, strip) for strip in done.records["outputs"].strips]
+    assert "predicted tokens changed most" in (tmp_path / "out" / SUMMARY_FILE).read_text(encoding="utf-8")
+    hidden, _ = analyze(replace(plan, sample_texts=False), tmp_path / "hidden")
+    assert hidden.moved.samples.tasks[0].methods[0].strips == []
+    done.records["outputs"].model_copy(update={"strips": None}).write(record_path(done.folder, "outputs"))
+    older, _ = analyze(plan, tmp_path / "older")
+    assert older.moved.samples.tasks[0].methods[0].strips == []
+    assert any("not shown of LoRA seed 1: " in note for note in older.moved.samples.tasks[0].notes)
 
 
 def test_arms_of_other_rates_share_the_scores_of_the_base_model(inputs):

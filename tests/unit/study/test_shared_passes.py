@@ -7,14 +7,15 @@ import sys
 import pytest
 
 from repdrift.core.errors import StorageError
+from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.outcomes.outcome import outcomes
-from repdrift.outcomes.outcome_files import read_items
+from repdrift.outcomes.outcome_files import read_items, record_path
 from repdrift.stores import RepresentationSetWriter
 from repdrift.study.config import parse_study
 from repdrift.study.evaluation_stage import evaluate_runs
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
-from repdrift.study.runs import base_folder, base_states_folder, passed_folder, planned_runs
+from repdrift.study.runs import base_folder, base_states_folder, outcomes_folder, passed_folder, planned_runs
 from repdrift.study.training_stage import train_runs
 from tests.tiny_models import WORDS, sentence
 
@@ -84,8 +85,17 @@ def test_outputs_in_passing_are_those_of_a_pass_of_their_own(inputs, passes):
     assert passes, "general text has a pass of its own"
     states = base_states_folder(inputs.config)
     assert len(list(states.glob("*/states.json"))) == 2, "of the task and of general text, for the runs to come"
+    in_passing = strips_of(inputs)
     forget_outcomes(inputs)
     alone, their_notes, own = measured(inputs, passes)
+    assert in_passing == strips_of(inputs), "texts token by token too"
+    full, lora = in_passing
+    assert {
+        len([of for of in strips if of.inputs == kind]) for strips in (full, lora) for kind in ("task", "general_text")
+    } == {3}
+    kl = passed[0][(passed[0]["outcome"] == "output_kl") & (passed[0]["inputs"] == "task")].set_index("item")["value"]
+    assert [of.sample for of in full[:3]] == list(kl.sort_values(ascending=False, kind="stable").index[:3])
+    assert [of.mean for of in full[:3]] == pytest.approx(sorted(kl, reverse=True)[:3], rel=1e-5)
     assert own == len(runs)
     assert notes == their_notes
     for one, other in zip(passed, alone, strict=True):
@@ -97,6 +107,12 @@ def test_outputs_in_passing_are_those_of_a_pass_of_their_own(inputs, passes):
     assert not (inputs.config.results_dir / "outcomes").exists(), "extraction alone reads no outputs"
     for one, other in zip(passed, measured(inputs, passes)[0], strict=True):
         assert one["value"].to_numpy() == pytest.approx(other["value"].to_numpy(), rel=1e-4, abs=1e-7), "other batches"
+
+
+def strips_of(inputs):
+    """The texts token by token that the record of each run keeps."""
+    folders = [outcomes_folder(inputs.config, run, 0) for run in planned_runs(inputs.config)]
+    return [RunOutcomes.read(record_path(folder, "outputs")).strips for folder in folders]
 
 
 def forget_outcomes(inputs):
@@ -152,10 +168,13 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_outputs(inputs, pass
     extract_runs(StudyInputs(inputs.config), runs, outputs_too=True)
     items, _, own = measured(inputs, passes)
     assert own == 0
+    after_a_stop = strips_of(inputs)
     forget_outcomes(inputs)
     again, _, own = measured(inputs, passes)
     assert own == len(runs)
     assert all(one.equals(other) for one, other in zip(items, again, strict=True))
+    for found, whole in zip(after_a_stop, strips_of(inputs), strict=True):
+        assert found is None or found == whole, "none rather than those of a part of the texts"
 
 
 def test_damaged_sums_and_states_are_measured_anew(inputs, passes):

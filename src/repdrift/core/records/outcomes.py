@@ -81,6 +81,21 @@ class NotApplicable(Record):
     reason: str
 
 
+class ShadedTokens(Record):
+    """One text, token by token, with KL(base || tuned) of what follows each token that could be predicted."""
+
+    sample: str
+    inputs: Inputs
+    tokens: list[str]
+    """The text of each token; empty for one without text of its own, such as the rest of a character."""
+    values: list[float | None]
+    """Nats, for the prediction of this token; null for a token that no model was asked for."""
+    mean: float
+    """Mean over the tokens that were asked for."""
+    cut: int = 0
+    """Tokens that are left out at the end."""
+
+
 class RunOutcomes(Record):
     """The record `NAME.json` of one kind of outcome of one run, beside its items `NAME.parquet`. Written last."""
 
@@ -99,6 +114,9 @@ class RunOutcomes(Record):
     """What of it this model does not have; all of it, if there are no items."""
     notes: list[str] = []
     """Sentences on how it was measured, such as whose head was used."""
+    strips: list[ShadedTokens] | None = None
+    """Texts whose predictions changed most, token by token; they are no part of the items. Null where they were not kept: texts were not to be shown, there were
+    too many tokens, a pass went on after a stop, or the version was older."""
     weights_digest: str
     base_weights_digest: str
     sample_set_fingerprint: str

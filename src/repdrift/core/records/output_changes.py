@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from repdrift.core.records.base import Record
-from repdrift.core.records.outcomes import Inputs
-from repdrift.core.records.sample_moves import ShadedTokens
+from repdrift.core.records.outcomes import Inputs, ShadedTokens
 
 OUTPUTS_TABLE = "outputs.csv"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.outcomes import ShadedTokens
 
 PASSED_OUTPUTS_FILE = "passed.json"
 """Written last: a folder without it is unfinished."""
@@ -24,4 +25,6 @@ class PassedOutputsRecord(Record):
     """SHA-256 of each batch's file, by its name."""
     notes: list[str]
     """Sentences on whose head was read and which texts have values."""
+    strips: list[ShadedTokens] | None = None
+    """Texts whose predictions changed most, token by token; null where they were not kept."""
     versions: dict[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
-from repdrift.core.records.outcomes import Inputs
+from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.core.records.sites import RESID_POST
 
 SAMPLES_TABLE = "samples.parquet"
@@ -118,21 +118,6 @@ class SampleList(Record):
     lengths: list[int] = []
 
 
-class ShadedTokens(Record):
-    """One text, token by token, with KL(base || tuned) of what follows each token that could be predicted."""
-
-    sample: str
-    inputs: Inputs
-    tokens: list[str]
-    """The text of each token; empty for one without text of its own, such as the rest of a character."""
-    values: list[float | None]
-    """Nats, for the prediction of this token; null for a token that no model was asked for."""
-    mean: float
-    """Mean over the tokens that were asked for."""
-    cut: int = 0
-    """Tokens that are left out at the end."""
-
-
 class SampleMoves(Record):
     """Samples that moved in one tuned model."""
 
@@ -205,6 +190,13 @@ class GroupOverModels(Record):
     note: str = ""
 
 
+class SeedStrip(Record):
+    """One text token by token, of the final model of one seed."""
+
+    seed: int
+    strip: ShadedTokens
+
+
 class MethodSamples(Record):
     """Samples that moved most in the final models of one method, by the mean over models of `times_expected`."""
 
@@ -212,6 +204,8 @@ class MethodSamples(Record):
     most: list[MovedSample]
     in_all: list[str] = []
     """Samples that stand out in every model of the method, at some layer each."""
+    strips: list[SeedStrip] = []
+    """Texts whose predictions changed most, of the task's inputs and then of general text; empty where they were not kept or are not shown."""
 
 
 class TaskSamples(Record):

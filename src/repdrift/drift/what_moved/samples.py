@@ -25,6 +25,7 @@ from repdrift.drift.sample_frame import sample_frame
 from repdrift.drift.sample_groupings import Groupings, groupings
 from repdrift.drift.sample_intervals import Draws, SamplingOptions, draws_for
 from repdrift.drift.sample_moves import MOST_LISTED, ModelShares, SampleView, sample_moves
+from repdrift.drift.sample_strips import task_strips
 from repdrift.drift.samples_over_models import SeedShares, agreement, groups_over_models, method_samples
 from repdrift.drift.task_sets import OpenedSet, TaskSets, read_finite
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
@@ -83,16 +84,21 @@ def _task(inputs: StudyInputs, sets: TaskSets, final: Sequence[OpenedSet]) -> tu
         records.append(ModelSamples(method=run.plan.method, seed=run.plan.seed, moves=kept))
         frames += [_frame(run, at, view) for at in found.shares.places]
     unit = metadata.sample_group_unit
+    strips = task_strips(inputs.plan, sets.task)
+    methods = [
+        method_samples(name, of, view, most=MOST_LISTED).model_copy(update={"strips": strips.by_method.get(name, [])})
+        for name, of in by_method.items()
+    ]
     missing = [] if draws.units.missing is None else [f"Groups have no interval over samples: {draws.units.missing}."]
     return TaskSamples(
         task=sets.task,
         samples=len(view.ids),
         group_unit=unit,
         models=records,
-        methods=[method_samples(name, of, view, most=MOST_LISTED) for name, of in by_method.items()],
+        methods=methods,
         agreement=[agreement(name, of, view, unit) for name, of in by_method.items()],
         groups=groups_over_models({name: tuple(of) for name, of in by_method.items()}, groups.groups),
-        notes=[*why_not, *groups.notes, *missing],
+        notes=[*why_not, *groups.notes, *missing, *strips.notes],
     ), frames
 
 
@@ -105,7 +111,10 @@ def _known_samples(inputs: StudyInputs, sets: TaskSets) -> tuple[SampleSet | Non
         if found.fingerprint != sets.base.metadata.sample_set_fingerprint:
             raise SampleSetMismatchError("the data or the tokenizer is another one than when the sets were extracted")
     except RepdriftError as error:
-        why = str(error).splitlines()[0].rstrip(".")
+        # An error on data may quote it.
+        why = (
+            str(error).splitlines()[0].rstrip(".") if inputs.plan.sample_texts else "its data cannot be read as it was"
+        )
         return None, [f"Samples have their ids alone, without texts, labels and groups by them: {why}."]
     return found, []
 

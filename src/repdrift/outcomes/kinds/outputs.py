@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from repdrift.core.errors import ConfigError, OutcomeNotApplicable
 from repdrift.core.process_group import world
-from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, OutcomeInfo
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs, OutcomeInfo, ShadedTokens
 from repdrift.core.validation import validation_faults
 from repdrift.core.words import counted
 from repdrift.outcomes.base_outputs import BaseOutputs, run_base
@@ -20,6 +20,7 @@ from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.passed_sums import PassedSums, passed_key
 from repdrift.outcomes.read_places import read_places
 from repdrift.outcomes.token_outcome import outcomes_on_task, token_outcome, token_outcomes
+from repdrift.outcomes.token_strips import strips_of
 from repdrift.tasks import SampleSet
 
 _NO_TEXT = "no general text was given: name a file, a folder or a data set behind `general_text:` in the study file"
@@ -64,6 +65,7 @@ class Outputs:
         notes: dict[str, None] = {}
         left_out: list[tuple[str, Inputs, str]] = []
         no_heads = ""
+        strips: list[ShadedTokens] | None = [] if subject.keeps_texts else None
         texts: list[tuple[Inputs, SampleSet | None, list[str]]] = [
             (ON_TASK, subject.samples, outcomes_on_task()),
             (ON_GENERAL_TEXT, subject.general_text, token_outcomes()),
@@ -74,24 +76,24 @@ class Outputs:
                 continue
             try:
                 passed = _passed(subject, samples, names, settings) if inputs == ON_TASK else None
-                read = passed or read_outputs(
-                    _base(subject, inputs, samples, settings),
-                    subject.tuned,
-                    samples,
-                    task_kind=subject.task_kind,
-                    outcomes=names,
-                    options=settings,
-                )
+                read, most = passed, None if passed is None else passed.strips
+                if read is None:
+                    base = _base(subject, inputs, samples, settings)
+                    read = read_outputs(
+                        base, subject.tuned, samples, task_kind=subject.task_kind, outcomes=names, options=settings
+                    )
+                    most = strips_of(read.tokens, base, inputs) if subject.keeps_texts else None
             except OutcomeNotApplicable as error:
                 no_heads = str(error)
                 left_out.extend((name, inputs, no_heads) for name in names)
                 continue
             found += _items(read, inputs, samples)
+            strips = None if strips is None or most is None else [*strips, *most]
             notes |= dict.fromkeys(read.notes)
             if inputs == ON_GENERAL_TEXT:
                 said = f"General text: {counted(len(samples), 'document')} from {samples.source}, {int(read.weights.sum())} tokens predicted."
                 notes |= dict.fromkeys([said, *samples.notes])
-        return Measured(found, list(notes), left_out)
+        return Measured(found, list(notes), left_out, strips if found else None)
 
 
 def _passed(subject: Subject, samples: SampleSet, names: list[str], settings: OutputOptions) -> OutputItems | None:
