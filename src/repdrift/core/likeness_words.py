@@ -18,7 +18,7 @@ _OF = {"weights": "changes of the weights", "profiles": "drifts by layer", "dire
 def likeness_section(found: ChangeLikeness) -> WordedSection:
     """Returns the section on the likeness of changes."""
     answer = [
-        *_weights(found), *(contrast_sentence(contrast) for contrast in found.contrasts), *_profiles(found), *_directions(found)
+        *_weights(found), *found.cautions, *(contrast_sentence(contrast) for contrast in found.contrasts), *_profiles(found), *_directions(found)
     ]  # fmt: skip
     tables = [table for table in (_matrix(found), _pairs(found), _kinds(found)) if table.rows]
     return WordedSection(
@@ -73,6 +73,8 @@ def _one_seed(found: ChangeLikeness, pair: PairLikeness) -> str:
 def _beside_chance(group: GroupLikeness) -> str:
     if group.chance is None:
         return "with no level of chance"
+    if group.chance == 0.0:
+        return "since no weight changed in both"
     return f"where directions drawn at random give {short_number(group.chance)} in size"
 
 
@@ -179,7 +181,7 @@ def _notes(found: ChangeLikeness) -> list[str]:
     notes: list[str] = []
     if any(pair.whole.cosine is not None for pair in found.pairs):
         notes.append(
-            "A cosine of changes is <dW1, dW2> / (||dW1|| ||dW2||), summed over all weights of the base model's body; a module that an adapter is not on "
+            "A cosine of changes is <dW1, dW2> / (||dW1|| ||dW2||), summed over all weights of the base model's body, heads left out; a module that an adapter is not on "
             "counts as unchanged there. Models of one seed have a new head and rows in common order, and adapters of one seed may start from the same matrices A: "
             "they are more alike for that, whatever the method."
         )

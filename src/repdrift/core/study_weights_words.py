@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.records.results import DriftResults
 from repdrift.core.records.weights import StudyWeightsMoved, WeightContrast, WeightsOverSeeds
-from repdrift.core.weights_words import TITLE, group_title, packed_sentence
+from repdrift.core.weights_words import ROUNDING, TITLE, group_title, packed_sentence, relative_size
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.core.words import (
     counted,
@@ -48,6 +48,7 @@ def study_weights_worded(results: DriftResults) -> WordedSection | None:
     answer = [
         *packed_sentence(list(packed)),
         *_sizes(found),
+        *_rounding(found),
         *(contrast_sentence(at) for at in found.contrasts),
         *_intruders(found),
     ]
@@ -92,12 +93,25 @@ def _sizes(found: StudyWeightsMoved) -> list[str]:
         if at.relative_change is None:
             continue
         most = max(kinds, key=lambda k: k.relative_change or 0.0, default=None)
-        where = "" if most is None else f"; most in {group_title(most.group)}, by {percent(most.relative_change)}"
+        where = (
+            ""
+            if most is None
+            else f"; most in {group_title(most.group)}, by {relative_size(most.relative_change or 0.0)}"
+        )
         said.append(
-            f"{task_title(at.task)}, {method_title(at.method)}: the weights that changed moved by {percent(at.relative_change)} of their size{where} "
+            f"{task_title(at.task)}, {method_title(at.method)}: the weights that changed moved by {relative_size(at.relative_change)} of their size{where} "
             f"({counted(len(at.seeds), 'seed')})."
         )
     return said
+
+
+def _rounding(found: StudyWeightsMoved) -> list[str]:
+    rounded = [run for run in found.runs if not run.step and any(ROUNDING in note for note in run.notes)]
+    if not rounded:
+        return []
+    return [
+        f"In {counted(len(rounded), 'final model')} a part of the change is rounding, since the files have a coarser type than the base model's (see the notes)."
+    ]
 
 
 def _intruders(found: StudyWeightsMoved) -> list[str]:

@@ -20,13 +20,17 @@ GROUP_HEADER = (
     "changed", "relative change", "rank for 90 %", "stable rank", "alignment left", "right", "intruders"
 )  # fmt: skip
 _PACKED = "holds no ordinary floating-point weights"
+ROUNDING = ": part of the change is rounding"
+"""Words of a note on a weight that the tuned model's files keep in a coarser type."""
 _NAMED = 3
 _LINES = 6
 
 
 def model_weights_worded(found: ModelWeightsMoved) -> WordedSection:
     """Returns the section on one tuned model."""
-    answer = [*packed_sentence(found.not_compared), *_where(found), *_directions(found), *_intruders(found)]
+    answer = [
+        *packed_sentence(found.not_compared), *_where(found), *_rounding(found), *_directions(found), *_intruders(found)
+    ]  # fmt: skip
     tables = (
         [
             CaptionedTable("By kind of module", _CAPTION, ("module", *GROUP_HEADER), _rows(kind_groups(found.weights))),
@@ -54,6 +58,11 @@ def packed_sentence(not_compared: Sequence[str]) -> list[str]:
     return [
         f"{len(packed)} {are} quantised in the files of a model and not among these numbers: {some_listed(packed)}."
     ]
+
+
+def relative_size(value: float) -> str:
+    """A relative change in per cent; one below 0.1 % with two digits, since small steps of training change weights by less."""
+    return f"{100 * value:.2g} %" if 0.0 < abs(value) < 1e-3 else percent(value)
 
 
 def weight_named(at: WeightMoved) -> str:
@@ -97,7 +106,9 @@ def _where(found: ModelWeightsMoved) -> list[str]:
     if not changed:
         return [f"No weight changed: all {len(found.weights)} that were compared are those of the base model."]
     whole = whole_group(found.weights)
-    size = "" if whole.relative_change is None else f", by {percent(whole.relative_change)} of their size together"
+    size = (
+        "" if whole.relative_change is None else f", by {relative_size(whole.relative_change)} of their size together"
+    )
     said = [f"{len(changed)} of the {counted(len(found.weights), 'weight')} that were compared changed{size}."]
     ranked = sorted(
         (at for at in changed if at.relative_change is not None), key=lambda at: -(at.relative_change or 0.0)
@@ -115,8 +126,20 @@ def _where(found: ModelWeightsMoved) -> list[str]:
     return said
 
 
+def _rounding(found: ModelWeightsMoved) -> list[str]:
+    """Says so if the tuned model's files have a coarser type: rounding moves nearly every number, in no direction of its own."""
+    rounded = [at for at in _changed(found) if at.note is not None and ROUNDING in at.note]
+    if not rounded:
+        return []
+    types = dict.fromkeys(at.note.partition(ROUNDING)[0] for at in rounded if at.note is not None)
+    return [
+        f"In {len(rounded)} of them a part of the change is rounding, since the tuned model's files have a coarser type ({'; '.join(types)}). Where a change is small, its "
+        "size and rank, and that the weight changed at all, may be rounding alone."
+    ]
+
+
 def _by(at: WeightMoved) -> str:
-    return "" if at.relative_change is None else f", by {percent(at.relative_change)}"
+    return "" if at.relative_change is None else f", by {relative_size(at.relative_change)}"
 
 
 def _directions(found: ModelWeightsMoved) -> list[str]:

@@ -168,6 +168,13 @@ def models_named(names: Sequence[str]) -> str:
     return listed(names) if len(names) < 3 else f"{len(names)} models ({some_listed(names)})"
 
 
+def models_apart(names: Sequence[str]) -> str:
+    """Models whose names have commas: `a; b`, from four on with their number, `7 models (a; b; c and 4 more)`."""
+    if len(names) < 4:
+        return "; ".join(names)
+    return f"{len(names)} models ({'; '.join(names[:3])} and {len(names) - 3} more)"
+
+
 def layer_ranges(layers: Collection[int]) -> str:
     """Layer numbers with neighbours joined to ranges: `0, 3 to 7`; `none` for no layer."""
     ranges: list[list[int]] = []

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.progress import track
 from repdrift.core.records.likeness import GroupLikeness
+from repdrift.core.words import models_apart
 from repdrift.models.model_files import ModelSource
 from repdrift.models.third_party import running_errors
 from repdrift.weights.base_matrices import BaseMatrices
@@ -25,6 +27,7 @@ from repdrift.weights.changed_matrices import ChangedMatrices, changed_matrices
 from repdrift.weights.changed_matrix import ChangedMatrix, MatrixReader
 from repdrift.weights.module_kind import module_kind
 from repdrift.weights.singular_subspaces import LEADING
+from repdrift.weights.weight_comparison import OUTSIDE_BACKBONE
 from repdrift.weights.weight_names import in_order
 
 _ALL = ("all", "all")
@@ -37,13 +40,16 @@ _MOST_LOADED_BYTES = 8 << 30
 class ChangeLikenesses:
     """names: the models that could be opened, in order. groups: of each pair of places in it (i < j), the whole model first.
 
-    missing: by model that could not, the reason. not_compared: by model, a line for each weight that is left out.
+    missing: by model that could not, the reason. not_compared: by model, a line for each weight of the body that is left out. cautions: sentences on what
+    makes changes look alike beside training. notes: sentences on weights that are compared in part, or not for every pair.
     """
 
     names: list[str]
     groups: dict[tuple[int, int], list[GroupLikeness]]
     missing: dict[str, str] = field(default_factory=dict)
     not_compared: dict[str, list[str]] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     leading: int = LEADING
 
 
@@ -59,14 +65,52 @@ def change_likenesses(
     opened = _opened(base, tuned, missing)
     while True:
         names = list(opened)
+        shapes: dict[str, dict[int, tuple[int, ...]]] = {}
         try:
-            groups = _groups(base, list(opened.values()), [tuned[n].is_adapter for n in names], leading, most_bytes)
+            groups = _groups(
+                base, list(opened.values()), [tuned[n].is_adapter for n in names], leading, most_bytes, shapes
+            )
         except _ModelFailedError as failed:  # what was summed holds numbers of a model that cannot be compared
             missing[names[failed.number]] = str(failed)
             del opened[names[failed.number]]
             continue
-        not_compared = {name: changes.not_compared for name, changes in opened.items() if changes.not_compared}
-        return ChangeLikenesses(names, groups, missing, not_compared, leading)
+        not_compared = {name: lines for name, changes in opened.items() if (lines := _of_body(changes.not_compared))}
+        notes = [*_in_part(opened), *_not_of_every_pair(names, shapes)]
+        return ChangeLikenesses(names, groups, missing, not_compared, _rounded(opened), notes, leading)
+
+
+def _rounded(opened: Mapping[str, ChangedMatrices]) -> list[str]:
+    holders: dict[str, list[str]] = {}
+    for name, changes in opened.items():
+        for line in changes.precisions:
+            holders.setdefault(line, []).append(name)
+    return [
+        f"{models_apart(names)}: {line}."
+        + (
+            " Models that were rounded alike share it, so their changes look more alike than training made them."
+            if len(names) > 1
+            else ""
+        )
+        for line, names in holders.items()
+    ]
+
+
+def _of_body(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.endswith(OUTSIDE_BACKBONE)]
+
+
+def _in_part(opened: Mapping[str, ChangedMatrices]) -> list[str]:
+    return [f"{name}: {line}." for name, changes in opened.items() for line in changes.notes]
+
+
+def _not_of_every_pair(names: list[str], shapes: Mapping[str, Mapping[int, tuple[int, ...]]]) -> list[str]:
+    """A sentence for each weight of which two models have common parts of different shapes."""
+    said: list[str] = []
+    for weight, of in shapes.items():
+        kinds = {shape: [names[number] for number, at in of.items() if at == shape] for shape in of.values()}
+        parts = [f"{' x '.join(map(str, shape))} in {models_apart(holders)}" for shape, holders in kinds.items()]
+        said.append(f"{weight} is compared only between models of which as much of it is known: {', '.join(parts)}.")
+    return said
 
 
 class _ModelFailedError(Exception):
@@ -98,8 +142,14 @@ def _opened(
 
 
 def _groups(
-    base: BaseMatrices, models: list[ChangedMatrices], is_adapter: list[bool], leading: int, most_bytes: int
+    base: BaseMatrices,
+    models: list[ChangedMatrices],
+    is_adapter: list[bool],
+    leading: int,
+    most_bytes: int,
+    shapes: dict[str, dict[int, tuple[int, ...]]],
 ) -> dict[tuple[int, int], list[GroupLikeness]]:
+    """Returns the likeness of every pair by group. shapes: takes those of each weight of which two models have different ones."""
     count = len(models)
     sums: dict[tuple[str, str], _Sums] = {_ALL: _Sums(count)}
     names = in_order({weight for changes in models for weight in changes.readers})
@@ -117,10 +167,14 @@ def _groups(
                 known = [other for other in range(count) if other in readers or is_adapter[other]]
                 products[number, known] = products[known, number] = 0.0
         any_of = next(iter(seen.values()))
+        of_weight = {number: at.base_shape for number, at in seen.items()}
+        if len(set(of_weight.values())) > 1:
+            shapes[str(weight)] = of_weight
+        numbers = np.array([math.prod(of_weight.get(number, any_of.base_shape)) for number in range(count)])
         kind = module_kind(base, weight, any_of.is_matrix)
         layer = _OUTSIDE if weight.layer is None else str(weight.layer)
         for group in (_ALL, ("kind", kind), ("layer", layer)):
-            sums.setdefault(group, _Sums(count)).add(products, math.prod(any_of.base_shape), spaces)
+            sums.setdefault(group, _Sums(count)).add(products, numbers, spaces)
     pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
     return {(i, j): [found.of(i, j, *group) for group, found in sums.items()] for i, j in pairs}
 
@@ -158,13 +212,13 @@ class _Sums:
         self._sides = np.zeros((6, count, count))
         self._counts = np.zeros((6, count, count), dtype=np.int64)
 
-    def add(self, products: FloatArray, numbers: int, spaces: Mapping[int, LeadingSubspaces]) -> None:
-        """Adds one weight of so many numbers."""
+    def add(self, products: FloatArray, numbers: NDArray[np.int64], spaces: Mapping[int, LeadingSubspaces]) -> None:
+        """Adds one weight. numbers: how many it has in each model, (count,); two models of a known product have as many."""
         known = np.isfinite(products)
         own = np.where(known.diagonal(), products.diagonal(), 0.0)
         self._products += np.where(known, products, 0.0)
         self._squares += np.where(known, own[:, None], 0.0)
-        self._expected += np.where(known, np.outer(own, own) / numbers, 0.0)
+        self._expected += np.where(known, np.outer(own, own) / numbers[:, None], 0.0)
         self._weights += known & ((own[:, None] > 0) | (own[None, :] > 0))
         for i, one in spaces.items():
             for j, other in spaces.items():
@@ -208,9 +262,7 @@ class _Sums:
 
 
 def _why(one: float, other: float) -> str:
-    which = "neither model" if one == other == 0 else "the first model" if one == 0 else "the second model"
-    return (
-        f"{which} changed any of these weights that is known of both"
-        if which == "neither model"
-        else f"{which} changed none of these weights"
-    )
+    if one == other == 0:
+        return "neither model changed any of these weights that are known of both"
+    which = "first" if one == 0 else "second"
+    return f"the {which} model changed none of these weights that are known of both"

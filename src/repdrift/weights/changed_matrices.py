@@ -27,13 +27,14 @@ class ChangedMatrices:
     """The weights of one tuned model that can be compared with the base model's, by name; a weight may have a change of 0.
 
     readers: reads one of them; nothing is kept. not_compared: a line for each weight that is left out, with the reason. notes:
-    a line for each weight that is compared in part. in_memory: True if the whole tuned model is held, since its kind of adapter
+    a line for each weight that is compared in part. precisions: says which types the two models' files have where they differ. in_memory: True if the whole tuned model is held, since its kind of adapter
     can only be compared after loading; it is freed with this object.
     """
 
     readers: Mapping[WeightName, MatrixReader]
     not_compared: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    precisions: list[str] = field(default_factory=list)
     in_memory: bool = False
 
     @property
@@ -88,7 +89,8 @@ def _of_full_model(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
             f"no matrix of the blocks {base.blocks_path!r} could be compared with {base.tensors.where}: {'; '.join(found.not_compared[:3])}"
         )
     notes = [pair.rows.note(pair.name) for pair in found.pairs if pair.rows is not None]
-    return ChangedMatrices(readers, found.not_compared, notes)
+    precisions = list(dict.fromkeys(note for pair in found.pairs if (note := pair.precision_note) is not None))
+    return ChangedMatrices(readers, found.not_compared, notes, precisions)
 
 
 def _require_one_depth(base: BaseMatrices, tuned: NamedTensors) -> None:

@@ -12,6 +12,8 @@ from repdrift.core.records.representation_set import ModuleChange
 from repdrift.weights.spectrum import frobenius_norm, spectral_norm, stable_rank
 from repdrift.weights.weight_names import WeightName
 
+OUTSIDE_BACKBONE = "outside the backbone"
+"""Last words of a line of `not_compared` on heads and other parts that have no place in the body."""
 _NAMED = 4  # weights that one line names
 
 
@@ -73,4 +75,4 @@ def outside_backbone(names: list[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"{', '.join(names[:_NAMED])}{more}: outside the backbone"]
+    return [f"{', '.join(names[:_NAMED])}{more}: {OUTSIDE_BACKBONE}"]

@@ -12,6 +12,10 @@ from repdrift.weights.named_tensors import NamedTensor, NamedTensors
 from repdrift.weights.weight_comparison import outside_backbone
 from repdrift.weights.weight_names import TensorNames, WeightName, in_order, match_names
 
+_FINENESS = ("float64", "float32", "float16", "bfloat16")
+_NO_WEIGHTS = ("position_ids", "inv_freq")
+"""Ends of the names of constants that older files hold beside the weights."""
+
 
 @dataclass(frozen=True)
 class CommonRows:
@@ -51,8 +55,18 @@ class WeightPair:
     @property
     def note(self) -> str | None:
         """The part of the change that a comparison of the two does not cover, or None."""
-        notes = [self._precision_note(), self.rows and self.rows.note(self.name)]
+        notes = [self.precision_note, self.rows and self.rows.note(self.name)]
         return "; ".join(note for note in notes if note) or None
+
+    @property
+    def precision_note(self) -> str | None:
+        """Says in words that the two are kept in different types, or None. A finer tuned model may come from this base, or from a finer one."""
+        one, other = self.base.dtype, self.tuned.dtype
+        if one is None or other is None or one == other:
+            return None
+        is_coarser = _FINENESS.index(other) > _FINENESS.index(one)
+        part = "is rounding" if is_coarser else "may be the rounding of the base model's files"
+        return f"{one} in the base model, {other} in the tuned one: part of the change {part}"
 
     def read_base(self) -> torch.Tensor:
         """Reads the part of the base model's weight that is compared."""
@@ -61,13 +75,6 @@ class WeightPair:
     def read_tuned(self) -> torch.Tensor:
         """Reads the part of the tuned model's weight that is compared."""
         return self.tuned.read()[: self.rows and self.rows.common]
-
-    def _precision_note(self) -> str | None:
-        if self.base.dtype == self.tuned.dtype:
-            return None
-        return (
-            f"{self.base.dtype} in the base model, {self.tuned.dtype} in the tuned one: part of the change is rounding"
-        )
 
 
 @dataclass(frozen=True)
@@ -81,14 +88,14 @@ class WeightPairs:
 def weight_pairs(before: NamedTensors, after: NamedTensors, blocks_path: str) -> WeightPairs:
     """Pairs the weights of the backbone of two models.
 
-    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it. Weights that only one model has, heads,
+    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it. Weights that only one model has, heads of either,
     tied copies and tensors without ordinary floats are left out with the reason.
     Raises ModelError if the blocks are absent, or a weight has two shapes that differ in more than the rows of an embedding.
     """
     names = match_names(before, after, blocks_path)
     in_base, in_tuned = names.base, names.tuned
     not_compared = [*_only_in(in_base, in_tuned, "base", before), *_only_in(in_tuned, in_base, "tuned", after)]
-    not_compared += outside_backbone(sorted(set(in_base.outside) & set(in_tuned.outside)))
+    not_compared += outside_backbone(_heads(in_base, in_tuned, not_compared))
     pairs: list[WeightPair] = []
     outside_blocks: list[WeightPair] = []
     for weight in in_order(in_base.backbone.keys() & in_tuned.backbone.keys()):
@@ -117,14 +124,23 @@ def _common_rows(weight: WeightName, one: NamedTensor, other: NamedTensor) -> Co
 
 
 def _only_in(one: TensorNames, other: TensorNames, which: str, model: NamedTensors) -> Iterator[str]:
-    """A line for each tensor that only one of the two models has; `which` says which one that is."""
+    """A line for each weight of the backbone, and each tied head, that only one of the two models has; `which` says which one that is."""
     alone = [one.backbone[weight] for weight in in_order(one.backbone.keys() - other.backbone.keys())]
     both = in_order(one.backbone.keys() & other.backbone.keys())
     shared = [one.backbone[weight] for weight in both if weight.layer is None]
     for name in [*alone, *sorted(set(one.outside) - set(other.outside))]:
         tensor = model.tensors[name]
         tied = next((known for known in shared if _equal_matrices(tensor, model.tensors[known])), None)
-        yield f"{name}: only in the {which} model" + (f", tied to {tied} there" if tied else "")
+        if tied:
+            yield f"{name}: only in the {which} model, tied to {tied} there"
+        elif name in alone and name.rpartition(".")[2] not in _NO_WEIGHTS:
+            yield f"{name}: only in the {which} model"
+
+
+def _heads(one: TensorNames, other: TensorNames, named: list[str]) -> list[str]:
+    """The tensors outside the backbone of either model that no line names yet."""
+    known = {line.partition(":")[0] for line in named}
+    return sorted({*one.outside, *other.outside} - known)
 
 
 def _tied_in_both(pair: WeightPair, seen: list[WeightPair]) -> str | None:

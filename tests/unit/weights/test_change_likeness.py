@@ -13,9 +13,10 @@ from repdrift.weights.base_matrices import base_matrices
 from repdrift.weights.change_likeness import change_likenesses
 from repdrift.weights.change_products import inner_products
 from repdrift.weights.change_subspaces import leading_subspaces, subspace_likeness
+from repdrift.weights.changed_matrices import changed_matrices
 from repdrift.weights.changed_matrix import ChangedMatrix, MatrixFactors
 from repdrift.weights.weight_names import WeightName
-from tests.tiny_models import save_adapter, save_bert
+from tests.tiny_models import save_adapter, save_bert, save_tuned
 
 NAME = WeightName(0, "dense.weight")
 EDITED = "encoder.layer.1.output.dense.weight"
@@ -119,10 +120,13 @@ def planted(tmp_path_factory):
         "again": save_adapter(base, folder / "again", target_modules=["query", "value"]),
         "others": save_adapter(base, folder / "others", target_modules=["output.dense"], seed=3),
     }
-    found = change_likenesses(
+    return base, made, likenesses(base, made)
+
+
+def likenesses(base, made):
+    return change_likenesses(
         base_matrices(resolve_model(str(base))), {n: resolve_model(str(p)) for n, p in made.items()}
     )
-    return base, made, found
 
 
 def pair(found, one, other, by="all", group="all"):
@@ -170,10 +174,60 @@ def test_a_model_that_changed_nothing_or_cannot_be_read_is_missing_with_the_reas
     _, _, found = planted
     at = pair(found, "edited", "same")
     assert (at.cosine, at.chance) == (None, None)
-    assert at.missing == "the second model changed none of these weights"
+    assert at.missing == "the second model changed none of these weights that are known of both"
     assert list(found.missing) == ["broken"]
     assert "layer 2, attention.self.query.weight: NaN or Inf" in found.missing["broken"]
     assert "broken" not in found.names
+
+
+def test_rounding_that_two_models_share_is_said_beside_their_likeness(planted, tmp_path):
+    base, _, _ = planted
+    before, made = load_file(base / "model.safetensors"), {}
+    for number in range(2):
+        generator = torch.Generator().manual_seed(number)
+        moved = {n: w + 1e-5 * torch.randn(w.shape, generator=generator) for n, w in before.items()}
+        for name, dtype in (("fine", torch.float32), ("coarse", torch.bfloat16)):
+            made[f"{name}{number}"] = copied = save_bert(tmp_path / f"{name}{number}")
+            save_file({n: w.to(dtype) for n, w in moved.items()}, copied / "model.safetensors", {"format": "pt"})
+    found = likenesses(base, made)
+    assert abs(pair(found, "fine0", "fine1").cosine) < 0.05
+    assert pair(found, "coarse0", "coarse1").cosine > 0.9, "unrelated changes, and the same rounding"
+    (said,) = found.cautions
+    assert said.startswith(
+        "coarse0; coarse1: float32 in the base model, bfloat16 in the tuned one: part of the change is rounding. Models "
+    )
+
+
+def test_embeddings_of_which_other_rows_are_known_are_named_and_chance_is_that_of_the_pair(planted, tmp_path):
+    base, _, _ = planted
+    embedding = "embeddings.word_embeddings.weight"
+    before, made = load_file(base / "model.safetensors"), {}
+    for name, rows in (("long", 50), ("short", 40), ("other", 40)):
+        made[name] = copied = save_bert(tmp_path / name)
+        changed = before[embedding][:rows] + torch.randn(rows, 16, generator=torch.Generator().manual_seed(len(made)))
+        save_file({**before, embedding: changed}, copied / "model.safetensors", {"format": "pt"})
+    found = likenesses(base, made)
+    assert pair(found, "short", "other").chance == pytest.approx(1 / np.sqrt(40 * 16))
+    assert pair(found, "long", "short").missing == "neither model changed any of these weights that are known of both"
+    assert found.notes[-1] == (
+        f"{embedding} is compared only between models of which as much of it is known: 16 x 50 in long, 16 x 40 in short; other."
+    )
+
+
+def test_heads_and_lists_of_positions_are_no_weights_of_the_body(planted, tmp_path):
+    base, _, _ = planted
+    tuned = save_tuned(base, tmp_path / "headed")
+    tensors = load_file(tuned / "model.safetensors")
+    save_file(
+        {**tensors, "bert.embeddings.position_ids": torch.arange(64)[None]},
+        tuned / "model.safetensors",
+        {"format": "pt"},
+    )
+    source = resolve_model(str(tuned))
+    assert changed_matrices(base_matrices(resolve_model(str(base))), source).not_compared == [
+        "classifier.bias, classifier.weight: outside the backbone"
+    ]
+    assert likenesses(base, {"one": tuned, "other": tuned}).not_compared == {}
 
 
 def test_chance_is_the_mean_square_over_random_singular_vectors():

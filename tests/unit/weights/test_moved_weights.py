@@ -199,6 +199,17 @@ def test_other_precision_is_noted_beside_the_numbers(wide_bert, tmp_path):
     (model,) = moved_weights(base, {"rounded": rounded}).models.values()
     notes = " ".join(model_weights_worded(model).notes)
     assert "float32 in the base model, bfloat16 in the tuned one: part of the change is rounding" in notes
+    assert any("a part of the change is rounding" in said for said in model_weights_worded(model).answer)
+    finer = moved_weights(base_matrices(rounded), {"finer": resolve_model(str(wide_bert))}).models["finer"]
+    assert all("may be the rounding of the base model's files" in at.note for at in finer.weights)
+    assert not any("rounding" in said for said in model_weights_worded(finer).answer)
+
+
+def test_a_small_change_is_no_change_of_0(wide_bert, tmp_path):
+    base = base_matrices(resolve_model(str(wide_bert)))
+    grown = rewritten(wide_bert, tmp_path / "grown", lambda old: {n: t * (1 + 2**-14) for n, t in old.items()})
+    (model,) = moved_weights(base, {"grown": grown}).models.values()
+    assert "changed, by 0.0061 % of their size together" in model_weights_worded(model).answer[0]
 
 
 def test_model_of_another_depth_is_refused(wide_bert, tmp_path):

@@ -9,7 +9,7 @@ from repdrift.comparison.sections.directions import row_groups
 from repdrift.core.errors import DataError, RepdriftError
 from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.comparison import Comparison
-from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel, PairLikeness
+from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel
 from repdrift.core.worded_section import WordedSection
 from repdrift.drift.likeness.measuring import (
     clustered,
@@ -20,7 +20,7 @@ from repdrift.drift.likeness.measuring import (
 )
 from repdrift.drift.likeness.tables import likeness_table
 from repdrift.weights.base_matrices import base_matrices
-from repdrift.weights.change_likeness import change_likenesses
+from repdrift.weights.change_likeness import ChangeLikenesses, change_likenesses
 from repdrift.weights.singular_subspaces import LEADING
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def measure(inputs: SectionInputs) -> SectionFound:
         raise DataError("likeness is that of two tuned models, and one could be compared. Give another one.")
     places = {name: place for place, name in enumerate(names)}
     left_out: list[str] = []
-    pairs = _of_weights(inputs, places, left_out)
+    weights = _of_weights(inputs, left_out)
+    pairs = [] if weights is None else weight_pairs_of(weights, places, groups=True)
     found = ChangeLikeness(
         models=[LikenessModel(name=name) for name in names],
         pairs=pairs,
@@ -44,21 +45,23 @@ def measure(inputs: SectionInputs) -> SectionFound:
         directions=_of_directions(inputs, places, left_out),
         order=clustered(cosines_of(pairs, len(names))),
         leading=LEADING,
+        cautions=[] if weights is None else weights.cautions,
+        notes=[] if weights is None else weights.notes,
         left_out=left_out,
     )
     return SectionFound(whole=found)
 
 
-def _of_weights(inputs: SectionInputs, places: dict[str, int], left_out: list[str]) -> list[PairLikeness]:
+def _of_weights(inputs: SectionInputs, left_out: list[str]) -> ChangeLikenesses | None:
     try:
         base = base_matrices(inputs.base, blocks=inputs.blocks_path, stack=inputs.options.stack)
         found = change_likenesses(base, {tuned.name: tuned.source for tuned in inputs.tuned})
     except RepdriftError as error:
         left_out.append(f"Weights: {error}")
-        return []
+        return None
     left_out += [f"Weights of {name}: {reason}" for name, reason in found.missing.items()]
     left_out += [f"Weights of {name}: {line}" for name, lines in found.not_compared.items() for line in lines]
-    return weight_pairs_of(found, places, groups=True)
+    return found
 
 
 def _of_directions(inputs: SectionInputs, places: dict[str, int], left_out: list[str]) -> list[DirectionPair]:

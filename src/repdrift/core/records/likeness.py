@@ -112,6 +112,8 @@ class ChangeLikeness(Record):
     """Places in `models` as clustering by the cosine of weights puts them (average linkage); models without one come last."""
     leading: int = 10
     """Leading singular vectors that subspaces are made of, at most."""
+    cautions: list[str] = []
+    """Sentences: what makes changes look alike beside training, such as the rounding of files."""
     notes: list[str] = []
     left_out: list[str] = []
     """Sentences: models or parts without numbers, and why."""

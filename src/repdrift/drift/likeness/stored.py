@@ -18,7 +18,7 @@ from repdrift.weights.base_matrices import base_matrices
 from repdrift.weights.change_likeness import ChangeLikenesses, change_likenesses
 from repdrift.weights.singular_subspaces import LEADING
 
-_FORMAT = 1
+_FORMAT = 2
 _FOLDER = "weights"
 
 
@@ -33,12 +33,14 @@ class StoredPair(Record):
 class StoredLikenesses(Record):
     """The content of `results/weights/likeness_KEY.json`: what `change_likenesses` found, and the key of what determines it."""
 
-    format_version: Literal[1] = _FORMAT
+    format_version: Literal[2] = _FORMAT
     key: str
     names: list[str]
     pairs: list[StoredPair]
     missing: dict[str, str]
     not_compared: dict[str, list[str]]
+    cautions: list[str]
+    notes: list[str]
     leading: int
 
 
@@ -79,6 +81,8 @@ def stored_likenesses(
         pairs=pairs,
         missing=found.missing,
         not_compared=found.not_compared,
+        cautions=found.cautions,
+        notes=found.notes,
         leading=found.leading,
     ).write(path)
     return found
@@ -95,4 +99,6 @@ def _read(path: Path, key: str) -> ChangeLikenesses | None:
     if stored.key != key:
         return None
     groups = {(pair.first, pair.second): pair.groups for pair in stored.pairs}
-    return ChangeLikenesses(stored.names, groups, stored.missing, stored.not_compared, stored.leading)
+    return ChangeLikenesses(
+        stored.names, groups, stored.missing, stored.not_compared, stored.cautions, stored.notes, stored.leading
+    )

@@ -14,7 +14,7 @@ from repdrift.core.group_words import is_grouped
 from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel, PairLikeness
 from repdrift.core.records.run import MODEL_FOLDER
 from repdrift.core.site_rows import residual_rows
-from repdrift.core.words import method_title, task_title
+from repdrift.core.words import method_title, models_apart, task_title
 from repdrift.drift.likeness.measuring import (
     clustered,
     contrasts_of,
@@ -30,6 +30,7 @@ from repdrift.drift.task_sets import OpenedSet, TaskSets, read_layer
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
 from repdrift.drift.what_moved.directions import settings_of
 from repdrift.models import ModelSource, resolve_model
+from repdrift.weights.change_likeness import ChangeLikenesses
 from repdrift.weights.singular_subspaces import LEADING
 
 Run = tuple[str, str, int]
@@ -44,7 +45,11 @@ def measure(inputs: StudyInputs) -> StudyFound:
     models = [_model(run) for _, run in final]
     places = {(run.plan.task, run.plan.method, run.plan.seed): place for place, (_, run) in enumerate(final)}
     left_out: list[str] = []
-    with_groups = _of_weights(final, [model.name for model in models], left_out)
+    names = [model.name for model in models]
+    weights = _of_weights(final, names, left_out)
+    with_groups: list[PairLikeness] = []
+    if weights is not None:
+        with_groups = weight_pairs_of(weights, {name: place for place, name in enumerate(names)}, groups=True)
     profiles = profile_pairs(_profiles(inputs, places))
     directions = [pair for sets in inputs.tasks for pair in _of_directions(sets, places, left_out)]
     cosines, count = cosines_of(with_groups, len(models)), len(models)
@@ -60,6 +65,8 @@ def measure(inputs: StudyInputs) -> StudyFound:
         ],
         order=clustered(cosines),
         leading=LEADING,
+        cautions=[] if weights is None else weights.cautions,
+        notes=[] if weights is None else weights.notes,
         left_out=left_out,
     )
     return StudyFound(found, {LIKENESS_TABLE: likeness_table(found, with_groups)})
@@ -73,8 +80,8 @@ def _model(run: OpenedSet) -> LikenessModel:
 
 def _of_weights(
     final: Sequence[tuple[TaskSets, OpenedSet]], names: Sequence[str], left_out: list[str]
-) -> list[PairLikeness]:
-    """Returns the likeness of the weights of the models that are on this machine; the others are named in `left_out`."""
+) -> ChangeLikenesses | None:
+    """Compares the weights of the models that are on this machine; the others are named in `left_out`."""
     tuned: dict[str, ModelSource] = {}
     results_dir: Path | None = None
     absent: list[str] = []
@@ -95,24 +102,26 @@ def _of_weights(
         tuned[name] = source
         results_dir = folder.parent
     if absent:
-        left_out.append(f"Weights of {'; '.join(absent)}: the trained model is not on this machine.")
+        left_out.append(
+            f"Weights of {models_apart(absent)}: the trained {'model is' if len(absent) == 1 else 'models are'} not on this machine."
+        )
     if len(tuned) < 2 or results_dir is None:
         left_out.append(f"Weights: {len(tuned)} of {len(names)} models can be compared, and likeness is that of two.")
-        return []
+        return None
     base = final[0][0].base
     try:
         blocks = base.metadata.extraction.get("blocks")
         found = stored_likenesses(base_on_this_machine(base), blocks, tuned, results_dir)
     except RepdriftError as error:
         left_out.append(f"Weights: {error}")
-        return []
+        return None
     left_out += [f"Weights of {name}: {reason}" for name, reason in found.missing.items()]
     alike: dict[str, list[str]] = defaultdict(list)
     for name, lines in found.not_compared.items():
         for line in lines:
             alike[line].append(name)
-    left_out += [f"Weights of {', '.join(of)}: {line}" for line, of in alike.items()]
-    return weight_pairs_of(found, {name: place for place, name in enumerate(names)}, groups=True)
+    left_out += [f"Weights of {models_apart(of)}: {line}" for line, of in alike.items()]
+    return found
 
 
 def _profiles(inputs: StudyInputs, places: Mapping[Run, int]) -> dict[int, dict[int, float]]:
