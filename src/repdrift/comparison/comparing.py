@@ -12,6 +12,7 @@ from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
+from repdrift.comparison.hidden_texts import without_texts
 from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
 from repdrift.comparison.measured import Measured, alike_sentences, gap_sentences
@@ -90,7 +91,7 @@ def compare(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
         text_columns=text_columns, id_column=id_column, group_column=group_column, sample_columns=sample_columns or (),
         file_format=FileFormat(separator, encoding, header), samples=samples, max_length=max_length, revision=revision, as_kind=as_kind, stack=chosen.stack,
-        no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)), own_tokenizer=chosen.own_tokenizer, pooling=chosen.pooling,
+        no_grid=no_grid_because(chosen, keeps_rows=may_keep_rows(chosen)), own_tokenizer=chosen.own_tokenizer, pooling=chosen.pooling, sample_texts=chosen.sample_texts,
     )  # fmt: skip
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:
@@ -157,7 +158,7 @@ def compare_models(
     models = [_without_grid(model, moved) if model.status == "compared by grid" else model for model in models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
-    return Comparison(
+    result = Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
         base=base.ref,
@@ -200,6 +201,7 @@ def compare_models(
         ],
         wall_time_s=round(time.perf_counter() - clock, 2),
     ).without_secrets()
+    return result if options.sample_texts else without_texts(result)
 
 
 def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from repdrift.comparison.unpaired import refused_for
 from repdrift.core.errors import ConfigError, DataError, ModelError, RepdriftError, UnknownNameError
 from repdrift.core.hidden_secrets import remember_all
 from repdrift.core.progress import say
+from repdrift.core.quoted_examples import without_examples
 from repdrift.core.records.representation_set import PoolingChoice
 from repdrift.core.validation import validation_faults
 from repdrift.extraction.pooling_choice import resolved_pooling
@@ -77,13 +78,14 @@ def comparison_inputs(
     no_grid: str | None = None,
     own_tokenizer: RowsBy | None = None,
     pooling: PoolingChoice = "auto",
+    sample_texts: bool = True,
 ) -> ComparisonInputs:
     """Finds the models, reads the data and tokenises the samples; no weights are loaded.
 
     as_kind: what to take from a tuned model's folder that holds both an adapter and a full model. stack: which half of an
     encoder-decoder is compared. no_grid: a sentence that says why the layer grid does not compare models whose layers cannot be paired; None: it does.
     own_tokenizer: what a row is of a model that reads the texts with a tokenizer of its own; None: such a model is refused. pooling: as chosen, for such
-    a model.
+    a model. sample_texts: whether notes may quote the data.
     A tuned model that cannot be found or read, or tokenises the texts differently, is marked
     as refused with the reason, and so is one whose layers cannot be paired if `no_grid` says so; tokenizers that differ in settings alone are taken as one. Raises ModelError if all of them
     are refused, or if the base model is an adapter or cannot be found. Raises ConfigError, DataError or UnknownNameError
@@ -101,11 +103,12 @@ def comparison_inputs(
         )
     data_read = _read(data, data_dir, text_columns, id_column, group_column, sample_columns, file_format)
     spec, rows = data_read.spec, data_read.rows
+    notes = rows.notes if sample_texts else tuple(map(without_examples, rows.notes))
     limit = length_limit_of_config(load_config(base_source), stack)
 
     def read(tokenizer: Any, longest: int) -> SampleSet:
         return build_sample_set(
-            spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source, notes=rows.notes, limit=limit
+            spec, rows.rows, tokenizer, max_length=longest, n_samples=samples, source=rows.source, notes=notes, limit=limit
         )  # fmt: skip
 
     shared = SharedSamples(base_source, read, limit, max_length)

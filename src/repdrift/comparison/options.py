@@ -86,7 +86,7 @@ class ComparisonOptions(BaseModel):
     )
     sample_texts: bool = Field(
         default=True,
-        description="Show the texts of the samples that moved most. Without them, outputs have ids and labels alone.",
+        description="Show texts of the data: samples that moved most, tokens, the first row. Without them, all files have ids and labels alone.",
     )
     own_tokenizer: Literal["text", "word"] | None = Field(
         default=None,

@@ -18,6 +18,7 @@ from repdrift.core.words import task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.chosen_measures import without_value
 from repdrift.drift.group_cautions import data_notes, group_cautions
+from repdrift.drift.hidden_texts import without_texts
 from repdrift.drift.inference import draw_conclusions
 from repdrift.drift.inference.site_claims import site_drifts
 from repdrift.drift.layer_measurement import tidy_table
@@ -137,9 +138,8 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             *found.warnings,
         ],
     )
-    return write_analysis(
-        results.without_secrets(), table, output_dir, outcomes=outcomes, sections=section_tables
-    ), table
+    shown = results if plan.sample_texts else without_texts(results)
+    return write_analysis(shown.without_secrets(), table, output_dir, outcomes=outcomes, sections=section_tables), table
 
 
 def _require_model(sets: TaskSets, plan: DriftPlan) -> None:

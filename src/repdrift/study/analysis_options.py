@@ -71,7 +71,7 @@ class AnalysisOptions(BaseModel):
     samples: bool = Field(default=True, description="Say which samples moved most.")
     sample_texts: bool = Field(
         default=True,
-        description="Show the texts of the samples that moved most. Without them, results have ids and labels alone.",
+        description="Show texts of the data: samples that moved most, tokens, the first row. Without them, the files of the analysis have ids and labels alone.",
     )
     directions: bool = Field(default=True, description="Say in which directions the representations moved.")
     grid: bool = Field(

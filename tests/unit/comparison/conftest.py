@@ -1,6 +1,8 @@
 """A tiny base model, models tuned from it, and texts that all tests of the room share."""
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import save_adapter, write_sentences
 
@@ -21,3 +23,14 @@ def models(tiny_bert, tuned_bert, bert_adapter, tmp_path_factory):
 @pytest.fixture(scope="package")
 def texts(tmp_path_factory):
     return write_sentences(tmp_path_factory.mktemp("texts") / "lines.txt", 40)
+
+
+@pytest.fixture(scope="package")
+def further_trained(tmp_path_factory, tiny_language_model):
+    """The tiny language model with noise in its head, which moves no hidden state."""
+    folder = tmp_path_factory.mktemp("models") / "further"
+    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
+    torch.manual_seed(0)
+    model.lm_head.weight.data += 0.1 * torch.randn_like(model.lm_head.weight)
+    model.save_pretrained(folder)
+    return folder

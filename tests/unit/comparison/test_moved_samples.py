@@ -75,10 +75,44 @@ def test_texts_from_outside_are_shown_and_escaped_on_every_way_out(models, hosti
 def test_texts_are_in_no_file_where_they_are_not_wanted(models, texts, tmp_path):
     result = run(models, ["full"], texts, outputs=False, controls=False, sample_texts=False, output_dir=tmp_path)
     assert all(s.text is None for s in result.compared[0].moved.samples.most)
-    shown = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("comparison.*"))
-    first = result.data_notes[0]  # an example of the first row, which tells how the file was read
-    assert sentence(0, 3) in first
-    assert not any(sentence(i, 3 + i % 9) in shown for i in range(1, 40))
+    shown = everything_in(tmp_path)
+    assert "40 rows read" in result.data_notes[0]
+    assert not any(sentence(i, 3 + i % 9) in shown for i in range(40))
+
+
+def everything_in(folder: Path) -> str:
+    """The texts of all files, tables as csv; pictures have none that can be read."""
+    found: list[str] = []
+    for path in folder.rglob("*"):
+        if path.suffix == ".parquet":
+            found.append(pd.read_parquet(path).to_csv())
+        elif path.is_file() and path.suffix != ".png":
+            found.append(path.read_text(encoding="utf-8", errors="replace"))
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_word_of_the_data_is_in_no_file_of_a_language_model_without_texts(
+    tiny_language_model, further_trained, tmp_path, wanted
+):
+    rows = [{"text": f"{sentence(i, 4 + i % 5)} Zanzibar", "kind": f"k{i % 2}"} for i in range(24)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    asked = f"python -m repdrift compare {tiny_language_model} {further_trained} --data {path} --text-column text --general-text {path} --no-controls"
+    out = tmp_path / "out"
+    done = run_here(f"{asked} --output-dir {out}{'' if wanted else ' --no-sample-texts'}", tmp_path)
+    shown = everything_in(out)
+    assert ("Zanzibar" in shown) == wanted
+    assert ("Zanzibar" in done.stdout + done.stderr) == wanted
+    strips = Comparison.read(out / "comparison.json").models[0].outputs.strips
+    assert {strip.inputs for strip in strips} == ({"task", "general_text"} if wanted else set())
+    assert (out / "token_strips.png").exists() == wanted
+    assert "(id" not in shown
+    assert "24 rows read" in shown
+    if wanted:  # without texts in the same folder, those that were there before go
+        run_here(f"{asked} --output-dir {out} --no-sample-texts", tmp_path)
+        assert not (out / "token_strips.png").exists()
+        assert "Zanzibar" not in everything_in(out)
 
 
 @pytest.mark.parametrize(

@@ -36,17 +36,6 @@ def texts(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def further_trained(tmp_path_factory, tiny_language_model):
-    """The tiny language model with noise in its head, which moves no hidden state."""
-    folder = tmp_path_factory.mktemp("models") / "further"
-    model = AutoModelForCausalLM.from_pretrained(tiny_language_model)
-    torch.manual_seed(0)
-    model.lm_head.weight.data += 0.1 * torch.randn_like(model.lm_head.weight)
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def classifiers(tmp_path_factory, tiny_bert):
     """Two classifiers of the same classes on one backbone, and one of three classes."""
     folder = tmp_path_factory.mktemp("classifiers")

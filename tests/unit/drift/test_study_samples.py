@@ -162,11 +162,17 @@ def test_without_the_data_or_with_other_data_samples_have_their_ids_alone(plante
         assert task.methods[0].most[0].label is None
 
 
-def test_texts_are_left_out_where_they_are_not_wanted(known, tmp_path):
+def test_texts_are_left_out_where_they_are_not_wanted(known, tmp_path, monkeypatch):
+    notes = ["The text is each line of a.txt. 40 rows read; the first is 'text 0 <script>'."]
+    monkeypatch.setattr("repdrift.drift.analysis.data_notes", lambda _metadata: notes)
+    with_texts, _ = analyze(known, tmp_path / "shown")
+    assert with_texts.study.data_notes == {"sst2": notes}
     results, _ = analyze(replace(known, sample_texts=False), tmp_path)
+    assert results.study.data_notes == {"sst2": ["The text is each line of a.txt. 40 rows read."]}
     (task,) = results.moved.samples.tasks
     assert task.methods[0].most[0].label is not None
-    assert "text 0 " not in (tmp_path / RESULTS_FILE).read_text(encoding="utf-8")
+    for path in tmp_path.glob("*.*"):
+        assert b"text 0 " not in path.read_bytes(), path
 
 
 def test_one_seed_gives_no_agreement(tmp_path):

@@ -41,6 +41,11 @@ class SinkSummary(Record):
     samples_all_sinks: int
     """Samples in which every token was above the limit: the one with the smallest ratio was kept."""
 
+    def without_token_texts(self) -> SinkSummary:
+        """Returns the summary with the ids of tokens alone."""
+        bare = [count.model_copy(update={"text": None}) for count in self.most_common]
+        return self.model_copy(update={"most_common": bare})
+
 
 class SinkTokens(SinkSummary):
     """The sinks of every sample: one mask for every layer and every model that is compared on these samples."""
