@@ -136,9 +136,10 @@ def sample_moves(
 
 
 def grouped_moves(shares: ModelShares, groups: Sequence[Grouping]) -> tuple[list[list[GroupMoves]], list[GroupMoves]]:
-    """Groups beside the rest at every place, and over all layers whose drift is above noise; corrected over all of them (Holm).
+    """Groups beside the rest at every place, and over all layers whose drift is above noise.
 
-    There are none where the drift is not above noise. A group and its complement are one test.
+    p-values are corrected over all groups, layers and their mean, and those of other sites over all groups and these (Holm), so that other sites change
+    nothing about layers. There are none where the drift is not above noise. A group and its complement are one test.
     """
     moving = shares.moving()
     blocks: list[list[GroupRatio]] = []
@@ -146,7 +147,13 @@ def grouped_moves(shares: ModelShares, groups: Sequence[Grouping]) -> tuple[list
         is_above = at.drift > least_drift(at.noise)
         blocks.append([_ratio(at.parts.share, at.without, group, shares.freedom) for group in groups if is_above])
     over_all = [ratio for group in groups if (ratio := group_shares(shares, group)) is not None]
-    adjusted = _adjusted([*blocks, over_all], distinct_tests(groups))
+    in_stream = [at.place.site == RESID_POST for at in shares.places]
+    none: list[GroupRatio] = []
+    of_stream = [block if stream else none for block, stream in zip(blocks, in_stream, strict=True)]
+    of_sites = [none if stream else block for block, stream in zip(blocks, in_stream, strict=True)]
+    tests = distinct_tests(groups)
+    families = [_adjusted([*of_stream, over_all], tests), _adjusted([*of_sites, none], tests)]
+    adjusted = [families[0 if stream else 1][number] for number, stream in enumerate([*in_stream, True])]
     random = [_random_ratios([at.place], shares, groups) for at in shares.places]
     of_all = _random_ratios([at.place for at in moving], shares, groups)
     found = [

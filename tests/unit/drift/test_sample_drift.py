@@ -128,6 +128,24 @@ def test_a_layer_alone_in_which_samples_moved_is_named() -> None:
     assert {place.layer for sample in moves.most for place in sample.stands_out} == {2}
 
 
+def test_other_sites_change_nothing_that_is_said_of_layers() -> None:
+    x = base_rows()
+    y = trained_rows(x)
+    y[MOVED[:4]] = 1.5 * y.mean(axis=0) - 0.5 * y[MOVED[:4]]
+    split = SampleSplit(labels=np.arange(N) % 40)
+    layers = [place_shares(SiteLayer("resid_post", at), Representation(x), Representation(y), split) for at in (0, 1)]
+    inside = [place_shares(SiteLayer("mlp_out", at), Representation(x), Representation(y), split) for at in (0, 1)]
+    alone, of_all = grouped_moves(ModelShares(layers), topics().groups)
+    beside, of_all_too = grouped_moves(ModelShares([*layers, *inside]), topics().groups)
+    assert of_all[0].p_adjusted is not None
+    assert of_all_too == of_all
+    assert beside[:2] == alone
+    tests = len(set(distinct_tests(topics().groups)))
+    for groups, places in ((alone[0], 3), (beside[2], 2)):  # two layers and their mean; two places
+        smallest = min((group.p, group.p_adjusted) for group in groups)
+        assert smallest[1] == pytest.approx(tests * places * smallest[0])
+
+
 def test_shares_of_tokens_add_up_by_sample_and_no_sample_is_named() -> None:
     x = base_rows(60)
     tokens = np.array([1, 2, 3] * 10)

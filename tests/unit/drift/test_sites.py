@@ -8,7 +8,9 @@ from repdrift.core.records.representation_set import RandomChange, changes_diges
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.study_site_words import study_sites
 from repdrift.drift import PlannedSet, analyze
+from repdrift.drift.sample_drift import place_shares
 from repdrift.drift.sample_intervals import SamplingOptions
+from repdrift.drift.what_moved import samples
 from repdrift.similarity import measure
 from repdrift.stores import open_set
 from tests.unit.drift.study_with_sites import AMOUNTS, LAYERS, SiteStudy, places, write
@@ -109,6 +111,24 @@ def test_sites_beside_the_residual_stream_change_nothing_else(study, analysed, t
     pd.testing.assert_frame_equal(residual, plain)
     assert without.sites == []
     assert study_sites(without) is None
+
+
+def test_samples_stand_out_in_layers_by_the_number_of_layers(study, tmp_path, monkeypatch):
+    looked_through: dict[str, set[int]] = {}
+
+    def shares(place, *args, tests, **named):
+        looked_through.setdefault(place.site, set()).add(tests)
+        return place_shares(place, *args, tests=tests, **named)
+
+    monkeypatch.setattr(samples, "place_shares", shares)
+    analyze(study.plan(sections=("samples",)), tmp_path / "out")
+    assert looked_through == {
+        "resid_post": {2},
+        "attn_out": {6},
+        "mlp_out": {6},
+        "embeddings": {6},
+        "final_norm": {6},
+    }
 
 
 def strip(folder):

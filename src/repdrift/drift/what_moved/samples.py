@@ -12,6 +12,7 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError, SampleSetM
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.core.records.sample_moves import SAMPLES_TABLE, ModelSamples, StudySamples, TaskSamples
+from repdrift.core.records.sites import RESID_POST
 from repdrift.core.words import counted, task_title
 from repdrift.drift.sample_drift import (
     MOST_SAMPLE_ROWS,
@@ -156,7 +157,9 @@ def _shares(sets: TaskSets, final: Sequence[OpenedSet], split: SampleSplit, free
     found: list[list[PlaceShares]] = [[] for _ in final]
     controls: list[list[RowParts]] = [[] for _ in final]
     places = [place for place in sets.base.places if all(place in run.stored.places for run in final)]
+    layers = sum(place.site == RESID_POST for place in places)
     for place in places:
+        tests = layers if place.site == RESID_POST else len(places) - layers  # other sites change nothing about layers
         base = Representation(read_finite(sets.base, place))
         noise = None
         if sets.identity is not None and place in sets.identity.places:
@@ -167,12 +170,10 @@ def _shares(sets: TaskSets, final: Sequence[OpenedSet], split: SampleSplit, free
             if stored is not None and place in stored.places and split.rows_of_sample is None:
                 changed = Representation(read_finite(stored, place))
                 moves = bulk_moves(base, changed, SampleShares(base, changed).parts())
-                if place.site == "resid_post":
+                if place.site == RESID_POST:
                     controls[number].append(moves)
             other = Representation(read_finite(run.stored, place))
-            found[number].append(
-                place_shares(place, base, other, split, noise=noise, by_chance=moves, tests=len(places))
-            )
+            found[number].append(place_shares(place, base, other, split, noise=noise, by_chance=moves, tests=tests))
     return [
         SeedShares(run.plan.seed, ModelShares(of, freedom=freedom), _moved_by_chance(control))
         for run, of, control in zip(final, found, controls, strict=True)
