@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.records.site_drift import SiteDrift, SiteDrifts
 from repdrift.core.records.sites import RESID_POST
@@ -15,6 +16,7 @@ from repdrift.core.site_words import (
     drift_number,
     entry_sentence,
     in_site_order,
+    is_in_block,
     massive_sentence,
     most_sentence,
     site_title,
@@ -123,13 +125,21 @@ def _at(of: SiteDrift, layer: int) -> str:
     return drift_number(of.by_layer[of.layers.index(layer)]) if layer in of.layers else ""
 
 
+def _layer_of(test: HypothesisTest) -> str:
+    if test.layer is None:
+        return "mean"
+    if is_in_block(test.site):
+        return str(test.layer)
+    return "before the blocks" if test.layer < 0 else "after the blocks"
+
+
 def _claims(sites: Sequence[SiteDrifts]) -> CaptionedTable:
     rows = [
         [
             task_title(test.task),
             method_title(test.comparison or ""),
             site_title(test.site),
-            "mean" if test.layer is None else str(test.layer),
+            _layer_of(test),
             percent(test.estimate, missing="not known"),
             "" if test.deciding_pvalue is None else f"{test.deciding_pvalue:.2g}",
             "" if test.smallest_deciding_pvalue is None else f"{test.smallest_deciding_pvalue:.2g}",

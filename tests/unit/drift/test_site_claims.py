@@ -94,6 +94,15 @@ def test_a_single_site_is_not_corrected_and_one_task_has_its_layers(tmp_path):
     assert found["a"].attention_or_mlp[0].missing == "attn_out was not measured"
 
 
+def test_places_outside_the_blocks_have_no_layer_in_words_and_rounding_is_no_drift(tmp_path):
+    trained = {("a", "full_finetune"): [[0.5]] * 3, ("a", "lora"): [[-2.2e-16]] * 3}
+    by_site = {"resid_post": of_methods({"full_finetune": 0.5, "lora": 0.2}, ("a",)), "embeddings": trained}
+    whole, place = concluded(tmp_path, by_site, ("a",))["a"].tests
+    for test in (whole, place):
+        assert "in the embeddings at the end of training" in test.sentence
+        assert "mean drift 0.0000 against 0.5000" in test.sentence
+
+
 def test_models_that_have_not_learnt_are_no_property_of_the_method_at_a_site_either(tmp_path):
     means = {"full_finetune": 0.5, "lora": 0.2}
     by_site = {site: of_methods(means, ("a",)) for site in ("resid_post", "attn_out", "mlp_out")}

@@ -12,13 +12,12 @@ from repdrift.core.hypotheses import ALIKE, TARGET
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, Interval, LayerCluster, PairedTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.sites import RESID_POST
-from repdrift.core.site_words import site_title
+from repdrift.core.site_words import drift_number, is_in_block, site_title
 from repdrift.core.words import (
     chosen_percent,
     counted,
     listed,
     method_title,
-    number,
     percent_range,
     reduction_in_words,
     task_title,
@@ -262,13 +261,14 @@ def _where(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
         where = f"over {len(drifts.tasks)} of {len(plan.tasks)} tasks ({listed([task_title(t) for t in drifts.tasks])})"
     if found.site != RESID_POST:
         where = f"{where} in the {site_title(found.site)}"
-    where = where if found.layer is None else f"{where} in layer {found.layer}"
+    if found.layer is not None and is_in_block(found.site):
+        where = f"{where} in layer {found.layer}"
     return f"{where} at the end of training"
 
 
 def _numbers(found: Reduction, drifts: MethodDrifts, plan: DriftPlan) -> str:
     """Returns the reduction with its interval, then both mean drifts."""
-    means = f"mean drift {number(drifts.comparison_mean)} against {number(drifts.reference_mean)}"
+    means = f"mean drift {drift_number(drifts.comparison_mean)} against {drift_number(drifts.reference_mean)}"
     if found.reduction is None:
         return f"{means}, not comparable as a ratio"
     less = reduction_in_words(found.reduction, method_title(plan.reference_method))
