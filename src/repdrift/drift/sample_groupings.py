@@ -83,9 +83,12 @@ def _by_value(found: Groupings, by: GroupedBy, column: str | None, cells: Sequen
             f"Samples are not grouped by {what}: it has {len(values)} different values, and {MOST_VALUES} are the most."
         )
         return
+    missing = NO_VALUE
+    while missing in values:  # a cell may hold just this text
+        missing = f"({missing})"
     for value in sorted(values, key=lambda v: (v is None, v or "")):
         member = np.array([cell == value for cell in cells])
-        found.groups.append(Grouping(by, NO_VALUE if value is None else value, member, column))
+        found.groups.append(Grouping(by, missing if value is None else value, member, column))
 
 
 def _numbers(cells: Sequence[str | None]) -> NDArray[np.float64] | None:

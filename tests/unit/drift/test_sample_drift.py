@@ -218,6 +218,11 @@ def test_groups_are_made_of_labels_lengths_and_columns() -> None:
     assert groupings(lengths=[7] * 10).groups == []
 
 
+def test_cell_that_reads_as_no_value_is_told_from_a_cell_without_one() -> None:
+    found = groupings(columns={"topic": ["(no value)", None, "a", "a"] * 5})
+    assert [(g.value, int(g.member.sum())) for g in found.groups] == [("(no value)", 5), ("a", 10), ("((no value))", 5)]
+
+
 def test_a_sample_a_million_times_as_long_as_the_others_is_not_named_for_that() -> None:
     x = base_rows()
     y = trained_rows(x)
