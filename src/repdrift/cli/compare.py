@@ -125,7 +125,7 @@ def compare(
             revision=revision,
             as_kind=as_kind,
             output_dir=output_dir,
-            **dict(checked),
+            **{name: getattr(checked, name) for name in checked.model_fields_set},
         )
     except NothingComparedError as error:
         if as_json and is_first_process():

@@ -166,9 +166,9 @@ def with_field_options(
 
 
 def changed(options: Model, given: Mapping[str, Any]) -> Model:
-    """`options` with the fields in `given` replaced. Raises ConfigError that lists every fault by the option's name."""
+    """`options` with the fields in `given` replaced; its `model_fields_set` has what was named, there or here. Raises ConfigError that lists every fault by the option's name."""
     try:
-        return type(options).model_validate({**options.model_dump(), **given})
+        return type(options).model_validate({**options.model_dump(exclude_unset=True), **given})
     except ValidationError as error:
         known = {option.field: option for option in field_options(type(options))}
         found = located_faults(error, type(options))

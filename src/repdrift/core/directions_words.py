@@ -189,9 +189,10 @@ def random_shift_words(where: str, alike: Sequence[LayerDirections]) -> str:
     at = max(alike, key=_random_share)
     of = at.beside_random
     assert of is not None  # noqa: S101  such layers alone are taken
+    example = f"in layer {at.layer} " if len(alike) > 1 else ""
     return (
         f"In {where} a random change of the weights of the same size shifts the samples about as much "
-        f"(in layer {at.layer} the shift is {percent(of.random_shift_share)} of what it changes in the representations, beside {percent(of.own_shift_share)} after training, "
+        f"({example}the shift is {percent(of.random_shift_share)} of what it changes in the representations, beside {percent(of.own_shift_share)} after training, "
         f"over the same {counted(of.rows, 'row')}): that most of the change is a shift there is no sign of training. The direction of the shift may be one."
     )
 

@@ -13,7 +13,7 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.group_words import is_grouped, no_interval_because
 from repdrift.core.records.layer_grid import BestLayer, GridKind, GridMatrix, ModelGrid, RowIs
 from repdrift.core.records.results import PRIMARY_MEASURE
-from repdrift.core.words import counted, layers_named
+from repdrift.core.words import counted, layers_named, sentence_case
 from repdrift.similarity import Measure, Representation, measure
 from repdrift.similarity.layer_grids import LayerSide, sample_parts
 from repdrift.similarity.layer_matches import LayerMatch, match_layers
@@ -184,7 +184,7 @@ def _missing(whose: str, side: LayerSide) -> list[str]:
     for layer, reason in side.missing.items():
         by_reason.setdefault(reason, []).append(layer)
     return [
-        f"{layers_named(layers)} of the {whose} cannot be compared: {reason}.".capitalize()
+        f"{sentence_case(layers_named(layers))} of the {whose} cannot be compared: {reason}."
         for reason, layers in by_reason.items()
     ]
 

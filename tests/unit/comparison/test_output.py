@@ -68,6 +68,13 @@ def test_caution_about_a_model_stands_in_every_output(done):
     assert "tiny-llama was not compared: it has another tokenizer" in caption
 
 
+def test_grid_holds_debiased_cka_alone_where_no_measure_is_named(done):
+    folder, _ = done
+    table = pd.read_parquet(folder / "grid.parquet")
+    assert set(table["measure"]) == {"cka"}
+    assert not [note for model in Comparison.read(folder / COMPARISON_FILE).compared for note in model.moved.grid.notes]
+
+
 def test_what_is_shared_has_no_path_of_this_machine(done, models, texts, elsewhere, tiny_llama):
     folder, _ = done
     shared = (folder / "comparison.md").read_text() + (folder / "drift.csv").read_text()
