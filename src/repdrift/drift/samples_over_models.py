@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ from repdrift.statistics.multiplicity import holm
 from repdrift.statistics.rank_agreement import rank_agreement
 
 Floats = NDArray[np.float64]
+_ANSWERS = ("right", "wrong")
+_ANSWERS_TEST = -1
+"""The number of the test of right beside wrong answers, which is one for both sides; others are counted from 0."""
 _LEVEL = 0.975
 
 
@@ -65,8 +68,16 @@ def agreement(method: str, models: Sequence[SeedShares], view: SampleView, unit:
     )
 
 
-def groups_over_models(by_method: dict[str, Sequence[SeedShares]], groups: Sequence[Grouping]) -> list[GroupOverModels]:
-    """Groups beside the rest in the models of every method, corrected over all groups and methods (Holm)."""
+def groups_over_models(
+    by_method: dict[str, Sequence[SeedShares]],
+    groups: Sequence[Grouping],
+    answers: Mapping[str, Sequence[Sequence[Grouping]]] | None = None,
+) -> list[GroupOverModels]:
+    """Groups beside the rest in the models of every method, corrected over all groups and methods (Holm).
+
+    answers: by method, for each of its models groups of its own by what it answers right. They are set beside the rest where every model has
+    right and wrong ones.
+    """
     found: list[GroupOverModels] = []
     tests: list[tuple[str, int]] = []
     for method, models in by_method.items():
@@ -75,6 +86,16 @@ def groups_over_models(by_method: dict[str, Sequence[SeedShares]], groups: Seque
             if record is not None:
                 found.append(record)
                 tests.append((method, test))
+        own = (answers or {}).get(method, ())
+        if len(own) != len(models) or any(len(of) != len(_ANSWERS) for of in own):
+            continue
+        for side in zip(*own, strict=True):
+            ratios = [group_shares(model.shares, of) for model, of in zip(models, side, strict=True)]
+            record = _group(method, ratios, side[0])
+            if record is not None:
+                sizes = [int(of.member.sum()) for of in side]
+                found.append(record.model_copy(update={"n": round(sum(sizes) / len(sizes))}))
+                tests.append((method, _ANSWERS_TEST))
     known = {test: record.p for test, record in zip(tests, found, strict=True) if record.p is not None}
     corrected = dict(zip(known, holm(list(known.values())).tolist(), strict=True)) if known else {}
     return [

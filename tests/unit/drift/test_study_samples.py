@@ -10,14 +10,17 @@ import pytest
 from scipy.stats import spearmanr
 
 from repdrift.core.errors import DataError
+from repdrift.core.records.outcomes import ITEM_COLUMNS, OutcomeInfo, RunOutcomes
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.records.sample_moves import SAMPLE_COLUMNS, SAMPLES_TABLE, StudySamples, TaskSamples
 from repdrift.core.records.sites import SiteLayer
 from repdrift.core.study_sample_words import study_samples_section
 from repdrift.drift import analyze
+from repdrift.drift.analysis_plan import PlannedOutcomes
 from repdrift.drift.sample_drift import place_shares
 from repdrift.drift.sample_moves import ModelShares, SampleView
 from repdrift.drift.samples_over_models import SeedShares, agreement
+from repdrift.outcomes.outcome_files import write_items
 from repdrift.similarity import Representation
 from repdrift.tasks import SampleSet
 from repdrift.tasks.sample_facts import SampleFacts
@@ -181,3 +184,72 @@ def test_one_seed_gives_no_agreement(tmp_path):
     (task,) = results.moved.samples.tasks
     assert all(of.w is None and of.note == "one model, and two are needed" for of in task.agreement)
     assert "is not known: one model" in (tmp_path / "out" / SUMMARY_FILE).read_text()
+
+
+def write_answers(folder, method, seed, wrong, scored=N):
+    """Task scores of one final model, which answers the samples of these numbers wrong."""
+    right = [0.0 if i in wrong else 1.0 for i in range(scored)]
+    run = {"task": "sst2", "method": method, "seed": seed, "step": 0}
+    items = pd.DataFrame(
+        {
+            **run,
+            "outcome": "accuracy",
+            "inputs": "task",
+            "layer": pd.array([None] * scored, dtype="Int64"),
+            "item": [str(i) for i in range(scored)],
+            "group": "",
+            "value": right,
+            "base_value": np.nan,
+            "weight": 1.0,
+        }
+    )[list(ITEM_COLUMNS)]
+    info = OutcomeInfo(name="accuracy", title="accuracy", unit="share of rows", higher_is_better=True)
+    record = RunOutcomes(
+        **run, name="task_scores", key="k", outcomes=[info], weights_digest=f"{method}{seed}", base_weights_digest="base0",
+        sample_set_fingerprint="fingerprint-sst2", options={}, n_items=scored, created="now", versions={},
+    )  # fmt: skip
+    write_items(folder, record, items)
+    return PlannedOutcomes("sst2", method, seed, 0, folder, "evaluate", ["task_scores"])
+
+
+def test_samples_that_are_answered_wrong_are_set_beside_the_others(known, tmp_path):
+    g = np.random.default_rng(3)
+    chosen = {
+        (method, seed): set(MOVED[seed % 2 :]) if method == "full_finetune" else set(g.permutation(N)[:8].tolist())
+        for method in ("full_finetune", "lora")
+        for seed in (1, 2, 3, 4)
+    }
+    outcomes = [write_answers(tmp_path / f"{m}{s}", m, s, wrong) for (m, s), wrong in chosen.items()]
+    results, _ = analyze(replace(known, outcomes=outcomes), tmp_path / "out")
+    (task,) = results.moved.samples.tasks
+    found = {(of.method, of.value): of for of in task.groups if of.by == "answer"}
+    assert len(found) == 4
+    table = pd.read_parquet(tmp_path / "out" / SAMPLES_TABLE)
+    for method in ("full_finetune", "lora"):
+        logs: list[float] = []
+        for seed in (1, 2, 3, 4):
+            share = table[(table["method"] == method) & (table["seed"] == seed)].groupby("sample")["share"].sum()
+            is_wrong = share.index.astype(int).isin(chosen[method, seed])
+            logs.append(float(np.log(share[is_wrong].mean() / share[~is_wrong].mean())))
+        wrong, right = found[method, "wrong"], found[method, "right"]
+        assert wrong.ratio == pytest.approx(np.exp(np.mean(logs)))
+        assert right.ratio == pytest.approx(1 / wrong.ratio)
+        assert right.p == pytest.approx(wrong.p)
+        assert (wrong.n, right.n, wrong.column) == (8, 32, "accuracy")
+    assert found["full_finetune", "wrong"].p < 0.02  # of eight samples in forty
+    assert found["full_finetune", "wrong"].ratio > 1
+    assert found["lora", "wrong"].p > 0.05
+    smallest = min((of for of in task.groups if of.p is not None), key=lambda of: of.p)
+    of_each_method = 1 + 3 + 1  # labels, three lengths, answers: both sides of a test count once
+    assert smallest.p_adjusted == pytest.approx(2 * of_each_method * smallest.p)
+    assert "a wrong answer (accuracy)" in (tmp_path / "out" / SUMMARY_FILE).read_text(encoding="utf-8")
+
+
+def test_answers_of_a_part_of_the_samples_make_no_groups_and_it_is_said(known, tmp_path):
+    outcomes = [write_answers(tmp_path / str(s), "lora", s, {1, 2}, scored=N - 3) for s in (1, 2, 3, 4)]
+    results, _ = analyze(replace(known, outcomes=outcomes), tmp_path / "out")
+    (task,) = results.moved.samples.tasks
+    assert not any(of.by == "answer" for of in task.groups)
+    assert [note for note in task.notes if "right and wrong" in note] == [
+        "LoRA: samples are not grouped by right and wrong answers, since 3 samples of 40 are not among the rows that were scored."
+    ]

@@ -174,6 +174,7 @@ class GroupOverModels(Record):
     column: str | None = None
     value: str
     n: int
+    """Samples of the group; for right and wrong answers, which each model has its own of, the mean over models."""
     models: int
     ratio: float
     low: float | None = None

@@ -14,6 +14,7 @@ from repdrift.core.records.representation_set import SetMetadata
 from repdrift.core.records.sample_moves import SAMPLES_TABLE, ModelSamples, StudySamples, TaskSamples
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.words import counted, task_title
+from repdrift.drift.sample_answers import answer_groups
 from repdrift.drift.sample_drift import (
     MOST_SAMPLE_ROWS,
     PlaceShares,
@@ -90,6 +91,10 @@ def _task(inputs: StudyInputs, sets: TaskSets, final: Sequence[OpenedSet]) -> tu
         method_samples(name, of, view, most=MOST_LISTED).model_copy(update={"strips": strips.by_method.get(name, [])})
         for name, of in by_method.items()
     ]
+    answers = {
+        name: answer_groups(inputs.plan, [run.plan for run in final if run.plan.method == name], view.ids, groups.notes)
+        for name in by_method
+    }
     missing = [] if draws.units.missing is None else [f"Groups have no interval over samples: {draws.units.missing}."]
     return TaskSamples(
         task=sets.task,
@@ -98,7 +103,7 @@ def _task(inputs: StudyInputs, sets: TaskSets, final: Sequence[OpenedSet]) -> tu
         models=records,
         methods=methods,
         agreement=[agreement(name, of, view, unit) for name, of in by_method.items()],
-        groups=groups_over_models({name: tuple(of) for name, of in by_method.items()}, groups.groups),
+        groups=groups_over_models({name: tuple(of) for name, of in by_method.items()}, groups.groups, answers),
         notes=[*why_not, *groups.notes, *missing, *strips.notes],
     ), frames
 
