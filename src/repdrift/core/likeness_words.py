@@ -48,7 +48,8 @@ def _measure(contrast: LikenessContrast) -> str:
 def _weights(found: ChangeLikeness) -> list[str]:
     there = [(pair, pair.whole.cosine) for pair in found.pairs if pair.whole.cosine is not None]
     if not there:
-        return []
+        reasons = dict.fromkeys(pair.whole.missing for pair in found.pairs if pair.whole.missing)
+        return [f"The changes of the weights have no cosine: {'; '.join(reasons)}."] if reasons else []
     there.sort(key=lambda item: item[1], reverse=True)
     (most, high), (least, low) = there[0], there[-1]
     sentences = [

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.progress import track
 from repdrift.core.records.likeness import GroupLikeness
-from repdrift.core.words import models_apart
+from repdrift.core.words import models_apart, some_listed
 from repdrift.models.model_files import ModelSource
 from repdrift.models.third_party import running_errors
 from repdrift.weights.base_matrices import BaseMatrices
@@ -28,7 +28,7 @@ from repdrift.weights.changed_matrix import ChangedMatrix, MatrixReader
 from repdrift.weights.module_kind import module_kind
 from repdrift.weights.singular_subspaces import LEADING
 from repdrift.weights.weight_comparison import OUTSIDE_BACKBONE
-from repdrift.weights.weight_names import in_order
+from repdrift.weights.weight_names import WeightName, in_order, names_of_base
 
 _ALL = ("all", "all")
 _OUTSIDE = "outside"
@@ -76,7 +76,8 @@ def change_likenesses(
             continue
         not_compared = {name: lines for name, changes in opened.items() if (lines := _of_body(changes.not_compared))}
         notes = [*_in_part(opened), *_not_of_every_pair(names, shapes)]
-        return ChangeLikenesses(names, groups, missing, not_compared, _rounded(opened), notes, leading)
+        cautions = [*_rounded(opened), *_under_other_names(base, opened, tuned)]
+        return ChangeLikenesses(names, groups, missing, not_compared, cautions, notes, leading)
 
 
 def _rounded(opened: Mapping[str, ChangedMatrices]) -> list[str]:
@@ -93,6 +94,27 @@ def _rounded(opened: Mapping[str, ChangedMatrices]) -> list[str]:
         )
         for line, names in holders.items()
     ]
+
+
+def _under_other_names(
+    base: BaseMatrices, opened: Mapping[str, ChangedMatrices], tuned: Mapping[str, ModelSource]
+) -> list[str]:
+    """A sentence for adapters beside full models whose files name the same weights in another way."""
+    if all(tuned[name].is_adapter for name in opened):
+        return []
+    return [
+        f"{name} changes weights that the base model's files keep under other names ({some_listed([str(weight) for weight in weights])}): beside full "
+        "models only the other weights are compared."
+        for name, changes in opened.items()
+        if tuned[name].is_adapter and (weights := _not_in_files(base, changes))
+    ]
+
+
+def _not_in_files(base: BaseMatrices, changes: ChangedMatrices) -> list[WeightName]:
+    """The weights of an adapter that the base model's files keep in other parts, as a stack of experts that they keep one by one."""
+    there = names_of_base(base.tensors, base.blocks_path)
+    stored = {weight: WeightName(weight.layer, weight.name.partition("[")[0]) for weight in changes.names}
+    return [weight for weight, whole in stored.items() if whole not in there]
 
 
 def _of_body(lines: list[str]) -> list[str]:
@@ -153,6 +175,9 @@ def _groups(
     count = len(models)
     sums: dict[tuple[str, str], _Sums] = {_ALL: _Sums(count)}
     names = in_order({weight for changes in models for weight in changes.readers})
+    has_other_names = [
+        adapter and bool(_not_in_files(base, at)) for adapter, at in zip(is_adapter, models, strict=True)
+    ]
     for weight in track(names, what="comparing changes of weights", total=len(names)):
         seen: dict[int, ChangedMatrix] = {}
         spaces: dict[int, LeadingSubspaces] = {}
@@ -163,6 +188,8 @@ def _groups(
         }
         products = inner_products(readers, count, most_bytes=most_bytes)
         for number in range(count):
+            if has_other_names[number] and base.owner(weight) is None:  # it may be on it under another name
+                continue
             if is_adapter[number] and number not in readers:  # it is not on this module, so it did not change it
                 known = [other for other in range(count) if other in readers or is_adapter[other]]
                 products[number, known] = products[known, number] = 0.0

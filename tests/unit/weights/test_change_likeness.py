@@ -1,12 +1,15 @@
 """Inner products, subspaces and chance levels of changes, against float64 numpy and simulation; planted changes."""
 
+import copy
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from scipy.stats import ortho_group
+from transformers import MixtralConfig, MixtralModel
 
 from repdrift.models import resolve_model
 from repdrift.weights.base_matrices import base_matrices
@@ -228,6 +231,35 @@ def test_heads_and_lists_of_positions_are_no_weights_of_the_body(planted, tmp_pa
         "classifier.bias, classifier.weight: outside the backbone"
     ]
     assert likenesses(base, {"one": tuned, "other": tuned}).not_compared == {}
+
+
+def test_an_adapter_on_stacked_experts_is_not_unchanged_where_files_keep_them_one_by_one(tmp_path):
+    torch.manual_seed(0)
+    config = MixtralConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, intermediate_size=12,
+        num_local_experts=2, initializer_range=0.2,
+    )  # fmt: skip
+    model, experts = MixtralModel(config), ["mlp.experts.gate_up_proj"]
+    model.save_pretrained(tmp_path / "base")
+    for name, parameters in (("experts", experts), ("attention", None)):
+        lora = LoraConfig(r=2, target_modules=["q_proj"], target_parameters=parameters)
+        adapted = get_peft_model(copy.deepcopy(model), lora)
+        for parameter in (p for n, p in adapted.named_parameters() if "lora_" in n):
+            torch.nn.init.normal_(parameter, std=0.3)
+        adapted.save_pretrained(tmp_path / name)
+        adapted.merge_and_unload().save_pretrained(tmp_path / f"{name}_merged")
+    names = ("experts", "experts_merged", "attention", "attention_merged")
+    found = likenesses(tmp_path / "base", {name: tmp_path / name for name in names})
+    same = pair(found, "experts", "experts_merged")
+    assert (same.cosine, same.weights) == (pytest.approx(1, abs=1e-6), 1), "the queries; the experts have other names"
+    assert pair(found, "attention", "attention_merged").cosine == pytest.approx(1, abs=1e-6)
+    beside = [pair(found, "attention", name).cosine for name in ("experts", "experts_merged")]
+    assert beside == [pytest.approx(beside[0], abs=1e-6)] * 2
+    assert abs(beside[0]) < 0.9, "its experts are known not to have changed"
+    (said,) = found.cautions
+    assert said.startswith(
+        "experts changes weights that the base model's files keep under other names (layer 0, mlp.experts."
+    )
 
 
 def test_chance_is_the_mean_square_over_random_singular_vectors():
