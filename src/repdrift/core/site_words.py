@@ -120,7 +120,7 @@ def attention_or_mlp_sentence(found: AttentionOrMlp, who: str, *, alpha: float, 
     if found.difference == 0:
         return f"{head} neither more than the other ({drifts}).{sizes}"
     more = site_title("attn_out" if found.difference > 0 else "mlp_out")
-    said = f"the {more} drifts more ({_how_sure(found)})"
+    said = f"the {more} drifts more{' in this one model' if found.over == 'samples' else ''} ({_how_sure(found)})"
     if found.pvalue is not None and found.pvalue > alpha:
         said = f"undecided ({_how_sure(found)})"
         if _is_smallest(found):
@@ -194,7 +194,7 @@ def _how_sure(found: AttentionOrMlp) -> str:
     if found.pvalue is None:
         return "not tested"
     if found.over == "samples":
-        return f"{p_equals(found.pvalue)} over samples, for this one model"
+        return f"{p_equals(found.pvalue)} over samples, which tells nothing of other seeds"
     models = counted(found.n_models, "model")
     if _is_smallest(found):
         return f"{p_equals(found.pvalue)}, the smallest that {models} can give"

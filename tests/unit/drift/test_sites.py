@@ -173,7 +173,7 @@ def test_too_few_models_say_so_and_one_model_is_tested_over_samples(study, tmp_p
     assert pair.pvalue < 1e-6
     assert [interval.over for interval in pair.intervals] == ["samples"]
     (said,) = [line for line in study_sites(results).answer if line.startswith("Attention or MLP, LoRA")]
-    assert "over samples, for this one model" in said
+    assert "over samples, which tells nothing of other seeds" in said
     two, _ = analyze(
         study.plan(tasks=["a"], seeds=[1, 2], sets=sets_of(study, ["a"], [1, 2]), sampling=FEWER), tmp_path
     )

@@ -126,7 +126,7 @@ def _require_comparable(plan: PlannedOutcomes, record: RunOutcomes, tuned: SetMe
         if record.n_items and record.options.get(key, stored.key) != stored.key:
             raise SampleSetMismatchError(
                 f"{record_path(plan.folder, record.name)} was read off other representations of the {what} than those that are there now: they were "
-                f"extracted anew, with another pooling or number format. Measure again with: {plan.command}"
+                f"extracted anew, with another pooling, number format or choice of sites. Measure again with: {plan.command}"
             )
 
 
