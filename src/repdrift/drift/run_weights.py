@@ -15,7 +15,7 @@ from repdrift.core.records.weights import ModelWeightsMoved
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.analysis_plan import DriftPlan, PlannedSet
 from repdrift.drift.task_sets import OpenedSet, TaskSets
-from repdrift.models import ModelSource, resolve_model
+from repdrift.models import ModelSource, model_on_this_machine, resolve_model
 from repdrift.weights import WeightOptions, base_matrices, moved_key, moved_weights, read_moved, write_moved
 
 
@@ -43,8 +43,8 @@ def run_weights(
     """Returns how the weights of every trained model moved that was extracted; checkpoints too.
 
     Numbers of an earlier analysis are taken where key and checksums fit; so they need no weights. Models whose weights are not on this
-    machine, or are others than those that were extracted, are left out with the reason.
-    Raises ModelError if models have to be measured and the base model cannot be read, or is another than the sets'.
+    machine, or are others than those that were extracted, are left out with the reason; so are all that have to be measured, if the base
+    model is not here, cannot be read, or is another than the sets'. Nothing is downloaded.
     """
     result = RunWeights(
         left_out={_named(s): s.reason or f"its set is {s.status}" for s in statuses if s.status != "ok" and not s.step}
@@ -64,7 +64,10 @@ def run_weights(
         except ModelError as error:
             result.left_out[name] = str(error)
     if wanted:
-        measured |= _measured(plan, opened[0][1], wanted, options, result)
+        try:
+            measured |= _measured(plan, opened[0][1], wanted, options, result)
+        except ModelError as error:  # those that were measured before are there all the same
+            result.left_out |= {at.name: str(error) for at in wanted}
     result.found = [(run.plan, measured[_named(run.plan)]) for run, _ in opened if _named(run.plan) in measured]
     return result
 
@@ -72,7 +75,9 @@ def run_weights(
 def _measured(
     plan: DriftPlan, base: SetMetadata, wanted: Sequence[_Wanted], options: WeightOptions, result: RunWeights
 ) -> dict[str, ModelWeightsMoved]:
-    source = resolve_model(base.model, revision=base.model_revision)
+    source = model_on_this_machine(base.model, revision=base.model_revision)
+    if source is None:
+        raise ModelError(f"the base model {base.model!r} is not on this machine, and nothing is downloaded for this")
     if source.weights_digest() != base.weights_digest:
         raise ModelError(
             f"the base model's files ({base.model}) are not those that the representations were extracted from. Put those back, or extract "

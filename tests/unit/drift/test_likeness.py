@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from repdrift.core.errors import StorageError
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
 from repdrift.drift import analyze
 from repdrift.drift.likeness import stored
@@ -148,6 +149,20 @@ def test_the_same_weights_are_not_compared_again(planted, analysed, tmp_path, mo
     text["pairs"] = []
     kept.write_text(json.dumps(text), encoding="utf-8")  # its checksum no longer fits
     assert analyze(plan, tmp_path)[0].moved.likeness == analysed[0]
+
+
+def test_results_that_cannot_be_kept_are_reported_all_the_same(planted, analysed, tmp_path, monkeypatch, capsys):
+    def refuse(self, path):
+        raise StorageError(f"{path} cannot be written.")
+
+    kept = next((planted[1] / "results" / "weights").glob("likeness_*.json"))
+    text = kept.read_bytes()
+    kept.unlink()
+    monkeypatch.setattr(stored.StoredLikenesses, "write", refuse)
+    found = analyze(planted[0], tmp_path)[0].moved.likeness
+    kept.write_bytes(text)
+    assert found == analysed[0]
+    assert "cannot be written. The next analysis compares these weights anew." in capsys.readouterr().err
 
 
 def test_models_that_are_not_here_are_named(planted, tmp_path):

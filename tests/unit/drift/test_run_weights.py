@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.study_weights_words import study_weights_worded
-from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze
+from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze, run_weights
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.models import resolve_model
 from tests.tiny_models import save_bert
@@ -172,6 +173,18 @@ def test_weights_that_were_replaced_since_are_not_measured(study, tmp_path):
     assert "are not those that its representations were extracted from" in reason
 
 
+def test_without_the_base_model_kept_numbers_are_there_and_the_others_are_named(study, analysed, tmp_path, monkeypatch):
+    _, plan = study
+    first, *others = plan.sets
+    monkeypatch.setattr(run_weights, "model_on_this_machine", lambda *_, **__: None)
+    fresh = replace(first, weights_folder=tmp_path / "none")
+    results, _ = analyze(_with(plan, [fresh, *others]), tmp_path / "out")
+    found = results.moved.weights
+    assert len(found.runs) == len(others)
+    (reason,) = found.left_out.values()
+    assert "is not on this machine, and nothing is downloaded for this" in reason
+
+
 def test_no_weights_at_all_leaves_the_section_out(study, tmp_path):
     _, plan = study
     away = [PlannedSet(s.task, s.method, s.seed, 0, s.folder, s.command) for s in plan.sets]
@@ -181,6 +194,4 @@ def test_no_weights_at_all_leaves_the_section_out(study, tmp_path):
 
 
 def _with(plan, sets):
-    from dataclasses import replace
-
     return replace(plan, sets=sets)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from repdrift.core.errors import ModelError, RepdriftError
+from repdrift.core.errors import ModelError, RepdriftError, StorageError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.reading import stands_there
@@ -64,7 +64,7 @@ def stored_likenesses(
 ) -> ChangeLikenesses:
     """Returns the likeness of every two of the tuned models: that of an earlier analysis of the very same weights, or anew.
 
-    Raises ModelError if the base model's files cannot be read, StorageError if the result cannot be written.
+    Raises ModelError if the base model's files cannot be read. A result that cannot be written is there all the same.
     """
     digests = {name: source.weights_digest() for name, source in tuned.items()}
     key = config_sha256(
@@ -75,7 +75,7 @@ def stored_likenesses(
         return known
     found = change_likenesses(base_matrices(base, blocks=blocks), tuned)
     pairs = [StoredPair(first=i, second=j, groups=groups) for (i, j), groups in found.groups.items()]
-    StoredLikenesses(
+    record = StoredLikenesses(
         key=key,
         names=found.names,
         pairs=pairs,
@@ -84,7 +84,11 @@ def stored_likenesses(
         cautions=found.cautions,
         notes=found.notes,
         leading=found.leading,
-    ).write(path)
+    )
+    try:
+        record.write(path)
+    except StorageError as error:  # the numbers are there all the same
+        say(f"{error} The next analysis compares these weights anew.")
     return found
 
 
