@@ -255,7 +255,7 @@ def _read_results(path: Path) -> DriftResults:
     try:
         results = DriftResults.read(path)
     except DataError as error:
-        raise DataError(f"{error}. {_AGAIN}") from error
+        raise DataError(f"{str(error).rstrip('.')}. {_AGAIN}") from error
     return results.model_copy(update={"tests": [_with_correction(test) for test in results.tests]})
 
 
