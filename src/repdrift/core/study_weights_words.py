@@ -72,9 +72,9 @@ def contrast_sentence(at: WeightContrast) -> str:
         ends = "" if at.low is None or at.high is None else f" [{times(at.low)}, {times(at.high)}]"
         said = f"Under {method} all weights together moved {times(at.estimate)}{ends} times as far (||dW||) as under {reference}"
     else:
-        ends = "" if at.low is None or at.high is None else f" [{100 * at.low:.1f}, {100 * at.high:.1f}]"
+        ends = "" if at.low is None or at.high is None else f" [{100 * at.low:.2f}, {100 * at.high:.2f}]"
         said = (
-            f"The share of intruders in the matrices that a model changed is {100 * at.estimate:+.1f}{ends} percentage points under {method} against "
+            f"The share of intruders in the matrices that all of these models changed on a task is {100 * at.estimate:+.2f}{ends} percentage points under {method} against "
             f"{reference}"
         )
     tested = (

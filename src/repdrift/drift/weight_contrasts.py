@@ -61,15 +61,18 @@ def cells(found: Sequence[tuple[PlannedSet, ModelWeightsMoved]]) -> list[WeightC
     return result
 
 
-def contrasts(runs: Sequence[RunWeightsMoved], plan: DriftPlan) -> list[WeightContrast]:
+def contrasts(
+    runs: Sequence[RunWeightsMoved], models: Sequence[tuple[PlannedSet, ModelWeightsMoved]], plan: DriftPlan
+) -> list[WeightContrast]:
     """Compares every method with the reference: the distance of all weights from the base model's, and the share of intruders.
 
-    The distance is over all weights, changed or not, so that methods that change other matrices are held to one measure. The unit is the trained model; labels are exchanged within tasks. p-values are corrected over all contrasts (Holm).
+    The distance is over all weights, changed or not, so that methods that change other matrices are held to one measure; the share of intruders
+    is over the matrices that all models of both methods changed on a task, since one intruder is a larger share of fewer matrices. The unit is the trained model; labels are exchanged within tasks. p-values are corrected over all contrasts (Holm).
     """
     found = [
         contrast
         for method in plan.comparison_methods
-        for contrast in (_size_contrast(runs, method, plan), _intruder_contrast(runs, method, plan))
+        for contrast in (_size_contrast(runs, method, plan), _intruder_contrast(runs, models, method, plan))
         if contrast is not None
     ]
     tested = [contrast.p for contrast in found if contrast.p is not None]
@@ -147,8 +150,14 @@ def _size_contrast(runs: Sequence[RunWeightsMoved], method: str, plan: DriftPlan
     )
 
 
-def _intruder_contrast(runs: Sequence[RunWeightsMoved], method: str, plan: DriftPlan) -> WeightContrast | None:
-    sides = _sides(runs, method, plan, lambda run: intruder_share(run.whole))
+def _intruder_contrast(
+    runs: Sequence[RunWeightsMoved],
+    models: Sequence[tuple[PlannedSet, ModelWeightsMoved]],
+    method: str,
+    plan: DriftPlan,
+) -> WeightContrast | None:
+    shares = _shares_in_common(models, (method, plan.reference_method))
+    sides = _sides(runs, method, plan, lambda run: shares.get((run.task, run.method, run.seed)))
     if sides is None:
         return None
     a, b, strata, tasks = sides
@@ -170,6 +179,25 @@ def _intruder_contrast(runs: Sequence[RunWeightsMoved], method: str, plan: Drift
         smallest_p=None if test is None else test.smallest_pvalue,
         note="every model has the same share: there is nothing to test" if same else difference.missing or None,
     )
+
+
+def _shares_in_common(
+    models: Sequence[tuple[PlannedSet, ModelWeightsMoved]], methods: tuple[str, str]
+) -> dict[tuple[str, str, int], float | None]:
+    """The share of intruders of each final model of two methods, in the matrices that all of them changed on the model's task."""
+    final = [(plan, model) for plan, model in models if not plan.step and plan.method in methods]
+    shares: dict[tuple[str, str, int], float | None] = {}
+    for task in dict.fromkeys(plan.task for plan, _ in final):
+        there = [(plan, model) for plan, model in final if plan.task == task]
+        changed = [
+            {(at.layer, at.module) for at in model.weights if at.change_norm > 0.0 and at.intruders is not None}
+            for _, model in there
+        ]
+        common = set.intersection(*changed)
+        for plan, model in there:
+            group = joined("common", [at for at in model.weights if (at.layer, at.module) in common])
+            shares[task, plan.method, plan.seed] = intruder_share(group)
+    return shares
 
 
 def _sides(

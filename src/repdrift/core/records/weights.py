@@ -178,7 +178,8 @@ class WeightContrast(Record):
     models: int
     reference_models: int
     estimate: float | None
-    """For the distance ||dW|| over all weights the ratio of geometric means, method to reference; for the share of intruders the difference."""
+    """For the distance ||dW|| over all weights the ratio of geometric means, method to reference; for the share of intruders, in the matrices that all
+    models of both changed on a task, the difference."""
     low: float | None = None
     high: float | None = None
     """Welch's interval over models, for the ratio on its logarithm."""

@@ -45,7 +45,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
         runs=runs,
         over_seeds=over_seeds(runs),
         cells=cells(weights.found),
-        contrasts=contrasts(runs, inputs.plan),
+        contrasts=contrasts(runs, weights.found, inputs.plan),
         left_out=weights.left_out,
         notes=_notes(inputs),
     )
