@@ -145,7 +145,7 @@ def _measure_site(
         bar.advance()
         give_back()
     measured.notes.setdefault(sets.task, []).extend(
-        f"Task {task_title(sets.task)}, {of.site}: {name} has no value in {layers_named(list(reasons))}: "
+        f"Task {task_title(sets.task)}, {site_title(of.site)}: {name} has no value in {layers_named(list(reasons))}: "
         f"{next(iter(reasons.values())).rstrip('.')}."
         for name, reasons in undefined.items()
     )

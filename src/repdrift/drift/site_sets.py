@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from repdrift.core.records.representation_set import SetMetadata
-from repdrift.core.records.sites import RESID_POST, SITE_WORDS, SITES
+from repdrift.core.records.sites import RESID_POST, SITES
+from repdrift.core.site_words import site_title
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift.task_sets import OpenedSet, TaskSets
 from repdrift.stores import RepresentationSet
@@ -85,11 +86,7 @@ def _lack(whose: str, metadata: SetMetadata, site: str) -> str:
 
 
 def _at(sets: TaskSets, site: str) -> str:
-    return f"Task {task_title(sets.task)}, {_words(site)}:"
-
-
-def _words(site: str) -> str:
-    return next((words for name, words in SITE_WORDS.items() if name == site), site)
+    return f"Task {task_title(sets.task)}, {site_title(site)}:"
 
 
 def _run(opened: OpenedSet) -> str:
