@@ -108,10 +108,11 @@ def _random_shift(method: str, runs: Sequence[RunDirections]) -> list[str]:
     for at in alike:
         times[at.layer] = times.get(at.layer, 0) + 1
     counts = sorted(set(times.values()), reverse=True)
+    models = len(with_control)
     parts = [
-        f"{layers_named([layer for layer, count in times.items() if count == of])} ({of} of {counted(len(with_control), 'model')})"
-        for of in counts
+        f"{layers_named([layer for layer, count in times.items() if count == of])} ({of} of {models})" for of in counts
     ]
+    parts[0] = parts[0].replace(f" of {models})", f" of the {counted(models, 'model')} with this control)")
     sentence = random_shift_words(listed(parts), alike)
     return [f"{method_title(method)}: {sentence[0].lower()}{sentence[1:]}"]
 

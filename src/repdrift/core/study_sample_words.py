@@ -85,9 +85,16 @@ def _groups(task: TaskSamples) -> list[str]:
         return [looked] if tested else []
     return [
         f"{task_title(task.task)}, {method_title(group.method)}: samples with {_words(group)} ({group.n}) have {times(group.ratio)} times the share of the "
-        f"others ({_interval(group)}{p_equals(group.p_adjusted or 0)}, corrected for all groups and methods)."
+        f"others ({_interval(group)}{p_equals(group.p_adjusted or 0)}, corrected for all groups and methods).{_after_random(group)}"
         for group in sorted(found, key=lambda group: group.p or 0)[:_GROUPS_SAID]
     ]
+
+
+def _after_random(group: GroupOverModels) -> str:
+    if group.random_ratio is None:
+        return ""
+    of = "" if group.random_models == group.models else f" (run for {group.random_models} of {group.models} models)"
+    return f" After a random change of the weights as large it is {times(group.random_ratio)}{of}."
 
 
 def _interval(group: GroupOverModels) -> str:
@@ -141,13 +148,15 @@ def _group_table(task: TaskSamples) -> CaptionedTable:
             ends(group.samples_low, group.samples_high),
             pvalue(group.p, missing=""),
             pvalue(group.p_adjusted, missing=""),
+            "" if group.random_ratio is None else times(group.random_ratio),
             group.note,
         ]
         for group in task.groups
     ]
     return CaptionedTable(
         f"{task_title(task.task)}: groups of samples",
-        "Mean share of the group by that of all other samples, geometric mean over models, over the layers whose drift is above noise.",
+        "Mean share of the group by that of all other samples, geometric mean over models, over the layers whose drift is above noise. Random change: the same after a random "
+        "change of the weights as large, over the models that have it; a ratio that is no farther from 1 says nothing of what was learnt.",
         [
             "method",
             "samples with",
@@ -158,6 +167,7 @@ def _group_table(task: TaskSamples) -> CaptionedTable:
             "over samples",
             "p",
             "p, corrected",
+            "random change",
             "note",
         ],
         rows,

@@ -154,8 +154,8 @@ def grouped_moves(shares: ModelShares, groups: Sequence[Grouping]) -> tuple[list
     tests = distinct_tests(groups)
     families = [_adjusted([*of_stream, over_all], tests), _adjusted([*of_sites, none], tests)]
     adjusted = [families[0 if stream else 1][number] for number, stream in enumerate([*in_stream, True])]
-    random = [_random_ratios([at.place], shares, groups) for at in shares.places]
-    of_all = _random_ratios([at.place for at in moving], shares, groups)
+    random = [random_ratios([at.place], shares, groups) for at in shares.places]
+    of_all = random_ratios([at.place for at in moving], shares, groups)
     found = [
         [_group(*of) for of in zip(groups, ratios, ps, control, strict=True)] if ratios else []
         for ratios, ps, control in zip([*blocks, over_all], adjusted, [*random, of_all], strict=True)
@@ -179,8 +179,8 @@ def _adjusted(blocks: Sequence[Sequence[GroupRatio]], tests: Sequence[int]) -> l
     return [[corrected.get((number, test)) for test in tests] for number in range(len(blocks))]
 
 
-def _random_ratios(places: Sequence[SiteLayer], shares: ModelShares, groups: Sequence[Grouping]) -> list[float | None]:
-    """Ratios after a random change of the weights, over the samples that it was measured on."""
+def random_ratios(places: Sequence[SiteLayer], shares: ModelShares, groups: Sequence[Grouping]) -> list[float | None]:
+    """Ratios after a random change of the weights, over the samples that it was measured on; None where it is missing at one of the places."""
     rows = shares.random_rows
     known = [shares.random[place] for place in places if place in shares.random]
     if rows is None or not known or len(known) < len(places):

@@ -13,7 +13,7 @@ from repdrift.core.confidence import jackknife_error, student_quantile
 from repdrift.core.group_words import LEAST_GROUPS, is_grouped
 from repdrift.core.records.sample_moves import GroupOverModels, MethodSamples, SampleAgreement
 from repdrift.drift.sample_groupings import Grouping, distinct_tests
-from repdrift.drift.sample_moves import ModelShares, SampleView, group_shares, standing_at
+from repdrift.drift.sample_moves import ModelShares, SampleView, group_shares, random_ratios, standing_at
 from repdrift.statistics.group_ratio import GroupRatio
 from repdrift.statistics.multiplicity import holm
 from repdrift.statistics.rank_agreement import rank_agreement
@@ -82,7 +82,12 @@ def groups_over_models(
     tests: list[tuple[str, int]] = []
     for method, models in by_method.items():
         for group, test in zip(groups, distinct_tests(groups), strict=True):
-            record = _group(method, [group_shares(model.shares, group) for model in models], group)
+            record = _group(
+                method,
+                [group_shares(model.shares, group) for model in models],
+                group,
+                _at_random(models, [group] * len(models)),
+            )
             if record is not None:
                 found.append(record)
                 tests.append((method, test))
@@ -91,7 +96,7 @@ def groups_over_models(
             continue
         for side in zip(*own, strict=True):
             ratios = [group_shares(model.shares, of) for model, of in zip(models, side, strict=True)]
-            record = _group(method, ratios, side[0])
+            record = _group(method, ratios, side[0], _at_random(models, side))
             if record is not None:
                 sizes = [int(of.member.sum()) for of in side]
                 found.append(record.model_copy(update={"n": round(sum(sizes) / len(sizes))}))
@@ -150,7 +155,18 @@ def _with_random(model: SeedShares) -> float:
     return float("nan") if found is None else found.correlation
 
 
-def _group(method: str, ratios: Sequence[GroupRatio | None], group: Grouping) -> GroupOverModels | None:
+def _at_random(models: Sequence[SeedShares], groups: Sequence[Grouping]) -> list[float]:
+    """The ratios of a group after a random change of the weights, of the models that have it. groups: the group in each model."""
+    found = [
+        random_ratios([at.place for at in model.shares.moving()], model.shares, [group])[0]
+        for model, group in zip(models, groups, strict=True)
+    ]
+    return [ratio for ratio in found if ratio is not None]
+
+
+def _group(
+    method: str, ratios: Sequence[GroupRatio | None], group: Grouping, random: Sequence[float] = ()
+) -> GroupOverModels | None:
     there = [ratio for ratio in ratios if ratio is not None and ratio.ratio is not None]
     if not there or len(there) < len(ratios):
         return None
@@ -178,6 +194,8 @@ def _group(method: str, ratios: Sequence[GroupRatio | None], group: Grouping) ->
         models=m,
         ratio=float(np.exp(mean)),
         p=max(pvalues) if tested else None,
+        random_ratio=float(np.exp(np.mean(np.log(random)))) if random else None,
+        random_models=len(random),
         note=next((ratio.missing for ratio in there if ratio.missing), ""),
         **numbers,
     )

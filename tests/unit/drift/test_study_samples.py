@@ -17,11 +17,13 @@ from repdrift.core.records.sites import SiteLayer
 from repdrift.core.study_sample_words import study_samples_section
 from repdrift.drift import analyze
 from repdrift.drift.analysis_plan import PlannedOutcomes
-from repdrift.drift.sample_drift import place_shares
+from repdrift.drift.sample_drift import SampleSplit, place_shares
+from repdrift.drift.sample_groupings import Grouping
 from repdrift.drift.sample_moves import ModelShares, SampleView
-from repdrift.drift.samples_over_models import SeedShares, agreement
+from repdrift.drift.samples_over_models import SeedShares, agreement, groups_over_models
 from repdrift.outcomes.outcome_files import write_items
 from repdrift.similarity import Representation
+from repdrift.similarity.kernels.sample_shares import SampleShares
 from repdrift.tasks import SampleSet
 from repdrift.tasks.sample_facts import SampleFacts
 from tests.unit.drift.study_on_disk import LAYERS, N, Study, write_set
@@ -132,6 +134,40 @@ def test_random_change_of_one_seed_alone_is_said_as_that() -> None:
     none = agreement("lora", [SeedShares(seed, shares) for seed in range(3)], view, "group")
     (said,) = study_samples_section(StudySamples(tasks=[task.model_copy(update={"agreement": [none]})])).answer
     assert "No random change of the weights stands beside it" in said
+
+
+def test_group_stands_beside_what_a_random_change_of_the_weights_does_to_it() -> None:
+    g = np.random.default_rng(2)
+    place = SiteLayer("resid_post", 0)
+    x = g.normal(size=(60, 8))
+    member = np.arange(60) < 20
+
+    def moved(size: float) -> Representation:
+        return Representation(x + g.normal(size=x.shape) * np.where(member, size, 1.0)[:, None] * 0.3)
+
+    base, split = Representation(x), SampleSplit(None, np.arange(60) % 20)
+    random = [SampleShares(base, moved(2.0)).parts() for _ in range(2)]
+    changes = [{place: random[0]}, {place: random[1]}, {}]
+    models = [
+        SeedShares(
+            seed, ModelShares([place_shares(place, base, moved(2.0), split)], of, np.arange(60) if of else None, 19)
+        )
+        for seed, of in enumerate(changes)
+    ]
+    (group,) = groups_over_models({"lora": models}, [Grouping("label", "a", member)])
+    ratios = [of.share[member].mean() / of.share[~member].mean() for of in random]
+    assert group.random_ratio == pytest.approx(np.sqrt(ratios[0] * ratios[1]))
+    assert (group.models, group.random_models) == (3, 2)
+    assert group.random_ratio > 1.3  # as large as after training: no sign of what was learnt
+    task = TaskSamples(task="sst2", samples=60, models=[], methods=[], agreement=[], groups=[group])
+    section = study_samples_section(StudySamples(tasks=[task]))
+    assert group.p_adjusted is not None
+    assert group.p_adjusted < 0.05
+    assert (
+        f"After a random change of the weights as large it is {group.random_ratio:.2f} (run for 2 of 3 models)."
+        in section.answer[0]
+    )
+    assert section.tables[-1].rows[0][-2] == f"{group.random_ratio:.2f}"
 
 
 def test_table_has_every_sample_and_its_shares_add_up_to_the_drift(known, tmp_path):

@@ -121,6 +121,6 @@ def test_caution_on_a_random_change_names_each_layer_once_with_the_number_of_mod
     said = [line for line in section.answer if "random change" in line]
     assert len(said) == 1
     assert said[0].startswith(
-        "LoRA: in layer 1 (3 of 3 models) and layer 3 (1 of 3 models) a random change of the weights of the same size shifts"
+        "LoRA: in layer 1 (3 of the 3 models with this control) and layer 3 (1 of 3) a random change of the weights of the same size shifts"
     )
     assert "(in layer 1 the shift is 90.0 % of what it changes in the representations, beside 100.0 %" in said[0]

@@ -188,6 +188,9 @@ class GroupOverModels(Record):
     p_adjusted: float | None = None
     """Holm, over all groups and methods of the task."""
     random_ratio: float | None = None
+    """The same after a random change of the weights as large: the geometric mean over the models that have it; null without any."""
+    random_models: int = 0
+    """The models that have it."""
     note: str = ""
 
 

@@ -12,7 +12,7 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError, SampleSetM
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import SetMetadata
 from repdrift.core.records.sample_moves import SAMPLES_TABLE, ModelSamples, StudySamples, TaskSamples
-from repdrift.core.records.sites import RESID_POST
+from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.words import counted, task_title
 from repdrift.drift.sample_answers import answer_groups
 from repdrift.drift.sample_drift import (
@@ -161,6 +161,7 @@ def _shares(sets: TaskSets, final: Sequence[OpenedSet], split: SampleSplit, free
     random = {(of.plan.method, of.plan.seed): of.stored for of in sets.random_changes if of.plan.step == 0}
     found: list[list[PlaceShares]] = [[] for _ in final]
     controls: list[list[RowParts]] = [[] for _ in final]
+    changes: list[dict[SiteLayer, RowParts]] = [{} for _ in final]
     places = [place for place in sets.base.places if all(place in run.stored.places for run in final)]
     layers = sum(place.site == RESID_POST for place in places)
     for place in places:
@@ -174,15 +175,21 @@ def _shares(sets: TaskSets, final: Sequence[OpenedSet], split: SampleSplit, free
             moves = None
             if stored is not None and place in stored.places and split.rows_of_sample is None:
                 changed = Representation(read_finite(stored, place))
-                moves = bulk_moves(base, changed, SampleShares(base, changed).parts())
+                parts = changes[number][place] = SampleShares(base, changed).parts()
+                moves = bulk_moves(base, changed, parts)
                 if place.site == RESID_POST:
                     controls[number].append(moves)
             other = Representation(read_finite(run.stored, place))
             found[number].append(place_shares(place, base, other, split, noise=noise, by_chance=moves, tests=tests))
     return [
-        SeedShares(run.plan.seed, ModelShares(of, freedom=freedom), _moved_by_chance(control))
-        for run, of, control in zip(final, found, controls, strict=True)
+        SeedShares(run.plan.seed, ModelShares(of, change, _all_rows(change), freedom), _moved_by_chance(control))
+        for run, of, control, change in zip(final, found, controls, changes, strict=True)
     ]
+
+
+def _all_rows(change: dict[SiteLayer, RowParts]) -> np.ndarray | None:
+    """The samples that a random change was measured on: all of them; None where it was not run."""
+    return np.arange(len(next(iter(change.values())).share)) if change else None
 
 
 def _moved_by_chance(control: Sequence[RowParts]) -> np.ndarray | None:
