@@ -159,7 +159,8 @@ def _shift(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str
         return [
             f"No shift common to all samples is beyond chance in any layer (smallest p {pvalue(least)}, corrected over layers)."
         ]
-    where = f"all {len(tested)} layers" if len(beyond) == len(tested) else layers_named([at.layer for at in beyond])
+    is_every = len(beyond) == len(tested) > 1
+    where = f"all {len(tested)} layers" if is_every else layers_named([at.layer for at in beyond])
     worst = max(at.adjusted_pvalue for at in beyond if at.adjusted_pvalue is not None)
     said = (
         f"A shift common to all samples is beyond chance in {where} (p {pvalue(worst)} at most, corrected over layers)"

@@ -126,6 +126,10 @@ def _layer(layer: int, d: Differences, confidence: float, no_interval: str | Non
     shares: AlignmentShares | None = None
     try:
         shares = alignment_shares(d, confidence=confidence, with_interval=with_interval)
+        if with_interval and shares.shares[0].interval is None:
+            missing.append(
+                f"Shares of the change have no interval: one {'sample' if d.n_units == d.n else 'group'} alone moved."
+            )
         fields |= {
             "shares": [_share(s.kind, s.share, s.interval) for s in shares.shares],
             "rotation_alone": shares.rotation_alone,

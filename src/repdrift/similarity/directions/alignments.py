@@ -57,7 +57,7 @@ class AlignmentShare:
     """Share of the squared differences that one alignment takes off, after those before it; of `rest` what all of them leave.
 
     Shares add up to 1. One below 0 says that its alignment fits samples that it has not seen worse than the one before it. interval: over
-    samples (whole units), conditional on models and fits; None: there is none.
+    samples (whole units), conditional on models and fits; None: there is none, as where one unit alone moved.
     """
 
     kind: str
@@ -281,12 +281,14 @@ def _shares(d: Differences, errors: Tensor, confidence: float | None) -> tuple[A
     by_unit = d.summed(errors).cpu().numpy()
     parts = np.concatenate([by_unit[:, :-1] - by_unit[:, 1:], by_unit[:, -1:]], axis=1)
     moved = by_unit[:, 0]
+    # What is left without each unit: nothing where one unit alone moved, and then there are no shares without it.
+    others = np.concatenate([[0.0], np.cumsum(moved)[:-1]]) + np.concatenate([np.cumsum(moved[::-1])[::-1][1:], [0.0]])
     found: list[AlignmentShare] = []
     for number, kind in enumerate(KINDS):
         share = float(parts[:, number].sum() / moved.sum())
         interval = None
-        if confidence is not None:
-            without = (parts[:, number].sum() - parts[:, number]) / (moved.sum() - moved)
+        if confidence is not None and bool((others > 0).all()):
+            without = (parts[:, number].sum() - parts[:, number]) / others
             reach = jackknife_reach(without, confidence, degrees_of_freedom(d.units))
             interval = Interval(share - reach, share + reach)
         found.append(AlignmentShare(kind, share, interval))

@@ -98,6 +98,19 @@ def test_model_that_did_not_move_says_so_and_no_more():
     assert found.smallest_pvalue is None
 
 
+def test_layer_in_which_one_sample_alone_moved_has_shares_without_an_interval():
+    x = rows(0)
+    y = x.copy()
+    y[3] += 2
+    found = measured([x], [y])
+    (at,) = found.layers
+    assert sum(share.share for share in at.shares) == pytest.approx(1)
+    assert all(share.low is None and share.high is None for share in at.shares)
+    assert "Shares of the change have no interval: one sample alone moved." in at.missing
+    assert at.adjusted_pvalue == 1
+    assert "nan" not in " ".join(directions_answer(found))
+
+
 def test_groups_are_flipped_and_left_out_whole():
     x, group = rows(3), np.repeat(np.arange(12), 10)
     shared = np.random.default_rng(4).normal(size=(12, P))[group]
