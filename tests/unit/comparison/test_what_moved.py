@@ -71,6 +71,21 @@ def test_section_sees_the_rows_of_all_models_and_its_words_tables_and_figures_ar
     assert (tmp_path / "mine.png").exists()
 
 
+def test_damaged_comparison_of_earlier_names_no_files_to_remove(models, texts, only, tmp_path):
+    only()
+    result = run(models, ["full"], texts, controls=False, outputs=False)
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    for damaged in ("{", result.model_copy(update={"section_files": ["../out.png", "mine.txt"]}).file_text()):
+        (tmp_path / COMPARISON_FILE).write_text(damaged)
+        (tmp_path.parent / "out.png").write_bytes(b"theirs")
+        (tmp_path / "mine.txt").write_bytes(b"mine")
+        write_outputs(result, tmp_path)
+        assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == []
+        assert all(
+            path.exists() for path in (tmp_path / "mine.png", tmp_path / "mine.txt", tmp_path.parent / "out.png")
+        )
+
+
 def test_section_that_cannot_be_measured_is_left_out_with_its_reason(models, texts, only):
     def measure(inputs):
         assert inputs.rows is None

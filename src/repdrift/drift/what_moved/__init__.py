@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
@@ -17,6 +21,10 @@ from repdrift.drift.task_sets import TaskSets
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_WIDE = 512
+"""Features of a representation up to which one thread measures the sections."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,26 @@ def measure_sections(inputs: StudyInputs) -> tuple[StudyMoved | None, dict[str, 
     for section in chosen:
         say(f"what moved: {section.name}")
         try:
-            found = section.measure(inputs)
+            with _threads_for(inputs.tasks):
+                found = section.measure(inputs)
         except RepdriftError as error:
             left_out[section.name] = str(error)
         else:
             records[section.name] = found.record
             tables |= found.tables
     return StudyMoved(left_out=left_out, **records), tables  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def _threads_for(tasks: Sequence[TaskSets]) -> Generator[None]:
+    """Gives small matrices one thread: several wait for each other, and longer than they save where another program runs beside."""
+    if max((sets.base.metadata.shape[1] for sets in tasks), default=0) > _WIDE:
+        yield
+        return
+    threads = torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
