@@ -36,7 +36,8 @@ def test_model_at_chance_has_not_learnt_whatever_its_score():
 
 def test_constant_answer_itself_has_not_learnt():
     found = compared_with_constant(_scored([1, 0] * 20, [1, 0] * 20))
-    assert (found.difference, found.low, found.high, found.learnt) == (0, 0, 0, False)
+    assert (found.difference, found.low, found.high, found.learnt) == (0, None, None, False)
+    assert "different in 0 of 40 rows" in found.sentence  # and no interval of no width
 
 
 def test_rows_right_by_luck_are_too_few_to_show_anything():
