@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,15 +14,14 @@ from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDri
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.site_words import in_site_order, is_in_block, site_title
-from repdrift.report.comparison_figure import caption_lines_of
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
-from repdrift.report.style import FAINT, FULL_WIDTH_IN, GREY, INK, legend_columns, plain, png_and_pdf
+from repdrift.report.style import FAINT, GREY, legend_columns, plain, png_and_pdf
 
 FIGURE_NAME = "drift_by_site"
 _COLUMNS = 2
-_PANEL_IN, _LINE_IN, _CAPTION_LINE_IN = 1.9, 0.14, 0.12
-_LEGEND_PT, _CAPTION_PT = 7, 6.5
-_MARGIN = 0.015
+_PANEL_IN, _LINE_IN = 1.9, 0.14
+_LEGEND_PT = 7
 _MOST_PANELS = 12
 
 
@@ -44,11 +42,7 @@ def _figure(result: Comparison) -> Figure:
     keys = _keys(models)
     across = legend_columns([str(key.get_label()) for key in keys], _LEGEND_PT, most=4)
     above = 0.7 + _PANEL_IN * rows + _LINE_IN * math.ceil(len(keys) / across)
-    below = _CAPTION_LINE_IN * (len(caption) + 1)
-    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
-    parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
-    panels, foot = parts
-    foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    figure, (panels,) = captioned_figure([above], caption)
     grid = panels.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, model in zip(grid.flat, models, strict=False):
         _panel(axes, model)

@@ -12,19 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.comparison_words import note_sentences, warnings_beside_notes
-from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
+from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted, task_title
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.style import (
-    FULL_WIDTH_IN,
     GREY,
-    INK,
     layer_axis,
     legend_columns,
     log_ticks,
     plain,
     png_and_pdf,
-    wrapped,
 )
 
 FIGURE_NAME = "drift_by_layer"
@@ -35,14 +33,8 @@ _ROUNDING: dict[str, Any] = {"linestyle": (0, (6, 1)), "linewidth": 0.8}
 _MISPAIRED: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.9}
 _NOISE: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 _LEGEND_PT = 7
-_CAPTION_LINE_IN = 0.12
 _LINE_IN = 0.14
 """Height of a line of the legend."""
-_MARGIN = 0.015
-"""Left and right of the caption, as a share of the width."""
-_CAPTION_PT = 6.5
-_LONGEST_NOTE = 700
-_MOST_LINES = 24
 _LEAST_SHOWN = 1e-9
 """Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
@@ -66,13 +58,7 @@ def _figure(result: Comparison) -> Figure:
     columns = legend_columns([str(handle.get_label()) for handle in handles], _LEGEND_PT, most=4)
     caption = caption_lines(result)
     above = 2.4 + _LINE_IN * math.ceil(len(handles) / columns)
-    below = _CAPTION_LINE_IN * (len(caption) + 1) if caption else 0.0
-    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
-    panels = figure
-    if caption:
-        parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
-        panels, foot = parts
-        foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    figure, (panels,) = captioned_figure([above], caption)
     left, right = panels.subplots(1, 2)
     for number, model in enumerate(result.compared):
         _drift(left, model, number)
@@ -114,19 +100,6 @@ def caption_lines(result: Comparison) -> list[str]:
             *warnings_beside_notes(result),
         ]
     )
-
-
-def caption_lines_of(sentences: Sequence[str]) -> list[str]:
-    """The lines of a caption, wrapped to the figure's width; where there are too many, the last one says how many are left out."""
-    width = 72 * FULL_WIDTH_IN * (1 - 2 * _MARGIN)
-    said = [plain(sentence, _LONGEST_NOTE) for sentence in sentences]
-    lines = [line for sentence in said for line in wrapped(sentence, width, _CAPTION_PT)]
-    if len(lines) <= _MOST_LINES:
-        return lines
-    return [
-        *lines[: _MOST_LINES - 1],
-        f"… {len(lines) - _MOST_LINES + 1} more lines: see the cautions in {COMPARISON_SUMMARY}",
-    ]
 
 
 def _label(model: ComparedModel) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,18 +11,16 @@ from repdrift.core.directions_words import KIND_WORDS, share_of
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.directions import ModelDirections
 from repdrift.core.shared_paths import shareable
-from repdrift.report.comparison_figure import caption_lines_of, model_look
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.comparison_figure import model_look
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, column, stacked_shares
-from repdrift.report.style import FULL_WIDTH_IN, INK, layer_axis, legend_columns, plain, png_and_pdf
+from repdrift.report.style import INK, layer_axis, legend_columns, plain, png_and_pdf
 
 FIGURE_NAME = "directions_by_layer"
 _MOST_MODELS = 6
 _ROW_IN = 1.55
 _KEY_IN = 0.42
-_CAPTION_LINE_IN = 0.12
-_CAPTION_PT = 6.5
 _LEGEND_PT = 7
-_MARGIN = 0.015
 
 
 def directions_figures(result: Comparison) -> dict[str, bytes]:
@@ -45,11 +42,7 @@ def directions_figures(result: Comparison) -> dict[str, bytes]:
 def _figure(found: Sequence[tuple[int, str, ModelDirections]]) -> Figure:
     shown = found[:_MOST_MODELS]
     caption = caption_lines_of(_caption(found))
-    above, below = _ROW_IN * len(shown) + _KEY_IN + 0.3, _CAPTION_LINE_IN * (len(caption) + 1)
-    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
-    parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
-    panels, foot = parts
-    foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    figure, (panels,) = captioned_figure([_ROW_IN * len(shown) + _KEY_IN + 0.3], caption)
     rows = panels.subplots(len(shown), 2, squeeze=False)
     has_random = False
     for (left, right), (number, name, model) in zip(rows, shown, strict=True):

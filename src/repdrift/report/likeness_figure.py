@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.words import method_title, task_title
-from repdrift.report.comparison_figure import caption_lines_of
-from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, INK, plain, png_and_pdf
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, plain, png_and_pdf
 
 FIGURE_NAME = "likeness"
 _LEAST_MODELS = 3
 _MOST_NUMBERS = 14
 _MOST_NAMES = 48
-_CAPTION_LINE_IN = 0.12
-_CAPTION_PT = 6.5
-_MARGIN = 0.015
 
 
 def is_drawn(found: ChangeLikeness) -> bool:
@@ -62,13 +59,10 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     places = _places(found)
     lines = caption_lines_of(caption) if caption else []
     side = min(FULL_WIDTH_IN, 1.9 + 0.32 * len(places))
-    below = _CAPTION_LINE_IN * (len(lines) + 1) if lines else 0.0
-    figure = Figure(figsize=(FULL_WIDTH_IN, side + below))
-    axes = figure.subplots()
+    figure, (panel,) = captioned_figure([side], lines)
+    axes = panel.subplots()
     _draw(axes, _matrix(found, places), [_name(found, place) for place in places])
-    figure.colorbar(axes.images[0], ax=axes, shrink=0.7, label="cosine of the changes of weights")
-    if lines:
-        figure.supxlabel("\n".join(lines), x=_MARGIN, ha="left", fontsize=_CAPTION_PT, color=INK, linespacing=1.25)
+    panel.colorbar(axes.images[0], ax=axes, shrink=0.7, label="cosine of the changes of weights")
     return figure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,17 +13,15 @@ from repdrift.core.patching_words import patching_sentences, reference_named
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.patching import PatchedShare, Patching
 from repdrift.core.shared_paths import shareable
-from repdrift.report.comparison_figure import caption_lines_of, model_look
-from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, layer_axis, legend_columns, plain, png_and_pdf
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.comparison_figure import model_look
+from repdrift.report.style import GREY, layer_axis, legend_columns, plain, png_and_pdf
 
 FIGURE_NAME = "patched_share_by_layer"
 _LOWEST, _HIGHEST = -1.0, 2.0
 """Ends of the axis. Shares beyond them are drawn there, and the caption says so."""
 _LEGEND_PT = 7
 _LINE_IN = 0.14
-_CAPTION_LINE_IN = 0.12
-_CAPTION_PT = 6.5
-_MARGIN = 0.015
 
 
 def patching_figures(result: Comparison) -> dict[str, bytes]:
@@ -49,11 +46,7 @@ def _figure(result: Comparison) -> Figure:
     ]
     columns = legend_columns([str(key.get_label()) for key in keys], _LEGEND_PT, most=4)
     above = 2.4 + _LINE_IN * -(-len(keys) // columns)
-    below = _CAPTION_LINE_IN * (len(caption) + 1)
-    figure = Figure(figsize=(FULL_WIDTH_IN, above + below))
-    parts: Any = figure.subfigures(2, 1, height_ratios=(above, below))
-    panels, foot = parts
-    foot.text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    figure, (panels,) = captioned_figure([above], caption)
     left, right = panels.subplots(1, 2, sharey=True)
     layers = sorted({at.layer for found in done for at in found.layers})
     for axes in (left, right):

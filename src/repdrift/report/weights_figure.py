@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import Normalize
@@ -15,16 +14,13 @@ from repdrift.core.records.weights import MODULE_KINDS, ModelWeightsMoved, Modul
 from repdrift.core.shared_paths import shareable
 from repdrift.core.weight_groups import joined
 from repdrift.core.weights_words import group_title
-from repdrift.report.comparison_figure import caption_lines_of
-from repdrift.report.style import FULL_WIDTH_IN, INK, plain, png_and_pdf
+from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.style import plain, png_and_pdf
 from repdrift.report.weight_panels import draw_panel, log_scale
 
 FIGURE_NAME = "weight_changes"
 _MOST_MODELS = 6
 _ROW_IN = 0.2
-_CAPTION_LINE_IN = 0.12
-_CAPTION_PT = 6.5
-_MARGIN = 0.015
 
 
 def weights_figures(result: Comparison) -> dict[str, bytes]:
@@ -50,10 +46,7 @@ def _figure(found: Sequence[tuple[str, ModelWeightsMoved]]) -> Figure:
     ]
     caption = caption_lines_of(_caption(found))
     heights = [0.75 + _ROW_IN * len(of_model) for of_model in kinds]
-    below = _CAPTION_LINE_IN * (len(caption) + 1)
-    figure = Figure(figsize=(FULL_WIDTH_IN, sum(heights) + below + 0.3))
-    parts: Any = figure.subfigures(len(shown) + 1, 1, height_ratios=(*heights, below))
-    parts[-1].text(_MARGIN, 1, "\n".join(caption), fontsize=_CAPTION_PT, color=INK, va="top", linespacing=1.25)
+    figure, parts = captioned_figure(heights, caption, spare=0.3)
     changes = [_grid(model, of_model, _change) for (_, model), of_model in zip(shown, kinds, strict=True)]
     scale = log_scale(changes)
     most = max(
