@@ -120,8 +120,8 @@ def sample_moves(
             stands_out=standing[index],
         )
 
-    order = np.argsort(-np.nan_to_num(expected), kind="stable")
-    least = [int(i) for i in order[::-1][: min(LEAST_LISTED, max(0, n - MOST_LISTED))]]
+    order = most_first(expected)
+    least = [int(i) for i in order[MOST_LISTED:][::-1][:LEAST_LISTED]]
     return SampleMoves(
         samples=n,
         places=[
@@ -133,6 +133,12 @@ def sample_moves(
         groups=overall,
         notes=[*notes, *found.notes],
     )
+
+
+def most_first(values: Floats) -> NDArray[np.intp]:
+    """Returns the samples with a number, the largest first; one without (NaN) has no place in the order."""
+    there = np.flatnonzero(~np.isnan(values))
+    return there[np.argsort(-values[there], kind="stable")]
 
 
 def grouped_moves(shares: ModelShares, groups: Sequence[Grouping]) -> tuple[list[list[GroupMoves]], list[GroupMoves]]:

@@ -13,7 +13,7 @@ from repdrift.core.confidence import jackknife_error, student_quantile
 from repdrift.core.group_words import LEAST_GROUPS, is_grouped
 from repdrift.core.records.sample_moves import GroupOverModels, MethodSamples, SampleAgreement
 from repdrift.drift.sample_groupings import Grouping, distinct_tests
-from repdrift.drift.sample_moves import ModelShares, SampleView, group_shares, random_ratios, standing_at
+from repdrift.drift.sample_moves import ModelShares, SampleView, group_shares, most_first, random_ratios, standing_at
 from repdrift.statistics.group_ratio import GroupRatio
 from repdrift.statistics.multiplicity import holm
 from repdrift.statistics.rank_agreement import rank_agreement
@@ -115,7 +115,7 @@ def method_samples(method: str, models: Sequence[SeedShares], view: SampleView, 
     expected = np.array([model.shares.times_expected() for model in models])
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.exp(np.log(expected).mean(axis=0))
-    order = np.argsort(-np.nan_to_num(mean), kind="stable")
+    order = most_first(mean)
     share = np.mean([model.shares.mean_share() for model in models], axis=0)
     own = np.mean([model.shares.mean_own_drift() for model in models], axis=0)
     whole = float(share.mean())
@@ -137,7 +137,8 @@ def method_samples(method: str, models: Sequence[SeedShares], view: SampleView, 
 
 
 def _order(shares: ModelShares) -> Floats:
-    return np.nan_to_num(shares.times_expected(), nan=0.0)
+    """How far samples moved, (n,), to put them in an order; the middle of all for samples without a number."""
+    return _with_middle(shares.times_expected())
 
 
 def _beside_random(model: SeedShares) -> Floats:
@@ -145,13 +146,17 @@ def _beside_random(model: SeedShares) -> Floats:
     assert model.random is not None  # noqa: S101  asked for above
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.log(model.shares.times_expected()) - np.log(model.random)
-    there = np.isfinite(found)
-    return np.where(there, found, np.median(found[there]) if there.any() else 0.0)
+    return _with_middle(found)
+
+
+def _with_middle(values: Floats) -> Floats:
+    there = np.isfinite(values)
+    return np.where(there, values, np.median(values[there]) if there.any() else 0.0)
 
 
 def _with_random(model: SeedShares) -> float:
     assert model.random is not None  # noqa: S101  asked for above
-    found = rank_agreement(np.array([_order(model.shares), np.nan_to_num(model.random)]), draws=1)
+    found = rank_agreement(np.array([_order(model.shares), _with_middle(model.random)]), draws=1)
     return float("nan") if found is None else found.correlation
 
 

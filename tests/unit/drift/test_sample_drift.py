@@ -9,7 +9,7 @@ from repdrift.core.records.sites import SiteLayer
 from repdrift.core.sample_words import samples_section
 from repdrift.drift.sample_drift import SampleSplit, bulk_moves, noise_of, place_shares
 from repdrift.drift.sample_groupings import Groupings, distinct_tests, groupings
-from repdrift.drift.sample_moves import ModelShares, SampleView, grouped_moves, sample_moves
+from repdrift.drift.sample_moves import ModelShares, SampleView, grouped_moves, most_first, sample_moves
 from repdrift.similarity import Representation
 from repdrift.similarity.kernels.sample_shares import RowParts, SampleShares
 from repdrift.statistics.group_ratio import group_ratio
@@ -230,3 +230,8 @@ def test_a_sample_a_million_times_as_long_as_the_others_is_not_named_for_that() 
     y[3] = x[3]
     at = place_shares(SiteLayer("resid_post", 0), Representation(x), Representation(y))
     assert not at.stands_out.any()
+
+
+def test_a_sample_without_a_number_is_neither_among_the_most_nor_the_least():
+    values = np.array([2.0, np.nan, 0.5, np.inf, 1.0])
+    assert most_first(values).tolist() == [3, 0, 4, 2]
