@@ -137,7 +137,7 @@ def method_samples(method: str, models: Sequence[SeedShares], view: SampleView, 
 
 
 def _order(shares: ModelShares) -> Floats:
-    """How far samples moved, (n,), to put them in an order; the middle of all for samples without a number."""
+    """The moves of samples, (n,), for putting them in an order; the middle of all for samples without a number."""
     return _with_middle(shares.times_expected())
 
 
