@@ -15,6 +15,7 @@ from repdrift.core.process_group import world
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.what_moved import ComparisonMoved, ModelMoved
+from repdrift.core.thread_limit import SMALL_WIDTH, one_thread
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import sentence_case
 
@@ -60,7 +61,8 @@ def with_sections(
             for section in chosen:
                 say(f"what moved: {section.name}")
                 try:
-                    found[section.name] = section.measure(inputs)
+                    with one_thread(small=_is_narrow(inputs)):
+                        found[section.name] = section.measure(inputs)
                 except RepdriftError as error:
                     reasons[section.name] = str(error)
     found, reasons = world().from_first((found, reasons))
@@ -103,6 +105,12 @@ def _profile(model: ComparedModel) -> dict[int, float]:
     """Drift by layer; empty if it is known to be above noise in no layer."""
     is_noise = all(at.above_noise is False for at in model.layers)
     return {} if is_noise else {at.layer: at.drift for at in model.layers}
+
+
+def _is_narrow(inputs: SectionInputs) -> bool:
+    """True for representations that one thread measures sooner than several; False where their width is not at hand."""
+    rows = {} if inputs.rows is None else inputs.rows.base
+    return bool(rows) and next(iter(rows.values())).shape[1] <= SMALL_WIDTH
 
 
 def _of_model(name: str, found: dict[str, SectionFound]) -> ModelMoved:

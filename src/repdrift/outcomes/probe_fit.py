@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repdrift.core.errors import ShapeError
+from repdrift.core.thread_limit import one_thread
 
 FOLDS = 5
 INNER_FOLDS = 3
@@ -79,10 +79,7 @@ def probe_hits(rows: Floats, labels: Labels, groups: Sequence[str] | None) -> Fl
     """
     if rows.ndim != 2 or labels.shape != (len(rows),):
         raise ShapeError(f"rows should be (n, p) with n labels; got {rows.shape} and {labels.shape}")
-    from threadpoolctl import threadpool_limits
-
-    # Small products by many threads take twice as long as by one: they wait for each other.
-    with nullcontext() if rows.size > _MANY_NUMBERS else threadpool_limits(limits=1):
+    with one_thread(small=rows.size <= _MANY_NUMBERS):
         return _hits(rows, labels, groups)
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
-from threadpoolctl import threadpool_limits
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.progress import say
@@ -16,15 +12,12 @@ from repdrift.core.records.base import Record
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.records.what_moved import StudyMoved
 from repdrift.core.registry import Registry
+from repdrift.core.thread_limit import SMALL_WIDTH, one_thread
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.task_sets import TaskSets
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_WIDE = 512
-"""Features of a representation up to which one thread measures the sections."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +72,14 @@ def measure_sections(inputs: StudyInputs) -> tuple[StudyMoved | None, dict[str, 
     chosen = [section for section in registered_sections() if section.name in inputs.plan.sections]
     if not chosen:
         return None, {}
+    widest = max((sets.base.metadata.shape[1] for sets in inputs.tasks), default=0)
     records: dict[str, Record] = {}
     left_out: dict[str, str] = {}
     tables: dict[str, pd.DataFrame] = {}
     for section in chosen:
         say(f"what moved: {section.name}")
         try:
-            with _threads_for(inputs.tasks):
+            with one_thread(small=widest <= SMALL_WIDTH):
                 found = section.measure(inputs)
         except RepdriftError as error:
             left_out[section.name] = str(error)
@@ -93,18 +87,3 @@ def measure_sections(inputs: StudyInputs) -> tuple[StudyMoved | None, dict[str, 
             records[section.name] = found.record
             tables |= found.tables
     return StudyMoved(left_out=left_out, **records), tables  # pyright: ignore[reportArgumentType]
-
-
-@contextmanager
-def _threads_for(tasks: Sequence[TaskSets]) -> Generator[None]:
-    """Gives small matrices one thread: several wait for each other, and longer than they save where another program runs beside."""
-    if max((sets.base.metadata.shape[1] for sets in tasks), default=0) > _WIDE:
-        yield
-        return
-    threads = torch.get_num_threads()
-    with threadpool_limits(limits=1):
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
