@@ -18,6 +18,7 @@ from repdrift.models.backbone import headless
 from repdrift.models.causality import require_language_model
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
 from repdrift.models.configuration import load_config, require_sizes_in_files
+from repdrift.models.four_bit_weights import hold_quantised_layers
 from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
 from repdrift.models.loadable_folder import loadable_folder
 from repdrift.models.model_files import ModelSource, read_json_object
@@ -205,7 +206,9 @@ def _load(
         error.lacking = f"they lack {counted(len(absent), 'weight')} of {type(model).__name__} ({', '.join(absent[:2])}{', ...' * (len(absent) > 2)})"
         error.only_head = bool(prefix) and not any(name.startswith(prefix) for name in absent)
         raise error
-    if getattr(config, "quantization_config", None) is None:  # quantisers have tensors of their own
+    if getattr(config, "quantization_config", None) is not None:
+        hold_quantised_layers(model, str(source.path))
+    else:  # quantisers have tensors of their own
         require_placed(model, _names(info["unexpected_keys"]), str(source.path))
     if source.gguf_file:
         _forget_quantisation(model)

@@ -10,7 +10,6 @@ import importlib.util
 import logging
 import math
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from repdrift.core.errors import MissingDependencyError, ModelError
 from repdrift.core.process_group import device
 from repdrift.core.records.quantised_base import QuantisedBase
 from repdrift.models import find_blocks, headless, is_linear
+from repdrift.models.four_bit_weights import four_bit_weight, keep_as_stored
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -57,7 +57,7 @@ def quantise_blocks(model: nn.Module, *, double: bool, compute_dtype: str) -> Qu
         new = _like(layer, double, _DTYPES[compute_dtype])
         made.append(new)
         if not new.weight.is_meta:
-            before, after = _weight(layer).float(), _brought_back(new)
+            before, after = _weight(layer).float(), four_bit_weight(new)
             moved += float((after.to(before.device) - before).double().square().sum())
             full += float(before.double().square().sum())
         for parent, name in where:
@@ -146,9 +146,7 @@ def _like(layer: Any, double: bool, compute_dtype: torch.dtype) -> Any:
     if new.bias is not None:
         new.bias.requires_grad_(False)
     new.training = layer.training
-    # On some processors bitsandbytes repacks a weight the first time that it is run for evaluation, rounds its inputs to
-    # bfloat16 from then on, and no gradient passes any more: a score along the way would end the training in silence.
-    new.support_avx512bf16_for_cpu = False
+    keep_as_stored(new)
     new.weight = _quantised(new, weight, weight.device if weight.is_meta else device(), double=double)
     return new
 
@@ -158,30 +156,3 @@ def _quantised(layer: Any, weight: Tensor, place: torch.device, *, double: bool)
         weight.contiguous(), requires_grad=False, compress_statistics=double, quant_type="nf4", module=layer
     )
     return parameter.to(place)
-
-
-def _brought_back(layer: Any) -> Tensor:
-    """The weight that the layer multiplies with, (outputs, inputs), held to the definition of the format.
-
-    Raises ModelError if bitsandbytes brings back something else: on a CPU, version 0.50 does where a row ends inside of a group.
-    """
-    found = _library("functional").dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
-    expected = _by_definition(layer.weight.data, layer.weight.quant_state)
-    if not torch.allclose(found, expected, rtol=1e-3, atol=0.0):
-        raise ModelError(
-            f"bitsandbytes {version('bitsandbytes')} does not bring back a 4-bit weight of shape {tuple(found.shape)} as it was stored, on this "
-            f"device ({found.device.type}): it is off by up to {float((found - expected).abs().max()):.2g}. On a CPU this concerns layers whose number of "
-            "inputs is no multiple of 64. Take a CUDA GPU, or leave base_bits out."
-        )
-    return found
-
-
-def _by_definition(packed: Tensor, state: Any) -> Tensor:
-    """The numbers in `packed`: two a byte, the first in the upper half, each a place in the table, times its group's scale."""
-    scales = state.absmax
-    if state.state2 is not None:
-        scales = _library("functional").dequantize_blockwise(state.absmax, state.state2) + state.offset
-    flat = packed.reshape(-1)
-    places = torch.stack([flat >> 4, flat & 15], dim=1).reshape(-1)[: math.prod(state.shape)]
-    scaled = state.code[places.int()] * scales.float().repeat_interleave(state.blocksize)[: places.numel()]
-    return scaled.reshape(state.shape)
