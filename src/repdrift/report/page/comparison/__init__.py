@@ -1,0 +1,1 @@
+"""The page of a comparison of a base model with models tuned from it."""

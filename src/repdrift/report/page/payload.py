@@ -1,0 +1,97 @@
+"""The data of a page as JSON: each table once, by columns, with repeated texts written once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from repdrift.report.page.contents import Page, View
+
+_SIGNIFICANT = 6
+"""Digits of a number in the page; downloads have all of them."""
+
+
+def payload(page: Page) -> dict[str, Any]:
+    """Returns what the page's program reads: filters, views and tables. Views on one table share it."""
+    tables: dict[int, tuple[str, pd.DataFrame]] = {}
+    views = [_view(view, tables) for view in (page.main, *page.views)]
+    return {
+        "filters": [
+            {
+                "column": each.column,
+                "label": each.label,
+                "options": [[_plain(value), words] for value, words in each.options],
+                "chosen": [_plain(value) for value in each.chosen],
+                "several": each.several,
+                "whole": each.whole,
+            }
+            for each in page.filters
+        ],
+        "views": views,
+        "tables": {name: columns(table) for name, table in tables.values()},
+        "runs": {
+            "columns": dict(page.runs.columns),
+            "table": columns(page.runs.rows),
+            "curves": None if page.runs.curves is None else columns(page.runs.curves),
+        },
+    }
+
+
+def as_script(value: object) -> Markup:
+    """Returns JSON that may stand in a `<script>` element: no text in it can end the element or open a comment."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped above, and JSON outside of its strings has none of these characters
+
+
+def columns(table: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a table: a list of numbers, or `{"of": texts, "at": places}` where texts repeat. Missing is null."""
+    return {str(name): _column(table[name]) for name in table.columns}
+
+
+def _view(view: View, tables: dict[int, tuple[str, pd.DataFrame]]) -> dict[str, Any]:
+    name, _ = tables.setdefault(id(view.rows), (f"table{len(tables)}", view.rows))
+    return {
+        "name": view.name,
+        "title": view.title,
+        "table": name,
+        "spec": dict(view.spec),
+        "filters": list(view.filters),
+        "panelBy": view.panel_by,
+        "oneScale": list(view.one_scale),
+        "logFields": list(view.log_fields),
+        "selects": dict(view.selects),
+        "keyboard": list(view.keyboard),
+        "shown": dict(view.shown),
+    }
+
+
+def _column(values: pd.Series) -> Any:
+    found = [_plain(value) for value in values.tolist()]
+    texts = [value for value in found if isinstance(value, str)]
+    if not texts:
+        return found
+    different: Sequence[Any] = list(dict.fromkeys(found))
+    places = {value: position for position, value in enumerate(different)}
+    return {"of": different, "at": [places[value] for value in found]}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return _rounded(value) if math.isfinite(value) else None
+    return value
+
+
+def _rounded(value: float) -> float:
+    short = float(f"{value:.{_SIGNIFICANT}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short

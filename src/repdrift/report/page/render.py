@@ -1,0 +1,83 @@
+"""A page as one HTML file that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from functools import cache
+from importlib import resources
+from itertools import groupby
+
+import jinja2
+from markupsafe import Markup
+
+from repdrift.core import words
+from repdrift.core.shown_text import for_terminal
+from repdrift.report.page.contents import Download, Page
+from repdrift.report.page.payload import as_script, payload
+
+_SCRIPTS = ("data", "state", "charts", "tables", "downloads", "start")
+"""The page's program, in the order in which its files are read. Each is one part of one function."""
+
+
+def page_html(page: Page) -> str:
+    """Returns the page. Every text from outside is escaped, and no script runs but the page's own."""
+    loader = jinja2.PackageLoader("repdrift.report", ".")
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"packed": _packed, "number": words.number, "percent": words.percent, "pvalue": words.pvalue}
+    library, program = _charting_library(), _program()
+    return environment.get_template("page/page.html").render(
+        page=page,
+        groups=[(name, list(views)) for name, views in groupby(page.views, key=lambda view: view.group)],
+        data=as_script(payload(page)),
+        style=Markup(_own_file("page.css")),  # noqa: S704 - our own file
+        library=Markup(library),  # noqa: S704 - the charting library's own code
+        program=Markup(program),  # noqa: S704 - our own files
+        script_hashes=Markup(" ".join(f"'sha256-{_sha256(text)}'" for text in (library, program))),  # noqa: S704 - digests
+    )
+
+
+def _shown(value: object) -> object:
+    """Returns what an expression of the page writes: a text without secrets and without orders to a terminal or a reader."""
+    return for_terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _packed(download: Download) -> str:
+    """The bytes of a file, compressed and as letters."""
+    return base64.b64encode(gzip.compress(download.content(), mtime=0)).decode()
+
+
+@cache
+def _charting_library() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, from the package that carries them."""
+    import vl_convert
+
+    return _without_closing(vl_convert.javascript_bundle(snippet=None))
+
+
+def _program() -> str:
+    parts = "\n".join(_own_file(f"js/{name}.js") for name in _SCRIPTS)
+    return _without_closing(f'(() => {{\n"use strict";\n{parts}\n}})();\n')
+
+
+def _without_closing(script: str) -> str:
+    """Returns the script itself. Raises ValueError if it could end the element that holds it."""
+    if "</script" in script.lower() or "<!--" in script:
+        raise ValueError("a script of the page holds `</script` or `<!--`, which would end it in the middle")
+    return script
+
+
+def _own_file(name: str) -> str:
+    return (resources.files("repdrift.report.page") / name).read_text("utf-8")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
