@@ -1,4 +1,4 @@
-"""What a page holds, whether it is about a study or about a comparison: plain values, tables and chart specifications.
+"""The contents of a page, whether it is about a study or about a comparison: plain values, tables and chart specifications.
 
 `study` and `comparison` make a `Page` from their records, `views` makes charts from its tables, and `render` writes it as HTML.
 """

@@ -6,8 +6,8 @@ import base64
 import gzip
 import hashlib
 from functools import cache
-from importlib import resources
 from itertools import groupby
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,12 +20,13 @@ from repdrift.report.page.payload import as_script, payload
 _SCRIPTS = ("data", "state", "charts", "tables", "downloads", "start")
 """The page's program, in the order in which its files are read. Each is one part of one function."""
 
+_TEMPLATES = jinja2.PackageLoader("repdrift.report", ".")
+
 
 def page_html(page: Page) -> str:
     """Returns the page. Every text from outside is escaped, and no script runs but the page's own."""
-    loader = jinja2.PackageLoader("repdrift.report", ".")
     environment = jinja2.Environment(
-        loader=loader,
+        loader=_TEMPLATES,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
@@ -60,7 +61,9 @@ def _charting_library() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the package that carries them."""
     import vl_convert
 
-    return _without_closing(vl_convert.javascript_bundle(snippet=None))
+    library: Any = vl_convert  # its types ask for an argument that has a default
+
+    return _without_closing(library.javascript_bundle())
 
 
 def _program() -> str:
@@ -76,7 +79,7 @@ def _without_closing(script: str) -> str:
 
 
 def _own_file(name: str) -> str:
-    return (resources.files("repdrift.report.page") / name).read_text("utf-8")
+    return _TEMPLATES.get_source(jinja2.Environment(autoescape=True), f"page/{name}")[0]
 
 
 def _sha256(text: str) -> str:
