@@ -6,7 +6,7 @@ import itertools
 
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.patching import PatchedLayer, PatchedShare, Patching
-from repdrift.core.words import number, percent, short_number, some_listed
+from repdrift.core.words import number, percent, short_number, some_listed, whole_percent
 
 TABLE_HEADER = ("layer", "undone", "95 % interval", "KL left", "brought", "95 % interval", "KL left")
 _HALF = 0.5
@@ -95,4 +95,4 @@ def _cells(share: PatchedShare) -> list[str]:
 
 
 def _whole(share: float) -> str:
-    return f"{100 * share:.0f}".replace("-0", "0") if abs(share) < 0.005 else f"{100 * share:.0f}"
+    return whole_percent(share).removesuffix(" %")

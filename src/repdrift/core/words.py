@@ -85,13 +85,13 @@ def number(value: float | None, *, missing: str = "missing") -> str:
     """A drift for a table, in four decimals or two digits: `0.0312`, `3.1e-05`; `missing` for None and NaN."""
     if value is None or math.isnan(value):
         return missing
-    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+    return f"{value + 0.0:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 def short_number(value: float) -> str:
     """A drift for a sentence or a label, in two digits at most: `0.31`, `0.004`, `2e-06`."""
     if value == 0 or abs(value) >= 0.0995:
-        return f"{value:.2f}"
+        return f"{value + 0.0:.2f}"
     return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}"
 
 
@@ -101,7 +101,17 @@ _NEARLY_ALL = 0.9995
 
 def percent(share: float | None, *, missing: str = "none") -> str:
     """A measured share in percent, with one decimal: `31.2 %`; `missing` for None and NaN."""
-    return missing if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+    return missing if share is None or math.isnan(share) else f"{_in_hundredths(share)} %"
+
+
+def _in_hundredths(share: float) -> str:
+    """A share times 100 with one decimal. A tiny negative one is `0.0`: a sign before nothing would be read as a decrease."""
+    return f"{round(100 * share, 1) + 0.0:.1f}"
+
+
+def whole_percent(share: float) -> str:
+    """A measured share in whole percent, where a rough number will do: `31 %`."""
+    return f"{round(100 * share) + 0:d} %"
 
 
 def reduction_in_words(reduction: float, than: str = "") -> str:
@@ -126,7 +136,7 @@ def percent_range(low: float | None, high: float | None, *, missing: str = "none
     """The ends of an interval of shares in percent: `12.0 to 31.2 %`; `missing` if an end is None or NaN."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return missing
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{_in_hundredths(low)} to {_in_hundredths(high)} %"
 
 
 def chosen_percent(share: float) -> str:

@@ -22,6 +22,7 @@ from repdrift.core.words import (
     sentence_case,
     short_number,
     task_title,
+    whole_percent,
 )
 from repdrift.report.equal_skill import at_equal_skill, compared_at_equal_skill, without_equal_skill
 from repdrift.report.points import Point, State, compared, part_of_all, tested
@@ -194,7 +195,7 @@ def size(data: ReportData) -> Point:
     known = [(value, layer) for layer, value in by_layer if value is not None]
     if len(known) > 1:
         (most, where), (least, elsewhere) = max(known), min(known)
-        text += f" By layer: from {100 * least:.0f} % (layer {elsewhere}) to {100 * most:.0f} % (layer {where})."
+        text += f" By layer: from {whole_percent(least)} (layer {elsewhere}) to {whole_percent(most)} (layer {where})."
         more = [layer for value, layer in known if value < 0]
         if more:
             text += f" In {len(more)} of {counted(len(known), 'layer')} it drifts more."

@@ -74,6 +74,13 @@ def test_percentages():
     assert words.percent(0.3116) == "31.2 %"
     assert words.percent_range(0.12, 0.3116) == "12.0 to 31.2 %"
     assert [words.chosen_percent(share) for share in (0.95, 0.2, 0.025)] == ["95 %", "20 %", "2.5 %"]
+    assert [words.whole_percent(share) for share in (0.312, -0.312, -0.002)] == ["31 %", "-31 %", "0 %"]
+
+
+def test_no_sign_stands_before_nothing():
+    assert [words.percent(share) for share in (-0.0, -0.0004, -0.0006)] == ["0.0 %", "0.0 %", "-0.1 %"]
+    assert words.percent_range(-0.0001, 0.12) == "0.0 to 12.0 %"
+    assert [words.number(-0.0), words.short_number(-0.0)] == ["0.0000", "0.00"]
 
 
 @pytest.mark.parametrize("absent", [None, math.nan])
