@@ -3,6 +3,8 @@ const views = new Map(page.views.map((view) => [view.name, view]));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const waiting = new Set();
 const near = new Set();
+const turns = new Map();
+const shownCharts = new Map();
 
 function look() {
   const ink = dark.matches ? "#ececef" : "#1c1c1e", soft = dark.matches ? "#aaaab2" : "#5a5a61", line = dark.matches ? "#3a3a40" : "#dcdce0";
@@ -54,9 +56,15 @@ function panelsOf(view, rows) {
 async function draw(view) {
   const place = document.querySelector(`.chart[data-view="${CSS.escape(view.name)}"]`);
   const rows = tableRows(view.table).filter((row) => keeps(view, row));
+  // A drawing that a newer one has overtaken stops; charts that are taken away let go of what they listen to.
+  const turn = (turns.get(view.name) ?? 0) + 1, charts = [];
+  turns.set(view.name, turn);
+  shownCharts.get(view.name)?.forEach((chart) => chart.finalize());
+  shownCharts.set(view.name, charts);
+  place.ariaBusy = "true";
   place.replaceChildren();
-  if (!rows.length) { place.textContent = "No model, layer or measure is left by what is chosen above."; return; }
-  const panels = panelsOf(view, rows);
+  if (!rows.length) place.textContent = "No model, layer or measure is left by what is chosen above.";
+  const panels = rows.length ? panelsOf(view, rows) : [];
   for (const [name, part] of panels) {
     const panel = document.createElement("div");
     panel.className = "panel";
@@ -64,6 +72,8 @@ async function draw(view) {
     const drawn = await vegaEmbed(panel, drawnSpec(view, part, rows, name === null ? "" : String(name)), {
       actions: false, renderer: "svg", ast: true, config: look(), tooltip: { theme: dark.matches ? "dark" : "light" },
     });
+    if (turns.get(view.name) !== turn) { drawn.finalize(); return; }
+    charts.push(drawn);
     for (const [filter, field] of Object.entries(view.selects)) {
       drawn.view.addEventListener("click", (event, item) => {
         const value = item?.datum?.[field];
@@ -72,6 +82,7 @@ async function draw(view) {
     }
   }
   place.dataset.drawn = String(rows.length);
+  place.ariaBusy = "false";
 }
 
 function drawAll() {
