@@ -156,7 +156,7 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from repdrift.comparison.answers import table_header, table_rows
+    from repdrift.comparison.layer_table import table_header, table_rows
     from repdrift.comparison.what_moved import model_sections, whole_sections
 
     console = Console(width=max(100, Console().width))
@@ -190,8 +190,8 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
 
 def _print_answers(result: Comparison) -> None:
     """Prints one line on each model, and what changes how all numbers are read."""
-    from repdrift.comparison.answers import answer_line, grid_line
     from repdrift.comparison.output import how_sure
+    from repdrift.core.comparison_answers import answer_line, grid_line
     from repdrift.core.comparison_words import warnings_beside_notes
     from repdrift.core.patching_words import patching_answer
     from repdrift.core.sink_words import sinks_in_words

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from repdrift.core.comparison_answers import drift_in_short
 from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
 from repdrift.core.records.sink_tokens import SinkSummary
 from repdrift.core.records.site_drift import AdapterSize, AttentionOrMlp
-from repdrift.core.words import models_named, short_number
+from repdrift.core.words import models_named
 from repdrift.drift.chosen_measures import Reasons
 from repdrift.drift.control_conditions import ZERO_DRIFT
 
@@ -150,16 +151,6 @@ def missing_run_rounding(compute_dtype: str, error: Exception) -> str:
         f"The noise floor has no rounding of the run in {compute_dtype} in it, since the base model could not be run in float32 beside it: "
         f"{str(error).splitlines()[0]}"
     )
-
-
-def drift_in_short(layers: Sequence[LayerDrift]) -> str:
-    """The drift of one model in a few words: its mean over layers, and where it is largest, with the interval."""
-    most = max(layers, key=lambda at: at.drift)
-    where = f"layer {most.layer} ({short_number(most.drift)}"
-    if most.drift_low is not None and most.drift_high is not None:
-        where += f", 95 % interval {short_number(most.drift_low)} to {short_number(most.drift_high)}"
-    mean = sum(at.drift for at in layers) / len(layers)
-    return f"mean drift {short_number(mean)}, most in {where})"
 
 
 def say_first_answer(name: str, layers: Sequence[LayerDrift], notes: Sequence[str], *, controls: bool) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from repdrift.comparison.answers import answer_line, grid_line, table_header, table_rows
+from repdrift.comparison.layer_table import table_header, table_rows
 from repdrift.comparison.outputs_output import has_outputs, outputs_section, outputs_table
 from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.comparison.what_moved import model_sections, section_tables, whole_sections
 from repdrift.core.atomic import storage_errors, write_together
+from repdrift.core.comparison_answers import answer_line, grid_line
 from repdrift.core.comparison_words import warnings_beside_notes
 from repdrift.core.csv_table import csv_text
 from repdrift.core.errors import DataError

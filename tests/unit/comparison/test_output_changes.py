@@ -11,10 +11,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BertForSequenceClassification, LlamaModel
 
 from repdrift.comparison import compare, comparing, output_changes
-from repdrift.comparison.answers import answer_line
 from repdrift.comparison.output_changes import OutputChanges, _interval
 from repdrift.comparison.outputs_output import outputs_table
 from repdrift.comparison.patching_output import patching_table
+from repdrift.core.comparison_answers import answer_line
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.output_words import outputs_answer, outputs_notes
 from repdrift.models import load_tokenizer, resolve_model

@@ -1,35 +1,10 @@
-"""The first lines of a comparison: for each model its drift, whether that is above noise, and what changes how it is read."""
+"""The table of one model of a comparison by layer: its heads and its cells, beside the controls."""
 
 from __future__ import annotations
 
 from repdrift.comparison.massive_features import STANDARDISED
-from repdrift.comparison.measured import drift_in_short
-from repdrift.core.layer_grid_words import grid_answer
-from repdrift.core.output_words import outputs_answer
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.core.words import counted, layers_named, number
-
-
-def answer_line(model: ComparedModel) -> str:
-    """One line on a model that was compared, without its name: drift, where most, above noise or not, what it did to outputs, the first
-    caution."""
-    outputs = outputs_answer(model.outputs)
-    line = f"{drift_in_short(model.layers)}; {_above_noise(model)}{f'; {outputs}' if outputs else ''}."
-    return f"{line}{_first_caution(model)}"
-
-
-def _first_caution(model: ComparedModel) -> str:
-    if not model.notes:
-        return ""
-    more = len(model.notes) - 1
-    return f" Mind: {model.notes[0]}" + (f" ({counted(more, 'more caution')} below.)" if more else "")
-
-
-def grid_line(model: ComparedModel) -> str:
-    """One line on a model that only the layer grid compares, without its name: why, what the grid shows, and the first caution."""
-    grid = None if model.moved is None else model.moved.grid
-    found = " ".join(grid_answer(grid)) if grid is not None else ""
-    return f"no drift by layer, compared by the layer grid alone: {model.reason} {found}{_first_caution(model)}"
+from repdrift.core.words import number
 
 
 def table_header(result: Comparison, model: ComparedModel) -> list[str]:
@@ -78,14 +53,3 @@ def _standardised(result: Comparison, model: ComparedModel) -> dict[int, float |
 
 def _has_rounding(model: ComparedModel) -> bool:
     return any(at.rounding_drift is not None for at in model.layers)
-
-
-def _above_noise(model: ComparedModel) -> str:
-    above = [at.layer for at in model.layers if at.above_noise]
-    unknown = [at.layer for at in model.layers if at.above_noise is None]
-    if len(unknown) == len(model.layers):
-        return "whether it is above noise is not known"
-    if len(above) == len(model.layers):
-        return "above noise in every layer" if len(above) > 1 else f"above noise in {layers_named(above)}"
-    said = f"above noise in {layers_named(above)} only" if above else "above noise in no layer"
-    return said + (f", not known in {layers_named(unknown)}" if unknown else "")

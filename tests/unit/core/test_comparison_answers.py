@@ -1,0 +1,33 @@
+"""The headline of a comparison says which model drifts most, whether more than noise, and which models have no drift."""
+
+import pytest
+
+from repdrift.core.comparison_answers import answer_line, comparison_headline, drift_in_short
+from tests.unit.report.synthetic_comparison import compared, comparison, refused
+
+
+def test_headline_of_one_model_is_its_first_line():
+    result = comparison([compared("dpo", [0.1, 0.3])])
+    assert comparison_headline(result) == f"dpo against base-model: {answer_line(result.models[0])}"
+    assert "mean drift 0.20, most in layer 1 (0.30, " in comparison_headline(result)
+
+
+def test_headline_of_several_names_the_extremes_and_who_is_missing():
+    result = comparison(
+        [compared("a", [0.1, 0.2]), compared("b", [0.4, 0.2]), compared("c", [0.2, 0.2], above=False), refused("d")]
+    )
+    said = comparison_headline(result)
+    assert said.startswith("Of 3 models against base-model, b drifts most: mean drift 0.30, most in layer 0 (0.40")
+    assert "a drifts least: mean drift 0.15" in said
+    assert said.endswith("d could not be compared.")
+
+
+def test_headline_without_any_drift_says_so():
+    assert comparison_headline(comparison([refused("d")])).startswith("No model has a drift by layer from base-model.")
+
+
+@pytest.mark.parametrize(
+    ("drifts", "where"), [([0.0], "layer 0"), ([-1e-4, -2e-4], "layer 0"), ([0.2, 0.2], "layer 0")]
+)
+def test_largest_layer_is_the_first_of_equals(drifts, where):
+    assert f"most in {where}" in drift_in_short(compared("a", drifts).layers)
