@@ -1,4 +1,4 @@
-"""Draws all figures and the dashboard page of one analysis into one folder."""
+"""Draws all figures and writes the page of one analysis into one folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from repdrift.core.atomic import require_writable, storage_errors, write_togethe
 from repdrift.core.errors import StorageError
 from repdrift.core.learnt_words import judged_models, learnt_footnote
 from repdrift.core.progress import track
-from repdrift.report.dashboard import DrawnFigure, dashboard_html
 from repdrift.report.figures import FigureSpec, figures
+from repdrift.report.page import page_html
+from repdrift.report.page.study import FigureFile, study_page
 from repdrift.report.report_data import ReportData, read_report_data
 from repdrift.report.style import GREY, NOTE_PT, png_and_pdf
 
@@ -28,7 +29,7 @@ class ReportFiles:
 
 
 def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
-    """Draw every figure (PNG and PDF) and the dashboard of `results_file` into `output_dir`.
+    """Draw every figure (PNG and PDF) of `results_file` into `output_dir`, and write the page that is read in a browser beside them.
 
     The tidy table must lie beside the results. All files are drawn before the first one is written, and no file gets its
     final name before all are on the disk. Figures of an earlier analysis that this one does not have are deleted.
@@ -42,13 +43,14 @@ def visualize(results_file: Path, output_dir: Path) -> ReportFiles:
         )
     require_writable(output_dir)
     specs = [spec for spec in figures() if spec.possible(data)]
-    drawn: list[DrawnFigure] = []
+    drawn: list[FigureFile] = []
     files: dict[str, bytes] = {DASHBOARD_FILE: b""}  # the first file gets its name last, when its figures are there
     for spec in track(specs, what="drawing", total=len(specs)):
         png, pdf = draw(spec, data)
-        files |= {f"{spec.name}.png": png, f"{spec.name}.pdf": pdf}
-        drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(data), spec.describe(data), png))
-    files[DASHBOARD_FILE] = dashboard_html(data, drawn).encode()
+        of_figure = {f"{spec.name}.png": png, f"{spec.name}.pdf": pdf}
+        files |= of_figure
+        drawn.append(FigureFile(spec.title, spec.caption(data), spec.describe(data), list(of_figure)))
+    files[DASHBOARD_FILE] = page_html(study_page(data, drawn)).encode()
     write_together(output_dir, files)
     stale = [f"{spec.name}.{kind}" for spec in figures() if spec not in specs for kind in ("png", "pdf")]
     for path in (output_dir / name for name in stale):

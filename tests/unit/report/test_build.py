@@ -15,6 +15,7 @@ from repdrift.report import build, style, visualize
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.study_on_disk import Study
+from tests.unit.report.page.study.read_page import OWN_SCRIPTS
 from tests.unit.report.synthetic_results import Synthetic, report_data, write_results
 
 FIGURES = [spec.name for spec in figures()]
@@ -63,12 +64,15 @@ def test_every_figure_is_written_as_png_and_pdf(results_file, files):
         assert b"/Type3" not in pdf, "text in the PDF should be TrueType, which journals take"
 
 
-def test_dashboard_holds_everything_escapes_names_and_loads_nothing(results_file, files):
+def test_page_holds_everything_escapes_names_and_loads_nothing(results_file, files):
     page = files.dashboard.read_text()
-    assert page.count('src="data:image/png;base64,') == sum(path.suffix == ".png" for path in files.written)
+    for path in files.written:
+        assert (f'href="{path.name}"' in page) == (path.suffix in (".png", ".pdf")), path.name
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x</b>" not in page
-    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    before_its_program = page[: page.index(OWN_SCRIPTS)]
+    loaded = set(re.findall(r"(?:src|href)=\"(?!#)([^\"]*)", before_its_program))
+    assert loaded <= {path.name for path in files.written}
     results = json.loads(results_file.read_text())
     for test in results["tests"]:
         if test["task"] == "all" and test["layer"] is None:
@@ -108,7 +112,7 @@ def test_nothing_is_written_before_everything_is_drawn(one_sided, tmp_path, monk
         raise RuntimeError("no page")
 
     monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
-    monkeypatch.setattr(build, "dashboard_html", fails)
+    monkeypatch.setattr(build, "study_page", fails)
     with pytest.raises(RuntimeError, match="no page"):
         visualize(one_sided, tmp_path / "figures")
     assert not (tmp_path / "figures").exists()

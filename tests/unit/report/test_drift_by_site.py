@@ -9,11 +9,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from repdrift.core.records.results import RESULTS_FILE
 from repdrift.drift import analyze
 from repdrift.drift.sample_intervals import SamplingOptions
-from repdrift.report.dashboard import dashboard_html
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
 from repdrift.report.style import paper_style
 from tests.unit.drift.study_with_sites import SiteStudy
+from tests.unit.report.page.study.read_page import page_source
 
 SPEC = next(spec for spec in figures() if spec.name == "drift_by_site")
 
@@ -51,7 +51,7 @@ def test_without_other_sites_there_is_no_figure(data):
 
 
 def test_the_page_has_the_section_with_names_escaped(data):
-    page = dashboard_html(data, [])
+    page = page_source(data)
     assert "Sites inside the block: attention or MLP?" in page
     assert "<b>task</b>" not in page
     assert "&lt;b&gt;task&lt;/b&gt;" in page

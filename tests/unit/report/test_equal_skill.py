@@ -7,7 +7,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from repdrift.core.equal_skill_words import reduction_at_end
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import answer, details
-from repdrift.report.dashboard import dashboard_html
 from repdrift.report.dashboard.sections import skill_runs
 from repdrift.report.figures import figures
 from repdrift.report.figures.frontier import caption, describe, draw
@@ -15,6 +14,7 @@ from repdrift.report.style import paper_style
 from tests.unit.drift.skill_studies import learning, run_of, two_arms
 from tests.unit.drift.study_on_disk import judged
 from tests.unit.report.equal_skill_results import with_equal_skill
+from tests.unit.report.page.study.read_page import page_source
 
 (FRONTIER,) = [spec for spec in figures() if spec.name == "frontier"]
 
@@ -75,13 +75,13 @@ def test_the_summary_has_both_and_equal_skill_first(compared, bare):
 
 
 def test_the_page_has_every_run_once_and_the_scores(compared, bare):
-    page = dashboard_html(compared, [])
-    section = page[page.index('<section id="skill">') :]
-    section = section[: section.index("</section>")]
+    page = page_source(compared)
+    section = page[page.index('id="chapter-equal-skill"') :]
+    section = section[: section.index('<details class="chapter"')]
     assert section.count("<td>never</td>") == 1
     assert section.count("<td>yes</td>") == 11
     assert "SST-2: accuracy 0.75" in section
-    assert "set training.all.checkpoints" in dashboard_html(bare, [])
+    assert "set training.all.checkpoints" in page_source(bare)
 
 
 def test_several_arms_have_a_line_each_and_one_reason_for_all_that_lack_it(tmp_path):
@@ -104,7 +104,7 @@ def test_several_arms_have_a_line_each_and_one_reason_for_all_that_lack_it(tmp_p
 def test_results_of_older_versions_have_no_word_of_it(compared):
     older = type(compared)(compared.results.model_copy(update={"equal_skill": []}), compared.table, compared.table_name)
     assert answer(older)[0].question.endswith("at the end of training?")
-    assert 'id="skill"' not in dashboard_html(older, [])
+    assert 'id="chapter-equal-skill"' not in page_source(older)
     assert "## At equal skill" not in summary_markdown(older.results, older.table)
 
 
@@ -174,7 +174,7 @@ def test_hostile_names_stay_within_the_picture(tmp_path):
     assert box.x1 < width + 0.02
     assert box.y1 < height + 0.02
     assert not {"nan", "None", "inf"} & set(f"{caption(data)} {describe(data)}".split())
-    assert "<script>" not in dashboard_html(data, [])
+    assert "<script>" not in page_source(data)
 
 
 def test_a_first_checkpoint_that_has_not_moved_leaves_the_scale_logarithmic(tmp_path):
@@ -199,7 +199,7 @@ def test_the_reduction_at_the_end_is_of_the_tasks_that_are_compared_at_equal_ski
     by_task = {r.task: r.reduction for r in data.results.reductions if r.layer is None}
     assert by_task["all"] != pytest.approx(by_task["sst2"])
     assert reduction_at_end(whole, data.results) == pytest.approx(by_task["sst2"])
-    for text in (summary_markdown(data.results, data.table), dashboard_html(data, [])):
+    for text in (summary_markdown(data.results, data.table), page_source(data)):
         assert "1 of 2 tasks" in text
 
 
@@ -219,7 +219,7 @@ def test_a_run_that_is_read_at_two_scores_stands_with_each_of_them(tmp_path):
     ]
     assert [round(score, 3) for score, _ in full] == [0.755, 0.66]
     assert full[0][1] > full[1][1]
-    page = dashboard_html(data, [])
+    page = page_source(data)
     assert all(f'<td class="n">accuracy {score:.3f}</td>' in page for score, _ in full)
 
 

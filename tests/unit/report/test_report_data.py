@@ -10,7 +10,6 @@ from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import DriftResults
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import design
-from repdrift.report.dashboard import dashboard_html
 from repdrift.report.dashboard.claims import layer_tables
 from repdrift.report.report_data import (
     correction_of,
@@ -22,6 +21,7 @@ from repdrift.report.report_data import (
     widest_claim,
 )
 from tests.resealed import edit_record
+from tests.unit.report.page.study.read_page import page_source
 from tests.unit.report.synthetic_results import WEIGHT_MEASURE, Synthetic, report_data, write_results
 
 STUDY = Synthetic(tasks=("NA", "null"), seeds=(1, 2), layers=2, weights=True, missing=(("null", "lora", 2),))
@@ -56,7 +56,7 @@ def test_page_and_summary_have_no_absolute_path(copied, tmp_path):
     edit_record(copied, with_paths)
     data = read_report_data(copied)
     assert data.results.study.model == "…/models/my-base"
-    for text in (dashboard_html(data, []), summary_markdown(DriftResults.read(copied), data.table)):
+    for text in (page_source(data), summary_markdown(DriftResults.read(copied), data.table)):
         assert str(tmp_path) not in text
         assert "…/models/my-base" in text
         assert "…/results/lora_seed1 was extracted anew." in text

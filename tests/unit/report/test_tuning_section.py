@@ -9,10 +9,9 @@ from repdrift.core.records.results import DriftResults
 from repdrift.core.records.tuning import TuningRecord, TuningTrial, chosen_trial, edge_of
 from repdrift.core.tuning_words import choice_in_words, study_tuning, trial_in_words
 from repdrift.drift.summary.document import summary_markdown
-from repdrift.report.dashboard import dashboard_html
 from repdrift.report.report_data import ReportData
+from tests.unit.report.page.study.read_page import read_page
 from tests.unit.report.synthetic_results import Synthetic, report_data
-from tests.unit.report.test_dashboard import Page
 
 
 def trial(rate, score, metric="accuracy", **rest):
@@ -46,7 +45,7 @@ def choice(task, method, *trials):
 def outputs(tuning, **study):
     data = report_data(Synthetic(layers=2, seeds=(1, 2), **study))
     results = data.results.model_copy(update={"tuning": tuning})
-    page = Page(dashboard_html(ReportData(results, data.table, data.table_name), []))
+    page = read_page(ReportData(results, data.table, data.table_name))
     return results, summary_markdown(results, data.table), page
 
 

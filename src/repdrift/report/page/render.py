@@ -12,10 +12,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from repdrift.core import words
-from repdrift.core.shown_text import for_terminal
 from repdrift.report.page.contents import Download, Page
 from repdrift.report.page.payload import as_script, payload
+from repdrift.report.page.templates import page_templates
 
 _SCRIPTS = ("data", "state", "charts", "tables", "downloads", "start")
 """The page's program, in the order in which its files are read. Each is one part of one function."""
@@ -25,15 +24,8 @@ _TEMPLATES = jinja2.PackageLoader("repdrift.report", ".")
 
 def page_html(page: Page) -> str:
     """Returns the page. Every text from outside is escaped, and no script runs but the page's own."""
-    environment = jinja2.Environment(
-        loader=_TEMPLATES,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"packed": _packed, "number": words.number, "percent": words.percent, "pvalue": words.pvalue}
+    environment = page_templates(".")
+    environment.filters["packed"] = _packed
     library, program = _charting_library(), _program()
     return environment.get_template("page/page.html").render(
         page=page,
@@ -44,11 +36,6 @@ def page_html(page: Page) -> str:
         program=Markup(program),  # noqa: S704 - our own files
         script_hashes=Markup(" ".join(f"'sha256-{_sha256(text)}'" for text in (library, program))),  # noqa: S704 - digests
     )
-
-
-def _shown(value: object) -> object:
-    """Returns what an expression of the page writes: a text without secrets and without orders to a terminal or a reader."""
-    return for_terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _packed(download: Download) -> str:

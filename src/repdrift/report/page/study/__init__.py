@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-from repdrift.core.words import method_title, task_title
-from repdrift.report.page.contents import Filter, Page, RunTable
+from collections.abc import Sequence
+
+from repdrift.core.words import listed, method_in_full
+from repdrift.report.page.contents import Page
 from repdrift.report.page.main_view import drift_by_layer
+from repdrift.report.page.study.chapters import FigureFile, study_chapters
 from repdrift.report.page.study.drift_table import drift_table
+from repdrift.report.page.study.filters import study_filters
+from repdrift.report.page.study.run_table import run_table
+from repdrift.report.page.study.titles import arm_titles, task_titles
 from repdrift.report.page.views import study_views
 from repdrift.report.report_data import ReportData
 from repdrift.report.skill import first_lines
 from repdrift.report.style import method_color
 from repdrift.report.wording import drift_definition
 
+__all__ = ["FigureFile", "study_page"]
 
-def study_page(data: ReportData) -> Page:
-    """Returns the page of a study."""
+
+def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
+    """Returns the page of a study. figures: those that lie beside it as files."""
     study = data.results.study
     table = drift_table(data)
-    colors = {method_title(name): method_color(name, data.methods) for name in data.methods}
-    main = drift_by_layer(
-        table,
-        colors,
-        drift_is=drift_definition(study, study.primary_measure),
-        answer=[],
-        caption="Line: mean over the models shown; points: single models; band: smallest to largest.",
-    )
+    views = study_views(data)
     return Page(
         title=f"Drift of {study.model}: {study.name}",
-        subtitle=f"Study {study.name}",
+        subtitle=_subtitle(data),
         headline=f"How far {study.model} moved",
-        cautions=first_lines(data),
+        cautions=list(dict.fromkeys(first_lines(data))),
         tiles=[],
-        filters=_filters(data),
-        main=main,
-        views=study_views(data),
-        runs=RunTable(table.head(0), {}),
+        filters=study_filters(data, table),
+        main=drift_by_layer(
+            table,
+            {title: method_color(name, data.methods) for name, title in arm_titles(data).items()},
+            drift_is=drift_definition(study, study.primary_measure),
+            answer=[],
+            caption="Line: mean over the models shown; points: single models; band: smallest to largest.",
+        ),
+        views=views,
+        runs=run_table(data),
         methods_text="",
         provenance=[],
         commands=[],
         downloads=[],
+        chapters=study_chapters(data, figures, {section.name for view in views for section in view.tables}),
     )
 
 
-def _filters(data: ReportData) -> list[Filter]:
+def _subtitle(data: ReportData) -> str:
+    """The study in one line: its tasks, methods, seeds, layers and pooling."""
     study = data.results.study
-    return [
-        Filter("task", "Task", [(task_title(t), task_title(t)) for t in data.tasks], []),
-        Filter("arm", "Method", [(method_title(m), method_title(m)) for m in data.methods], []),
-        Filter("seed", "Seed", [(s, str(s)) for s in study.seeds], []),
-        Filter(
-            "measure",
-            "Measure",
-            [(m, drift_definition(study, m)) for m in data.drift_measures],
-            [study.primary_measure],
-            several=False,
-        ),
-        Filter(
-            "step", "Step", [(0, "end of training"), *((s, str(s)) for s in data.checkpoint_steps)], [0], several=False
-        ),
-        Filter("site", "Site", [("resid_post", "residual stream")], ["resid_post"], several=False),
-    ]
+    methods = "; ".join(method_in_full(name, study.method_words) for name in data.methods)
+    return (
+        f"Study {study.name}. Tasks: {', '.join(task_titles(data).values())}. Methods: {methods}. "
+        f"Seeds: {listed([str(seed) for seed in study.seeds])}. {study.n_layers} layers, pooling {study.pooling}."
+    )
