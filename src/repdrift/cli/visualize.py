@@ -21,18 +21,55 @@ def visualize(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where the figures go.", show_default="results/drift_visualizations")
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of figures with commas between them (docs/figures.md lists them). They are drawn alone, and the page is left as it is.",
+            show_default="all that the results can give, and the page",
+        ),
+    ] = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="png (300 dots per inch), pdf and svg (both with text that can be edited), with commas between them.",
+        ),
+    ] = "png,pdf",
+    width: Annotated[
+        str,
+        typer.Option(help="one-column or two-column: the width on the printed page, at which text has 7 to 9 points."),
+    ] = "two-column",
+    venue: Annotated[
+        str,
+        typer.Option(
+            help="Whose columns: acl (7.7 and 16.0 cm) or neurips (2.65 in, half of the text, and 5.5 in, all of it)."
+        ),
+    ] = "acl",
     config: o.Config = None,
 ) -> None:
-    """Draw the figures (PNG and PDF) and one dashboard page that holds them.
+    """Draw the figures (PNG and PDF), their captions, and one dashboard page.
 
     Example: repdrift visualize --results-file results/drift_analysis/drift_analysis_results.json --output-dir figures
+    For a paper: repdrift visualize --figures drift_heatmap,drift_reduction --format pdf --width one-column --venue acl
     """
     from repdrift.core.records.results import RESULTS_FILE
     from repdrift.report import visualize as draw
+    from repdrift.report.figure_size import figure_size
     from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER
 
     study, _ = o.study_from(config)
     source = results_file or study.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
-    files = draw(source, output_dir or study.results_dir / FIGURES_FOLDER)
+    files = draw(
+        source,
+        output_dir or study.results_dir / FIGURES_FOLDER,
+        figure_names=None if figures is None else _parts(figures),
+        formats=_parts(formats),
+        size=figure_size(width, venue),
+    )
     for path in files.written:
         tell(str(path))
+
+
+def _parts(names: str) -> list[str]:
+    """The names between commas, without blanks; empty ones are left out."""
+    return [name for part in names.split(",") if (name := part.strip())]

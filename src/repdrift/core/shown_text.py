@@ -1,6 +1,6 @@
 """Texts from outside as they may be shown: in a terminal nothing that it would obey, in a table nothing that it would run.
 
-Each way out has one escape: `for_terminal`, `for_spreadsheet`, `words.markdown_text`, and in figures `report.style.plain`.
+Each way out has one escape: `for_terminal`, `for_spreadsheet`, `words.markdown_text`, and in figures `report.labels.plain`.
 All of them leave secrets out (`hidden_secrets`).
 """
 

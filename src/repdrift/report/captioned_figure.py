@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure, SubFigure
 
 from repdrift.core.records.comparison import COMPARISON_SUMMARY
-from repdrift.report.style import FULL_WIDTH_IN, INK, plain, wrapped
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import plain, wrapped
+from repdrift.report.style import INK
 
 _LINE_IN = 0.12
 _MARGIN = 0.015
@@ -19,7 +21,7 @@ _MOST_LINES = 24
 
 def caption_lines_of(sentences: Sequence[str]) -> list[str]:
     """The lines of a caption, wrapped to the figure's width; where there are too many, the last one says how many are left out."""
-    width = 72 * FULL_WIDTH_IN * (1 - 2 * _MARGIN)
+    width = 72 * page_width_in() * (1 - 2 * _MARGIN)
     said = [plain(sentence, _LONGEST_SENTENCE) for sentence in sentences]
     lines = [line for sentence in said for line in wrapped(sentence, width, _PT)]
     if len(lines) <= _MOST_LINES:
@@ -39,7 +41,7 @@ def captioned_figure(
     takes no room if there are none.
     """
     below = _LINE_IN * (len(caption) + 1) if caption else 0.0
-    figure = Figure(figsize=(FULL_WIDTH_IN, sum(heights) + below + spare))
+    figure = Figure(figsize=(page_width_in(), sum(heights) + below + spare))
     ratios = (*heights, below) if caption else tuple(heights)
     parts = list(figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).flat)
     if caption:

@@ -15,8 +15,10 @@ from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.site_words import in_site_order, is_in_block, site_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
-from repdrift.report.style import FAINT, GREY, legend_columns, plain, png_and_pdf
+from repdrift.report.style import FAINT, GREY, legend_columns
 
 FIGURE_NAME = "drift_by_site"
 _COLUMNS = 2

@@ -16,14 +16,9 @@ from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted, task_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.style import (
-    GREY,
-    layer_axis,
-    legend_columns,
-    log_ticks,
-    plain,
-    png_and_pdf,
-)
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import GREY, layer_axis, legend_columns, log_ticks
 
 FIGURE_NAME = "drift_by_layer"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

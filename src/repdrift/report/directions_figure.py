@@ -14,7 +14,9 @@ from repdrift.core.shared_paths import shareable
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.comparison_figure import model_look
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, column, stacked_shares
-from repdrift.report.style import INK, layer_axis, legend_columns, plain, png_and_pdf
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import INK, layer_axis, legend_columns
 
 FIGURE_NAME = "directions_by_layer"
 _MOST_MODELS = 6

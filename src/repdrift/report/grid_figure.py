@@ -9,7 +9,8 @@ from repdrift.core.records.layer_grid import GridMatrix, ModelGrid
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.report.grid_panels import MOST_PANELS, GridPanel, draw_panels
-from repdrift.report.style import plain, png_and_pdf
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
 
 FIGURE_NAME = "layer_grid"
 

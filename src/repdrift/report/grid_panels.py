@@ -13,7 +13,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from repdrift.report.style import FONT_PT, FULL_WIDTH_IN, GREY, HATCH, plain
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import FONT_PT, plain
+from repdrift.report.style import GREY, HATCH
 
 MOST_PANELS = 9
 _COLUMNS = 3
@@ -42,7 +44,7 @@ def draw_panels(panels: Sequence[GridPanel], title: str) -> Figure:
     shown = panels[:MOST_PANELS]
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 0.6 + _PANEL_IN * rows * (_COLUMNS / max(columns, 2))))
+    figure = Figure(figsize=(page_width_in(), 0.6 + _PANEL_IN * rows * (_COLUMNS / max(columns, 2))))
     grid: Any = figure.subplots(rows, columns, squeeze=False)
     known = np.concatenate([panel.values[np.isfinite(panel.values)] for panel in shown])
     least = float(known.min()) if known.size else 0.0

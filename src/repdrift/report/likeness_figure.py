@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.words import method_title, task_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.style import FULL_WIDTH_IN, GREY, HATCH, plain, png_and_pdf
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import GREY, HATCH
 
 FIGURE_NAME = "likeness"
 _LEAST_MODELS = 3
@@ -58,7 +61,7 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     """Draws the matrix. caption: sentences below it."""
     places = _places(found)
     lines = caption_lines_of(caption) if caption else []
-    side = min(FULL_WIDTH_IN, 1.9 + 0.32 * len(places))
+    side = min(page_width_in(), 1.9 + 0.32 * len(places))
     figure, (panel,) = captioned_figure([side], lines)
     axes = panel.subplots()
     _draw(axes, _matrix(found, places), [_name(found, place) for place in places])

@@ -15,7 +15,9 @@ from repdrift.core.records.patching import PatchedShare, Patching
 from repdrift.core.shared_paths import shareable
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.comparison_figure import model_look
-from repdrift.report.style import GREY, layer_axis, legend_columns, plain, png_and_pdf
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import GREY, layer_axis, legend_columns
 
 FIGURE_NAME = "patched_share_by_layer"
 _LOWEST, _HIGHEST = -1.0, 2.0

@@ -17,12 +17,14 @@ from repdrift.core.records.outcomes import ShadedTokens
 from repdrift.core.sample_words import shaded_strips
 from repdrift.core.shared_paths import shareable
 from repdrift.core.worded_section import TokenStrip
-from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, NOTE_PT, plain, png_and_pdf, text_width_pt, wrapped
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import NOTE_PT, plain, text_width_pt, wrapped
+from repdrift.report.rendering import png_and_pdf
+from repdrift.report.style import GREY, INK
 
 FIGURE_NAME = "token_strips"
 MOST_TEXTS = 3
 _MARGIN_PT, _LINE_PT, _GAP_PT, _FOOT_PT, _HEAD_PT = 8.0, 13.0, 12.0, 46.0, 18.0
-_WIDTH_PT = 72 * FULL_WIDTH_IN - 2 * _MARGIN_PT
 _DARK = 0.55
 """Shades that are darker than this share of the scale have white text."""
 
@@ -62,16 +64,16 @@ def _titled(name: str, strip: ShadedTokens, all_shown: Sequence[tuple[str, Shade
 def draw_strips(strips: Sequence[TokenStrip], title: str) -> Figure:
     """Draw texts below each other, each token on a box that is the darker the larger its value, and the scale at the foot."""
     placed = [_placed(strip) for strip in strips]
-    captions = [wrapped(plain(strip.caption, 400), _WIDTH_PT, NOTE_PT) for strip in strips]
+    captions = [wrapped(plain(strip.caption, 400), _width_pt(), NOTE_PT) for strip in strips]
     heights = [
         _LINE_PT * (1 + 1 + max(box.line for box in boxes)) + 10 * len(caption) + 4 + _GAP_PT
         for boxes, caption in zip(placed, captions, strict=True)
     ]
     height = _HEAD_PT + sum(heights) + _FOOT_PT
-    figure = Figure(figsize=(FULL_WIDTH_IN, height / 72))
+    figure = Figure(figsize=(page_width_in(), height / 72))
     figure.set_layout_engine("none")  # every place is given in points
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, 72 * FULL_WIDTH_IN)
+    axes.set_xlim(0, 72 * page_width_in())
     axes.set_ylim(height, 0)
     axes.axis("off")
     axes.text(_MARGIN_PT, 13, title, fontsize=9, color=INK)
@@ -100,7 +102,7 @@ def _placed(strip: TokenStrip) -> list[_Box]:
         text = plain(token.text) if token.text.strip() else ("·" if token.value is not None else " ")
         gap = 3.0 if token.text[:1].isspace() else 0.0
         width = text_width_pt([text], NOTE_PT) + 2.0
-        if x + gap + width > _WIDTH_PT and x > 0:
+        if x + gap + width > _width_pt() and x > 0:
             x, line, gap = 0.0, line + 1, 0.0
         found.append(_Box(text, _MARGIN_PT + x + gap, line, width, token.value))
         x += gap + width
@@ -113,3 +115,8 @@ def _draw(axes: Axes, box: _Box, top: float, scale: Normalize, colours: Colormap
         axes.add_patch(Rectangle((box.x, top + 1), box.width, _LINE_PT - 2, facecolor=colours(share), edgecolor="none"))
     ink = GREY if share is None else "white" if share > _DARK else INK
     axes.text(box.x + 1, top + _LINE_PT - 4, box.text, fontsize=NOTE_PT, color=ink)
+
+
+def _width_pt() -> float:
+    """The width of the lines of tokens."""
+    return 72 * page_width_in() - 2 * _MARGIN_PT

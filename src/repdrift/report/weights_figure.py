@@ -15,7 +15,8 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.weight_groups import joined
 from repdrift.core.weights_words import group_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.style import plain, png_and_pdf
+from repdrift.report.labels import plain
+from repdrift.report.rendering import png_and_pdf
 from repdrift.report.weight_panels import draw_panel, log_scale
 
 FIGURE_NAME = "weight_changes"

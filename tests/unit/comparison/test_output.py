@@ -15,6 +15,7 @@ from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Com
 from repdrift.core.words import some_listed
 from repdrift.drift.chosen_measures import without_value
 from repdrift.report.comparison_figure import caption_lines
+from repdrift.report.rendering import DPI
 from tests.command_line import run_here
 from tests.unit.comparison.tiny_comparisons import samples_of
 
@@ -148,7 +149,7 @@ def test_caption_is_drawn_whole_below_the_figure(done, tmp_path):
     assert sizes[0][0] == sizes[1][0]
     lines = len(caption_lines(many)) - len(caption_lines(few))
     assert lines >= 14
-    assert sizes[1][1] - sizes[0][1] == pytest.approx(lines * 0.12 * 200, abs=2)
+    assert sizes[1][1] - sizes[0][1] == pytest.approx(lines * 0.12 * DPI, abs=2)
     endless = result.model_copy(update={"warnings": [f"Caution {i}." * 30 for i in range(40)]})
     assert "more lines: see the cautions in comparison.md" in caption_lines(endless)[-1]
 

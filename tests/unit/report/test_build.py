@@ -11,7 +11,7 @@ import pytest
 
 from repdrift.core.errors import DataError, StorageError
 from repdrift.drift import analyze
-from repdrift.report import build, style, visualize
+from repdrift.report import build, figure_files, rendering, visualize
 from repdrift.report.figures import figures
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.study_on_disk import Study
@@ -21,14 +21,19 @@ from tests.unit.report.synthetic_results import Synthetic, report_data, write_re
 FIGURES = [spec.name for spec in figures()]
 ALWAYS = {"drift_heatmap", "drift_by_layer", "drift_reduction", "significance", "controls"}
 """Where two methods are compared."""
-ALL_FILES = {f"{n}.{e}" for n in FIGURES for e in ("png", "pdf")} | {"dashboard.html"}
+ALL_FILES = {f"{n}.{e}" for n in FIGURES for e in ("png", "pdf")} | {"dashboard.html", "captions.md"}
+
+
+def drawn_as_words(spec, data, formats, size):
+    """Files that hold no picture: what is asked of the page and the folder does not depend on it."""
+    return {kind: kind.encode() for kind in formats}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _coarse_pictures():
     """What is asked of the files here does not depend on how many dots they have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(style, "DPI", 30)
+        patch.setattr(rendering, "DPI", 30)
         yield
 
 
@@ -54,7 +59,7 @@ def one_sided(tmp_path_factory):
 def test_every_figure_is_written_as_png_and_pdf(results_file, files):
     folder = files.dashboard.parent
     drawn = {spec.name for spec in figures() if spec.possible(read_report_data(results_file))}
-    expected = {f"{n}.{e}" for n in drawn for e in ("png", "pdf")} | {"dashboard.html"}
+    expected = {f"{n}.{e}" for n in drawn for e in ("png", "pdf")} | {"dashboard.html", "captions.md"}
     assert {p.name for p in files.written} == {p.name for p in folder.iterdir()} == expected
     assert drawn >= ALWAYS
     for name in drawn:
@@ -86,7 +91,7 @@ def test_same_results_give_the_same_files(one_sided, tmp_path):
 
 
 def test_missing_runs_are_shown_as_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))  # the page alone is looked at
+    monkeypatch.setattr(build, "figure_files", drawn_as_words)  # the page alone is looked at
     study = Study(tmp_path)
     for seed in study.seeds:
         shutil.rmtree(study.folder("mrpc", "lora", seed))
@@ -97,7 +102,7 @@ def test_missing_runs_are_shown_as_missing(tmp_path, monkeypatch):
 
 
 def test_figures_of_an_earlier_larger_analysis_are_taken_away(one_sided, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
+    monkeypatch.setattr(build, "figure_files", drawn_as_words)
     for name in ALL_FILES | {"mine.png"}:
         (tmp_path / name).write_text("old")
     names = {p.name for p in visualize(one_sided, tmp_path).written}
@@ -111,7 +116,7 @@ def test_nothing_is_written_before_everything_is_drawn(one_sided, tmp_path, monk
     def fails(*_):
         raise RuntimeError("no page")
 
-    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
+    monkeypatch.setattr(build, "figure_files", drawn_as_words)
     monkeypatch.setattr(build, "study_page", fails)
     with pytest.raises(RuntimeError, match="no page"):
         visualize(one_sided, tmp_path / "figures")
@@ -127,7 +132,7 @@ def test_a_full_disk_leaves_the_earlier_files_as_they_were(one_sided, tmp_path, 
             raise OSError(errno.ENOSPC, "No space left on device")
         return len(content)
 
-    monkeypatch.setattr(build, "draw", lambda *_: (b"png", b"pdf"))
+    monkeypatch.setattr(build, "figure_files", drawn_as_words)
     monkeypatch.setattr(Path, "write_bytes", full_at_the_page)
     with pytest.raises(StorageError, match=r"no space left while writing .*dashboard\.html"):
         visualize(one_sided, tmp_path)
@@ -154,13 +159,13 @@ def test_report_needs_no_torch():
 
 def test_figures_over_models_that_have_not_learnt_say_so_on_their_face(monkeypatch):
     said = []
-    monkeypatch.setattr(build, "png_and_pdf", lambda draw: said.append(draw().get_supxlabel()))
+    monkeypatch.setattr(figure_files, "rendered", lambda draw, *_, **__: said.append(draw().get_supxlabel()))
     usual = Synthetic(tasks=("sst2",), seeds=(1, 2), layers=2, inference=False)
     for study in (replace(usual, not_learnt=(("sst2", "lora", 1),)), replace(usual, learnt=None), usual):
         data = report_data(study)
         for spec in figures():
             if spec.possible(data):
-                build.draw(spec, data)
+                figure_files.figure_files(spec, data)
     third = len(said) // 3
     assert all(text.endswith("1 of 4 models has not learnt the task.") for text in said[:third])
     assert all("f 4 of 4 models it is not known whether they have learnt" in text for text in said[third : 2 * third])

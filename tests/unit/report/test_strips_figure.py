@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from repdrift.core.worded_section import TokenStrip
+from repdrift.report.figure_size import FigureSize
+from repdrift.report.rendering import png_and_pdf
 from repdrift.report.strips_figure import draw_strips
-from repdrift.report.style import FULL_WIDTH_IN, png_and_pdf
 
 _HOSTILE = [" $x_{", " <b>", " \x1b[31m", "\n", " \u202eabc", " 😀", "", " " + "long" * 40, " \\frac"]
 
@@ -53,7 +54,7 @@ def test_boxes_lie_on_the_page_and_do_not_overlap(drawn):
     axes = figure.axes[0]
     lines: dict[float, list[Rectangle]] = {}
     for box in boxes_of(figure):
-        assert 0 <= box.get_x() <= box.get_x() + box.get_width() <= 72 * FULL_WIDTH_IN
+        assert 0 <= box.get_x() <= box.get_x() + box.get_width() <= 72 * FigureSize().inches
         assert 0 < box.get_y() < axes.get_ylim()[0] - 40  # above the scale
         lines.setdefault(box.get_y(), []).append(box)
     assert len(lines) > 9

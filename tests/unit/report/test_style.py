@@ -3,7 +3,7 @@ import os
 import pytest
 
 from repdrift.report.figures import figures
-from repdrift.report.style import png_and_pdf
+from repdrift.report.rendering import png_and_pdf
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 

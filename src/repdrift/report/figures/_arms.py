@@ -13,17 +13,10 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import task_title
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import NOTE_PT
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    FAINT,
-    FULL_WIDTH_IN,
-    NOTE_PT,
-    legend_columns,
-    method_color,
-    method_label,
-    method_marker,
-    name_axis,
-)
+from repdrift.report.style import FAINT, legend_columns, method_color, method_label, method_marker, name_axis
 
 WIDTHS = (1.0, 1.15)
 LEGEND_LINE_IN = 0.15
@@ -39,7 +32,7 @@ def task_names(data: ReportData) -> list[str]:
 def task_axis(axes: Axes, data: ReportData) -> None:
     """Name the tasks, with faint lines between them."""
     names = task_names(data)
-    name_axis(axes, [task_title(name) for name in names], 0.82 * FULL_WIDTH_IN * WIDTHS[0] / sum(WIDTHS))
+    name_axis(axes, [task_title(name) for name in names], 0.82 * page_width_in() * WIDTHS[0] / sum(WIDTHS))
     for border in range(1, len(names)):
         axes.axvline(border - 0.5, color=FAINT, linewidth=0.6, zorder=0)
 

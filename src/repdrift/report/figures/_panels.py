@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repdrift.core.words import counted
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
-    FULL_WIDTH_IN,
     GREY,
     INK,
     layer_axis,
@@ -56,7 +56,7 @@ def task_panels(
             axes.tick_params(labelbottom=True)
     figure.supylabel(ylabel, fontsize=8)
     lines = _legend(figure, list(panels.flat)[: len(tasks)])
-    figure.set_size_inches(FULL_WIDTH_IN, 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    figure.set_size_inches(page_width_in(), 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
     return figure
 
 

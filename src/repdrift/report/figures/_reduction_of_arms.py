@@ -10,17 +10,19 @@ from matplotlib.lines import Line2D
 from repdrift.core.hypotheses import LESS
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, listed, method_title, percent, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import _arms
 from repdrift.report.figures._intervals import BOUNDS
+from repdrift.report.labels import NOTE_PT
 from repdrift.report.report_data import ReportData, layers_with, widest_claim
-from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, NOTE_PT, layer_axis, method_label
+from repdrift.report.style import GREY, INK, layer_axis, method_label
 
 _PANEL_HEIGHT_IN = 2.9
 
 
 def draw(data: ReportData) -> Figure:
     """The left panel shows reductions by task with the widest interval and lower bound, the right panel by layer."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, _PANEL_HEIGHT_IN))
+    figure = Figure(figsize=(page_width_in(), _PANEL_HEIGHT_IN))
     left, right = figure.subplots(1, 2, width_ratios=list(_arms.WIDTHS), sharey=True)
     target = 100 * data.results.study.target_reduction
     _by_task(left, data)

@@ -12,7 +12,9 @@ from matplotlib.lines import Line2D
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET
 from repdrift.core.records.claims import Hypothesis, HypothesisTest
 from repdrift.core.words import chosen_percent, method_title, p_equals, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import _arms
+from repdrift.report.labels import NOTE_PT
 from repdrift.report.report_data import (
     ReportData,
     correction_in_words,
@@ -20,7 +22,7 @@ from repdrift.report.report_data import (
     layers_with,
     smallest_deciding_pvalue,
 )
-from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, NOTE_PT, layer_axis, note
+from repdrift.report.style import GREY, INK, layer_axis, note
 
 _ROW_HEIGHT_IN = 2.1
 _HEADROOM = 1.25
@@ -28,7 +30,7 @@ _HEADROOM = 1.25
 
 def draw(data: ReportData) -> Figure:
     """A row for each claim. The left panel shows the deciding p by task, the right panel by layer."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, 2 * _ROW_HEIGHT_IN))
+    figure = Figure(figsize=(page_width_in(), 2 * _ROW_HEIGHT_IN))
     grid = figure.subplots(2, 2, width_ratios=list(_arms.WIDTHS), sharex="col", sharey="row", squeeze=False)
     alpha = data.results.study.alpha
     for row, hypothesis in enumerate(METHOD_CLAIMS):

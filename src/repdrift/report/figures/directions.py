@@ -12,9 +12,10 @@ from repdrift.core.directions_words import KIND_WORDS, share_of
 from repdrift.core.records.directions import LayerDirections, RunDirections
 from repdrift.core.words import counted, method_title, percent, task_title
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, Floats, column, stacked_shares
-from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.figures import FigureSpec, no_section, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FULL_WIDTH_IN, legend_columns, method_label, task_label
+from repdrift.report.style import legend_columns, method_label, task_label
 
 _ROW_IN = 1.75
 _MOST_COLUMNS = 2
@@ -25,7 +26,7 @@ def draw(data: ReportData) -> Figure:
     cells = _cells(data)
     columns = min(_MOST_COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 0.6 + _ROW_IN * rows))
+    figure = Figure(figsize=(page_width_in(), 0.6 + _ROW_IN * rows))
     panels: Any = figure.subplots(rows, columns, sharey=True, squeeze=False)
     has_random = False
     for axes, ((task, method), runs) in zip(panels.flat, cells.items(), strict=False):
@@ -113,6 +114,6 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(_cells(data)),
+        absent=lambda data: None if _cells(data) else no_section(data, "directions"),
     )
 )

@@ -13,10 +13,11 @@ from repdrift.core.equal_skill_words import in_one_line, yardstick
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.labels import plain
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import (
-    FULL_WIDTH_IN,
     GREY,
     INK,
     legend_columns,
@@ -25,7 +26,6 @@ from repdrift.report.style import (
     method_label,
     method_marker,
     note,
-    plain,
     task_label,
 )
 from repdrift.report.wording import drift_definition
@@ -52,7 +52,7 @@ def draw(data: ReportData) -> Figure:
     definition = drift_definition(data.results.study, data.results.study.primary_measure)
     figure.supylabel(f"drift, {definition}, mean over layers", fontsize=8)
     lines = _legend(figure, data)
-    figure.set_size_inches(FULL_WIDTH_IN, 0.35 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    figure.set_size_inches(page_width_in(), 0.35 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
     return figure
 
 
@@ -250,6 +250,6 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(_tasks(data)),
+        absent=lambda data: None if _tasks(data) else "no run has checkpoints with both a score and a drift",
     )
 )

@@ -12,18 +12,11 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.labels import FONT_PT, text_width_pt
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    FONT_PT,
-    FULL_WIDTH_IN,
-    GREY,
-    HATCH,
-    layer_axis,
-    method_label,
-    task_label,
-    text_width_pt,
-)
+from repdrift.report.style import GREY, HATCH, layer_axis, method_label, task_label
 from repdrift.report.wording import drift_definition
 
 _SMALLEST_NUMBER_PT = 5.5
@@ -39,7 +32,7 @@ def draw(data: ReportData) -> Figure:
     """The heatmap. Missing values are hatched, never coloured."""
     rows = [(task, method) for task in data.tasks for method in data.methods]
     values = np.array([data.mean_drift(task, method) for task, method in rows])
-    figure = Figure(figsize=(FULL_WIDTH_IN, 1.05 + _ROW_IN * len(rows)))
+    figure = Figure(figsize=(page_width_in(), 1.05 + _ROW_IN * len(rows)))
     axes = figure.add_subplot()
     known = values[np.isfinite(values)]
     low, high = (min(0.0, float(known.min())), float(known.max())) if known.size else (0.0, 1.0)
@@ -51,7 +44,7 @@ def draw(data: ReportData) -> Figure:
         loc="left",
         fontsize=FONT_PT,
     )
-    _numbers(axes, values, image, FULL_WIDTH_IN * 72 - _labels(axes, data, rows) - _BAR_PT)
+    _numbers(axes, values, image, page_width_in() * 72 - _labels(axes, data, rows) - _BAR_PT)
     for border in range(len(data.methods), len(rows), len(data.methods)):
         axes.axhline(border - 0.5, color="white", linewidth=3)
     layer_axis(axes, list(range(len(data.layers))))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from repdrift.core.records.layer_grid import GridMatrix, StudyGrid
 from repdrift.core.words import counted, method_title, short_number, task_title
-from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figures import FigureSpec, no_section, register
 from repdrift.report.grid_figure import matrix_values
 from repdrift.report.grid_panels import MOST_PANELS, GridPanel, draw_panels
 from repdrift.report.report_data import ReportData
@@ -68,6 +68,6 @@ register(
         caption,
         describe,
         draw,
-        lambda data: bool((grid := _grid(data)) and grid.methods),
+        lambda data: None if (grid := _grid(data)) and grid.methods else no_section(data, "grid"),
     )
 )

@@ -10,18 +10,10 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.claims import LayerRanking
 from repdrift.core.words import chosen_percent, counted, layer_ranges, method_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    FAINT,
-    FULL_WIDTH_IN,
-    INK,
-    integer_axis,
-    layer_axis,
-    method_color,
-    method_label,
-    method_marker,
-)
+from repdrift.report.style import FAINT, INK, integer_axis, layer_axis, method_color, method_label, method_marker
 from repdrift.report.wording import OVER
 
 _PANEL_HEIGHT_IN = 2.1
@@ -33,7 +25,7 @@ def draw(data: ReportData) -> Figure:
     rankings = _rankings(data)
     columns = min(_COLUMNS, len(rankings))
     rows = math.ceil(len(rankings) / columns)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 0.5 + _PANEL_HEIGHT_IN * rows))
+    figure = Figure(figsize=(page_width_in(), 0.5 + _PANEL_HEIGHT_IN * rows))
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for axes, ranking in zip(panels, rankings, strict=False):
         _panel(axes, data, ranking, 1 / columns)
@@ -103,6 +95,6 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(_rankings(data)),
+        absent=lambda data: None if _rankings(data) else "the results hold no ranks of layers",
     )
 )

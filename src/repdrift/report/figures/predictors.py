@@ -8,9 +8,11 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.drift_predictors import DriftPredictors
 from repdrift.core.words import chosen_percent
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.labels import plain
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FULL_WIDTH_IN, GREY, INK, plain
+from repdrift.report.style import GREY, INK
 
 _ROW_IN = 0.19
 _LONGEST_NAME = 26
@@ -20,7 +22,7 @@ def draw(data: ReportData) -> Figure:
     """A panel for each outcome; filled marks hold after the correction over measures."""
     shown = _shown(data)
     rows = max(len(_names(data)), 1)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 1.05 + _ROW_IN * rows))
+    figure = Figure(figsize=(page_width_in(), 1.05 + _ROW_IN * rows))
     panels = list(figure.subplots(1, len(shown), sharey=True, squeeze=False).flat)
     for axes, found in zip(panels, shown, strict=True):
         _panel(axes, found, _names(data), data.results.study.alpha)
@@ -88,6 +90,10 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(_shown(data)),
+        absent=lambda data: (
+            None
+            if _shown(data)
+            else "no measure could be correlated with a score or with forgetting: too few final models have one"
+        ),
     )
 )

@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 from repdrift.core.records.claims import Interval, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
-from repdrift.report.figures import FigureSpec, _reduction_of_arms, methods_are_compared, register
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.figures import FigureSpec, _reduction_of_arms, no_comparison, register
 from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
+from repdrift.report.labels import NOTE_PT
 from repdrift.report.report_data import ReportData, interval_over, widest_claim
 from repdrift.report.style import (
-    FULL_WIDTH_IN,
     GREY,
     INK,
-    NOTE_PT,
     layer_axis,
     legend_columns,
     method_color,
@@ -41,7 +41,7 @@ def draw(data: ReportData) -> Figure:
     """The left panel shows reductions by task with intervals and one-sided lower bound, the right panel by layer."""
     if data.several_arms:
         return _reduction_of_arms.draw(data)
-    figure = Figure(figsize=(FULL_WIDTH_IN, _PANEL_HEIGHT_IN))
+    figure = Figure(figsize=(page_width_in(), _PANEL_HEIGHT_IN))
     left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
     _by_task(left, data)
     _by_layer(right, data)
@@ -78,7 +78,7 @@ def _by_task(axes: Axes, data: ReportData) -> None:
                           ha="right", va="center", fontsize=NOTE_PT, color=GREY)  # fmt: skip
         overall = task == ALL_TASKS
         _mark(axes, position, value, "D" if overall else "o", color, 5.5 if overall else 5)
-    name_axis(axes, [task_title(task) for task in tasks], 0.82 * FULL_WIDTH_IN * _WIDTHS[0] / sum(_WIDTHS))
+    name_axis(axes, [task_title(task) for task in tasks], 0.82 * page_width_in() * _WIDTHS[0] / sum(_WIDTHS))
     axes.set_ylabel(f"drift reduction of {method_label(study.comparison_method)} (%)")
     axes.set_title("mean over layers, by task" if len(tasks) > 1 else "mean over layers")
 
@@ -241,6 +241,4 @@ def describe(data: ReportData) -> str:
     return text
 
 
-register(
-    FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, possible=methods_are_compared)
-)
+register(FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, absent=no_comparison))

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from repdrift.core.records.claims import ScoreAssociation
 from repdrift.core.words import chosen_percent, counted, method_title, p_equals
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, one_line, without_formulas, wrapped
+from repdrift.report.panels import draw_grid, legend_above, panel_plan
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    FULL_WIDTH_IN,
-    GREY,
-    INK,
-    NOTE_PT,
-    legend_columns,
-    method_color,
-    method_label,
-    plain,
-    task_label,
-    task_mark,
-)
+from repdrift.report.style import GREY, INK, method_color, method_names, task_mark, task_names
 from repdrift.report.wording import drift_definition
 
-_COLUMNS = 2
-_LONGEST_NAME = 16
-_PANEL_HEIGHT_IN = 2.35
-_LEGEND_LINE_IN = 0.17
-_NOTE_LINE_IN = 0.13
+_PANEL_IN = 1.9
+_NOTE_LINES = 4
+_LONGEST_NAME = 26
 _FEW_METHODS = 3
 """With more methods each panel has a row of its own, so that the lines above it have room."""
 
@@ -48,11 +38,13 @@ class _Point:
 def draw(data: ReportData) -> Figure:
     """Colours are methods, marks are tasks. The correlations within tasks stand above each panel, with their intervals."""
     metrics = _metrics(data)
-    columns = min(_COLUMNS, len(metrics)) if len(data.methods) <= _FEW_METHODS else 1
-    rows = math.ceil(len(metrics) / columns)
+    most_lines = _NOTE_LINES if len(data.methods) <= _FEW_METHODS else _NOTE_LINES + len(data.methods)
+    plan = panel_plan(
+        len(metrics), _PANEL_IN + 0.12 * most_lines, most_columns=2 if len(data.methods) <= _FEW_METHODS else 1
+    )
     figure = Figure()
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     points = {metric: _points(data, metric) for metric in metrics}
+    panels = draw_grid(figure, plan)
     for axes, metric in zip(panels, metrics, strict=False):
         for point in points[metric]:
             marker, hollow = task_mark(point.task, data.tasks)
@@ -60,19 +52,17 @@ def draw(data: ReportData) -> Figure:
             face = "white" if hollow else color
             axes.plot(point.drift, point.score, marker, color=color, markerfacecolor=face, markersize=4.5, alpha=0.85)
         axes.margins(0.08)
-        axes.locator_params(nbins=6)
-        axes.set_ylabel(plain(metric))
-        axes.set_title("\n".join(_notes(data, metric)), fontsize=NOTE_PT, color=GREY, loc="left")
-    for axes in panels[len(metrics) :]:
-        axes.remove()
+        axes.locator_params(nbins=5)
+        axes.set_ylabel(fitted(metric, 72 * _PANEL_IN - 40, FONT_PT))
+        lines = [line for note in _notes(data, metric) for line in wrapped(note, plan.width_pt, NOTE_PT)]
+        axes.set_title("\n".join(without_formulas(line) for line in lines), fontsize=NOTE_PT, color=GREY, loc="left")
+    definition = drift_definition(data.results.study, data.results.study.primary_measure)
     figure.supxlabel(
-        f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}, mean over layers",
-        fontsize=8,
+        "\n".join(wrapped(f"drift, {definition}, mean over layers", 72 * page_width_in() - 20)), fontsize=FONT_PT
     )
-    lines = _legend(figure, data, [point for found in points.values() for point in found])
-    notes = max(len(_notes(data, metric)) for metric in metrics)
-    height = rows * (_PANEL_HEIGHT_IN + _NOTE_LINE_IN * notes) + _LEGEND_LINE_IN * lines + 0.2
-    figure.set_size_inches(FULL_WIDTH_IN, height)
+    height = _legend(figure, data, [point for found in points.values() for point in found])
+    notes = max(axes.get_title(loc="left").count("\n") + 1 for axes in panels)
+    figure.set_figheight(plan.rows * (_PANEL_IN + 0.12 * notes) + height + 0.3)
     return figure
 
 
@@ -101,7 +91,7 @@ def _notes(data: ReportData, metric: str) -> list[str]:
 
 def _note(association: ScoreAssociation) -> str:
     """An association in one line: `LoRA: ρ = -0.31 (-0.70 to 0.20), p = 0.21, n = 12`."""
-    whose = "all methods" if association.method is None else plain(method_title(association.method), _LONGEST_NAME)
+    whose = "all methods" if association.method is None else _short_name(association.method)
     models = f"n = {association.n_units}"
     if association.correlation is None:
         return f"{whose}: no correlation ({models})"
@@ -111,30 +101,29 @@ def _note(association: ScoreAssociation) -> str:
     return f"{whose}: ρ = {_signed(association.correlation)}{ends}{pvalue}, {models}"
 
 
+def _short_name(method: str) -> str:
+    name = one_line(method_title(method))
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 9]}…{name[-8:]}"
+
+
 def _signed(value: float | None) -> str:
     """The value in two decimals, with the minus sign that matplotlib uses on axes."""
     return "?" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> int:
-    """Add the legend: methods by colour, then tasks by mark. Returns its number of lines."""
+def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> float:
+    """Add the legend: methods by colour, then tasks by mark. Returns its height in inches."""
     entries: list[tuple[Artist, str]] = []
+    methods, tasks = method_names(data.methods), task_names(data.tasks)
     for method in [m for m in data.methods if any(p.method == m for p in points)]:
-        dot = Line2D([], [], color=method_color(method, data.methods), marker="o", markersize=5, linewidth=0)
-        entries.append((dot, method_label(method)))
+        patch = Patch(facecolor=method_color(method, data.methods), linewidth=0)
+        entries.append((patch, methods[method]))
     for task in [t for t in data.tasks if any(p.task == t for p in points)]:
         marker, hollow = task_mark(task, data.tasks)
         face = "white" if hollow else INK
-        entries.append(
-            (
-                Line2D([], [], color=INK, marker=marker, markerfacecolor=face, markersize=4.5, linewidth=0),
-                task_label(task),
-            )
-        )
-    handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
-    columns = legend_columns(labels)
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.2)
-    return math.ceil(len(entries) / columns)
+        dot = Line2D([], [], color=INK, marker=marker, markerfacecolor=face, markersize=4.5, linewidth=0)
+        entries.append((dot, tasks[task]))
+    return legend_above(figure, [handle for handle, _ in entries], [label for _, label in entries])
 
 
 def caption(data: ReportData) -> str:
@@ -169,6 +158,14 @@ def describe(data: ReportData) -> str:
 
 register(
     FigureSpec(
-        "score", 8, "Does drift go with the score", caption, describe, draw, possible=lambda data: bool(_metrics(data))
+        "score",
+        8,
+        "Does drift go with the score",
+        caption,
+        describe,
+        draw,
+        absent=lambda data: (
+            None if _metrics(data) else "no score has an association with drift and a final model that has both"
+        ),
     )
 )

@@ -13,7 +13,9 @@ from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
 from repdrift.core.records.claims import HypothesisTest, LayerCluster
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import counted, p_equals, pvalue, task_title
-from repdrift.report.figures import FigureSpec, _significance_of_arms, methods_are_compared, register
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.figures import FigureSpec, _significance_of_arms, no_comparison, register
+from repdrift.report.labels import NOTE_PT, text_width_pt
 from repdrift.report.report_data import (
     ReportData,
     correction_of,
@@ -21,25 +23,14 @@ from repdrift.report.report_data import (
     layers_with,
     smallest_deciding_pvalue,
 )
-from repdrift.report.style import (
-    FULL_WIDTH_IN,
-    GREY,
-    HATCH,
-    INK,
-    NOTE_PT,
-    layer_axis,
-    legend_columns,
-    name_axis,
-    note,
-    text_width_pt,
-)
+from repdrift.report.style import GREY, HATCH, INK, layer_axis, legend_columns, name_axis, note
 
 _NUMBER_PT = 6.5
 _COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
 _PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
 _WIDTHS = (1.0, 1.25)
 _HEADROOM = 1.3
-_ROOM_IN = 0.85 * FULL_WIDTH_IN
+_ROOM_IN = 5.4
 _FOOTROOM = 0.2
 """Room for the clusters below zero, as a share of the axis's upper end."""
 
@@ -48,7 +39,7 @@ def draw(data: ReportData) -> Figure:
     """A row for each claim. The left panel shows p by task, the right panel p by layer, with and without correction."""
     if data.several_arms:
         return _significance_of_arms.draw(data)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 4.7))
+    figure = Figure(figsize=(page_width_in(), 4.7))
     grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
     for row, hypothesis in enumerate(METHOD_CLAIMS):
         left, right = grid[row]
@@ -248,6 +239,4 @@ def describe(data: ReportData) -> str:
     return f"Permutation tests. {' '.join(parts)}"
 
 
-register(
-    FigureSpec("significance", 4, "Is it more than chance", caption, describe, draw, possible=methods_are_compared)
-)
+register(FigureSpec("significance", 4, "Is it more than chance", caption, describe, draw, absent=no_comparison))

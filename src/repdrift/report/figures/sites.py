@@ -13,10 +13,11 @@ from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.site_drift import SiteDrift
 from repdrift.core.site_words import is_in_block, site_title
 from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
-from repdrift.report.style import FAINT, FULL_WIDTH_IN, legend_columns, method_label, task_label
+from repdrift.report.style import FAINT, legend_columns, method_label, task_label
 from repdrift.report.wording import drift_definition
 
 _COLUMNS = 2
@@ -58,7 +59,7 @@ def draw(data: ReportData) -> Figure:
     figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=across)
     figure.supylabel(f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}", fontsize=8)
     lines = math.ceil(len(found) / across)
-    figure.set_size_inches(FULL_WIDTH_IN, 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    figure.set_size_inches(page_width_in(), 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
     return figure
 
 
@@ -127,6 +128,8 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(_panels(data)),
+        absent=lambda data: (
+            None if _panels(data) else "the residual stream alone was read: name other sites in the study file, `extraction: {sites: [...]}` (docs/sites.md)"
+        ),
     )
 )

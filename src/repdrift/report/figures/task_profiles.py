@@ -12,18 +12,11 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from repdrift.core.words import method_title, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.labels import FONT_PT, text_width_pt
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    COLUMN_WIDTH_IN,
-    FONT_PT,
-    FULL_WIDTH_IN,
-    GREY,
-    HATCH,
-    method_label,
-    task_label,
-    text_width_pt,
-)
+from repdrift.report.style import GREY, HATCH, method_label, task_label
 
 _COLUMNS = 2
 _CELL_IN = 0.42
@@ -40,7 +33,9 @@ def draw(data: ReportData) -> Figure:
     labels = [task_label(task, _LONGEST_NAME) for task in tasks]
     slanted = text_width_pt(labels) + 4 > 72 * side / len(tasks)
     below = (0.2 + 0.6 * text_width_pt(labels) / 72) if slanted else 0.25
-    figure = Figure(figsize=(FULL_WIDTH_IN if columns > 1 else COLUMN_WIDTH_IN, 0.35 + rows * (side + below + 0.3)))
+    figure = Figure(
+        figsize=(page_width_in() if columns > 1 else 0.5 * page_width_in(), 0.35 + rows * (side + below + 0.3))
+    )
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     image = None
     for position, (axes, method) in enumerate(zip(panels, methods, strict=False)):
@@ -63,8 +58,10 @@ def _methods(data: ReportData) -> list[str]:
     return [method for method in data.methods if method in known]
 
 
-def _possible(data: ReportData) -> bool:
-    return len(data.tasks) > 1 and bool(_methods(data))
+def _absent(data: ReportData) -> str | None:
+    if len(data.tasks) < 2:
+        return "the study has one task, so no two tasks can be held beside each other"
+    return None if _methods(data) else "no two tasks have layer profiles that can be correlated"
 
 
 def _matrix(data: ReportData, method: str) -> np.ndarray:
@@ -124,5 +121,5 @@ def describe(data: ReportData) -> str:
 
 
 register(
-    FigureSpec("task_profiles", 9, "Do the same layers drift on all tasks", caption, describe, draw, possible=_possible)
+    FigureSpec("task_profiles", 9, "Do the same layers drift on all tasks", caption, describe, draw, absent=_absent)
 )

@@ -10,18 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repdrift.core.words import counted, method_title, short_number, task_title
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    FAINT,
-    FULL_WIDTH_IN,
-    legend_columns,
-    method_color,
-    method_label,
-    method_marker,
-    note,
-    task_label,
-)
+from repdrift.report.style import FAINT, legend_columns, method_color, method_label, method_marker, note, task_label
 from repdrift.report.wording import drift_definition
 
 _PANEL_HEIGHT_IN = 2.0
@@ -36,7 +28,7 @@ def draw(data: ReportData) -> Figure:
     tasks = data.tasks
     columns = min(_COLUMNS, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = Figure(figsize=(FULL_WIDTH_IN, 0.65 + _PANEL_HEIGHT_IN * rows))
+    figure = Figure(figsize=(page_width_in(), 0.65 + _PANEL_HEIGHT_IN * rows))
     panels = list(figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False).flat)
     steps = data.checkpoint_steps
     for axes, task in zip(panels, tasks, strict=False):
@@ -148,6 +140,6 @@ register(
         caption,
         describe,
         draw,
-        possible=lambda data: bool(data.checkpoint_steps),
+        absent=lambda data: None if data.checkpoint_steps else "no checkpoint before the final model was extracted",
     )
 )

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from repdrift.core.records.weights import MODULE_KINDS, ModuleKind, StudyWeightsMoved, WeightCell
 from repdrift.core.weights_words import group_title
 from repdrift.core.words import counted, method_title, short_number
-from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.figures import FigureSpec, no_section, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FULL_WIDTH_IN, method_label
+from repdrift.report.style import method_label
 from repdrift.report.weight_panels import draw_panel, log_scale
 
 _ROW_IN = 0.2
@@ -28,7 +29,7 @@ def draw(data: ReportData) -> Figure:
     changes = [_grid(found, method, kinds, layers, "relative_change") for method in methods]
     intruders = [_grid(found, method, kinds, layers, "intruders") for method in methods]
     most = max(1.0, *(float(np.nanmax(grid, initial=0.0)) for grid in intruders))
-    figure = Figure(figsize=(FULL_WIDTH_IN, (0.85 + _ROW_IN * len(kinds)) * len(methods)))
+    figure = Figure(figsize=(page_width_in(), (0.85 + _ROW_IN * len(kinds)) * len(methods)))
     panels: Any = figure.subplots(len(methods), 2, sharey=True, squeeze=False)
     names = [group_title(kind) for kind in kinds]
     scale: LogNorm = log_scale(changes)
@@ -72,9 +73,13 @@ def _found(data: ReportData) -> StudyWeightsMoved:
     return moved.weights
 
 
-def _possible(data: ReportData) -> bool:
+def _absent(data: ReportData) -> str | None:
     moved = data.results.moved
-    return moved is not None and moved.weights is not None and any(_moved(cell) for cell in moved.weights.cells)
+    if moved is None or moved.weights is None:
+        return no_section(data, "weights")
+    return (
+        None if any(_moved(cell) for cell in moved.weights.cells) else "no weight inside a block changed in any model"
+    )
 
 
 def _moved(cell: WeightCell) -> bool:
@@ -100,4 +105,4 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-register(FigureSpec("weight_changes", 20, "Which weights changed", caption, describe, draw, possible=_possible))
+register(FigureSpec("weight_changes", 20, "Which weights changed", caption, describe, draw, absent=_absent))
