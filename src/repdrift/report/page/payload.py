@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from repdrift.core.shown_text import for_terminal
 from repdrift.report.page.contents import Page, View
 
 _SIGNIFICANT = 6
@@ -24,18 +25,18 @@ def payload(page: Page) -> dict[str, Any]:
         "filters": [
             {
                 "column": each.column,
-                "label": each.label,
-                "options": [[_plain(value), words] for value, words in each.options],
-                "chosen": [_plain(value) for value in each.chosen],
+                "label": _shown(each.label),
+                "options": [[_shown(_plain(value)), _shown(words)] for value, words in each.options],
+                "chosen": [_shown(_plain(value)) for value in each.chosen],
                 "several": each.several,
-                "whole": each.whole,
+                "whole": _shown(each.whole),
             }
             for each in page.filters
         ],
         "views": views,
         "tables": {name: columns(table) for name, table in tables.values()},
         "runs": {
-            "columns": dict(page.runs.columns),
+            "columns": _shown(dict(page.runs.columns)),
             "table": columns(page.runs.rows),
             "curves": None if page.runs.curves is None else columns(page.runs.curves),
         },
@@ -59,16 +60,16 @@ def _view(view: View, tables: dict[int, tuple[str, pd.DataFrame]]) -> dict[str, 
     name, _ = tables.setdefault(id(view.rows), (f"table{len(tables)}", view.rows))
     return {
         "name": view.name,
-        "title": view.title,
+        "title": _shown(view.title),
         "table": name,
-        "spec": dict(view.spec),
+        "spec": _shown(view.spec),
         "filters": list(view.filters),
         "panelBy": view.panel_by,
         "oneScale": list(view.one_scale),
         "logFields": list(view.log_fields),
         "selects": dict(view.selects),
         "keyboard": list(view.keyboard),
-        "shown": dict(view.shown),
+        "shown": _shown(view.shown),
     }
 
 
@@ -79,7 +80,21 @@ def _column(values: pd.Series) -> Any:
         return found
     different: Sequence[Any] = list(dict.fromkeys(found))
     places = {value: position for position, value in enumerate(different)}
-    return {"of": different, "at": [places[value] for value in found]}
+    return {"of": _shown(different), "at": [places[value] for value in found]}
+
+
+def _shown(value: Any) -> Any:
+    """Returns a value with every text in it as it may be shown, without secrets and marks that turn the direction of writing.
+
+    All parts of the page's data go through it, so that a name is the same text in a filter, a table and a scale.
+    """
+    if isinstance(value, str):
+        return for_terminal(value)
+    if isinstance(value, Mapping):
+        return {name: _shown(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value]
+    return value
 
 
 def _plain(value: Any) -> Any:

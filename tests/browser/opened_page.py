@@ -1,0 +1,96 @@
+"""A page in the browser, with everything that it says and asks for, and the actions of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, Request
+
+SETTLED = """() => new Promise((done) => {
+  const state = () => [...document.querySelectorAll('.chart')].map((chart) => `${chart.ariaBusy} ${chart.dataset.drawn} ${chart.innerHTML.length}`).join();
+  let before = state(), quiet = 0;
+  const look = () => {
+    const now = state();
+    quiet = now === before && !now.includes('true') && document.querySelector('.chart[data-drawn]') ? quiet + 1 : 0;
+    before = now;
+    if (quiet > 4) done(); else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""Waits until no chart is being drawn and none has changed for some frames."""
+
+
+@dataclass
+class OpenedPage:
+    """One page of one context without a network."""
+
+    page: Page
+    context: BrowserContext
+    address: str
+    said: list[str] = field(default_factory=list)
+    """Messages on the console, and errors of the page."""
+    asked: list[str] = field(default_factory=list)
+    """Addresses that the page asked for, without its own."""
+
+    def settle(self) -> None:
+        """Waits until every chart in sight is drawn."""
+        self.page.evaluate(SETTLED)
+
+    def start_anew(self, fragment: str = "") -> None:
+        """Shows the page as at its start, or as a fragment has it, without loading it again."""
+        self.page.evaluate("text => { location.hash = text; scrollTo(0, 0); }", fragment or "nothing=1")
+        self.settle()
+
+    def ask(self, script: str, argument: Any = None) -> Any:
+        """Returns what a JavaScript function gives in the page."""
+        return self.page.evaluate(script, argument)
+
+    def boxes(self, column: str) -> dict[str, bool]:
+        """The choices of a filter, by their words, and whether they are chosen."""
+        found = self.ask(
+            """column => [...document.querySelectorAll(`fieldset[data-filter="${column}"] label`)]
+              .map((label) => [label.textContent.trim(), label.querySelector('input').checked])""",
+            column,
+        )
+        return dict(found)
+
+    def choose(self, column: str, words: Sequence[str]) -> None:
+        """Makes these the chosen choices of a filter, by the controls that a reader has."""
+        assert set(words) <= set(self.boxes(column)), f"the filter {column} has {list(self.boxes(column))}"
+        for wanted in (True, False):  # first on, then off: with nothing left on, a filter takes all
+            for name in self.boxes(column):
+                if (name in words) == wanted and self.boxes(column)[name] != wanted:
+                    self._control(column, name).click()
+                    self.settle()
+        on = {name for name, checked in self.boxes(column).items() if checked}
+        assert on == set(words), f"the filter {column} is on {sorted(on)} after choosing {sorted(words)}"
+
+    def _control(self, column: str, words: str) -> Any:
+        return (
+            self.page.locator(f'fieldset[data-filter="{column}"] label')
+            .nth(list(self.boxes(column)).index(words))
+            .locator("input")
+        )
+
+
+def opened(browser: Browser, path: Path, *, width: int = 1400, scheme: str = "light", fragment: str = "") -> OpenedPage:
+    """Opens a page from the disk, in a context of its own without a network, and waits for its charts in sight."""
+    context = browser.new_context(
+        offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+    )
+    context.set_default_timeout(15_000)
+    shown = OpenedPage(context.new_page(), context, path.as_uri())
+
+    def asked(request: Request) -> None:
+        if request.url.split("#")[0] != shown.address and not request.url.startswith(("data:", "blob:")):
+            shown.asked.append(request.url)
+
+    shown.page.on("console", lambda message: shown.said.append(f"{message.type}: {message.text}"))
+    shown.page.on("pageerror", lambda error: shown.said.append(f"page error: {error}"))
+    context.on("request", asked)
+    shown.page.goto(path.as_uri() + (f"#{fragment}" if fragment else ""))
+    shown.settle()
+    return shown

@@ -1,0 +1,22 @@
+"""Names and texts from outside make no element, run nothing, turn no direction of writing, and overflow nothing."""
+
+from tests.browser.findings import of_closedness, of_forged_elements, of_silence
+from tests.browser.opened_page import OpenedPage
+
+
+def test_names_make_no_element(hostile: OpenedPage):
+    assert of_forged_elements(hostile) == []
+    assert of_silence(hostile) == []
+    assert of_closedness(hostile) == []
+
+
+def test_every_choice_of_a_hostile_name_draws(hostile: OpenedPage):
+    hostile.page.set_viewport_size({"width": 1400, "height": 900})
+    for column in ("task", "arm"):
+        boxes = list(hostile.boxes(column))
+        for name in boxes:
+            hostile.choose(column, [name])
+            assert hostile.ask("() => document.querySelectorAll('.chart[data-view=drift] svg').length") > 0
+        hostile.choose(column, boxes)
+    assert of_forged_elements(hostile) == []
+    assert of_silence(hostile) == []
