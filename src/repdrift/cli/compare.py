@@ -87,9 +87,12 @@ def compare(
             show_default="the adapter, and it is said",
         ),
     ] = None,
-    output_dir: Annotated[Path, typer.Option(help="Folder for the JSON file, table, summary and figures.")] = Path(
-        "results/comparison"
-    ),
+    output_dir: Annotated[
+        Path, typer.Option(help="Folder for the page, the JSON file, table, summary and figures.")
+    ] = Path("results/comparison"),
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Write report.html too, the page that is read in a browser.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size; and what it did to outputs.
@@ -125,6 +128,7 @@ def compare(
             revision=revision,
             as_kind=as_kind,
             output_dir=output_dir,
+            page=page,
             **{name: getattr(checked, name) for name in checked.model_fields_set},
         )
     except NothingComparedError as error:
@@ -190,9 +194,8 @@ def _print(result: Comparison, *, every_measure: bool) -> None:
 
 def _print_answers(result: Comparison) -> None:
     """Prints one line on each model, and what changes how all numbers are read."""
-    from repdrift.comparison.output import how_sure
     from repdrift.core.comparison_answers import answer_line, grid_line
-    from repdrift.core.comparison_words import warnings_beside_notes
+    from repdrift.core.comparison_words import how_sure, warnings_beside_notes
     from repdrift.core.patching_words import patching_answer
     from repdrift.core.sink_words import sinks_in_words
 

@@ -15,19 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.core.option_names import MIB, counts_bytes, option_name
 from repdrift.core.validation import Fault, located_faults
 
 Model = TypeVar("Model", bound=BaseModel)
-
-_MIB = 1 << 20
-_FLAGS = {
-    "layers": "--layer",
-    "sites": "--site",
-    "measures": "--measure",
-    "sections": "--with",
-    "memory_cap_bytes": "--memory-cap",
-}
-"""Fields whose option has another name: one that is given once for each value, or that has another unit."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class FieldOption:
     @property
     def flag(self) -> str:
         """Name on the command line, such as `--compute-dtype`."""
-        return _FLAGS.get(self.field, "--" + self.field.replace("_", "-"))
+        return option_name(self.field)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -53,7 +44,7 @@ class FieldOption:
         limits = [limit.ge for limit in self.info.metadata if isinstance(limit, Ge)]
         if not limits:
             return None
-        return limits[0] // _MIB if self.in_mib else limits[0]  # pyright: ignore[reportOperatorIssue, reportReturnType]
+        return limits[0] // MIB if self.in_mib else limits[0]  # pyright: ignore[reportOperatorIssue, reportReturnType]
 
     @property
     def help(self) -> str:
@@ -89,7 +80,7 @@ class FieldOption:
     @property
     def in_mib(self) -> bool:
         """Tells whether the option is given in MiB where the field counts bytes."""
-        return self.field.endswith("_bytes")
+        return counts_bytes(self.field)
 
     def parameter(self, unless_given: str, panel: str) -> inspect.Parameter:
         """A parameter of a typer command. unless_given: words before the default; panel: title of its box in the help."""
@@ -116,7 +107,7 @@ class FieldOption:
             return tuple(given)
         if self._is_mapping:
             return dict(self._entry(text) for text in given or ())
-        return given * _MIB if self.in_mib else given
+        return given * MIB if self.in_mib else given
 
     def _entry(self, text: str) -> tuple[str, str]:
         """Returns name and value of `NAME=VALUE`. Raises ConfigError for a text without them."""

@@ -12,6 +12,7 @@ from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
+from repdrift.comparison.command import comparison_command
 from repdrift.comparison.hidden_texts import without_texts
 from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
@@ -47,6 +48,7 @@ from repdrift.models import (
     tokenizer_digests,
     width_of,
 )
+from repdrift.similarity import measure
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
 _ROWS_LIMIT_BYTES = 1 << 30
@@ -71,6 +73,7 @@ def compare(
     revision: str | None = None,
     as_kind: Kind | None = None,
     output_dir: str | Path | None = None,
+    page: bool = True,
     **options: Any,
 ) -> Comparison:
     """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
@@ -80,8 +83,8 @@ def compare(
     written (None: found from the file). samples: the most samples to take (None: all). max_length: the most tokens of a sample
     (None: what the base model takes, at most 512). group_column: names the group of each row, such as its paragraph; intervals leave out
     whole groups. sample_columns: facts by which samples are grouped in results. as_kind: "adapter" or "model", what to take from a tuned model's folder
-    that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary and figures; None:
-    nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
+    that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary, figures and, if
+    `page`, the page that is read in a browser; None: nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
     them, or the base model cannot be loaded; ConfigError for a wrong option; DataError for data that cannot be used.
@@ -96,13 +99,18 @@ def compare(
     folder = Path(output_dir) if output_dir is not None and world().is_first else None
     if folder is not None:
         require_writable(folder)
-    result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen)
+    words = comparison_command(base, [tuned] if isinstance(tuned, str) else tuned, {
+        "data": data, "data_dir": data_dir, "text_column": list(text_columns or ()), "id_column": id_column, "group_column": group_column,
+        "sample_column": list(sample_columns or ()), "separator": separator, "encoding": encoding, "header": header,
+        "samples": None if samples == DEFAULT_SAMPLES else samples or 0, "max_length": max_length, "revision": revision, "as": as_kind,
+    }, chosen)  # fmt: skip
+    result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen).model_copy(update={"command": words})
     if not result.compared and not result.by_grid:
         raise NothingComparedError(
             "none of the models could be compared", [(model.name, model.reason or "") for model in result.models]
         )
     if folder is not None:
-        write_outputs(result, folder)
+        write_outputs(result, folder, page=page)
     return result
 
 
@@ -158,6 +166,7 @@ def compare_models(
     models = [_without_grid(model, moved) if model.status == "compared by grid" else model for model in models]
     compared = [model for model in models if model.status == "compared"]
     headline = massive_headline(measured.base_layers, compared, options.pooling)
+    used = _measures_of(compared)
     result = Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
@@ -199,13 +208,15 @@ def compare_models(
             *measured.notes,
             *_without_value(measured),
         ],
+        measure_titles={name: measure(name).title for name in used},
+        distances=[name for name in used if not measure(name).higher_is_similar],
         wall_time_s=round(time.perf_counter() - clock, 2),
     ).without_secrets()
     return result if options.sample_texts else without_texts(result)
 
 
-def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
-    """Writes JSON, table, summary and figures, all or none. Returns the paths. Raises StorageError."""
+def write_outputs(result: Comparison, output_dir: Path, *, page: bool = True) -> list[Path]:
+    """Writes JSON, table, summary, figures and the page, all or none. Returns the paths. Raises StorageError."""
     from repdrift.report.compared_sites_figure import site_figures
     from repdrift.report.comparison_figure import comparison_figures
     from repdrift.report.patching_figure import patching_figures
@@ -213,7 +224,7 @@ def write_outputs(result: Comparison, output_dir: Path) -> list[Path]:
     shared = for_sharing(result)
     of_sections = {**site_figures(shared), **section_figures(shared)}
     figures = {**comparison_figures(shared), **patching_figures(shared), **of_sections}
-    return write_comparison(result, output_dir, figures, section_drawings=of_sections)
+    return write_comparison(result, output_dir, figures, section_drawings=of_sections, page=page)
 
 
 def _keeps_rows(
@@ -228,6 +239,12 @@ def _keeps_rows(
     rows = 4 * len(samples) * width * len(extractor.places) * kept
     moments = 8 * width * width * len(extractor.places) * (1 + 2 * n_tuned)
     return rows <= max(_ROWS_LIMIT_BYTES, moments)
+
+
+def _measures_of(models: Sequence[ComparedModel]) -> list[str]:
+    """The names of all measures that a model has a value of, at any site."""
+    places = [at for model in models for layers in (model.layers, *(s.layers for s in model.sites)) for at in layers]
+    return list(dict.fromkeys(name for at in places for name in at.values))
 
 
 def _without_value(measured: Measured) -> list[str]:

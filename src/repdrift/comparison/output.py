@@ -10,18 +10,19 @@ import pandas as pd
 
 from repdrift.comparison.layer_table import table_header, table_rows
 from repdrift.comparison.outputs_output import has_outputs, outputs_section, outputs_table
+from repdrift.comparison.page import between_means, page_of
 from repdrift.comparison.patching_output import patching_section, patching_table
 from repdrift.comparison.what_moved import model_sections, section_tables, whole_sections
 from repdrift.core.atomic import storage_errors, write_together
 from repdrift.core.comparison_answers import answer_line, grid_line
-from repdrift.core.comparison_words import warnings_beside_notes
+from repdrift.core.comparison_words import how_sure, interval_method, warnings_beside_notes
 from repdrift.core.csv_table import csv_text
 from repdrift.core.errors import DataError
-from repdrift.core.group_words import LEAST_GROUPS, too_few_groups
 from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.patching_words import patching_answer
 from repdrift.core.records.comparison import (
     COMPARISON_FILE,
+    COMPARISON_PAGE,
     COMPARISON_SUMMARY,
     COMPARISON_TABLE,
     ComparedModel,
@@ -35,14 +36,13 @@ from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.worded_section import section_markdown
-from repdrift.core.words import counted, markdown_text, number
+from repdrift.core.words import markdown_text, number
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.site_measurement import RELATIVE_SIZE
 from repdrift.drift.site_sets import ADAPTER_SITE
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
-_NO_CONTROLS = "No controls were run, so it is not known whether a drift is above noise, or above that of a random change of its size."
 _SECTION_ENDINGS = (".parquet", ".csv", ".png", ".pdf")
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
@@ -53,28 +53,34 @@ def write_comparison(
     figures: Mapping[str, bytes] | None = None,
     *,
     section_drawings: Collection[str] = (),
+    page: bool = False,
 ) -> list[Path]:
-    """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`; returns their paths.
+    """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`, and COMPARISON_PAGE if `page`; returns their paths.
 
     figures: contents of files by name. section_drawings: names of those that belong to sections on what moved. No file takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
-    shortened, and in table and summary also those that he wrote. Raises StorageError.
+    shortened, and in table, summary and page also those that he wrote. Files of an earlier comparison that this one does not have are deleted. Raises StorageError.
     """
     result = for_sharing(result).without_secrets()
     tables = {name: _table_bytes(name, table) for name, table in section_tables(result).items()}
-    result = result.model_copy(update={"section_files": [*tables, *section_drawings]})
+    result = result.model_copy(
+        update={"section_files": [*tables, *section_drawings], "page": COMPARISON_PAGE if page else None}
+    )
+    shared = shareable(result)
     texts = {
         COMPARISON_FILE: result.file_text(),
         COMPARISON_TABLE: csv_text(tidy_table(result)),
-        COMPARISON_SUMMARY: summary(shareable(result)),
+        COMPARISON_SUMMARY: summary(shared),
     }
     if has_outputs(result):
         texts[OUTPUTS_TABLE] = csv_text(outputs_table(result))
     if result.patching:
         texts[PATCHING_TABLE] = csv_text(patching_table(result))
-    earlier = _section_files(output_dir)
-    written = write_together(
-        output_dir, {**{name: text.encode() for name, text in texts.items()}, **tables, **(figures or {})}
-    )
+    files = {**{name: text.encode() for name, text in texts.items()}, **tables}
+    if page:
+        as_shared = {COMPARISON_FILE: shared.file_text().encode()}
+        files[COMPARISON_PAGE] = page_of(shared, {**files, **as_shared})
+    earlier = _earlier_files(output_dir)
+    written = write_together(output_dir, {**files, **(figures or {})})
     for name in earlier - {path.name for path in written}:
         with storage_errors(output_dir / name):
             (output_dir / name).unlink(missing_ok=True)
@@ -85,13 +91,14 @@ def _table_bytes(name: str, table: pd.DataFrame) -> bytes:
     return parquet_bytes(table) if name.endswith(".parquet") else csv_text(table).encode()
 
 
-def _section_files(output_dir: Path) -> set[str]:
-    """Returns the names of section files that an earlier comparison wrote to `output_dir`; other files of these names are not ours."""
+def _earlier_files(output_dir: Path) -> set[str]:
+    """Returns the names of section files and of the page that an earlier comparison wrote to `output_dir`; other files of these names are not ours."""
     try:
-        files = Comparison.read(output_dir / COMPARISON_FILE).section_files
+        found = Comparison.read(output_dir / COMPARISON_FILE)
     except DataError:
         return set()
-    return {name for name in files if Path(name).name == name and Path(name).suffix in _SECTION_ENDINGS}
+    files = {name for name in found.section_files if Path(name).name == name and Path(name).suffix in _SECTION_ENDINGS}
+    return files | ({COMPARISON_PAGE} if found.page == COMPARISON_PAGE else set())
 
 
 def for_sharing(result: Comparison) -> Comparison:
@@ -220,62 +227,17 @@ def summary(result: Comparison) -> str:
         lines += [line for words in model_sections(result, model) for line in section_markdown(words, level=3)]
     lines += patching_section(result)
     lines += [line for words in whole_sections(result) for line in section_markdown(words)]
-    if result.between:
+    if means := between_means(result):
         lines += [
             "## Between the tuned models",
             "",
             "Mean over layers. Two models that differ only in their seed show how much drift chance makes: a smaller "
             "difference between methods is no finding.",
-        ]
-        pairs: dict[tuple[str, str], list[float]] = {}
-        for pair in result.between:
-            pairs.setdefault((pair.first, pair.second), []).append(pair.drift)
-        lines += [
             "",
-            *(f"- {markdown_text(a)}, {markdown_text(b)}: {number(sum(d) / len(d))}" for (a, b), d in pairs.items()),
+            *(f"- {markdown_text(a)}, {markdown_text(b)}: {number(mean)}" for (a, b), mean in means.items()),
             "",
         ]
     return "\n".join(lines)
-
-
-def how_sure(result: Comparison) -> list[str]:
-    """Sentences on the controls and intervals: on how many samples they rest, or that there are none and why."""
-    found = [control_note(result) if result.control_samples else _NO_CONTROLS]
-    if result.compared and not any(at.drift_low is not None for model in result.compared for at in model.layers):
-        found.append(f"There are no intervals: {_no_interval_because(result)}.")
-    elif result.sample_groups is not None:
-        found.append(f"Intervals: {interval_method(result)}, which are left out whole.")
-    return found
-
-
-def interval_method(result: Comparison) -> str:
-    """The method of the intervals, with the groups that they are over: `jackknife over 31 paragraphs`."""
-    if result.sample_groups is None:
-        return "jackknife"
-    return f"jackknife over {counted(result.sample_groups, result.sample_group_unit)}"
-
-
-def _no_interval_because(result: Comparison) -> str:
-    if result.pooling == "tokens":
-        return "tokens of one text are not independent"
-    if result.accumulated == "moments":
-        return "only sums were kept, and not the rows"
-    if result.sample_groups is not None and result.sample_groups < LEAST_GROUPS:
-        return too_few_groups(result.sample_groups, result.sample_group_unit)
-    if result.no_group_interval is not None:
-        return result.no_group_interval
-    return f"{result.samples} samples are too few, or the drift is zero"
-
-
-def control_note(result: Comparison) -> str:
-    """Says on how many samples the controls that change or repeat the base model were measured."""
-    rounded = any(at.rounding_drift is not None for model in result.compared for at in model.layers)
-    what = "Noise floor, rounding and random change" if rounded else "Noise floor and random change"
-    if result.control_samples == result.samples:
-        return f"{what}: on all {result.samples} samples."
-    where = f"on {result.control_samples} of the {result.samples} samples, drawn at random"
-    has_intervals = any(at.noise_floor_high is not None for at in result.base_layers)
-    return f"{what}: {where}." + (" comparison.json has their intervals." * has_intervals)
 
 
 def _other_measures(model: ComparedModel) -> list[str]:

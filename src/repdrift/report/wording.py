@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from repdrift.core.hypotheses import ALIKE, INTERACTION, METHOD_CLAIMS
 from repdrift.core.records.claims import IntervalSource
 from repdrift.core.records.study_info import StudyInfo
@@ -30,8 +32,13 @@ _MEASURES = {
 
 def drift_definition(study: StudyInfo, measure: str) -> str:
     """Returns what drift is under a measure: `1 - debiased CKA`, or the name of a distance."""
-    title = _MEASURES.get(measure) or study.measure_titles.get(measure, measure)
-    return title if measure in study.distances else f"1 - {title}"
+    return drift_in_words(measure, study.measure_titles, study.distances)
+
+
+def drift_in_words(measure: str, titles: Mapping[str, str], distances: Collection[str]) -> str:
+    """Returns what drift is under a measure. titles: of measures, by name. distances: measures whose drift is the value itself."""
+    title = _MEASURES.get(measure) or titles.get(measure, measure)
+    return title if measure in distances else f"1 - {title}"
 
 
 def estimate_text(hypothesis: str, value: float) -> str:

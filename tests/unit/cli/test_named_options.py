@@ -41,6 +41,7 @@ PRINTED_BY = {
     "models/checkpoint_weights.py": "extract run",
     "planning": "power",
     "report": "visualize run",
+    "report/page/comparison": "compare",
     "study": "tune train extract analyze run status",
     "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
     "study/inputs.py": "tune",  # it writes this command

@@ -10,7 +10,7 @@ from repdrift.comparison.control_batches import mixed_batches
 from repdrift.comparison.control_samples import control_samples
 from repdrift.comparison.measured import Measured
 from repdrift.comparison.options import ComparisonOptions
-from repdrift.comparison.output import control_note
+from repdrift.core.comparison_words import control_note
 from repdrift.core.records.comparison import BaseLayer, LayerDrift
 from repdrift.models import load_backbone, resolve_model
 from tests.tiny_models import save_tuned, sentence

@@ -50,7 +50,7 @@ def test_ten_groups_have_intervals_over_groups(models, by_speaker, tmp_path):
 
 @pytest.mark.parametrize(("column", "words"), [("four", "4 groups"), ("one", "1 group")])
 def test_too_few_groups_have_no_interval_and_it_is_said(models, by_speaker, column, words):
-    from repdrift.comparison.output import how_sure
+    from repdrift.core.comparison_words import how_sure
 
     result = run(models, ["full"], by_speaker, text_columns=["text"], group_column=column, controls=False)
     assert all(low is None for _, low, _ in drifts(result))
@@ -63,7 +63,7 @@ def test_too_few_groups_have_no_interval_and_it_is_said(models, by_speaker, colu
 
 
 def test_a_group_of_most_samples_has_no_interval_and_every_output_says_so(models, by_speaker):
-    from repdrift.comparison.output import how_sure
+    from repdrift.core.comparison_words import how_sure
 
     result = run(models, ["full"], by_speaker, text_columns=["text"], group_column="giant", controls=False)
     said = "one of 13 groups holds 28 of the 40 samples, so an interval would rest on that one alone"

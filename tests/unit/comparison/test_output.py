@@ -9,8 +9,9 @@ import pytest
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.comparing import compare, write_outputs
 from repdrift.comparison.measured import Gap, gap_sentences
-from repdrift.comparison.output import how_sure, summary, tidy_table
+from repdrift.comparison.output import summary, tidy_table
 from repdrift.core.comparison_answers import answer_line
+from repdrift.core.comparison_words import how_sure
 from repdrift.core.records.comparison import COMPARISON_FILE, ComparedModel, Comparison, LayerDrift
 from repdrift.core.words import some_listed
 from repdrift.drift.chosen_measures import without_value

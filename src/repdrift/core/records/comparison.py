@@ -15,6 +15,7 @@ COMPARISON_FORMAT_VERSION = 1
 COMPARISON_FILE = "comparison.json"
 COMPARISON_TABLE = "drift.csv"
 COMPARISON_SUMMARY = "comparison.md"
+COMPARISON_PAGE = "report.html"
 
 
 class LayerDrift(Record):
@@ -174,6 +175,15 @@ class Comparison(Record):
     """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]
     wall_time_s: float
+    measure_titles: dict[str, str] = {}
+    """Measure names and their titles in words; empty in older records."""
+    distances: list[str] = []
+    """Measures whose drift is the value itself. The drift of every other measure is 1 - value."""
+    command: list[str] = []
+    """The words of the command that makes this comparison again: only options that differ from their defaults, paths as other people may see them. Empty in
+    older records, and where no command makes it."""
+    page: str | None = None
+    """The name of the page beside this file; null if none was written."""
 
     @property
     def compared(self) -> list[ComparedModel]:

@@ -129,7 +129,9 @@ register(
         describe,
         draw,
         absent=lambda data: (
-            None if _panels(data) else "the residual stream alone was read: name other sites in the study file, `extraction: {sites: [...]}` (docs/sites.md)"
+            None
+            if _panels(data)
+            else "the residual stream alone was read: name other sites in the study file, `extraction: {sites: [...]}` (docs/sites.md)"
         ),
     )
 )

@@ -1,1 +1,67 @@
 """The page of a comparison of a base model with models tuned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from repdrift.core.comparison_answers import comparison_headline
+from repdrift.core.comparison_words import how_sure, note_sentences, warnings_beside_notes
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.worded_section import WordedSection
+from repdrift.core.words import counted, task_title
+from repdrift.report.page.comparison.chapters import chapters
+from repdrift.report.page.comparison.downloads import downloads
+from repdrift.report.page.comparison.drift_table import drift_table
+from repdrift.report.page.comparison.drift_tiles import drift_tile, noise_tile, random_change_tile
+from repdrift.report.page.comparison.filters import comparison_filters
+from repdrift.report.page.comparison.main_chart import main_chart
+from repdrift.report.page.comparison.methods import methods_text, provenance
+from repdrift.report.page.comparison.model_table import command_line, model_table
+from repdrift.report.page.comparison.other_tiles import controls_tile, moved_tile, outputs_tile
+from repdrift.report.page.contents import Page
+from repdrift.report.page.views import comparison_views
+
+
+def comparison_page(
+    result: Comparison,
+    sections: Mapping[str, Sequence[WordedSection]],
+    whole: Sequence[WordedSection],
+    files: Mapping[str, bytes],
+) -> Page:
+    """Returns the page of a comparison.
+
+    result: with paths as other people may see them. sections: on what moved, by model; whole: those on all models together. files: the tables beside
+    the page, by name, which it gives as downloads.
+    """
+    table = drift_table(result)
+    given, left_out = downloads(files)
+    return Page(
+        title=f"Drift from {result.base}",
+        subtitle=f"{counted(len(result.models), 'model')} against {result.base} on {task_title(result.task)}: {counted(result.samples, 'sample')} "
+        f"from {result.data}",
+        headline=comparison_headline(result),
+        cautions=cautions(result),
+        tiles=[
+            drift_tile(result),
+            noise_tile(result),
+            random_change_tile(result),
+            outputs_tile(result),
+            moved_tile(result, sections),
+            controls_tile(result, how_sure(result)),
+        ],
+        filters=comparison_filters(result, table),
+        main=main_chart(result, table),
+        views=comparison_views(result),
+        runs=model_table(result),
+        methods_text=methods_text(result),
+        provenance=provenance(result, left_out),
+        commands=[command_line(result.command)] if result.command else [],
+        downloads=given,
+        chapters=chapters(result, sections, whole),
+    )
+
+
+def cautions(result: Comparison) -> list[str]:
+    """Sentences that change how the numbers are read, each once: those on all numbers, on models, then the others."""
+    notes = note_sentences([*result.compared, *result.by_grid])
+    return list(dict.fromkeys([*result.headline, *notes, *warnings_beside_notes(result)]))

@@ -1,0 +1,94 @@
+"""The main chart of a comparison: drift by layer, a line for each model, with intervals and the controls where few are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.words import counted
+from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, drift_lines
+from repdrift.report.page.contents import DRIFT, View
+
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
+_LOWEST, _HIGHEST = (58, 95, 160), (213, 160, 33)
+"""Ends of the scale of colours where there are more models than colours: blue drifts least, amber most."""
+
+
+def main_chart(result: Comparison, table: pd.DataFrame) -> View:
+    """Returns the chart of drift by layer. table: as `drift_table` makes it."""
+    controls = [control for control in CONTROLS if table[control.column].notna().any()]
+    colors = model_colors(result)
+    has_intervals = bool(table["drift_low"].notna().any())
+    return View(
+        name=DRIFT,
+        title="Drift by layer",
+        answer=_answer(result),
+        caption=_caption(result, controls, has_intervals=has_intervals, many=len(colors) > len(_COLORS)),
+        spec=drift_lines(colors, controls, has_intervals=has_intervals, legend=len(colors) <= len(_COLORS)),
+        rows=table,
+        filters=("arm", "site", "measure"),
+        log_fields=("drift", "drift_low", "drift_high", *(control.column for control in controls)),
+        selects={"layer": "layer"},
+        keyboard=("layer", "arm"),
+        shown={
+            "arm": "model",
+            "layer": "layer",
+            "drift": "drift",
+            **({"drift_low": "low", "drift_high": "high"} if has_intervals else {}),
+            **{control.column: control.words for control in controls},
+        },
+    )
+
+
+def model_colors(result: Comparison) -> dict[str, str]:
+    """The colour of each model; more models than there are colours are coloured by the rank of their mean drift."""
+    models = result.compared
+    if len(models) <= len(_COLORS):
+        return {model.name: _COLORS[place] for place, model in enumerate(models)}
+    rank = {model.name: place for place, model in enumerate(sorted(models, key=mean_drift))}
+    return {model.name: _between(rank[model.name] / (len(models) - 1)) for model in models}
+
+
+def _between(share: float) -> str:
+    mixed = (round(low + share * (high - low)) for low, high in zip(_LOWEST, _HIGHEST, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def _answer(result: Comparison) -> list[str]:
+    models = sorted(result.compared, key=mean_drift, reverse=True)
+    if not models:
+        return ["No model has a drift by layer."]
+    said = [f"{model.name}: {drift_in_short(model.layers)}; {above_noise_words(model)}." for model in models[:2]]
+    if len(models) > 2:
+        least = models[-1]
+        said.append(
+            f"{counted(len(models) - 2, 'other model')} drift{'s' if len(models) == 3 else ''} less, down to {least.name}: {drift_in_short(least.layers)}."
+        )
+    return said
+
+
+def _caption(result: Comparison, controls: Sequence[Control], *, has_intervals: bool, many: bool) -> str:
+    said = ["A line is a model, a point one of its layers; 0 is unmoved, about 1 unrelated."]
+    if many:
+        said.append(
+            "Colours run from blue (drifts least on average) to amber (most); a name appears with the pointer, or where few models are chosen."
+        )
+    if has_intervals:
+        over = "samples" if result.sample_groups is None else counted(result.sample_groups, result.sample_group_unit)
+        said.append(
+            f"Bands are 95 % intervals over {over}, for these models; they are drawn where at most {FEW} models are shown."
+        )
+    else:
+        said.append("There are no intervals.")
+    if any(control.own for control in controls):
+        said.append(
+            f"With more than {FEW} models, the controls of all models shown are one grey band from the smallest to the largest."
+        )
+    if controls and result.control_samples is not None:
+        said.append(f"Controls are over {result.control_samples} of {result.samples} samples, by debiased CKA alone.")
+    elif not controls:
+        said.append("No controls were run.")
+    return " ".join(said)
