@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
+
+import pytest
+from playwright.sync_api import Browser, BrowserType, Error
 
 PROGRAM_VARIABLE = "REPDRIFT_CHROMIUM"
 """Names the browser's program where it is none of `PROGRAMS` on the PATH."""
@@ -36,9 +40,23 @@ def program() -> str:
     )
 
 
-def is_required() -> bool:
-    """Whether tests of the page must run. Raises ValueError on a value that is neither `required` nor empty."""
+def launched(chromium: BrowserType, path: str) -> Browser:
+    """Starts the browser at `path`. Raises NoChromiumError if it does not start."""
+    try:
+        return chromium.launch(executable_path=path)
+    except Error as error:
+        reason = error.message.splitlines()[0]
+        raise NoChromiumError(f"{path} did not start as a browser ({reason}). {HOW_TO_GET_IT}") from None
+
+
+def refuse(error: NoChromiumError) -> NoReturn:
+    """Skips the test that asked for a browser, or fails it where tests of the page must run.
+
+    Raises ValueError on a value of the variable that is neither `required` nor empty.
+    """
     value = os.environ.get(REQUIRED_VARIABLE, "")
     if value not in ("", "required"):
         raise ValueError(f"{REQUIRED_VARIABLE} is {value!r}; it may be `required` or unset")
-    return value == "required"
+    if value == "required":
+        pytest.fail(f"{error} ({REQUIRED_VARIABLE}=required)", pytrace=False)
+    pytest.skip(str(error))

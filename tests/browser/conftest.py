@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from repdrift.report.report_data import ReportData
-from tests.browser.chromium import HOW_TO_GET_IT, NoChromiumError, is_required, program
+from tests.browser.chromium import NoChromiumError, launched, program, refuse
 from tests.browser.opened_page import OpenedPage, opened
 from tests.browser.tried_study import HOSTILE, TRIED, page_of
 
@@ -19,16 +19,15 @@ from tests.browser.tried_study import HOSTILE, TRIED, page_of
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The installed Chromium. Tests skip where there is none, or fail where it is required."""
-    refused: type[BaseException] = pytest.fail.Exception if is_required() else pytest.skip.Exception
     try:
         found = program()
     except NoChromiumError as error:
-        raise refused(str(error)) from None
+        refuse(error)
     with sync_playwright() as playwright:
         try:
-            started = playwright.chromium.launch(executable_path=found)
-        except Error as error:
-            raise refused(f"{found} did not start: {error.message.splitlines()[0]}. {HOW_TO_GET_IT}") from None
+            started = launched(playwright.chromium, found)
+        except NoChromiumError as error:
+            refuse(error)
         yield started
         started.close()
 

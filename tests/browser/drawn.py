@@ -38,18 +38,12 @@ class Panel:
     y_labels: list[tuple[float, float]]
     """The numbers beside the vertical axis, each with its place in pixels."""
 
-    def read_off(self, mark: Mark, *, logarithmic: bool = False) -> float:
-        """The value of a mark as a reader reads it off the axis: by the place of the mark between two labels."""
+    def read_off(self, y: float, *, logarithmic: bool = False) -> float:
+        """The value that a reader reads off the axis at this height of the window, between two of its labels."""
         turn, back = (math.log10, lambda power: 10**power) if logarithmic else (float, float)
         (low, low_at), (high, high_at) = self.y_labels[0], self.y_labels[-1]
-        share = (mark.y - low_at) / (high_at - low_at)
+        share = (y - low_at) / (high_at - low_at)
         return back(turn(low) + share * (turn(high) - turn(low)))
-
-    @property
-    def value_of_pixel(self) -> float:
-        """How much of the (linear) axis one pixel is."""
-        (low, low_at), (high, high_at) = self.y_labels[0], self.y_labels[-1]
-        return abs((high - low) / (high_at - low_at))
 
 
 def panels(shown: OpenedPage, view: str) -> list[Panel]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.drawn import number
+from repdrift.core.words import method_title, task_title
+from repdrift.report.page.contents import DRIFT
+from repdrift.report.report_data import ReportData
+from tests.browser.drawn import drawn_rows, number, panels
 from tests.browser.opened_page import OpenedPage
 from tests.browser.tried_study import FORGED
 
@@ -80,6 +85,37 @@ def of_forged_elements(shown: OpenedPage) -> list[str]:
 def of_room(shown: OpenedPage) -> list[str]:
     """What lies outside of the window, or would make it scroll sideways, and texts of charts that are cut off or lie on each other."""
     return [*shown.ask(_SPILLED), *shown.ask(_CUT), *shown.ask(_OVERLAPPING)]
+
+
+def of_values(shown: OpenedPage, data: ReportData, **chosen: object) -> list[str]:
+    """Points of the main chart that are not in drift.parquet for what is chosen, and rows of it without a point.
+
+    chosen: columns of the table with the values that stay; the primary measure and the end of training unless they say otherwise.
+    """
+    rows = data.table[data.table["drift"].notna()]
+    for name, values in {"measure": data.results.study.primary_measure, "step": 0, **chosen}.items():
+        rows = rows[rows[name].isin(values if isinstance(values, list) else [values])]
+    expected = Counter(
+        (task_title(row.task), method_title(row.method), int(row.seed), int(row.layer), float(f"{row.drift:.6g}"))
+        for row in rows.itertuples()
+    )
+    drawn = Counter(
+        (row["task"], row["arm"], row["seed"], row["layer"], row["drift"]) for row in drawn_rows(shown, DRIFT)
+    )
+    return [f"in the table and not drawn: {row}" for row in expected - drawn] + [
+        f"drawn and not in the table: {row}" for row in drawn - expected
+    ]
+
+
+def of_places(shown: OpenedPage, *, logarithmic: bool = False) -> list[str]:
+    """Points of the main chart that lie elsewhere than at their value, read off the axis, by more than a pixel and a half."""
+    found = []
+    for panel in panels(shown, DRIFT):
+        for mark in panel.marks:
+            read, least, most = (panel.read_off(mark.y + by, logarithmic=logarithmic) for by in (0, 1.5, -1.5))
+            if not least <= mark.row["drift"] <= most:
+                found.append(f"{panel.title}, layer {mark.row['layer']}: {mark.row['drift']} lies at {read:.3g}")
+    return found
 
 
 def of_axes(shown: OpenedPage) -> list[str]:

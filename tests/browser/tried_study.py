@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-
-import pandas as pd
 
 from repdrift.report.page import page_html
 from repdrift.report.page.study import study_page
@@ -55,16 +52,3 @@ def page_of(study: Synthetic, folder: Path) -> tuple[ReportData, Path]:
     path = folder / "report.html"
     path.write_text(page_html(study_page(data)), encoding="utf-8")
     return data, path
-
-
-def drift_rows(data: ReportData) -> pd.DataFrame:
-    """The rows of drift.parquet that have a drift."""
-    return data.table[data.table["drift"].notna()]
-
-
-def larger(layers: int, methods: int, seeds: int) -> Synthetic:
-    """A study of that size, with the tasks and measures of the tried one."""
-    return replace(
-        TRIED, layers=layers, methods=("full_finetune", *(f"arm-{n}" for n in range(1, methods))), seeds=tuple(range(seeds)),
-        missing=(), not_learnt=(),
-    )  # fmt: skip
