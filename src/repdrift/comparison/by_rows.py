@@ -83,13 +83,14 @@ def compare_by_rows(
     inside = SiteMeasures(measured)
     with world().together("base model, measured"):
         if base_rows is not None:
-            names = with_standardised(options.measures, base_rows.stream)
+            asked = tuple(dict.fromkeys((*options.measures, *options.interval_measures)))
+            names = with_standardised(asked, base_rows.stream)
             of_rows: dict[str, Any] = {
                 "intervals": options.pooling != "tokens",
                 "groups": samples.groups,
                 "unit": samples.group_unit,
             }
-            measures = RowMeasures(base_rows.stream, names, **of_rows)
+            measures = RowMeasures(base_rows.stream, names, interval_for=options.interval_measures, **of_rows)
             inside = SiteMeasures.of(base_rows, names, measured, **of_rows)
     changes: dict[str, WeightChanges] = {}
     own = OwnRows(base, samples)

@@ -76,6 +76,7 @@ class ClassChanges:
                 value=found.mean,
                 low=None if interval is None else interval.low,
                 high=None if interval is None else interval.high,
+                freedom=None if interval is None else found.freedom,
                 n=len(differs),
                 n_groups=found.n_groups,
                 note=found.missing or alike,

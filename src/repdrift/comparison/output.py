@@ -147,6 +147,12 @@ def _rows_of_place(
                 "noise_floor": floor,
                 "above_noise": at.above_noise,
             }
+        if (further := at.intervals.get(name)) is not None:
+            row |= {
+                "drift_low": further.low,
+                "drift_high": further.high,
+                "interval": interval_method(result),
+            }
         rows.append(row)
     for control, drift in (("cka_random_change", at.random_change_drift), ("cka_rounding", at.rounding_drift)):
         if drift is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from repdrift.outcomes.output_pass import OutputItems, read_outputs
 from repdrift.outcomes.token_outcome import token_outcome
 from repdrift.outcomes.token_strips import token_strips
 from repdrift.outcomes.watched_outputs import OnFinal, WatchedBase, WatchedTuned
-from repdrift.statistics import grouped_mean, within_share, without_spread
+from repdrift.statistics import GroupedMean, grouped_mean, within_share, without_spread
 from repdrift.tasks import SampleSet, document_samples, effective_max_length, read_documents
 
 _STATES_BYTES = 1 << 30
@@ -174,7 +175,8 @@ def changes_of(read: OutputItems, samples: SampleSet, inputs: Inputs) -> list[Ou
     for name, items in read.items.items():
         outcome = token_outcome(name)
         value, base = items.value[kept], items.base_value[kept]
-        interval, missing, n_groups = _interval(value - base if outcome.own_base else value, groups, weights, name)
+        found_mean, missing = _mean(value - base if outcome.own_base else value, groups, weights, name)
+        interval = found_mean.interval
         mean = float(np.average(value, weights=weights))
         own = float(np.average(base, weights=weights)) if outcome.own_base else None
         found.append(
@@ -188,8 +190,9 @@ def changes_of(read: OutputItems, samples: SampleSet, inputs: Inputs) -> list[Ou
                 difference=float(np.average(value - base, weights=weights)) if outcome.own_base else None,
                 low=None if interval is None else interval.low,
                 high=None if interval is None else interval.high,
+                freedom=found_mean.freedom,
                 n=len(kept),
-                n_groups=n_groups,
+                n_groups=found_mean.n_groups,
                 tokens=int(weights.sum()),
                 note=missing,
             )
@@ -197,21 +200,19 @@ def changes_of(read: OutputItems, samples: SampleSet, inputs: Inputs) -> list[Ou
     return found
 
 
-def _interval(
-    values: np.ndarray, groups: Sequence[str] | None, weights: np.ndarray, name: str
-) -> tuple[Interval | None, str, int]:
-    """The interval of a weighted mean, the reason if there is none, and the number of groups.
+def _mean(values: np.ndarray, groups: Sequence[str] | None, weights: np.ndarray, name: str) -> tuple[GroupedMean, str]:
+    """The weighted mean with its interval, and the reason if it has none.
 
     A share that is 1 where nothing changed is taken as its complement, so that texts in which nothing changed count as such.
     """
     is_share = name == "top1_agreement"
     found = grouped_mean(1 - values if is_share else values, groups, weights=weights)
     if alike := without_spread(values, groups, of_differences=not is_share):
-        return None, found.missing or alike, found.n_groups
+        return replace(found, interval=None, freedom=None), found.missing or alike
     if found.interval is None or not is_share:
-        return found.interval, found.missing, found.n_groups
+        return found, found.missing
     low, high = within_share(found.interval)
-    return Interval(1 - high, 1 - low), "", found.n_groups
+    return replace(found, interval=Interval(1 - high, 1 - low)), ""
 
 
 def _within_memory(base: ModelSource, samples: SampleSet) -> SampleSet:

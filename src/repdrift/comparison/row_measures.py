@@ -13,7 +13,7 @@ from repdrift.comparison.measured import MeasureValue
 from repdrift.core.confidence import Interval
 from repdrift.core.errors import DegenerateInputError
 from repdrift.core.group_words import is_grouped
-from repdrift.core.records.comparison import BaseLayer, BetweenModels, LayerDrift
+from repdrift.core.records.comparison import BaseLayer, BetweenModels, DriftInterval, LayerDrift
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.drift.chosen_measures import Reasons
 from repdrift.drift.control_conditions import mispairings
@@ -51,6 +51,8 @@ class RowMeasures:
     intervals: bool = True
     groups: Sequence[str] | None = None
     unit: str = "group"
+    interval_for: Sequence[str] = ()
+    """Measures whose drift gets an interval too, as that of debiased CKA always has."""
     undefined: dict[tuple[str, str], Reasons] = field(default_factory=dict)
     """By model and measure: the layers at which it has no value, each with the reason."""
     pull: dict[str, list[float]] = field(default_factory=dict)
@@ -167,10 +169,14 @@ class RowMeasures:
         if isinstance(interval, GroupedInterval):
             self.pull.setdefault(model, []).append(interval.pull)
         values: dict[str, float | None] = {PRIMARY_MEASURE: value}
+        intervals: dict[str, DriftInterval] = {}
         for name in self.measures:
             if name != PRIMARY_MEASURE:
                 found = _value(name, base_rows, tuned_rows)
                 values[name] = found.value
+                if name in self.interval_for and found.value is not None:
+                    further = self._further_interval(name, base_rows, tuned_rows)
+                    intervals |= {} if further is None else {name: further}
                 if found.reason is not None:
                     self.undefined.setdefault((model, name), {})[layer] = found.reason
         return LayerDrift(
@@ -179,7 +185,9 @@ class RowMeasures:
             drift=1 - value,
             drift_low=interval.low if interval else None,
             drift_high=interval.high if interval else None,
+            freedom=_freedom(interval, int(tuned.shape[0])),
             values=values,
+            intervals=intervals,
             mispaired_drift=1 - float(primary.mispaired(base, other, mispairings(tuned.shape[0])).mean()),
         )
 
@@ -200,6 +208,16 @@ class RowMeasures:
         draws = draws_of(len(groups), groups, PRIMARY_MEASURE, SamplingOptions(replicates=0), unit=self.unit)
         return drift_interval(primary, base, other, draws, representations)
 
+    def _further_interval(self, name: str, base: Representation, tuned: Representation) -> DriftInterval | None:
+        """The interval of the drift by another measure: the jackknife over samples, or over 40 parts of them where that has no closed form."""
+        if not self.intervals:
+            return None
+        m = measure(name)
+        groups = self.groups if self.groups is not None and is_grouped(self.groups) else None
+        draws = draws_of(base.n, groups, PRIMARY_MEASURE, SamplingOptions(replicates=0), unit=self.unit)
+        found = drift_interval(m, m.prepare(base), m.prepare(tuned), draws, (base, tuned))
+        return None if found is None else DriftInterval(low=found.low, high=found.high, freedom=found.freedom)
+
     def _control(self, rows: Tensor, layer: int, changed: Tensor, whose: str) -> _ControlDrift:
         """The drift of a changed base model over the control samples. rows: their numbers. changed: (m, d), its rows of them."""
         one, two = (
@@ -218,6 +236,13 @@ class RowMeasures:
         found = self._control(part, layer, second, "base model, again")
         floor, interval = abs(found.drift), found.interval
         return floor, None if interval is None else max(floor, abs(interval.low), abs(interval.high))
+
+
+def _freedom(interval: GroupedInterval | Interval | None, rows: int) -> float | None:
+    """Degrees of freedom of Student's t behind an interval; None without one."""
+    if interval is None:
+        return None
+    return interval.freedom if isinstance(interval, GroupedInterval) else float(rows - 1)
 
 
 def _value(name: str, base: Representation, tuned: Representation) -> MeasureValue:

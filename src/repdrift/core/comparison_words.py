@@ -33,7 +33,7 @@ def how_sure(result: Comparison) -> list[str]:
     """Sentences on the controls and intervals: on how many samples they rest, or that there are none and why."""
     found = [control_note(result) if result.control_samples else _NO_CONTROLS]
     if result.compared and not any(at.drift_low is not None for model in result.compared for at in model.layers):
-        found.append(f"There are no intervals: {_no_interval_because(result)}.")
+        found.append(f"There are no intervals: {why_no_interval(result)}.")
     elif result.sample_groups is not None:
         found.append(f"Intervals: {interval_method(result)}, which are left out whole.")
     return found
@@ -46,7 +46,7 @@ def interval_method(result: Comparison) -> str:
     return f"jackknife over {counted(result.sample_groups, result.sample_group_unit)}"
 
 
-def _no_interval_because(result: Comparison) -> str:
+def why_no_interval(result: Comparison) -> str:
     if result.pooling == "tokens":
         return "tokens of one text are not independent"
     if result.accumulated == "moments":

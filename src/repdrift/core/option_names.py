@@ -11,6 +11,7 @@ _NAMES = {
     "layers": "--layer",
     "sites": "--site",
     "measures": "--measure",
+    "interval_measures": "--interval-for",
     "sections": "--with",
     "memory_cap_bytes": "--memory-cap",
 }

@@ -33,11 +33,15 @@ class DriftDraws:
 
 @dataclass(frozen=True)
 class GroupedInterval:
-    """The interval of a drift over groups of samples. pull: the share by which alike samples of a group pull it, see `group_pull`."""
+    """The interval of a drift over groups of samples.
+
+    pull: the share by which alike samples of a group pull it, see `group_pull`. freedom: degrees of freedom of Student's t behind it.
+    """
 
     low: float
     high: float
     pull: float
+    freedom: float
 
 
 @dataclass
@@ -167,4 +171,7 @@ def drift_interval(
     drift = m.drift(m.compare(base, tuned))
     units = replace(draws.units, corrected=m.debiased)
     interval = sample_interval(drift, None, [found[0]], SamplingOptions(replicates=0), log_scale=True, units=[units])
-    return None if interval is None else GroupedInterval(interval.low, interval.high, group_pull(drift, found[0]))
+    if interval is None:
+        return None
+    freedom = found.shape[1] - 1 if units.freedom is None else units.freedom
+    return GroupedInterval(interval.low, interval.high, group_pull(drift, found[0]), freedom)

@@ -21,13 +21,15 @@ LEAST_DIFFERING = 6
 class GroupedMean:
     """The mean of all values. n_groups: groups drawn. n_differing: groups whose sum is not 0.
 
-    interval: of the mean, if whole groups were drawn anew; None with fewer than 10 groups, or where 5 or fewer differ.
+    interval: of the mean, if whole groups were drawn anew; None with fewer than 10 groups, or where 5 or fewer differ. freedom: degrees of
+    freedom of Student's t behind it; None without it.
     """
 
     mean: float
     n_groups: int
     n_differing: int
     interval: Interval | None
+    freedom: float | None = None
 
     @property
     def missing(self) -> str:
@@ -70,7 +72,7 @@ def grouped_mean(
     effective = total**2 / float(np.square(sizes).sum())
     freedom = max(effective - 1, 1.0)
     reach = student_quantile(level, freedom) * jackknife_error(without_one)
-    return GroupedMean(mean, sums.size, differing, Interval(mean - reach, mean + reach))
+    return GroupedMean(mean, sums.size, differing, Interval(mean - reach, mean + reach), freedom)
 
 
 def most_unseen(n: int, confidence: float = 0.95) -> float:

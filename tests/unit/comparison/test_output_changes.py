@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BertForSequenceClassification, LlamaModel
 
 from repdrift.comparison import compare, comparing, output_changes
-from repdrift.comparison.output_changes import OutputChanges, _interval
+from repdrift.comparison.output_changes import OutputChanges, _mean
 from repdrift.comparison.outputs_output import outputs_table
 from repdrift.comparison.patching_output import patching_table
 from repdrift.core.comparison_answers import answer_line
@@ -252,19 +252,19 @@ def test_a_tuned_classifier_is_read_by_the_base_models_head(tiny_language_model,
 
 def test_shares_have_intervals_of_shares_and_none_of_no_width():
     def ends(values, name="top1_agreement"):
-        return _interval(np.array(values, dtype=float), None, np.ones(len(values)), name)
+        found, missing = _mean(np.array(values, dtype=float), None, np.ones(len(values)), name)
+        assert (found.interval is None) == (found.freedom is None) == bool(missing)
+        return found.interval, missing
 
-    interval, _, _ = ends([0.0] * 8 + [1.0] * 92)
+    interval, _ = ends([0.0] * 8 + [1.0] * 92)
     assert interval.low < 0.92 < interval.high <= 1.0
-    interval, _, _ = ends([1.0] * 6 + [0.0] * 34)
+    interval, _ = ends([1.0] * 6 + [0.0] * 34)
     assert interval.low >= 0.0
-    assert ends([0.0] * 20)[:2] == (None, "no interval: all items have the same value")
+    assert ends([0.0] * 20) == (None, "no interval: all items have the same value")
     none = "no interval: none of 20 groups or items differs, and up to 13.9 % of others may (95 % limit)"
-    assert ends([1.0] * 20)[:2] == (None, none)
-    assert ends([0.4] * 20, "forgetting")[:2] == (None, "no interval: all items differ by the same")
-    assert ends([0.0] * 20, "output_kl")[:2] == (None, none), (
-        "equal to the last bit here, which says little of other texts"
-    )
+    assert ends([1.0] * 20) == (None, none)
+    assert ends([0.4] * 20, "forgetting") == (None, "no interval: all items differ by the same")
+    assert ends([0.0] * 20, "output_kl") == (None, none), "equal to the last bit here, which says little of other texts"
 
 
 def test_what_changes_how_a_model_is_read_stands_beside_its_outputs_too(tiny_language_model, texts, tmp_path):

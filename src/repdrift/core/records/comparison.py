@@ -18,6 +18,14 @@ COMPARISON_SUMMARY = "comparison.md"
 COMPARISON_PAGE = "report.html"
 
 
+class DriftInterval(Record):
+    """The 95 % interval over samples of a drift. freedom: degrees of freedom of Student's t behind it."""
+
+    low: float
+    high: float
+    freedom: float
+
+
 class LayerDrift(Record):
     """One layer of one tuned model against the same layer of the base model. Drift is 1 - debiased linear CKA."""
 
@@ -29,8 +37,12 @@ class LayerDrift(Record):
     drift_high: float | None = None
     """95 % interval over samples, conditional on the two models; null at token level, whose rows are not independent, and with too few
     groups of samples."""
+    freedom: float | None = None
+    """Degrees of freedom of Student's t behind that interval; null where there is none, and in older records."""
     values: dict[str, float | None]
     """Every measure by name; null where it is undefined (the widths differ) or cannot be computed from sums."""
+    intervals: dict[str, DriftInterval] = {}
+    """Intervals of the drift by other measures, by name, where they were asked for and exist; empty in older records."""
     above_noise: bool | None = None
     """Whether the drift is above the upper end of the noise floor and, where the tuned model's weights were rounded, the control drift
     is above the rounding drift plus its upper end. Null where one of them is missing."""

@@ -26,6 +26,8 @@ class OutputChange(Record):
     low: float | None = None
     high: float | None = None
     """95 % interval of the difference, or of the value where there is none; whole groups of texts are left out. Null if there is none."""
+    freedom: float | None = None
+    """Degrees of freedom of Student's t behind that interval; null where there is none, and in older records."""
     n: int
     """Texts."""
     n_groups: int
