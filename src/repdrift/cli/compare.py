@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from repdrift.cli import gate as g
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.core import words
-from repdrift.core.progress import tell, tell_json
+from repdrift.core.progress import say, tell, tell_json
 from repdrift.core.shown_text import for_terminal
 
 if TYPE_CHECKING:
@@ -94,43 +95,62 @@ def compare(
         bool, typer.Option("--page/--no-page", help="Write report.html too, the page that is read in a browser.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    fail_above: g.FailAbove = None,
+    fail_layers: g.FailLayers = None,
+    fail_measure: g.FailMeasure = None,
+    fail_outcome: g.FailOutcome = None,
+    junit: g.Junit = None,
+    markdown_summary: g.MarkdownSummary = None,
+    github_summary: g.GithubSummary = False,
 ) -> None:
     """Show how far fine-tuning moved a model, layer by layer, beside no change and a random change of the same size; and what it did to outputs.
 
     Nothing is trained, and no representation is written to the disk. Models of another depth are compared by the layer grid alone. Exit code 0 if
     all models were compared layer by layer, 3 if some have no drift by layer, 1 if none was compared; with
-    --json the reasons are printed all the same.
+    --json the reasons are printed all the same. With a gate (--fail-above, --fail-outcome) 3 says that it failed, and 4 that it could not be judged.
 
     Example: repdrift compare packaged:minilm results/lora_x/final_model --data sst2 --data-dir sample
 
     Example, your own texts: repdrift compare base/ tuned/ adapter/ --data reviews.csv --text-column body
+
+    Example, in a pipeline: repdrift compare base/ tuned/ --data reviews.csv --fail-above 0.3 --junit gate.xml
     """
+    if fail_measure is not None:
+        options = g.with_gated_measure(options, fail_measure)
     checked = changed(ComparisonOptions(), options)
+    limits = {
+        "fail_above": fail_above,
+        "layers": fail_layers,
+        "measure_name": fail_measure,
+        "outcomes": fail_outcome or (),
+    }
+    gate = g.gate_run(checked, limits=limits, junit=junit, markdown=markdown_summary, github=github_summary)
     from repdrift.comparison.comparing import compare as run
     from repdrift.comparison.nothing_compared import NothingComparedError
     from repdrift.core.progress import is_first_process
 
     try:
-        result = run(
-            base,
-            tuned,
-            data=data,
-            data_dir=data_dir,
-            text_columns=text_column,
-            id_column=id_column,
-            group_column=group_column,
-            sample_columns=sample_column,
-            separator=separator,
-            encoding=encoding,
-            header=header,
-            samples=samples or None,
-            max_length=max_length,
-            revision=revision,
-            as_kind=as_kind,
-            output_dir=output_dir,
-            page=page,
-            **{name: getattr(checked, name) for name in checked.model_fields_set},
-        )
+        with gate.reporting_errors():
+            result = run(
+                base,
+                tuned,
+                data=data,
+                data_dir=data_dir,
+                text_columns=text_column,
+                id_column=id_column,
+                group_column=group_column,
+                sample_columns=sample_column,
+                separator=separator,
+                encoding=encoding,
+                header=header,
+                samples=samples or None,
+                max_length=max_length,
+                revision=revision,
+                as_kind=as_kind,
+                output_dir=output_dir,
+                page=page,
+                **{name: getattr(checked, name) for name in checked.model_fields_set},
+            )
     except NothingComparedError as error:
         if as_json and is_first_process():
             tell_json(error.as_json())
@@ -151,6 +171,8 @@ def compare(
         tell(f"written to {output_dir}: comparison.json, comparison.md, {tables}, figures")
         if checked.sections is None and (more := sections_to_ask_for()):
             tell(f"more on what moved, for more time: --with {','.join(more)}, or --with all")
+    if (code := gate.finish(result, show=say if as_json else tell)) is not None:
+        raise typer.Exit(code)
     if len(result.compared) < len(result.models):  # also where the layer grid alone compares a model
         raise typer.Exit(SOME_NOT_COMPARED)
 

@@ -47,6 +47,7 @@ def interval_method(result: Comparison) -> str:
 
 
 def why_no_interval(result: Comparison) -> str:
+    """The reason, as a clause, why the drifts of a comparison have no interval."""
     if result.pooling == "tokens":
         return "tokens of one text are not independent"
     if result.accumulated == "moments":
