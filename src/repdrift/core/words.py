@@ -95,6 +95,18 @@ def short_number(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}"
 
 
+def two_digits(value: float) -> str:
+    """A number in two significant digits, for what is read at a glance: `0.45`, `12`, `1,200`, `3.1e-05`."""
+    rounded = float(f"{value:.2g}") + 0.0
+    return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:#.2g}"
+
+
+def signed_digits(value: float) -> str:
+    """A difference in two significant digits with its sign: `+0.012`, `-0.3`; `0.0` for none."""
+    text = two_digits(value)
+    return f"+{text}" if value > 0 else text
+
+
 _NEARLY_ALL = 0.9995
 """From here on a share would be rounded to 100.0 %, which says that nothing is left."""
 
@@ -123,6 +135,14 @@ def reduction_in_words(reduction: float, than: str = "") -> str:
         size = "more than 99.9 %" if reduction >= _NEARLY_ALL else percent(abs(reduction))
         return f"{size} {'less' if reduction >= 0 else 'more'}{f' than {than}' if than else ''}"
     return f"{times(1 - reduction)} times as much{f' as {than}' if than else ''}"
+
+
+def reduction_at_a_glance(reduction: float, than: str = "") -> str:
+    """A reduction as `reduction_in_words` has it, in two significant digits: `31 % less than b`, `1.2 times as much as b`."""
+    if not -1 < reduction < 0.995 or reduction == 0:
+        return reduction_in_words(reduction, than)
+    size = f"{two_digits(abs(100 * reduction))} % {'less' if reduction > 0 else 'more'}"
+    return f"{size} than {than}" if than else size
 
 
 def times(factor: float) -> str:

@@ -155,3 +155,39 @@ def test_markdown_is_one_line_without_formulas():
     assert words.markdown_text("a\n\n# $x$\r\n\x1b") == r"a \# \$x\$\r \x1b".replace(r"\r", r"\\r").replace(
         r"\x1b", r"\\x1b"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.4481, "0.45"),
+        (0.3, "0.30"),
+        (0.0, "0.0"),
+        (-0.0, "0.0"),
+        (9.96, "10"),
+        (12.4, "12"),
+        (1234.5, "1,200"),
+        (0.996, "1.0"),
+        (3.14e-5, "3.1e-05"),
+        (-0.0123, "-0.012"),
+    ],
+)
+def test_two_digits_are_two_whatever_the_size(value, text):
+    assert words.two_digits(value) == text
+
+
+def test_a_difference_has_its_sign_and_none_for_nothing():
+    assert [words.signed_digits(v) for v in (0.0123, -0.5, 0.0, -0.0)] == ["+0.012", "-0.50", "0.0", "0.0"]
+
+
+def test_a_reduction_at_a_glance_has_two_digits_and_never_says_that_nothing_is_left():
+    said = [words.reduction_at_a_glance(r, "b") for r in (0.312, 0.00312, -0.1188, -2.4, 0.996, 0.99999, 0.0)]
+    assert said == [
+        "31 % less than b",
+        "0.31 % less than b",
+        "12 % more than b",
+        "3.40 times as much as b",
+        "99.6 % less than b",
+        "more than 99.9 % less than b",
+        "0.0 % less than b",
+    ]

@@ -10,7 +10,9 @@ from repdrift.report.page.main_view import drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
 from repdrift.report.page.study.drift_table import drift_table
 from repdrift.report.page.study.filters import study_filters
+from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.run_table import run_table
+from repdrift.report.page.study.tiles import study_tiles
 from repdrift.report.page.study.titles import arm_titles, task_titles
 from repdrift.report.page.views import study_views
 from repdrift.report.report_data import ReportData
@@ -29,9 +31,9 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
     return Page(
         title=f"Drift of {study.model}: {study.name}",
         subtitle=_subtitle(data),
-        headline=f"How far {study.model} moved",
+        headline=headline(data),
         cautions=list(dict.fromkeys(first_lines(data))),
-        tiles=[],
+        tiles=study_tiles(data),
         filters=study_filters(data, table),
         main=drift_by_layer(
             table,

@@ -94,6 +94,7 @@ def _filters(data: ReportData) -> Mapping[str, Any]:
     study = data.results.study
     return {
         "chosen": words.chosen_percent,
+        "p_equals": words.p_equals,
         "method": words.method_title,
         "sentence": words.sentence_case,
         "task": words.task_title,
