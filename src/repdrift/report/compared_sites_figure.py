@@ -16,7 +16,7 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.site_words import in_site_order, is_in_block, site_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
 from repdrift.report.style import FAINT, GREY, legend_columns
 
@@ -29,11 +29,15 @@ _MOST_PANELS = 12
 
 def site_figures(result: Comparison) -> dict[str, bytes]:
     """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no other site than the residual stream was measured."""
+    return png_and_pdf_files(FIGURE_NAME, site_drawing(result))
+
+
+def site_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no other site than the residual stream was measured."""
     if not any(model.sites for model in result.compared):
-        return {}
+        return None
     shared = shareable(result)
-    png, pdf = png_and_pdf(lambda: _figure(shared))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+    return lambda: _figure(shared)
 
 
 def _figure(result: Comparison) -> Figure:

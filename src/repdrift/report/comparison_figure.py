@@ -17,7 +17,7 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted, task_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, layer_axis, legend_columns, log_ticks
 
 FIGURE_NAME = "drift_by_layer"
@@ -41,11 +41,15 @@ def comparison_figures(result: Comparison) -> dict[str, bytes]:
     random change can be seen.
     Nothing is drawn if no model has a drift by layer.
     """
+    return png_and_pdf_files(FIGURE_NAME, comparison_drawing(result))
+
+
+def comparison_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no model has a drift by layer."""
     if not result.compared:
-        return {}
+        return None
     shared = shareable(result)
-    png, pdf = png_and_pdf(lambda: _figure(shared))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+    return lambda: _figure(shared)
 
 
 def _figure(result: Comparison) -> Figure:

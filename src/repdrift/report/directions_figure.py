@@ -15,7 +15,7 @@ from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.comparison_figure import model_look
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, column, stacked_shares
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import INK, layer_axis, legend_columns
 
 FIGURE_NAME = "directions_by_layer"
@@ -27,6 +27,11 @@ _LEGEND_PT = 7
 
 def directions_figures(result: Comparison) -> dict[str, bytes]:
     """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no model moved."""
+    return png_and_pdf_files(FIGURE_NAME, directions_drawing(result))
+
+
+def directions_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no model moved."""
     shared = shareable(result)
     found = [
         (number, model.name, model.moved.directions)
@@ -36,9 +41,8 @@ def directions_figures(result: Comparison) -> dict[str, bytes]:
         and any(at.whole is not None for at in model.moved.directions.layers)
     ]
     if not found:
-        return {}
-    png, pdf = png_and_pdf(lambda: _figure(found))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+        return None
+    return lambda: _figure(found)
 
 
 def _figure(found: Sequence[tuple[int, str, ModelDirections]]) -> Figure:

@@ -50,15 +50,16 @@ def figure_files(
     spec: FigureSpec, data: ReportData, formats: Sequence[Format] = DEFAULT_FORMATS, size: FigureSize | None = None
 ) -> dict[Format, bytes]:
     """Returns one figure by format. Below it stands how many models have not learnt their task, if there are any."""
+    return rendered(lambda: with_caution(spec, data), formats, size, title=spec.title, caption=spec.caption(data))
+
+
+def with_caution(spec: FigureSpec, data: ReportData) -> Figure:
+    """Draws one figure, with how many models have not learnt their task below it, if there are any. Call it in `paper_style`."""
+    figure = spec.draw(data)
     caution = learnt_footnote(judged_models(data.results.runs))
-
-    def with_caution() -> Figure:
-        figure = spec.draw(data)
-        if caution is not None:
-            axis = figure.get_supxlabel()
-            lines = wrapped(caution, 72 * page_width_in() - 12, NOTE_PT)
-            figure.supxlabel("\n".join([axis, *lines] if axis else lines), fontsize=NOTE_PT, color=GREY)
-            figure.set_figheight(figure.get_figheight() + 0.12 * len(lines))
-        return figure
-
-    return rendered(with_caution, formats, size, title=spec.title, caption=spec.caption(data))
+    if caution is not None:
+        axis = figure.get_supxlabel()
+        lines = wrapped(caution, 72 * page_width_in() - 12, NOTE_PT)
+        figure.supxlabel("\n".join([axis, *lines] if axis else lines), fontsize=NOTE_PT, color=GREY)
+        figure.set_figheight(figure.get_figheight() + 0.12 * len(lines))
+    return figure

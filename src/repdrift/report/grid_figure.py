@@ -10,13 +10,18 @@ from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
 from repdrift.report.grid_panels import MOST_PANELS, GridPanel, draw_panels
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 
 FIGURE_NAME = "layer_grid"
 
 
 def grid_figures(result: Comparison) -> dict[str, bytes]:
     """Draw the heatmaps. Returns the contents of a PNG and a PDF file by name; nothing if no model has a grid."""
+    return png_and_pdf_files(FIGURE_NAME, grid_drawing(result))
+
+
+def grid_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no model has a grid."""
     shared = shareable(result)
     grids = {
         model.name: model.moved.grid
@@ -24,13 +29,12 @@ def grid_figures(result: Comparison) -> dict[str, bytes]:
         if model.moved is not None and model.moved.grid is not None
     }
     if not grids:
-        return {}
+        return None
     panels = [_own(next(iter(grids.values()))), *(_panel(name, grid) for name, grid in grids.items())]
     left = len(panels) - MOST_PANELS
     more = f"; {left} more models are in grid.parquet" if left > 0 else ""
     title = f"Every layer of {plain(shared.base)} with every layer{more}\nmarks: best match of a column; filled if it is told from all others"
-    png, pdf = png_and_pdf(lambda: draw_panels(panels, title))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+    return lambda: draw_panels(panels, title)
 
 
 def matrix_values(matrix: GridMatrix) -> np.ndarray:

@@ -15,7 +15,7 @@ from repdrift.core.words import method_title, task_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, HATCH
 
 FIGURE_NAME = "likeness"
@@ -31,10 +31,14 @@ def is_drawn(found: ChangeLikeness) -> bool:
 
 def likeness_figures(found: ChangeLikeness) -> dict[str, bytes]:
     """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing for fewer than three models."""
+    return png_and_pdf_files(FIGURE_NAME, likeness_drawing(found))
+
+
+def likeness_drawing(found: ChangeLikeness) -> Drawing | None:
+    """Returns what draws the figure; None if there are fewer than three models."""
     if not is_drawn(found):
-        return {}
-    png, pdf = png_and_pdf(lambda: likeness_figure(found, caption=[likeness_caption()]))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+        return None
+    return lambda: likeness_figure(found, caption=[likeness_caption()])
 
 
 def likeness_caption() -> str:

@@ -16,7 +16,7 @@ from repdrift.core.shared_paths import shareable
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.comparison_figure import model_look
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, layer_axis, legend_columns
 
 FIGURE_NAME = "patched_share_by_layer"
@@ -31,11 +31,15 @@ def patching_figures(result: Comparison) -> dict[str, bytes]:
 
     The left panel shows what the reference's state undoes in the tuned model, the right one what the tuned state brings to the reference.
     """
+    return png_and_pdf_files(FIGURE_NAME, patching_drawing(result))
+
+
+def patching_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no model was patched."""
     if not any(found.layers for found in result.patching):
-        return {}
+        return None
     shared = shareable(result)
-    png, pdf = png_and_pdf(lambda: _figure(shared))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+    return lambda: _figure(shared)
 
 
 def _figure(result: Comparison) -> Figure:

@@ -17,6 +17,7 @@ from repdrift.report.labels import one_line
 from repdrift.report.style import paper_style
 
 Format = Literal["png", "pdf", "svg"]
+Drawing = Callable[[], Figure]
 FORMATS: tuple[Format, ...] = get_args(Format)
 DEFAULT_FORMATS: tuple[Format, ...] = ("png", "pdf")
 DPI = 300
@@ -27,6 +28,14 @@ def png_and_pdf(draw: Callable[[], Figure]) -> tuple[bytes, bytes]:
     """Returns what `draw` draws as PNG and as PDF, over the width of a page. The same results give the same bytes."""
     found = rendered(draw, ("png", "pdf"))
     return found["png"], found["pdf"]
+
+
+def png_and_pdf_files(name: str, draw: Drawing | None) -> dict[str, bytes]:
+    """Returns a figure as PNG and as PDF by file name; nothing where there is nothing to draw."""
+    if draw is None:
+        return {}
+    png, pdf = png_and_pdf(draw)
+    return {f"{name}.png": png, f"{name}.pdf": pdf}
 
 
 def rendered(

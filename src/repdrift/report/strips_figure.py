@@ -19,7 +19,7 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.worded_section import TokenStrip
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import NOTE_PT, plain, text_width_pt, wrapped
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, INK
 
 FIGURE_NAME = "token_strips"
@@ -42,17 +42,21 @@ class _Box:
 
 def strip_figures(result: Comparison) -> dict[str, bytes]:
     """Draw the texts that changed most, of all models. Returns the contents of a PNG and a PDF file by name; nothing if no text is shown."""
+    return png_and_pdf_files(FIGURE_NAME, strip_drawing(result))
+
+
+def strip_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no text is shown."""
     found = [
         (model.name, strip) for model in shareable(result).models if model.outputs for strip in model.outputs.strips
     ]
     if not found:
-        return {}
+        return None
     found.sort(key=lambda pair: -pair[1].mean)
     shown = [_titled(name, strip, found[:MOST_TEXTS]) for name, strip in found[:MOST_TEXTS]]
     left = len(found) - len(shown)
     more = f" ({left} more texts are in comparison.json)" if left > 0 else ""
-    png, pdf = png_and_pdf(lambda: draw_strips(shown, f"Texts whose predicted tokens changed most{more}"))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+    return lambda: draw_strips(shown, f"Texts whose predicted tokens changed most{more}")
 
 
 def _titled(name: str, strip: ShadedTokens, all_shown: Sequence[tuple[str, ShadedTokens]]) -> TokenStrip:

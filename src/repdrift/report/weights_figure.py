@@ -16,7 +16,7 @@ from repdrift.core.weight_groups import joined
 from repdrift.core.weights_words import group_title
 from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
 from repdrift.report.labels import plain
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.weight_panels import draw_panel, log_scale
 
 FIGURE_NAME = "weight_changes"
@@ -26,6 +26,11 @@ _ROW_IN = 0.2
 
 def weights_figures(result: Comparison) -> dict[str, bytes]:
     """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no weight of any model changed."""
+    return png_and_pdf_files(FIGURE_NAME, weights_drawing(result))
+
+
+def weights_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no weight of any model changed."""
     shared = shareable(result)
     found = [
         (model.name, model.moved.weights)
@@ -35,9 +40,8 @@ def weights_figures(result: Comparison) -> dict[str, bytes]:
         and any(_moved([at]) and at.layer is not None for at in model.moved.weights.weights)
     ]
     if not found:
-        return {}
-    png, pdf = png_and_pdf(lambda: _figure(found))
-    return {f"{FIGURE_NAME}.png": png, f"{FIGURE_NAME}.pdf": pdf}
+        return None
+    return lambda: _figure(found)
 
 
 def _figure(found: Sequence[tuple[str, ModelWeightsMoved]]) -> Figure:
