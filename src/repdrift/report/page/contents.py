@@ -72,6 +72,16 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class LegendEntry:
+    """One kind of mark with its words. dash: of its line, in pixels. outline: of its point as an SVG path about 2 wide; empty for a line alone."""
+
+    words: str
+    color: str
+    dash: Sequence[int] = ()
+    outline: str = ""
+
+
+@dataclass(frozen=True)
 class View:
     """One chart: a Vega-Lite specification on the rows of one table, drawn again whenever a filter changes.
 
@@ -104,6 +114,8 @@ class View:
     """Numbers and notes beside the chart, folded."""
     group: str = ""
     """Heading under which views stand together: `Where`, `Against what`, `Inside`, `Samples`. Views of one group follow each other."""
+    legend: Sequence[LegendEntry] = ()
+    """The legend of all panels, in place of those that the specification draws; empty where these stay."""
 
 
 @dataclass(frozen=True)

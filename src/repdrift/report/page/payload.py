@@ -57,7 +57,8 @@ def columns(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _view(view: View, tables: dict[int, tuple[str, pd.DataFrame]]) -> dict[str, Any]:
-    name, _ = tables.setdefault(id(view.rows), (f"table{len(tables)}", view.rows))
+    same = next((key for key, (_, table) in tables.items() if key == id(view.rows) or table.equals(view.rows)), None)
+    name, _ = tables.setdefault(same or id(view.rows), (f"table{len(tables)}", view.rows))
     return {
         "name": view.name,
         "title": _shown(view.title),
@@ -70,6 +71,10 @@ def _view(view: View, tables: dict[int, tuple[str, pd.DataFrame]]) -> dict[str, 
         "selects": dict(view.selects),
         "keyboard": list(view.keyboard),
         "shown": _shown(view.shown),
+        "legend": [
+            {"words": _shown(each.words), "color": each.color, "dash": list(each.dash), "outline": each.outline}
+            for each in view.legend
+        ],
     }
 
 

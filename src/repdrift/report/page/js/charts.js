@@ -30,20 +30,35 @@ function drawnSpec(view, rows, all, title) {
   spec.data = { name: "rows" };
   spec.datasets = { rows };
   if (title) spec.title = title;
+  // A chart with one row of cells for each value of a column is as high as it has rows; Vega-Lite gives such a chart no width to fill.
+  const rowsBy = spec.usermeta?.rowsBy;
+  if (rowsBy) spec.height = spec.height.step * new Set(rows.map((row) => row[rowsBy])).size;
+  spec.params?.filter((each) => each.name === "chosen_layer").forEach((each) => { each.value = state.chosen.get("layer")?.[0] ?? null; });
   const domains = new Map(view.oneScale.map((name) => [name, range(all, name)]));
+  const aboveZero = new Map(view.oneScale.map((name) => [name, rangeAboveZero(all, name)]));
   walk(spec, (node) => {
+    if (Array.isArray(node.range)) node.range = node.range.map((each) => themed(each));
+    if (view.legend.length && node.legend) node.legend = null;
     if (!node.field || !node.type) return;
-    const logarithmic = view.logFields.includes(node.field) && state.log.has(view.name);
-    const domain = domains.get(node.field);
-    if (logarithmic) node.scale = { ...node.scale, type: "log", zero: false };
-    if (domain && !logarithmic) node.scale = { ...node.scale, domain };
+    const logarithmic = (view.logFields.includes(node.field) && state.log.has(view.name)) || node.scale?.type === "log";
+    const domain = (logarithmic ? aboveZero : domains).get(node.field);
+    if (logarithmic) node.scale = { ...node.scale, type: "log", zero: undefined };
+    if (domain) node.scale = { ...node.scale, domain };
   });
   return spec;
 }
 
 function range(rows, name) {
   const known = rows.map((row) => row[name]).filter((value) => value !== null && value !== undefined);
-  return known.length ? [Math.min(0, ...known), Math.max(...known)] : null;
+  return known.length ? known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0, known[0]]) : null;
+}
+
+// A scale of logarithms: at most four decades below its largest value.
+function rangeAboveZero(rows, name) {
+  const known = rows.map((row) => row[name]).filter((value) => value > 0);
+  if (!known.length) return null;
+  const high = known.reduce((a, b) => Math.max(a, b)), low = known.reduce((a, b) => Math.min(a, b));
+  return [Math.max(low, high / 1e4), high];
 }
 
 function panelsOf(view, rows) {
@@ -65,6 +80,7 @@ async function draw(view) {
   place.replaceChildren();
   if (!rows.length) place.textContent = "No model, layer or measure is left by what is chosen above.";
   const panels = rows.length ? panelsOf(view, rows) : [];
+  if (rows.length && view.legend.length) place.append(legendOf(view));
   for (const [name, part] of panels) {
     const panel = document.createElement("div");
     panel.className = "panel";

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.words import listed, method_in_full
+from repdrift.report.figures.layers import describe as drift_by_layer_in_words
 from repdrift.report.page.contents import Page
+from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.main_view import drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
-from repdrift.report.page.study.drift_table import drift_table
 from repdrift.report.page.study.filters import study_filters
 from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.run_table import run_table
 from repdrift.report.page.study.tiles import study_tiles
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import study_views
 from repdrift.report.report_data import ReportData
 from repdrift.report.skill import first_lines
@@ -39,8 +40,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
             table,
             {title: method_color(name, data.methods) for name, title in arm_titles(data).items()},
             drift_is=drift_definition(study, study.primary_measure),
-            answer=[],
-            caption="Line: mean over the models shown; points: single models; band: smallest to largest.",
+            answer=[drift_by_layer_in_words(data)],
         ),
         views=views,
         runs=run_table(data),

@@ -9,7 +9,7 @@ import numpy as np
 from repdrift.core.words import counted, listed, sentence_case, two_digits
 from repdrift.report.answer import between_seeds, noise, random_change
 from repdrift.report.page.contents import Tile, Verdict
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
 

@@ -11,7 +11,7 @@ from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, StudyOutco
 from repdrift.core.words import listed, sentence_case, signed_digits
 from repdrift.report.page.contents import Tile, Verdict
 from repdrift.report.page.study.outcome_lines import outcome_lines, side
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 
 FORGETTING = "forgetting"

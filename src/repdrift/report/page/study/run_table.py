@@ -10,7 +10,7 @@ from repdrift.core.outcome_words import score_title
 from repdrift.core.records.study_info import RunStatus
 from repdrift.report.dashboard.sections import metric_names
 from repdrift.report.page.contents import RunTable
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 
 _LOSS = "train_loss"

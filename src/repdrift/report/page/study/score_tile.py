@@ -14,7 +14,7 @@ from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, listed, method_title, sentence_case
 from repdrift.report.page.contents import Tile, Verdict
 from repdrift.report.page.study.outcome_lines import Side, outcome_lines, side
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 
 _NAMED = 2

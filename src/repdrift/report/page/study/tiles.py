@@ -12,7 +12,7 @@ from repdrift.report.page.study.drift_tile import drift_tile
 from repdrift.report.page.study.forgetting_tile import forgetting_tile
 from repdrift.report.page.study.reduction_tile import reduction_tile
 from repdrift.report.page.study.score_tile import score_tile
-from repdrift.report.page.study.titles import arm_titles, task_titles
+from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 
 _NAMED = 3
