@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from repdrift.core.shown_text import for_terminal
 from repdrift.report.page.contents import LegendEntry
 
 SHAPES = {
@@ -81,7 +82,7 @@ def tooltip(titles: Mapping[str, str]) -> list[alt.Tooltip]:
 
 
 def quoted(text: str) -> str:
-    r"""A text as a string of Vega's expressions. Every character but letters and digits is written as its code."""
-    units = text.encode("utf-16-be", "surrogatepass")
+    r"""A text as a string of Vega's expressions. As the page shows it; every character but letters and digits is written as its code."""
+    units = for_terminal(text).encode("utf-16-be", "surrogatepass")
     codes = [int.from_bytes(units[place : place + 2]) for place in range(0, len(units), 2)]
     return '"' + "".join(chr(c) if c < 128 and chr(c).isalnum() else f"\\u{c:04x}" for c in codes) + '"'
