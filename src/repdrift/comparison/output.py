@@ -18,6 +18,7 @@ from repdrift.core.comparison_answers import answer_line, grid_line
 from repdrift.core.comparison_words import how_sure, interval_method, warnings_beside_notes
 from repdrift.core.csv_table import csv_text
 from repdrift.core.errors import DataError
+from repdrift.core.hidden_secrets import environment_read_once
 from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.patching_words import patching_answer
 from repdrift.core.records.comparison import (
@@ -47,6 +48,7 @@ _SECTION_ENDINGS = (".parquet", ".csv", ".png", ".pdf")
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
+@environment_read_once()
 def write_comparison(
     result: Comparison,
     output_dir: Path,

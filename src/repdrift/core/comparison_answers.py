@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.layer_grid_words import grid_answer
-from repdrift.core.output_words import outputs_answer
+from repdrift.core.output_words import outputs_answer, outputs_in_short
 from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDrift
 from repdrift.core.words import counted, layers_named, models_named, short_number
 
@@ -22,7 +22,7 @@ def comparison_headline(result: Comparison) -> str:
     if len(compared) > 1:
         return f"{_of_several(result)}{_others(result)}"
     if compared:
-        return f"{compared[0].name} against {result.base}: {_answer(compared[0])}.{_others(result)}"
+        return f"{compared[0].name} against {result.base}: {_in_short(compared[0])}.{_others(result)}"
     if len(result.by_grid) == 1:
         (model,) = result.by_grid
         return (
@@ -35,10 +35,16 @@ def comparison_headline(result: Comparison) -> str:
 def _of_several(result: Comparison) -> str:
     compared = sorted(result.compared, key=mean_drift)
     least, most = compared[0], compared[-1]
-    return (
-        f"Of {len(compared)} models against {result.base}, {most.name} drifts most: {_answer(most)}. "
-        f"{least.name} drifts least: {drift_in_short(least.layers)}; {above_noise_words(least)}."
-    )
+    lead = f"Of {len(compared)} models against {result.base}, {most.name} drifts most"
+    if all(at.above_noise is False for model in compared for at in model.layers):
+        lead = f"None of {len(compared)} models against {result.base} drifts more than noise in any layer; the largest drift is that of {most.name}"
+    return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_number(mean_drift(least))})."
+
+
+def _in_short(model: ComparedModel) -> str:
+    """The answer on a model as clauses, with one on outputs."""
+    outputs = outputs_in_short(model.outputs)
+    return f"{drift_in_short(model.layers)}; {above_noise_words(model)}{f'; {outputs}' if outputs else ''}"
 
 
 def _others(result: Comparison) -> str:
@@ -81,6 +87,8 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
     """The drift of one model in a few words: its mean over layers, and where it is largest, with the interval."""
     mean = sum(at.drift for at in layers) / len(layers)
     most = most_moved_layer(layers)
+    if len(layers) > 1 and all(at.drift == most.drift for at in layers):
+        return f"drift {short_number(mean)}, the same in every layer"
     where = f"layer {most.layer} ({short_number(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
         where += f", 95 % interval {short_number(most.drift_low)} to {short_number(most.drift_high)}"

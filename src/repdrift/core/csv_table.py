@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from repdrift.core.hidden_secrets import environment_read_once
 from repdrift.core.shown_text import for_spreadsheet, from_spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@environment_read_once()
 def csv_text(table: pd.DataFrame) -> str:
     """Returns the table as csv (UTF-8, with a header). Texts are escaped; numbers, booleans and empty cells stay as they are."""
     return _changed(table, for_spreadsheet).to_csv(index=False)

@@ -7,7 +7,9 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote, quote_plus, unquote
@@ -68,6 +70,8 @@ _ASSIGNED = (
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 _ADDRESS = re.compile(rf"(?:{_SCHEME}::)*{_SCHEME}://\S+")
 _given: set[str] = set()
+_read_before: ContextVar[frozenset[str] | None] = ContextVar("_read_before", default=None)
+"""Values of the environment inside `environment_read_once`; None outside."""
 
 
 def remember_secrets(text: str) -> None:
@@ -138,15 +142,32 @@ def _hidden(text: str, known: re.Pattern[str] | None) -> str:
     return text
 
 
+@contextmanager
+def environment_read_once() -> Generator[None]:
+    """Reads the environment once for all texts that are shown inside: to be put around the making of one file of many texts."""
+    token = _read_before.set(_of_environment())
+    try:
+        yield
+    finally:
+        _read_before.reset(token)
+
+
 def _known() -> re.Pattern[str] | None:
     """Finds the values to hide now. The environment is read anew each time, since a notebook may set a key at any time."""
-    found = set(_given)
+    before = _read_before.get()
+    found = _given | (_of_environment() if before is None else before)
+    return _any_of(frozenset(found)) if found else None
+
+
+def _of_environment() -> frozenset[str]:
+    """Returns the values to hide that environment variables hold."""
+    found: set[str] = set()
     for name, value in os.environ.items():
         if "://" in value:
             found |= _forms_in(value) if _ADDRESS.fullmatch(value) else frozenset()
         elif len(value) >= _VALUE_AT_LEAST and not value.isdigit() and _is_secret_variable(name):
             found |= _forms(value)
-    return _any_of(frozenset(found)) if found else None
+    return frozenset(found)
 
 
 @lru_cache(maxsize=512)

@@ -41,6 +41,35 @@ def outputs_answer(outputs: ModelOutputs | None) -> str:
     return "outputs were not compared" + (f": {_reason(outputs.left_out[0])}" if outputs.left_out else "")
 
 
+def outputs_in_short(outputs: ModelOutputs | None) -> str:
+    """One clause on what tuning did to outputs: on general text where it was read, else on these texts; "" if outputs were not asked for."""
+    if outputs is None:
+        return ""
+    said = [clause for inputs in (ON_GENERAL_TEXT, ON_TASK) if (clause := _loss_clause(outputs, inputs))]
+    if said:
+        return said[0]
+    if _found(outputs, "disagreement", ON_TASK) is not None:
+        return outputs_answer(outputs)
+    return "outputs were not compared" if outputs.left_out else ""
+
+
+def _loss_clause(outputs: ModelOutputs, inputs: Inputs) -> str:
+    """One clause on the loss and the first tokens; "" where the loss was not compared."""
+    loss, agreement = _found(outputs, "forgetting", inputs), _found(outputs, "top1_agreement", inputs)
+    divergence = _found(outputs, "output_kl", inputs)
+    if loss is None or loss.difference is None:
+        return ""
+    where = f"{_TEXTS[inputs]}, read by the base model's head," if outputs.by_base_head else _TEXTS[inputs]
+    if divergence is not None and not divergence.value and not loss.difference:
+        return f"it predicts {where} exactly as the base model does"
+    other = "" if agreement is None else f", and names another token first at {percent(1 - agreement.value)} of places"
+    if loss.low is not None and loss.high is not None and loss.low <= 0 <= loss.high:
+        return f"it is not known to predict {where} worse or better ({_signed(loss)}){other}"
+    interval = _interval(loss) or ", without an interval"
+    comparative = "worse" if loss.difference > 0 else "better"
+    return f"it predicts {where} {comparative} by {short_number(abs(loss.difference))} nats a token{interval}{other}"
+
+
 def outputs_rows(outputs: ModelOutputs) -> list[list[str]]:
     """The cells under `TABLE_HEADER`, a row for each outcome; a missing number is an empty cell."""
     return [

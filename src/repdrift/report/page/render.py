@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from repdrift.core.hidden_secrets import environment_read_once
 from repdrift.report.page.contents import Download, Page
 from repdrift.report.page.payload import as_script, payload
 from repdrift.report.page.templates import page_templates
@@ -22,6 +23,7 @@ _SCRIPTS = ("data", "state", "legend", "charts", "tables", "downloads", "start")
 _TEMPLATES = jinja2.PackageLoader("repdrift.report", ".")
 
 
+@environment_read_once()
 def page_html(page: Page) -> str:
     """Returns the page. Every text from outside is escaped, and no script runs but the page's own."""
     environment = page_templates(".")

@@ -12,12 +12,13 @@ from repdrift.core.words import counted, task_title
 from repdrift.report.page.comparison.chapters import chapters
 from repdrift.report.page.comparison.downloads import downloads
 from repdrift.report.page.comparison.drift_table import drift_table
-from repdrift.report.page.comparison.drift_tiles import drift_tile, noise_tile, random_change_tile
+from repdrift.report.page.comparison.drift_tiles import drift_tile, noise_tile
 from repdrift.report.page.comparison.filters import comparison_filters
 from repdrift.report.page.comparison.main_chart import main_chart
 from repdrift.report.page.comparison.methods import methods_text, provenance
 from repdrift.report.page.comparison.model_table import command_line, model_table
 from repdrift.report.page.comparison.other_tiles import controls_tile, moved_tile, outputs_tile
+from repdrift.report.page.comparison.random_tile import random_change_tile
 from repdrift.report.page.contents import Page
 from repdrift.report.page.views import comparison_views
 

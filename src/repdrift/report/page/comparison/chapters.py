@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
+import jinja2
 from markupsafe import Markup
 
 from repdrift.core.comparison_words import how_sure
 from repdrift.core.records.comparison import Comparison
+from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.worded_section import WordedSection
 from repdrift.report.page.contents import Chapter
 from repdrift.report.page.templates import page_templates
+
+_MOST_BESIDE = 6
+"""Up to so many models each have a chapter; more of them are folded into one."""
 
 
 def chapters(
@@ -19,19 +25,35 @@ def chapters(
 ) -> list[Chapter]:
     """Returns the chapters that have something to say. sections: by model; whole: those on all models together."""
     found = [
-        _chapter(f"chapter-model-{place}", f"{model.name}: all numbers, and what moved", of_model)
+        Chapter(
+            f"chapter-model-{place}", f"{model.name}: all numbers, and what moved", _html(f"model-{place}", of_model)
+        )
         for place, model in enumerate(result.models)
         if (of_model := sections.get(model.name, ()))
     ]
+    if len(found) > _MOST_BESIDE:
+        found = [Chapter("chapter-models", "Every model: all numbers, and what moved", _folded(found))]
     if whole:
-        found.append(_chapter("chapter-all", "All models together", whole))
-    return [*found, _chapter("chapter-data", "How the data was read, and how sure the numbers are", [_data(result)])]
+        found.append(Chapter("chapter-all", "All models together", _html("all", whole)))
+    title = "How the data was read, and how sure the numbers are"
+    return [*found, Chapter("chapter-data", title, _html("data", [_data(result)]))]
 
 
-def _chapter(name: str, title: str, sections: Sequence[WordedSection]) -> Chapter:
-    template = page_templates(".").get_template("page/worded_sections.html")
-    rendered = template.render(sections=sections, prefix=name)
-    return Chapter(name, title, Markup(rendered))  # noqa: S704 - rendered with autoescape
+def _html(prefix: str, sections: Sequence[WordedSection]) -> Markup:
+    """Sections as HTML. prefix: of their anchors, which must differ on the page."""
+    rendered = _template().render(sections=sections, prefix=prefix)
+    return Markup(rendered)  # noqa: S704 - rendered with autoescape
+
+
+@cache
+def _template() -> jinja2.Template:
+    return page_templates(".").get_template("page/worded_sections.html")
+
+
+def _folded(parts: Sequence[Chapter]) -> Markup:
+    """Several chapters, each folded, inside one."""
+    one = Markup('<details id="{}"><summary>{}</summary>\n{}</details>\n')
+    return Markup("").join(one.format(part.name, for_terminal(part.title), Markup(part.html)) for part in parts)  # noqa: S704 - made by `_html`
 
 
 def _data(result: Comparison) -> WordedSection:

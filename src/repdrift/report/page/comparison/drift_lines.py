@@ -36,11 +36,15 @@ CONTROLS = (
 
 
 def drift_lines(
-    colors: Mapping[str, str], controls: Sequence[Control], *, has_intervals: bool, legend: bool
+    colors: Mapping[str, str], controls: Sequence[Control], *, has_intervals: bool, few_models: bool, legend: bool
 ) -> dict[str, Any]:
-    """Returns the specification. colors: of every model. legend: whether it names the models; else lines are named where few are shown."""
+    """Returns the specification.
+
+    colors: of every model. few_models: whether there are never more than FEW. legend: whether it names the models; else lines are named where few are shown.
+    """
     base = alt.Chart(alt.NamedData("rows")).transform_joinaggregate(models_shown="distinct(arm)")
-    few, many = base.transform_filter(f"datum.{_SHOWN} <= {FEW}"), base.transform_filter(f"datum.{_SHOWN} > {FEW}")
+    few = base if few_models else base.transform_filter(f"datum.{_SHOWN} <= {FEW}")
+    many = None if few_models else base.transform_filter(f"datum.{_SHOWN} > {FEW}")
     x = alt.X(
         "layer:Q",
         title="layer (0 is the first block)",
@@ -63,17 +67,18 @@ def drift_lines(
             continue
         line = few.transform_calculate(control=name).mark_line(strokeWidth=1.3)
         layers.append(line.encode(x, _y(control.column), color, dash))
-        ends = _y(f"min({control.column})"), alt.Y2(f"max({control.column}):Q")
-        layers.append(many.mark_area(opacity=0.25, color=GREY).encode(x, *ends))
+        if many is not None:
+            ends = _y(f"min({control.column})"), alt.Y2(f"max({control.column}):Q")
+            layers.append(many.mark_area(opacity=0.25, color=GREY).encode(x, *ends))
+            middle = many.transform_calculate(control=name).mark_line(strokeWidth=1.3, color=GREY)
+            layers.append(middle.encode(x, _y(f"mean({control.column})"), dash))
     if has_intervals:
         layers.append(few.mark_area(opacity=0.18).encode(x, _y("drift_low"), alt.Y2("drift_high:Q"), color))
-    layers += [
-        few.mark_line(strokeWidth=2.2).encode(x, _y("drift"), color),
-        many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, _y("drift"), color),
-        base.mark_point(filled=True, size=22, opacity=0.7).encode(
-            x, _y("drift"), color, tooltip=_tooltip(controls, has_intervals=has_intervals)
-        ),
-    ]
+    layers.append(few.mark_line(strokeWidth=2.2).encode(x, _y("drift"), color))
+    if many is not None:
+        layers.append(many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, _y("drift"), color))
+    tooltip = _tooltip(controls, has_intervals=has_intervals)
+    layers.append(base.mark_point(filled=True, size=22, opacity=0.7).encode(x, _y("drift"), color, tooltip=tooltip))
     if not legend:
         layers.append(_names(base).encode(x, _y("drift"), color, alt.Text("arm:N")))
     return alt.layer(*layers).properties(height=320).to_dict()

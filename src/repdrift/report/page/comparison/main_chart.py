@@ -13,6 +13,8 @@ from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, 
 from repdrift.report.page.contents import DRIFT, View
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
+_SAID = 2
+"""Models that have a sentence of their own."""
 _LOWEST, _HIGHEST = (58, 95, 160), (213, 160, 33)
 """Ends of the scale of colours where there are more models than colours: blue drifts least, amber most."""
 
@@ -27,7 +29,13 @@ def main_chart(result: Comparison, table: pd.DataFrame) -> View:
         title="Drift by layer",
         answer=_answer(result),
         caption=_caption(result, controls, has_intervals=has_intervals, many=len(colors) > len(_COLORS)),
-        spec=drift_lines(colors, controls, has_intervals=has_intervals, legend=len(colors) <= len(_COLORS)),
+        spec=drift_lines(
+            colors,
+            controls,
+            has_intervals=has_intervals,
+            few_models=len(colors) <= FEW,
+            legend=len(colors) <= len(_COLORS),
+        ),
         rows=table,
         filters=("arm", "site", "measure"),
         log_fields=("drift", "drift_low", "drift_high", *(control.column for control in controls)),
@@ -60,13 +68,12 @@ def _between(share: float) -> str:
 def _answer(result: Comparison) -> list[str]:
     models = sorted(result.compared, key=mean_drift, reverse=True)
     if not models:
-        return ["No model has a drift by layer."]
-    said = [f"{model.name}: {drift_in_short(model.layers)}; {above_noise_words(model)}." for model in models[:2]]
-    if len(models) > 2:
-        least = models[-1]
-        said.append(
-            f"{counted(len(models) - 2, 'other model')} drift{'s' if len(models) == 3 else ''} less, down to {least.name}: {drift_in_short(least.layers)}."
-        )
+        return ["No model has a drift by layer, so that there is nothing to draw."]
+    said = [f"{model.name}: {drift_in_short(model.layers)}; {above_noise_words(model)}." for model in models[:_SAID]]
+    if len(models) > _SAID:
+        least, others = models[-1], len(models) - _SAID
+        drift = "other model drifts" if others == 1 else "other models drift"
+        said.append(f"{others} {drift} less on average, down to {least.name}: {drift_in_short(least.layers)}.")
     return said
 
 
@@ -83,9 +90,9 @@ def _caption(result: Comparison, controls: Sequence[Control], *, has_intervals: 
         )
     else:
         said.append("There are no intervals.")
-    if any(control.own for control in controls):
+    if any(control.own for control in controls) and len(result.compared) > FEW:
         said.append(
-            f"With more than {FEW} models, the controls of all models shown are one grey band from the smallest to the largest."
+            f"With more than {FEW} models, a control of the models shown is one grey line, its mean, in a band from the smallest to the largest."
         )
     if controls and result.control_samples is not None:
         said.append(f"Controls are over {result.control_samples} of {result.samples} samples, by debiased CKA alone.")

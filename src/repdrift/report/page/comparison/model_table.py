@@ -11,7 +11,8 @@ import pandas as pd
 from repdrift.core.comparison_answers import above_noise_words, most_moved_layer
 from repdrift.core.output_words import outputs_answer
 from repdrift.core.records.comparison import ComparedModel, Comparison
-from repdrift.report.page.comparison.other_tiles import largest_weight_change
+from repdrift.core.words import sentence_case
+from repdrift.report.page.comparison.other_tiles import largest_weight_change, outputs_column
 from repdrift.report.page.contents import RunTable
 
 _COLUMNS = {
@@ -31,8 +32,14 @@ _COLUMNS = {
 
 def model_table(result: Comparison) -> RunTable:
     """Returns the table of all models, also of those that could not be compared. Columns without any value are left out."""
-    rows = pd.DataFrame([_row(model) for model in result.models], columns=list(_COLUMNS))
-    kept = {name: title for name, title in _COLUMNS.items() if rows[name].notna().any()}
+    heading, outputs = outputs_column(result)
+    rows = pd.DataFrame([_row(model) | {"outputs": outputs.get(model.name)} for model in result.models])
+    rows = rows.reindex(columns=list(_COLUMNS))
+    kept = {
+        name: title
+        for name, title in {**_COLUMNS, "outputs": heading}.items()
+        if (rows[name].notna() & rows[name].ne("")).any()
+    }
     return RunTable(rows, kept, details=[_details(result, model) for model in result.models])
 
 
@@ -42,8 +49,7 @@ def _row(model: ComparedModel) -> dict[str, object]:
         "kind": model.kind,
         "status": model.status,
         "cautions": len(model.notes),
-        "reason": model.reason,
-        "outputs": outputs_answer(model.outputs) or None,
+        "reason": model.reason or "",
     }
     if model.layers:
         most, weights = most_moved_layer(model.layers), largest_weight_change(model)
@@ -63,7 +69,7 @@ def _details(result: Comparison, model: ComparedModel) -> Mapping[str, str]:
     found = {
         "Cautions": " ".join(model.notes),
         "Reason": model.reason or "",
-        "Outputs": " ".join([] if model.outputs is None else [*model.outputs.notes, *model.outputs.left_out]),
+        "Outputs": _outputs(model),
         "Given as": model.ref,
         "Weights run": model.weights or "",
         "SHA-256 of the weights": model.weights_digest or "",
@@ -72,6 +78,13 @@ def _details(result: Comparison, model: ComparedModel) -> Mapping[str, str]:
         "Command for this model alone": command_line(_command_of(result, model)),
     }
     return {heading: text for heading, text in found.items() if text}
+
+
+def _outputs(model: ComparedModel) -> str:
+    if model.outputs is None:
+        return ""
+    answer = f"{sentence_case(outputs_answer(model.outputs))}." if model.outputs.changes else ""
+    return " ".join([answer, *model.outputs.notes, *model.outputs.left_out]).strip()
 
 
 def command_line(words: list[str]) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from repdrift.core.output_words import TABLE_HEADER, forgetting_title, outputs_answer, outputs_notes, outputs_rows
+from repdrift.core.output_words import (
+    TABLE_HEADER,
+    forgetting_title,
+    outputs_answer,
+    outputs_in_short,
+    outputs_notes,
+    outputs_rows,
+)
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK
 from repdrift.core.records.output_changes import OutputChange
@@ -35,13 +42,25 @@ def outputs_tile(result: Comparison) -> Tile:
         value = low if low == high else f"{low} to {high}"
     chip, verdict = _outputs_chip(list(found.values()), is_loss=is_loss)
     focus = next(model for model in models if model.name in found)
-    who = "" if len(models) == 1 else f"{focus.name}: "
-    line = f"{sentence_case(who + outputs_answer(focus.outputs))}."
+    answer = outputs_in_short(focus.outputs)
+    line = f"{sentence_case(answer) if len(models) == 1 else f'{focus.name}: {answer}'}."
     with_outputs = [model for model in models if model.name in found]
-    details = by_model(with_outputs, lambda model: f"{outputs_answer(model.outputs)}.")
+    details = by_model(with_outputs, lambda model: f"{outputs_in_short(model.outputs)}.")
     return Tile(
         "outputs", label, value, chip, verdict, line, [*details, *_output_rows(focus), *_missing_of(models, found)]
     )
+
+
+def outputs_column(result: Comparison) -> tuple[str, dict[str, float | None]]:
+    """The outcome that tells most of outputs, for a table: its heading with the unit, and the number of each model that has one."""
+    found = _told_by([*result.compared, *result.by_grid])
+    if not found:
+        return "outputs", {}
+    first = next(iter(found.values()))
+    if first.outcome == "disagreement":
+        return "share of texts in another class", {name: change.value for name, change in found.items()}
+    heading = "forgetting (nats)" if first.inputs == ON_GENERAL_TEXT else "rise of the loss (nats)"
+    return heading, {name: change.difference for name, change in found.items()}
 
 
 def _told_by(models: Sequence[ComparedModel]) -> dict[str, OutputChange]:
@@ -117,7 +136,7 @@ def moved_tile(result: Comparison, sections: Mapping[str, Sequence[WordedSection
         for section in sections.get(model.name, ())
         if section.answer
     ]
-    label = "Weights moved, of their norm"
+    label = "Weights moved at most"
     if not moved:
         return Tile("moved", label, "none", "not measured", "open", "The weights were not compared.", said)
     values = [change for _, change in moved.values()]
