@@ -18,7 +18,7 @@ def test_headline_of_several_names_the_extremes_and_who_is_missing():
     )
     said = comparison_headline(result)
     assert said.startswith("Of 3 models against base-model, b drifts most: mean drift 0.30, most in layer 0 (0.40")
-    assert "a drifts least: mean drift 0.15" in said
+    assert "a drifts least (mean drift 0.15)" in said
     assert said.endswith("d could not be compared.")
 
 
