@@ -26,8 +26,20 @@ def test_headline_without_any_drift_says_so():
     assert comparison_headline(comparison([refused("d")])).startswith("No model has a drift by layer from base-model.")
 
 
+def test_headline_of_models_within_noise_claims_no_more():
+    said = comparison_headline(comparison([compared("a", [0.1], above=False), compared("b", [0.2], above=False)]))
+    lead = "None of 2 models against base-model drifts more than noise in any layer; the largest drift is that of b: "
+    assert said.startswith(lead)
+
+
 @pytest.mark.parametrize(
-    ("drifts", "where"), [([0.0], "layer 0"), ([-1e-4, -2e-4], "layer 0"), ([0.2, 0.2], "layer 0")]
+    ("drifts", "said"),
+    [
+        ([0.0], "mean drift 0.00, most in layer 0 ("),
+        ([-2e-4, -1e-4], "most in layer 1 ("),
+        ([0.2, 0.3, 0.3], "most in layer 1 ("),
+        ([0.2, 0.2], "drift 0.20, the same in every layer"),
+    ],
 )
-def test_largest_layer_is_the_first_of_equals(drifts, where):
-    assert f"most in {where}" in drift_in_short(compared("a", drifts).layers)
+def test_largest_layer_is_named_where_there_is_one(drifts, said):
+    assert said in drift_in_short(compared("a", drifts).layers)
