@@ -35,6 +35,15 @@ _TASKS = {
     "sst2": "SST-2",
     ALL_TASKS: "all tasks",
 }
+_POOLINGS = {
+    "mean": "the mean over real tokens",
+    "mean_without_sinks": "the mean over real tokens without attention sinks",
+    "mean_skip_first": "the mean over real tokens without the first",
+    "first": "the first token",
+    "cls": "the CLS token",
+    "last": "the last real token",
+    "tokens": "none: every real token is a row",
+}
 _SMALLEST_PVALUE = 1e-6
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
 _MARKDOWN_LIST = re.compile(r"^(\d*)([-+=.)])(?=\s|$|=|-)")
@@ -162,6 +171,11 @@ def percent_range(low: float | None, high: float | None, *, missing: str = "none
 def chosen_percent(share: float) -> str:
     """A share that someone chose, such as a confidence, in as few digits as it needs: `95 %`, `2.5 %`."""
     return f"{100 * share:g} %"
+
+
+def pooling_words(pooling: str) -> str:
+    """Returns a pooling in words, for a methods section: `the mean over real tokens`; one without words keeps its name."""
+    return _POOLINGS.get(pooling, pooling)
 
 
 def pooled_part(pool_over: str) -> str:

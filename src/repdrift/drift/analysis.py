@@ -30,6 +30,7 @@ from repdrift.drift.set_cautions import set_cautions
 from repdrift.drift.set_checks import require_one_study
 from repdrift.drift.site_measurement import measure_sites, missing_sites
 from repdrift.drift.task_sets import TaskSets, find_runs, open_task
+from repdrift.drift.trained_runs import trained_runs
 from repdrift.drift.weight_rows import weight_rows
 from repdrift.drift.what_moved import StudyInputs, measure_sections
 from repdrift.similarity import measure
@@ -107,8 +108,13 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             alpha=plan.alpha,
             confidence=plan.sampling.confidence,
             replicates=plan.sampling.replicates,
+            base_digest=base.weights_digest,
+            compute_dtype=base.compute_dtype,
+            truncated_samples={sets.task: sets.base.metadata.truncated_samples for sets in tasks},
+            commands=list(plan.commands),
         ),
         runs=statuses,
+        trained=trained_runs(tasks, output_dir),
         reductions=found.reductions,
         tests=found.tests,
         other_measures=found.other_measures,

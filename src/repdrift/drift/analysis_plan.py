@@ -44,6 +44,8 @@ class PlannedSet:
     """The runs of this task, method and seed that were trained with other settings, by the digest of their weights."""
     weights_folder: Path | None = None
     """The folder that keeps what was measured of the weights themselves; None: it is measured at every analysis."""
+    train_command: str = ""
+    """The command that trains the run."""
 
     @property
     def model(self) -> TrainedModel:
@@ -134,6 +136,8 @@ class DriftPlan:
     """Whether texts of samples may stand in results."""
     blocks: str | None = None
     """The name of the list of blocks, where the study names one; as for the extraction."""
+    commands: Sequence[str] = ()
+    """The commands that make the study again."""
     stack: Stack | None = None
     """The half of an encoder-decoder model that was run; None: its encoder."""
 

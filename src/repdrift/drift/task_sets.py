@@ -131,7 +131,15 @@ def read_finite(stored: RepresentationSet, place: SiteLayer) -> torch.Tensor:
 
 
 def _absent(plan: PlannedSet, state: Literal["missing", "unfinished"], reason: str) -> RunStatus:
-    return RunStatus(task=plan.task, method=plan.method, seed=plan.seed, step=plan.step, status=state, reason=reason)
+    return RunStatus(
+        task=plan.task,
+        method=plan.method,
+        seed=plan.seed,
+        step=plan.step,
+        status=state,
+        reason=reason,
+        commands=_commands(plan),
+    )
 
 
 def _present(plan: PlannedSet, stored: RepresentationSet) -> RunStatus:
@@ -146,7 +154,12 @@ def _present(plan: PlannedSet, stored: RepresentationSet) -> RunStatus:
         metrics=stored.metadata.run_metrics or {},
         learnt=stored.metadata.run_learnt,
         trained_steps=stored.metadata.trained_steps,
+        commands=_commands(plan),
     )
+
+
+def _commands(plan: PlannedSet) -> list[str]:
+    return [command for command in (plan.train_command, plan.command) if command]
 
 
 def _open_random_changes(

@@ -14,6 +14,7 @@ from repdrift.drift import BaseSets, DriftPlan, PlannedOutcomes, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.made_from import outcomes_made_from
+from repdrift.study.reproducing import reproducing_commands
 from repdrift.study.runs import (
     RunId,
     base_folder,
@@ -85,6 +86,7 @@ def drift_plan(
                     weights,
                     others,
                     weights_folder(config, run, step),
+                    repdrift_command("train", run, config_path),
                 )
             )
             again = repdrift_command("evaluate", run, config_path) + (f" --checkpoint {step}" if step else "")
@@ -126,6 +128,7 @@ def drift_plan(
         samples_of=samples_of,
         sample_texts=options.sample_texts,
         blocks=config.extraction.blocks,
+        commands=reproducing_commands(config, config_path, names),
         stack=config.extraction.stack,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )

@@ -23,6 +23,7 @@ from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.outcomes import StudyOutcomes
 from repdrift.core.records.site_drift import SiteDrifts
 from repdrift.core.records.study_info import Control, RunStatus, SanityCheck, StudyInfo
+from repdrift.core.records.trained_run import TrainedRun
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.core.records.what_moved import StudyMoved
 
@@ -75,6 +76,8 @@ class DriftResults(Record):
     versions: dict[str, str]
     study: StudyInfo
     runs: list[RunStatus]
+    trained: list[TrainedRun] = []
+    """The training of the runs whose folders were at hand; empty in results of older versions."""
     reductions: list[Reduction]
     tests: list[HypothesisTest]
     other_measures: list[Reduction] = []

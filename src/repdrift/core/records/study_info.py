@@ -48,6 +48,14 @@ class StudyInfo(Record):
     """The confidence of every two-sided interval."""
     replicates: int = 0
     """Bootstrap resamples of the samples; 0: intervals are jackknife's alone."""
+    base_digest: str | None = None
+    """SHA-256 over the base model's weight files; null in results of older versions."""
+    compute_dtype: str | None = None
+    """Floating-point type in which the models ran; null in results of older versions."""
+    truncated_samples: dict[str, int] = {}
+    """By task: samples that were cut at the maximum length; empty in results of older versions."""
+    commands: list[str] = []
+    """The commands that make the study again; empty in results of older versions."""
 
     @property
     def contrasted(self) -> list[str]:
@@ -75,6 +83,8 @@ class RunStatus(Record):
     """Whether the trained model has learnt its task; null where it is not known, as in files of older versions."""
     trained_steps: int | None = None
     """Optimiser steps that the model was trained for; null where it is not known, as in files of older versions."""
+    commands: list[str] = []
+    """The commands that make its model and its representations again; empty in results of older versions."""
 
 
 class Control(Record):

@@ -9,18 +9,8 @@ from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.records.sites import SITE_WORDS
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import counted, listed
+from repdrift.core.words import counted, listed, pooling_words
 from repdrift.report.page.comparison.filters import drift_is
-
-_POOLINGS = {
-    "mean": "the mean over real tokens",
-    "mean_without_sinks": "the mean over real tokens without attention sinks",
-    "mean_skip_first": "the mean over real tokens without the first",
-    "first": "the first token",
-    "cls": "the CLS token",
-    "last": "the last real token",
-    "tokens": "none: every real token is a row",
-}
 
 
 def methods_text(result: Comparison) -> str:
@@ -31,7 +21,7 @@ def methods_text(result: Comparison) -> str:
         f"We compared {counted(len(models), 'tuned model')} with {result.base} (SHA-256 of its weights {result.base_digest[:12]}{revision}) on "
         f"{counted(result.samples, 'sample')} ({result.tokens} tokens) from {result.data} (sample set {result.sample_set_fingerprint[:12]}), with "
         f"repdrift {result.versions.get('repdrift', 'of an unknown version')}{_libraries(result)}.",
-        f"All models ran in {result.compute_dtype}; the pooling of hidden states was {_POOLINGS.get(result.pooling, result.pooling)}.",
+        f"All models ran in {result.compute_dtype}; the pooling of hidden states was {pooling_words(result.pooling)}.",
     ]
     if result.sinks is not None:
         said.append(sinks_in_words(result.sinks))

@@ -10,8 +10,11 @@ from repdrift.report.page.contents import Page
 from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.main_view import drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
+from repdrift.report.page.study.downloads import downloads
 from repdrift.report.page.study.filters import study_filters
 from repdrift.report.page.study.headline import headline
+from repdrift.report.page.study.methods_text import methods_text
+from repdrift.report.page.study.provenance import provenance
 from repdrift.report.page.study.run_table import run_table
 from repdrift.report.page.study.tiles import study_tiles
 from repdrift.report.page.titles import arm_titles, task_titles
@@ -29,6 +32,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
     study = data.results.study
     table = drift_table(data)
     views = study_views(data)
+    runs, methods = run_table(data), methods_text(data)
     return Page(
         title=f"Drift of {study.model}: {study.name}",
         subtitle=_subtitle(data),
@@ -43,11 +47,11 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
             answer=[drift_by_layer_in_words(data)],
         ),
         views=views,
-        runs=run_table(data),
-        methods_text="",
-        provenance=[],
-        commands=[],
-        downloads=[],
+        runs=runs,
+        methods_text=methods,
+        provenance=provenance(data),
+        commands=study.commands,
+        downloads=downloads(data, runs, views, methods),
         chapters=study_chapters(data, figures, {section.name for view in views for section in view.tables}),
     )
 

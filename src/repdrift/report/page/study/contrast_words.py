@@ -53,7 +53,7 @@ class Contrast:
 
     @property
     def sentence(self) -> str:
-        """What was found, as a clause: `LoRA drifts 31 % less than full fine-tuning at equal skill`."""
+        """The finding as a clause: `LoRA drifts 31 % less than full fine-tuning at equal skill`."""
         end = f" {self.when}{f', {self.condition}' if self.condition else ''}"
         than = f"{self.method} drifts less than {self.reference}"
         if self.test is None:

@@ -108,7 +108,7 @@ def _noise(data: ReportData) -> str:
 
 
 def _learnt(data: ReportData) -> tuple[str, bool]:
-    """How many models have learnt their task, as a clause, and whether none of those of which it is known has."""
+    """Says how many models have learnt their task, as a clause, and tells whether none of those of which it is known has."""
     models = judged_models(data.results.runs)
     have = sum(model.verdict is True for model in models)
     have_not = sum(model.verdict is False for model in models)

@@ -1,0 +1,51 @@
+"""Files that a study's page gives: results, tables at full precision, and the paragraph for the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from repdrift.core.csv_table import csv_text
+from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV
+from repdrift.report.page.contents import DRIFT, Download, RunTable, View
+from repdrift.report.report_data import ReportData
+
+METHODS_FILE = "methods.txt"
+RUNS_FILE = "runs.csv"
+CURVES_FILE = "curves.csv"
+
+
+def downloads(data: ReportData, runs: RunTable, views: Sequence[View], methods: str) -> list[Download]:
+    """Returns the files. Texts in csv files are escaped, so that no spreadsheet program runs them."""
+    found = [
+        Download(TABLE_CSV, "Drift, every row", lambda: _csv(_whole_table(data))),
+        Download(RESULTS_FILE, "Results", lambda: data.results.file_text().encode()),
+        Download(METHODS_FILE, "Methods paragraph", f"{methods}\n".encode),
+        Download(RUNS_FILE, "Models", partial(_csv, runs.rows.rename(columns=dict(runs.columns)))),
+    ]
+    if runs.curves is not None:
+        found.append(Download(CURVES_FILE, "Loss and scores along the way", partial(_csv, _named_curves(runs))))
+    written: set[int] = set()
+    for view in views:
+        if view.name != DRIFT and id(view.rows) not in written and len(view.rows):
+            written.add(id(view.rows))
+            found.append(Download(f"{view.name}.csv", view.title, partial(_csv, view.rows)))
+    return found
+
+
+def _whole_table(data: ReportData) -> pd.DataFrame:
+    parts = [part for part in (data.table, data.other_sites) if part is not None and len(part)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _named_curves(runs: RunTable) -> pd.DataFrame:
+    """The curves with the names of their runs in place of their positions."""
+    curves = runs.curves if runs.curves is not None else pd.DataFrame(columns=["row"])
+    names = runs.rows[["task", "arm", "seed"]].iloc[curves["row"].to_numpy(dtype=int)].reset_index(drop=True)
+    return pd.concat([names, curves.drop(columns="row").reset_index(drop=True)], axis=1)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return csv_text(table).encode()

@@ -1,0 +1,58 @@
+"""The commands that make a study again, with the options by which it differs from its file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from repdrift.core.errors import RepdriftError
+from repdrift.core.option_names import option_words
+from repdrift.study.config import StudyConfig, load_study, packaged_studies, packaged_study
+
+_OF_RUN = ("model", "data_dir", "results_dir", "base_dir")
+"""Fields of a study that `repdrift run` takes as options."""
+_OF_ANALYZE = ("results_dir", "base_dir")
+
+
+def reproducing_commands(config: StudyConfig, config_path: str | None, tasks: Sequence[str]) -> list[str]:
+    """Returns the commands: the whole study, and the analysis by itself where its settings are not those of the file.
+
+    config_path: what the user gave as --config; None for the default study. tasks: those that were analysed.
+    """
+    name = config_path or config.name
+    file = _as_written(name)
+    some = {"task": list(tasks)} if list(tasks) != list(config.task_names) else {}
+    of_run = _changed({field: getattr(config, field) for field in _OF_RUN}, file)
+    extraction = _changed(_fields(config.extraction), None if file is None else file.extraction)
+    commands = [["repdrift", "run", name, *option_words(some | of_run | extraction)]]
+    analysis = _changed(_fields(config.analysis), None if file is None else file.analysis)
+    if analysis:
+        of_analyze = {field: value for field, value in of_run.items() if field in _OF_ANALYZE}
+        commands.append(["repdrift", "analyze", *option_words({"config": name} | some | of_analyze | analysis)])
+    return [shlex.join(words) for words in commands]
+
+
+def _as_written(name: str) -> StudyConfig | None:
+    """The study as its file has it; None if that is not there any more, so that nothing is known to differ."""
+    try:
+        return packaged_study(name) if name in packaged_studies() else load_study(name)
+    except RepdriftError:
+        return None
+
+
+def _fields(options: BaseModel) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in type(options).model_fields}
+
+
+def _changed(now: Mapping[str, Any], file: BaseModel | None) -> dict[str, Any]:
+    """The settings that differ from the file's; mappings as `NAME=VALUE`, which their options take."""
+    if file is None:
+        return {}
+    changed = {name: value for name, value in now.items() if value != getattr(file, name)}
+    return {
+        name: [f"{key}={each}" for key, each in value.items()] if isinstance(value, dict) else value
+        for name, value in changed.items()
+    }
