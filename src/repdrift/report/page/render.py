@@ -17,7 +17,22 @@ from repdrift.report.page.contents import Download, Page
 from repdrift.report.page.payload import as_script, payload
 from repdrift.report.page.templates import page_templates
 
-_SCRIPTS = ("data", "state", "legend", "charts", "tables", "downloads", "start")
+_SCRIPTS = (
+    "elements",
+    "data",
+    "state",
+    "filters",
+    "links",
+    "spec",
+    "marks",
+    "legends",
+    "readout",
+    "charts",
+    "tables",
+    "runs",
+    "downloads",
+    "start",
+)
 """The page's program, in the order in which its files are read. Each is one part of one function."""
 
 _TEMPLATES = jinja2.PackageLoader("repdrift.report", ".")

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from repdrift.core import words
 from repdrift.core.shown_text import for_terminal
+from repdrift.report.page.prose import prose, without_marks
 
 _TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] \d)|(?<=\bp [=<]) (?=\d)")
 """Spaces at which no line ends: between a number and its percent sign, and within `p = 0.03`."""
@@ -24,6 +25,7 @@ def page_templates(folder: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"prose": prose, "plain": without_marks}
     environment.filters |= {"number": words.number, "percent": words.percent, "pvalue": words.pvalue}
     return environment
 

@@ -1,115 +1,168 @@
-// Charts: each view is drawn again from its filtered rows whenever the state changes. Views out of sight wait until they are near.
-const views = new Map(page.views.map((view) => [view.name, view]));
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const waiting = new Set();
+// Drawing: a view is drawn anew when what it shows has changed. Views out of sight wait. The old drawing stays until the new one is ready.
+const MOST_SVG = 4000; // rows of a panel that are drawn as elements; more of them are drawn as pixels
+const drawings = new Map(); // by view: what is on the page now
+const tickets = new Map();
 const near = new Set();
-const turns = new Map();
-const shownCharts = new Map();
+let queued = false;
 
-function look() {
-  const ink = dark.matches ? "#ececef" : "#1c1c1e", soft = dark.matches ? "#aaaab2" : "#5a5a61", line = dark.matches ? "#3a3a40" : "#dcdce0";
-  return {
-    background: null, font: "system-ui, sans-serif",
-    view: { stroke: null },
-    axis: { labelColor: soft, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 600 },
-    legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, orient: "top", labelLimit: 400, columns: 3 },
-    title: { color: ink, anchor: "start", fontSize: 13 },
-    text: { color: ink }, header: { labelColor: ink, titleColor: ink },
-  };
-}
-
-function walk(node, visit) {
-  if (Array.isArray(node)) node.forEach((part) => walk(part, visit));
-  else if (node && typeof node === "object") { visit(node); Object.values(node).forEach((part) => walk(part, visit)); }
-}
-
-function drawnSpec(view, rows, all, title) {
-  const spec = structuredClone(view.spec);
-  spec.width = "container";
-  spec.autosize = { type: "fit-x", contains: "padding" };
-  spec.data = { name: "rows" };
-  spec.datasets = { rows };
-  if (title) spec.title = title;
-  // A chart with one row of cells for each value of a column is as high as it has rows; Vega-Lite gives such a chart no width to fill.
-  const rowsBy = spec.usermeta?.rowsBy;
-  if (rowsBy) spec.height = spec.height.step * new Set(rows.map((row) => row[rowsBy])).size;
-  spec.params?.filter((each) => each.name === "chosen_layer").forEach((each) => { each.value = state.chosen.get("layer")?.[0] ?? null; });
-  const domains = new Map(view.oneScale.map((name) => [name, range(all, name)]));
-  const aboveZero = new Map(view.oneScale.map((name) => [name, rangeAboveZero(all, name)]));
-  walk(spec, (node) => {
-    if (Array.isArray(node.range)) node.range = node.range.map((each) => themed(each));
-    if (view.legend.length && node.legend) node.legend = null;
-    if (!node.field || !node.type) return;
-    const logarithmic = (view.logFields.includes(node.field) && state.log.has(view.name)) || node.scale?.type === "log";
-    const domain = (logarithmic ? aboveZero : domains).get(node.field);
-    if (logarithmic) node.scale = { ...node.scale, type: "log", zero: undefined };
-    if (domain) node.scale = { ...node.scale, domain };
-  });
-  return spec;
-}
-
-function range(rows, name) {
-  const known = rows.map((row) => row[name]).filter((value) => value !== null && value !== undefined);
-  return known.length ? known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0, known[0]]) : null;
-}
-
-// A scale of logarithms: at most four decades below its largest value.
-function rangeAboveZero(rows, name) {
-  const known = rows.map((row) => row[name]).filter((value) => value > 0);
-  if (!known.length) return null;
-  const high = known.reduce((a, b) => Math.max(a, b)), low = known.reduce((a, b) => Math.min(a, b));
-  return [Math.max(low, high / 1e4), high];
+function rowsOf(view) {
+  const table = tables.get(view.table);
+  return table.places(allowedIn(view.filters)).map((place) => table.row(place));
 }
 
 function panelsOf(view, rows) {
   if (!view.panelBy) return [["", rows]];
-  const panels = new Map();
-  rows.forEach((row) => panels.set(row[view.panelBy], [...(panels.get(row[view.panelBy]) ?? []), row]));
-  return [...panels];
+  const panels = new Map((filters.get(view.panelBy)?.options ?? []).map(([value]) => [value, []]));
+  for (const row of rows) {
+    const value = row[view.panelBy];
+    if (!panels.has(value)) panels.set(value, []);
+    panels.get(value).push(row);
+  }
+  return [...panels].filter(([, part]) => part.length);
+}
+
+/** The width that a view has, on the screen or on paper. */
+const roomOf = (place) => (printing ? 680 : place.clientWidth);
+
+/** A text that differs whenever the drawing would. */
+function keyOf(view, place) {
+  return JSON.stringify([allowedIn(view.filters), state.log.has(view.name), isDark(), Math.round(roomOf(place))]);
+}
+
+function columnsFor(place, panels) {
+  const room = roomOf(place), least = printing || panels > 4 ? 280 : 400;
+  return Math.max(1, Math.min(panels, Math.floor((room + 16) / (least + 16))));
+}
+
+/** Whether a view is in sight, or nearly, and does not show the state. */
+function isLate(view) {
+  return near.has(view.name) && drawings.get(view.name)?.key !== keyOf(view, placeOf(view.name));
+}
+
+/** Draws what has changed and is near, one view after the other, so that the page answers in between. */
+function drawSoon() {
+  views.forEach((view) => { if (isLate(view)) placeOf(view.name).ariaBusy = "true"; });
+  if (queued) return;
+  queued = true;
+  requestAnimationFrame(async () => {
+    queued = false;
+    for (const view of views.values()) {
+      if (!isLate(view)) continue;
+      await draw(view);
+      await new Promise((resolve) => setTimeout(resolve));
+      if (queued) return;
+    }
+  });
 }
 
 async function draw(view) {
-  const place = document.querySelector(`.chart[data-view="${CSS.escape(view.name)}"]`);
-  const rows = tableRows(view.table).filter((row) => keeps(view, row));
-  // A drawing that a newer one has overtaken stops; charts that are taken away let go of what they listen to.
-  const turn = (turns.get(view.name) ?? 0) + 1, charts = [];
-  turns.set(view.name, turn);
-  shownCharts.get(view.name)?.forEach((chart) => chart.finalize());
-  shownCharts.set(view.name, charts);
-  place.ariaBusy = "true";
-  place.replaceChildren();
-  if (!rows.length) place.textContent = "No model, layer or measure is left by what is chosen above.";
-  const panels = rows.length ? panelsOf(view, rows) : [];
-  if (rows.length && view.legend.length) place.append(legendOf(view));
-  for (const [name, part] of panels) {
-    const panel = document.createElement("div");
-    panel.className = "panel";
-    place.append(panel);
-    const drawn = await vegaEmbed(panel, drawnSpec(view, part, rows, name === null ? "" : String(name)), {
-      actions: false, renderer: "svg", ast: true, config: look(), tooltip: { theme: dark.matches ? "dark" : "light" },
-    });
-    if (turns.get(view.name) !== turn) { drawn.finalize(); return; }
-    charts.push(drawn);
-    for (const [filter, field] of Object.entries(view.selects)) {
-      drawn.view.addEventListener("click", (event, item) => {
-        const value = item?.datum?.[field];
-        if (value !== undefined && value !== null) choose(filter, [value]);
-      });
-    }
+  const place = placeOf(view.name), key = keyOf(view, place), ticket = (tickets.get(view.name) ?? 0) + 1;
+  tickets.set(view.name, ticket);
+  const rows = rowsOf(view), panels = panelsOf(view, rows), logarithmic = state.log.has(view.name);
+  const drawing = { key, rows, panels: [], legends: [], finalize: [], current: null };
+  const shell = make("div", { class: "panels" });
+  try {
+    if (rows.length) {
+      const made = domains(view, rows, logarithmic), columns = columnsFor(place, panels.length);
+      drawing.notShown = logarithmic ? notShown(view, rows, made) : null;
+      shell.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+      const width = Math.max(160, Math.floor((roomOf(place) - 16 * (columns - 1)) / columns));
+      for (const [name, part] of panels) shell.append(await drawPanel(view, drawing, name, part, made, width));
+      if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
+      const legend = await drawLegends(drawing, roomOf(place), rows);
+      if (legend) shell.prepend(legend);
+    } else shell.append(make("p", { class: "empty" }, nothingLeft(view)));
+  } catch (fault) {
+    console.warn(`The chart ${view.name} could not be drawn:`, fault);
+    shell.replaceChildren(make("p", { class: "empty" }, `This chart could not be drawn (${fault.message}). Its values stand below.`));
+    drawing.failed = true;
   }
+  if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
+  const before = drawings.get(view.name);
+  before?.finalize.forEach((end) => end());
+  drawing.current = rows.find((row) => row._row === before?.current?._row) ?? null;
+  drawings.set(view.name, drawing);
+  place.replaceChildren(shell);
   place.dataset.drawn = String(rows.length);
   place.ariaBusy = "false";
+  showMarked(view);
+  showNotes(view);
+  showValues(view);
 }
 
-function drawAll() {
-  views.forEach((view) => (near.has(view.name) ? draw(view) : waiting.add(view.name)));
+async function drawPanel(view, drawing, name, rows, made, width) {
+  const canvas = make("div", { class: "drawn", "aria-hidden": "true" });
+  const panel = make("div", { class: "panel" }, name === "" ? null : make("p", { class: "panel-title" }, optionWords(view.panelBy, name)), canvas);
+  const result = await vegaEmbed(canvas, drawnSpec(view, rows, made, width), {
+    ...drawOptions(), renderer: rows.length > MOST_SVG ? "canvas" : "svg",
+    patch: (spec) => withoutLegends(spec, drawing),
+  });
+  drawing.finalize.push(() => result.finalize());
+  drawing.panels.push({ element: panel, canvas, view: result.view, points: pointsOf(result.view) });
+  canvas.addEventListener("pointermove", (event) => hover(view, drawing.panels.find((each) => each.canvas === canvas), event));
+  canvas.addEventListener("pointerleave", hideTip);
+  canvas.addEventListener("click", (event) => hit(view, drawing.panels.find((each) => each.canvas === canvas), event));
+  return panel;
 }
 
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const name = entry.target.dataset.view;
-    if (!entry.isIntersecting) { near.delete(name); continue; }
-    near.add(name);
-    if (waiting.delete(name)) draw(views.get(name));
+function drawOptions() {
+  return { actions: false, ast: true, hover: false, defaultStyle: false, config: look(), tooltip: () => {}, logLevel: 1 };
+}
+
+function nothingLeft(view) {
+  const chosen = allowedIn(view.filters).map(([name, values]) => `${filters.get(name).label.toLowerCase()} ${values.map((value) => optionWords(name, value)).join(", ")}`);
+  return chosen.length ? `This chart has no value for what is chosen: ${chosen.join("; ")}.` : "This chart has no values.";
+}
+
+/** Says beside a chart what the scale leaves out, and that its sentences are about other choices. */
+function showNotes(view) {
+  const card = cardOf(view.name), drawing = drawings.get(view.name), notes = [];
+  const moved = view.filters.some((name) => filters.has(name) && !atStart(name));
+  card.querySelectorAll(".answer-of-start").forEach((line) => { line.hidden = !moved; });
+  const left = drawing?.notShown;
+  if (left && !left.possible) notes.push("No value here is above zero, so that the scale stays linear.");
+  else if (left?.never || left?.below) {
+    const parts = [];
+    if (left.never) parts.push(`${left.never} of ${left.all} values are zero or negative`);
+    if (left.below) parts.push(`${left.below} lie more than six decades below the largest`);
+    notes.push(`Logarithmic scale: ${parts.join(" and ")}; these are not shown. Lines and bands are of all values, and end where they reach zero.`);
+  } else if (left) notes.push("Logarithmic scale: all values are shown.");
+  const place = card.querySelector(".scale-note");
+  place.textContent = notes.join(" ");
+  place.hidden = !notes.length;
+  card.querySelectorAll("button.log").forEach((button) => button.setAttribute("aria-pressed", String(state.log.has(view.name))));
+}
+
+function buildCharts() {
+  for (const view of views.values()) {
+    const place = placeOf(view.name), tools = cardOf(view.name).querySelector(".tools");
+    if (view.logFields.length) {
+      tools.append(make("button", { type: "button", class: "log", "aria-pressed": "false", onclick: () => {
+        if (!state.log.delete(view.name)) state.log.add(view.name);
+        changed(true);
+      } }, "Log scale"));
+    }
+    buildReadout(view, place);
+    buildValues(view);
+    watcher.observe(place);
+    resized.observe(place);
   }
-}, { rootMargin: "400px" });
+}
+
+const resized = new ResizeObserver(() => drawSoon());
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) near[entry.isIntersecting ? "add" : "delete"](entry.target.dataset.view);
+  drawSoon();
+}, { rootMargin: "500px" });
+
+// Before printing, every chart is drawn in light colours. Vega draws without waiting for anything, so that this is done in time.
+addEventListener("beforeprint", () => {
+  printing = true;
+  document.querySelectorAll("details:not([open]):not(.picker)").forEach((fold) => { fold.open = true; fold.dataset.folded = ""; });
+  views.forEach((view) => draw(view));
+});
+addEventListener("afterprint", () => {
+  printing = false;
+  document.querySelectorAll("details[data-folded]").forEach((fold) => { fold.open = false; delete fold.dataset.folded; });
+  drawSoon();
+});

@@ -1,26 +1,63 @@
-// Tables of the page: stored by columns, used by rows.
+// Tables of the page: stored by columns, and read as rows where a chart or a table shows them.
 const page = JSON.parse(document.getElementById("page-data").textContent);
 
-function column(stored) {
-  return Array.isArray(stored) ? stored : stored.at.map((place) => stored.of[place]);
+class Table {
+  constructor(stored) {
+    this.names = Object.keys(stored);
+    this.columns = new Map(this.names.map((name) => [name, stored[name]]));
+    const first = this.columns.get(this.names[0]);
+    this.count = first === undefined ? 0 : Array.isArray(first) ? first.length : first.at.length;
+  }
+
+  has(name) { return this.columns.has(name); }
+
+  value(name, place) {
+    const stored = this.columns.get(name);
+    if (stored === undefined) return undefined;
+    return Array.isArray(stored) ? stored[place] : stored.of[stored.at[place]];
+  }
+
+  /** A new object on each call, for a chart may write into it. `_row` is its place in the table. */
+  row(place) {
+    const row = { _row: place };
+    for (const name of this.names) row[name] = this.value(name, place);
+    return row;
+  }
+
+  distinct(name) {
+    const stored = this.columns.get(name);
+    return Array.isArray(stored) ? [...new Set(stored)] : [...stored.of];
+  }
+
+  /** Places of the rows whose values are among those allowed. allowed: pairs of a column and the values. */
+  places(allowed) {
+    const tests = allowed.filter(([name]) => this.has(name)).map(([name, values]) => {
+      const stored = this.columns.get(name), wanted = new Set(values);
+      if (Array.isArray(stored)) return (place) => wanted.has(stored[place]);
+      const passes = stored.of.map((value) => wanted.has(value));
+      return (place) => passes[stored.at[place]];
+    });
+    const kept = [];
+    for (let place = 0; place < this.count; place++) if (tests.every((test) => test(place))) kept.push(place);
+    return kept;
+  }
 }
 
-function rowsOf(table) {
-  const names = Object.keys(table);
-  const values = names.map((name) => column(table[name]));
-  const count = values.length ? values[0].length : 0;
-  return Array.from({ length: count }, (_, row) => Object.fromEntries(names.map((name, at) => [name, values[at][row]])));
-}
+const tables = new Map(Object.entries(page.tables).map(([name, stored]) => [name, new Table(stored)]));
 
-const unpacked = new Map();
-function tableRows(name) {
-  if (!unpacked.has(name)) unpacked.set(name, rowsOf(page.tables[name]));
-  return unpacked.get(name);
-}
-
-function shortNumber(value) {
+/** A value as every part of the page shows it: numbers to six significant digits. */
+function shownValue(value) {
   if (value === null || value === undefined) return "none";
+  if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value)) return String(value);
-  return Number(value.toPrecision(6)).toString();
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
+}
+
+/** Sorts numbers as numbers and texts as people do; missing values come last either way. */
+function compared(one, other, down) {
+  const oneMissing = one === null || one === undefined, otherMissing = other === null || other === undefined;
+  if (oneMissing || otherMissing) return Number(oneMissing) - Number(otherMissing);
+  const order = typeof one === "number" && typeof other === "number" ? one - other
+    : String(one).localeCompare(String(other), "en", { numeric: true });
+  return down ? -order : order;
 }

@@ -1,14 +1,22 @@
-// Files that the page holds, compressed.
+// Files: those that the page holds, compressed, and those that it makes of what it shows.
+function saveFile(name, content) {
+  const address = URL.createObjectURL(content);
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
 async function unpackedFile(name) {
   const letters = document.querySelector(`script[data-file="${CSS.escape(name)}"]`).textContent;
   const bytes = Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
 }
 
-document.querySelectorAll("button[data-download]").forEach((button) => button.addEventListener("click", async () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await unpackedFile(button.dataset.download));
-  link.download = button.dataset.download;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}));
+function buildDownloads() {
+  document.querySelectorAll("button[data-download]").forEach((button) => button.addEventListener("click", async () => {
+    try {
+      saveFile(button.dataset.download, await unpackedFile(button.dataset.download));
+    } catch (fault) {
+      announce(`The file could not be unpacked (${fault.message}). A newer browser can do it.`);
+    }
+  }));
+}

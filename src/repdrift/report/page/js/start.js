@@ -1,9 +1,23 @@
-// Draws everything once, then whenever the state, the fragment or the colour scheme changes.
+// Builds the page once; after that every change of the state, the fragment, the width or the colours is shown.
+function showAll() {
+  showTheme();
+  showFilters();
+  showRuns();
+  views.forEach((view) => showMarked(view));
+  drawSoon();
+}
+
+document.documentElement.classList.add("runs");
+document.body.append(tip);
 readFragment();
-drawFilters();
-drawRuns();
-listeners.push(drawFilters, drawAll);
-views.forEach((view) => waiting.add(view.name));
-document.querySelectorAll(".chart[data-view]").forEach((place) => watcher.observe(place));
-addEventListener("hashchange", () => { readFragment(); drawFilters(); drawAll(); });
-dark.addEventListener("change", drawAll);
+buildTools();
+buildFilters();
+buildRuns();
+buildDownloads();
+buildCharts();
+listeners.push(showAll);
+showAll();
+for (const event of ["hashchange", "popstate"]) addEventListener(event, () => { readFragment(); showAll(); });
+darkSystem.addEventListener("change", showAll);
+// A fragment that names a part of the page leads there.
+goTo(decodeURIComponent(/^[\w-]+$/.exec(location.hash.slice(1))?.[0] ?? ""));

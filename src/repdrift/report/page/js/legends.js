@@ -1,0 +1,48 @@
+// Legends: what colours, shapes and dashes mean stands once above all panels of a view, for the values that are shown.
+const LEGEND_CHANNELS = ["fill", "stroke", "shape", "size", "opacity", "strokeDash", "strokeWidth"];
+const DISCRETE = new Set(["ordinal", "band", "point"]);
+
+/** Takes legends of single values out of a panel, and keeps them with the drawing. Gradients stay where they are. */
+function withoutLegends(spec, drawing) {
+  const scales = new Map((spec.scales ?? []).map((scale) => [scale.name, scale]));
+  const isDiscrete = (legend) => LEGEND_CHANNELS.every((channel) => !legend[channel] || DISCRETE.has(scales.get(legend[channel])?.type));
+  const taken = (spec.legends ?? []).filter(isDiscrete);
+  if (taken.length) {
+    spec.legends = spec.legends.filter((legend) => !taken.includes(legend));
+    if (!drawing.legends.length) drawing.legends = taken.map((legend) => ({ legend, scales: LEGEND_CHANNELS.map((channel) => scales.get(legend[channel])).filter(Boolean) }));
+  }
+  return spec;
+}
+
+/** Values of a legend that stand in the rows; all of them where the rows do not have them as such. */
+function legendValues(domain, rows) {
+  const wanted = new Set(domain);
+  for (const name of Object.keys(rows[0] ?? {})) {
+    const present = new Set(rows.map((row) => row[name]));
+    if ([...present].every((value) => wanted.has(value))) return domain.filter((value) => present.has(value));
+  }
+  return domain;
+}
+
+async function drawLegends(drawing, width, rows) {
+  if (!drawing.legends.length) return null;
+  paint.font = `12px ${look().font}`;
+  const first = drawing.panels[0].view, scales = new Map(), legends = [];
+  let most = 0;
+  for (const each of drawing.legends) {
+    let values = [];
+    for (const scale of each.scales) {
+      values = first.scale(scale.name).domain();
+      scales.set(scale.name, { ...scale, domain: values, sort: undefined });
+    }
+    values = legendValues(values, rows);
+    const widest = Math.min(320, Math.max(0, ...values.map((value) => paint.measureText(String(value)).width)));
+    most = Math.max(most, values.length);
+    legends.push({ ...each.legend, values, orient: "top", columns: Math.max(1, Math.min(values.length, Math.floor(width / (widest + 44)))), labelLimit: Math.max(80, Math.min(320, width - 50)) });
+  }
+  const canvas = make("div", { class: "drawn", "aria-hidden": "true" });
+  const result = await vegaEmbed(canvas, { $schema: "https://vega.github.io/schema/vega/v6.json", width: Math.max(100, width - 20), height: 1, scales: [...scales.values()], legends, layout: null },
+    { ...drawOptions(), mode: "vega", renderer: "svg" });
+  drawing.finalize.push(() => result.finalize());
+  return make("div", { class: most > 12 ? "legend long" : "legend", ...(most > 12 ? { tabindex: "0", role: "group", "aria-label": "Legend" } : {}) }, canvas);
+}
