@@ -51,8 +51,11 @@ class OpenedPage:
     def boxes(self, column: str) -> dict[str, bool]:
         """The choices of a filter, by their words, and whether they are chosen."""
         found = self.ask(
-            """column => [...document.querySelectorAll(`fieldset[data-filter="${column}"] label`)]
-              .map((label) => [label.textContent.trim(), label.querySelector('input').checked])""",
+            """column => {
+              const place = document.querySelector(`fieldset[data-filter="${column}"]`), select = place?.querySelector('select');
+              if (select) return [...select.options].map((option) => [option.textContent, option.selected]);
+              return [...(place?.querySelectorAll('label') ?? [])].map((label) => [label.textContent.trim(), label.querySelector('input').checked]);
+            }""",
             column,
         )
         return dict(found)
@@ -63,17 +66,18 @@ class OpenedPage:
         for wanted in (True, False):  # first on, then off: with nothing left on, a filter takes all
             for name in self.boxes(column):
                 if (name in words) == wanted and self.boxes(column)[name] != wanted:
-                    self._control(column, name).click()
+                    self._press(column, name)
                     self.settle()
         on = {name for name, checked in self.boxes(column).items() if checked}
         assert on == set(words), f"the filter {column} is on {sorted(on)} after choosing {sorted(words)}"
 
-    def _control(self, column: str, words: str) -> Any:
-        return (
-            self.page.locator(f'fieldset[data-filter="{column}"] label')
-            .nth(list(self.boxes(column)).index(words))
-            .locator("input")
-        )
+    def _press(self, column: str, words: str) -> None:
+        place = self.page.locator(f'fieldset[data-filter="{column}"]')
+        if place.locator("select").count():
+            place.locator("select").select_option(label=words)
+        else:
+            place.locator("details:not([open]) > summary").evaluate_all("folds => folds.forEach((fold) => fold.click())")
+            place.locator("label").nth(list(self.boxes(column)).index(words)).locator("input").click()
 
 
 def opened(browser: Browser, path: Path, *, width: int = 1400, scheme: str = "light", fragment: str = "") -> OpenedPage:

@@ -27,5 +27,5 @@ def test_dark_charts_have_light_writing_on_dark_paper(shown: OpenedPage):
         """() => [getComputedStyle(document.body).backgroundColor,
           document.querySelector('.chart svg .role-axis-title text').getAttribute('fill')]"""
     )
-    assert paper == "rgb(23, 23, 26)"
+    assert max(int(part) for part in paper[4:-1].split(",")) < 40
     assert int(ink[1:3], 16) > 200

@@ -41,7 +41,7 @@ function isLate(view) {
 
 /** Draws what has changed and is near, one view after the other, so that the page answers in between. */
 function drawSoon() {
-  views.forEach((view) => { if (isLate(view)) placeOf(view.name).ariaBusy = "true"; });
+  views.forEach((view) => { placeOf(view.name).ariaBusy = String(isLate(view)); });
   if (queued) return;
   queued = true;
   requestAnimationFrame(async () => {
@@ -70,7 +70,7 @@ async function draw(view) {
       for (const [name, part] of panels) shell.append(await drawPanel(view, drawing, name, part, made, width));
       if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
       const legend = await drawLegends(drawing, roomOf(place), rows);
-      if (legend) shell.prepend(legend);
+      drawing.legend = legend;
     } else shell.append(make("p", { class: "empty" }, nothingLeft(view)));
   } catch (fault) {
     console.warn(`The chart ${view.name} could not be drawn:`, fault);
@@ -83,8 +83,9 @@ async function draw(view) {
   drawing.current = rows.find((row) => row._row === before?.current?._row) ?? null;
   drawings.set(view.name, drawing);
   place.replaceChildren(shell);
+  cardOf(view.name).querySelector(".legend").replaceChildren(...(drawing.legend ? [drawing.legend] : []));
   place.dataset.drawn = String(rows.length);
-  place.ariaBusy = "false";
+  place.ariaBusy = String(isLate(view));
   showMarked(view);
   showNotes(view);
   showValues(view);

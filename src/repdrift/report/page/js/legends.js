@@ -44,5 +44,5 @@ async function drawLegends(drawing, width, rows) {
   const result = await vegaEmbed(canvas, { $schema: "https://vega.github.io/schema/vega/v6.json", width: Math.max(100, width - 20), height: 1, scales: [...scales.values()], legends, layout: null },
     { ...drawOptions(), mode: "vega", renderer: "svg" });
   drawing.finalize.push(() => result.finalize());
-  return make("div", { class: most > 12 ? "legend long" : "legend", ...(most > 12 ? { tabindex: "0", role: "group", "aria-label": "Legend" } : {}) }, canvas);
+  return most > 12 ? make("div", { class: "long", tabindex: "0", role: "group", "aria-label": "Legend" }, canvas) : canvas;
 }
