@@ -47,11 +47,11 @@ class Panel:
 
 
 def panels(shown: OpenedPage, view: str) -> list[Panel]:
-    """The charts that a view has drawn."""
+    """The charts that a view has drawn, with the marks that stand for one row; means and controls are left out."""
     return [
         Panel(
             each["title"],
-            [Mark(mark["datum"], *mark["at"]) for mark in each["marks"]],
+            [Mark(mark["datum"], *mark["at"]) for mark in each["marks"] if "_row" in mark["datum"]],
             [(told, at[1]) for text, at in _vertical(each["axes"]) if (told := number(text)) is not None],
         )
         for each in shown.ask(_READ, view)

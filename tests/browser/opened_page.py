@@ -76,7 +76,9 @@ class OpenedPage:
         if place.locator("select").count():
             place.locator("select").select_option(label=words)
         else:
-            place.locator("details:not([open]) > summary").evaluate_all("folds => folds.forEach((fold) => fold.click())")
+            place.locator("details:not([open]) > summary").evaluate_all(
+                "folds => folds.forEach((fold) => fold.click())"
+            )
             place.locator("label").nth(list(self.boxes(column)).index(words)).locator("input").click()
 
 

@@ -2,7 +2,7 @@
 const MOST_SVG = 4000; // rows of a panel that are drawn as elements; more of them are drawn as pixels
 const drawings = new Map(); // by view: what is on the page now
 const tickets = new Map();
-const near = new Set();
+const near = new Set([page.views[0].name]); // the main chart is drawn wherever it stands
 let queued = false;
 
 function rowsOf(view) {
@@ -69,7 +69,7 @@ async function draw(view) {
       const width = Math.max(160, Math.floor((roomOf(place) - 16 * (columns - 1)) / columns));
       for (const [name, part] of panels) shell.append(await drawPanel(view, drawing, name, part, made, width));
       if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
-      const legend = await drawLegends(drawing, roomOf(place), rows);
+      const legend = await drawLegends(view, drawing, roomOf(place), rows);
       drawing.legend = legend;
     } else shell.append(make("p", { class: "empty" }, nothingLeft(view)));
   } catch (fault) {
@@ -152,7 +152,7 @@ function buildCharts() {
 
 const resized = new ResizeObserver(() => drawSoon());
 const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) near[entry.isIntersecting ? "add" : "delete"](entry.target.dataset.view);
+  for (const entry of entries) near[entry.isIntersecting || entry.target.dataset.view === page.views[0].name ? "add" : "delete"](entry.target.dataset.view);
   drawSoon();
 }, { rootMargin: "500px" });
 

@@ -1,5 +1,6 @@
 // Legends: what colours, shapes and dashes mean stands once above all panels of a view, for the values that are shown.
 const LEGEND_CHANNELS = ["fill", "stroke", "shape", "size", "opacity", "strokeDash", "strokeWidth"];
+const SVG = "http://www.w3.org/2000/svg";
 const DISCRETE = new Set(["ordinal", "band", "point"]);
 
 /** Takes legends of single values out of a panel, and keeps them with the drawing. Gradients stay where they are. */
@@ -14,6 +15,23 @@ function withoutLegends(spec, drawing) {
   return spec;
 }
 
+/** The legend that a view says itself: a line and a point for each entry. */
+function saidLegend(view) {
+  const path = (attributes) => {
+    const made = document.createElementNS(SVG, "path");
+    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
+    return made;
+  };
+  return make("ul", {}, ...view.legend.map((entry) => {
+    const picture = document.createElementNS(SVG, "svg"), color = visible(entry.color, CONTRAST.mark);
+    picture.setAttribute("viewBox", "0 0 30 12");
+    picture.setAttribute("aria-hidden", "true");
+    picture.append(path({ d: "M0,6H30", stroke: color, "stroke-width": entry.outline ? 2.6 : 1.5, "stroke-dasharray": entry.dash.join(" ") || "none" }));
+    if (entry.outline) picture.append(path({ d: entry.outline, fill: color, transform: "translate(15 6) scale(4.5)" }));
+    return make("li", {}, picture, make("span", { title: entry.words }, entry.words));
+  }));
+}
+
 /** Values of a legend that stand in the rows; all of them where the rows do not have them as such. */
 function legendValues(domain, rows) {
   const wanted = new Set(domain);
@@ -24,7 +42,8 @@ function legendValues(domain, rows) {
   return domain;
 }
 
-async function drawLegends(drawing, width, rows) {
+async function drawLegends(view, drawing, width, rows) {
+  if (view.legend.length) return view.legend.length > 12 ? make("div", { class: "long", tabindex: "0", role: "group", "aria-label": "Legend" }, saidLegend(view)) : saidLegend(view);
   if (!drawing.legends.length) return null;
   paint.font = `12px ${look().font}`;
   const first = drawing.panels[0].view, scales = new Map(), legends = [];

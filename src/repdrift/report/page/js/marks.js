@@ -66,8 +66,12 @@ function showMarked(view) {
   if (!drawing) return;
   for (const panel of drawing.panels) {
     panel.element.querySelectorAll(".band").forEach((band) => band.remove());
+    if (marksLayer(view) && panel.view.signal(CHOSEN_LAYER) !== chosenLayer()) {
+      panel.view.signal(CHOSEN_LAYER, chosenLayer()).run();
+      panel.points = pointsOf(panel.view);
+    }
     for (const [name, [value]] of selected()) {
-      if (!tables.get(view.table).has(name) || view.filters.includes(name)) continue;
+      if ((name === "layer" && marksLayer(view)) || !tables.get(view.table).has(name) || view.filters.includes(name)) continue;
       const points = panel.points.filter((point) => point.datum[name] === value);
       if (points.length) bandAround(panel, points);
     }

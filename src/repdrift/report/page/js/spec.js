@@ -58,17 +58,27 @@ function extent(rows, fields, positive) {
   return low <= high ? [low, high] : null;
 }
 
-/** Domains of the channels: linear ones hold zero, logarithmic ones what is above zero, at most six decades. */
+const DECADES = { asked: 1e6, own: 1e4 }; // how far a scale of logarithms reaches below its largest value: where the reader asks for it, and where the chart has it
+
+/** Whether a chart has a scale of logarithms of its own for one of these fields. */
+function isOwnLog(spec, fields) {
+  let found = false;
+  walk(spec, (node) => { if (node.scale?.type === "log" && fields.has(node.field)) found = true; });
+  return found;
+}
+
+/** Domains of the channels: linear ones hold zero, logarithmic ones what is above zero. */
 function domains(view, rows, logarithmic) {
   const made = new Map();
   for (const [channel, fields] of channelsOf(view.spec, view.oneScale)) {
-    const found = extent(rows, fields, false);
-    if (found && found[0] < found[1]) made.set(channel, { domain: [Math.min(0, found[0]), Math.max(0, found[1])], log: false });
+    const own = isOwnLog(view.spec, fields), found = extent(rows, fields, own);
+    if (!found || found[0] === found[1]) continue;
+    made.set(channel, { domain: own ? [Math.max(found[0], found[1] / DECADES.own), found[1]] : [Math.min(0, found[0]), Math.max(0, found[1])], log: false });
   }
   if (!logarithmic) return made;
   for (const [channel, fields] of channelsOf(view.spec, view.logFields)) {
     const found = extent(rows, fields, true);
-    if (found) made.set(channel, { domain: [Math.max(found[0], found[1] / 1e6) / 1.15, found[1] * 1.15], log: true });
+    if (found) made.set(channel, { domain: [Math.max(found[0], found[1] / DECADES.asked) / 1.15, found[1] * 1.15], log: true });
     else made.delete(channel);
   }
   return made;
@@ -167,11 +177,19 @@ function fixDomains(unit, table) {
   }
 }
 
+const CHOSEN_LAYER = "chosen_layer"; // the parameter of charts that mark the chosen layer by themselves
+const chosenLayer = () => state.chosen.get("layer")?.[0] ?? null;
+const marksLayer = (view) => (view.spec.params ?? []).some((param) => param.name === CHOSEN_LAYER);
+
 /** Returns what Vega-Lite draws of these rows. made: domains of the channels. */
 function drawnSpec(view, rows, made, width) {
   const spec = structuredClone(view.spec), table = tables.get(view.table);
   spec.data = { name: "rows" };
   spec.datasets = { ...spec.datasets, rows };
+  // A chart with one row of cells for each value of a column is as high as it has rows; Vega-Lite gives such a chart no width to fill.
+  const rowsBy = spec.usermeta?.rowsBy;
+  if (rowsBy) spec.height = spec.height.step * new Set(rows.map((row) => row[rowsBy])).size;
+  for (const param of spec.params ?? []) if (param.name === CHOSEN_LAYER) param.value = chosenLayer();
   if (spec.layer || spec.mark) {
     spec.width = width;
     spec.autosize = { type: "fit-x", contains: "padding" };
@@ -182,8 +200,9 @@ function drawnSpec(view, rows, made, width) {
     makeVisible(unit);
     for (const [channel, { domain, log }] of made) {
       const def = unit.encoding[channel];
-      if (!log && def?.field && def.scale !== null && !def.scale?.domain) def.scale = { nice: true, ...def.scale, domain };
+      if (!log && def?.field && def.scale !== null) def.scale = { nice: channel === "y" || channel === "x", ...def.scale, domain };
     }
+    if (view.legend.length) for (const def of Object.values(unit.encoding)) if (def?.legend) def.legend = null;
     takeLogarithm(unit, made);
   });
   return spec;
