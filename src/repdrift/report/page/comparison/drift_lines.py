@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
+
+from repdrift.report.page.arm_marks import CONTROL_GREY, SHAPES, arm_shapes, look, quoted, tooltip
+from repdrift.report.page.contents import LegendEntry
+from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
 
 FEW = 4
 """Up to so many models, intervals and each model's own controls are drawn."""
 NAMED = 6
 """Up to so many models, lines have their names beside them where there is no legend of models."""
-GREY = "#808080"
 _SHOWN = "models_shown"
 """The number of models that filters leave."""
 _AXIS = "drift"
+_POINT, _SMALL_POINT = 30, 8
+_CROWDED = 300
+"""Points from which on they are drawn small."""
 
 
 @dataclass(frozen=True)
@@ -35,66 +42,84 @@ CONTROLS = (
 )
 
 
-def drift_lines(
-    colors: Mapping[str, str], controls: Sequence[Control], *, has_intervals: bool, few_models: bool, legend: bool
-) -> dict[str, Any]:
-    """Returns the specification.
+@dataclass(frozen=True)
+class DriftLines:
+    """What is drawn. colors: of every model. named: whether the legend names the models; else lines are named where few are shown."""
 
-    colors: of every model. few_models: whether there are never more than FEW. legend: whether it names the models; else lines are named where few are shown.
-    """
-    base = alt.Chart(alt.NamedData("rows")).transform_joinaggregate(models_shown="distinct(arm)")
-    few = base if few_models else base.transform_filter(f"datum.{_SHOWN} <= {FEW}")
-    many = None if few_models else base.transform_filter(f"datum.{_SHOWN} > {FEW}")
-    x = alt.X(
-        "layer:Q",
-        title="layer (0 is the first block)",
-        axis=alt.Axis(tickMinStep=1, format="d"),
-        scale=alt.Scale(nice=False, padding=10, zero=False),
-    )
-    color = alt.Color(
-        "arm:N",
-        title=None,
-        scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-        legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3) if legend else None,
-    )
-    layers: list[alt.Chart] = []
-    for control in controls:
-        dash = _dash(controls)
-        name = f"'{control.words}'"
-        if not control.own:
-            line = base.transform_calculate(control=name).mark_line(strokeWidth=1.3, color=GREY)
-            layers.append(line.encode(x, _y(f"mean({control.column})"), dash))
-            continue
-        line = few.transform_calculate(control=name).mark_line(strokeWidth=1.3)
-        layers.append(line.encode(x, _y(control.column), color, dash))
+    table: pd.DataFrame
+    colors: Mapping[str, str]
+    controls: Sequence[Control]
+    has_intervals: bool
+    named: bool
+
+    @property
+    def legend(self) -> list[LegendEntry]:
+        """The marks with their words."""
+        models = [
+            LegendEntry(name, color, (1, 0), SHAPES[shape])
+            for (name, color), shape in zip(self.colors.items(), arm_shapes(len(self.colors)), strict=True)
+        ]
+        controls = [LegendEntry(control.words, CONTROL_GREY, control.dash) for control in self.controls]
+        return [*(models if self.named else []), *controls]
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the specification."""
+        base = alt.Chart(alt.NamedData("rows")).transform_joinaggregate(models_shown="distinct(arm)")
+        never_many = len(self.colors) <= FEW
+        few = base if never_many else base.transform_filter(f"datum.{_SHOWN} <= {FEW}")
+        many = None if never_many else base.transform_filter(f"datum.{_SHOWN} > {FEW}")
+        x, color = layer_axis(self.table["layer"]), self._color()
+        layers: list[alt.Chart] = [chosen_rule(base, x)]
+        for control in self.controls:
+            layers += self._control(control, base, few, many)
+        if self.has_intervals:
+            layers.append(few.mark_area(opacity=0.18).encode(x, _y("drift_low"), alt.Y2("drift_high:Q"), color))
+        layers.append(few.mark_line(strokeWidth=2.2).encode(x, _y("drift"), color))
         if many is not None:
-            ends = _y(f"min({control.column})"), alt.Y2(f"max({control.column}):Q")
-            layers.append(many.mark_area(opacity=0.25, color=GREY).encode(x, *ends))
-            middle = many.transform_calculate(control=name).mark_line(strokeWidth=1.3, color=GREY)
-            layers.append(middle.encode(x, _y(f"mean({control.column})"), dash))
-    if has_intervals:
-        layers.append(few.mark_area(opacity=0.18).encode(x, _y("drift_low"), alt.Y2("drift_high:Q"), color))
-    layers.append(few.mark_line(strokeWidth=2.2).encode(x, _y("drift"), color))
-    if many is not None:
-        layers.append(many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, _y("drift"), color))
-    tooltip = _tooltip(controls, has_intervals=has_intervals)
-    layers.append(base.mark_point(filled=True, size=22, opacity=0.7).encode(x, _y("drift"), color, tooltip=tooltip))
-    if not legend:
-        layers.append(_names(base).encode(x, _y("drift"), color, alt.Text("arm:N")))
-    return alt.layer(*layers).properties(height=320).to_dict()
+            layers.append(many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, _y("drift"), color))
+        layers.append(self._points(base).encode(x, _y("drift"), color, tooltip=self._tooltip()))
+        if not self.named:
+            layers.append(_names(base).encode(x, _y("drift"), color, alt.Text("arm:N")))
+        return alt.layer(*layers).add_params(chosen_layer()).properties(height=320).to_dict()
+
+    def _color(self) -> alt.Color:
+        scale = look(list(self.colors), list(self.colors.values()))
+        return alt.Color("arm:N", **(scale if self.named else {**scale, "legend": None}))
+
+    def _points(self, base: alt.Chart) -> alt.Chart:
+        crowded = len(self.colors) * self.table["layer"].nunique() > _CROWDED
+        points = base.mark_point(filled=True, size=_SMALL_POINT if crowded else _POINT, opacity=0.8)
+        if not self.named:
+            return points
+        return points.encode(alt.Shape("arm:N", **look(list(self.colors), arm_shapes(len(self.colors)))))
+
+    def _control(self, control: Control, base: alt.Chart, few: alt.Chart, many: alt.Chart | None) -> list[alt.Chart]:
+        x, column = layer_axis(self.table["layer"]), control.column
+        dash = alt.StrokeDash(
+            "control:N", **look([c.words for c in self.controls], [list(c.dash) for c in self.controls])
+        )
+        grey = {"strokeWidth": 1.3, "color": CONTROL_GREY}
+
+        def line(rows: alt.Chart) -> alt.Chart:
+            return rows.transform_calculate(control=quoted(control.words))
+
+        if not control.own:
+            return [line(base).mark_line(**grey).encode(x, _y(f"mean({column})"), dash)]
+        found = [line(few).mark_line(strokeWidth=1.3).encode(x, _y(column), self._color(), dash)]
+        if many is not None:
+            ends = _y(f"min({column})"), alt.Y2(f"max({column}):Q")
+            found.append(many.mark_area(opacity=0.25, color=CONTROL_GREY).encode(x, *ends))
+            found.append(line(many).mark_line(**grey).encode(x, _y(f"mean({column})"), dash))
+        return found
+
+    def _tooltip(self) -> list[alt.Tooltip]:
+        ends = {"drift_low:Q": "low", "drift_high:Q": "high"} if self.has_intervals else {}
+        own = {f"{control.column}:Q": control.words for control in self.controls}
+        return tooltip({"arm:N": "model", "layer:Q": "layer", "drift:Q": "drift", **ends, **own})
 
 
 def _y(value: str) -> alt.Y:
     return alt.Y(f"{value}:Q", title=_AXIS)
-
-
-def _dash(controls: Sequence[Control]) -> alt.StrokeDash:
-    return alt.StrokeDash(
-        "control:N",
-        title=None,
-        scale=alt.Scale(domain=[c.words for c in controls], range=[list(c.dash) for c in controls]),
-        legend=alt.Legend(symbolType="stroke", symbolStrokeColor=GREY, symbolStrokeWidth=1.5),
-    )
 
 
 def _names(base: alt.Chart) -> alt.Chart:
@@ -104,10 +129,3 @@ def _names(base: alt.Chart) -> alt.Chart:
         .transform_filter(f"datum.{_SHOWN} <= {NAMED} && datum.drift === datum.largest_drift")
         .mark_text(align="right", dx=-6, dy=-6, limit=220)
     )
-
-
-def _tooltip(controls: Sequence[Control], *, has_intervals: bool) -> list[alt.Tooltip]:
-    ends = [("drift_low:Q", "low"), ("drift_high:Q", "high")] if has_intervals else []
-    own = [(f"{control.column}:Q", control.words) for control in controls]
-    shown = [("arm:N", "model"), ("layer:Q", "layer"), ("drift:Q", "drift"), *ends, *own]
-    return [alt.Tooltip(field, title=title) for field, title in shown]

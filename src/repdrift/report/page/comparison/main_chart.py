@@ -9,7 +9,7 @@ import pandas as pd
 from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.words import counted
-from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, drift_lines
+from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, DriftLines
 from repdrift.report.page.contents import DRIFT, View
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
@@ -23,22 +23,17 @@ def main_chart(result: Comparison, table: pd.DataFrame) -> View:
     """Returns the chart of drift by layer. table: as `drift_table` makes it."""
     controls = [control for control in CONTROLS if table[control.column].notna().any()]
     colors = model_colors(result)
-    has_intervals = bool(table["drift_low"].notna().any())
+    has_intervals, named = bool(table["drift_low"].notna().any()), len(colors) <= len(_COLORS)
+    lines = DriftLines(table, colors, controls, has_intervals, named)
     return View(
         name=DRIFT,
         title="Drift by layer",
         answer=_answer(result),
-        caption=_caption(result, controls, has_intervals=has_intervals, many=len(colors) > len(_COLORS)),
-        spec=drift_lines(
-            colors,
-            controls,
-            has_intervals=has_intervals,
-            few_models=len(colors) <= FEW,
-            legend=len(colors) <= len(_COLORS),
-        ),
+        caption=_caption(result, controls, has_intervals=has_intervals, many=not named),
+        spec=lines.spec(),
         rows=table,
         filters=("arm", "site", "measure"),
-        log_fields=("drift", "drift_low", "drift_high", *(control.column for control in controls)),
+        log_fields=("drift",),
         selects={"layer": "layer"},
         keyboard=("layer", "arm"),
         shown={
@@ -47,7 +42,9 @@ def main_chart(result: Comparison, table: pd.DataFrame) -> View:
             "drift": "drift",
             **({"drift_low": "low", "drift_high": "high"} if has_intervals else {}),
             **{control.column: control.words for control in controls},
+            "above_noise": "above noise",
         },
+        legend=lines.legend,
     )
 
 

@@ -1,0 +1,152 @@
+"""The page of a comparison: what stands first, what filters offer, and texts from outside as texts."""
+
+import pandas as pd
+import pytest
+
+from repdrift.core.records.comparison import SiteLayers
+from repdrift.core.worded_section import CaptionedTable, WordedSection
+from repdrift.report.page.comparison.drift_table import drift_table
+from tests.unit.report.page.comparison.made_page import made_page, read_page
+from tests.unit.report.synthetic_comparison import compared, comparison, layer, refused
+
+HOSTILE = "</script><script>alert(1)</script>{{7*7}}${x}\u202eabc"
+
+
+def test_headline_cautions_and_tiles_stand_before_the_chart():
+    note = "Its weights were rounded."
+    result = comparison(
+        [compared("dpo", [0.1, 0.3], notes=[note])], headline=["One feature holds the variance."], warnings=["Cut."]
+    )
+    page = made_page(result)
+    assert page.cautions == ["One feature holds the variance.", f"dpo: {note}", "Cut."]
+    words = read_page(page)[0].words
+    places = [words.index(text) for text in (page.headline, *page.cautions, page.tiles[0].line, "Drift by layer")]
+    assert places == sorted(places)
+
+
+def test_a_warning_that_repeats_the_headline_or_a_note_stands_once():
+    result = comparison(
+        [compared("a", [0.1], notes=["Mind."])], headline=["First."], warnings=["First.", "a: Mind.", "Other."]
+    )
+    assert made_page(result).cautions == ["First.", "a: Mind.", "Other."]
+
+
+def test_models_that_could_not_be_compared_are_named_with_the_reason():
+    result = comparison([compared("a", [0.1]), refused("b", "it has another tokenizer.")])
+    page = made_page(result)
+    rows = page.runs.rows.set_index("arm")
+    assert rows.loc["b", ["status", "reason"]].tolist() == ["not comparable", "it has another tokenizer."]
+    assert page.headline.endswith("b could not be compared.")
+
+
+def test_filters_offer_what_the_table_has():
+    site = SiteLayers(site="attn_out", layers=[layer(0, 0.4)], mean_drift=0.4)
+    ends = SiteLayers(site="embeddings", layers=[layer(-1, 0.4)], mean_drift=0.4)
+    result = comparison([compared("a", [0.1, 0.2], sites=[site, ends]), compared("b", [0.2, 0.1])])
+    filters = {each.column: each for each in made_page(result).filters}
+    assert [value for value, _ in filters["arm"].options] == ["a", "b"]
+    assert dict(filters["measure"].options) == {"cka": "1 - debiased CKA", "cosine_centered": "1 - centred cosine"}
+    assert [value for value, _ in filters["site"].options] == ["resid_post", "attn_out", "embeddings"]
+    assert dict(filters["layer"].options) == {-1: "embeddings", 0: "0", 1: "1"}
+    assert filters["measure"].chosen == ["cka"]
+    assert filters["site"].chosen == ["resid_post"]
+
+
+def test_table_has_every_measure_with_the_controls_beside_the_first():
+    result = comparison([compared("a", [0.1, 0.2])])
+    table = drift_table(result).set_index(["measure", "layer"])
+    first = table.loc[("cka", 1)]
+    assert first[["drift", "drift_low", "drift_high"]].tolist() == pytest.approx([0.2, 0.19, 0.21])
+    assert first[["noise_floor", "random_change", "mispaired"]].tolist() == pytest.approx([1e-7, 0.02, 1.0])
+    other = table.loc[("cosine_centered", 1)]
+    assert other["drift"] == pytest.approx(0.1)
+    assert other[["drift_low", "noise_floor", "random_change"]].isna().all()
+
+
+def test_drift_of_a_distance_is_its_value_and_of_an_unknown_measure_nothing():
+    values = {"cka": 0.9, "relative_change": 0.7}
+    one = compared("a", [0.1], layer_fields={"values": values})
+    known = comparison([one], measure_titles={"relative_change": "relative change"}, distances=["relative_change"])
+    table = drift_table(known).set_index("measure")
+    assert table.loc["relative_change", "drift"] == 0.7
+    assert "relative_change" not in set(drift_table(comparison([one]))["measure"])
+
+
+def test_missing_values_are_missing_rows():
+    table = drift_table(comparison([compared("a", [0.1], layer_fields={"values": {"cka": 0.9, "cosine": None}})]))
+    assert table["measure"].tolist() == ["cka"]
+
+
+def test_texts_from_outside_run_nothing_and_end_nothing():
+    sections = {
+        HOSTILE: [
+            WordedSection("weights", HOSTILE, [HOSTILE], [CaptionedTable(HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE]])])
+        ]
+    }
+    models = [
+        compared(HOSTILE, [0.1, 0.2], notes=[HOSTILE]),
+        compared("constructor", [0.1, 0.1]),
+        refused("x", HOSTILE),
+    ]
+    result = comparison(models, base=HOSTILE, data=HOSTILE, task=HOSTILE, headline=[HOSTILE], warnings=[HOSTILE])
+    page, source = read_page(made_page(result, sections, sections[HOSTILE], {f"{HOSTILE}.csv": b"a"}))
+    assert "script" not in page.tags
+    assert "alert(1)</script>" not in source
+    assert "\u202e" not in source
+    assert len(page.ids) == len(set(page.ids))
+    assert "{{7*7}}" in page.words
+
+
+@pytest.mark.parametrize("models", [[], [refused("a")], [refused("a", status="compared by grid")]])
+def test_without_a_drift_by_layer_the_page_says_so(models):
+    page = made_page(comparison(models))
+    words = read_page(page)[0].words
+    assert page.filters == []
+    assert "No model has a drift by layer, so that there is nothing to draw." in words
+    assert [each.value for each in page.tiles[:5]] == ["none"] * 5
+
+
+def test_chapters_of_many_models_are_folded_into_one():
+    section = WordedSection("layers", "Drift by layer", ["Said."])
+    for count, names in ((6, 6), (7, 1)):
+        models = [compared(f"m{i}", [0.1]) for i in range(count)]
+        page = made_page(comparison(models), {model.name: [section] for model in models})
+        assert len([chapter for chapter in page.chapters if chapter.name.startswith("chapter-model")]) == names
+        read = read_page(page)[0]
+        assert sum(chapter.html.count("Said.") for chapter in page.chapters) == count
+        assert len(read.ids) == len(set(read.ids))
+
+
+def test_downloads_have_the_files_bytes_and_large_ones_stay_beside_the_page():
+    large = b"x" * ((12 << 20) + 1)
+    page = made_page(comparison([compared("a", [0.1])]), files={"drift.csv": b"a,b\n", "comparison.json": large})
+    assert [(each.file_name, each.content()) for each in page.downloads] == [("drift.csv", b"a,b\n")]
+    assert ("Not in this page", "comparison.json: it has 12 MiB, and lies beside the page.") in page.provenance
+
+
+def test_details_of_a_model_have_the_command_for_it_alone():
+    command = ["repdrift", "compare", "base-model", "models/a", "my models/b", "--data", "x.txt", "--layer", "0"]
+    page = made_page(comparison([compared("a", [0.1]), compared("b", [0.1])], command=command))
+    assert page.commands == ["repdrift compare base-model models/a 'my models/b' --data x.txt --layer 0"]
+    found = [details["Command for this model alone"] for details in page.runs.details]
+    assert found[1] == "repdrift compare base-model 'my models/b' --data x.txt --layer 0"
+    assert "Command for this model alone" not in made_page(comparison([compared("a", [0.1])])).runs.details[0]
+
+
+def test_methods_name_versions_fingerprints_and_intervals():
+    text = made_page(comparison([compared("a", [0.1])], base_revision="abc")).methods_text
+    for said in ("We compared 1 tuned model with base-model", "efefefefefef", "revision abc", "121212121212", "repdrift 0.0 (torch 0.0)",
+                 "Intervals are 95 % (jackknife)", "on 32 of the 40 samples", "1 - debiased CKA"):  # fmt: skip
+        assert said in text
+    bare = compared("a", [0.1], layer_fields={"drift_low": None, "drift_high": None})
+    assert (
+        "There are no intervals: tokens of one text are not independent."
+        in made_page(comparison([bare], pooling="tokens")).methods_text
+    )
+
+
+def test_table_of_models_has_no_column_without_a_value():
+    columns = made_page(comparison([compared("a", [0.1])])).runs.columns
+    assert "outputs" not in columns
+    assert "reason" not in columns
+    assert isinstance(made_page(comparison([compared("a", [0.1])])).runs.rows, pd.DataFrame)
