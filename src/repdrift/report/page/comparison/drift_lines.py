@@ -44,7 +44,7 @@ CONTROLS = (
 
 @dataclass(frozen=True)
 class DriftLines:
-    """What is drawn. colors: of every model. named: whether the legend names the models; else lines are named where few are shown."""
+    """The parts of the drawing. colors: of every model. named: whether the legend names the models; else lines are named where few are shown."""
 
     table: pd.DataFrame
     colors: Mapping[str, str]
