@@ -27,7 +27,7 @@ WITHOUT_TITLES = frozenset(DEFAULT_MEASURES)
 def drift_table(result: Comparison) -> pd.DataFrame:
     """Returns one row for each model, site, layer and measure that has a drift, with the columns of `COLUMNS`.
 
-    Interval and controls are those of debiased CKA; other measures have none. A measure of an older record that does not say whether it is a distance is
+    Controls are those of debiased CKA; other measures have an interval where one was asked for. A measure of an older record that does not say whether it is a distance is
     left out.
     """
     rows: list[dict[str, object]] = []
@@ -65,5 +65,7 @@ def _measures(result: Comparison, at: LayerDrift, floors: Mapping[int, float | N
             }
         else:
             row["drift"] = value if name in result.distances else 1 - value
+            if (interval := at.intervals.get(name)) is not None:
+                row |= {"drift_low": interval.low, "drift_high": interval.high}
         rows.append(row)
     return rows

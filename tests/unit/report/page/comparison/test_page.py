@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from repdrift.core.records.comparison import SiteLayers
+from repdrift.core.records.comparison import DriftInterval, SiteLayers
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.report.page.comparison.drift_table import drift_table
 from tests.unit.report.page.comparison.made_page import made_page, read_page
@@ -20,7 +20,7 @@ def test_headline_cautions_and_tiles_stand_before_the_chart():
     page = made_page(result)
     assert page.cautions == ["One feature holds the variance.", f"dpo: {note}", "Cut."]
     words = read_page(page)[0].words
-    places = [words.index(text) for text in (page.headline, *page.cautions, page.tiles[0].line, "Drift by layer")]
+    places = [words.index(text) for text in (page.headline, *page.cautions, page.tiles[0].line, page.main.caption)]
     assert places == sorted(places)
 
 
@@ -70,6 +70,14 @@ def test_drift_of_a_distance_is_its_value_and_of_an_unknown_measure_nothing():
     table = drift_table(known).set_index("measure")
     assert table.loc["relative_change", "drift"] == 0.7
     assert "relative_change" not in set(drift_table(comparison([one]))["measure"])
+
+
+def test_another_measure_has_the_interval_that_was_asked_for():
+    intervals = {"cosine_centered": DriftInterval(low=0.01, high=0.09, freedom=39)}
+    table = drift_table(comparison([compared("a", [0.1], layer_fields={"intervals": intervals})])).set_index("measure")
+    assert table.loc["cosine_centered", ["drift", "drift_low", "drift_high"]].tolist() == pytest.approx(
+        [0.05, 0.01, 0.09]
+    )
 
 
 def test_missing_values_are_missing_rows():
