@@ -1,4 +1,4 @@
-"""Sentences of the page: what stands between backticks is code."""
+"""Texts of the page: without secrets and orders, and with what stands between backticks as code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from markupsafe import Markup, escape
 from repdrift.core.shown_text import for_terminal
 
 _CODE = re.compile(r"`([^`\n]+)`")
+_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] \d)|(?<=\bp [=<]) (?=\d)")
+"""Spaces at which no line ends: between a number and its percent sign, and within `p = 0.03`."""
+
+
+def shown(text: str) -> str:
+    """Returns a text without secrets and without orders to a terminal or a reader."""
+    return _TOGETHER.sub("\u00a0", for_terminal(text))
 
 
 def prose(text: str | Markup) -> Markup:
     """Returns a sentence as HTML: escaped, with its parts between backticks as `<code>`. HTML of our own is left as it is."""
     if isinstance(text, Markup):
         return text
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(for_terminal(text)))))  # noqa: S704 - escaped before
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(text)))))  # noqa: S704 - escaped before
 
 
 def without_marks(text: str) -> str:

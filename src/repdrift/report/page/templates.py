@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import jinja2
 from markupsafe import Markup
 
 from repdrift.core import words
-from repdrift.core.shown_text import for_terminal
-from repdrift.report.page.prose import prose, without_marks
-
-_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] \d)|(?<=\bp [=<]) (?=\d)")
-"""Spaces at which no line ends: between a number and its percent sign, and within `p = 0.03`."""
+from repdrift.report.page.prose import prose, shown, without_marks
 
 
 def page_templates(folder: str) -> jinja2.Environment:
@@ -31,7 +25,4 @@ def page_templates(folder: str) -> jinja2.Environment:
 
 
 def _shown(value: object) -> object:
-    """Returns what an expression of the page writes: a text without secrets and without orders to a terminal or a reader."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return _TOGETHER.sub("\u00a0", for_terminal(value))
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
