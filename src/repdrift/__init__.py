@@ -9,8 +9,9 @@ from repdrift.version import __version__
 if TYPE_CHECKING:
     from repdrift.comparison import compare
     from repdrift.comparison.drift_callback import DriftCallback
+    from repdrift.notebook.loading import load_results
 
-__all__ = ["DriftCallback", "__version__", "compare"]
+__all__ = ["DriftCallback", "__version__", "compare", "load_results"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from repdrift.comparison.drift_callback import DriftCallback
 
         return DriftCallback
+    if name == "load_results":
+        from repdrift.notebook.loading import load_results
+
+        return load_results
     raise AttributeError(f"module 'repdrift' has no attribute {name!r}")

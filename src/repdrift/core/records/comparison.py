@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from repdrift.core.notebook_views import notebook_view
 from repdrift.core.records.base import Record
 from repdrift.core.records.output_changes import ModelOutputs
 from repdrift.core.records.patching import Patching
@@ -196,6 +197,20 @@ class Comparison(Record):
     older records, and where no command makes it."""
     page: str | None = None
     """The name of the page beside this file; null if none was written."""
+
+    def plot(self, name: str = "drift_by_layer", *, width: str = "two-column", venue: str = "acl") -> Any:
+        """Draws one figure by the name of its file, as a figure of matplotlib that a notebook shows. width, venue: as in `repdrift visualize`.
+
+        Raises UnknownNameError for a name that does not exist, DataError if the comparison does not hold what the figure shows.
+        """
+        return notebook_view("comparison_view").comparison_plot(self, name, width=width, venue=venue)
+
+    def to_pandas(self, what: str = "drift") -> Any:
+        """Returns one table as a data frame: `drift`, `outputs`, `patching`, or that of a section on what moved. Raises UnknownNameError."""
+        return notebook_view("comparison_view").comparison_table(self, what)
+
+    def _repr_html_(self) -> str:
+        return notebook_view("comparison_view").comparison_card(self)
 
     @property
     def compared(self) -> list[ComparedModel]:

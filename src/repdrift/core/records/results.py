@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from repdrift.core.notebook_views import notebook_view
 from repdrift.core.records.base import Record
 from repdrift.core.records.claims import (
     HypothesisTest,
@@ -111,6 +112,9 @@ class DriftResults(Record):
     """Sections on what moved, beside drift by layer; null if none was asked for, and in results of older versions."""
     table_sha256: dict[str, str] = {}
     """SHA-256 of the table's files beside the results, by name; empty in results of older versions."""
+
+    def _repr_html_(self) -> str:
+        return notebook_view("study_view").results_card(self)
 
     def contrasts(self) -> list[DriftResults]:
         """The results once for each method that is compared with the reference: with what concerns this contrast, or none.

@@ -1,0 +1,88 @@
+"""Tables of a study as data frames: those of the files beside the results, and those that are made of the results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+
+from repdrift.core.errors import DataError
+from repdrift.core.learnt_words import learnt_in_short
+from repdrift.core.reading import reading_errors
+from repdrift.core.records.results import DriftResults
+
+
+def read_table(path: Path, digest: str) -> pd.DataFrame:
+    """Reads one table that was written with the results. Raises DataError if it is missing, or is not that one."""
+    again = "Run `repdrift analyze` to make it anew."
+    with reading_errors(path, next_step=again):
+        if not path.is_file():
+            raise DataError(f"the table {path} that was written with the results is not there. {again}")
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DataError(f"{path} is not the table that was written with the results. {again}")
+    try:
+        return pd.read_parquet(BytesIO(content))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable table ({error}). {again}") from error
+
+
+def _runs(results: DriftResults) -> pd.DataFrame:
+    """One row for each planned run, with a column for each metric."""
+    return pd.DataFrame(
+        [
+            {
+                **run.model_dump(include={"task", "method", "seed", "step", "status", "reason", "n_samples", "trained_steps"}),
+                "learnt": learnt_in_short(run.learnt),
+                **run.metrics,
+            }
+            for run in results.runs
+        ]
+    )  # fmt: skip
+
+
+def _reductions(results: DriftResults) -> pd.DataFrame:
+    """One row for each contrast, task and layer; the ends of each interval are two columns, named by what it is over."""
+    fields = {
+        "comparison",
+        "task",
+        "layer",
+        "measure",
+        "reduction",
+        "reduction_low",
+        "reference_drift",
+        "comparison_drift",
+    }
+    return pd.DataFrame(
+        [
+            {
+                **found.model_dump(include=fields),
+                **{
+                    f"{interval.over.replace(' ', '_')}_{end}": getattr(interval, end)
+                    for interval in found.intervals
+                    for end in ("low", "high")
+                },
+            }
+            for found in results.reductions
+        ]
+    ).astype({"layer": "Int64"} if results.reductions else {})  # fmt: skip
+
+
+def _tests(results: DriftResults) -> pd.DataFrame:
+    fields = {
+        "hypothesis", "task", "layer", "method", "comparison", "estimate", "pvalue", "deciding_pvalue", "correction", "smallest_deciding_pvalue",
+        "verdict", "sentence",
+    }  # fmt: skip
+    rows = [test.model_dump(include=fields) for test in results.tests]
+    return pd.DataFrame(rows).astype({"layer": "Int64"} if rows else {})
+
+
+RECORD_TABLES: dict[str, Callable[[DriftResults], pd.DataFrame]] = {
+    "runs": _runs,
+    "reductions": _reductions,
+    "tests": _tests,
+}
+"""Tables that are made of the results, by name."""
