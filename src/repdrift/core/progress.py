@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TextIO, TypeVar
 
 from repdrift.core.shown_text import for_terminal, json_text
 
@@ -76,13 +76,23 @@ def say(message: str) -> None:
     if _views:
         _views[-1].note(message)
         return
-    sys.stderr.write(for_terminal(message) + "\n")
+    sys.stderr.write(_encodable(for_terminal(message), sys.stderr) + "\n")
     sys.stderr.flush()
 
 
 def tell(text: str = "") -> None:
     """Print lines of an answer to standard output, without what a terminal would obey."""
-    sys.stdout.write(for_terminal(text) + "\n")
+    sys.stdout.write(_encodable(for_terminal(text), sys.stdout) + "\n")
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """Returns the text with characters that the stream's encoding lacks written as their codes: hours of work are not lost by a name."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def tell_json(value: Any) -> None:
