@@ -38,7 +38,7 @@ def payload(page: Page) -> dict[str, Any]:
         "runs": {
             "columns": _shown(dict(page.runs.columns)),
             "table": columns(page.runs.rows),
-            "details": [dict(each) for each in page.runs.details],
+            "details": _shown(list(page.runs.details)),
             "curves": None if page.runs.curves is None else columns(page.runs.curves),
         },
     }
