@@ -65,7 +65,10 @@ def test_the_methods_are_compared_at_equal_skill_or_the_reason_is_said(done):
     assert {len(path.scores) for path in found["mine"].paths} == {3}  # the last checkpoint is the final model
     assert found["all"].test is not None
     assert found["all"].test.n_units == 2
-    assert f"[{found['all'].test.verdict}] {found['all'].sentence}" in printed.stdout
+    assert printed.stdout.startswith("At equal skill LoRA drifts "), printed.stdout
+    assert "at equal skill" in printed.stdout.split("\n\n")[1].splitlines()[0]
+    summary = (next(folder.rglob("drift_analysis_summary.md"))).read_text(encoding="utf-8").replace("\\", "")
+    assert found["all"].sentence in summary
     assert list(folder.rglob("frontier.png"))
 
 
@@ -85,9 +88,9 @@ def test_nothing_is_extracted_again_and_scores_of_older_sets_are_noted(done):
 def test_a_named_score_and_no_comparison_are_options_of_analyze(done):
     folder, _ = done
     analyze = "python -m repdrift analyze --config study.yaml --output-dir other"
-    none = run_here(f"{analyze} --no-equal-skill", folder)
+    none = run_here(f"{analyze} --no-equal-skill --full", folder)
     assert "at equal skill" not in none.stdout
-    high = run_here(f"{analyze} --equal-skill-score mine=2", folder)
+    high = run_here(f"{analyze} --equal-skill-score mine=2 --full", folder)
     assert "no run of full fine-tuning reaches accuracy 2.000" in high.stdout
     wrong = run_here(f"{analyze} --equal-skill-score other=0.8", folder, fails=True)
     assert "unknown task under equal_skill_score" in wrong.stderr

@@ -39,7 +39,8 @@ def test_every_output_says_what_the_drift_of_a_4_bit_arm_is_of(tiny_data, tmp_pa
     assert "of main memory first, for the full weights before they are quantised" in line
     assert planned.count("before they are quantised") == 1
     said = run_here("python -m repdrift run quantised.yaml", tmp_path)
-    assert SAID in said.stdout + said.stderr
+    assert len(said.stdout.splitlines()) <= 25
+    assert SAID in " ".join(said.stdout.split())
     sets = {found.method: found for path in tmp_path.rglob("metadata.json") for found in [SetMetadata.read(path)]}
     # training scored the 4-bit model, which is not the one that outcomes are of
     assert {folder.name.rsplit("_", 2)[0] for folder in taken} == {"full_finetune", "lora"}
@@ -54,4 +55,4 @@ def test_every_output_says_what_the_drift_of_a_4_bit_arm_is_of(tiny_data, tmp_pa
     folder = next(path.parent for path in tmp_path.rglob("run.json") if path.parent.name.startswith("qlora"))
     texts = write_sentences(tmp_path / "texts.txt", 8)
     compared = run_here(f"python -m repdrift compare {base} {folder / 'final_model'} --data {texts}", tmp_path)
-    assert SAID in compared.stdout
+    assert SAID in " ".join(compared.stdout.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
-from repdrift.core.progress import tell, tell_json
+from repdrift.cli.study_end import Full, print_study_end
+from repdrift.core.progress import tell_json
 from repdrift.study.analysis_options import AnalysisOptions
 
 
@@ -26,6 +28,7 @@ def analyze(
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print the whole results as JSON."),
+    full: Full = False,
 ) -> None:
     """Measure how far every extracted model has drifted from the base model, with controls, and test the hypotheses.
 
@@ -35,10 +38,7 @@ def analyze(
 
     Example, other measures too: repdrift analyze --measure cka --measure procrustes --replicates 2000
     """
-    from repdrift.core.equal_skill_words import all_in_lines
-    from repdrift.core.first_lines import first_lines
-    from repdrift.core.hypotheses import LESS
-    from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE, SUMMARY_FILE
+    from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
     from repdrift.study.inputs import StudyInputs
@@ -48,28 +48,16 @@ def analyze(
     study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
     plan = drift_plan(study, config_path, tasks=task, samples_of=StudyInputs(study, config_path).sample_set)
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
-    results, _ = run_analysis(plan, target)
+    results, table = run_analysis(plan, target)
     if as_json:
         tell_json(json.loads(results.model_dump_json()))
         return
-    first = first_lines(results)
-    for caution in first:
-        tell(f"note: {caution}")
-    tested = [each.test.sentence for each in results.equal_skill if each.test is not None]
-    for each in results.equal_skill:
-        if each.test is not None:
-            tell(f"[{each.test.verdict}] {each.test.sentence}")
-    # Results over all tasks come first, and among them whether each method drifts less.
-    for test in sorted(
-        results.tests, key=lambda t: (t.task != ALL_TASKS, t.task == ALL_TASKS and t.hypothesis != LESS)
-    ):
-        if test.layer is None:
-            tell(f"[{test.verdict}] {test.sentence}")
-    for line in (line for line in all_in_lines(results.equal_skill) if line not in tested):
-        tell(f"note: {line}")
-    for warning in (w for w in results.warnings if w not in first):
-        tell(f"note: {warning}")
-    for check in results.sanity:
-        if check.passed is False:
-            tell(f"check failed: {check.name}. {check.detail}")
-    tell(f"{target / SUMMARY_FILE}\n{target / RESULTS_FILE}")
+    drawn_by = f"repdrift visualize --results-file {shlex.quote(str(target / RESULTS_FILE))}"
+    if config and output_dir is None:
+        drawn_by = f"repdrift visualize --config {shlex.quote(config)}"
+    places = {
+        "summary": str(target / SUMMARY_FILE),
+        "results": str(target / RESULTS_FILE),
+        "page": f"drawn by {drawn_by}",
+    }
+    print_study_end(results, table, places, full=full)

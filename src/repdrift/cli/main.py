@@ -34,6 +34,7 @@ _COMMANDS = (
     "evaluate",
     "analyze",
     "visualize",
+    "table",
     "run",
     "status",
     "power",

@@ -58,7 +58,7 @@ def test_options_of_extract_override_the_study_and_leave_the_rest(study_file, mo
 def test_options_of_run_override_the_study_and_leave_the_rest(study_file, monkeypatch):
     studies = []
     monkeypatch.setattr("repdrift.study.runner.run_study", lambda study, *_, **__: studies.append(study))
-    monkeypatch.setattr("repdrift.cli.run.print_outcome", lambda *_: None)
+    monkeypatch.setattr("repdrift.cli.run.print_outcome", lambda *_, **__: None)
     done = CliRunner().invoke(app, ["run", str(study_file), *GIVEN])
     assert done.exit_code == 0, done.output
     assert studies[0].extraction == ExtractionOptions(samples=12, **EXPECTED)

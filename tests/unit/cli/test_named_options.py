@@ -42,6 +42,8 @@ PRINTED_BY = {
     "planning": "power",
     "report": "visualize run",
     "report/page/comparison": "compare",
+    "report/glance": "run analyze compare",
+    "report/tables": "table",
     "study": "tune train extract analyze run status",
     "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
     "study/inputs.py": "tune",  # it writes this command

@@ -1,6 +1,7 @@
 """`repdrift compare`: numbers against extraction and the float64 measures; what cannot be compared is said."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -169,10 +170,11 @@ def test_command_writes_json_table_summary_and_figures(models, texts, tmp_path):
     arguments += ["--with", "none", "--output-dir", str(tmp_path / "out")]
     found = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert found.exit_code == 0, found.output
-    assert "drift from" in found.output
+    assert found.stdout.startswith("Of 2 models against ")
+    assert "drift from" in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").lower()
     names = {p.name for p in (tmp_path / "out").iterdir()}
     result = Comparison.read(tmp_path / "out" / COMPARISON_FILE)
-    own = {"comparison.json", "comparison.md", "drift.csv", "drift_by_layer.png", "drift_by_layer.pdf"}
+    own = {"comparison.json", "comparison.md", "report.html", "drift.csv", "drift_by_layer.png", "drift_by_layer.pdf"}
     assert names == own | set(result.section_files)
     import pandas as pd
 
@@ -196,12 +198,14 @@ def test_asked_measures_are_shown_and_where_one_has_no_value_the_reason_is(
     found = CliRunner().invoke(app, [*arguments, *asked, "--samples", "4", "--output-dir", str(tmp_path)])
     assert found.exit_code == 0, found.output
     said = " ".join(found.output.split())
-    assert "drift under the other measures" in said
+    assert "with procrustes and " + empty in said
     result = Comparison.read(tmp_path / COMPARISON_FILE)
     (warning,) = [w for w in result.warnings if reason in w]
     assert warning.startswith(f"No value of {empty} for {models['full'].name} in any layer: ")
-    assert f"note: No value of {empty} for {models['full'].name} in any layer: " in said
+    assert f"mind: No value of {empty} for {models['full'].name} in any layer: " in said
     summary = (tmp_path / "comparison.md").read_text()
+    assert "Drift under the other measures" in summary
+    assert f"- {warning}" in summary.replace("\\", "")
     drifts = [number(at.values["procrustes"]) for at in result.models[0].layers]
     assert f"| procrustes | Procrustes distance | {' | '.join(drifts)} |" in summary
     assert f"| {empty} | 1 - " in summary
@@ -389,8 +393,10 @@ def test_output_folder_that_cannot_be_written_is_said_before_anything_is_run(mod
 def test_name_with_brackets_is_printed_as_it_is(models, texts, tmp_path):
     shutil.copytree(models["full"], tmp_path / "a[red]b")
     arguments = ["compare", str(models["base"]), str(tmp_path / "a[red]b"), "--data", str(texts), "--no-controls"]
+    arguments += ["--with", "none", "--no-outputs"]
     found = CliRunner().invoke(app, [*arguments, "--output-dir", str(tmp_path / "out")])
-    assert "a[red]b: drift from" in found.output
+    assert found.stdout.startswith("a[red]b against ")
+    assert re.search(r"^a\[red\]b +0\.", found.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("option", [["--memory-cap", "0"], ["--samples", "-5"]])

@@ -32,7 +32,7 @@ def drifts(result):
 def test_ten_groups_have_intervals_over_groups(models, by_speaker, tmp_path):
     done = run_here(
         f"python -m repdrift compare {models['base']} {models['full']} --data {by_speaker} --text-column text --group-column ten "
-        "--control-samples 20 --output-dir out",
+        "--control-samples 20 --output-dir out --full",
         tmp_path,
     )
     result = Comparison.read(tmp_path / "out" / COMPARISON_FILE)

@@ -84,15 +84,17 @@ def test_outputs_stand_in_every_file_and_on_the_screen(tiny_language_model, furt
         f"python -m repdrift compare {tiny_language_model} {further_trained} --data {texts} --no-controls --output-dir {tmp_path}/out",
         tmp_path,
     )
-    assert "on these texts" in done.stdout.splitlines()[0]
-    assert "KL (nats)" in done.stdout
-    assert "outputs.csv" in done.stdout
+    headline = " ".join(done.stdout.partition("\n\n")[0].split())
+    assert "on these texts" in headline
+    assert "(KL " in headline
+    assert "loss, these texts" in done.stdout
     record = json.loads((tmp_path / "out" / "comparison.json").read_text())
     kl = next(c for c in record["models"][0]["outputs"]["changes"] if c["outcome"] == "output_kl")
     table = pd.read_csv(tmp_path / "out" / "outputs.csv")
     assert table.loc[table.outcome == "output_kl", "value"].item() == pytest.approx(kl["value"])
     assert "Its own language-modelling head is read." in table.note[0]
     summary = (tmp_path / "out" / "comparison.md").read_text()
+    assert "KL (nats)" in summary
     assert "### Outputs" in summary
     assert "Its own language-modelling head is read" in summary
     assert "Texts whose predicted tokens changed most" in summary

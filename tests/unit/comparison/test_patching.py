@@ -176,7 +176,9 @@ def test_command_says_cost_and_answer(language_models, texts, tmp_path):
         tmp_path,
     )
     assert "1 layer in both directions, 4 forward passes for each of 14 samples" in found.stderr
-    assert "putting the base's state back after layer 1 undoes 100 % [100, 100] of the output change" in found.stdout
+    said = "putting the base's state back after layer 1 undoes 100 % [100, 100] of the output change"
+    assert said in " ".join(found.stdout.partition("\n\n")[0].split())
+    assert said in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").replace("\\", "")
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["patching"][0]["layers"][0]["layer"] == 1
 
 

@@ -106,7 +106,11 @@ def test_command_ends_with_3_and_says_so_first(family, tmp_path):
     command = f"python -m repdrift compare {family['base']} {family['longer']} --data {family['texts']} --no-controls --no-outputs"
     done = run_here(f"{command} --with grid --output-dir out", tmp_path, fails=True)
     assert done.returncode == 3, done.stderr
-    assert done.stdout.startswith("longer: no drift by layer, compared by the layer grid alone")
+    assert done.stdout.startswith("longer against ")
+    headline = " ".join(done.stdout.partition("\n\n")[0].split())
+    assert "no drift by layer, compared by the layer grid alone." in headline
+    summary = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "- **longer**: no drift by layer, compared by the layer grid alone" in summary
     assert (tmp_path / "out" / "layer_grid.png").is_file()
     assert not (tmp_path / "out" / "drift_by_layer.png").exists()
     done = run_here(f"{command} --with grid --json --output-dir out", tmp_path, fails=True)

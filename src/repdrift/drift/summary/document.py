@@ -79,7 +79,8 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
         + reductions_section(results),
         "## Tests\n\nThe unit is the trained model. Methods are compared by permuting their labels within tasks: of log drift where every drift is "
         "above 0, in which a method's share of another's drift is a shift; of drift itself elsewhere, which the sentence then says.\n\n"
-        + tests_table(results),
+        + tests_table(results)
+        + _single_tasks(results),
         *([f"## Layers\n\n{layers}"] if (layers := summary_layers(results)) else []),
         *([f"## Patterns\n\n{patterns}"] if (patterns := summary_patterns(results, table)) else []),
         *([f"## Which drift goes with what\n\n{goes_with}"] if (goes_with := predictors_section(results)) else []),
@@ -115,6 +116,12 @@ def _answer(results: DriftResults) -> str:
     if not overall:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
     return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
+
+
+def _single_tasks(results: DriftResults) -> str:
+    """Returns the claims on single tasks in whole sentences; the answer has those over all tasks."""
+    said = [f"- {markdown_text(t.sentence)}" for t in results.tests if t.task != ALL_TASKS and t.layer is None]
+    return "\n\nOn single tasks, in words:\n\n" + "\n".join(said) if said else ""
 
 
 def _answer_by_arm(results: DriftResults, overall: list[HypothesisTest]) -> str:

@@ -1,0 +1,94 @@
+"""The lines of a command's end, fitted to the height of a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len
+
+from repdrift.core.words import counted, listed
+from repdrift.report.glance.cautions import Caution, caution_lines
+from repdrift.report.glance.screen import MOST_LINES, Screen, one_line, wrapped
+from repdrift.report.glance.small_table import GlanceTable, drawn_table
+
+_HEADLINE_LINES = 5
+_NOTE_LINES = 2
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a command. headlines, tables: the fullest first; the first one that fits is shown.
+
+    places: what lies where, in the order to look. all_cautions_in: the file that has every caution.
+    """
+
+    headlines: Sequence[str]
+    tables: Sequence[GlanceTable]
+    cautions: Sequence[Caution]
+    places: Mapping[str, str]
+    all_cautions_in: str
+
+
+def ending_lines(ending: Ending, screen: Screen) -> list[str]:
+    """Returns the lines, 25 at most. What has no room is named with the file that has it."""
+    above = [*_headline(ending.headlines, screen), ""]
+    looking = ["", *_places(ending.places)]
+    taken = len(above) + sum(_height(line, screen) for line in looking)
+    for table in ending.tables:
+        lines = _table_lines(table, screen, ending.all_cautions_in)
+        for lines_each in (2, 1):
+            below = _cautions(ending, screen, lines_each)
+            if taken + len(lines) + len(below) <= MOST_LINES:
+                return [*above, *lines, *below, *looking]
+    below = _cautions(ending, screen, 2)
+    return [*above, *_with_fewer_rows(ending, screen, MOST_LINES - taken - len(below)), *below, *looking]
+
+
+def _cautions(ending: Ending, screen: Screen, lines_each: int) -> list[str]:
+    """Returns the cautions below an empty line; none if there are none."""
+    lines = caution_lines(ending.cautions, screen, where=ending.all_cautions_in, lines_each=lines_each)
+    return ["", *lines] if lines else []
+
+
+def _headline(headlines: Sequence[str], screen: Screen) -> list[str]:
+    """Returns the first headline that has room; where none has, the last one, cut."""
+    for headline in headlines:
+        if len(lines := wrapped(headline, screen)) <= _HEADLINE_LINES:
+            return lines
+    return wrapped(headlines[-1], screen, most=_HEADLINE_LINES)
+
+
+def _with_fewer_rows(ending: Ending, screen: Screen, room: int) -> list[str]:
+    """Returns the last table with as many rows as fit, and how many there are beside them."""
+    last = ending.tables[-1]
+    rows = list(last.rows)
+    while len(rows) > 1 and len(_cut_lines(last, rows, screen, ending.all_cautions_in)) > room:
+        rows.pop()
+    return _cut_lines(last, rows, screen, ending.all_cautions_in)
+
+
+def _cut_lines(table: GlanceTable, rows: Sequence[object], screen: Screen, where: str) -> list[str]:
+    left = len(table.rows) - len(rows)
+    shown = replace(table, rows=table.rows[: len(rows)])
+    more = f"{counted(left, 'more row')} in {where}" if left else ""
+    return _table_lines(shown, screen, where, more)
+
+
+def _table_lines(table: GlanceTable, screen: Screen, where: str, more: str = "") -> list[str]:
+    drawn = drawn_table(table, screen)
+    notes = [drawn.scale, *table.notes, more]
+    if drawn.left_out:
+        notes.append(f"{listed(drawn.left_out)}: in {where}, this screen is too narrow")
+    said = "; ".join(note for note in notes if note)
+    return [*drawn.lines, *(wrapped(f"{said}.", screen, most=_NOTE_LINES + 1) if said else [])]
+
+
+def _places(places: Mapping[str, str]) -> list[str]:
+    width = max((cell_len(name) for name in places), default=0) + 1
+    return [f"{f'{name}:':<{width}} {one_line(path)}" for name, path in places.items()]
+
+
+def _height(line: str, screen: Screen) -> int:
+    """Returns the lines that a terminal needs for a path, which is not broken so that it can be copied."""
+    return max(1, -(-cell_len(line) // screen.width))
