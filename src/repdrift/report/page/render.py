@@ -35,6 +35,9 @@ _SCRIPTS = (
 )
 """The page's program, in the order in which its files are read. Each is one part of one function."""
 
+_LARGEST_PLAIN = 1 << 20
+"""Letters of data that a page holds as they are; more are compressed, to about a third."""
+
 _TEMPLATES = jinja2.PackageLoader("repdrift.report", ".")
 
 
@@ -44,10 +47,13 @@ def page_html(page: Page) -> str:
     environment = page_templates(".")
     environment.filters["packed"] = _packed
     library, program = _charting_library(), _program()
+    data = as_script(payload(page))
+    packed = len(data) > _LARGEST_PLAIN
     return environment.get_template("page/page.html").render(
         page=page,
         groups=[(name, list(views)) for name, views in groupby(page.views, key=lambda view: view.group)],
-        data=as_script(payload(page)),
+        data=Markup(_letters(data.encode())) if packed else data,  # noqa: S704 - letters and digits
+        packed=packed,
         style=Markup(_own_file("page.css")),  # noqa: S704 - our own file
         library=Markup(library),  # noqa: S704 - the charting library's own code
         program=Markup(program),  # noqa: S704 - our own files
@@ -56,8 +62,12 @@ def page_html(page: Page) -> str:
 
 
 def _packed(download: Download) -> str:
-    """The bytes of a file, compressed and as letters."""
-    return base64.b64encode(gzip.compress(download.content(), mtime=0)).decode()
+    return _letters(download.content())
+
+
+def _letters(content: bytes) -> str:
+    """Returns bytes compressed and as letters."""
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
 @cache
@@ -72,7 +82,7 @@ def _charting_library() -> str:
 
 def _program() -> str:
     parts = "\n".join(_own_file(f"js/{name}.js") for name in _SCRIPTS)
-    return _without_closing(f'(() => {{\n"use strict";\n{parts}\n}})();\n')
+    return _without_closing(f'(async () => {{\n"use strict";\n{parts}\n}})();\n')
 
 
 def _without_closing(script: str) -> str:

@@ -1,5 +1,11 @@
 // Tables of the page: stored by columns, and read as rows where a chart or a table shows them.
-const page = JSON.parse(document.getElementById("page-data").textContent);
+async function unzipped(letters) {
+  const bytes = Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
+}
+
+const storedPage = document.getElementById("page-data");
+const page = JSON.parse("packed" in storedPage.dataset ? await (await unzipped(storedPage.textContent)).text() : storedPage.textContent);
 
 class Table {
   constructor(stored) {

@@ -5,11 +5,7 @@ function saveFile(name, content) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-async function unpackedFile(name) {
-  const letters = document.querySelector(`script[data-file="${CSS.escape(name)}"]`).textContent;
-  const bytes = Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
-}
+const unpackedFile = (name) => unzipped(document.querySelector(`script[data-file="${CSS.escape(name)}"]`).textContent);
 
 function buildDownloads() {
   document.querySelectorAll("button[data-download]").forEach((button) => button.addEventListener("click", async () => {

@@ -51,7 +51,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
         methods_text=methods,
         provenance=provenance(data),
         commands=study.commands,
-        downloads=downloads(data, runs, views, methods),
+        downloads=downloads(data, runs, table, views, methods),
         chapters=study_chapters(data, figures, {section.name for view in views for section in view.tables}),
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from repdrift.core.csv_table import csv_text
 from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV
-from repdrift.report.page.contents import DRIFT, Download, RunTable, View
+from repdrift.report.page.contents import Download, RunTable, View
 from repdrift.report.report_data import ReportData
 
 METHODS_FILE = "methods.txt"
@@ -17,8 +17,10 @@ RUNS_FILE = "runs.csv"
 CURVES_FILE = "curves.csv"
 
 
-def downloads(data: ReportData, runs: RunTable, views: Sequence[View], methods: str) -> list[Download]:
-    """Returns the files. Texts in csv files are escaped, so that no spreadsheet program runs them."""
+def downloads(
+    data: ReportData, runs: RunTable, drift: pd.DataFrame, views: Sequence[View], methods: str
+) -> list[Download]:
+    """Returns the files. drift: the rows of the main chart, which `drift.csv` has already. Texts in csv files are escaped, so that no spreadsheet program runs them."""
     found = [
         Download(TABLE_CSV, "Drift, every row", lambda: _csv(_whole_table(data))),
         Download(RESULTS_FILE, "Results", lambda: data.results.file_text().encode()),
@@ -27,10 +29,10 @@ def downloads(data: ReportData, runs: RunTable, views: Sequence[View], methods: 
     ]
     if runs.curves is not None:
         found.append(Download(CURVES_FILE, "Loss and scores along the way", partial(_csv, _named_curves(runs))))
-    written: set[int] = set()
+    written = [drift]
     for view in views:
-        if view.name != DRIFT and id(view.rows) not in written and len(view.rows):
-            written.add(id(view.rows))
+        if len(view.rows) and not any(table.equals(view.rows) for table in written):
+            written.append(view.rows)
             found.append(Download(f"{view.name}.csv", view.title, partial(_csv, view.rows)))
     return found
 

@@ -6,7 +6,7 @@ from repdrift.report.page import page_html
 from repdrift.report.page.study import study_page
 
 VOID = {"meta", "img", "br", "link"}
-OWN_SCRIPTS = '<script type="application/json" id="page-data">'
+OWN_SCRIPTS = '<script type="application/json" id="page-data"'
 """The first of the page's own scripts; all of them stand at its end."""
 
 
