@@ -7,8 +7,12 @@ from typing import Any
 
 import altair as alt
 
+from repdrift.core.records.comparison import Comparison
 from repdrift.core.shown_text import for_terminal
 from repdrift.report.page.contents import LegendEntry
+from repdrift.report.page.titles import arm_titles
+from repdrift.report.report_data import ReportData
+from repdrift.report.style import COLORS, method_color
 
 SHAPES = {
     "circle": "M-1,0A1,1,0,1,0,1,0A1,1,0,1,0,-1,0Z",
@@ -86,3 +90,18 @@ def quoted(text: str) -> str:
     units = for_terminal(text).encode("utf-16-be", "surrogatepass")
     codes = [int.from_bytes(units[place : place + 2]) for place in range(0, len(units), 2)]
     return '"' + "".join(chr(c) if c < 128 and chr(c).isalnum() else f"\\u{c:04x}" for c in codes) + '"'
+
+
+def arm_colors(data: ReportData) -> dict[str, str]:
+    """The colour of every arm of a study by its name on the page, in the study's order."""
+    return {title: method_color(name, data.methods) for name, title in arm_titles(data).items()}
+
+
+def model_colors(comparison: Comparison) -> dict[str, str]:
+    """The colour of every tuned model of a comparison by its name, in order."""
+    return {model.name: COLORS[place % len(COLORS)] for place, model in enumerate(comparison.models)}
+
+
+def names_axis(limit: int = 150) -> alt.Axis:
+    """An axis of names, which are cut where they are long; hover says them in full."""
+    return alt.Axis(labelLimit=limit, ticks=False, domain=False)
