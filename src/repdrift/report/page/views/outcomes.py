@@ -1,4 +1,4 @@
-"""What the models can do after tuning: each outcome of every arm against the base model, with its interval."""
+"""Outcomes after tuning: each score, loss or forgetting of every arm against the base model, with its interval."""
 
 from __future__ import annotations
 

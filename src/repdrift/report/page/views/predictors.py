@@ -1,4 +1,4 @@
-"""Which measure's drift goes with the score or with forgetting: rank correlations with intervals, a panel for each outcome."""
+"""Predictors of score and forgetting: rank correlations of each measure's drift with intervals, a panel for each outcome."""
 
 from __future__ import annotations
 
