@@ -127,7 +127,8 @@ function showNotes(view) {
     if (left.never) parts.push(`${left.never} of ${left.all} values are zero or negative`);
     if (left.below) parts.push(`${left.below} lie more than six decades below the largest`);
     notes.push(`Logarithmic scale: ${parts.join(" and ")}; these are not shown. Lines and bands are of all values, and end where they reach zero.`);
-  } else if (left) notes.push("Logarithmic scale: all values are shown.");
+  } else if (left) notes.push("Logarithmic scale: every value is above zero and shown.");
+  if (left?.under?.length) notes.push(`Below the scale: ${left.under.join("; ")}.`);
   const place = card.querySelector(".scale-note");
   place.textContent = notes.join(" ");
   place.hidden = !notes.length;

@@ -56,7 +56,9 @@ function shownValue(value) {
   if (value === null || value === undefined) return "none";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
-  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
+  if (Number.isInteger(value)) return String(value);
+  const short = Number(value.toPrecision(6));
+  return Math.abs(short) < 1e-4 ? short.toExponential() : String(short);
 }
 
 /** Sorts numbers as numbers and texts as people do; missing values come last either way. */

@@ -102,7 +102,7 @@ function showFilters() {
   document.getElementById("reset").hidden = !elsewhere.length;
   const notes = [];
   if (state.faults.length) notes.push(`The link asks for ${state.faults.join(" and ")}, which this page does not have; that part is left out.`);
-  if (elsewhere.length) notes.push(`Charts and their values follow ${elsewhere.map((filter) => `${filter.label.toLowerCase()}: ${chosenWords(filter)}`).join("; ")}. Sentences and tiles stay as at the start.`);
+  if (elsewhere.length) notes.push(`Chosen: ${elsewhere.map((filter) => `${filter.label.toLowerCase()} ${chosenWords(filter)}`).join("; ")}. Charts follow; sentences and tiles are about the choices at the start.`);
   const place = document.getElementById("filters-note");
   place.textContent = notes.join(" ");
   place.hidden = !notes.length;

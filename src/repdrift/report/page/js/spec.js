@@ -36,12 +36,25 @@ function units(spec, visit, around = {}) {
 const AVERAGES = new Set([undefined, "mean", "average", "median", "min", "max", "q1", "q3"]);
 const baseChannel = (channel) => channel.replace(/2$/, "");
 
-/** For each channel that holds one of the fields named, all fields on it, for they share a scale. */
+/** The columns of the table behind a field of a unit, through the means that its transforms take. */
+function columnsBehind(unit, field) {
+  const found = new Set([field]);
+  for (const step of [...(unit.transform ?? [])].reverse()) {
+    for (const each of step.aggregate ?? []) {
+      if (!found.has(each.as) || !AVERAGES.has(each.op)) continue;
+      found.delete(each.as);
+      found.add(each.field);
+    }
+  }
+  return found;
+}
+
+/** For each channel that holds one of the fields named, all columns on it, for they share a scale. */
 function channelsOf(spec, named) {
   const found = new Map();
-  const each = (visit) => units(structuredClone(spec), (unit) => Object.entries(unit.encoding).forEach(([channel, def]) => def?.field && visit(baseChannel(channel), def)));
+  const each = (visit) => units(structuredClone(spec), (unit) => Object.entries(unit.encoding).forEach(([channel, def]) => def?.field && visit(baseChannel(channel), def, unit)));
   each((channel, def) => { if (named.includes(def.field)) found.set(channel, new Set()); });
-  each((channel, def) => { if (AVERAGES.has(def.aggregate)) found.get(channel)?.add(def.field); });
+  each((channel, def, unit) => { if (AVERAGES.has(def.aggregate)) columnsBehind(unit, def.field).forEach((column) => found.get(channel)?.add(column)); });
   return found;
 }
 
@@ -77,8 +90,8 @@ function domains(view, rows, logarithmic) {
   }
   if (!logarithmic) return made;
   for (const [channel, fields] of channelsOf(view.spec, view.logFields)) {
-    const found = extent(rows, fields, true);
-    if (found) made.set(channel, { domain: [Math.max(found[0], found[1] / DECADES.asked) / 1.15, found[1] * 1.15], log: true });
+    const all = extent(rows, fields, true), main = extent(rows, view.logFields, true);
+    if (main) made.set(channel, { domain: [Math.max(main[0], all[1] / DECADES.asked) / 1.15, all[1] * 1.15], log: true, fields });
     else made.delete(channel);
   }
   return made;
@@ -96,7 +109,10 @@ function notShown(view, rows, made) {
       else if (log && row[field] < log.domain[0]) below += 1;
     }
   }
-  return { never, below, all, possible: Boolean(log) };
+  // Controls do not stretch the scale: those that lie below it altogether are named.
+  const under = [...(log?.fields ?? [])].filter((field) => !view.logFields.includes(field)).map((field) => [field, extent(rows, [field], false)])
+    .filter(([, found]) => found && found[1] < log.domain[0]).map(([field, found]) => `${view.shown[field] ?? field.replaceAll("_", " ")} (at most ${shownValue(Number(found[1].toPrecision(2)))})`);
+  return { never, below, all, under, possible: Boolean(log) };
 }
 
 /** Makes a unit logarithmic: means are taken of all values first, then what is not above zero is left out. */
@@ -112,7 +128,6 @@ function takeLogarithm(unit, channels) {
   if (aggregates.length) {
     transform.push({ aggregate: aggregates.map((def) => ({ op: def.aggregate, field: def.field, as: `${def.aggregate}_${def.field}` })), groupby: [...groups] });
     for (const def of aggregates) {
-      if (def.title === undefined) def.title = `${def.aggregate} of ${def.field}`;
       def.field = `${def.aggregate}_${def.field}`;
       delete def.aggregate;
     }

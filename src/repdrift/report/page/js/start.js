@@ -3,6 +3,7 @@ function showAll() {
   showTheme();
   showFilters();
   showRuns();
+  valueTables.forEach((table) => table.show());
   views.forEach((view) => showMarked(view));
   drawSoon();
 }

@@ -46,8 +46,13 @@ function dataTable({ name, title, columns, rows, below }) {
     file.disabled = !shown.length;
   }
 
+  function cellOf(value) {
+    const text = shownValue(value);
+    return make("td", { class: typeof value === "number" ? "n" : value === null || value === undefined ? "none" : text.length < 25 ? "short-text" : "" }, ...prose(text));
+  }
+
   function lines(row) {
-    const cells = columns.map(([column]) => make("td", { class: typeof row[column] === "number" ? "n" : row[column] === null || row[column] === undefined ? "none" : "" }, ...prose(shownValue(row[column]))));
+    const cells = columns.map(([column]) => cellOf(row[column]));
     if (!below) return [make("tr", {}, ...cells)];
     const open = state.opened.has(row._row);
     const button = make("button", { type: "button", class: "unfold", "aria-expanded": String(open), "aria-label": `Details of row ${row._row + 1}`, onclick: () => {
