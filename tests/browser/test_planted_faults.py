@@ -81,7 +81,8 @@ def test_a_point_and_a_label_in_a_wrong_place_are_found(sound: OpenedPage):
     assert of_places(sound) == of_axes(sound) == []
     sound.ask(
         """() => {
-          const point = document.querySelector('.chart[data-view=drift] .mark-symbol:not(.role-legend-symbol) path');
+          const points = document.querySelectorAll('.chart[data-view=drift] .mark-symbol:not(.role-legend-symbol) path');
+          const point = [...points].find((each) => '_row' in each.__data__.datum);
           point.setAttribute('transform', 'translate(100,20)');
           document.querySelectorAll('.chart svg .role-axis-label text')[1].textContent = '7';
         }"""
