@@ -9,7 +9,7 @@ from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import HypothesisTest, Interval
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import listed, method_title, reduction_at_a_glance, task_title
+from repdrift.core.words import chosen_percent, listed, method_title, reduction_at_a_glance, task_title, two_digits
 from repdrift.report.points import State
 from repdrift.report.report_data import ReportData, widest_claim
 from repdrift.report.skill import rests_on_unknown
@@ -64,6 +64,15 @@ class Contrast:
             measured = f" (measured: {self.size})" if self.size else ""
             return f"whether {than}{end} is undecided{measured}"
         return f"{self.method} drifts {reduction_at_a_glance(self.reduction, self.reference)}{end}"
+
+    @property
+    def interval_words(self) -> str:
+        """The interval of the reduction and what it is over; empty where there is none."""
+        if self.interval is None:
+            return ""
+        confidence = chosen_percent(self.data.results.study.confidence)
+        low, high = (two_digits(100 * end) for end in (self.interval.low, self.interval.high))
+        return f"{confidence} interval of the reduction {low} to {high} % over {self.interval.over}"
 
 
 def contrasts(data: ReportData) -> list[Contrast]:

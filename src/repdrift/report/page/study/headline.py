@@ -40,7 +40,7 @@ def _what_changed(data: ReportData) -> str:
             f"{method_title(only)} {size} on average ({kind})" if drift is not None else f"{method_title(only)} moved"
         )
     if len(found) == 1:
-        return found[0].sentence
+        return found[0].sentence + (f" ({found[0].interval_words})" if found[0].interval_words else "")
     whens = list(dict.fromkeys(each.when for each in found))
     return "; ".join(_several([each for each in found if each.when == when], when) for when in whens)
 

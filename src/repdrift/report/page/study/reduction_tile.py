@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.words import chosen_percent, listed, method_title, some_listed, two_digits
+from repdrift.core.words import listed, method_title, some_listed, two_digits
 from repdrift.report.answer import answer, details
 from repdrift.report.page.contents import Tile, Verdict
 from repdrift.report.page.study.contrast_words import AT_EQUAL_SKILL, Contrast, contrasts
@@ -95,9 +95,7 @@ def _line(one: Contrast) -> str:
         why = ", and a ratio is not defined, since the reference does not drift" if undefined else ""
         missing = " (no interval)" if one.verdict in ("supported", "rejected", "undecided") and not undefined else ""
         return f"{sentence}{missing}{why}."
-    confidence = chosen_percent(one.data.results.study.confidence)
-    ends = f"{_share(one.interval.low)} to {_share(one.interval.high)}"
-    return f"{sentence}; {confidence} interval of the reduction {ends}, over {one.interval.over}."
+    return f"{sentence}; {one.interval_words}."
 
 
 def _share(value: float) -> str:
