@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import warnings
@@ -15,6 +16,9 @@ from repdrift.core.errors import ModelError, RepdriftError
 from repdrift.core.refusals import named_file, refused_reading
 
 T = TypeVar("T")
+
+# peft imports bitsandbytes where it is installed, which then recommends code from the hub. Such code is never used here.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 _NOT_SHOWN = re.compile(r"\s*For (more )?details,? look at [^.!]*report[.!]?", re.IGNORECASE)
 """A sentence of transformers on a report that is silenced, so that nobody sees it."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -28,9 +27,6 @@ def require_bitsandbytes() -> None:
     """Raises MissingDependencyError if bitsandbytes is not installed."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingDependencyError.of("bitsandbytes", "qlora", "base_bits: 4")
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(
-        logging.ERROR
-    )  # it recommends code from the hub, which is not used
 
 
 def quantise_blocks(model: nn.Module, *, double: bool, compute_dtype: str) -> QuantisedBase:
