@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from repdrift.core.comparison_answers import mean_drift
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.shown_text import for_terminal
 from repdrift.report.page.contents import LegendEntry
@@ -28,6 +29,8 @@ SHAPES = {
 """Shapes of points as Vega names or draws them, and their outlines in a legend, about 2 wide. The last one is a star."""
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 2, 2, 2])
 """Dashes of lines: arms of one colour have different ones. The first is a solid line."""
+_LEAST, _MOST = (58, 95, 160), (213, 160, 33)
+"""Ends of the scale of colours for many models: blue and amber, as parts of red, green and blue."""
 CONTROL_GREY = "#858585"
 """3.7 times as bright or as dark as the page in both colour schemes."""
 
@@ -98,8 +101,21 @@ def arm_colors(data: ReportData) -> dict[str, str]:
 
 
 def model_colors(comparison: Comparison) -> dict[str, str]:
-    """The colour of every tuned model of a comparison by its name, in order."""
-    return {model.name: COLORS[place % len(COLORS)] for place, model in enumerate(comparison.models)}
+    """The colour of every tuned model of a comparison by its name, in order.
+
+    Where there are more models than colours, those with a drift by layer are coloured by its rank, from blue (least) to amber (most), and others are grey.
+    """
+    if len(comparison.models) <= len(COLORS):
+        return {model.name: color for model, color in zip(comparison.models, COLORS, strict=False)}
+    ranked = [model.name for model in sorted(comparison.compared, key=mean_drift)]
+    shades = {name: _between(place / max(1, len(ranked) - 1)) for place, name in enumerate(ranked)}
+    return {model.name: shades.get(model.name, CONTROL_GREY) for model in comparison.models}
+
+
+def _between(share: float) -> str:
+    """The colour at a share of the way from the least to the most."""
+    parts = (round(low + share * (high - low)) for low, high in zip(_LEAST, _MOST, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in parts)
 
 
 def names_axis(limit: int = 150) -> alt.Axis:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from repdrift.core.comparison_answers import comparison_headline
-from repdrift.core.comparison_words import how_sure, note_sentences, warnings_beside_notes
+from repdrift.core.comparison_words import how_sure
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import counted, task_title
+from repdrift.report.glance.comparison_glance import comparison_cautions
 from repdrift.report.page.comparison.chapters import chapters
 from repdrift.report.page.comparison.downloads import downloads
 from repdrift.report.page.comparison.drift_table import drift_table
@@ -63,6 +64,8 @@ def comparison_page(
 
 
 def cautions(result: Comparison) -> list[str]:
-    """Sentences that change how the numbers are read, each once: those on all numbers, on models, then the others."""
-    notes = note_sentences([*result.compared, *result.by_grid])
-    return list(dict.fromkeys([*result.headline, *notes, *warnings_beside_notes(result)]))
+    """Sentences that change how the numbers are read, each once: those on all numbers, then the first of each kind, the most serious kind first, then the others."""
+    found = comparison_cautions(result)
+    first = {caution.kind: caution.text for caution in reversed(found)}
+    leads = [caution.text for caution in found if first[caution.kind] == caution.text]
+    return list(dict.fromkeys([*result.headline, *leads, *(caution.text for caution in found)]))

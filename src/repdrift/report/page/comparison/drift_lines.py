@@ -44,7 +44,7 @@ CONTROLS = (
 
 @dataclass(frozen=True)
 class DriftLines:
-    """The parts of the drawing. colors: of every model. named: whether the legend names the models; else lines are named where few are shown."""
+    """The parts of the drawing. colors: of every model, also of those without a drift. named: whether the legend names the models; else lines are named where few are shown."""
 
     table: pd.DataFrame
     colors: Mapping[str, str]
@@ -53,11 +53,17 @@ class DriftLines:
     named: bool
 
     @property
+    def drawn(self) -> set[str]:
+        """The models that have a line."""
+        return set(self.table["arm"])
+
+    @property
     def legend(self) -> list[LegendEntry]:
         """The marks with their words."""
         models = [
             LegendEntry(name, color, (1, 0), SHAPES[shape])
             for (name, color), shape in zip(self.colors.items(), arm_shapes(len(self.colors)), strict=True)
+            if name in self.drawn
         ]
         controls = [LegendEntry(control.words, CONTROL_GREY, control.dash) for control in self.controls]
         return [*(models if self.named else []), *controls]
@@ -65,7 +71,7 @@ class DriftLines:
     def spec(self) -> dict[str, Any]:
         """Returns the specification."""
         base = alt.Chart(alt.NamedData("rows")).transform_joinaggregate(models_shown="distinct(arm)")
-        never_many = len(self.colors) <= FEW
+        never_many = len(self.drawn) <= FEW
         few = base if never_many else base.transform_filter(f"datum.{_SHOWN} <= {FEW}")
         many = None if never_many else base.transform_filter(f"datum.{_SHOWN} > {FEW}")
         x, color = layer_axis(self.table["layer"]), self._color()
@@ -87,7 +93,7 @@ class DriftLines:
         return alt.Color("arm:N", **(scale if self.named else {**scale, "legend": None}))
 
     def _points(self, base: alt.Chart) -> alt.Chart:
-        crowded = len(self.colors) * self.table["layer"].nunique() > _CROWDED
+        crowded = len(self.drawn) * self.table["layer"].nunique() > _CROWDED
         points = base.mark_point(filled=True, size=_SMALL_POINT if crowded else _POINT, opacity=0.8)
         if not self.named:
             return points

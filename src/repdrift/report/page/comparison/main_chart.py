@@ -9,22 +9,20 @@ import pandas as pd
 from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.words import counted
+from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, DriftLines
 from repdrift.report.page.contents import DRIFT, View
+from repdrift.report.style import COLORS
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
 _SAID = 2
 """Models that have a sentence of their own."""
-_LOWEST, _HIGHEST = (58, 95, 160), (213, 160, 33)
-"""Ends of the scale of colours where there are more models than colours: blue drifts least, amber most."""
 
 
 def main_chart(result: Comparison, table: pd.DataFrame) -> View:
     """Returns the chart of drift by layer. table: as `drift_table` makes it."""
     controls = [control for control in CONTROLS if table[control.column].notna().any()]
-    colors = model_colors(result)
-    has_intervals, named = bool(table["drift_low"].notna().any()), len(colors) <= len(_COLORS)
-    lines = DriftLines(table, colors, controls, has_intervals, named)
+    has_intervals, named = bool(table["drift_low"].notna().any()), len(result.models) <= len(COLORS)
+    lines = DriftLines(table, model_colors(result), controls, has_intervals, named)
     return View(
         name=DRIFT,
         title="Drift by layer",
@@ -46,20 +44,6 @@ def main_chart(result: Comparison, table: pd.DataFrame) -> View:
         },
         legend=lines.legend,
     )
-
-
-def model_colors(result: Comparison) -> dict[str, str]:
-    """The colour of each model; more models than there are colours are coloured by the rank of their mean drift."""
-    models = result.compared
-    if len(models) <= len(_COLORS):
-        return {model.name: _COLORS[place] for place, model in enumerate(models)}
-    rank = {model.name: place for place, model in enumerate(sorted(models, key=mean_drift))}
-    return {model.name: _between(rank[model.name] / (len(models) - 1)) for model in models}
-
-
-def _between(share: float) -> str:
-    mixed = (round(low + share * (high - low)) for low, high in zip(_LOWEST, _HIGHEST, strict=True))
-    return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
 def _answer(result: Comparison) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 
 from repdrift.core.records.comparison import DriftInterval, SiteLayers
 from repdrift.core.worded_section import CaptionedTable, WordedSection
+from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_table import drift_table
 from tests.unit.report.page.comparison.made_page import made_page, read_page
 from tests.unit.report.synthetic_comparison import compared, comparison, layer, refused
@@ -18,7 +19,7 @@ def test_headline_cautions_and_tiles_stand_before_the_chart():
         [compared("dpo", [0.1, 0.3], notes=[note])], headline=["One feature holds the variance."], warnings=["Cut."]
     )
     page = made_page(result)
-    assert page.cautions == ["One feature holds the variance.", f"dpo: {note}", "Cut."]
+    assert sorted(page.cautions) == sorted(["One feature holds the variance.", f"dpo: {note}", "Cut."])
     words = read_page(page)[0].words
     places = [words.index(text) for text in (page.headline, *page.cautions, page.tiles[0].line, page.main.caption)]
     assert places == sorted(places)
@@ -28,7 +29,20 @@ def test_a_warning_that_repeats_the_headline_or_a_note_stands_once():
     result = comparison(
         [compared("a", [0.1], notes=["Mind."])], headline=["First."], warnings=["First.", "a: Mind.", "Other."]
     )
-    assert made_page(result).cautions == ["First.", "a: Mind.", "Other."]
+    assert sorted(made_page(result).cautions) == sorted(["First.", "a: Mind.", "Other."])
+    assert made_page(result).cautions[0] == "First."
+
+
+def test_cautions_begin_with_one_of_each_kind_the_most_serious_first():
+    refused_for = [f"m{i} was not compared: reason {i}." for i in range(3)]
+    changes = "a changes nothing: its drift is zero in every layer, to the last digits."
+    result = comparison([compared("a", [0.1])], headline=["One feature."], warnings=["Other.", changes, *refused_for])
+    assert made_page(result).cautions == ["One feature.", refused_for[0], changes, "Other.", *refused_for[1:]]
+
+
+def test_a_comparison_without_controls_says_so_first():
+    result = comparison([compared("a", [0.1])], control_samples=None)
+    assert made_page(result).cautions[0].startswith("No controls were run, so it is not known whether")
 
 
 def test_models_that_could_not_be_compared_are_named_with_the_reason():
@@ -158,3 +172,15 @@ def test_table_of_models_has_no_column_without_a_value():
     assert "outputs" not in columns
     assert "reason" not in columns
     assert isinstance(made_page(comparison([compared("a", [0.1])])).runs.rows, pd.DataFrame)
+
+
+def test_legend_names_models_that_are_drawn_in_the_colours_of_all_charts():
+    result = comparison([refused("x"), compared("a", [0.1]), compared("b", [0.1])])
+    page = made_page(result)
+    colors = model_colors(result)
+    assert [(each.words, each.color) for each in page.main.legend[:2]] == [("a", colors["a"]), ("b", colors["b"])]
+    many = comparison([compared(f"m{place:02}", [place / 20]) for place in range(15)])
+    assert not [each for each in made_page(many).main.legend if each.words.startswith("m0")]
+    assert model_colors(many)["m00"] == "#3a5fa0"
+    assert model_colors(many)["m14"] == "#d5a021"
+    assert len(set(model_colors(many).values())) == 15
