@@ -1,4 +1,4 @@
-"""repdrift visualize: figures and the dashboard page of an analysis."""
+"""repdrift visualize: figures and the page of an analysis."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def visualize(
     ] = "acl",
     config: o.Config = None,
 ) -> None:
-    """Draw the figures (PNG and PDF), their captions, and one dashboard page.
+    """Draw the figures (PNG and PDF), their captions, and one page that is read in a browser.
 
     Example: repdrift visualize --results-file results/drift_analysis/drift_analysis_results.json --output-dir figures
     For a paper: repdrift visualize --figures drift_heatmap,drift_reduction --format pdf --width one-column --venue acl

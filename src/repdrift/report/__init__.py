@@ -1,4 +1,4 @@
-"""Report: figures and the dashboard page. Reads result tables only."""
+"""Report: figures, tables and the page. Reads result files only."""
 
 from repdrift.report.build import ReportFiles, visualize
 

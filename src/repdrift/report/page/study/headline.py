@@ -92,7 +92,7 @@ def _where_most(data: ReportData) -> str:
     if not top:
         return ""
     depending = ", depending on the method," if len(top) > 1 else ""
-    return f"{layers_named(top)} (of layers {data.layers[0]} to {data.layers[-1]}){depending}"
+    return f"{layers_named(top)} (of {data.layers[0]} to {data.layers[-1]}){depending}"
 
 
 def _noise(data: ReportData) -> str:
@@ -102,8 +102,10 @@ def _noise(data: ReportData) -> str:
     above, total = int(checked.sum()), len(checked)
     if not above:
         return _NOWHERE
+    if above == total == len(data.primary):
+        return "above the noise of extraction in every layer"
     if above == total:
-        return "above the noise of extraction wherever it was measured"
+        return "above the noise of extraction wherever that was measured"
     return f"above the noise of extraction in {above} of {total} places (task, model, layer)"
 
 

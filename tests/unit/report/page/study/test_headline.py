@@ -19,7 +19,7 @@ def said(**study):
 def test_it_says_what_changed_where_more_than_noise_and_what_became_of_skill():
     assert said(lora_share=0.5, noise=0.02) == (
         "LoRA drifts 50 % less than full fine-tuning at the end of training (95 % interval of the reduction 41 to 57 % over models and samples); "
-        "the drift is largest in layer 2 (of layers 0 to 2) and above the noise of extraction wherever it was measured; all 12 models have learnt their task, and scores lie -0.033 to -0.020 from "
+        "the drift is largest in layer 2 (of 0 to 2) and above the noise of extraction in every layer; all 12 models have learnt their task, and scores lie -0.033 to -0.020 from "
         "those of full fine-tuning."
     )
 
