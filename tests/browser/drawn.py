@@ -10,7 +10,7 @@ from tests.browser.opened_page import OpenedPage
 
 _READ = """view => [...document.querySelectorAll(`.chart[data-view="${view}"] svg`)].map((svg) => {
   const centre = (node) => { const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; };
-  const marks = [...svg.querySelectorAll('.mark-symbol > *')].filter((node) => !node.closest('.role-legend')).map((node) => {
+  const marks = [...svg.querySelectorAll('.mark-symbol > *')].filter((node) => node.__data__.datum.arm !== undefined).map((node) => {
     return { datum: node.__data__.datum, at: centre(node) };
   });
   const axes = [...svg.querySelectorAll('.role-axis')].map((axis) => [...axis.querySelectorAll('.role-axis-label text')]

@@ -9,18 +9,21 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-SETTLED = """() => new Promise((done) => {
-  const state = () => [...document.querySelectorAll('.chart')].map((chart) => `${chart.ariaBusy} ${chart.dataset.drawn} ${chart.innerHTML.length}`).join();
+SETTLED = """() => new Promise((done, failed) => {
+  const state = () => [...document.querySelectorAll('.chart')].map((chart) => `${chart.dataset.view} ${chart.ariaBusy} ${chart.dataset.drawn} ${chart.innerHTML.length}`).join('; ');
+  const begin = performance.now();
   let before = state(), quiet = 0;
   const look = () => {
-    const now = state();
-    quiet = now === before && !now.includes('true') && document.querySelector('.chart[data-drawn]') ? quiet + 1 : 0;
+    const now = state(), left = document.querySelector('.chart[aria-busy=true]') || !document.querySelector('.chart[data-drawn]');
+    quiet = now === before && !left ? quiet + 1 : 0;
     before = now;
-    if (quiet > 4) done(); else requestAnimationFrame(look);
+    if (quiet > 2) done();
+    else if (performance.now() - begin > 20000) failed(new Error(`charts are not drawn: ${now}`));
+    else requestAnimationFrame(look);
   };
-  look();
+  requestAnimationFrame(look);
 })"""
-"""Waits until no chart is being drawn and none has changed for some frames."""
+"""Waits until no chart is being drawn and none has changed for some frames; fails after 20 seconds."""
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """Names and texts from outside make no element, run nothing, turn no direction of writing, and overflow nothing."""
 
-from tests.browser.findings import of_closedness, of_forged_elements, of_silence
+import pytest
+
+from tests.browser.findings import of_closedness, of_forged_elements, of_room, of_silence
 from tests.browser.opened_page import OpenedPage
 
 
@@ -8,6 +10,13 @@ def test_names_make_no_element(hostile: OpenedPage):
     assert of_forged_elements(hostile) == []
     assert of_silence(hostile) == []
     assert of_closedness(hostile) == []
+
+
+@pytest.mark.parametrize("width", [390, 800, 1600])
+def test_names_overflow_nothing(hostile: OpenedPage, width: int):
+    hostile.page.set_viewport_size({"width": width, "height": 900})
+    hostile.settle()
+    assert of_room(hostile) == []
 
 
 def test_every_choice_of_a_hostile_name_draws(hostile: OpenedPage):

@@ -18,10 +18,12 @@ def layer_axis(layers: pd.Series, field: str = "layer") -> alt.X:
     """The axis of layers as numbers, with room for the marks of the first and the last one."""
     low, high = (int(layers.min()), int(layers.max())) if len(layers) else (0, 0)
     margin = max(0.5, 0.02 * (high - low))
+    # Where layers are few, the scale's own ticks lie between them, and a whole number would stand at a half.
+    ticks = list(range(low, high + 1)) if high - low < _MOST_LABELS else alt.Undefined
     return alt.X(
         f"{field}:Q",
         title=LAYER_TITLE,
-        axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+        axis=alt.Axis(tickMinStep=1, format="d", grid=False, values=ticks),
         scale=alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False),
     )
 

@@ -169,6 +169,6 @@ def _fewer(means: alt.Chart) -> alt.Chart:
         .transform_calculate(label="truncate(datum.arm, 24) + ' ' + datum.least + ' of ' + datum.planned")
         .transform_aggregate(arms="values(label)")
         .transform_calculate(label="'Models there: ' + join(pluck(datum.arms, 'label'), ', ')")
-        .mark_text(align="left", baseline="top", fontSize=11, fontStyle="italic", limit=300)
+        .mark_text(align="left", baseline="top", fontSize=11, fontStyle="italic", limit=alt.expr("width - 12"))
         .encode(x=alt.value(6), y=alt.value(2), text="label:N", tooltip="label:N")
     )
