@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repdrift.core.comparison_answers import comparison_headline
 from repdrift.core.records.comparison import Comparison
-from repdrift.core.shared_paths import shareable
-from repdrift.notebook.comparison_view import comparison_card, comparison_plot, comparison_table, figure_names
+from repdrift.notebook.comparison_view import (
+    comparison_card,
+    comparison_line,
+    comparison_plot,
+    comparison_table,
+    figure_names,
+)
 from repdrift.notebook.shown_figure import ShownFigure
 
 if TYPE_CHECKING:
@@ -45,4 +49,4 @@ class ComparisonResults:
         return comparison_card(self.record)
 
     def __repr__(self) -> str:
-        return f"<comparison: {comparison_headline(shareable(self.record))}>"
+        return comparison_line(self.record)

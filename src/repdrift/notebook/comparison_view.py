@@ -73,6 +73,11 @@ def comparison_card(result: Comparison) -> str:
     )
 
 
+def comparison_line(result: Comparison) -> str:
+    """Returns the answer of a comparison in one line, where only text can be shown."""
+    return f"<comparison: {comparison_headline(shareable(result).without_secrets())}>"
+
+
 def _row(model: ComparedModel) -> list[str]:
     if model.status != "compared":
         return [model.name, "none", f"{model.status}: {model.reason or 'no reason is recorded'}", "", ""]

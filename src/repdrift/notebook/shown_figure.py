@@ -45,7 +45,7 @@ class ShownFigure(Figure):
         return buffer.getvalue(), {"alt": self.words.description or self.words.title}
 
     def __repr__(self) -> str:
-        return f"<figure: {self.words.title}. {self.words.caption}>"
+        return f"<figure: {'. '.join(text for text in (self.words.title, self.words.caption) if text)}>"
 
 
 def shown_figure(draw: Callable[[], Figure], words: FigureWords, size: FigureSize | None = None) -> ShownFigure:

@@ -42,6 +42,12 @@ def test_card_has_no_path_of_this_machine(result, tmp_path):
     assert str(tmp_path) not in card
 
 
+def test_where_only_text_is_shown_there_is_one_line(result):
+    from IPython.lib.pretty import pretty
+
+    assert pretty(result).startswith("<comparison: Of 2 models against base-model, tuned drifts most")
+
+
 def test_card_of_models_that_could_not_be_compared_says_why():
     card = comparison([refused("lost", reason="no file there")])._repr_html_()
     assert "no file there" in card

@@ -212,6 +212,9 @@ class Comparison(Record):
     def _repr_html_(self) -> str:
         return notebook_view("comparison_view").comparison_card(self)
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(notebook_view("comparison_view").comparison_line(self))
+
     @property
     def compared(self) -> list[ComparedModel]:
         """The models that could be compared layer by layer."""

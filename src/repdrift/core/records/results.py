@@ -6,7 +6,7 @@ the columns of `DRIFT_COLUMNS`. A table of an older version has no column `site`
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from repdrift.core.notebook_views import notebook_view
 from repdrift.core.records.base import Record
@@ -115,6 +115,11 @@ class DriftResults(Record):
 
     def _repr_html_(self) -> str:
         return notebook_view("study_view").results_card(self)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(
+            f"<results of the study {self.study.name}: {len(self.runs)} runs; repdrift.load_results(FOLDER) has their tables too>"
+        )
 
     def contrasts(self) -> list[DriftResults]:
         """The results once for each method that is compared with the reference: with what concerns this contrast, or none.
