@@ -83,7 +83,7 @@ def _in_layer(
     what, name = f"{drift} in layer {layer}", gate.measure
     if layer not in by_layer:
         return Gated(
-            model.name, what, limit, missing=f"Layer {layer} is not among those that were compared: {layers_named(list(by_layer))}."
+            model.name, what, limit, missing=f"This layer is not among those that were compared: {layers_named(list(by_layer))}."
         )  # fmt: skip
     at = by_layer[layer]
     value = at.values.get(name)

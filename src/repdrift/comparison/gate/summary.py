@@ -9,12 +9,14 @@ from repdrift.core.comparison_answers import answer_line, grid_line
 from repdrift.core.comparison_words import how_sure, warnings_beside_notes
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.sink_words import sinks_in_words
-from repdrift.core.words import chosen_percent, counted, markdown_text, models_apart
+from repdrift.core.words import chosen_percent, counted, markdown_text
 
 _MOST_ROWS = 40
 """Of the table in a pull request; the JUnit file has every number."""
 _MOST_LINES = 4
 """Numbers of one verdict that the terminal names."""
+_MOST_NAMES = 3
+"""Numbers that one reason names."""
 _VERDICTS: dict[Verdict, str] = {"failed": "failed", "not judged": "could not be judged", "passed": "passed"}
 
 
@@ -129,7 +131,13 @@ def _reasons(found: Sequence[Judged]) -> list[str]:
     about: dict[str, list[str]] = {}
     for one in found:
         about.setdefault(one.reason, []).append(f"{one.model}, {one.what}")
-    return [f"{models_apart(names)}: {reason}" for reason, names in about.items()]
+    return [f"{_some(names)}: {reason}" for reason, names in about.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names that hold commas: the first three, and the number of the others."""
+    more = len(names) - _MOST_NAMES
+    return "; ".join(names[:_MOST_NAMES]) + (f"; and {counted(more, 'more number')}" if more > 0 else "")
 
 
 def _open(report: GateReport) -> list[Judged]:

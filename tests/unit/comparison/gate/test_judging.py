@@ -56,7 +56,7 @@ def test_only_the_named_layers_are_judged_and_one_that_is_not_there_is_no_pass()
     assert judge(result, Gate(LIMIT, layers=(1,))).verdict == "passed"
     report = judge(result, Gate(LIMIT, layers=(1, 7)))
     assert [one.verdict for one in report.judged] == ["passed", "not judged"]
-    assert "Layer 7 is not among those that were compared: layers 0 to 1" in report.judged[1].reason
+    assert "This layer is not among those that were compared: layers 0 to 1" in report.judged[1].reason
 
 
 def test_the_mean_is_one_number_beside_the_layers_or_alone():

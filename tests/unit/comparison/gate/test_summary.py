@@ -60,6 +60,7 @@ def test_many_numbers_are_cut_with_a_word_and_all_failures_come_first():
 def test_one_reason_for_many_numbers_is_said_once():
     markdown = gate_markdown(report(model("a", [layer(k, 0.5) for k in range(9)]), pooling="tokens"))
     assert markdown.count("It has no interval: tokens of one text are not independent") == 1
+    assert "a, drift in layer 2; and 6 more numbers: It has no interval" in markdown
 
 
 def test_cautions_and_models_that_were_not_compared_stand_there():
