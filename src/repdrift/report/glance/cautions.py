@@ -45,6 +45,7 @@ _TITLES = {
     Kind.MISSING_RUNS: "missing runs",
     Kind.NO_CONTROL: "a missing control",
     Kind.ROUNDED: "weights that are rounded or in few bits",
+    Kind.LEARNING_RATES: "how learning rates were chosen",
 }
 """Kinds that are named even where there is no room for their sentence."""
 

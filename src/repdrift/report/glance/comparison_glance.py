@@ -26,9 +26,10 @@ def comparison_glance(result: Comparison, places: Mapping[str, str], screen: Scr
     ending = Ending(
         headlines=headlines(result),
         tables=[_table(result, result.models), _table(result, _by_drift(result.models))],
-        cautions=comparison_cautions(result),
+        cautions=[caution for caution in comparison_cautions(result) if caution.kind != Kind.ONE_FEATURE],
         places=places,
         all_cautions_in=COMPARISON_SUMMARY,
+        first=result.headline,
     )
     return ending_lines(ending, screen)
 

@@ -13,6 +13,7 @@ from repdrift.report.glance.screen import MOST_LINES, Screen, one_line, wrapped
 from repdrift.report.glance.small_table import GlanceTable, drawn_table
 
 _HEADLINE_LINES = 5
+_FIRST_LINES = 4
 _NOTE_LINES = 2
 
 
@@ -20,7 +21,8 @@ _NOTE_LINES = 2
 class Ending:
     """The end of a command. headlines, tables: the fullest first; the first one that fits is shown.
 
-    places: what lies where, in the order to look. all_cautions_in: the file that has every caution.
+    places: what lies where, in the order to look. all_cautions_in: the file that has every caution. first: sentences that stand before
+    every number, since they change how each is read.
     """
 
     headlines: Sequence[str]
@@ -28,11 +30,13 @@ class Ending:
     cautions: Sequence[Caution]
     places: Mapping[str, str]
     all_cautions_in: str
+    first: Sequence[str] = ()
 
 
 def ending_lines(ending: Ending, screen: Screen) -> list[str]:
     """Returns the lines, 25 at most. What has no room is named with the file that has it."""
-    above = [*_headline(ending.headlines, screen), ""]
+    before = [line for said in ending.first for line in wrapped(said, screen, first="mind: ", most=_FIRST_LINES)]
+    above = [*before, *_headline(ending.headlines, screen), ""]
     looking = ["", *_places(ending.places)]
     taken = len(above) + sum(_height(line, screen) for line in looking)
     for table in ending.tables:

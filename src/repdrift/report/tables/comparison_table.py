@@ -146,7 +146,7 @@ def _quantities() -> Mapping[str, _Quantity]:
 
 
 def _models_down(result: Comparison, quantities: Sequence[_Quantity]) -> ResultsTable:
-    groups = [Group("", [column]) for quantity in quantities for column in quantity.columns]
+    groups = [Group("", quantity.columns) for quantity in quantities]
     rows = [
         Row([model.name], [cell for quantity in quantities for cell in quantity.cells(model)])
         for model in result.models

@@ -21,19 +21,24 @@ class Rounded:
 def rounded(value: float, spread: float | None, digits: int) -> Rounded:
     """Returns a number with its spread. digits: significant digits of the number; more where the spread would else be rounded away.
 
-    A number other than 0 that eight decimals do not show is `tiny`.
+    A number other than 0 that eight decimals do not show is `tiny`. Equal numbers have no spread to show; their cell's note says that they are equal.
     """
     if value and abs(value) < 0.5 * 10**-MOST_PLACES:
         return Rounded(f"{10**-MOST_PLACES:.0e}", tiny=True)
     places = places_of(value, digits)
-    if spread is not None and spread <= _ROUNDING * abs(value):
-        spread = 0.0  # equal numbers, whose mean is not to the last bit one of them
-    if spread:
+    if spread is not None and is_equal(value, spread):
+        spread = None
+    if spread is not None:
         places = max(places, places_of(spread, 1))
     places = min(MOST_PLACES, places)
     text = f"{value:.{places}f}"
     number = text.removeprefix("-") if float(text) == 0 else text
     return Rounded(number, "" if spread is None else f"{spread:.{places}f}")
+
+
+def is_equal(value: float, spread: float) -> bool:
+    """Tells whether numbers with this mean and spread are one number, whose mean may miss it in the last bits."""
+    return spread <= _ROUNDING * abs(value)
 
 
 def places_of(value: float, digits: int) -> int:

@@ -22,7 +22,8 @@ def exact_csv(table: ResultsTable) -> str:
             for column in group.columns:
                 cell = next(cells)
                 found = by_name.setdefault(column.exact, {})
-                found |= {"row": ", ".join(before), "column": group.head or column.head, "number": column.exact}
+                found |= {"row": ", ".join(before), "number": column.exact}
+                found.setdefault("column", group.head or column.head)
                 found |= {n: v for n in ("value", "spread", "low", "high") if (v := getattr(cell, n)) is not None}
                 found["text"] = cell.text or found.get("text")
                 said = dict.fromkeys([*str(found.get("note") or "").split("; "), *cell.notes])

@@ -28,7 +28,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\textquotedblright{}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "[": "{[}",  # behind a line's end, LaTeX takes it for an option
@@ -155,7 +155,7 @@ def _column_type(column: Column, cells: Sequence[_Written]) -> str:
     sign = "-" if any(found["sign"] for found in numbers) else ""
     shape = f"{sign}{whole}.{part}" + (f"({spread})" if spread else "")
     options = [f"table-format={shape}"]
-    options += ["separate-uncertainty=true"] if spread else []
+    options += ["separate-uncertainty=true", "tight-spacing=true"] if spread else []
     widest = max((cell.marks for cell in cells), key=len, default="")
     options += [f"table-space-text-post={{{widest}}}"] if widest else []
     return f"S[{', '.join(options)}]"

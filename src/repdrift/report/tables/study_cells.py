@@ -15,6 +15,7 @@ from repdrift.core.words import chosen_percent, counted, listed, method_title, p
 from repdrift.report.glance.study_numbers import final_score, forgetting_of, not_learnt_of
 from repdrift.report.report_data import ReportData, correction_in_words, deciding_pvalue, widest_claim
 from repdrift.report.tables.contents import Cell, Column
+from repdrift.report.tables.digits import is_equal
 
 QUANTITIES = ("drift", "reduction", "p", "equal_skill", "score", "forgetting")
 """What a table of a study can show, in the order of its columns."""
@@ -87,7 +88,9 @@ class StudyCells:
             return Cell(notes=[f"no value under this measure {where} for {_seeds(lacking)}", *notes])
         if len(known) == 1:
             notes.append("one model, so there is no spread over seeds")
-        return Cell(value=float(known.mean()), spread=float(known.std(ddof=1)) if len(known) > 1 else None, notes=notes)
+            return Cell(value=float(known[0]), notes=notes)
+        mean, spread = float(known.mean()), float(known.std(ddof=1))
+        return Cell(value=mean, spread=spread, notes=[*notes, *_equal(mean, spread, len(known))])
 
     def _drift_over_tasks(self, method: str, layer: int | None) -> Cell:
         each = {task: self._drift(task, method, layer).value for task in self.data.tasks}
@@ -237,7 +240,8 @@ class StudyCells:
         score = final_score(self.data, task, method)
         if score is None:
             return Cell(notes=[f"no score of {method_title(method)} on {task_title(task)}"])
-        return Cell(value=score.mean, spread=score.spread, notes=[score.metric])
+        equal = [] if score.spread is None else _equal(score.mean, score.spread, score.n_models)
+        return Cell(value=score.mean, spread=score.spread, notes=[score.metric, *equal])
 
     def _forgetting(self, task: str, method: str) -> Cell:
         if task == ALL_TASKS:
@@ -247,6 +251,11 @@ class StudyCells:
             return Cell(notes=[f"forgetting of {method_title(method)} on {task_title(task)} was not measured"])
         notes = [found.note] if found.note else []
         return Cell(value=found.difference, low=found.low, high=found.high, notes=notes)
+
+
+def _equal(mean: float, spread: float, count: int) -> list[str]:
+    """Says that all models have the same number, where no spread is shown."""
+    return [f"the same in all {counted(count, 'model')}"] if is_equal(mean, spread) else []
 
 
 def _twice(cell: Cell) -> list[Cell]:

@@ -143,3 +143,11 @@ def test_a_feature_that_holds_the_variance_is_ranked_by_its_place_in_the_record(
         compared("a", [0.1], notes=["Its weights are rounded to float16."]), headline=[said], warnings=[said]
     )
     assert [c.kind for c in comparison_cautions(result)] == [Kind.ONE_FEATURE, Kind.ROUNDED]
+
+
+def test_what_changes_every_number_stands_before_the_first_one():
+    said = "In layer 0 of the base model one feature holds over half of the variance (up to 90%)."
+    lines = comparison_end(comparison(compared("a", [0.1]), headline=[said], warnings=[said]))
+    assert lines[0] == f"mind: {said}"
+    assert lines[1].startswith("a against base")
+    assert sum(said in line for line in lines) == 1

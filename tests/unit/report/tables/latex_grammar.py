@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 COMMANDS = {
     "begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "cmidrule", "addlinespace", "multicolumn",
     "textsuperscript", "par", "medskip", "footnotesize", "linewidth", "textbackslash", "textasciitilde", "textasciicircum", "textless",
-    "textgreater", "textbar", "textquotedbl", "textquotesingle", "textasciigrave", "ldots", "textendash", "textemdash", "pm", "times",
+    "textgreater", "textbar", "textquotedblright", "textquotesingle", "textasciigrave", "ldots", "textendash", "textemdash", "pm", "times",
 }  # fmt: skip
 DASH = "--"
 S_NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
