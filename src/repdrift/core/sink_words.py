@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from repdrift.core.records.sink_tokens import SinkSummary
 
 _NEAR = 1.02
@@ -28,6 +30,15 @@ def sinks_in_words(sinks: SinkSummary) -> str:
         f"{sinks.ratio_limit:g} times the lower quartile of their sample's norms ({_clear(sinks)}). {first} the first token of a "
         f"sample; most often: {names}."
     )
+
+
+def sinks_in_short(sinks: Iterable[SinkSummary]) -> str:
+    """Says in a clause how many tokens of these sample sets the means leave out; empty if there is none."""
+    found = list(sinks)
+    left_out = sum(each.sinks for each in found)
+    if not left_out:
+        return ""
+    return f"means leave out {left_out} of {sum(each.tokens for each in found)} tokens as attention sinks"
 
 
 def sink_cautions(sinks: SinkSummary) -> list[str]:

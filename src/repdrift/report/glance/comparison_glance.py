@@ -9,6 +9,7 @@ from repdrift.core.comparison_words import note_sentences
 from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, Comparison
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import OutputChange
+from repdrift.core.sink_words import sinks_in_short
 from repdrift.core.words import short_number
 from repdrift.report.glance.cautions import Caution, Kind, kind_of
 from repdrift.report.glance.comparison_headline import headlines
@@ -65,8 +66,14 @@ def _table(result: Comparison, models: Sequence[ComparedModel]) -> GlanceTable:
         rows=[GlanceRow(row.names, [row.numbers[place] for place in kept], row.drifts) for row in rows],
         layers=layers if result.compared else [],
         optional=[head for head in _OPTIONAL if head in [_HEADS[place] for place in kept]],
-        notes=["[ ]: 95 % interval over samples"] if any("[" in n for row in rows for n in row.numbers) else [],
+        notes=_notes(result, rows),
     )
+
+
+def _notes(result: Comparison, rows: Sequence[GlanceRow]) -> list[str]:
+    said = ["[ ]: 95 % interval over samples"] if any("[" in n for row in rows for n in row.numbers) else []
+    sinks = "" if result.sinks is None else sinks_in_short([result.sinks])
+    return [*said, *([sinks] if sinks else [])]
 
 
 def _row(model: ComparedModel, layers: Sequence[int]) -> GlanceRow:

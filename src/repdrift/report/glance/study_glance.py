@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.first_lines import first_lines
+from repdrift.core.outcome_words import score_title
 from repdrift.core.records.results import ALL_TASKS, SUMMARY_FILE, TABLE_PARQUET, DriftResults
+from repdrift.core.sink_words import sinks_in_short
 from repdrift.core.site_rows import residual_rows
 from repdrift.core.words import chosen_percent, method_title, task_title
 from repdrift.report.glance.cautions import Caution, Kind, kind_of
@@ -17,8 +19,12 @@ from repdrift.report.glance.screen import Screen
 from repdrift.report.glance.short_numbers import short_percent, short_percent_range, with_spread
 from repdrift.report.glance.small_table import GlanceRow, GlanceTable
 from repdrift.report.glance.study_headline import headlines
-from repdrift.report.glance.study_numbers import final_score, forgetting_of, models_of, not_learnt_of
+from repdrift.report.glance.study_numbers import Score, final_score, forgetting_of, models_of, not_learnt_of
 from repdrift.report.report_data import ReportData, widest_claim
+from repdrift.report.wording import OVER
+
+_NARROWER = "~"
+"""Mark of an interval that claims less than the others of its table."""
 
 
 def study_glance(results: DriftResults, table: pd.DataFrame, places: Mapping[str, str], screen: Screen) -> list[str]:
@@ -76,7 +82,7 @@ def _table(data: ReportData, names: Sequence[str], rows: Sequence[GlanceRow], sc
         "drift (sd)" if any(screen.plus_minus in row.numbers[0] for row in rows) else "drift",
         "reduction",
         "at equal skill",
-        "score",
+        _score_head(data),
         "forgetting",
     ]
     used = [any(row.numbers[place] for row in rows) for place in range(len(heads))]
@@ -94,15 +100,44 @@ def _table(data: ReportData, names: Sequence[str], rows: Sequence[GlanceRow], sc
 def _notes(data: ReportData, rows: Sequence[GlanceRow], screen: Screen) -> list[str]:
     study = data.results.study
     said = ["sd over seeds"] if any(screen.plus_minus in row.numbers[0] for row in rows) else []
-    over = dict.fromkeys(
-        interval.over for r in data.results.reductions if r.layer is None and (interval := widest_claim(r)) is not None
-    )
+    over = _claims(data)
     if study.contrasted and data.results.reductions:
-        ends = f" [{chosen_percent(study.confidence)} interval over {' or '.join(over)}]" if over else ""
+        ends = f" [{chosen_percent(study.confidence)} interval over {over[0]}]" if over else ""
         said.append(f"reduction against {method_title(study.reference_method)}{ends}")
+        if any(_NARROWER in row.numbers[1] for row in rows):
+            said.append(f"{_NARROWER}: interval over {' or '.join(over[1:])} alone")
     if any("*" in number for row in rows for number in row.numbers):
         said.append("*: not all models have learnt the task")
+    if sinks := sinks_in_short(study.sinks.values()):
+        said.append(sinks)
     return said
+
+
+def _claims(data: ReportData) -> list[str]:
+    """What intervals of reductions are over in these results, the widest claim first."""
+    found = {
+        interval.over for r in data.results.reductions if r.layer is None and (interval := widest_claim(r)) is not None
+    }
+    return [over for over in OVER if over in found]
+
+
+def _metrics(data: ReportData) -> list[str]:
+    """The primary scores of the study's final models, each once."""
+    scores = [final_score(data, task, method) for task in data.tasks for method in data.methods]
+    return list(dict.fromkeys(score.metric for score in scores if score is not None))
+
+
+def _score_head(data: ReportData) -> str:
+    """The head of the scores: which score it is, where there is one."""
+    metrics = _metrics(data)
+    return score_title(metrics[0]) if len(metrics) == 1 else "score"
+
+
+def _score_text(data: ReportData, score: Score | None) -> str:
+    """A score, with its name where tasks have other ones."""
+    if score is None:
+        return ""
+    return score.text if len(_metrics(data)) == 1 else f"{score_title(score.metric)} {score.text}"
 
 
 def _row(data: ReportData, task: str, method: str, names: Sequence[str], screen: Screen) -> GlanceRow:
@@ -118,7 +153,7 @@ def _row(data: ReportData, task: str, method: str, names: Sequence[str], screen:
         drift if models.seeds else "no model",
         _reduction(data, task, method),
         _at_equal_skill(data, task, method),
-        f"{score.text}{mark}" if score is not None else mark,
+        f"{_score_text(data, score)}{mark}",
         "" if difference is None else f"{difference:+.2g}",
     ]
     return GlanceRow(names, numbers, models.by_layer if models.seeds else [None] * len(data.layers))
@@ -156,10 +191,13 @@ def _reduction(data: ReportData, task: str, method: str) -> str:
     )
     if found is None or found.reduction is None:
         return "none" if data.results.reductions else ""
+    rests_on = (study.reference_method, method)
+    mark = "*" if task != ALL_TASKS and any(not_learnt_of(data, task, each) for each in rests_on) else ""
     interval = widest_claim(found)
-    return short_percent(found.reduction) + (
-        "" if interval is None else f" {short_percent_range(interval.low, interval.high)}"
-    )
+    if interval is None:
+        return f"{short_percent(found.reduction)}{mark}"
+    narrower = "" if interval.over == _claims(data)[0] else _NARROWER
+    return f"{short_percent(found.reduction)} {short_percent_range(interval.low, interval.high)}{narrower}{mark}"
 
 
 def _at_equal_skill(data: ReportData, task: str, method: str) -> str:

@@ -1,6 +1,7 @@
 """The end of a command keeps to 25 lines and to the width of the terminal, whatever the study, and says what it left out."""
 
 import io
+import re
 
 import pytest
 from rich.cells import cell_len
@@ -126,3 +127,32 @@ def test_marks_are_those_that_the_encoding_has(encoding, unicode):
 def test_width_is_that_of_the_terminal_within_limits(monkeypatch, columns, width):
     monkeypatch.setenv("COLUMNS", columns)
     assert screen_of(_Stream("utf-8")).width == width
+
+
+def test_an_interval_that_claims_less_than_the_others_is_marked():
+    study = Synthetic(tasks=("sst2", "rte"), layers=3)
+    table = study.table()
+    results = study.results(table)
+
+    def narrowed(reduction):
+        kept = [i for i in reduction.intervals if i.over == "samples"]
+        return (
+            reduction.model_copy(update={"intervals": kept})
+            if (reduction.task, reduction.layer) == ("rte", None)
+            else reduction
+        )
+
+    mixed = results.model_copy(update={"reductions": [narrowed(r) for r in results.reductions]})
+    lines = study_glance(mixed, table, PLACES, Screen(100))
+    rows = [line for line in lines if "LoRA" in line and "%" in line and "[" in line and "±" in line]
+    assert ["]~" in row for row in rows] == [False, True]
+    assert "~: interval over samples alone" in " ".join(lines)
+    assert "~" not in "".join(study_glance(results, table, PLACES, Screen(100)))
+
+
+def test_the_score_is_named_and_models_that_have_not_learnt_mark_what_rests_on_them():
+    lines = study_end(STUDIES["not learnt"], Screen(90))
+    assert "accuracy" in next(line for line in lines if line.endswith("by layer"))
+    row = next(line for i, line in enumerate(lines) if "LoRA" in line and "SST-2" in lines[i - 1])
+    assert re.search(r"\]\* +0\.700\* ", row)
+    assert sum("*" in line for line in lines if "±" in line) == 1
