@@ -67,7 +67,9 @@ def test_a_notebook_runs_and_puts_out_what_is_kept_in_it(path, tmp_path, monkeyp
     client = nbclient.NotebookClient(
         notebook, km=manager, timeout=600, resources={"metadata": {"path": str(work)}}, allow_errors=False
     )
-    client.execute()
+    client.execute()  # raises for a failed cell, but not for one whose output is captured
+    failed = [out.evalue for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "error"]
+    assert failed == []
     assert [kinds(cell) for cell in notebook.cells if cell.cell_type == "code"] == kept
     for text in texts(notebook):
         assert str(tmp_path) not in text

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PANEL = "Gate for a pipeline (docs/ci.md)"
 _GITHUB_FILE = "GITHUB_STEP_SUMMARY"
+_NOT_FINISHED = "the comparison did not finish; it is still running, or it was stopped or killed, as for lack of memory"
 
 FailAbove = Annotated[
     float | None,
@@ -100,15 +101,15 @@ class GateRun:
 
     @contextmanager
     def reporting_errors(self) -> Generator[None]:
-        """Writes an error of the command into the gate's files too, so that no file of an earlier run stands there as its result."""
+        """Writes an error of the command into the gate's files too, so that no file of an earlier run stands there as its result.
+
+        Until the comparison is finished they say that it is not: so they do if the process is killed.
+        """
+        self._write_error(_NOT_FINISHED, appended=False)
         try:
             yield
         except RepdriftError as error:
-            if self.gate is not None and is_first_process():
-                from repdrift.comparison.gate import error_markdown, error_xml
-
-                created = datetime.now(UTC).isoformat(timespec="seconds")
-                self._write(error_xml(str(error), created), error_markdown(str(error)))
+            self._write_error(str(error))
             raise
 
     def finish(self, result: Comparison, *, show: Callable[[str], None]) -> int | None:
@@ -124,11 +125,19 @@ class GateRun:
             show(line)
         return report.exit_code
 
-    def _write(self, junit: bytes, markdown: str) -> None:
+    def _write_error(self, message: str, *, appended: bool = True) -> None:
+        if self.gate is not None and is_first_process():
+            from repdrift.comparison.gate import error_markdown, error_xml
+            from repdrift.core.shared_paths import with_shared_paths
+
+            created, shared = datetime.now(UTC).isoformat(timespec="seconds"), with_shared_paths(message)
+            self._write(error_xml(shared, created), error_markdown(shared), appended=appended)
+
+    def _write(self, junit: bytes, markdown: str, *, appended: bool = True) -> None:
         for path, content in ((self.junit, junit), (self.markdown, markdown.encode())):
             if path is not None:
                 write_together(path.parent, {path.name: content})
-        if self.github is not None:
+        if self.github is not None and appended:
             with reading_errors(self.github):
                 before = self.github.read_text(encoding="utf-8", errors="replace") if self.github.exists() else ""
             write_text(self.github, f"{before}{markdown}")

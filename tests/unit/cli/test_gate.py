@@ -87,10 +87,31 @@ def test_a_model_that_cannot_be_compared_makes_the_gate_unjudged(work, tmp_path)
 
 def test_an_error_of_the_command_replaces_the_files_of_an_earlier_run(work):
     (work / "stale.xml").write_text("<testsuites name='all is well'/>")
-    done = gated(work, "--fail-above 0.3 --junit stale.xml --markdown-summary stale.md", models="nowhere")
+    done = gated(
+        work, "--fail-above 0.3 --junit stale.xml --markdown-summary stale.md", models=str(work / "no" / "nowhere")
+    )
     assert done.returncode == 1
+    assert str(work) not in (work / "stale.md").read_text()
     assert junit(work / "stale.xml").get("errors") == "1"
     assert "nowhere" in (work / "stale.md").read_text()
+
+
+def test_a_command_that_is_killed_leaves_no_earlier_verdict(work, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    monkeypatch.setattr("repdrift.comparison.comparing.compare", killed)
+    (work / "killed.xml").write_text("<testsuites name='all is well'/>")
+    (work / "step2.md").write_text("# earlier step\n")
+    options = "--fail-above 0.3 --junit killed.xml --markdown-summary killed.md --github-summary"
+    with pytest.raises(Killed):
+        gated(work, options, GITHUB_STEP_SUMMARY=str(work / "step2.md"))
+    assert junit(work / "killed.xml").get("errors") == "1"
+    assert "did not finish" in (work / "killed.md").read_text()
+    assert (work / "step2.md").read_text() == "# earlier step\n"
 
 
 @pytest.mark.parametrize(
