@@ -114,7 +114,7 @@ def _notes(data: ReportData, rows: Sequence[GlanceRow], screen: Screen) -> list[
 
 
 def _claims(data: ReportData) -> list[str]:
-    """What intervals of reductions are over in these results, the widest claim first."""
+    """Returns the kinds of claims that intervals of reductions make in these results, the widest first."""
     found = {
         interval.over for r in data.results.reductions if r.layer is None and (interval := widest_claim(r)) is not None
     }
@@ -134,7 +134,7 @@ def _score_head(data: ReportData) -> str:
 
 
 def _score_text(data: ReportData, score: Score | None) -> str:
-    """A score, with its name where tasks have other ones."""
+    """A score, with its name where tasks have other ones; empty for none."""
     if score is None:
         return ""
     return score.text if len(_metrics(data)) == 1 else f"{score_title(score.metric)} {score.text}"
