@@ -53,8 +53,7 @@ def _drifts(result: Comparison, model: ComparedModel, gate: Gate, limit: float) 
     by_layer = {at.layer: at for at in model.layers}
     layers = list(by_layer) if gate.layers is None else list(gate.layers)
     drift = "drift" if gate.measure == PRIMARY_MEASURE else f"drift by {drift_is(gate.measure)}"
-    where = f" over {layers_named(layers)}" if layers and gate.layers is not None else " over layers"
-    mean = f"mean {drift}{where}"
+    mean = f"mean {drift} over {layers_named(layers) if layers else 'layers'}"
     if model.status != "compared":
         why = f"The model has no drift by layer ({model.status}): {model.reason or 'no reason is recorded'}"
         for layer in layers if gate.by_layer else ():

@@ -62,7 +62,7 @@ def test_only_the_named_layers_are_judged_and_one_that_is_not_there_is_no_pass()
 def test_the_mean_is_one_number_beside_the_layers_or_alone():
     result = comparison(model("a", [layer(0, 0.9, 0.05), layer(1, 0.1, 0.05)]))
     mean = only(result, Gate(LIMIT, by_layer=False, mean=True))
-    assert (mean.what, mean.verdict) == ("mean drift over layers", "failed")
+    assert (mean.what, mean.verdict) == ("mean drift over layers 0 to 1", "failed")
     assert mean.value == pytest.approx(0.5)
     both = judge(result, Gate(LIMIT, layers=(1,), mean=True))
     assert [(one.what, one.verdict) for one in both.judged] == [
