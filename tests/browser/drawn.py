@@ -58,6 +58,16 @@ def panels(shown: OpenedPage, view: str) -> list[Panel]:
     ]
 
 
+def lone_marks(found: list[Panel], count: int) -> list[Mark]:
+    """Marks from all over the panels that have no other within four pixels, so that a pointer means no other."""
+    marks = [mark for panel in found for mark in panel.marks]
+    alone = [
+        mark for mark in marks if sum(abs(mark.x - each.x) < 4 and abs(mark.y - each.y) < 4 for each in marks) == 1
+    ]
+    assert len(alone) >= count, f"{len(alone)} marks stand alone"
+    return alone[:: len(alone) // count][:count]
+
+
 def drawn_rows(shown: OpenedPage, view: str) -> list[dict[str, Any]]:
     """The rows that the points of a view stand for, over all panels."""
     return [mark.row for panel in panels(shown, view) for mark in panel.marks]

@@ -32,11 +32,16 @@ class OpenedPage:
 
     page: Page
     context: BrowserContext
-    address: str
+    path: Path
     said: list[str] = field(default_factory=list)
     """Messages on the console, and errors of the page."""
     asked: list[str] = field(default_factory=list)
     """Addresses that the page asked for, without its own."""
+
+    @property
+    def address(self) -> str:
+        """The page's own address, without a fragment."""
+        return self.path.as_uri()
 
     def settle(self) -> None:
         """Waits until every chart in sight is drawn."""
@@ -63,6 +68,23 @@ class OpenedPage:
         )
         return dict(found)
 
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of a table of the page: its values below a chart, opened where they are folded, or `models`."""
+        self.ask(
+            "name => { const fold = document.querySelector(`details.values[data-values='${name}']`); if (fold) fold.open = true; }",
+            name,
+        )
+        self.settle()
+        return self.ask(
+            """name => {
+              const table = document.querySelector(`[data-table="${name}"] table`);
+              const heads = [...table.querySelectorAll('thead th')].map((head) => head.textContent);
+              return [...table.querySelectorAll('tbody tr:not(.below)')].map((line) =>
+                Object.fromEntries([...line.cells].map((cell, at) => [heads[at], cell.textContent]).filter(([head]) => head !== 'Details')));
+            }""",
+            name,
+        )
+
     def choose(self, column: str, words: Sequence[str]) -> None:
         """Makes these the chosen choices of a filter, by the controls that a reader has."""
         assert set(words) <= set(self.boxes(column)), f"the filter {column} has {list(self.boxes(column))}"
@@ -88,10 +110,10 @@ class OpenedPage:
 def opened(browser: Browser, path: Path, *, width: int = 1400, scheme: str = "light", fragment: str = "") -> OpenedPage:
     """Opens a page from the disk, in a context of its own without a network, and waits for its charts in sight."""
     context = browser.new_context(
-        offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     context.set_default_timeout(15_000)
-    shown = OpenedPage(context.new_page(), context, path.as_uri())
+    shown = OpenedPage(context.new_page(), context, path)
 
     def asked(request: Request) -> None:
         if request.url.split("#")[0] != shown.address and not request.url.startswith(("data:", "blob:")):
