@@ -16,6 +16,9 @@ from repdrift.report.page.contents import Page, View
 _SIGNIFICANT = 6
 """Digits of a number in the page; downloads have all of them."""
 
+_LARGEST_INTEGER = 2**53
+"""JavaScript rounds larger ones: a seed beyond it is a text in the page."""
+
 
 def payload(page: Page) -> dict[str, Any]:
     """Returns what the page's program reads: filters, views and tables. Views on one table share it."""
@@ -110,6 +113,8 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float):
         return _rounded(value) if math.isfinite(value) else None
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        return str(value)
     return value
 
 

@@ -29,8 +29,8 @@ function keyOf(view, place) {
   return JSON.stringify([allowedIn(view.filters), state.log.has(view.name), isDark(), Math.round(roomOf(place))]);
 }
 
-function columnsFor(place, panels) {
-  const room = roomOf(place), least = printing || panels > 4 ? 280 : 400;
+function columnsFor(view, place, panels) {
+  const room = roomOf(place), least = printing || panels > 4 || view.name !== page.views[0].name ? 290 : 400;
   return Math.max(1, Math.min(panels, Math.floor((room + 16) / (least + 16))));
 }
 
@@ -63,7 +63,7 @@ async function draw(view) {
   const shell = make("div", { class: "panels" });
   try {
     if (rows.length) {
-      const made = domains(view, rows, logarithmic), columns = columnsFor(place, panels.length);
+      const made = domains(view, rows, logarithmic), columns = columnsFor(view, place, panels.length);
       drawing.notShown = logarithmic ? notShown(view, rows, made) : null;
       shell.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
       const width = Math.max(160, Math.floor((roomOf(place) - 16 * (columns - 1)) / columns));
