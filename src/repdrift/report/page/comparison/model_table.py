@@ -49,7 +49,7 @@ def _row(model: ComparedModel) -> dict[str, object]:
         "kind": model.kind,
         "status": model.status,
         "cautions": len(model.notes),
-        "reason": model.reason or "",
+        "reason": _first_clause(model.reason or ""),
     }
     if model.layers:
         most, weights = most_moved_layer(model.layers), largest_weight_change(model)
@@ -63,6 +63,13 @@ def _row(model: ComparedModel) -> dict[str, object]:
             "weights_moved": None if weights is None else weights[1],
         }
     return row
+
+
+def _first_clause(reason: str) -> str:
+    """The beginning of a reason, which stands whole below the row."""
+    for end in (": ", ". "):
+        reason = reason.partition(end)[0]
+    return reason.rstrip(".")
 
 
 def _details(result: Comparison, model: ComparedModel) -> Mapping[str, str]:

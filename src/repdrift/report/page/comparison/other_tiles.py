@@ -15,6 +15,7 @@ from repdrift.core.output_words import (
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK
 from repdrift.core.records.output_changes import OutputChange
+from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import listed, number, percent, sentence_case, short_number, some_listed
 from repdrift.report.page.comparison.drift_tiles import by_model, ranked, value_range
@@ -120,21 +121,21 @@ def _output_rows(model: ComparedModel) -> list[str]:
     """The numbers of one model's outputs as sentences, with what changes how they are read."""
     if model.outputs is None:
         return []
-    lines = [
-        f"{model.name}, {', '.join(f'{head} {cell}' for head, cell in zip(TABLE_HEADER[1:], row[1:], strict=True) if cell)}: {row[0]}."
-        for row in outputs_rows(model.outputs)
-    ]
+    lines: list[str] = []
+    for outcome, texts, *cells in outputs_rows(model.outputs):
+        numbers = ", ".join(f"{head} {cell}" for head, cell in zip(TABLE_HEADER[2:], cells, strict=True) if cell)
+        lines.append(f"{model.name}, {outcome}, on {texts}: {numbers}.")
     return [*lines, *outputs_notes(model.outputs)]
 
 
 def moved_tile(result: Comparison, sections: Mapping[str, Sequence[WordedSection]]) -> Tile:
-    """The largest change of a layer's weights, and what each section on what moved answers first."""
+    """The largest change of a layer's weights, and what each section on what moved answers first on the model that drifts most."""
     moved = {model.name: found for model in ranked(result) if (found := largest_weight_change(model)) is not None}
     said = [
-        f"{model.name}, {section.title}: {section.answer[0]}"
-        for model in [*ranked(result), *result.by_grid][:3]
+        f"{section.title}, {model.name}: {section.answer[0]}"
+        for model in [*ranked(result), *result.by_grid][:1]
         for section in sections.get(model.name, ())
-        if section.answer
+        if section.answer and section.name in SECTIONS
     ]
     label = "Weights moved at most"
     if not moved:

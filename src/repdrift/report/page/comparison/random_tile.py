@@ -66,7 +66,7 @@ def _chip(found: set[str], *, has_intervals: bool) -> tuple[str, Verdict]:
 
 def _details(result: Comparison, models: Sequence[ComparedModel], verdicts: Mapping[str, str]) -> list[str]:
     said = [
-        "Compared layer by layer: `more` where the intervals of both do not overlap; where one has none, its value counts.",
+        "Compared layer by layer: the drift is more, or less, where its interval and that of the random change do not overlap; where one has none, its value counts.",
     ]
     if result.control_samples is not None and result.control_samples != result.samples:
         said.append(f"The random change is over {result.control_samples} samples, the drift over all {result.samples}.")

@@ -46,10 +46,12 @@ def test_a_comparison_without_controls_says_so_first():
 
 
 def test_models_that_could_not_be_compared_are_named_with_the_reason():
-    result = comparison([compared("a", [0.1]), refused("b", "it has another tokenizer.")])
+    why = "it has another tokenizer: sample 3 becomes 5 tokens. Compare it with its own base."
+    result = comparison([compared("a", [0.1]), refused("b", why)])
     page = made_page(result)
     rows = page.runs.rows.set_index("arm")
-    assert rows.loc["b", ["status", "reason"]].tolist() == ["not comparable", "it has another tokenizer."]
+    assert rows.loc["b", ["status", "reason"]].tolist() == ["not comparable", "it has another tokenizer"]
+    assert page.runs.details[1]["Reason"] == why
     assert page.headline.endswith("b could not be compared.")
 
 
