@@ -92,7 +92,7 @@ async function draw(view) {
 }
 
 async function drawPanel(view, drawing, name, rows, made, width) {
-  const canvas = make("div", { class: "drawn", "aria-hidden": "true" });
+  const canvas = make("div", { class: Object.keys(view.selects).length ? "drawn selects" : "drawn", "aria-hidden": "true" });
   const panel = make("div", { class: "panel" }, name === "" ? null : make("p", { class: "panel-title" }, optionWords(view.panelBy, name)), canvas);
   const result = await vegaEmbed(canvas, drawnSpec(view, rows, made, width), {
     ...drawOptions(), renderer: rows.length > MOST_SVG ? "canvas" : "svg",
@@ -120,6 +120,9 @@ function showNotes(view) {
   const card = cardOf(view.name), drawing = drawings.get(view.name), notes = [];
   const moved = view.filters.some((name) => filters.has(name) && !atStart(name));
   card.querySelectorAll(".answer-of-start").forEach((line) => { line.hidden = !moved; });
+  const caption = card.querySelector(".caption");
+  caption.dataset.start ??= caption.textContent;
+  if (retold(view, caption.dataset.start) !== caption.textContent) caption.textContent = retold(view, caption.dataset.start);
   const left = drawing?.notShown;
   if (left && !left.possible) notes.push("No value here is above zero, so that the scale stays linear.");
   else if (left?.never || left?.below) {

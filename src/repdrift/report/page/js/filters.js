@@ -40,9 +40,14 @@ function list(filter) {
   const words = make("span", { class: "words" });
   const summary = make("summary", {}, words);
   summary.update = () => { words.textContent = chosenWords(filter); summary.setAttribute("aria-label", `${filter.label}: ${chosenWords(filter)}`); };
-  return make("details", { class: "picker" }, summary, make("div", { class: "picked" },
+  const list = make("div", { class: "picked" },
     make("div", { class: "picker-head" }, search, make("button", { type: "button", onclick: () => choose(filter.column, []) }, "All")),
-    make("ul", {}, ...options)));
+    make("ul", {}, ...options));
+  const picker = make("details", { class: "picker", ontoggle: () => {
+    list.classList.remove("leftwards");
+    if (picker.open && list.getBoundingClientRect().right > document.documentElement.clientWidth) list.classList.add("leftwards");
+  } }, summary, list);
+  return picker;
 }
 
 function radio(filter, value, words) {

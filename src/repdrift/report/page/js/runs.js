@@ -30,7 +30,15 @@ function openModel(place) {
   goTo(`model-${place}`);
 }
 
+const unfolded = new Map(); // what is below a row, kept so that a sorted table does not draw its curves anew
+
 function belowRun(row) {
+  const key = `${row._row} ${isDark()}`;
+  if (!unfolded.has(key)) unfolded.set(key, detailsOf(row));
+  return unfolded.get(key);
+}
+
+function detailsOf(row) {
   const parts = Object.entries(page.runs.details[row._row] ?? {}).flatMap(([heading, text]) => {
     const isCode = /^command/i.test(heading) || text.includes("\n");
     return [make("dt", {}, heading), make("dd", {}, ...(isCode ? [copyButton(() => text, heading), make("pre", { tabindex: "0" }, text)] : prose(text)))];

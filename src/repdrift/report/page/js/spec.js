@@ -196,6 +196,13 @@ const CHOSEN_LAYER = "chosen_layer"; // the parameter of charts that mark the ch
 const chosenLayer = () => state.chosen.get("layer")?.[0] ?? null;
 const marksLayer = (view) => (view.spec.params ?? []).some((param) => param.name === CHOSEN_LAYER);
 
+/** A text of a view that names the measure at the start, with the measure that is chosen. */
+function retold(view, text) {
+  if (!view.filters.includes("measure") || !filters.has("measure") || atStart("measure")) return text;
+  const [before] = filters.get("measure").chosen, [now] = state.chosen.get("measure");
+  return before === undefined || now === undefined ? text : text.replaceAll(optionWords("measure", before), optionWords("measure", now));
+}
+
 /** Returns what Vega-Lite draws of these rows. made: domains of the channels. */
 function drawnSpec(view, rows, made, width) {
   const spec = structuredClone(view.spec), table = tables.get(view.table);
@@ -209,6 +216,7 @@ function drawnSpec(view, rows, made, width) {
     spec.width = width;
     spec.autosize = { type: "fit-x", contains: "padding" };
   }
+  walk(spec, (node) => { if (typeof node.title === "string") node.title = retold(view, node.title); });
   units(spec, (unit) => {
     unit.encoding = structuredClone(unit.encoding);
     fixDomains(unit, table);

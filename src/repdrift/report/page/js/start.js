@@ -3,7 +3,7 @@ function showAll() {
   showTheme();
   showFilters();
   showRuns();
-  valueTables.forEach((table) => table.show());
+  valueTables.forEach((table) => { if (table.closest("details").open) table.show(); });
   views.forEach((view) => showMarked(view));
   drawSoon();
 }

@@ -4,6 +4,7 @@ const AT_ONCE = 200;
 /** A table of rows. columns: pairs of a column and its heading. rows: returns the rows to show. below: elements that unfold below a row.
  *  Returns the element, with `show()` to draw it anew. */
 function dataTable({ name, title, columns, rows, below }) {
+  const numeric = new Set();
   let limit = AT_ONCE, shown = [];
   const search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search ${title}`, oninput: () => {
     if (search.value) state.finds.set(name, search.value); else state.finds.delete(name);
@@ -37,7 +38,8 @@ function dataTable({ name, title, columns, rows, below }) {
     columns.forEach(([column], at) => {
       const order = sort?.column === column ? (sort.down ? "descending" : "ascending") : null;
       if (order) heads[at].setAttribute("aria-sort", order); else heads[at].removeAttribute("aria-sort");
-      heads[at].className = shown.some((row) => typeof row[column] === "number") ? "n" : "";
+      if (all.some((row) => typeof row[column] === "number")) numeric.add(column);
+      heads[at].className = numeric.has(column) ? "n" : "";
     });
     body.replaceChildren(...shown.slice(0, limit).flatMap((row) => lines(row)));
     count.textContent = shown.length === all.length ? rowsWords(all.length) : `${shown.length} of ${rowsWords(all.length)}`;
@@ -46,18 +48,19 @@ function dataTable({ name, title, columns, rows, below }) {
     file.disabled = !shown.length;
   }
 
-  function cellOf(value) {
-    const text = shownValue(value);
-    return make("td", { class: typeof value === "number" ? "n" : value === null || value === undefined ? "none" : text.length < 25 ? "short-text" : "" }, ...prose(text));
+  function cellOf(value, column) {
+    const text = shownValue(value), look = [numeric.has(column) && "n", (value === null || value === undefined) && "none", text.length < 25 && "short-text"];
+    return make("td", { class: look.filter(Boolean).join(" ") }, ...prose(text));
   }
 
   function lines(row) {
-    const cells = columns.map(([column]) => cellOf(row[column]));
+    const cells = columns.map(([column]) => cellOf(row[column], column));
     if (!below) return [make("tr", {}, ...cells)];
     const open = state.opened.has(row._row);
     const button = make("button", { type: "button", class: "unfold", "aria-expanded": String(open), "aria-label": `Details of row ${row._row + 1}`, onclick: () => {
       if (!state.opened.delete(row._row)) state.opened.add(row._row);
       changed();
+      document.querySelector(`#model-${row._row} .unfold`)?.focus({ preventScroll: true });
     } }, open ? "−" : "+");
     const line = make("tr", { id: `model-${row._row}` }, make("td", {}, button), ...cells);
     return open ? [line, make("tr", { class: "below" }, make("td", { colspan: columns.length + 1 }, below(row)))] : [line];
@@ -94,6 +97,7 @@ function buildValues(view) {
     }
     valueTables.get(view.name).show();
   });
+  if (state.sorts.has(view.name) || state.finds.has(view.name)) fold.open = true;
 }
 
 function showValues(view) {
