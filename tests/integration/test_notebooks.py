@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pytest
@@ -58,16 +59,11 @@ def test_a_notebook_runs_and_puts_out_what_is_kept_in_it(path, tmp_path, monkeyp
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(path, as_version=4)
     kept = [kinds(cell) for cell in notebook.cells if cell.cell_type == "code"]
-    from jupyter_client.manager import AsyncKernelManager
-
-    # Sockets in the folder of the test, and no port.
-    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(tmp_path / "kernel"))
-    work = tmp_path / "work"
-    work.mkdir()
-    client = nbclient.NotebookClient(
-        notebook, km=manager, timeout=600, resources={"metadata": {"path": str(work)}}, allow_errors=False
-    )
-    client.execute()  # raises for a failed cell, but not for one whose output is captured
+    client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    with TemporaryDirectory(prefix="nb") as sockets:  # of a short name, as sockets need; no port is opened
+        client.create_kernel_manager()
+        client.km.transport, client.km.ip = "ipc", f"{sockets}/kernel"
+        client.execute()  # raises for a failed cell, but not for one whose output is captured
     failed = [out.evalue for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "error"]
     assert failed == []
     assert [kinds(cell) for cell in notebook.cells if cell.cell_type == "code"] == kept
