@@ -103,7 +103,7 @@ def _by_ends(asked: Gated, value: float, ends: Interval) -> tuple[Verdict, str]:
     side = "above" if value > asked.limit else "below" if value < asked.limit else "at"
     return (
         "passed",
-        f"It is not shown to be above {limit}, nor to keep it: its interval reaches from {low} to {high}, and the number itself lies {side} the "
+        f"It is not shown to be above {limit}, nor to keep it: {low} to {high}, and the number itself lies {side} the "
         "limit. More samples would tell.",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from repdrift.comparison.gate.judging import ERROR_RATE, GateReport, Judged, Verdict, beside_limit
@@ -13,8 +14,9 @@ from repdrift.core.words import chosen_percent, counted, markdown_text
 
 _MOST_ROWS = 40
 """Of the table in a pull request; the JUnit file has every number."""
-_MOST_LINES = 4
-"""Numbers of one verdict that the terminal names."""
+_MOST_FAILED, _MOST_REASONS = 3, 2
+"""Numbers that failed, and reasons of others, that the terminal names."""
+_COLUMNS = 100
 _MOST_NAMES = 3
 """Numbers that one reason names."""
 _VERDICTS: dict[Verdict, str] = {"failed": "failed", "not judged": "could not be judged", "passed": "passed"}
@@ -24,14 +26,14 @@ def gate_lines(report: GateReport) -> list[str]:
     """The gate in a few lines for the terminal: the verdict, then each number that failed or could not be judged."""
     lines = [f"gate {_VERDICTS[report.verdict]}: {_counts(report)}"]
     failed = sorted(report.of("failed"), key=_margin, reverse=True)
-    lines += [f"  {one.model}, {one.what}: {numbers_in_words(one)}" for one in failed[:_MOST_LINES]]
-    if len(failed) > _MOST_LINES:
-        lines.append(f"  and {len(failed) - _MOST_LINES} more that failed")
+    lines += [f"  {one.model}, {one.what}: {numbers_in_words(one)}" for one in failed[:_MOST_FAILED]]
+    if len(failed) > _MOST_FAILED:
+        lines.append(f"  and {len(failed) - _MOST_FAILED} more that failed")
     reasons = _reasons([*report.of("not judged"), *_open(report)])
-    lines += [f"  {reason}" for reason in reasons[:_MOST_LINES]]
-    if len(reasons) > _MOST_LINES:
-        lines.append(f"  and {counted(len(reasons) - _MOST_LINES, 'more reason')} in the files of the gate")
-    return lines
+    lines += [f"  {reason}" for reason in reasons[:_MOST_REASONS]]
+    if len(reasons) > _MOST_REASONS:
+        lines.append(f"  and {counted(len(reasons) - _MOST_REASONS, 'more reason')} (--junit, --markdown-summary)")
+    return [part for line in lines for part in textwrap.wrap(line, _COLUMNS, subsequent_indent="    ")]
 
 
 def gate_markdown(report: GateReport) -> str:
