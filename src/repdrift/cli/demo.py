@@ -38,6 +38,7 @@ def demo(
     Example, afterwards: repdrift analyze --config demo_output/demo.yaml
     """
     from repdrift.cli.stage_view import stages_on_screen
+    from repdrift.cli.study_end import print_study_end
     from repdrift.core.progress import say, tell
 
     log = made_folder(output_dir) / LOG_FILE
@@ -53,26 +54,18 @@ def demo(
 
         file = write_study_file(output_dir, STUDY_OF_ALL_TASKS if all_tasks else STUDY)
         outcome = run_study(load_study(file), str(file))
-    for line in answer_lines(outcome):
-        tell(line)
-    tell(f"page:  {outcome.dashboard.resolve()}")
-    tell(f"study: {file}. From this folder every command takes it, for example:")
+    if said := learnt_line(outcome):
+        tell(said)
+    places = {
+        "page": str(outcome.dashboard.resolve()),
+        "study": f"{file}. From this folder every command takes it, for example:",
+    }
+    print_study_end(outcome.results, outcome.table, places, full=False)
     for command in _COMMANDS:
         tell(f"    {command} {shlex.quote(str(file))}")
 
 
-def answer_lines(outcome: StudyOutcome) -> list[str]:
-    """The answer in three lines: whether the models have learnt, which method drifts less, and where; then every caution."""
-    from repdrift.core.hypotheses import LESS
-    from repdrift.core.records.results import ALL_TASKS
-
-    results = outcome.results
-    answer = next((t for t in results.tests if t.hypothesis == LESS and t.task == ALL_TASKS and t.layer is None), None)
-    lines = [_learnt(outcome), answer.sentence if answer is not None else "", _by_layer(outcome)]
-    return [line for line in lines if line] + [f"note: {warning}" for warning in results.warnings]
-
-
-def _learnt(outcome: StudyOutcome) -> str:
+def learnt_line(outcome: StudyOutcome) -> str:
     """Says how many models have learnt their task, with the range of the scores by task; empty if there are no models."""
     from repdrift.core.learnt_words import judged_models
     from repdrift.core.words import counted, listed, task_title
@@ -89,24 +82,6 @@ def _learnt(outcome: StudyOutcome) -> str:
         )
     n_learnt = sum(m.verdict is True for m in models)
     return f"{n_learnt} of {counted(len(models), 'model')} have learnt their task: {listed(parts)}."
-
-
-def _by_layer(outcome: StudyOutcome) -> str:
-    """The mean drift of each method in the lowest and in the highest layer; empty if there is no final model."""
-    from repdrift.core.site_rows import residual_rows
-    from repdrift.core.words import method_title, number
-
-    table, measure = residual_rows(outcome.table), outcome.results.study.primary_measure
-    rows = table[(table["measure"] == measure) & (table["step"] == 0) & table["drift"].notna()]
-    if rows.empty:
-        return ""
-    low, high = int(rows["layer"].min()), int(rows["layer"].max())
-    means = rows.groupby(["method", "layer"], sort=False)["drift"].mean()
-    parts = [
-        f"{method_title(str(method))} {number(means[method, low])} and {number(means[method, high])}"
-        for method in dict.fromkeys(rows["method"])
-    ]
-    return f"Mean drift in layer {low} and in layer {high} (0: unchanged, 1: unrelated): {'; '.join(parts)}."
 
 
 def made_folder(folder: Path) -> Path:

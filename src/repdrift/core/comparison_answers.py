@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from repdrift.core.layer_grid_words import grid_answer
 from repdrift.core.output_words import outputs_answer, outputs_in_short
 from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDrift
-from repdrift.core.words import counted, layers_named, models_named, short_number
+from repdrift.core.words import counted, layers_named, models_named, short_drift
 
 
 def comparison_headline(result: Comparison) -> str:
@@ -38,7 +38,7 @@ def _of_several(result: Comparison) -> str:
     lead = f"Of {len(compared)} models against {result.base}, {most.name} drifts most"
     if all(at.above_noise is False for model in compared for at in model.layers):
         lead = f"None of {len(compared)} models against {result.base} drifts more than noise in any layer; the largest drift is that of {most.name}"
-    return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_number(mean_drift(least))})."
+    return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_drift(mean_drift(least))})."
 
 
 def _in_short(model: ComparedModel) -> str:
@@ -88,11 +88,11 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
     mean = sum(at.drift for at in layers) / len(layers)
     most = most_moved_layer(layers)
     if len(layers) > 1 and all(at.drift == most.drift for at in layers):
-        return f"drift {short_number(mean)}, the same in every layer"
-    where = f"layer {most.layer} ({short_number(most.drift)}"
+        return f"drift {short_drift(mean)}, the same in every layer"
+    where = f"layer {most.layer} ({short_drift(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
-        where += f", 95 % interval {short_number(most.drift_low)} to {short_number(most.drift_high)}"
-    return f"mean drift {short_number(mean)}, most in {where})"
+        where += f", 95 % interval {short_drift(most.drift_low)} to {short_drift(most.drift_high)}"
+    return f"mean drift {short_drift(mean)}, most in {where})"
 
 
 def above_noise_words(model: ComparedModel) -> str:

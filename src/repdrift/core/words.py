@@ -45,6 +45,7 @@ _POOLINGS = {
     "tokens": "none: every real token is a row",
 }
 _SMALLEST_PVALUE = 1e-6
+_ROUNDING_OF_DRIFT = 1e-12
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
 _MARKDOWN_LIST = re.compile(r"^(\d*)([-+=.)])(?=\s|$|=|-)")
 """The beginning of a line that would make it an item of a list, or its neighbour a heading."""
@@ -114,6 +115,11 @@ def signed_digits(value: float) -> str:
     """A difference in two significant digits with its sign: `+0.012`, `-0.3`; `0.0` for none."""
     text = two_digits(value)
     return f"+{text}" if value > 0 else text
+
+
+def short_drift(value: float) -> str:
+    """A drift as `short_number` writes it; 0 for one that is what rounding in float64 leaves of two equal sets."""
+    return short_number(0.0 if abs(value) <= _ROUNDING_OF_DRIFT else value)
 
 
 _NEARLY_ALL = 0.9995

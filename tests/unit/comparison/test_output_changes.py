@@ -85,9 +85,10 @@ def test_outputs_stand_in_every_file_and_on_the_screen(tiny_language_model, furt
         tmp_path,
     )
     headline = " ".join(done.stdout.partition("\n\n")[0].split())
-    assert "on these texts" in headline
-    assert "(KL " in headline
-    assert "loss, these texts" in done.stdout
+    assert "these texts" in headline
+    assert "names another token first at" in headline
+    assert "mean drift 0.00" in headline, "and not what rounding left of two equal models"
+    assert "rise of the loss in nats a token: loss on these texts" in " ".join(done.stdout.split())
     record = json.loads((tmp_path / "out" / "comparison.json").read_text())
     kl = next(c for c in record["models"][0]["outputs"]["changes"] if c["outcome"] == "output_kl")
     table = pd.read_csv(tmp_path / "out" / "outputs.csv")

@@ -10,7 +10,7 @@ from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, 
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import OutputChange
 from repdrift.core.sink_words import sinks_in_short
-from repdrift.core.words import short_number
+from repdrift.core.words import short_drift
 from repdrift.report.glance.cautions import Caution, Kind, kind_of
 from repdrift.report.glance.comparison_headline import headlines
 from repdrift.report.glance.ending import Ending, ending_lines
@@ -18,8 +18,10 @@ from repdrift.report.glance.screen import Screen
 from repdrift.report.glance.short_numbers import short_percent
 from repdrift.report.glance.small_table import GlanceRow, GlanceTable
 
-_HEADS = ("drift", "most in layer", "above noise", "other class", "loss, these texts", "forgetting")
-_OPTIONAL = ("above noise", "loss, these texts", "forgetting")
+_HEADS = ("drift", "most in layer", "above noise", "other class", "loss", "forgetting")
+_OPTIONAL = ("forgetting", "loss", "above noise")
+"""Heads that a narrow screen does without, the last one first: the headline says it too."""
+_LOSSES = {"loss": "on these texts", "forgetting": "on general text"}
 
 
 def comparison_glance(result: Comparison, places: Mapping[str, str], screen: Screen) -> list[str]:
@@ -66,14 +68,16 @@ def _table(result: Comparison, models: Sequence[ComparedModel]) -> GlanceTable:
         rows=[GlanceRow(row.names, [row.numbers[place] for place in kept], row.drifts) for row in rows],
         layers=layers if result.compared else [],
         optional=[head for head in _OPTIONAL if head in [_HEADS[place] for place in kept]],
-        notes=_notes(result, rows),
+        notes=_notes(result, rows, [_HEADS[place] for place in kept]),
     )
 
 
-def _notes(result: Comparison, rows: Sequence[GlanceRow]) -> list[str]:
+def _notes(result: Comparison, rows: Sequence[GlanceRow], heads: Sequence[str]) -> list[str]:
+    losses = [f"{head} {where}" for head, where in _LOSSES.items() if head in heads]
+    rises = [f"rise of the loss in nats a token: {', '.join(losses)}"] if losses else []
     said = ["[ ]: 95 % interval over samples"] if any("[" in n for row in rows for n in row.numbers) else []
     sinks = "" if result.sinks is None else sinks_in_short([result.sinks])
-    return [*said, *([sinks] if sinks else [])]
+    return [*said, *rises, *([sinks] if sinks else [])]
 
 
 def _row(model: ComparedModel, layers: Sequence[int]) -> GlanceRow:
@@ -83,14 +87,14 @@ def _row(model: ComparedModel, layers: Sequence[int]) -> GlanceRow:
     ends = (
         ""
         if at.drift_low is None or at.drift_high is None
-        else f" [{short_number(at.drift_low)}, {short_number(at.drift_high)}]"
+        else f" [{short_drift(at.drift_low)}, {short_drift(at.drift_high)}]"
     )
     known = [each.above_noise for each in model.layers if each.above_noise is not None]
     classes = _change(model, "disagreement", ON_TASK)
     drifts = {each.layer: each.drift for each in model.layers}
     numbers = [
-        short_number(mean_drift(model)),
-        f"{at.layer}: {short_number(at.drift)}{ends}",
+        short_drift(mean_drift(model)),
+        f"{at.layer}: {short_drift(at.drift)}{ends}",
         f"{sum(known)} of {len(model.layers)}" if known else "",
         "" if classes is None else short_percent(classes.value),
         _rise(_change(model, "forgetting", ON_TASK)),

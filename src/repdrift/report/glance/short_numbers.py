@@ -7,6 +7,8 @@ import math
 from repdrift.core.words import times
 
 _NEARLY_ALL = 0.995
+_ROUNDING = 1e-12
+"""Drifts up to this size are rounding of equal rows."""
 
 
 def short_percent(share: float) -> str:
@@ -33,21 +35,14 @@ def _percent_digits(share: float) -> str:
     if abs(value) >= 99.5:
         return f"{value:,.0f}"
     if value and abs(value) < 0.01:
-        return "0.00" if value > 0 else "-0.00"
+        return "0.00"
     text = f"{value:.2g}"
     return "0" if float(text) == 0 else text
 
 
-def spread_digits(mean: float, spread: float) -> str:
-    """Returns a spread with as many decimals as show one digit of it or two of the mean, whichever is more."""
-    if not math.isfinite(spread):
-        return ""
-    places = max(_places(mean, 2), _places(spread, 1))
-    return f"{spread:.{min(places, 6)}f}"
-
-
 def with_spread(mean: float, spread: float | None, plus_minus: str) -> str:
     """Returns a mean with its spread, `0.448 ±0.012`, or the mean alone where there is no spread. Tiny means are in powers of ten."""
+    mean = 0.0 if abs(mean) <= _ROUNDING else mean
     if mean and abs(mean) < 5e-5:
         return f"{mean:.1e}" if spread is None else f"{mean:.1e} {plus_minus}{spread:.0e}"
     places = min(6, max(_places(mean, 2), 2, 0 if not spread else _places(spread, 1)))

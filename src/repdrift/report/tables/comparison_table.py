@@ -247,5 +247,18 @@ def _caption(result: Comparison, *, by_layer: bool) -> str:
     mean = "" if by_layer else ", mean over layers and the largest layer"
     return (
         f"Drift from {result.base} on {counted(result.samples, 'sample')} of {data}: 1 - debiased CKA{mean}, with 95 % intervals over samples for "
-        "these models. 0 is unmoved, about 1 unrelated."
+        "these models. 0 is unmoved, about 1 unrelated." + ("" if by_layer else _about_outputs(result))
     )
+
+
+def _about_outputs(result: Comparison) -> str:
+    """Sentences on the numbers of outputs that the comparison has; "" if it has none."""
+    measured = {
+        (change.outcome, change.inputs) for model in result.models if model.outputs for change in model.outputs.changes
+    }
+    said = {
+        ("disagreement", ON_TASK): "Other class: texts for which the tuned model names another class than its base",
+        ("forgetting", ON_TASK): "Rise of loss: of the tuned model over its base on these texts, per token",
+        ("forgetting", ON_GENERAL_TEXT): "Forgetting: the same rise on general text",
+    }
+    return "".join(f" {sentence}." for key, sentence in said.items() if key in measured)
