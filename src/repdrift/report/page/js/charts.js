@@ -31,7 +31,8 @@ function keyOf(view, place) {
 
 function columnsFor(view, place, panels) {
   const room = roomOf(place), least = printing || panels > 4 || view.name !== page.views[0].name ? 290 : 400;
-  return Math.max(1, Math.min(panels, Math.floor((room + 16) / (least + 16))));
+  const most = Math.max(1, Math.min(panels, Math.floor((room + 16) / (least + 16))));
+  return Math.ceil(panels / Math.ceil(panels / most)); // rows of about equal length
 }
 
 /** Whether a view is in sight, or nearly, and does not show the state. */
