@@ -128,7 +128,12 @@ def _no_interval(result: Comparison, at: LayerDrift, name: str, *, alone: bool) 
             return "without one of the samples nothing moved at all"
     elif name not in at.intervals and at.drift_low is not None:
         return f"none was made for {name}, or it is undefined without some of the samples; give --interval-for {name}"
-    return why_no_interval(result)
+    why = why_no_interval(result)
+    if result.pooling == "tokens":
+        return f"{why}; pool them, such as by --pooling mean"
+    if result.accumulated == "moments":
+        return f"{why}; keep the rows with --accumulate rows, or take fewer with --samples"
+    return why
 
 
 def _no_value(result: Comparison, model: str, name: str) -> str:
