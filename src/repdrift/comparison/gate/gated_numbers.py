@@ -128,12 +128,12 @@ def _no_interval(result: Comparison, at: LayerDrift, name: str, *, alone: bool) 
             return "without one of the samples nothing moved at all"
     elif name not in at.intervals and at.drift_low is not None:
         return f"none was made for {name}, or it is undefined without some of the samples; give --interval-for {name}"
-    why = why_no_interval(result)
+    next_step = ""
     if result.pooling == "tokens":
-        return f"{why}; pool them, such as by --pooling mean"
-    if result.accumulated == "moments":
-        return f"{why}; keep the rows with --accumulate rows, or take fewer with --samples"
-    return why
+        next_step = "; pool them, such as by --pooling mean"
+    elif result.accumulated == "moments":
+        next_step = "; keep the rows with --accumulate rows, or take fewer with --samples"
+    return f"{why_no_interval(result)}{next_step}"
 
 
 def _no_value(result: Comparison, model: str, name: str) -> str:
