@@ -62,7 +62,7 @@ _TOLD_BY = (
         Kind.STALE,
         r"was measured with (?:an)?other |one of the two is older|was read off other representations|out ?of ?date|changed since",
     ),
-    (Kind.NOT_LEARNT, r"(?:has|have) not learnt|(?:Not|not) known whether .{0,80} learnt"),
+    (Kind.NOT_LEARNT, r"(?:has|have) not learnt|(?i:not) known whether .{0,80} learnt"),
     (
         Kind.UNCHANGED,
         r"changes? nothing|changed (?:almost )?nothing|next to nothing|nothing is known to have moved|have the same weights|drift is (?:exactly )?zero",
