@@ -9,7 +9,6 @@ from transformers import AutoModelForCausalLM
 from tests.command_line import run_here
 from tests.tiny_models import write_sentences
 
-
 TITLES = ("drift from ", "outputs beside ", "share of ")
 """Beginnings of titles of tables, which the summary has as headings of its own."""
 
