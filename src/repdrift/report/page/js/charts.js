@@ -100,7 +100,7 @@ async function drawPanel(view, drawing, name, rows, made, width) {
     patch: (spec) => withoutLegends(spec, drawing),
   });
   drawing.finalize.push(() => result.finalize());
-  drawing.panels.push({ element: panel, canvas, view: result.view, points: pointsOf(result.view) });
+  drawing.panels.push({ name, element: panel, canvas, view: result.view, points: pointsOf(result.view) });
   canvas.addEventListener("pointermove", (event) => hover(view, drawing.panels.find((each) => each.canvas === canvas), event));
   canvas.addEventListener("pointerleave", hideTip);
   canvas.addEventListener("click", (event) => hit(view, drawing.panels.find((each) => each.canvas === canvas), event));

@@ -16,7 +16,7 @@ function collect(mark, left, top, found) {
     if (!item.datum || mark.marktype === "text" || !Number.isFinite(x) || !Number.isFinite(y)) continue;
     const box = mark.marktype === "rect" ? { w: item.width ?? 0, h: item.height ?? 0 } : { w: 0, h: 0 };
     const symbol = mark.marktype === "symbol" ? 4 : 0;
-    found.push({ x: x + box.w / 2, y: y + box.h / 2, w: box.w, h: box.h, datum: item.datum, row: item.datum._row, rank: box.w ? 2 : symbol ? 3 : 1 });
+    found.push({ x: x + box.w / 2, y: y + box.h / 2, w: box.w, h: box.h, datum: item.datum, row: item.datum._row, said: item.tooltip, rank: box.w ? 2 : symbol ? 3 : 1 });
   }
 }
 
@@ -44,9 +44,9 @@ function pointOf(view, drawing, row) {
     for (const point of panel.points) if (point.row === row._row && (!best || point.rank > best.point.rank)) best = { panel, point };
   }
   if (best) return best;
-  for (const panel of drawing.panels) {
-    const point = panel.points.find((each) => each.row === undefined && [...view.keyboard, view.panelBy].filter((name) => name in each.datum).length
-      && Object.keys(row).every((name) => !(name in each.datum) || each.datum[name] === row[name]));
+  for (const panel of drawing.panels.filter((each) => !view.panelBy || each.name === row[view.panelBy])) {
+    const point = panel.points.find((each) => each.row === undefined && view.keyboard.some((name) => name in each.datum)
+      && view.keyboard.every((name) => !(name in each.datum) || each.datum[name] === row[name]));
     if (point) return { panel, point };
   }
   return null;

@@ -10,6 +10,8 @@ function shownColumns(view) {
 function valuesOf(view, drawing, point) {
   const columns = shownColumns(view);
   if (point.row !== undefined) return columns.map(([name, heading]) => [heading, shownValue(drawing.rows.find((row) => row._row === point.row)?.[name])]);
+  // What stands for several rows says so itself, in the words of its chart.
+  if (point.said && typeof point.said === "object") return Object.entries(point.said).map(([heading, text]) => [heading, saidValue(text)]);
   const headings = new Map(columns);
   const pairs = columns.filter(([name]) => name in point.datum).map(([name, heading]) => [heading, shownValue(point.datum[name])]);
   for (const [name, value] of Object.entries(point.datum)) {
@@ -17,6 +19,13 @@ function valuesOf(view, drawing, point) {
     if (found && typeof value === "number") pairs.push([`${found[1]} of ${headings.get(found[2]) ?? found[2].replaceAll("_", " ")}`, shownValue(value)]);
   }
   return pairs;
+}
+
+/** A value as Vega words it, in the digits of the page. */
+function saidValue(text) {
+  const plain = String(text).replace("\u2212", "-").replaceAll(",", "");
+  if (text === "" || text === "null" || text === "NaN") return "none";
+  return /^-?[\d.]+(e[+-]?\d+)?$/i.test(plain) ? shownValue(Number(plain)) : String(text);
 }
 
 function hover(view, panel, event) {
@@ -105,6 +114,7 @@ function showCurrent(view, drawing) {
   if (place) ringAt(place.panel, place.point, "current");
   const values = shownColumns(view).map(([name, heading]) => `${heading} ${shownValue(row[name])}`).join("; ");
   const more = here.length > 1 && view.keyboard.length ? ` (${here.indexOf(row) + 1} of ${here.length} here; Page Up and Page Down for the others)` : "";
-  const unseen = place ? "" : " This value has no mark in the chart.";
+  const together = place && place.point.row === undefined ? ` The mark stands for several: ${valuesOf(view, drawing, place.point).map((pair) => pair.join(" ")).join("; ")}.` : "";
+  const unseen = place ? together : " This value has no mark in the chart.";
   cardOf(view.name).querySelector(".readout").textContent = `${values}.${more}${unseen}`;
 }
