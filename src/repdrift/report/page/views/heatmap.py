@@ -80,12 +80,13 @@ def _spec(table: pd.DataFrame, *, logarithmic: bool) -> dict[str, Any]:
     shown = tooltip(_SHOWN)
     cells = means.transform_filter("datum.models > 0").mark_rect().encode(x, y, color, tooltip=shown)  # fmt: skip
     absent = means.transform_filter("datum.models == 0")
-    empty = absent.mark_rect(color="#858585", opacity=0.2).encode(x, y, tooltip=shown)
+    without = tooltip({name: words for name, words in _SHOWN.items() if name != "mean:Q"})
+    empty = absent.mark_rect(color="#858585", opacity=0.2).encode(x, y, tooltip=without)
     every = 1 + table["layer"].nunique() // 24
     cross = (
         absent.transform_filter(f"datum.layer % {every} == 0")
         .mark_point(shape="M-.6,-.6L.6,.6M.6,-.6L-.6,.6", color="#858585", size=60, strokeWidth=1.5)
-        .encode(x, y, tooltip=shown)
+        .encode(x, y, tooltip=without)
     )
     fewer = (
         means.transform_filter("datum.models > 0 && datum.models < datum.planned")
