@@ -36,7 +36,7 @@ from tests.unit.report.synthetic_results import Synthetic, report_data
 LONG = "a_very_long_name_of_a_method_that_goes_on_and_on_to_60_chars"
 HOSTILE = "<img src=x onerror=alert(1)>'\"\\{{7*7}}"
 PLAIN = Synthetic(tasks=("sst2", "mrpc"), layers=4, seeds=(1, 2), measures=("cka", "cosine"), checkpoints=(10, 20))
-USUAL = Synthetic()
+USUAL = Synthetic(inference=False)
 ONE = Synthetic(tasks=("sst2",), layers=1, seeds=(1,), measures=("cka",))
 DEEP = Synthetic(
     tasks=("sst2",), layers=96, seeds=(1, 2), measures=("cka",), missing=(("sst2", "lora", 2),), negative_below=9, inference=False
@@ -58,12 +58,12 @@ def made(study):
     return replace(data, results=data.results.model_copy(update={"moved": moved}), samples=_sample_table(data, runs))
 
 
-def drawn(view, page, **chosen):
-    """The view as SVG, one text for each panel, of the rows that its filters leave. chosen: values of filters by column."""
+def drawn(view, page, most=3, **chosen):
+    """The view as SVG, one text for each of the first panels, of the rows that its filters leave. most: panels. chosen: values of filters by column."""
     rows = kept_rows(view, page, **chosen)
     parts = rows.groupby(view.panel_by, sort=False) if view.panel_by else [("", rows)]
     texts = {}
-    for name, part in parts:
+    for name, part in list(parts)[:most]:
         spec = {**json.loads(json.dumps(view.spec)), "width": 300, "data": {"name": "rows"}}
         spec["datasets"] = {"rows": json.loads(part.to_json(orient="records"))}
         texts[name] = vl_convert.vegalite_to_svg(spec)
