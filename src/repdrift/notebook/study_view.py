@@ -14,6 +14,7 @@ from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import Reduction
 from repdrift.core.records.results import ALL_TASKS, TABLE_CSV, TABLE_PARQUET, DriftResults
+from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import listed, method_title, percent_range, reduction_at_a_glance, task_title
 from repdrift.notebook.cards import Card, card_html
@@ -82,7 +83,7 @@ class StudyResults:
         study = self.record.study
         return card_html(
             Card(
-                title=f"Study {study.name}: {study.model}, tasks {listed(list(map(task_title, study.tasks)))}",
+                title=f"Study {study.name}: {study.model} on {listed(list(map(task_title, study.tasks)))}",
                 headline=headline(self.data),
                 header=["number", "value", "verdict", "in words"],
                 rows=[[tile.label, tile.value, tile.chip, tile.line] for tile in study_tiles(self.data)],
@@ -104,15 +105,19 @@ def results_card(results: DriftResults) -> str:
     """Returns the card of results without their table: the verdict on each method, and its reduction on each task."""
     results = shareable(results).without_secrets()
     study = results.study
-    tests = [t for t in results.tests if t.hypothesis == LESS and t.task == ALL_TASKS and t.layer is None]
+    tests = [
+        t
+        for t in results.tests
+        if t.hypothesis == LESS and t.task == ALL_TASKS and t.layer is None and t.site == RESID_POST
+    ]
     rows = [
         [method_title(r.comparison or study.comparison_method), task_title(r.task), *_reduction_cells(r)]
         for r in results.reductions
-        if r.layer is None
+        if r.layer is None and r.site == RESID_POST
     ]
     return card_html(
         Card(
-            title=f"Study {study.name}: {study.model}, tasks {listed(list(map(task_title, study.tasks)))}",
+            title=f"Study {study.name}: {study.model} on {listed(list(map(task_title, study.tasks)))}",
             headline=" ".join(f"[{test.verdict}] {test.sentence}" for test in tests) or "No methods were compared.",
             header=["method", "task", f"drift, against {method_title(study.reference_method)}", "interval of the reduction"],
             rows=rows,

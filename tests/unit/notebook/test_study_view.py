@@ -48,6 +48,23 @@ def test_tables_are_those_of_record_and_files(results):
         results.to_pandas("drifts_of_all")
 
 
+def test_tables_of_a_study_without_a_comparison_have_their_columns(tmp_path):
+    alone = load_results(
+        write_results(tmp_path, Synthetic(tasks=("sst2",), methods=("lora",), seeds=(1,), layers=2, inference=False))
+    )
+    for name in ("reductions", "tests"):
+        table = alone.to_pandas(name)
+        assert table.empty
+        assert {"task", "site", "layer"} <= set(table.columns)
+    assert "No methods were compared." in alone.record._repr_html_()
+
+
+def test_sites_are_not_mixed_into_the_card(results):
+    inside = [r.model_copy(update={"site": "mlp_out"}) for r in results.record.reductions if r.layer is None]
+    both = results.record.model_copy(update={"reductions": [*results.record.reductions, *inside]})
+    assert both._repr_html_() == results.record._repr_html_()
+
+
 def test_a_changed_table_is_not_read(results, tmp_path):
     from dataclasses import replace
 
