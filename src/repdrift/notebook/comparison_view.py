@@ -45,6 +45,7 @@ _DRAWINGS: Mapping[str, Callable[[Comparison], Drawing | None]] = {
     directions_figure.FIGURE_NAME: directions_figure.directions_drawing,
     grid_figure.FIGURE_NAME: grid_figure.grid_drawing,
     weights_figure.FIGURE_NAME: weights_figure.weights_drawing,
+    weights_figure.INTRUDERS_NAME: weights_figure.intruders_drawing,
     likeness_figure.FIGURE_NAME: _likeness,
     patching_figure.FIGURE_NAME: patching_figure.patching_drawing,
     strips_figure.FIGURE_NAME: strips_figure.strip_drawing,

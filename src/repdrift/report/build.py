@@ -10,7 +10,7 @@ from repdrift.core.atomic import require_writable, storage_errors, write_togethe
 from repdrift.core.errors import StorageError
 from repdrift.core.progress import track
 from repdrift.report.captions import CAPTIONS_FILE, captions_text
-from repdrift.report.figure_files import chosen_figures, chosen_formats, figure_files
+from repdrift.report.figure_files import caption_of, chosen_figures, chosen_formats, figure_files
 from repdrift.report.figure_size import FigureSize
 from repdrift.report.figures import figures
 from repdrift.report.page import page_html
@@ -61,8 +61,8 @@ def visualize(
     for spec in track(specs, what="drawing", total=len(specs)):
         of_figure = {f"{spec.name}.{kind}": content for kind, content in figure_files(spec, data, kinds, size).items()}
         files |= of_figure
-        drawn.append(FigureFile(spec.title, spec.caption(data), spec.describe(data), list(of_figure)))
-    files[CAPTIONS_FILE] = captions_text([spec for spec in figures() if spec.possible(data)], data).encode()
+        drawn.append(FigureFile(spec.title, caption_of(spec, data, size), spec.describe(data), list(of_figure)))
+    files[CAPTIONS_FILE] = captions_text([spec for spec in figures() if spec.possible(data)], data, size).encode()
     if whole:
         files[DASHBOARD_FILE] = page_html(study_page(data, drawn)).encode()
     write_together(output_dir, files)

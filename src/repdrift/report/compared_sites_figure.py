@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,17 +12,16 @@ from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDri
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
 from repdrift.core.site_words import in_site_order, is_in_block, site_title
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.labels import plain
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import FONT_PT, fitted, fitted_names
+from repdrift.report.panels import draw_grid, label_outer, legend_above, panel_plan, panel_title
 from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
-from repdrift.report.style import FAINT, GREY, legend_columns
+from repdrift.report.style import FAINT, GREY
 
 FIGURE_NAME = "drift_by_site"
-_COLUMNS = 2
-_PANEL_IN, _LINE_IN = 1.9, 0.14
-_LEGEND_PT = 7
-_MOST_PANELS = 12
+_PANEL_IN = 1.6
 
 
 def site_figures(result: Comparison) -> dict[str, bytes]:
@@ -41,26 +38,26 @@ def site_drawing(result: Comparison) -> Drawing | None:
 
 
 def _figure(result: Comparison) -> Figure:
-    models = [model for model in result.compared if model.sites][:_MOST_PANELS]
-    columns = min(_COLUMNS, len(models))
-    rows = math.ceil(len(models) / columns)
-    caption = caption_lines_of(_caption(result))
-    keys = _keys(models)
-    across = legend_columns([str(key.get_label()) for key in keys], _LEGEND_PT, most=4)
-    above = 0.7 + _PANEL_IN * rows + _LINE_IN * math.ceil(len(keys) / across)
-    figure, (panels,) = captioned_figure([above], caption)
-    grid = panels.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
-    for axes, model in zip(grid.flat, models, strict=False):
+    every = [model for model in result.compared if model.sites]
+    plan = panel_plan(len(every), _PANEL_IN, besides_in=3.6)
+    models = every[: plan.shown]
+    figure = Figure()
+    panels = draw_grid(figure, plan, sharey=True, sharex=True)
+    names = fitted_names([model.name for model in models], plan.width_pt, FONT_PT)
+    for axes, model, name in zip(panels, models, names, strict=True):
         _panel(axes, model)
-        axes.set_title(plain(model.name) + "*" * bool(model.notes))
+        panel_title(axes, name + "*" * bool(model.notes), (), plan.width_pt + 8)
         layers = sorted({at.layer for _, at_site in _sites(model) for at in at_site})
         blocks = sorted({at.layer for site, at_site in _sites(model) if is_in_block(site) for at in at_site})
-        site_axis(axes, layers, blocks, room=1 / columns)
-    for axes in list(grid.flat)[len(models) :]:
-        axes.remove()
-    panels.supylabel("drift, 1 - debiased CKA", fontsize=8)
-    panels.legend(handles=keys, loc="outside lower center", ncols=across, fontsize=_LEGEND_PT)
-    panels.suptitle(f"Drift inside the blocks, from {plain(result.base)}", fontsize=9)
+        site_axis(axes, layers, blocks, room=plan.room)
+    label_outer(panels, plan)
+    figure.supylabel("drift, 1 - debiased CKA", fontsize=FONT_PT)
+    keys = _keys(models)
+    title = f"Drift inside the blocks, from {fitted(result.base, 200, FONT_PT)}"
+    above = legend_above(figure, keys, [str(key.get_label()) for key in keys], most=4, title=title)
+    left = plan.says_what_is_left_out("comparison.json has all models").strip()
+    below = put_caption(figure, caption_lines_of([*([left] if left else []), *_caption(result)]))
+    figure.set_size_inches(page_width_in(), 0.3 + above + _PANEL_IN * plan.rows + below)
     return figure
 
 
@@ -84,7 +81,7 @@ def _keys(models: list[ComparedModel]) -> list[Line2D]:
     sites = in_site_order([site for model in models for site, _ in _sites(model)])
     keys = [Line2D([], [], **site_look(site), label=site_title(site)) for site in sites]
     if any(at.random_change_drift is not None for model in models for of in model.sites for at in of.layers):
-        keys.append(Line2D([], [], color=GREY, label="random change as large as the model's", **RANDOM_CHANGE))
+        keys.append(Line2D([], [], color=GREY, label="random change", **RANDOM_CHANGE))
     return keys
 
 

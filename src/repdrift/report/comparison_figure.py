@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,21 +14,21 @@ from repdrift.core.comparison_words import note_sentences, warnings_beside_notes
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted, task_title
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.labels import plain
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import FONT_PT, fitted, fitted_names, text_width_pt, without_formulas
+from repdrift.report.panels import legend_above, panel_title
 from repdrift.report.rendering import Drawing, png_and_pdf_files
-from repdrift.report.style import GREY, layer_axis, legend_columns, log_ticks
+from repdrift.report.style import GREY, layer_axis, legend_name_pt, log_ticks, look
 
 FIGURE_NAME = "drift_by_layer"
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+_PANEL_IN = 2.1
+_MARKS = 12
+"""Marks on a line, at most."""
 _RANDOM_CHANGE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0}
 _ROUNDING: dict[str, Any] = {"linestyle": (0, (6, 1)), "linewidth": 0.8}
 _MISPAIRED: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.9}
 _NOISE: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
-_LEGEND_PT = 7
-_LINE_IN = 0.14
-"""Height of a line of the legend."""
 _LEAST_SHOWN = 1e-9
 """Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
@@ -53,31 +52,49 @@ def comparison_drawing(result: Comparison) -> Drawing | None:
 
 
 def _figure(result: Comparison) -> Figure:
-    handles = _legend(result)
-    columns = legend_columns([str(handle.get_label()) for handle in handles], _LEGEND_PT, most=4)
-    caption = caption_lines(result)
-    above = 2.4 + _LINE_IN * math.ceil(len(handles) / columns)
-    figure, (panels,) = captioned_figure([above], caption)
-    left, right = panels.subplots(1, 2)
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
     for number, model in enumerate(result.compared):
         _drift(left, model, number)
         _with_controls(right, model, number)
     _common(right, result)
     layers = [layer.layer for layer in result.base_layers]
     for axes in (left, right):
-        layer_axis(axes, layers)
+        layer_axis(axes, layers, 0.5)
     left.set_ylabel("drift, 1 - debiased CKA")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
-    left.set_title(_of_rows(result))
-    right.set_title("beside the controls")
+    width = 72 * page_width_in() / 2 - 50
+    panel_title(left, "drift by layer", [_of_rows(result)], width)
+    panel_title(
+        right,
+        "beside the controls",
+        [f"smaller than {_LEAST_SHOWN:g}: drawn there"] if _is_clipped(result) else [],
+        width,
+    )
     right.set_yscale("log")
     log_ticks(right.yaxis)
-    panels.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=_LEGEND_PT)
-    panels.suptitle(
-        f"Drift from {plain(result.base)} on {plain(task_title(result.task))}, {result.compared[0].layers[0].rows} rows",
-        fontsize=9,
+    rows = f"{result.compared[0].layers[0].rows} rows"
+    room = 72 * page_width_in() - text_width_pt([f"Drift from  on , {rows}"])
+    base, task = (fitted(name, room / 2, FONT_PT) for name in (result.base, task_title(result.task)))
+    handles = _legend(result)
+    above = legend_above(
+        figure, handles, [str(key.get_label()) for key in handles], most=4, title=f"Drift from {base} on {task}, {rows}"
     )
+    figure.set_size_inches(page_width_in(), _PANEL_IN + above + put_caption(figure, caption_lines(result)))
     return figure
+
+
+def _is_clipped(result: Comparison) -> bool:
+    """True if a drift, a control or the noise is too small for the logarithmic axis."""
+    of_models = [
+        value
+        for model in result.compared
+        for at in model.layers
+        for value in (at.drift, at.random_change_drift, at.rounding_drift)
+        if value is not None
+    ]
+    noise = [layer.noise_floor for layer in result.base_layers if layer.noise_floor is not None]
+    return any(value < _LEAST_SHOWN for value in (*of_models, *noise))
 
 
 def _of_rows(result: Comparison) -> str:
@@ -85,7 +102,7 @@ def _of_rows(result: Comparison) -> str:
     if _has_intervals(result):
         groups = result.sample_groups
         over = "samples" if groups is None else counted(groups, result.sample_group_unit)
-        return f"with 95 % interval over {over}"
+        return without_formulas(f"with 95 % interval over {over}")
     return "every real token is a row" if result.pooling == "tokens" else "no intervals: see the summary"
 
 
@@ -101,37 +118,42 @@ def caption_lines(result: Comparison) -> list[str]:
     )
 
 
-def _label(model: ComparedModel) -> str:
-    return plain(model.name) + ("*" if model.notes else "")
+def _labels(result: Comparison) -> list[str]:
+    """Names of the models, each with a star where notes on it stand below."""
+    names = fitted_names([model.name for model in result.compared], legend_name_pt() - 4)
+    return [name + "*" * bool(model.notes) for name, model in zip(names, result.compared, strict=True)]
 
 
 def _legend(result: Comparison) -> list[Line2D]:
     """The keys: each model by its colour and marker, then the controls by their dashes; a control has its model's colour."""
-    keys = [Line2D([], [], **model_look(number), label=_label(model)) for number, model in enumerate(result.compared)]
+    keys = [Line2D([], [], **model_look(number), label=name) for number, name in enumerate(_labels(result))]
     layers = [at for model in result.compared for at in model.layers]
     on = "" if result.control_samples is None else f", {result.control_samples} samples"
     if any(at.random_change_drift is not None for at in layers):
-        keys.append(Line2D([], [], **_RANDOM_CHANGE, color=GREY, label=f"random change as large as the model's{on}"))
+        keys.append(Line2D([], [], **_RANDOM_CHANGE, color=GREY, label=f"random change{on}"))
     if any(at.rounding_drift is not None for at in layers):
-        keys.append(Line2D([], [], **_ROUNDING, color=GREY, label=f"base model rounded like the model{on}"))
+        keys.append(Line2D([], [], **_ROUNDING, color=GREY, label=f"rounded base{on}"))
     if any(at.mispaired_drift is not None for at in result.compared[0].layers):
         keys.append(Line2D([], [], **_MISPAIRED, color=GREY, label="mispaired samples"))
-    floors = [layer.noise_floor for layer in result.base_layers if layer.noise_floor is not None]
-    if floors:
-        clipped = f", below {_LEAST_SHOWN:g}" if max(floors) <= _LEAST_SHOWN else ""
-        keys.append(Line2D([], [], **_NOISE, color=GREY, label=f"base model run twice (noise{clipped}){on}"))
+    if any(layer.noise_floor is not None for layer in result.base_layers):
+        keys.append(Line2D([], [], **_NOISE, color=GREY, label=f"base run twice{on}"))
     return keys
 
 
 def model_look(number: int) -> dict[str, Any]:
-    """Colour and marker of a model: the pairs repeat only after every colour has had every marker."""
-    marker = _MARKERS[(number + number // len(_COLORS)) % len(_MARKERS)]
-    return {"color": _COLORS[number % len(_COLORS)], "marker": marker, "markersize": 3}
+    """Colour, marker and dashes of a model."""
+    return {**look(number).line, "markersize": 3}
 
 
 def _drift(axes: Axes, model: ComparedModel, number: int) -> None:
     layers = [at.layer for at in model.layers]
-    axes.plot(layers, [at.drift for at in model.layers], **model_look(number))
+    axes.plot(
+        layers,
+        [at.drift for at in model.layers],
+        clip_on=False,
+        markevery=max(1, len(layers) // _MARKS),
+        **model_look(number),
+    )
     low = np.array([np.nan if at.drift_low is None else at.drift_low for at in model.layers])
     high = np.array([np.nan if at.drift_high is None else at.drift_high for at in model.layers])
     axes.fill_between(layers, low, high, color=model_look(number)["color"], alpha=0.2, linewidth=0)
@@ -139,7 +161,14 @@ def _drift(axes: Axes, model: ComparedModel, number: int) -> None:
 
 def _with_controls(axes: Axes, model: ComparedModel, number: int) -> None:
     look = model_look(number)
-    axes.plot([at.layer for at in model.layers], [_shown(at.drift) for at in model.layers], **look)
+    every = max(1, len(model.layers) // _MARKS)
+    axes.plot(
+        [at.layer for at in model.layers],
+        [_shown(at.drift) for at in model.layers],
+        clip_on=False,
+        markevery=every,
+        **look,
+    )
     _line(axes, [(at.layer, at.random_change_drift) for at in model.layers], color=look["color"], **_RANDOM_CHANGE)
     _line(axes, [(at.layer, at.rounding_drift) for at in model.layers], color=look["color"], **_ROUNDING)
 

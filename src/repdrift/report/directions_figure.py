@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,18 +12,18 @@ from repdrift.core.directions_words import KIND_WORDS, share_of
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.directions import ModelDirections
 from repdrift.core.shared_paths import shareable
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.comparison_figure import model_look
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, column, stacked_shares
-from repdrift.report.labels import plain
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import FONT_PT, fitted_names
+from repdrift.report.panels import legend_above, panel_title
 from repdrift.report.rendering import Drawing, png_and_pdf_files
-from repdrift.report.style import INK, layer_axis, legend_columns
+from repdrift.report.style import INK, layer_axis, note
 
 FIGURE_NAME = "directions_by_layer"
-_MOST_MODELS = 6
-_ROW_IN = 1.55
-_KEY_IN = 0.42
-_LEGEND_PT = 7
+_MOST_MODELS = 4
+_ROW_IN = 1.5
 
 
 def directions_figures(result: Comparison) -> dict[str, bytes]:
@@ -47,23 +48,27 @@ def directions_drawing(result: Comparison) -> Drawing | None:
 
 def _figure(found: Sequence[tuple[int, str, ModelDirections]]) -> Figure:
     shown = found[:_MOST_MODELS]
-    caption = caption_lines_of(_caption(found))
-    figure, (panels,) = captioned_figure([_ROW_IN * len(shown) + _KEY_IN + 0.3], caption)
-    rows = panels.subplots(len(shown), 2, squeeze=False)
+    figure = Figure()
+    rows = figure.subplots(len(shown), 2, squeeze=False)
+    width = 72 * page_width_in() / 2 - 50
+    names = fitted_names([name for _, name, _ in shown], width, FONT_PT)
     has_random = False
-    for (left, right), (number, name, model) in zip(rows, shown, strict=True):
+    for (left, right), (number, _, model), name in zip(rows, shown, names, strict=True):
         has_random |= _shares(left, model)
         _sizes(right, model, number)
-        left.set_ylabel("share of the change")
-        right.set_ylabel("shift, in spreads")
-        left.set_title(plain(name))
-        right.set_title("size of the shift")
+        left.set_ylabel("share")
+        right.set_ylabel("spreads")
+        panel_title(left, name, ["share of the change"], width)
+        panel_title(right, "size of the shift", (), width)
+        if number != shown[-1][0]:
+            left.set_xlabel("")
+            right.set_xlabel("")
     keys = [*KEYS, *([RANDOM_KEY] if has_random else [])]
-    names = [str(key.get_label()) for key in keys]
-    panels.legend(
-        handles=keys, loc="outside lower center", ncols=legend_columns(names, _LEGEND_PT), fontsize=_LEGEND_PT
+    above = legend_above(
+        figure, keys, [str(key.get_label()) for key in keys], title="In which directions the representations moved"
     )
-    panels.suptitle("In which directions the representations moved", fontsize=9)
+    below = put_caption(figure, caption_lines_of(_caption(found)))
+    figure.set_size_inches(page_width_in(), 0.2 + _ROW_IN * len(shown) + above + below)
     return figure
 
 
@@ -80,7 +85,7 @@ def _shares(axes: Axes, model: ModelDirections) -> bool:
 
 def _sizes(axes: Axes, model: ModelDirections, number: int) -> None:
     layers, look = [at.layer for at in model.layers], model_look(number)
-    axes.plot(layers, column([at.relative_shift for at in model.layers]), **look)
+    axes.plot(layers, column([at.relative_shift for at in model.layers]), clip_on=False, **look)
     low = column([at.relative_shift_low for at in model.layers])
     high = column([at.relative_shift_high for at in model.layers])
     axes.fill_between(layers, low, high, color=look["color"], alpha=0.2, linewidth=0)
@@ -89,7 +94,9 @@ def _sizes(axes: Axes, model: ModelDirections, number: int) -> None:
     )
     axes.plot(layers, noise, color=INK, linestyle=":", linewidth=0.8)
     axes.set_ylim(bottom=0)
-    layer_axis(axes, layers)
+    layer_axis(axes, layers, 0.5)
+    if not axes.has_data() or not any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
+        note(axes, "no shift beyond its noise", (0.5, 0.5))
 
 
 def _caption(found: Sequence[tuple[int, str, ModelDirections]]) -> list[str]:

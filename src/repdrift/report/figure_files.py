@@ -14,7 +14,7 @@ from repdrift.report.figures import FigureSpec, figure_named, figures
 from repdrift.report.labels import NOTE_PT, wrapped
 from repdrift.report.rendering import DEFAULT_FORMATS, FORMATS, Format, rendered
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY
+from repdrift.report.style import GREY, paper_style
 
 
 def chosen_figures(data: ReportData, names: Sequence[str] | None) -> list[FigureSpec]:
@@ -49,12 +49,20 @@ def chosen_formats(names: Sequence[str]) -> list[Format]:
 def figure_files(
     spec: FigureSpec, data: ReportData, formats: Sequence[Format] = DEFAULT_FORMATS, size: FigureSize | None = None
 ) -> dict[Format, bytes]:
-    """Returns one figure by format. Below it stands how many models have not learnt their task, if there are any."""
-    return rendered(lambda: with_caution(spec, data), formats, size, title=spec.title, caption=spec.caption(data))
+    """Returns one figure by format."""
+    return rendered(
+        lambda: with_caution(spec, data), formats, size, title=spec.title, caption=caption_of(spec, data, size)
+    )
+
+
+def caption_of(spec: FigureSpec, data: ReportData, size: FigureSize | None = None) -> str:
+    """The caption of a figure of this size, which may not show as much as a larger one."""
+    with paper_style(size):
+        return spec.caption(data)
 
 
 def with_caution(spec: FigureSpec, data: ReportData) -> Figure:
-    """Draws one figure, with how many models have not learnt their task below it, if there are any. Call it in `paper_style`."""
+    """Draws a figure in the style that is set. Below it stands how many models have not learnt their task, if there are any."""
     figure = spec.draw(data)
     caution = learnt_footnote(judged_models(data.results.runs))
     if caution is not None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.layer_grid import GridMatrix, ModelGrid
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.shared_paths import shareable
-from repdrift.report.grid_panels import MOST_PANELS, GridPanel, draw_panels
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.grid_panels import GridPanel, draw_panels, grid_plan
 from repdrift.report.labels import plain
 from repdrift.report.rendering import Drawing, png_and_pdf_files
 
@@ -31,10 +36,21 @@ def grid_drawing(result: Comparison) -> Drawing | None:
     if not grids:
         return None
     panels = [_own(next(iter(grids.values()))), *(_panel(name, grid) for name, grid in grids.items())]
-    left = len(panels) - MOST_PANELS
-    more = f"; {left} more models are in grid.parquet" if left > 0 else ""
-    title = f"Every layer of {plain(shared.base)} with every layer{more}\nmarks: best match of a column; filled if it is told from all others"
-    return lambda: draw_panels(panels, title)
+    return lambda: _figure(shared.base, panels)
+
+
+def _figure(base: str, panels: Sequence[GridPanel]) -> Figure:
+    plan = grid_plan(len(panels))
+    lines = caption_lines_of(
+        [
+            f"Every layer of {plain(base)} with every layer. Marks: best match of a column; filled if it is told from all others."
+            + plan.says_what_is_left_out("grid.parquet has all models")
+        ]
+    )
+    figure = Figure()
+    height = draw_panels(figure, panels, plan)
+    figure.set_size_inches(page_width_in(), height + put_caption(figure, lines))
+    return figure
 
 
 def matrix_values(matrix: GridMatrix) -> np.ndarray:

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.words import method_title, task_title
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.figure_size import page_width_in
-from repdrift.report.labels import plain
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
+from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
+from repdrift.report.labels import NOTE_PT, fitted_names, text_width_pt
 from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, HATCH
 
 FIGURE_NAME = "likeness"
 _LEAST_MODELS = 3
-_MOST_NUMBERS = 14
-_MOST_NAMES = 48
+_LONG_IN = 2.2
 
 
 def is_drawn(found: ChangeLikeness) -> bool:
@@ -45,7 +44,7 @@ def likeness_caption() -> str:
     """Says how to read the figure."""
     return (
         "Cosine of the changes of all weights of two models: 1 the same change but for its size, 0 unrelated, -1 the opposite. Models are in the order of "
-        "average linkage clustering of 1 - cosine. Hatched: there is no cosine, since a model changed nothing or could not be read."
+        "average linkage clustering of 1 - cosine, named at the left and by number below. Hatched: there is no cosine, since a model changed nothing or could not be read."
     )
 
 
@@ -65,31 +64,56 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     """Draws the matrix. caption: sentences below it."""
     places = _places(found)
     lines = caption_lines_of(caption) if caption else []
-    side = min(page_width_in(), 1.9 + 0.32 * len(places))
-    figure, (panel,) = captioned_figure([side], lines)
-    axes = panel.subplots()
-    _draw(axes, _matrix(found, places), [_name(found, place) for place in places])
-    panel.colorbar(axes.images[0], ax=axes, shrink=0.7, label="cosine of the changes of weights")
+    width, narrow = page_width_in(), is_narrow()
+    name_pt = 72 * width * (0.3 if narrow else 0.27)
+    names = [
+        f"{number} {name}"
+        for number, name in enumerate(fitted_names([_name(found, place) for place in places], name_pt - 14), 1)
+    ]
+    side = min(
+        width - text_width_pt(names, NOTE_PT) / 72 - (0.15 if narrow else 0.7), MOST_HEIGHT_IN - 1.6, 0.34 * len(places)
+    )
+    figure = Figure()
+    axes = figure.add_subplot()
+    _draw(axes, _matrix(found, places), names, 72 * side)
+    bar = figure.colorbar(
+        axes.images[0],
+        ax=axes,
+        location="bottom" if narrow else "right",
+        aspect=30,
+        fraction=0.05,
+        pad=0.03,
+        ticks=[-1, 0, 1],
+    )
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.set_label("cosine of the changes of weights" if narrow or side > _LONG_IN else "cosine")
+    figure.set_size_inches(width, max(side, 1.2) + 0.35 + (0.55 if narrow else 0.0) + put_caption(figure, lines))
     return figure
 
 
-def _draw(axes: Axes, values: NDArray[np.float64], names: Sequence[str]) -> None:
+def _draw(axes: Axes, values: NDArray[np.float64], names: Sequence[str], side_pt: float) -> None:
     count = len(values)
-    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal", interpolation="nearest")
+    written = side_pt / count >= text_width_pt(["−0.99"], NOTE_PT) + 2
+    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
             axes.add_patch(
                 Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0)
             )
-        elif count <= _MOST_NUMBERS and row != column:
+        elif written and row != column:
             shade = "white" if abs(value) > 0.65 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=shade)
-    size = 7 if count <= _MOST_NUMBERS else 5
-    ticks = range(count) if count <= _MOST_NAMES else range(0, count, 1 + count // _MOST_NAMES)
-    axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=size)
-    axes.set_yticks(ticks, [names[i] for i in ticks], fontsize=size)
+            axes.text(column, row, _two_decimals(value), ha="center", va="center", fontsize=NOTE_PT, color=shade)
+    down = range(0, count, -(-count // max(1, int(side_pt / (NOTE_PT + 1.5)))))
+    across = range(0, count, -(-count // max(1, int(side_pt / (text_width_pt([str(count)], NOTE_PT) + 3)))))
+    axes.set_xticks(across, [names[i].split(" ", 1)[0] for i in across])
+    axes.set_yticks(down, [names[i] for i in down])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
+
+
+def _two_decimals(value: float) -> str:
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _places(found: ChangeLikeness) -> list[int]:
@@ -111,5 +135,5 @@ def _matrix(found: ChangeLikeness, places: Sequence[int]) -> NDArray[np.float64]
 def _name(found: ChangeLikeness, place: int) -> str:
     model = found.models[place]
     if model.task is None or model.method is None:
-        return plain(model.name)
-    return plain(f"{task_title(model.task)}, {method_title(model.method)}, {model.seed}", 40)
+        return model.name
+    return f"{task_title(model.task)}, {method_title(model.method)}, {model.seed}"

@@ -43,7 +43,7 @@ class PanelPlan:
     @property
     def width_pt(self) -> float:
         """The width in points that the title of a panel may take."""
-        return 72 * page_width_in() / self.columns - 34
+        return 72 * page_width_in() / self.columns - 50
 
     @property
     def left_out(self) -> int:
@@ -85,10 +85,15 @@ def label_outer(panels: Sequence[Axes], plan: PanelPlan) -> None:
 
 
 def panel_title(axes: Axes, title: str, remarks: Sequence[str] = (), width_pt: float | None = None) -> None:
-    """Write a title above a panel, and grey remarks on what it lacks between the two. width_pt: of the panel."""
+    """Write a title above a panel, and grey remarks on what it lacks between the two. width_pt: of the panel, which the title fits.
+
+    title, remarks: our words and labels that `labels` made.
+    """
     width = 72 * page_width_in() - 34 if width_pt is None else width_pt
     lines = remark_lines(remarks, width)
-    axes.set_title(fitted(title, width, FONT_PT), loc="left", pad=4 + _REMARK_LINE_PT * len(lines))
+    axes.set_title(
+        _within(title, width, FONT_PT), loc="left", pad=4 + (3 + _REMARK_LINE_PT * len(lines) if lines else 0)
+    )
     if lines:
         axes.annotate(
             "\n".join(lines), (0, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", ha="left", va="bottom",
@@ -102,18 +107,26 @@ def remark_lines(remarks: Sequence[str], width_pt: float, most: int = _MOST_REMA
         more = f"{len(remarks) - kept} more" if kept < len(remarks) else ""
         lines = wrapped("; ".join([*remarks[:kept], more] if more else remarks[:kept]), width_pt, NOTE_PT)
         if len(lines) <= most:
-            return [line.replace("$", r"\$") for line in lines]
-    return [fitted(remarks[0], width_pt)] if remarks else []
+            return lines
+    return [_within(remarks[0], width_pt, NOTE_PT)] if remarks else []
 
 
 def legend_above(
-    figure: Figure | SubFigure, handles: Sequence[Artist], labels: Sequence[str], *, most: int = 6
+    figure: Figure | SubFigure, handles: Sequence[Artist], labels: Sequence[str], *, most: int = 6, title: str = ""
 ) -> float:
-    """Put one legend above all panels. Returns the height in inches that it takes."""
+    """Put one legend above all panels, below a title if there is one. Returns the height in inches that it takes."""
     if not handles:
-        return 0.0
+        if title:
+            figure.suptitle(_within(title, 72 * page_width_in() - 12, FONT_PT), fontsize=FONT_PT)
+        return 0.2 if title else 0.0
     width = 72 * page_width_in() - 40
-    shown = [label if text_width_pt([label], NOTE_PT) <= width else fitted(label, width) for label in labels]
+    shown = [label if text_width_pt([label], NOTE_PT) <= width else _within(label, width, NOTE_PT) for label in labels]
     columns = legend_columns(shown, NOTE_PT, most=most)
-    figure.legend(list(handles), shown, loc="outside upper center", ncols=columns)
-    return _LEGEND_EDGE_IN + LEGEND_LINE_IN * math.ceil(len(shown) / columns)
+    above = {"title": _within(title, 72 * page_width_in() - 12, FONT_PT), "title_fontsize": FONT_PT} if title else {}
+    figure.legend(list(handles), shown, loc="outside upper center", ncols=columns, **above)
+    return _LEGEND_EDGE_IN + LEGEND_LINE_IN * (math.ceil(len(shown) / columns) + bool(title))
+
+
+def _within(label: str, width_pt: float, size_pt: float) -> str:
+    """A label that was made by `labels`, cut where it is too wide."""
+    return fitted(label.replace(r"\$", "$"), width_pt, size_pt)

@@ -13,17 +13,18 @@ from repdrift.core.patching_words import patching_sentences, reference_named
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.patching import PatchedShare, Patching
 from repdrift.core.shared_paths import shareable
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
+from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.comparison_figure import model_look
-from repdrift.report.labels import plain
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.labels import fitted, fitted_names
+from repdrift.report.panels import legend_above, panel_title
 from repdrift.report.rendering import Drawing, png_and_pdf_files
-from repdrift.report.style import GREY, layer_axis, legend_columns
+from repdrift.report.style import GREY, layer_axis, legend_name_pt
 
 FIGURE_NAME = "patched_share_by_layer"
+_PANEL_IN = 2.2
 _LOWEST, _HIGHEST = -1.0, 2.0
 """Ends of the axis. Shares beyond them are drawn there, and the caption says so."""
-_LEGEND_PT = 7
-_LINE_IN = 0.14
 
 
 def patching_figures(result: Comparison) -> dict[str, bytes]:
@@ -44,36 +45,42 @@ def patching_drawing(result: Comparison) -> Drawing | None:
 
 def _figure(result: Comparison) -> Figure:
     done = [found for found in result.patching if found.layers]
-    caption = caption_lines_of(_caption(result, done))
-    names = [model.name for model in result.compared]
+    models = [model.name for model in result.compared]
+    names = fitted_names([found.model for found in done], legend_name_pt() - 4)
     keys = [
-        Line2D([], [], **model_look(names.index(found.model)), label=plain(found.model) + "*" * bool(found.notes))
-        for found in done
+        Line2D([], [], **model_look(models.index(found.model)), label=name + "*" * bool(found.notes))
+        for found, name in zip(done, names, strict=True)
     ]
-    columns = legend_columns([str(key.get_label()) for key in keys], _LEGEND_PT, most=4)
-    above = 2.4 + _LINE_IN * -(-len(keys) // columns)
-    figure, (panels,) = captioned_figure([above], caption)
-    left, right = panels.subplots(1, 2, sharey=True)
+    figure = Figure()
+    left, right = figure.subplots(1, 2, sharey=True)
     layers = sorted({at.layer for found in done for at in found.layers})
     for axes in (left, right):
         for level in (0.0, 1.0):
             axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
-        layer_axis(axes, layers)
+        layer_axis(axes, layers, 0.5)
     for found in done:
-        number = names.index(found.model)
+        number = models.index(found.model)
         at = [layer.layer for layer in found.layers]
         _line(left, at, [layer.undone for layer in found.layers], number)
         _line(right, at, [layer.brought for layer in found.layers], number)
     references = {reference_named(found) for found in done}
-    reference = plain(references.pop()) if len(references) == 1 else "the reference"
-    left.set_title(f"undone: state of {reference} put into the tuned model")
-    right.set_title(f"brought: tuned state put into {reference}")
+    reference = fitted(references.pop(), 80) if len(references) == 1 else "the reference"
+    width = 72 * page_width_in() / 2 - 50
+    panel_title(left, "undone", [f"state of {reference} put into the tuned model"], width)
+    panel_title(right, "brought", [f"tuned state put into {reference}"], width)
     left.set_ylabel("share of the output change")
     for axes in (left, right):
         low, high = axes.get_ylim()
-        axes.set_ylim(max(_LOWEST, min(low, -0.05)), min(_HIGHEST, max(high, 1.05)))
-    panels.legend(handles=keys, loc="outside lower center", ncols=columns, fontsize=_LEGEND_PT)
-    panels.suptitle("Which layers the output change goes through", fontsize=9)
+        axes.set_ylim(min(low, -0.05), max(high, 1.05))
+    above = legend_above(
+        figure,
+        keys,
+        [str(key.get_label()) for key in keys],
+        most=4,
+        title="Which layers the output change goes through",
+    )
+    below = put_caption(figure, caption_lines_of(_caption(result, done)))
+    figure.set_size_inches(page_width_in(), _PANEL_IN + above + below)
     return figure
 
 
@@ -90,7 +97,7 @@ def _caption(result: Comparison, done: Sequence[Patching]) -> list[str]:
 
 def _line(axes: Axes, layers: Sequence[int], shares: Sequence[PatchedShare], number: int) -> None:
     look = model_look(number)
-    axes.plot(layers, np.clip([share.share for share in shares], _LOWEST, _HIGHEST), **look)
+    axes.plot(layers, np.clip([share.share for share in shares], _LOWEST, _HIGHEST), clip_on=False, **look)
     low = np.array([np.nan if share.low is None else share.low for share in shares])
     high = np.array([np.nan if share.high is None else share.high for share in shares])
     axes.fill_between(

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from repdrift.report.figure_size import page_width_in
 from repdrift.report.style import INK, layer_axis
 
 _LOOKS: dict[str, tuple[str, str]] = {
@@ -35,7 +36,13 @@ def site_axis(axes: Axes, layers: Sequence[int], blocks: Sequence[int], *, room:
     ticks = {int(tick): str(int(tick)) for tick in axes.get_xticks()}
     ends = [layer for layer in layers if blocks and not min(blocks) <= layer <= max(blocks)]
     ticks |= {layer: "in" if layer < min(blocks) else "out" for layer in ends}
+    if ends:  # no number so near to an end that the two would touch
+        per_pt = (max(layers) - min(layers) + 1) / max(1.0, 72 * page_width_in() * room * 0.75 - 14)
+        near = 20 * per_pt
+        ticks = {
+            at: word
+            for at, word in ticks.items()
+            if at in ends or all(abs(at - end) >= near for end in ends) or len(blocks) == 1
+        }
     axes.set_xticks(sorted(ticks), [ticks[tick] for tick in sorted(ticks)])
     axes.set_xlim(min(layers) - 0.5, max(layers) + 0.5)
-    if ends:
-        axes.set_xlabel("layer (in: before the first block, out: after the last)")

@@ -18,7 +18,7 @@ from repdrift.core.sample_words import shaded_strips
 from repdrift.core.shared_paths import shareable
 from repdrift.core.worded_section import TokenStrip
 from repdrift.report.figure_size import page_width_in
-from repdrift.report.labels import NOTE_PT, plain, text_width_pt, wrapped
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, plain, text_width_pt, wrapped
 from repdrift.report.rendering import Drawing, png_and_pdf_files
 from repdrift.report.style import GREY, INK
 
@@ -80,11 +80,13 @@ def draw_strips(strips: Sequence[TokenStrip], title: str) -> Figure:
     axes.set_xlim(0, 72 * page_width_in())
     axes.set_ylim(height, 0)
     axes.axis("off")
-    axes.text(_MARGIN_PT, 13, title, fontsize=9, color=INK)
+    axes.text(_MARGIN_PT, 13, title, fontsize=FONT_PT, color=INK)
     scale, colours = Normalize(0, strips[0].highest), mpl.colormaps["Blues"]
     top = _HEAD_PT
     for strip, boxes, caption, tall in zip(strips, placed, captions, heights, strict=True):
-        axes.text(_MARGIN_PT, top + 10, plain(strip.title, 110), fontsize=NOTE_PT, color=INK, weight="bold")
+        axes.text(
+            _MARGIN_PT, top + 10, fitted(strip.title, _width_pt() / 1.16), fontsize=NOTE_PT, color=INK, weight="bold"
+        )
         for box in boxes:
             _draw(axes, box, top + _LINE_PT * (1 + box.line), scale, colours)
         below = top + _LINE_PT * (2 + max(box.line for box in boxes)) + 9

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from repdrift.core.words import method_title, task_title
 from repdrift.report.figure_size import FigureSize, is_narrow, page_width_in
-from repdrift.report.labels import NOTE_PT, fitted_names, plain, text_width_pt
+from repdrift.report.labels import NOTE_PT, fitted_names, text_width_pt
 
 STYLE_FILE = "repdrift.mplstyle"
 INK = "#222222"
@@ -101,16 +101,6 @@ def task_mark(task: str, tasks: Sequence[str]) -> tuple[str, bool]:
     return _TASK_MARKERS[position % len(_TASK_MARKERS)], position // len(_TASK_MARKERS) % 2 == 1
 
 
-def method_label(method: str) -> str:
-    """A method's name as a label in a figure."""
-    return plain(method_title(method))
-
-
-def task_label(task: str, longest: int = 30) -> str:
-    """A task's name as a label in a figure."""
-    return plain(task_title(task), longest)
-
-
 def method_names(methods: Sequence[str], width_pt: float | None = None, size_pt: float = NOTE_PT) -> dict[str, str]:
     """Labels of methods that are no wider than `width_pt`, and different where the methods are; without a width as wide as suits a legend."""
     titles, width = [method_title(name) for name in methods], legend_name_pt() if width_pt is None else width_pt
@@ -143,13 +133,18 @@ def power_of_ten(value: float) -> str:
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def layer_axis(axes: Axes, layers: Sequence[int], room: float = 1.0, *, word: bool = True) -> None:
-    """Set ticks at whole layer numbers, as many as fit. room: width of the axes as a share of the figure's; word: name the axis."""
-    width_pt = 72 * page_width_in() * room * 0.85
-    widest = text_width_pt([str(layer) for layer in layers], NOTE_PT) + 5
-    fit = max(1, min(_MOST_TICKS, int(width_pt / widest)))
+def layer_axis(
+    axes: Axes, layers: Sequence[int], room: float = 1.0, *, word: bool = True, names: Sequence[int] | None = None
+) -> None:
+    """Set ticks at whole layer numbers, as many as fit. room: width of the axes as a share of the figure's; word: name the axis.
+
+    names: the layers that stand at the positions `layers`, where these differ.
+    """
+    shown = [str(name) for name in (layers if names is None else names)]
+    width_pt = 72 * page_width_in() * room * 0.8 - 14
+    fit = max(1, min(_MOST_TICKS, int(width_pt / (text_width_pt(shown, NOTE_PT) + 5))))
     step = next(s * 10**power for power in range(9) for s in (1, 2, 4, 5, 8) if s * 10**power * fit >= len(layers))
-    axes.set_xticks(list(layers)[::step])
+    axes.set_xticks(list(layers)[::step], shown[::step])
     axes.set_xlim(min(layers) - 0.5, max(layers) + 0.5)
     if word:
         axes.set_xlabel(next((text for text in _LAYER_WORDS if text_width_pt([text]) <= width_pt), _LAYER_WORDS[-1]))
@@ -181,14 +176,3 @@ def note(axes: Axes, text: str, position: tuple[float, float], **options: object
     """Write a short remark into a panel that holds nothing else. position: in fractions of the axes."""
     settings: dict[str, object] = {"fontsize": NOTE_PT, "color": GREY, "ha": "center", "va": "center"}
     axes.text(*position, text, transform=axes.transAxes, **(settings | options))  # pyright: ignore[reportArgumentType]
-
-
-def name_axis(axes: Axes, names: Sequence[str], width_in: float) -> None:
-    """Set names as evenly spaced ticks. They are slanted if they do not fit side by side into `width_in` inches."""
-    labels = fitted_names(names, 80)
-    slanted = text_width_pt(labels, NOTE_PT) + 6 > 72 * width_in / max(1, len(labels))
-    turn = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    axes.set_xticks(range(len(labels)), labels, **turn)
-    margin = 0.5 if len(labels) > 1 else 1.0
-    axes.set_xlim(-margin, len(labels) - 1 + margin)
-    axes.tick_params(axis="x", length=0)

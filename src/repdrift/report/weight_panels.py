@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
-from repdrift.report.style import GREY, HATCH, layer_axis
+from repdrift.report.figure_size import is_narrow, page_width_in
+from repdrift.report.heat_cells import cell_keys, color_bar, draw_cells, heat_layers, heat_scale
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, text_width_pt, wrapped
+from repdrift.report.panels import PanelPlan, draw_grid, label_outer, legend_above, panel_plan, panel_title
 
 Grid = NDArray[np.float64]
-_ZERO = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+_ROW_IN = 0.135
+_TITLE_IN = 0.22
+_BAR_IN = 0.5
 
 
-def log_scale(grids: Sequence[Grid]) -> LogNorm:
-    """Returns a logarithmic scale over all values above zero."""
-    positive = np.concatenate([grid[grid > 0] for grid in grids])
-    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1e-6, 1.0)
-    return LogNorm(low, high if high > low else low * 10.0)
+@dataclass(frozen=True)
+class WeightPanel:
+    """One heatmap. grid: (kinds, layers), NaN where there is no value. title: a name from outside."""
+
+    title: str
+    kinds: Sequence[str]
+    layers: Sequence[int]
+    grid: Grid
 
 
-def draw_panel(
-    axes: Axes, grid: Grid, scale: Normalize, layers: Sequence[int], kinds: Sequence[str], title: str
-) -> None:
-    """Draws one panel with its colour bar. Missing values are hatched; zeros on a logarithmic scale are written."""
-    logarithmic = isinstance(scale, LogNorm)
-    axes.patch.set(hatch=HATCH, edgecolor=GREY, linewidth=0)  # seen where there is no value
-    shown = np.where(grid > 0, grid, np.nan) if logarithmic else grid
-    image = axes.imshow(shown, cmap="viridis", norm=scale, aspect="auto", interpolation="nearest")
-    for row, column in np.argwhere(grid == 0) if logarithmic else ():
-        axes.text(column, row, "0", ha="center", va="center", fontsize=5.5, bbox=_ZERO)
-    layer_axis(axes, list(range(len(layers))))
-    axes.set_xticks(axes.get_xticks(), [str(layers[int(tick)]) for tick in axes.get_xticks()])
-    axes.set_yticks(range(len(kinds)), list(kinds), fontsize=6.5)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=8)
-    bar = axes.get_figure().colorbar(image, ax=axes, pad=0.015, fraction=0.05)  # pyright: ignore[reportOptionalMemberAccess]
-    bar.outline.set_visible(False)
-    if logarithmic:
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        bar.locator = MaxNLocator(nbins=4, integer=True)
-        bar.update_ticks()
+def weight_plan(count: int, kinds: int, besides_in: float = 1.2) -> PanelPlan:
+    """The arrangement of heatmaps with so many rows."""
+    return panel_plan(
+        count, _TITLE_IN + _ROW_IN * max(3, kinds) + 0.1, least_in=1.9, most_columns=3, besides_in=besides_in
+    )
+
+
+def draw_weight_panels(
+    figure: Figure | SubFigure, panels: Sequence[WeightPanel], plan: PanelPlan, *, bar: str, none: str
+) -> float:
+    """Draw the panels on one scale, with its bar below them. Returns the height in inches that all of it needs.
+
+    bar: the name of the value. none: the words for a value of 0.
+    """
+    shown = panels[: plan.shown]
+    every = np.concatenate([panel.grid.ravel() for panel in shown])
+    scale = heat_scale(every)
+    axes_of = draw_grid(figure, plan, sharey=True)
+    kinds_pt = text_width_pt([kind for panel in shown for kind in panel.kinds], NOTE_PT)
+    width_pt = (72 * page_width_in() - kinds_pt) / plan.columns - 10
+    titles = fitted_names([panel.title for panel in shown], width_pt, FONT_PT)
+    for axes, panel, title in zip(axes_of, shown, titles, strict=True):
+        draw_cells(axes, panel.grid, scale, width_pt=width_pt)
+        axes.set_yticks(range(len(panel.kinds)), list(panel.kinds))
+        heat_layers(axes, panel.layers, width_pt / (72 * page_width_in()))
+        panel_title(axes, title, (), width_pt + 4)
+    label_outer(axes_of, plan)
+    color_bar(
+        figure,
+        axes_of,
+        scale,
+        "\n".join(wrapped(bar, width_pt * plan.columns)),
+        below=True,
+        aspect=40 if is_narrow() else 80,
+        fraction=0.5 / (1 + 2 * plan.rows),
+    )
+    keys = cell_keys(every, none)
+    above = legend_above(figure, keys, [str(key.get_label()) for key in keys])
+    rows = max(len(panel.kinds) for panel in shown)
+    return above + _BAR_IN + 0.35 + plan.rows * (_TITLE_IN + _ROW_IN * max(3, rows) + 0.06)

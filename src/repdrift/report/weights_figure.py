@@ -1,11 +1,12 @@
-"""The figure of the weights: relative change and intruders by kind of module (rows) and layer (columns), for every model."""
+"""The figures of the weights: relative change, and intruders, by kind of module (rows) and layer (columns), for every model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
 
 import numpy as np
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -14,75 +15,94 @@ from repdrift.core.records.weights import MODULE_KINDS, ModelWeightsMoved, Modul
 from repdrift.core.shared_paths import shareable
 from repdrift.core.weight_groups import joined
 from repdrift.core.weights_words import group_title
-from repdrift.report.captioned_figure import caption_lines_of, captioned_figure
-from repdrift.report.labels import plain
+from repdrift.report.captioned_figure import LINE_IN, caption_lines_of, put_caption
+from repdrift.report.figure_size import page_width_in
+from repdrift.report.heat_cells import heat_scale
+from repdrift.report.panels import PanelPlan
 from repdrift.report.rendering import Drawing, png_and_pdf_files
-from repdrift.report.weight_panels import draw_panel, log_scale
+from repdrift.report.weight_panels import WeightPanel, draw_weight_panels, weight_plan
 
 FIGURE_NAME = "weight_changes"
-_MOST_MODELS = 6
-_ROW_IN = 0.2
+INTRUDERS_NAME = "intruder_dimensions"
+_Value = Literal["change", "intruders"]
+_WORDS: dict[_Value, tuple[str, str]] = {
+    "change": ("change of the weights, ||dW|| / ||W||", "not changed"),
+    "intruders": ("intruder dimensions", "none"),
+}
+"""The name of the scale, and the words for a value of 0."""
+_CAPTION_LINES = 5
 
 
 def weights_figures(result: Comparison) -> dict[str, bytes]:
-    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no weight of any model changed."""
-    return png_and_pdf_files(FIGURE_NAME, weights_drawing(result))
+    """Draws the figures. Returns the contents of PNG and PDF files by name; nothing if no weight of any model changed."""
+    drawings = {FIGURE_NAME: weights_drawing(result), INTRUDERS_NAME: intruders_drawing(result)}
+    return {file: content for name, draw in drawings.items() for file, content in png_and_pdf_files(name, draw).items()}
 
 
 def weights_drawing(result: Comparison) -> Drawing | None:
-    """Returns what draws the figure; None if no weight of any model changed."""
-    shared = shareable(result)
-    found = [
+    """Returns what draws the changes of the weights; None if no weight of any model changed."""
+    found = _found(result)
+    return partial(_figure, found, "change") if found else None
+
+
+def intruders_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the intruder dimensions; None if no matrix has singular vectors that were compared."""
+    found = _found(result)
+    known = any(at.intruders is not None for _, model in found for at in model.weights)
+    return partial(_figure, found, "intruders") if known else None
+
+
+def _found(result: Comparison) -> list[tuple[str, ModelWeightsMoved]]:
+    """The models that changed some weight of a block, by name."""
+    return [
         (model.name, model.moved.weights)
-        for model in shared.compared
+        for model in shareable(result).compared
         if model.moved is not None
         and model.moved.weights is not None
         and any(_moved([at]) and at.layer is not None for at in model.moved.weights.weights)
     ]
-    if not found:
-        return None
-    return lambda: _figure(found)
 
 
-def _figure(found: Sequence[tuple[str, ModelWeightsMoved]]) -> Figure:
-    shown = found[:_MOST_MODELS]
-    kinds: list[list[ModuleKind]] = [
-        [kind for kind in MODULE_KINDS if _moved(_of(model.weights, kind, None))] for _, model in shown
-    ]
-    caption = caption_lines_of(_caption(found))
-    heights = [0.75 + _ROW_IN * len(of_model) for of_model in kinds]
-    figure, parts = captioned_figure(heights, caption, spare=0.3)
-    changes = [_grid(model, of_model, _change) for (_, model), of_model in zip(shown, kinds, strict=True)]
-    scale = log_scale(changes)
-    most = max(
-        1.0, *(float(np.nanmax(_grid(m, k, _intruders), initial=0.0)) for (_, m), k in zip(shown, kinds, strict=True))
-    )
-    for part, (name, model), of_model, change in zip(parts, shown, kinds, changes, strict=False):
-        left, right = part.subplots(1, 2, sharey=True)
-        names = [group_title(kind) for kind in of_model]
-        draw_panel(left, change, scale, _layers(model), names, f"{plain(name)}: ||dW|| / ||W||")
-        draw_panel(
-            right,
-            _grid(model, of_model, _intruders),
-            Normalize(0.0, most),
-            _layers(model),
-            names,
-            "intruder dimensions",
-        )
-    figure.suptitle("Which weights changed", fontsize=9)
+def _figure(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> Figure:
+    figure = Figure()
+    panels, plan = _panels(found, value), _plan(found)
+    bar, none = _WORDS[value]
+    height = draw_weight_panels(figure, panels, plan, bar=bar, none=none)
+    figure.set_size_inches(page_width_in(), height + put_caption(figure, caption_lines_of(_caption(found, value))))
     return figure
 
 
-def _caption(found: Sequence[tuple[str, ModelWeightsMoved]]) -> list[str]:
-    first = found[0][1]
-    said = [
-        "Left: change of the weights of a kind in a layer, joined, relative to their size (0: nothing changed). Right: of the "
-        f"{first.leading} leading left singular vectors of each tuned matrix, those whose |cosine| with every left singular vector of the base "
-        f"is below {first.intruder_cosine:g}. Hatched: no value. Kinds that did not change are left out; weights outside the blocks are in weights.parquet."
+def _plan(found: Sequence[tuple[str, ModelWeightsMoved]]) -> PanelPlan:
+    return weight_plan(len(found), len(_kinds(found)), besides_in=1.2 + LINE_IN * _CAPTION_LINES)
+
+
+def _kinds(found: Sequence[tuple[str, ModelWeightsMoved]]) -> list[ModuleKind]:
+    """Kinds of modules that some model changed."""
+    return [kind for kind in MODULE_KINDS if any(_moved(_of(model.weights, kind, None)) for _, model in found)]
+
+
+def _panels(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> list[WeightPanel]:
+    kinds, of = _kinds(found), _change if value == "change" else _intruders
+    return [
+        WeightPanel(name, [group_title(kind) for kind in kinds], _layers(model), _grid(model, kinds, of))
+        for name, model in found
     ]
-    if len(found) > _MOST_MODELS:
-        said.append(f"The first {_MOST_MODELS} of {len(found)} models are shown; weights.parquet has all.")
-    return said
+
+
+def _caption(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> list[str]:
+    first, plan = found[0][1], _plan(found)
+    left = plan.says_what_is_left_out("weights.parquet has all")
+    grids = np.concatenate([panel.grid.ravel() for panel in _panels(found, value)[: plan.shown]])
+    ends = f"Hatched: no value. Kinds that no model changed are left out; weights outside the blocks are in weights.parquet.{left}"
+    if value == "change":
+        return [
+            "Change of the weights of a kind in a layer, joined, relative to their size. Grey: nothing changed."
+            f"{heat_scale(grids).in_words} {ends}"
+        ]
+    return [
+        f"Intruder dimensions: of the {first.leading} leading left singular vectors of each tuned matrix, those whose |cosine| with every left singular vector of the "
+        f"base is below {first.intruder_cosine:g}; sum over the matrices of a kind in a layer. Grey: none. {ends}"
+    ]
 
 
 def _layers(model: ModelWeightsMoved) -> list[int]:

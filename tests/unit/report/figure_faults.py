@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from repdrift.report.figure_size import MOST_HEIGHT_IN
-from repdrift.report.labels import FONT_PT, NOTE_PT
+from repdrift.report.labels import NOTE_PT
 
 LARGEST_PT = 9.0
 _SLACK_PT = 0.3
@@ -63,6 +63,7 @@ def faults_of(figure: Figure) -> list[str]:
         *_texts_apart(texts),
         *_texts_inside(texts, figure),
         *_text_sizes(texts),
+        *_marks(texts, figure),
         *_height(figure),
         *_panels(figure),
     ]
@@ -111,6 +112,25 @@ def _text_sizes(texts: list[DrawnText]) -> Iterator[str]:
             yield f"{text.text!r} has {text.size_pt:g} points, not {NOTE_PT} to {LARGEST_PT:g}"
 
 
+def _marks(texts: list[DrawnText], figure: Figure) -> Iterator[str]:
+    """Marks of data that lie on a text."""
+    scale = 72 / figure.dpi
+    for axes in figure.axes:
+        for line in axes.lines:
+            if line.get_marker() in ("", "None", None, " ") or not line.get_visible():
+                continue
+            points = _pixels(axes, line)
+            if points is None or not len(points):
+                continue
+            every = line.get_markevery()
+            points = (points[every[0] :: every[1]] if isinstance(every, tuple) else points) * scale
+            radius = 0.35 * line.get_markersize()
+            for text in texts:
+                low, high = text.corners.min(axis=0), text.corners.max(axis=0)
+                if ((points > low - radius) & (points < high + radius)).all(axis=1).any():
+                    yield f"a mark lies on {text.text!r}"
+
+
 def _height(figure: Figure) -> Iterator[str]:
     if figure.get_figheight() > MOST_HEIGHT_IN + 1e-6:
         yield f"the figure is {figure.get_figheight():.1f} in tall, more than a page has ({MOST_HEIGHT_IN:g})"
@@ -134,18 +154,27 @@ def _panels(figure: Figure) -> Iterator[str]:
                     and artist is not axes.patch
                 ):
                     yield from (f"{where}: {fault}" for fault in _cut(axes, artist))
-        ticks = [label.get_text() for label in (*axes.get_yticklabels(), *axes.get_xticklabels()) if label.get_text()]
-        for names in (axes.get_xticklabels(), axes.get_yticklabels()):
-            shown = [name.get_text() for name in names if name.get_text()]
-            twice = {name for name in shown if shown.count(name) > 1}
-            if twice and not all(name.replace(".", "").isdigit() for name in twice):
-                yield f"{where}: ticks share the label {sorted(twice)}"
-        del ticks
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            twice = _named_twice(labels)
+            if twice:
+                yield f"{where}: ticks share the label {twice}"
     for legend in figure.legends:
         labels = [text.get_text() for text in legend.get_texts()]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
             yield f"the legend has {twice} twice"
+
+
+def _named_twice(labels: list[Text]) -> list[str]:
+    """Names that stand at two ticks of one group. A bold label begins a new group."""
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for label in labels:
+        name = label.get_text()
+        seen = set() if label.get_weight() == "bold" else seen
+        twice |= {name} & seen
+        seen |= {name}
+    return sorted(name for name in twice if name and not name.strip("−-.⁻⁰¹²³⁴⁵⁶⁷⁸⁹").isdigit())
 
 
 def _holds_something(axes: Axes) -> bool:
@@ -207,11 +236,3 @@ def _pixels(axes: Axes, artist: Artist) -> np.ndarray | None:
             box = axes.get_window_extent()
             pixels[:, place] = (box.x0 + box.x1) / 2 if place == 0 else (box.y0 + box.y1) / 2
     return pixels[np.isfinite(pixels).all(axis=1)]
-
-
-def plain_texts(figure: Figure) -> list[str]:
-    """The texts of a figure, each with all of its lines."""
-    return [t.get_text() for t in figure.findobj(Text) if t.get_visible() and t.get_text()]
-
-
-__all__ = ["FONT_PT", "DrawnText", "drawn_texts", "faults_of", "plain_texts"]

@@ -16,7 +16,7 @@ class FigureSpec:
     """A figure with its file name, its order on the page, and its words."""
 
     name: str
-    order: int
+    order: float
     title: str
     caption: Callable[[ReportData], str]
     """Says how to read the figure."""

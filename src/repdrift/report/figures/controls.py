@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from repdrift.core.words import short_number, task_title
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels
+from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels, task_plan
+from repdrift.report.figures.layers import mean_line
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FAINT, GREY, INK, lone_marker, method_color, method_label, method_marker
+from repdrift.report.style import FAINT, GREY, INK, lone_marker, method_color, method_names, power_of_ten
 from repdrift.report.wording import drift_definition
 
 _LINEAR_EXPONENTS = (-7, -3)
@@ -27,7 +28,7 @@ _TITLES = {
 def draw(data: ReportData) -> Figure:
     """A panel for each task, with drift and controls by layer on a logarithmic scale."""
     ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
-    figure = task_panels(data, _panel, ylabel=ylabel, remarks=(0.98, 0.3))
+    figure = task_panels(data, _panel, ylabel=ylabel)
     edge = _linear_edge(data)
     low = min(float(axes.dataLim.y0) for axes in figure.axes)
     high = max(float(axes.dataLim.y1) for axes in figure.axes)
@@ -37,8 +38,13 @@ def draw(data: ReportData) -> Figure:
         axes.set_yscale("symlog", linthresh=10.0**edge, linscale=0.5)
         axes.yaxis.set_major_locator(FixedLocator([*below[-1:], 0.0, *powers]))
         axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(float(value))))
         axes.set_ylim(min(2 * low, -(10.0**edge) / 2), max(2 * high, 2.0))
     return figure
+
+
+def _tick(value: float) -> str:
+    return f"{'−' if value < 0 else ''}{power_of_ten(abs(value))}" if value else "0"
 
 
 def _linear_edge(data: ReportData) -> int:
@@ -50,22 +56,14 @@ def _linear_edge(data: ReportData) -> int:
 
 
 def _panel(axes: Axes, data: ReportData, task: str) -> None:
-    size = max(1.5, min(4.0, 60 / len(data.layers)))
     mispaired = data.control_drift("mispaired", task)
     if np.isfinite(mispaired).any():
-        style = {
-            "linewidth": 0.9,
-            "linestyle": "-.",
-            "marker": lone_marker(data.layers),
-            "label": "mispaired samples (no relation)",
-        }
+        style = {"linewidth": 0.9, "linestyle": "-.", "marker": lone_marker(data.layers), "label": "mispaired samples"}
         axes.plot(data.layers, mispaired, color=INK, **style)
-    for method in data.methods:
-        means = data.mean_drift(task, method)
-        if np.isfinite(means).any():
-            style = {"marker": method_marker(method, data.methods), "markersize": size, "linewidth": 1.0}
-            label = f"drift, {method_label(method)}"
-            axes.plot(data.layers, means, color=method_color(method, data.methods), label=label, **style)
+    names = method_names(data.methods)
+    for number, method in enumerate(data.methods):
+        if np.isfinite(data.mean_drift(task, method)).any():
+            mean_line(axes, data, task, method, number, label=names[method])
     control_lines(axes, data, task)
     _random_change(axes, data, task)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
@@ -84,22 +82,23 @@ def _random_change(axes: Axes, data: ReportData, task: str) -> None:
                 np.where(known, pick(np.where(np.isfinite(every), every, fill), axis=0), np.nan)
                 for pick, fill in ((np.min, np.inf), (np.max, -np.inf))
             )
-            label = "random change, smallest to largest of the methods"
+            label = "random change"
             axes.fill_between(data.layers, low, high, color=GREY, alpha=0.25, linewidth=0, label=label)
         return
-    for method in data.methods:
-        random = data.control_drift("random_change", task, method)
+    style = {"linewidth": 0.9, "linestyle": _RANDOM_DASHES, "marker": lone_marker(data.layers)}
+    every = [(method, data.control_drift("random_change", task, method)) for method in data.methods]
+    if any(np.isfinite(random).any() for _, random in every):
+        axes.plot([], [], color=INK, label="random change", **style)
+    for method, random in every:
         if np.isfinite(random).any():
-            style = {"linewidth": 0.9, "linestyle": _RANDOM_DASHES, "marker": lone_marker(data.layers)}
-            label = f"random change, {method_label(method)}"
-            axes.plot(data.layers, random, color=method_color(method, data.methods), label=label, **style)
+            axes.plot(data.layers, random, color=method_color(method, data.methods), **style)
 
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     if data.at_hand("random_change"):
         random = (
-            f"{'Grey area' if len(data.methods) > MOST_METHODS else 'Dash and two dots'}: the base model with its weights moved at random by as much as the method moved them. Drift beyond it "
+            f"{'Grey area (smallest to largest of the methods)' if len(data.methods) > MOST_METHODS else 'Dash and two dots, in the colour of the method'}: the base model with its weights moved at random by as much as the method moved them. Drift beyond it "
             "comes from where training moved the weights, not from how far."
         )
     else:
@@ -108,7 +107,7 @@ def caption(data: ReportData) -> str:
         "A drift means something if it lies above the noise (the base model extracted twice) and below mispaired samples "
         "(no relation at all). Dotted: drift between two seeds of one method, which shows how far apart equal trainings end. "
         f"{random} Means over seeds. The scale is logarithmic, and linear within ±1e{_linear_edge(data)} to show zero and "
-        "negative values too."
+        "negative values too." + task_plan(data).says_what_is_left_out("the tables have all tasks")
     )
 
 

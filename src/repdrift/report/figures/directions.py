@@ -12,38 +12,43 @@ from repdrift.core.directions_words import KIND_WORDS, share_of
 from repdrift.core.records.directions import LayerDirections, RunDirections
 from repdrift.core.words import counted, method_title, percent, task_title
 from repdrift.report.direction_panels import KEYS, RANDOM_KEY, Floats, column, stacked_shares
-from repdrift.report.figure_size import page_width_in
+from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_section, register
+from repdrift.report.labels import FONT_PT
+from repdrift.report.panels import PanelPlan, draw_grid, label_outer, legend_above, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import legend_columns, method_label, task_label
+from repdrift.report.style import method_names, task_names
 
-_ROW_IN = 1.75
-_MOST_COLUMNS = 2
+_PANEL_IN = 1.4
+
+
+def _plan(data: ReportData) -> PanelPlan:
+    return panel_plan(len(_cells(data)), _PANEL_IN + 0.13, least_in=2.0, most_columns=3, besides_in=1.2)
 
 
 def draw(data: ReportData) -> Figure:
     """A panel for each task and method, all on one scale."""
-    cells = _cells(data)
-    columns = min(_MOST_COLUMNS, len(cells))
-    rows = -(-len(cells) // columns)
-    figure = Figure(figsize=(page_width_in(), 0.6 + _ROW_IN * rows))
-    panels: Any = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    plan = _plan(data)
+    figure = Figure()
+    panels = draw_grid(figure, plan, sharey=True)
+    cells = list(_cells(data))
+    tasks = task_names(list(dict.fromkeys(task for task, _ in cells)), plan.width_pt, FONT_PT)
+    methods = method_names(list(dict.fromkeys(method for _, method in cells)), plan.width_pt)
     has_random = False
-    for axes, ((task, method), runs) in zip(panels.flat, cells.items(), strict=False):
+    for axes, ((task, method), runs) in zip(panels, _cells(data).items(), strict=False):
         layers = [at.layer for at in runs[0].found.layers]
         shares = {kind: column([_mean_share(runs, layer, kind) for layer in layers]) for kind in KIND_WORDS}
         random = column([_mean_random(runs, layer) for layer in layers])
         known = bool(np.isfinite(random).any())
         has_random |= known
-        stacked_shares(axes, layers, shares, random if known else None)
-        axes.set_title(f"{task_label(task)}\n{method_label(method)}")
-    for axes in list(panels.flat)[len(cells) :]:
-        axes.remove()
-    _one_scale(list(figure.axes))
-    figure.supylabel("share of the change", fontsize=8)
+        stacked_shares(axes, layers, shares, random if known else None, room=plan.room)
+        panel_title(axes, tasks[task], [methods[method]], plan.width_pt)
+    label_outer(panels, plan)
+    _one_scale(panels)
+    figure.supylabel("share of the change", fontsize=FONT_PT)
     keys = [*KEYS, *([RANDOM_KEY] if has_random else [])]
-    names = [str(key.get_label()) for key in keys]
-    figure.legend(handles=keys, loc="outside upper center", ncols=legend_columns(names))
+    height = legend_above(figure, keys, [str(key.get_label()) for key in keys], most=3 if is_narrow() else 6)
+    figure.set_size_inches(page_width_in(), 0.35 + height + (_PANEL_IN + 0.13) * plan.rows)
     return figure
 
 
@@ -56,6 +61,7 @@ def caption(data: ReportData) -> str:
         "Shares of the squared differences between tuned and base model, on held-out samples, means over seeds. Each map is added to those below it, so that shares add up to "
         "100 %; one below 0 meets new samples worse than without it. Debiased CKA sees neither shift, rotation nor scaling."
         + (" Dashes: the share of a shift where the weights are moved at random as far." if random else "")
+        + _plan(data).says_what_is_left_out("directions.parquet has all")
     )
 
 

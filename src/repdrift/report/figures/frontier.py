@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,47 +10,40 @@ from matplotlib.lines import Line2D
 from repdrift.core.equal_skill_words import in_one_line, yardstick
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import method_title, short_number, task_title
+from repdrift.core.words import counted, method_title, short_number, task_title
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.labels import plain
+from repdrift.report.labels import FONT_PT, fitted, wrapped
+from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import (
-    GREY,
-    INK,
-    legend_columns,
-    log_ticks,
-    method_color,
-    method_label,
-    method_marker,
-    note,
-    task_label,
-)
+from repdrift.report.style import GREY, INK, log_ticks, method_look, method_names, task_names
 from repdrift.report.wording import drift_definition
 from repdrift.statistics import SkillPath, drift_at_score
 
-_PANEL_HEIGHT_IN = 2.5
-_LEGEND_LINE_IN = 0.17
-_COLUMNS = 2
+_PANEL_IN = 2.0
 _GRID = 60
 """Scores at which the mean of an arm is drawn."""
 
 
+def _plan(data: ReportData) -> PanelPlan:
+    return panel_plan(len(_tasks(data)), _PANEL_IN, besides_in=2.2)
+
+
 def draw(data: ReportData) -> Figure:
     """Thin lines are runs, smoothed, with their checkpoints as dots; thick lines are means over the runs of an arm."""
-    tasks = _tasks(data)
-    columns = min(_COLUMNS, len(tasks))
-    rows = math.ceil(len(tasks) / columns)
+    plan = _plan(data)
     figure = Figure()
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, task in zip(panels, tasks, strict=False):
-        _panel(axes, data, task)
-    for axes in panels[len(tasks) :]:
-        axes.remove()
+    panels = draw_grid(figure, plan)
+    names = task_names(data.tasks, plan.width_pt, FONT_PT)
+    for axes, task in zip(panels, _tasks(data), strict=False):
+        draw_frontier(axes, data, task)
+        remark = "not compared" if all(each.test is None for each in _of(data, task)) else ""
+        panel_title(axes, names[task], [remark] if remark else [], plan.width_pt)
     definition = drift_definition(data.results.study, data.results.study.primary_measure)
-    figure.supylabel(f"drift, {definition}, mean over layers", fontsize=8)
-    lines = _legend(figure, data)
-    figure.set_size_inches(page_width_in(), 0.35 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+    label = f"drift, {definition}, mean over layers"
+    figure.supylabel("\n".join(wrapped(label, 72 * (_PANEL_IN * plan.rows - 0.4))), fontsize=FONT_PT)
+    height = _legend(figure, data)
+    figure.set_size_inches(page_width_in(), 0.15 + height + _PANEL_IN * plan.rows)
     return figure
 
 
@@ -74,44 +65,44 @@ def _paths(data: ReportData, task: str) -> dict[str, list[RunPath]]:
     return {method: list(found[method].values()) for method in data.methods if method in found}
 
 
-def _panel(axes: Axes, data: ReportData, task: str) -> None:
+def draw_frontier(axes: Axes, data: ReportData, task: str) -> None:
+    """Draw the runs of a task and the means of its methods. What lies below a logarithmic scale is left out, not cut."""
     shown = next(each for each in _of(data, task) if each.paths)
     sign = 1.0 if shown.higher_is_better else -1.0
     paths = _paths(data, task)
     logarithmic = _is_logarithmic(data, task)
+    floor = _floor(shown, [run for runs in paths.values() for run in runs]) if logarithmic else -np.inf
     for method, runs in paths.items():
-        color, marker = method_color(method, data.methods), method_marker(method, data.methods)
+        look = method_look(method, data.methods)
         for run in runs:
-            scores, drifts = np.array(run.scores), np.array(run.drifts)
-            shown_points = drifts > 0 if logarithmic else np.full(drifts.shape, True)
-            axes.plot(
-                scores[shown_points],
-                drifts[shown_points],
-                marker,
-                color=color,
-                markersize=2.2,
-                alpha=0.45,
-                markeredgewidth=0,
-            )
-            axes.plot(*_mean_path([run], sign), color=color, linewidth=0.6, alpha=0.6)
-        axes.plot(*_mean_path(runs, sign), color=color, linewidth=1.8, alpha=0.9)
+            scores, drifts = _from(floor, np.array(run.scores), np.array(run.drifts))
+            axes.plot(scores, drifts, look.marker, color=look.color, markersize=2.2, alpha=0.45, markeredgewidth=0)
+            axes.plot(*_from(floor, *_mean_path([run], sign)), color=look.color, linewidth=0.6, alpha=0.6)
+        axes.plot(
+            *_from(floor, *_mean_path(runs, sign)), color=look.color, linestyle=look.dashes, linewidth=1.8, alpha=0.9
+        )
     if logarithmic:
         axes.set_yscale("log")
         log_ticks(axes.yaxis)
-    _marks(axes, data, task)
-    _limit(axes, shown, [run for runs in paths.values() for run in runs], logarithmic=logarithmic)
+    _marks(axes, data, task, floor)
     if shown.constant_score is not None:
         axes.axvline(shown.constant_score, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
+    axes.margins(0.06)
     if sign < 0:
         axes.invert_xaxis()
-    axes.set_xlabel(plain(f"{shown.metric}{'' if sign > 0 else ' (less is better)'}"))
-    axes.set_title(task_label(task))
-    if all(each.test is None for each in _of(data, task)):
-        note(axes, "not compared", (0.5, 0.06))
+    axes.set_xlabel(
+        fitted(f"{shown.metric}{'' if sign > 0 else ' (less is better)'}", 72 * page_width_in() * 0.4, FONT_PT)
+    )
 
 
-def _limit(axes: Axes, shown: EqualSkill, runs: list[RunPath], *, logarithmic: bool) -> None:
-    """Cut a logarithmic scale below the drifts of models that are better than the best constant answer.
+def _from(floor: float, scores: np.ndarray, drifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a path whose drifts are not below the floor of the scale."""
+    kept = drifts >= floor
+    return scores[kept], drifts[kept]
+
+
+def _floor(shown: EqualSkill, runs: list[RunPath]) -> float:
+    """The lower end of a logarithmic scale: below the drifts of models that are better than the best constant answer.
 
     Before a model has learnt, its drift spans many powers of ten, beside which nothing else could be seen.
     """
@@ -122,9 +113,8 @@ def _limit(axes: Axes, shown: EqualSkill, runs: list[RunPath], *, logarithmic: b
         for score, drift in zip(run.smoothed_scores, run.smoothed_drifts, strict=True)
         if drift > 0 and (shown.constant_score is None or sign * score > sign * shown.constant_score)
     ]
-    if logarithmic and learnt:
-        drifts = [drift for run in runs for drift in run.drifts]
-        axes.set_ylim(max(0.7 * min(learnt), max(drifts) / 100), 1.3 * max(drifts))
+    drifts = [drift for run in runs for drift in (*run.drifts, *run.smoothed_drifts) if drift > 0]
+    return max(0.7 * min(learnt), max(drifts) / 100) if learnt else min(drifts)
 
 
 def _is_logarithmic(data: ReportData, task: str) -> bool:
@@ -146,7 +136,7 @@ def _mean_path(runs: list[RunPath], sign: float) -> tuple[np.ndarray, np.ndarray
     return sign * grid, drifts.mean(axis=1)
 
 
-def _marks(axes: Axes, data: ReportData, task: str) -> None:
+def _marks(axes: Axes, data: ReportData, task: str, floor: float) -> None:
     """Marks the score of each comparison, the drift of every run there, and the ends of runs that never reach it."""
     drawn: set[float] = set()
     for each in _of(data, task):
@@ -155,13 +145,20 @@ def _marks(axes: Axes, data: ReportData, task: str) -> None:
                 axes.axvline(score.score, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
                 drawn.add(score.score)
             for run in each.runs:
-                color, marker = method_color(run.method, data.methods), method_marker(run.method, data.methods)
+                look = method_look(run.method, data.methods)
+                end = _end(each, run)
                 if run.drift is not None:
                     axes.plot(
-                        score.score, run.drift, marker, color=color, markerfacecolor="white", markersize=4.5, zorder=4
+                        score.score,
+                        run.drift,
+                        look.marker,
+                        color=look.color,
+                        markerfacecolor="white",
+                        markersize=4.2,
+                        zorder=4,
                     )
-                elif (end := _end(each, run)) is not None:
-                    axes.plot(*end, "x", color=color, markersize=6, markeredgewidth=1.4, zorder=4)
+                elif end is not None and end[1] >= floor:
+                    axes.plot(*end, "x", color=look.color, markersize=6, markeredgewidth=1.4, zorder=4)
 
 
 def _end(found: EqualSkill, run: SkillRun) -> tuple[float, float] | None:
@@ -169,36 +166,24 @@ def _end(found: EqualSkill, run: SkillRun) -> tuple[float, float] | None:
     return None if path is None else (path.smoothed_scores[-1], path.smoothed_drifts[-1])
 
 
-def _legend(figure: Figure, data: ReportData) -> int:
-    """Add the legend: methods, then the marks. Returns its number of lines."""
+def _legend(figure: Figure, data: ReportData) -> float:
+    """Add the legend: methods, then the marks. Returns its height in inches."""
     methods = [m for m in data.methods if any(m in _paths(data, task) for task in _tasks(data))]
+    names = method_names(data.methods)
     entries = [
-        (
-            Line2D(
-                [],
-                [],
-                color=method_color(m, data.methods),
-                marker=method_marker(m, data.methods),
-                markersize=4,
-                markerfacecolor="white",
-            ),
-            method_label(m),
-        )
+        (Line2D([], [], markersize=4, markerfacecolor="white", **method_look(m, data.methods).line), names[m])
         for m in methods
     ]
     found = [each for task in _tasks(data) for each in _of(data, task)]
     if any(each.scores for each in found):
-        entries.append((Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 3))), "score of the comparison"))
+        entries.append((Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 3))), "compared here"))
     if any(each.constant_score is not None for each in found):
         beaten = dict.fromkeys(yardstick(higher_is_better=each.higher_is_better) for each in found if each.paths)
         label = " or ".join(name.removeprefix("the ") for name in beaten)
         entries.append((Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 2))), label))
     if any(run.crossing == "never" for each in found for run in each.runs):
-        entries.append((Line2D([], [], color=GREY, marker="x", linewidth=0), "run that never reaches it"))
-    labels = [label for _, label in entries]
-    columns = legend_columns(labels)
-    figure.legend([line for line, _ in entries], labels, loc="outside upper center", ncols=columns, columnspacing=1.2)
-    return math.ceil(len(entries) / columns)
+        entries.append((Line2D([], [], color=GREY, marker="x", linewidth=0), "never reaches it"))
+    return legend_above(figure, [line for line, _ in entries], [label for _, label in entries])
 
 
 def caption(data: ReportData) -> str:
@@ -213,14 +198,18 @@ def caption(data: ReportData) -> str:
         for run in runs
         for drift in run.drifts
     )
-    left += f" {still} checkpoints without drift are not on the scale." if still else ""
+    left += (
+        f" {counted(still, 'checkpoint')} without drift {'is' if still == 1 else 'are'} not on the scale."
+        if still
+        else ""
+    )
     if any(_is_logarithmic(data, task) for task in _tasks(data)):
         left += " The scale begins where models have learnt something, or at a hundredth of the largest drift."
     return (
         "Drift against the score on the validation rows, along every training. Dots are checkpoints; thin lines are runs, smoothed (checkpoints "
         "between which the score does not rise are taken together); thick lines are means over the runs of a method, where all of them "
         "pass. Of two methods at one score, the lower one paid less drift for it. Hollow marks: the drift of every run at the "
-        f"score where the task is compared.{left}"
+        f"score where the task is compared.{left}" + _plan(data).says_what_is_left_out("the tables have all tasks")
     )
 
 

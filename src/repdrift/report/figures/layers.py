@@ -8,58 +8,77 @@ from matplotlib.figure import Figure
 
 from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels
+from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels, task_plan
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FAINT, lone_marker, method_color, method_label, method_marker
+from repdrift.report.style import FAINT, method_look, method_names
 from repdrift.report.wording import drift_definition
 
 _SPREAD = 0.14
-"""Width in layers over which the methods' points at one layer are spread."""
+"""Width in layers over which the points of single models of the methods at one layer are spread."""
+_MARKS = 12
+"""Marks on a line, at most."""
 
 
 def draw(data: ReportData) -> Figure:
     """A panel for each task, at most two in a row, on one scale."""
     ylabel = f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}"
-    return task_panels(data, _panel, ylabel=ylabel, remarks=(0.02, 0.98))
+    return task_panels(data, _panel, ylabel=ylabel)
 
 
 def _panel(axes: Axes, data: ReportData, task: str) -> None:
     layers = np.array(data.layers, dtype=float)
-    positions = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(data.methods)) if len(data.methods) > 1 else np.zeros(1)
-    for method, offset in zip(data.methods, positions, strict=True):
+    many = len(data.methods) > MOST_METHODS
+    spread = 0.0 if many or len(data.methods) == 1 else _SPREAD
+    positions = np.linspace(-spread / 2, spread / 2, len(data.methods))
+    names = method_names(data.methods)
+    for number, (method, offset) in enumerate(zip(data.methods, positions, strict=True)):
         drift = data.drift(task, method)
         if drift.empty:
             continue
-        color, marker = method_color(method, data.methods), method_marker(method, data.methods)
-        many = len(data.methods) > MOST_METHODS
-        band = 0.08 if many else 0.18
-        axes.fill_between(layers, drift.min(axis=0), drift.max(axis=0), color=color, alpha=band, linewidth=0)
-        if many:
-            size = max(1.8, min(3.5, 60 / len(layers)))
-            style = {"marker": marker, "markersize": size, "markeredgewidth": 0, "linewidth": 1.1}
+        look = method_look(method, data.methods)
+        axes.fill_between(
+            layers, drift.min(axis=0), drift.max(axis=0), color=look.color, alpha=0.08 if many else 0.18, linewidth=0
+        )
+        for seed in () if many else drift.index:
             axes.plot(
-                layers, data.mean_drift(task, method), color=color, label=f"{method_label(method)} (mean)", **style
+                layers + offset,
+                drift.loc[seed],
+                look.marker,
+                color=look.color,
+                markersize=2.4,
+                markeredgewidth=0,
+                alpha=0.7,
             )
-            continue
-        for seed in drift.index:
-            axes.plot(
-                layers + offset, drift.loc[seed], marker, color=color, markersize=2.4, markeredgewidth=0, alpha=0.7
-            )
-        label = f"{method_label(method)} (mean)"
-        axes.plot(layers, data.mean_drift(task, method), marker=lone_marker(data.layers), color=color, label=label)
+        mean_line(axes, data, task, method, number, label=names[method])
     control_lines(axes, data, task)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+
+
+def mean_line(axes: Axes, data: ReportData, task: str, method: str, number: int, *, label: str) -> None:
+    """Draw the mean drift of a method by layer, with some marks, which stand at other layers than those of its neighbours. number: of the method."""
+    look, count = method_look(method, data.methods), len(data.layers)
+    every = max(1, -(-count // _MARKS))
+    means = data.mean_drift(task, method)
+    style = {
+        "markersize": 3.4,
+        "markeredgewidth": 0,
+        "markevery": (number % every, every),
+        "linewidth": 1.2,
+        "clip_on": False,
+    }
+    axes.plot(data.layers, means, label=label, **look.line, **style)
 
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     many = len(data.methods) > MOST_METHODS
     points = "" if many else " points: single trained models;"
-    dotted = ", the largest of all methods," if many else ","
+    dotted = ", the largest of all methods," if many else ", in the colour of the method,"
     return (
-        f"Line: mean over seeds;{points} band: smallest to largest of the trained models (not a confidence interval). "
+        f"Line: mean over seeds, of each method;{points} band: smallest to largest of the trained models (not a confidence interval). "
         f"Dotted: drift between two seeds of one method{dotted} the size that a difference must exceed to mean something. "
         "Dashed: the base model extracted twice. All panels have one scale."
+        + task_plan(data).says_what_is_left_out("the tables have all tasks")
     )
 
 

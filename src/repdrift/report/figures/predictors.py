@@ -8,28 +8,32 @@ from matplotlib.lines import Line2D
 
 from repdrift.core.records.drift_predictors import DriftPredictors
 from repdrift.core.words import chosen_percent
-from repdrift.report.figure_size import page_width_in
+from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.labels import plain
+from repdrift.report.labels import FONT_PT, fitted, fitted_names
+from repdrift.report.panels import legend_above
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import GREY, INK
 
-_ROW_IN = 0.19
-_LONGEST_NAME = 26
+_ROW_IN = 0.17
 
 
 def draw(data: ReportData) -> Figure:
     """A panel for each outcome; filled marks hold after the correction over measures."""
-    shown = _shown(data)
-    rows = max(len(_names(data)), 1)
-    figure = Figure(figsize=(page_width_in(), 1.05 + _ROW_IN * rows))
-    panels = list(figure.subplots(1, len(shown), sharey=True, squeeze=False).flat)
+    shown, narrow = _shown(data), is_narrow()
+    rows = max(len(_names(data)), 2)
+    figure = Figure()
+    panels = list(
+        figure.subplots(len(shown) if narrow else 1, 1 if narrow else len(shown), sharey=True, squeeze=False).flat
+    )
     for axes, found in zip(panels, shown, strict=True):
         _panel(axes, found, _names(data), data.results.study.alpha)
+        width = 72 * page_width_in() / (1 if narrow else len(shown)) - 90
+        axes.set_title(fitted(f"against {found.outcome} (n = {found.n_units})", width, FONT_PT))
     marks = [Line2D([], [], color=INK, marker="o", linewidth=0, markerfacecolor=face) for face in (INK, "white")]
-    labels = [f"corrected p of {data.results.study.alpha:g} or less", "more"]
-    figure.legend(marks, labels, loc="outside upper center", ncols=2)
-    figure.supxlabel("rank correlation within tasks and methods", fontsize=8)
+    height = legend_above(figure, marks, [f"corrected p of {data.results.study.alpha:g} or less", "more"])
+    figure.supxlabel("rank correlation within tasks and methods", fontsize=FONT_PT)
+    figure.set_size_inches(page_width_in(), (0.4 + _ROW_IN * rows) * (len(shown) if narrow else 1) + 0.3 + height)
     return figure
 
 
@@ -57,10 +61,9 @@ def _panel(axes: Axes, found: DriftPredictors, names: list[str], alpha: float) -
             axes.plot([each.low, each.high], [row, row], color=INK, linewidth=1.0)
         sure = each.pvalue_max_t is not None and each.pvalue_max_t <= alpha
         axes.plot(each.correlation, row, "o", color=INK, markerfacecolor=INK if sure else "white", markersize=4.5)
-    axes.set_yticks(range(len(names)), [plain(name, _LONGEST_NAME) for name in names])
+    axes.set_yticks(range(len(names)), fitted_names(names, 90))
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(-1.05, 1.05)
-    axes.set_title(f"against {found.outcome} (n = {found.n_units})")
 
 
 def caption(data: ReportData) -> str:

@@ -1,213 +1,240 @@
-"""Drift reduction of one method against the other: by task and overall, and by layer, with the target."""
+"""Forest of drift reductions: a row for every task and method that is compared, with estimate, interval and lower bound, beside the target."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.records.claims import Interval, Reduction
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, task_title
-from repdrift.report.figure_size import page_width_in
-from repdrift.report.figures import FigureSpec, _reduction_of_arms, no_comparison, register
-from repdrift.report.figures._intervals import BOUNDS, band_sources, draw_bands, draw_intervals, interval_keys
-from repdrift.report.labels import NOTE_PT
+from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, some_listed, task_title
+from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
+from repdrift.report.figures import FigureSpec, no_comparison, register
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, wrapped
+from repdrift.report.panels import legend_above
 from repdrift.report.report_data import ReportData, interval_over, widest_claim
-from repdrift.report.style import (
-    GREY,
-    INK,
-    layer_axis,
-    legend_columns,
-    method_color,
-    method_label,
-    name_axis,
-    task_label,
-)
+from repdrift.report.style import FAINT, GREY, INK, Look, method_look, method_names
 from repdrift.report.wording import OVER
 
-_FLOOR = BOUNDS[0]
-_TASK_STYLES = [(dashes, shade) for shade in ("0.35", "0.62") for dashes in ("-", "--", "-.", ":")]
-_WIDTHS = (1.0, 1.15)
-_PANEL_HEIGHT_IN = 2.75
-_LEGEND_LINE_IN = 0.15
+BOUNDS = (-100.0, 150.0)
+"""Percent. Ratios are very large if the reference hardly drifts; what lies beyond is drawn as an arrow at the edge."""
+_ROW_IN = 0.15
+_BESIDES_IN = 0.95
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One row: a method on a task, or the name of a task above its methods (without a look). reduction: None if there is none."""
+
+    task: str
+    method: str
+    look: Look | None
+    reduction: Reduction | None
+
+
+def forest_rows(data: ReportData) -> list[ForestRow]:
+    """The rows from top to bottom: task by task, and all tasks together last."""
+    tasks = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
+    found: list[ForestRow] = []
+    for task in tasks:
+        if data.several_arms:
+            found.append(ForestRow(task, "", None, None))
+        for contrast in data.contrasts:
+            method = contrast.results.study.comparison_method
+            found.append(ForestRow(task, method, method_look(method, data.methods), contrast.reduction(task)))
+    return found
 
 
 def draw(data: ReportData) -> Figure:
-    """The left panel shows reductions by task with intervals and one-sided lower bound, the right panel by layer."""
-    if data.several_arms:
-        return _reduction_of_arms.draw(data)
-    figure = Figure(figsize=(page_width_in(), _PANEL_HEIGHT_IN))
-    left, right = figure.subplots(1, 2, width_ratios=list(_WIDTHS), sharey=True)
-    _by_task(left, data)
-    _by_layer(right, data)
-    low = max(_FLOOR, min(0.0, *(float(axes.dataLim.y0) for axes in (left, right))))
-    high = max(100 * data.results.study.target_reduction, *(float(axes.dataLim.y1) for axes in (left, right)))
-    left.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
-    for axes in (left, right):
-        _reference_lines(axes)
-        axes.axhline(100 * data.results.study.target_reduction, color=INK, linewidth=0.9, linestyle="--", zorder=0.5)
-    _legend(figure, right, data)
+    """The forest. Wide figures have the numbers at the right."""
+    rows = _shown(data)
+    figure = Figure(figsize=(page_width_in(), _ROW_IN * len(rows) + _BESIDES_IN))
+    axes = figure.add_subplot()
+    draw_forest(axes, data, rows, name_pt=70 if is_narrow() else 130, numbers=not is_narrow())
+    keys = forest_keys(data)
+    height = legend_above(figure, keys, [str(key.get_label()) for key in keys])
+    figure.set_figheight(_ROW_IN * max(3, len(rows)) + 0.55 + height)
     return figure
 
 
-def _by_task(axes: Axes, data: ReportData) -> None:
-    study = data.results.study
-    tasks = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
-    color = method_color(study.comparison_method, data.methods)
-    for position, task in enumerate(tasks):
-        reduction = data.reduction(task)
-        if reduction is None or reduction.reduction is None:
-            word = "missing" if reduction is None else "not defined"
-            axes.text(position, 0.5, word, rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY,
-                      transform=axes.get_xaxis_transform(),
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+def draw_forest(axes: Axes, data: ReportData, rows: Sequence[ForestRow], *, name_pt: float, numbers: bool) -> None:
+    """Draw the rows. name_pt: width of their names; numbers: write estimate and interval at the right."""
+    for position, row in enumerate(rows):
+        if row.look is None:
             continue
-        for value in _paired_by_seed(reduction):
-            _mark(axes, position + 0.3, value, "o", GREY, 2.6)
-        value = 100 * reduction.reduction
-        draw_intervals(axes, position, reduction, color)
-        if reduction.reduction_low is not None:
-            _lower_bound(axes, position, 100 * reduction.reduction_low, value, color, bar=not reduction.intervals)
-        elif not reduction.intervals:
-            axes.annotate("no interval", (position, max(value, _FLOOR)), xytext=(-6, 0), textcoords="offset points", rotation=90,
-                          ha="right", va="center", fontsize=NOTE_PT, color=GREY)  # fmt: skip
-        overall = task == ALL_TASKS
-        _mark(axes, position, value, "D" if overall else "o", color, 5.5 if overall else 5)
-    name_axis(axes, [task_title(task) for task in tasks], 0.82 * page_width_in() * _WIDTHS[0] / sum(_WIDTHS))
-    axes.set_ylabel(f"drift reduction of {method_label(study.comparison_method)} (%)")
-    axes.set_title("mean over layers, by task" if len(tasks) > 1 else "mean over layers")
-
-
-def _lower_bound(axes: Axes, position: float, low: float, value: float, color: str, *, bar: bool) -> None:
-    """Draw a tick at the lower bound. bar: also draw a bar from the estimate down to it."""
-    if bar:
-        axes.plot([position, position], [max(low, _FLOOR), value], color=color, linewidth=1.5, solid_capstyle="butt")
-    if low >= _FLOOR:
-        axes.plot([position - 0.24, position + 0.24], [low, low], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
-    elif value >= _FLOOR:  # otherwise the number of the estimate is written there
-        _mark(axes, position, low, "", color, 4)
-
-
-def _by_layer(axes: Axes, data: ReportData) -> None:
-    study = data.results.study
-    color = method_color(study.comparison_method, data.methods)
-    compared = data.compared_tasks()
-    for number, task in enumerate(compared):
-        dashes, shade = _TASK_STYLES[number % len(_TASK_STYLES)]
-        if len(data.tasks) > 1:
-            axes.plot(
-                data.layers,
-                _percent(data, task, "reduction"),
-                color=shade,
-                linewidth=0.9,
-                linestyle=dashes,
-                marker="o",
-                markersize=1.8,
-                markeredgewidth=0,
-                label=task_label(task),
+        if row.reduction is None or row.reduction.reduction is None:
+            word = "missing" if row.reduction is None else "not defined"
+            axes.text(
+                0.5,
+                position,
+                word,
+                transform=axes.get_yaxis_transform(),
+                ha="center",
+                va="center",
+                fontsize=NOTE_PT,
+                color=GREY,
             )
-    values, lows = _percent(data, ALL_TASKS, "reduction"), _percent(data, ALL_TASKS, "reduction_low")
-    draw_bands(axes, data, color)
-    mark = "D" if len(data.tasks) > 1 else "o"
-    axes.plot(data.layers, values, marker=mark, color=color, linewidth=2.0, markersize=3)
-    if np.isfinite(lows).any() and not band_sources(data):
-        axes.fill_between(data.layers, lows, values, color=color, alpha=0.16, linewidth=0)
-    for layer, value in zip(data.layers, values, strict=True):
-        if value < _FLOOR:
-            axes.plot(layer, _FLOOR, "v", color=color, markersize=4)
-    layer_axis(axes, data.layers, room=0.55)
-    axes.set_title("by layer")
-
-
-def _percent(data: ReportData, task: str, field: str) -> np.ndarray:
-    """One field of the reductions of a task by layer, (layers,), in percent; NaN if a layer has none."""
-    found = [data.reduction(task, layer) for layer in data.layers]
-    values = [None if r is None else getattr(r, field) for r in found]
-    return 100 * np.array([np.nan if v is None else v for v in values], dtype=float)
-
-
-def _mark(axes: Axes, position: float, value: float, marker: str, color: str, size: float) -> None:
-    """Draw a mark at its value. A value below the floor gets a triangle at the floor and is written beside it."""
-    if value >= _FLOOR:
-        axes.plot(position, value, marker, color=color, markersize=size, markeredgewidth=0)
-        return
-    axes.plot(position, _FLOOR, "v", color=color, markersize=max(size, 3.5), markeredgewidth=0)
-    if size >= 4:
-        axes.annotate(f"{value:.0f}", (position, _FLOOR), xytext=(-4, 2), textcoords="offset points", ha="right",
-                      va="bottom", fontsize=NOTE_PT, color=color)  # fmt: skip
-
-
-def _paired_by_seed(reduction: Reduction) -> list[float]:
-    """Reductions in percent between models of equal seed, for seeds at which both are there and the reference drifts."""
-    pairs = [(reduction.reference_by_seed.get(seed), value) for seed, value in reduction.comparison_by_seed.items()]
-    return [100 * (1 - c / f) for f, c in pairs if f is not None and c is not None and f > 0]
-
-
-def _reference_lines(axes: Axes) -> None:
-    axes.axhline(0, color="0.75", linewidth=0.7, zorder=0)
-    if axes.get_ylim()[0] <= _FLOOR:
-        axes.axhline(_FLOOR, color="0.75", linewidth=0.7, linestyle=":", zorder=0)
-
-
-def _legend(figure: Figure, right: Axes, data: ReportData) -> None:
-    study = data.results.study
-    color = method_color(study.comparison_method, data.methods)
-    overall = len(data.tasks) > 1
-    rows = [r for r in data.results.reductions if r.layer is None]
-    everything = any(r.task == ALL_TASKS for r in rows)
-
-    def dot(marker: str, size: float, shade: str = color, linewidth: float = 0) -> Line2D:
-        return Line2D([], [], color=shade, marker=marker, markersize=size, linewidth=linewidth)
-
-    entries: list[tuple[Artist, str]] = [
-        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"target {chosen_percent(study.target_reduction)}"),
-        (dot("D" if overall else "o", 5, linewidth=2 if everything else 0), "all tasks" if overall else "estimate"),
-        (dot("o", 2.6, GREY), "pair of equal seed"),
+            continue
+        _row(axes, position, row.reduction, row.look)
+        if numbers:
+            axes.text(
+                1.02,
+                position,
+                _numbers(row.reduction),
+                transform=axes.get_yaxis_transform(),
+                ha="left",
+                va="center",
+                fontsize=NOTE_PT,
+            )
+    titles = [
+        task_title(row.task) if row.look is None or not data.several_arms else method_title(row.method) for row in rows
     ]
-    if overall:
-        entries.insert(1, (dot("o", 5), "estimate of a task"))
-    if any(r.reduction_low is not None for r in rows):
-        bound = Line2D([], [], color=color, linewidth=1.5, linestyle=(0, (1.2, 0.6)))
-        entries.append((bound, f"lower bound ({chosen_percent(1 - study.alpha)})"))
-    entries += interval_keys([i.over for r in rows for i in r.intervals], data, color)
-    entries += zip(*right.get_legend_handles_labels(), strict=True)
-    handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
-    columns = legend_columns(labels, NOTE_PT, most=math.ceil(len(entries) / 2))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize=NOTE_PT, columnspacing=1.2)
-    figure.set_figheight(_PANEL_HEIGHT_IN + _LEGEND_LINE_IN * math.ceil(len(entries) / columns))
+    names = _names(rows, titles, name_pt)
+    axes.set_yticks(range(len(rows)), names)
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("bold" if row.look is None else "normal")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    _limits(axes, data)
+    study = data.results.study
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    axes.axvline(100 * study.target_reduction, color=INK, linewidth=0.9, linestyle="--", zorder=0.5)
+    for position, (above, below) in enumerate(pairwise(rows)):
+        if below.task == ALL_TASKS and above.task != ALL_TASKS:
+            axes.axhline(position + 0.5, color=FAINT, linewidth=0.6, zorder=0)
+    width = 72 * page_width_in() * 0.55
+    names = method_names([study.reference_method, study.comparison_method], width - 40, FONT_PT)
+    whose = "" if data.several_arms else f" of {names[study.comparison_method]}"
+    axes.set_xlabel("\n".join(wrapped(f"drift reduction{whose} against {names[study.reference_method]} (%)", width)))
+
+
+def forest_keys(data: ReportData) -> list[Line2D]:
+    """The three marks of the forest, for its legend."""
+    study = data.results.study
+    color = INK if data.several_arms else method_look(study.comparison_method, data.methods).color
+    marker = "o" if data.several_arms else method_look(study.comparison_method, data.methods).marker
+    interval = f"estimate, {chosen_percent(study.confidence)} interval"
+    return [
+        Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.1, label=interval),
+        Line2D([], [], color=color, marker="|", markersize=7, markeredgewidth=1.2, linewidth=0, label=f"lower bound, {chosen_percent(1 - study.alpha)}"),
+        Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label=f"target, {chosen_percent(study.target_reduction)}"),
+    ]  # fmt: skip
+
+
+def _names(rows: Sequence[ForestRow], titles: Sequence[str], width_pt: float) -> list[str]:
+    """Labels of the rows. Names of tasks and of methods are told apart among themselves; a method has one label in every group."""
+    heads = list(dict.fromkeys(title for row, title in zip(rows, titles, strict=True) if row.look is None))
+    others = list(dict.fromkeys(title for row, title in zip(rows, titles, strict=True) if row.look is not None))
+    short = dict(zip(heads, fitted_names(heads, width_pt / 1.16), strict=True))  # bold is wider
+    plain = dict(zip(others, fitted_names(others, width_pt), strict=True))
+    return [short[title] if row.look is None else plain[title] for row, title in zip(rows, titles, strict=True)]
+
+
+def _row(axes: Axes, position: float, reduction: Reduction, look: Look) -> None:
+    value, interval = 100 * (reduction.reduction or 0.0), widest_claim(reduction)
+    if interval is not None:
+        low, high = 100 * interval.low, 100 * interval.high
+        axes.plot(
+            np.clip((low, high), *BOUNDS),
+            [position, position],
+            color=look.color,
+            linewidth=1.1,
+            zorder=1.8,
+            solid_capstyle="butt",
+        )
+        for edge, arrow, beyond in ((BOUNDS[0], "<", low < BOUNDS[0]), (BOUNDS[1], ">", high > BOUNDS[1])):
+            if beyond:
+                axes.plot(edge, position, arrow, color=look.color, markersize=3.5, markeredgewidth=0, clip_on=False)
+    if reduction.reduction_low is not None and BOUNDS[0] <= 100 * reduction.reduction_low <= BOUNDS[1]:
+        axes.plot(
+            100 * reduction.reduction_low,
+            position,
+            "|",
+            color=look.color,
+            markersize=7,
+            markeredgewidth=1.2,
+            clip_on=False,
+        )
+    marker = "<" if value < BOUNDS[0] else ">" if value > BOUNDS[1] else look.marker
+    axes.plot(
+        np.clip(value, *BOUNDS),
+        position,
+        marker,
+        color=look.color,
+        markersize=4.5,
+        markeredgewidth=0,
+        zorder=2.5,
+        clip_on=False,
+    )
+    if is_narrow() and not BOUNDS[0] <= value <= BOUNDS[1]:
+        side = 1 if value < BOUNDS[0] else -1
+        axes.annotate(_points(value / 100), (float(np.clip(value, *BOUNDS)), position), xytext=(5 * side, 0), textcoords="offset points",
+                      ha="left" if side > 0 else "right", va="center", fontsize=NOTE_PT, color=look.color,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})  # fmt: skip
+
+
+def _numbers(reduction: Reduction) -> str:
+    interval = widest_claim(reduction)
+    ends = "no interval" if interval is None else f"{_points(interval.low)} to {_points(interval.high)}"
+    return f"{_points(reduction.reduction or 0.0)} % ({ends})"
+
+
+def _points(share: float) -> str:
+    """A share in percent, in two digits or the whole ones that it has."""
+    value = 100 * share
+    text = f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
+    return ("0" if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")
+
+
+def _limits(axes: Axes, data: ReportData) -> None:
+    """Set the ends of the axis so that zero, the target and all that is drawn lie inside."""
+    low, high = min(0.0, float(axes.dataLim.x0)), max(100 * data.results.study.target_reduction, float(axes.dataLim.x1))
+    if not np.isfinite([low, high]).all():
+        low, high = 0.0, 100 * data.results.study.target_reduction
+    edge = 0.05 * (high - low)
+    axes.set_xlim(low - edge, high + edge)
+    axes.locator_params(axis="x", nbins=6)
+
+
+def _shown(data: ReportData) -> list[ForestRow]:
+    """The rows that fit on a page; those of all tasks together come with them."""
+    rows, fit = forest_rows(data), int((MOST_HEIGHT_IN - _BESIDES_IN) / _ROW_IN)
+    if len(rows) <= fit:
+        return rows
+    last = [row for row in rows if row.task == ALL_TASKS][:fit]
+    return [*[row for row in rows if row.task != ALL_TASKS][: fit - len(last)], *last]
 
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
-    if data.several_arms:
-        return _reduction_of_arms.caption(data)
     study = data.results.study
-    intervals = (
-        f"Lines at the marks, and bands by layer: two-sided {chosen_percent(study.confidence)} intervals. One over samples "
-        "holds for these trained models only, one over models for these samples only. One over both holds for new models and samples. "
-        if any(r.intervals for r in data.results.reductions)
-        else ""
-    )
     without: dict[tuple[str, str], list[str]] = {}
-    for r in data.results.reductions:
-        if r.layer is None and r.reduction is not None and len(r.intervals) < len(OVER):
-            lacking = listed([f"over {over}" for over in OVER if interval_over(r, over) is None])
-            why = "; ".join(r.notes) or "the analysis does not say why"
-            without.setdefault((lacking, why), []).append(task_title(r.task))
-    absent = "".join(f"{listed(tasks)}: none {lacking} ({why}). " for (lacking, why), tasks in without.items())
-    absent = f"Intervals that are missing: {absent}" if absent else ""
+    for contrast in data.contrasts:
+        arm = f"{method_title(contrast.results.study.comparison_method)}, " if data.several_arms else ""
+        for r in contrast.results.reductions:
+            if r.layer is None and r.reduction is not None and len(r.intervals) < len(OVER):
+                lacking = listed([f"over {over}" for over in OVER if interval_over(r, over) is None])
+                why = "; ".join(r.notes) or "the analysis does not say why"
+                without.setdefault((lacking, why), []).append(arm + task_title(r.task))
+    absent = "; ".join(f"{some_listed(rows)} has none {lacking} ({why})" for (lacking, why), rows in without.items())
+    absent = f" Intervals that are missing: {absent}." if absent else ""
+    several = " Neither is corrected for the number of methods." if data.several_arms else ""
+    left = len(forest_rows(data)) - len(_shown(data))
     return (
-        f"Reduction = 1 - drift of {method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}. Large marks: "
-        f"from means over seeds; small grey points: pairs of equal seed. {intervals}Dotted tick: the one-sided "
-        f"{chosen_percent(1 - study.alpha)} lower bound over trained models; too few models give none. An estimate above the "
-        f"dashed line meets the target, but that is shown only if this bound also lies above the line. {absent}Ratios are unstable if the "
-        f"reference hardly drifts, as in the lowest layers. Triangles at {BOUNDS[0]:g} % stand for values below. If the reference does not "
-        "drift at all, no ratio is drawn."
+        f"Reduction = 1 - drift of {'a method' if data.several_arms else method_title(study.comparison_method)} / drift of {method_title(study.reference_method)}, "
+        f"from means over seeds and layers. Mark and line: the estimate with its two-sided {chosen_percent(study.confidence)} interval, for new models and "
+        "samples where there is one, else for new models and these samples, else for these models and new samples. Upright tick: the one-sided "
+        f"{chosen_percent(1 - study.alpha)} lower bound over trained models; too few models give none. Dashed: the target, which is shown to be met where the "
+        f"tick lies right of it.{several} An arrow at the edge stands for what lies beyond it. Ratios are unstable if the reference hardly drifts; if it does not "
+        f"drift at all, the row says `not defined`.{absent}"
+        + (f" {left} rows do not fit on the page; the tables have all." if left > 0 else "")
     )
 
 
@@ -216,29 +243,23 @@ def _ends(interval: Interval) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Says every estimate with its bound, and in which layers the reduction is largest and smallest."""
-    if data.several_arms:
-        return _reduction_of_arms.describe(data)
+    """Says every estimate with its bound and interval, method by method."""
     parts: list[str] = []
-    for task in dict.fromkeys([*data.compared_tasks(), ALL_TASKS]):
-        r = data.reduction(task)
-        if r is None or r.reduction is None:
-            parts.append(f"{task_title(task)} not defined")
-            continue
-        low = "no lower bound" if r.reduction_low is None else f"lower bound {percent(r.reduction_low)}"
-        widest = widest_claim(r)
-        ends = "no interval" if widest is None else _ends(widest)
-        parts.append(f"{task_title(task)} {percent(r.reduction)} ({low}; {ends})")
-    text = f"Drift reduction: {'; '.join(parts)}."
-    by_layer = [(layer, r.reduction) for layer in data.layers if (r := data.reduction(ALL_TASKS, layer)) is not None]
-    known = [(value, layer) for layer, value in by_layer if value is not None]
-    if known:
-        (most, where), (least, elsewhere) = max(known), min(known)
-        text += (
-            f" By layer it is largest in layer {where} ({percent(most)}) and smallest in layer {elsewhere} "
-            f"({percent(least)})."
-        )
-    return text
+    for contrast in data.contrasts:
+        said: list[str] = []
+        for task in dict.fromkeys([*data.tasks, ALL_TASKS]):
+            r = contrast.reduction(task)
+            if r is None or r.reduction is None:
+                said.append(f"{task_title(task)} {'missing' if r is None else 'not defined'}")
+                continue
+            low = "no lower bound" if r.reduction_low is None else f"lower bound {percent(r.reduction_low)}"
+            widest = widest_claim(r)
+            said.append(
+                f"{task_title(task)} {percent(r.reduction)} ({low}; {'no interval' if widest is None else _ends(widest)})"
+            )
+        arm = f"{method_title(contrast.results.study.comparison_method)}: " if data.several_arms else ""
+        parts.append(arm + "; ".join(said))
+    return f"Drift reduction: {'. '.join(parts)}."
 
 
 register(FigureSpec("drift_reduction", 3, "How much less drift", caption, describe, draw, absent=no_comparison))

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from repdrift.core.records.claims import ScoreAssociation
 from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, one_line, without_formulas, wrapped
-from repdrift.report.panels import draw_grid, legend_above, panel_plan
+from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY, INK, method_color, method_names, task_mark, task_names
+from repdrift.report.style import GREY, INK, method_look, method_names, task_names
 from repdrift.report.wording import drift_definition
 
 _PANEL_IN = 1.9
-_NOTE_LINES = 4
+_NOTE_LINES = 6
+_FILLINGS = ("full", "none", "left", "top", "right", "bottom")
 _LONGEST_NAME = 26
 _FEW_METHODS = 3
-"""With more methods each panel has a row of its own, so that the lines above it have room."""
+"""With more methods the correlation over all of them stands above a panel alone."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class _Point:
 
 
 def draw(data: ReportData) -> Figure:
-    """Colours are methods, marks are tasks. The correlations within tasks stand above each panel, with their intervals."""
+    """Marks are methods, their filling is the task. The correlations within tasks stand above each panel, with their intervals."""
     metrics = _metrics(data)
     most_lines = _NOTE_LINES if len(data.methods) <= _FEW_METHODS else _NOTE_LINES + len(data.methods)
     plan = panel_plan(
@@ -47,10 +48,16 @@ def draw(data: ReportData) -> Figure:
     panels = draw_grid(figure, plan)
     for axes, metric in zip(panels, metrics, strict=False):
         for point in points[metric]:
-            marker, hollow = task_mark(point.task, data.tasks)
-            color = method_color(point.method, data.methods)
-            face = "white" if hollow else color
-            axes.plot(point.drift, point.score, marker, color=color, markerfacecolor=face, markersize=4.5, alpha=0.85)
+            look = method_look(point.method, data.methods)
+            axes.plot(
+                point.drift,
+                point.score,
+                look.marker,
+                color=look.color,
+                markersize=4.8,
+                markeredgewidth=0.8,
+                **_fill(point.task, data),
+            )
         axes.margins(0.08)
         axes.locator_params(nbins=5)
         axes.set_ylabel(fitted(metric, 72 * _PANEL_IN - 40, FONT_PT))
@@ -64,6 +71,10 @@ def draw(data: ReportData) -> Figure:
     notes = max(axes.get_title(loc="left").count("\n") + 1 for axes in panels)
     figure.set_figheight(plan.rows * (_PANEL_IN + 0.12 * notes) + height + 0.3)
     return figure
+
+
+def _plan(data: ReportData) -> PanelPlan:
+    return panel_plan(len(_metrics(data)), _PANEL_IN + 0.12 * _NOTE_LINES, besides_in=1.6)
 
 
 def _metrics(data: ReportData) -> list[str]:
@@ -86,7 +97,9 @@ def _points(data: ReportData, metric: str) -> list[_Point]:
 
 
 def _notes(data: ReportData, metric: str) -> list[str]:
-    return [_note(a) for a in data.results.associations if a.metric == metric]
+    """The correlations of a metric: of all methods together, and of each where there are few."""
+    few = len(data.methods) <= _FEW_METHODS
+    return [_note(a) for a in data.results.associations if a.metric == metric and (few or a.method is None)]
 
 
 def _note(association: ScoreAssociation) -> str:
@@ -111,18 +124,22 @@ def _signed(value: float | None) -> str:
     return "?" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
+def _fill(task: str, data: ReportData) -> dict[str, Any]:
+    """The filling of a task's marks: full, hollow, or one of four halves; fillings repeat from the seventh task on."""
+    style = _FILLINGS[data.tasks.index(task) % len(_FILLINGS)]
+    return {"fillstyle": style, "markerfacecoloralt": "white"}
+
+
 def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> float:
-    """Add the legend: methods by colour, then tasks by mark. Returns its height in inches."""
+    """Add the legend: methods by mark, then tasks by filling. Returns its height in inches."""
     entries: list[tuple[Artist, str]] = []
     methods, tasks = method_names(data.methods), task_names(data.tasks)
+    dot: dict[str, Any] = {"linewidth": 0, "markersize": 4.8, "markeredgewidth": 0.8}
     for method in [m for m in data.methods if any(p.method == m for p in points)]:
-        patch = Patch(facecolor=method_color(method, data.methods), linewidth=0)
-        entries.append((patch, methods[method]))
-    for task in [t for t in data.tasks if any(p.task == t for p in points)]:
-        marker, hollow = task_mark(task, data.tasks)
-        face = "white" if hollow else INK
-        dot = Line2D([], [], color=INK, marker=marker, markerfacecolor=face, markersize=4.5, linewidth=0)
-        entries.append((dot, tasks[task]))
+        look = method_look(method, data.methods)
+        entries.append((Line2D([], [], color=look.color, marker=look.marker, **dot), methods[method]))
+    several = [t for t in data.tasks if any(p.task == t for p in points)] if len(data.tasks) > 1 else []
+    entries += [(Line2D([], [], color=INK, marker="o", **dot, **_fill(task, data)), tasks[task]) for task in several]
     return legend_above(figure, [handle for handle, _ in entries], [label for _, label in entries])
 
 
@@ -134,10 +151,12 @@ def caption(data: ReportData) -> str:
         if (count := _final_models(data) - len(_points(data, metric)))
     ]
     return (
-        "Each point is a final model; colours are methods, marks are tasks. Above: rank correlations (ρ) of drift and score within tasks and methods, "
+        "Each point is a final model; marks are methods, their filling is the task. Above: rank correlations (ρ) of drift and score within tasks and methods"
+        f"{'' if len(data.methods) <= _FEW_METHODS else ' (that of each method is in the tables)'}, "
         f"with {chosen_percent(data.results.study.confidence)} intervals over models; differences between tasks, which the points show, do not "
         "enter them. A correlation does not say what causes what: a model that learnt more may drift more for that reason."
         + (f" Not there: {', '.join(missing)}." if missing else "")
+        + _plan(data).says_what_is_left_out("the tables have all scores")
     )
 
 

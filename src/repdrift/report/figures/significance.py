@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from repdrift.core.hypotheses import LESS, METHOD_CLAIMS, TARGET, claim
-from repdrift.core.records.claims import HypothesisTest, LayerCluster
+from repdrift.core.hypotheses import METHOD_CLAIMS, claim
+from repdrift.core.records.claims import Hypothesis, HypothesisTest, LayerCluster
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import counted, p_equals, pvalue, task_title
-from repdrift.report.figure_size import page_width_in
+from repdrift.core.words import counted, method_title, p_equals, pvalue, task_title
+from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, _significance_of_arms, no_comparison, register
-from repdrift.report.labels import NOTE_PT, text_width_pt
+from repdrift.report.figures._pvalues import (
+    EDGE,
+    HEADROOM,
+    REACH_KEY,
+    alpha_line,
+    out_of_reach,
+    p_axis,
+    place,
+    short_claim,
+)
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, fitted_names, text_width_pt
+from repdrift.report.panels import legend_above, panel_title
 from repdrift.report.report_data import (
     ReportData,
     correction_of,
@@ -23,149 +35,130 @@ from repdrift.report.report_data import (
     layers_with,
     smallest_deciding_pvalue,
 )
-from repdrift.report.style import GREY, HATCH, INK, layer_axis, legend_columns, name_axis, note
+from repdrift.report.style import FAINT, GREY, INK, layer_axis, method_look, note
 
-_NUMBER_PT = 6.5
-_COLORS = {LESS: "#0072B2", TARGET: "#AA3377"}
-_PALE = {LESS: "#9CC9E6", TARGET: "#E3B4CF"}
-_WIDTHS = (1.0, 1.25)
-_HEADROOM = 1.3
-_ROOM_IN = 5.4
-_FOOTROOM = 0.2
+_FOOTROOM = 0.22
 """Room for the clusters below zero, as a share of the axis's upper end."""
+_BY_TASK_ROW_IN, _BY_LAYER_IN = 0.17, 1.35
 
 
 def draw(data: ReportData) -> Figure:
-    """A row for each claim. The left panel shows p by task, the right panel p by layer, with and without correction."""
+    """Two panels for each claim: p by task, and p by layer with and without correction. They stand below each other in a narrow figure."""
     if data.several_arms:
         return _significance_of_arms.draw(data)
-    figure = Figure(figsize=(page_width_in(), 4.7))
-    grid = figure.subplots(2, 2, width_ratios=list(_WIDTHS), sharex="col", sharey="row", squeeze=False)
+    names = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
+    by_task = 0.62 + _BY_TASK_ROW_IN * len(names)
+    figure = Figure()
+    narrow = is_narrow()
+    grid: Any = figure.subplots(
+        4 if narrow else 2, 1 if narrow else 2, squeeze=False, height_ratios=[by_task, _BY_LAYER_IN + 0.5] * 2 if narrow else None,
+        width_ratios=None if narrow else [1.0, 1.25],
+    )  # fmt: skip
+    panels = list(grid.flat)
     for row, hypothesis in enumerate(METHOD_CLAIMS):
-        left, right = grid[row]
+        left, right = panels[2 * row : 2 * row + 2]
         top = _top(data, hypothesis)
-        _by_task(left, data, hypothesis, top)
-        _by_layer(right, data, hypothesis, top)
-        left.set_ylabel("-log10 p")
-        left.set_title(claim(hypothesis, data.results.study), loc="left")
-        right.set_title("by layer, all tasks" if len(data.tasks) > 1 else "by layer", loc="left")
-        left.set_ylim(-_FOOTROOM * top if _clusters_of(data, hypothesis) else 0, top)
-        left.set_yticks([tick for tick in left.get_yticks() if 0 <= tick <= top])
-        for axes in (left, right):
-            axes.axhline(0, color=INK, linewidth=0.5, zorder=1)
-            axes.axhline(_log(data.results.study.alpha), color=INK, linewidth=0.9, linestyle="--", zorder=1.2)
-    grid[0, 1].set_xlabel("")
-    _legend(figure, data)
+        draw_by_task(left, data, hypothesis, top, names)
+        draw_by_layer(right, data, hypothesis, top)
+        width = 72 * page_width_in() * (1.0 if narrow else 0.45) - 90
+        words = short_claim(hypothesis, data)
+        name = fitted(method_title(data.results.study.comparison_method), width - text_width_pt([words]) - 4, FONT_PT)
+        panel_title(left, f"{name} {words}", (), width + 10)
+        panel_title(
+            right, "by layer, all tasks" if len(data.tasks) > 1 else "by layer", limit_remark(data, hypothesis), width
+        )
+    keys = [*_keys(data), *([REACH_KEY] if any(p.get_hatch() for axes in panels for p in axes.patches) else [])]
+    height = legend_above(figure, keys, [str(key.get_label()) for key in keys])
+    heights = [by_task + _BY_LAYER_IN + 0.75] * 2 if narrow else [max(by_task, _BY_LAYER_IN + 0.65)] * 2
+    figure.set_size_inches(page_width_in(), sum(heights) + height)
     return figure
 
 
 def _top(data: ReportData, hypothesis: str) -> float:
     """Upper end of the axis, above every p and alpha. It does not depend on what the design could reach."""
     shown = [t.pvalue for t in data.results.tests if t.hypothesis == hypothesis and t.pvalue is not None]
-    return _HEADROOM * max([_log(data.results.study.alpha), *map(_log, shown)])
+    return HEADROOM * max([place(data.results.study.alpha), *map(place, shown)])
 
 
-def _by_task(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
-    names = [*data.tasks, ALL_TASKS] if len(data.tasks) > 1 else data.tasks
-    for position, name in enumerate(names):
+def draw_by_task(axes: Axes, data: ReportData, hypothesis: Hypothesis, top: float, names: list[str]) -> None:
+    """Draw a row for each task, with a bar from 1 to its p."""
+    look = method_look(data.results.study.comparison_method, data.methods)
+    for row, name in enumerate(names):
         test = data.test(hypothesis, name)
         if test is None or test.pvalue is None:
-            axes.text(position, top / 2, "no test", rotation=90, ha="center", va="center", fontsize=NOTE_PT, color=GREY)
+            axes.text(top / 2, row, "no test", ha="center", va="center", fontsize=NOTE_PT, color=GREY)
             continue
-        _out_of_reach(axes, position, test.smallest_pvalue, top)
-        marker = "D" if name == ALL_TASKS else "o"
-        axes.plot([position, position], [0, _log(test.pvalue)], color=_COLORS[hypothesis], linewidth=1.2)
-        axes.plot(
-            position, _log(test.pvalue), marker, color=_COLORS[hypothesis], markersize=4.5, clip_on=False, zorder=3
-        )
-    name_axis(axes, [task_title(name) for name in names], _ROOM_IN * _WIDTHS[0] / sum(_WIDTHS))
+        out_of_reach(axes, test.smallest_pvalue, top, row)
+        at = place(test.pvalue)
+        axes.plot([0, at], [row, row], color=look.color, linewidth=1.1)
+        axes.plot(at, row, look.marker, color=look.color, markersize=4.5, clip_on=False, zorder=3)
+    axes.set_yticks(range(len(names)), fitted_names([task_title(name) for name in names], 72))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(-EDGE * top, top)
+    axes.tick_params(axis="y", length=0)
+    p_axis(axes.xaxis, top)
+    axes.set_xlabel("p, mean over layers")
+    alpha_line(axes, data.results.study.alpha, upright=True)
 
 
-def _out_of_reach(axes: Axes, position: float, smallest: float | None, top: float) -> None:
-    if smallest is not None and _log(smallest) < top:
-        edge = _log(smallest)
-        axes.plot([position - 0.4, position + 0.4], [edge, edge], color=GREY, linewidth=0.9)
-        axes.add_patch(
-            Rectangle((position - 0.4, edge), 0.8, top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
-        )
-
-
-def _by_layer(axes: Axes, data: ReportData, hypothesis: str, top: float) -> None:
+def draw_by_layer(axes: Axes, data: ReportData, hypothesis: Hypothesis, top: float) -> None:
+    """Draw the p of each layer as a hollow mark, and after correction as a full one; clusters hang below the axis."""
     tests = data.layer_tests(hypothesis)
-    layer_axis(axes, data.layers, room=0.55)
-    if not tests:
+    layer_axis(axes, data.layers, 1.0 if is_narrow() else 0.5)
+    clusters = _clusters_of(data, hypothesis)
+    axes.set_ylim(-(_FOOTROOM if clusters else EDGE) * top, top)
+    p_axis(axes.yaxis, top)
+    axes.set_ylabel("p")
+    axes.axhline(0, color=FAINT, linewidth=0.5, zorder=1)
+    alpha_line(axes, data.results.study.alpha, upright=False)
+    if all(deciding_pvalue(test) is None for test in tests):
         note(axes, "no test by layer", (0.5, 0.5))
         return
-    size = max(2.2, min(4.5, 90 / len(data.layers)))
+    size = max(2.0, min(4.5, 90 / len(data.layers)))
     layers = [float(t.layer) for t in tests if t.layer is not None]
-    color = _COLORS[hypothesis]
-    series = (
-        ([t.pvalue for t in tests], "white", 1.0, 2.0),
-        ([t.pvalue_bh for t in tests], _PALE[hypothesis], 0.85, 2.1),
-        ([deciding_pvalue(t) for t in tests], color, 0.7, 2.2),
-    )
-    for pvalues, face, share, order in series:
+    color = method_look(data.results.study.comparison_method, data.methods).color
+    for pvalues, face, share in (
+        ([t.pvalue for t in tests], "white", 1.0),
+        ([deciding_pvalue(t) for t in tests], color, 0.7),
+    ):
         # Smaller marks in front, so that equal values stay visible.
         style = {"color": color, "markerfacecolor": face, "markersize": size * share, "markeredgewidth": 0.8}
-        axes.plot(layers, _logs(pvalues), "o", clip_on=False, zorder=order, **style)
-    _say_the_limit(axes, data, tests, top)
-    _draw_clusters(axes, data, hypothesis, top, _COLORS[hypothesis], _ROOM_IN * _WIDTHS[1] / sum(_WIDTHS))
+        axes.plot(layers, [place(p) for p in pvalues], "o", clip_on=False, zorder=2.2 - 0.1 * share, **style)
+    known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
+    out_of_reach(axes, min(known, default=None), top)
+    _draw_clusters(axes, data, clusters, top, color)
 
 
-def _say_the_limit(axes: Axes, data: ReportData, tests: list[HypothesisTest], top: float) -> None:
-    """Hatch the p-values that the design cannot reach, or write where the limit lies.
-
-    It is also written if alpha cannot be reached after correction.
-    """
+def limit_remark(data: ReportData, hypothesis: Hypothesis) -> list[str]:
+    """Says where the limit of the design lies by layer, and whether alpha can be reached."""
+    tests = data.layer_tests(hypothesis)
     known = [t.smallest_pvalue for t in tests if t.smallest_pvalue is not None]
     corrected, correction = smallest_deciding_pvalue(tests), correction_of(tests)
     if corrected is None or not known:
-        return
+        return []
     alpha, smallest = data.results.study.alpha, min(known)
-    edge = _log(smallest)
-    if edge < top:
-        axes.axhline(edge, color=GREY, linewidth=0.9)
-        span = (axes.get_xlim()[0], axes.get_xlim()[1] - axes.get_xlim()[0])
-        axes.add_patch(
-            Rectangle((span[0], edge), span[1], top - edge, hatch=HATCH, fill=False, edgecolor="0.75", linewidth=0)
-        )
-    text = f"smallest p of the design: {pvalue(smallest)}"
+    text = f"least p of the design: {pvalue(smallest)}"
     if correction is not None:
         after = "the same" if corrected == smallest else pvalue(corrected)
         text += f", after {correction} {after}"
     if corrected > alpha:
-        text += f"\n{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")
-    note(axes, text, (0.99, 0.98), ha="right", va="top")
+        return [text, f"{alpha:g} cannot be reached" + ("" if smallest > alpha else " after correction")]
+    return [text]
 
 
-def _legend(figure: Figure, data: ReportData) -> None:
-    def dot(face: str) -> Line2D:
-        return Line2D([], [], color=INK, marker="o", markersize=4.5, linewidth=0, markerfacecolor=face)
-
+def _keys(data: ReportData) -> list[Artist]:
+    """Entries of the legend: what the marks of the panels by layer are."""
+    color = method_look(data.results.study.comparison_method, data.methods).color
     every = [test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)]
-    entries: list[tuple[Artist, str]] = [
-        (dot("white"), "p"),
-        (dot("0.7"), "p, Benjamini-Hochberg"),
-        (Line2D([], [], color=INK, linewidth=0.9, linestyle="--"), f"p = {data.results.study.alpha:g}"),
-        (Patch(facecolor="white", edgecolor="0.6", hatch=HATCH, linewidth=0), "out of this design's reach"),
+    keys: list[Artist] = [
+        Line2D([], [], color=color, marker="o", markersize=4.5, linewidth=0, markerfacecolor="white", label="p"),
+        Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label=f"p = {data.results.study.alpha:g}"),
     ]
     if (correction := correction_of(every)) is not None:
-        entries.insert(2, (dot(INK), f"p, {correction}"))
+        keys.insert(1, Line2D([], [], color=color, marker="o", markersize=3.5, linewidth=0, label=f"p, {correction}"))
     if data.results.clusters:
-        entries.append((Patch(facecolor=INK, edgecolor=INK), "cluster of layers"))
-    figure.legend(
-        [handle for handle, _ in entries], [label for _, label in entries], loc="outside upper center",
-        ncols=legend_columns([label for _, label in entries], NOTE_PT), columnspacing=1.0, handletextpad=0.5, fontsize=NOTE_PT,
-    )  # fmt: skip
-
-
-def _logs(pvalues: list[float | None]) -> list[float]:
-    return [np.nan if p is None else _log(p) for p in pvalues]
-
-
-def _log(p: float) -> float:
-    """Returns -log10 p. A permutation test counts the observed arrangement too, so p is never 0."""
-    return 0.0 if p >= 1 else float(-np.log10(p))
+        keys.append(Patch(facecolor=color, edgecolor=color, label="cluster of layers"))
+    return keys
 
 
 def _clusters_of(data: ReportData, hypothesis: str) -> list[LayerCluster]:
@@ -173,24 +166,21 @@ def _clusters_of(data: ReportData, hypothesis: str) -> list[LayerCluster]:
     return [cluster for cluster in data.results.clusters if cluster.hypothesis == hypothesis]
 
 
-def _draw_clusters(axes: Axes, data: ReportData, hypothesis: str, top: float, color: str, width_in: float) -> None:
-    """Draw a bar below zero for each cluster, filled if the cluster is significant. The p-value is written if there is room.
-
-    top: upper end of the axis; the height of a bar is a share of it. width_in: width of the axes, whose limits must be set.
-    """
+def _draw_clusters(axes: Axes, data: ReportData, clusters: list[LayerCluster], top: float, color: str) -> None:
+    """Draw a bar below zero for each cluster, filled if the cluster is significant. The p-value is written if there is room."""
     first, last = axes.get_xlim()
-    layer_pt = 72 * width_in / (last - first)
+    layer_pt = 72 * page_width_in() * (0.8 if is_narrow() else 0.42) / (last - first)
     taken: list[tuple[float, float]] = []
-    for cluster in sorted(_clusters_of(data, hypothesis), key=lambda c: c.pvalue):
+    for cluster in sorted(clusters, key=lambda c: c.pvalue):
         face = color if cluster.pvalue <= data.results.study.alpha else "white"
         corner, width = (cluster.first_layer - 0.4, -0.075 * top), cluster.last_layer - cluster.first_layer + 0.8
         axes.add_patch(Rectangle(corner, width, 0.05 * top, linewidth=0.8, facecolor=face, edgecolor=color))
         text = p_equals(cluster.pvalue)
-        half = (text_width_pt([text], _NUMBER_PT) / 2 + 2) / layer_pt
+        half = (text_width_pt([text], NOTE_PT) / 2 + 3) / layer_pt
         middle = min(max((cluster.first_layer + cluster.last_layer) / 2, first + half), last - half)
         if all(middle + half < low or middle - half > high for low, high in taken):
             taken.append((middle - half, middle + half))
-            axes.text(middle, -0.1 * top, text, ha="center", va="top", fontsize=_NUMBER_PT, color=INK)
+            axes.text(middle, -0.1 * top, text, ha="center", va="top", fontsize=NOTE_PT, color=INK)
 
 
 def caption(data: ReportData) -> str:
@@ -198,12 +188,12 @@ def caption(data: ReportData) -> str:
     if data.several_arms:
         return _significance_of_arms.caption(data)
     study = data.results.study
-    correction = correction_of([test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)])
+    every: list[HypothesisTest] = [test for hypothesis in METHOD_CLAIMS for test in data.layer_tests(hypothesis)]
     decides = {
-        "max-T": " and by max-T (full), on which the verdicts rest: it compares with the largest statistic over the layers of "
-        "every rearrangement, and can go as low as the uncorrected p",
-        "Holm": " and Holm (full), on which the verdicts rest",
-    }.get(correction or "", "")
+        "max-T": " (hollow) and corrected for the number of layers by max-T (full), on which the verdicts rest: it compares with the largest statistic over the "
+        "layers of every rearrangement, and can go as low as the uncorrected p",
+        "Holm": " (hollow) and corrected for the number of layers by Holm (full), on which the verdicts rest",
+    }.get(correction_of(every) or "", "")
     clusters = (
         " Bars under the layers: clusters of adjacent layers, full where the cluster's p is at most "
         f"{study.alpha:g}; such a p says that the methods differ, and that it shows most there. It does not say that they differ in every layer of the bar."
@@ -211,10 +201,9 @@ def caption(data: ReportData) -> str:
         else ""
     )
     return (
-        "Permutation tests of the method labels over trained models, within tasks. Higher is stronger evidence; at or above the dashed "
-        f"line p is at most {study.alpha:g}. Hatched: p-values that this number of trained models cannot give, however large the "
-        "difference; where the hatching covers the dashed line, no result could have been significant. By layer: uncorrected (hollow), "
-        f"corrected for the number of layers by Benjamini-Hochberg (pale){decides}. By task there is no correction.{clusters}"
+        "Permutation tests of the method labels over trained models, within tasks. Smaller p, to the right and above, is stronger evidence; at or beyond the dashed "
+        f"line p is at most {study.alpha:g}. Hatched: p-values that this number of trained models cannot give, however large the difference; where the "
+        f"hatching covers the dashed line, no result could have been significant. By layer: uncorrected{decides}. By task there is no correction.{clusters}"
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,16 +13,15 @@ from repdrift.core.site_words import is_in_block, site_title
 from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figures._panels import named_legend
+from repdrift.report.labels import FONT_PT, wrapped
+from repdrift.report.panels import PanelPlan, draw_grid, label_outer, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
-from repdrift.report.style import FAINT, legend_columns, method_label, task_label
+from repdrift.report.style import FAINT, INK, method_names, task_names
 from repdrift.report.wording import drift_definition
 
-_COLUMNS = 2
-_PANEL_HEIGHT_IN = 1.9
-_LEGEND_LINE_IN = 0.17
-_MOST_PANELS = 12
-"""Panels that are drawn; the page's tables have all tasks and methods."""
+_PANEL_IN = 1.5
 
 
 def _panels(data: ReportData) -> list[tuple[str, str, list[SiteDrift]]]:
@@ -37,29 +34,27 @@ def _panels(data: ReportData) -> list[tuple[str, str, list[SiteDrift]]]:
     ]
 
 
+def _plan(data: ReportData) -> PanelPlan:
+    return panel_plan(len(_panels(data)), _PANEL_IN + 0.15, least_in=1.9, most_columns=3)
+
+
 def draw(data: ReportData) -> Figure:
-    """Panels on one scale, two in a row."""
-    panels = _panels(data)[:_MOST_PANELS]
-    columns = min(_COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
+    """Panels on one scale, as many as fit on a page."""
+    plan = _plan(data)
     figure = Figure()
-    grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
-    for axes, (task, method, drifts) in zip(grid.flat, panels, strict=False):
+    panels = draw_grid(figure, plan, sharey=True, sharex=True)
+    tasks, methods = task_names(data.tasks, plan.width_pt, FONT_PT), method_names(data.methods, plan.width_pt)
+    for axes, (task, method, drifts) in zip(panels, _panels(data), strict=False):
         _panel(axes, data, task, method, drifts)
-        axes.set_title(f"{task_label(task)}, {method_label(method)}")
+        panel_title(axes, tasks[task], [methods[method]], plan.width_pt)
         layers = sorted({layer for at in drifts for layer in at.layers})
         blocks = sorted({layer for at in drifts if is_in_block(at.site) for layer in at.layers})
-        site_axis(axes, layers, blocks, room=1 / columns)
-    for axes in list(grid.flat)[len(panels) :]:
-        axes.remove()
-    found = {}
-    for axes in list(grid.flat)[: len(panels)]:
-        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    across = legend_columns(list(found), most=4)
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=across)
-    figure.supylabel(f"drift, {drift_definition(data.results.study, data.results.study.primary_measure)}", fontsize=8)
-    lines = math.ceil(len(found) / across)
-    figure.set_size_inches(page_width_in(), 0.45 + _LEGEND_LINE_IN * lines + _PANEL_HEIGHT_IN * rows)
+        site_axis(axes, layers, blocks, room=plan.room)
+    label_outer(panels, plan)
+    height = named_legend(figure, panels)
+    definition = drift_definition(data.results.study, data.results.study.primary_measure)
+    figure.supylabel("\n".join(wrapped(f"drift, {definition}", 72 * _PANEL_IN * plan.rows)), fontsize=FONT_PT)
+    figure.set_size_inches(page_width_in(), 0.4 + height + (_PANEL_IN + 0.13) * plan.rows)
     return figure
 
 
@@ -74,9 +69,9 @@ def _panel(axes: Axes, data: ReportData, task: str, method: str, drifts: list[Si
             axes.fill_between(at.layers, low, high, color=look["color"], alpha=0.15, linewidth=0)
             random = rows.groupby("layer")["random_change_drift"].mean().reindex(at.layers)
             if random.notna().any():
-                label = "random change as large (same colour)"
-                axes.plot(at.layers, random.to_numpy(dtype=float), color=look["color"], label=label, **RANDOM_CHANGE)
-        axes.plot(at.layers, means, label=site_title(at.site), **look)
+                axes.plot(at.layers, random.to_numpy(dtype=float), color=look["color"], **RANDOM_CHANGE)
+                axes.plot([], [], color=INK, label="random change", **RANDOM_CHANGE)
+        axes.plot(at.layers, means, label=site_title(at.site), markevery=max(1, len(at.layers) // 12), **look)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
 
 
@@ -99,12 +94,11 @@ def _rows(data: ReportData, task: str, method: str, site: str) -> pd.DataFrame:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
-    panels = len(_panels(data))
-    some = f" The first {_MOST_PANELS} of {panels} panels; the tables have all." if panels > _MOST_PANELS else ""
     return (
         "Line: mean over seeds; band: smallest to largest of the trained models (not a confidence interval). The attention output and the MLP output are "
         "what each adds to the residual stream. Drift is 1 - CKA, so that sites of different size can be compared. Embeddings stand before "
-        f"layer 0, the output of the final norm after the last. Dashed: the base model after a random change of the same size.{some}"
+        "layer 0, the output of the final norm after the last. Dashed: the base model after a random change of the same size."
+        + _plan(data).says_what_is_left_out("the tables have all tasks and methods")
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -12,44 +10,59 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from repdrift.core.words import method_title, task_title
-from repdrift.report.figure_size import page_width_in
+from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.labels import FONT_PT, text_width_pt
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, text_width_pt
+from repdrift.report.panels import PanelPlan, draw_grid, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY, HATCH, method_label, task_label
+from repdrift.report.style import GREY, HATCH, method_names
 
-_COLUMNS = 2
-_CELL_IN = 0.42
-_LONGEST_NAME = 16
-_SMALLEST_NUMBER_PT = 5.0
+_MOST_NAMED = 6
+
+
+def _plan(data: ReportData) -> PanelPlan:
+    return panel_plan(
+        len(_methods(data)),
+        _side_in(data) + 0.3,
+        least_in=1.45 if len(data.tasks) <= _MOST_NAMED else 2.0,
+        most_columns=3,
+        besides_in=1.4,
+    )
+
+
+def _side_in(data: ReportData) -> float:
+    """The side of a matrix."""
+    return min(1.5, max(0.75, 0.36 * len(data.tasks)))
 
 
 def draw(data: ReportData) -> Figure:
-    """Pearson's correlation above the diagonal, Spearman's below it. Missing values are hatched."""
-    methods, tasks = _methods(data), data.tasks
-    columns = min(_COLUMNS, len(methods))
-    rows = math.ceil(len(methods) / columns)
-    side = min(_CELL_IN * max(len(tasks), 3), 2.3)
-    labels = [task_label(task, _LONGEST_NAME) for task in tasks]
-    slanted = text_width_pt(labels) + 4 > 72 * side / len(tasks)
-    below = (0.2 + 0.6 * text_width_pt(labels) / 72) if slanted else 0.25
-    figure = Figure(
-        figsize=(page_width_in() if columns > 1 else 0.5 * page_width_in(), 0.35 + rows * (side + below + 0.3))
-    )
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    """Pearson's correlation above the diagonal, Spearman's below it. Missing values are hatched. Tasks are named at the left, and by numbers below."""
+    plan = _plan(data)
+    tasks = data.tasks
+    figure = Figure()
+    panels = draw_grid(figure, plan, sharey=True)
+    names = method_names(data.methods, plan.width_pt, FONT_PT)
+    room = 60 if is_narrow() else 110
+    labels = [f"{number} {name}" for number, name in enumerate(fitted_names([task_title(t) for t in tasks], room), 1)]
     image = None
-    for position, (axes, method) in enumerate(zip(panels, methods, strict=False)):
-        image = _panel(axes, _matrix(data, method))
-        axes.set_title(method_label(method))
-        turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-        axes.set_xticks(range(len(tasks)), labels, **turn)
-        axes.set_yticks(range(len(tasks)), labels if position % columns == 0 else [""] * len(tasks))
-    for axes in panels[len(methods) :]:
-        axes.remove()
+    for axes, method in zip(panels, _methods(data), strict=False):
+        image = _panel(axes, _matrix(data, method), 72 * _side_in(data))
+        panel_title(axes, names[method], (), plan.width_pt)
+        axes.set_xticks(range(len(tasks)), [str(number) for number in range(1, len(tasks) + 1)])
+        axes.set_yticks(range(len(tasks)), labels)
     if image is not None:
-        bar = figure.colorbar(image, ax=panels[: len(methods)], fraction=0.04, pad=0.02, ticks=[-1, -0.5, 0, 0.5, 1])
+        bar = figure.colorbar(
+            image,
+            ax=panels,
+            location="bottom" if is_narrow() else "right",
+            aspect=25,
+            fraction=0.06,
+            pad=0.03,
+            ticks=[-1, 0, 1],
+        )
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-        bar.set_label("correlation over layers")
+        bar.set_label("correlation")
+    figure.set_size_inches(page_width_in(), plan.rows * (_side_in(data) + 0.42) + (0.55 if is_narrow() else 0.1))
     return figure
 
 
@@ -76,18 +89,18 @@ def _matrix(data: ReportData, method: str) -> np.ndarray:
     return values
 
 
-def _panel(axes: Axes, values: np.ndarray) -> AxesImage:
+def _panel(axes: Axes, values: np.ndarray, side_pt: float) -> AxesImage:
     image = axes.imshow(values, cmap="PuOr", norm=Normalize(-1, 1), aspect="equal", interpolation="nearest")
-    size = min(FONT_PT - 0.5, 60 / len(values))
+    written = side_pt / len(values) >= text_width_pt(["−0.99"], NOTE_PT) + 2
     for (row, column), value in np.ndenumerate(values):
         if row == column:
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="0.93", linewidth=0))
         elif np.isnan(value):
             box = (column - 0.5, row - 0.5)
             axes.add_patch(Rectangle(box, 1, 1, facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0))
-        elif size >= _SMALLEST_NUMBER_PT:
+        elif written:
             shade = "white" if abs(value) > 0.65 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=shade)
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=NOTE_PT, color=shade)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     return image
@@ -100,6 +113,7 @@ def caption(data: ReportData) -> str:
         "Correlation over layers of the mean drifts of two tasks, under one method: above the diagonal Pearson's, below it Spearman's. Near "
         "1: the same layers drift on both tasks. There is no interval and no test, since layers are not independent."
         + (" Hatched: there is no correlation." if missing else "")
+        + _plan(data).says_what_is_left_out("the tables have all methods")
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -12,69 +11,58 @@ from matplotlib.figure import Figure
 from repdrift.core.words import counted, method_title, short_number, task_title
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
+from repdrift.report.figures._panels import MOST_METHODS, task_panels, task_plan
+from repdrift.report.labels import NOTE_PT, text_width_pt
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FAINT, legend_columns, method_color, method_label, method_marker, note, task_label
+from repdrift.report.style import FAINT, method_look, method_names
 from repdrift.report.wording import drift_definition
 
-_PANEL_HEIGHT_IN = 2.0
-_COLUMNS = 2
-_MOST_TICKS = 5
-_FINAL_GAP = 0.14
+_FINAL_GAP = 0.2
 """Distance of the final model from the last checkpoint, as a share of the axis."""
 
 
 def draw(data: ReportData) -> Figure:
     """Mean drift over the layers by training step: thick lines are means over seeds, thin lines single models."""
-    tasks = data.tasks
-    columns = min(_COLUMNS, len(tasks))
-    rows = math.ceil(len(tasks) / columns)
-    figure = Figure(figsize=(page_width_in(), 0.65 + _PANEL_HEIGHT_IN * rows))
-    panels = list(figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False).flat)
-    steps = data.checkpoint_steps
-    for axes, task in zip(panels, tasks, strict=False):
-        _panel(axes, data, task, steps)
-        axes.set_title(task_label(task))
-        _step_axis(axes, steps)
-    for position, axes in enumerate(panels):
-        if position >= len(tasks):
-            axes.remove()
-        elif position + columns < len(tasks):
-            axes.set_xlabel("")
-        else:
-            axes.tick_params(labelbottom=True)
     definition = drift_definition(data.results.study, data.results.study.primary_measure)
-    figure.supylabel(f"drift, {definition}, mean over layers", fontsize=8)
-    found = {
-        label: h for axes in panels[: len(tasks)] for h, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=legend_columns(list(found)))
-    return figure
+    steps = data.checkpoint_steps
+    return task_panels(
+        data,
+        draw_trajectory,
+        ylabel=f"drift, {definition}, mean over layers",
+        name_layers=lambda axes, room: step_axis(axes, steps, room),
+    )
 
 
-def _panel(axes: Axes, data: ReportData, task: str, steps: Sequence[int]) -> None:
-    absent: list[str] = []
+def draw_trajectory(axes: Axes, data: ReportData, task: str) -> None:
+    """Draw the lines of one task into a panel, each with its label."""
+    steps, names = data.checkpoint_steps, method_names(data.methods)
     for method in data.methods:
         runs = _by_step(data, task, method)
         if runs.empty:
-            absent.append(f"{method_label(method)}: missing")
             continue
-        color, marker = method_color(method, data.methods), method_marker(method, data.methods)
-        for seed in runs.index:
+        look = method_look(method, data.methods)
+        for seed in runs.index if len(data.methods) <= MOST_METHODS else ():
             known = runs.loc[seed].dropna()
             axes.plot(
-                [_position(s, steps) for s in known.index], known, color=color, linewidth=0.6, alpha=0.55, zorder=1.5
+                [_position(s, steps) for s in known.index],
+                known,
+                color=look.color,
+                linewidth=0.6,
+                alpha=0.55,
+                zorder=1.5,
             )
         means, counts = runs.mean(axis=0), runs.notna().sum(axis=0)
         positions = [_position(step, steps) for step in means.index]
-        axes.plot(positions, means, color=color, linewidth=1.6, label=method_label(method))
-        size = max(2.0, min(4.2, 60 / len(steps)))
+        size = max(2.0, min(4.0, 60 / len(steps)))
+        axes.plot(positions, means, color=look.color, linestyle=look.dashes, linewidth=1.4)
+        axes.plot([], [], label=names[method], linewidth=1.4, markersize=4, **look.line)
         for position, value, count in zip(positions, means, counts, strict=True):
-            face = color if count == counts.max() else "white"  # hollow: a mean of fewer models
-            axes.plot(position, value, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=0.8)
+            face = look.color if count == counts.max() else "white"  # hollow: a mean of fewer models
+            axes.plot(
+                position, value, look.marker, color=look.color, markerfacecolor=face, markersize=size, markeredgewidth=0.8, clip_on=False
+            )  # fmt: skip
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
     axes.axvline((_position(0, steps) + steps[-1]) / 2, color=FAINT, linewidth=0.6, linestyle=":", zorder=0)
-    if absent:
-        note(axes, "\n".join(absent), (0.98, 0.04), ha="right", va="bottom", multialignment="right")
 
 
 def _by_step(data: ReportData, task: str, method: str) -> pd.DataFrame:
@@ -91,12 +79,21 @@ def _position(step: int, steps: Sequence[int]) -> float:
     return step or steps[-1] + _FINAL_GAP * max(steps[-1] - steps[0], steps[-1] / 2)
 
 
-def _step_axis(axes: Axes, steps: Sequence[int]) -> None:
-    every = math.ceil(len(steps) / _MOST_TICKS)
-    ticks = list(steps)[::-1][::every][::-1]
-    axes.set_xticks([*ticks, _position(0, steps)], [*_step_labels(ticks), "final"])
-    margin = 0.06 * (_position(0, steps) - steps[0])
-    axes.set_xlim(steps[0] - margin, _position(0, steps) + margin)
+def step_axis(axes: Axes, steps: Sequence[int], room: float) -> None:
+    """Name the steps, and the final model after them. room: width of the panel as a share of the figure's."""
+    first, last = steps[0], _position(0, steps)
+    per_pt = (last - first) / max(1.0, 72 * page_width_in() * room * 0.75 - 30)
+    ticks, taken = [], last - (text_width_pt(["final"], NOTE_PT) / 2 + 4) * per_pt
+    for step, label in zip(
+        reversed(steps), reversed(_step_labels(steps)), strict=True
+    ):  # from the last one on, where there is room
+        half = (text_width_pt([label], NOTE_PT) / 2 + 2) * per_pt
+        if step + half <= taken:
+            ticks.append((step, label))
+            taken = step - half
+    axes.set_xticks([*(step for step, _ in ticks), last], [*(label for _, label in ticks), "final"])
+    margin = 0.06 * (last - first)
+    axes.set_xlim(first - margin, last + margin)
     axes.set_xlabel("training step")
 
 
@@ -108,11 +105,12 @@ def _step_labels(steps: Sequence[int]) -> list[str]:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
-    del data
+    thin = "" if len(data.methods) > MOST_METHODS else " thin: single models;"
     return (
-        "Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds that are there; thin: single models; hollow: "
+        f"Drift of the checkpoints from the base model, mean over layers. Thick: mean over the seeds that are there;{thin} hollow: "
         "fewer models than at the other steps of that line. The final model is drawn after the last checkpoint, without a step. "
         "Steps are not compared: a step means another skill for every method."
+        + task_plan(data).says_what_is_left_out("the tables have all tasks")
     )
 
 

@@ -1,0 +1,158 @@
+"""Cells of heatmaps: a scale in even steps of lightness, logarithmic where values span two decades; missing, zero and negative values are told apart by pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LogNorm, Normalize, to_rgba
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from repdrift.core.words import short_number
+from repdrift.report.labels import NOTE_PT, text_width_pt
+from repdrift.report.style import GREY, HATCH, layer_axis
+
+_TWO_DECADES = 100.0
+_MOST_DECADES = 4
+_NONE_COLOR = "#e4e4e4"
+_WORD_ROOM_PT = 36
+"""Width of the word `missing` with some space around."""
+MISSING_KEY = Patch(facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0.5, label="missing")
+
+
+@dataclass(frozen=True)
+class HeatScale:
+    """The scale of one or more heatmaps. clipped: values below its lower end are drawn as this end."""
+
+    norm: Normalize
+    logarithmic: bool
+    clipped: bool
+
+    @property
+    def in_words(self) -> str:
+        """A sentence for the caption, with a space before it."""
+        if not self.logarithmic:
+            return ""
+        ends = (
+            f"; what is smaller than {short_number(float(self.norm.vmin or 0.0))} is drawn as that"
+            if self.clipped
+            else ""
+        )
+        return f" The scale is logarithmic, since values span more than two decades{ends}."
+
+
+def heat_scale(values: np.ndarray) -> HeatScale:
+    """Returns a scale over all values above 0: from 0 on, or logarithmic over at most four decades where they span two."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        return HeatScale(Normalize(0.0, 1.0), logarithmic=False, clipped=False)
+    low, high = float(positive.min()), float(positive.max())
+    if high < _TWO_DECADES * low:
+        return HeatScale(Normalize(0.0, high), logarithmic=False, clipped=False)
+    floor = max(low, high * 10.0**-_MOST_DECADES)
+    return HeatScale(LogNorm(floor, high, clip=True), logarithmic=True, clipped=floor > low)
+
+
+def draw_cells(axes: Axes, values: np.ndarray, scale: HeatScale, *, width_pt: float) -> None:
+    """Draw the cells of (rows, columns) `values`, which are `width_pt` wide together. Missing ones are hatched, those of 0 or below grey.
+
+    The numbers are written into the cells where they fit in the smallest text of a figure.
+    """
+    with np.errstate(invalid="ignore"):
+        shown = np.where(values > 0, values, np.nan)
+    image = axes.imshow(shown, norm=scale.norm, aspect="auto", interpolation="nearest")
+    cell_pt = width_pt / values.shape[1]
+    for row, start, stop in _stretches(np.isnan(values)):
+        _stretch(axes, row, start, stop, facecolor="white", edgecolor=GREY, hatch=HATCH)
+        if (stop - start) * cell_pt >= _WORD_ROOM_PT:
+            plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+            axes.text(
+                (start + stop - 1) / 2,
+                row,
+                "missing",
+                ha="center",
+                va="center",
+                fontsize=NOTE_PT,
+                bbox=plate,
+                color=GREY,
+            )
+    with np.errstate(invalid="ignore"):
+        none = values <= 0
+    for row, start, stop in _stretches(none):
+        _stretch(axes, row, start, stop, facecolor=_NONE_COLOR, edgecolor="white")
+    _numbers(axes, values, image, cell_pt)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def none_key(label: str) -> Patch:
+    """The entry of a legend for values of 0 or below."""
+    return Patch(facecolor=_NONE_COLOR, edgecolor=GREY, linewidth=0.5, label=label)
+
+
+def cell_keys(values: np.ndarray, none: str) -> list[Patch]:
+    """Entries of the legend for what these values hold besides colours. none: the words for 0 or below."""
+    with np.errstate(invalid="ignore"):
+        below = bool((values <= 0).any())
+    return [*([none_key(none)] if below else []), *([MISSING_KEY] if np.isnan(values).any() else [])]
+
+
+def color_bar(
+    figure: Figure | SubFigure, panels: Sequence[Axes], scale: HeatScale, label: str, *, below: bool, **place: Any
+) -> Colorbar:
+    """Put the bar of the scale beside the panels, or below them."""
+    where = "bottom" if below else "right"
+    image = ScalarMappable(scale.norm, mpl.rcParams["image.cmap"])
+    size = {"fraction": 0.08, "pad": 0.02, "aspect": 40} if below else {"fraction": 0.04, "pad": 0.015, "aspect": 30}
+    bar = figure.colorbar(
+        image, ax=list(panels), location=where, extend="min" if scale.clipped else "neither", **(size | place)
+    )
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.set_label(label)
+    axis = bar.ax.xaxis if below else bar.ax.yaxis
+    axis.set_minor_locator(NullLocator())
+    if scale.logarithmic:
+        low, high = float(scale.norm.vmin or 1.0), float(scale.norm.vmax or 1.0)
+        subs = (1.0,) if high / low >= 1000 else (1.0, 3.0)
+        ticks = [tick for tick in LogLocator(subs=subs, numticks=12).tick_values(low, high) if low <= tick <= high]
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axis.set_major_locator(MaxNLocator(nbins=4))
+    return bar
+
+
+def heat_layers(axes: Axes, layers: Sequence[int], room: float, *, word: bool = True) -> None:
+    """Name the columns of a heatmap by their layers. room: width of the cells as a share of the figure's."""
+    layer_axis(axes, list(range(len(layers))), room, word=word, names=layers)
+
+
+def _stretches(held: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Runs of cells that hold, as (row, first column, column after the last)."""
+    for row, holds in enumerate(held):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(int)))
+        for start, stop in edges.reshape(-1, 2).tolist():
+            yield row, start, stop
+
+
+def _stretch(axes: Axes, row: int, start: int, stop: int, **look: Any) -> None:
+    axes.add_patch(Rectangle((start - 0.5, row - 0.5), stop - start, 1, linewidth=0, zorder=1.5, **look))
+
+
+def _numbers(axes: Axes, values: np.ndarray, image: Any, cell_pt: float) -> None:
+    known = [(row, column, float(value)) for (row, column), value in np.ndenumerate(values) if np.isfinite(value)]
+    if not known or text_width_pt([short_number(value) for *_, value in known], NOTE_PT) + 3 > cell_pt:
+        return
+    for row, column, value in known:
+        red, green, blue, _ = image.to_rgba(value) if value > 0 else to_rgba(_NONE_COLOR)
+        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        shade = "black" if light > 0.45 else "white"
+        axes.text(column, row, short_number(value), ha="center", va="center", color=shade, fontsize=NOTE_PT)
