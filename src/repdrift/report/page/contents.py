@@ -126,7 +126,8 @@ class RunTable:
     columns: Mapping[str, str]
     """Columns that are shown, each with its heading, in order."""
     details: Sequence[Mapping[str, str]] = ()
-    """For each row, what unfolds below it: heading and text (metadata, command to reproduce)."""
+    """For each row, what unfolds below it: heading and text (metadata). A text below a heading that begins with `Command`, or of several lines, is
+    code with a button that copies it. `#model-3` leads to the row at place 3 and unfolds it."""
     curves: pd.DataFrame | None = None
     """Loss and scores along the way: row (its position), step, name, value; None where none was kept."""
 

@@ -119,5 +119,8 @@ def _plain(value: Any) -> Any:
 
 
 def _rounded(value: float) -> float:
+    """Returns a number with the digits of the page; a whole number, such as a count in a column with gaps, stays what it is."""
+    if value.is_integer() and abs(value) <= _LARGEST_INTEGER:
+        return int(value)
     short = float(f"{value:.{_SIGNIFICANT}g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short

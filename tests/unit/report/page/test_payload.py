@@ -39,6 +39,10 @@ def test_numbers_are_rounded_once_and_missing_ones_are_null():
     assert columns(table) == {"drift": [0.123457, None, None, 2, 1.23457e-12]}
 
 
+def test_a_count_in_a_column_with_gaps_keeps_all_digits():
+    assert columns(pd.DataFrame({"parameters": [134515008.0, np.nan]})) == {"parameters": [134515008, None]}
+
+
 def test_an_integer_that_javascript_would_round_is_a_text_in_table_and_filter():
     seeds = [2**53 + 1, 7]
     rows = pd.DataFrame({"seed": seeds})

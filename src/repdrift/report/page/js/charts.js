@@ -124,12 +124,13 @@ function showNotes(view) {
   const caption = card.querySelector(".caption");
   caption.dataset.start ??= caption.textContent;
   if (retold(view, caption.dataset.start) !== caption.textContent) caption.textContent = retold(view, caption.dataset.start);
+  if (drawing?.rows.length && !drawing.failed && drawing.panels.every((panel) => !panel.points.length)) notes.push(`Nothing is drawn: ${drawing.rows.length === 1 ? "the row that is chosen has" : `the ${drawing.rows.length} rows that are chosen have`} no number to draw.`);
   const left = drawing?.notShown;
   if (left && !left.possible) notes.push("No value here is above zero, so that the scale stays linear.");
   else if (left?.never || left?.below) {
     const parts = [];
-    if (left.never) parts.push(`${left.never} of ${left.all} values are zero or negative`);
-    if (left.below) parts.push(`${left.below} lie more than six decades below the largest`);
+    if (left.never) parts.push(`${left.never} of ${left.all} values ${left.never === 1 ? "is" : "are"} zero or negative`);
+    if (left.below) parts.push(`${left.below} of ${left.all} ${left.below === 1 ? "lies" : "lie"} more than six decades below the largest`);
     notes.push(`Logarithmic scale: ${parts.join(" and ")}; these are not shown. Lines and bands are of all values, and end where they reach zero.`);
   } else if (left) notes.push("Logarithmic scale: every value is above zero and shown.");
   if (left?.under?.length) notes.push(`Below the scale: ${left.under.join("; ")}.`);
