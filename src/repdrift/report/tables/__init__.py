@@ -24,7 +24,7 @@ from repdrift.report.tables.contents import ResultsTable
 from repdrift.report.tables.exact import exact_csv
 from repdrift.report.tables.latex import latex
 from repdrift.report.tables.markdown import markdown
-from repdrift.report.tables.shared_notes import without_shared
+from repdrift.report.tables.shared_notes import with_shared_below
 from repdrift.report.tables.study_table import study_table
 
 __all__ = ["Axis", "TableFormat", "TableOptions", "main_table", "table_text"]
@@ -64,7 +64,7 @@ def table_text(
     table = main_table(Path(results), options)
     if format == "csv":
         return exact_csv(table)
-    shown = without_shared(table)
+    shown = with_shared_below(table)
     return latex(shown, digits) if format == "latex" else markdown(shown, digits)
 
 

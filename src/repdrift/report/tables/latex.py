@@ -188,8 +188,8 @@ def _superscript(marks: Sequence[str]) -> str:
 
 
 def _note_lines(notes: Footnotes, general: Sequence[str]) -> list[str]:
-    found = [rf"\textsuperscript{{{mark}}}~{latex_text(note)}." for mark, note in notes.found]
-    found += [f"{latex_text(note)}." for note in general]
+    found = [rf"\textsuperscript{{{mark}}}~{latex_text(note.rstrip('.'))}." for mark, note in notes.found]
+    found += [f"{latex_text(note.rstrip('.'))}." for note in general]
     if not found:
         return []
     return [

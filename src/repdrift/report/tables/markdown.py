@@ -27,7 +27,8 @@ def markdown(table: ResultsTable, digits: int) -> str:
     lines = [markdown_text(table.caption), "", _row([*table.name_heads, *heads])]
     lines.append("|" + "---|" * len(table.name_heads) + "---:|" * len(heads))
     lines += [_row(row) for row in rows]
-    found = [f"({mark}) {note}." for mark, note in notes.found] + [f"{note}." for note in table.general_notes]
+    found = [f"({mark}) {note.rstrip('.')}." for mark, note in notes.found]
+    found += [f"{note.rstrip('.')}." for note in table.general_notes]
     return "\n".join([*lines, *(["", *(f"- {markdown_text(note)}" for note in found)] if found else []), ""])
 
 

@@ -1,22 +1,15 @@
-"""Notes that all cells of one kind share: they stand once in the caption, and not as a footnote at every number."""
+"""Notes that all cells of one number share: they stand once below the table, and not as a footnote at every cell."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from repdrift.core.words import sentence_case
 from repdrift.report.tables.contents import Cell, Column, ResultsTable
 
 
-def shared_notes(table: ResultsTable) -> dict[str, list[str]]:
-    """Returns by the exact name of a column the notes that every cell with a value has."""
-    found: dict[str, list[str]] = {}
-    for (exact, _), notes in _shared(table).items():
-        found.setdefault(exact, []).extend(notes)
-    return found
-
-
-def without_shared(table: ResultsTable) -> ResultsTable:
-    """Returns the table without the footnotes that `shared_notes` tells, for a caption that has them."""
+def with_shared_below(table: ResultsTable) -> ResultsTable:
+    """Returns the table with the notes that several cells of a number have, and none of its other cells lacks, below it."""
     shared = _shared(table)
 
     def stripped(column: Column, cell: Cell) -> Cell:
@@ -29,7 +22,8 @@ def without_shared(table: ResultsTable) -> ResultsTable:
         replace(row, cells=[stripped(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)])
         for row in table.rows
     ]
-    return replace(table, rows=rows)
+    below = [f"{_title(exact)}: {note}" for (exact, _), notes in shared.items() for note in notes]
+    return replace(table, rows=rows, general_notes=[*dict.fromkeys(below), *table.general_notes])
 
 
 def _shared(table: ResultsTable) -> dict[tuple[str, str], list[str]]:
@@ -41,4 +35,9 @@ def _shared(table: ResultsTable) -> dict[tuple[str, str], list[str]]:
     return {
         key: [note for note in cells[0].notes if all(note in cell.notes for cell in cells)]
         for key, cells in by_name.items()
+        if len(cells) > 1
     }
+
+
+def _title(exact: str) -> str:
+    return exact if exact == "p" else f"{sentence_case(exact.replace('_', ' '))}, every value"

@@ -9,6 +9,7 @@ import numpy as np
 
 from repdrift.core.hypotheses import LESS
 from repdrift.core.learnt_words import judged_models, not_known
+from repdrift.core.outcome_words import score_title
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, counted, listed, method_title, p_equals, pvalue, task_title
@@ -241,7 +242,7 @@ class StudyCells:
         if score is None:
             return Cell(notes=[f"no score of {method_title(method)} on {task_title(task)}"])
         equal = [] if score.spread is None else _equal(score.mean, score.spread, score.n_models)
-        return Cell(value=score.mean, spread=score.spread, notes=[score.metric, *equal])
+        return Cell(value=score.mean, spread=score.spread, notes=[score_title(score.metric), *equal])
 
     def _forgetting(self, task: str, method: str) -> Cell:
         if task == ALL_TASKS:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from repdrift.core.errors import ConfigError, UnknownNameError
-from repdrift.core.outcome_words import score_title
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, counted, layer_ranges, listed, method_title, task_title
 from repdrift.report.report_data import ReportData
 from repdrift.report.tables.chosen import TableOptions, chosen_names
 from repdrift.report.tables.contents import Cell, Column, Group, ResultsTable, Row
-from repdrift.report.tables.shared_notes import shared_notes
 from repdrift.report.tables.study_cells import BY_LAYER, QUANTITIES, StudyCells
 from repdrift.report.wording import drift_definition
 
@@ -52,10 +50,9 @@ def study_table(data: ReportData, options: TableOptions) -> ResultsTable:
     if by_layer and shown != ["drift"]:
         methods = [m for m in methods if m in data.results.study.contrasted]
     table = _laid_out(cells, shown, rows, columns, tasks, methods, layers)
-    common = shared_notes(table)
     return replace(
         table,
-        caption=options.caption or _caption(data, measure, shown, common, by_layer=by_layer, layers=options.layers),
+        caption=options.caption or _caption(data, measure, shown, by_layer=by_layer, layers=options.layers),
         label=options.label or f"tab:{_plain_label(data.results.study.name)}",
     )
 
@@ -208,7 +205,6 @@ def _caption(
     data: ReportData,
     measure: str,
     shown: Sequence[str],
-    common: dict[str, list[str]],
     *,
     by_layer: bool,
     layers: Sequence[int],
@@ -224,31 +220,14 @@ def _caption(
         sentences.append("Some of the layers")
     ends = f"with {chosen_percent(study.confidence)} intervals"
     if "reduction" in shown:
-        sentences.append(
-            f"Reduction: 1 - drift / drift of {reference}, at the end of training, {ends}{_also(common, 'reduction')}"
-        )
+        sentences.append(f"Reduction: 1 - drift / drift of {reference}, at the end of training, {ends}")
     if "equal_skill" in shown:
-        sentences.append(
-            f"At equal skill: the same reduction where every run had the same score, {ends} over models{_also(common, 'reduction_at_equal_skill')}"
-        )
+        sentences.append(f"At equal skill: the same reduction where every run had the same score, {ends} over models")
     if "score" in shown:
-        metric = common.get("score", [])
-        named = f": {', '.join(score_title(name) for name in metric)} " if metric else " "
-        sentences.append(
-            f"Score{named}on validation rows, mean over final models, ± standard deviation".replace("Score ", "Score: ")
-        )
+        sentences.append("Score: on validation rows, mean over final models, ± standard deviation")
     if "forgetting" in shown:
-        sentences.append(
-            f"Forgetting: rise of the loss on general text, nats per token, {ends}{_also(common, 'forgetting')}"
-        )
-    if "p" in shown:
-        sentences += [note[0].upper() + note[1:] for note in common.get("p", [])]
+        sentences.append(f"Forgetting: rise of the loss on general text, nats per token, {ends}")
     return ". ".join(sentences) + "."
-
-
-def _also(common: dict[str, list[str]], name: str) -> str:
-    notes = [note.removeprefix("interval ") for note in common.get(name, [])]
-    return f" {'; '.join(notes)}" if notes else ""
 
 
 def _plain_label(name: str) -> str:

@@ -13,6 +13,7 @@ from repdrift.report.tables.comparison_table import comparison_table
 from repdrift.report.tables.exact import exact_csv
 from repdrift.report.tables.latex import latex
 from repdrift.report.tables.markdown import markdown
+from repdrift.report.tables.shared_notes import with_shared_below
 from tests.unit.report.glance.endings import compared, comparison
 from tests.unit.report.tables.latex_grammar import read_latex
 
@@ -103,3 +104,17 @@ def test_missing_controls_stand_below(result):
 def test_what_a_comparison_does_not_have_is_one_readable_message(result, options, error, said):
     with pytest.raises(error, match=said):
         comparison_table(result, TableOptions(**options))
+
+
+def test_what_is_said_of_the_only_model_is_not_taken_for_what_goes_without_saying():
+    alone = comparison(compared("only", [0.1, 0.2], notes=["It was trained on 'other'."]))
+    for text in (markdown, latex):
+        shown = text(with_shared_below(comparison_table(alone, TableOptions())), 2)
+        assert "It was trained on" in shown
+
+
+def test_a_note_on_all_models_stands_below_once():
+    both = comparison(*(compared(name, [0.1, 0.2], notes=["Its weights are rounded."]) for name in "ab"))
+    shown = markdown(with_shared_below(comparison_table(both, TableOptions())), 2)
+    assert shown.count("Its weights are rounded") == 1
+    assert "- Drift, every value: Its weights are rounded.\n" in shown

@@ -12,7 +12,7 @@ from repdrift.report.tables.chosen import TableOptions
 from repdrift.report.tables.exact import EXACT_COLUMNS, exact_csv
 from repdrift.report.tables.latex import latex
 from repdrift.report.tables.markdown import markdown
-from repdrift.report.tables.shared_notes import without_shared
+from repdrift.report.tables.shared_notes import with_shared_below
 from repdrift.report.tables.study_table import study_table
 from tests.unit.drift.skill_studies import two_arms
 from tests.unit.report.equal_skill_results import with_equal_skill
@@ -42,11 +42,11 @@ def exact(data, **options):
 
 
 def md(data, digits=2, **options):
-    return markdown(without_shared(study_table(data, TableOptions(**options))), digits)
+    return markdown(with_shared_below(study_table(data, TableOptions(**options))), digits)
 
 
 def tex(data, digits=2, **options):
-    return latex(without_shared(study_table(data, TableOptions(**options))), digits)
+    return latex(with_shared_below(study_table(data, TableOptions(**options))), digits)
 
 
 def cell_of(frame, row, column, number):
@@ -79,7 +79,7 @@ def test_reduction_has_the_interval_of_the_results_and_says_what_it_is_over(smal
         )
         assert found["note"] == "interval over models and samples"
     assert "reduction" not in set(frame[frame.column == "full fine-tuning"].number)
-    assert "with 95 % intervals over models and samples" in md(small)
+    assert "- Reduction, every value: interval over models and samples." in md(small)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +221,24 @@ def test_digits_are_significant_and_show_the_spread(small):
         assert spread == f"{drift.std():.{places}f}"
         assert float(spread) > 0
         assert len(value.replace(".", "").lstrip("0")) >= digits
+
+
+SAID_OF_ALL = Synthetic(tasks=("sst2", "rte"), layers=3, seeds=(1,), learnt=None)
+
+
+@pytest.mark.parametrize("study", [SMALL, SAID_OF_ALL], ids=["several seeds", "one seed, older files"])
+@pytest.mark.parametrize(("rows", "columns"), [("tasks", "arms"), ("layers", "arms"), ("arms", "numbers")])
+def test_no_note_is_lost_on_the_way_to_what_is_read(study, rows, columns):
+    data = report_data(study)
+    notes = {note for text in exact(data, rows=rows, columns=columns).note.dropna() for note in text.split("; ")}
+    shown = md(data, rows=rows, columns=columns).replace("\\", "")
+    assert notes or (study is SMALL and rows == "layers")
+    assert [note for note in notes if note not in shown] == []
+    assert shown.count("one model, so there is no spread over seeds") == (1 if study is SAID_OF_ALL else 0)
+
+
+def test_a_caption_of_ones_own_takes_no_note_away():
+    shown = md(report_data(SAID_OF_ALL), caption="Ours.")
+    assert shown.startswith("Ours.\n")
+    assert "- Drift, every value: one model, so there is no spread over seeds." not in shown, "all tasks have none"
+    assert "one model, so there is no spread over seeds" in shown
