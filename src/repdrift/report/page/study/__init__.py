@@ -27,6 +27,10 @@ from repdrift.report.wording import drift_definition
 __all__ = ["FigureFile", "study_page"]
 
 
+_MOST_NAMED = 6
+"""Methods that the line below the headline names; more of them stand in legends and in the methods paragraph."""
+
+
 def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
     """Returns the page of a study. figures: those that lie beside it as files."""
     study = data.results.study
@@ -59,7 +63,10 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
 def _subtitle(data: ReportData) -> str:
     """The study in one line: its tasks, methods, seeds, layers and pooling."""
     study = data.results.study
-    methods = "; ".join(method_in_full(name, study.method_words) for name in data.methods)
+    named = len(data.methods) <= _MOST_NAMED
+    methods = (
+        "; ".join(method_in_full(n, study.method_words) for n in data.methods) if named else str(len(data.methods))
+    )
     return (
         f"Study {study.name}. Tasks: {', '.join(task_titles(data).values())}. Methods: {methods}. "
         f"Seeds: {listed([str(seed) for seed in study.seeds])}. {study.n_layers} layers, pooling {study.pooling}."

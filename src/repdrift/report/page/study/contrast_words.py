@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repdrift.core.equal_skill_words import over_all_tasks
@@ -9,7 +10,15 @@ from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import HypothesisTest, Interval
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import chosen_percent, listed, method_title, reduction_at_a_glance, task_title, two_digits
+from repdrift.core.words import (
+    chosen_percent,
+    counted,
+    listed,
+    method_title,
+    reduction_at_a_glance,
+    task_title,
+    two_digits,
+)
 from repdrift.report.points import State
 from repdrift.report.report_data import ReportData, widest_claim
 from repdrift.report.skill import rests_on_unknown
@@ -73,6 +82,12 @@ class Contrast:
         confidence = chosen_percent(self.data.results.study.confidence)
         low, high = (two_digits(100 * end) for end in (self.interval.low, self.interval.high))
         return f"{confidence} interval of the reduction {low} to {high} % over {self.interval.over}"
+
+
+def first_named(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names, and how many others there are; `2 more` would be read as more drift beside `4 % more`."""
+    others = len(names) - most
+    return ", ".join(names[:most]) + (f", and {counted(others, 'other')}" if others > 0 else "")
 
 
 def contrasts(data: ReportData) -> list[Contrast]:

@@ -8,14 +8,12 @@ import numpy as np
 
 from repdrift.core.learnt_words import judged_models
 from repdrift.core.words import counted, layers_named, method_title, sentence_case, two_digits
-from repdrift.report.page.study.contrast_words import Contrast, contrasts
+from repdrift.report.page.study.contrast_words import Contrast, contrasts, first_named
 from repdrift.report.page.study.score_tile import gap_range, score_gaps
 from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
 
 _NOWHERE = "nowhere above the noise of extraction"
-_NAMED = 3
-"""Methods that the sentence names of each kind."""
 
 
 def headline(data: ReportData) -> str:
@@ -58,17 +56,12 @@ def _several(found: Sequence[Contrast], when: str) -> str:
         those = sorted((each for each in found if each.verdict == verdict), key=lambda each: -abs(each.reduction or 0))
         if not those:
             continue
-        names = _named([f"{each.method} {each.size}".strip() for each in those])
+        names = first_named([f"{each.method} {each.size}".strip() for each in those])
         does = f"drift{'s' if len(those) == 1 else ''} {words} than {found[0].reference}"
         is_ = "is" if len(those) == 1 else "are"
         said.append(f"{len(those)} {does if words in ('less', 'more') else f'{is_} {words}'} ({names})")
     condition = next((f", {each.condition}" for each in found if each.condition.startswith("if ")), "")
     return f"of {counted(len(found), 'method')} {when}{condition}, {', '.join(said)}"
-
-
-def _named(names: Sequence[str]) -> str:
-    others = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f", and {counted(others, 'other')}" if others > 0 else "")
 
 
 def _where_and_noise(data: ReportData) -> str:

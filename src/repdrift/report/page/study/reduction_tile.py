@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.words import listed, method_title, some_listed, two_digits
+from repdrift.core.words import listed, method_title, two_digits
 from repdrift.report.answer import answer, details
 from repdrift.report.page.contents import Tile, Verdict
-from repdrift.report.page.study.contrast_words import AT_EQUAL_SKILL, Contrast, contrasts
+from repdrift.report.page.study.contrast_words import AT_EQUAL_SKILL, Contrast, contrasts, first_named
 from repdrift.report.report_data import ReportData
 
-_NAMED = 3
 _QUESTIONS = ("Does ", "By how much?", "Is the target", "Are they alike?", "Who drifts less", "What could this design")
 """Beginnings of the questions of the answer that the tile's details take over."""
 
@@ -43,7 +42,7 @@ def _of_several(data: ReportData, found: Sequence[Contrast], label: str) -> Tile
     rest = [each for each in found if each.state == "open"]
     value = f"{len(less)} of {len(found)} less"
     parts = [
-        f"{word}: {some_listed([f'{each.method} ({each.size})' if each.size else each.method for each in _largest_first(those)], most=_NAMED)}"
+        f"{word}: {first_named([f'{each.method} ({each.size})' if each.size else each.method for each in _largest_first(those)])}"
         for word, those in (("Less", less), ("More", more), ("Not decided", rest))
         if those
     ]
@@ -60,7 +59,7 @@ def _of_several(data: ReportData, found: Sequence[Contrast], label: str) -> Tile
     line = "; ".join(parts) + "."
     if any(each.when == AT_EQUAL_SKILL for each in found) and any(each.when != AT_EQUAL_SKILL for each in found):
         at_the_end = [each.method for each in found if each.when != AT_EQUAL_SKILL]
-        line += f" At the end of training alone: {some_listed(at_the_end, most=_NAMED)}."
+        line += f" At the end of training alone: {first_named(at_the_end)}."
     spread = (
         [f"Measured reductions: from {_share(known[0][0])} ({known[0][1]}) to {_share(known[-1][0])} ({known[-1][1]})."]
         if known
