@@ -19,8 +19,9 @@ from repdrift.report.page.comparison.main_chart import main_chart
 from repdrift.report.page.comparison.methods import methods_text, provenance
 from repdrift.report.page.comparison.model_table import command_line, model_table
 from repdrift.report.page.comparison.other_tiles import controls_tile, moved_tile, outputs_tile
+from repdrift.report.page.comparison.patching_chart import patching_chart
 from repdrift.report.page.comparison.random_tile import random_change_tile
-from repdrift.report.page.contents import Page
+from repdrift.report.page.contents import Page, View
 from repdrift.report.page.views import comparison_views
 
 
@@ -53,7 +54,7 @@ def comparison_page(
         ],
         filters=comparison_filters(result, table),
         main=main_chart(result, table),
-        views=comparison_views(result),
+        views=_views(result),
         runs=model_table(result),
         methods_text=methods_text(result),
         provenance=provenance(result, left_out),
@@ -61,6 +62,14 @@ def comparison_page(
         downloads=given,
         chapters=chapters(result, sections, whole),
     )
+
+
+def _views(result: Comparison) -> list[View]:
+    """The charts beside the main one; those of one group stand together."""
+    found = [*comparison_views(result), patching_chart(result)]
+    views = [view for view in found if view is not None]
+    groups = list(dict.fromkeys(view.group for view in views))
+    return sorted(views, key=lambda view: groups.index(view.group))
 
 
 def cautions(result: Comparison) -> list[str]:

@@ -19,7 +19,6 @@ NAMED = 6
 """Up to so many models, lines have their names beside them where there is no legend of models."""
 _SHOWN = "models_shown"
 """The number of models that filters leave."""
-_AXIS = "drift"
 _POINT, _SMALL_POINT = 30, 8
 _CROWDED = 300
 """Points from which on they are drawn small."""
@@ -44,13 +43,17 @@ CONTROLS = (
 
 @dataclass(frozen=True)
 class DriftLines:
-    """The parts of the drawing. colors: of every model, also of those without a drift. named: whether the legend names the models; else lines are named where few are shown."""
+    """The parts of the drawing. colors: of every model, also of those without a drift. named: whether the legend names the models; else lines are named where few are shown.
+
+    axis: the title of the axis of drifts.
+    """
 
     table: pd.DataFrame
     colors: Mapping[str, str]
     controls: Sequence[Control]
     has_intervals: bool
     named: bool
+    axis: str
 
     @property
     def drawn(self) -> set[str]:
@@ -79,13 +82,13 @@ class DriftLines:
         for control in self.controls:
             layers += self._control(control, base, few, many)
         if self.has_intervals:
-            layers.append(few.mark_area(opacity=0.18).encode(x, _y("drift_low"), alt.Y2("drift_high:Q"), color))
-        layers.append(few.mark_line(strokeWidth=2.2).encode(x, _y("drift"), color))
+            layers.append(few.mark_area(opacity=0.18).encode(x, self._y("drift_low"), alt.Y2("drift_high:Q"), color))
+        layers.append(few.mark_line(strokeWidth=2.2).encode(x, self._y("drift"), color))
         if many is not None:
-            layers.append(many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, _y("drift"), color))
-        layers.append(self._points(base).encode(x, _y("drift"), color, tooltip=self._tooltip()))
+            layers.append(many.mark_line(strokeWidth=1.4, opacity=0.7).encode(x, self._y("drift"), color))
+        layers.append(self._points(base).encode(x, self._y("drift"), color, tooltip=self._tooltip()))
         if not self.named:
-            layers.append(_names(base).encode(x, _y("drift"), color, alt.Text("arm:N")))
+            layers.append(_names(base).encode(x, self._y("drift"), color, alt.Text("arm:N")))
         return alt.layer(*layers).add_params(chosen_layer()).properties(height=320).to_dict()
 
     def _color(self) -> alt.Color:
@@ -110,22 +113,21 @@ class DriftLines:
             return rows.transform_calculate(control=quoted(control.words))
 
         if not control.own:
-            return [line(base).mark_line(**grey).encode(x, _y(f"mean({column})"), dash)]
-        found = [line(few).mark_line(strokeWidth=1.3).encode(x, _y(column), self._color(), dash)]
+            return [line(base).mark_line(**grey).encode(x, self._y(f"mean({column})"), dash)]
+        found = [line(few).mark_line(strokeWidth=1.3).encode(x, self._y(column), self._color(), dash)]
         if many is not None:
-            ends = _y(f"min({column})"), alt.Y2(f"max({column}):Q")
+            ends = self._y(f"min({column})"), alt.Y2(f"max({column}):Q")
             found.append(many.mark_area(opacity=0.25, color=CONTROL_GREY).encode(x, *ends))
-            found.append(line(many).mark_line(**grey).encode(x, _y(f"mean({column})"), dash))
+            found.append(line(many).mark_line(**grey).encode(x, self._y(f"mean({column})"), dash))
         return found
+
+    def _y(self, value: str) -> alt.Y:
+        return alt.Y(f"{value}:Q", title=self.axis)
 
     def _tooltip(self) -> list[alt.Tooltip]:
         ends = {"drift_low:Q": "low", "drift_high:Q": "high"} if self.has_intervals else {}
         own = {f"{control.column}:Q": control.words for control in self.controls}
         return tooltip({"arm:N": "model", "layer:Q": "layer", "drift:Q": "drift", **ends, **own})
-
-
-def _y(value: str) -> alt.Y:
-    return alt.Y(f"{value}:Q", title=_AXIS)
 
 
 def _names(base: alt.Chart) -> alt.Chart:

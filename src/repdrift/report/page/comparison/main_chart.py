@@ -8,9 +8,11 @@ import pandas as pd
 
 from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
 from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.words import counted
 from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_lines import CONTROLS, FEW, Control, DriftLines
+from repdrift.report.page.comparison.filters import drift_is
 from repdrift.report.page.contents import DRIFT, View
 from repdrift.report.style import COLORS
 
@@ -22,7 +24,9 @@ def main_chart(result: Comparison, table: pd.DataFrame) -> View:
     """Returns the chart of drift by layer. table: as `drift_table` makes it."""
     controls = [control for control in CONTROLS if table[control.column].notna().any()]
     has_intervals, named = bool(table["drift_low"].notna().any()), len(result.models) <= len(COLORS)
-    lines = DriftLines(table, model_colors(result), controls, has_intervals, named)
+    lines = DriftLines(
+        table, model_colors(result), controls, has_intervals, named, f"drift, {drift_is(result, PRIMARY_MEASURE)}"
+    )
     return View(
         name=DRIFT,
         title="Drift by layer",
@@ -59,7 +63,9 @@ def _answer(result: Comparison) -> list[str]:
 
 
 def _caption(result: Comparison, controls: Sequence[Control], *, has_intervals: bool, many: bool) -> str:
-    said = ["A line is a model, a point one of its layers; 0 is unmoved, about 1 unrelated."]
+    said = [
+        "A line is a model, a point one of its layers. By debiased CKA a drift of 0 is unmoved, and about 1 unrelated."
+    ]
     if many:
         said.append(
             "Colours run from blue (drifts least on average) to amber (most); a name appears with the pointer, or where few models are chosen."

@@ -1,9 +1,13 @@
 """The page of a comparison: what stands first, what filters offer, and texts from outside as texts."""
 
+import json
+from itertools import groupby
+
 import pandas as pd
 import pytest
 
 from repdrift.core.records.comparison import DriftInterval, SiteLayers
+from repdrift.core.records.patching import PatchedLayer, PatchedShare, Patching
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_table import drift_table
@@ -186,3 +190,33 @@ def test_legend_names_models_that_are_drawn_in_the_colours_of_all_charts():
     assert model_colors(many)["m00"] == "#3a5fa0"
     assert model_colors(many)["m14"] == "#d5a021"
     assert len(set(model_colors(many).values())) == 15
+
+
+def test_shares_of_patching_are_drawn_in_both_directions():
+    layers = [
+        PatchedLayer(
+            layer=number,
+            undone=PatchedShare(share=0.1 + number, low=0.05 + number, high=0.2 + number, distance=0.1),
+            brought=PatchedShare(share=-0.5, distance=0.2),
+        )
+        for number in range(2)
+    ]
+    done = Patching(model="a", reference="base", status="patched", unit="nats per token", change=0.3, layers=layers)
+    refused_one = Patching(model="b", reference="base", status="not patched", reason="It has no head.")
+    page = made_page(comparison([compared("a", [0.1, 0.2]), compared("b", [0.1, 0.1])], patching=[done, refused_one]))
+    (view,) = [each for each in page.views if each.name == "patching"]
+    rows = view.rows.set_index(["direction", "layer"])
+    assert rows.loc[("undone by the reference's state", 1), ["share", "share_low", "share_high"]].tolist() == [1.1, 1.05, 1.2]  # fmt: skip
+    assert rows.loc[("brought by the tuned state", 0), "share"] == -0.5
+    assert set(view.rows["arm"]) == {"a"}
+    assert [entry.words for entry in view.legend] == ["a"]
+    groups = [each.group for each in page.views]
+    assert len(list(groupby(groups))) == len(set(groups)), "each group stands once"
+    only = made_page(comparison([compared("b", [0.1])], patching=[refused_one]))
+    assert not [each for each in only.views if each.name == "patching"]
+
+
+def test_axis_names_the_measure_at_the_start_as_its_filter_does():
+    page = made_page(comparison([compared("a", [0.1, 0.2])]))
+    (measures,) = [each for each in page.filters if each.column == "measure"]
+    assert f'"title": "drift, {dict(measures.options)[measures.chosen[0]]}"' in json.dumps(page.main.spec)
