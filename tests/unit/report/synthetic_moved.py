@@ -9,6 +9,7 @@ import numpy as np
 
 from repdrift.core.records.directions import (
     BesideRandomChange,
+    DirectionCountRecord,
     DriftShare,
     LayerDirections,
     ModelDirections,
@@ -32,6 +33,7 @@ from repdrift.core.records.site_drift import SiteDrift, SiteDrifts
 from repdrift.core.records.weights import RunWeightsMoved, StudyWeightsMoved, WeightCell, WeightGroup
 from repdrift.core.records.what_moved import StudyMoved
 
+COUNT = DirectionCountRecord(carrying=3, most=40, participation_ratio=2.5, top_share=0.4)
 KINDS = ("query", "key", "value", "output", "up", "gate", "down", "norm")
 SHARES = {"shift": 0.5, "rotation": -0.1, "scaling": 0.0, "linear": 0.2, "rest": 0.4}
 SAMPLES = 200
@@ -54,7 +56,7 @@ def _directions(study):
     layers = [LayerDirections(layer=0, relative_change=0.0, missing=["It did not move."])]
     layers += [
         LayerDirections(
-            layer=layer, relative_change=0.1, relative_shift=0.3, adjusted_pvalue=0.01, rotation_alone=0.1, scaling_alone=0.0,
+            layer=layer, relative_change=0.1, relative_shift=0.3, relative_shift_low=0.2, relative_shift_high=0.45, shift_noise=0.05, spread=1.0, adjusted_pvalue=0.01, whole=COUNT, rotation_alone=0.1, scaling_alone=0.0,
             shares=[DriftShare(kind=kind, share=share) for kind, share in SHARES.items()],
             beside_random=BesideRandomChange(rows=40, own_shift_share=0.5, random_shift_share=0.45),
         )

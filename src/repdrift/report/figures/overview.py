@@ -65,7 +65,7 @@ def draw(data: ReportData) -> Figure:
             axes.set_xticks([])
             axes.set_yticks([])
             note(axes, "\n".join(wrapped(why, width, NOTE_PT)), (0.5, 0.5))
-        panel_title(axes, f"{letter}   {title}", (), width)
+        panel_title(axes, f"({letter}) {title}", (), width)
     height = _legend(figure, data)
     figure.set_size_inches(page_width_in(), sum(heights) + height)
     return figure
