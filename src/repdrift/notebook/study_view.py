@@ -20,7 +20,7 @@ from repdrift.core.words import listed, method_title, percent_range, reduction_a
 from repdrift.notebook.cards import Card, card_html
 from repdrift.notebook.shown_figure import FigureWords, ShownFigure, shown_figure
 from repdrift.notebook.study_tables import RECORD_TABLES, read_table
-from repdrift.report.figure_files import chosen_figures, with_caution
+from repdrift.report.figure_files import caption_of, chosen_figures, with_caution
 from repdrift.report.figure_size import figure_size
 from repdrift.report.figures import figures
 from repdrift.report.page.study.headline import headline
@@ -62,8 +62,9 @@ class StudyResults:
         Raises UnknownNameError for a name, width or venue that does not exist, DataError that says why these results cannot give the figure.
         """
         (spec,) = chosen_figures(self.data, [name])
-        words = FigureWords(spec.title, spec.caption(self.data), spec.describe(self.data))
-        return shown_figure(lambda: with_caution(spec, self.data), words, figure_size(width, venue))
+        size = figure_size(width, venue)
+        words = FigureWords(spec.title, caption_of(spec, self.data, size), spec.describe(self.data))
+        return shown_figure(lambda: with_caution(spec, self.data), words, size)
 
     @property
     def figure_names(self) -> list[str]:
