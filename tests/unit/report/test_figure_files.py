@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -89,3 +90,8 @@ def test_a_named_figure_is_drawn_alone_and_the_page_stays(tmp_path):
     assert "Drift reduction: SST-2" in words
     failed = run_here(f"{command} nothing", tmp_path, fails=True)
     assert "unknown figure 'nothing'" in failed.stderr
+
+
+def test_the_page_on_figures_has_a_row_for_each():
+    rows = re.findall(r"^\| `(\w+)` \|", (Path(__file__).parents[3] / "docs" / "figures.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(spec.name for spec in figures())
