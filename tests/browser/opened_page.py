@@ -47,6 +47,13 @@ class OpenedPage:
         """Waits until every chart in sight is drawn."""
         self.page.evaluate(SETTLED)
 
+    def see_all(self) -> None:
+        """Scrolls down the page, so that every chart is drawn, and back."""
+        for place in range(self.page.locator(".chart").count()):
+            self.ask("place => document.querySelectorAll('.chart')[place].scrollIntoView()", place)
+            self.settle()
+        self.ask("() => scrollTo(0, 0)")
+
     def start_anew(self, fragment: str = "") -> None:
         """Shows the page as at its start, or as a fragment has it, without loading it again."""
         self.page.evaluate("text => { location.hash = text; scrollTo(0, 0); }", fragment or "nothing=1")

@@ -13,8 +13,8 @@ from tests.browser.tried_study import TRIED, page_of
 
 @pytest.mark.parametrize("width", [390, 800, 1600])
 def test_nothing_lies_outside_of_the_window(shown: OpenedPage, width: int):
-    shown.page.set_viewport_size({"width": width, "height": 900})
-    shown.settle()
+    shown.page.set_viewport_size({"width": width, "height": 2000})
+    shown.see_all()
     assert of_room(shown) == []
 
 
