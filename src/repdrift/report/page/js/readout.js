@@ -6,10 +6,15 @@ function shownColumns(view) {
   return named.length ? named : tables.get(view.table).names.map((name) => [name, name.replaceAll("_", " ")]);
 }
 
+/** Pairs of a heading and a value of a row; a remark that is empty is left out. */
+function rowValues(columns, row) {
+  return columns.filter(([name]) => row[name] !== "").map(([name, heading]) => [heading, shownValue(row[name])]);
+}
+
 /** Pairs of a heading and a value: of a row, or of a mean with the number of rows behind it. */
 function valuesOf(view, drawing, point) {
   const columns = shownColumns(view);
-  if (point.row !== undefined) return columns.map(([name, heading]) => [heading, shownValue(drawing.rows.find((row) => row._row === point.row)?.[name])]);
+  if (point.row !== undefined) return rowValues(columns, drawing.rows.find((row) => row._row === point.row) ?? {});
   // What stands for several rows says so itself, in the words of its chart.
   if (point.said && typeof point.said === "object") return Object.entries(point.said).map(([heading, text]) => [heading, saidValue(text)]);
   const headings = new Map(columns);
@@ -112,7 +117,7 @@ function showCurrent(view, drawing) {
   clearCurrent(view);
   const place = pointOf(view, drawing, row);
   if (place) ringAt(place.panel, place.point, "current");
-  const values = shownColumns(view).map(([name, heading]) => `${heading} ${shownValue(row[name])}`).join("; ");
+  const values = rowValues(shownColumns(view), row).map((pair) => pair.join(" ")).join("; ");
   const more = here.length > 1 && view.keyboard.length ? ` (${here.indexOf(row) + 1} of ${here.length} here; Page Up and Page Down for the others)` : "";
   const together = place && place.point.row === undefined ? ` The mark stands for several: ${valuesOf(view, drawing, place.point).map((pair) => pair.join(" ")).join("; ")}.` : "";
   const unseen = place ? together : " This value has no mark in the chart.";
