@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.words import listed, method_in_full
-from repdrift.report.figures.layers import describe as drift_by_layer_in_words
+from repdrift.report.page.answers import drift_in_words
 from repdrift.report.page.contents import Page
 from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.main_view import drift_by_layer
@@ -48,7 +48,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
             table,
             {title: method_color(name, data.methods) for name, title in arm_titles(data).items()},
             drift_is=drift_definition(study, study.primary_measure),
-            answer=[drift_by_layer_in_words(data)],
+            answer=drift_in_words(data),
         ),
         views=views,
         runs=runs,

@@ -12,6 +12,7 @@ from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.directions import LayerDirections
 from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.worded_section import WordedSection
+from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import arm_colors, arm_legend, model_colors
 from repdrift.report.page.contents import View
 from repdrift.report.page.layer_lines import layer_lines
@@ -30,7 +31,7 @@ def of_study(data: ReportData) -> View | None:
     rows = direction_rows(data)
     if section is None or rows.empty:
         return None
-    return _view(rows, arm_colors(data), [section])
+    return _view(rows, arm_colors(data), [("", section)])
 
 
 def of_comparison(comparison: Comparison) -> View | None:
@@ -44,7 +45,7 @@ def of_comparison(comparison: Comparison) -> View | None:
     ]
     if not rows:
         return None
-    sections = [directions_section(of, title=f"In which directions {name} moved") for name, of in found]
+    sections = [(name, directions_section(of, title=f"In which directions {name} moved")) for name, of in found]
     view = _view(pd.DataFrame(rows, columns=_COLUMNS), model_colors(comparison), sections)
     return replace(view, filters=("arm",))
 
@@ -75,11 +76,11 @@ def _numbers(at: LayerDirections) -> list[dict[str, object]]:
     return [{"panel": SIZE, "layer": at.layer, **size}, *rows]
 
 
-def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[WordedSection]) -> View:
+def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[tuple[str, WordedSection]]) -> View:
     return View(
         name="directions",
         title="In which directions it moved",
-        answer=[line for section in sections for line in section.answer][:3],
+        answer=answer_of_models(sections),
         caption="Line: mean over the tasks and models that are shown; points: single models. Shares are of the squared differences on held-out samples, each map added to those "
         "before it: shift, rotation, scaling, other linear maps, and the rest. A share below 0 meets new samples worse than without the map. A shift without a point is no larger than "
         "noise. Tokens that the shift points toward stand in the tables.",
@@ -90,7 +91,7 @@ def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[Word
         selects={"layer": "layer"},
         keyboard=("layer", "arm"),
         shown=_SHOWN,
-        tables=sections,
+        tables=[section for _, section in sections],
         group="What moved inside",
         legend=arm_legend(colors),
     )

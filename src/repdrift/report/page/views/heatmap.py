@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.sites import RESID_POST
+from repdrift.core.words import short_number
 from repdrift.report.figures.heatmap import describe
 from repdrift.report.page.arm_marks import tooltip
 from repdrift.report.page.contents import View
@@ -20,6 +24,8 @@ DECADES = 100.0
 """Largest by smallest drift above 0 from which on the scale is logarithmic."""
 _TINY = 1e-30
 """A number above 0 and below every drift that can be told from 0."""
+_OF_MEANS = "Ring at the end of a row: some of its planned models are missing. "
+_LEAST_MODELS = 2
 _FRAME: dict[str, Any] = {"filled": False, "stroke": "#ffffff", "strokeWidth": 2}
 _SHOWN = {"arm:N": "method", "layer:O": "layer", "mean:Q": "mean drift", "models:Q": "mean over models", "planned:Q": "of"}  # fmt: skip
 
@@ -30,6 +36,30 @@ def of_study(data: ReportData) -> View:
     table = drift_table(data)
     start = table[(table["step"] == 0) & (table["measure"] == study.primary_measure) & (table["site"] == "resid_post")]
     return heatmap(table, start, drift_is=drift_definition(study, study.primary_measure), answer=[describe(data)])
+
+
+def of_comparison(comparison: Comparison) -> View | None:
+    """The heatmap of the models of a comparison by debiased CKA; None for fewer than two, of which the main chart says as much."""
+    if len(comparison.compared) < _LEAST_MODELS:
+        return None
+    rows = [
+        {"task": comparison.task, "arm": model.name, "seed": 0, "site": site, "layer": at.layer, "drift": at.drift}
+        for model in comparison.compared
+        for site, layers in [(RESID_POST, model.layers), *((of.site, of.layers) for of in model.sites)]
+        for at in layers
+    ]
+    table = pd.DataFrame(rows)
+    start = table[table["site"] == RESID_POST]
+    most = start.loc[start["drift"].idxmax()]
+    answer = f"The largest drift of all models and layers is {short_number(float(most['drift']))}, in layer {most['layer']} of {most['arm']}."
+    view = heatmap(table, start, drift_is="1 - debiased CKA", answer=[answer])
+    return replace(
+        view,
+        caption=view.caption.replace(", mean over the models that are shown", "").replace(_OF_MEANS, ""),
+        filters=("arm", "site"),
+        panel_by="",
+        shown={"arm": "model", "layer": "layer", "drift": "drift"},
+    )
 
 
 def heatmap(table: pd.DataFrame, start: pd.DataFrame, *, drift_is: str, answer: list[str]) -> View:
@@ -44,8 +74,7 @@ def heatmap(table: pd.DataFrame, start: pd.DataFrame, *, drift_is: str, answer: 
         name="heatmap",
         title="Where it moved",
         answer=answer,
-        caption=f"Colour: drift, {drift_is}, mean over the models that are shown. {scale}Crosses: no value. Ring at the end of a row: some of its planned models are missing. "
-        "A click on a cell chooses its layer.",
+        caption=f"Colour: drift, {drift_is}, mean over the models that are shown. {scale}Crosses: no value. {_OF_MEANS}A click on a cell chooses its layer.",
         spec=_spec(start, logarithmic=logarithmic),
         rows=table,
         filters=("task", "arm", "seed", "step", "site", "measure"),
@@ -112,4 +141,4 @@ def _scale(table: pd.DataFrame, *, logarithmic: bool) -> alt.Scale:
     )
 
 
-register(ViewSpec("heatmap", 10, of_study=of_study))
+register(ViewSpec("heatmap", 10, of_study=of_study, of_comparison=of_comparison))

@@ -15,6 +15,7 @@ from repdrift.core.records.layer_grid import GridMatrix
 from repdrift.core.study_grid_words import study_grid_section
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import counted
+from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import tooltip
 from repdrift.report.page.contents import View
 from repdrift.report.page.layer_axis import layer_cells, layer_rows
@@ -37,7 +38,7 @@ def of_study(data: ReportData) -> View | None:
         return None
     tasks, arms = task_titles(data), arm_titles(data)
     found = [(tasks[of.task], arms[of.method], of.base_tuned) for of in moved.grid.methods]
-    return _view(found, [section], "mean over the final models of a method and task")
+    return _view(found, [("", section)], "mean over the final models of a method and task")
 
 
 def of_comparison(comparison: Comparison) -> View | None:
@@ -49,7 +50,7 @@ def of_comparison(comparison: Comparison) -> View | None:
         for matrix in grid.matrices
         if matrix.kind == "base_tuned" and matrix.measure == "cka"
     ]
-    sections = [replace(worded_grid(grid), title=f"{name}, layer by layer") for name, grid in grids]
+    sections = [(name, replace(worded_grid(grid), title=f"{name}, layer by layer")) for name, grid in grids]
     return replace(view, filters=("arm",)) if (view := _view(found, sections, "of each model")) is not None else None
 
 
@@ -70,7 +71,9 @@ def grid_rows(found: Iterable[tuple[str, str, GridMatrix]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"cka": float})
 
 
-def _view(found: Sequence[tuple[str, str, GridMatrix]], sections: Sequence[WordedSection], what: str) -> View | None:
+def _view(
+    found: Sequence[tuple[str, str, GridMatrix]], sections: Sequence[tuple[str, WordedSection]], what: str
+) -> View | None:
     kept: list[tuple[str, str, GridMatrix]] = []
     cells = 0
     for each in found:
@@ -84,7 +87,7 @@ def _view(found: Sequence[tuple[str, str, GridMatrix]], sections: Sequence[Worde
     return View(
         name="layer_grid",
         title="Every layer with every layer",
-        answer=[line for section in sections for line in section.answer][:3],
+        answer=answer_of_models(sections),
         caption=f"Debiased CKA of every base layer with every tuned layer, {what}. Ring: the base layer that is most like the tuned layer. Rings on the diagonal: layers keep their "
         "place; beside it, content may stand in other layers than before (the sentences above say where this is shown). "
         + (f"{counted(left, 'matrix', 'matrices')} more in grid.parquet." if left else ""),
@@ -95,7 +98,7 @@ def _view(found: Sequence[tuple[str, str, GridMatrix]], sections: Sequence[Worde
         selects={"layer": "layer"},
         keyboard=("layer", "base_layer"),
         shown=_SHOWN,
-        tables=sections,
+        tables=[section for _, section in sections],
         group="What moved inside",
     )
 

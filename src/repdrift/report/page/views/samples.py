@@ -15,6 +15,7 @@ from repdrift.core.records.sites import RESID_POST
 from repdrift.core.sample_words import samples_section
 from repdrift.core.study_sections import study_samples
 from repdrift.core.worded_section import WordedSection
+from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_legend, arm_shape, model_colors, tooltip
 from repdrift.report.page.contents import View
 from repdrift.report.page.layer_axis import CHOSEN_LAYER, chosen_layer
@@ -36,7 +37,7 @@ def of_study(data: ReportData) -> View | None:
     if section is None or data.samples is None:
         return None
     rows = sample_rows(data)
-    return None if rows.empty else _view(rows, arm_colors(data), [section])
+    return None if rows.empty else _view(rows, arm_colors(data), [("", section)])
 
 
 def sample_rows(data: ReportData) -> pd.DataFrame:
@@ -112,7 +113,9 @@ def of_comparison(comparison: Comparison) -> View | None:
     rows = rows.assign(text=[texts.get(str(s), _TEXT_UNKNOWN) for s in rows["sample"]], models=1, label=rows["label"].fillna(""))  # fmt: skip
     rows = rows.rename(columns={"method": "arm"})[list(_SHOWN)].reset_index(drop=True)
     unit = comparison.sample_group_unit
-    sections = [replace(samples_section(moves, unit), title=f"Which samples moved in {name}") for name, moves in found]
+    sections = [
+        (name, replace(samples_section(moves, unit), title=f"Which samples moved in {name}")) for name, moves in found
+    ]
     return replace(_view(rows, model_colors(comparison), sections), filters=("arm",))
 
 
@@ -120,11 +123,11 @@ def _listed(moves: Iterable[SampleMoves], more: Iterable[MovedSample]) -> list[M
     return [*(at for of in moves for at in (*of.most, *of.least)), *more]
 
 
-def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[WordedSection]) -> View:
+def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[tuple[str, WordedSection]]) -> View:
     return View(
         name="samples",
         title="Which samples moved",
-        answer=[line for section in sections for line in section.answer][:3],
+        answer=answer_of_models(sections),
         caption=f"The {KEPT} samples that moved most (above) and least (below) by the mean over all methods, over all layers, or at the layer that is chosen. How far: how differently a "
         "sample stands to all others than in the base model, from 0 to 2. Marks: methods, mean over models. The page keeps these samples of each layer alone; samples.parquet, "
         "or the record of a comparison, has all. Hover says the text in full, as far as it is kept.",
@@ -134,7 +137,7 @@ def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[Word
         panel_by="task",
         keyboard=("layer", "sample"),
         shown=_SHOWN,
-        tables=sections,
+        tables=[section for _, section in sections],
         group="What moved inside",
         legend=arm_legend(colors),
     )

@@ -15,6 +15,7 @@ from repdrift.core.records.sites import RESID_POST, SITES
 from repdrift.core.site_words import site_title
 from repdrift.core.study_site_words import study_sites
 from repdrift.core.worded_section import WordedSection
+from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_dash, arm_legend, arm_shape, model_colors, tooltip
 from repdrift.report.page.contents import View
 from repdrift.report.page.drift_table import drift_table
@@ -33,12 +34,16 @@ def of_study(data: ReportData) -> View | None:
     if section is None or rows["at"].nunique() < 2:
         return None
     study = data.results.study
-    return _view(rows, arm_colors(data), f"drift, {drift_definition(study, study.primary_measure)}", [section])
+    return _view(rows, arm_colors(data), f"drift, {drift_definition(study, study.primary_measure)}", [("", section)])
 
 
 def of_comparison(comparison: Comparison) -> View | None:
     """The sites of the models of a comparison; None if only the residual stream was read."""
-    sections = [section for model in comparison.compared if (section := model_sites(comparison, model)) is not None]
+    sections = [
+        (model.name, section)
+        for model in comparison.compared
+        if (section := model_sites(comparison, model)) is not None
+    ]
     rows = [
         {"site": site, "task": comparison.data, "arm": model.name, "seed": 0, "layer": at.layer, "drift": at.drift}
         for model in comparison.compared if model.sites
@@ -64,11 +69,13 @@ def _in_site_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(at=rows["site"].map(site_title))[["at", "task", "arm", "seed", "layer", "drift"]].reset_index(drop=True)  # fmt: skip
 
 
-def _view(rows: pd.DataFrame, colors: Mapping[str, str], title: str, sections: Sequence[WordedSection]) -> View:
+def _view(
+    rows: pd.DataFrame, colors: Mapping[str, str], title: str, sections: Sequence[tuple[str, WordedSection]]
+) -> View:
     return View(
         name="sites",
         title="Attention or MLP",
-        answer=[line for section in sections for line in section.answer][:3],
+        answer=answer_of_models(sections),
         caption="Line: mean over the tasks and models that are shown; points: single models. Drift of what attention and the MLP add to the residual stream, and of the stream after "
         "the block. Embeddings stand before layer 0, the final norm after the last.",
         spec=_spec(rows, colors, title),
@@ -80,7 +87,7 @@ def _view(rows: pd.DataFrame, colors: Mapping[str, str], title: str, sections: S
         selects={"layer": "layer"},
         keyboard=("layer", "arm"),
         shown=_SHOWN,
-        tables=sections,
+        tables=[section for _, section in sections],
         group="How much, where",
         legend=arm_legend(colors),
     )

@@ -14,6 +14,7 @@ from repdrift.core.records.comparison import Comparison
 from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.weights_words import model_weights_worded
 from repdrift.core.worded_section import WordedSection
+from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import (  # fmt: skip
     CONTROL_GREY,
     arm_color,
@@ -39,27 +40,30 @@ _GROUPS = {"panel": "what", "task": "task", "arm": "method", "value": "value", "
 def cells_of_study(data: ReportData) -> View | None:
     """The heatmaps of a study; None without weights."""
     section = study_weights_worded(data.results)
-    return None if section is None else _cells(study_cells(data), [section], "geometric mean over the final models of all tasks")  # fmt: skip
+    return None if section is None else _cells(study_cells(data), [("", section)], "geometric mean over the final models of all tasks")  # fmt: skip
 
 
 def cells_of_comparison(comparison: Comparison) -> View | None:
     """The heatmaps of a comparison; None without weights."""
     sections = [
-        replace(model_weights_worded(model.moved.weights), title=f"What moved in the weights of {model.name}")
+        (
+            model.name,
+            replace(model_weights_worded(model.moved.weights), title=f"What moved in the weights of {model.name}"),
+        )
         for model in comparison.models
         if model.moved is not None and model.moved.weights is not None
     ]
     return _cells(comparison_cells(comparison), sections, "of each model") if sections else None
 
 
-def _cells(rows: pd.DataFrame, sections: Sequence[WordedSection], what: str) -> View | None:
+def _cells(rows: pd.DataFrame, sections: Sequence[tuple[str, WordedSection]], what: str) -> View | None:
     known = rows["relative_change"].dropna().astype(float)
     if not (known > 0).any():
         return None
     return View(
         name="weights",
         title="Which weights changed",
-        answer=[line for section in sections for line in section.answer][:3],
+        answer=answer_of_models(sections),
         caption=f"Colour: ||dW|| / ||W|| of the weights of a kind in a layer, joined, {what}, on a logarithmic scale. Dot: nothing changed; cross: no value. Hover says the intruder "
         "dimensions too: leading directions of the tuned matrix that are near none of the base's.",
         spec=_cells_spec(rows),
@@ -69,7 +73,7 @@ def _cells(rows: pd.DataFrame, sections: Sequence[WordedSection], what: str) -> 
         selects={"layer": "layer"},
         keyboard=("layer", "kind"),
         shown=_CELLS,
-        tables=sections,
+        tables=[section for _, section in sections],
         group=_GROUP,
     )
 
