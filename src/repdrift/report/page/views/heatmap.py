@@ -50,7 +50,7 @@ def of_comparison(comparison: Comparison) -> View | None:
     ]
     table = pd.DataFrame(rows)
     start = table[table["site"] == RESID_POST]
-    most = start.loc[start["drift"].idxmax()]
+    most = start.iloc[int(start["drift"].to_numpy().argmax())]
     answer = f"The largest drift of all models and layers is {short_number(float(most['drift']))}, in layer {most['layer']} of {most['arm']}."
     view = heatmap(table, start, drift_is="1 - debiased CKA", answer=[answer])
     return replace(
