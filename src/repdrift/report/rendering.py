@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from repdrift.report.figure_size import FigureSize
 from repdrift.report.labels import one_line
 from repdrift.report.style import paper_style
+from repdrift.report.svg_fonts import with_fonts
 
 Format = Literal["png", "pdf", "svg"]
 Drawing = Callable[[], Figure]
@@ -67,7 +68,7 @@ def _bytes(figure: Figure, kind: Format, title: str, caption: str) -> bytes:
     }
     words = {name: text and one_line(text) for name, text in metadata[kind].items() if text != ""}
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=words)
-    return buffer.getvalue()
+    return with_fonts(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
 
 
 @contextmanager

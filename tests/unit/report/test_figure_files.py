@@ -1,10 +1,12 @@
 """Figures by name, format and width: what is written, what cannot be, and what the files hold."""
 
+import base64
 import io
 import re
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from repdrift.core.errors import DataError, UnknownNameError
@@ -40,6 +42,12 @@ def test_a_figure_has_its_width_its_resolution_its_text_and_its_caption(data):
     svg = files["svg"].decode()
     assert ">full fine-tuning</text>" in svg, "text stays text"
     assert "<dc:title>Drift by layer</dc:title>" in svg
+    (letters,) = re.findall(r"font-weight:400;src:url\(data:font/woff;base64,([^)]*)\)", svg)
+    known = TTFont(io.BytesIO(base64.b64decode(letters))).getBestCmap()
+    assert {ord(letter) for line in re.findall(r">([^<>]+)</text>", svg) for letter in line} <= known.keys(), (
+        "the font is inside"
+    )
+    assert len(letters) < 40_000
     (box,) = re.findall(rb"/MediaBox \[([^\]]*)\]", files["pdf"])
     assert float(box.split()[2]) == pytest.approx(7.7 / 2.54 * 72, abs=0.01)
     assert b"/Type3" not in files["pdf"]
