@@ -83,17 +83,36 @@ def caption(data: ReportData) -> str:
 
 
 def describe(data: ReportData) -> str:
-    """Says the mean drift in the first and the last layer, for every task and method."""
+    """Says the mean drift in the first and the last layer, for every task and method; of many methods the least and the most."""
+    of_task = _extremes if len(data.methods) > MOST_METHODS else _each_method
+    return f"Lines of mean drift by layer. {'; '.join(part for task in data.tasks for part in of_task(data, task))}."
+
+
+def _each_method(data: ReportData, task: str) -> list[str]:
+    """The first and the last layer of every method."""
     parts: list[str] = []
-    for task in data.tasks:
-        for method in data.methods:
-            means = data.mean_drift(task, method)
-            if np.isfinite(means[[0, -1]]).all():
-                ends = f"{short_number(means[0])} in layer {data.layers[0]} to {short_number(means[-1])} in layer {data.layers[-1]}"
-                parts.append(f"{task_title(task)}, {method_title(method)}: {ends}")
-            else:
-                parts.append(f"{task_title(task)}, {method_title(method)}: missing")
-    return f"Lines of mean drift by layer. {'; '.join(parts)}."
+    for method in data.methods:
+        means = data.mean_drift(task, method)
+        if np.isfinite(means[[0, -1]]).all():
+            ends = f"{short_number(means[0])} in layer {data.layers[0]} to {short_number(means[-1])} in layer {data.layers[-1]}"
+            parts.append(f"{task_title(task)}, {method_title(method)}: {ends}")
+        else:
+            parts.append(f"{task_title(task)}, {method_title(method)}: missing")
+    return parts
+
+
+def _extremes(data: ReportData, task: str) -> list[str]:
+    """The methods that drift least and most in the last layer, and how many are missing."""
+    last = {method: float(data.mean_drift(task, method)[-1]) for method in data.methods}
+    there = {method: value for method, value in last.items() if np.isfinite(value)}
+    if not there:
+        return [f"{task_title(task)}: missing"]
+    least, most = (choose(there, key=lambda method: there[method]) for choose in (min, max))
+    missing = f", {len(last) - len(there)} missing" if len(there) < len(last) else ""
+    return [
+        f"{task_title(task)}, layer {data.layers[-1]}: {short_number(there[least])} ({method_title(least)}) "
+        f"to {short_number(there[most])} ({method_title(most)}), {len(there)} methods{missing}"
+    ]
 
 
 register(FigureSpec("drift_by_layer", 2, "Drift by layer", caption, describe, draw))
