@@ -12,9 +12,19 @@ from repdrift.report.glance.cautions import Caution, caution_lines
 from repdrift.report.glance.screen import MOST_LINES, Screen, one_line, wrapped
 from repdrift.report.glance.small_table import GlanceTable, drawn_table
 
-_HEADLINE_LINES = 5
-_FIRST_LINES = 4
-_NOTE_LINES = 2
+
+@dataclass(frozen=True)
+class _Room:
+    """Most lines of the headline, of each sentence before it, and of each caution."""
+
+    headline: int
+    each_first: int
+    each_caution: int
+
+
+_ROOMS = (_Room(5, 4, 2), _Room(5, 4, 1), _Room(4, 4, 1))
+_LEAST_ROOM = _Room(3, 2, 1)
+"""How a screen is shared out, from the first choice on; the least one where rows of the table have to be left out."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +45,23 @@ class Ending:
 
 def ending_lines(ending: Ending, screen: Screen) -> list[str]:
     """Returns the lines, 25 at most. What has no room is named with the file that has it."""
-    before = [line for said in ending.first for line in wrapped(said, screen, first="mind: ", most=_FIRST_LINES)]
-    above = [*before, *_headline(ending.headlines, screen), ""]
     looking = ["", *_places(ending.places)]
-    taken = len(above) + sum(_height(line, screen) for line in looking)
+    heights = sum(_height(line, screen) for line in looking)
     for table in ending.tables:
         lines = _table_lines(table, screen, ending.all_cautions_in)
-        for lines_each in (2, 1):
-            below = _cautions(ending, screen, lines_each)
-            if taken + len(lines) + len(below) <= MOST_LINES:
+        for room in _ROOMS:
+            above, below = _above(ending, screen, room), _cautions(ending, screen, room.each_caution)
+            if len(above) + len(lines) + len(below) + heights <= MOST_LINES:
                 return [*above, *lines, *below, *looking]
-    below = _cautions(ending, screen, 2)
-    return [*above, *_with_fewer_rows(ending, screen, MOST_LINES - taken - len(below)), *below, *looking]
+    room = _LEAST_ROOM
+    above, below = _above(ending, screen, room), _cautions(ending, screen, room.each_caution)
+    lines = _with_fewer_rows(ending, screen, MOST_LINES - len(above) - len(below) - heights)
+    return [*above, *lines, *below, *looking]
+
+
+def _above(ending: Ending, screen: Screen, room: _Room) -> list[str]:
+    first = [line for said in ending.first for line in wrapped(said, screen, first="mind: ", most=room.each_first)]
+    return [*first, *_headline(ending.headlines, screen, room.headline), ""]
 
 
 def _cautions(ending: Ending, screen: Screen, lines_each: int) -> list[str]:
@@ -55,12 +70,12 @@ def _cautions(ending: Ending, screen: Screen, lines_each: int) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _headline(headlines: Sequence[str], screen: Screen) -> list[str]:
+def _headline(headlines: Sequence[str], screen: Screen, most: int) -> list[str]:
     """Returns the first headline that has room; where none has, the last one, cut."""
     for headline in headlines:
-        if len(lines := wrapped(headline, screen)) <= _HEADLINE_LINES:
+        if len(lines := wrapped(headline, screen)) <= most:
             return lines
-    return wrapped(headlines[-1], screen, most=_HEADLINE_LINES)
+    return wrapped(headlines[-1], screen, most=most)
 
 
 def _with_fewer_rows(ending: Ending, screen: Screen, room: int) -> list[str]:
@@ -81,11 +96,9 @@ def _cut_lines(table: GlanceTable, rows: Sequence[object], screen: Screen, where
 
 def _table_lines(table: GlanceTable, screen: Screen, where: str, more: str = "") -> list[str]:
     drawn = drawn_table(table, screen)
-    notes = [drawn.scale, *table.notes, more]
-    if drawn.left_out:
-        notes.append(f"{listed(drawn.left_out)}: in {where}, this screen is too narrow")
-    said = "; ".join(note for note in notes if note)
-    return [*drawn.lines, *(wrapped(f"{said}.", screen, most=_NOTE_LINES + 1) if said else [])]
+    narrow = f"{listed(drawn.left_out)}: in {where}, this screen is too narrow" if drawn.left_out else ""
+    said = "; ".join(note for note in (drawn.scale, *table.notes, narrow, more) if note)
+    return [*drawn.lines, *(wrapped(f"{said}.", screen) if said else [])]
 
 
 def _places(places: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from repdrift.report.glance import Screen, screen_of, study_glance
+from repdrift.report.glance import Screen, comparison_glance, screen_of, study_glance
 from tests.unit.report.glance.endings import PLACES, compared, comparison, comparison_end, fits, study_end
 from tests.unit.report.synthetic_results import Synthetic
 
@@ -156,3 +156,21 @@ def test_the_score_is_named_and_models_that_have_not_learnt_mark_what_rests_on_t
     row = next(line for i, line in enumerate(lines) if "LoRA" in line and "SST-2" in lines[i - 1])
     assert re.search(r"\]\* +0\.700\* ", row)
     assert sum("*" in line for line in lines if "±" in line) == 1
+
+
+def test_long_paths_and_warnings_leave_room_for_a_row():
+    warnings = [f"m{i}: It was trained on 'x{i}', {'which is long ' * 20}." for i in range(9)]
+    first = ["In layer 3 of the base model one feature holds over half of the variance. " * 6]
+    result = comparison(
+        *(compared(f"m{i}", [0.1 * i] * 4) for i in range(9)), warnings=[*first, *warnings], headline=first
+    )
+    places = {name: "/" + "folder/" * 20 + name for name in ("page", "summary", "figures")}
+    for screen in SCREENS:
+        lines = comparison_glance(result, places, screen)
+        height = sum(max(1, -(-cell_len(line) // screen.width)) for line in lines)
+        assert height <= 25, "\n".join(lines)
+        assert any(line.startswith("m8") for line in lines), "the model that drifts most"
+        shown = sum(bool(re.match(r"m\d +0\.", line)) for line in lines)
+        text = " ".join(" ".join(lines).split())
+        assert shown == 9 or re.search(rf"\b{9 - shown} more rows? in comparison\.md", text)
+        assert lines[0].startswith("mind: In layer 3")
