@@ -10,7 +10,7 @@ from repdrift.report.page.contents import Page
 from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.main_view import drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
-from repdrift.report.page.study.downloads import downloads
+from repdrift.report.page.study.downloads import downloads, too_large
 from repdrift.report.page.study.filters import study_filters
 from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.methods_text import methods_text
@@ -53,7 +53,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
         views=views,
         runs=runs,
         methods_text=methods,
-        provenance=provenance(data),
+        provenance=[*provenance(data), *([("Not in this page", large)] if (large := too_large(data)) else [])],
         commands=study.commands,
         downloads=downloads(data, runs, table, views, methods),
         chapters=study_chapters(data, figures, {section.name for view in views for section in view.tables}),

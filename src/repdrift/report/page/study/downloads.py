@@ -17,12 +17,24 @@ RUNS_FILE = "runs.csv"
 CURVES_FILE = "curves.csv"
 
 
+_MOST_ROWS = 100_000
+"""Rows of drift that a page gives as a file, in about 6 MB; a larger table lies beside the results."""
+
+
+def too_large(data: ReportData) -> str:
+    """Returns a sentence on the table of drift if it is too large for the page; empty if the page gives it."""
+    rows = len(data.table) + (0 if data.other_sites is None else len(data.other_sites))
+    if rows <= _MOST_ROWS:
+        return ""
+    return f"{TABLE_CSV}: it has {rows:,} rows, and lies beside {RESULTS_FILE}"
+
+
 def downloads(
     data: ReportData, runs: RunTable, drift: pd.DataFrame, views: Sequence[View], methods: str
 ) -> list[Download]:
     """Returns the files. drift: the rows of the main chart, which `drift.csv` has already. Texts in csv files are escaped, so that no spreadsheet program runs them."""
     found = [
-        Download(TABLE_CSV, "Drift, every row", lambda: _csv(_whole_table(data))),
+        *([] if too_large(data) else [Download(TABLE_CSV, "Drift, every row", lambda: _csv(_whole_table(data)))]),
         Download(RESULTS_FILE, "Results", lambda: data.results.file_text().encode()),
         Download(METHODS_FILE, "Methods paragraph", f"{methods}\n".encode),
         Download(RUNS_FILE, "Models", partial(_csv, runs.rows.rename(columns=dict(runs.columns)))),

@@ -1,3 +1,4 @@
+import importlib
 import io
 import json
 from dataclasses import replace
@@ -56,3 +57,15 @@ def test_no_file_is_given_twice_and_no_cell_is_run_by_a_spreadsheet():
 
 def test_without_curves_there_is_no_file_of_them():
     assert "curves.csv" not in files(trained_study(only=lambda _: False))
+
+
+def test_a_table_that_is_too_large_is_left_out_and_the_page_says_where_it_lies(monkeypatch):
+    data = trained_study()
+    assert "Not in this page" not in dict(study_page(data).provenance)
+    module = importlib.import_module("repdrift.report.page.study.downloads")  # the package has a function of that name
+    monkeypatch.setattr(module, "_MOST_ROWS", len(data.table) - 1)
+    page = study_page(data)
+    assert "drift.csv" not in {each.file_name for each in page.downloads}
+    assert dict(page.provenance)["Not in this page"] == (
+        f"drift.csv: it has {len(data.table)} rows, and lies beside drift_analysis_results.json"
+    )
