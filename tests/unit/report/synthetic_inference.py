@@ -168,7 +168,12 @@ def _floor_tests(study, primary, method):
 
 def _clusters(tests, layers, smallest):
     held = [
-        t.layer for t in tests if t.layer is not None and t.hypothesis == "comparison_drifts_less" and t.pvalue <= ALPHA
+        t.layer
+        for t in tests
+        if t.layer is not None
+        and t.hypothesis == "comparison_drifts_less"
+        and t.pvalue is not None
+        and t.pvalue <= ALPHA
     ]
     runs = [[held[0], held[0]]] if held else []
     for layer in held[1:]:
