@@ -103,7 +103,7 @@ def _spec(table: pd.DataFrame, *, logarithmic: bool) -> dict[str, Any]:
     )
     x = layer_cells(table["layer"])
     y = alt.Y("arm:N", title=None, sort=None, axis=alt.Axis(labelLimit=130, ticks=False, domain=False))
-    legend = alt.Legend(orient="bottom", gradientLength=200, format=".1~g", titleAnchor="start")
+    legend = alt.Legend(orient="bottom", gradientLength=150, format=".1~g", titleAnchor="start")
     scale = _scale(table, logarithmic=logarithmic)
     color = alt.Color("drift:Q", title="drift", scale=scale, legend=legend)
     shown = tooltip(_SHOWN)
