@@ -242,8 +242,8 @@ def _share_table(cells: Cells) -> CaptionedTable:
             method_title(method),
             str(layer),
             *(percent(fmean(share_of(at, kind).share for at in layers)) for kind in KIND_WORDS),
-            percent(fmean(at.rotation_alone for at in layers if at.rotation_alone is not None)),
-            percent(fmean(at.scaling_alone for at in layers if at.scaling_alone is not None)),
+            percent(_mean_of_known(at.rotation_alone for at in layers)),
+            percent(_mean_of_known(at.scaling_alone for at in layers)),
         ]
         for (task, method), runs in cells.items()
         for layer, every in _by_layer(runs).items()
@@ -256,6 +256,11 @@ def _share_table(cells: Cells) -> CaptionedTable:
         header=["task", "method", "layer", *KIND_HEADS.values(), "rotation alone", "scaling alone"],
         rows=rows,
     )
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _likeness_table(found: StudyDirections) -> CaptionedTable:

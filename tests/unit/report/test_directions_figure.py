@@ -124,3 +124,14 @@ def test_caution_on_a_random_change_names_each_layer_once_with_the_number_of_mod
         "LoRA: in layer 1 (3 of the 3 models with this control) and layer 3 (1 of 3) a random change of the weights of the same size shifts"
     )
     assert "(in layer 1 the shift is 90.0 % of what it changes in the representations, beside 100.0 %" in said[0]
+
+
+def test_a_layer_without_a_map_alone_says_none_in_the_table(plain_data):
+    data = with_directions(plain_data, ("sst2",), ("lora",), 2)
+    for run in data.results.moved.directions.runs:
+        run.found.layers[1] = run.found.layers[1].model_copy(update={"rotation_alone": None, "scaling_alone": None})
+    section = study_directions_section(data.results)
+    assert section is not None
+    first, second = next(table for table in section.tables if "kind of map" in table.title).rows
+    assert list(first[-2:]) == ["none", "none"]
+    assert list(second[-2:]) == ["10.0 %", "0.0 %"]
