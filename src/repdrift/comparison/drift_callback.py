@@ -21,6 +21,7 @@ from repdrift.extraction import RepresentationExtractor
 from repdrift.extraction.model_inputs import ModelInputs, sample_set_of
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import is_causal_decoder, load_backbone, resolve_model, uncompiled
+from repdrift.models.mixed_precision import without_mixed_precision
 from repdrift.similarity import Representation, measure
 from repdrift.tasks import SampleSet
 
@@ -244,14 +245,14 @@ def _calling_handler() -> Any:
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Generator[None]:
-    """Put back the mode of every module and the state of all random generators, and switch autocast off, inside the block."""
+    """Put back the mode of every module and the state of all random generators, and run without mixed precision, inside the block."""
     modes = {module: module.training for module in model.modules()}
     device = next(model.parameters()).device
     python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the generator that training uses)
     try:
         with (
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-            torch.autocast(device.type, enabled=False),
+            without_mixed_precision(model),
         ):
             yield
     finally:

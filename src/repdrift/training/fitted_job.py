@@ -17,6 +17,7 @@ from repdrift.models import (
     load_tokenizer,
     quiet_transformers,
 )
+from repdrift.models.mixed_precision import without_mixed_precision
 from repdrift.tasks import Row, Rows, TaskSpec, effective_max_length
 from repdrift.tasks.encoding import described_row
 from repdrift.training.arms import prepared
@@ -111,10 +112,14 @@ def fit_job(
     def save_to(place: Path) -> None:
         save_trained(tuned, tokenizer, folder / place, job.words)
 
+    def evaluated(by: TaskProcessor, of_rows: Sequence[Row]) -> Scored:
+        with without_mixed_precision(tuned.model):
+            return by.evaluate(tuned.model, of_rows)
+
     scores_at = CheckpointScores(
         job.words,
-        evaluate=lambda: processor.evaluate(tuned.model, scored_rows),
-        evaluate_held_out=(lambda: of_held.evaluate(tuned.model, held_rows)) if held is not None else None,
+        evaluate=lambda: evaluated(processor, scored_rows),
+        evaluate_held_out=(lambda: evaluated(of_held, held_rows)) if held is not None else None,
     )
 
     history = History(folder) if saves else None

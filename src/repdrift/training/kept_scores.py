@@ -46,7 +46,7 @@ def scored_on(
     groups = groups_of(spec, used.rows)
     return config_sha256(
         {
-            "format": 1,
+            "format": 2,  # 1: runs in mixed precision were scored in it
             "all_rows": validation.fingerprint,
             "rows": used.fingerprint,
             "groups": None if groups is None else list(groups),
