@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from repdrift.core.layer_grid_words import grid_answer
 from repdrift.core.output_words import outputs_answer, outputs_in_short
 from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDrift
+from repdrift.core.shared_paths import shared_path
 from repdrift.core.words import counted, layers_named, models_named, short_drift
 
 
@@ -22,22 +23,22 @@ def comparison_headline(result: Comparison) -> str:
     if len(compared) > 1:
         return f"{_of_several(result)}{_others(result)}"
     if compared:
-        return f"{compared[0].name} against {result.base}: {_in_short(compared[0])}.{_others(result)}"
+        return f"{compared[0].name} against {shared_path(result.base)}: {_in_short(compared[0])}.{_others(result)}"
     if len(result.by_grid) == 1:
         (model,) = result.by_grid
         return (
-            f"{model.name} against {result.base}: no drift by layer, compared by the layer grid alone."
+            f"{model.name} against {shared_path(result.base)}: no drift by layer, compared by the layer grid alone."
             f"{_grid_found(model)}{_others(result)}"
         )
-    return f"No model has a drift by layer from {result.base}.{_others(result)}"
+    return f"No model has a drift by layer from {shared_path(result.base)}.{_others(result)}"
 
 
 def _of_several(result: Comparison) -> str:
     compared = sorted(result.compared, key=mean_drift)
     least, most = compared[0], compared[-1]
-    lead = f"Of {len(compared)} models against {result.base}, {most.name} drifts most"
+    lead = f"Of {len(compared)} models against {shared_path(result.base)}, {most.name} drifts most"
     if all(at.above_noise is False for model in compared for at in model.layers):
-        lead = f"None of {len(compared)} models against {result.base} drifts more than noise in any layer; the largest drift is that of {most.name}"
+        lead = f"None of {len(compared)} models against {shared_path(result.base)} drifts more than noise in any layer; the largest drift is that of {most.name}"
     return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_drift(mean_drift(least))})."
 
 

@@ -43,3 +43,8 @@ def test_headline_of_models_within_noise_claims_no_more():
 )
 def test_largest_layer_is_named_where_there_is_one(drifts, said):
     assert said in drift_in_short(compared("a", drifts).layers)
+
+
+def test_a_long_path_of_the_base_leaves_room_for_what_was_found():
+    result = comparison([compared("dpo", [0.1, 0.3])]).model_copy(update={"base": "/data/models/of/ours/llama/base"})
+    assert comparison_headline(result).startswith("dpo against …/llama/base: mean drift 0.20")

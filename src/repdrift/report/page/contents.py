@@ -16,6 +16,9 @@ from repdrift.core.worded_section import WordedSection
 Verdict = Literal["yes", "no", "open", "plain"]
 """The colour of a chip: good or supported, bad or rejected, not decided, and neither. The chip's word says it too."""
 
+NOT_KNOWN = "not known"
+"""The value of a tile whose number is missing; its chip or its line says why."""
+
 DRIFT = "drift"
 """Name of the table of drift by layer, which every page has."""
 
@@ -44,7 +47,7 @@ class Tile:
     """Identifies the tile in the page: letters, digits and `-`."""
     label: str
     value: str
-    """Two significant digits, with its unit; "none" where it is missing."""
+    """Two significant digits, with its unit; `NOT_KNOWN` where it is missing: "none" would be read as a number."""
     chip: str
     """The verdict in one or two words."""
     verdict: Verdict

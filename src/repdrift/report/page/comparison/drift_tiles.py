@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.words import counted, models_named, sentence_case, short_number
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 
 _MODELS_LISTED = 12
 
@@ -16,7 +16,7 @@ def drift_tile(result: Comparison) -> Tile:
     """The mean drift over layers: one model's, or the smallest and the largest."""
     models = ranked(result)
     if not models:
-        return Tile("drift", "Mean drift over layers", "none", "not measured", "open", _no_drift(result))
+        return Tile("drift", "Mean drift over layers", NOT_KNOWN, "not measured", "open", _no_drift(result))
     most = models[0]
     if len(models) == 1:
         label, value = "Mean drift over layers", short_number(mean_drift(most))
@@ -37,7 +37,7 @@ def noise_tile(result: Comparison) -> Tile:
     judged = {model.name: [at.above_noise for at in model.layers] for model in models}
     if not any(above is not None for of_model in judged.values() for above in of_model):
         why = "No model has a drift by layer." if not models else "No noise floor is at hand, so it is not known."
-        return Tile("noise", "Above noise", "none", "not known", "open", why)
+        return Tile("noise", "Above noise", NOT_KNOWN, "not measured", "open", why)
     if len(models) == 1:
         layers = judged[models[0].name]
         n, whole, noun = layers.count(True), len(layers), "layers"

@@ -19,7 +19,7 @@ from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import listed, number, percent, sentence_case, short_number, some_listed
 from repdrift.report.page.comparison.drift_tiles import by_model, ranked, value_range
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 
 _TOLD_BY = (("forgetting", ON_GENERAL_TEXT), ("forgetting", ON_TASK), ("disagreement", ON_TASK))
 """Outcomes that tell most of outputs, the first that was measured first."""
@@ -30,14 +30,14 @@ def outputs_tile(result: Comparison) -> Tile:
     models = [*ranked(result), *result.by_grid]
     found = _told_by(models)
     if not found:
-        return Tile("outputs", "Outputs", "none", "not measured", "open", *_outputs_missing(models))
+        return Tile("outputs", "Outputs", NOT_KNOWN, "not measured", "open", *_outputs_missing(models))
     first = next(iter(found.values()))
     is_loss = first.outcome == "forgetting"
     label = forgetting_title(first.inputs) if is_loss else "Classes that changed"
     values = [change.difference if is_loss else change.value for change in found.values()]
     known = [value for value in values if value is not None]
     if is_loss:
-        value = f"{_signed_range(known)} nats" if known else "none"
+        value = f"{_signed_range(known)} nats" if known else NOT_KNOWN
     else:
         low, high = percent(min(known)), percent(max(known))
         value = low if low == high else f"{low} to {high}"
@@ -139,7 +139,7 @@ def moved_tile(result: Comparison, sections: Mapping[str, Sequence[WordedSection
     ]
     label = "Weights moved at most"
     if not moved:
-        return Tile("moved", label, "none", "not measured", "open", "The weights were not compared.", said)
+        return Tile("moved", label, NOT_KNOWN, "not measured", "open", "The weights were not compared.", said)
     values = [change for _, change in moved.values()]
     low, high = percent(min(values)), percent(max(values))
     name, (layer, change) = max(moved.items(), key=lambda item: item[1][1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDrift
 from repdrift.core.words import sentence_case, short_number, times
 from repdrift.report.page.comparison.drift_tiles import by_model, ranked
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 
 _BESIDE_RANDOM = {
     "more": "more than the random change in every layer",
@@ -24,7 +24,7 @@ def random_change_tile(result: Comparison) -> Tile:
     models = [model for model in ranked(result) if _pairs(model)]
     if not models:
         line = "No random change was made, so it is not known whether training moved the model more than chance would."
-        return Tile("random", label, "none", "not measured", "open", line)
+        return Tile("random", label, NOT_KNOWN, "not measured", "open", line)
     ratios = {model.name: ratio for model in models if (ratio := _ratio(model)) is not None}
     verdicts = {model.name: _against_random(model) for model in models}
     has_intervals = all(

@@ -8,7 +8,7 @@ import numpy as np
 
 from repdrift.core.words import counted, listed, sentence_case, two_digits
 from repdrift.report.answer import between_seeds, noise, random_change
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 from repdrift.report.wording import drift_definition
@@ -71,7 +71,13 @@ def drift_tile(data: ReportData) -> Tile:
     ]
     if not known:
         return Tile(
-            "drift", "Mean drift", "none", chip, verdict, "No task has a drift of every method in every layer.", details
+            "drift",
+            "Mean drift",
+            NOT_KNOWN,
+            chip,
+            verdict,
+            "No task has a drift of every method in every layer.",
+            details,
         )
     (least, least_arm), (most, most_arm) = min(known), max(known)
     if len(known) == 1:

@@ -9,7 +9,7 @@ import numpy as np
 from repdrift.core.outcome_words import not_there
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, StudyOutcomes
 from repdrift.core.words import listed, sentence_case, signed_digits
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.study.outcome_lines import outcome_lines, side
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
@@ -26,11 +26,11 @@ def forgetting_tile(data: ReportData) -> Tile:
     )
     if found is None or not arms:
         line = "The loss on general text was not measured."
-        return Tile("forgetting", label, "none", "not measured", "open", line, _why_not(found))
+        return Tile("forgetting", label, NOT_KNOWN, "not measured", "open", line, _why_not(found))
     tasks, titles, lines = _common_tasks(arms), arm_titles(data), outcome_lines(data, {FORGETTING})
     chip, verdict = _chip(arms, [d for d in found.differences if d.outcome == FORGETTING])
     if not tasks:
-        return Tile("forgetting", label, "none", chip, verdict, "No task has it for every method.", lines)
+        return Tile("forgetting", label, NOT_KNOWN, chip, verdict, "No task has it for every method.", lines)
     named = [
         (_mean(arms, method, tasks), titles.get(method, method)) for method in dict.fromkeys(a.method for a in arms)
     ]

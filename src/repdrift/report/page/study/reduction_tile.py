@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.words import listed, method_title, two_digits
 from repdrift.report.answer import answer, details
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.study.contrast_words import AT_EQUAL_SKILL, Contrast, contrasts, first_named
 from repdrift.report.report_data import ReportData
 
@@ -31,7 +31,7 @@ def reduction_tile(data: ReportData) -> Tile | None:
         for point in answer(data)
         if point.question.startswith(_QUESTIONS)
     ]
-    value = "none" if one.verdict == "not testable" or not one.size else one.size
+    value = "not tested" if one.verdict == "not testable" else one.size or NOT_KNOWN
     return Tile("reduction", label, value, chip, verdict, _line(one), said)
 
 

@@ -12,7 +12,7 @@ from repdrift.core.records.outcomes import ON_TASK
 from repdrift.core.records.run import LOSSES
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, listed, method_title, sentence_case
-from repdrift.report.page.contents import Tile, Verdict
+from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.study.outcome_lines import Side, outcome_lines, side
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
@@ -101,7 +101,7 @@ def score_tile(data: ReportData) -> Tile:
         for s in scores
     ]
     if not scores:
-        return Tile("score", "Score", "none", "not known", "open", "No trained model has a score.")
+        return Tile("score", "Score", NOT_KNOWN, "no score", "open", "No trained model has a score.")
     if not gaps:
         label = f"Score ({listed(list(dict.fromkeys(score_title(s.metric) for s in scores)))})"
         value = " to ".join(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from repdrift.core.learnt_words import JudgedModel, judged_models
 from repdrift.core.words import counted, listed, some_listed
-from repdrift.report.page.contents import Tile
+from repdrift.report.page.contents import NOT_KNOWN, Tile
 from repdrift.report.page.study.drift_tile import drift_tile
 from repdrift.report.page.study.forgetting_tile import forgetting_tile
 from repdrift.report.page.study.reduction_tile import reduction_tile
@@ -49,7 +49,7 @@ def _learnt_tile(data: ReportData, models: Sequence[JudgedModel]) -> Tile:
         else ""
     )
     if not models:
-        return Tile("learnt", label, "none", "no model", "open", f"No trained model is there.{absent}")
+        return Tile("learnt", label, NOT_KNOWN, "no model", "open", f"No trained model is there.{absent}")
     value = f"{have} of {len(models)}"
     details = _learnt_by_group(data, models)
     if have == len(models):
@@ -98,7 +98,7 @@ def _controls_tile(data: ReportData) -> Tile:
         for check in checks
     ]
     if not checks:
-        return Tile("controls", label, "none", "not made", "open", "The analysis made no check of the comparison.")
+        return Tile("controls", label, NOT_KNOWN, "not made", "open", "The analysis made no check of the comparison.")
     value = f"{passed} of {len(checks)}"
     rest = f" {not_possible} could not be made." if not_possible else ""
     if failed:

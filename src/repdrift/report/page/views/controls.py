@@ -25,12 +25,13 @@ CONTROL_WORDS = {
     "random_change": "base model after a random change as large",
     "mispaired": "mispaired samples (no relation)",
 }
+# Colours mean methods in every other chart: here marks and dashes tell the lines apart.
 _LOOKS = {
-    TRAINED: ("#0072B2", [1, 0], "circle"),
+    TRAINED: ("#222222", [1, 0], "circle"),
     CONTROL_WORDS["mispaired"]: ("#858585", [2, 2], "cross"),
-    CONTROL_WORDS["seed_ceiling"]: ("#CC79A7", [7, 3], "triangle-up"),
-    CONTROL_WORDS["random_change"]: ("#D55E00", [9, 2, 2, 2], "square"),
-    CONTROL_WORDS["identity"]: ("#009E73", [4, 2], "diamond"),
+    CONTROL_WORDS["seed_ceiling"]: ("#6b6b6b", [7, 3], "triangle-up"),
+    CONTROL_WORDS["random_change"]: ("#858585", [9, 2, 2, 2], "square"),
+    CONTROL_WORDS["identity"]: ("#6b6b6b", [4, 2], "diamond"),
 }
 _SHOWN = {"task": "task", "series": "what", "arm": "method", "layer": "layer", "drift": "drift"}
 

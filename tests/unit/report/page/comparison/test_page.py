@@ -131,7 +131,7 @@ def test_without_a_drift_by_layer_the_page_says_so(models):
     words = read_page(page)[0].words
     assert page.filters == []
     assert "No model has a drift by layer, so that there is nothing to draw." in words
-    assert [each.value for each in page.tiles[:5]] == ["none"] * 5
+    assert [each.value for each in page.tiles[:5]] == ["not known"] * 5
 
 
 def test_chapters_of_many_models_are_folded_into_one():

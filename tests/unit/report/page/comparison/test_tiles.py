@@ -38,7 +38,7 @@ def test_drift_of_one_and_of_several():
         ([True, False], "1 of 2 layers", "in part", "open"),
         ([False, False], "0 of 2 layers", "no", "no"),
         ([True, None], "1 of 2 layers", "not known everywhere", "open"),
-        ([None, None], "none", "not known", "open"),
+        ([None, None], "not known", "not measured", "open"),
     ],
 )
 def test_noise(above, value, chip, verdict):
@@ -57,7 +57,7 @@ def test_noise(above, value, chip, verdict):
         ([0.02, 0.2], {}, "5.50 times", "varies by layer"),
         ([0.1, 0.1], {"drift_low": None, "drift_high": None}, "5.00 times", "no interval"),
         ([0.0, 0.0], {}, "none", "not told apart"),
-        ([0.1], {"random_change_drift": None}, "none", "not measured"),
+        ([0.1], {"random_change_drift": None}, "not known", "not measured"),
     ],
 )
 def test_beside_a_random_change(drifts, fields, value, chip):
@@ -92,7 +92,7 @@ def test_classes_that_changed():
 
 def test_outputs_that_lack_say_why():
     found = tile(of(compared("a", [0.1], outputs=ModelOutputs(left_out=["No head."]))), "outputs")
-    assert (found.value, found.verdict, list(found.details)) == ("none", "open", ["No head."])
+    assert (found.value, found.verdict, list(found.details)) == ("not known", "open", ["No head."])
 
 
 def test_models_that_differ_have_no_common_verdict():
@@ -103,7 +103,7 @@ def test_models_that_differ_have_no_common_verdict():
 def test_weights():
     found = tile(of(compared("a", [0.1, 0.2])), "moved")
     assert (found.value, found.chip) == ("1.0 %", "most in layer 0")
-    assert tile(of(compared("a", [0.1], layer_fields={"weights": {}})), "moved").value == "none"
+    assert tile(of(compared("a", [0.1], layer_fields={"weights": {}})), "moved").value == "not known"
 
 
 def test_controls_that_are_missing_are_named():

@@ -88,7 +88,7 @@ def test_over_models_at_chance_nothing_is_good():
         found = tiles(**study)
         assert not [tile for tile in found.values() if tile.verdict == "yes"], study
     at_chance = tiles(learnt=False, inference=False)
-    assert at_chance["reduction"].value == "none"
+    assert at_chance["reduction"].value == "not tested"
     assert (at_chance["learnt"].value, at_chance["learnt"].verdict) == ("0 of 12", "no")
 
 
@@ -150,7 +150,7 @@ def test_forgetting_that_was_not_measured_says_why():
         )
     ]
     tile = tiles(with_outcomes(missing=why))["forgetting"]
-    assert (tile.value, tile.verdict) == ("none", "open")
+    assert (tile.value, tile.verdict) == ("not known", "open")
     assert "the base model has no head" in tile.details[0]
 
 
