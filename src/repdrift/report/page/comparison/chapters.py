@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from repdrift.core.comparison_words import how_sure
@@ -41,13 +41,12 @@ def chapters(
 
 def _html(prefix: str, sections: Sequence[WordedSection]) -> Markup:
     """Sections as HTML. prefix: of their anchors, which must differ on the page."""
-    rendered = _template().render(sections=sections, prefix=prefix)
-    return Markup(rendered)  # noqa: S704 - rendered with autoescape
+    return _macros().worded_sections(sections, prefix)
 
 
 @cache
-def _template() -> jinja2.Template:
-    return page_templates(".").get_template("page/worded_sections.html")
+def _macros() -> Any:
+    return page_templates("dashboard").get_template("macros.html").module
 
 
 def _folded(parts: Sequence[Chapter]) -> Markup:
