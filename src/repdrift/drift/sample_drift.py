@@ -124,7 +124,7 @@ def place_shares(
     moves, chosen = parts, np.zeros(parts.share.shape, dtype=bool)
     if len(chosen) >= LEAST_TO_STAND_OUT and split.rows_of_sample is None:
         moves, floor = bulk_moves(x, y, parts), least_drift(noise)
-        above = np.nan_to_num(moves.own_drift) > floor
+        above = moves.own_drift > floor  # false for a sample without a number
         if above.any():
             limit = score_limit(len(chosen), tests=tests, by_chance=_scores_by_chance(x, parts, by_chance))
             chosen = above & (excess_scores(moves.share, moves.base_weight, floor=floor) > limit)
