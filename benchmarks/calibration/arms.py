@@ -8,7 +8,7 @@ three quarters; both again with thrice the spread in two arms. For means over la
 share of studies in which a true null is rejected at 0.05, and the share in which every arm that differs is found.
 
 Exit code 1 if the procedure of the analysis (each arm against the reference, corrected over layers by max-T and over arms by
-Holm) rejects a true null in more than 5 %, or where spreads differ more than the 14 % that docs/calibration.md states for three
+Holm) rejects a true null in more than 5 %, or where spreads differ more than the 14 % that docs/explanation/calibration.md states for three
 to one, plus two standard errors. The maximum over arms and layers under one joint relabelling of all arms stands beside it. It
 holds its level where no arm differs. Where one does, that arm's difference widens the null distribution of all others, so that
 smaller differences are not found. All tests are of log drift. Dunnett's step-down test of means over layers, which assumes normal log drifts of one

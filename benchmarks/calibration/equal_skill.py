@@ -10,7 +10,7 @@ straight lines between checkpoints, and of the analysis (smoothed path, monotone
 95 % interval of the reduction covers the truth; and the two-sided regression.
 
 Exit code 1 if the analysis rejects a true null in less than 3 % or more than 7 % of studies (10 % where some runs never reach a
-named score, as docs/calibration.md states), or its interval covers in less than 93 %,
+named score, as docs/explanation/calibration.md states), or its interval covers in less than 93 %,
 each by more than two Monte Carlo standard errors.
 """
 

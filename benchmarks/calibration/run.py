@@ -3,7 +3,7 @@
     python benchmarks/calibration/run.py                    everything; most of an hour on two busy cores
     python benchmarks/calibration/run.py --quick            fewer studies: under two minutes, and a coarser answer
     python benchmarks/calibration/run.py --only models      one level: models, samples, both, groups, logs
-    python benchmarks/calibration/run.py --out docs/calibration.md
+    python benchmarks/calibration/run.py --out docs/explanation/calibration.md
 
 Prints a Markdown table; with --out it also takes the place of all that follows the marker in that file. Exit code 1 if a
 cell fails its target by more than two Monte Carlo standard errors, three times: what fails is simulated again, from other

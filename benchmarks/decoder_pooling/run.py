@@ -1,7 +1,7 @@
 """Measures drift by layer under the poolings of a decoder, and what the search for attention sinks costs.
 
     python benchmarks/decoder_pooling/tune.py FOLDER --questions path/to/squad_v2/train.parquet --stop-at 50
-    python benchmarks/decoder_pooling/run.py FOLDER --data-dir path/to/tasks               the table of docs/decoder_pooling.md
+    python benchmarks/decoder_pooling/run.py FOLDER --data-dir path/to/tasks               the table of docs/explanation/decoder_pooling.md
     python benchmarks/decoder_pooling/run.py FOLDER --data-dir path/to/tasks --cost        time and batches beside plain mean
 
 FOLDER holds `base` and `tuned`, as tune.py writes them.

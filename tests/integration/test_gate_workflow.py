@@ -1,4 +1,4 @@
-"""The workflow file of docs/ci.md: valid YAML whose command line does on tiny models what the page says."""
+"""The workflow file of docs/howto/ci.md: valid YAML whose command line does on tiny models what the page says."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ import yaml
 
 from tests.command_line import run_here
 
-PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "ci.md"
 
 
 def workflow():

@@ -1,6 +1,6 @@
-"""The table of docs/sites.md: which architecture has which site, by which law, found on tiny models with random weights.
+"""The table of docs/explanation/sites.md: which architecture has which site, by which law, found on tiny models with random weights.
 
-python -m tests.oracles.site_table        writes the table into docs/sites.md
+python -m tests.oracles.site_table        writes the table into docs/explanation/sites.md
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from repdrift.models.site_probe import probe_inputs, probing
 from tests.oracles.architectures import DEPTH, ENCODER_DECODERS, model_of
 from tests.oracles.site_references import KNOWN
 
-DOCUMENT = Path(__file__).parents[2] / "docs/sites.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/explanation/sites.md"
 BEGIN, END = "<!-- table of architectures: begin -->\n", "<!-- table of architectures: end -->\n"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repdrift.comparison.options import ComparisonOptions
     from repdrift.core.records.comparison import Comparison
 
-_PANEL = "Gate for a pipeline (docs/ci.md)"
+_PANEL = "Gate for a pipeline (docs/howto/ci.md)"
 _GITHUB_FILE = "GITHUB_STEP_SUMMARY"
 _NOT_FINISHED = "the comparison did not finish; it is still running, or it was stopped or killed, as for lack of memory"
 

@@ -65,7 +65,7 @@ _register()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit as docs/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
+    """Run the command line and exit as docs/reference/exit_codes.md says: 0 if all that was asked is done, 1 on a user error."""
     try:
         with guarded_output():
             words = sys.argv[1:] if arguments is None else arguments

@@ -80,7 +80,7 @@ def power(
     """Say how many seeds and samples a study needs, from the results of a pilot, before it is trained.
 
     Prints what the pilot's design can reach, its power, the seeds per method and task that are enough, and what was
-    assumed. With --config, and no pilot, it prints the smallest p-values that the study's design can reach. docs/power.md
+    assumed. With --config, and no pilot, it prints the smallest p-values that the study's design can reach. docs/howto/power.md
     explains the words.
 
     Example: repdrift power results/drift_analysis --reduction 0.3 --half-width 0.01

@@ -24,7 +24,7 @@ def visualize(
     figures: Annotated[
         str | None,
         typer.Option(
-            help="Names of figures with commas between them (docs/figures.md lists them). They are drawn alone, and the page is left as it is.",
+            help="Names of figures with commas between them (docs/howto/figures.md lists them). They are drawn alone, and the page is left as it is.",
             show_default="all that the results can give, and the page",
         ),
     ] = None,

@@ -54,7 +54,7 @@ class RepresentationExtractor:
     model: any transformers model, with or without task head and adapter. It is put into evaluation mode and stays on its device.
     With a learned prompt (prefix, prompt or P-tuning) the real tokens are read behind the virtual ones, which give no row.
     layers: block numbers, None for all. sites: of `core.records.sites.SITES`; the residual stream is always read. Others are found by one
-    more forward pass, on random tokens, which checks the law of each block (docs/sites.md). pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
+    more forward pass, on random tokens, which checks the law of each block (docs/explanation/sites.md). pooling: one of `POOLINGS`. dtype: of the representations; pooling is in float32.
     token_budget: tokens of one batch, padding included; None: chosen so that the activations of a batch stay under
     `memory_cap_bytes`. It changes the result by no more than floating-point noise. Where memory runs out, batches are halved.
     A model that rounds activations by the range of a batch (dynamic quantisation) gets each sample alone.

@@ -53,7 +53,7 @@ class ExtractionOptions(BaseModel):
     sites: tuple[Site, ...] = Field(
         default=(RESID_POST,),
         description=(
-            f"Places to read: {', '.join(SITES)}. The first, the residual stream after a block, is always read; docs/sites.md says what "
+            f"Places to read: {', '.join(SITES)}. The first, the residual stream after a block, is always read; docs/explanation/sites.md says what "
             "the others are."
         ),
     )

@@ -23,7 +23,7 @@ from repdrift.core.records.sink_tokens import SinkTokens, TokenCount
 from repdrift.tasks import SampleSet
 
 SINK_RATIO = 22.0
-"""Times the lower quartile of the sample's norms. Measured on five kinds of text with SmolLM2-135M (docs/decoder_pooling.md): tokens
+"""Times the lower quartile of the sample's norms. Measured on five kinds of text with SmolLM2-135M (docs/explanation/decoder_pooling.md): tokens
 that are no sinks stay below 17, sinks are above 29. A token at the limit has a quarter of the weight in a mean over 60 tokens."""
 SINK_RULE = f"norm > {SINK_RATIO:g} x lower quartile of the sample, after any block"
 """The rule in words. It is part of the base set's key."""

@@ -53,7 +53,7 @@ def dunnett_test(
     label of every value, such as its task; None: one stratum. A difference is the mean over strata of the difference of means; its error is the
     spread within cells (method by stratum), pooled over all of them. Adjusted p are shares of `draws` studies simulated from that model, with
     p = (1 + hits) / (1 + draws); step_down goes from the largest difference to the smallest, and drops what was passed from the maximum.
-    Assumes normal values with one spread in all cells; what follows where spreads differ is in docs/calibration.md.
+    Assumes normal values with one spread in all cells; what follows where spreads differ is in docs/explanation/calibration.md.
     Raises ShapeError unless every method has values in every stratum of the reference, DegenerateInputError if no cell has two values or values do
     not vary within cells, NonFiniteError for NaN or Inf, ConfigError if draws < 1, UnknownNameError.
     Source: Dunnett 1955; Dunnett and Tamhane 1991 (step-down). Departure: strata, and simulation in the place of the multivariate t integral.

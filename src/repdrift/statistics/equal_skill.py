@@ -3,7 +3,7 @@
 A run gives a path through its checkpoints: (score, drift), in the order of training. Scores are noisy, so that a run on a plateau
 reaches a higher score by luck, and the more often the more checkpoints lie there. Drift at the running best of the score is
 therefore too low for the method that learns less, and a straight line between two checkpoints lies above a drift that grows faster
-than the score. In simulated studies with no difference at equal skill, both together rejected up to 40 % (docs/calibration.md).
+than the score. In simulated studies with no difference at equal skill, both together rejected up to 40 % (docs/explanation/calibration.md).
 So the path is made non-decreasing by isotonic regression, which averages a plateau in place of taking its peak, and is read
 with a monotone cubic.
 """
@@ -229,7 +229,7 @@ def equal_skill_test(
     at_score: strata in which the methods can be compared (`missing` is None). Runs that never reach the score are left out:
     the test is then of those that do. rounding: drifts up to this count as 0. Log drifts are compared where all are above it, raw drifts otherwise.
     The test assumes that a run's path does not depend on its label. If one method only learns less, or slower, labels of paths
-    cannot be exchanged, but drifts at a score nearly can: see the simulated studies in docs/calibration.md.
+    cannot be exchanged, but drifts at a score nearly can: see the simulated studies in docs/explanation/calibration.md.
     Raises ShapeError if there is no stratum or one has a reason not to be compared, and what `label_permutation_test` raises.
     """
     if not at_score:

@@ -66,7 +66,7 @@ def checkpoints_note(config: StudyConfig, runs: Sequence[RunId] | None = None) -
     )
     return (
         f"{which} checkpoints, so that methods can be compared at the end of training alone: training.all.checkpoints, such as 8, "
-        "lets them be compared at equal skill too (docs/equal_skill.md)"
+        "lets them be compared at equal skill too (docs/explanation/equal_skill.md)"
     )
 
 

@@ -2,7 +2,7 @@
 
 That takes the time of two products instead of a singular value decomposition, and memory for the Gram matrix alone. It squares the
 condition number: a singular value s has a relative error of about 1e-16 (s_1 / s)^2, so what lies below `NULL` of the
-largest is taken for zero. Leading vectors and sums of squares are as exact as from a decomposition (see docs/weights.md).
+largest is taken for zero. Leading vectors and sums of squares are as exact as from a decomposition (see docs/explanation/weights.md).
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def test_training_that_diverges_goes_on_and_says_what_is_missing(tiny_bert, tmp_
 
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
 def test_example_in_the_documentation_runs(tiny_bert, tmp_path):
-    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "training.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(.*?DriftCallback.*?)```", page, re.DOTALL)
     assert example is not None
     names: dict[str, Any] = {

@@ -101,5 +101,7 @@ def test_a_named_figure_is_drawn_alone_and_the_page_stays(tmp_path):
 
 
 def test_the_page_on_figures_has_a_row_for_each():
-    rows = re.findall(r"^\| `(\w+)` \|", (Path(__file__).parents[3] / "docs" / "figures.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \|", (Path(__file__).parents[3] / "docs" / "howto" / "figures.md").read_text(), re.MULTILINE
+    )
     assert sorted(rows) == sorted(spec.name for spec in figures())

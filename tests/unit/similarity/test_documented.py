@@ -1,4 +1,4 @@
-"""docs/measures.md names every measure and descriptor, no other, and says of each what the registry says."""
+"""docs/reference/measures.md names every measure and descriptor, no other, and says of each what the registry says."""
 
 import math
 import re
@@ -10,7 +10,7 @@ import torch
 from repdrift.similarity import descriptor, descriptors, measure, measures
 from repdrift.similarity.measure import EXACT
 
-PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "measures.md").read_text(encoding="utf-8")
 IMPLIED = {
     "rotation": {"order of features", "rotation of both sides alike"},
     "scaling of each feature": {"scaling"},

@@ -56,7 +56,7 @@ class GateReport:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the command, see docs/exit_codes.md."""
+        """The exit code of the command, see docs/reference/exit_codes.md."""
         return {"passed": 0, "failed": FAILED, "not judged": NOT_JUDGED}[self.verdict]
 
 
@@ -64,7 +64,7 @@ def judge(result: Comparison, gate: Gate) -> GateReport:
     """Holds every model of a comparison against the limits of a gate.
 
     A number fails if its lower end lies above the limit. The lower ends of all numbers of all models hold together (Bonferroni): if no true
-    value is above its limit, chance fails the gate with a probability of ERROR_RATE or less, as far as each interval keeps its level (docs/ci.md has simulations). A
+    value is above its limit, chance fails the gate with a probability of ERROR_RATE or less, as far as each interval keeps its level (docs/howto/ci.md has simulations). A
     number that is missing, or has no interval though it may exceed the limit, is not judged.
     """
     asked = [number for model in result.models for number in gated_numbers(result, model, gate)]

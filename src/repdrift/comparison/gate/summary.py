@@ -96,7 +96,7 @@ def how_judged(report: GateReport) -> str:
     )
     return (
         f"A number fails if the lower end of its interval over samples is above the limit. {bounds}, for these models: so chance alone fails a gate "
-        f"whose true values lie at their limits in about {chosen_percent(ERROR_RATE)} of runs (simulated: 2 to 4 %, docs/ci.md), and one well below them hardly ever. A number passes if it is not shown to be above its limit; only where its upper end "
+        f"whose true values lie at their limits in about {chosen_percent(ERROR_RATE)} of runs (simulated: 2 to 4 %, docs/howto/ci.md), and one well below them hardly ever. A number passes if it is not shown to be above its limit; only where its upper end "
         "is not above the limit either is it shown to keep it."
     )
 

@@ -52,7 +52,7 @@ DRIFT_COLUMNS = (
     "method",  # str: full_finetune, lora, ...
     "seed",  # int
     "step",  # int: 0 is the final model
-    "site",  # str: resid_post (the residual stream after the block), or another site (docs/sites.md)
+    "site",  # str: resid_post (the residual stream after the block), or another site (docs/explanation/sites.md)
     "layer",  # int, 0-based; embeddings stand at -1, final_norm at the number of blocks
     "measure",  # str: cka (debiased linear), cka_biased, cosine, cosine_centered
     "value",  # float: the measure itself

@@ -26,7 +26,7 @@ class LogDrifts:
 def dunnett_over_arms(arms: Sequence[LogDrifts]) -> list[float] | None:
     """Step-down p of each arm for drifting less than the reference, with one family-wise error over all of them.
 
-    None where its assumptions do not hold or were not tried by simulation (docs/calibration.md): other models of the reference for some arm,
+    None where its assumptions do not hold or were not tried by simulation (docs/explanation/calibration.md): other models of the reference for some arm,
     unequal numbers of models in the cells of method and task, or models of a cell that do not vary.
     """
     first = arms[0]

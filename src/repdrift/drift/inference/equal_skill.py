@@ -182,7 +182,7 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
         conditions.append(
             f"{task_title(task)}: {len(never)} of {len(runs)} {have} {metric} {score:.3f} and {'is' if len(never) == 1 else 'are'} left out "
             f"({'; '.join(runs_by_method(never))}). The comparison is of the runs that reach it, and those that only just do "
-            "make their method seem to drift less: up to 10 % of such true nulls were rejected (docs/calibration.md)."
+            "make their method seem to drift less: up to 10 % of such true nulls were rejected (docs/explanation/calibration.md)."
         )
     far = [runs[i] for i, found in at.entries if found.drift is not None and _from_chance(runs[i], at.score, paths)]
     if far:

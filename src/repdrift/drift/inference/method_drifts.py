@@ -227,7 +227,7 @@ def uneven_spread(drifts: MethodDrifts, plan: DriftPlan) -> str | None:
     return (
         f"Models of {wide} spread {factor:.1f} times as much as those of {narrow} (standard deviation of log drift between seeds). The "
         f"tests of log drift assume equal spreads: at three to one they reject a true null in up to {_at_three_to_one(drifts)} of studies at "
-        "alpha 0.05, and in some of twelve layers in up to 12 % (docs/calibration.md). The intervals over models do not assume it."
+        "alpha 0.05, and in some of twelve layers in up to 12 % (docs/explanation/calibration.md). The intervals over models do not assume it."
     )
 
 

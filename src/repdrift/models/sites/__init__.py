@@ -7,5 +7,5 @@
     adapter_branch the branches of a LoRA adapter that write to the residual stream
     taps           the records: which module's input or output a site is, block by block, or in words why there is none
 
-docs/sites.md has the laws, and the table of what each architecture has.
+docs/explanation/sites.md has the laws, and the table of what each architecture has.
 """

@@ -125,7 +125,7 @@ register(
         absent=lambda data: (
             None
             if _panels(data)
-            else "the residual stream alone was read: name other sites in the study file, `extraction: {sites: [...]}` (docs/sites.md)"
+            else "the residual stream alone was read: name other sites in the study file, `extraction: {sites: [...]}` (docs/explanation/sites.md)"
         ),
     )
 )
