@@ -98,8 +98,8 @@ def has(program: str | None, option: str) -> bool:
 
 
 def passages(page: str) -> Iterator[str]:
-    """Code spans and lines of code, each for itself, and the text between."""
-    code = re.compile(r"`[^`]+`|^ {4,}.*$", re.MULTILINE)
+    """Blocks of code, spans and indented lines of code, each for itself, and the text between."""
+    code = re.compile(r"^```.*?^```$|`[^`]+`|^ {4,}[^\n]*$", re.MULTILINE | re.DOTALL)
     yield from (found[0] for found in code.finditer(page))
     yield code.sub(" ", page)
 

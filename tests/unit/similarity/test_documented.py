@@ -54,7 +54,7 @@ def test_no_name_in_the_text_is_unknown():
 def test_the_example_of_streaming_runs_and_gives_the_value_of_all_samples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     section = PAGE.split("## Streaming\n")[1].split("\n## ")[0]
-    program = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
+    (program,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
     y = x + 0.1 * torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
     batches = list(zip(x.split(8), y.split(8), strict=True))
