@@ -81,6 +81,9 @@ def compare(
     page: Annotated[
         bool, typer.Option("--page/--no-page", help="Write report.html too, the page that is read in a browser.")
     ] = True,
+    formats: o.FigureFormats = "png,pdf",
+    width: o.FigureWidth = "two-column",
+    venue: o.FigureVenue = "acl",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     fail_above: g.FailAbove = None,
     fail_layers: g.FailLayers = None,
@@ -116,6 +119,11 @@ def compare(
         "outcomes": fail_outcome or (),
     }
     gate = g.gate_run(checked, limits=limits, junit=junit, markdown=markdown_summary, github=github_summary)
+    from repdrift.report.figure_files import chosen_formats
+    from repdrift.report.figure_size import figure_size
+    from repdrift.report.rendering import FigureFormat
+
+    figures = FigureFormat(chosen_formats(o.parts(formats)), figure_size(width, venue))
     from repdrift.comparison.comparing import compare as run
     from repdrift.comparison.nothing_compared import NothingComparedError
     from repdrift.core.progress import is_first_process
@@ -140,6 +148,7 @@ def compare(
                 as_kind=as_kind,
                 output_dir=output_dir,
                 page=page,
+                figures=figures,
                 **{name: getattr(checked, name) for name in checked.model_fields_set},
             )
     except NothingComparedError as error:

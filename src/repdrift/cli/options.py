@@ -205,3 +205,31 @@ def study_from(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return study.model_copy(update={k: v for k, v in changes.items() if v is not None}), name
+
+
+FigureFormats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Formats of figures: png (300 dots per inch), pdf and svg (both with text that can be edited), with commas between them.",
+    ),
+]
+FigureWidth = Annotated[
+    str,
+    typer.Option(
+        "--width",
+        help="Width of figures: one-column or two-column on the printed page, where their text has 7 to 9 points.",
+    ),
+]
+FigureVenue = Annotated[
+    str,
+    typer.Option(
+        "--venue",
+        help="Whose columns: acl (7.7 and 16.0 cm) or neurips (2.65 in, half of the text, and 5.5 in, all of it).",
+    ),
+]
+
+
+def parts(names: str) -> list[str]:
+    """The names between commas, without blanks; empty ones are left out."""
+    return [name for part in names.split(",") if (name := part.strip())]

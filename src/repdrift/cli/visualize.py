@@ -28,23 +28,9 @@ def visualize(
             show_default="all that the results can give, and the page",
         ),
     ] = None,
-    formats: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="png (300 dots per inch), pdf and svg (both with text that can be edited), with commas between them.",
-        ),
-    ] = "png,pdf",
-    width: Annotated[
-        str,
-        typer.Option(help="one-column or two-column: the width on the printed page, at which text has 7 to 9 points."),
-    ] = "two-column",
-    venue: Annotated[
-        str,
-        typer.Option(
-            help="Whose columns: acl (7.7 and 16.0 cm) or neurips (2.65 in, half of the text, and 5.5 in, all of it)."
-        ),
-    ] = "acl",
+    formats: o.FigureFormats = "png,pdf",
+    width: o.FigureWidth = "two-column",
+    venue: o.FigureVenue = "acl",
     config: o.Config = None,
 ) -> None:
     """Draw the figures (PNG and PDF), their captions, and one page that is read in a browser.
@@ -62,14 +48,9 @@ def visualize(
     files = draw(
         source,
         output_dir or study.results_dir / FIGURES_FOLDER,
-        figure_names=None if figures is None else _parts(figures),
-        formats=_parts(formats),
+        figure_names=None if figures is None else o.parts(figures),
+        formats=o.parts(formats),
         size=figure_size(width, venue),
     )
     for path in files.written:
         tell(str(path))
-
-
-def _parts(names: str) -> list[str]:
-    """The names between commas, without blanks; empty ones are left out."""
-    return [name for part in names.split(",") if (name := part.strip())]

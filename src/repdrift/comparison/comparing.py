@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from repdrift.comparison.base_model import BaseModel, extractor_for
 from repdrift.comparison.by_moments import compare_by_moments
@@ -25,7 +25,7 @@ from repdrift.comparison.patching import patch_models
 from repdrift.comparison.sections import KeptRows, SectionInputs
 from repdrift.comparison.tuned_model import TunedModel
 from repdrift.comparison.unpaired import may_keep_rows, refused_for
-from repdrift.comparison.what_moved import chosen_sections, no_grid_because, section_figures, with_sections
+from repdrift.comparison.what_moved import chosen_sections, no_grid_because, section_drawings, with_sections
 from repdrift.core.atomic import require_writable
 from repdrift.core.comparison_words import note_sentences
 from repdrift.core.errors import ModelError
@@ -51,6 +51,9 @@ from repdrift.models import (
 from repdrift.similarity import measure
 from repdrift.tasks import DEFAULT_SAMPLES, FileFormat, SampleSet
 
+if TYPE_CHECKING:
+    from repdrift.report.rendering import FigureFormat
+
 _ROWS_LIMIT_BYTES = 1 << 30
 """Limit for the pooled rows of all models together. Beyond it, rows are kept only if moments would take at least as much."""
 
@@ -74,6 +77,7 @@ def compare(
     as_kind: Kind | None = None,
     output_dir: str | Path | None = None,
     page: bool = True,
+    figures: FigureFormat | None = None,
     **options: Any,
 ) -> Comparison:
     """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
@@ -84,7 +88,7 @@ def compare(
     (None: what the base model takes, at most 512). group_column: names the group of each row, such as its paragraph; intervals leave out
     whole groups. sample_columns: facts by which samples are grouped in results. as_kind: "adapter" or "model", what to take from a tuned model's folder
     that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary, figures and, if
-    `page`, the page that is read in a browser; None: nothing is written. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
+    `page`, the page that is read in a browser; None: nothing is written. figures: formats and width of the figures (None: PNG and PDF, as wide as a page). options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
     them, or the base model cannot be loaded; ConfigError for a wrong option; DataError for data that cannot be used.
@@ -110,7 +114,7 @@ def compare(
             "none of the models could be compared", [(model.name, model.reason or "") for model in result.models]
         )
     if folder is not None:
-        write_outputs(result, folder, page=page)
+        write_outputs(result, folder, page=page, figures=figures)
     return result
 
 
@@ -215,16 +219,24 @@ def compare_models(
     return result if options.sample_texts else without_texts(result)
 
 
-def write_outputs(result: Comparison, output_dir: Path, *, page: bool = True) -> list[Path]:
-    """Writes JSON, table, summary, figures and the page, all or none. Returns the paths. Raises StorageError."""
-    from repdrift.report.compared_sites_figure import site_figures
-    from repdrift.report.comparison_figure import comparison_figures
-    from repdrift.report.patching_figure import patching_figures
+def write_outputs(
+    result: Comparison, output_dir: Path, *, page: bool = True, figures: FigureFormat | None = None
+) -> list[Path]:
+    """Writes JSON, table, summary, figures and the page, all or none. Returns the paths.
+
+    figures: their formats and width; None: PNG and PDF, as wide as a page. Raises StorageError.
+    """
+    from repdrift.report import compared_sites_figure, comparison_figure, patching_figure
+    from repdrift.report.rendering import FigureFormat
 
     shared = for_sharing(result)
-    of_sections = {**site_figures(shared), **section_figures(shared)}
-    figures = {**comparison_figures(shared), **patching_figures(shared), **of_sections}
-    return write_comparison(result, output_dir, figures, section_drawings=of_sections, page=page)
+    drawings = {
+        comparison_figure.FIGURE_NAME: comparison_figure.comparison_drawing(shared),
+        patching_figure.FIGURE_NAME: patching_figure.patching_drawing(shared),
+        compared_sites_figure.FIGURE_NAME: compared_sites_figure.site_drawing(shared),
+        **section_drawings(shared),
+    }
+    return write_comparison(result, output_dir, (figures or FigureFormat()).files(drawings), page=page)
 
 
 def _keeps_rows(

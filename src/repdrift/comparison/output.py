@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ from repdrift.drift.site_sets import ADAPTER_SITE
 from repdrift.similarity import measure
 
 _LAYERS_SHOWN = 6
-_SECTION_ENDINGS = (".parquet", ".csv", ".png", ".pdf")
+_SECTION_ENDINGS = (".parquet", ".csv", ".png", ".pdf", ".svg")
+_OLDER_FIGURES = tuple(f"drift_by_layer.{kind}" for kind in ("png", "pdf"))
+"""Those that older versions wrote for every comparison, and did not name in its record."""
 _AS_WRITTEN = frozenset({"ref", "base", "data"})
 
 
@@ -54,18 +56,17 @@ def write_comparison(
     output_dir: Path,
     figures: Mapping[str, bytes] | None = None,
     *,
-    section_drawings: Collection[str] = (),
     page: bool = False,
 ) -> list[Path]:
     """Write COMPARISON_FILE, COMPARISON_TABLE, COMPARISON_SUMMARY and `figures` to `output_dir`, and COMPARISON_PAGE if `page`; returns their paths.
 
-    figures: contents of files by name. section_drawings: names of those that belong to sections on what moved. No file takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
+    figures: contents of files by name. No file takes its name before all are on the disk, the JSON file last. Paths of this machine that the user did not write are
     shortened, and in table, summary and page also those that he wrote. Files of an earlier comparison that this one does not have are deleted. Raises StorageError.
     """
     result = for_sharing(result).without_secrets()
     tables = {name: _table_bytes(name, table) for name, table in section_tables(result).items()}
     result = result.model_copy(
-        update={"section_files": [*tables, *section_drawings], "page": COMPARISON_PAGE if page else None}
+        update={"section_files": [*tables, *(figures or {})], "page": COMPARISON_PAGE if page else None}
     )
     shared = shareable(result)
     texts = {
@@ -94,12 +95,15 @@ def _table_bytes(name: str, table: pd.DataFrame) -> bytes:
 
 
 def _earlier_files(output_dir: Path) -> set[str]:
-    """Returns the names of section files and of the page that an earlier comparison wrote to `output_dir`; other files of these names are not ours."""
+    """Returns the names of tables of sections, of figures and of the page that an earlier comparison wrote to `output_dir`; other files of these names are not ours."""
     try:
         found = Comparison.read(output_dir / COMPARISON_FILE)
     except DataError:
         return set()
-    files = {name for name in found.section_files if Path(name).name == name and Path(name).suffix in _SECTION_ENDINGS}
+    named = found.section_files
+    if not any(name.startswith("drift_by_layer.") for name in named):
+        named = [*named, *_OLDER_FIGURES]
+    files = {name for name in named if Path(name).name == name and Path(name).suffix in _SECTION_ENDINGS}
     return files | ({COMPARISON_PAGE} if found.page == COMPARISON_PAGE else set())
 
 

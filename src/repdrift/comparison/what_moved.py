@@ -22,6 +22,8 @@ from repdrift.core.words import sentence_case
 if TYPE_CHECKING:
     import pandas as pd
 
+    from repdrift.report.rendering import Drawing
+
 
 def chosen_sections(options: ComparisonOptions) -> list[ComparisonSection]:
     """Returns the sections that are measured: those that the options name, or those that are measured by default."""
@@ -96,9 +98,9 @@ def section_tables(result: Comparison) -> dict[str, pd.DataFrame]:
     return {name: table for section in comparison_sections() for name, table in section.tables(result).items()}
 
 
-def section_figures(result: Comparison) -> dict[str, bytes]:
-    """Returns the figures of all sections by file name."""
-    return {name: drawn for section in comparison_sections() for name, drawn in section.figures(result).items()}
+def section_drawings(result: Comparison) -> dict[str, Drawing | None]:
+    """Returns what draws the figures of all sections, by the name of the figure; None where there is nothing to draw."""
+    return {name: draw for section in comparison_sections() for name, draw in section.drawings(result).items()}
 
 
 def _profile(model: ComparedModel) -> dict[int, float]:

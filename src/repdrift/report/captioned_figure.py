@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from repdrift.core.records.comparison import COMPARISON_SUMMARY
-from repdrift.report.figure_size import page_width_in
+from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.labels import NOTE_PT, plain, wrapped
 from repdrift.report.style import INK
 
@@ -15,7 +15,8 @@ LINE_IN = 0.12
 _MARGIN = 0.012
 """Left and right of the caption, as a share of the width."""
 _LONGEST_SENTENCE = 700
-_MOST_LINES = 24
+_MOST_LINES = {False: 24, True: 15}
+"""In a wide and in a narrow figure."""
 
 
 def caption_lines_of(sentences: Sequence[str]) -> list[str]:
@@ -26,11 +27,12 @@ def caption_lines_of(sentences: Sequence[str]) -> list[str]:
     width = 72 * page_width_in() * (1 - 2 * _MARGIN) - 4
     said = [plain(sentence, _LONGEST_SENTENCE) for sentence in dict.fromkeys(sentences)]
     lines = [line for sentence in said for line in wrapped(sentence, width, NOTE_PT)]
-    if len(lines) <= _MOST_LINES:
+    most = _MOST_LINES[is_narrow()]
+    if len(lines) <= most:
         return lines
     return [
-        *lines[: _MOST_LINES - 1],
-        f"… {len(lines) - _MOST_LINES + 1} more lines: see the cautions in {COMPARISON_SUMMARY}",
+        *lines[: most - 1],
+        f"… {len(lines) - most + 1} more lines in {COMPARISON_SUMMARY}",
     ]
 
 

@@ -14,19 +14,14 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.site_words import in_site_order, is_in_block, site_title
 from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.figure_size import page_width_in
-from repdrift.report.labels import FONT_PT, fitted, fitted_names
+from repdrift.report.labels import FONT_PT, fitted, fitted_names, wrapped
 from repdrift.report.panels import draw_grid, label_outer, legend_above, panel_plan, panel_title
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.rendering import Drawing
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
 from repdrift.report.style import FAINT, GREY
 
 FIGURE_NAME = "drift_by_site"
 _PANEL_IN = 1.6
-
-
-def site_figures(result: Comparison) -> dict[str, bytes]:
-    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no other site than the residual stream was measured."""
-    return png_and_pdf_files(FIGURE_NAME, site_drawing(result))
 
 
 def site_drawing(result: Comparison) -> Drawing | None:
@@ -51,7 +46,9 @@ def _figure(result: Comparison) -> Figure:
         blocks = sorted({at.layer for site, at_site in _sites(model) if is_in_block(site) for at in at_site})
         site_axis(axes, layers, blocks, room=plan.room)
     label_outer(panels, plan)
-    figure.supylabel("drift, 1 - debiased CKA", fontsize=FONT_PT)
+    figure.supylabel(
+        "\n".join(wrapped("drift, 1 - debiased CKA", 72 * (_PANEL_IN * plan.rows - 0.5))), fontsize=FONT_PT
+    )
     keys = _keys(models)
     title = f"Drift inside the blocks, from {fitted(result.base, 200, FONT_PT)}"
     above = legend_above(figure, keys, [str(key.get_label()) for key in keys], most=4, title=title)

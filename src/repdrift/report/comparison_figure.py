@@ -17,8 +17,8 @@ from repdrift.core.words import counted, task_title
 from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import FONT_PT, fitted, fitted_names, text_width_pt, without_formulas
-from repdrift.report.panels import legend_above, panel_title
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.panels import legend_above, panel_title, two_panels
+from repdrift.report.rendering import Drawing
 from repdrift.report.style import GREY, layer_axis, legend_name_pt, log_ticks, look
 
 FIGURE_NAME = "drift_by_layer"
@@ -33,18 +33,11 @@ _LEAST_SHOWN = 1e-9
 """Lower end of the logarithmic axis. Smaller values, zero and negative ones are drawn there."""
 
 
-def comparison_figures(result: Comparison) -> dict[str, bytes]:
-    """Draw the figure of a comparison. Returns the contents of a PNG and a PDF file by name.
-
-    The left panel shows drift on a linear scale, the right one drift and controls on a logarithmic scale, where noise and
-    random change can be seen.
-    Nothing is drawn if no model has a drift by layer.
-    """
-    return png_and_pdf_files(FIGURE_NAME, comparison_drawing(result))
-
-
 def comparison_drawing(result: Comparison) -> Drawing | None:
-    """Returns what draws the figure; None if no model has a drift by layer."""
+    """Returns what draws the figure; None if no model has a drift by layer.
+
+    One panel shows drift on a linear scale, the other drift and controls on a logarithmic scale, where noise and random change can be seen.
+    """
     if not result.compared:
         return None
     shared = shareable(result)
@@ -53,23 +46,22 @@ def comparison_drawing(result: Comparison) -> Drawing | None:
 
 def _figure(result: Comparison) -> Figure:
     figure = Figure()
-    left, right = figure.subplots(1, 2)
+    left, right, plan = two_panels(figure, _PANEL_IN)
     for number, model in enumerate(result.compared):
         _drift(left, model, number)
         _with_controls(right, model, number)
     _common(right, result)
     layers = [layer.layer for layer in result.base_layers]
     for axes in (left, right):
-        layer_axis(axes, layers, 0.5)
+        layer_axis(axes, layers, plan.room)
     left.set_ylabel("drift, 1 - debiased CKA")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
-    width = 72 * page_width_in() / 2 - 50
-    panel_title(left, "drift by layer", [_of_rows(result)], width)
+    panel_title(left, "drift by layer", [_of_rows(result)], plan.width_pt)
     panel_title(
         right,
         "beside the controls",
         [f"smaller than {_LEAST_SHOWN:g}: drawn there"] if _is_clipped(result) else [],
-        width,
+        plan.width_pt,
     )
     right.set_yscale("log")
     log_ticks(right.yaxis)
@@ -80,7 +72,7 @@ def _figure(result: Comparison) -> Figure:
     above = legend_above(
         figure, handles, [str(key.get_label()) for key in handles], most=4, title=f"Drift from {base} on {task}, {rows}"
     )
-    figure.set_size_inches(page_width_in(), _PANEL_IN + above + put_caption(figure, caption_lines(result)))
+    figure.set_size_inches(page_width_in(), plan.rows * _PANEL_IN + above + put_caption(figure, caption_lines(result)))
     return figure
 
 

@@ -15,14 +15,9 @@ from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.grid_panels import GridPanel, draw_panels, grid_plan
 from repdrift.report.labels import plain
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.rendering import Drawing
 
 FIGURE_NAME = "layer_grid"
-
-
-def grid_figures(result: Comparison) -> dict[str, bytes]:
-    """Draw the heatmaps. Returns the contents of a PNG and a PDF file by name; nothing if no model has a grid."""
-    return png_and_pdf_files(FIGURE_NAME, grid_drawing(result))
 
 
 def grid_drawing(result: Comparison) -> Drawing | None:

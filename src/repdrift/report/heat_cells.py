@@ -17,6 +17,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from repdrift.core.words import short_number
+from repdrift.report.figure_size import is_narrow
 from repdrift.report.labels import NOTE_PT, text_width_pt
 from repdrift.report.style import GREY, HATCH, layer_axis
 
@@ -126,7 +127,7 @@ def color_bar(
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
-        axis.set_major_locator(MaxNLocator(nbins=4))
+        axis.set_major_locator(MaxNLocator(nbins=2 if below and is_narrow() else 4))
     return bar
 
 

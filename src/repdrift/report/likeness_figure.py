@@ -15,7 +15,7 @@ from repdrift.core.words import method_title, task_title
 from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.labels import NOTE_PT, fitted_names, text_width_pt
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.rendering import Drawing
 from repdrift.report.style import GREY, HATCH
 
 FIGURE_NAME = "likeness"
@@ -26,11 +26,6 @@ _LONG_IN = 2.2
 def is_drawn(found: ChangeLikeness) -> bool:
     """Tells whether there are enough models with a likeness for a matrix."""
     return len(_places(found)) >= _LEAST_MODELS
-
-
-def likeness_figures(found: ChangeLikeness) -> dict[str, bytes]:
-    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing for fewer than three models."""
-    return png_and_pdf_files(FIGURE_NAME, likeness_drawing(found))
 
 
 def likeness_drawing(found: ChangeLikeness) -> Drawing | None:

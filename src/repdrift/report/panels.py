@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from repdrift.report.figure_size import MOST_HEIGHT_IN, page_width_in
+from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, text_width_pt, wrapped
 from repdrift.report.style import GREY, legend_columns
 
@@ -73,6 +73,16 @@ def draw_grid(figure: Figure | SubFigure, plan: PanelPlan, **shared: Any) -> lis
     for axes in grid[plan.shown :]:
         axes.remove()
     return grid[: plan.shown]
+
+
+def two_panels(figure: Figure, height_in: float, **shared: Any) -> tuple[Axes, Axes, PanelPlan]:
+    """Make two panels: beside each other, or below each other where the figure has the width of a column.
+
+    height_in: of one panel with its title and labels. shared: `sharey`.
+    """
+    columns = 1 if is_narrow() else 2
+    first, second = figure.subplots(2 // columns, columns, **shared)
+    return first, second, PanelPlan(2, 2, columns, height_in)
 
 
 def label_outer(panels: Sequence[Axes], plan: PanelPlan) -> None:

@@ -17,8 +17,8 @@ from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.comparison_figure import model_look
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import fitted, fitted_names
-from repdrift.report.panels import legend_above, panel_title
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.panels import legend_above, panel_title, two_panels
+from repdrift.report.rendering import Drawing
 from repdrift.report.style import GREY, layer_axis, legend_name_pt
 
 FIGURE_NAME = "patched_share_by_layer"
@@ -27,16 +27,11 @@ _LOWEST, _HIGHEST = -1.0, 2.0
 """Ends of the axis. Shares beyond them are drawn there, and the caption says so."""
 
 
-def patching_figures(result: Comparison) -> dict[str, bytes]:
-    """Draws the figure. Returns the contents of a PNG and a PDF file by name; nothing if no model was patched.
+def patching_drawing(result: Comparison) -> Drawing | None:
+    """Returns what draws the figure; None if no model was patched.
 
     The left panel shows what the reference's state undoes in the tuned model, the right one what the tuned state brings to the reference.
     """
-    return png_and_pdf_files(FIGURE_NAME, patching_drawing(result))
-
-
-def patching_drawing(result: Comparison) -> Drawing | None:
-    """Returns what draws the figure; None if no model was patched."""
     if not any(found.layers for found in result.patching):
         return None
     shared = shareable(result)
@@ -52,12 +47,12 @@ def _figure(result: Comparison) -> Figure:
         for found, name in zip(done, names, strict=True)
     ]
     figure = Figure()
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right, plan = two_panels(figure, _PANEL_IN, sharey=True)
     layers = sorted({at.layer for found in done for at in found.layers})
     for axes in (left, right):
         for level in (0.0, 1.0):
             axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
-        layer_axis(axes, layers, 0.5)
+        layer_axis(axes, layers, plan.room)
     for found in done:
         number = models.index(found.model)
         at = [layer.layer for layer in found.layers]
@@ -65,10 +60,10 @@ def _figure(result: Comparison) -> Figure:
         _line(right, at, [layer.brought for layer in found.layers], number)
     references = {reference_named(found) for found in done}
     reference = fitted(references.pop(), 80) if len(references) == 1 else "the reference"
-    width = 72 * page_width_in() / 2 - 50
-    panel_title(left, "undone", [f"state of {reference} put into the tuned model"], width)
-    panel_title(right, "brought", [f"tuned state put into {reference}"], width)
-    left.set_ylabel("share of the output change")
+    panel_title(left, "undone", [f"state of {reference} put into the tuned model"], plan.width_pt)
+    panel_title(right, "brought", [f"tuned state put into {reference}"], plan.width_pt)
+    for axes in (left, right)[: plan.rows]:
+        axes.set_ylabel("share of the output change")
     for axes in (left, right):
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -0.05), max(high, 1.05))
@@ -80,7 +75,7 @@ def _figure(result: Comparison) -> Figure:
         title="Which layers the output change goes through",
     )
     below = put_caption(figure, caption_lines_of(_caption(result, done)))
-    figure.set_size_inches(page_width_in(), _PANEL_IN + above + below)
+    figure.set_size_inches(page_width_in(), plan.rows * _PANEL_IN + above + below)
     return figure
 
 

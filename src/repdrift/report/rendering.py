@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,18 +26,21 @@ DPI = 300
 _DATE_VARIABLE = "SOURCE_DATE_EPOCH"
 
 
-def png_and_pdf(draw: Callable[[], Figure]) -> tuple[bytes, bytes]:
-    """Returns what `draw` draws as PNG and as PDF, over the width of a page. The same results give the same bytes."""
-    found = rendered(draw, ("png", "pdf"))
-    return found["png"], found["pdf"]
+@dataclass(frozen=True)
+class FigureFormat:
+    """The formats of figures, and their width in print."""
 
+    formats: Sequence[Format] = DEFAULT_FORMATS
+    size: FigureSize = field(default_factory=FigureSize)
 
-def png_and_pdf_files(name: str, draw: Drawing | None) -> dict[str, bytes]:
-    """Returns a figure as PNG and as PDF by file name; nothing where there is nothing to draw."""
-    if draw is None:
-        return {}
-    png, pdf = png_and_pdf(draw)
-    return {f"{name}.png": png, f"{name}.pdf": pdf}
+    def files(self, drawings: Mapping[str, Drawing | None]) -> dict[str, bytes]:
+        """Returns the contents of a file for each drawing and format, by file name; none where there is nothing to draw."""
+        return {
+            f"{name}.{kind}": content
+            for name, draw in drawings.items()
+            if draw is not None
+            for kind, content in rendered(draw, self.formats, self.size, title=name.replace("_", " ")).items()
+        }
 
 
 def rendered(

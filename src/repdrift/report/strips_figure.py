@@ -19,7 +19,7 @@ from repdrift.core.shared_paths import shareable
 from repdrift.core.worded_section import TokenStrip
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, plain, text_width_pt, wrapped
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.rendering import Drawing
 from repdrift.report.style import GREY, INK
 
 FIGURE_NAME = "token_strips"
@@ -38,11 +38,6 @@ class _Box:
     line: int
     width: float
     value: float | None
-
-
-def strip_figures(result: Comparison) -> dict[str, bytes]:
-    """Draw the texts that changed most, of all models. Returns the contents of a PNG and a PDF file by name; nothing if no text is shown."""
-    return png_and_pdf_files(FIGURE_NAME, strip_drawing(result))
 
 
 def strip_drawing(result: Comparison) -> Drawing | None:

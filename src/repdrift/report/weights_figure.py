@@ -19,7 +19,7 @@ from repdrift.report.captioned_figure import LINE_IN, caption_lines_of, put_capt
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.heat_cells import heat_scale
 from repdrift.report.panels import PanelPlan
-from repdrift.report.rendering import Drawing, png_and_pdf_files
+from repdrift.report.rendering import Drawing
 from repdrift.report.weight_panels import WeightPanel, draw_weight_panels, weight_plan
 
 FIGURE_NAME = "weight_changes"
@@ -31,12 +31,6 @@ _WORDS: dict[_Value, tuple[str, str]] = {
 }
 """The name of the scale, and the words for a value of 0."""
 _CAPTION_LINES = 5
-
-
-def weights_figures(result: Comparison) -> dict[str, bytes]:
-    """Draws the figures. Returns the contents of PNG and PDF files by name; nothing if no weight of any model changed."""
-    drawings = {FIGURE_NAME: weights_drawing(result), INTRUDERS_NAME: intruders_drawing(result)}
-    return {file: content for name, draw in drawings.items() for file, content in png_and_pdf_files(name, draw).items()}
 
 
 def weights_drawing(result: Comparison) -> Drawing | None:

@@ -57,6 +57,12 @@ def test_a_failed_gate_writes_its_files_and_appends_to_what_github_shows(work, f
     assert str(work) not in markdown + (work / "out" / "gate.xml").read_text()
 
 
+def test_a_width_that_is_not_known_is_told_before_anything_is_run(work):
+    done = run_here("python -m repdrift compare none none --data none --width three-column", work, fails=1)
+    assert "three-column" in done.stderr
+    assert "two-column" in done.stderr
+
+
 def test_another_measure_gets_an_interval_and_passes(work):
     done = gated(work, "--fail-above 1.9 --fail-measure cosine_centered")
     assert done.returncode == 0, done.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
-from repdrift.report.comparison_figure import comparison_figures
+from repdrift.report.comparison_figure import comparison_drawing
 from tests.command_line import run_here
 from tests.unit.comparison.tiny_comparisons import run
 
@@ -59,7 +59,7 @@ def test_too_few_groups_have_no_interval_and_it_is_said(models, by_speaker, colu
     )
     assert f"The 40 samples come from {words}: intervals over samples need 10 at least" in " ".join(result.data_notes)
     assert f"There is no interval over samples: the samples come from {words}" in result.models[0].notes[0]
-    assert comparison_figures(result)
+    assert comparison_drawing(result) is not None
 
 
 def test_a_group_of_most_samples_has_no_interval_and_every_output_says_so(models, by_speaker):

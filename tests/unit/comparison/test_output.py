@@ -154,7 +154,7 @@ def test_caption_is_drawn_whole_below_the_figure(done, tmp_path):
     assert lines >= 14
     assert sizes[1][1] - sizes[0][1] == pytest.approx(lines * 0.12 * DPI, abs=2)
     endless = result.model_copy(update={"warnings": [f"Caution {i}." * 30 for i in range(40)]})
-    assert "more lines: see the cautions in comparison.md" in caption_lines(endless)[-1]
+    assert "more lines in comparison.md" in caption_lines(endless)[-1]
 
 
 def layers(drift, above=(True, True, True), **more):

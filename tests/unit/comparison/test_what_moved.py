@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from repdrift.comparison import sections
 from repdrift.comparison.comparing import write_outputs
@@ -12,6 +13,8 @@ from repdrift.core.errors import DegenerateInputError
 from repdrift.core.records.comparison import COMPARISON_FILE, Comparison
 from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.worded_section import CaptionedTable, WordedSection
+from repdrift.report.figure_size import FigureSize
+from repdrift.report.rendering import FigureFormat
 from tests.unit.comparison.tiny_comparisons import run
 
 
@@ -26,7 +29,7 @@ def _section(measure, *, by_default=True):
         return {"weights.parquet": pd.DataFrame({"model": [model.name for model in result.compared]})}
 
     return ComparisonSection(
-        "weights", 10, by_default, measure, tables, worded, figures=lambda _result: {"weights.png": b"drawn"}
+        "weights", 10, by_default, measure, tables, worded, drawings=lambda _result: {"weights": Figure}
     )  # fmt: skip
 
 
@@ -58,7 +61,10 @@ def test_section_sees_the_rows_of_all_models_and_its_words_tables_and_figures_ar
     )  # fmt: skip
     write_outputs(result, tmp_path)
     assert (tmp_path / "weights.parquet").is_file()
-    assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == ["weights.parquet", "weights.png"]
+    assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == [
+        "weights.parquet",
+        *(f"{name}.{kind}" for name in ("drift_by_layer", "weights") for kind in ("png", "pdf")),
+    ]
     text = (tmp_path / "comparison.md").read_text()
     assert "### Weights of it" in text
     assert r"\<b\>\|\*" in text
@@ -71,6 +77,15 @@ def test_section_sees_the_rows_of_all_models_and_its_words_tables_and_figures_ar
     assert (tmp_path / "mine.png").exists()
 
 
+def test_figures_have_the_formats_and_the_width_that_are_asked_for(models, texts, only, tmp_path):
+    only()
+    result = run(models, ["full"], texts, controls=False, outputs=False)
+    write_outputs(result, tmp_path)
+    write_outputs(result, tmp_path, figures=FigureFormat(("svg",), FigureSize("one-column", "acl")))
+    assert {path.name for path in tmp_path.glob("drift_by_layer.*")} == {"drift_by_layer.svg"}
+    assert b'width="218.26' in (tmp_path / "drift_by_layer.svg").read_bytes()[:1000], "7.7 cm in points"
+
+
 def test_damaged_comparison_of_earlier_names_no_files_to_remove(models, texts, only, tmp_path):
     only()
     result = run(models, ["full"], texts, controls=False, outputs=False)
@@ -80,7 +95,7 @@ def test_damaged_comparison_of_earlier_names_no_files_to_remove(models, texts, o
         (tmp_path.parent / "out.png").write_bytes(b"theirs")
         (tmp_path / "mine.txt").write_bytes(b"mine")
         write_outputs(result, tmp_path)
-        assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == []
+        assert Comparison.read(tmp_path / COMPARISON_FILE).section_files == ["drift_by_layer.png", "drift_by_layer.pdf"]
         assert all(
             path.exists() for path in (tmp_path / "mine.png", tmp_path / "mine.txt", tmp_path.parent / "out.png")
         )

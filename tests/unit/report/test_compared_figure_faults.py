@@ -16,6 +16,7 @@ from repdrift.report import (
     patching_figure,
     weights_figure,
 )
+from repdrift.report.figure_size import FigureSize
 from repdrift.report.style import paper_style
 from tests.unit.report.figure_faults import faults_of
 from tests.unit.report.odd_studies import LONG
@@ -93,15 +94,16 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("size", [FigureSize(), FigureSize("one-column", "neurips")], ids=["wide", "narrow"])
 @pytest.mark.parametrize("case", CASES)
-def test_no_figure_of_a_comparison_has_a_fault(case):
+def test_no_figure_of_a_comparison_has_a_fault(case, size):
     names, layers, negative = CASES[case]
     result = comparison(names, layers, negative=negative)
     found = {}
     for name, drawing in DRAWINGS.items():
         draw = drawing(result)
         assert draw is not None, name
-        with paper_style():
+        with paper_style(size):
             faults = faults_of(draw())
         found |= {name: faults} if faults else {}
     assert not found

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from repdrift.core.worded_section import TokenStrip
 from repdrift.report.figure_size import FigureSize
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import rendered
 from repdrift.report.strips_figure import draw_strips
 
 _HOSTILE = [" $x_{", " <b>", " \x1b[31m", "\n", " \u202eabc", " 😀", "", " " + "long" * 40, " \\frac"]
@@ -30,7 +30,7 @@ def drawn() -> tuple[Figure, list[float]]:
         made.append(draw_strips(strips, "title"))
         return made[0]
 
-    png, pdf = png_and_pdf(draw)
+    png, pdf = rendered(draw, ("png", "pdf")).values()
     assert png.startswith(b"\x89PNG")
     assert pdf.startswith(b"%PDF")
     return made[0], values

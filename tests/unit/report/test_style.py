@@ -3,7 +3,7 @@ import os
 import pytest
 
 from repdrift.report.figures import figures
-from repdrift.report.rendering import png_and_pdf
+from repdrift.report.rendering import rendered
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 
@@ -12,7 +12,7 @@ def test_a_date_in_the_environment_changes_no_figure(date, monkeypatch):
     data = report_data(Synthetic(tasks=("sst2",), methods=("lora",), layers=3))
     spec = next(spec for spec in figures() if spec.name == "drift_by_layer")
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    without = png_and_pdf(lambda: spec.draw(data))
+    without = rendered(lambda: spec.draw(data), ("png", "pdf"))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
-    assert png_and_pdf(lambda: spec.draw(data)) == without
+    assert rendered(lambda: spec.draw(data), ("png", "pdf")) == without
     assert os.environ["SOURCE_DATE_EPOCH"] == date

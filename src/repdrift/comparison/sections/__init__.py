@@ -22,6 +22,8 @@ from repdrift.tasks import SampleSet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from repdrift.report.rendering import Drawing
+
 
 @dataclass(frozen=True)
 class UnpairedRows:
@@ -93,7 +95,7 @@ def _no_whole_section(_result: Comparison) -> WordedSection | None:
     return None
 
 
-def _no_figures(_result: Comparison) -> dict[str, bytes]:
+def _no_drawings(_result: Comparison) -> dict[str, Drawing | None]:
     return {}
 
 
@@ -103,7 +105,7 @@ class ComparisonSection:
 
     name: as in `--with`. by_default: whether it is measured where the user names none. measure: called in the first process alone; a RepdriftError is
     the reason why it is left out. worded: one model's part in words. worded_whole: that of all models. tables: contents of files by
-    name, which ends in .csv or .parquet. figures: contents of files by name.
+    name, which ends in .csv or .parquet. drawings: by the name of the figure; None where there is nothing to draw.
     """
 
     name: str
@@ -113,7 +115,7 @@ class ComparisonSection:
     tables: Callable[[Comparison], dict[str, pd.DataFrame]]
     worded: Callable[[Comparison, ComparedModel], WordedSection | None] = _no_section
     worded_whole: Callable[[Comparison], WordedSection | None] = _no_whole_section
-    figures: Callable[[Comparison], dict[str, bytes]] = _no_figures
+    drawings: Callable[[Comparison], dict[str, Drawing | None]] = _no_drawings
 
 
 _REGISTRY: Registry[ComparisonSection] = Registry("section", "repdrift.comparison.sections")

@@ -22,6 +22,8 @@ from repdrift.tasks import SampleSet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from repdrift.report.rendering import Drawing
+
 
 def measure(inputs: SectionInputs) -> SectionFound:
     """Measures the directions of every model. Raises DataError where no rows were kept."""
@@ -96,15 +98,15 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
     return written
 
 
-def figures(result: Comparison) -> dict[str, bytes]:
+def drawings(result: Comparison) -> dict[str, Drawing | None]:
     """Shares of the change and size of the shift by layer, for every model that moved."""
-    from repdrift.report.directions_figure import directions_figures
+    from repdrift.report.directions_figure import FIGURE_NAME, directions_drawing
 
-    return directions_figures(result)
+    return {FIGURE_NAME: directions_drawing(result)}
 
 
 register(
     ComparisonSection(
-        name="directions", order=40, by_default=True, measure=measure, tables=tables, worded=worded, figures=figures
+        name="directions", order=40, by_default=True, measure=measure, tables=tables, worded=worded, drawings=drawings
     )
 )

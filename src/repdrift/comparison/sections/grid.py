@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, UnpairedRows, register
@@ -14,6 +16,9 @@ from repdrift.core.worded_section import WordedSection
 from repdrift.drift.layer_grid_records import TIES, BaseGrid, GridUnits
 from repdrift.extraction.row_index import RowIndex
 from repdrift.tasks import SampleSet
+
+if TYPE_CHECKING:
+    from repdrift.report.rendering import Drawing
 
 COLUMNS = ["model", "kind", "measure", "layer_row", "layer_column", "value"]
 
@@ -90,10 +95,10 @@ def _worded(_result: Comparison, model: ComparedModel) -> WordedSection | None:
     return None if grid is None else worded_grid(grid)
 
 
-def _figures(result: Comparison) -> dict[str, bytes]:
-    from repdrift.report.grid_figure import grid_figures
+def _drawings(result: Comparison) -> dict[str, Drawing | None]:
+    from repdrift.report.grid_figure import FIGURE_NAME, grid_drawing
 
-    return grid_figures(result)
+    return {FIGURE_NAME: grid_drawing(result)}
 
 
-register(ComparisonSection("grid", 50, True, _measure, _tables, _worded, figures=_figures))
+register(ComparisonSection("grid", 50, True, _measure, _tables, _worded, drawings=_drawings))

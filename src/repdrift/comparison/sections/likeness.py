@@ -26,6 +26,8 @@ from repdrift.weights.singular_subspaces import LEADING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from repdrift.report.rendering import Drawing
+
 
 def measure(inputs: SectionInputs) -> SectionFound:
     """Compares every two of the tuned models; of files one matrix at a time is in memory. Raises DataError if one alone was asked for."""
@@ -94,16 +96,16 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
     return {} if found is None else {LIKENESS_TABLE: likeness_table(found)}
 
 
-def figures(result: Comparison) -> dict[str, bytes]:
+def drawings(result: Comparison) -> dict[str, Drawing | None]:
     """The cosines of all pairs, in the order of their likeness."""
-    from repdrift.report.likeness_figure import likeness_figures
+    from repdrift.report.likeness_figure import FIGURE_NAME, likeness_drawing
 
     found = _of(result)
-    return {} if found is None else likeness_figures(found)
+    return {} if found is None else {FIGURE_NAME: likeness_drawing(found)}
 
 
 def _of(result: Comparison) -> ChangeLikeness | None:
     return None if result.moved is None else result.moved.likeness
 
 
-register(ComparisonSection("likeness", 20, False, measure, tables, worded_whole=worded, figures=figures))
+register(ComparisonSection("likeness", 20, False, measure, tables, worded_whole=worded, drawings=drawings))

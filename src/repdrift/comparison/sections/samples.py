@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -30,6 +32,9 @@ from repdrift.drift.sample_units import SampleUnits
 from repdrift.similarity import Representation
 from repdrift.similarity.kernels.sample_shares import RowParts, SampleShares
 from repdrift.tasks import SampleSet
+
+if TYPE_CHECKING:
+    from repdrift.report.rendering import Drawing
 
 _SUMS_ONLY = "only sums of the representations were kept; `--accumulate rows` keeps the rows, sample by sample"
 
@@ -197,13 +202,13 @@ def worded(result: Comparison, model: ComparedModel) -> WordedSection | None:
     return strips_section(strips) if moves is None else samples_section(moves, result.sample_group_unit, strips)
 
 
-def figures(result: Comparison) -> dict[str, bytes]:
+def drawings(result: Comparison) -> dict[str, Drawing | None]:
     """Texts with shaded tokens, of language models; nothing where texts are not shown."""
-    from repdrift.report.strips_figure import strip_figures
+    from repdrift.report.strips_figure import FIGURE_NAME, strip_drawing
 
-    return strip_figures(result)
+    return {FIGURE_NAME: strip_drawing(result)}
 
 
 register(
-    ComparisonSection("samples", 30, by_default=True, measure=measure, tables=tables, worded=worded, figures=figures)
+    ComparisonSection("samples", 30, by_default=True, measure=measure, tables=tables, worded=worded, drawings=drawings)
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
@@ -10,6 +12,9 @@ from repdrift.core.records.weights import ModelWeightsMoved
 from repdrift.core.weights_words import model_weights_worded
 from repdrift.core.worded_section import WordedSection
 from repdrift.weights import WEIGHTS_TABLE, base_matrices, moved_rows, moved_table, moved_weights
+
+if TYPE_CHECKING:
+    from repdrift.report.rendering import Drawing
 
 
 def measure(inputs: SectionInputs) -> SectionFound:
@@ -36,15 +41,15 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
     return {WEIGHTS_TABLE: moved_table(rows, ["model"])} if rows else {}
 
 
-def figures(result: Comparison) -> dict[str, bytes]:
+def drawings(result: Comparison) -> dict[str, Drawing | None]:
     """The relative change and the intruders of every model, by kind of module and layer."""
-    from repdrift.report.weights_figure import weights_figures
+    from repdrift.report.weights_figure import FIGURE_NAME, INTRUDERS_NAME, intruders_drawing, weights_drawing
 
-    return weights_figures(result)
+    return {FIGURE_NAME: weights_drawing(result), INTRUDERS_NAME: intruders_drawing(result)}
 
 
 def _of(model: ComparedModel) -> ModelWeightsMoved | None:
     return None if model.moved is None else model.moved.weights
 
 
-register(ComparisonSection("weights", 10, False, measure, tables, worded, figures=figures))
+register(ComparisonSection("weights", 10, False, measure, tables, worded, drawings=drawings))

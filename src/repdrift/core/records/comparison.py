@@ -183,7 +183,7 @@ class Comparison(Record):
     moved: ComparisonMoved | None = None
     """The sections on what moved in all models together; null where none was asked for, and in older records."""
     section_files: list[str] = []
-    """The names of the files beside this one that the sections on what moved wrote."""
+    """The names of the tables of sections and of the figures beside this one; in older records of those of sections alone."""
     headline: list[str] = []
     """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]
