@@ -46,7 +46,10 @@ def analyze(
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
-    plan = drift_plan(study, config_path, tasks=task, samples_of=StudyInputs(study, config_path).sample_set)
+    inputs = StudyInputs(study, config_path)
+    plan = drift_plan(
+        study, config_path, tasks=task, samples_of=inputs.sample_set, general_text=lambda: inputs.general_text
+    )
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, table = run_analysis(plan, target)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from repdrift.core.first_tokens_words import first_tokens_section
 from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.results import DriftResults
 from repdrift.core.study_directions_words import study_directions_section
@@ -33,6 +34,7 @@ _WORDED: Sequence[Callable[[DriftResults], WordedSection | None]] = (
     study_likeness,
     study_samples,
     study_directions_section,
+    first_tokens_section,
     study_grid_section,
 )
 """One for each section; None if the results have nothing of it."""
@@ -43,6 +45,6 @@ def study_sections(results: DriftResults) -> list[WordedSection]:
     found = [section for worded in _WORDED if (section := worded(results)) is not None]
     left_out = {} if results.moved is None else results.moved.left_out
     if left_out:
-        lines = [f"{sentence_case(name)}: {reason}" for name, reason in left_out.items()]
+        lines = [f"{sentence_case(name.replace('_', ' '))}: {reason}" for name, reason in left_out.items()]
         found.append(WordedSection("left-out", "Not measured of what moved", left_out=lines))
     return found

@@ -18,6 +18,7 @@ from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
 from repdrift.core.records.tuning import StudyTuning
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.tasks import SampleSet
+from repdrift.weights import WeightOptions
 
 
 class TrainedModel(NamedTuple):
@@ -46,6 +47,8 @@ class PlannedSet:
     """The folder that keeps what was measured of the weights themselves; None: it is measured at every analysis."""
     train_command: str = ""
     """The command that trains the run."""
+    first_tokens_folder: Path | None = None
+    """The folder that keeps what its final model does to the first tokens of general text; None: they are read at every analysis."""
 
     @property
     def model(self) -> TrainedModel:
@@ -82,6 +85,19 @@ class BaseSets:
     folder: Path
     identity: Path
     command: str
+
+
+@dataclass(frozen=True)
+class FirstTokensPlan:
+    """The reading of the first tokens of general text.
+
+    general_text: gives the study's general text; it raises RepdriftError where that cannot be had. None: nobody knows it, or the study has none.
+    positions: tokens of each document, from its first. draws: random changes of the weights for each model.
+    """
+
+    general_text: Callable[[], SampleSet | None] | None = None
+    positions: int = 5
+    draws: int = 3
 
 
 @dataclass(frozen=True)
@@ -130,6 +146,9 @@ class DriftPlan:
     """The outcomes of the runs; without any, the analysis is about drift alone."""
     sections: Collection[str] = ()
     """The sections on what moved that are measured, of `SECTIONS`."""
+    weights: WeightOptions = WeightOptions()  # noqa: RUF009  (frozen)
+    """How the change of the weights is described."""
+    first_tokens: FirstTokensPlan = FirstTokensPlan()
     samples_of: Callable[[str], SampleSet] | None = None
     """Gives the samples of a task as its data has them, with texts and labels; it raises RepdriftError where they cannot be had. None: nobody knows them."""
     sample_texts: bool = True

@@ -24,6 +24,7 @@ from repdrift.core.progress import Bar
 from repdrift.core.records.representation_set import RandomChange
 from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.extraction.activation_store import ActivationStore
+from repdrift.extraction.batch_writer import BatchWriter
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_sites import SitesToRead, find_layer_sites
 from repdrift.extraction.lora_matrices import LayerAdapter, adapter_of_block
@@ -33,7 +34,6 @@ from repdrift.extraction.single_block import BlockState, SingleBlockRunner
 from repdrift.models import DTYPES
 from repdrift.models.lazy_model import LazyModel, load_lazy_model
 from repdrift.models.sites.taps import ChosenSites
-from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison, compare_weights
 
 ACTIVATION_CAP_BYTES = 1 << 30
@@ -83,7 +83,7 @@ class LayerMajorExtraction:
         )
         return BatchPlan(self._job.samples, token_budget=self._job.token_budget(budget))
 
-    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: BatchWriter) -> None:
         """Run the batches with these numbers layer by layer, and write their rows. Raises NonFiniteError naming layer and sample.
 
         If the sinks are not known, all blocks are run once before, to find them.

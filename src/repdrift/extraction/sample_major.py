@@ -9,12 +9,12 @@ from torch import nn
 from repdrift.batches.batching import BatchPlan
 from repdrift.core.process_group import device
 from repdrift.core.records.representation_set import RandomChange
+from repdrift.extraction.batch_writer import BatchWriter
 from repdrift.extraction.extractor import RepresentationExtractor
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.lora_matrices import LayerAdapter, LoRARepresentationExtractor
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models import has_lora_matrices, load_adapted, load_backbone, load_task_model
-from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison, changes_no_weight, compare_adapter, compare_weights
 
 
@@ -43,7 +43,7 @@ class SampleMajorExtraction:
         budget = self._job.token_budget(self._extractor.token_budget)
         return self._extractor.plan(self._job.samples, token_budget=budget)
 
-    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: BatchWriter) -> None:
         """Run the batches with these numbers, and write all layers of each.
 
         Raises NonFiniteError naming layer and sample; ModelError if memory does not suffice for one sample.

@@ -10,13 +10,13 @@ from repdrift.batches.batching import BatchPlan
 from repdrift.core.errors import ModelError
 from repdrift.core.memory import available_memory_bytes
 from repdrift.core.records.representation_set import RandomChange
+from repdrift.extraction.batch_writer import BatchWriter
 from repdrift.extraction.job import ExtractionJob
 from repdrift.extraction.layer_major import LayerMajorExtraction
 from repdrift.extraction.lora_matrices import LayerAdapter
 from repdrift.extraction.sample_major import SampleMajorExtraction
 from repdrift.extraction.sink_mask import SinkMask
 from repdrift.models.checkpoint import estimated_bytes
-from repdrift.stores import RepresentationSetWriter
 from repdrift.weights import WeightComparison
 
 _USABLE_PART_OF_FREE_MEMORY = 0.75
@@ -45,7 +45,7 @@ class ScheduledExtraction(Protocol):
         """The batches of the job's samples. Raises DataError if a sample is longer than the model's maximum."""
         ...
 
-    def write(self, plan: BatchPlan, numbers: list[int], writer: RepresentationSetWriter) -> None:
+    def write(self, plan: BatchPlan, numbers: list[int], writer: BatchWriter) -> None:
         """Run the batches with these numbers, and write their rows. Raises NonFiniteError naming layer and sample."""
         ...
 

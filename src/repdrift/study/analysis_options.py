@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from repdrift.core.errors import RepdriftError
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
-from repdrift.core.records.what_moved import SECTIONS
+from repdrift.core.records.what_moved import STUDY_SECTIONS
 
 # What imports torch is imported where it is used, so that the command line can show these options without it.
 if TYPE_CHECKING:
     from repdrift.drift.sample_intervals import SamplingOptions
+    from repdrift.weights import WeightOptions
 
 
 class AnalysisOptions(BaseModel):
@@ -64,6 +65,19 @@ class AnalysisOptions(BaseModel):
         default=True,
         description="Describe how the weights changed, matrix by matrix, where the trained models are on this machine.",
     )
+    intruder_directions: int = Field(
+        default=10,
+        ge=1,
+        le=1024,
+        description="Leading singular vectors of each weight matrix among which intruder dimensions are looked for, and whose subspaces are aligned.",
+    )
+    intruder_cosine: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Largest |cosine| with the base model's singular vectors below which a leading one is an intruder.",
+    )
     likeness: bool = Field(
         default=True,
         description="Say how alike the changes of any two models are, where the trained models are on this machine.",
@@ -74,13 +88,27 @@ class AnalysisOptions(BaseModel):
         description="Show texts of the data: samples that moved most, tokens, the first row. Without them, the files of the analysis have ids and labels alone.",
     )
     directions: bool = Field(default=True, description="Say in which directions the representations moved.")
+    first_tokens: bool = Field(
+        default=True,
+        description="For language models, say which tokens the unembedding reads from the shift of the first tokens of general text "
+        "(`general_text:`), where the models are on this machine.",
+    )
+    first_positions: int = Field(
+        default=5, ge=1, le=64, description="Tokens of each document of general text that are read, from the first."
+    )
+    first_token_draws: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="Random changes of the weights, as large as training's, beside which each model's first tokens are read.",
+    )
     grid: bool = Field(
         default=True, description="Compare every layer of the base model with every layer of the trained models."
     )
 
     def sections(self) -> list[str]:
         """Returns the sections on what moved that are measured."""
-        return [name for name in SECTIONS if getattr(self, name)]
+        return [name for name in STUDY_SECTIONS if getattr(self, name)]
 
     @model_validator(mode="after")
     def _sampling_fits(self) -> AnalysisOptions:
@@ -100,6 +128,12 @@ class AnalysisOptions(BaseModel):
             confidence=self.confidence,
             groups=self.jackknife_groups,
         )
+
+    def weight_options(self) -> WeightOptions:
+        """Returns how the change of the weights is described."""
+        from repdrift.weights import WeightOptions
+
+        return WeightOptions(leading=self.intruder_directions, intruder_cosine=self.intruder_cosine)
 
     def margin(self) -> float | None:
         """The equivalence margin; None for no test of equivalence."""

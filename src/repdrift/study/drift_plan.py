@@ -10,7 +10,7 @@ from repdrift.core.errors import UnknownNameError
 from repdrift.core.reading import listed_folder
 from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
 from repdrift.core.words import listed, method_title, task_title
-from repdrift.drift import BaseSets, DriftPlan, PlannedOutcomes, PlannedSet
+from repdrift.drift import BaseSets, DriftPlan, FirstTokensPlan, PlannedOutcomes, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.made_from import outcomes_made_from
@@ -18,6 +18,7 @@ from repdrift.study.reproducing import reproducing_commands
 from repdrift.study.runs import (
     RunId,
     base_folder,
+    first_tokens_folder,
     identity_folder,
     outcomes_folder,
     planned_runs,
@@ -52,8 +53,10 @@ def drift_plan(
     *,
     tasks: Sequence[str] | None = None,
     samples_of: Callable[[str], SampleSet] | None = None,
+    general_text: Callable[[], SampleSet | None] | None = None,
 ) -> DriftPlan:
     """Returns the plan that `repdrift analyze` carries out. tasks: a part of the study's tasks; None for all. samples_of: gives a task's samples.
+    general_text: gives the study's general text.
 
     Every checkpoint that was extracted is a step of the plan, beside step 0. The plan knows the weights of the runs on this
     machine, so that the set of another model is not taken for theirs. With config_path None (the default study, and
@@ -87,6 +90,7 @@ def drift_plan(
                     others,
                     weights_folder(config, run, step),
                     repdrift_command("train", run, config_path),
+                    None if step else first_tokens_folder(config, run),
                 )
             )
             again = repdrift_command("evaluate", run, config_path) + (f" --checkpoint {step}" if step else "")
@@ -125,6 +129,8 @@ def drift_plan(
         random_changes=random_changes,
         outcomes=outcomes,
         sections=options.sections(),
+        weights=options.weight_options(),
+        first_tokens=FirstTokensPlan(general_text, options.first_positions, options.first_token_draws),
         samples_of=samples_of,
         sample_texts=options.sample_texts,
         blocks=config.extraction.blocks,

@@ -65,7 +65,14 @@ def run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequence[s
     say_stage(4, 5, "analysis")
     analysis_dir = config.results_dir / ANALYSIS_FOLDER
     results, table = analyze(
-        drift_plan(config, config_path or config.name, tasks=tasks, samples_of=inputs.sample_set), analysis_dir
+        drift_plan(
+            config,
+            config_path or config.name,
+            tasks=tasks,
+            samples_of=inputs.sample_set,
+            general_text=lambda: inputs.general_text,
+        ),
+        analysis_dir,
     )
     say_stage(5, 5, "figures")
     files = visualize(analysis_dir / RESULTS_FILE, config.results_dir / FIGURES_FOLDER)

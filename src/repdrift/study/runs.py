@@ -19,6 +19,7 @@ ANALYSIS_FOLDER = "drift_analysis"
 FIGURES_FOLDER = "drift_visualizations"
 OUTCOMES_FOLDER = "outcomes"
 WEIGHTS_FOLDER = "weights"
+FIRST_TOKENS_FOLDER = "first_tokens"
 IDENTITY_FOLDER = "identity"
 RANDOM_CHANGE_FOLDER = "random_change"
 
@@ -80,6 +81,11 @@ def weights_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:
     """The folder that keeps how a run's weights moved, weight by weight. Step 0 is the final model."""
     name = f"{run.task}_{run.method}_seed{run.seed}"
     return config.results_dir / WEIGHTS_FOLDER / name / f"step_{step:06d}"
+
+
+def first_tokens_folder(config: StudyConfig, run: RunId) -> Path:
+    """The folder that keeps what a run's final model does to the first tokens of general text."""
+    return config.results_dir / FIRST_TOKENS_FOLDER / f"{run.task}_{run.method}_seed{run.seed}"
 
 
 def passed_folder(config: StudyConfig, run: RunId, step: int = 0) -> Path:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.study_weights_words import study_weights_worded
-from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze, run_weights
+from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze, model_files
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.models import resolve_model
 from tests.tiny_models import save_bert
@@ -176,7 +176,7 @@ def test_weights_that_were_replaced_since_are_not_measured(study, tmp_path):
 def test_without_the_base_model_kept_numbers_are_there_and_the_others_are_named(study, analysed, tmp_path, monkeypatch):
     _, plan = study
     first, *others = plan.sets
-    monkeypatch.setattr(run_weights, "model_on_this_machine", lambda *_, **__: None)
+    monkeypatch.setattr(model_files, "model_on_this_machine", lambda *_, **__: None)
     fresh = replace(first, weights_folder=tmp_path / "none")
     results, _ = analyze(_with(plan, [fresh, *others]), tmp_path / "out")
     found = results.moved.weights

@@ -44,5 +44,10 @@ def test_section_that_cannot_be_measured_is_left_out_with_its_reason_in_the_summ
 
 
 def test_study_file_switches_sections():
-    assert AnalysisOptions().sections() == ["weights", "likeness", "samples", "directions", "grid"]
-    assert AnalysisOptions(samples=False, likeness=False).sections() == ["weights", "directions", "grid"]
+    assert AnalysisOptions().sections() == ["weights", "likeness", "samples", "directions", "grid", "first_tokens"]
+    assert AnalysisOptions(samples=False, likeness=False).sections() == [
+        "weights",
+        "directions",
+        "grid",
+        "first_tokens",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repdrift.core.records.base import Record
 from repdrift.core.records.directions import ModelDirections, StudyDirections
+from repdrift.core.records.first_tokens import StudyFirstTokens
 from repdrift.core.records.layer_grid import ModelGrid, StudyGrid
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.records.sample_moves import SampleList, SampleMoves, StudySamples
@@ -11,6 +12,9 @@ from repdrift.core.records.weights import ModelWeightsMoved, StudyWeightsMoved
 
 SECTIONS = ("weights", "likeness", "samples", "directions", "grid")
 """The sections that can be asked for: `repdrift compare --with`, and `analysis:` in a study file."""
+
+STUDY_SECTIONS = (*SECTIONS, "first_tokens")
+"""Those of a study: the last one reads general text, which a comparison is given as its data (docs/directions.md)."""
 
 
 class ModelMoved(Record):
@@ -38,6 +42,7 @@ class StudyMoved(Record):
     """The sections on the models of a study. A section that was not asked for is null and not in `left_out`."""
 
     directions: StudyDirections | None = None
+    first_tokens: StudyFirstTokens | None = None
     likeness: ChangeLikeness | None = None
     weights: StudyWeightsMoved | None = None
     grid: StudyGrid | None = None

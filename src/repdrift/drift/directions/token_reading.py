@@ -13,6 +13,7 @@ Source: nostalgebraist 2020 (logit lens); Minder et al. 2025 (of activation diff
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +35,18 @@ TOKENS = 10
 """Tokens that are named at each end."""
 
 
+@dataclass(frozen=True)
+class ChanceLogits:
+    """Logits that random directions of length 1 give at one state. squares: (v,) the larger mean square of the two kinds of directions.
+
+    chance: the largest size of a score that one of the `draws` directions reaches for any token.
+    """
+
+    squares: Tensor
+    chance: float
+    draws: int
+
+
 class TokenReadings:
     """Reads tokens from shifts, with one unembedding for all layers and models."""
 
@@ -50,14 +63,30 @@ class TokenReadings:
 
         Raises DegenerateInputError if there is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read it.
         """
-        shift, mean = differences.mean, differences.base.mean(dim=0)
+        mean = differences.base.mean(dim=0)
+        return self.of_shift(mean, differences.mean, self.by_chance(mean, differences.centred_base, self._seed + layer))
+
+    def by_chance(self, at: Tensor, centred_base: Tensor, seed: int) -> ChanceLogits:
+        """Reads random directions at the state `at` (d,): half drawn evenly, half as the rows of `centred_base` (n, d) scatter.
+
+        The scores of a shift do not depend on its size, so that this serves shifts of every size there.
+        Raises OutcomeNotApplicable or ModelError if the unembedding cannot read them.
+        """
+        drawn = _directions(centred_base, seed)
+        squares, chance = _chance(self._centred(self._unembedding.derivatives(at, drawn)))
+        return ChanceLogits(squares, chance, len(drawn))
+
+    def of_shift(self, at: Tensor, shift: Tensor, by_chance: ChanceLogits) -> TokenReading:
+        """Reads the tokens of a shift (d,) at the state `at` (d,). by_chance: of the same state.
+
+        Raises DegenerateInputError if there is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read it.
+        """
         size = torch.linalg.vector_norm(shift)
         if not bool(size):
             raise DegenerateInputError("the shift is exactly zero")
-        drawn = _directions(differences, self._seed + layer) * size
-        slopes = self._centred(self._unembedding.derivatives(mean, torch.cat([shift[None], drawn])))
-        own, scores, chance = slopes[0], *_scores(slopes[0], slopes[1:])
-        both = self._centred(self._unembedding.logits(torch.stack([mean, mean + shift])))
+        own = self._centred(self._unembedding.derivatives(at, shift[None] / size))[0] * float(size)
+        scores, chance = _over(own / float(size), by_chance.squares), by_chance.chance
+        both = self._centred(self._unembedding.logits(torch.stack([at, at + shift])))
         exact = both[1] - both[0]
         lengths = float(torch.linalg.vector_norm(own)) * float(torch.linalg.vector_norm(exact))
         order = scores.argsort(descending=True, stable=True)
@@ -66,7 +95,7 @@ class TokenReadings:
             top=[self._token(int(i), own, scores, chance) for i in order[:most]],
             bottom=[self._token(int(i), own, scores, chance) for i in order.flip(0)[:most]],
             chance=chance,
-            draws=len(drawn),
+            draws=by_chance.draws,
             agreement=float(own @ exact) / lengths if lengths > 0 else None,
         )
 
@@ -85,18 +114,17 @@ class TokenReadings:
         )
 
 
-def _scores(own: Tensor, drawn: Tensor) -> tuple[Tensor, float]:
-    """Scores (v,) of the shift's logits (v,), and the largest that those of random directions (k, v) reach: the first half even, then the others."""
+def _chance(drawn: Tensor) -> tuple[Tensor, float]:
+    """Mean squares (v,) of the logits of random directions (k, v), and the largest score that one of them reaches: the first half even, then the others."""
     halves = [half for half in drawn.split(DRAWS // 2) if len(half)]
     squares = [half.square().mean(dim=0) for half in halves]
-    scores = _over(own, torch.stack(squares).amax(dim=0))
     chance = 0.0
     for number, half in enumerate(halves):
         for logits in half:  # without itself, as the shift is without itself
             without = (squares[number] * len(half) - logits.square()) / (len(half) - 1)
             others = [without, *(squares[other] for other in range(len(halves)) if other != number)]
             chance = max(chance, float(_over(logits, torch.stack(others).amax(dim=0)).abs().max()))
-    return scores, chance
+    return torch.stack(squares).amax(dim=0), chance
 
 
 def _over(logits: Tensor, squares: Tensor) -> Tensor:
@@ -118,11 +146,11 @@ def token_text(tokenizer: PreTrainedTokenizerBase, number: int) -> str:
     return for_terminal(text)
 
 
-def _directions(differences: Differences, seed: int) -> Tensor:
+def _directions(centred_base: Tensor, seed: int) -> Tensor:
     """Random directions (k, d) of length 1."""
     generator = torch.Generator().manual_seed(seed)
-    base = differences.centred_base
-    even = torch.randn((DRAWS // 2, differences.p), dtype=base.dtype, generator=generator).to(base.device)
-    weights = torch.randn((DRAWS // 2, differences.n), dtype=base.dtype, generator=generator).to(base.device)
-    drawn = torch.cat([even, weights @ base]) if bool(base.any()) else even
+    n, p = centred_base.shape
+    even = torch.randn((DRAWS // 2, p), dtype=centred_base.dtype, generator=generator).to(centred_base.device)
+    weights = torch.randn((DRAWS // 2, n), dtype=centred_base.dtype, generator=generator).to(centred_base.device)
+    drawn = torch.cat([even, weights @ centred_base]) if bool(centred_base.any()) else even
     return drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)

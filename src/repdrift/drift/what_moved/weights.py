@@ -9,7 +9,7 @@ from repdrift.core.words import counted
 from repdrift.drift.run_weights import run_weights
 from repdrift.drift.weight_contrasts import cells, contrasts, over_seeds
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
-from repdrift.weights import WEIGHTS_TABLE, WeightOptions, moved_rows, moved_table
+from repdrift.weights import WEIGHTS_TABLE, moved_rows, moved_table
 
 _RUN = ("task", "method", "seed", "step")
 
@@ -19,7 +19,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
 
     Raises MissingRunError if there is none, ModelError if the base model cannot be read.
     """
-    options = WeightOptions()
+    options = inputs.plan.weights
     weights = run_weights(inputs.plan, inputs.tasks, inputs.statuses, options)
     if not weights.found:
         reasons = dict.fromkeys(weights.left_out.values())

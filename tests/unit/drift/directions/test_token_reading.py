@@ -129,7 +129,7 @@ def test_logits_are_those_of_the_closed_form_about_their_mean(wide):
     slopes -= slopes.mean()
     for token in (*at.top, *at.bottom):
         assert token.logit == pytest.approx(slopes[token.token_id], rel=1e-3, abs=1e-4)
-    draws = token_reading._directions(differences(x, x + shift), 0).numpy() * np.linalg.norm(shift)
+    draws = token_reading._directions(differences(x, x + shift).centred_base, 0).numpy() * np.linalg.norm(shift)
     jacobian = matrix[:-3] @ (np.eye(WIDTH) - np.outer(h, h) / (WIDTH * scale**2)) / scale
     given = draws @ jacobian.T
     given -= given.mean(axis=1, keepdims=True)
