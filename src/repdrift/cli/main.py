@@ -40,6 +40,7 @@ _COMMANDS = (
     "power",
     "push",
     "pull",
+    "export",
     "verify",
     "measures",
     "tasks",

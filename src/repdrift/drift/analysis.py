@@ -112,6 +112,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             compute_dtype=base.compute_dtype,
             truncated_samples={sets.task: sets.base.metadata.truncated_samples for sets in tasks},
             commands=list(plan.commands),
+            configuration=plan.configuration,
         ),
         runs=statuses,
         trained=trained_runs(tasks, output_dir),

@@ -157,6 +157,8 @@ class DriftPlan:
     """The name of the list of blocks, where the study names one; as for the extraction."""
     commands: Sequence[str] = ()
     """The commands that make the study again."""
+    configuration: str | None = None
+    """The study file, as YAML, after options and overrides; None: not known."""
     stack: Stack | None = None
     """The half of an encoder-decoder model that was run; None: its encoder."""
 

@@ -34,7 +34,7 @@ class ExtractionJob:
     model by noise of this size first; then `tuned` is None, `method` is `random_change`, and `seed` is that of the run
     whose change is matched. sinks: for pooling `mean_without_sinks`, those in the metadata of the base model's set; None: they
     are found on the base model, with a run of their own unless it is the model that is extracted. watcher: is given the model's last
-    hidden states where the whole model is in memory; it changes nothing in the set.
+    hidden states where the whole model is in memory; it changes nothing in the set. names_tokens: whether the set's record may have the texts of tokens.
     In `options`, pooling `auto` becomes that of the base model's kind. Raises DataError if a sample has no token that `pool_over` takes.
     """
 
@@ -56,6 +56,7 @@ class ExtractionJob:
     random_change: MatchedChange | None = None
     sinks: SinkTokens | None = None
     watcher: StateWatcher | None = field(default=None, compare=False, repr=False)
+    names_tokens: bool = True
 
     def __post_init__(self) -> None:
         if self.options.pooling == "auto":

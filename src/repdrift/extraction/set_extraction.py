@@ -175,7 +175,8 @@ def _sinks(
     processes = world()
     extraction.find_sinks(plan, written_before[processes.rank :: processes.size])
     extraction.sinks.share()
-    return named_sinks(extraction.sinks.record(job.samples), job.base)
+    found = extraction.sinks.record(job.samples)
+    return named_sinks(found, job.base) if job.names_tokens else found
 
 
 def _metadata(job: ExtractionJob, extraction: ScheduledExtraction, plan: BatchPlan, seconds: float) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Subject:
     of the task shares. has_scorer: whether continuations are right or wrong. shared: what outcomes keep for the other models of
     the same task and base model; shared_by_study: for those of every task. base_states: the folder where the base model's final hidden states are
     kept for other runs; None: they are held in memory. passed: the folder of what the extraction of this model has read of its outputs; None: nothing.
-    keeps_texts: whether texts of samples may stand in records.
+    keeps_texts: whether texts of samples may stand in records. quotes_rows: whether notes may quote the data.
     """
 
     task: str
@@ -109,6 +109,7 @@ class Subject:
     base_states: Path | None = None
     passed: Path | None = None
     keeps_texts: bool = True
+    quotes_rows: bool = True
 
     @cached_property
     def scored(self) -> ScoredRows:

@@ -13,6 +13,7 @@ from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, FirstTokensPlan, PlannedOutcomes, PlannedSet
 from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
+from repdrift.study.configuration_text import configuration_text
 from repdrift.study.made_from import outcomes_made_from
 from repdrift.study.reproducing import reproducing_commands
 from repdrift.study.runs import (
@@ -135,6 +136,7 @@ def drift_plan(
         sample_texts=options.sample_texts,
         blocks=config.extraction.blocks,
         commands=reproducing_commands(config, config_path, names),
+        configuration=configuration_text(config),
         stack=config.extraction.stack,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )

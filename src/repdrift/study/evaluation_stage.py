@@ -13,6 +13,7 @@ from repdrift.core.errors import OutcomeNotApplicable, RepdriftError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.process_group import world
 from repdrift.core.progress import say, say_step
+from repdrift.core.quoted_examples import without_examples
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.outcomes import OUTCOMES_FORMAT_VERSION, NotApplicable, RunOutcomes
 from repdrift.models import settings_digests
@@ -159,7 +160,7 @@ def _measure(
         step=subject.step,
         outcomes=list(infos.values()),
         not_applicable=left_out,
-        notes=list(measured.notes),
+        notes=list(measured.notes) if subject.quotes_rows else list(map(without_examples, measured.notes)),
         strips=None if measured.strips is None or not subject.keeps_texts else list(measured.strips),
         weights_digest=subject.tuned.weights_digest(),
         base_weights_digest=subject.base.weights_digest(),
@@ -233,6 +234,7 @@ def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, t
         base_states=base_states_folder(inputs.config),
         passed=passed_folder(inputs.config, run, step),
         keeps_texts=inputs.config.analysis.sample_texts and step == 0,
+        quotes_rows=inputs.config.analysis.sample_texts,
     )
 
 

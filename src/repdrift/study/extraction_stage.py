@@ -104,6 +104,7 @@ def _note(inputs: StudyInputs, what: str, **details: object) -> None:
 
 def _base_jobs(inputs: StudyInputs, task: str, passes: SharedPasses | None) -> list[tuple[ExtractionJob, Path]]:
     job = ExtractionJob(task, BASE_METHOD, None, 0, inputs.base, inputs.sample_set(task), inputs.config.extraction)
+    job = replace(job, names_tokens=inputs.config.analysis.sample_texts)
     watcher = None if passes is None else passes.of_base(task)
     return [
         (replace(job, watcher=watcher), base_folder(inputs.config, task)),

@@ -11,6 +11,7 @@ from torch import nn
 
 from repdrift.core.errors import DataError, MissingRunError
 from repdrift.core.progress import say
+from repdrift.core.quoted_examples import without_examples
 from repdrift.core.records.tuning import TUNING_FOLDER, TuningRecord
 from repdrift.extraction.layer_sites import sites_of_base
 from repdrift.models import (
@@ -96,7 +97,8 @@ class StudyInputs:
         """The rows of a task's data file."""
         if (task, split) not in self._rows:
             spec = self.config.spec(task)
-            rows = load_rows(spec, split, data_dir=self.config.data_dir, labelled=spec.label_column is not None)
+            read = load_rows(spec, split, data_dir=self.config.data_dir, labelled=spec.label_column is not None)
+            rows = replace(read, notes=self._shown(read.notes))
             say(f"{task}, {split}: {' '.join(rows.notes)}")
             self._rows[task, split] = rows
         return self._rows[task, split]
@@ -154,6 +156,7 @@ class StudyInputs:
             options=self.config.training_options(run.task, run.method, learning_rate),
             train=self.rows(run.task, "train"),
             validation=self.rows(run.task, "validation"),
+            quotes_rows=self.config.analysis.sample_texts,
         )
 
     def training_fingerprint(self, task: str, method: str) -> str | None:
@@ -193,6 +196,7 @@ class StudyInputs:
             )
             cut = f", {samples.truncated_samples} cut at {max_length} tokens" if samples.truncated_samples else ""
             say(f"{task}: {len(samples)} samples from {rows.source}{cut}")
+            samples = replace(samples, notes=self._shown(samples.notes))
             for note in samples.notes[len(rows.notes) :]:  # those on the rows were said when they were read
                 say(f"note: {task}: {note}")
             self._samples[task] = samples.over(options.pool_over)
@@ -210,4 +214,9 @@ class StudyInputs:
         tokenizer = load_tokenizer(self.base)
         limit = length_limit_of_config(self.model_config)
         max_length = effective_max_length(tokenizer, limit, entry.max_length)
-        return document_samples(documents, tokenizer, max_length=max_length, limit=limit)
+        samples = document_samples(documents, tokenizer, max_length=max_length, limit=limit)
+        return replace(samples, notes=self._shown(samples.notes))
+
+    def _shown(self, notes: tuple[str, ...]) -> tuple[str, ...]:
+        """Notes on data as records and logs may have them: without the rows that they quote, if the study hides its texts."""
+        return notes if self.config.analysis.sample_texts else tuple(map(without_examples, notes))

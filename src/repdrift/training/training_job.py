@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # it imports transformers' Trainer, which takes seconds
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that determines one run: a model of this base, tuned by `arm` on the task, with this seed."""
+    """Everything that determines one run: a model of this base, tuned by `arm` on the task, with this seed.
+
+    quotes_rows: whether the notes of its record may quote rows of the data; it changes nothing else.
+    """
 
     spec: TaskSpec
     arm: Arm
@@ -34,6 +37,7 @@ class TrainingJob:
     options: TrainingOptions
     train: Rows
     validation: Rows
+    quotes_rows: bool = True
 
     def training_rows(self) -> Rows:
         """The rows to train on: all, or `max_train_samples` of them, the same ones for every method and seed."""

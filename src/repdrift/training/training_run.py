@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import NonFiniteError, StorageError
 from repdrift.core.progress import say
+from repdrift.core.quoted_examples import record_without_examples
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.models import (
@@ -130,6 +131,14 @@ def _train_into(
         keep_checkpoint(folder, kept)
     else:
         fitted.save_to(Path(MODEL_FOLDER))
+    notes = [
+        *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
+        *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
+        *([classes.said] if classes is not None else []),
+        *scores.notes,
+        *said,
+        *([tuned.quantised.sentence] if tuned.quantised is not None else []),
+    ]
     record = RunRecord(
         key=key,
         task=job.spec.name,
@@ -153,14 +162,7 @@ def _train_into(
             **scores.chosen,
         },
         data_source=rows.source,
-        data_notes=[
-            *(f"Training rows: {note}" for note in (*rows.notes, *fitted.read.notes)),
-            *(f"Evaluation rows: {note}" for note in (*fitted.validation.notes, *fitted.scored.notes)),
-            *([classes.said] if classes is not None else []),
-            *scores.notes,
-            *said,
-            *([tuned.quantised.sentence] if tuned.quantised is not None else []),
-        ],
+        data_notes=notes,
         data_fingerprint=rows.fingerprint,
         n_train=len(fitted.read.rows) if scores.n_train is None else scores.n_train,
         n_validation=len(fitted.scored.rows),
@@ -177,7 +179,7 @@ def _train_into(
         wall_time_s=round(time.perf_counter() - clock + (resumed.record.wall_time_s if resumed else 0), 2),
         peak_memory_bytes=max(peak_memory_bytes(), (resumed.record.peak_memory_bytes or 0) if resumed else 0),
     )
-    return _with_row_scores(folder, job, fitted, record)
+    return _with_row_scores(folder, job, fitted, record if job.quotes_rows else record_without_examples(record))
 
 
 def _with_row_scores(folder: Path, job: TrainingJob, fitted: FittedJob, record: RunRecord) -> RunRecord:

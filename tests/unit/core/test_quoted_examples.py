@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from repdrift.core.quoted_examples import without_examples
+from repdrift.core.quoted_examples import record_without_examples, without_examples
 from repdrift.tasks import TaskSpec, load_rows, read_own_file
+from tests.unit.drift.study_on_disk import judged
 
 MARKER = "Zanzibar"
 _TEXTS = [MARKER, f'{MARKER}\'s "end"', f"a \\ {MARKER}. the first is '", f"{MARKER}\nnew line", f"{MARKER} " * 30]
@@ -60,3 +61,16 @@ def test_other_sentences_stay_as_they_are():
         "The text is column 'text' of a.csv.",
     ):
         assert without_examples(said) == said
+
+
+def test_the_most_common_answer_is_not_quoted_in_any_field_of_a_record():
+    said = "f1 0.80, and 0.20 for the best constant answer ('Zanz' for every question): a gain of 0.60."
+    learnt = judged(True).model_copy(update={"constant_answer": "'Zanz' for every question", "sentence": said})
+    left = record_without_examples(learnt)
+    assert left.constant_answer == "the most common answer for every question"
+    assert left.sentence == (
+        "f1 0.80, and 0.20 for the best constant answer (the most common answer for every question): a gain of 0.60."
+    )
+    assert left.model_copy(update={"constant_answer": "", "sentence": ""}) == learnt.model_copy(
+        update={"constant_answer": "", "sentence": ""}
+    )

@@ -56,6 +56,8 @@ class StudyInfo(Record):
     """By task: samples that were cut at the maximum length; empty in results of older versions."""
     commands: list[str] = []
     """The commands that make the study again; empty in results of older versions."""
+    configuration: str | None = None
+    """The study file, as YAML, after options and overrides; null in results of older versions."""
 
     @property
     def contrasted(self) -> list[str]:
