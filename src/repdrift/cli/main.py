@@ -36,6 +36,7 @@ _COMMANDS = (
     "visualize",
     "table",
     "run",
+    "job",
     "status",
     "power",
     "push",

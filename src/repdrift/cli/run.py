@@ -9,6 +9,7 @@ import typer
 from repdrift.cli import options as o
 from repdrift.cli.field_options import changed, with_field_options
 from repdrift.cli.study_end import Full, print_study_end
+from repdrift.core.errors import ConfigError
 from repdrift.core.progress import tell
 from repdrift.extraction.options import ExtractionOptions
 
@@ -30,6 +31,28 @@ def run(
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     full: Full = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Jobs at once, in processes on this machine that share out cores and GPUs."
+        ),
+    ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads of each job.", show_default="the cores, shared out among the jobs"),
+    ] = None,
+    launcher: Annotated[
+        str | None,
+        typer.Option(
+            help="Who runs the jobs (docs/howto/jobs.md).", show_default="in-process, or local with --jobs above 1"
+        ),
+    ] = None,
+    launcher_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="An option of the launcher. The option may be repeated.", show_default=False
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the time, memory and disk that it would take; train and write nothing."),
@@ -44,6 +67,7 @@ def run(
 
     Example, with less memory: repdrift run studies/lora_vs_full.yaml --schedule layer --memory-cap 64
     """
+    from repdrift.study.jobs.study_launch import LaunchChoice
     from repdrift.study.runner import dry_run_study, run_study
 
     study, config_path = o.study_from(
@@ -54,7 +78,21 @@ def run(
         for line in dry_run_study(study, config_path, tasks=task):
             tell(line)
         return
-    print_outcome(run_study(study, config_path, tasks=task), full=full)
+    launch = LaunchChoice(launcher, jobs, threads, _pairs(launcher_option or []))
+    print_outcome(run_study(study, config_path, tasks=task, launch=launch), full=full)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    """The names and values of `NAME=VALUE`. Raises ConfigError for a text without them, or a name that stands twice."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            raise ConfigError(f"--launcher-option: expected NAME=VALUE, got {text!r}")
+        if name in found:
+            raise ConfigError(f"--launcher-option: {name} is given twice")
+        found[name] = value
+    return found
 
 
 def print_outcome(outcome: StudyOutcome, *, full: bool = False) -> None:

@@ -13,6 +13,7 @@
     ├── MissingRunError        (FileNotFoundError)  a trained model that is not there
     ├── ModelError             (ValueError)         a model that cannot be loaded or has no blocks
     │   └── OutcomeNotApplicable                    an outcome that these models do not have; its message is the reason
+    ├── UnfinishedStudyError   (RuntimeError)       a study of which jobs failed; names them, and what they stopped
     ├── StorageError           (OSError)            a full disk, a target that cannot be written
     ├── InsufficientMemoryError (MemoryError)       more memory is needed than is free
     └── MissingDependencyError (ImportError)        an optional package that is not installed
@@ -91,6 +92,10 @@ class ModelError(RepdriftError, ValueError):
 
 class OutcomeNotApplicable(ModelError):  # noqa: N818  it is a finding about the models, left out with its reason, and no fault
     """An outcome does not exist for these models or inputs: no such head, vocabularies that differ. The message says why."""
+
+
+class UnfinishedStudyError(RepdriftError, RuntimeError):
+    """Jobs of a study failed. The others are done, and the same command goes on."""
 
 
 class StorageError(RepdriftError, OSError):

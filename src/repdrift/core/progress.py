@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, Self, TextIO, TypeVar
 
@@ -54,6 +54,27 @@ def shown_by(view: ProgressView) -> Generator[None]:
         _views.pop()
 
 
+_listeners: list[Callable[[str], object]] = []
+_latest: list[str] = []
+"""How far the innermost bar is, in words; empty if none has moved."""
+
+
+@contextmanager
+def heard_by(listener: Callable[[str], object]) -> Generator[None]:
+    """Every line of progress is given to `listener` too inside the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+        _latest.clear()
+
+
+def latest_progress() -> str | None:
+    """Returns how far the part at work is, such as `extracting: 3 of 20`; None if nothing has said so."""
+    return _latest[-1] if _latest else None
+
+
 def say_stage(number: int, of: int, name: str) -> None:
     """Say that stage `number` of `of` begins."""
     if _views:
@@ -73,6 +94,8 @@ def say(message: str) -> None:
     """Print one line of progress to standard error (standard output is for results)."""
     if not is_first_process():
         return
+    for listener in _listeners:
+        listener(message)
     if _views:
         _views[-1].note(message)
         return
@@ -128,6 +151,7 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         """Count `steps` more as done."""
         self._done += steps
+        _latest[:] = [f"{self._what}: {self._done} of {self._total}"]
         if _views:
             _views[-1].part(self._done / max(1, self._total))
             return

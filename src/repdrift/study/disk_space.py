@@ -20,6 +20,7 @@ from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import (
     ANALYSIS_FOLDER,
     FIGURES_FOLDER,
+    JOBS_FOLDER,
     OUTCOMES_FOLDER,
     REPRESENTATIONS_FOLDER,
     WEIGHTS_FOLDER,
@@ -49,7 +50,14 @@ def require_folders(config: StudyConfig, runs: Sequence[RunId]) -> None:
         _require_names_fit(set_folder(config, run))
         _require_names_fit(base_folder(config, run.task))
     if config.base_dir.resolve() == config.results_dir.resolve():
-        reserved = {REPRESENTATIONS_FOLDER, ANALYSIS_FOLDER, FIGURES_FOLDER, OUTCOMES_FOLDER, WEIGHTS_FOLDER}
+        reserved = {
+            REPRESENTATIONS_FOLDER,
+            ANALYSIS_FOLDER,
+            FIGURES_FOLDER,
+            OUTCOMES_FOLDER,
+            WEIGHTS_FOLDER,
+            JOBS_FOLDER,
+        }
         taken = sorted({run.task for run in runs} & reserved)
         if taken:
             raise ConfigError(

@@ -41,6 +41,16 @@ class EvaluatedRun:
     records: Mapping[str, RunOutcomes]
     measured_now: tuple[str, ...]
 
+    @property
+    def words(self) -> str:
+        """The kinds that were measured now and those that were there, and the folder."""
+        parts = []
+        if self.measured_now:
+            parts.append(f"measured {', '.join(self.measured_now)}")
+        if there := [name for name in self.records if name not in self.measured_now]:
+            parts.append(f"already there: {', '.join(there)}")
+        return f"{'; '.join(parts)} ({self.folder})"
+
 
 @dataclass
 class _Task:
@@ -71,17 +81,37 @@ def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str
             f"{world().size} processes share the batches of outcomes that are read off two models' outputs; the first one measures the others"
         )
     evaluated: list[EvaluatedRun] = []
-    by_study: dict[Any, Any] = {}
-    task: tuple[str, _Task] | None = None
+    evaluation = Evaluation(inputs)
     for number, (run, trained, step) in enumerate(jobs, start=1):
-        if task is None or task[0] != run.task:  # the models of one task follow each other
-            task = run.task, _Task(TaskScoring(inputs, run.task), by_study)
-        done = _evaluate(inputs, run, trained, step, task[1], chosen)
-        say_step(number, len(jobs), "models", f"{_words(run, step)}: {_said(done)} ({done.folder})")
-        if world().is_first:
-            inputs.journal.note("evaluate", _words(run, step), folder=str(done.folder), new=list(done.measured_now))
+        done = evaluation.evaluate(run, trained, step)
+        say_step(number, len(jobs), "models", f"{_words(run, step)}: {done.words}")
         evaluated.append(done)
     return evaluated
+
+
+class Evaluation:
+    """Measures the outcomes of a study's models one after another, keeping what models of one task share. Tasks one after another cost least."""
+
+    def __init__(self, inputs: StudyInputs) -> None:
+        self._inputs = inputs
+        self._by_study: dict[Any, Any] = {}
+        self._task: tuple[str, _Task] | None = None
+
+    def evaluate(self, run: RunId, trained: FinishedRun, step: int) -> EvaluatedRun:
+        """Measure the outcomes of the model of a run after `step` (0: the final model). Raises whatever an outcome raises."""
+        if self._task is None or self._task[0] != run.task:
+            self._task = run.task, _Task(TaskScoring(self._inputs, run.task), self._by_study)
+        done = _evaluate(self._inputs, run, trained, step, self._task[1], self._inputs.config.chosen_outcomes())
+        if world().is_first:
+            self._inputs.journal.note(
+                "evaluate", _words(run, step), folder=str(done.folder), new=list(done.measured_now)
+            )
+        return done
+
+    def evaluate_run(self, run: RunId) -> list[EvaluatedRun]:
+        """Measure the final model of a run, and its checkpoints that were measured before. Raises MissingRunError if it is not trained."""
+        trained = find_run(self._inputs, run)
+        return [self.evaluate(run, trained, step) for step in _steps(self._inputs, run, trained, None)]
 
 
 def _steps(inputs: StudyInputs, run: RunId, trained: FinishedRun, checkpoint: str | None) -> list[int]:
@@ -247,12 +277,3 @@ def _finished(folder: Path) -> RepresentationSet | None:
 
 def _words(run: RunId, step: int) -> str:
     return f"{run}, step {step}" if step else str(run)
-
-
-def _said(done: EvaluatedRun) -> str:
-    parts = []
-    if done.measured_now:
-        parts.append(f"measured {', '.join(done.measured_now)}")
-    if there := [name for name in done.records if name not in done.measured_now]:
-        parts.append(f"already there: {', '.join(there)}")
-    return "; ".join(parts)

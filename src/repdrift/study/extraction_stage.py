@@ -12,6 +12,7 @@ from repdrift.core.progress import say_step
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction import ExtractionJob, extract_set
+from repdrift.stores import open_set
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.random_changes import extract_random_change, runs_to_match
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
@@ -28,6 +29,11 @@ class ExtractedSet:
     folder: Path
     metadata: SetMetadata
     extracted_now: bool
+
+    @property
+    def words(self) -> str:
+        """The folder, and whether the set was made now."""
+        return f"{self.folder}: {'extracted' if self.extracted_now else 'already there'}"
 
 
 def extract_runs(
@@ -46,25 +52,67 @@ def extract_runs(
     passes = SharedPasses(inputs) if outputs_too else None
     jobs = [job for task in dict.fromkeys(run.task for run, _ in found) for job in _base_jobs(inputs, task, passes)]
     for run, trained in found:
-        jobs += [
-            (_tuned_job(inputs, run, trained, step, passes), set_folder(inputs.config, run, step))
-            for step in wanted_steps(run, trained.record, checkpoint)
-        ]
+        jobs += _run_jobs(inputs, run, trained, checkpoint, passes)
     written: list[ExtractedSet] = []
     sinks: dict[str, SinkTokens | None] = {}
-    for number, (planned, folder) in enumerate(jobs, start=1):
+    for number, (job, folder) in enumerate(jobs, start=1):
         # The base model's set comes first: what it leaves out, every other set of the task leaves out.
-        job = replace(planned, sinks=sinks.get(planned.task))
-        extracted = ExtractedSet(folder, *extract_set(job, folder))
+        extracted = _extract(inputs, replace(job, sinks=sinks.get(job.task)), folder, passes)
         sinks.setdefault(job.task, extracted.metadata.sinks)
-        if passes is not None and job.watcher is passes.of_base(job.task):
-            passes.base_was_extracted(job.task, extracted.metadata, extracted.extracted_now)
-        _note(inputs, f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=extracted.extracted_now)
-        say_step(number, len(jobs), "representation sets", _said(extracted))
+        say_step(number, len(jobs), "representation sets", extracted.words)
         written.append(extracted)
     by_folder = {extracted.folder: extracted.metadata for extracted in written}
     final = {run: by_folder[at] for run, _ in found if (at := set_folder(inputs.config, run)) in by_folder}
     return written + _extract_random_changes(inputs, final)
+
+
+def extract_base(inputs: StudyInputs, task: str, passes: SharedPasses) -> list[ExtractedSet]:
+    """Extract the base model's two sets of a task, and keep from the same passes what outputs need."""
+    written: list[ExtractedSet] = []
+    for job, folder in _base_jobs(inputs, task, passes):
+        sinks = written[0].metadata.sinks if written else None
+        written.append(_extract(inputs, replace(job, sinks=sinks), folder, passes))
+    return written
+
+
+def extract_run(
+    inputs: StudyInputs, run: RunId, passes: SharedPasses, *, checkpoint: str | None = None
+) -> list[ExtractedSet]:
+    """Extract the sets of one run; the base model's set of its task is there already, and gives the attention sinks.
+
+    checkpoint: as for `extract_runs`. Raises MissingRunError if the run is not trained, or the base model's set is not there.
+    """
+    trained = find_run(inputs, run)
+    sinks = open_set(base_folder(inputs.config, run.task)).metadata.sinks
+    return [
+        _extract(inputs, replace(job, sinks=sinks), folder, passes)
+        for job, folder in _run_jobs(inputs, run, trained, checkpoint, passes)
+    ]
+
+
+def extract_controls(inputs: StudyInputs, runs: Iterable[RunId]) -> list[ExtractedSet]:
+    """Extract the random changes for runs that are extracted. One that cannot be made is said, and left out.
+
+    runs: every run of a task and method, since the study may want a random change for the first of them alone.
+    """
+    return _extract_random_changes(inputs, {run: open_set(set_folder(inputs.config, run)).metadata for run in runs})
+
+
+def _extract(inputs: StudyInputs, job: ExtractionJob, folder: Path, passes: SharedPasses | None) -> ExtractedSet:
+    extracted = ExtractedSet(folder, *extract_set(job, folder))
+    if passes is not None and job.watcher is not None and job.watcher is passes.of_base(job.task):
+        passes.base_was_extracted(job.task, extracted.metadata, extracted.extracted_now)
+    _note(inputs, f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=extracted.extracted_now)
+    return extracted
+
+
+def _run_jobs(
+    inputs: StudyInputs, run: RunId, trained: FinishedRun, checkpoint: str | None, passes: SharedPasses | None
+) -> list[tuple[ExtractionJob, Path]]:
+    return [
+        (_tuned_job(inputs, run, trained, step, passes), set_folder(inputs.config, run, step))
+        for step in wanted_steps(run, trained.record, checkpoint)
+    ]
 
 
 def _extract_random_changes(inputs: StudyInputs, final: dict[RunId, SetMetadata]) -> list[ExtractedSet]:
@@ -88,13 +136,9 @@ def _extract_random_changes(inputs: StudyInputs, final: dict[RunId, SetMetadata]
             continue
         extracted = ExtractedSet(folder, *made)
         _note(inputs, f"{run}, random change", folder=str(folder), new=extracted.extracted_now)
-        say_step(number, len(wanted), "random changes", _said(extracted))
+        say_step(number, len(wanted), "random changes", extracted.words)
         written.append(extracted)
     return written
-
-
-def _said(extracted: ExtractedSet) -> str:
-    return f"{extracted.folder}: {'extracted' if extracted.extracted_now else 'already there'}"
 
 
 def _note(inputs: StudyInputs, what: str, **details: object) -> None:

@@ -20,6 +20,7 @@ FIGURES_FOLDER = "drift_visualizations"
 OUTCOMES_FOLDER = "outcomes"
 WEIGHTS_FOLDER = "weights"
 FIRST_TOKENS_FOLDER = "first_tokens"
+JOBS_FOLDER = "jobs"
 IDENTITY_FOLDER = "identity"
 RANDOM_CHANGE_FOLDER = "random_change"
 

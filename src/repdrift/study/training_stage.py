@@ -15,7 +15,7 @@ from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId, repdrift_command
-from repdrift.training import FinishedRun, finished_runs, train_unless_claimed
+from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
 
 _SHOWN_SCORES = ("accuracy", "f1", "exact_match", "loss")
 
@@ -39,7 +39,7 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
     for wait in (False, True):
         for run, job in list(waiting.items()):
             try:
-                done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+                done = _train(inputs, run, job, wait=wait)
             except NonFiniteError as error:
                 diverged.append(str(error))
                 say(f"left out: {error}")
@@ -50,12 +50,7 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
                 continue
             del waiting[run]
             finished[run] = done
-            inputs.journal.note(
-                "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
-            )
-            state = "trained" if done.trained_now else "already trained"
-            said = f"{state}, {_scores(done.record)}, learnt: {learnt_in_short(done.record.learnt)}"
-            say_step(len(finished), len(jobs), "models", f"{run}: {said} ({done.folder})")
+            say_step(len(finished), len(jobs), "models", f"{run}: {trained_in_words(done)}")
     if diverged:
         others = f" The other {len(finished)} of {len(jobs)} are trained." if finished else ""
         raise NonFiniteError(
@@ -63,6 +58,30 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
             + "\n".join(diverged)
         )
     return [finished[run] for run, _ in jobs]
+
+
+def train_run(inputs: StudyInputs, run: RunId, *, wait: bool) -> FinishedRun | None:
+    """Train one run, unless it is finished; returns None at once if another process is training it and `wait` is False.
+
+    What can be known before training is not checked here, see `ready_jobs`. Raises NonFiniteError if training diverges, and whatever
+    `StudyInputs.training_job` raises.
+    """
+    return _train(inputs, run, inputs.training_job(run), wait=wait)
+
+
+def _train(inputs: StudyInputs, run: RunId, job: TrainingJob, *, wait: bool) -> FinishedRun | None:
+    done = train_unless_claimed(job, inputs.config.results_dir, wait=wait)
+    if done is not None:
+        inputs.journal.note(
+            "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
+        )
+    return done
+
+
+def trained_in_words(done: FinishedRun) -> str:
+    """Says whether a run was trained now, its scores, whether it has learnt, and where it lies."""
+    state = "trained" if done.trained_now else "already trained"
+    return f"{state}, {_scores(done.record)}, learnt: {learnt_in_short(done.record.learnt)} ({done.folder})"
 
 
 def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:

@@ -45,6 +45,19 @@ def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
     return choices
 
 
+def tune_arm(inputs: StudyInputs, task: str, method: str) -> TuningRecord:
+    """Choose the learning rate of one arm on one task; trials of other processes are waited for, and the choice is said.
+
+    What can be known before training is not checked here, see `ready_jobs`. Raises NonFiniteError if every trial diverged.
+    """
+    (search,) = _searches(inputs, [RunId(task, method, inputs.config.seeds[0])])
+    for wait in (False, True):
+        search.advance(wait=wait)
+    choice = search.choice()
+    say(choice_in_words(choice))
+    return choice
+
+
 @dataclass(frozen=True)
 class OpenTrials:
     """The trials of one arm on one task that are not made yet. rows: training rows of one trial, without those held out."""

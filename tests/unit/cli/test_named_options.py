@@ -48,6 +48,8 @@ PRINTED_BY = {
     "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
     "study/inputs.py": "tune",  # it writes this command
     "study/drift_plan.py": "extract",  # it writes this command
+    "study/jobs": "run",
+    "study/jobs/launchers/local_processes.py": "job",  # it writes this command
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
     "tasks/sample_set.py": "extract run compare",  # training takes rows, and no sample set

@@ -1,0 +1,1 @@
+"""Launchers, one file each, found by the registry in `study/jobs/launcher.py`."""

@@ -1,0 +1,133 @@
+"""The frozen plan of a study: its whole configuration, written once, that every worker process runs from.
+
+Plans lie at `results/jobs/plans/DIGEST.json`, where none is ever replaced, and `results/jobs/plan.json` is a copy of the latest. So a worker of an earlier
+plan, still waiting in a queue, neither runs with another configuration nor beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repdrift.core.errors import ConfigError
+from repdrift.core.fingerprint import config_sha256
+from repdrift.core.hidden_secrets import remember_all, shown
+from repdrift.core.records.base import Record, library_versions
+from repdrift.study.config import StudyConfig, parse_study
+from repdrift.study.jobs.graph import JobGraph, study_graph
+from repdrift.study.runs import JOBS_FOLDER, planned_runs, selected_tasks
+from repdrift.tasks.sources import DATA_VARIABLE
+
+PLAN_FILE = "plan.json"
+PLANS_FOLDER = "plans"
+_ENVIRONMENT = (DATA_VARIABLE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HOME", "HF_HUB_CACHE")
+"""Environment variables that say where models and data are; workers get them from the plan."""
+
+
+class StudyPlan(Record):
+    """A study as it was when it was started."""
+
+    format_version: int = 1
+    study: str
+    """The study's name."""
+    config_path: str | None
+    """What the user gave as --config; null for the default study."""
+    overrides: list[str] = []
+    """Fields that the command line set in place of the file, in order."""
+    digest: str
+    """SHA-256 of the whole configuration with its defaults, and of the tasks."""
+    config: dict[str, Any]
+    """The configuration after all options, as a study file has it."""
+    tasks: list[str]
+    """The part of the tasks that is run and analysed."""
+    working_folder: str
+    """Where relative paths of the configuration start."""
+    environment: dict[str, str] = {}
+    """Variables of the environment that say where models and data are."""
+    versions: dict[str, str]
+    created: str
+
+    def study_config(self) -> StudyConfig:
+        """Returns the configuration. Raises ConfigError if this version does not take it."""
+        return parse_study(self.config, where=f"the plan of study {self.study}")
+
+    def graph(self, config: StudyConfig) -> JobGraph:
+        """The jobs of the plan."""
+        return study_graph(config, planned_runs(config, tasks=self.tasks))
+
+
+def make_plan(
+    config: StudyConfig, config_path: str | None, tasks: Sequence[str] | None, overrides: Sequence[str] = ()
+) -> StudyPlan:
+    """Returns the plan of a study. tasks: a part of the study's tasks; None for all. Nothing is written."""
+    chosen = selected_tasks(config, tasks)
+    return StudyPlan(
+        study=config.name,
+        config_path=None if config_path is None else str(config_path),
+        overrides=list(overrides),
+        digest=plan_digest(config, chosen),
+        config=config.model_dump(mode="json", exclude_unset=True),
+        tasks=chosen,
+        working_folder=str(Path.cwd()),
+        environment={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        versions=library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def plan_digest(config: StudyConfig, tasks: Sequence[str]) -> str:
+    """SHA-256 of a whole configuration, defaults included, and of the tasks that are run."""
+    return config_sha256({"config": config.model_dump(mode="json"), "tasks": list(tasks)})
+
+
+def jobs_folder(config: StudyConfig) -> Path:
+    """The folder of a study's plans, and of the states and logs of its jobs."""
+    return config.results_dir / JOBS_FOLDER
+
+
+def write_plan(plan: StudyPlan, folder: Path) -> Path:
+    """Write a plan below a study's jobs folder; returns the file that workers are given.
+
+    Raises ConfigError if the configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot
+    be written.
+    """
+    if shown(plan.config) != plan.config:
+        raise ConfigError(
+            "the study holds a secret, such as a password in an address, and worker processes read the study from a file, which never holds one. Give "
+            "the secret by the environment, or run with --jobs 1"
+        )
+    again = parse_study(json.loads(json.dumps(plan.config)), where="the study, as its plan has it")
+    if plan_digest(again, plan.tasks) != plan.digest:
+        raise ConfigError("the study's configuration cannot be written as a plan: read back, it is another one")
+    path = folder / PLANS_FOLDER / f"{_name_of(plan)}.json"
+    plan.write(path)
+    plan.write(folder / PLAN_FILE)
+    return path
+
+
+def _name_of(plan: StudyPlan) -> str:
+    """A name that no plan of another content has."""
+    return config_sha256(plan.model_dump(mode="json", exclude={"created"}))[:32]
+
+
+def read_plan(path: Path) -> StudyPlan:
+    """Returns the plan in a file. Raises DataError if it is absent, damaged, or of another version."""
+    plan = StudyPlan.read(path)
+    remember_all(plan.config)
+    return plan
+
+
+def job_command(plan_file: Path, job: str) -> list[str]:
+    """The command that runs one job of a plan in a process of its own, by this interpreter; docs/reference/exit_codes.md has what its exit codes say."""
+    return [sys.executable, "-m", "repdrift", "job", str(plan_file.absolute()), job]
+
+
+def job_command_text(plan_file: Path, job: str) -> str:
+    """The command of a job as a person types it."""
+    return shlex.join(["repdrift", "job", str(plan_file), job])

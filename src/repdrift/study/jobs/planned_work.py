@@ -1,0 +1,99 @@
+"""Runs one job as launchers need it: claimed, with its state and its log kept, and with an ending in place of an exception."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from repdrift.core.atomic import is_no_space
+from repdrift.core.errors import RepdriftError, StorageError
+from repdrift.core.progress import heard_by
+from repdrift.core.refusals import refused
+from repdrift.study.jobs.claims import job_claim
+from repdrift.study.jobs.graph import StudyJob
+from repdrift.study.jobs.job_state import (
+    JobState,
+    Outcome,
+    append_to_log,
+    heartbeats,
+    log_file,
+    new_state,
+    now,
+    read_state,
+    state_file,
+)
+from repdrift.study.jobs.launcher import Ending, JobReport
+from repdrift.study.jobs.work import StudyWork
+
+
+def run_claimed(
+    work: StudyWork, job: StudyJob, folder: Path, plan_digest: str, launcher: str, *, keeps_log: bool
+) -> JobReport:
+    """Run one job if no other process is at it, and keep its state in `folder`. keeps_log: its lines of progress go into its log too.
+
+    What goes wrong becomes the ending and the words of the report; a defect of ours leaves as it is, after the state says so. KeyboardInterrupt
+    leaves too, with the state `stopped`.
+    """
+    with job_claim(folder, job) as is_mine:
+        if not is_mine:
+            return JobReport(job.name, "busy", _holder(read_state(folder, job)))
+        state = new_state(job, plan_digest, launcher, read_state(folder, job))
+        clock = time.perf_counter()
+        outcome: Outcome = "failed"
+        words = "a defect of repdrift; the log has where"
+        try:
+            state.write(state_file(folder, job))
+            with heard_by(_into_log(folder, job, state, keeps_log)), heartbeats(folder, state):
+                ending, words = _ending(work, job)
+            outcome = ending
+        except StorageError as error:  # of the state's own file
+            ending, words = _of_storage(error)
+            outcome = ending
+        except KeyboardInterrupt:
+            outcome, words = "stopped", "stopped from the keyboard or by the system; it goes on from what is saved"
+            raise
+        finally:
+            seconds = round(time.perf_counter() - clock, 2)
+            with suppress(StorageError):
+                ended = {"outcome": outcome, "words": words, "ended": now(), "seconds": seconds}
+                state.model_copy(update=ended).write(state_file(folder, job))
+        return JobReport(job.name, ending, words, seconds=seconds)
+
+
+def _ending(work: StudyWork, job: StudyJob) -> tuple[Ending, str]:
+    try:
+        done = work.run(job, wait=False)
+    except StorageError as error:
+        return _of_storage(error)
+    except RepdriftError as error:
+        return "failed", str(error)
+    except OSError as error:
+        return ("disk_full" if is_no_space(Path(), error) else "failed"), refused(error)
+    return ("busy", "another process is training it") if done is None else ("done", done)
+
+
+def _of_storage(error: StorageError) -> tuple[Ending, str]:
+    cause = error.__cause__
+    full = isinstance(cause, Exception) and is_no_space(Path.cwd() / "x", cause)
+    return ("disk_full" if full else "failed"), str(error)
+
+
+def _into_log(folder: Path, job: StudyJob, state: JobState, keeps_log: bool) -> Callable[[str], object]:
+    if not keeps_log:
+        return lambda _line: None
+    path = log_file(folder, job)
+    append_to_log(path, f"--- {state.started}, attempt {state.attempt}, process {state.pid} on {state.host}\n")
+
+    def write(line: str) -> None:
+        with suppress(StorageError):
+            append_to_log(path, f"{line}\n")
+
+    return write
+
+
+def _holder(state: JobState | None) -> str:
+    if state is None or state.outcome != "running":
+        return "another process is at it"
+    return f"process {state.pid} on {state.host} is at it, since {state.started}"

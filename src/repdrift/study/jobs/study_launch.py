@@ -1,0 +1,88 @@
+"""Starts a study by a launcher: the plan is frozen, the jobs that are finished are left out, and the rest is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from repdrift.core.errors import ConfigError
+from repdrift.core.validation import validation_faults
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.driver import StudyRun
+from repdrift.study.jobs.finished import FinishedJobs
+from repdrift.study.jobs.launcher import LauncherKind, LauncherOptions, LaunchSetting, launchers
+from repdrift.study.jobs.plan_file import jobs_folder, make_plan, write_plan
+from repdrift.study.jobs.work import StudyWork
+
+IN_PROCESS = "in-process"
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class LaunchChoice:
+    """Says how the jobs of a study are run. launcher: its name; None: in this process, or in local processes if `jobs` is above 1.
+
+    jobs: how many at once. threads: CPU threads of each; None: what there is, shared out. options: of the launcher, as texts.
+    """
+
+    launcher: str | None = None
+    jobs: int = 1
+    threads: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The launcher's name."""
+        return self.launcher or (LOCAL if self.jobs > 1 else IN_PROCESS)
+
+    def kind(self) -> LauncherKind:
+        """The launcher. Raises UnknownNameError, or ConfigError where --jobs does not fit it."""
+        kind = launchers.get(self.name)
+        if self.name == IN_PROCESS and self.jobs > 1:
+            raise ConfigError(
+                f"--launcher {IN_PROCESS} runs one job at a time; leave --jobs out, or take --launcher {LOCAL}"
+            )
+        return kind
+
+    def parsed_options(self) -> LauncherOptions:
+        """The launcher's own options. Raises ConfigError that lists every fault."""
+        model = self.kind().options
+        try:
+            return model.model_validate(dict(self.options))
+        except ValidationError as error:
+            raise ConfigError(
+                f"--launcher-option of {self.name}: {'; '.join(validation_faults(error, model))}"
+            ) from error
+
+
+def run_jobs(
+    inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchChoice, overrides: Sequence[str] = ()
+) -> StudyWork:
+    """Run every job of a study that is not finished; everything that can be known beforehand was checked.
+
+    Returns the work, which holds what this process has loaded. Raises UnfinishedStudyError if a job failed, and whatever the launcher raises that
+    cannot work here.
+    """
+    kind, options = choice.kind(), choice.parsed_options()
+    config = inputs.config
+    plan = make_plan(config, inputs.config_path, tasks, overrides)
+    graph = plan.graph(config)
+    work = StudyWork(inputs, plan.tasks)
+    folder = jobs_folder(config)
+    setting = LaunchSetting(
+        plan=plan,
+        plan_file=write_plan(plan, folder) if kind.needs_plan_file else None,
+        graph=graph,
+        folder=folder,
+        work=work,
+        jobs=choice.jobs,
+        threads=choice.threads,
+    )
+    finished = set[str]()
+    if not kind.runs_finished:
+        looked = FinishedJobs(config, inputs.config_path, graph)
+        finished = {job.name for job in graph if looked.is_done(job)}
+    StudyRun(setting, kind.start(setting, options), finished).complete()
+    return work

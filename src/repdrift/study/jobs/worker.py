@@ -1,0 +1,157 @@
+"""Runs jobs of a plan file in a process of its own: what `repdrift job` does, and what a Ray task or an element of a Slurm array calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from repdrift.core.atomic import storage_errors
+from repdrift.core.errors import ConfigError, RepdriftError, StorageError
+from repdrift.core.records.base import library_versions
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.finished import FinishedJobs
+from repdrift.study.jobs.graph import JobGraph, StudyJob
+from repdrift.study.jobs.job_state import log_file
+from repdrift.study.jobs.launcher import Ending, JobReport
+from repdrift.study.jobs.plan_file import PLAN_FILE, PLANS_FOLDER, StudyPlan, read_plan
+from repdrift.study.jobs.planned_work import run_claimed
+from repdrift.study.jobs.report_line import line_of
+from repdrift.study.jobs.work import StudyWork
+
+EXIT_CODES: dict[Ending, int] = {"done": 0, "failed": 1, "not_ready": 5, "busy": 6, "disk_full": 7}
+"""Exit codes of `repdrift job`; any other code means that the process was lost or has a defect."""
+
+
+def ending_of(exit_code: int) -> Ending:
+    """Returns how a job ended whose process gave this exit code."""
+    for ending, code in EXIT_CODES.items():
+        if code == exit_code:
+            return ending
+    return "lost"
+
+
+class PlannedStudy:
+    """A study as its plan file has it, for a process that runs one or several of its jobs.
+
+    Changes to the plan's working folder, where relative paths start. Raises DataError if the plan cannot be read, and ConfigError if it is not that
+    of this machine's libraries, or its folder is not here.
+    """
+
+    def __init__(self, plan_file: Path) -> None:
+        self.file = plan_file.absolute()
+        self.plan = read_plan(self.file)
+        _require_same_libraries(self.plan)
+        self.folder = self.file.parent.parent if self.file.parent.name == PLANS_FOLDER else self.file.parent
+        _enter(Path(self.plan.working_folder))
+        for name, value in self.plan.environment.items():
+            os.environ.setdefault(name, value)
+        self.config = self.plan.study_config()
+        self.graph: JobGraph = self.plan.graph(self.config)
+        self.work = StudyWork(StudyInputs(self.config, self.plan.config_path), self.plan.tasks)
+
+    def run(self, name: str, launcher: str) -> JobReport:
+        """Run the job of this name, if what it needs is done; everything that is printed meanwhile goes into its log.
+
+        Raises UnknownNameError for a name that the plan does not have.
+        """
+        job = self.graph.job(name)
+        if (newer := self._newer_plan()) is not None:
+            return JobReport(name, "failed", newer)
+        with _output_into(log_file(self.folder, job)):
+            missing = self._missing(job)
+            if missing:
+                return JobReport(name, "not_ready", f"{', '.join(missing[:4])} not done")
+            return run_claimed(self.work, job, self.folder, self.plan.digest, launcher, keeps_log=False)
+
+    def _missing(self, job: StudyJob) -> list[str]:
+        finished = FinishedJobs(self.config, self.plan.config_path, self.graph)
+        return [name for name in self.graph.needs[job.name] if not finished.is_done(self.graph.job(name))]
+
+    def _newer_plan(self) -> str | None:
+        """Says that the study was started with another configuration since this plan was made; None if it was not."""
+        current = self.folder / PLAN_FILE
+        try:
+            latest = read_plan(current)
+        except RepdriftError:
+            return None
+        if latest.digest == self.plan.digest:
+            return None
+        return (
+            f"the study was started with another configuration at {latest.created}, after this job was planned ({self.plan.created}): the job is not run, "
+            "so that results of the two are not mixed. Start the study again with the configuration that you want"
+        )
+
+
+def run_planned_job(plan_file: Path, name: str, launcher: str = "by hand") -> JobReport:
+    """Run one job of a plan file in this process. Raises what `PlannedStudy` raises."""
+    return PlannedStudy(plan_file).run(name, launcher)
+
+
+def _require_same_libraries(plan: StudyPlan) -> None:
+    here = library_versions()
+    differ = [
+        f"{name} {here.get(name, 'absent')} instead of {plan.versions.get(name, 'absent')}"
+        for name in sorted({*here, *plan.versions})
+        if here.get(name) != plan.versions.get(name)
+    ]
+    if differ:
+        raise ConfigError(
+            f"this machine has other libraries than the one that started the study: {', '.join(differ)}. Numbers could differ between jobs; install the same "
+            "versions here, or start the study again from here"
+        )
+
+
+def _enter(folder: Path) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise StorageError(
+            f"the folder in which the study was started, {folder}, is not on this machine ({error.strerror}): put the study on a file system that every "
+            "machine has under the same path"
+        ) from error
+
+
+@contextmanager
+def _output_into(log: Path) -> Generator[None]:
+    """Everything that this process and its libraries print goes to the end of `log` inside the block."""
+    with storage_errors(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        stream = log.open("a", encoding="utf-8", errors="backslashreplace")
+    kept: list[tuple[int, int]] = []
+    try:
+        for shown in (sys.stdout, sys.stderr):
+            shown.flush()
+        for number in (1, 2):
+            kept.append((number, os.dup(number)))
+            os.dup2(stream.fileno(), number)
+        yield
+    finally:
+        for shown in (sys.stdout, sys.stderr):
+            shown.flush()
+        for number, before in kept:
+            os.dup2(before, number)
+            os.close(before)
+        stream.close()
+
+
+def serve(plan_file: Path, launcher: str) -> None:
+    """Run the jobs whose names come on standard input, one a line, until it ends; write one line on standard output when a job has ended.
+
+    Nothing else reaches standard output: what libraries print there goes to standard error. SIGTERM stops the job at work as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    study = PlannedStudy(plan_file)
+    for line in sys.stdin:
+        report = study.run(line.strip(), launcher)
+        reports.write(line_of(report) + "\n")
+        reports.flush()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
