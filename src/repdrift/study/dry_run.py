@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,8 +27,8 @@ _PROBE_S = 0.5
 class Estimate:
     """The estimate for one kind of run. runs: how many of it are left. A number that is not known is None.
 
-    least_s: seconds of one run at least. saved: bytes on the disk for one run. loaded: bytes of the full weights that main memory holds before
-    they are quantised; None if they are not.
+    least_s: seconds of one run at least. saved: bytes on the disk for one run, its checkpoints among them. loaded: bytes of the full weights that
+    main memory holds before they are quantised; None if they are not. checkpoints: how many a run saves.
     """
 
     words: str
@@ -37,12 +37,14 @@ class Estimate:
     least_s: float | None
     saved: int | None
     loaded: int | None = None
+    checkpoints: int = 0
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """The estimates of a study. rate: floating-point operations a second in matrix products, measured on this machine.
+    """The estimates of a study. rate: floating-point operations a second in products of float32 matrices, measured on this machine.
 
+    bfloat16_rate: in those of bfloat16; None where nothing trains in it.
     tuning: the trials that are left, None if the study does not tune. analysis_memory: bytes for one layer of the largest task. outcomes: the
     kinds that are measured; outcomes_s: seconds at least for all models, of running them alone.
     """
@@ -58,6 +60,7 @@ class DryRun:
     analysis_memory: int | None = None
     outcomes: tuple[str, ...] = ()
     outcomes_s: float | None = None
+    bfloat16_rate: float | None = None
 
 
 def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
@@ -68,7 +71,11 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
     kinds: dict[tuple[str, str], list[TrainingJob]] = {}
     for _, job in left:
         kinds.setdefault((job.spec.name, job.arm.name), []).append(job)
-    rate = matrix_product_rate()
+    rates = {
+        precision: matrix_product_rate(precision)
+        for precision in {"float32", *(job.options.precision for _, job in jobs)}
+    }
+    rate = rates["float32"]
     tasks = list(dict.fromkeys(run.task for run in runs))
     sets = {task: 2 + 2 * sum(run.task == task for run in runs) for task in tasks}
     if inputs.config.analysis.equal_skill:  # then their checkpoints are extracted too
@@ -80,17 +87,18 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
         tokens = sum(sets[task] * sum(len(ids) for ids in inputs.sample_set(task).input_ids) for task in tasks)
         extraction_s = 2 * weights * tokens / rate
     return DryRun(
-        [_estimate(inputs, group, rate) for group in kinds.values()],
+        [_estimate(inputs, group, rates) for group in kinds.values()],
         len(jobs) - len(left),
         rate,
         sum(set_bytes(inputs, task) * sets[task] for task in tasks),
         sum(sets.values()),
         extraction_s,
         None if weights is None else 4 * weights,
-        None if inputs.config.tune is None else _trials(inputs, runs, rate),
+        None if inputs.config.tune is None else _trials(inputs, runs, rates),
         max((size for task in tasks if (size := _analysis_bytes(inputs, task, sets[task])) is not None), default=None),
         tuple(inputs.config.chosen_outcomes()),
         None if weights is None else 2 * weights * _evaluated_tokens(inputs, [job for _, job in jobs]) / rate,
+        rates.get("bfloat16"),
     )
 
 
@@ -106,12 +114,12 @@ def _evaluated_tokens(inputs: StudyInputs, jobs: Sequence[TrainingJob]) -> float
     return tokens
 
 
-def _trials(inputs: StudyInputs, runs: Sequence[RunId], rate: float) -> list[Estimate]:
+def _trials(inputs: StudyInputs, runs: Sequence[RunId], rates: Mapping[str, float]) -> list[Estimate]:
     """Estimates for the trials that are left, one for each task and arm. A trial trains on all rows but those held out, and is not saved."""
     found: list[Estimate] = []
     for trials in open_trials(inputs, runs):
-        each = _estimate(inputs, [trials.job] * trials.left, rate, rows=trials.rows)
-        found.append(replace(each, saved=None))
+        each = _estimate(inputs, [trials.job] * trials.left, rates, rows=trials.rows)
+        found.append(replace(each, saved=None, checkpoints=0))
     return found
 
 
@@ -124,7 +132,9 @@ def _analysis_bytes(inputs: StudyInputs, task: str, sets: int) -> int | None:
     return size.needed_bytes(options.measures)
 
 
-def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float, *, rows: int | None = None) -> Estimate:
+def _estimate(
+    inputs: StudyInputs, group: Sequence[TrainingJob], rates: Mapping[str, float], *, rows: int | None = None
+) -> Estimate:
     job = group[0]
     classes = job.classes()
     words = f"{job.spec.name}, {job.arm.name}"
@@ -144,10 +154,11 @@ def _estimate(inputs: StudyInputs, group: Sequence[TrainingJob], rate: float, *,
     tokens = sum(lengths) / len(lengths) * n_rows * job.options.epochs
     # A product each way and, for what trains, one for its gradient (Kaplan et al. 2020: 6 operations a weight and token).
     forward = 2 * every * (2 if job.options.gradient_checkpointing else 1)
-    least_s = tokens * (forward + 2 * every + 2 * trained) / rate
-    saved = saved_bytes(model)
+    least_s = tokens * (forward + 2 * every + 2 * trained) / rates[job.options.precision]
+    checkpoints = least_checkpoints(job)
+    saved = saved_bytes(model) * (1 + checkpoints)
     memory = account(model, job.spec.kind, job.options, batch=job.options.batch_size, length=longest)
-    return Estimate(words, len(group), memory, least_s, saved, None if tuned.quantised is None else full)
+    return Estimate(words, len(group), memory, least_s, saved, None if tuned.quantised is None else full, checkpoints)
 
 
 def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
@@ -156,10 +167,10 @@ def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
     return sum(p.numel() for p in model.parameters() if id(p) not in tables and (p.requires_grad or not trained))
 
 
-def matrix_product_rate() -> float:
-    """Floating-point operations a second in products of float32 matrices, measured for half a second on this machine."""
+def matrix_product_rate(precision: str = "float32") -> float:
+    """Floating-point operations a second in products of matrices of this type, measured for half a second on this machine."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    a = torch.ones(_PROBE_SIDE, _PROBE_SIDE, device=device)
+    a = torch.ones(_PROBE_SIDE, _PROBE_SIDE, device=device, dtype=getattr(torch, precision))
     (a @ a).sum().item()
     began, times = time.perf_counter(), 0
     while time.perf_counter() - began < _PROBE_S:
@@ -190,11 +201,17 @@ def dry_run_lines(found: DryRun) -> list[str]:
         f"outcomes: {_outcomes(found)}",
         f"analysis and figures: time not estimated{analysis}",
         f"Times are from the operations of each training and the {found.rate / 1e9:.0f} GFLOP/s that this machine reaches in float32 matrix "
-        "products now; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by tensor; the "
-        "program itself and what an allocator keeps come on top. Checkpoints and saved states are not in the disk's number.",
+        f"products now{_in_bfloat16(found)}; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by "
+        "tensor; the program itself and what an allocator keeps come on top. Saved states are not in the disk's number.",
         "Nothing was trained or written.",
     ]
     return lines
+
+
+def _in_bfloat16(found: DryRun) -> str:
+    return (
+        "" if found.bfloat16_rate is None else f" ({found.bfloat16_rate / 1e9:.0f} in bfloat16, for what trains in it)"
+    )
 
 
 def _outcomes(found: DryRun) -> str:
@@ -212,7 +229,8 @@ def _total_s(estimates: Sequence[Estimate]) -> float:
 def _line(e: Estimate, what: str) -> str:
     memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
     took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
-    saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk"
+    of_them = f" ({counted(e.checkpoints, 'checkpoint')} among it)" if e.checkpoints else ""
+    saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk{of_them}"
     loaded = (
         ""
         if e.loaded is None

@@ -1,6 +1,9 @@
 """`repdrift run --dry-run`: what a study would take, with nothing trained and nothing written."""
 
-from repdrift.study.dry_run import DryRun, Estimate, dry_run_lines
+from repdrift.study.config import load_study
+from repdrift.study.dry_run import DryRun, Estimate, dry_run, dry_run_lines
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.runs import planned_runs
 from repdrift.training.memory_accounting import MemoryAccount
 from tests.command_line import run_here
 
@@ -40,6 +43,38 @@ def test_trials_are_counted_before_any_and_after_all_were_made(tiny_bert, tiny_d
     assert "sst2, lora (2 trials)" not in half
     run_here("python -m repdrift tune --config study.yaml", tmp_path)
     assert "tuning: 0 trials to make" in run_here(dry_run, tmp_path).stdout
+
+
+def test_checkpoints_are_on_the_disk_too(tiny_bert, tiny_data, tmp_path):
+    study = tmp_path / "study.yaml"
+    options = "batch_size: 8, epochs: 1, max_length: 32, max_train_samples: 32"
+    head = f"name: dry\nmodel: {tiny_bert}\ntasks: [sst2]\nmethods: [full_finetune]\nseeds: [1]\ndata_dir: {tiny_data}\nextraction: {{samples: 16}}\n"
+    bytes_of = {}
+    for name, more in {"none": "", "three": ", checkpoints: 3"}.items():
+        study.write_text(f"{head}training: {{all: {{{options}{more}}}}}\n")
+        config = load_study(study)
+        found = dry_run(StudyInputs(config, str(study)), planned_runs(config))
+        bytes_of[name] = found.training[0].saved
+        said = "\n".join(dry_run_lines(found))
+        assert ("(3 checkpoints among it)" in said) is (name == "three")
+    assert bytes_of["three"] == 4 * bytes_of["none"]
+
+
+def test_a_training_in_bfloat16_is_timed_by_products_in_bfloat16(tiny_bert, tiny_data, tmp_path, monkeypatch):
+    speeds = {"float32": 1e9, "bfloat16": 4e9}
+    monkeypatch.setattr("repdrift.study.dry_run.matrix_product_rate", lambda precision="float32": speeds[precision])
+    study = tmp_path / "study.yaml"
+    seconds = {}
+    for precision in speeds:
+        study.write_text(
+            f"name: dry\nmodel: {tiny_bert}\ntasks: [sst2]\nmethods: [full_finetune]\nseeds: [1]\ndata_dir: {tiny_data}\n"
+            f"training: {{all: {{epochs: 1, max_length: 32, precision: {precision}}}}}\nextraction: {{samples: 16}}\n"
+        )
+        config = load_study(study)
+        found = dry_run(StudyInputs(config, str(study)), planned_runs(config))
+        seconds[precision] = found.training[0].least_s
+        assert ("(4 in bfloat16" in "\n".join(dry_run_lines(found))) is (precision == "bfloat16")
+    assert seconds["float32"] == 4 * seconds["bfloat16"]
 
 
 def test_what_is_not_known_is_said_and_not_made_up():
