@@ -1,0 +1,95 @@
+"""Fills the template of an account from the results files beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from studies.account import tables
+from studies.account.cells import verdict_cell
+from studies.account.facts import StudyFacts
+from studies.account.pilot import PilotCheck, pilot_checks
+
+from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE
+from repdrift.core.words import (
+    chosen_percent,
+    counted,
+    listed,
+    method_title,
+    percent,
+    short_drift,
+    task_title,
+    two_digits,
+)
+from repdrift.study.config import load_study
+
+TEMPLATE = "account.md.j2"
+TEXT = "README.md"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Processor hours by task: what has been spent, finished stages and failed ones."""
+
+    hours: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Hours over all tasks."""
+        return sum(self.hours.values())
+
+
+def account_text(folder: Path) -> str:
+    """Returns the account in a folder: its template with every number from the files beside it.
+
+    Raises DataError if results are missing or damaged; jinja2.UndefinedError if the template asks for what there is not.
+    """
+    repository = Path(__file__).resolve().parents[2]
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  Markdown, and names from the results are escaped where a cell is made
+    )
+    environment.filters |= {
+        "task": task_title,
+        "arm": method_title,
+        "percent": percent,
+        "chosen": chosen_percent,
+        "drift": short_drift,
+        "two_digits": two_digits,
+        "counted": counted,
+        "listed": listed,
+    }
+    main = load_study(repository / "studies" / "reference.yaml")
+    facts = StudyFacts.read(folder / "results" / RESULTS_FILE, main.task_names)
+    rates_file = folder / "rates" / RESULTS_FILE
+    rates = StudyFacts.read(rates_file) if rates_file.is_file() else None
+    expected = folder / "pilot.json"
+    checks: list[PilotCheck] = pilot_checks(rates, json.loads(expected.read_text(encoding="utf-8"))) if rates else []
+    text = environment.get_template(TEMPLATE).render(
+        study=facts,
+        rates=rates,
+        pilot=checks,
+        cost=_cost(folder / "cost.csv"),
+        table=tables,
+        verdict=verdict_cell,
+        config=main,
+        ALL=ALL_TASKS,
+    )
+    return text.rstrip("\n") + "\n"
+
+
+def _cost(path: Path) -> Cost | None:
+    if not path.is_file():
+        return None
+    hours: dict[str, float] = {}
+    for row in csv.DictReader(StringIO(path.read_text(encoding="utf-8"))):
+        hours[row["task"]] = hours.get(row["task"], 0.0) + float(row["cpu_s"]) / 3600
+    return Cost(hours)

@@ -1,0 +1,187 @@
+"""Facts of one study, as the text of an account asks for them: what is finished, what was learnt, and what became of each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from repdrift.core.equal_skill_words import skill_notes
+from repdrift.core.first_lines import first_lines
+from repdrift.core.hypotheses import LESS, TARGET
+from repdrift.core.learnt_words import judged_models
+from repdrift.core.records.claims import HypothesisTest, Reduction
+from repdrift.core.records.equal_skill import EqualSkill
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.tuning import TuningRecord
+from repdrift.core.words import counted, listed, markdown_text, method_title, task_title
+from repdrift.report.glance.study_numbers import ArmModels, Score, final_score, models_of
+from repdrift.report.report_data import ReportData, read_report_data
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """How far a task has come: final models that are measured, of those that are planned."""
+
+    task: str
+    there: int
+    planned: int
+
+    @property
+    def finished(self) -> bool:
+        """True if no model is missing."""
+        return self.there == self.planned
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """One study's results. planned_tasks: those of the whole study, where the results are of a part of it."""
+
+    data: ReportData
+    planned_tasks: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, results_file: Path, planned_tasks: Sequence[str] = ()) -> StudyFacts:
+        """Read results and table. Raises DataError if they are missing, damaged, or not of one analysis."""
+        return cls(read_report_data(results_file), planned_tasks)
+
+    @property
+    def study(self):
+        """The study's settings."""
+        return self.data.results.study
+
+    @cached_property
+    def states(self) -> list[TaskState]:
+        """Every planned task with the number of its models."""
+        of_results = {
+            task: [run for run in self.data.results.runs if run.task == task and run.step == 0]
+            for task in self.study.tasks
+        }
+        each = len(self.study.methods) * len(self.study.seeds)
+        order = list(dict.fromkeys([*self.planned_tasks, *self.study.tasks]))
+        return [
+            TaskState(
+                task, sum(run.status == "ok" for run in of_results.get(task, [])), len(of_results.get(task, [])) or each
+            )
+            for task in order
+        ]
+
+    @property
+    def finished(self) -> list[str]:
+        """Tasks of which no model is missing."""
+        return [state.task for state in self.states if state.finished]
+
+    @property
+    def begun(self) -> list[str]:
+        """Tasks of which at least one model is measured, the finished ones among them."""
+        return [state.task for state in self.states if state.there]
+
+    @property
+    def progress(self) -> str:
+        """What is finished and what is not, in words."""
+        done = listed([task_title(task) for task in self.finished])
+        part = [
+            f"{task_title(s.task)} ({s.there} of {counted(s.planned, 'model')})"
+            for s in self.states
+            if 0 < s.there < s.planned
+        ]
+        rest = [task_title(s.task) for s in self.states if not s.there]
+        said = [f"Tasks finished so far: {done}"]
+        if part:
+            said.append(f"In part: {listed(part)}")
+        if rest:
+            said.append(f"Not yet run: {listed(rest)}")
+        return ". ".join(said) + "."
+
+    @property
+    def first_lines(self) -> list[str]:
+        """Sentences that change how every number is read: models that have not learnt their task, rates at an edge of what was tried."""
+        models = judged_models(self.data.results.runs)
+        said = [markdown_text(line) for line in first_lines(self.data.results)]
+        if models and all(model.verdict for model in models):
+            said.insert(
+                0,
+                f"All {counted(len(models), 'trained model')} that are measured have learnt their task: each is surely better than the best constant answer.",
+            )
+        return said
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is missing or needs care, in the analysis's own words, without what `first_lines` says."""
+        said = set(first_lines(self.data.results))
+        return [markdown_text(warning) for warning in self.data.results.warnings if warning not in said]
+
+    def skill_notes(self, task: str) -> list[str]:
+        """The scores at which arms were compared, conditions, and the reasons where there is no comparison at equal skill."""
+        found = [each for each in self.data.results.equal_skill if each.task == task]
+        if not found:
+            return [
+                "There is no comparison at equal skill: it was not asked for, or the results are of an older version."
+            ]
+        return [markdown_text(note) for note in skill_notes(found, several=True)]
+
+    @property
+    def compared(self) -> list[str]:
+        """The arms that are compared with the reference."""
+        return list(self.study.contrasted)
+
+    def of(self, arm: str) -> StudyFacts:
+        """The facts as those of two arms, the reference and this one."""
+        return replace(self, data=replace(self.data, results=self.data.results.of_contrast(arm)))
+
+    def models(self, task: str, arm: str) -> ArmModels:
+        """The drift of the final models of an arm."""
+        return models_of(self.data, task, arm)
+
+    def score(self, task: str, arm: str) -> Score | None:
+        """The primary score of the final models of an arm; None if they have none."""
+        return final_score(self.data, task, arm)
+
+    def reduction(self, task: str, arm: str, layer: int | None = None) -> Reduction | None:
+        """The reduction of an arm's drift at the end of training; None if the analysis has none."""
+        return self.of(arm).data.reduction(task, layer)
+
+    def test(self, hypothesis: str, task: str, arm: str, layer: int | None = None) -> HypothesisTest | None:
+        """The test of a claim that compares an arm with the reference; None if it was not tested."""
+        found = (t for t in self.data.results.tests if (t.hypothesis, t.task, t.layer) == (hypothesis, task, layer))
+        return next(
+            (t for t in found if t.method is None and (t.comparison or self.study.comparison_method) == arm), None
+        )
+
+    def floor_test(self, hypothesis: str, task: str, arm: str) -> HypothesisTest | None:
+        """The test of a claim about one arm alone, over the layers."""
+        return self.data.test(hypothesis, task, arm)
+
+    def less(self, task: str, arm: str, layer: int | None = None) -> HypothesisTest | None:
+        """The test of whether an arm drifts less at the end of training."""
+        return self.test(LESS, task, arm, layer)
+
+    def target(self, task: str, arm: str) -> HypothesisTest | None:
+        """The test of whether an arm reaches the target at the end of training."""
+        return self.test(TARGET, task, arm)
+
+    def equal_skill(self, task: str, arm: str) -> EqualSkill | None:
+        """The comparison of an arm at equal skill; None if it was not asked for."""
+        return next((e for e in self.data.results.equal_skill if (e.task, e.comparison) == (task, arm)), None)
+
+    def choice(self, task: str, arm: str) -> TuningRecord | None:
+        """How the learning rate of an arm was chosen; None if it was not tuned."""
+        tuning = self.data.results.tuning
+        return next((c for c in tuning.choices if (c.task, c.method) == (task, arm)), None) if tuning else None
+
+    def control(self, name: str, task: str, arm: str | None = None) -> list[float | None]:
+        """The drift of a control by layer; None where it was not measured."""
+        drifts = self.data.control_drift(name, task, arm)
+        return [None if np.isnan(value) else float(value) for value in drifts]
+
+    def over_all(self) -> bool:
+        """True if there are claims over several tasks."""
+        return any(reduction.task == ALL_TASKS for reduction in self.data.results.reductions) and len(self.begun) > 1
+
+    @staticmethod
+    def title(arm: str) -> str:
+        """The name of an arm for people."""
+        return method_title(arm)

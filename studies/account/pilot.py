@@ -1,0 +1,57 @@
+"""Holds a study of learning rates against numbers that were measured independently beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studies.account.facts import StudyFacts
+
+from repdrift.core.words import short_drift
+
+
+@dataclass(frozen=True)
+class PilotCheck:
+    """One arm of the pilot beside the same arm here. near: whether score and drift agree within the pilot's own spread."""
+
+    arm: str
+    metric: str
+    expected_score: float
+    score: float | None
+    expected_drift: float
+    drift: float | None
+    near: bool
+
+    @property
+    def words(self) -> str:
+        """Both numbers, expected and found."""
+        found = (
+            "missing" if self.score is None or self.drift is None else f"{self.score:.3f} and {short_drift(self.drift)}"
+        )
+        return f"{self.expected_score:.3f} and {short_drift(self.expected_drift)} expected, {found} found"
+
+
+def pilot_checks(facts: StudyFacts, expected: Mapping[str, Any]) -> list[PilotCheck]:
+    """Compares every arm that the expectation names.
+
+    expected: `task`, `score_tolerance` (absolute), `drift_tolerance` (as a share of the drift), and by arm `score` and `drift`.
+    """
+    found: list[PilotCheck] = []
+    for arm, (score, drift) in ((name, (each["score"], each["drift"])) for name, each in expected["arms"].items()):
+        here, models = facts.score(expected["task"], arm), facts.models(expected["task"], arm)
+        near = (
+            here is not None
+            and models.drift is not None
+            and abs(here.mean - score) <= expected["score_tolerance"]
+            and abs(models.drift / drift - 1) <= expected["drift_tolerance"]
+        )
+        found.append(
+            PilotCheck(arm, here.metric if here else "", score, here.mean if here else None, drift, models.drift, near)
+        )
+    return found
+
+
+def disagreeing(checks: Sequence[PilotCheck]) -> list[PilotCheck]:
+    """Those that are not near."""
+    return [check for check in checks if not check.near]

@@ -1,0 +1,312 @@
+"""Tables of an account, each about one task of one study; rows are arms, and controls where a number needs one to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from studies.account.cells import (
+    MISSING,
+    drift_cell,
+    end_cell,
+    name_cell,
+    reduction_cell,
+    skill_cell,
+    table,
+    target_at_equal_skill,
+    verdict_cell,
+)
+from studies.account.facts import StudyFacts
+
+from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
+from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.weights import WeightContrast, WeightsOverSeeds
+from repdrift.core.tuning_words import rate_text
+from repdrift.core.words import counted, number, percent, pvalue, signed_digits, task_title
+
+
+def arms_table(facts: StudyFacts, task: str) -> str:
+    """What each arm trains, the rates that were tried for it with their scores, the one that was chosen, and the score of its models."""
+    rows: list[list[str]] = []
+    for arm in facts.study.methods:
+        choice, score = facts.choice(task, arm), facts.score(task, arm)
+        trials = sorted(choice.trials, key=lambda trial: trial.learning_rate) if choice else []
+        tried = ", ".join(
+            f"{rate_text(t.learning_rate)}: {'diverged' if t.score is None else f'{t.score:.3f}'}" for t in trials
+        )
+        chosen = MISSING if choice is None else rate_text(choice.learning_rate)
+        edge = f" (the {choice.at_edge} that was tried)" if choice and choice.at_edge else ""
+        trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm) and t.tuning), None)
+        size = f"{trained.tuning.trained_parameters:,}" if trained and trained.tuning else MISSING
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                facts.study.method_words.get(arm, facts.title(arm)),
+                size,
+                tried or MISSING,
+                chosen + edge,
+                MISSING
+                if score is None
+                else score.text + (f" ± {score.spread:.3f}" if score.spread is not None else ""),
+                MISSING if score is None else str(score.n_models),
+            ]
+        )
+    return table(
+        ["arm", "tuning", "numbers that train", "rates: score of the trial", "chosen", "score", "models"], rows
+    )
+
+
+def drift_table(facts: StudyFacts, task: str) -> str:
+    """Drift of each arm by layer, and beneath it what no change, another seed and a random change of the same size give."""
+    layers = facts.data.layers
+    rows: list[list[str]] = []
+    for arm in facts.study.methods:
+        models = facts.models(task, arm)
+        if models.seeds:
+            rows.append(
+                [
+                    name_cell(facts.title(arm)),
+                    *map(drift_cell, models.by_layer),
+                    drift_cell(models.drift, models.spread),
+                ]
+            )
+    for name, words in (("seed_ceiling", "two seeds of it"), ("random_change", "random change of its size")):
+        for arm in facts.study.methods:
+            found = facts.control(name, task, arm)
+            if any(value is not None for value in found):
+                rows.append(
+                    [f"{name_cell(facts.title(arm))}: {words}", *map(drift_cell, found), drift_cell(_mean(found))]
+                )
+    rows += [
+        ["no change (base twice)", *map(drift_cell, found), drift_cell(_mean(found))]
+        for found in [facts.control("identity", task)]
+    ]
+    rows += [
+        ["no relation (mispaired)", *map(drift_cell, found), drift_cell(_mean(found))]
+        for found in [facts.control("mispaired", task)]
+    ]
+    return table(["", *(f"layer {layer}" for layer in layers), "mean"], rows)
+
+
+def floors_table(facts: StudyFacts, task: str) -> str:
+    """For each arm, whether its drift is above the noise of extraction, and above the drift between its own seeds."""
+    rows = [
+        [
+            name_cell(facts.title(arm)),
+            *(verdict_cell(facts.floor_test(claim, task, arm)) for claim in (ABOVE_NOISE, ABOVE_SEEDS)),
+        ]
+        for arm in facts.study.methods
+    ]
+    return table(
+        ["arm", "above the noise of extraction", "farther from the base than its seeds from one another"], rows
+    )
+
+
+def comparison_table(facts: StudyFacts, task: str) -> str:
+    """Each arm against the reference: reduction of drift at the end of training and at equal skill, with verdicts."""
+    rows: list[list[str]] = []
+    for arm in facts.compared:
+        skill = facts.equal_skill(task, arm)
+        at = ", ".join(f"{s.score:.3f}" for s in skill.scores) if skill and task != ALL_TASKS else ""
+        second = skill.second_opinion if skill else None
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                end_cell(facts.reduction(task, arm)),
+                verdict_cell(facts.less(task, arm)),
+                at or MISSING,
+                skill_cell(skill),
+                verdict_cell(skill.test if skill else None),
+                MISSING if second is None or second.reduction is None else percent(second.reduction),
+            ]
+        )
+    head = [
+        "arm",
+        "at the end: less drift by",
+        "drifts less?",
+        "equal score",
+        "at equal skill: less drift by",
+        "drifts less?",
+    ]
+    return table([*head, "by regression"], rows)
+
+
+def target_table(facts: StudyFacts, task: str) -> str:
+    """Whether each arm reaches the target, at the end of training (tested) and at equal skill (by the interval)."""
+    target = facts.study.target_reduction
+    rows = [
+        [
+            name_cell(facts.title(arm)),
+            verdict_cell(facts.target(task, arm)),
+            target_at_equal_skill(facts.equal_skill(task, arm), target),
+        ]
+        for arm in facts.compared
+    ]
+    return table(["arm", "at the end of training", "at equal skill"], rows)
+
+
+def layers_table(facts: StudyFacts, task: str) -> str:
+    """The reduction of each arm in each layer, at the end of training."""
+    rows = []
+    for arm in facts.compared:
+        found = [facts.reduction(task, arm, layer) for layer in facts.data.layers]
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                *(MISSING if r is None else percent(r.reduction, missing=MISSING) for r in found),
+            ]
+        )
+    return table(["arm", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+
+
+def lowest_layer_table(facts: StudyFacts, task: str) -> str:
+    """Drift in the lowest layer: each arm beside the reference, with the ranges over seeds."""
+    layer = facts.data.layers[0]
+    rows = []
+    for arm in facts.compared:
+        found = facts.reduction(task, arm, layer)
+        if found is None:
+            continue
+        ours, theirs = _known(found.comparison_by_seed.values()), _known(found.reference_by_seed.values())
+        apart = MISSING
+        if ours and theirs:
+            apart = (
+                "more in every seed"
+                if min(ours) > max(theirs)
+                else "less in every seed"
+                if max(ours) < min(theirs)
+                else "seeds overlap"
+            )
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                drift_cell(found.comparison_drift),
+                drift_cell(found.reference_drift),
+                end_cell(found),
+                apart,
+            ]
+        )
+    return table(["arm", "its drift", "drift of the reference", "less drift by", "seeds"], rows)
+
+
+def intruders_table(facts: StudyFacts, task: str) -> str:
+    """Share of intruder dimensions among the leading singular vectors of the changed matrices, and the size and rank of the change."""
+    moved = facts.data.results.moved
+    weights = moved.weights if moved else None
+    if weights is None:
+        return "The weights of these models were not described."
+    rows = [
+        [
+            name_cell(facts.title(found.method)),
+            _with_spread(found.intruder_share, found.intruder_share_sd),
+            number(found.relative_change, missing=MISSING),
+            MISSING if found.rank_90 is None else f"{found.rank_90:.0f}",
+            str(len(found.seeds)),
+            _contrast(_intruders_against(weights.contrasts, found, facts.study.reference_method)),
+        ]
+        for found in weights.over_seeds
+        if (found.task, found.part) == (task, "all")
+    ]
+    return table(
+        ["arm", "intruders", "relative change", "rank for 90 %", "models", "against the reference (all tasks)"], rows
+    )
+
+
+def _intruders_against(
+    contrasts: Sequence[WeightContrast], of: WeightsOverSeeds, reference: str
+) -> WeightContrast | None:
+    wanted = (of.method, reference, "intruder_share")
+    return next((c for c in contrasts if (c.method, c.reference, c.quantity) == wanted), None)
+
+
+def _contrast(found: WeightContrast | None) -> str:
+    if found is None or found.estimate is None:
+        return MISSING
+    p = found.p_adjusted if found.p_adjusted is not None else found.p
+    return f"{signed_digits(100 * found.estimate)} points (p {pvalue(p)})"
+
+
+def predictors_table(facts: StudyFacts, outcome: str) -> str:
+    """The rank correlation of every measure's drift with an outcome over models, within tasks and arms."""
+    found = next((p for p in facts.data.results.drift_predictors if p.outcome == outcome), None)
+    if found is None:
+        return "This was not measured."
+    if found.missing is not None:
+        return found.missing
+    rows = [
+        [
+            c.title,
+            MISSING if c.correlation is None else f"{c.correlation:.2f}",
+            _range(c.low, c.high),
+            pvalue(c.pvalue_max_t, missing=MISSING),
+        ]
+        for c in found.correlations
+    ]
+    return table(["measure", f"correlation with {found.outcome_title}", "interval", "p, over all measures"], rows)
+
+
+def probes_table(facts: StudyFacts, task: str) -> str:
+    """By layer, how much better a probe reads the task's classes off the tuned models than off the base model."""
+    outcomes = facts.data.results.outcomes
+    arms = [a for a in outcomes.arms if (a.task, a.outcome, a.step) == (task, "probe", 0)] if outcomes else []
+    if not arms:
+        return f"{task_title(task)} has no probes."
+    by_place = {(a.method, a.layer): a for a in arms}
+    rows = []
+    for arm in facts.study.methods:
+        found = [by_place.get((arm, layer)) for layer in facts.data.layers]
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                *(MISSING if a is None or a.difference is None else signed_digits(100 * a.difference) for a in found),
+            ]
+        )
+    base = [next((a.base_value for a in arms if a.layer == layer), None) for layer in facts.data.layers]
+    rows.insert(0, ["base model (accuracy)", *(percent(value, missing=MISSING) for value in base)])
+    return table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+
+
+def rates_table(facts: StudyFacts, task: str) -> str:
+    """A study whose arms differ by their learning rates: score, drift at the end, and reductions against the reference."""
+    rows = []
+    for arm in facts.study.methods:
+        models, score, skill = facts.models(task, arm), facts.score(task, arm), facts.equal_skill(task, arm)
+        trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm)), None)
+        rate = MISSING if trained is None else rate_text(float(trained.hyperparameters["learning_rate"]))
+        end = facts.reduction(task, arm)
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                rate,
+                MISSING if score is None else score.text,
+                drift_cell(models.drift, models.spread),
+                "reference"
+                if arm == facts.study.reference_method
+                else reduction_cell(end.reduction if end else None, None).replace(" (no interval)", ""),
+                "reference"
+                if arm == facts.study.reference_method
+                else MISSING
+                if skill is None or skill.reduction is None
+                else percent(skill.reduction),
+                counted(len(models.seeds), "model"),
+            ]
+        )
+    head = ["arm", "learning rate", "score", "mean drift at the end", "less drift, at the end", "at equal skill", ""]
+    return table(head, rows)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = _known(values)
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _known(values) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _with_spread(share: float | None, spread: float | None) -> str:
+    return percent(share, missing=MISSING) + (f" ± {percent(spread)}" if spread is not None else "")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"

@@ -1,0 +1,132 @@
+"""Accounts of studies: every number comes from the results files, a changed file changes the text, and what is missing is said."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from studies.account.__main__ import main
+from studies.account.build import TEXT, account_text
+from studies.account.cells import target_at_equal_skill, verdict_cell
+
+from repdrift.core.errors import DataError
+from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
+from tests.unit.drift.skill_studies import two_arms
+from tests.unit.report.equal_skill_results import with_equal_skill
+from tests.unit.report.synthetic_results import Synthetic, write_results
+
+ACCOUNTS = Path(__file__).parents[2] / "docs" / "studies"
+REFERENCE = ACCOUNTS / "reference"
+NAMES_WITH_DIGITS = ("MiniLM-L6", "SmolLM2", "et al. 2024", "1 - debiased CKA")
+
+
+@pytest.fixture
+def account(tmp_path):
+    """A folder with the reference study's template, and results of another, small study in place of its own."""
+    for name in ("account.md.j2", "pilot.json"):
+        shutil.copy(REFERENCE / name, tmp_path / name)
+    study = Synthetic(
+        tasks=("sst2", "mrpc"), methods=("full_finetune", "lora_r8"), seeds=(1, 2, 3), layers=3, missing=(("mrpc", "lora_r8", 2),)
+    )  # fmt: skip
+    write_results(tmp_path / "results", study)
+    return tmp_path
+
+
+def changed(folder, **update):
+    """Writes the results of an account anew with these fields changed."""
+    file = folder / "results" / RESULTS_FILE
+    DriftResults.read(file).model_copy(update=update).write(file)
+
+
+def test_no_number_is_typed_into_a_template():
+    for template in ACCOUNTS.glob("*/account.md.j2"):
+        text = re.sub(
+            r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`\n]*`", "", template.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+        for name in NAMES_WITH_DIGITS:
+            text = text.replace(name, "")
+        assert not re.findall(r".*\d.*", text)
+
+
+def test_committed_accounts_are_what_their_results_give():
+    for template in ACCOUNTS.glob("*/account.md.j2"):
+        folder = template.parent
+        assert (folder / TEXT).is_file() == (folder / "results").is_dir()
+        if (folder / TEXT).is_file():
+            assert (folder / TEXT).read_text(encoding="utf-8") == account_text(folder)
+
+
+def test_committed_results_are_small():
+    total = sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file())
+    assert total <= 5_000_000
+
+
+def test_what_is_finished_in_part_and_not_begun_stands_first(account):
+    first = account_text(account).splitlines()[2]
+    assert first == "Tasks finished so far: SST-2. In part: MRPC (5 of 6 models). Not yet run: RTE and SQuAD 2.0."
+
+
+def test_a_changed_result_changes_its_number_and_no_other(account):
+    before = account_text(account).splitlines()
+    results = DriftResults.read(account / "results" / RESULTS_FILE)
+    other = [
+        r.model_copy(update={"reduction": 0.4321}) if (r.task, r.layer) == ("sst2", 1) else r for r in results.reductions
+    ]  # fmt: skip
+    changed(account, reductions=other)
+    after = account_text(account).splitlines()
+    differ = [line for old, line in zip(before, after, strict=True) if old != line]
+    assert len(differ) == 1
+    assert differ[0].startswith("| lora_r8 |")
+    assert "43.2 %" in differ[0]
+
+
+def test_numbers_at_equal_skill_and_their_score_stand_in_the_table(account):
+    data = with_equal_skill(account, two_arms(("sst2",), ratio=0.7))
+    data.results.write(account / "results" / RESULTS_FILE)
+    data.table.to_parquet(account / "results" / TABLE_PARQUET, index=False)
+    found = next(e for e in data.results.equal_skill if e.task == "sst2")
+    line = next(line for line in account_text(account).splitlines() if line.startswith("| LoRA |"))
+    cells = [cell.strip() for cell in line.split("|")]
+    assert cells[4] == f"{found.scores[0].score:.3f}"
+    assert cells[5].startswith(f"{100 * found.reduction:.1f} % (")
+    assert cells[6] == verdict_cell(found.test)
+
+
+def test_the_target_at_equal_skill_is_read_off_the_interval(tmp_path):
+    data = with_equal_skill(tmp_path, two_arms(("sst2",), ratio=0.7))
+    found = next(e for e in data.results.equal_skill if e.task == "sst2")
+    low, high = found.interval.low, found.interval.high
+    assert target_at_equal_skill(found, low - 0.01).startswith("supported")
+    assert target_at_equal_skill(found, (low + high) / 2).startswith("undecided")
+    assert target_at_equal_skill(found, high + 0.01).startswith("rejected")
+    assert target_at_equal_skill(None, 0.2) == "-"
+
+
+def test_damaged_results_are_refused_and_nothing_is_written(account, capsys):
+    file = account / "results" / RESULTS_FILE
+    file.write_text(file.read_text(encoding="utf-8").replace("0.8", "0.9"), encoding="utf-8")
+    with pytest.raises(DataError, match="changed or damaged"):
+        account_text(account)
+    assert main([str(account)]) == 1
+    assert "changed or damaged" in capsys.readouterr().err
+    assert not (account / TEXT).exists()
+
+
+def test_check_tells_an_account_that_was_edited_by_hand(account, capsys):
+    assert main([str(account), "--check"]) == 1
+    assert main([str(account)]) == 0
+    assert main([str(account), "--check"]) == 0
+    text = account / TEXT
+    text.write_text(text.read_text(encoding="utf-8").replace("SST-2", "SST-3"), encoding="utf-8")
+    assert main([str(account), "--check"]) == 1
+    assert "is not what the results give" in capsys.readouterr().err
+    assert main([]) == 2
+
+
+def test_a_pilot_that_the_rates_contradict_is_said(account):
+    arms = ("full_low", "full_middle", "full_high", "lora_low", "lora_middle", "lora_high")
+    write_results(account / "rates", Synthetic(tasks=("sst2",), methods=arms, seeds=(1, 2), layers=3))
+    text = account_text(account)
+    assert text.count("**this differs**") == len(arms)  # made-up drifts
+    assert "Not yet run" not in text.partition("## How much of it")[2]
