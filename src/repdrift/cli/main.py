@@ -41,6 +41,7 @@ _COMMANDS = (
     "power",
     "push",
     "pull",
+    "ls",
     "export",
     "verify",
     "measures",

@@ -31,7 +31,7 @@ Where to find things:
     payload         the bytes of one layer's file (`zip_container`: of the archive that torch.load reads)
     verification    what is wrong with a set
     disk            system calls
-    remote/         push and pull
+    remote/         push, pull, ls and verify of stores elsewhere
 """
 
 from repdrift.stores.set_folder import discard_set

@@ -10,6 +10,7 @@ from repdrift.core.errors import CorruptSetError, DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import files_below, folders_below, listed_folder
 from repdrift.core.records.representation_set import ADAPTER_FOLDER, METADATA_FILE, SetMetadata
+from repdrift.core.records.shared_files import SENT_FILES
 from repdrift.core.records.sites import places_of
 from repdrift.core.refusals import next_step_of_reading
 from repdrift.stores.checked_files import REPAIR
@@ -106,7 +107,7 @@ def _data_bytes(metadata: SetMetadata) -> int:
 
 def _strays(folder: Path, metadata: SetMetadata) -> list[Fault]:
     present = {path.relative_to(folder) for path in files_below(folder)}
-    known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE)}
+    known = {Path(name) for name in metadata.files} | {Path(METADATA_FILE), Path(SENT_FILES)}
     faults = [
         Fault(folder / path, "is not part of the set", "Move it out of the folder.")
         for path in sorted(present - known)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.hidden_secrets import remember_secrets
 from repdrift.core.registry import Registry
+from repdrift.stores.remote.shared_folders import Sent, SharedFolder
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a store, as its listing has it."""
+
+    nbytes: int | None
+    """Its size; None if the store does not tell."""
+    mark: str | None
+    """A text that changes whenever another content is written, such as an ETag; None if the store gives none."""
+
+
+LARGEST_RECORD_BYTES = 128 << 20
+"""The largest file that is read into memory: no record is larger."""
+Moved = Callable[[int], None]
+"""Takes the number of bytes that moved since the last call."""
 
 
 class Remote(Protocol):
@@ -17,28 +35,27 @@ class Remote(Protocol):
 
     address: str
 
-    def names(self) -> list[str]:
-        """The names of all files there, sorted. Raises MissingRunError if there is nothing at the address."""
+    def files(self) -> dict[str, StoredFile]:
+        """All files there, by name, sorted. Raises MissingRunError if there is nothing at the address."""
         ...
 
-    def fetch(self, name: str, target: Path) -> None:
-        """Copy one file to `target`."""
+    def read(self, name: str) -> bytes:
+        """The content of one small file. Raises MissingRunError if it is not there."""
+        ...
+
+    def fetch(self, name: str, target: Path, moved: Moved) -> None:
+        """Copy one file to `target`. May run on several threads at once."""
         ...
 
     def require_sending(self) -> None:
         """Raises StorageError if what is sent would not arrive, before anything is said to be sent."""
         ...
 
-    def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Copy files, each (name there, path here), in this order."""
-        ...
+    def send(self, folders: Sequence[SharedFolder], *, jobs: int, resend: bool) -> Sent:
+        """Copy what is missing or differs there, so that a folder never looks complete before it is.
 
-    def remove(self, name: str) -> None:
-        """Remove one file, if it is there, before files that belong with it are replaced."""
-        ...
-
-    def matches(self, name: str, path: Path) -> bool:
-        """Tell whether the file is there with the same content, as far as can be known without a transfer."""
+        jobs: files that move at the same time. resend: send every file, whatever lies there.
+        """
         ...
 
 

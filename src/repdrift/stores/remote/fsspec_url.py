@@ -5,8 +5,6 @@ For S3, endpoint and credentials come from the usual variables (AWS_ENDPOINT_URL
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import textwrap
 from collections.abc import Sequence
@@ -14,19 +12,44 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fsspec.callbacks import Callback
+
+from repdrift.core.atomic import atomic_path
 from repdrift.core.errors import MissingDependencyError, MissingRunError, StorageError, nearest_name
-from repdrift.core.fingerprint import file_sha256
 from repdrift.core.hidden_secrets import HIDDEN, cause_without_secrets, without_secrets
-from repdrift.core.progress import Bar
 from repdrift.core.reading import reading_errors
-from repdrift.core.records.representation_set import METADATA_FILE
 from repdrift.core.refusals import next_step_of_using
-from repdrift.stores.remote.addresses import ANY_OTHER_SCHEME, checked_address, register
+from repdrift.stores.remote.addresses import (
+    ANY_OTHER_SCHEME,
+    LARGEST_RECORD_BYTES,
+    Moved,
+    StoredFile,
+    checked_address,
+    register,
+)
+from repdrift.stores.remote.s3_etag import s3_etag, s3_etag_of, s3_part_bytes
+from repdrift.stores.remote.sending import send_folders
+from repdrift.stores.remote.shared_folders import Sent, SharedFolder
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 """Stores that have buckets and no folders. Making a folder there would make a bucket of a misspelled name."""
-_READ_BACK_AT_MOST_BYTES = 1 << 20
+_ONE_BY_ONE = ("hf",)
+"""Stores in which every file is a commit: two at the same time would refuse each other."""
+_MARKS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "generation",
+    "blob_id",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "created",
+)
+"""What listings say of a file that changes with it; the first that is there is taken."""
 _LONGEST_WORDS = 300
 _NEXT_STEPS = (
     (re.compile("NotImplemented"), "A store of this kind cannot do that: choose another."),
@@ -58,6 +81,7 @@ class FsspecRemote:
 
         self.address = without_secrets(address)
         scheme, address = checked_address(address)
+        self._scheme = scheme
         self._object_store = scheme in _OBJECT_STORES
         try:
             self._files: Any
@@ -81,21 +105,37 @@ class FsspecRemote:
             raise StorageError(_refused("open", self.address, error)) from self._cause(error)
         self._root = root.rstrip("/")
 
-    def names(self) -> list[str]:
-        """The names of all files below the address, sorted."""
+    def files(self) -> dict[str, StoredFile]:
+        """All files below the address, by name, sorted."""
         # A local folder that may not be listed would be left out, as if it held no sets.
         strict = {"on_error": "raise"} if self._is_local and self._files.exists(self._root) else {}
-        found = self._guarded(lambda: self._files.find(self._root, **strict), "list")
+        self._files.invalidate_cache()
+        found: dict[str, Any] = self._guarded(lambda: self._files.find(self._root, detail=True, **strict), "list")
         if not found:
             with suppress(MissingRunError):  # a web server that cannot be reached is found out here, not above
                 self._guarded(lambda: self._files.ls(self._root), "list")
             raise MissingRunError(f"nothing at {self.address}")
         root = PurePosixPath(self._root)
-        return sorted(PurePosixPath(name).relative_to(root).as_posix() for name in found)
+        return {PurePosixPath(name).relative_to(root).as_posix(): _stored(found[name]) for name in sorted(found)}
 
-    def fetch(self, name: str, target: Path) -> None:
+    def read(self, name: str) -> bytes:
+        """The content of one small file. Raises StorageError if it is larger than any record."""
+        target = f"{self._root}/{name}"
+        self._files.invalidate_cache()
+        size: int | None = self._guarded(lambda: self._files.size(target), f"read {name} in")
+        if size is not None and size > LARGEST_RECORD_BYTES:
+            raise StorageError(
+                f"{name} in {self.address} has {size:,} bytes; a record has {LARGEST_RECORD_BYTES:,} at most. If you have that folder, "
+                "push it anew."
+            )
+        return self._guarded(lambda: self._files.cat_file(target), f"read {name} in")
+
+    def fetch(self, name: str, target: Path, moved: Moved) -> None:
         """Copy one file to `target`."""
-        self._guarded(lambda: self._files.get_file(f"{self._root}/{name}", str(target)), f"fetch {name} from")
+        source, counted = f"{self._root}/{name}", _Counted(moved)
+        self._guarded(lambda: self._files.get_file(source, str(target), callback=counted), f"fetch {name} from")
+        with reading_errors(target, StorageError):
+            counted.complete(target.stat().st_size)
 
     def require_sending(self) -> None:
         """Raises StorageError if the bucket does not exist or the store cannot be reached."""
@@ -113,71 +153,83 @@ class FsspecRemote:
         except Exception as error:
             raise StorageError(_refused("write to", self.address, error)) from self._cause(error)
 
-    def send(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Copy files there, one after the other."""
-        with Bar(f"sending to {self.address}", len(files)) as bar:
-            for name, path in files:
-                target = f"{self._root}/{name}"
-                if not self._object_store:
-                    self._guarded(
-                        lambda t=target: self._files.makedirs(str(PurePosixPath(t).parent), exist_ok=True), "write to"
-                    )
-                try:
-                    self._guarded(lambda p=path, t=target: self._files.put_file(str(p), t), f"send {name} to")
-                except StorageError:
-                    with suppress(Exception):  # half a file, as of a full disk; what was said first is what counts
-                        self._files.rm_file(target)
-                    raise
-                bar.advance()
+    def send(self, folders: Sequence[SharedFolder], *, jobs: int, resend: bool) -> Sent:
+        """Copy what is missing or differs there, file by file."""
+        return send_folders(self, folders, jobs=1 if self._scheme in _ONE_BY_ONE else jobs, resend=resend)
+
+    def put(self, path: Path, name: str, moved: Moved) -> StoredFile | None:
+        """Copy one file there; returns what lies there then. In a folder it gets its name when it is whole.
+
+        Raises StorageError if another push was seen to write the file at the same time.
+        """
+        target, counted = f"{self._root}/{name}", _Counted(moved)
+        with reading_errors(path, StorageError):
+            size = path.stat().st_size
+        if self._is_local:
+            with atomic_path(Path(target)) as temporary:
+                self._guarded(lambda: self._files.put_file(str(path), str(temporary)), f"send {name} to")
+                counted.complete(size)
+                return _stored(self._files.info(str(temporary)))
+        self._make_folder_of(target)
+        options = {"chunksize": s3_part_bytes(size)} if self._is_s3 else {}
+        try:
+            self._guarded(
+                lambda: self._files.put_file(str(path), target, callback=counted, **options), f"send {name} to"
+            )
+        except StorageError:
+            with suppress(Exception):  # half a file, as of a full disk; what was said first is what counts
+                if not self._object_store:  # where a file is whole or not there
+                    self._files.rm_file(target)
+            raise
+        counted.complete(size)
+        return self.look(name)
+
+    def put_content(self, name: str, content: bytes) -> None:
+        """Write one small file there, whole or not at all in a folder."""
+        target = f"{self._root}/{name}"
+        if self._is_local:
+            with atomic_path(Path(target)) as temporary:
+                temporary.write_bytes(content)
+            return
+        self._make_folder_of(target)
+        self._guarded(lambda: self._files.pipe_file(target, content), f"send {name} to")
 
     def remove(self, name: str) -> None:
         """Remove one file, if it is there."""
-        target = f"{self._root}/{name}"
+        if self.look(name) is not None:
+            with suppress(MissingRunError):
+                self._guarded(lambda: self._files.rm_file(f"{self._root}/{name}"), f"remove {name} from")
+
+    def look(self, name: str) -> StoredFile | None:
+        """The file as it is there now; None if it is not there."""
         self._files.invalidate_cache()
-        if self._guarded(lambda: self._files.exists(target), "read"):
-            self._guarded(lambda: self._files.rm_file(target), f"remove {name} from")
-
-    def matches(self, name: str, path: Path) -> bool:
-        """Tell whether the file is there with the same content.
-
-        A file of more than a mebibyte on a distant server is not read back: the metadata there says its checksum.
-        """
-        target = f"{self._root}/{name}"
         try:
-            self._files.invalidate_cache()
-            size = self._files.size(target)
+            return _stored(self._files.info(f"{self._root}/{name}"))
         except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return False  # S3 denies to look at what is not there to those who may not list the bucket
+            return None  # S3 denies to look at what is not there to those who may not list the bucket
         except Exception as error:
             raise self._refusal("read", error) from self._cause(error)
-        with reading_errors(path, StorageError):
-            own_size = path.stat().st_size
-        if size != own_size:
-            return False
-        if (
-            path.name != METADATA_FILE
-            and size > _READ_BACK_AT_MOST_BYTES
-            and not self._is_local
-            and self._files.protocol != "memory"
-        ):
-            return self._same_as_remote_metadata(name, path)
-        content = self._guarded(lambda: self._files.cat_file(target), f"read {name} in")
-        with reading_errors(path, StorageError):
-            return hashlib.sha256(content).hexdigest() == file_sha256(path)
 
-    def _same_as_remote_metadata(self, name: str, path: Path) -> bool:
-        folder = PurePosixPath(name).parent
-        for parent in (folder, folder.parent):
-            try:
-                expected = json.loads(self._files.cat_file(f"{self._root}/{parent}/{METADATA_FILE}"))["files"]
-            except (OSError, KeyError, ValueError):
-                continue
-            except Exception as error:
-                raise StorageError(_refused("read", self.address, error)) from self._cause(error)
-            relative = PurePosixPath(name).relative_to(parent).as_posix()
-            with reading_errors(path, StorageError):
-                return expected.get(relative) == file_sha256(path)
-        return False
+    def mark_of(self, path: Path) -> str | None:
+        """The mark that this file's content has there: an ETag of S3 is made of the MD5 of its parts."""
+        return s3_etag(path) if self._is_s3 else None
+
+    def mark_of_content(self, content: bytes) -> str | None:
+        """The mark of a small content there."""
+        return s3_etag_of(content) if self._is_s3 else None
+
+    @property
+    def reads_back_cheaply(self) -> bool:
+        """Tells whether a file there is read as quickly as one here."""
+        return self._is_local or self._files.protocol == "memory"
+
+    def _make_folder_of(self, target: str) -> None:
+        if not self._object_store:
+            self._guarded(lambda: self._files.makedirs(str(PurePosixPath(target).parent), exist_ok=True), "write to")
+
+    @property
+    def _is_s3(self) -> bool:
+        return self._scheme in ("s3", "s3a")
 
     @property
     def _is_local(self) -> bool:
@@ -200,6 +252,40 @@ class FsspecRemote:
         if self._is_local and isinstance(error, OSError) and error.strerror is not None:
             return StorageError(f"cannot {verb} {self.address}: {error.strerror}. {next_step_of_using(error)}")
         return StorageError(_refused(verb, self.address, error))
+
+
+class _Counted(Callback):
+    """Counts the bytes that fsspec moves. Some of its stores tell the sum so far, and some nothing at all."""
+
+    def __init__(self, moved: Moved) -> None:
+        super().__init__()
+        self._moved = moved
+        self._told = 0
+
+    def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
+        """Told by fsspec: `value` has changed."""
+        del hook_name, kwargs
+        self.complete(self.value)
+
+    def complete(self, nbytes: int) -> None:
+        """Count up to `nbytes`."""
+        if nbytes > self._told:
+            self._moved(nbytes - self._told)
+            self._told = nbytes
+
+
+def _stored(info: dict[str, Any]) -> StoredFile:
+    lfs = info.get("lfs")  # of the Hugging Face hub
+    named = next(((name, info[name]) for name in _MARKS if info.get(name) is not None), None)
+    if isinstance(lfs, dict) and "sha256" in lfs:
+        mark = str(lfs["sha256"])
+    elif named is None:
+        mark = None
+    elif named[0] in ("ETag", "etag", "md5Hash", "blob_id", "generation"):
+        mark = str(named[1]).strip('"')
+    else:
+        mark = f"{named[1]} {info.get('size')} {info.get('ino', '')}".strip()
+    return StoredFile(info.get("size"), mark)
 
 
 def _words(address: str, error: Exception) -> str:

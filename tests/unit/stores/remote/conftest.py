@@ -21,6 +21,21 @@ def write_base_sets(folder):
                 writer.finish(**fields(task=task))
 
 
+def write_small_set(folder, *, key="k1", rows=6):
+    """One set of two layers and nothing else, in place of what is in the folder."""
+    with RepresentationSetWriter(folder, key=key, layers=[0, 1], n_rows=rows) as writer:
+        for layer in (0, 1):
+            writer.write_layer(layer, torch.randn(rows, 4))
+        changes = {"key": key, "sample_ids": [str(n) for n in range(rows)], "shape": [rows, 4]}
+        writer.finish(
+            **{
+                name: value
+                for name, value in fields(**changes).items()
+                if name not in ("key", "layers", "shape", "dtype")
+            }
+        )
+
+
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
     """Sets that no test changes."""

@@ -6,7 +6,8 @@ import torch
 
 from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError, UnfinishedSetError
 from repdrift.stores import RepresentationSetWriter, open_set, verify_set
-from repdrift.stores.remote import open_remote, pull, push
+from repdrift.stores.remote import Sent, open_remote, pull, push, push_folders, shared_folders
+from repdrift.stores.remote.addresses import StoredFile
 from tests.unit.stores.small_sets import fields, require_equal
 
 
@@ -35,12 +36,12 @@ def test_interrupted_pull_is_unfinished_and_goes_on_where_it_stopped(sets, addre
     fetched = []
     fetch = remote.fetch
 
-    def breaks(name, target):
+    def breaks(name, target, moved):
         if name.endswith("layer_1.pt") and not fetched.count("broke"):
             fetched.append("broke")
             raise StorageError("connection lost")
         fetched.append(name)
-        fetch(name, target)
+        fetch(name, target, moved)
 
     monkeypatch.setattr(remote, "fetch", breaks)
     with pytest.raises(StorageError, match="connection lost"):
@@ -90,10 +91,9 @@ def test_unfinished_extraction_is_neither_sent_nor_pulled_over(sets, tmp_path):
 def test_second_push_sends_nothing_new(sets, address, monkeypatch):
     push(sets, open_remote(address))
     remote = open_remote(address)
-    sent = []
-    monkeypatch.setattr(remote, "send", sent.extend)
-    push(sets, remote)
-    assert sent == []
+    for name in ("put", "put_content", "remove"):
+        monkeypatch.setattr(remote, name, lambda *_: pytest.fail("something was sent"))
+    assert push_folders(shared_folders(sets), remote) == Sent(0, 0)
 
 
 def test_remote_cannot_write_outside_the_output_folder(sets, tmp_path):
@@ -102,10 +102,10 @@ def test_remote_cannot_write_outside_the_output_folder(sets, tmp_path):
     class Hostile:
         address = "hostile"
 
-        def names(self):
-            return ["../../outside/metadata.json"]
+        def files(self):
+            return {"../../outside/metadata.json": StoredFile(10, "a")}
 
-    with pytest.raises(CorruptSetError, match="names a set"):
+    with pytest.raises(CorruptSetError, match="names a folder"):
         pull(Hostile(), tmp_path / "here")  # pyright: ignore[reportArgumentType] - a part of a remote
     assert not (tmp_path.parent / "outside").exists()
 
@@ -129,7 +129,7 @@ def test_pulled_set_has_no_file_of_the_set_that_it_replaces(sets, tmp_path):
 
 def test_push_that_broke_off_does_not_leave_the_old_set_looking_whole(sets, s3_server, tmp_path, monkeypatch):
     """Two sets of one name and size are pushed in turn; the second push breaks off, and the first set is pushed again."""
-    monkeypatch.setattr("repdrift.stores.remote.fsspec_url._READ_BACK_AT_MOST_BYTES", 0)
+    monkeypatch.setattr("repdrift.stores.remote.sending._READ_BACK_AT_MOST_BYTES", 0)
     address = f"{s3_server}/{tmp_path.name}"
     other = Path(shutil.copytree(sets, tmp_path / "other"))
     shutil.rmtree(other / "mrpc/identity")
@@ -139,9 +139,18 @@ def test_push_that_broke_off_does_not_leave_the_old_set_looking_whole(sets, s3_s
         writer.finish(**{**fields(task="mrpc"), "key": "k2"})
     push(sets, open_remote(address))
     remote = open_remote(address)
-    send = remote.send
-    monkeypatch.setattr(remote, "send", lambda files: send(files[:1]))
-    push(other, remote)
+    put = remote.put
+    puts = []
+
+    def breaks(path, name, moved):
+        puts.append(name)
+        if len(puts) > 1:
+            raise StorageError("connection lost")
+        return put(path, name, moved)
+
+    monkeypatch.setattr(remote, "put", breaks)
+    with pytest.raises(StorageError, match="connection lost"):
+        push(other, remote)
     push(sets, open_remote(address))
     pull(open_remote(address), tmp_path / "here")
     require_equal(sets, tmp_path / "here")
@@ -167,7 +176,7 @@ def test_a_store_that_refuses_says_a_next_step(sets, s3_server, monkeypatch):
         (NotImplementedError(), "choose another"),
     ):
 
-        def refuse(*_, error=error):
+        def refuse(*_, error=error, **__):
             raise error
 
         monkeypatch.setattr(remote._files, "put_file", refuse)  # pyright: ignore[reportAttributeAccessIssue]
