@@ -23,7 +23,7 @@ def status(
     from repdrift.core.learnt_words import learnt_cautions, learnt_in_short
     from repdrift.study.design_notes import design_notes
     from repdrift.study.status import judged, study_status
-    from repdrift.study.tuning_report import tuning_of
+    from repdrift.study.tuning_report import tuning_lines, tuning_of
 
     study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
     progress = study_status(study, config_path)
@@ -50,13 +50,16 @@ def status(
         tell(f"note: {caution}")
     for note in design_notes(study):
         tell(f"note: {note}")
+    for line in tuning_lines(study):
+        tell(line)
+    wide = [max(len(name) for name in names) for names in (study.task_names, study.method_names)]
     for p in progress:
         state = "not trained" if p.record is None else _TRAINED[learnt_in_short(p.record.learnt)]
         # By design most runs have no random change, so a missing one is not mentioned.
         control = "" if p.random_change == "missing" else f", random change {p.random_change}"
         control += "" if p.outcomes in ("missing", "not wanted") else f", outcomes {p.outcomes}"
         tell(
-            f"{p.run.task:<12} {p.run.method:<14} seed {p.run.seed:<6} {state:<26} representations {p.representations}{control}"
+            f"{p.run.task:<{wide[0]}}  {p.run.method:<{wide[1]}}  seed {p.run.seed:<6} {state:<26} representations {p.representations}{control}"
         )
     for fault in dict.fromkeys(fault for p in progress for fault in p.faults):
         tell(f"fault: {fault}")

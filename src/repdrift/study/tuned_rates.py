@@ -9,7 +9,7 @@ from repdrift.core.errors import DataError, StorageError
 from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.progress import say
 from repdrift.core.reading import listed_folder
-from repdrift.core.records.tuning import TUNING_FOLDER, TuningRecord
+from repdrift.core.records.tuning import TRIALS_FOLDER, TUNING_FOLDER, TuningRecord, TuningTrial
 from repdrift.models import changed_files
 from repdrift.study.config import StudyConfig
 
@@ -51,6 +51,27 @@ def choices_of(config: StudyConfig, task: str, method: str) -> list[TuningRecord
         ):
             found.append(choice)
     return found
+
+
+def rates_tried(config: StudyConfig, task: str, method: str) -> int:
+    """The number of the study's rates for which a file of a finished trial lies on the disk; of Optuna's sampler, of such files.
+
+    Whether a trial is of the study's settings and rows is not looked at here: that takes the data. 0 if the study is not tuned.
+    """
+    section, folder = config.tune, tuning_folder(config, task, method) / TRIALS_FOLDER
+    if section is None or not folder.is_dir():
+        return 0
+    wanted = section.rates(method, config.arm(task, method).tuning.usual_rates)
+    found: list[float] = []
+    for path in listed_folder(folder):
+        if path.suffix == ".json" and not path.name.startswith("."):
+            try:
+                found.append(TuningTrial.read(path).learning_rate)
+            except (DataError, StorageError) as error:
+                say(f"left out, cannot be read: {error}")
+    if section.sampler == "optuna":
+        return min(len(found), section.n_trials)
+    return sum(rate in found for rate in wanted)
 
 
 def latest_choice(

@@ -8,12 +8,12 @@ from repdrift.core.errors import RepdriftError, SampleSetMismatchError
 from repdrift.core.records.run import RunRecord
 from repdrift.core.records.tuning import StudyTuning, TuningRecord
 from repdrift.core.tuning_words import rate_text, study_tuning
-from repdrift.core.words import listed
+from repdrift.core.words import counted, listed
 from repdrift.stores import open_set
 from repdrift.study.base_settings import base_settings_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, planned_runs, set_folder
-from repdrift.study.tuned_rates import latest_choice
+from repdrift.study.tuned_rates import latest_choice, rates_tried
 from repdrift.training import finished_runs
 
 
@@ -37,6 +37,21 @@ def tuning_of(config: StudyConfig, runs: Sequence[RunId] | None = None) -> Study
         if wanted is not None and rate != wanted:
             others.append(f"{run} ({rate_text(rate)} instead of {rate_text(wanted)})")
     return study_tuning(choices, fixed, others)
+
+
+def tuning_lines(config: StudyConfig) -> list[str]:
+    """A line for each task: of how many trials there are files, and which arms lack some; empty if the study is not tuned."""
+    if config.tune is None:
+        return []
+    each = config.tune.n_trials
+    lines: list[str] = []
+    for task in config.task_names:
+        tried = {method: rates_tried(config, task, method) for method in config.method_names}
+        done = sum(tried.values())
+        lacking = [f"{method} {count} of {each}" for method, count in tried.items() if count < each]
+        which = f" ({listed(lacking)})" if lacking and done else ""
+        lines.append(f"{task}: {done} of {counted(each * len(tried), 'learning rate')} tried{which}")
+    return lines
 
 
 def require_one_rate(config: StudyConfig, runs: Sequence[RunId]) -> None:

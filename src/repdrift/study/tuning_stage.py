@@ -39,6 +39,8 @@ def tune_arms(inputs: StudyInputs, runs: Sequence[RunId]) -> list[TuningRecord]:
     for wait in (False, True):
         for search in searches:
             search.advance(wait=wait)
+            if search.is_done:  # recorded at once, so that a command that is killed later leaves it
+                search.choice()
     choices = [search.choice() for search in searches]
     for choice in choices:
         say(choice_in_words(choice))
@@ -148,6 +150,11 @@ class _ArmSearch:
                 break
             found.append(trial)
         return len(found)
+
+    @property
+    def is_done(self) -> bool:
+        """True if no trial is left, and at least one finished."""
+        return not self.search.open_rates(self.trials) and chosen_trial(self.trials) is not None
 
     @property
     def _before(self) -> list[TuningTrial] | None:

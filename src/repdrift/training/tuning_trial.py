@@ -18,7 +18,7 @@ from repdrift.core.fingerprint import config_sha256
 from repdrift.core.progress import say
 from repdrift.core.reading import stands_there
 from repdrift.core.records.base import library_versions
-from repdrift.core.records.tuning import TUNING_FORMAT_VERSION, TuningTrial
+from repdrift.core.records.tuning import TRIALS_FOLDER, TUNING_FORMAT_VERSION, TuningTrial
 from repdrift.statistics import grouped_mean
 from repdrift.training.checkpoints import checkpoint_steps
 from repdrift.training.fitted_job import fit_job
@@ -183,7 +183,7 @@ class TrialSeries:
         )
 
     def _file(self, key: str) -> Path:
-        return self.folder / "trials" / f"{key[:32]}.json"
+        return self.folder / TRIALS_FOLDER / f"{key[:32]}.json"
 
 
 def _score(scored: Scored) -> float:

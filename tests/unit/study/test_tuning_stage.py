@@ -18,7 +18,7 @@ from repdrift.study.runs import RunId, planned_runs
 from repdrift.study.status import study_status
 from repdrift.study.training_stage import find_run, train_runs
 from repdrift.study.tuned_rates import tuning_folder
-from repdrift.study.tuning_report import tuning_of
+from repdrift.study.tuning_report import tuning_lines, tuning_of
 from repdrift.study.tuning_stage import tune_arms
 from repdrift.training import tuning_trial
 from repdrift.training.run_claim import run_claim
@@ -150,6 +150,22 @@ def test_finished_trials_are_never_trained_again_after_a_kill_and_a_wider_grid_a
     other = inputs(training={"epochs": 2})
     tune(other, methods=["lora"])
     assert len(jobs) == 5, "other settings are other trials"
+
+
+def test_an_arm_whose_trials_are_all_made_has_its_choice_though_the_command_is_killed_later(inputs, scored_by):
+    def killed(job):
+        if job.arm.name == "lora" and rate_of(job) == 1e-3:
+            raise KeyboardInterrupt
+        return 0.5
+
+    scored_by(killed)
+    assert tuning_lines(inputs().config) == ["mine: 0 of 6 learning rates tried"]
+    with pytest.raises(KeyboardInterrupt):
+        tune(inputs())
+    config = inputs().config
+    assert [len(list(tuning_folder(config, "mine", arm).glob("*.json"))) for arm in config.method_names] == [1, 0]
+    assert tuning_lines(config) == ["mine: 4 of 6 learning rates tried (lora 1 of 3)"]
+    assert tuning_lines(inputs(tune=False).config) == []
 
 
 def test_a_damaged_trial_is_made_again_and_a_damaged_choice_is_not_taken(inputs, scored_by, capsys):

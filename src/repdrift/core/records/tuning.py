@@ -7,6 +7,8 @@ from typing import Any, Literal
 from repdrift.core.records.base import Record
 
 TUNING_FOLDER = "tuning"
+TRIALS_FOLDER = "trials"
+"""Folder of the finished trials, below that of an arm's choices."""
 TUNING_FORMAT_VERSION = 1
 
 Sampler = Literal["grid", "optuna"]
