@@ -8,13 +8,12 @@ from pathlib import Path
 
 from repdrift.core.errors import UnknownNameError
 from repdrift.core.reading import listed_folder
-from repdrift.core.records.run import CHECKPOINT_FOLDER, RunRecord
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, FirstTokensPlan, PlannedOutcomes, PlannedSet
-from repdrift.models import weights_digest_of
 from repdrift.study.config import StudyConfig
 from repdrift.study.configuration_text import configuration_text
 from repdrift.study.made_from import outcomes_made_from
+from repdrift.study.recorded_models import recorded_digest
 from repdrift.study.reproducing import reproducing_commands
 from repdrift.study.runs import (
     RunId,
@@ -168,16 +167,8 @@ def _weights(
         record = trained.record
         if (record.task, record.method, record.seed) != (run.task, run.method, run.seed):
             continue
-        digest = _recorded_digest(record, step)
+        digest = recorded_digest(record, step)
         if digest is not None:
             fits = not record.other_settings(wanted)
             (fitting if fits else others)[digest] = trained.folder
     return fitting, others
-
-
-def _recorded_digest(record: RunRecord, step: int) -> str | None:
-    if step == 0:
-        return record.weights_digest
-    below = f"{CHECKPOINT_FOLDER}/step_{step:06d}/"
-    files = {name.removeprefix(below): digest for name, digest in record.files.items() if name.startswith(below)}
-    return weights_digest_of(files) if files else None

@@ -16,13 +16,14 @@ from repdrift.core.progress import say, say_step
 from repdrift.core.quoted_examples import without_examples
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.outcomes import OUTCOMES_FORMAT_VERSION, NotApplicable, RunOutcomes
-from repdrift.models import settings_digests
+from repdrift.models import ModelSource, settings_digests
 from repdrift.outcomes.outcome import Measured, Outcome, Subject, outcomes
-from repdrift.outcomes.outcome_files import existing_items, items_table, record_path, write_items
+from repdrift.outcomes.outcome_files import existing_items, items_path, items_table, record_path, write_items
 from repdrift.outcomes.passed_sums import remove_passed
 from repdrift.stores import RepresentationSet, open_set
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.made_from import outcomes_made_from
+from repdrift.study.recorded_models import recorded_model
 from repdrift.study.runs import RunId, base_folder, base_states_folder, outcomes_folder, passed_folder, set_folder
 from repdrift.study.saved_models import saved_model, wanted_steps
 from repdrift.study.task_scoring import TaskScoring
@@ -114,6 +115,27 @@ class Evaluation:
         return [self.evaluate(run, trained, step) for step in _steps(self._inputs, run, trained, None)]
 
 
+def run_is_evaluated(inputs: StudyInputs, run: RunId) -> bool:
+    """Tells whether the outcomes of a run's final model, and of checkpoints that were measured before, are there with the keys of now.
+
+    The weights are those that the run's record names; items are not read. Raises MissingRunError if the run is not trained.
+    """
+    trained = find_run(inputs, run)
+    task = _Task(TaskScoring(inputs, run.task), {})
+    try:
+        for step in _steps(inputs, run, trained, None):
+            subject = _subject(inputs, run, trained, step, task, recorded_model(trained, step))
+            folder = outcomes_folder(inputs.config, run, step)
+            for name, options in inputs.config.chosen_outcomes().items():
+                record = RunOutcomes.read(record_path(folder, name))
+                is_whole = record.items_sha256 is None or items_path(folder, name).is_file()
+                if record.key != _key(subject, outcomes.get(name), options)[0] or not is_whole:
+                    return False
+    except RepdriftError:
+        return False
+    return True
+
+
 def _steps(inputs: StudyInputs, run: RunId, trained: FinishedRun, checkpoint: str | None) -> list[int]:
     steps = wanted_steps(run, trained.record, checkpoint)
     if checkpoint is not None:
@@ -130,7 +152,7 @@ def _evaluate(
     chosen: Mapping[str, Mapping[str, Any]],
 ) -> EvaluatedRun:
     folder = outcomes_folder(inputs.config, run, step)
-    subject = _subject(inputs, run, trained, step, task)
+    subject = _subject(inputs, run, trained, step, task, saved_model(inputs, trained, step))
     records: dict[str, RunOutcomes] = {}
     new: list[str] = []
     made_from = outcomes_made_from(inputs.config)
@@ -233,9 +255,10 @@ def _key(subject: Subject, outcome: Outcome, options: Mapping[str, Any]) -> tupl
     )
 
 
-def _subject(inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, task: _Task) -> Subject:
+def _subject(
+    inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, task: _Task, tuned: ModelSource
+) -> Subject:
     record, spec = trained.record, inputs.config.spec(run.task)
-    tuned = saved_model(inputs, trained, step)
     labels = None
     if spec.kind == "classification" and spec.label_column is not None:
         rows = inputs.rows(run.task, "validation")

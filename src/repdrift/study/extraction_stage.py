@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repdrift.core.errors import ModelError, NonFiniteError
+from repdrift.batches.state_watcher import StateWatcher
+from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
 from repdrift.core.process_group import world
 from repdrift.core.progress import say_step
 from repdrift.core.records.representation_set import BASE_METHOD, SetMetadata
 from repdrift.core.records.sink_tokens import SinkTokens
 from repdrift.extraction import ExtractionJob, extract_set
+from repdrift.models import ModelSource
 from repdrift.stores import open_set
 from repdrift.study.inputs import StudyInputs
-from repdrift.study.random_changes import extract_random_change, runs_to_match
+from repdrift.study.random_changes import extract_random_change, random_change_job, runs_to_match
+from repdrift.study.recorded_models import recorded_model
 from repdrift.study.runs import RunId, base_folder, identity_folder, random_change_folder, set_folder
 from repdrift.study.saved_models import saved_model, wanted_steps
 from repdrift.study.shared_passes import SharedPasses
@@ -98,6 +101,53 @@ def extract_controls(inputs: StudyInputs, runs: Iterable[RunId]) -> list[Extract
     return _extract_random_changes(inputs, {run: open_set(set_folder(inputs.config, run)).metadata for run in runs})
 
 
+def base_is_extracted(inputs: StudyInputs, task: str) -> bool:
+    """Tells whether both sets of the base model are there, with the keys of the study's settings. Sizes are looked at, contents are not read."""
+    return all(_is_there(job, folder) for job, folder in _base_jobs(inputs, task, None))
+
+
+def run_is_extracted(inputs: StudyInputs, run: RunId, *, checkpoint: str | None = None) -> bool:
+    """Tells whether every set of a run is there, with the keys of the study's settings and of the weights that the run's record names.
+
+    Sizes are looked at, contents are not read. Raises MissingRunError if the run is not trained.
+    """
+    trained = find_run(inputs, run)
+    try:
+        sinks = open_set(base_folder(inputs.config, run.task)).metadata.sinks
+        return all(
+            _is_there(
+                replace(_job_of(inputs, run, trained, step, recorded_model(trained, step), None), sinks=sinks),
+                set_folder(inputs.config, run, step),
+            )
+            for step in wanted_steps(run, trained.record, checkpoint)
+        )
+    except RepdriftError:
+        return False
+
+
+def controls_are_extracted(inputs: StudyInputs, runs: Iterable[RunId]) -> bool:
+    """Tells whether the random changes are there that the study wants of these runs, all of a task and method."""
+    try:
+        final = {run: open_set(set_folder(inputs.config, run)).metadata for run in runs}
+        return all(
+            _is_there(
+                random_change_job(inputs.base, inputs.sample_set(run.task), inputs.config.extraction, final[run]),
+                random_change_folder(inputs.config, run),
+            )
+            for run in runs_to_match(inputs.config, final)
+        )
+    except RepdriftError:
+        return False
+
+
+def _is_there(job: ExtractionJob, folder: Path) -> bool:
+    try:
+        stored = open_set(folder).metadata
+        return stored.key == job.key() and (not stored.settings or stored.settings == job.settings())
+    except RepdriftError:
+        return False
+
+
 def _extract(inputs: StudyInputs, job: ExtractionJob, folder: Path, passes: SharedPasses | None) -> ExtractedSet:
     extracted = ExtractedSet(folder, *extract_set(job, folder))
     if passes is not None and job.watcher is not None and job.watcher is passes.of_base(job.task):
@@ -160,8 +210,15 @@ def _base_jobs(inputs: StudyInputs, task: str, passes: SharedPasses | None) -> l
 def _tuned_job(
     inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, passes: SharedPasses | None
 ) -> ExtractionJob:
-    record = trained.record
     tuned = saved_model(inputs, trained, step)
+    watcher = None if passes is None else passes.of_run(run, trained, tuned, step)
+    return _job_of(inputs, run, trained, step, tuned, watcher)
+
+
+def _job_of(
+    inputs: StudyInputs, run: RunId, trained: FinishedRun, step: int, tuned: ModelSource, watcher: StateWatcher | None
+) -> ExtractionJob:
+    record = trained.record
     return ExtractionJob(
         task=run.task,
         method=run.method,
@@ -177,5 +234,5 @@ def _tuned_job(
         learnt=record.learnt if step == 0 else None,
         quantised_base=record.tuning.quantised_base if record.tuning is not None else None,
         trained_steps=step or record.final_step,
-        watcher=None if passes is None else passes.of_run(run, trained, tuned, step),
+        watcher=watcher,
     )

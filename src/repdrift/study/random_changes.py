@@ -53,23 +53,29 @@ def extract_random_change(
     other change, and is removed first.
     """
     try:
-        job = ExtractionJob(
-            run.task,
-            RANDOM_CHANGE_METHOD,
-            run.seed,
-            run.step,
-            base,
-            samples,
-            options,
-            random_change=MatchedChange.of(run),
-            sinks=run.sinks,
-        )
-        return extract_set(job, folder)
+        return extract_set(random_change_job(base, samples, options, run), folder)
     except (ModelError, NonFiniteError):
         if world().is_first and discard_set(folder):
             say(f"{folder}: what lay there is not that control, removed")
         world().barrier()
         raise
+
+
+def random_change_job(
+    base: ModelSource, samples: SampleSet, options: ExtractionOptions, run: SetMetadata
+) -> ExtractionJob:
+    """Returns the extraction of a random change as large as training's change of the model of `run`. Raises ModelError if that is not known."""
+    return ExtractionJob(
+        run.task,
+        RANDOM_CHANGE_METHOD,
+        run.seed,
+        run.step,
+        base,
+        samples,
+        options,
+        random_change=MatchedChange.of(run),
+        sinks=run.sinks,
+    )
 
 
 def _knows_change(run: SetMetadata) -> bool:

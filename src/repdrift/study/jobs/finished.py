@@ -1,50 +1,71 @@
-"""Reads off the outputs of jobs which ones are done: names, sizes and records of files. Neither weights nor data are loaded."""
+"""Tells which jobs are done by the keys of their outputs: exactly what a job would find there, without running it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from repdrift.core.errors import RepdriftError
-from repdrift.core.reading import stands_there
-from repdrift.core.records.results import RESULTS_FILE
-from repdrift.stores import open_set
-from repdrift.study.config import StudyConfig
-from repdrift.study.jobs.graph import JobGraph, StudyJob
-from repdrift.study.runs import ANALYSIS_FOLDER, base_folder, identity_folder
-from repdrift.study.status import RunProgress, study_status
-from repdrift.study.tuned_rates import latest_choice
+from repdrift.core.errors import MissingRunError, ModelError, RepdriftError
+from repdrift.study.evaluation_stage import run_is_evaluated
+from repdrift.study.extraction_stage import base_is_extracted, controls_are_extracted, run_is_extracted
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.analysis_stamp import AnalysisStamps
+from repdrift.study.jobs.graph import StudyJob
+from repdrift.study.jobs.job_state import read_state
+from repdrift.study.jobs.plan_file import StudyPlan, jobs_folder
+from repdrift.study.runs import planned_runs
+from repdrift.study.saved_models import EVERY_SAVED
+from repdrift.study.training_stage import find_run
+from repdrift.training import require_whole
 
 
 class FinishedJobs:
-    """Tells which jobs of a study are done, by the outputs that are there now; a new look needs a new object."""
+    """The finished jobs of a study, by its outputs. Weights are known by the records of their runs; sizes of files are looked at."""
 
-    def __init__(self, config: StudyConfig, config_path: str | None, graph: JobGraph) -> None:
-        self._config, self._graph = config, graph
-        self._progress: dict[object, RunProgress] = {p.run: p for p in study_status(config, config_path)}
+    def __init__(self, inputs: StudyInputs, plan: StudyPlan) -> None:
+        self._inputs, self._plan = inputs, plan
 
-    def is_done(self, job: StudyJob) -> bool:  # noqa: PLR0911  one return for each kind
-        """True if the outputs of a job are all there, and of the study's settings."""
+    def is_done(self, job: StudyJob) -> bool:
+        """True if all outputs of a job are there, with the keys that the study asks for now."""
+        try:
+            return self._is_done(job)
+        except RepdriftError:
+            return False
+
+    def _is_done(self, job: StudyJob) -> bool:  # noqa: PLR0911  one return for each kind
+        inputs, task, method = self._inputs, job.task or "", job.method or ""
+        checkpoint = EVERY_SAVED if inputs.config.analysis.equal_skill else None
         match job.kind:
             case "tune":
-                return latest_choice(self._config, job.task or "", job.method or "", None) is not None
+                return inputs.choice(task, method) is not None
             case "train":
-                return self._progress[job.run].trained
+                return self._is_trained(job)
             case "base":
-                task = job.task or ""
-                return all(_opens(at) for at in (base_folder(self._config, task), identity_folder(self._config, task)))
+                return base_is_extracted(inputs, task)
             case "extract":
-                return self._progress[job.run].representations == "finished"
+                return run_is_extracted(inputs, job.run, checkpoint=checkpoint)
             case "control":
-                return True  # its reason may be that none can be made
+                runs = planned_runs(inputs.config, tasks=[task], methods=[method])
+                return controls_are_extracted(inputs, runs) or self._said_done(job)
             case "evaluate":
-                return self._progress[job.run].outcomes == "finished"
-            case _:
-                return stands_there(self._config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE)
+                return run_is_evaluated(inputs, job.run)
+            case "analyze":
+                return self.stamps.analysis_changed() is None
+            case "visualize":
+                return self.stamps.figures_changed() is None
 
+    @property
+    def stamps(self) -> AnalysisStamps:
+        """The stamps of the study's analysis and figures."""
+        return AnalysisStamps(
+            self._inputs.config, self._plan.tasks, self._inputs.config_path or self._inputs.config.name
+        )
 
-def _opens(folder: Path) -> bool:
-    try:
-        open_set(folder)
-    except RepdriftError:
-        return False
-    return True
+    def _is_trained(self, job: StudyJob) -> bool:
+        try:
+            require_whole(find_run(self._inputs, job.run))
+        except (MissingRunError, ModelError):
+            return False
+        return True
+
+    def _said_done(self, job: StudyJob) -> bool:
+        """True for a job that ended without an output, as the random change of a model whose weights cannot be moved does: its state alone tells."""
+        state = read_state(jobs_folder(self._inputs.config), job)
+        return state is not None and (state.outcome, state.plan) == ("done", self._plan.digest)

@@ -20,6 +20,7 @@ from repdrift.core.fingerprint import config_sha256
 from repdrift.core.hidden_secrets import remember_all, shown
 from repdrift.core.records.base import Record, library_versions
 from repdrift.study.config import StudyConfig, parse_study
+from repdrift.study.configuration_text import configuration_content
 from repdrift.study.jobs.graph import JobGraph, study_graph
 from repdrift.study.runs import JOBS_FOLDER, planned_runs, selected_tasks
 from repdrift.tasks.sources import DATA_VARIABLE
@@ -72,7 +73,7 @@ def make_plan(
         config_path=None if config_path is None else str(config_path),
         overrides=list(overrides),
         digest=plan_digest(config, chosen),
-        config=config.model_dump(mode="json", exclude_unset=True),
+        config=configuration_content(config),
         tasks=chosen,
         working_folder=str(Path.cwd()),
         environment={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},

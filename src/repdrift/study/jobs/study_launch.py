@@ -82,7 +82,7 @@ def run_jobs(
     )
     finished = set[str]()
     if not kind.runs_finished:
-        looked = FinishedJobs(config, inputs.config_path, graph)
+        looked = FinishedJobs(inputs, plan)
         finished = {job.name for job in graph if looked.is_done(job)}
     StudyRun(setting, kind.start(setting, options), finished).complete()
     return work

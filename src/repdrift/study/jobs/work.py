@@ -12,6 +12,7 @@ from repdrift.study.drift_plan import drift_plan
 from repdrift.study.evaluation_stage import Evaluation
 from repdrift.study.extraction_stage import extract_base, extract_controls, extract_run
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.analysis_stamp import AnalysisStamps
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, base_folder, planned_runs
 from repdrift.study.saved_models import EVERY_SAVED
@@ -21,11 +22,11 @@ from repdrift.study.tuning_stage import tune_arm
 
 
 class StudyWork:
-    """Runs jobs of one study. tasks: the part of the study's tasks that is analysed; None for all."""
+    """Runs jobs of one study. tasks: those that are analysed."""
 
-    def __init__(self, inputs: StudyInputs, tasks: Sequence[str] | None) -> None:
+    def __init__(self, inputs: StudyInputs, tasks: Sequence[str]) -> None:
         self.inputs = inputs
-        self._tasks = tasks
+        self._tasks = list(tasks)
         self._passes = SharedPasses(inputs)
         self._evaluation = Evaluation(inputs)
         self._base_known: set[str] = set()
@@ -58,6 +59,8 @@ class StudyWork:
             case "evaluate":
                 return "; ".join(each.words for each in self._evaluation.evaluate_run(job.run))
             case "analyze":
+                if self._stamps.analysis_changed() is None:
+                    return f"already there: {config.results_dir / ANALYSIS_FOLDER}"
                 plan = drift_plan(
                     config,
                     self.inputs.config_path or config.name,
@@ -66,10 +69,20 @@ class StudyWork:
                     general_text=lambda: self.inputs.general_text,
                 )
                 analyze(plan, config.results_dir / ANALYSIS_FOLDER)
+                self._stamps.stamp_analysis()
                 return str(config.results_dir / ANALYSIS_FOLDER)
             case "visualize":
                 results = config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
-                return str(visualize(results, config.results_dir / FIGURES_FOLDER).dashboard)
+                if self._stamps.figures_changed() is None:
+                    return f"already there: {config.results_dir / FIGURES_FOLDER}"
+                files = visualize(results, config.results_dir / FIGURES_FOLDER)
+                self._stamps.stamp_figures()
+                return str(files.dashboard)
+
+    @property
+    def _stamps(self) -> AnalysisStamps:
+        config = self.inputs.config
+        return AnalysisStamps(config, self._tasks, self.inputs.config_path or config.name)
 
     def _know_base(self, task: str) -> None:
         """Tells the passes that outputs share in which batches the base model was run, where another process ran it."""

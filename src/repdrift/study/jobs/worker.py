@@ -68,7 +68,7 @@ class PlannedStudy:
             return run_claimed(self.work, job, self.folder, self.plan.digest, launcher, keeps_log=False)
 
     def _missing(self, job: StudyJob) -> list[str]:
-        finished = FinishedJobs(self.config, self.plan.config_path, self.graph)
+        finished = FinishedJobs(self.work.inputs, self.plan)
         return [name for name in self.graph.needs[job.name] if not finished.is_done(self.graph.job(name))]
 
     def _newer_plan(self) -> str | None:
