@@ -1,36 +1,62 @@
-"""Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`."""
+"""Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
+
+`--from` takes the results of an analysis over first, `--rates` those of the study of learning rates, `--cost` the processor seconds by stage.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from studies.account.build import TEXT, account_text
+from studies.account.build import COST, TEXT, account_text
+from studies.account.committed_results import commit_results, require_small
 
-from repdrift.core.atomic import write_text
+from repdrift.core.atomic import write_text, write_together
 from repdrift.core.errors import RepdriftError
+from repdrift.core.reading import reading_errors
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Returns the exit code: 1 if the account is not up to date, or cannot be made; 2 for a wrong command."""
-    folders = [argument for argument in arguments if argument != "--check"]
-    if len(folders) != 1:
-        sys.stderr.write("expected one folder: python -m studies.account docs/studies/reference [--check]\n")
-        return 2
-    folder = Path(folders[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.account", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of the account, such as docs/studies/reference")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the text is not up to date")
+    parser.add_argument(
+        "--from", type=Path, dest="analysis", help="folder of an analysis, such as results/reference/drift_analysis"
+    )
+    parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
+    parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder
     try:
+        if not given.check:
+            _take_over(folder, given.analysis, given.rates, given.cost)
         text = account_text(folder)
+        if not given.check:
+            write_text(folder / TEXT, text)
+            require_small(folder)
+            return 0
+        with reading_errors(folder / TEXT):
+            current = (folder / TEXT).read_text(encoding="utf-8") if (folder / TEXT).is_file() else ""
     except RepdriftError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if "--check" not in arguments:
-        write_text(folder / TEXT, text)
-        return 0
-    current = (folder / TEXT).read_text(encoding="utf-8") if (folder / TEXT).is_file() else ""
     if current == text:
         return 0
     sys.stderr.write(f"{folder / TEXT} is not what the results give: run `python -m studies.account {folder}`\n")
     return 1
+
+
+def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Path | None) -> None:
+    if analysis is not None:
+        commit_results(analysis, folder / "results")
+    if rates is not None:
+        commit_results(rates, folder / "rates")
+    if cost is not None:
+        with reading_errors(cost):
+            write_together(folder, {COST: cost.read_bytes()})
 
 
 if __name__ == "__main__":

@@ -7,14 +7,17 @@ import json
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import tables
 from studies.account.cells import verdict_cell
+from studies.account.committed_results import has_results, unpacked_results
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, pilot_checks
 
-from repdrift.core.records.results import ALL_TASKS, RESULTS_FILE
+from repdrift.core.reading import reading_errors
+from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import (
     chosen_percent,
     counted,
@@ -29,6 +32,7 @@ from repdrift.study.config import load_study
 
 TEMPLATE = "account.md.j2"
 TEXT = "README.md"
+COST = "cost.csv"
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,18 @@ def account_text(folder: Path) -> str:
         "listed": listed,
     }
     main = load_study(repository / "studies" / "reference.yaml")
-    facts = StudyFacts.read(folder / "results" / RESULTS_FILE, main.task_names)
-    rates_file = folder / "rates" / RESULTS_FILE
-    rates = StudyFacts.read(rates_file) if rates_file.is_file() else None
-    expected = folder / "pilot.json"
-    checks: list[PilotCheck] = pilot_checks(rates, json.loads(expected.read_text(encoding="utf-8"))) if rates else []
+    with unpacked_results(folder / "results") as file:
+        facts = StudyFacts.read(file, main.task_names)
+    rates = None
+    if has_results(folder / "rates"):
+        with unpacked_results(folder / "rates") as file:
+            rates = StudyFacts.read(file)
+    checks: list[PilotCheck] = pilot_checks(rates, _expected(folder / "pilot.json")) if rates else []
     text = environment.get_template(TEMPLATE).render(
         study=facts,
         rates=rates,
         pilot=checks,
-        cost=_cost(folder / "cost.csv"),
+        cost=_cost(folder / COST),
         table=tables,
         verdict=verdict_cell,
         config=main,
@@ -86,10 +92,17 @@ def account_text(folder: Path) -> str:
     return text.rstrip("\n") + "\n"
 
 
+def _expected(path: Path) -> dict[str, Any]:
+    with reading_errors(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _cost(path: Path) -> Cost | None:
     if not path.is_file():
         return None
     hours: dict[str, float] = {}
-    for row in csv.DictReader(StringIO(path.read_text(encoding="utf-8"))):
+    with reading_errors(path):
+        text = path.read_text(encoding="utf-8")
+    for row in csv.DictReader(StringIO(text)):
         hours[row["task"]] = hours.get(row["task"], 0.0) + float(row["cpu_s"]) / 3600
     return Cost(hours)

@@ -8,6 +8,7 @@ import pytest
 from studies.account.__main__ import main
 from studies.account.build import TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
+from studies.account.committed_results import COMPRESSED, MOST_BYTES
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
@@ -59,7 +60,7 @@ def test_committed_accounts_are_what_their_results_give():
 
 def test_committed_results_are_small():
     total = sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file())
-    assert total <= 5_000_000
+    assert total <= MOST_BYTES
 
 
 def test_what_is_finished_in_part_and_not_begun_stands_first(account):
@@ -121,7 +122,32 @@ def test_check_tells_an_account_that_was_edited_by_hand(account, capsys):
     text.write_text(text.read_text(encoding="utf-8").replace("SST-2", "SST-3"), encoding="utf-8")
     assert main([str(account), "--check"]) == 1
     assert "is not what the results give" in capsys.readouterr().err
-    assert main([]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+
+
+def test_results_that_are_taken_over_give_the_same_text_and_the_same_bytes_each_time(account, tmp_path):
+    before = account_text(account)
+    shutil.move(account / "results", tmp_path / "analysis")
+    assert main([str(account), "--from", str(tmp_path / "analysis")]) == 0
+    packed = account / "results" / COMPRESSED
+    assert (account / TEXT).read_text(encoding="utf-8") == before
+    first = packed.read_bytes()
+    assert main([str(account), "--from", str(tmp_path / "analysis")]) == 0
+    assert packed.read_bytes() == first
+    packed.write_bytes(first[:-20])
+    assert main([str(account)]) == 1
+
+
+def test_results_with_a_table_of_another_analysis_are_not_taken_over(account, tmp_path, capsys):
+    analysis = tmp_path / "analysis"
+    shutil.move(account / "results", analysis)
+    write_results(tmp_path / "other", Synthetic(tasks=("rte",), seeds=(5,), layers=3))
+    shutil.copy(tmp_path / "other" / TABLE_PARQUET, analysis / TABLE_PARQUET)
+    assert main([str(account), "--from", str(analysis)]) == 1
+    assert TABLE_PARQUET in capsys.readouterr().err
+    assert not (account / "results").exists()
+    assert not (account / TEXT).exists()
 
 
 def test_a_pilot_that_the_rates_contradict_is_said(account):

@@ -1,0 +1,71 @@
+"""Results of a study as they are committed beside its account: the results file compressed, and the table of drifts."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from repdrift.core.atomic import write_together
+from repdrift.core.errors import DataError
+from repdrift.core.reading import reading_errors
+from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
+from repdrift.core.shared_paths import shareable
+from repdrift.report.report_data import read_report_data
+
+COMPRESSED = f"{RESULTS_FILE}.gz"
+MOST_BYTES = 5_000_000
+"""Bytes that the folder of an account may hold in all."""
+
+
+def commit_results(analysis: Path, into: Path) -> None:
+    """Write the results and the table of an analysis to `into`, compressed, with absolute paths shortened.
+
+    Raises DataError if they are missing, damaged, or not of one analysis. The same results give the same bytes.
+    """
+    read_report_data(analysis / RESULTS_FILE)  # refuses what does not belong together
+    results = shareable(DriftResults.read(analysis / RESULTS_FILE))
+    with reading_errors(analysis / TABLE_PARQUET):
+        table = (analysis / TABLE_PARQUET).read_bytes()
+    packed = gzip.compress(results.file_text().encode(), mtime=0)
+    write_together(into, {TABLE_PARQUET: table, COMPRESSED: packed})
+
+
+@contextmanager
+def unpacked_results(folder: Path) -> Iterator[Path]:
+    """A results file with its table beside it, for as long as the block runs: the committed one, unpacked, or one that lies there as it is.
+
+    Raises DataError if there is none, or if it is damaged.
+    """
+    packed = folder / COMPRESSED
+    if not packed.is_file():
+        yield folder / RESULTS_FILE
+        return
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        with reading_errors(packed):
+            try:
+                content = gzip.decompress(packed.read_bytes())
+            except (gzip.BadGzipFile, EOFError) as error:
+                raise DataError(f"{packed} is damaged ({error}). Restore it from a copy.") from error
+            (place / RESULTS_FILE).write_bytes(content)
+            shutil.copy(folder / TABLE_PARQUET, place / TABLE_PARQUET)
+        yield place / RESULTS_FILE
+
+
+def has_results(folder: Path) -> bool:
+    """True if there are results in the folder, compressed or not."""
+    return any((folder / name).is_file() for name in (COMPRESSED, RESULTS_FILE))
+
+
+def require_small(folder: Path) -> None:
+    """Raises DataError if the folder of an account holds more than may be committed."""
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if total > MOST_BYTES:
+        raise DataError(
+            f"{folder} holds {total:,} bytes, and {MOST_BYTES:,} may be committed. Analyse with fewer sections: "
+            "repdrift analyze --no-samples --no-grid --no-directions"
+        )
