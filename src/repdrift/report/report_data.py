@@ -28,7 +28,7 @@ from repdrift.core.records.study_info import Control, RunStatus
 from repdrift.core.shared_paths import shareable
 from repdrift.core.site_rows import SITE_COLUMN, residual_rows, rows_of_other_sites, with_site_column
 from repdrift.core.words import counted
-from repdrift.report.sample_table import read_sample_table
+from repdrift.report.beside_table import read_likeness_table, read_sample_table
 from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
@@ -56,6 +56,8 @@ class ReportData:
     """Rows of other sites inside the block; None or empty if there are none."""
     samples: pd.DataFrame | None = None
     """How far every sample moved in every model and layer, in `SAMPLE_COLUMNS`; None where no such table lies beside the results."""
+    likeness: pd.DataFrame | None = None
+    """Likenesses of every two models by kind of module and layer; None where no such table lies beside the results."""
 
     @property
     def tasks(self) -> list[str]:
@@ -234,8 +236,10 @@ def read_report_data(results_file: Path) -> ReportData:
     table = _checked(_read_table(table_file), table_file)
     residual = residual_rows(table)
     _require_one_analysis(results, residual, results_file, table_file)
-    samples = read_sample_table(results, results_file)
-    return ReportData(shareable(results), residual, table_file.name, rows_of_other_sites(table), samples)
+    return ReportData(
+        shareable(results), residual, table_file.name, rows_of_other_sites(table), read_sample_table(results, results_file),
+        read_likeness_table(results, results_file),
+    )  # fmt: skip
 
 
 def _read_results(path: Path) -> DriftResults:

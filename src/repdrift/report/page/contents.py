@@ -101,6 +101,8 @@ class View:
     rows: pd.DataFrame
     filters: Sequence[str] = ()
     """Columns of `rows` that follow the filter of that name."""
+    choices: Sequence[Filter] = ()
+    """Filters of this chart alone, which stand beside it; `filters` names their columns too."""
     panel_by: str = ""
     """A column: one chart for each of its values, side by side, on one scale."""
     one_scale: Sequence[str] = ()

@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from repdrift.core.shown_text import for_terminal
-from repdrift.report.page.contents import Page, View
+from repdrift.report.page.contents import Filter, Page, View
 
 _SIGNIFICANT = 6
 """Digits of a number in the page; downloads have all of them."""
@@ -26,15 +26,8 @@ def payload(page: Page) -> dict[str, Any]:
     views = [_view(view, tables) for view in (page.main, *page.views)]
     return {
         "filters": [
-            {
-                "column": each.column,
-                "label": _shown(each.label),
-                "options": [[_shown(_plain(value)), _shown(words)] for value, words in each.options],
-                "chosen": [_shown(_plain(value)) for value in each.chosen],
-                "several": each.several,
-                "whole": _shown(each.whole),
-            }
-            for each in page.filters
+            *(_filter(each) for each in page.filters),
+            *({**_filter(each), "view": view.name} for view in page.views for each in view.choices),
         ],
         "views": views,
         "tables": {name: columns(table) for name, table in tables.values()},
@@ -58,6 +51,17 @@ def as_script(value: object) -> Markup:
 def columns(table: pd.DataFrame) -> dict[str, Any]:
     """The columns of a table: a list of numbers, or `{"of": texts, "at": places}` where texts repeat. Missing is null."""
     return {str(name): _column(table[name]) for name in table.columns}
+
+
+def _filter(each: Filter) -> dict[str, Any]:
+    return {
+        "column": each.column,
+        "label": _shown(each.label),
+        "options": [[_shown(_plain(value)), _shown(words)] for value, words in each.options],
+        "chosen": [_shown(_plain(value)) for value in each.chosen],
+        "several": each.several,
+        "whole": _shown(each.whole),
+    }
 
 
 def _view(view: View, tables: dict[int, tuple[str, pd.DataFrame]]) -> dict[str, Any]:

@@ -100,11 +100,11 @@ function closePickers(target) {
 }
 
 function showFilters() {
-  document.querySelectorAll("#filters input, #filters select, #filters summary").forEach((control) => control.update?.());
-  const shown = [...filters.values()].filter((filter) => filter.options.length > 1);
+  document.querySelectorAll("fieldset[data-filter] :is(input, select, summary)").forEach((control) => control.update?.());
+  const shown = [...filters.values()].filter((filter) => filter.options.length > 1 && !filter.view);
   document.getElementById("filters-line").textContent = shown.map((filter) => `${filter.label}: ${chosenWords(filter)}`).join(" · ") || "Nothing to choose";
   const elsewhere = shown.filter((filter) => !atStart(filter.column));
-  document.getElementById("reset").hidden = !elsewhere.length;
+  document.getElementById("reset").hidden = [...filters.keys()].every(atStart);
   const notes = [];
   if (state.faults.length) notes.push(`The link asks for ${state.faults.join(" and ")}, which this page does not have; that part is left out.`);
   if (elsewhere.length) notes.push(`Chosen: ${elsewhere.map((filter) => `${filter.label.toLowerCase()} ${chosenWords(filter)}`).join("; ")}. Charts follow; sentences and tiles are about the choices at the start.`);

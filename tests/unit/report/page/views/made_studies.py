@@ -16,7 +16,14 @@ from repdrift.core.records.directions import (  # fmt: skip
     StudyDirections,
 )
 from repdrift.core.records.layer_grid import BestLayer, GridMatrix, MethodGrid, ModelGrid, RunGrid, StudyGrid
-from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessModel, PairLikeness
+from repdrift.core.records.likeness import (  # fmt: skip
+    ChangeLikeness,
+    DirectionPair,
+    GroupLikeness,
+    LikenessModel,
+    PairLikeness,
+    ProfilePair,
+)
 from repdrift.core.records.sample_moves import (
     GroupOverModels,
     MethodSamples,
@@ -29,6 +36,7 @@ from repdrift.core.records.sample_moves import (
 )
 from repdrift.core.records.weights import RunWeightsMoved, StudyWeightsMoved, WeightCell, WeightGroup, WeightsOverSeeds
 from repdrift.core.records.what_moved import StudyMoved
+from repdrift.drift.likeness.tables import likeness_table
 from repdrift.report.page.payload import payload
 from repdrift.report.page.study import study_page
 from tests.unit.report.synthetic_results import Synthetic, report_data
@@ -55,7 +63,12 @@ def made(study):
     moved = StudyMoved(
         weights=_weights(data, runs), grid=_grid(data, runs), likeness=_likeness(runs), directions=_directions(data, runs), samples=_samples(data, runs)
     )  # fmt: skip
-    return replace(data, results=data.results.model_copy(update={"moved": moved}), samples=_sample_table(data, runs))
+    return replace(
+        data,
+        results=data.results.model_copy(update={"moved": moved}),
+        samples=_sample_table(data, runs),
+        likeness=_likeness_table(moved.likeness),
+    )
 
 
 def drawn(view, page, most=3, **chosen):
@@ -73,7 +86,7 @@ def drawn(view, page, most=3, **chosen):
 def kept_rows(view, page, **chosen):
     """The rows of a view under the filters at the start, or under those that are chosen."""
     rows = view.rows
-    for each in page.filters:
+    for each in (*page.filters, *view.choices):
         values = chosen.get(each.column, each.chosen)
         if each.column in view.filters and len(values):
             rows = rows[rows[each.column].isin(list(values))]
@@ -134,7 +147,19 @@ def _likeness(runs):
         PairLikeness(first=a, second=b, whole=GroupLikeness(by="all", group="all", weights=3, cosine=None if (a, b) == (0, 1) else 0.1 * (a - b), chance=0.01, missing="none" if (a, b) == (0, 1) else None))
         for a in range(len(models)) for b in range(a + 1, len(models))
     ]  # fmt: skip
-    return ChangeLikeness(models=models, pairs=pairs, order=list(range(len(models)))[::-1])
+    profiles = [ProfilePair(first=p.first, second=p.second, spearman=0.9, cosine=0.99) for p in pairs]
+    directions = [DirectionPair(first=0, second=1, layer=layer, cosine=0.25, chance=0.2) for layer in (0, 1) if pairs]
+    return ChangeLikeness(models=models, pairs=pairs, profiles=profiles, directions=directions, order=list(range(len(models)))[::-1])  # fmt: skip
+
+
+def _likeness_table(found):
+    """The table beside the results, with likenesses by kind and layer that differ from those of all weights."""
+    groups = [("kind", "query", 0.5), ("layer", "3", 0.3), ("layer", "outside", -0.5)]
+    pairs = [
+        pair.model_copy(update={"groups": [GroupLikeness(by=by, group=group, weights=1, cosine=cosine, chance=0.01) for by, group, cosine in groups]})
+        for pair in found.pairs
+    ]  # fmt: skip
+    return likeness_table(found, pairs)
 
 
 def _directions(data, runs):

@@ -18,7 +18,7 @@ from tests.unit.report.page.views.made_studies import (
 )
 
 VIEWS = {
-    "drift", "heatmap", "reduction", "controls", "frontier", "weights", "weights_by_kind", "weights_by_layer", "layer_grid", "likeness", "directions", "samples", "sample_groups",
+    "drift", "heatmap", "reduction", "controls", "frontier", "weights", "weights_by_kind", "weights_by_layer", "layer_grid", "likeness", "directions", "samples", "sample_groups", "significance", "task_significance",
 }  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from repdrift.core.records.likeness import GroupLikeness
+from repdrift.report.page.likeness_rows import likeness_rows
 from repdrift.report.page.views.controls import CONTROL_WORDS, TRAINED
 from repdrift.report.page.views.heatmap import spans_decades
 from repdrift.report.page.views.samples import KEPT
@@ -108,16 +110,40 @@ def test_the_best_match_is_the_largest_similarity(plain):
             assert best["base_layer"].tolist() == [tuned]
 
 
-def test_likeness_stands_on_both_sides_of_the_diagonal(plain):
+def test_likeness_has_every_two_models_once_for_each_choice(plain):
     data, views = plain
-    rows = views["likeness"].rows.set_index(["model", "other"])
-    names = [model.name for model in data.results.moved.likeness.models]
-    for pair in data.results.moved.likeness.pairs:
-        one, other = names[pair.first], names[pair.second]
-        for key in ((one, other), (other, one)):
-            value = rows.loc[key, "cosine"]
-            assert value == pair.whole.cosine if pair.whole.cosine is not None else np.isnan(value)
-    assert rows.loc[(names[0], names[1]), "note"] == "none"
+    found, view = data.results.moved.likeness, views["likeness"]
+    rows = view.rows.set_index(["by", "model", "other"])
+    names = [model.name for model in found.models]
+
+    def value(by, first, second):
+        return rows.loc[
+            (by, *sorted((names[first], names[second]), key=names.index, reverse=True))
+        ]  # as clustering puts them
+
+    for pair in found.pairs:
+        row = value("all weights", pair.first, pair.second)
+        assert row["likeness"] == pair.whole.cosine if pair.whole.cosine is not None else np.isnan(row["likeness"])
+    assert value("all weights", 0, 1)["note"] == "none"
+    assert value("weights: query", 0, 2)["likeness"] == pytest.approx(0.5)
+    assert value("weights of layer 3", 0, 2)["likeness"] == pytest.approx(0.3)
+    assert value("weights outside the blocks", 0, 2)["likeness"] == pytest.approx(-0.5)
+    assert value("drift by layer (rank correlation)", 0, 1)["likeness"] == pytest.approx(0.9)
+    assert value("directions in layer 1", 0, 1)["likeness"] == pytest.approx(0.25)
+    assert value("directions in layer 1", 0, 1)["chance"] == pytest.approx(0.2)
+    (choice,) = view.choices
+    assert [by for by, _ in choice.options] == list(dict.fromkeys(view.rows["by"]))
+    assert list(choice.chosen) == ["all weights"]
+
+
+def test_likeness_of_many_layers_keeps_some_of_them_and_says_which():
+    found = made(PLAIN).results.moved.likeness
+    groups = {(p.first, p.second): [GroupLikeness(by="layer", group=str(n), weights=1, cosine=0.1) for n in range(9)] for p in found.pairs}  # fmt: skip
+    of_pairs, others = len(found.pairs), len(found.pairs) + len(found.profiles)
+    kept = likeness_rows(found, groups, most=others + 3 * of_pairs + len(found.directions))
+    assert [by for by in kept.choices if "of layer" in by] == [f"weights of layer {n}" for n in (0, 4, 8)]
+    assert kept.left_out == " Of 9 layers, layers 0, 4, 8 can be chosen here; likeness.parquet has all."
+    assert len(kept.rows) <= others + 3 * of_pairs + len(found.directions)
 
 
 def test_directions_are_those_of_the_records(plain):
@@ -155,3 +181,46 @@ def test_groups_say_their_interval(plain):
 def test_negative_drift_is_kept_and_has_a_colour():
     rows = page_of("deep")[1]["heatmap"].rows
     assert (rows["drift"] < 0).any()
+
+
+def test_claims_by_layer_are_those_of_the_records(plain):
+    data, views = plain
+    rows = views["significance"].rows
+    tests = [t for t in data.results.tests if t.layer is not None and t.hypothesis in ("comparison_drifts_less", "reduction_exceeds_target")]  # fmt: skip
+    words = {"comparison_drifts_less": "drifts less than full fine-tuning", "reduction_exceeds_target": "drifts at least 20 % less than full fine-tuning"}  # fmt: skip
+    assert len(rows) == len(tests) == 2 * PLAIN.layers
+    for test in tests:
+        row = rows[(rows["layer_claim"] == words[test.hypothesis]) & (rows["layer"] == test.layer)].iloc[0]
+        assert row["effect"] == pytest.approx(100 * test.estimate)
+        assert row["p"] == test.deciding_pvalue
+        assert row["corrected"] == f"{test.correction} over 4 layers"
+        assert row["note"] == test.sentence[:1].upper() + test.sentence[1:]
+        assert row["margin"] == {"comparison_drifts_less": 0, "reduction_exceeds_target": 20}[test.hypothesis]
+
+
+def test_claims_by_task_are_those_of_the_records_and_likeness_is_said_as_a_reduction(plain):
+    data, views = plain
+    rows = views["task_significance"].rows.set_index(["task_claim", "task"])
+    for name, claim in (("comparison_drifts_less", "drifts less than full fine-tuning"), ("methods_equivalent", "drifts as full fine-tuning within a factor of 1.25")):  # fmt: skip
+        for task, title in (("sst2", "SST-2"), ("all", "all tasks")):
+            test = data.test(name, task)
+            row = rows.loc[(claim, title)]
+            assert row["p"] == test.pvalue
+            turned = name == "methods_equivalent"
+            assert row["effect"] == pytest.approx(100 * (1 - test.estimate if turned else test.estimate))
+            if test.interval is not None:
+                ends = sorted(100 * (1 - end if turned else end) for end in (test.interval.low, test.interval.high))
+                assert [row["low"], row["high"]] == pytest.approx(ends)
+    assert data.test("methods_equivalent", "sst2").interval is not None
+
+
+def test_profiles_of_tasks_are_drifts_by_their_mean_over_layers(plain):
+    data, views = plain
+    rows = views["task_profiles"].rows
+    assert rows.groupby(["arm", "task"])["relative"].mean().tolist() == pytest.approx([1] * 4)
+    one = rows[(rows["arm"] == "LoRA") & (rows["task"] == "MRPC")]
+    table = data.table[(data.table["task"] == "mrpc") & (data.table["method"] == "lora") & (data.table["step"] == 0) & (data.table["measure"] == "cka")]  # fmt: skip
+    means = [float(table[table["layer"] == layer]["drift"].mean()) for layer in range(PLAIN.layers)]
+    assert one["drift"].tolist() == pytest.approx(means)
+    assert one["relative"].tolist() == pytest.approx([value / np.mean(means) for value in means])
+    assert one["models"].tolist() == [2] * PLAIN.layers

@@ -1,11 +1,11 @@
-"""The table of samples beside the results: read only if it is the one that was written with them."""
+"""Tables beside the results: read only if they are those that were written with them."""
 
 import pytest
 
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.sample_moves import SAMPLES_TABLE
-from repdrift.report.sample_table import read_sample_table
+from repdrift.report.beside_table import read_sample_table
 from tests.unit.report.page.views.made_studies import ONE, made
 
 
