@@ -20,6 +20,7 @@ from repdrift.study.analysis_options import AnalysisOptions
 def analyze(
     *,
     config: o.Config = None,
+    overrides: o.Overrides = None,
     task: o.Task = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for the results.", show_default="results/drift_analysis")
@@ -41,10 +42,12 @@ def analyze(
     from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
     from repdrift.drift import analyze as run_analysis
     from repdrift.study.drift_plan import drift_plan
+    from repdrift.study.given_study import config_words
     from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import ANALYSIS_FOLDER
 
-    study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(config, overrides=overrides, results_dir=results_dir, base_dir=base_dir)
+    o.require_once(config_path, analysis, "analysis")
     study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
     inputs = StudyInputs(study, config_path)
     plan = drift_plan(
@@ -57,7 +60,7 @@ def analyze(
         return
     drawn_by = f"repdrift visualize --results-file {shlex.quote(str(target / RESULTS_FILE))}"
     if config and output_dir is None:
-        drawn_by = f"repdrift visualize --config {shlex.quote(config)}"
+        drawn_by = shlex.join(["repdrift", "visualize", *config_words(config_path)])
     places = {
         "summary": str(target / SUMMARY_FILE),
         "results": str(target / RESULTS_FILE),

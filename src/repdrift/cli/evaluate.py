@@ -13,6 +13,7 @@ from repdrift.core.progress import tell, tell_json
 def evaluate(
     *,
     config: o.Config = None,
+    overrides: o.Overrides = None,
     task: o.Task = None,
     method: o.Method = None,
     seed: o.Seed = None,
@@ -43,7 +44,7 @@ def evaluate(
     from repdrift.study.runs import planned_runs
 
     study, config_path = o.study_from(
-        config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
     )
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     evaluated = evaluate_runs(StudyInputs(study, config_path), runs, checkpoint=checkpoint)

@@ -17,6 +17,7 @@ from repdrift.extraction.options import ExtractionOptions
 def extract(
     *,
     config: o.Config = None,
+    overrides: o.Overrides = None,
     task: o.Task = None,
     method: o.Method = None,
     seed: o.Seed = None,
@@ -63,7 +64,7 @@ def extract(
     from repdrift.study.runs import planned_runs
 
     study, config_path = o.study_from(
-        config, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
     )
     own = OwnTask(
         data=data,
@@ -79,7 +80,9 @@ def extract(
         encoding=encoding,
         header=header,
     )
+    o.require_once(config_path, ["tasks"] if own.data is not None else [])
     study = with_own_task(study, task, own)
+    o.require_once(config_path, extraction, "extraction")
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     written = extract_runs(StudyInputs(study, config_path), runs, checkpoint=checkpoint)

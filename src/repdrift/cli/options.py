@@ -6,12 +6,14 @@ Options such as --blocks are not here: `field_options` makes them from the field
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.option_names import option_name
 
 if TYPE_CHECKING:  # study/ imports torch and transformers, and --help must not wait for them
     from repdrift.study.config import StudyConfig
@@ -24,6 +26,16 @@ Config = Annotated[
     typer.Option(
         "--config",
         help="Study file (YAML), or the name of a packaged study. Without it: $REPDRIFT_CONFIG, else the 24-layer study lora_vs_full.",
+        show_default=False,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Set a field of the study in place of its file, such as training.all.epochs=1 or 'seeds=[1,2]' (the value is YAML, tasks.0 is the first "
+        "task). The option may be repeated.",
         show_default=False,
     ),
 ]
@@ -168,12 +180,16 @@ MessagesColumn = Annotated[
 def study_from(
     config: str | None,
     *,
+    overrides: Sequence[str] | None = None,
     model: str | None = None,
     data_dir: str | None = None,
     results_dir: Path | None = None,
     base_dir: Path | None = None,
 ) -> tuple[StudyConfig, str | None]:
-    """Returns the study that the options describe, and the --config for messages (None for the default study)."""
+    """Returns the study that the options describe, and the --config for messages, with its overrides (None for the default study).
+
+    Raises ConfigError if the study cannot be read, or a field is given twice.
+    """
     from repdrift.study.config import (
         CONFIG_VARIABLE,
         DEFAULT_STUDY,
@@ -181,6 +197,7 @@ def study_from(
         packaged_studies,
         packaged_study,
     )
+    from repdrift.study.given_study import given_study
     from repdrift.study.user_paths import user_path
 
     if config is not None and not config.strip():
@@ -188,12 +205,13 @@ def study_from(
     name = config or os.environ.get(CONFIG_VARIABLE)
     if name is not None and not name.strip():
         raise ConfigError(f"${CONFIG_VARIABLE} is empty; let it name a study file, or unset it for the default study")
+    given = given_study(name or (DEFAULT_STUDY if overrides else None), overrides or ())
     if name is None:
-        study = packaged_study(DEFAULT_STUDY)
+        study = packaged_study(DEFAULT_STUDY, overrides or ())
     elif name in packaged_studies() and not Path(name).exists():
-        study = packaged_study(name)
+        study = packaged_study(name, overrides or ())
     else:
-        study = load_study(name)
+        study = load_study(name, overrides or ())
     # A shell fills in ~ at the beginning of a word, and not behind the = of --results-dir=~/here.
     try:
         changes = {
@@ -204,7 +222,26 @@ def study_from(
         }
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return study.model_copy(update={k: v for k, v in changes.items() if v is not None}), name
+    changes = {k: v for k, v in changes.items() if v is not None}
+    require_once(given, changes)
+    return study.model_copy(update=changes), given
+
+
+def require_once(config_path: str | None, fields: Iterable[str], section: str | None = None) -> None:
+    """Raises ConfigError if a field that an option gives is set by --set too.
+
+    fields: those that options give. section: the part of the study that they are in; None: its top.
+    """
+    from repdrift.study.given_study import overrides_of
+    from repdrift.study.overrides import parse_overrides
+
+    for field in fields:
+        path = (field,) if section is None else (section, field)
+        for override in parse_overrides(overrides_of(config_path)):
+            if override.path[: len(path)] == path[: len(override.path)]:
+                raise ConfigError(
+                    f"{option_name(field)} and --set {override.text} give the same field; leave one of them out"
+                )
 
 
 FigureFormats = Annotated[

@@ -33,6 +33,7 @@ def power(
             show_default=False,
         ),
     ] = None,
+    overrides: o.Overrides = None,
     reduction: Annotated[
         list[float] | None,
         typer.Option(
@@ -92,9 +93,11 @@ def power(
 
     if config is not None:
         _refuse(results=results, reduction=reduction, margin=margin, power=target_power, half_width=half_width)
-        reach = _study_reach(config, task, alpha, layers)
+        reach = _study_reach(config, overrides, task, alpha, layers)
         tell_json(reach.to_json()) if as_json else tell(reach_text(reach))
         return
+    if overrides:
+        raise ConfigError("--set changes a study, and a pilot's results are as they are; name the study with --config")
     data = _pilot_data(results)
     request = PlanRequest(
         tasks=task,
@@ -136,13 +139,15 @@ def _pilot_data(results: Path | None) -> ReportData:
     return read_report_data(file)
 
 
-def _study_reach(config: str, tasks: list[str] | None, alpha: float | None, layers: str | None) -> StudyReach:
+def _study_reach(
+    config: str, overrides: list[str] | None, tasks: list[str] | None, alpha: float | None, layers: str | None
+) -> StudyReach:
     from repdrift.planning.pilot_plan import number_of_tests
     from repdrift.planning.reach import study_reach
     from repdrift.study.design_notes import layer_count
     from repdrift.study.runs import planned_runs
 
-    study, _ = o.study_from(config)
+    study, _ = o.study_from(config, overrides=overrides)
     runs = planned_runs(study, tasks=tasks)
     known = layer_count(study)
     return study_reach(

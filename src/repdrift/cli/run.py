@@ -24,6 +24,7 @@ def run(
         str,
         typer.Argument(metavar="STUDY", help="Study file (YAML), or the name of a packaged study.", show_default=False),
     ],
+    overrides: o.Overrides = None,
     task: o.Task = None,
     extraction: dict[str, Any],
     model: o.Model = None,
@@ -71,8 +72,9 @@ def run(
     from repdrift.study.runner import dry_run_study, run_study
 
     study, config_path = o.study_from(
-        study_file, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+        study_file, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
     )
+    o.require_once(config_path, extraction, "extraction")
     study = study.model_copy(update={"extraction": changed(study.extraction, extraction)})
     if dry_run:
         for line in dry_run_study(study, config_path, tasks=task):

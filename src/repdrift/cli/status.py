@@ -12,6 +12,7 @@ _TRAINED = {"yes": "trained, has learnt", "no": "trained, has not learnt", "not 
 
 def status(
     config: o.Config = None,
+    overrides: o.Overrides = None,
     results_dir: o.ResultsDir = None,
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
@@ -25,7 +26,7 @@ def status(
     from repdrift.study.status import judged, study_status
     from repdrift.study.tuning_report import tuning_lines, tuning_of
 
-    study, config_path = o.study_from(config, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(config, overrides=overrides, results_dir=results_dir, base_dir=base_dir)
     progress = study_status(study, config_path)
     if as_json:
         rows = [

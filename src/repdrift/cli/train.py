@@ -11,6 +11,7 @@ from repdrift.core.progress import tell, tell_json
 
 def train(
     config: o.Config = None,
+    overrides: o.Overrides = None,
     task: o.Task = None,
     method: o.Method = None,
     seed: o.Seed = None,
@@ -49,7 +50,9 @@ def train(
     from repdrift.study.runs import planned_runs
     from repdrift.study.training_stage import train_runs
 
-    study, config_path = o.study_from(config, model=model, data_dir=data_dir, results_dir=results_dir)
+    study, config_path = o.study_from(
+        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
+    )
     own = OwnTask(
         data=data,
         train_data=train_data,
@@ -65,6 +68,7 @@ def train(
         encoding=encoding,
         header=header,
     )
+    o.require_once(config_path, ["tasks"] if own.data is not None else [])
     study = with_own_task(study, task, own)
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     say_design_notes(study)  # about the whole study, since each run is compared with the others

@@ -21,6 +21,7 @@ def tune(
         typer.Argument(metavar="[STUDY]", help="Study file, as with --config.", show_default=False),
     ] = None,
     config: o.Config = None,
+    overrides: o.Overrides = None,
     task: o.Task = None,
     method: o.Method = None,
     model: o.Model = None,
@@ -43,7 +44,9 @@ def tune(
 
     if study_file is not None and config is not None:
         raise ConfigError(f"the study is given twice, as {study_file!r} and as --config {config!r}; give one of them")
-    study, config_path = o.study_from(study_file or config, model=model, data_dir=data_dir, results_dir=results_dir)
+    study, config_path = o.study_from(
+        study_file or config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
+    )
     asked = study.tune is not None
     if not asked:
         study = study.model_copy(update={"tune": TuneSection()})

@@ -32,6 +32,7 @@ def visualize(
     width: o.FigureWidth = "two-column",
     venue: o.FigureVenue = "acl",
     config: o.Config = None,
+    overrides: o.Overrides = None,
 ) -> None:
     """Draw the figures (PNG and PDF), their captions, and one page that is read in a browser.
 
@@ -43,7 +44,7 @@ def visualize(
     from repdrift.report.figure_size import figure_size
     from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER
 
-    study, _ = o.study_from(config)
+    study, _ = o.study_from(config, overrides=overrides)
     source = results_file or study.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
     files = draw(
         source,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ from repdrift.extraction.options import ExtractionOptions
 from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.study.chosen_outcomes import chosen_outcomes
 from repdrift.study.general_text_entry import GeneralText, GeneralTextEntry
+from repdrift.study.overrides import parse_overrides, with_overrides
 from repdrift.study.task_entry import Section, TaskEntry, TaskName
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.user_paths import UserPath, UserText, not_empty
@@ -277,10 +280,10 @@ class StudyConfig(Section):
         return section.all, section.methods.get(method), section.tasks.get(task_name)
 
 
-def load_study(path: str | Path) -> StudyConfig:
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
     """Read a study file. Relative paths in it start from the working folder, as on the command line.
 
-    Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
+    overrides: fields to set in place of the file's, such as `training.all.epochs=1`. Raises ConfigError that lists every fault, with "did you mean" for unknown keys.
     """
     file = Path(path).expanduser()
     try:
@@ -289,7 +292,13 @@ def load_study(path: str | Path) -> StudyConfig:
         raise ConfigError(
             f"study file {file} does not exist; packaged studies: {', '.join(packaged_studies())}"
         ) from error
-    return parse_study(content, where=str(file))
+    return _with_overrides(content, overrides, where=str(file))
+
+
+def _with_overrides(content: Any, texts: Sequence[str], *, where: str) -> StudyConfig:
+    usual = {name: StudyConfig.model_fields[name].get_default() for name in ("tasks", "methods", "seeds")}
+    changed = with_overrides(content, parse_overrides(texts), where=where, usual=usual)
+    return parse_study(changed, where=" ".join([where, *(f"--set {shlex.quote(text)}" for text in texts)]))
 
 
 def parse_study(content: Any, *, where: str) -> StudyConfig:
@@ -313,9 +322,10 @@ def packaged_studies() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def packaged_study(name: str) -> StudyConfig:
-    """A study that the package ships. Raises UnknownNameError if it ships none of this name."""
-    return parse_study(parse_yaml(packaged_study_text(name), where=name), where=f"packaged study {name}")
+def packaged_study(name: str, overrides: Sequence[str] = ()) -> StudyConfig:
+    """A study that the package ships, with overrides as for `load_study`. Raises UnknownNameError if it ships none of this name."""
+    content = parse_yaml(packaged_study_text(name), where=name)
+    return _with_overrides(content, overrides, where=f"packaged study {name}")
 
 
 def packaged_study_text(name: str) -> str:

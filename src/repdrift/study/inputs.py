@@ -27,6 +27,7 @@ from repdrift.models import (
 )
 from repdrift.models.sites.taps import ChosenSites
 from repdrift.study.config import StudyConfig
+from repdrift.study.given_study import config_words
 from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
 from repdrift.study.tuned_rates import choices_of
@@ -126,11 +127,11 @@ class StudyInputs:
             return None
         choice = self.choice(task, method)
         if choice is None:
-            at = "" if self.config_path is None else f" --config {shlex.quote(self.config_path)}"
+            command = ["repdrift", "tune", *config_words(self.config_path), "--task", task, "--method", method]
             raise MissingRunError(
                 f"the learning rate of {method} on {task} is to be tuned, and in {self.config.results_dir / TUNING_FOLDER}/ is no choice for "
                 "these settings, rows and base model. Make it with:\n"
-                f"    repdrift tune{at} --task {shlex.quote(task)} --method {shlex.quote(method)}"
+                f"    {shlex.join(command)}"
             )
         return choice.learning_rate
 

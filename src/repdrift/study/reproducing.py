@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from repdrift.core.errors import RepdriftError
 from repdrift.core.option_names import option_words
 from repdrift.study.config import StudyConfig, load_study, packaged_studies, packaged_study
+from repdrift.study.given_study import config_words, override_words, overrides_of
 
 _OF_RUN = ("model", "data_dir", "results_dir", "base_dir")
 """Fields of a study that `repdrift run` takes as options."""
@@ -27,18 +28,20 @@ def reproducing_commands(config: StudyConfig, config_path: str | None, tasks: Se
     some = {"task": list(tasks)} if list(tasks) != list(config.task_names) else {}
     of_run = _changed({field: getattr(config, field) for field in _OF_RUN}, file)
     extraction = _changed(_fields(config.extraction), None if file is None else file.extraction)
-    commands = [["repdrift", "run", name, *option_words(some | of_run | extraction)]]
+    overrides = override_words(config_path)
+    commands = [["repdrift", "run", str(name), *overrides, *option_words(some | of_run | extraction)]]
     analysis = _changed(_fields(config.analysis), None if file is None else file.analysis)
     if analysis:
         of_analyze = {field: value for field, value in of_run.items() if field in _OF_ANALYZE}
-        commands.append(["repdrift", "analyze", *option_words({"config": name} | some | of_analyze | analysis)])
+        commands.append(["repdrift", "analyze", *config_words(name), *option_words(some | of_analyze | analysis)])
     return [shlex.join(words) for words in commands]
 
 
 def _as_written(name: str) -> StudyConfig | None:
-    """The study as its file has it; None if that is not there any more, so that nothing is known to differ."""
+    """The study as its file and the overrides beside it have it; None if that is not there any more, so that nothing is known to differ."""
     try:
-        return packaged_study(name) if name in packaged_studies() else load_study(name)
+        overrides = overrides_of(name)
+        return packaged_study(name, overrides) if name in packaged_studies() else load_study(name, overrides)
     except RepdriftError:
         return None
 

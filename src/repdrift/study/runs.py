@@ -11,6 +11,7 @@ from typing import TypeVar
 from repdrift.core.errors import UnknownNameError
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.study.config import StudyConfig
+from repdrift.study.given_study import config_words
 
 T = TypeVar("T")
 
@@ -116,9 +117,7 @@ def identity_folder(config: StudyConfig, task: str) -> Path:
 
 def repdrift_command(stage: str, run: RunId | None, config_path: str | None) -> str:
     """The command that makes what is missing, for messages. config_path: what the user gave as --config."""
-    parts = ["repdrift", stage]
-    if config_path is not None:
-        parts += ["--config", config_path]
+    parts = ["repdrift", stage, *config_words(config_path)]
     if run is not None:
         parts += ["--task", run.task, "--method", run.method, "--seed", str(run.seed)]
     return shlex.join(parts)

@@ -46,6 +46,7 @@ PRINTED_BY = {
     "report/tables": "table",
     "study": "tune train extract analyze run status",
     "study/runs.py": "train extract",  # it writes these two commands, whoever prints them
+    "study/given_study.py": "train extract",  # as study/runs.py does
     "study/inputs.py": "tune",  # it writes this command
     "study/drift_plan.py": "extract",  # it writes this command
     "study/jobs": "run",

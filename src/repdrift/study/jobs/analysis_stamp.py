@@ -28,7 +28,7 @@ _PLACES = frozenset({"results_dir", "base_dir", "data_dir"})
 
 
 class Stamp(Record):
-    """What an output was made from. inputs: SHA-256 by file. output_sha256: of the file that is written last."""
+    """Names all that an output was made from. inputs: SHA-256 by file. output_sha256: of the file that is written last."""
 
     format_version: int = 1
     config: dict[str, Any]

@@ -21,6 +21,7 @@ from repdrift.core.hidden_secrets import remember_all, shown
 from repdrift.core.records.base import Record, library_versions
 from repdrift.study.config import StudyConfig, parse_study
 from repdrift.study.configuration_text import configuration_content
+from repdrift.study.given_study import given_study, overrides_of
 from repdrift.study.jobs.graph import JobGraph, study_graph
 from repdrift.study.runs import JOBS_FOLDER, planned_runs, selected_tasks
 from repdrift.tasks.sources import DATA_VARIABLE
@@ -54,6 +55,11 @@ class StudyPlan(Record):
     versions: dict[str, str]
     created: str
 
+    @property
+    def given(self) -> str | None:
+        """The user's --config, with the overrides beside it."""
+        return given_study(self.config_path, self.overrides)
+
     def study_config(self) -> StudyConfig:
         """Returns the configuration. Raises ConfigError if this version does not take it."""
         return parse_study(self.config, where=f"the plan of study {self.study}")
@@ -63,15 +69,13 @@ class StudyPlan(Record):
         return study_graph(config, planned_runs(config, tasks=self.tasks))
 
 
-def make_plan(
-    config: StudyConfig, config_path: str | None, tasks: Sequence[str] | None, overrides: Sequence[str] = ()
-) -> StudyPlan:
+def make_plan(config: StudyConfig, config_path: str | None, tasks: Sequence[str] | None) -> StudyPlan:
     """Returns the plan of a study. tasks: a part of the study's tasks; None for all. Nothing is written."""
     chosen = selected_tasks(config, tasks)
     return StudyPlan(
         study=config.name,
         config_path=None if config_path is None else str(config_path),
-        overrides=list(overrides),
+        overrides=list(overrides_of(config_path)),
         digest=plan_digest(config, chosen),
         config=configuration_content(config),
         tasks=chosen,

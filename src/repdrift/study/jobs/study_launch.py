@@ -57,9 +57,7 @@ class LaunchChoice:
             ) from error
 
 
-def run_jobs(
-    inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchChoice, overrides: Sequence[str] = ()
-) -> StudyWork:
+def run_jobs(inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchChoice) -> StudyWork:
     """Run every job of a study that is not finished; everything that can be known beforehand was checked.
 
     Returns the work, which holds what this process has loaded. Raises UnfinishedStudyError if a job failed, and whatever the launcher raises that
@@ -67,7 +65,7 @@ def run_jobs(
     """
     kind, options = choice.kind(), choice.parsed_options()
     config = inputs.config
-    plan = make_plan(config, inputs.config_path, tasks, overrides)
+    plan = make_plan(config, inputs.config_path, tasks)
     graph = plan.graph(config)
     work = StudyWork(inputs, plan.tasks)
     folder = jobs_folder(config)

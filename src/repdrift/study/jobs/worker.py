@@ -51,7 +51,7 @@ class PlannedStudy:
             os.environ.setdefault(name, value)
         self.config = self.plan.study_config()
         self.graph: JobGraph = self.plan.graph(self.config)
-        self.work = StudyWork(StudyInputs(self.config, self.plan.config_path), self.plan.tasks)
+        self.work = StudyWork(StudyInputs(self.config, self.plan.given), self.plan.tasks)
 
     def run(self, name: str, launcher: str) -> JobReport:
         """Run the job of this name, if what it needs is done; everything that is printed meanwhile goes into its log.
