@@ -65,7 +65,9 @@ def study_tuning(
         text = f"Learning rates were fixed beforehand and not tuned: {_fixed(by_task)}."
         return StudyTuning(tuned=False, cautions=cautions, methods_text=text, fixed_rates=by_task)
     made = [choice for choice in choices.values() if choice is not None]
-    if absent := [f"{task_title(task)}, {method_title(method)}" for (task, method), c in choices.items() if c is None]:
+    if absent := [
+        f"{method_title(method)} on {task_title(task)}" for (task, method), c in choices.items() if c is None
+    ]:
         cautions.append(
             f"No learning rate was chosen yet for {some_listed(absent)}: the study is not tuned until `repdrift tune` has done so."
         )

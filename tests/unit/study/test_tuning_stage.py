@@ -269,7 +269,7 @@ def test_cautions_name_a_study_without_tuning_an_edge_and_a_choice_that_is_not_m
     tune(inputs(), methods=["full_finetune"])
     half = tuning_of(inputs().config)
     assert not half.tuned
-    assert "No learning rate was chosen yet for mine, LoRA" in half.cautions[0]
+    assert "No learning rate was chosen yet for LoRA on mine" in half.cautions[0]
     assert half.cautions[1].startswith("The best learning rate of full fine-tuning on mine (0.001) is the highest")
     tune(inputs(), methods=["lora"])
     done = tuning_of(inputs().config)
