@@ -55,6 +55,8 @@ def analyze(
     )
     target = output_dir or study.results_dir / ANALYSIS_FOLDER
     results, table = run_analysis(plan, target)
+    inputs.stores.send(target)
+    inputs.stores.require_sent()
     if as_json:
         tell_json(json.loads(results.model_dump_json()))
         return

@@ -30,6 +30,7 @@ from repdrift.study.analysis_options import AnalysisOptions
 from repdrift.study.chosen_outcomes import chosen_outcomes
 from repdrift.study.general_text_entry import GeneralText, GeneralTextEntry
 from repdrift.study.overrides import parse_overrides, with_overrides
+from repdrift.study.stores_section import StoresSection
 from repdrift.study.task_entry import Section, TaskEntry, TaskName
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.user_paths import UserPath, UserText, not_empty
@@ -129,6 +130,8 @@ class StudyConfig(Section):
     """Documents on which forgetting is measured; without the key those that the package ships, false for none."""
     data_dir: Annotated[UserText, BeforeValidator(not_empty)] | None = None
     """Folder with `<task>/{train,validation}.parquet`, or `sample`; null means $REPDRIFT_DATA, then the hub."""
+    stores: StoresSection | None = None
+    """Where base representations are shared and results are sent; null: nowhere."""
     results_dir: UserPath = Path("results")
     base_dir: UserPath = Path("base_representations")
 
@@ -195,6 +198,8 @@ class StudyConfig(Section):
                     str(UnknownNameError.of("task under analysis.equal_skill_score", name, self.task_names))
                 )
         self._require_arms_differ()
+        if self.stores is not None:
+            self.stores.require_elsewhere(self.base_dir, self.results_dir)
         if self.tune is not None:
             self._require_tunable(self.tune)
         return self

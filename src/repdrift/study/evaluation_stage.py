@@ -87,6 +87,7 @@ def evaluate_runs(inputs: StudyInputs, runs: Iterable[RunId], *, checkpoint: str
         done = evaluation.evaluate(run, trained, step)
         say_step(number, len(jobs), "models", f"{_words(run, step)}: {done.words}")
         evaluated.append(done)
+    inputs.stores.require_sent()
     return evaluated
 
 
@@ -107,6 +108,7 @@ class Evaluation:
             self._inputs.journal.note(
                 "evaluate", _words(run, step), folder=str(done.folder), new=list(done.measured_now)
             )
+            self._inputs.stores.send(done.folder.parent)
         return done
 
     def evaluate_run(self, run: RunId) -> list[EvaluatedRun]:

@@ -66,7 +66,9 @@ def extract_runs(
         written.append(extracted)
     by_folder = {extracted.folder: extracted.metadata for extracted in written}
     final = {run: by_folder[at] for run, _ in found if (at := set_folder(inputs.config, run)) in by_folder}
-    return written + _extract_random_changes(inputs, final)
+    written += _extract_random_changes(inputs, final)
+    inputs.stores.require_sent()
+    return written
 
 
 def extract_base(inputs: StudyInputs, task: str, passes: SharedPasses) -> list[ExtractedSet]:
@@ -149,7 +151,9 @@ def _is_there(job: ExtractionJob, folder: Path) -> bool:
 
 
 def _extract(inputs: StudyInputs, job: ExtractionJob, folder: Path, passes: SharedPasses | None) -> ExtractedSet:
+    inputs.stores.before_extraction(job, folder)
     extracted = ExtractedSet(folder, *extract_set(job, folder))
+    inputs.stores.after_extraction(job, folder)
     if passes is not None and job.watcher is not None and job.watcher is passes.of_base(job.task):
         passes.base_was_extracted(job.task, extracted.metadata, extracted.extracted_now)
     _note(inputs, f"{job.task}, {job.method}, seed {job.seed}", folder=str(folder), new=extracted.extracted_now)
@@ -185,6 +189,7 @@ def _extract_random_changes(inputs: StudyInputs, final: dict[RunId, SetMetadata]
             )
             continue
         extracted = ExtractedSet(folder, *made)
+        inputs.stores.send(folder)
         _note(inputs, f"{run}, random change", folder=str(folder), new=extracted.extracted_now)
         say_step(number, len(wanted), "random changes", extracted.words)
         written.append(extracted)

@@ -30,6 +30,7 @@ from repdrift.study.config import StudyConfig
 from repdrift.study.given_study import config_words
 from repdrift.study.runs import RunId
 from repdrift.study.status import Journal
+from repdrift.study.study_stores import StudyStores
 from repdrift.study.tuned_rates import choices_of
 from repdrift.tasks import (
     Rows,
@@ -62,6 +63,11 @@ class StudyInputs:
     def journal(self) -> Journal:
         """The journal in the study's results folder."""
         return Journal(self.config.results_dir)
+
+    @cached_property
+    def stores(self) -> StudyStores:
+        """The stores that the study reads from and sends to."""
+        return StudyStores(self.config.stores, self.config.results_dir)
 
     @cached_property
     def base(self) -> ModelSource:

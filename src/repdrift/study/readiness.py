@@ -53,6 +53,7 @@ def ready_jobs(
     """
     found = _Faults()
     are_writable = found.of(lambda: require_folders(inputs.config, runs)) or not found.found
+    found.of(lambda: inputs.stores.require_reachable(list(dict.fromkeys(run.task for run in runs))))
     config = found.of(lambda: inputs.model_config)
     job_of = inputs.job_before_tuning if before_tuning else inputs.training_job
     jobs = [(run, job) for run in runs if (job := found.of(lambda run=run: job_of(run))) is not None]

@@ -58,6 +58,7 @@ def run_study(
     say_design_notes(config, runs)
     ready_jobs(inputs, runs, before_tuning=config.tune is not None)
     run_jobs(inputs, tasks, launch or LaunchChoice())
+    inputs.stores.send_all()
     inputs.journal.note("study", config.name, wall_time_s=round(time.perf_counter() - clock, 1))
     say(f"study {config.name}: done in {time.perf_counter() - clock:.0f} s")
     results_file = config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE

@@ -57,6 +57,7 @@ def train_runs(inputs: StudyInputs, runs: Iterable[RunId]) -> list[FinishedRun]:
             f"{counted(len(diverged), 'run')} diverged, and nothing of {'it' if len(diverged) == 1 else 'them'} is kept.{others}\n"
             + "\n".join(diverged)
         )
+    inputs.stores.require_sent()
     return [finished[run] for run, _ in jobs]
 
 
@@ -75,6 +76,7 @@ def _train(inputs: StudyInputs, run: RunId, job: TrainingJob, *, wait: bool) -> 
         inputs.journal.note(
             "train", str(run), folder=str(done.folder), new=done.trained_now, wall_time_s=done.record.wall_time_s
         )
+        inputs.stores.send(done.folder)
     return done
 
 

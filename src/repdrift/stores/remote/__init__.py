@@ -17,26 +17,36 @@ from pathlib import Path
 
 from repdrift.core.reading import files_below
 from repdrift.core.records.shared_files import SENT_FILES, SHARED_FILES, SharedKind
-from repdrift.stores.remote.addresses import Remote, open_remote
-from repdrift.stores.remote.fetching import Wanted, pull
+from repdrift.stores.remote.addresses import Remote, StoredFile, open_remote, require_address
+from repdrift.stores.remote.fetching import Wanted, fetch_folder, pull
+from repdrift.stores.remote.file_names import joined
 from repdrift.stores.remote.inspecting import ListedFolder, StoreFault, listed_folders, store_faults
 from repdrift.stores.remote.moving import USUAL_JOBS
-from repdrift.stores.remote.shared_folders import KINDS, Sent, SharedFolder, shared_folders
+from repdrift.stores.remote.shared_folders import KINDS, Sent, SharedFolder, found_to_share, shared_folders
+from repdrift.stores.remote.store_contents import StoredFolder, read_folder
 
 __all__ = [
     "KINDS",
+    "USUAL_JOBS",
     "ListedFolder",
     "Remote",
     "Sent",
     "SharedFolder",
     "StoreFault",
+    "StoredFile",
+    "StoredFolder",
     "Wanted",
+    "fetch_folder",
+    "found_to_share",
     "is_store",
+    "joined",
     "listed_folders",
     "open_remote",
     "pull",
     "push",
     "push_folders",
+    "read_folder",
+    "require_address",
     "shared_folders",
     "store_faults",
 ]

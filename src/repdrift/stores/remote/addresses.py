@@ -35,8 +35,8 @@ class Remote(Protocol):
 
     address: str
 
-    def files(self) -> dict[str, StoredFile]:
-        """All files there, by name, sorted. Raises MissingRunError if there is nothing at the address."""
+    def files(self, below: str = "") -> dict[str, StoredFile]:
+        """All files there, by name, sorted; or those in the folder `below`, by their whole names. Raises MissingRunError if there is none."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -88,6 +88,14 @@ def open_remote(address: str) -> Remote:
         raise ConfigError("give a remote: a folder, a URL such as s3://bucket/path, or wandb://entity/project/artifact")
     scheme = address.split("://", 1)[0].lower()
     return _SCHEMES.get(scheme if scheme in _SCHEMES else ANY_OTHER_SCHEME)(address)
+
+
+def require_address(address: str) -> None:
+    """Raises ConfigError for an address of a wrong form. Nothing is opened, and nobody is asked."""
+    remember_secrets(address)
+    checked_address(address)
+    if address.lower().startswith("wandb://"):
+        open_remote(address)  # which only reads the address
 
 
 def checked_address(address: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -105,12 +106,13 @@ class FsspecRemote:
             raise StorageError(_refused("open", self.address, error)) from self._cause(error)
         self._root = root.rstrip("/")
 
-    def files(self) -> dict[str, StoredFile]:
-        """All files below the address, by name, sorted."""
+    def files(self, below: str = "") -> dict[str, StoredFile]:
+        """All files below the address, or below a folder there, by name, sorted."""
+        place = f"{self._root}/{below}" if below and below != "." else self._root
         # A local folder that may not be listed would be left out, as if it held no sets.
-        strict = {"on_error": "raise"} if self._is_local and self._files.exists(self._root) else {}
+        strict = {"on_error": "raise"} if self._is_local and self._files.exists(place) else {}
         self._files.invalidate_cache()
-        found: dict[str, Any] = self._guarded(lambda: self._files.find(self._root, detail=True, **strict), "list")
+        found: dict[str, Any] = self._guarded(lambda: self._files.find(place, detail=True, **strict), "list")
         if not found:
             with suppress(MissingRunError):  # a web server that cannot be reached is found out here, not above
                 self._guarded(lambda: self._files.ls(self._root), "list")
@@ -284,7 +286,8 @@ def _stored(info: dict[str, Any]) -> StoredFile:
     elif named[0] in ("ETag", "etag", "md5Hash", "blob_id", "generation"):
         mark = str(named[1]).strip('"')
     else:
-        mark = f"{named[1]} {info.get('size')} {info.get('ino', '')}".strip()
+        value = named[1].timestamp() if isinstance(named[1], datetime) else named[1]
+        mark = f"{value} {info.get('size')} {info.get('ino', '')}".strip()
     return StoredFile(info.get("size"), mark)
 
 

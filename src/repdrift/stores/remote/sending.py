@@ -28,6 +28,9 @@ from repdrift.stores.remote.moving import MovedBytes, at_once
 from repdrift.stores.remote.shared_folders import Sent, SharedFile, SharedFolder
 
 _ATTEMPTS = 4
+_WAIT_S = 0.5
+_WAITS = 60
+"""How often a push looks whether the other one is done: a push that died is not waited for longer."""
 _LISTED_EVERY_BYTES = 256 << 20
 _LISTED_EVERY_S = 20.0
 _READ_BACK_AT_MOST_BYTES = 1 << 20
@@ -72,38 +75,38 @@ class _CameBetween(Exception):  # noqa: N818  no error for a user: it leads to a
 
 @dataclass
 class _Arrived:
-    """What a folder of the store holds of this push: marks and checksums by path below the folder."""
+    """The files of this push that a folder of the store holds: marks and checksums by path below the folder."""
 
     files: dict[str, SentFile] = field(default_factory=dict)
-    unmarked: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
+    """Those whose mark is of a listing. Some stores give another one when they are asked for a single file."""
 
-    def add(self, name: str, sha256: str, stored: StoredFile | None) -> None:
+    def add(self, name: str, sha256: str, stored: StoredFile, *, listed: bool) -> None:
         """Note a file that is there."""
-        if stored is None or stored.mark is None:
-            self.unmarked.add(name)
-        else:
+        if stored.mark is not None:
             self.files[name] = SentFile(sha256=sha256, mark=stored.mark)
+            (self.listed.add if listed else self.listed.discard)(name)
 
 
 def send_folders(store: FileStore, folders: Sequence[SharedFolder], *, jobs: int, resend: bool) -> Sent:
     """Send what is missing or differs of every folder. Raises StorageError if the store refuses, or others keep on writing there."""
-    there = _listed(store)
+    there = _listed(store, folders[0].name if len(folders) == 1 else "")
     plans = at_once(folders, lambda folder: _Plan.of(store, folder, there, resend), jobs=jobs)
     moving = [plan for plan in plans if not plan.is_there]
     nbytes = sum(plan.nbytes for plan in moving)
     n_files = sum(len(plan.missing) + (not plan.has_head) for plan in moving)
     total = sum(len(folder.files) + 1 for folder in folders)
     say(f"sending {n_files} of {total} files ({nbytes / 1e6:,.1f} MB) of {len(folders)} folder(s) to {store.address}")
-    sent = Sent()
+    sent, push = Sent(), secrets.token_hex(8)
     with MovedBytes(f"sending to {store.address}", nbytes) as moved:
         for plan in moving:
-            sent += _until_it_is_ours(store, plan, moved, jobs)
+            sent += _until_it_is_ours(store, plan, moved, jobs, push)
     return sent
 
 
-def _listed(store: FileStore) -> dict[str, StoredFile]:
+def _listed(store: FileStore, below: str) -> dict[str, StoredFile]:
     try:
-        return store.files()
+        return store.files(below)
     except MissingRunError:
         return {}
 
@@ -135,11 +138,13 @@ class _Plan:
         for name, file in folder.files.items():
             stored = there.get(joined(folder.name, name))
             if not resend and stored is not None and _is_same(store, folder, name, file, stored, sent.get(name)):
-                arrived.add(name, file.sha256, stored)
+                arrived.add(name, file.sha256, stored, listed=True)
             else:
                 missing.append(name)
         has_head = not resend and head in there and _content_there(store, head) == folder.content
         left = [name for name in sent if name not in folder.files and joined(folder.name, name) in there]
+        if folder.kind != "set":
+            left = []  # several machines may send parts of one folder of results
         return cls(folder, arrived, missing, left, has_head, head in there)
 
 
@@ -165,27 +170,30 @@ def _is_same(
 ) -> bool:
     if stored.nbytes is not None and stored.nbytes != file.nbytes:
         return False
-    if sent is not None and stored.mark is not None and sent == SentFile(sha256=file.sha256, mark=stored.mark):
-        return True
+    at = joined(folder.name, name)
+    if sent is not None and sent.sha256 == file.sha256:
+        now = stored if sent.mark == stored.mark else store.look(at)
+        if now is not None and now.mark == sent.mark:
+            return True
     if stored.mark is not None and stored.mark == store.mark_of(file.path):
         return True
-    if store.reads_back_cheaply or file.nbytes <= _READ_BACK_AT_MOST_BYTES:
-        try:
-            return hashlib.sha256(store.read(joined(folder.name, name))).hexdigest() == file.sha256
-        except (MissingRunError, StorageError):  # what cannot be read is sent anew
-            return False
-    return False
+    if not store.reads_back_cheaply and file.nbytes > _READ_BACK_AT_MOST_BYTES:
+        return False
+    try:
+        return hashlib.sha256(store.read(at)).hexdigest() == file.sha256
+    except (MissingRunError, StorageError):  # what cannot be read is sent anew
+        return False
 
 
-def _until_it_is_ours(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: int) -> Sent:
+def _until_it_is_ours(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: int, push: str) -> Sent:
     for attempt in range(_ATTEMPTS):
         if attempt:
             say(f"another push wrote to {store.address}/{plan.folder.name} at the same time: looking at it again")
-            time.sleep((0.2 + secrets.randbelow(800) / 1000) * 2**attempt)  # not the same for both
-            plan = _Plan.of(store, plan.folder, _listed(store), resend=False)
+            _give_way(store, plan.folder, push)
+            plan = _Plan.of(store, plan.folder, _listed(store, plan.folder.name), resend=False)
         before = moved.nbytes
         with suppress(_CameBetween):
-            files = 0 if plan.is_there else _send(store, plan, moved, jobs)
+            files = 0 if plan.is_there else _send(store, plan, moved, jobs, push)
             return Sent(files, moved.nbytes - before, attempt)
     raise StorageError(
         f"{store.address}/{plan.folder.name}: others wrote there during each of {_ATTEMPTS} attempts. The copy there may not be complete. "
@@ -193,10 +201,28 @@ def _until_it_is_ours(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: in
     )
 
 
-def _send(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: int) -> int:
+def _give_way(store: FileStore, folder: SharedFolder, push: str) -> None:
+    """Wait until the other push is done, if it is the one that goes first: that of the greater name. Both would else disturb each other for ever."""
+    other = _push_there(store, folder)
+    for _ in range(_WAITS if other is not None and other > push else 1):
+        time.sleep(_WAIT_S)
+        if _content_there(store, joined(folder.name, folder.head)) is not None:
+            return
+
+
+def _push_there(store: FileStore, folder: SharedFolder) -> str | None:
+    """The push that has written its list to the folder last; None if there is no list."""
+    name = joined(folder.name, SENT_FILES)
+    try:
+        return SentFiles.parse(store.read(name), name).push
+    except (DataError, MissingRunError):
+        return None
+
+
+def _send(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: int, push: str) -> int:
     folder, arrived = plan.folder, plan.arrived
     head = joined(folder.name, folder.head)
-    list_of_sent = _ListOfSent(store, folder, arrived)
+    list_of_sent = _ListOfSent(store, folder, arrived, push)
     list_of_sent.write()
     if plan.stands_there:  # else a push that breaks off would leave the old folder looking whole
         store.remove(head)
@@ -213,7 +239,7 @@ def _send(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: int) -> int:
         file = folder.files[name]
         if stored is None or (stored.nbytes is not None and stored.nbytes != file.nbytes):
             raise _CameBetween
-        arrived.add(name, file.sha256, stored)
+        arrived.add(name, file.sha256, stored, listed=False)
         list_of_sent.write_now_and_then(file.nbytes)
 
     try:
@@ -240,14 +266,17 @@ def _require_ours(store: FileStore, folder: SharedFolder, arrived: _Arrived, job
     Of two pushes, the one that ends last finds every file that the other has written.
     """
 
-    def is_ours(name: str) -> bool:
-        stored = store.look(joined(folder.name, name))
-        if stored is None:
-            return False
-        return name not in arrived.files or stored.mark == arrived.files[name].mark
-
     if _content_there(store, joined(folder.name, folder.head)) != folder.content:
         raise _CameBetween
+    there = _listed(store, folder.name)
+
+    def is_ours(name: str) -> bool:
+        at = joined(folder.name, name)
+        if name not in arrived.files:
+            return at in there
+        stored = there.get(at) if name in arrived.listed else store.look(at)
+        return stored is not None and stored.mark == arrived.files[name].mark
+
     if not all(at_once(list(folder.files), is_ours, jobs=jobs)):
         raise _CameBetween
 
@@ -259,7 +288,7 @@ class _ListOfSent:
     store: FileStore
     folder: SharedFolder
     arrived: _Arrived
-    push: str = field(default_factory=lambda: secrets.token_hex(8))
+    push: str
     since: float = field(default_factory=time.monotonic)
     waiting: int = 0
     is_written: bool = False
@@ -285,10 +314,5 @@ class _ListOfSent:
 
     def require_own(self) -> None:
         """Raises _CameBetween if another push has written its list here since."""
-        name = joined(self.folder.name, SENT_FILES)
-        try:
-            written = SentFiles.parse(self.store.read(name), name).push
-        except (DataError, MissingRunError):
-            written = None
-        if written != self.push:
+        if _push_there(self.store, self.folder) != self.push:
             raise _CameBetween

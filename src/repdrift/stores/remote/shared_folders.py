@@ -20,7 +20,9 @@ from repdrift.stores.verification import find_sets, verify_set
 
 RESULT_FILES = (RESULTS_FILE, COMPARISON_FILE)
 """A folder that holds one of them holds results."""
-RESULT_FOLDERS = ("drift_visualizations", "outcomes", "weights", TUNING_FOLDER)
+SPLIT_FOLDERS = ("outcomes", "weights", TUNING_FOLDER)
+"""Folders of a study's results with a folder for each run, which several machines may make: each goes by itself."""
+RESULT_FOLDERS = ("drift_visualizations", *SPLIT_FOLDERS)
 """Folders of a study's results that hold results themselves."""
 _MADE_AGAIN = ("base_states", "passed")
 """Folders below `outcomes` that hold states which later steps read once, and which can be as large as a model's outputs."""
@@ -38,7 +40,7 @@ class SharedFile:
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """The size of the file."""
         return self.stamp[0]
 
     def require_unchanged(self) -> None:
@@ -85,11 +87,22 @@ class Sent:
 def shared_folders(root: Path, kinds: Sequence[SharedKind] = KINDS) -> list[SharedFolder]:
     """Every folder at or below `root` that can be shared, verified, in sorted order.
 
-    Raises MissingRunError if there is none; CorruptSetError if a set is faulty or unfinished, or a file of a run is not the
-    one that its run.json names; StorageError if a file cannot be read.
+    Raises MissingRunError if there is none, and what `found_to_share` raises.
     """
     if root.is_symlink() and not root.exists():
         raise MissingRunError(f"{root} is a link that leads nowhere")
+    found = found_to_share(root, kinds)
+    if not found:
+        raise MissingRunError(f"no {_wanted(kinds)} at or below {root}")
+    return found
+
+
+def found_to_share(root: Path, kinds: Sequence[SharedKind] = KINDS) -> list[SharedFolder]:
+    """Every folder at or below `root` that can be shared, verified, in sorted order; none is an empty list.
+
+    Raises CorruptSetError if a set is faulty or unfinished, or a file of a run is not the
+    one that its run.json names; StorageError if a file cannot be read.
+    """
     sets = list(find_sets(root)) if root.is_dir() else []
     found: list[SharedFolder] = []
     if "set" in kinds:
@@ -104,10 +117,7 @@ def shared_folders(root: Path, kinds: Sequence[SharedKind] = KINDS) -> list[Shar
         for kind, folder in others
         if kind == "results" and "results" in kinds
     ]
-    found = [folder for folder in found if folder.files]
-    if not found:
-        raise MissingRunError(f"no {_wanted(kinds)} at or below {root}")
-    return sorted(found, key=lambda folder: folder.name)
+    return sorted((folder for folder in found if folder.files), key=lambda folder: folder.name)
 
 
 def _wanted(kinds: Sequence[SharedKind]) -> str:
@@ -119,6 +129,8 @@ def _others(root: Path, sets: set[Path]) -> Iterator[tuple[SharedKind, Path]]:
     """Runs and folders of results, none inside of another."""
     taken: list[Path] = []
     for folder in folders_below(root):
+        if folder.name in _MADE_AGAIN:
+            taken.append(folder)
         inside = any(above in folder.parents for above in taken)
         if inside or folder in sets or any(above in sets for above in folder.parents) or _is_hidden(folder, root):
             continue
@@ -126,7 +138,9 @@ def _others(root: Path, sets: set[Path]) -> Iterator[tuple[SharedKind, Path]]:
         if RUN_FILE in names:
             taken.append(folder)
             yield "run", folder
-        elif names & set(RESULT_FILES) or (folder.name in RESULT_FOLDERS and folder.parent not in sets):
+        elif folder.name in SPLIT_FOLDERS:
+            yield "results", folder
+        elif names & set(RESULT_FILES) or folder.name in RESULT_FOLDERS or folder.parent.name in SPLIT_FOLDERS:
             taken.append(folder)
             yield "results", folder
 
@@ -171,7 +185,7 @@ def _files(folder: Path, top: Path, elsewhere: set[Path]) -> dict[str, SharedFil
     for path in files_below(folder):
         name = path.relative_to(top).as_posix()
         inside = path.relative_to(top).parts[:-1]
-        if _is_hidden(path, top) or name == SHARED_FILES or (top.name == "outcomes" and set(inside) & set(_MADE_AGAIN)):
+        if _is_hidden(path, top) or name == SHARED_FILES or set(inside) & set(_MADE_AGAIN):
             continue
         if any(parent in elsewhere and parent != folder for parent in path.parents):
             continue

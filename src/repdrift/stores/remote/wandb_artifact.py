@@ -58,8 +58,8 @@ class WandbRemote:
             )
         return cls(match["entity"], match["project"], match["artifact"], match["alias"] or "latest")
 
-    def files(self) -> dict[str, StoredFile]:
-        """All files of the artifact's version, by name, sorted.
+    def files(self, below: str = "") -> dict[str, StoredFile]:
+        """All files of the artifact's version, or of a folder there, by name, sorted.
 
         Raises MissingRunError if there is no such version; CorruptSetError if an entry is a reference to somewhere else.
         """
@@ -68,7 +68,10 @@ class WandbRemote:
             raise MissingRunError(
                 f"nothing at {self.address}. Check entity, project, artifact and alias, and `wandb login`."
             )
-        return self._listed(version)
+        listed = self._listed(version)
+        if below and below != ".":
+            listed = {name: file for name, file in listed.items() if name.startswith(f"{below}/")}
+        return listed
 
     def _listed(self, version: Any) -> dict[str, StoredFile]:
         entries: dict[str, Any] = version.manifest.entries

@@ -21,10 +21,10 @@ def write_base_sets(folder):
                 writer.finish(**fields(task=task))
 
 
-def write_small_set(folder, *, key="k1", rows=6):
-    """One set of two layers and nothing else, in place of what is in the folder."""
-    with RepresentationSetWriter(folder, key=key, layers=[0, 1], n_rows=rows) as writer:
-        for layer in (0, 1):
+def write_small_set(folder, *, key="k1", rows=6, layers=(0, 1)):
+    """One set and nothing else, in place of what is in the folder."""
+    with RepresentationSetWriter(folder, key=key, layers=list(layers), n_rows=rows) as writer:
+        for layer in layers:
             writer.write_layer(layer, torch.randn(rows, 4))
         changes = {"key": key, "sample_ids": [str(n) for n in range(rows)], "shape": [rows, 4]}
         writer.finish(
