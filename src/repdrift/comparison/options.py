@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from repdrift.batches.pass_options import MemoryCap, TokenBudget
 from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.core.intruder_options import IntruderCosine, IntruderDirections
 from repdrift.core.records.representation_set import PoolingChoice, Stack
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.sites import RESID_POST, Site, in_order
@@ -89,6 +90,8 @@ class ComparisonOptions(BaseModel):
         description=f"What else is measured of what moved: {', '.join(SECTIONS)}; several with commas; all or none. If it is not given: those that "
         "take little time beside the comparison itself.",
     )
+    intruder_directions: IntruderDirections = 10
+    intruder_cosine: IntruderCosine = 0.5
     sample_texts: bool = Field(
         default=True,
         description="Show texts of the data: samples that moved most, tokens, the first row. Without them, all files have ids and labels alone.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from repdrift.core.directions_words import quoted
-from repdrift.core.records.directions import ReadToken, TokenReading
+from repdrift.core.records.directions import SHIFT_LEVEL, ReadToken, TokenReading
 from repdrift.core.records.first_tokens import FirstTokenShift, RunFirstTokens, StudyFirstTokens
 from repdrift.core.records.results import DriftResults
 from repdrift.core.worded_section import CaptionedTable, WordedSection
@@ -215,10 +215,11 @@ def _notes(found: StudyFirstTokens) -> list[str]:
         notes.append(
             f"At {listed([_position(p) for p in at])} all documents have the same tokens, so that there is one state, and no test over documents."
         )
-    few = [shift for run in found.runs for shift in run.found.shifts if 1 < shift.beginnings < 6]
-    if few:
+    differing = [shift for run in found.runs for shift in run.found.shifts if shift.beginnings > 1]
+    tested = len({shift.position for shift in differing})
+    if any(tested * 2.0 ** (1 - shift.beginnings) > SHIFT_LEVEL for shift in differing):
         notes.append(
-            "With fewer than 6 documents that differ, no test over documents can reach p 0.05, so that nothing is named."
+            "With so few documents that differ, no test over documents can reach p 0.05 at some positions, so that nothing is named there."
         )
     return [*notes, *found.notes]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from repdrift.core.layer_grid_words import TITLE, rows_in_words
-from repdrift.core.records.layer_grid import RunGrid, StudyGrid
+from repdrift.core.records.layer_grid import LayerMoveContrast, RunGrid, StudyGrid
 from repdrift.core.records.results import DriftResults
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, layers_named, method_title, task_title
+from repdrift.core.words import counted, layers_named, method_title, pvalue, task_title
 
 _CAPTION = (
     "Own layer best: tuned layers that match the base layer of their number best, told from all others (95 %, all layers of a model together). "
@@ -49,6 +49,7 @@ def _answer(grid: StudyGrid) -> list[str]:
                 f"In {len(moved)} of {counted(len(told), 'model')} content stands in another layer than before."
             )
             said += [_moved(run) for run in moved[:4]]
+    said += [_contrast(contrast) for contrast in grid.contrasts]
     for reason in dict.fromkeys(run.found.no_interval for run in grid.runs if run.found.no_interval):
         said.append(f"Whether a layer matches another one best cannot be told for some models: {reason}.")
     return said
@@ -58,6 +59,21 @@ def _moved(run: RunGrid) -> str:
     moved = {way: [at.layer for at in run.found.of_tuned if at.moved == way] for way in ("up", "down")}
     parts = [f"{way} in {layers_named(layers)}" for way, layers in moved.items() if layers]
     return f"{task_title(run.task)}, {method_title(run.method)}, seed {run.seed}: content moved {' and '.join(parts)}."
+
+
+def _contrast(found: LayerMoveContrast) -> str:
+    sides = f"{method_title(found.method)} against {method_title(found.reference)}"
+    tail = f"{counted(found.models, 'model')} against {found.reference_models}"
+    if found.mean == found.reference_mean == 0:
+        return f"{sides}: content is not shown to stand in another layer under either, on average over layers ({tail})."
+    means = f"{found.mean:+.2f} layers against {found.reference_mean:+.2f} (mean over the layers of a model; above 0 is away from the input; {tail})"
+    said = f"{sides}: content moved by {means}"
+    if found.estimate is not None:
+        said += f", a difference of {found.estimate:+.2f}"
+        said += "" if found.low is None or found.high is None else f" ({found.low:+.2f} to {found.high:+.2f})"
+    if found.p_adjusted is not None:
+        return f"{said}; p {pvalue(found.p_adjusted)} over models."
+    return f"{said}; not tested: {found.note}." if found.note else f"{said}; not tested."
 
 
 def _row(run: RunGrid) -> list[str]:

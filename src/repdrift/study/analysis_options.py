@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from repdrift.core.errors import RepdriftError
+from repdrift.core.intruder_options import IntruderCosine, IntruderDirections
 from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.what_moved import STUDY_SECTIONS
 
@@ -65,19 +66,8 @@ class AnalysisOptions(BaseModel):
         default=True,
         description="Describe how the weights changed, matrix by matrix, where the trained models are on this machine.",
     )
-    intruder_directions: int = Field(
-        default=10,
-        ge=1,
-        le=1024,
-        description="Leading singular vectors of each weight matrix among which intruder dimensions are looked for, and whose subspaces are aligned.",
-    )
-    intruder_cosine: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        allow_inf_nan=False,
-        description="Largest |cosine| with the base model's singular vectors below which a leading one is an intruder.",
-    )
+    intruder_directions: IntruderDirections = 10
+    intruder_cosine: IntruderCosine = 0.5
     likeness: bool = Field(
         default=True,
         description="Say how alike the changes of any two models are, where the trained models are on this machine.",

@@ -87,3 +87,20 @@ def test_model_with_nan_is_left_out_with_the_weight_named(planted):
     found = run(models, ["edited", "broken"], texts, controls=False, outputs=False, sections=("weights",))
     broken = next(model for model in found.models if model.name == "broken")
     assert broken.status == "not comparable" or "layer 1, output.dense.weight" in broken.moved.left_out["weights"]
+
+
+def test_number_of_leading_directions_and_the_limit_of_intruders_are_settings(planted, result):
+    models, texts = planted
+    found = run(
+        models, ["edited"], texts, controls=False, outputs=False, sections=("weights",), intruder_directions=3, intruder_cosine=0.95,
+    )  # fmt: skip
+    one, other = (r.models[0].moved.weights for r in (found, result))
+    assert (one.leading, one.intruder_cosine, other.leading, other.intruder_cosine) == (3, 0.95, 10, 0.5)
+    at, usual = (next(w for w in of.weights if w.change_norm > 0) for of in (one, other))
+    base, tuned = (load_file(models[n] / "model.safetensors")[EDITED].double() for n in ("base", "edited"))
+    left, right = (torch.linalg.svd(m)[0] for m in (base, tuned))
+    nearest = (right.T @ left).abs().amax(dim=1)
+    assert at.intruders == int((nearest[:3] < 0.95).sum()) > 0
+    assert usual.intruders == int((nearest[:10] < 0.5).sum())
+    text = str(model_sections(found, found.models[0]))
+    assert "0.95" in text

@@ -15,6 +15,7 @@ from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.drift import BaseSets, DriftPlan, PlannedSet, analyze, model_files
 from repdrift.drift.sample_intervals import SamplingOptions
 from repdrift.models import resolve_model
+from repdrift.weights import WeightOptions
 from tests.tiny_models import save_bert
 from tests.unit.drift.study_on_disk import LAYERS, NOISE, N, P, write_set
 
@@ -195,3 +196,18 @@ def test_no_weights_at_all_leaves_the_section_out(study, tmp_path):
 
 def _with(plan, sets):
     return replace(plan, sets=sets)
+
+
+def test_settings_of_intruders_stand_in_the_results_and_other_settings_are_measured_anew(
+    study, analysed, tmp_path, capsys
+):
+    _, plan = study
+    kept = tmp_path / "kept"
+    shutil.copytree(plan.sets[3].weights_folder, kept)
+    one = replace(plan, sets=[replace(plan.sets[3], weights_folder=kept)], weights=WeightOptions(64, 0.9))
+    found = analyze(one, tmp_path / "out")[0].moved.weights
+    assert (found.leading, found.intruder_cosine) == (64, 0.9)  # more than a width of 16 has
+    assert "is of other weights or settings: measuring anew" in capsys.readouterr().err
+    usual = analysed[1].moved.weights
+    assert (usual.leading, usual.intruder_cosine) == (10, 0.5)
+    assert "below 0.9 with every left singular vector" in (tmp_path / "out" / SUMMARY_FILE).read_text()

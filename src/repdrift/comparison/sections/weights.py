@@ -11,7 +11,7 @@ from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.records.weights import ModelWeightsMoved
 from repdrift.core.weights_words import model_weights_worded
 from repdrift.core.worded_section import WordedSection
-from repdrift.weights import WEIGHTS_TABLE, base_matrices, moved_rows, moved_table, moved_weights
+from repdrift.weights import WEIGHTS_TABLE, WeightOptions, base_matrices, moved_rows, moved_table, moved_weights
 
 if TYPE_CHECKING:
     from repdrift.report.rendering import Drawing
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def measure(inputs: SectionInputs) -> SectionFound:
     """Measures every model from its files; of safetensors files one matrix at a time is in memory."""
     base = base_matrices(inputs.base, blocks=inputs.blocks_path, stack=inputs.options.stack)
-    found = moved_weights(base, {tuned.name: tuned.source for tuned in inputs.tuned})
+    options = WeightOptions(inputs.options.intruder_directions, inputs.options.intruder_cosine)
+    found = moved_weights(base, {tuned.name: tuned.source for tuned in inputs.tuned}, options)
     return SectionFound(by_model=found.models, left_out=found.missing)
 
 

@@ -92,11 +92,41 @@ class TaskGrid(Record):
     base_base: GridMatrix
 
 
+class LayerMoveContrast(Record):
+    """A method against the reference: by how many layers content is shown to stand later than before, as a mean over the layers of a model.
+
+    A layer whose content is not shown to have moved counts 0; one that moved down counts below 0. The unit is the trained model; labels are
+    exchanged within tasks.
+    """
+
+    method: str
+    reference: str
+    tasks: list[str]
+    models: int
+    reference_models: int
+    mean: float
+    """Mean over the models of the method."""
+    reference_mean: float
+    estimate: float | None
+    """The difference of both, with the mean of each task counting alike."""
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    """Corrected over the methods (Holm)."""
+    smallest_p: float | None = None
+    """The least p that so many models can give."""
+    note: str | None = None
+    """A clause: why there is no interval or no p; null if both are there."""
+
+
 class StudyGrid(Record):
     """The layer grids of a study's final models."""
 
     runs: list[RunGrid]
     methods: list[MethodGrid]
     tasks: list[TaskGrid]
+    contrasts: list[LayerMoveContrast] = []
+    """Every method against the reference; empty in results of older versions."""
     left_out: list[str] = []
     """Sentences on runs and tasks without a grid."""

@@ -21,9 +21,9 @@ from repdrift.core.records.likeness import (
 )
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.control_conditions import ZERO_DRIFT
+from repdrift.drift.directions.shift_pairs import pairs_of_layer
 from repdrift.similarity.arrays import Array
-from repdrift.similarity.directions.differences import Differences, differences
-from repdrift.similarity.directions.likeness import likeness_of_shifts
+from repdrift.similarity.directions.likeness import ShiftLikeness
 from repdrift.statistics import profile_correlations
 from repdrift.statistics.likeness_contrast import likeness_contrast
 from repdrift.weights.change_likeness import ChangeLikenesses
@@ -76,29 +76,19 @@ def direction_pairs(
 
     base: (n, p) and rows: (n, p) by the model's place, the same n samples in the same order. groups: of the samples; None: each by itself.
     """
-    moved: dict[int, Differences | str] = {}
-    for place, of_model in rows.items():
-        try:
-            found = differences(base, of_model, groups)
-            moved[place] = "a model did not move here" if found.are_rounding else found
-        except RepdriftError as error:
-            moved[place] = str(error)
-    return [_direction_pair(i, j, layer, moved[i], moved[j]) for i, j in combinations(sorted(moved), 2)]
+    return records_of_pairs(pairs_of_layer(base, rows, groups), layer)
 
 
-def _direction_pair(i: int, j: int, layer: int, one: Differences | str, other: Differences | str) -> DirectionPair:
-    for found in (one, other):
-        if isinstance(found, str):
-            return DirectionPair(first=i, second=j, layer=layer, cosine=None, missing=found)
-    assert not isinstance(one, str)  # noqa: S101
-    assert not isinstance(other, str)  # noqa: S101
-    try:
-        alike = likeness_of_shifts(one, other, with_interval=False)
-    except RepdriftError as error:
-        return DirectionPair(first=i, second=j, layer=layer, cosine=None, missing=str(error))
-    return DirectionPair(
-        first=i, second=j, layer=layer, cosine=alike.cosine, unbiased=alike.unbiased, chance=alike.chance
-    )
+def records_of_pairs(pairs: Mapping[tuple[int, int], ShiftLikeness | str], layer: int) -> list[DirectionPair]:
+    """Returns the records of pairs of models in one layer. A text is the reason why a pair has no likeness."""
+    return [
+        DirectionPair(first=i, second=j, layer=layer, cosine=None, missing=alike)
+        if isinstance(alike, str)
+        else DirectionPair(
+            first=i, second=j, layer=layer, cosine=alike.cosine, unbiased=alike.unbiased, chance=alike.chance
+        )
+        for (i, j), alike in pairs.items()
+    ]
 
 
 def matrix_of(values: Mapping[tuple[int, int], float | None], count: int) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from repdrift.core.errors import RepdriftError
@@ -14,6 +14,7 @@ from repdrift.core.records.what_moved import StudyMoved
 from repdrift.core.registry import Registry
 from repdrift.core.thread_limit import SMALL_WIDTH, one_thread
 from repdrift.drift.analysis_plan import DriftPlan
+from repdrift.drift.directions.shift_pairs import ShiftPairs
 from repdrift.drift.task_sets import TaskSets
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyInputs:
-    """All that a section may look at. tasks: the opened sets. table: the tidy table of drift at the residual stream. statuses: of every planned run."""
+    """All that a section may look at. tasks: the opened sets. table: the tidy table of drift at the residual stream. statuses: of every planned run.
+
+    shift_pairs: the likeness of the models' shifts, of which several sections tell.
+    """
 
     plan: DriftPlan
     tasks: Sequence[TaskSets]
     table: pd.DataFrame
     statuses: Sequence[RunStatus]
+    shift_pairs: ShiftPairs = field(default_factory=ShiftPairs)
 
 
 @dataclass(frozen=True)

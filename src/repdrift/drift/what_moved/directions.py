@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 from repdrift.core.errors import DegenerateInputError, RepdriftError, ShapeError
-from repdrift.core.group_words import LEAST_GROUPS, is_grouped, no_interval_because
 from repdrift.core.progress import say
 from repdrift.core.records.directions import (
     DIRECTION_LIKENESS_TABLE,
@@ -21,14 +19,14 @@ from repdrift.core.records.directions import (
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
 from repdrift.drift.directions.random_change import RandomRows
+from repdrift.drift.directions.shift_pairs import TaskPairs
 from repdrift.drift.directions.tables import direction_rows, table_of, token_rows
 from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.drift.directions.unembedding import Unembedding
 from repdrift.drift.task_sets import OpenedSet, TaskSets, read_layer
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
 from repdrift.models import load_tokenizer, model_on_this_machine
-from repdrift.similarity.directions.differences import Differences, differences
-from repdrift.similarity.directions.likeness import likeness_of_shifts
+from repdrift.similarity.directions.likeness import ShiftLikeness
 from repdrift.stores import RepresentationSet
 
 
@@ -79,7 +77,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
                 left_out.append(f"{_named(run)}: {error}.")
                 continue
             runs.append(RunDirections(task=run.plan.task, method=run.plan.method, seed=run.plan.seed, found=found))
-        likeness += seed_likeness(sets.base, final, settings)
+        likeness += seed_likeness(inputs.shift_pairs.of(sets, settings, whole=False))
     if not runs:
         raise DegenerateInputError(" ".join(left_out) or "no run has a final model with representations")
     tables = {DIRECTIONS_TABLE: table_of([row for run in runs for row in direction_rows(_keys(run), run.found)])}
@@ -90,45 +88,27 @@ def measure(inputs: StudyInputs) -> StudyFound:
     return StudyFound(StudyDirections(runs=runs, likeness=likeness, left_out=left_out), tables)
 
 
-def seed_likeness(
-    base: RepresentationSet, final: Sequence[OpenedSet], settings: DirectionSettings
-) -> list[ShiftLikenessRecord]:
-    """Compares the shifts of every two seeds of a method, layer by layer: do they move all samples in the same direction?"""
-    found: list[ShiftLikenessRecord] = []
-    by_method: dict[str, list[OpenedSet]] = {}
-    for run in final:
-        by_method.setdefault(run.plan.method, []).append(run)
-    several = {method: runs for method, runs in by_method.items() if len(runs) > 1}
-    groups = settings.groups if is_grouped(settings.groups) else None
-    for layer in base.layers if several else ():
-        rows = read_layer(base, layer)
-        with_interval = no_interval_because(settings.groups, settings.unit) is None and len(rows) >= LEAST_GROUPS
-        for method, runs in several.items():
-            moved = [differences(rows, read_layer(run.stored, layer), groups) for run in runs]
-            for (a, first), (b, second) in combinations(zip(runs, moved, strict=True), 2):
-                values = _likeness(first, second, settings.confidence, with_interval=with_interval)
-                found.append(
-                    ShiftLikenessRecord(
-                        task=a.plan.task,
-                        method=method,
-                        seed=a.plan.seed,
-                        other_seed=b.plan.seed,
-                        layer=layer,
-                        **values,  # pyright: ignore[reportArgumentType]
-                    )
-                )
-    return found
+def seed_likeness(pairs: TaskPairs) -> list[ShiftLikenessRecord]:
+    """Returns the likeness of the shifts of every two seeds of a method, layer by layer: do they move all samples in the same direction?"""
+    return [
+        ShiftLikenessRecord(
+            task=first.task,
+            method=first.method,
+            seed=first.seed,
+            other_seed=second.seed,
+            layer=layer,
+            **_values(alike),  # pyright: ignore[reportArgumentType]
+        )
+        for layer, of_layer in pairs.layers.items()
+        for method in dict.fromkeys(run.plan.method for run in pairs.models)
+        for (i, j), alike in of_layer.items()
+        if (first := pairs.models[i].plan).method == (second := pairs.models[j].plan).method == method
+    ]
 
 
-def _likeness(
-    first: Differences, second: Differences, confidence: float, *, with_interval: bool
-) -> dict[str, float | str | None]:
-    if first.are_rounding or second.are_rounding:
-        return {"cosine": None, "missing": "one of the two did not move by more than rounding"}
-    try:
-        found = likeness_of_shifts(first, second, confidence=confidence, with_interval=with_interval)
-    except DegenerateInputError as error:
-        return {"cosine": None, "missing": str(error)}
+def _values(found: ShiftLikeness | str) -> dict[str, float | str | None]:
+    if isinstance(found, str):
+        return {"cosine": None, "missing": found}
     low, high = (None, None) if found.interval is None else found.interval
     return {
         "cosine": found.cosine,

@@ -9,6 +9,7 @@ from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.layer_grid import GRID_TABLE, GridMatrix, MethodGrid, ModelGrid, RunGrid, StudyGrid, TaskGrid
 from repdrift.core.words import method_title, task_title
+from repdrift.drift.inference.layer_moves import layer_move_contrasts
 from repdrift.drift.layer_grid_records import TIES, BaseGrid, GridUnits
 from repdrift.drift.task_sets import TaskSets
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
@@ -38,7 +39,14 @@ def measure(inputs: StudyInputs) -> StudyFound:
     if not runs:
         raise DegenerateInputError(" ".join(left_out) or "no run has a final model with representations")
     table = pd.DataFrame(rows, columns=_COLUMNS).astype({"value": "float64"})
-    return StudyFound(StudyGrid(runs=runs, methods=methods, tasks=tasks, left_out=left_out), {GRID_TABLE: table})
+    record = StudyGrid(
+        runs=runs,
+        methods=methods,
+        tasks=tasks,
+        contrasts=layer_move_contrasts(runs, inputs.plan),
+        left_out=left_out,
+    )
+    return StudyFound(record, {GRID_TABLE: table})
 
 
 def _of_task(sets: TaskSets, left_out: list[str]) -> list[RunGrid]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.errors import DegenerateInputError, RepdriftError
-from repdrift.core.group_words import is_grouped
 from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel, PairLikeness
 from repdrift.core.records.run import MODEL_FOLDER
 from repdrift.core.site_rows import residual_rows
@@ -19,14 +18,14 @@ from repdrift.drift.likeness.measuring import (
     clustered,
     contrasts_of,
     cosines_of,
-    direction_pairs,
     matrix_of,
     profile_pairs,
+    records_of_pairs,
     weight_pairs_of,
 )
 from repdrift.drift.likeness.stored import base_on_this_machine, stored_likenesses
 from repdrift.drift.likeness.tables import likeness_table
-from repdrift.drift.task_sets import OpenedSet, TaskSets, read_layer
+from repdrift.drift.task_sets import OpenedSet, TaskSets
 from repdrift.drift.what_moved import StudyFound, StudyInputs, StudySection, register
 from repdrift.drift.what_moved.directions import settings_of
 from repdrift.models import ModelSource, resolve_model
@@ -51,7 +50,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
     if weights is not None:
         with_groups = weight_pairs_of(weights, {name: place for place, name in enumerate(names)}, groups=True)
     profiles = profile_pairs(_profiles(inputs, places))
-    directions = [pair for sets in inputs.tasks for pair in _of_directions(sets, places, left_out)]
+    directions = [pair for sets in inputs.tasks for pair in _of_directions(inputs, sets, places, left_out)]
     cosines, count = cosines_of(with_groups, len(models)), len(models)
     found = ChangeLikeness(
         models=models,
@@ -142,18 +141,19 @@ def _by_layer(part: pd.DataFrame) -> dict[int, float]:
     return {int(layer): float(drift) for layer, drift in zip(part["layer"], part["drift"], strict=True)}
 
 
-def _of_directions(sets: TaskSets, places: Mapping[Run, int], left_out: list[str]) -> list[DirectionPair]:
-    """Compares the directions of the final models of one task, a layer at a time."""
-    final = [run for run in sets.runs if run.plan.step == 0]
-    settings = settings_of(sets.base)
-    groups = settings.groups if is_grouped(settings.groups) else None
+def _of_directions(
+    inputs: StudyInputs, sets: TaskSets, places: Mapping[Run, int], left_out: list[str]
+) -> list[DirectionPair]:
+    """Compares the directions of the final models of one task, layer by layer."""
     found: list[DirectionPair] = []
     try:
-        for layer in sets.base.layers:
-            rows = {places[r.plan.task, r.plan.method, r.plan.seed]: read_layer(r.stored, layer) for r in final}
-            found += direction_pairs(read_layer(sets.base, layer), rows, layer, groups)
+        pairs = inputs.shift_pairs.of(sets, settings_of(sets.base), whole=True)
     except RepdriftError as error:
         left_out.append(f"Directions of {task_title(sets.task)}: {error}")
+        return found
+    at = [places[run.plan.task, run.plan.method, run.plan.seed] for run in pairs.models]
+    for layer, of_layer in pairs.layers.items():
+        found += records_of_pairs({(at[i], at[j]): alike for (i, j), alike in of_layer.items()}, layer)
     return found
 
 

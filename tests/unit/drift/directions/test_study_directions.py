@@ -7,6 +7,7 @@ import pytest
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.core.study_sections import study_sections
 from repdrift.drift import analyze
+from repdrift.drift.directions import shift_pairs
 from repdrift.drift.directions.measuring import model_directions
 from repdrift.drift.directions.random_change import RandomRows
 from repdrift.drift.what_moved.directions import StoredRows, settings_of, token_readings
@@ -131,3 +132,17 @@ def test_tokens_of_a_sample_and_questions_of_a_paragraph_belong_together(tmp_pat
     )  # fmt: skip
     settings = settings_of(open_set(tmp_path / "g"))
     assert (settings.unit, settings.groups[-1], len(settings.groups)) == ("paragraph", "p4", N)
+
+
+def test_pairs_of_seeds_are_computed_once_for_both_sections_that_tell_of_them(study, analysed, tmp_path, monkeypatch):
+    counted = []
+    real = shift_pairs.likeness_of_shifts
+    monkeypatch.setattr(shift_pairs, "likeness_of_shifts", lambda *a, **k: counted.append(k) or real(*a, **k))
+    both, _ = analyze(study.plan(sections=("likeness", "directions")), tmp_path)
+    assert len(counted) == 15 * LAYERS  # every two of six models
+    assert both.moved.directions.likeness == analysed[0].moved.directions.likeness
+    pairs = {(p.first, p.second, p.layer): p for p in both.moved.likeness.directions}
+    models = [(m.method, m.seed) for m in both.moved.likeness.models]
+    for of in both.moved.directions.likeness:
+        at = models.index((of.method, of.seed)), models.index((of.method, of.other_seed)), of.layer
+        assert (pairs[at].cosine, pairs[at].unbiased) == (of.cosine, of.unbiased_cosine)
