@@ -118,11 +118,19 @@ class FsspecRemote:
                 self._guarded(lambda: self._files.ls(self._root), "list")
             raise MissingRunError(f"nothing at {self.address}")
         root = PurePosixPath(self._root)
-        return {PurePosixPath(name).relative_to(root).as_posix(): _stored(found[name]) for name in sorted(found)}
+        return {
+            PurePosixPath(name).relative_to(root).as_posix(): _stored(found[name])
+            for name in sorted(found)
+            if self._is_file(name)
+        }
 
     def read(self, name: str) -> bytes:
         """The content of one small file. Raises StorageError if it is larger than any record."""
         target = f"{self._root}/{name}"
+        if not self._is_file(target):
+            raise MissingRunError(
+                f"cannot read {name} in {self.address}: no regular file is there. Push that folder anew."
+            )
         self._files.invalidate_cache()
         size: int | None = self._guarded(lambda: self._files.size(target), f"read {name} in")
         if size is not None and size > LARGEST_RECORD_BYTES:
@@ -205,6 +213,8 @@ class FsspecRemote:
     def look(self, name: str) -> StoredFile | None:
         """The file as it is there now; None if it is not there."""
         self._files.invalidate_cache()
+        if not self._is_file(f"{self._root}/{name}"):
+            return None
         try:
             return _stored(self._files.info(f"{self._root}/{name}"))
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -228,6 +238,10 @@ class FsspecRemote:
     def _make_folder_of(self, target: str) -> None:
         if not self._object_store:
             self._guarded(lambda: self._files.makedirs(str(PurePosixPath(target).parent), exist_ok=True), "write to")
+
+    def _is_file(self, path: str) -> bool:
+        """Tell whether a path in a folder is a regular file or leads to one: a pipe would never answer. Elsewhere all are files."""
+        return not self._is_local or Path(path).is_file()
 
     @property
     def _is_s3(self) -> bool:

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -187,3 +188,18 @@ def test_a_store_that_refuses_says_a_next_step(sets, s3_server, monkeypatch):
 def test_a_server_that_is_not_there_is_no_empty_folder(tmp_path):
     with pytest.raises(StorageError, match="Check the network"):
         pull(open_remote("http://127.0.0.1:9/sets"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["layer_1.pt", "metadata.json", ".sent.json"])
+def test_a_pipe_in_a_folder_is_no_file_and_is_not_waited_for(sets, tmp_path, name):
+    address = str(tmp_path / "remote")
+    push(sets / "mrpc/identity", open_remote(address))
+    path = tmp_path / "remote" / name
+    path.unlink()
+    os.mkfifo(path)
+    if name != ".sent.json":
+        with pytest.raises(CorruptSetError, match="Push that folder"):
+            pull(open_remote(address), tmp_path / "here")
+    push(sets / "mrpc/identity", open_remote(address))
+    pull(open_remote(address), tmp_path / "here")
+    require_equal(sets / "mrpc/identity", tmp_path / "here")
