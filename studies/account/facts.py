@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repdrift.core.equal_skill_words import skill_notes
+from repdrift.core.equal_skill_words import in_one_line, skill_notes
 from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS, TARGET
 from repdrift.core.learnt_words import judged_models
@@ -166,6 +166,13 @@ class StudyFacts:
     def equal_skill(self, task: str, arm: str) -> EqualSkill | None:
         """The comparison of an arm at equal skill; None if it was not asked for."""
         return next((e for e in self.data.results.equal_skill if (e.task, e.comparison) == (task, arm)), None)
+
+    def sentences(self, arm: str) -> list[str]:
+        """What became of the claims on an arm over all tasks that are there, in the analysis's own words: at equal skill, at the end, the target."""
+        skill = self.equal_skill(ALL_TASKS, arm)
+        said = [] if skill is None else [in_one_line(skill)]
+        said += [test.sentence for test in (self.less(ALL_TASKS, arm), self.target(ALL_TASKS, arm)) if test is not None]
+        return [markdown_text(sentence) for sentence in said]
 
     def choice(self, task: str, arm: str) -> TuningRecord | None:
         """How the learning rate of an arm was chosen; None if it was not tuned."""

@@ -88,12 +88,12 @@ def drift_table(facts: StudyFacts, task: str) -> str:
     return table(["", *(f"layer {layer}" for layer in layers), "mean"], rows)
 
 
-def floors_table(facts: StudyFacts, task: str) -> str:
-    """For each arm, whether its drift is above the noise of extraction, and above the drift between its own seeds."""
+def floors_table(facts: StudyFacts) -> str:
+    """For each arm, over all tasks, whether its drift is above the noise of extraction, and above the drift between its own seeds."""
     rows = [
         [
             name_cell(facts.title(arm)),
-            *(verdict_cell(facts.floor_test(claim, task, arm)) for claim in (ABOVE_NOISE, ABOVE_SEEDS)),
+            *(verdict_cell(facts.floor_test(claim, ALL_TASKS, arm)) for claim in (ABOVE_NOISE, ABOVE_SEEDS)),
         ]
         for arm in facts.study.methods
     ]
@@ -156,6 +156,18 @@ def layers_table(facts: StudyFacts, task: str) -> str:
                 *(MISSING if r is None else percent(r.reduction, missing=MISSING) for r in found),
             ]
         )
+    return table(["arm", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+
+
+def layer_verdicts_table(facts: StudyFacts) -> str:
+    """Over all tasks, whether each arm drifts less than the reference in each layer, at the end of training."""
+    rows = [
+        [
+            name_cell(facts.title(arm)),
+            *(verdict_cell(facts.less(ALL_TASKS, arm, layer)) for layer in facts.data.layers),
+        ]
+        for arm in facts.compared
+    ]
     return table(["arm", *(f"layer {layer}" for layer in facts.data.layers)], rows)
 
 
