@@ -88,6 +88,7 @@ def compare(
     fail_above: g.FailAbove = None,
     fail_layers: g.FailLayers = None,
     fail_measure: g.FailMeasure = None,
+    fail_site: g.FailSite = None,
     fail_outcome: g.FailOutcome = None,
     junit: g.Junit = None,
     markdown_summary: g.MarkdownSummary = None,
@@ -116,6 +117,7 @@ def compare(
         "fail_above": fail_above,
         "layers": fail_layers,
         "measure_name": fail_measure,
+        "sites": fail_site or (),
         "outcomes": fail_outcome or (),
     }
     gate = g.gate_run(checked, limits=limits, junit=junit, markdown=markdown_summary, github=github_summary)
@@ -149,6 +151,7 @@ def compare(
                 output_dir=output_dir,
                 page=page,
                 figures=figures,
+                gate=gate.gate,
                 **{name: getattr(checked, name) for name in checked.model_fields_set},
             )
     except NothingComparedError as error:

@@ -54,6 +54,15 @@ FailMeasure = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+FailSite = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-site",
+        help="A site whose drift is gated: resid_post (the residual stream), or one that --site measures. May be repeated.",
+        show_default="resid_post",
+        rich_help_panel=_PANEL,
+    ),
+]
 FailOutcome = Annotated[
     list[str] | None,
     typer.Option(
@@ -160,7 +169,7 @@ def gate_run(
     markdown: Path | None,
     github: bool,
 ) -> GateRun:
-    """Returns the gate that the options ask for. limits: fail_above, layers, measure_name and outcomes.
+    """Returns the gate that the options ask for. limits: fail_above, layers, measure_name, sites and outcomes.
 
     Raises ConfigError for limits that cannot be judged, or files without a gate; StorageError for a file that cannot be written.
     """

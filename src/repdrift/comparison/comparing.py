@@ -13,6 +13,7 @@ from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.command import comparison_command
+from repdrift.comparison.gate import Gate, gate_result, judge, require_judgeable
 from repdrift.comparison.hidden_texts import without_texts
 from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
@@ -78,6 +79,7 @@ def compare(
     output_dir: str | Path | None = None,
     page: bool = True,
     figures: FigureFormat | None = None,
+    gate: Gate | None = None,
     **options: Any,
 ) -> Comparison:
     """Measures how far tuned models have drifted from their base model, layer by layer, with the controls.
@@ -88,12 +90,14 @@ def compare(
     (None: what the base model takes, at most 512). group_column: names the group of each row, such as its paragraph; intervals leave out
     whole groups. sample_columns: facts by which samples are grouped in results. as_kind: "adapter" or "model", what to take from a tuned model's folder
     that holds both (None: the adapter, and it is said). output_dir: where to write JSON, table, summary, figures and, if
-    `page`, the page that is read in a browser; None: nothing is written. figures: formats and width of the figures (None: PNG and PDF, as wide as a page). options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
+    `page`, the page that is read in a browser; None: nothing is written. figures: formats and width of the figures (None: PNG and PDF, as wide as a page). gate: limits to hold the result to; its verdict stands in the result. options: the fields of `repdrift.comparison.ComparisonOptions`, such as pooling="tokens",
     layers=(0, 5), compute_dtype="bfloat16", controls=False.
     A tuned model that cannot be compared is in the result with the reason. Raises ModelError if that holds for all of
-    them, or the base model cannot be loaded; ConfigError for a wrong option; DataError for data that cannot be used.
+    them, or the base model cannot be loaded; ConfigError for a wrong option or a gate that could not be judged; DataError for data that cannot be used.
     """
     chosen = comparison_options(options)
+    if gate is not None:
+        require_judgeable(gate, chosen)
     inputs = comparison_inputs(
         base, [tuned] if isinstance(tuned, str) else list(tuned), data=data, data_dir=data_dir,
         text_columns=text_columns, id_column=id_column, group_column=group_column, sample_columns=sample_columns or (),
@@ -113,6 +117,8 @@ def compare(
         raise NothingComparedError(
             "none of the models could be compared", [(model.name, model.reason or "") for model in result.models]
         )
+    if gate is not None:
+        result = result.model_copy(update={"gate": gate_result(judge(for_sharing(result), gate))})
     if folder is not None:
         write_outputs(result, folder, page=page, figures=figures)
     return result

@@ -18,6 +18,7 @@ from repdrift.core.comparison_answers import answer_line, grid_line
 from repdrift.core.comparison_words import how_sure, interval_method, warnings_beside_notes
 from repdrift.core.csv_table import csv_text
 from repdrift.core.errors import DataError
+from repdrift.core.gate_words import gate_section
 from repdrift.core.hidden_secrets import environment_read_once
 from repdrift.core.parquet_table import parquet_bytes
 from repdrift.core.patching_words import patching_answer
@@ -204,6 +205,7 @@ def summary(result: Comparison) -> str:
         *(f"- **{markdown_text(model.name)}**: {markdown_text(grid_line(model))}" for model in result.by_grid),
         *(f"- **{markdown_text(found.model)}**: {markdown_text(patching_answer(found))}" for found in result.patching),
         "",
+        *(section_markdown(gate_section(result.gate)) if result.gate is not None else []),
         *(
             ["## Mind", "", *(f"- {markdown_text(w)}" for w in care), ""]
             if (care := warnings_beside_notes(result))

@@ -13,6 +13,8 @@ from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDri
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT
 from repdrift.core.records.output_changes import OutputChange
 from repdrift.core.records.results import PRIMARY_MEASURE
+from repdrift.core.records.sites import RESID_POST
+from repdrift.core.site_words import is_in_block, place_title, site_title
 from repdrift.core.words import layers_named, listed
 from repdrift.drift.chosen_measures import drift_is
 from repdrift.drift.control_conditions import ZERO_DRIFT
@@ -50,24 +52,53 @@ def gated_numbers(result: Comparison, model: ComparedModel, gate: Gate) -> Itera
 
 
 def _drifts(result: Comparison, model: ComparedModel, gate: Gate, limit: float) -> Iterator[Gated]:
-    by_layer = {at.layer: at for at in model.layers}
-    layers = list(by_layer) if gate.layers is None else list(gate.layers)
+    for site in gate.sites:
+        yield from _at_site(result, model, gate, limit, site)
+
+
+def _at_site(result: Comparison, model: ComparedModel, gate: Gate, limit: float, site: str) -> Iterator[Gated]:
+    """The drifts of one site. The limit of layers holds for sites inside the blocks; others have one place, which is gated itself."""
+    by_layer = {at.layer: at for at in _layers_at(model, site)}
+    inside = is_in_block(site)
+    layers = list(by_layer) if gate.layers is None or not inside else list(gate.layers)
     drift = "drift" if gate.measure == PRIMARY_MEASURE else f"drift by {drift_is(gate.measure)}"
-    mean = f"mean {drift} over {layers_named(layers) if layers else 'layers'}"
-    if model.status != "compared":
-        why = f"The model has no drift by layer ({model.status}): {model.reason or 'no reason is recorded'}"
-        for layer in layers if gate.by_layer else ():
-            yield Gated(model.name, f"{drift} in layer {layer}", limit, missing=why)
-        if gate.by_layer and not layers:
-            yield Gated(model.name, f"{drift} in every layer", limit, missing=why)
-        if gate.mean:
+    where = "" if site == RESID_POST else f" of the {site_title(site)}"
+    mean = f"mean {drift}{where} over {layers_named(layers) if layers else 'layers'}"
+    by_place, with_mean = gate.by_layer or not inside, gate.mean and inside
+    if why := _why_absent(result, model, site):
+        for layer in layers if by_place else ():
+            yield Gated(model.name, _place(drift, site, layer), limit, missing=why)
+        if by_place and not layers:
+            yield Gated(model.name, f"{drift}{where} in every layer" if inside else f"{drift} in the {site_title(site)}", limit, missing=why)  # fmt: skip
+        if with_mean:
             yield Gated(model.name, mean, limit, missing=why)
         return
-    found = [_in_layer(result, model, by_layer, layer, gate, limit, drift) for layer in layers]
-    if gate.by_layer:
+    found = [_in_layer(result, model, by_layer, layer, gate, limit, _place(drift, site, layer)) for layer in layers]
+    if by_place:
         yield from found
-    if gate.mean:
+    if with_mean:
         yield _mean(model.name, mean, limit, found)
+
+
+def _layers_at(model: ComparedModel, site: str) -> Sequence[LayerDrift]:
+    if site == RESID_POST:
+        return model.layers
+    return next((at.layers for at in model.sites if at.site == site), ())
+
+
+def _why_absent(result: Comparison, model: ComparedModel, site: str) -> str:
+    """A sentence on why a model has no drift at a site; "" if it has one."""
+    if model.status != "compared":
+        return f"The model has no drift by layer ({model.status}): {model.reason or 'no reason is recorded'}"
+    if _layers_at(model, site):
+        return ""
+    said = model.sites_left_out.get(site) or result.sites_left_out.get(site)
+    return f"It was not measured at this site: {said}." if said else f"It was not measured at this site; give --site {site}."  # fmt: skip
+
+
+def _place(drift: str, site: str, layer: int) -> str:
+    """A gated drift in words: `drift in layer 3`, `drift in the MLP output of layer 3`, `drift in the embeddings`."""
+    return f"{drift} in layer {layer}" if site == RESID_POST else f"{drift} in the {place_title(site, layer)}"
 
 
 def _in_layer(
@@ -77,9 +108,9 @@ def _in_layer(
     layer: int,
     gate: Gate,
     limit: float,
-    drift: str,
+    what: str,
 ) -> Gated:
-    what, name = f"{drift} in layer {layer}", gate.measure
+    name = gate.measure
     if layer not in by_layer:
         return Gated(
             model.name, what, limit, missing=f"This layer is not among those that were compared: {layers_named(list(by_layer))}."

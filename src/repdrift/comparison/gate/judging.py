@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from repdrift.comparison.gate.gated_numbers import Gated, gated_numbers
 from repdrift.comparison.gate.limits import Gate
 from repdrift.core.confidence import Interval
+from repdrift.core.gate_words import beside_limit
 from repdrift.core.records.comparison import Comparison
-from repdrift.core.words import short_number
+from repdrift.core.records.gate import GateVerdict
 
-Verdict = Literal["passed", "failed", "not judged"]
 ERROR_RATE = 0.025
 """The largest probability with which chance fails a gate whose numbers all lie at their limits: that of one end of a 95 % interval."""
 FAILED, NOT_JUDGED = 3, 4
@@ -29,7 +28,7 @@ class Judged:
     model: str
     what: str
     limit: float
-    verdict: Verdict
+    verdict: GateVerdict
     reason: str
     unit: str = ""
     value: float | None = None
@@ -45,12 +44,12 @@ class GateReport:
     together: int
     comparison: Comparison
 
-    def of(self, verdict: Verdict) -> list[Judged]:
+    def of(self, verdict: GateVerdict) -> list[Judged]:
         """The numbers with this verdict."""
         return [one for one in self.judged if one.verdict == verdict]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateVerdict:
         """The verdict on all: failed if one number failed; else not judged if one was not; else passed."""
         return "failed" if self.of("failed") else "not judged" if self.of("not judged") or not self.judged else "passed"
 
@@ -83,7 +82,7 @@ def _judged(asked: Gated, level: float) -> Judged:
     return Judged(asked.model, asked.what, asked.limit, verdict, reason, asked.unit, asked.value, ends)
 
 
-def _without_interval(asked: Gated) -> tuple[Verdict, str]:
+def _without_interval(asked: Gated) -> tuple[GateVerdict, str]:
     if asked.value is None:
         return "not judged", asked.missing
     if asked.hardly_moved and asked.value <= asked.limit:
@@ -91,7 +90,7 @@ def _without_interval(asked: Gated) -> tuple[Verdict, str]:
     return "not judged", f"It has no interval: {asked.missing}."
 
 
-def _by_ends(asked: Gated, value: float, ends: Interval) -> tuple[Verdict, str]:
+def _by_ends(asked: Gated, value: float, ends: Interval) -> tuple[GateVerdict, str]:
     limit = f"the limit of {asked.limit:g}"
     low, high = beside_limit(ends.low, asked.limit), beside_limit(ends.high, asked.limit)
     if ends.low > asked.limit:
@@ -106,13 +105,3 @@ def _by_ends(asked: Gated, value: float, ends: Interval) -> tuple[Verdict, str]:
         f"It is not shown to be above {limit}, nor to keep it: {low} to {high}, and the number itself lies {side} the "
         "limit. More samples would tell.",
     )
-
-
-def beside_limit(value: float, limit: float) -> str:
-    """A number in two digits, or in as many more as it takes to see on which side of its limit it lies."""
-    text = short_number(value)
-    for digits in range(3, 18):
-        if (float(text) > limit) == (value > limit) and (float(text) < limit) == (value < limit):
-            break
-        text = f"{value:.{digits}g}"
-    return text

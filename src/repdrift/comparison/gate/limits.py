@@ -11,6 +11,7 @@ from repdrift.comparison.options import ComparisonOptions
 from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.results import PRIMARY_MEASURE
+from repdrift.core.records.sites import RESID_POST, SITES
 from repdrift.core.words import layer_ranges, listed, number
 from repdrift.drift.chosen_measures import require_measures
 from repdrift.similarity import measure
@@ -56,7 +57,7 @@ GATED_OUTCOMES = {
 class Gate:
     """Limits with the numbers that they hold for. A gate without any limit does not exist: `Gate.of` raises.
 
-    fail_above: limit of the drift; None: the drift is not gated. layers: the gated layers; None: all that were compared. by_layer: whether
+    fail_above: limit of the drift; None: the drift is not gated. sites: where it is gated; the residual stream alone if none is named. layers: the gated layers; None: all that were compared. by_layer: whether
     each of them is held to the limit by itself. mean: whether their mean is. outcomes: limits by the name of the outcome.
     """
 
@@ -66,6 +67,7 @@ class Gate:
     by_layer: bool = True
     mean: bool = False
     outcomes: tuple[tuple[str, float], ...] = ()
+    sites: tuple[str, ...] = (RESID_POST,)
 
     @classmethod
     def of(
@@ -75,22 +77,35 @@ class Gate:
         layers: str | None = None,
         measure_name: str | None = None,
         outcomes: Sequence[str] = (),
+        sites: Sequence[str] = (),
         compared_layers: Collection[int] | None = None,
     ) -> Gate:
         """Reads a gate from texts. Raises ConfigError that lists every fault.
 
-        layers: `all`, `mean`, numbers and ranges, with commas (`0-5,8`; `mean,0-5`). outcomes: NAME=LIMIT. compared_layers: the layers
+        layers: `all`, `mean`, numbers and ranges, with commas (`0-5,8`; `mean,0-5`). outcomes: NAME=LIMIT. sites: names, each text with commas between them. compared_layers: the layers
         that are compared, where they are named; a gated layer must be among them.
         """
         faults: list[str] = []
         name = PRIMARY_MEASURE if measure_name is None else measure_name
         if fail_above is None:
-            given = [o for o, v in (("--fail-layers", layers), ("--fail-measure", measure_name)) if v is not None]
+            given = [
+                o
+                for o, v in (
+                    ("--fail-layers", layers),
+                    ("--fail-measure", measure_name),
+                    ("--fail-site", sites or None),
+                )
+                if v is not None
+            ]
             if given:
                 faults.append(f"{listed(given)} without --fail-above: give the limit too, such as --fail-above 0.3")
             elif not outcomes:
                 faults.append("a gate needs a limit: give --fail-above, such as --fail-above 0.3, or --fail-outcome")
-        chosen = _Layers()
+        chosen, named_sites = _Layers(), (RESID_POST,)
+        try:
+            named_sites = _sites(sites)
+        except (ConfigError, UnknownNameError) as error:
+            faults.append(str(error))
         try:
             require_measures([name])
             if fail_above is not None:
@@ -109,7 +124,7 @@ class Gate:
                 faults.append(str(error))
         if faults:
             raise ConfigError("; ".join(faults))
-        return cls(fail_above, name, chosen.numbers, chosen.by_layer, chosen.mean, tuple(limits.items()))
+        return cls(fail_above, name, chosen.numbers, chosen.by_layer, chosen.mean, tuple(limits.items()), named_sites)
 
 
 def require_judgeable(gate: Gate, options: ComparisonOptions) -> None:
@@ -122,6 +137,10 @@ def require_judgeable(gate: Gate, options: ComparisonOptions) -> None:
             )
         if options.accumulate == "moments":
             faults.append("--fail-above needs an interval, which sums do not give: leave out --accumulate moments")
+    if gate.fail_above is not None and (absent := [s for s in gate.sites if s not in (RESID_POST, *options.sites)]):
+        faults.append(
+            f"--fail-site {listed(absent)}: not measured: give {listed([f'--site {site}' for site in absent])} too"
+        )
     if gate.outcomes and not options.outputs:
         faults.append("--fail-outcome needs outputs, which --no-outputs leaves out")
     general = [name for name, _ in gate.outcomes if GATED_OUTCOMES[name].inputs == ON_GENERAL_TEXT]
@@ -131,6 +150,17 @@ def require_judgeable(gate: Gate, options: ComparisonOptions) -> None:
         )
     if faults:
         raise ConfigError("; ".join(faults))
+
+
+def _sites(texts: Sequence[str]) -> tuple[str, ...]:
+    """Reads `--fail-site`. Raises UnknownNameError for a site that there is not, ConfigError for one that has no drift."""
+    names = list(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
+    for name in names:
+        if name not in SITES:
+            raise UnknownNameError.of("site", name, SITES)
+        if name == "adapter_out":
+            raise ConfigError("--fail-site: adapter_out has a size and no drift, so that it cannot be gated")
+    return tuple(site for site in SITES if site in names) or (RESID_POST,)
 
 
 @dataclass(frozen=True)

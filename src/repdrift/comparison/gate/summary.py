@@ -5,10 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from repdrift.comparison.gate.judging import ERROR_RATE, GateReport, Judged, Verdict, beside_limit
+from repdrift.comparison.gate.judging import ERROR_RATE, GateReport, Judged
 from repdrift.core.comparison_answers import answer_line, grid_line
 from repdrift.core.comparison_words import how_sure, warnings_beside_notes
+from repdrift.core.gate_words import GATE_VERDICTS, beside_limit
 from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.gate import GatedNumber, GateResult
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.words import chosen_percent, counted, markdown_text
 
@@ -19,12 +21,11 @@ _MOST_FAILED, _MOST_REASONS = 3, 2
 _COLUMNS = 100
 _MOST_NAMES = 3
 """Numbers that one reason names."""
-_VERDICTS: dict[Verdict, str] = {"failed": "failed", "not judged": "could not be judged", "passed": "passed"}
 
 
 def gate_lines(report: GateReport) -> list[str]:
     """The gate in a few lines for the terminal: the verdict, then each number that failed or could not be judged."""
-    lines = [f"gate {_VERDICTS[report.verdict]}: {_counts(report)}"]
+    lines = [f"gate {GATE_VERDICTS[report.verdict]}: {_counts(report)}"]
     failed = sorted(report.of("failed"), key=_margin, reverse=True)
     lines += [f"  {one.model}, {one.what}: {numbers_in_words(one)}" for one in failed[:_MOST_FAILED]]
     if len(failed) > _MOST_FAILED:
@@ -44,7 +45,7 @@ def gate_markdown(report: GateReport) -> str:
     )
     shown, rest = first[:_MOST_ROWS], first[_MOST_ROWS:]
     lines = [
-        f"## repdrift gate: {_VERDICTS[report.verdict]}",
+        f"## repdrift gate: {GATE_VERDICTS[report.verdict]}",
         "",
         markdown_text(f"Drift from {result.base} on {result.data}: {_counts(report)}."),
         "",
@@ -70,6 +71,37 @@ def gate_markdown(report: GateReport) -> str:
         lines += ["", "### Mind", "", *(f"- {markdown_text(sentence)}" for sentence in cautions)]
     lines += ["", "### How it was judged", "", markdown_text(how_judged(report)), ""]
     return "\n".join(lines)
+
+
+def gate_result(report: GateReport) -> GateResult:
+    """The verdicts as a record, for the comparison's own files."""
+    gate = report.gate
+    return GateResult(
+        verdict=report.verdict,
+        fail_above=gate.fail_above,
+        measure=gate.measure,
+        sites=list(gate.sites),
+        layers=None if gate.layers is None else list(gate.layers),
+        by_layer=gate.by_layer,
+        mean=gate.mean,
+        outcomes=dict(gate.outcomes),
+        numbers=[
+            GatedNumber(
+                model=one.model,
+                what=one.what,
+                unit=one.unit,
+                limit=one.limit,
+                value=one.value,
+                low=None if one.ends is None else one.ends.low,
+                high=None if one.ends is None else one.ends.high,
+                verdict=one.verdict,
+                reason=one.reason,
+            )
+            for one in report.judged
+        ],
+        counts=_counts(report),
+        how=how_judged(report),
+    )
 
 
 def error_markdown(message: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from repdrift.core.notebook_views import notebook_view
 from repdrift.core.records.base import Record
+from repdrift.core.records.gate import GateResult
 from repdrift.core.records.output_changes import ModelOutputs
 from repdrift.core.records.patching import Patching
 from repdrift.core.records.sink_tokens import SinkSummary
@@ -184,6 +185,8 @@ class Comparison(Record):
     """The sections on what moved in all models together; null where none was asked for, and in older records."""
     section_files: list[str] = []
     """The names of the tables of sections and of the figures beside this one; in older records of those of sections alone."""
+    gate: GateResult | None = None
+    """The verdict of a gate; null where no limit was given, and in older records."""
     headline: list[str] = []
     """The warnings that stand before all numbers, since they change how every one of them is read."""
     warnings: list[str]

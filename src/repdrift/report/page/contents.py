@@ -58,6 +58,18 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A verdict on the whole page that stands below its headline, such as that of a gate."""
+
+    chip: str
+    verdict: Verdict
+    words: str
+    """One sentence."""
+    link: str
+    """The part of the page that has all of it."""
+
+
+@dataclass(frozen=True)
 class Filter:
     """A choice that every view with this column follows."""
 
@@ -179,3 +191,4 @@ class Page:
     """Commands that reproduce what the page shows."""
     downloads: Sequence[Download]
     chapters: Sequence[Chapter] = ()
+    notice: Notice | None = None

@@ -26,6 +26,7 @@ _SCRIPTS = (
     "spec",
     "marks",
     "legends",
+    "panels",
     "readout",
     "charts",
     "tables",

@@ -3,8 +3,9 @@
 import pytest
 
 from repdrift.comparison.gate import Gate, judge
-from repdrift.comparison.gate.judging import beside_limit
 from repdrift.core.confidence import student_quantile
+from repdrift.core.gate_words import beside_limit
+from repdrift.core.records.comparison import SiteLayers
 from tests.unit.comparison.gate.gated_comparisons import change, comparison, further, layer, model, outputs
 
 LIMIT = 0.3
@@ -191,3 +192,36 @@ def test_an_outcome_that_does_not_apply_is_not_judged_for_its_own_reason():
 )  # fmt: skip
 def test_a_number_shows_on_which_side_of_its_limit_it_lies(value, limit, text):
     assert beside_limit(value, limit) == text
+
+
+def at_sites(**layers):
+    return [SiteLayers(site=site, layers=of, mean_drift=0.1) for site, of in layers.items()]
+
+
+def test_sites_are_gated_where_they_are_named_each_in_its_own_words():
+    layers = [layer(0, 0.1, 0.01), layer(1, 0.1, 0.01)]
+    sites = at_sites(attn_out=[layer(0, 0.9, 0.01), layer(1, 0.1, 0.01)], embeddings=[layer(-1, 0.5)])
+    result = comparison(model("a", layers, sites=sites, sites_left_out={"mlp_out": "its rows are all alike"}))
+    assert judge(result, Gate(LIMIT)).verdict == "passed", "other sites are not gated unasked"
+    report = judge(result, Gate.of(LIMIT, sites=["attn_out,embeddings", "mlp_out"], layers="0"))
+    found = {one.what: (one.verdict, one.reason) for one in report.judged}
+    assert list(found) == ["drift in the attention output of layer 0", "drift in the MLP output of layer 0", "drift in the embeddings"]  # fmt: skip
+    assert found["drift in the attention output of layer 0"][0] == "failed"
+    assert found["drift in the MLP output of layer 0"] == ("not judged", "It was not measured at this site: its rows are all alike.")  # fmt: skip
+    assert found["drift in the embeddings"][0] == "not judged"
+    assert "It has no interval" in found["drift in the embeddings"][1]
+    assert report.verdict == "failed"
+
+
+def test_the_mean_over_layers_of_a_site_is_named_after_it_and_a_single_place_has_no_mean():
+    sites = at_sites(mlp_out=[layer(0, 0.5, 0.01), layer(1, 0.7, 0.01)], final_norm=[layer(2, 0.1, 0.01)])
+    report = judge(comparison(model("a", [layer(0, 0.1, 0.01)], sites=sites)), Gate.of(LIMIT, sites=["mlp_out,final_norm"], layers="mean"))  # fmt: skip
+    assert [(one.what, one.verdict) for one in report.judged] == [
+        ("mean drift of the MLP output over layers 0 to 1", "failed"), ("drift in the output of the final norm", "passed"),
+    ]  # fmt: skip
+    assert report.judged[0].value == pytest.approx(0.6)
+
+
+def test_a_model_without_a_site_is_told_how_to_measure_it():
+    one = only(comparison(model("a", [layer(0, 0.1, 0.01)])), Gate.of(LIMIT, sites=["embeddings"]))
+    assert (one.verdict, one.what, one.reason) == ("not judged", "drift in the embeddings", "It was not measured at this site; give --site embeddings.")  # fmt: skip

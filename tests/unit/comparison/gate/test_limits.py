@@ -42,6 +42,9 @@ def test_layers_are_numbers_ranges_all_or_their_mean(text, layers, by_layer, mea
         ({"fail_above": 0.3, "layers": "2-5", "compared_layers": (1, 2)}, "3 to 5 not among the layers that --layer names (1 to 2)"),
         ({"fail_above": 0.3, "measure_name": "ckaa"}, "Did you mean 'cka'"),
         ({"layers": "2", "outcomes": ["loss=1"]}, "--fail-layers without --fail-above"),
+        ({"fail_above": 0.3, "sites": ["attn_ot"]}, "Did you mean 'attn_out'"),
+        ({"fail_above": 0.3, "sites": ["adapter_out"]}, "has a size and no drift"),
+        ({"sites": ["attn_out"], "outcomes": ["loss=1"]}, "--fail-site without --fail-above"),
         ({"outcomes": ["forgeting=0.1"]}, "Did you mean 'forgetting'"),
         ({"outcomes": ["forgetting"]}, "expected NAME=LIMIT"),
         ({"outcomes": ["forgetting="]}, "expected NAME=LIMIT"),
@@ -86,3 +89,11 @@ def test_what_could_not_be_judged_is_refused_before_anything_is_run(gate, option
 def test_what_can_be_judged_is_not_refused():
     require_judgeable(Gate(0.3, outcomes=(("forgetting", 1.0),)), ComparisonOptions(general_text="packaged"))
     require_judgeable(Gate(None, outcomes=(("loss", 1.0),)), ComparisonOptions(pooling="tokens"))
+
+
+def test_a_gated_site_must_be_measured():
+    gate = Gate.of(0.3, sites=["attn_out, embeddings", "resid_post"])
+    assert gate.sites == ("resid_post", "attn_out", "embeddings")
+    require_judgeable(gate, ComparisonOptions(sites=("attn_out", "embeddings")))
+    with pytest.raises(ConfigError, match="--fail-site embeddings: not measured: give --site embeddings too"):
+        require_judgeable(gate, ComparisonOptions(sites=("attn_out",)))

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from repdrift.core.comparison_answers import comparison_headline
 from repdrift.core.comparison_words import how_sure
+from repdrift.core.gate_words import GATE_VERDICTS
 from repdrift.core.records.comparison import Comparison
+from repdrift.core.records.gate import GateVerdict
 from repdrift.core.worded_section import WordedSection
-from repdrift.core.words import counted, task_title
+from repdrift.core.words import counted, sentence_case, task_title
 from repdrift.report.glance.comparison_glance import comparison_cautions
-from repdrift.report.page.comparison.chapters import chapters
+from repdrift.report.page.comparison.chapters import GATE_CHAPTER, chapters
 from repdrift.report.page.comparison.downloads import downloads
 from repdrift.report.page.comparison.drift_table import drift_table
 from repdrift.report.page.comparison.drift_tiles import drift_tile, noise_tile
@@ -21,7 +23,7 @@ from repdrift.report.page.comparison.model_table import command_line, model_tabl
 from repdrift.report.page.comparison.other_tiles import controls_tile, moved_tile, outputs_tile
 from repdrift.report.page.comparison.patching_chart import patching_chart
 from repdrift.report.page.comparison.random_tile import random_change_tile
-from repdrift.report.page.contents import Page, View
+from repdrift.report.page.contents import Notice, Page, Verdict, View
 from repdrift.report.page.views import comparison_views
 
 
@@ -61,7 +63,17 @@ def comparison_page(
         commands=[command_line(result.command)] if result.command else [],
         downloads=given,
         chapters=chapters(result, sections, whole),
+        notice=_gate_notice(result),
     )
+
+
+def _gate_notice(result: Comparison) -> Notice | None:
+    """The verdict of the gate; None where no limit was given."""
+    if result.gate is None:
+        return None
+    colours: dict[GateVerdict, Verdict] = {"passed": "yes", "failed": "no", "not judged": "open"}
+    verdict = result.gate.verdict
+    return Notice(f"gate {GATE_VERDICTS[verdict]}", colours[verdict], f"{sentence_case(result.gate.counts)}.", GATE_CHAPTER)  # fmt: skip
 
 
 def _views(result: Comparison) -> list[View]:

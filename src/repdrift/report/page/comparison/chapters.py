@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from repdrift.core.comparison_words import how_sure
+from repdrift.core.gate_words import gate_section
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.sink_words import sinks_in_words
@@ -18,6 +19,9 @@ from repdrift.report.page.templates import page_templates
 
 _MOST_BESIDE = 6
 """Up to so many models each have a chapter; more of them are folded into one."""
+
+
+GATE_CHAPTER = "chapter-gate"
 
 
 def chapters(
@@ -35,6 +39,9 @@ def chapters(
         found = [Chapter("chapter-models", "Every model: all numbers, and what moved", _folded(found))]
     if whole:
         found.append(Chapter("chapter-all", "All models together", _html("all", whole)))
+    if result.gate is not None:
+        section = gate_section(result.gate)
+        found.insert(0, Chapter(GATE_CHAPTER, section.title, _html("gate", [section])))
     title = "How the data was read, and how sure the numbers are"
     return [*found, Chapter("chapter-data", title, _html("data", [_data(result)]))]
 

@@ -1,5 +1,4 @@
-// Drawing: a view is drawn anew when what it shows has changed. Views out of sight wait. The old drawing stays until the new one is ready.
-const MOST_SVG = 4000; // rows of a panel that are drawn as elements; more of them are drawn as pixels
+// Drawing: a view is drawn when what it shows has changed. Views out of sight wait. Panels that only have other rows take them; others are drawn anew.
 const drawings = new Map(); // by view: what is on the page now
 const tickets = new Map();
 const near = new Set([page.views[0].name]); // the main chart is drawn wherever it stands
@@ -60,55 +59,44 @@ async function draw(view) {
   const place = placeOf(view.name), key = keyOf(view, place), ticket = (tickets.get(view.name) ?? 0) + 1;
   tickets.set(view.name, ticket);
   const rows = rowsOf(view), panels = panelsOf(view, rows), logarithmic = state.log.has(view.name);
-  const drawing = { key, rows, panels: [], legends: [], finalize: [], current: null };
+  const before = drawings.get(view.name), drawing = { key, rows, panels: [], current: null };
+  const isOver = () => tickets.get(view.name) !== ticket;
+  const drop = () => drawing.panels.filter((panel) => !before?.panels.includes(panel)).forEach((panel) => panel.end());
   const shell = make("div", { class: "panels" });
+  if (before) before.key = null; // its panels take the new rows one by one
   try {
     if (rows.length) {
       const made = domains(view, rows, logarithmic), columns = columnsFor(view, place, panels.length);
       drawing.notShown = logarithmic ? notShown(view, rows, made) : null;
       shell.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
       const width = Math.max(160, Math.floor((roomOf(place) - 16 * (columns - 1)) / columns));
-      for (const [name, part] of panels) shell.append(await drawPanel(view, drawing, name, part, made, width));
-      if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
-      const legend = await drawLegends(view, drawing, roomOf(place), rows);
-      drawing.legend = legend;
+      for (const [name, part] of panels) {
+        drawing.panels.push(await panelOf(view, before?.panels.find((panel) => panel.name === name), name, part, made, width));
+        if (isOver()) { drop(); return; }
+      }
+      drawing.legend = await legendOf(view, drawing, before?.legend, roomOf(place), rows);
     } else shell.append(make("p", { class: "empty" }, nothingLeft(view)));
   } catch (fault) {
     console.warn(`The chart ${view.name} could not be drawn:`, fault);
     shell.replaceChildren(make("p", { class: "empty" }, `This chart could not be drawn (${fault.message}). Its values stand below.`));
+    drop();
+    drawing.panels = [];
     drawing.failed = true;
   }
-  if (tickets.get(view.name) !== ticket) { drawing.finalize.forEach((end) => end()); return; }
-  const before = drawings.get(view.name);
-  before?.finalize.forEach((end) => end());
+  if (isOver()) { drop(); return; }
+  before?.panels.filter((panel) => !drawing.panels.includes(panel)).forEach((panel) => panel.end());
+  if (before?.legend && before.legend !== drawing.legend) before.legend.end();
   drawing.current = rows.find((row) => row._row === before?.current?._row) ?? null;
   drawings.set(view.name, drawing);
+  clearCurrent(view);
+  shell.append(...drawing.panels.map((panel) => panel.element));
   place.replaceChildren(shell);
-  cardOf(view.name).querySelector(".legend").replaceChildren(...(drawing.legend ? [drawing.legend] : []));
+  cardOf(view.name).querySelector(".legend").replaceChildren(...(drawing.legend ? [drawing.legend.element] : []));
   place.dataset.drawn = String(rows.length);
   place.ariaBusy = String(isLate(view));
   showMarked(view);
   showNotes(view);
   showValues(view);
-}
-
-async function drawPanel(view, drawing, name, rows, made, width) {
-  const canvas = make("div", { class: Object.keys(view.selects).length ? "drawn selects" : "drawn", "aria-hidden": "true" });
-  const panel = make("div", { class: "panel" }, name === "" ? null : make("p", { class: "panel-title" }, optionWords(view.panelBy, name)), canvas);
-  const result = await vegaEmbed(canvas, drawnSpec(view, rows, made, width), {
-    ...drawOptions(), renderer: rows.length > MOST_SVG ? "canvas" : "svg",
-    patch: (spec) => withoutLegends(spec, drawing),
-  });
-  drawing.finalize.push(() => result.finalize());
-  drawing.panels.push({ name, element: panel, canvas, view: result.view, points: pointsOf(result.view) });
-  canvas.addEventListener("pointermove", (event) => hover(view, drawing.panels.find((each) => each.canvas === canvas), event));
-  canvas.addEventListener("pointerleave", hideTip);
-  canvas.addEventListener("click", (event) => hit(view, drawing.panels.find((each) => each.canvas === canvas), event));
-  return panel;
-}
-
-function drawOptions() {
-  return { actions: false, ast: true, hover: false, defaultStyle: false, config: look(), tooltip: () => {}, logLevel: 1 };
 }
 
 function nothingLeft(view) {
@@ -124,7 +112,7 @@ function showNotes(view) {
   const caption = card.querySelector(".caption");
   caption.dataset.start ??= caption.textContent;
   if (retold(view, caption.dataset.start) !== caption.textContent) caption.textContent = retold(view, caption.dataset.start);
-  if (drawing?.rows.length && !drawing.failed && drawing.panels.every((panel) => !panel.points.length)) notes.push(`Nothing is drawn: ${drawing.rows.length === 1 ? "the row that is chosen has" : `the ${drawing.rows.length} rows that are chosen have`} no number to draw.`);
+  if (drawing?.rows.length && !drawing.failed && drawing.panels.every((panel) => !pointsIn(panel).length)) notes.push(`Nothing is drawn: ${drawing.rows.length === 1 ? "the row that is chosen has" : `the ${drawing.rows.length} rows that are chosen have`} no number to draw.`);
   const left = drawing?.notShown;
   if (left && !left.possible) notes.push("No value here is above zero, so that the scale stays linear.");
   else if (left?.never || left?.below) {

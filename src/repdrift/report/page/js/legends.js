@@ -3,14 +3,14 @@ const LEGEND_CHANNELS = ["fill", "stroke", "shape", "size", "opacity", "strokeDa
 const SVG = "http://www.w3.org/2000/svg";
 const DISCRETE = new Set(["ordinal", "band", "point"]);
 
-/** Takes legends of single values out of a panel, and keeps them with the drawing. Gradients stay where they are. */
-function withoutLegends(spec, drawing) {
+/** Takes legends of single values out of a panel, and keeps them with it. Gradients stay where they are. */
+function withoutLegends(spec, panel) {
   const scales = new Map((spec.scales ?? []).map((scale) => [scale.name, scale]));
   const isDiscrete = (legend) => LEGEND_CHANNELS.every((channel) => !legend[channel] || DISCRETE.has(scales.get(legend[channel])?.type));
   const taken = (spec.legends ?? []).filter(isDiscrete);
   if (taken.length) {
     spec.legends = spec.legends.filter((legend) => !taken.includes(legend));
-    if (!drawing.legends.length) drawing.legends = taken.map((legend) => ({ legend, scales: LEGEND_CHANNELS.map((channel) => scales.get(legend[channel])).filter(Boolean) }));
+    panel.legends = taken.map((legend) => ({ legend, scales: LEGEND_CHANNELS.map((channel) => scales.get(legend[channel])).filter(Boolean) }));
   }
   return spec;
 }
@@ -42,16 +42,21 @@ function legendValues(domain, rows) {
   return domain;
 }
 
-async function drawLegends(view, drawing, width, rows) {
-  if (view.legend.length) return view.legend.length > 12 ? make("div", { class: "long", tabindex: "0", role: "group", "aria-label": "Legend" }, saidLegend(view)) : saidLegend(view);
-  if (!drawing.legends.length) return null;
+/** The legend of a drawing, with its element and a way to end it: the one that is there if it says the same; null for none. */
+async function legendOf(view, drawing, old, width, rows) {
+  if (view.legend.length) {
+    const shape = JSON.stringify(look());
+    return old?.shape === shape ? old : { shape, element: folded(saidLegend(view), view.legend.length), end: () => {} };
+  }
+  const first = drawing.panels.find((panel) => panel.legends.length);
+  if (!first) return null;
   paint.font = `12px ${look().font}`;
-  const first = drawing.panels[0].view, scales = new Map(), legends = [];
+  const scales = new Map(), legends = [];
   let most = 0;
-  for (const each of drawing.legends) {
+  for (const each of first.legends) {
     let values = [];
     for (const scale of each.scales) {
-      values = first.scale(scale.name).domain();
+      values = first.view.scale(scale.name).domain();
       scales.set(scale.name, { ...scale, domain: values, sort: undefined });
     }
     values = legendValues(values, rows);
@@ -59,9 +64,13 @@ async function drawLegends(view, drawing, width, rows) {
     most = Math.max(most, values.length);
     legends.push({ ...each.legend, values, orient: "top", columns: Math.max(1, Math.min(values.length, Math.floor(width / (widest + 44)))), labelLimit: Math.max(80, Math.min(320, width - 50)) });
   }
+  const spec = { $schema: "https://vega.github.io/schema/vega/v6.json", width: Math.max(100, width - 20), height: 1, scales: [...scales.values()], legends, layout: null };
+  const shape = JSON.stringify([spec, look()]);
+  if (old?.shape === shape) return old;
   const canvas = make("div", { class: "drawn", "aria-hidden": "true" });
-  const result = await vegaEmbed(canvas, { $schema: "https://vega.github.io/schema/vega/v6.json", width: Math.max(100, width - 20), height: 1, scales: [...scales.values()], legends, layout: null },
-    { ...drawOptions(), mode: "vega", renderer: "svg" });
-  drawing.finalize.push(() => result.finalize());
-  return most > 12 ? make("div", { class: "long", tabindex: "0", role: "group", "aria-label": "Legend" }, canvas) : canvas;
+  const result = await vegaEmbed(canvas, spec, { ...drawOptions(), mode: "vega", renderer: "svg" });
+  return { shape, element: folded(canvas, most), end: () => result.finalize() };
 }
+
+/** A long legend scrolls. */
+const folded = (element, entries) => (entries > 12 ? make("div", { class: "long", tabindex: "0", role: "group", "aria-label": "Legend" }, element) : element);

@@ -30,7 +30,7 @@ function nearest(panel, event) {
   const box = panel.canvas.getBoundingClientRect(), [left, top] = offsetOf(panel);
   const x = event.clientX - box.left - left, y = event.clientY - box.top - top;
   let best = null, least = NEAR;
-  for (const point of panel.points) {
+  for (const point of pointsIn(panel)) {
     const away = Math.hypot(Math.max(0, Math.abs(x - point.x) - point.w / 2), Math.max(0, Math.abs(y - point.y) - point.h / 2)) + (point.row === undefined ? 5 : 0);
     if (away < least || (away === least && best && point.rank > best.rank)) { best = point; least = away; }
   }
@@ -41,11 +41,11 @@ function nearest(panel, event) {
 function pointOf(view, drawing, row) {
   let best = null;
   for (const panel of drawing.panels) {
-    for (const point of panel.points) if (point.row === row._row && (!best || point.rank > best.point.rank)) best = { panel, point };
+    for (const point of pointsIn(panel)) if (point.row === row._row && (!best || point.rank > best.point.rank)) best = { panel, point };
   }
   if (best) return best;
   for (const panel of drawing.panels.filter((each) => !view.panelBy || each.name === row[view.panelBy])) {
-    const point = panel.points.find((each) => each.row === undefined && view.keyboard.some((name) => name in each.datum)
+    const point = pointsIn(panel).find((each) => each.row === undefined && view.keyboard.some((name) => name in each.datum)
       && view.keyboard.every((name) => !(name in each.datum) || each.datum[name] === row[name]));
     if (point) return { panel, point };
   }
@@ -68,11 +68,11 @@ function showMarked(view) {
     panel.element.querySelectorAll(".band").forEach((band) => band.remove());
     if (marksLayer(view) && panel.view.signal(CHOSEN_LAYER) !== chosenLayer()) {
       panel.view.signal(CHOSEN_LAYER, chosenLayer()).run();
-      panel.points = pointsOf(panel.view);
+      panel.points = null;
     }
     for (const [name, [value]] of selected()) {
       if ((name === "layer" && marksLayer(view)) || !tables.get(view.table).has(name) || view.filters.includes(name)) continue;
-      const points = panel.points.filter((point) => point.datum[name] === value);
+      const points = pointsIn(panel).filter((point) => point.datum[name] === value);
       if (points.length) bandAround(panel, points);
     }
   }

@@ -37,7 +37,7 @@ function hover(view, panel, event) {
   const drawing = drawings.get(view.name), point = drawing?.panels.includes(panel) && nearest(panel, event);
   if (!point) { hideTip(); return; }
   const pairs = valuesOf(view, drawing, point);
-  const here = panel.points.filter((each) => each.row !== undefined && each.rank === point.rank && Math.abs(each.x - point.x) < 0.5 && Math.abs(each.y - point.y) < 0.5).length;
+  const here = pointsIn(panel).filter((each) => each.row !== undefined && each.rank === point.rank && Math.abs(each.x - point.x) < 0.5 && Math.abs(each.y - point.y) < 0.5).length;
   const list = make("dl", {}, ...pairs.flatMap(([heading, value]) => [make("dt", {}, heading), make("dd", {}, value)]));
   const notes = [];
   if (point.row !== undefined && here > 1) notes.push(`${here} rows stand at this place; Values below has all.`);

@@ -203,11 +203,10 @@ function retold(view, text) {
   return before === undefined || now === undefined ? text : text.replaceAll(optionWords("measure", before), optionWords("measure", now));
 }
 
-/** Returns what Vega-Lite draws of these rows. made: domains of the channels. */
+/** Returns what Vega-Lite draws of these rows, without them. made: domains of the channels, whose ends are parameters: they change with the rows. */
 function drawnSpec(view, rows, made, width) {
-  const spec = structuredClone(view.spec), table = tables.get(view.table);
+  const spec = structuredClone(view.spec), table = tables.get(view.table), ends = new Map();
   spec.data = { name: "rows" };
-  spec.datasets = { ...spec.datasets, rows };
   // A chart with one row of cells for each value of a column is as high as it has rows; Vega-Lite gives such a chart no width to fill.
   const rowsBy = spec.usermeta?.rowsBy;
   if (rowsBy) spec.height = spec.height.step * new Set(rows.map((row) => row[rowsBy])).size;
@@ -223,10 +222,14 @@ function drawnSpec(view, rows, made, width) {
     makeVisible(unit);
     for (const [channel, { domain, log }] of made) {
       const def = unit.encoding[channel];
-      if (!log && def?.field && def.scale !== null) def.scale = { nice: channel === "y" || channel === "x", ...def.scale, domain };
+      if (log || !def?.field || def.scale === null) continue;
+      const names = domain.map((end, at) => `${channel}_end_${at}`);
+      names.forEach((name, at) => ends.set(name, domain[at]));
+      def.scale = { nice: channel === "y" || channel === "x", ...def.scale, domain: names.map((signal) => ({ signal })) };
     }
     if (view.legend.length) for (const def of Object.values(unit.encoding)) if (def?.legend) def.legend = null;
     takeLogarithm(unit, made);
   });
+  spec.params = [...(spec.params ?? []), ...[...ends].map(([name, value]) => ({ name, value }))];
   return spec;
 }

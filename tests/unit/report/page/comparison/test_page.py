@@ -6,11 +6,13 @@ from itertools import groupby
 import pandas as pd
 import pytest
 
+from repdrift.comparison.gate import Gate, gate_result, judge
 from repdrift.core.records.comparison import DriftInterval, SiteLayers
 from repdrift.core.records.patching import PatchedLayer, PatchedShare, Patching
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_table import drift_table
+from tests.unit.comparison.gate import gated_comparisons as gated
 from tests.unit.report.page.comparison.made_page import made_page, read_page
 from tests.unit.report.synthetic_comparison import compared, comparison, layer, refused
 
@@ -220,3 +222,24 @@ def test_axis_names_the_measure_at_the_start_as_its_filter_does():
     page = made_page(comparison([compared("a", [0.1, 0.2])]))
     (measures,) = [each for each in page.filters if each.column == "measure"]
     assert f'"title": "drift, {dict(measures.options)[measures.chosen[0]]}"' in json.dumps(page.main.spec)
+
+
+@pytest.mark.parametrize(("drift", "chip", "said"), [(0.9, "gate failed", "1 of 1 number shown to be above the limit"), (0.1, "gate passed", "none of 1 number is shown to be above its limit")])  # fmt: skip
+def test_the_verdict_of_a_gate_stands_below_the_headline_and_leads_to_its_numbers(drift, chip, said):
+    result = gated.comparison(gated.model("<b>a</b>", [gated.layer(0, drift, 0.01)]))
+    result = result.model_copy(update={"gate": gate_result(judge(result, Gate(0.3)))})
+    made = made_page(result)
+    assert (made.notice.chip, made.notice.link) == (chip, "chapter-gate")
+    words = read_page(made)[0].words
+    assert words.index(made.headline) < words.index(chip) < words.index(made.tiles[0].line)
+    assert said in made.notice.words.lower()
+    chapter = next(each for each in made_page(result).chapters if each.name == "chapter-gate")
+    assert "drift in layer 0" in chapter.html
+    assert "&lt;b&gt;a&lt;/b&gt;" in chapter.html
+    assert f"{drift}" in chapter.html
+
+
+def test_without_a_gate_there_is_no_verdict():
+    made = made_page(comparison([compared("a", [0.1])]))
+    assert made.notice is None
+    assert not [each for each in made.chapters if "gate" in each.name]
