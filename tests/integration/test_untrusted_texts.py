@@ -289,4 +289,4 @@ def test_an_argument_that_no_result_could_name_is_refused(argument, tmp_path):
     )
     assert "ename" in refused.stderr
     assert ascii(argument)[1:-1] in refused.stderr
-    assert refused.stderr.count("\n") == 1
+    assert refused.stderr.count("\n") == 2, "the error, and where its page is"

@@ -8,7 +8,7 @@ import typer
 
 from repdrift.cli.empty_values import require_values
 from repdrift.cli.guarded_output import ShownErrors, guarded_output, take_arguments
-from repdrift.core.errors import RepdriftError
+from repdrift.core.errors import RepdriftError, kind_of_error
 from repdrift.core.refusals import refused
 from repdrift.core.shown_text import for_terminal
 from repdrift.version import __version__
@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
             app(args=arguments)
     except RepdriftError as error:
         sys.stderr.write(f"repdrift: error: {for_terminal(str(error))}\n")
+        sys.stderr.write(f"repdrift: help: docs/reference/errors/{kind_of_error(error)}.md\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")

@@ -115,6 +115,11 @@ class MissingDependencyError(RepdriftError, ImportError):
         return cls(f"{purpose} needs the package {package!r}: pip install 'repdrift[{extra}]'")
 
 
+def kind_of_error(error: RepdriftError) -> str:
+    """Returns the name of the error's class in this module, which has a page in the documentation; of a subclass elsewhere, that of its parent here."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
+
+
 def nearest_name(name: object, known: Iterable[object]) -> str | None:
     """Returns the name in `known` that is most like `name`, for "did you mean"; None if none is near."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)

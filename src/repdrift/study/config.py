@@ -75,7 +75,9 @@ class ArmEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: TaskName
+    """The arm's name in every file and table."""
     kind: str
+    """The kind of tuning."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -102,28 +104,38 @@ class TrainingSection(Section):
     """Training options for all runs, for one arm, or for one task. A task's options win over an arm's, and those over all."""
 
     all: TrainingOverrides = TrainingOverrides()
+    """Options of all runs."""
     methods: dict[str, TrainingOverrides] = {}
+    """Options of the runs of one arm, by its name."""
     tasks: dict[str, TrainingOverrides] = {}
+    """Options of the runs of one task, by its name."""
 
 
 class StudyConfig(Section):
     """A study: what is trained, extracted and analysed."""
 
     name: TaskName
+    """The study's name in results and on the page."""
     model: UserText
     """A folder, a Hugging Face hub id, or `packaged:minilm`."""
     revision: str | None = None
+    """The version of a hub model: a branch, a tag or a commit; null takes the newest."""
     tasks: tuple[str | TaskEntry, ...] = ("squad_v2", "mrpc", "sst2", "rte")
+    """Built-in tasks by name (see `repdrift tasks`), and entries for tasks of your own."""
     methods: tuple[str | ArmEntry, ...] = USUAL_ARMS
     """The arms: kinds of tuning by name, with their usual options, or entries with a name, a kind and options."""
     reference: str = "full_finetune"
     """The arm that every other is compared with."""
     seeds: tuple[Seed, ...] = Field(default=(42, 1337, 2024), max_length=1_000)
+    """One model is trained for each seed, arm and task. Tests count trained models, so few seeds can show little (see `repdrift power`)."""
     training: TrainingSection = TrainingSection()
+    """Options of training."""
     tune: TuneSection | None = None
     """How the learning rates are chosen; null: they are those under training."""
     extraction: ExtractionOptions = ExtractionOptions()
+    """Samples, pooling, layers and sites of the representations."""
     analysis: AnalysisOptions = AnalysisOptions()
+    """Measures, tests and intervals."""
     outcomes: OutcomesGiven = None
     """What is measured beside drift: a list of names, or names with options; null: the usual outcomes."""
     general_text: GeneralText = GeneralTextEntry()
@@ -133,7 +145,9 @@ class StudyConfig(Section):
     stores: StoresSection | None = None
     """Where base representations are shared and results are sent; null: nowhere."""
     results_dir: UserPath = Path("results")
+    """Folder for trained models, their representations, and results."""
     base_dir: UserPath = Path("base_representations")
+    """Folder for the base model's representations, which studies of one model can share."""
 
     @field_validator("tasks")
     @classmethod

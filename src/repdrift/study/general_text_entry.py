@@ -17,7 +17,9 @@ class GeneralTextEntry(Section):
     source: Annotated[UserText, BeforeValidator(not_empty)] = PACKAGED_TEXT
     """A file, the folder of a saved data set, a data set of the hub (OWNER/NAME:CONFIGURATION), or `packaged`."""
     text_column: str | None = None
+    """The column that holds the text; null finds it."""
     id_column: str | None = None
+    """The column that identifies a document, by which documents are chosen; null takes its number."""
     documents: int = Field(default=DEFAULT_DOCUMENTS, ge=0)
     """Documents at most, chosen by the hash of their ids; 0 means all."""
     max_length: int | None = Field(default=None, ge=1)

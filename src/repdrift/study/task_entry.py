@@ -51,32 +51,47 @@ class TaskEntry(Section):
     """
 
     name: TaskName
+    """The task's name in every file and table."""
     kind: TaskKind = "classification"
+    """classification, extractive_qa (questions with answers in a passage), or causal_lm (texts to continue, and chats)."""
     train: UserPath | None = None
+    """File or folder with the training rows; without it nothing can be trained on the task, only compared."""
     validation: UserPath
+    """File or folder with the rows on which scores and drift are measured."""
     text_columns: tuple[str, ...] = Field(default=(), max_length=2)
+    """The column that holds the text, or the two columns of a pair."""
     label_column: str | None = None
+    """The column with the labels, whose distinct values are the classes; of extractive_qa the one with the answers."""
     id_column: str | None = None
+    """The column that identifies a row, by which samples are chosen; null takes the row's number."""
     group_column: str | None = None
     """Names the group of each row, such as its paragraph or speaker: intervals over samples leave out, or draw, whole groups."""
     sample_columns: tuple[str, ...] = ()
     """Facts by which samples are grouped in results, such as a topic: does drift differ between them?"""
     label_names: tuple[str, ...] | None = None
+    """Names of the classes, in the order of their numbers, where labels are numbers from 0; null takes the labels as they stand."""
     separator: str | None = None
+    """The separator of a csv file; null finds it."""
     encoding: str | None = None
+    """The encoding of a text file; null is UTF-8, or what its byte order mark says."""
     header: bool | None = None
+    """Whether the first line of a csv file names the columns; null finds it, and asks where it looks like data."""
     prompt_column: str | None = None
     """The prompt; null if the template names the prompt's columns."""
     completion_column: str | None = None
+    """The text that is learnt, or a list of accepted answers."""
     messages_column: str | None = None
     """Chats, in place of prompts and completions."""
     template: str | None = None
     """A text with `{column}` in it for prompts; a chat template (Jinja) for chats, in place of the tokenizer's."""
     loss_on: LossOn = "completion"
+    """The tokens that are learnt: of the completions (every assistant turn of a chat), of the last turn of a chat, or all."""
     scorer: ScorerName | None = None
+    """Says when a greedy continuation is right; null generates nothing."""
     pattern: str | None = None
     """Regular expression of the scorer `regex`."""
     max_new_tokens: int = Field(default=DEFAULT_NEW_TOKENS, ge=1, le=100_000)
+    """Tokens of a continuation at most."""
 
     @model_validator(mode="after")
     def _columns_of_kind(self) -> TaskEntry:

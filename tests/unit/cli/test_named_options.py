@@ -16,7 +16,11 @@ from repdrift.study.analysis_options import AnalysisOptions
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "repdrift"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
+]
 
 COMMANDS = {
     name: {"--help", *(flag for p in command.params for flag in (*p.opts, *p.secondary_opts))}
