@@ -23,6 +23,8 @@ NOT_RUN = {
     "docs/howto/ci.md": "needs two models of the reader's; tests/integration/test_gate_workflow.py runs it",
     "docs/howto/cluster.md": "several machines, and a store",
     "docs/howto/comparing.md": "needs two models of the reader's",
+    "docs/howto/jobs.md": "needs a study of the reader's, and hours",
+    "docs/howto/stores.md": "needs a store",
     "docs/howto/figures.md": "reads the study of the working folder; the gallery runs it on committed results",
     "docs/howto/lm_evaluation_harness.md": "installs a package",
     "docs/howto/own_task.md": "trains six models",
@@ -38,6 +40,7 @@ NOT_RUN = {
 
 def _arguments(line: str) -> list[str] | None:
     """The arguments of a command of ours in a line of shell, from its name on; None if there is none."""
+    line = line.removeprefix("$ ")
     before_next = re.split(r" \|\| | && | > ", line)[0]
     words = shlex.split(before_next, comments=True)
     found = _OURS.search(" ".join(map(shlex.quote, words)))
@@ -47,7 +50,7 @@ def _arguments(line: str) -> list[str] | None:
 _LINES = [
     pytest.param(arguments, id=f"{block.where} {' '.join(arguments)[:40]}")
     for block in blocks()
-    if block.kind in {"bash", "{command}", "{study-end}"}
+    if block.kind in {"bash", "console", "{command}", "{study-end}"}
     for line in block.lines
     if (arguments := _arguments(line)) is not None
 ]
@@ -74,7 +77,7 @@ def test_the_check_sees_a_wrong_option_a_wrong_command_and_what_is_missing():
 
 
 def test_shell_that_is_not_run_says_why():
-    plain = {block.page for block in blocks() if block.kind == "bash"}
+    plain = {block.page for block in blocks() if block.kind in {"bash", "console"}}
     assert plain - set(NOT_RUN) == set(), "write {command} in place of bash, or say here why it cannot be run"
     assert set(NOT_RUN) - plain == set(), "these pages have no such block any more"
 
