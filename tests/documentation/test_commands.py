@@ -50,7 +50,7 @@ def _arguments(line: str) -> list[str] | None:
 _LINES = [
     pytest.param(arguments, id=f"{block.where} {' '.join(arguments)[:40]}")
     for block in blocks()
-    if block.kind in {"bash", "console", "{command}", "{study-end}"}
+    if block.kind in {"", "bash", "console", "{command}", "{study-end}"}
     for line in block.lines
     if (arguments := _arguments(line)) is not None
 ]
@@ -80,11 +80,6 @@ def test_shell_that_is_not_run_says_why():
     plain = {block.page for block in blocks() if block.kind in {"bash", "console"}}
     assert plain - set(NOT_RUN) == set(), "write {command} in place of bash, or say here why it cannot be run"
     assert set(NOT_RUN) - plain == set(), "these pages have no such block any more"
-
-
-def test_every_block_names_its_language():
-    unnamed = [block.where for block in blocks() if not block.kind]
-    assert unnamed == []
 
 
 def test_commands_that_are_run_come_from_us_alone():
