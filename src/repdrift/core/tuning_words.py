@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from repdrift.core.equal_skill_words import yardstick
+from repdrift.core.records.run import LOSSES
 from repdrift.core.records.tuning import StudyTuning, TuningRecord, TuningTrial
 from repdrift.core.words import chosen_percent, counted, listed, method_title, some_listed, task_title
 
@@ -21,10 +23,12 @@ def trial_in_words(trial: TuningTrial) -> str:
     if trial.score is None or trial.metric is None:
         return text + {"diverged": "training diverged", "stopped": trial.reason or "stopped"}.get(trial.outcome, "")
     text += f"{trial.metric} {_shown(trial.metric, trial.score):.3f}"
-    if trial.low is None or trial.high is None:
-        return text
-    low, high = sorted((_shown(trial.metric, trial.low), _shown(trial.metric, trial.high)))
-    return f"{text} (95 % interval {low:.3f} to {high:.3f})"
+    if trial.low is not None and trial.high is not None:
+        low, high = sorted((_shown(trial.metric, trial.low), _shown(trial.metric, trial.high)))
+        text += f" (95 % interval {low:.3f} to {high:.3f})"
+    if trial.constant_score is not None and trial.score <= trial.constant_score:
+        text += f", no better than {yardstick(higher_is_better=trial.metric not in LOSSES)}"
+    return text
 
 
 def choice_in_words(choice: TuningRecord) -> str:

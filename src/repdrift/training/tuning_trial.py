@@ -170,6 +170,7 @@ class TrialSeries:
             score=_score(scored) if scored is not None else None,
             low=interval.low if interval is not None else None,
             high=interval.high if interval is not None else None,
+            constant_score=float(np.mean(scored.constant)) if scored is not None else None,
             metrics=dict(scored.metrics) if scored is not None else {},
             scores_along=along,
             reason=reason,

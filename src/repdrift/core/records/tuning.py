@@ -29,6 +29,9 @@ class TuningTrial(Record):
     low: float | None = None
     """The lower end of the 95 % interval of `score` over held-out rows, whole groups drawn; null with fewer than 10 groups."""
     high: float | None = None
+    constant_score: float | None = None
+    """That of the best constant answer on these rows, or of the base model where it has the score itself; higher is better, as `score`. Null in records of
+    older versions."""
     metrics: dict[str, float | None] = {}
     """All scores on the held-out rows."""
     scores_along: dict[int, float] = {}
