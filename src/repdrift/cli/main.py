@@ -43,6 +43,7 @@ _COMMANDS = (
     "pull",
     "ls",
     "export",
+    "merge",
     "verify",
     "measures",
     "tasks",

@@ -113,6 +113,7 @@ def analyze(plan: DriftPlan, output_dir: Path) -> tuple[DriftResults, pd.DataFra
             truncated_samples={sets.task: sets.base.metadata.truncated_samples for sets in tasks},
             commands=list(plan.commands),
             configuration=plan.configuration,
+            merged=plan.merged,
         ),
         runs=statuses,
         trained=trained_runs(tasks, output_dir),

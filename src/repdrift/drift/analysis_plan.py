@@ -12,6 +12,7 @@ from typing import NamedTuple
 from repdrift.core.errors import ConfigError
 from repdrift.core.hypotheses import claim_about
 from repdrift.core.records.claims import Hypothesis
+from repdrift.core.records.merged import MergedStudy
 from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.core.records.representation_set import Stack
 from repdrift.core.records.results import ALL_TASKS, PRIMARY_MEASURE
@@ -159,6 +160,8 @@ class DriftPlan:
     """The commands that make the study again."""
     configuration: str | None = None
     """The study file, as YAML, after options and overrides; None: not known."""
+    merged: MergedStudy | None = None
+    """The studies that were put together to this one; None for one study."""
     stack: Stack | None = None
     """The half of an encoder-decoder model that was run; None: its encoder."""
 

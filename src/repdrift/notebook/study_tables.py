@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from io import BytesIO
-from pathlib import Path
 
 import pandas as pd
 
-from repdrift.core.errors import DataError
 from repdrift.core.learnt_words import learnt_in_short
-from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import DriftResults
-
-
-def read_table(path: Path, digest: str) -> pd.DataFrame:
-    """Reads one table that was written with the results. Raises DataError if it is missing, or is not that one."""
-    again = "Run `repdrift analyze` to make it anew."
-    with reading_errors(path, next_step=again):
-        if not path.is_file():
-            raise DataError(f"the table {path} that was written with the results is not there. {again}")
-        content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise DataError(f"{path} is not the table that was written with the results. {again}")
-    try:
-        return pd.read_parquet(BytesIO(content))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable table ({error}). {again}") from error
-
 
 _RUN_COLUMNS = ("task", "method", "seed", "step", "status", "reason", "n_samples", "trained_steps", "learnt")
 _REDUCTION_COLUMNS = (

@@ -16,10 +16,11 @@ from repdrift.core.records.claims import Reduction
 from repdrift.core.records.results import ALL_TASKS, TABLE_CSV, TABLE_PARQUET, DriftResults
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
+from repdrift.core.table_file import read_table
 from repdrift.core.words import listed, method_title, percent_range, reduction_at_a_glance, task_title
 from repdrift.notebook.cards import Card, card_html
 from repdrift.notebook.shown_figure import FigureWords, ShownFigure, shown_figure
-from repdrift.notebook.study_tables import RECORD_TABLES, read_table
+from repdrift.notebook.study_tables import RECORD_TABLES
 from repdrift.report.figure_files import caption_of, chosen_figures, with_caution
 from repdrift.report.figure_size import figure_size
 from repdrift.report.figures import figures

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from repdrift.core.errors import UnknownNameError
-from repdrift.core.reading import listed_folder
+from repdrift.core.reading import listed_folder, stands_there
+from repdrift.core.records.merged import MERGE_FILE, MergedStudy
 from repdrift.core.words import listed, method_title, task_title
 from repdrift.drift import BaseSets, DriftPlan, FirstTokensPlan, PlannedOutcomes, PlannedSet
 from repdrift.study.config import StudyConfig
@@ -134,11 +135,26 @@ def drift_plan(
         samples_of=samples_of,
         sample_texts=options.sample_texts,
         blocks=config.extraction.blocks,
-        commands=reproducing_commands(config, config_path, names),
+        commands=_commands(config, config_path, names),
         configuration=configuration_text(config),
+        merged=_merged(config),
         stack=config.extraction.stack,
         tuning=tuning_of(config, planned_runs(config, tasks=names)),
     )
+
+
+def _merged(config: StudyConfig) -> MergedStudy | None:
+    """The studies that this one was put together from; None for one study. Raises DataError if its record cannot be read."""
+    path = config.results_dir / MERGE_FILE
+    return MergedStudy.read(path) if stands_there(path) else None
+
+
+def _commands(config: StudyConfig, config_path: str | None, names: Sequence[str]) -> list[str]:
+    """The commands that make the study again; those of a merged study are its parts' and the merge itself."""
+    merged = _merged(config)
+    if merged is None:
+        return reproducing_commands(config, config_path, names)
+    return [*dict.fromkeys(command for source in merged.sources for command in source.commands), merged.command]
 
 
 def _scores_of(config: StudyConfig, names: Sequence[str]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from repdrift.core.records.base import Record
+from repdrift.core.records.merged import MergedStudy
 from repdrift.core.records.run import Learnt
 from repdrift.core.records.sink_tokens import SinkSummary
 
@@ -58,6 +59,8 @@ class StudyInfo(Record):
     """The commands that make the study again; empty in results of older versions."""
     configuration: str | None = None
     """The study file, as YAML, after options and overrides; null in results of older versions."""
+    merged: MergedStudy | None = None
+    """The studies that were put together to this one; null where it is one study, and in results of older versions."""
 
     @property
     def contrasted(self) -> list[str]:

@@ -13,7 +13,7 @@ from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.measured_outcomes.arm_differences import arm_differences
 from repdrift.drift.measured_outcomes.arms import arm_outcomes
 from repdrift.drift.measured_outcomes.flips import all_flips
-from repdrift.drift.measured_outcomes.reading import find_outcomes
+from repdrift.drift.measured_outcomes.reading import FoundOutcomes, find_outcomes
 from repdrift.drift.measured_outcomes.table import outcome_table
 from repdrift.drift.task_sets import TaskSets
 
@@ -30,8 +30,11 @@ class OutcomeTables:
 def study_outcomes(plan: DriftPlan, tasks: Sequence[TaskSets], statuses: Sequence[RunStatus]) -> OutcomeTables | None:
     """Returns the outcomes of all runs; None if none was measured. Raises what find_outcomes() raises."""
     read = find_outcomes(plan.outcomes, tasks, statuses)
-    if read is None:
-        return None
+    return None if read is None else tables_of_outcomes(plan, read, statuses)
+
+
+def tables_of_outcomes(plan: DriftPlan, read: FoundOutcomes, statuses: Sequence[RunStatus]) -> OutcomeTables:
+    """Returns all that is said of outcomes whose items were read."""
     confidence = plan.sampling.confidence
     learnt = {
         (s.task, s.method, s.seed): s.learnt.learnt if s.learnt is not None else None for s in statuses if s.step == 0

@@ -1,0 +1,85 @@
+"""The study file of several studies together: the union of their tasks, arms and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from repdrift.core.errors import ConfigError, RepdriftError
+from repdrift.sharing.merge_sources import MergeSource
+from repdrift.study.config import StudyConfig
+
+T = TypeVar("T")
+
+
+def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, base_dir: Path) -> StudyConfig:
+    """Returns the study that has the runs of all sources. Each has its configuration, and they passed `require_mergeable`.
+
+    Raises ConfigError if no one study file can say what these say, naming the runs that it would change.
+    """
+    configs = [(source, config) for source in sources if (config := source.config) is not None]
+    contents = [config.model_dump(mode="json", exclude_unset=True) for _, config in configs]
+    merged: dict[str, Any] = dict(contents[0])
+    if merged.get("tune", ...) is None:
+        del merged["tune"]
+    merged |= {"name": name, "results_dir": str(results_dir), "base_dir": str(base_dir)}
+    merged["tasks"] = _by_name(config.model_dump(mode="json", exclude_unset=True, include={"tasks"}).get("tasks", list(config.task_names)) for _, config in configs)  # fmt: skip
+    merged["methods"] = _by_name(content.get("methods", list(config.method_names)) for (_, config), content in zip(configs, contents, strict=True))  # fmt: skip
+    merged["seeds"] = _once(seed for _, config in configs for seed in config.seeds)
+    if training := _training(contents, [config for _, config in configs]):
+        merged["training"] = training
+    if not all(config.analysis.sample_texts for _, config in configs):
+        merged["analysis"] = {**merged.get("analysis", {}), "sample_texts": False}
+    try:
+        found = StudyConfig.model_validate(merged)
+    except (ValueError, RepdriftError) as error:
+        raise ConfigError(f"these studies cannot be written as one: {error}") from error
+    for source, config in configs:
+        _require_unchanged(found, config, source)
+    return found
+
+
+def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]) -> dict[str, Any]:
+    """The sections `training:` in one: where those for all runs differ, they stand under each arm."""
+    sections = [content.get("training", {}) for content in contents]
+    alls = [section.get("all", {}) for section in sections]
+    alike = all(options == alls[0] for options in alls)
+    methods: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
+    for section, of_all, config in zip(sections, alls, configs, strict=True):
+        for name in config.method_names:
+            given = section.get("methods", {}).get(name, {})
+            options = given if alike else {**of_all, **given}
+            if options:
+                methods.setdefault(name, options)
+        for name, options in section.get("tasks", {}).items():
+            tasks.setdefault(name, options)
+    found = {"all": alls[0] if alike else {}, "methods": methods, "tasks": tasks}
+    return {name: options for name, options in found.items() if options}
+
+
+def _require_unchanged(merged: StudyConfig, config: StudyConfig, source: MergeSource) -> None:
+    """Raises ConfigError if a run of a source would have other settings in the merged study."""
+    for task in config.task_names:
+        for method in config.method_names:
+            then, now = config.hyperparameters(task, method), merged.hyperparameters(task, method)
+            if apart := sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):
+                raise ConfigError(
+                    f"these studies cannot be written as one: {method} on {task} has {apart[0]} {then.get(apart[0])} in {source.named}, and would have "
+                    f"{now.get(apart[0])}, since the study files set options for tasks or all runs that do not go together. Write these options under "
+                    "`training: methods:` in the study files, which changes no run."
+                )
+
+
+def _by_name(parts: Iterable[Sequence[Any]]) -> list[Any]:
+    """Entries in their order, each name once: the first one counts."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        for entry in part:
+            found.setdefault(entry if isinstance(entry, str) else entry["name"], entry)
+    return list(found.values())
+
+
+def _once(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))
