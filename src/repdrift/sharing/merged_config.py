@@ -43,11 +43,11 @@ def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, 
 def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]) -> dict[str, Any]:
     """The sections `training:` in one: where those for all runs differ, they stand under each arm."""
     sections = [content.get("training", {}) for content in contents]
-    alls = [section.get("all", {}) for section in sections]
-    alike = all(options == alls[0] for options in alls)
+    for_all = [section.get("all", {}) for section in sections]
+    alike = all(options == for_all[0] for options in for_all)
     methods: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
-    for section, of_all, config in zip(sections, alls, configs, strict=True):
+    for section, of_all, config in zip(sections, for_all, configs, strict=True):
         for name in config.method_names:
             given = section.get("methods", {}).get(name, {})
             options = given if alike else {**of_all, **given}
@@ -55,7 +55,7 @@ def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]
                 methods.setdefault(name, options)
         for name, options in section.get("tasks", {}).items():
             tasks.setdefault(name, options)
-    found = {"all": alls[0] if alike else {}, "methods": methods, "tasks": tasks}
+    found = {"all": for_all[0] if alike else {}, "methods": methods, "tasks": tasks}
     return {name: options for name, options in found.items() if options}
 
 
