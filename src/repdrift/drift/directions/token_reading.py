@@ -77,17 +77,27 @@ class TokenReadings:
         return ChanceLogits(squares, chance, len(drawn))
 
     def of_shift(self, at: Tensor, shift: Tensor, by_chance: ChanceLogits) -> TokenReading:
-        """Reads the tokens of a shift (d,) at the state `at` (d,). by_chance: of the same state.
+        """Reads the tokens of a shift (d,) at the state `at` (d,). by_chance: of the same state. Raises what `of_shifts` raises."""
+        return self.of_shifts(at, shift[None], by_chance)[0]
 
-        Raises DegenerateInputError if there is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read it.
+    def of_shifts(self, at: Tensor, shifts: Tensor, by_chance: ChanceLogits) -> list[TokenReading]:
+        """Reads the tokens of several shifts (m, d) at the state `at` (d,), all in one pass through the unembedding, which is what takes time.
+
+        Raises DegenerateInputError if one is no shift; OutcomeNotApplicable or ModelError if the unembedding cannot read them.
         """
-        size = torch.linalg.vector_norm(shift)
-        if not bool(size):
+        sizes = torch.linalg.vector_norm(shifts, dim=1, keepdim=True)
+        if not bool(sizes.all()):
             raise DegenerateInputError("the shift is exactly zero")
-        own = self._centred(self._unembedding.derivatives(at, shift[None] / size))[0] * float(size)
-        scores, chance = _over(own / float(size), by_chance.squares), by_chance.chance
-        both = self._centred(self._unembedding.logits(torch.stack([at, at + shift])))
-        exact = both[1] - both[0]
+        slopes = self._centred(self._unembedding.derivatives(at, shifts / sizes))
+        logits = self._centred(self._unembedding.logits(torch.cat([at[None], at + shifts])))
+        return [
+            self._reading(slope, float(size), exact, by_chance)
+            for slope, size, exact in zip(slopes, sizes[:, 0], logits[1:] - logits[0], strict=True)
+        ]
+
+    def _reading(self, slope: Tensor, size: float, exact: Tensor, by_chance: ChanceLogits) -> TokenReading:
+        """The tokens of one shift. slope: (v,) the derivative of the logits for each unit of its size. exact: (v,) their difference."""
+        own, scores, chance = slope * size, _over(slope, by_chance.squares), by_chance.chance
         lengths = float(torch.linalg.vector_norm(own)) * float(torch.linalg.vector_norm(exact))
         order = scores.argsort(descending=True, stable=True)
         most = min(TOKENS, len(order) // 2)

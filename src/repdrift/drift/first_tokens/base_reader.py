@@ -24,6 +24,11 @@ class Place:
     beginnings: list[Hashable]
 
     @property
+    def at(self) -> tuple[int, int]:
+        """The layer and the position."""
+        return self.layer, self.position
+
+    @property
     def mean(self) -> Tensor:
         """The mean state: (d,) float64."""
         return self.base.double().mean(dim=0)
@@ -52,7 +57,7 @@ class BaseReader:
 
     def by_chance(self, place: Place) -> ChanceLogits:
         """Returns the logits of random directions at a place. Raises OutcomeNotApplicable or ModelError as `TokenReadings` does."""
-        at = place.layer, place.position
+        at = place.at
         if at not in self._by_chance:
             base = place.base.double()
             scatter = base - base.mean(dim=0)

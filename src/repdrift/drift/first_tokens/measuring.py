@@ -7,7 +7,7 @@ however many layers and positions there are. And the documents must have the shi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ LEAST_DOCUMENTS = 4
 _ROUNDING = "The states moved by no more than the rounding of their numbers, so that there is no direction to read."
 
 Rows = Mapping[int, Tensor]
+At = tuple[int, int]
+"""A layer and a position."""
 
 
 def model_first_tokens(base: BaseReader, tuned: Rows, random: Iterable[tuple[int, Rows]]) -> ModelFirstTokens:
@@ -32,29 +34,25 @@ def model_first_tokens(base: BaseReader, tuned: Rows, random: Iterable[tuple[int
 
     Raises ShapeError if the models differ in features; OutcomeNotApplicable or ModelError if the unembedding cannot read a shift.
     """
-    found: dict[tuple[int, int], FirstTokenShift] = {}
-    moved: dict[tuple[int, int], Differences] = {}
     places = base.places()
+    found: dict[At, FirstTokenShift] = {}
+    moved: dict[At, Differences] = {}
     for place in places:
-        at = place.layer, place.position
-        found[at], d = _shift(base, place, tuned)
+        found[place.at], d = _shift(place, tuned)
         if d is not None:
-            moved[at] = d
-    draws = 0
-    for noise_seed, rows in random:
-        draws += 1
-        for place in places:
-            at = place.layer, place.position
-            if at in moved:
-                reading = _random(base, place, rows, noise_seed)
-                found[at] = found[at].model_copy(update={"random": [*found[at].random, reading]})
+            moved[place.at] = d
+    drawn = [(noise_seed, _shifts(places, rows, moved)) for noise_seed, rows in random]
+    for place in places:
+        if place.at in moved:
+            found[place.at] = _read(base, place, found[place.at], moved[place.at].mean, drawn)
     found |= _tested(found, moved)
     chance = _chance(found.values())
     named = [_named(shift, chance) for shift in found.values()]
-    return ModelFirstTokens(shifts=named, chance=chance, draws=draws)
+    return ModelFirstTokens(shifts=named, chance=chance, draws=len(drawn))
 
 
-def _shift(base: BaseReader, place: Place, tuned: Rows) -> tuple[FirstTokenShift, Differences | None]:
+def _shift(place: Place, tuned: Rows) -> tuple[FirstTokenShift, Differences | None]:
+    """The shift of one place without tokens, and the differences there; None where nothing can be read."""
     record = FirstTokenShift(
         layer=place.layer,
         position=place.position,
@@ -66,30 +64,54 @@ def _shift(base: BaseReader, place: Place, tuned: Rows) -> tuple[FirstTokenShift
         few = f"{len(place.rows)} of the documents are so long, and {LEAST_DOCUMENTS} at least are needed."
         return record.model_copy(update={"missing": few}), None
     d = differences(place.base, tuned[place.layer][place.rows], place.beginnings)
-    shift = float(torch.linalg.vector_norm(d.mean))
-    record = record.model_copy(update={"shift": shift})
-    if d.are_rounding or shift == 0:
+    record = record.model_copy(update={"shift": float(torch.linalg.vector_norm(d.mean))})
+    if d.are_rounding or record.shift == 0:
         return record.model_copy(update={"missing": _ROUNDING}), None
-    tokens = base.tokens.of_shift(place.mean, d.mean, base.by_chance(place))
-    return record.model_copy(update={"tokens": tokens}), d
+    return record, d
 
 
-def _random(base: BaseReader, place: Place, rows: Rows, noise_seed: int) -> RandomReading:
-    d = differences(place.base, rows[place.layer][place.rows], place.beginnings)
-    shift = float(torch.linalg.vector_norm(d.mean))
-    if d.are_rounding or shift == 0:
-        return RandomReading(noise_seed=noise_seed, shift=shift)
-    tokens = base.tokens.of_shift(place.mean, d.mean, base.by_chance(place))
-    return RandomReading(noise_seed=noise_seed, shift=shift, tokens=tokens.within_chance())
+def _shifts(places: Iterable[Place], rows: Rows, moved: Mapping[At, Differences]) -> dict[At, Tensor]:
+    """The mean differences of a random change where the model moved; zero where they are rounding. The rows themselves are not kept."""
+    found: dict[At, Tensor] = {}
+    for place in places:
+        if place.at in moved:
+            d = differences(place.base, rows[place.layer][place.rows], place.beginnings)
+            found[place.at] = torch.zeros_like(d.mean) if d.are_rounding else d.mean
+    return found
 
 
-def _tested(
-    found: Mapping[tuple[int, int], FirstTokenShift], moved: Mapping[tuple[int, int], Differences]
-) -> dict[tuple[int, int], FirstTokenShift]:
+def _read(
+    base: BaseReader,
+    place: Place,
+    record: FirstTokenShift,
+    shift: Tensor,
+    drawn: Sequence[tuple[int, dict[At, Tensor]]],
+) -> FirstTokenShift:
+    """Reads the tokens of the model's shift and of those of random changes, in one pass."""
+    randoms = [(noise_seed, shifts[place.at]) for noise_seed, shifts in drawn]
+    there = [random for _, random in randoms if bool(random.any())]
+    own, *others = base.tokens.of_shifts(place.mean, torch.stack([shift, *there]), base.by_chance(place))
+    readings = iter(others)
+    return record.model_copy(
+        update={
+            "tokens": own,
+            "random": [
+                RandomReading(
+                    noise_seed=noise_seed,
+                    shift=float(torch.linalg.vector_norm(random)),
+                    tokens=next(readings).within_chance() if bool(random.any()) else None,
+                )
+                for noise_seed, random in randoms
+            ],
+        }
+    )
+
+
+def _tested(found: Mapping[At, FirstTokenShift], moved: Mapping[At, Differences]) -> dict[At, FirstTokenShift]:
     """Adds p-values where there are several beginnings: corrected over layers by the test, and over positions by their number."""
     tested = {at: d for at, d in moved.items() if d.n_units > 1}
     positions = sorted({position for _, position in tested})
-    result: dict[tuple[int, int], FirstTokenShift] = {}
+    result: dict[At, FirstTokenShift] = {}
     for position in positions:
         layers = [at for at in tested if at[1] == position]
         test = flipped_means_test([unit_products(tested[at]) for at in layers])

@@ -1,11 +1,12 @@
 """Readings of single models: kept by key, left out with a reason, one state at a beginning, and models of both directions of reading."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from repdrift.core.errors import DataError, ModelError
+from repdrift.core.errors import DataError, ModelError, OutcomeNotApplicable
 from repdrift.core.first_tokens_words import first_tokens_section
 from repdrift.core.records.first_tokens import FirstTokensFile, RunFirstTokens, StudyFirstTokens
 from repdrift.drift.first_tokens import run_tokens
@@ -15,7 +16,7 @@ from repdrift.drift.task_sets import find_runs, open_task
 from repdrift.extraction import ExtractionJob, ExtractionOptions
 from repdrift.extraction.kept_rows import extract_rows
 from repdrift.models import resolve_model
-from tests.tiny_models import save_bert
+from tests.tiny_models import save_adapter, save_bert
 from tests.unit.drift.first_tokens.shifted_models import (
     EMBEDDINGS,
     LAYERS,
@@ -182,3 +183,43 @@ def test_beginnings_of_a_model_that_sees_what_follows_are_whole_documents(made):
     samples = samples_of(documents(root, first="the", name="alike.txt"), base)
     assert len(set(first_tokens(samples, 3, causal=True).beginnings_at(0))) == 1
     assert len(set(first_tokens(samples, 3, causal=False).beginnings_at(0))) == len(samples)
+
+
+def test_masked_language_model_is_read_on_whole_documents_and_an_encoder_without_a_head_not_at_all(made, tmp_path):
+    from transformers import BertConfig, BertForMaskedLM
+
+    _, root, _ = made
+    headless = save_bert(tmp_path / "headless")
+    shutil.copytree(headless, tmp_path / "masked")
+    BertForMaskedLM(BertConfig.from_pretrained(headless)).save_pretrained(tmp_path / "masked")
+
+    def change(tensors):
+        generator = torch.Generator().manual_seed(1)
+        for name in tensors:
+            if "output.dense.weight" in name:
+                tensors[name] += 0.05 * torch.randn(tensors[name].shape, generator=generator)
+
+    text = root / "general.txt"
+    for name, is_read in (("masked", True), ("headless", False)):
+        base, at = tmp_path / name, tmp_path / f"of_{name}"
+
+        changed(base, at / "runs/final_model", change)
+        plan = study(at, base, {("lora", 1): at / "runs"}, lambda base=base: samples_of(text, base))
+        if not is_read:
+            with pytest.raises(OutcomeNotApplicable, match="head"):
+                read(plan)
+            continue
+        found = read(plan)
+        assert not found.texts.causal
+        assert all(shift.tokens is not None and len(shift.random) == 1 for shift in found.found[0][1].shifts)
+        assert "Whole documents were run" in " ".join(worded(found, plan).notes)
+
+
+def test_adapter_is_read_on_its_base_model(made, tmp_path):
+    base, root, _ = made
+    adapter = save_adapter(base, tmp_path / "runs/final_model", target_modules=["q_proj", "down_proj"])
+    text = root / "general.txt"
+    plan = study(tmp_path, base, {("lora", 1): adapter.parent}, lambda: samples_of(text, base))
+    model = read(plan).found[0][1]
+    assert model.draws == 1
+    assert all(shift.shift > 0 for shift in model.shifts)

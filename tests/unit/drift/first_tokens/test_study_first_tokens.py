@@ -1,9 +1,11 @@
 """A shift planted on the first tokens of general text alone is named by this section and by no other; noise names nothing; what is kept is held to its key."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from repdrift.core.records.results import SUMMARY_FILE
+from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
 from repdrift.core.study_sections import study_sections
 from repdrift.drift import analyze
 from tests.unit.drift.first_tokens.shifted_models import (
@@ -85,3 +87,11 @@ def test_table_and_summary_have_what_was_read(analysed):
     text = (folder / SUMMARY_FILE).read_text()
     assert "What tuning left on the first tokens of unrelated text" in text
     assert "Read at positions 0 to 2 of 12 documents of general text" in text
+
+
+def test_without_texts_no_document_is_quoted(plan, analysed, tmp_path):
+    assert "the first is '" in (analysed[1] / SUMMARY_FILE).read_text()
+    results, _ = analyze(replace(plan, sample_texts=False), tmp_path)
+    assert results.moved.first_tokens.runs == analysed[0].moved.first_tokens.runs
+    for name in (SUMMARY_FILE, RESULTS_FILE):
+        assert "the first is '" not in (tmp_path / name).read_text()
