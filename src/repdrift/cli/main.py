@@ -42,6 +42,7 @@ _COMMANDS = (
     "push",
     "pull",
     "ls",
+    "card",
     "export",
     "merge",
     "verify",

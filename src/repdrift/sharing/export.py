@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repdrift.core.atomic import write_together
@@ -15,6 +15,7 @@ from repdrift.core.quoted_examples import record_without_examples
 from repdrift.core.reading import listed_folder, reading_errors
 from repdrift.core.records.export import (
     ANALYSIS_PART,
+    CARD_FILE,
     CONFIGURATION_FILE,
     FIGURES_PART,
     FINGERPRINTS_FILE,
@@ -29,6 +30,7 @@ from repdrift.drift.summary import summary_markdown
 from repdrift.report import visualize
 from repdrift.report.report_data import read_report_data
 from repdrift.sharing.archive_writing import listed_files, write_archive
+from repdrift.sharing.cards.study_card import study_card
 from repdrift.sharing.fingerprints import StudyRecords, study_records
 from repdrift.sharing.located_study import LocatedStudy
 from repdrift.sharing.read_me import read_me
@@ -71,7 +73,7 @@ def export_study(
     left_out = _left_out(study, records, None if texts else why)
     if with_figures:
         say("drawing figures and page")
-        files |= _drawn({name: content for name, content in files.items() if name.startswith(ANALYSIS_PART)})
+        files |= _drawn({name: content for name, content in files.items() if name.startswith(f"{ANALYSIS_PART}/")})
     else:
         left_out.append("Figures and page: not asked for. `repdrift visualize` draws them from the unpacked results.")
     notes = [with_shared_paths(without_secrets(note)) for note in study.notes]
@@ -124,6 +126,7 @@ def _analysis(study: LocatedStudy, results: DriftResults) -> dict[str, bytes]:
             files[f"{ANALYSIS_PART}/{name}"] = path.read_bytes()
     files[f"{ANALYSIS_PART}/{RESULTS_FILE}"] = results.file_text().encode()
     files[f"{ANALYSIS_PART}/{SUMMARY_FILE}"] = summary_markdown(results, data.table).encode()
+    files[CARD_FILE] = study_card(replace(data, results=results)).encode()
     return files
 
 

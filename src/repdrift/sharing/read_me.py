@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from repdrift.core.first_lines import first_lines
 from repdrift.core.records.export import (
     ANALYSIS_PART,
+    CARD_FILE,
     CONFIGURATION_FILE,
     FIGURES_PART,
     FINGERPRINTS_FILE,
@@ -23,6 +24,7 @@ _PARTS = (
     (f"{ANALYSIS_PART}/", "The tables, at full precision."),
     (f"{FIGURES_PART}/dashboard.html", "The page: all results in a browser, without a network."),
     (f"{FIGURES_PART}/", "The figures."),
+    (CARD_FILE, "A section for a model's README."),
     (CONFIGURATION_FILE, "The configuration of the study, after options and overrides."),
     (FINGERPRINTS_FILE, "What identifies base model, samples and trained models."),
     (f"{RUNS_PART}/", "run.json of each trained model."),
