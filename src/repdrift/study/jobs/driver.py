@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from repdrift.core.errors import UnfinishedStudyError
@@ -12,6 +12,7 @@ from repdrift.core.words import counted
 from repdrift.study.jobs.graph import JobGraph, JobKind, StudyJob
 from repdrift.study.jobs.job_state import last_lines, log_file
 from repdrift.study.jobs.launcher import JobReport, Launcher, LaunchSetting, StartedJob
+from repdrift.study.jobs.signals import stopped_by_sigterm
 
 MOST_ATTEMPTS = 3
 """A job whose process or machine was lost is run so often at most."""
@@ -33,16 +34,17 @@ _N_STAGES = 5
 
 @dataclass
 class StudyRun:
-    """The jobs of one study on their way. finished: names of jobs that need not be run."""
+    """The jobs of one study on their way. finished: names of jobs that need not be run. on_news: called when a job has ended."""
 
     setting: LaunchSetting
     launcher: Launcher
     finished: set[str] = field(default_factory=set)
+    on_news: Callable[[], object] = lambda: None
     done: dict[str, JobReport] = field(default_factory=dict)
     failed: dict[str, JobReport] = field(default_factory=dict)
     _running: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
-    _busy: dict[str, float] = field(default_factory=dict)
+    _later: dict[str, float] = field(default_factory=dict)
     _said_busy: set[str] = field(default_factory=set)
     _stage: int = 0
     _disk_full: bool = False
@@ -55,40 +57,42 @@ class StudyRun:
     def complete(self) -> None:
         """Run every job that can be run. Raises UnfinishedStudyError that names the jobs that failed and what they stopped.
 
-        Ctrl-C stops what runs, and leaves a state from which the same command goes on.
+        Ctrl-C and SIGTERM stop what runs, and leave a state from which the same command goes on.
         """
-        try:
-            if self.launcher.slots is None:
-                self._submit([job for job in self.graph if job.name not in self.finished])
-            while self._go_on():
-                for report in self.launcher.reports(_REPORTS_WITHIN_S):
-                    self._take(report)
-        finally:
-            self.launcher.shut_down()
+        with stopped_by_sigterm():
+            try:
+                while self._go_on():
+                    for report in self.launcher.reports(_REPORTS_WITHIN_S):
+                        self._take(report)
+            finally:
+                self.launcher.shut_down()
         self._raise_failed()
 
     def _go_on(self) -> bool:
         """Submits what is ready; returns whether anything is left to wait for."""
-        if self.launcher.slots is not None and not self._disk_full:
-            now = time.monotonic()
-            free = self.launcher.slots - len(self._running)
-            waiting = self._waiting()
-            ready = [
-                job
-                for job in self.graph.ready(waiting, {*self.finished, *self.done})
-                if self._busy.get(job.name, 0.0) <= now
-            ]
-            # What another process is at comes last, so that two drivers share a study's work.
-            ready.sort(key=lambda job: job.name in self._busy)
-            if free > 0 and ready:
-                self._submit(ready[:free])
-            elif not self._running and any(name in self._busy for name in waiting):
-                time.sleep(_ASK_AGAIN_S / 4)
-                return True
+        slots = self.launcher.slots
+        waiting = [] if self._disk_full else self._waiting()
+        if slots is None and not self._attempts:
+            self._submit([self.graph.job(name) for name in waiting])  # it holds each back itself
+            return bool(waiting)
+        now = time.monotonic()
+        ready = [
+            job
+            for job in self.graph.ready(waiting, {*self.finished, *self.done})
+            if self._later.get(job.name, 0.0) <= now
+        ]
+        # What another process is at comes last, so that two drivers share a study's work.
+        ready.sort(key=lambda job: job.name in self._later)
+        free = len(ready) if slots is None else slots - len(self._running)
+        if free > 0 and ready:
+            self._submit(ready[:free])
+        elif not self._running and any(name in self._later for name in waiting):
+            time.sleep(_ASK_AGAIN_S / 4)
+            return True
         return bool(self._running)
 
     def _waiting(self) -> list[str]:
-        ended = {*self.finished, *self.done, *self.failed, *self._running}
+        ended = {*self.finished, *self.done, *self.failed, *self._running, *self.graph.stopped_by(self.failed)}
         return [job.name for job in self.graph if job.name not in ended]
 
     def _submit(self, jobs: Sequence[StudyJob]) -> None:
@@ -106,27 +110,27 @@ class StudyRun:
             say_stage(number, _N_STAGES, name)
 
     def _take(self, report: JobReport | StartedJob) -> None:
-        if report.job not in self._running:
+        if isinstance(report, StartedJob) or report.job not in self._running:
             return
-        if isinstance(report, StartedJob):
-            return
+        self.on_news()
         self._running.discard(report.job)
         at = "" if report.where is None else f" on {report.where}"
         if report.ending == "done":
             self.done[report.job] = report
-            self._busy.pop(report.job, None)
+            self._later.pop(report.job, None)
             self._say_done(report)
         elif report.ending == "busy":
-            self._busy[report.job] = time.monotonic() + _ASK_AGAIN_S
+            self._later[report.job] = time.monotonic() + _ASK_AGAIN_S
+            self._attempts[report.job] -= 1
             if report.job not in self._said_busy:
                 self._said_busy.add(report.job)
                 say(f"{report.job}: {report.words}; other jobs first")
-        elif report.ending == "lost" and self._attempts[report.job] < MOST_ATTEMPTS:
-            say(
-                f"{report.job}: lost{at}: {report.words}; it is run again ({self._attempts[report.job] + 1} of {MOST_ATTEMPTS})"
-            )
-            if self.launcher.slots is None:
-                self._submit([self.graph.job(report.job)])
+        elif report.ending == "not_ready" and report.job in self.graph.stopped_by(self.failed):
+            return  # its need failed, and it is named with that
+        elif report.ending in ("lost", "not_ready") and self._attempts[report.job] < MOST_ATTEMPTS:
+            self._later[report.job] = time.monotonic() + _ASK_AGAIN_S
+            attempt = f"{self._attempts[report.job] + 1} of {MOST_ATTEMPTS}"
+            say(f"{report.job}: {report.ending.replace('_', ' ')}{at}: {report.words}; it is run again ({attempt})")
         else:
             self._fail(report, at)
 
@@ -134,7 +138,7 @@ class StudyRun:
         self.failed[report.job] = report
         self._disk_full |= report.ending == "disk_full"
         stopped = self.graph.stopped_by([report.job])
-        if self.launcher.slots is None and (held := sorted(stopped & self._running)):
+        if held := sorted(stopped & self._running):
             self.launcher.cancel(held)
             self._running -= set(held)
         after = f"; {counted(len(stopped), 'job')} cannot run without it" if stopped else ""
@@ -157,10 +161,8 @@ class StudyRun:
     def _raise_failed(self) -> None:
         if not self.failed:
             return
-        direct = [report for report in self.failed.values() if report.ending != "not_ready"]
-        stopped = sorted(
-            self.graph.stopped_by(self.failed) | {n for n, r in self.failed.items() if r.ending == "not_ready"}
-        )
+        direct = list(self.failed.values())
+        stopped = sorted(self.graph.stopped_by(self.failed))
         left = [job.name for job in self.graph if job.name not in {*self.finished, *self.done, *self.failed, *stopped}]
         lines = [
             f"{counted(len(direct), 'job')} of study {self.setting.plan.study} failed, and {len(self.done) + len(self.finished)} of {len(self.graph)} are done:"

@@ -60,12 +60,12 @@ class StartedJob:
 class LaunchSetting:
     """Everything that a launcher is given. folder: the study's `jobs/` folder.
 
-    plan_file: None if the launcher needs none. demand: what each job takes, by name; empty unless the launcher asks for it. work: runs jobs in this
+    plan_file: holds the plan without secrets if the launcher says that it needs none. demand: what each job takes, by name; empty unless the launcher asks for it. work: runs jobs in this
     process. threads: CPU threads of each job; None: the launcher shares out what there is.
     """
 
     plan: StudyPlan
-    plan_file: Path | None
+    plan_file: Path
     graph: JobGraph
     folder: Path
     work: StudyWork

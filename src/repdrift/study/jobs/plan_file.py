@@ -96,19 +96,19 @@ def jobs_folder(config: StudyConfig) -> Path:
     return config.results_dir / JOBS_FOLDER
 
 
-def write_plan(plan: StudyPlan, folder: Path) -> Path:
+def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
     """Write a plan below a study's jobs folder; returns the file that workers are given.
 
-    Raises ConfigError if the configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot
+    exact: the plan must be read back as it is, since worker processes run from it; else secrets are left out of the file. Raises ConfigError if the configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot
     be written.
     """
-    if shown(plan.config) != plan.config:
+    if exact and shown(plan.config) != plan.config:
         raise ConfigError(
             "the study holds a secret, such as a password in an address, and worker processes read the study from a file, which never holds one. Give "
             "the secret by the environment, or run with --jobs 1"
         )
     again = parse_study(json.loads(json.dumps(plan.config)), where="the study, as its plan has it")
-    if plan_digest(again, plan.tasks) != plan.digest:
+    if exact and plan_digest(again, plan.tasks) != plan.digest:
         raise ConfigError("the study's configuration cannot be written as a plan: read back, it is another one")
     path = folder / PLANS_FOLDER / f"{_name_of(plan)}.json"
     plan.write(path)

@@ -11,9 +11,11 @@ from repdrift.core.errors import ConfigError
 from repdrift.core.validation import validation_faults
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.jobs.driver import StudyRun
+from repdrift.study.jobs.drivers import driving
 from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.launcher import LauncherKind, LauncherOptions, LaunchSetting, launchers
 from repdrift.study.jobs.plan_file import jobs_folder, make_plan, write_plan
+from repdrift.study.jobs.watched_file import WatchedStudyFile
 from repdrift.study.jobs.work import StudyWork
 
 IN_PROCESS = "in-process"
@@ -69,18 +71,21 @@ def run_jobs(inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchCho
     graph = plan.graph(config)
     work = StudyWork(inputs, plan.tasks)
     folder = jobs_folder(config)
-    setting = LaunchSetting(
-        plan=plan,
-        plan_file=write_plan(plan, folder) if kind.needs_plan_file else None,
-        graph=graph,
-        folder=folder,
-        work=work,
-        jobs=choice.jobs,
-        threads=choice.threads,
-    )
-    finished = set[str]()
-    if not kind.runs_finished:
-        looked = FinishedJobs(inputs, plan)
-        finished = {job.name for job in graph if looked.is_done(job)}
-    StudyRun(setting, kind.start(setting, options), finished).complete()
+    slots = 1 if kind.name == IN_PROCESS else choice.jobs
+    with driving(folder, plan, kind.name, slots):
+        setting = LaunchSetting(
+            plan=plan,
+            plan_file=write_plan(plan, folder, exact=kind.needs_plan_file),
+            graph=graph,
+            folder=folder,
+            work=work,
+            jobs=choice.jobs,
+            threads=choice.threads,
+        )
+        finished = set[str]()
+        if not kind.runs_finished:
+            looked = FinishedJobs(inputs, plan)
+            finished = {job.name for job in graph if looked.is_done(job)}
+        file = WatchedStudyFile(inputs.config_path)
+        StudyRun(setting, kind.start(setting, options), finished, file.look).complete()
     return work

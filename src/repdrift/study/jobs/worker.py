@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from repdrift.core.atomic import storage_errors
 from repdrift.core.errors import ConfigError, RepdriftError, StorageError
+from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.records.base import library_versions
+from repdrift.core.shown_text import for_terminal
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.graph import JobGraph, StudyJob
@@ -20,6 +22,7 @@ from repdrift.study.jobs.launcher import Ending, JobReport
 from repdrift.study.jobs.plan_file import PLAN_FILE, PLANS_FOLDER, StudyPlan, read_plan
 from repdrift.study.jobs.planned_work import run_claimed
 from repdrift.study.jobs.report_line import line_of
+from repdrift.study.jobs.signals import stopped_by_sigterm
 from repdrift.study.jobs.work import StudyWork
 
 EXIT_CODES: dict[Ending, int] = {"done": 0, "failed": 1, "not_ready": 5, "busy": 6, "disk_full": 7}
@@ -65,7 +68,11 @@ class PlannedStudy:
             missing = self._missing(job)
             if missing:
                 return JobReport(name, "not_ready", f"{', '.join(missing[:4])} not done")
-            return run_claimed(self.work, job, self.folder, self.plan.digest, launcher, keeps_log=False)
+            try:
+                return run_claimed(self.work, job, self.folder, self.plan.digest, launcher, keeps_log=False)
+            except Exception:
+                sys.stderr.write(for_terminal(without_secrets(traceback.format_exc())))  # into the log
+                raise
 
     def _missing(self, job: StudyJob) -> list[str]:
         finished = FinishedJobs(self.work.inputs, self.plan)
@@ -143,15 +150,20 @@ def serve(plan_file: Path, launcher: str) -> None:
 
     Nothing else reaches standard output: what libraries print there goes to standard error. SIGTERM stops the job at work as Ctrl-C does.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    study = PlannedStudy(plan_file)
-    for line in sys.stdin:
-        report = study.run(line.strip(), launcher)
-        reports.write(line_of(report) + "\n")
-        reports.flush()
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as reports, stopped_by_sigterm():
+        os.dup2(2, 1)
+        study: PlannedStudy | None = None
+        for line in sys.stdin:
+            name = line.strip()
+            try:
+                study = study or PlannedStudy(plan_file)
+                report = study.run(name, launcher)
+            except RepdriftError as error:  # of the plan: this process can run none of its jobs
+                report = JobReport(name, "failed", str(error))
+            except Exception as error:  # a defect of ours: the driver is told before this process ends with it
+                reports.write(
+                    line_of(JobReport(name, "failed", f"a defect of repdrift ({type(error).__name__}: {error})")) + "\n"
+                )
+                raise
+            reports.write(line_of(report) + "\n")
+            reports.flush()

@@ -110,8 +110,10 @@ class LocalProcesses:
             self._news.append(StartedJob(job.name, f"worker {worker.number}"))
 
     def _free_worker(self) -> _Worker | None:
-        for worker in self._workers.values():
-            if worker.job is None:
+        for worker in list(self._workers.values()):
+            if worker.job is None and worker.process.poll() is not None:
+                self._end(worker)
+            elif worker.job is None:
                 return worker
         if len(self._workers) >= self._setting.jobs:
             return None
@@ -142,7 +144,8 @@ class LocalProcesses:
         code = self._end(worker)
         if worker.job is None:
             return
-        reason = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        killed = ", as the system does when memory runs out" if code == -9 else ""
+        reason = f"was ended by signal {-code}{killed}" if code < 0 else f"ended with code {code}"
         words = f"its process {reason}; see {log_file(self._setting.folder, worker.job)}"
         self._news.append(JobReport(worker.job.name, "lost", for_terminal(words)))
 
