@@ -102,7 +102,7 @@ def test_commands_of_the_specification(shell, tmp_path):
     assert (tmp_path / "results/other_figures/drift_heatmap.pdf").is_file()
 
     shell.here("python -m repdrift verify results/phase3_representations")
-    status = json.loads(shell.here("python -m repdrift status --json").stdout)
+    status = json.loads(shell.here("python -m repdrift status --json").stdout)["runs"]
     assert all(row["trained"] and row["representations"] == "finished" for row in status)
     assert len(status) == 8
     # The control of each task and method: that of the study's first seed.

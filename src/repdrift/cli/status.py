@@ -17,19 +17,25 @@ def status(
     base_dir: o.BaseDir = None,
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Show which runs of a study are trained, extracted and evaluated, which have learnt their task, and what its design can show.
+    """Show how a study stands: its jobs, the time left, which models have learnt their task, and what its design can show.
+
+    The first line answers. Then come notes, every run, and the jobs that run, failed, are stale (made with other settings or of other inputs than the
+    study has now), or wait. Files are read, and nothing else: a changed data file is seen by the job alone.
 
     Example: repdrift status --config demo_output/demo.yaml (which `repdrift demo` leaves)
     """
     from repdrift.core.learnt_words import learnt_cautions, learnt_in_short
     from repdrift.study.design_notes import design_notes
+    from repdrift.study.jobs.job_status import study_standing
+    from repdrift.study.jobs.job_status_words import answer, job_lines, standing_json
     from repdrift.study.status import judged, study_status
     from repdrift.study.tuning_report import tuning_lines, tuning_of
 
     study, config_path = o.study_from(config, overrides=overrides, results_dir=results_dir, base_dir=base_dir)
     progress = study_status(study, config_path)
+    standing = study_standing(study, config_path, progress)
     if as_json:
-        rows = [
+        runs = [
             {
                 "task": p.run.task,
                 "method": p.run.method,
@@ -43,8 +49,11 @@ def status(
             }
             for p in progress
         ]
-        tell_json(rows)
+        tell_json({**standing_json(standing), "runs": runs})
         return
+    tell(answer(standing))
+    for note in standing.notes:
+        tell(f"note: {note}")
     for caution in learnt_cautions(judged(progress)):
         tell(f"note: {caution}")
     for caution in tuning_of(study).cautions:
@@ -62,6 +71,8 @@ def status(
         tell(
             f"{p.run.task:<{wide[0]}}  {p.run.method:<{wide[1]}}  seed {p.run.seed:<6} {state:<26} representations {p.representations}{control}"
         )
+    for line in job_lines(standing):
+        tell(line)
     for fault in dict.fromkeys(fault for p in progress for fault in p.faults):
         tell(f"fault: {fault}")
     done = sum(p.trained and p.representations == "finished" for p in progress)

@@ -14,10 +14,12 @@ from torch import nn
 
 from repdrift.core.errors import ModelError
 from repdrift.core.words import counted
+from repdrift.models.adapter_configuration import sort_sets
 from repdrift.models.backbone import headless
 from repdrift.models.causality import require_language_model
 from repdrift.models.checkpoint import DTYPES, stored_tensors, wrapper_parts
 from repdrift.models.configuration import load_config, require_sizes_in_files
+from repdrift.models.folder_contents import ADAPTER_CONFIG
 from repdrift.models.four_bit_weights import hold_quantised_layers
 from repdrift.models.gguf_file import read_gguf_header, require_all_loaded, require_loadable
 from repdrift.models.loadable_folder import loadable_folder
@@ -308,6 +310,8 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> 
         tables = {"save_embedding_layers": _adapts_embedding(model)} if _is_peft_model(model) else {}
         model.save_pretrained(folder, **tables)
         tokenizer.save_pretrained(folder)
+    if tables:
+        sort_sets(folder / ADAPTER_CONFIG)
     # peft's card has no content but the base model's path, which would be markup for whoever shows the card.
     (folder / "README.md").unlink(missing_ok=True)
 

@@ -25,9 +25,13 @@ class FieldDifference:
 
 
 def field_differences(before: Any, now: Any, path: tuple[str, ...] = ()) -> list[FieldDifference]:
-    """Returns where two contents differ, as deep down as both are mappings, or lists of equal length."""
+    """Returns where two contents differ, as deep down as both are mappings, or lists of equal length. None counts as an empty mapping beside one."""
     if before == now:
         return []
+    if isinstance(now, Mapping) and before is None and now:
+        before = {}
+    if isinstance(before, Mapping) and now is None and before:
+        now = {}
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         ours, theirs = cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", now)
         return [

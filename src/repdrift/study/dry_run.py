@@ -97,12 +97,12 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
         None if inputs.config.tune is None else _trials(inputs, runs, rates),
         max((size for task in tasks if (size := _analysis_bytes(inputs, task, sets[task])) is not None), default=None),
         tuple(inputs.config.chosen_outcomes()),
-        None if weights is None else 2 * weights * _evaluated_tokens(inputs, [job for _, job in jobs]) / rate,
+        None if weights is None else 2 * weights * evaluated_tokens(inputs, [job for _, job in jobs]) / rate,
         rates.get("bfloat16"),
     )
 
 
-def _evaluated_tokens(inputs: StudyInputs, jobs: Sequence[TrainingJob]) -> float:
+def evaluated_tokens(inputs: StudyInputs, jobs: Sequence[TrainingJob]) -> float:
     """Tokens that all models read for their outcomes, general text and written continuations left out."""
     chosen, tokens = inputs.config.chosen_outcomes(), 0.0
     for job in jobs:
@@ -179,27 +179,34 @@ def matrix_product_rate(precision: str = "float32") -> float:
     return 2 * _PROBE_SIDE**3 * times / (time.perf_counter() - began)
 
 
-def dry_run_lines(found: DryRun) -> list[str]:
-    """The estimates in lines for people."""
+def dry_run_lines(found: DryRun, jobs: Sequence[str] = ()) -> list[str]:
+    """The estimates in lines for people. jobs: lines on the single jobs, which stand behind the totals."""
     total_bytes = sum(e.saved * e.runs for e in found.training if e.saved is not None)
     left = sum(e.runs for e in found.training)
     lines: list[str] = []
     if found.tuning is not None:
         trials = sum(e.runs for e in found.tuning)
-        lines.append(f"tuning: {counted(trials, 'trial')} to make; at least {_duration(_total_s(found.tuning))}")
+        lines.append(f"tuning: {counted(trials, 'trial')} to make; at least {time_in_words(_total_s(found.tuning))}")
         lines += [_line(e, "trial") for e in found.tuning]
     lines.append(
-        f"training: {counted(left, 'model')} to train, {found.done} trained already; at least {_duration(_total_s(found.training))}, "
-        f"{_size(total_bytes)} on the disk"
+        f"training: {counted(left, 'model')} to train, {found.done} trained already; at least {time_in_words(_total_s(found.training))}, "
+        f"{size_in_words(total_bytes)} on the disk"
     )
     lines += [_line(e, "run") for e in found.training]
-    took = "time not known" if found.extraction_s is None else f"at least {_duration(found.extraction_s)}"
-    memory = "" if found.extraction_memory is None else f", memory at least {_size(found.extraction_memory)} (weights)"
-    analysis = "" if found.analysis_memory is None else f", memory about {_size(found.analysis_memory)} for one layer"
+    took = "time not known" if found.extraction_s is None else f"at least {time_in_words(found.extraction_s)}"
+    memory = (
+        ""
+        if found.extraction_memory is None
+        else f", memory at least {size_in_words(found.extraction_memory)} (weights)"
+    )
+    analysis = (
+        "" if found.analysis_memory is None else f", memory about {size_in_words(found.analysis_memory)} for one layer"
+    )
     lines += [
-        f"extraction: {counted(found.sets, 'representation set')}: {took}{memory}, {_size(found.set_bytes)} on the disk",
+        f"extraction: {counted(found.sets, 'representation set')}: {took}{memory}, {size_in_words(found.set_bytes)} on the disk",
         f"outcomes: {_outcomes(found)}",
         f"analysis and figures: time not estimated{analysis}",
+        *jobs,
         f"Times are from the operations of each training and the {found.rate / 1e9:.0f} GFLOP/s that this machine reaches in float32 matrix "
         f"products now{_in_bfloat16(found)}; a training reaches a part of that. Memory is that of a batch of the longest inputs, counted tensor by "
         "tensor; the program itself and what an allocator keeps come on top. Saved states are not in the disk's number.",
@@ -217,7 +224,7 @@ def _in_bfloat16(found: DryRun) -> str:
 def _outcomes(found: DryRun) -> str:
     if not found.outcomes:
         return "none (outcomes: in the study file)"
-    took = "time not known" if found.outcomes_s is None else f"at least {_duration(found.outcomes_s)}"
+    took = "time not known" if found.outcomes_s is None else f"at least {time_in_words(found.outcomes_s)}"
     probes = ", and the probes" if "probes" in found.outcomes else ""
     return f"{', '.join(found.outcomes)}: {took} for running the models{probes}; a few bytes an item on the disk"
 
@@ -227,30 +234,34 @@ def _total_s(estimates: Sequence[Estimate]) -> float:
 
 
 def _line(e: Estimate, what: str) -> str:
-    memory = "memory not known" if e.memory is None else f"memory about {_size(e.memory.peak)} ({_parts(e.memory)})"
-    took = "time not known" if e.least_s is None else f"at least {_duration(e.least_s)} each"
+    memory = (
+        "memory not known" if e.memory is None else f"memory about {size_in_words(e.memory.peak)} ({_parts(e.memory)})"
+    )
+    took = "time not known" if e.least_s is None else f"at least {time_in_words(e.least_s)} each"
     of_them = f" ({counted(e.checkpoints, 'checkpoint')} among it)" if e.checkpoints else ""
-    saved = "" if e.saved is None else f", {_size(e.saved)} each on the disk{of_them}"
+    saved = "" if e.saved is None else f", {size_in_words(e.saved)} each on the disk{of_them}"
     loaded = (
         ""
         if e.loaded is None
-        else f"; {_size(e.loaded)} of main memory first, for the full weights before they are quantised"
+        else f"; {size_in_words(e.loaded)} of main memory first, for the full weights before they are quantised"
     )
     return f"  {e.words} ({counted(e.runs, what)}): {memory}; {took}{saved}{loaded}"
 
 
 def _parts(memory: MemoryAccount) -> str:
     return (
-        f"weights {_size(memory.weights)}, gradients {_size(memory.gradients)}, optimiser {_size(memory.optimizer)}, "
-        f"all else {_size(memory.passing)} at the peak"
+        f"weights {size_in_words(memory.weights)}, gradients {size_in_words(memory.gradients)}, optimiser {size_in_words(memory.optimizer)}, "
+        f"all else {size_in_words(memory.passing)} at the peak"
     )
 
 
-def _size(count: int) -> str:
+def size_in_words(count: int) -> str:
+    """Bytes in words."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def _duration(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
+    """Seconds in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -17,6 +17,8 @@ from repdrift.study.config import StudyConfig
 from repdrift.study.design_notes import say_design_notes
 from repdrift.study.dry_run import dry_run, dry_run_lines
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.demand import demand_lines, job_demands
+from repdrift.study.jobs.graph import study_graph
 from repdrift.study.jobs.study_launch import LaunchChoice, run_jobs
 from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, planned_runs
@@ -36,7 +38,9 @@ def dry_run_study(config: StudyConfig, config_path: str | None, *, tasks: Sequen
     """Lines on the time, memory and disk that a study would take. Raises what would stop it before training; writes nothing."""
     runs = planned_runs(config, tasks=tasks)
     say_design_notes(config, runs)
-    return dry_run_lines(dry_run(StudyInputs(config, config_path), runs))
+    inputs = StudyInputs(config, config_path)
+    found, graph = dry_run(inputs, runs), study_graph(config, runs)
+    return dry_run_lines(found, demand_lines(graph, job_demands(inputs, graph, found)))
 
 
 def run_study(

@@ -66,7 +66,7 @@ def test_a_list_that_the_file_leaves_out_is_the_usual_one():
     ("overrides", "message"),
     [
         (["training.all.epoch=1"], "training.all.epoch: unknown key; did you mean 'epochs'?"),
-        (["trainin.all.epochs=1"], "trainin: unknown key; did you mean 'training'?"),
+        (["trainingg.all.epochs=1"], "trainingg: unknown key; did you mean 'training'?"),
         (["seeds=[1,-2]"], "seeds.1"),
         (["training.all.epochs=many"], "training.all.epochs: expected a number"),
         (["tasks.7=rte"], "tasks in .* is a list; name a position of it .0: sst2, 1: my.task."),

@@ -37,9 +37,10 @@ def study_file(tmp_path):
 
 def test_status_names_first_what_has_not_learnt_and_what_is_not_known(study_file, tmp_path):
     lines = run_here(f"python -m repdrift status --config {study_file}", tmp_path).stdout.splitlines()
-    assert lines[0].startswith("note: 1 of 3 trained models has not learnt its task")
-    assert "SST-2, LoRA, seed 2 (accuracy 0.500 against 0.500)" in lines[0]
-    assert lines[1].startswith(
+    assert lines[0].startswith("3 of ")
+    assert lines[1].startswith("note: 1 of 3 trained models has not learnt its task")
+    assert "SST-2, LoRA, seed 2 (accuracy 0.500 against 0.500)" in lines[1]
+    assert lines[2].startswith(
         "note: It is not known whether 1 of 3 trained models learnt the task, since the files do not say"
     )
     states = {line.split("seed ")[1][0]: line for line in lines if line.startswith("sst2")}
@@ -50,7 +51,7 @@ def test_status_names_first_what_has_not_learnt_and_what_is_not_known(study_file
 
 
 def test_status_as_json_tells_learnt_not_learnt_and_not_known(study_file, tmp_path):
-    rows = json.loads(run_here(f"python -m repdrift status --json --config {study_file}", tmp_path).stdout)
+    rows = json.loads(run_here(f"python -m repdrift status --json --config {study_file}", tmp_path).stdout)["runs"]
     assert [row["learnt"] for row in rows] == [True, False, None, None]
     assert [row["trained"] for row in rows] == [True, True, True, False]
 

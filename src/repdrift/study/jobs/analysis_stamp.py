@@ -23,7 +23,7 @@ from repdrift.study.runs import ANALYSIS_FOLDER, FIGURES_FOLDER, JOBS_FOLDER
 from repdrift.training import finished_runs
 
 _STAMPS = "made_from"
-_PLACES = frozenset({"results_dir", "base_dir", "data_dir"})
+_PLACES = frozenset({"results_dir", "base_dir", "data_dir", "stores"})
 """Fields that say where things lie: an analysis of the same files elsewhere is the same."""
 
 
@@ -46,16 +46,16 @@ class AnalysisStamps:
         self._results = config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
         self._page = config.results_dir / FIGURES_FOLDER / DASHBOARD_FILE
 
-    def analysis_changed(self) -> str | None:
-        """Says why the analysis on the disk is not that of the study as it is now; None if it is. Raises StorageError if a file cannot be read."""
+    def analysis_changed(self, *, tables: bool = True) -> str | None:
+        """Says why the analysis on the disk is not that of the study as it is now; None if it is. tables: hold its tables to their checksums too."""
         found = self._changed("analyze", self._results, self._analysis_inputs)
-        if found is not None:
+        if found is not None or not tables:
             return found
         try:
-            tables = DriftResults.read(self._results).table_sha256
+            digests = DriftResults.read(self._results).table_sha256
         except DataError as error:
             return str(error)
-        for name, digest in tables.items():
+        for name, digest in digests.items():
             path = self._results.with_name(name)
             if not path.is_file() or _sha256(path) != digest:
                 return f"{path} is missing, or was changed"

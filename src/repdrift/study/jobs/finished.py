@@ -7,7 +7,7 @@ from repdrift.study.evaluation_stage import run_is_evaluated
 from repdrift.study.extraction_stage import base_is_extracted, controls_are_extracted, run_is_extracted
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.jobs.analysis_stamp import AnalysisStamps
-from repdrift.study.jobs.graph import StudyJob
+from repdrift.study.jobs.graph import JobGraph, StudyJob
 from repdrift.study.jobs.job_state import read_state
 from repdrift.study.jobs.plan_file import StudyPlan, jobs_folder
 from repdrift.study.runs import planned_runs
@@ -21,6 +21,14 @@ class FinishedJobs:
 
     def __init__(self, inputs: StudyInputs, plan: StudyPlan) -> None:
         self._inputs, self._plan = inputs, plan
+
+    def all_of(self, graph: JobGraph) -> set[str]:
+        """Returns the names of the jobs that need not be run: they are done, and so is all that they need, which would else change under them."""
+        done: set[str] = set()
+        for job in graph:
+            if done.issuperset(graph.needs[job.name]) and self.is_done(job):
+                done.add(job.name)
+        return done
 
     def is_done(self, job: StudyJob) -> bool:
         """True if all outputs of a job are there, with the keys that the study asks for now."""

@@ -39,15 +39,19 @@ def run_claimed(
     with job_claim(folder, job) as is_mine:
         if not is_mine:
             return JobReport(job.name, "busy", _holder(read_state(folder, job)))
-        state = new_state(job, plan_digest, launcher, read_state(folder, job))
+        before = read_state(folder, job)
+        state = new_state(job, plan_digest, launcher, before)
         clock = time.perf_counter()
         outcome: Outcome = "failed"
         words = "a defect of repdrift; the log has where"
+        kept: JobState | None = None
         try:
             state.write(state_file(folder, job))
             with heard_by(_into_log(folder, job, state, keeps_log)), heartbeats(folder, state):
-                ending, words = _ending(work, job)
+                ending, words, is_new = _ending(work, job)
             outcome = ending
+            if not is_new and before is not None and (before.outcome, before.plan) == ("done", plan_digest):
+                kept = before  # which says how long the job took
         except StorageError as error:  # of the state's own file
             ending, words = _of_storage(error)
             outcome = ending
@@ -58,20 +62,23 @@ def run_claimed(
             seconds = round(time.perf_counter() - clock, 2)
             with suppress(StorageError):
                 ended = {"outcome": outcome, "words": words, "ended": now(), "seconds": seconds}
-                state.model_copy(update=ended).write(state_file(folder, job))
+                (kept or state.model_copy(update=ended)).write(state_file(folder, job))
         return JobReport(job.name, ending, words, seconds=seconds)
 
 
-def _ending(work: StudyWork, job: StudyJob) -> tuple[Ending, str]:
+def _ending(work: StudyWork, job: StudyJob) -> tuple[Ending, str, bool]:
+    """Runs a job; returns how it ended, what was done or went wrong, and whether anything was made."""
     try:
         done = work.run(job, wait=False)
     except StorageError as error:
-        return _of_storage(error)
+        return (*_of_storage(error), True)
     except RepdriftError as error:
-        return "failed", str(error)
+        return "failed", str(error), True
     except OSError as error:
-        return ("disk_full" if is_no_space(Path(), error) else "failed"), refused(error)
-    return ("busy", "another process is training it") if done is None else ("done", done)
+        return "disk_full" if is_no_space(Path.cwd() / job.name, error) else "failed", refused(error), True
+    if done is None:
+        return "busy", "another process is training it", False
+    return "done", done.words, done.is_new
 
 
 def _of_storage(error: StorageError) -> tuple[Ending, str]:

@@ -9,11 +9,14 @@ from pydantic import ValidationError
 
 from repdrift.core.errors import ConfigError
 from repdrift.core.validation import validation_faults
+from repdrift.study.dry_run import dry_run
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.demand import job_demands
 from repdrift.study.jobs.driver import StudyRun
 from repdrift.study.jobs.drivers import driving
 from repdrift.study.jobs.finished import FinishedJobs
-from repdrift.study.jobs.launcher import LauncherKind, LauncherOptions, LaunchSetting, launchers
+from repdrift.study.jobs.graph import JobGraph
+from repdrift.study.jobs.launcher import JobDemand, LauncherKind, LauncherOptions, LaunchSetting, launchers
 from repdrift.study.jobs.plan_file import jobs_folder, make_plan, write_plan
 from repdrift.study.jobs.watched_file import WatchedStudyFile
 from repdrift.study.jobs.work import StudyWork
@@ -81,11 +84,14 @@ def run_jobs(inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchCho
             work=work,
             jobs=choice.jobs,
             threads=choice.threads,
+            demand=_demand(inputs, graph, choice) if kind.wants_demand else {},
         )
-        finished = set[str]()
-        if not kind.runs_finished:
-            looked = FinishedJobs(inputs, plan)
-            finished = {job.name for job in graph if looked.is_done(job)}
+        finished = set() if kind.runs_finished else FinishedJobs(inputs, plan).all_of(graph)
         file = WatchedStudyFile(inputs.config_path)
         StudyRun(setting, kind.start(setting, options), finished, file.look).complete()
     return work
+
+
+def _demand(inputs: StudyInputs, graph: JobGraph, choice: LaunchChoice) -> dict[str, JobDemand]:
+    runs = [job.run for job in graph if job.kind == "train"]
+    return job_demands(inputs, graph, dry_run(inputs, runs), threads=choice.threads)

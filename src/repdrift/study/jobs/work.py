@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from repdrift.core.records.results import RESULTS_FILE
+from repdrift.core.tuning_words import rate_text
+from repdrift.core.words import counted
 from repdrift.drift import analyze
 from repdrift.report import visualize
 from repdrift.stores import open_set
 from repdrift.study.drift_plan import drift_plan
 from repdrift.study.evaluation_stage import Evaluation
-from repdrift.study.extraction_stage import extract_base, extract_controls, extract_run
+from repdrift.study.extraction_stage import ExtractedSet, extract_base, extract_controls, extract_run
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.jobs.analysis_stamp import AnalysisStamps
 from repdrift.study.jobs.graph import StudyJob
@@ -19,6 +22,14 @@ from repdrift.study.saved_models import EVERY_SAVED
 from repdrift.study.shared_passes import SharedPasses
 from repdrift.study.training_stage import train_run, trained_in_words
 from repdrift.study.tuning_stage import tune_arm
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """The end of a job: what was done, in words, and whether anything was made now or all was there."""
+
+    words: str
+    is_new: bool
 
 
 class StudyWork:
@@ -31,53 +42,61 @@ class StudyWork:
         self._evaluation = Evaluation(inputs)
         self._base_known: set[str] = set()
 
-    def run(self, job: StudyJob, *, wait: bool) -> str | None:  # noqa: PLR0911  one return for each kind
-        """Run one job, whose needs are done; what is finished already is kept. Returns what was done, in words.
+    def run(self, job: StudyJob, *, wait: bool) -> WorkDone | None:  # noqa: PLR0911  one return for each kind
+        """Run one job, whose needs are done; what is finished already is kept.
 
         Returns None at once if another process is training the run and `wait` is False. Raises what the stage of the job raises.
         """
-        config = self.inputs.config
+        inputs, task, method = self.inputs, job.task or "", job.method or ""
         match job.kind:
             case "tune":
-                choice = tune_arm(self.inputs, job.task or "", job.method or "")
-                return f"learning rate {choice.learning_rate:g}"
+                before = inputs.choice(task, method)
+                choice = tune_arm(inputs, task, method)
+                return WorkDone(f"learning rate {rate_text(choice.learning_rate)}", before is None)
             case "train":
-                done = train_run(self.inputs, job.run, wait=wait)
-                return None if done is None else trained_in_words(done)
+                trained = train_run(inputs, job.run, wait=wait)
+                return None if trained is None else WorkDone(trained_in_words(trained), trained.trained_now)
             case "base":
-                self._base_known.add(job.task or "")
-                return "; ".join(made.words for made in extract_base(self.inputs, job.task or "", self._passes))
+                self._base_known.add(task)
+                return _of_sets(extract_base(inputs, task, self._passes))
             case "extract":
-                self._know_base(job.run.task)
-                checkpoint = EVERY_SAVED if config.analysis.equal_skill else None
-                made = extract_run(self.inputs, job.run, self._passes, checkpoint=checkpoint)
-                return "; ".join(each.words for each in made)
+                self._know_base(task)
+                checkpoint = EVERY_SAVED if inputs.config.analysis.equal_skill else None
+                return _of_sets(extract_run(inputs, job.run, self._passes, checkpoint=checkpoint))
             case "control":
-                runs = planned_runs(config, tasks=[job.task or ""], methods=[job.method or ""])
-                controls = extract_controls(self.inputs, runs)
-                return "; ".join(each.words for each in controls) or "no random change is there"
+                return _of_sets(extract_controls(inputs, planned_runs(inputs.config, tasks=[task], methods=[method])))
             case "evaluate":
-                return "; ".join(each.words for each in self._evaluation.evaluate_run(job.run))
+                done = self._evaluation.evaluate_run(job.run)
+                return WorkDone("; ".join(each.words for each in done), any(each.measured_now for each in done))
             case "analyze":
-                if self._stamps.analysis_changed() is None:
-                    return f"already there: {config.results_dir / ANALYSIS_FOLDER}"
-                plan = drift_plan(
-                    config,
-                    self.inputs.config_path or config.name,
-                    tasks=self._tasks,
-                    samples_of=self.inputs.sample_set,
-                    general_text=lambda: self.inputs.general_text,
-                )
-                analyze(plan, config.results_dir / ANALYSIS_FOLDER)
-                self._stamps.stamp_analysis()
-                return str(config.results_dir / ANALYSIS_FOLDER)
+                return self._analyze()
             case "visualize":
-                results = config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE
-                if self._stamps.figures_changed() is None:
-                    return f"already there: {config.results_dir / FIGURES_FOLDER}"
-                files = visualize(results, config.results_dir / FIGURES_FOLDER)
-                self._stamps.stamp_figures()
-                return str(files.dashboard)
+                return self._visualize()
+
+    def _analyze(self) -> WorkDone:
+        config, inputs = self.inputs.config, self.inputs
+        folder = config.results_dir / ANALYSIS_FOLDER
+        if self._stamps.analysis_changed() is None:
+            return WorkDone(f"already there: {folder}", is_new=False)
+        plan = drift_plan(
+            config,
+            inputs.config_path or config.name,
+            tasks=self._tasks,
+            samples_of=inputs.sample_set,
+            general_text=lambda: inputs.general_text,
+        )
+        analyze(plan, folder)
+        self._stamps.stamp_analysis()
+        return WorkDone(str(folder), is_new=True)
+
+    def _visualize(self) -> WorkDone:
+        config = self.inputs.config
+        folder = config.results_dir / FIGURES_FOLDER
+        if self._stamps.figures_changed() is None:
+            return WorkDone(f"already there: {folder}", is_new=False)
+        files = visualize(config.results_dir / ANALYSIS_FOLDER / RESULTS_FILE, folder)
+        self._stamps.stamp_figures()
+        return WorkDone(str(files.dashboard), is_new=True)
 
     @property
     def _stamps(self) -> AnalysisStamps:
@@ -90,3 +109,13 @@ class StudyWork:
             self._base_known.add(task)
             metadata = open_set(base_folder(self.inputs.config, task)).metadata
             self._passes.base_was_extracted(task, metadata, extracted_now=False)
+
+
+def _of_sets(made: Sequence[ExtractedSet]) -> WorkDone:
+    """Says how many sets were made and how many were there, and the folder above all of them."""
+    if not made:
+        return WorkDone("no set is wanted, or none can be made", is_new=False)
+    new = sum(each.extracted_now for each in made)
+    there = len(made) - new
+    parts = [f"{counted(new, 'set')} extracted"] * (new > 0) + [f"{there} already there"] * (there > 0)
+    return WorkDone(f"{', '.join(parts)} ({made[0].folder.parent})", new > 0)
