@@ -23,6 +23,7 @@ from repdrift.training.length_groups import LengthGroups
 from repdrift.training.options import TrainingOptions
 from repdrift.training.resumable_trainer import ResumableTrainer, lower_rate
 from repdrift.training.resuming import StateKeeper
+from repdrift.training.trainer_needs import reporting_errors
 
 _OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit", "adafactor": "adafactor"}
 """Names in transformers, by ours."""
@@ -106,7 +107,8 @@ def fit(
         _drop_printing_callbacks(trainer)
         if found is not None:
             bar.advance(found.record.step)
-        outcome = trainer.train(resume_from_checkpoint=str(found.place) if found else None)
+        with reporting_errors(options):
+            outcome = trainer.train(resume_from_checkpoint=str(found.place) if found else None)
     _end_reports(options)
     _require_finite_weights(model, label, options)
     return FitResult(steps=int(outcome.global_step), train_loss=float(outcome.training_loss))

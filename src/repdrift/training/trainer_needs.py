@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-from repdrift.core.errors import ConfigError, MissingDependencyError
+from repdrift.core.errors import ConfigError, MissingDependencyError, StorageError
+from repdrift.core.hidden_secrets import cause_without_secrets
+from repdrift.stores.remote.wandb_artifact import WANDB_OFF, wandb_mode
 from repdrift.training.arms import Arm
 from repdrift.training.options import TrainingOptions
 from repdrift.training.quantised_layers import require_bitsandbytes
+
+_WITHOUT_WANDB = "Log in with `wandb login`, set WANDB_MODE=offline to keep the log in ./wandb until `wandb sync`, or take wandb out of report_to."
 
 
 def require_available(options: TrainingOptions, arm: Arm | None = None) -> None:
@@ -20,6 +27,8 @@ def require_available(options: TrainingOptions, arm: Arm | None = None) -> None:
     for service in options.report_to:
         if importlib.util.find_spec(service) is None:
             raise MissingDependencyError.of(service, service, f"report_to: {service}")
+        if service == "wandb":
+            _require_wandb_login()
     if options.optimizer == "adamw_8bit":
         if not torch.cuda.is_available():
             raise ConfigError(
@@ -28,6 +37,36 @@ def require_available(options: TrainingOptions, arm: Arm | None = None) -> None:
             )
         if importlib.util.find_spec("bitsandbytes") is None:
             raise MissingDependencyError.of("bitsandbytes", "gpu", "optimizer: adamw_8bit")
+
+
+def _require_wandb_login() -> None:
+    """Raises ConfigError if W&B's client is to send and has no key, or the service refuses the key or does not answer."""
+    import wandb
+
+    if wandb_mode(wandb) in WANDB_OFF or "prompt" not in inspect.signature(wandb.login).parameters:
+        return
+    try:
+        is_known = wandb.login(prompt=False)
+    except wandb.Error as error:  # a key of a wrong form
+        raise ConfigError(f"report_to: wandb: {error}. {_WITHOUT_WANDB}") from cause_without_secrets(error)
+    if not is_known:
+        raise ConfigError(f"report_to: wandb needs a key of W&B, and this machine has none. {_WITHOUT_WANDB}")
+
+
+@contextmanager
+def reporting_errors(options: TrainingOptions) -> Generator[None]:
+    """Turns what W&B's client raises in the block into a StorageError: no network, a key that is refused, a full disk."""
+    if "wandb" not in options.report_to:
+        yield
+        return
+    import wandb
+
+    try:
+        yield
+    except wandb.Error as error:
+        raise StorageError(
+            f"the training could not be reported to W&B: {error}. {_WITHOUT_WANDB}"
+        ) from cause_without_secrets(error)
 
 
 def require_checkpointable(model: nn.Module, options: TrainingOptions, arm: Arm) -> None:

@@ -274,7 +274,9 @@ def _require_ours(store: FileStore, folder: SharedFolder, arrived: _Arrived, job
         at = joined(folder.name, name)
         if name not in arrived.files:
             return at in there
-        stored = there.get(at) if name in arrived.listed else store.look(at)
+        stored = there.get(at)
+        if stored is not None and stored.mark != arrived.files[name].mark and name not in arrived.listed:
+            stored = store.look(at)
         return stored is not None and stored.mark == arrived.files[name].mark
 
     if not all(at_once(list(folder.files), is_ours, jobs=jobs)):

@@ -20,7 +20,8 @@ from repdrift.stores.verification import find_sets, verify_set
 
 RESULT_FILES = (RESULTS_FILE, COMPARISON_FILE)
 """A folder that holds one of them holds results."""
-SPLIT_FOLDERS = ("outcomes", "weights", TUNING_FOLDER)
+_OUTCOMES = "outcomes"
+SPLIT_FOLDERS = (_OUTCOMES, "weights", TUNING_FOLDER)
 """Folders of a study's results with a folder for each run, which several machines may make: each goes by itself."""
 RESULT_FOLDERS = ("drift_visualizations", *SPLIT_FOLDERS)
 """Folders of a study's results that hold results themselves."""
@@ -129,8 +130,9 @@ def _others(root: Path, sets: set[Path]) -> Iterator[tuple[SharedKind, Path]]:
     """Runs and folders of results, none inside of another."""
     taken: list[Path] = []
     for folder in folders_below(root):
-        if folder.name in _MADE_AGAIN:
+        if _is_made_again(folder):
             taken.append(folder)
+            continue
         inside = any(above in folder.parents for above in taken)
         if inside or folder in sets or any(above in sets for above in folder.parents) or _is_hidden(folder, root):
             continue
@@ -184,10 +186,9 @@ def _files(folder: Path, top: Path, elsewhere: set[Path]) -> dict[str, SharedFil
     found: dict[str, SharedFile] = {}
     for path in files_below(folder):
         name = path.relative_to(top).as_posix()
-        inside = path.relative_to(top).parts[:-1]
-        if _is_hidden(path, top) or name == SHARED_FILES or set(inside) & set(_MADE_AGAIN):
+        if _is_hidden(path, top) or name == SHARED_FILES or any(map(_is_made_again, path.parents)):
             continue
-        if any(parent in elsewhere and parent != folder for parent in path.parents):
+        if any(parent in elsewhere and folder in parent.parents for parent in path.parents):
             continue
         if not is_plain_name(name):
             raise StorageError(
@@ -214,6 +215,10 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _name(folder: Path, root: Path) -> str:
     return folder.relative_to(root).as_posix()
+
+
+def _is_made_again(folder: Path) -> bool:
+    return folder.name in _MADE_AGAIN and _OUTCOMES in (folder.parent.name, folder.parent.parent.parent.name)
 
 
 def _is_hidden(path: Path, root: Path) -> bool:

@@ -30,7 +30,7 @@ from repdrift.stores.remote.moving import nothing_shown
 from repdrift.stores.remote.shared_folders import Sent, SharedFile, SharedFolder
 
 _ADDRESS = re.compile(r"wandb://(?P<entity>[\w.-]+)/(?P<project>[\w.-]+)/(?P<artifact>[\w.-]+)(?::(?P<alias>[\w.-]+))?")
-_OFF = ("disabled", "offline", "dryrun")
+WANDB_OFF = ("disabled", "offline", "dryrun")
 _VERSION = re.compile(r"v\d+")
 _ATTEMPTS = 4
 _READ_BYTES = 1 << 22
@@ -121,8 +121,8 @@ class WandbRemote:
             raise ConfigError(
                 f"{self.address} is one version, which never changes; push to wandb://{self._entity}/{self._project}/{self._artifact}, which makes a new one"
             )
-        mode = _mode(_wandb())
-        if mode in _OFF:
+        mode = wandb_mode(_wandb())
+        if mode in WANDB_OFF:
             raise self._not_sent(mode)
 
     def send(self, folders: Sequence[SharedFolder], *, jobs: int, resend: bool) -> Sent:
@@ -260,8 +260,8 @@ def _md5_of_file(path: Path) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def _mode(wandb: Any) -> str:
-    """The mode that W&B's client is in: the environment's, or else that of its settings files."""
+def wandb_mode(wandb: Any) -> str:
+    """Returns the mode of W&B's client, such as `online`: the environment's, or else that of its settings files."""
     if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes"):
         return "disabled"
     return os.environ.get("WANDB_MODE") or wandb.setup().settings.mode

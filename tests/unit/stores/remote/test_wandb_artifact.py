@@ -26,7 +26,7 @@ def test_push_while_wandb_is_switched_off_is_an_error(variables, sets, monkeypat
 
 def test_switched_off_client_takes_the_files_and_it_is_said_that_nothing_was_sent(sets, tmp_path, monkeypatch):
     """With the real client, which finds out later than `push` that it is switched off."""
-    monkeypatch.setattr(wandb_artifact, "_mode", lambda _wandb: "online")
+    monkeypatch.setattr(wandb_artifact, "wandb_mode", lambda _wandb: "online")
     monkeypatch.setattr(WandbRemote, "_open", lambda *_: None)  # there is no service to ask
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true", "WANDB_CACHE_DIR": str(tmp_path / "cache"),
                         "WANDB_DATA_DIR": str(tmp_path / "data")}.items():  # fmt: skip
