@@ -107,7 +107,9 @@ def _spec(
     band = known.mark_area(opacity=0.05 if many else 0.14).encode(
         x, alt.Y("min(drift):Q"), alt.Y2("max(drift):Q"), looks["color"], detail="arm:N"
     )
-    spread = known.transform_calculate(at=_spread(colors))
+    spread = known.transform_joinaggregate(seeds="distinct(seed)", groupby=["arm"]).transform_calculate(
+        at=_spread(colors)
+    )
     intervals = (
         spread.transform_filter("isValid(datum.drift_low) && isValid(datum.drift_high)")
         .mark_rule(opacity=0.25 if many else 0.5, strokeWidth=1)
@@ -139,11 +141,14 @@ def _looks(colors: Mapping[str, str], controls: Mapping[str, list[int]]) -> dict
 
 
 def _spread(colors: Mapping[str, str]) -> str:
-    """An expression for the place of a point: beside its layer, so that the arms' points can be told apart."""
+    """An expression for the place of a point: beside its layer, so that the points of arms with several models can be told apart.
+
+    The points of a single model lie on its line.
+    """
     if len(colors) < 2:
         return "datum.layer"
     names = "[" + ",".join(quoted(name) for name in colors) + "]"
-    return f"datum.layer + {_SPREAD} * (indexof({names}, datum.arm) / {len(colors) - 1} - 0.5)"
+    return f"datum.layer + (datum.seeds > 1 ? {_SPREAD} * (indexof({names}, datum.arm) / {len(colors) - 1} - 0.5) : 0)"
 
 
 def _size(layers: pd.Series, *, many: bool) -> int:

@@ -1,6 +1,7 @@
 """Charts as they are drawn: on odd studies, with hostile names, as SVG and PDF, and within the size that a page may have."""
 
 import json
+import re
 
 import altair as alt
 import pytest
@@ -85,3 +86,17 @@ def test_a_chart_exports_as_pdf():
     rows = json.loads(kept_rows(views["drift"], page, task=["SST-2"]).to_json(orient="records"))
     spec = {**views["drift"].spec, "data": {"name": "rows"}, "datasets": {"rows": rows}, "width": 300}
     assert vl_convert.vegalite_to_pdf(spec).startswith(b"%PDF")
+
+
+def test_the_point_of_a_single_model_lies_on_its_line_and_those_of_several_beside_it():
+    page, views = page_of("plain")
+
+    def places(**chosen):
+        svg = next(iter(drawn(views["drift"], page, **chosen).values()))
+        points = svg.split("mark-symbol role-mark layer_8_marks")[1].split("</g>")[0]
+        return {float(x) for x in re.findall(r'transform="translate\(([\d.]+),', points)}
+
+    layers = {37.5, 112.5, 187.5, 262.5}
+    assert places(seed=[1]) == layers
+    assert places().isdisjoint(layers)
+    assert len(places()) == 8
