@@ -25,8 +25,8 @@ from repdrift.core.words import (
     method_title,
     percent,
     short_drift,
+    short_number,
     task_title,
-    two_digits,
 )
 from repdrift.study.config import load_study
 
@@ -67,7 +67,7 @@ def account_text(folder: Path) -> str:
         "percent": percent,
         "chosen": chosen_percent,
         "drift": short_drift,
-        "two_digits": two_digits,
+        "two_digits": short_number,
         "counted": counted,
         "listed": listed,
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repdrift.core.claim_parts import deciding_pvalue, widest_claim
 from repdrift.core.records.claims import HypothesisTest, Interval, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.words import markdown_text, p_equals, percent, percent_range, short_drift
-from repdrift.report.report_data import deciding_pvalue, widest_claim
 
 MISSING = "-"
 

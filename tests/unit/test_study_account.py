@@ -79,7 +79,7 @@ def test_a_changed_result_changes_its_number_and_no_other(account):
     differ = [line for old, line in zip(before, after, strict=True) if old != line]
     assert len(differ) == 1
     assert differ[0].startswith("| lora_r8 |")
-    assert "43.2 %" in differ[0]
+    assert "43 %" in differ[0]
 
 
 def test_numbers_at_equal_skill_and_their_score_stand_in_the_table(account):
@@ -90,7 +90,7 @@ def test_numbers_at_equal_skill_and_their_score_stand_in_the_table(account):
     line = next(line for line in account_text(account).splitlines() if line.startswith("| LoRA |"))
     cells = [cell.strip() for cell in line.split("|")]
     assert cells[4] == f"{found.scores[0].score:.3f}"
-    assert cells[5].startswith(f"{100 * found.reduction:.1f} % (")
+    assert cells[5].startswith(f"{100 * found.reduction:.0f} % (")
     assert cells[6] == verdict_cell(found.test)
 
 

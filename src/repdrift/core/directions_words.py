@@ -22,6 +22,7 @@ from repdrift.core.words import (
     layers_named,
     listed,
     number,
+    p_equals,
     percent,
     percent_range,
     pvalue,
@@ -157,7 +158,7 @@ def _shift(moved: Sequence[LayerDirections], found: ModelDirections) -> list[str
     if not beyond:
         least = min(at.adjusted_pvalue for at in tested if at.adjusted_pvalue is not None)
         return [
-            f"No shift common to all samples is beyond chance in any layer (smallest p {pvalue(least)}, corrected over layers)."
+            f"No shift common to all samples is beyond chance in any layer (smallest {p_equals(least)}, corrected over layers)."
         ]
     is_every = len(beyond) == len(tested) > 1
     where = f"all {len(tested)} layers" if is_every else layers_named([at.layer for at in beyond])

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from repdrift.core.records.equal_skill import EqualSkill, SkillScore
 from repdrift.core.records.results import ALL_TASKS, DriftResults
-from repdrift.core.words import listed, method_title, p_equals, percent, percent_range, task_title
+from repdrift.core.words import (
+    first_apart,
+    method_title,
+    p_equals,
+    percent,
+    percent_range,
+    score_number,
+    some_listed,
+    task_title,
+)
 
 WHAT_IT_ANSWERS = (
     "A method that learnt less drifts less. So drift is also compared where every run had the same score: it is read off each run's path "
@@ -43,11 +52,11 @@ def where_compared(score: SkillScore) -> str:
     chance = (
         "how far scores differ by chance is not known"
         if score.tolerance is None
-        else f"scores differ by chance by about {score.tolerance:.3f}"
+        else f"scores differ by chance by about {score_number(score.tolerance)}"
     )
     return (
-        f"{task_title(score.task)}: {score.metric} {score.score:.3f}, {score.chosen}{limit}. Scores are over {score.n_items:,} validation rows, "
-        f"which no choice of a learning rate or checkpoint has seen; {yardstick(higher_is_better=score.higher_is_better)} has {score.constant_score:.3f}, and {chance}."
+        f"{task_title(score.task)}: {score.metric} {score_number(score.score)}, {score.chosen}{limit}. Scores are over {score.n_items:,} validation rows, "
+        f"which no choice of a learning rate or checkpoint has seen; {yardstick(higher_is_better=score.higher_is_better)} has {score_number(score.constant_score)}, and {chance}."
     )
 
 
@@ -90,11 +99,16 @@ def different_scores(found: Sequence[EqualSkill]) -> list[str]:
     by_task: dict[str, dict[str, list[str]]] = {}
     for each in found:
         for score in each.scores if each.task != ALL_TASKS else []:
-            at = by_task.setdefault(each.task, {}).setdefault(f"{score.metric} {score.score:.3f}", [])
+            at = by_task.setdefault(each.task, {}).setdefault(f"{score.metric} {score_number(score.score)}", [])
             at.append(method_title(each.comparison))
         if each.task == ALL_TASKS and each.test is not None:
             rest_on.setdefault(tuple(each.tasks), []).append(method_title(each.comparison))
-    said = "; ".join(f"{listed(names)}: {listed([task_title(t) for t in tasks])}" for tasks, names in rest_on.items())
+    said = first_apart(
+        [
+            f"{some_listed(names, most=3)}: {some_listed([task_title(t) for t in tasks], most=3)}"
+            for tasks, names in rest_on.items()
+        ]
+    )
     over_other_tasks = [
         f"Over all tasks, reductions at equal skill are of other tasks for one method than for another ({said}), so they must not be compared with "
         "each other."
@@ -109,7 +123,7 @@ def _at_other_scores(by_task: Mapping[str, Mapping[str, Sequence[str]]]) -> list
     """Sentences on tasks with several scores. by_task: by task, then score in words, the methods that are compared there."""
     return [
         f"On {task_title(task)} each method is compared with the reference at another score "
-        f"({'; '.join(f'{listed(names)}: {score}' for score, names in at.items())}), so their reductions at equal skill must not be compared with "
+        f"({first_apart([f'{some_listed(names, most=3)}: {score}' for score, names in at.items()])}), so their reductions at equal skill must not be compared with "
         "each other. To compare all of them at one score, name it: analysis.equal_skill_score."
         for task, at in by_task.items()
         if len(at) > 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from repdrift.core.records.gate import GatedNumber, GateResult, GateVerdict
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import short_number
 
 GATE_VERDICTS: dict[GateVerdict, str] = {"failed": "failed", "not judged": "could not be judged", "passed": "passed"}
 _ORDER: tuple[GateVerdict, ...] = ("failed", "not judged", "passed")
@@ -30,12 +31,17 @@ def margin(one: GatedNumber) -> float:
 
 def beside_limit(value: float, limit: float) -> str:
     """A number in two digits, or in as many more as it takes to see on which side of its limit it lies."""
-    text = short_number(value)
+    text = _plain(value, 2)
     for digits in range(3, 18):
         if (float(text) > limit) == (value > limit) and (float(text) < limit) == (value < limit):
             break
-        text = f"{value:.{digits}g}"
+        text = _plain(value, digits)
     return text
+
+
+def _plain(value: float, digits: int) -> str:
+    """A number in so many significant digits, all of them written, without a power of ten."""
+    return f"{Decimal(f'{value:#.{digits}g}'):f}" if value else "0"
 
 
 def _row(one: GatedNumber) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from repdrift.core.records.results import DriftResults
 from repdrift.core.records.run import Learnt
 from repdrift.core.records.study_info import RunStatus
-from repdrift.core.words import counted, listed, method_title, task_title
+from repdrift.core.words import counted, first_apart, listed, method_title, score_number, some_listed, task_title
 
-_NAMED = 6
-"""Groups of models that one sentence names."""
+_NAMED = 3
+"""Groups of models that one sentence names; the table of trained models has all."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,10 @@ def _named(models: Sequence[JudgedModel], *, most: int = _NAMED, scores: bool = 
         groups.setdefault((model.task, model.method), []).append(model)
     said = [
         f"{task_title(task)}, {method_title(method)}, {'seed' if len(group) == 1 else 'seeds'} "
-        f"{listed([str(m.seed) for m in group])}{_scores(group) if scores else ''}"
+        f"{some_listed([str(m.seed) for m in group])}{_scores(group) if scores else ''}"
         for (task, method), group in groups.items()
     ]
-    more = f"; and {counted(len(said) - most, 'more group')}" if len(said) > most else ""
-    return "; ".join(said[:most]) + more
+    return first_apart(said, "more group" if len(said) == most + 1 else "more groups", most=most)
 
 
 def _scores(group: Sequence[JudgedModel]) -> str:
@@ -125,7 +125,18 @@ def _scores(group: Sequence[JudgedModel]) -> str:
         return ""
     low, high = min(k.score for k in known), max(k.score for k in known)
     score = " to ".join(
-        dict.fromkeys((f"{low:.3f}", f"{high:.3f}"))
+        dict.fromkeys((f"{score_number(low)}", f"{score_number(high)}"))
     )  # one number where both are the same in three digits
-    constants = listed(sorted({f"{k.constant_score:.3f}" for k in known}))
+    constants = listed(sorted({f"{score_number(k.constant_score)}" for k in known}))
     return f" ({known[0].metric} {score} against {constants})"
+
+
+def learnt_tasks(results: DriftResults, methods: Sequence[str]) -> list[str]:
+    """The tasks that are compared with models of every one of these methods, none of which is known not to have learnt."""
+    models, compared = judged_models(results.runs), {r.task for r in results.reductions}
+    return [task for task in results.study.tasks if task in compared and not not_learnt(models, task, methods)]
+
+
+def rests_on_unknown(results: DriftResults, methods: Sequence[str]) -> bool:
+    """True if a comparison of these methods over all tasks rests on a model of which it is not known whether it has learnt."""
+    return bool(not_known(judged_models(results.runs), learnt_tasks(results, methods), methods))

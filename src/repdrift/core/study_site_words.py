@@ -22,7 +22,7 @@ from repdrift.core.site_words import (
     site_title,
 )
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import listed, method_title, percent, sentence_case, task_title
+from repdrift.core.words import listed, method_title, percent, pvalue, sentence_case, task_title
 
 SITES_SECTION = "sites"
 _HEADER = ("task", "method", "site", "drift", "relative change", "between seeds", "random change", "mispaired", "noise")
@@ -141,8 +141,8 @@ def _claims(sites: Sequence[SiteDrifts]) -> CaptionedTable:
             site_title(test.site),
             _layer_of(test),
             percent(test.estimate, missing="not known"),
-            "" if test.deciding_pvalue is None else f"{test.deciding_pvalue:.2g}",
-            "" if test.smallest_deciding_pvalue is None else f"{test.smallest_deciding_pvalue:.2g}",
+            pvalue(test.deciding_pvalue, missing=""),
+            pvalue(test.smallest_deciding_pvalue, missing=""),
             test.verdict,
         ]
         for of in sites

@@ -15,6 +15,7 @@ from repdrift.core.words import (
     number,
     p_equals,
     percent,
+    pvalue,
     some_listed,
     task_title,
     times,
@@ -80,7 +81,7 @@ def contrast_sentence(at: WeightContrast) -> str:
     tested = (
         "not tested"
         if at.p is None or at.p_adjusted is None
-        else f"{p_equals(at.p_adjusted)} (corrected; the least that this design can give is {at.smallest_p:.2g} before)"
+        else f"{p_equals(at.p_adjusted)} (corrected; the least that this design can give is {pvalue(at.smallest_p)} before)"
     )
     note = f"; {at.note}" if at.note else ""
     return f"{said} ({over}): {tested}{note}."
@@ -186,4 +187,4 @@ def _left_out(found: StudyWeightsMoved) -> Sequence[str]:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    return number(value, missing="-")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from repdrift.core.equal_skill_words import yardstick
 from repdrift.core.records.run import LOSSES
 from repdrift.core.records.tuning import StudyTuning, TuningRecord, TuningTrial
-from repdrift.core.words import chosen_percent, counted, listed, method_title, some_listed, task_title
+from repdrift.core.words import chosen_percent, counted, listed, method_title, score_number, some_listed, task_title
 
 _EDGE = {"lowest": "below", "highest": "above"}
 
@@ -22,10 +22,10 @@ def trial_in_words(trial: TuningTrial) -> str:
     text = f"learning rate {rate_text(trial.learning_rate)}: "
     if trial.score is None or trial.metric is None:
         return text + {"diverged": "training diverged", "stopped": trial.reason or "stopped"}.get(trial.outcome, "")
-    text += f"{trial.metric} {_shown(trial.metric, trial.score):.3f}"
+    text += f"{trial.metric} {score_number(_shown(trial.metric, trial.score))}"
     if trial.low is not None and trial.high is not None:
         low, high = sorted((_shown(trial.metric, trial.low), _shown(trial.metric, trial.high)))
-        text += f" (95 % interval {low:.3f} to {high:.3f})"
+        text += f" (95 % interval {score_number(low)} to {score_number(high)})"
     if trial.constant_score is not None and trial.score <= trial.constant_score:
         text += f", no better than {yardstick(higher_is_better=trial.metric not in LOSSES)}"
     return text
@@ -85,7 +85,7 @@ def _edges(choices: Sequence[TuningRecord]) -> list[str]:
         if choice.at_edge is not None:
             found.setdefault((choice.method, choice.at_edge), []).append(choice)
     return [
-        f"The best learning rate of {method_title(method)} on {listed([f'{task_title(c.task)} ({rate_text(c.learning_rate)})' for c in group])} is the "
+        f"The best learning rate of {method_title(method)} on {some_listed([f'{task_title(c.task)} ({rate_text(c.learning_rate)})' for c in group], most=3)} is the "
         f"{edge} of those that were tried: a better one may lie {_EDGE[edge]} it. Widen the range under tune.learning_rates."
         for (method, edge), group in found.items()
     ]

@@ -61,8 +61,8 @@ def packed_sentence(not_compared: Sequence[str]) -> list[str]:
 
 
 def relative_size(value: float) -> str:
-    """A relative change in per cent; one below 0.1 % with two digits, since small steps of training change weights by less."""
-    return f"{100 * value:.2g} %" if 0.0 < abs(value) < 1e-3 else percent(value)
+    """A relative change in percent."""
+    return percent(value)
 
 
 def weight_named(at: WeightMoved) -> str:
@@ -211,4 +211,4 @@ def _rows(groups: Sequence[WeightGroup]) -> list[list[str]]:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    return number(value, missing="-")

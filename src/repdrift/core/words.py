@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.shown_text import for_terminal
@@ -44,7 +45,13 @@ _POOLINGS = {
     "last": "the last real token",
     "tokens": "none: every real token is a row",
 }
-_SMALLEST_PVALUE = 1e-6
+_SMALLEST_PVALUE = 1e-4
+_LEVELS = (0.05, 0.01, 0.001)
+_LEAST_WRITTEN = 1e-6
+"""Nobody counts the zeros of a smaller number; exact values are in the tables for programs."""
+_LEAST_PERCENT = 0.001
+_ROUNDING_OF_SHARES = 1e-9
+"""A share that is nearer to all than this is all, but for rounding."""
 _ROUNDING_OF_DRIFT = 1e-12
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_])")
 _MARKDOWN_LIST = re.compile(r"^(\d*)([-+=.)])(?=\s|$|=|-)")
@@ -79,42 +86,53 @@ def sentence_case(text: str) -> str:
 
 
 def pvalue(value: float | None, *, missing: str = "none") -> str:
-    """A p-value in two significant digits: `0.031`, `2.9e-06`, `< 1e-06`; `missing` for None and NaN."""
+    """A p-value in two significant digits: `0.031`, `< 0.0001`, `> 0.99`; `missing` for None and NaN.
+
+    A value that would be rounded to a usual level of a test has a third digit, so that it's seen on which side it lies: `0.0504`.
+    """
     if value is None or math.isnan(value):
         return missing
-    return "< 1e-06" if value < _SMALLEST_PVALUE else f"{value:.2g}"
+    if value < _SMALLEST_PVALUE:
+        return f"< {_SMALLEST_PVALUE:.4f}"
+    if 0.995 <= value < 1:
+        return "> 0.99"
+    text = f"{value:.2g}"
+    return f"{value:.3g}" if float(text) in _LEVELS else text
 
 
 def p_equals(value: float) -> str:
-    """A p-value with its symbol, for sentences: `p = 0.031`, `p < 1e-06`."""
+    """A p-value with its symbol, for sentences: `p = 0.031`, `p < 0.0001`."""
     text = pvalue(value)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"p {text}" if text[0] in "<>" else f"p = {text}"
 
 
 def number(value: float | None, *, missing: str = "missing") -> str:
-    """A drift for a table, in four decimals or two digits: `0.0312`, `3.1e-05`; `missing` for None and NaN."""
-    if value is None or math.isnan(value):
-        return missing
-    return f"{value + 0.0:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+    """A number for a table, in three significant digits: `0.0312`, `0.000031`, `1,230`; `missing` for None and NaN."""
+    return missing if value is None or math.isnan(value) else _in_digits(value, 3)
 
 
 def short_number(value: float) -> str:
-    """A drift for a sentence or a label, in two digits at most: `0.31`, `0.004`, `2e-06`."""
-    if value == 0 or abs(value) >= 0.0995:
-        return f"{value + 0.0:.2f}"
-    return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}"
+    """A number for a sentence or a label, in two significant digits: `0.31`, `0.0042`, `12`, `1,200`, `below 0.000001`."""
+    return _in_digits(value, 2)
 
 
-def two_digits(value: float) -> str:
-    """A number in two significant digits, for what is read at a glance: `0.45`, `12`, `1,200`, `3.1e-05`."""
-    rounded = float(f"{value:.2g}") + 0.0
-    return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:#.2g}"
+def _in_digits(value: float, digits: int) -> str:
+    """A number in so many significant digits, never in powers of ten; `0` for nothing but 0, with no sign before it."""
+    if not math.isfinite(value):
+        return "not known" if math.isnan(value) else "without limit"
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) < _LEAST_WRITTEN:
+        return f"below {_LEAST_WRITTEN:.6f}" if value > 0 else "just below 0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{places}f}"
 
 
 def signed_digits(value: float) -> str:
-    """A difference in two significant digits with its sign: `+0.012`, `-0.3`; `0.0` for none."""
-    text = two_digits(value)
-    return f"+{text}" if value > 0 else text
+    """A difference in two significant digits with its sign: `+0.012`, `-0.30`; `0` for none."""
+    text = short_number(value)
+    return text if value <= 0 else f"+{text}" if text[0].isdigit() else "just above 0"
 
 
 def short_drift(value: float) -> str:
@@ -122,61 +140,90 @@ def short_drift(value: float) -> str:
     return short_number(0.0 if abs(value) <= _ROUNDING_OF_DRIFT else value)
 
 
-_NEARLY_ALL = 0.9995
-"""From here on a share would be rounded to 100.0 %, which says that nothing is left."""
+def score_number(value: float) -> str:
+    """A score or loss: in three decimals, as scores have them, or in three digits from 1 on: `0.873`, `2.31`, `12.3`.
+
+    One below 1 that would be rounded to 1 is `above 0.999`, and one above 0 that would be rounded to 0 has its digits.
+    """
+    if 0.9995 <= value < 1:
+        return "above 0.999"
+    return f"{value:.3f}" if 0.0005 <= abs(value) < 0.9995 or value in (0, 1) else number(value)
 
 
 def percent(share: float | None, *, missing: str = "none") -> str:
-    """A measured share in percent, with one decimal: `31.2 %`; `missing` for None and NaN."""
-    return missing if share is None or math.isnan(share) else f"{_in_hundredths(share)} %"
+    """A measured share in percent, in two significant digits: `31 %`, `0.62 %`; `missing` for None and NaN.
+
+    What is not 0 or not all is never `0 %` or `100 %`: `below 0.001 %`, `99.7 %`, `above 99.9 %`.
+    """
+    return missing if share is None or math.isnan(share) else f"{percent_digits(share)} %"
 
 
-def _in_hundredths(share: float) -> str:
-    """A share times 100 with one decimal. A tiny negative one is `0.0`: a sign before nothing would be read as a decrease."""
-    return f"{round(100 * share, 1) + 0.0:.1f}"
+def percent_digits(share: float) -> str:
+    """The number of `percent` without its sign, for a column whose head has it."""
+    value = 100 * (1.0 if abs(share - 1) < _ROUNDING_OF_SHARES else share)
+    if 0 < abs(value) < _LEAST_PERCENT:
+        return f"below {_LEAST_PERCENT}" if value > 0 else "just below 0"
+    if 99.5 <= value < 100:
+        return f"{value:.1f}" if value < 99.95 else "above 99.9"
+    if 100 < value < 105:
+        return f"{value:.0f}" if value >= 100.5 else "just above 100"
+    return short_number(value)
 
 
 def whole_percent(share: float) -> str:
-    """A measured share in whole percent, where a rough number will do: `31 %`."""
-    return f"{round(100 * share) + 0:d} %"
+    """A measured share in whole percent, where a rough number will do: `31 %`, `below 1 %`, `above 99 %`."""
+    value = 100 * share
+    if 0 < abs(value) < 0.5:
+        return "below 1 %" if value > 0 else "just below 0 %"
+    return "above 99 %" if 99.5 <= value < 100 else f"{round(value) + 0:d} %"
 
 
 def reduction_in_words(reduction: float, than: str = "") -> str:
-    """A reduction, 1 - a / b, for a sentence on a: `31.2 % less than b`; `3.4 times as much as b` from twice as much on.
+    """A reduction, 1 - a / b, for a sentence on a: `31 % less than b`; `3.4 times as much as b` from twice as much on.
 
     than: the name of b; without it the sentence ends before `than` or `as`.
     """
-    if reduction > -1:
-        size = "more than 99.9 %" if reduction >= _NEARLY_ALL else percent(abs(reduction))
-        return f"{size} {'less' if reduction >= 0 else 'more'}{f' than {than}' if than else ''}"
-    return f"{times(1 - reduction)} times as much{f' as {than}' if than else ''}"
+    as_much = f" as {than}" if than else ""
+    if reduction <= -1:
+        return f"{short_number(1 - reduction)} times as much{as_much}"
+    size = percent_digits(abs(reduction)).replace("below", "less than").replace("above", "more than")
+    if size == "0":
+        return f"as much{as_much}"
+    return f"{size} % {'less' if reduction > 0 else 'more'}{f' than {than}' if than else ''}"
 
 
-def reduction_at_a_glance(reduction: float, than: str = "") -> str:
-    """A reduction as `reduction_in_words` has it, in two significant digits: `31 % less than b`, `1.2 times as much as b`."""
-    if not -1 < reduction < 0.995 or reduction == 0:
-        return reduction_in_words(reduction, than)
-    size = f"{two_digits(abs(100 * reduction))} % {'less' if reduction > 0 else 'more'}"
-    return f"{size} than {than}" if than else size
+def reduction_range(low: float, high: float) -> str:
+    """The ends of an interval of a reduction as what a does: `41 to 57 % less`, `3 to 12 % more`, `12 % more to 31 % less`."""
+    if low > 0 and high < 1:
+        return f"{percent_digits(low)} to {percent_digits(high)} % less"
+    if high < 0 and low > -1:
+        return f"{percent_digits(-high)} to {percent_digits(-low)} % more"
+    if high <= -1:
+        return f"{short_number(1 - high)} to {short_number(1 - low)} times as much"
+    return f"{reduction_in_words(low)} to {reduction_in_words(high)}"
 
 
 def times(factor: float) -> str:
-    """A factor above 0, in two digits behind the point, or in two digits where it is small: `1.25`, `0.0019`, `10,581`."""
-    if factor < 0.1:
-        return f"{factor:.2g}"
-    return f"{factor:.2f}" if factor < 10 else f"{factor:,.1f}" if factor < 100 else f"{factor:,.0f}"
+    """A factor above 0, in two decimals, or in two digits where it is small or large: `1.25`, `0.0019`, `11,000`.
+
+    One that would be rounded to 1 says on which side of it it lies.
+    """
+    if abs(factor - 1) < 0.005:
+        off = factor - 1
+        return "1" if abs(off) < _ROUNDING_OF_DRIFT else "just above 1" if off > 0 else "just below 1"
+    return f"{factor:.2f}" if 0.1 <= factor < 9.995 else short_number(factor)
 
 
 def percent_range(low: float | None, high: float | None, *, missing: str = "none") -> str:
-    """The ends of an interval of shares in percent: `12.0 to 31.2 %`; `missing` if an end is None or NaN."""
+    """The ends of an interval of shares in percent: `12 to 31 %`; `missing` if an end is None or NaN."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return missing
-    return f"{_in_hundredths(low)} to {_in_hundredths(high)} %"
+    return f"{percent_digits(low)} to {percent_digits(high)} %"
 
 
 def chosen_percent(share: float) -> str:
-    """A share that someone chose, such as a confidence, in as few digits as it needs: `95 %`, `2.5 %`."""
-    return f"{100 * share:g} %"
+    """A share that someone chose, such as a confidence, in all the digits that it has: `95 %`, `2.5 %`, `99.99999 %`."""
+    return f"{Decimal(f'{100 * share:.12g}'):f} %"
 
 
 def pooling_words(pooling: str) -> str:
@@ -191,7 +238,7 @@ def pooled_part(pool_over: str) -> str:
 
 def scores(metrics: Mapping[str, float | None]) -> str:
     """Scores of a trained model with their names: `accuracy 0.873, f1 0.900`. Missing scores are not named."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if value is not None)
+    return ", ".join(f"{name} {score_number(value)}" for name, value in metrics.items() if value is not None)
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
@@ -211,6 +258,11 @@ def some_listed(names: Sequence[str], *, most: int = 4) -> str:
     if len(names) <= most:
         return listed(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def first_apart(names: Sequence[str], more: str = "more", *, most: int = 3) -> str:
+    """Names that have commas, at most so many of them, and how many others there are: `a; b; c; and 4 more`."""
+    return "; ".join([*names[:most], *([f"and {len(names) - most} {more}"] if len(names) > most else [])])
 
 
 def models_named(names: Sequence[str]) -> str:

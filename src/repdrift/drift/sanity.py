@@ -10,7 +10,7 @@ import pandas as pd
 
 from repdrift.core.records.study_info import Control, SanityCheck
 from repdrift.core.site_rows import residual_rows
-from repdrift.core.words import layers_named, method_title, task_title
+from repdrift.core.words import layers_named, method_title, percent, short_number, task_title, times
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT, coarsest
 from repdrift.drift.layer_measurement import Measured
@@ -62,7 +62,9 @@ def _identity(controls: list[Control], plan: DriftPlan, tasks: Sequence[TaskSets
         return SanityCheck(name="identity drift is noise", passed=None, detail=detail)
     dtype = _dtype(tasks)
     limit = _NOISE_LIMIT.get(dtype, _NOISE_LIMIT["float32"])
-    detail = f"The base model extracted twice drifts by at most {max(drifts):.1e} (limit {limit:g} for {dtype})."
+    detail = (
+        f"The base model extracted twice drifts by at most {short_number(max(drifts))} (limit {limit:g} for {dtype})."
+    )
     return SanityCheck(name="identity drift is noise", passed=max(drifts) <= limit, detail=detail)
 
 
@@ -75,7 +77,7 @@ def _rounding(
         return SanityCheck(name=name, passed=None, detail="There is no final model.")
     smallest = float(primary.groupby(["task", "layer"])["drift"].mean().min())
     if not rounding:
-        detail = f"Rounding to {dtype} makes drifts below 1e-10; the smallest mean drift of a layer is {smallest:.1e}."
+        detail = f"Rounding to {dtype} makes drifts of less than a ten-billionth; the smallest mean drift of a layer is {short_number(smallest)}."
         return SanityCheck(name=name, passed=smallest > _FLOAT32_FLOOR, detail=detail)
     ratios = {
         (task, layer): float(primary[(primary["task"] == task) & (primary["layer"] == layer)]["drift"].mean()) / floor
@@ -86,8 +88,8 @@ def _rounding(
         return SanityCheck(name=name, passed=True, detail=f"Rounding to {dtype} makes no drift here.")
     (task, layer), ratio = min(ratios.items(), key=lambda item: item[1])
     detail = (
-        f"Rounding the base representations once to {dtype} makes a drift of up to {max(rounding.values()):.1e}. Mean drift is nearest "
-        f"to that in layer {layer} on {task_title(task)}, where it is {ratio:.2g} times as large."
+        f"Rounding the base representations once to {dtype} makes a drift of up to {short_number(max(rounding.values()))}. Mean drift is nearest "
+        f"to that in layer {layer} on {task_title(task)}, where it is {times(ratio)} times as large."
     )
     return SanityCheck(name=name, passed=ratio > 1, detail=detail)
 
@@ -105,7 +107,7 @@ def _random_change(primary: pd.DataFrame) -> SanityCheck:
         return SanityCheck(name=name, passed=None, detail=detail)
     ratios = by_method["drift"] / by_method["random_change_drift"]
     said = ", ".join(
-        f"{task_title(str(task))} {method_title(str(method))} {ratio:.2g} times"
+        f"{task_title(str(task))} {method_title(str(method))} {times(ratio)} times"
         for (task, method), ratio in ratios.items()  # pyright: ignore[reportGeneralTypeIssues]
     )
     detail = (
@@ -125,7 +127,7 @@ def _mispaired(controls: list[Control], plan: DriftPlan) -> SanityCheck:
     if not values:
         return SanityCheck(name=name, passed=None, detail="There is no final model.")
     worst = max(abs(v) for v in values)
-    detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {worst:.3f} from 0 (limit {_MISPAIRED_LIMIT})."
+    detail = f"With the rows of one side shuffled, {plan.primary_measure} is at most {short_number(worst)} from 0 (limit {_MISPAIRED_LIMIT})."
     return SanityCheck(name=name, passed=worst <= _MISPAIRED_LIMIT, detail=detail)
 
 
@@ -137,7 +139,7 @@ def _first_layer(primary: pd.DataFrame, tasks: Sequence[TaskSets]) -> SanityChec
         return SanityCheck(name=name, passed=None, detail="There is no final model.")
     worst = first.loc[first["drift"].idxmax()]
     largest = (
-        f"The largest drift in layer {int(worst['layer'])} is {worst['drift']:.3f} ({task_title(str(worst['task']))}, "
+        f"The largest drift in layer {int(worst['layer'])} is {short_number(worst['drift'])} ({task_title(str(worst['task']))}, "
         f"{method_title(str(worst['method']))}, seed {worst['seed']})"
     )
     high = int((first["drift"] > FIRST_LAYER_LIMIT).sum())
@@ -179,16 +181,14 @@ def _methods_differ(primary: pd.DataFrame, plan: DriftPlan) -> SanityCheck:
         )
     gap, pair = min(gaps)
     which = "the methods" if len(profiles) < 3 else f"the two methods that are most alike, {pair},"
-    detail = (
-        f"Mean drift of {which} differs by up to {gap:.3g}; equal drift would mean that one model was measured twice."
-    )
+    detail = f"Mean drift of {which} differs by up to {short_number(gap)}; equal drift would mean that one model was measured twice."
     return SanityCheck(name=name, passed=gap > 1e-9, detail=detail)
 
 
 def _top_feature(shares: Mapping[tuple[str, int], float]) -> SanityCheck:
     (task, layer), share = max(shares.items(), key=lambda item: item[1])
     over = sorted({key[1] for key, value in shares.items() if value > TOP_FEATURE_LIMIT})
-    detail = f"One feature holds at most {100 * share:.0f} % of the base representation's variance ({task_title(task)}, layer {layer})."
+    detail = f"One feature holds at most {percent(share)} of the base representation's variance ({task_title(task)}, layer {layer})."
     if over:
         detail += f" More than half in {layers_named(over)}: there, plain CKA speaks mostly of that feature."
     return SanityCheck(name="no massive activation dominates", passed=not over, detail=detail)

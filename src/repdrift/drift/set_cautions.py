@@ -12,12 +12,11 @@ from repdrift.core.records.quantised_base import measured_on_full_base
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.sink_words import sink_cautions
 from repdrift.core.site_rows import residual_rows
-from repdrift.core.words import listed, method_title, task_title
+from repdrift.core.words import first_apart, method_title, some_listed, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.control_conditions import ZERO_DRIFT
 from repdrift.drift.task_sets import TaskSets
 
-_NAMED = 4
 """Runs that one sentence names."""
 
 
@@ -47,9 +46,11 @@ def _missing(statuses: Sequence[RunStatus]) -> list[str]:
     absent = [status for status in statuses if status.status != "ok"]
     if not absent:
         return []
-    named = "; ".join(
-        f"{task_title(s.task)}, {method_title(s.method)}, seed {s.seed}" + (f", step {s.step}" if s.step else "")
-        for s in absent
+    named = first_apart(
+        [
+            f"{task_title(s.task)}, {method_title(s.method)}, seed {s.seed}" + (f", step {s.step}" if s.step else "")
+            for s in absent
+        ]
     )
     return [
         f"{len(absent)} of {len(statuses)} planned runs are not there ({named}). Nothing is said about them, and no number is "
@@ -97,8 +98,7 @@ def _runs(names: Sequence[str]) -> str:
     """One run by its name; several with their number, the first few by name."""
     if len(names) == 1:
         return names[0]
-    more = f"; and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} runs ({'; '.join(names[:_NAMED])}{more})"
+    return f"{len(names)} runs ({first_apart(names)})"
 
 
 def _same_weights(tasks: Sequence[TaskSets]) -> list[str]:
@@ -110,7 +110,7 @@ def _same_weights(tasks: Sequence[TaskSets]) -> list[str]:
                 digest = run.stored.metadata.weights_digest
                 holders[digest].append(f"{method_title(run.plan.method)} seed {run.plan.seed}")
         found += [
-            f"Task {task_title(sets.task)}: {listed(names)} have the same weights. They are one trained model counted "
+            f"Task {task_title(sets.task)}: {some_listed(names, most=3)} have the same weights. They are one trained model counted "
             f"{len(names)} times, so the p-values are too small."
             for names in holders.values()
             if len(names) > 1
@@ -156,7 +156,7 @@ def _precision(tasks: Sequence[TaskSets]) -> list[str]:
         if others:
             found.append(
                 f"Task {task_title(sets.task)}: the base model was extracted in {base.compute_dtype} (stored as {base.dtype}), "
-                f"but {listed(others)}. Part of their drift is rounding, which the noise floor does not show."
+                f"but {some_listed(others, most=3)}. Part of their drift is rounding, which the noise floor does not show."
             )
     return found
 

@@ -16,7 +16,7 @@ from repdrift.core.records.results import DRIFT_COLUMNS
 from repdrift.core.records.sites import RESID_POST, SiteLayer
 from repdrift.core.records.study_info import Control
 from repdrift.core.site_words import MASSIVE_SHARE, site_title
-from repdrift.core.words import layers_named, listed, task_title
+from repdrift.core.words import layers_named, some_listed, task_title
 from repdrift.drift.chosen_measures import Reasons, why
 from repdrift.drift.control_conditions import mispairings
 from repdrift.drift.layer_measurement import Measured, MeasuredTask, layer_size, measure_layer, read_place
@@ -98,7 +98,7 @@ def missing_sites(measured: MeasuredSites) -> list[str]:
         for site, reason in reasons.items():
             absent.setdefault((site, reason), []).append(task_title(task))
     found = [
-        f"There is no drift of the {site_title(site)} on {listed(tasks)}: {reason}."
+        f"There is no drift of the {site_title(site)} on {some_listed(tasks, most=3)}: {reason}."
         for (site, reason), tasks in absent.items()
     ]
     return [*found, *(note for notes in measured.notes.values() for note in notes)]

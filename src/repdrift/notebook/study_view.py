@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repdrift.core.claim_parts import widest_claim
 from repdrift.core.errors import UnknownNameError
 from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS
@@ -16,17 +17,17 @@ from repdrift.core.records.claims import Reduction
 from repdrift.core.records.results import ALL_TASKS, TABLE_CSV, TABLE_PARQUET, DriftResults
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.shared_paths import shareable
+from repdrift.core.study_headline import headline
 from repdrift.core.table_file import read_table
-from repdrift.core.words import listed, method_title, percent_range, reduction_at_a_glance, task_title
+from repdrift.core.words import listed, method_title, percent_range, reduction_in_words, task_title
 from repdrift.notebook.cards import Card, card_html
 from repdrift.notebook.shown_figure import FigureWords, ShownFigure, shown_figure
 from repdrift.notebook.study_tables import RECORD_TABLES
 from repdrift.report.figure_files import caption_of, chosen_figures, with_caution
 from repdrift.report.figure_size import figure_size
 from repdrift.report.figures import figures
-from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.tiles import study_tiles
-from repdrift.report.report_data import ReportData, read_report_data, widest_claim
+from repdrift.report.report_data import ReportData, read_report_data
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,7 +87,7 @@ class StudyResults:
         return card_html(
             Card(
                 title=f"Study {study.name}: {study.model} on {listed(list(map(task_title, study.tasks)))}",
-                headline=headline(self.data),
+                headline=headline(self.record, self.data.table),
                 header=["number", "value", "verdict", "in words"],
                 rows=[[tile.label, tile.value, tile.chip, tile.line] for tile in study_tiles(self.data)],
                 cautions=_cautions(self.record),
@@ -95,7 +96,7 @@ class StudyResults:
         )
 
     def __repr__(self) -> str:
-        return f"<results of the study {self.record.study.name}: {headline(self.data)}>"
+        return f"<results of the study {self.record.study.name}: {headline(self.record, self.data.table)}>"
 
 
 def study_results(results_file: Path) -> StudyResults:
@@ -134,7 +135,7 @@ def _reduction_cells(found: Reduction) -> list[str]:
         return ["not defined", "; ".join(found.notes) or "none"]
     interval = widest_claim(found)
     ends = "none" if interval is None else f"{percent_range(interval.low, interval.high)} over {interval.over}"
-    return [reduction_at_a_glance(found.reduction), ends]
+    return [reduction_in_words(found.reduction), ends]
 
 
 def _cautions(results: DriftResults) -> list[str]:

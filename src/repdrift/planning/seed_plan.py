@@ -91,7 +91,7 @@ def seed_plan(
     if level * (MONTE_CARLO_LIMIT + 1) < 1:
         raise ConfigError(
             f"alpha {alpha:g}, corrected for {n_tests} test(s), is {level:.2g}: the analysis draws at most {MONTE_CARLO_LIMIT:,} "
-            f"arrangements, which give no p below {1 / (MONTE_CARLO_LIMIT + 1):.2g}. Plan for fewer tests or a larger alpha"
+            f"arrangements, which give no p below {1 / (MONTE_CARLO_LIMIT + 1):.5f}. Plan for fewer tests or a larger alpha"
         )
     arrangements = min(max(PERMUTATIONS, math.ceil(20 / level)), MONTE_CARLO_LIMIT)
 

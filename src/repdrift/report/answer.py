@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from repdrift.core.claim_parts import OVER, correction_in_words, interval_over, widest_claim
 from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
@@ -26,15 +27,8 @@ from repdrift.core.words import (
 )
 from repdrift.report.equal_skill import at_equal_skill, compared_at_equal_skill, without_equal_skill
 from repdrift.report.points import Point, State, compared, part_of_all, tested
-from repdrift.report.report_data import (
-    ReportData,
-    correction_in_words,
-    interval_over,
-    smallest_deciding_pvalue,
-    widest_claim,
-)
+from repdrift.report.report_data import ReportData, smallest_deciding_pvalue
 from repdrift.report.skill import learnt_tasks, rests_on_unknown
-from repdrift.report.wording import OVER
 
 _MOST_PARTS = 8
 """Numbers that one sentence gives; of more, it gives those that are not as expected."""
@@ -90,7 +84,7 @@ def _arm(data: ReportData) -> Point:
     if less is None or overall is None:
         return Point(question, "Not known.", f"No task has final models of it and of {reference}.", "open")
     unsure = rests_on_unknown(data, (study.comparison_method, study.reference_method))
-    said = [_size_in_short(data, overall), _p_in_short(less)]
+    said = [_size_in_short(data, overall), _p_in_short(less, study.alpha)]
     if target is not None:
         said.append(f"that it drifts at least {chosen_percent(study.target_reduction)} less is {target.verdict}")
     if less.pvalue is None:
@@ -112,7 +106,7 @@ def _size_in_short(data: ReportData, overall: Reduction) -> str:
     return f"{size}{where} ({confidence} interval of the reduction {ends})" if interval else f"{size}{where} ({ends})"
 
 
-def _p_in_short(test: HypothesisTest) -> str:
+def _p_in_short(test: HypothesisTest, alpha: float) -> str:
     value = test.deciding_opposite_pvalue if test.verdict == "rejected" else test.deciding_pvalue
     if value is None:
         return ""
@@ -121,7 +115,7 @@ def _p_in_short(test: HypothesisTest) -> str:
     least = test.smallest_deciding_pvalue
     short = (
         f" (no smaller p than {pvalue(least)} could come out)"
-        if least is not None and test.verdict == "undecided"
+        if least is not None and least > alpha and test.verdict == "undecided"
         else ""
     )
     return f"{p_equals(value)}{claim}{', corrected by ' + correction if correction else ''}{short}"

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from repdrift.core.words import short_number
 from repdrift.report.figure_size import is_narrow
 from repdrift.report.labels import NOTE_PT, text_width_pt
-from repdrift.report.style import GREY, HATCH, layer_axis
+from repdrift.report.style import GREY, HATCH, layer_axis, power_of_ten
 
 _TWO_DECADES = 100.0
 _MOST_DECADES = 4
@@ -125,7 +125,7 @@ def color_bar(
         subs = (1.0,) if high / low >= 1000 else (1.0, 3.0)
         ticks = [tick for tick in LogLocator(subs=subs, numticks=12).tick_values(low, high) if low <= tick <= high]
         axis.set_major_locator(FixedLocator(ticks))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     else:
         axis.set_major_locator(MaxNLocator(nbins=2 if below and is_narrow() else 4))
     return bar

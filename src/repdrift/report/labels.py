@@ -18,7 +18,7 @@ _LONGEST_NAME = 30
 _BEFORE = 3
 """Characters of a name that stay before the first one in which it differs from others."""
 _TIED = re.compile(
-    r"(?<=\d) (?=%)|(?<=[=<]) (?=[\d<-])|(?<=\w) (?=[=<] [\d<-])|(?<=\b[Ll]ayer) (?=\d)|(?<=\d) (?=to \d)|(?<=to) (?=\d)"
+    r"(?<=\d) (?=%)|(?<=[=<>]) (?=[\d<-])|(?<=\w) (?=[=<>] [\d<-])|(?<=\b[Ll]ayer) (?=\d)|(?<=\d) (?=to \d)|(?<=to) (?=\d)"
 )
 """Spaces at which a line never breaks: `-26.2 %`, `p = 0.03`, `layer 3`, `12 to 31`."""
 

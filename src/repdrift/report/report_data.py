@@ -15,7 +15,7 @@ from repdrift.core.csv_table import texts_read_back
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.reading import reading_errors, why_absent
-from repdrift.core.records.claims import Correction, HypothesisTest, Interval, Reduction
+from repdrift.core.records.claims import Correction, HypothesisTest, Reduction
 from repdrift.core.records.results import (
     ALL_TASKS,
     DRIFT_COLUMNS,
@@ -27,9 +27,7 @@ from repdrift.core.records.results import (
 from repdrift.core.records.study_info import Control, RunStatus
 from repdrift.core.shared_paths import shareable
 from repdrift.core.site_rows import SITE_COLUMN, residual_rows, rows_of_other_sites, with_site_column
-from repdrift.core.words import counted
 from repdrift.report.beside_table import read_likeness_table, read_sample_table
-from repdrift.report.wording import OVER
 
 _AGAIN = "Run `repdrift analyze` to make it anew."
 _TEXT = ("task", "method", "site", "measure")
@@ -183,24 +181,6 @@ class ReportData:
         return [t for t in self.results.tests if (t.hypothesis, t.task, t.method) == wanted]
 
 
-def correction_of(tests: Sequence[HypothesisTest]) -> Correction | None:
-    """The correction that the verdicts of a family of tests rest on; None if they rest on the p-values as they are."""
-    return next((test.correction for test in tests if test.correction is not None), None)
-
-
-def correction_in_words(tests: Sequence[HypothesisTest]) -> str:
-    """The corrections that the verdicts of a family of tests rest on: `max-T`, `max-T and Holm over 3 arms`; empty for none."""
-    by, arms = correction_of(tests), max((test.n_arms for test in tests), default=1)
-    over_arms = f"Holm over {counted(arms, 'arm')}" if arms > 1 else ""
-    layers = any(test.layer is not None for test in tests)
-    return " and ".join(part for part in (by if layers or not over_arms else "", over_arms) if part)
-
-
-def deciding_pvalue(test: HypothesisTest) -> float | None:
-    """The p-value that the verdict rests on. Results that lack this field have it in `pvalue`."""
-    return test.pvalue if test.deciding_pvalue is None else test.deciding_pvalue
-
-
 def smallest_deciding_pvalue(tests: Sequence[HypothesisTest]) -> float | None:
     """The smallest value that a deciding p-value of the family could have taken; None if the results do not say."""
     return min((t.smallest_deciding_pvalue for t in tests if t.smallest_deciding_pvalue is not None), default=None)
@@ -209,16 +189,6 @@ def smallest_deciding_pvalue(tests: Sequence[HypothesisTest]) -> float | None:
 def layers_with(tests: Sequence[HypothesisTest], verdict: str) -> list[int]:
     """Layers of the tests that have this verdict, ascending."""
     return sorted(test.layer for test in tests if test.layer is not None and test.verdict == verdict)
-
-
-def interval_over(reduction: Reduction | None, over: str) -> Interval | None:
-    """The interval of a reduction over `models`, `samples`, or `models and samples`; None if there is none."""
-    return None if reduction is None else next((i for i in reduction.intervals if i.over == over), None)
-
-
-def widest_claim(reduction: Reduction) -> Interval | None:
-    """The interval with the widest claim: over models and samples, or else over models, or else over samples."""
-    return next((found for over in OVER if (found := interval_over(reduction, over)) is not None), None)
 
 
 def read_report_data(results_file: Path) -> ReportData:

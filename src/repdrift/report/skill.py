@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.first_lines import first_lines as first_lines_of
-from repdrift.core.learnt_words import judged_models, not_known, not_learnt
+from repdrift.core.learnt_words import learnt_tasks as learnt_tasks_of
+from repdrift.core.learnt_words import rests_on_unknown as rests_on_unknown_of
 from repdrift.report.report_data import ReportData
 
 
@@ -16,10 +17,9 @@ def first_lines(data: ReportData) -> list[str]:
 
 def learnt_tasks(data: ReportData, methods: Sequence[str]) -> list[str]:
     """The tasks with models of every one of these methods, none of which is known not to have learnt."""
-    models = judged_models(data.results.runs)
-    return [task for task in data.compared_tasks() if not not_learnt(models, task, methods)]
+    return learnt_tasks_of(data.results, methods)
 
 
 def rests_on_unknown(data: ReportData, methods: Sequence[str]) -> bool:
     """True if a comparison of these methods over all tasks rests on a model of which it is not known whether it has learnt."""
-    return bool(not_known(judged_models(data.results.runs), learnt_tasks(data, methods), methods))
+    return rests_on_unknown_of(data.results, methods)

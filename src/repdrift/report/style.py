@@ -126,11 +126,15 @@ def log_ticks(axis: Axis) -> None:
 
 
 def power_of_ten(value: float) -> str:
-    """A power of ten as text: `0.01`, `1`, `10`; with a superscript where that is shorter, `10⁻⁵`."""
-    exponent = round(math.log10(value)) if value > 0 else 0
+    """A tick of a logarithmic axis as text: `0.01`, `1`, `30`; with a superscript where that is shorter, `10⁻⁵`, `3×10⁻⁵`."""
+    if value <= 0:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
     if -3 <= exponent <= 3:
-        return f"{10.0**exponent:g}"
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{value:g}"
+    times = value / 10.0**exponent
+    power = "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return power if abs(times - 1) < 1e-6 else f"{times:.1g}×{power}"
 
 
 def layer_axis(

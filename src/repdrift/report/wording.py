@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 from repdrift.core.hypotheses import ALIKE, INTERACTION, METHOD_CLAIMS
-from repdrift.core.records.claims import IntervalSource
-from repdrift.core.records.study_info import StudyInfo
-from repdrift.core.words import percent, short_number
+from repdrift.core.words import percent, percent_digits, short_number
 
-OVER: dict[IntervalSource, str] = {
-    "models and samples": "over models and samples",
-    "models": "over trained models, for these samples",
-    "samples": "over samples, for these trained models",
-}
-"""What an interval is over, from the widest claim to the narrowest."""
 EFFECTS = {
     "difference": "difference of mean drifts",
     "ratio": "ratio of mean drifts",
@@ -22,31 +12,13 @@ EFFECTS = {
     "cliffs_delta": "Cliff's delta",
 }
 
-_MEASURES = {
-    "cka": "debiased CKA",
-    "cka_biased": "biased CKA",
-    "cosine": "raw cosine",
-    "cosine_centered": "centred cosine",
-}
-
-
-def drift_definition(study: StudyInfo, measure: str) -> str:
-    """Returns what drift is under a measure: `1 - debiased CKA`, or the name of a distance."""
-    return drift_in_words(measure, study.measure_titles, study.distances)
-
-
-def drift_in_words(measure: str, titles: Mapping[str, str], distances: Collection[str]) -> str:
-    """Returns what drift is under a measure. titles: of measures, by name. distances: measures whose drift is the value itself."""
-    title = _MEASURES.get(measure) or titles.get(measure, measure)
-    return title if measure in distances else f"1 - {title}"
-
 
 def estimate_text(hypothesis: str, value: float) -> str:
     """The estimate of a hypothesis with its unit: a reduction in percent, a distance of reductions in points, a ratio, a drift."""
     if hypothesis in METHOD_CLAIMS:
         return percent(value)
     if hypothesis == INTERACTION:
-        return f"{100 * value:.1f} points"
+        return f"{percent_digits(value)} points"
     return f"{value:.2f}" if hypothesis == ALIKE else short_number(value)
 
 

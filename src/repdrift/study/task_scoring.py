@@ -8,6 +8,7 @@ from functools import cached_property
 
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.records.run import RunRecord
+from repdrift.core.words import score_number
 from repdrift.models import ModelSource, tokenizer_digests
 from repdrift.outcomes.outcome import ScoredRows, groups_key
 from repdrift.study.inputs import StudyInputs
@@ -44,7 +45,9 @@ class TaskScoring:
             why = "the rows, the machine or its libraries are others than in training."
             if _quantised(record):
                 why = "that is of the adapter on the 4-bit base model on which it was trained, and this of the adapter on the full one."
-            notes.append(f"{scored.metric} is {now:.4f} here, and {then:.4f} in the run's record: {why}")
+            notes.append(
+                f"{scored.metric} is {score_number(now)} here, and {score_number(then)} in the run's record: {why}"
+            )
         notes += _left_out_note(found.left_out)
         return ScoredRows(found.ids, scored.groups, scored.of_rows, scored.metric, tuple(notes))
 

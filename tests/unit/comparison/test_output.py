@@ -205,8 +205,7 @@ def test_one_matter_is_one_sentence_whatever_the_number_of_models(models, texts)
     )
     assert samples.fingerprint[:12] in others[2]
     assert (
-        "ruled out for 7 models (m1, m2, m3 and 4 more): their weights moved by at most 17.0 % of their norm"
-        in others[2]
+        "ruled out for 7 models (m1, m2, m3 and 4 more): their weights moved by at most 17 % of their norm" in others[2]
     )
     assert "Not ruled out for ad" in others[2]
     assert len(others) == 3

@@ -140,7 +140,7 @@ def test_classifiers_of_the_same_classes_have_disagreement_and_flips(classifiers
     assert "the same class for all 20 texts" in outputs_answer(same.outputs)
     kept = changes(same)["disagreement"]
     assert (kept.value, kept.low) == (0.0, None)
-    assert "none of 20 groups or items differs, and up to 13.9 % of others may" in kept.note
+    assert "none of 20 groups or items differs, and up to 14 % of others may" in kept.note
     assert any("its head has 3 classes, the other model's 2" in reason for reason in three.outputs.left_out)
 
 
@@ -264,7 +264,7 @@ def test_shares_have_intervals_of_shares_and_none_of_no_width():
     interval, _ = ends([1.0] * 6 + [0.0] * 34)
     assert interval.low >= 0.0
     assert ends([0.0] * 20) == (None, "no interval: all items have the same value")
-    none = "no interval: none of 20 groups or items differs, and up to 13.9 % of others may (95 % limit)"
+    none = "no interval: none of 20 groups or items differs, and up to 14 % of others may (95 % limit)"
     assert ends([1.0] * 20) == (None, none)
     assert ends([0.4] * 20, "forgetting") == (None, "no interval: all items differ by the same")
     assert ends([0.0] * 20, "output_kl") == (None, none), "equal to the last bit here, which says little of other texts"

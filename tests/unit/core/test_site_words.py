@@ -57,8 +57,8 @@ def test_where_a_change_enters(drifts, floor, expected):
 
 def test_the_larger_drift_is_named_with_p_and_a_positive_difference():
     assert said() == (
-        "Attention or MLP, LoRA on RTE: the MLP output drifts more (p = 0.031, the smallest that 6 models can give): attention output 0.1000, MLP output 0.3000, mean "
-        "over 2 layers; difference 0.2000 (95 % interval 0.1500 to 0.2500 over models). Relative to its own size the first changed by 10.0 %, the second by 40.0 %."
+        "Attention or MLP, LoRA on RTE: the MLP output drifts more (p = 0.031, the smallest that 6 models can give): attention output 0.100, MLP output 0.300, mean "
+        "over 2 layers; difference 0.200 (95 % interval 0.150 to 0.250 over models). Relative to its own size the first changed by 10 %, the second by 40 %."
     )
 
 
@@ -82,7 +82,7 @@ def test_equal_drifts_and_missing_ones_are_no_finding():
 def test_sites_are_listed_by_drift_and_the_stream_stands_apart():
     found = most_sentence({"resid_post": 0.9, "attn_out": 0.1, "mlp_out": 0.2, "embeddings": 1e-16}, "x")
     assert found == (
-        "By site, x: the MLP output drifts most (0.2000), then attention output 0.1000, embeddings 0.0000; residual stream 0.9000."
+        "By site, x: the MLP output drifts most (0.200), then attention output 0.100, embeddings 0; residual stream 0.900."
     )
     assert most_sentence({"resid_post": 0.9, "attn_out": 0.1}, "x") is None
 
@@ -94,11 +94,11 @@ def test_the_adapters_branch_is_a_share_and_rounding_is_zero():
         for seed in (1, 2)
     ]
     assert (
-        "is 10.0 % to 20.0 % as large as the residual stream after its block (layers 0 to 1; largest in layer 1)"
+        "is 10 % to 20 % as large as the residual stream after its block (layers 0 to 1; largest in layer 1)"
         in adapter_sentence(sizes, "x")
     )
     assert adapter_sentence([], "x") is None
-    assert (drift_number(-2e-16), drift_number(3e-5), drift_number(None)) == ("0.0000", "3.0e-05", "missing")
+    assert (drift_number(-2e-16), drift_number(3e-5), drift_number(None)) == ("0", "0.0000300", "missing")
 
 
 def test_massive_features_are_named_by_site():
@@ -116,7 +116,7 @@ def test_a_change_that_cka_does_not_see_is_found_by_its_size():
     ]
     found = entry_sentence(scaled)
     assert (
-        "The first place that moves is the MLP output of layer 1, by a change that CKA does not see (drift 0.00, relative change 50.0 %)"
+        "The first place that moves is the MLP output of layer 1, by a change that CKA does not see (drift 0, relative change 50 %)"
         in found
     )
     unknown = [PlaceDrift(place.site, place.layer, place.drift, place.floor, place.change) for place in scaled]

@@ -18,7 +18,7 @@ def test_shades_are_even_steps_from_0_to_the_highest_value():
     values = [k / 8 * 2.4 for k in range(SHADES)]
     shaded = TokenStrip("t", [("x", value) for value in [*values, None, 99.0]], "", highest=2.4).shaded
     assert [token.shade for token in shaded] == [*range(SHADES), None, SHADES - 1]
-    assert (shaded[0].words, shaded[4].words, shaded[-2].words) == ("0.00 nats", "1.20 nats", "not predicted")
+    assert (shaded[0].words, shaded[4].words, shaded[-2].words) == ("0 nats", "1.2 nats", "not predicted")
 
 
 def test_where_nothing_changed_nothing_is_shaded():
@@ -33,7 +33,7 @@ def test_a_token_without_letters_can_be_seen_and_stays_on_its_line(text, shown):
 def test_strips_of_one_section_share_the_scale_and_say_their_highest_values():
     found = shaded_strips([strip_of([None, 0.5, 2.0]), strip_of([0.25, 0.1], name="9", cut=3)])
     assert [strip.highest for strip in found] == [2.0, 2.0]
-    assert "w0 w1[ w2] 2.00" in found[0].caption
+    assert "w0 w1[ w2] 2.0" in found[0].caption
     assert "3 more tokens at the end are not shown." in found[1].caption
     section = strips_section([strip_of([None, 1.0])])
     assert section is not None

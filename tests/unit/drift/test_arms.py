@@ -242,7 +242,8 @@ def test_the_summary_answers_for_every_arm_in_the_order_of_the_study(analysed):
     text = (analysed / "drift_analysis_summary.md").read_text()
     lines = text.splitlines()
     assert lines[0] == "# Drift of tiny: LoRA, lora_r64 and DoRA against full fine-tuning"
-    first = lines[2:5]
+    assert lines[2].startswith("**Of 3 methods at the end of training, ")
+    first = lines[4:7]
     assert [line.split(" drift")[0].split("Whether ")[-1].strip("-* ") for line in first] == [
         "LoRA",
         "lora_r64",

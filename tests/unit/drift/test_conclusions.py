@@ -70,7 +70,7 @@ def test_least_p_of_a_layer_is_that_of_max_t_where_arrangements_are_drawn(twelve
     assert layer.pvalue_max_t == layer.deciding_pvalue == pytest.approx(1 / 100_001)
     assert layer.smallest_pvalue == pytest.approx(1 / 343_000)
     assert layer.smallest_deciding_pvalue == pytest.approx(1 / 100_001)
-    assert "this design can reach after correction is 1e-05." in layer.sentence
+    assert "this design can reach after correction is below 0.0001." in layer.sentence
 
 
 def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
@@ -82,15 +82,19 @@ def test_every_p_of_a_sentence_is_one_of_its_record(twelve_pairs, tmp_path):
     assert {t.verdict for t in tests} == {"supported", "rejected", "undecided"}
     for test in tests:
         decided = re.search(
-            r"\(p (?:= )?([^ ,)]+)(?:, corrected by (\S+) over \d+ layers)?(, for the opposite claim)?\)", test.sentence
+            r"\(p (?:= )?((?:< )?[^ ,)]+)(?:, corrected by (\S+) over \d+ layers)?(, for the opposite claim)?\)",
+            test.sentence,
         )
         deciding = test.deciding_opposite_pvalue if test.verdict == "rejected" else test.deciding_pvalue
         assert decided[1] == pvalue(deciding)
         assert (decided[2], decided[3] is not None) == (test.correction, test.verdict == "rejected")
         smallest = re.search(
-            r"smallest (?:possible p|p that this design can reach)(?: after correction)? is (\S+?)\.$", test.sentence
+            r"smallest (?:possible p|p that this design can reach)(?: after correction)? is ((?:below )?\S+?)\.$",
+            test.sentence,
         )
-        assert (None if smallest is None else smallest[1]) == pvalue(test.smallest_deciding_pvalue, missing=None)
+        assert (None if smallest is None else smallest[1].replace("below", "<")) == pvalue(
+            test.smallest_deciding_pvalue, missing=None
+        )
 
 
 def test_drifts_without_an_interval_are_not_counted_as_intervals_that_reach_the_noise(tmp_path):

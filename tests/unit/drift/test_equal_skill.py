@@ -287,7 +287,7 @@ def test_what_is_tested_is_said_where_it_is_another_number_than_the_reduction(tm
     found = claims(tmp_path, runs)["t"]
     assert found.reduction == pytest.approx(1 - (5 * 0.3 + 5) / 6)
     factor = 1 - (0.3**5 * 5) ** (1 / 6)
-    assert f"by the geometric mean over models and tasks, which is tested, {100 * factor:.1f} % less" in found.sentence
+    assert f"by the geometric mean over models and tasks, which is tested, {100 * factor:.0f} % less" in found.sentence
 
 
 def test_scores_without_an_interval_leave_open_whether_models_are_better_than_chance(tmp_path):
@@ -337,7 +337,7 @@ def test_a_loss_is_held_against_the_base_model_and_no_constant_answer(tmp_path):
             losses, drifts, learnt = of_loss(top)
             runs.append(run_of("t", method, seed, losses, drifts, metric="loss", learnt=learnt))
     said = where_compared(claims(tmp_path, runs)["t"].scores[0])
-    assert "; the base model has 3.000, and scores differ by chance by about 0.050." in said
+    assert "; the base model has 3.00, and scores differ by chance by about 0.050." in said
     refused = claims(tmp_path, runs, equal_skill_score={"t": 2.99})["t"].missing
     assert "is loss 2.990, not surely better than the base model (3.000)" in refused
 

@@ -100,7 +100,7 @@ def test_places_outside_the_blocks_have_no_layer_in_words_and_rounding_is_no_dri
     whole, place = concluded(tmp_path, by_site, ("a",))["a"].tests
     for test in (whole, place):
         assert "in the embeddings at the end of training" in test.sentence
-        assert "mean drift 0.0000 against 0.5000" in test.sentence
+        assert "mean drift 0 against 0.500" in test.sentence
 
 
 def test_models_that_have_not_learnt_are_no_property_of_the_method_at_a_site_either(tmp_path):

@@ -65,7 +65,7 @@ def test_numbers_stay_and_the_sentence_says_why(tmp_path):
     assert test.estimate == pytest.approx(0.6)
     assert test.sentence.startswith(
         "Whether LoRA drifts less over all tasks at the end of training is not testable as a property of the method: 3 models have not learnt the task "
-        "(a, LoRA, seed 1; b, LoRA, seed 1; c, LoRA, seed 1), and a model that learnt less drifts less, whatever the method. These models: 60.0 % less"
+        "(a, LoRA, seed 1; b, LoRA, seed 1; c, LoRA, seed 1), and a model that learnt less drifts less, whatever the method. These models: 60 % less"
     )
     (overall,) = [r for r in found.reductions if r.task == "all" and r.layer is None]
     assert overall.reduction == pytest.approx(0.6)
@@ -120,7 +120,7 @@ def test_summary_names_them_before_its_answer(tmp_path):
     assert first.startswith("> 1 of 4 trained models has not learnt its task")
     assert results.warnings[0].startswith("1 of 4 trained models has not learnt its task")
     assert (
-        "**Whether LoRA drifts less over all tasks at the end of training is not testable as a property of the method"
+        "Whether LoRA drifts less over all tasks at the end of training is not testable as a property of the method"
         in summary
     )
     assert "| MRPC | LoRA | 2 | 0 | ok | no | accuracy 0.800 |" in summary

@@ -5,8 +5,8 @@ import pytest
 
 from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.core.records.results import DRIFT_COLUMNS
+from repdrift.core.study_headline import headline
 from repdrift.notebook.loading import load_results
-from repdrift.report.page.study.headline import headline
 from tests.unit.report.synthetic_results import Synthetic, write_results
 
 
@@ -18,7 +18,7 @@ def results(tmp_path_factory):
 def test_card_says_what_the_page_says_first(results):
     card = results._repr_html_()
     assert "&lt;i&gt;mine&lt;/i&gt;" in card
-    assert headline(results.data).partition(";")[0].replace("&", "&amp;") in card
+    assert headline(results.record, results.data.table).partition(";")[0].replace("&", "&amp;") in card
     for caution in results.record.warnings:
         assert caution.split("`")[0][:40] in card
 

@@ -122,7 +122,7 @@ class Synthetic:
             **found,
             controls=list(self._controls(table)),
             sanity=[
-                SanityCheck(name="identity drift is noise", passed=True if self.identity else None, detail="At most 2e-05."),
+                SanityCheck(name="identity drift is noise", passed=True if self.identity else None, detail="At most 0.00002."),
                 SanityCheck(name="first layer drifts little", passed=False, detail="The largest drift in layer 0 is 0.41."),
             ],
             warnings=[*self.warnings, *warnings],

@@ -18,7 +18,7 @@ def test_claims_come_in_the_order_in_which_one_asks_with_their_units(data):
     alike = next(row for row in rows if row.test.hypothesis == "methods_equivalent")
     assert (alike.estimate, alike.ends, alike.over) == ("0.70", "0.60 to 0.85", "models")
     assert rows[0].claim == "LoRA drifts less"
-    assert rows[0].estimate == f"{100 * data.reduction('mrpc').reduction:.1f} %"
+    assert rows[0].estimate == f"{100 * data.reduction('mrpc').reduction:.0f} %"
     assert (rows[0].ends, rows[0].corrected, rows[0].correction) == (None, None, None)
 
 

@@ -74,7 +74,7 @@ def test_nothing_is_cut_and_words_have_no_nan(plain_data, tasks, methods, layers
     for words in (SPEC.caption(data), SPEC.describe(data)):
         assert words.endswith(".")
         assert not {"nan", "None", "inf"} & set(words.split())
-    assert "50.0 % of the change goes to a shift that all samples share" in SPEC.describe(data)
+    assert "50 % of the change goes to a shift that all samples share" in SPEC.describe(data)
 
 
 def test_study_whose_models_did_not_move_has_no_figure(plain_data):
@@ -88,7 +88,7 @@ def test_section_in_words_names_the_kind_and_warns_where_a_random_change_shifts_
     assert section is not None
     text = "\n".join(section_markdown(section))
     assert (
-        "LoRA: on average over layers, 50.0 % of the change of the representations goes to a shift that all samples share"
+        "LoRA: on average over layers, 50 % of the change of the representations goes to a shift that all samples share"
         in text
     )
     assert "a shift that all samples share is beyond chance in 4 of 4 layers of these models" in text
@@ -123,7 +123,7 @@ def test_caution_on_a_random_change_names_each_layer_once_with_the_number_of_mod
     assert said[0].startswith(
         "LoRA: in layer 1 (3 of the 3 models with this control) and layer 3 (1 of 3) a random change of the weights of the same size shifts"
     )
-    assert "(in layer 1 the shift is 90.0 % of what it changes in the representations, beside 100.0 %" in said[0]
+    assert "(in layer 1 the shift is 90 % of what it changes in the representations, beside 100 %" in said[0]
 
 
 def test_a_layer_without_a_map_alone_says_none_in_the_table(plain_data):
@@ -134,4 +134,4 @@ def test_a_layer_without_a_map_alone_says_none_in_the_table(plain_data):
     assert section is not None
     first, second = next(table for table in section.tables if "kind of map" in table.title).rows
     assert list(first[-2:]) == ["none", "none"]
-    assert list(second[-2:]) == ["10.0 %", "0.0 %"]
+    assert list(second[-2:]) == ["10 %", "0 %"]

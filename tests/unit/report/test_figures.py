@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from repdrift.core.claim_parts import widest_claim
 from repdrift.core.records.claims import LayerCluster
 from repdrift.report.figures import figures
 from repdrift.report.figures._significance_of_arms import p_classes
@@ -15,7 +16,7 @@ from repdrift.report.figures.reduction import forest_rows
 from repdrift.report.figures.reduction_by_layer import reductions_of
 from repdrift.report.heat_cells import heat_scale
 from repdrift.report.labels import plain
-from repdrift.report.report_data import layers_with, widest_claim
+from repdrift.report.report_data import layers_with
 from repdrift.report.style import (
     integer_axis,
     layer_axis,
@@ -145,7 +146,7 @@ def test_the_scale_of_the_heatmap_is_logarithmic_where_drifts_span_two_decades_a
     assert tenfold.logarithmic
     assert tenfold.clipped
     assert tenfold.norm.vmin == pytest.approx(9e-5)
-    assert "what is smaller than 9e-05 is drawn as that" in tenfold.in_words
+    assert "what is smaller than 0.000090 is drawn as that" in tenfold.in_words
     light = [np.dot(mpl.colormaps["viridis_r"](share)[:3], (0.2126, 0.7152, 0.0722)) for share in np.linspace(0, 1, 20)]
     assert (np.diff(light) < 0).all(), "darker is more, also in grey"
 

@@ -15,11 +15,11 @@ def _style():
 
 @pytest.mark.parametrize("width", range(20, 200, 7))
 def test_no_line_parts_a_number_from_its_unit_or_its_sign(width):
-    text = "LoRA drifts by -26.2 % (p = 0.03) in layer 3, from 12.5 to 31.2 % and p < 1e-06 at n = 12, not 5 models."
+    text = "LoRA drifts by -26.2 % (p = 0.03) in layer 3, from 12.5 to 31.2 % and p < 0.0001 at n = 12, not 5 models."
     lines = wrapped(text, width, 7)
     assert " ".join(lines).split() == text.split() or width < 60
     if width >= 60:
-        for whole in ("-26.2 %", "p = 0.03)", "layer 3,", "12.5 to 31.2 %", "p < 1e-06", "n = 12,"):
+        for whole in ("-26.2 %", "p = 0.03)", "layer 3,", "12.5 to 31.2 %", "p < 0.0001", "n = 12,"):
             assert any(whole in line for line in lines), whole
         assert text_width_pt(lines, 7) <= width
 

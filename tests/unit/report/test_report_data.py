@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from repdrift.core.claim_parts import correction_of, deciding_pvalue, interval_over, widest_claim
 from repdrift.core.errors import DataError
 from repdrift.core.fingerprint import file_sha256
 from repdrift.core.records.claims import HypothesisTest
@@ -11,15 +12,7 @@ from repdrift.core.records.results import DriftResults
 from repdrift.drift.summary import summary_markdown
 from repdrift.report.answer import design
 from repdrift.report.dashboard.claims import layer_tables
-from repdrift.report.report_data import (
-    correction_of,
-    deciding_pvalue,
-    interval_over,
-    layers_with,
-    read_report_data,
-    smallest_deciding_pvalue,
-    widest_claim,
-)
+from repdrift.report.report_data import layers_with, read_report_data, smallest_deciding_pvalue
 from tests.resealed import edit_record
 from tests.unit.report.page.study.read_page import page_source
 from tests.unit.report.synthetic_results import WEIGHT_MEASURE, Synthetic, report_data, write_results

@@ -97,7 +97,7 @@ def test_results_of_older_versions_do_not_tell_and_say_nothing():
 def test_a_loss_is_shown_as_it_is_and_lower_is_better():
     found = choice("mrpc", "lora", trial(1e-4, -2.0, "loss", low=-2.5, high=-1.5), trial(1e-3, -3.0, "loss"))
     assert found.learning_rate == 1e-4
-    assert trial_in_words(found.best) == "learning rate 0.0001: loss 2.000 (95 % interval 1.500 to 2.500)"
+    assert trial_in_words(found.best) == "learning rate 0.0001: loss 2.00 (95 % interval 1.50 to 2.50)"
     assert choice_in_words(found).endswith("it is the lowest rate that was tried, and a better one may lie below it")
 
 

@@ -37,8 +37,8 @@ def _cells(text):
 
 def test_a_layer_without_an_interval_says_so():
     row = pd.Series({"drift": 0.25, "drift_low": float("nan"), "drift_high": 0.3})
-    assert with_interval(row) == "0.2500 [no interval]"
-    assert with_interval(row.fillna(0.2)) == "0.2500 [0.2000, 0.3000]"
+    assert with_interval(row) == "0.250 [no interval]"
+    assert with_interval(row.fillna(0.2)) == "0.250 [0.200, 0.300]"
 
 
 def test_a_run_has_its_drift_by_layer_beside_its_controls(study):
@@ -100,7 +100,7 @@ def test_a_comparison_has_every_model_or_the_one_that_is_named():
     assert "#### second" in text
     alone = comparison_card(result, "second")
     assert "#### " not in alone
-    assert [row[1].split()[0] for row in _cells(alone)[1]] == ["0.2000", "0.3000"]
+    assert [row[1].split()[0] for row in _cells(alone)[1]] == ["0.200", "0.300"]
     assert "first" not in alone.split("### What was measured")[0]
     with pytest.raises(UnknownNameError, match="model of this comparison 'secnd'. Did you mean 'second'"):
         comparison_card(result, "secnd")

@@ -18,7 +18,7 @@ def test_three_seeds_on_four_tasks_reach_it_together_and_only_just_alone():
     said = design_notes(_study())
     assert (
         said[0]
-        == "3 seeds per method are enough for p = 0.05 or less over all 4 tasks together (smallest possible p 6.3e-06)"
+        == "3 seeds per method are enough for p = 0.05 or less over all 4 tasks together (smallest possible p < 0.0001)"
     )
     assert (
         "in a single task p = 0.05 is reached only just: 0.05 is the smallest possible p of 3 seeds per method"
@@ -32,7 +32,7 @@ def test_three_seeds_on_four_tasks_reach_it_together_and_only_just_alone():
 def test_a_design_without_limits_is_one_line():
     assert design_notes(_study(seeds=4)) == [
         "4 seeds per method are enough for p = 0.05 or less in a single task (smallest possible p 0.014) and over all 4 tasks "
-        "together (smallest possible p < 1e-06)"
+        "together (smallest possible p < 0.0001)"
     ]
 
 
@@ -109,7 +109,7 @@ def test_notes_of_several_arms_say_what_is_in_reach_after_correction_for_them():
     arms = ["full_finetune", "lora", "dora", {"name": "lora_r64", "kind": "lora", "rank": 64}]
     said = design_notes(_study(methods=arms))
     assert said[0] == (
-        "3 seeds per method are enough for p = 0.05 or less over all 4 tasks together (smallest possible p 1.9e-05); these p are "
+        "3 seeds per method are enough for p = 0.05 or less over all 4 tasks together (smallest possible p < 0.0001); these p are "
         "corrected by Holm for 3 arms against one reference"
     )
     assert said[1].startswith(

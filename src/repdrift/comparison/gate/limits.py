@@ -12,7 +12,7 @@ from repdrift.core.errors import ConfigError, UnknownNameError
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.records.sites import RESID_POST, SITES
-from repdrift.core.words import layer_ranges, listed, number
+from repdrift.core.words import layer_ranges, listed
 from repdrift.drift.chosen_measures import require_measures
 from repdrift.similarity import measure
 
@@ -216,7 +216,7 @@ def _require_limit(limit: float, most: float, option: str, of: str) -> None:
         raise ConfigError(f"{option}: expected a number from 0, got {limit}")
     if limit >= most:
         hint = f" For {limit:g} % write {limit / 100:g}." if 1 < limit <= 100 else ""
-        raise ConfigError(f"{option}: {of} is {number(most)} at most, so a limit of {limit:g} never fails.{hint}")
+        raise ConfigError(f"{option}: {of} is {most:g} at most, so a limit of {limit:g} never fails.{hint}")
 
 
 def _most(name: str) -> float:

@@ -26,7 +26,7 @@ from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.site_rows import residual_rows
-from repdrift.core.words import listed, method_title, sentence_case, task_title
+from repdrift.core.words import first_apart, method_title, sentence_case, some_listed, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.across_tasks import interaction, mixed_model
 from repdrift.drift.inference.arm_families import Draft, clusters_over_arms, corrected_over_arms
@@ -198,7 +198,12 @@ def _different_tasks(contrasts: Sequence[_Contrast]) -> list[str]:
                 rest_on.setdefault(tuple(whole.tasks), []).append(method_title(contrast.plan.comparison_method))
     if len(rest_on) < 2:
         return []
-    said = "; ".join(f"{listed(names)}: {listed([task_title(t) for t in tasks])}" for tasks, names in rest_on.items())
+    said = first_apart(
+        [
+            f"{some_listed(names, most=3)}: {some_listed([task_title(t) for t in tasks], most=3)}"
+            for tasks, names in rest_on.items()
+        ]
+    )
     return [
         f"Reductions over all tasks are of other tasks for one method than for another ({said}), so they must not be compared with each "
         "other; those of a single task can be."

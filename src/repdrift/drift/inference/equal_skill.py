@@ -18,11 +18,13 @@ from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import (
     chosen_percent,
     counted,
+    first_apart,
     listed,
     method_title,
     number,
     percent_range,
     reduction_in_words,
+    score_number,
     task_title,
 )
 from repdrift.drift.analysis_plan import DriftPlan
@@ -151,13 +153,13 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
             else " Name a higher score (analysis.equal_skill_score); runs that never reach it are then left out, by name."
         )
         return (
-            f"On {task_title(task)} {whose} is {metric} {score:.3f}, not surely better than {beaten} "
-            f"({paths.learnt.constant_score:.3f}), so that equal skill means nothing there.{name_one}"
+            f"On {task_title(task)} {whose} is {metric} {score_number(score)}, not surely better than {beaten} "
+            f"({score_number(paths.learnt.constant_score)}), so that equal skill means nothing there.{name_one}"
         )
     early = [runs[i] for i, found in at.entries if found.crossing == "before the first checkpoint"]
     if early:
         return (
-            f"On {task_title(task)} {'; '.join(runs_by_method(early))} {'was' if len(early) == 1 else 'were'} better than {metric} {score:.3f} at the first checkpoint "
+            f"On {task_title(task)} {first_apart(runs_by_method(early))} {'was' if len(early) == 1 else 'were'} better than {metric} {score_number(score)} at the first checkpoint "
             "already, so that the drift at that score is not known: save earlier checkpoints (training.all.checkpoints), or name a "
             "better score (analysis.equal_skill_score)."
         )
@@ -165,29 +167,29 @@ def _at_score(paths: TaskPaths, plan: DriftPlan) -> _Task | str:
     for method, found in ((plan.reference_method, at.reference), (plan.comparison_method, at.comparison)):
         if all(each.drift is None for each in found):
             best = sign * max(run.path.best for run in runs if run.method == method)
-            return f"On {task_title(task)} no run of {method_title(method)} reaches {metric} {score:.3f}; the best has {best:.3f}."
+            return f"On {task_title(task)} no run of {method_title(method)} reaches {metric} {score_number(score)}; the best has {score_number(best)}."
     if np.mean([each.drift for each in at.reference if each.drift is not None]) <= ZERO_DRIFT:
         return (
-            f"On {task_title(task)} the mean drift of {method_title(plan.reference_method)} at {metric} {score:.3f} is not above 0, but for rounding: "
+            f"On {task_title(task)} the mean drift of {method_title(plan.reference_method)} at {metric} {score_number(score)} is not above 0, but for rounding: "
             "there is nothing to take a share of."
         )
     conditions: list[str] = []
     if paths.tolerance is None:
         conditions.append(
             f"{task_title(task)}: how far scores differ by chance is not known, because no final model has an interval of its gain over {beaten} "
-            f"({counted(paths.learnt.n_items, 'scored row')}). So it is not known either whether models are better than that at {metric} {score:.3f}."
+            f"({counted(paths.learnt.n_items, 'scored row')}). So it is not known either whether models are better than that at {metric} {score_number(score)}."
         )
     if never:
         have = "runs never reaches" if len(never) == 1 else "runs never reach"
         conditions.append(
-            f"{task_title(task)}: {len(never)} of {len(runs)} {have} {metric} {score:.3f} and {'is' if len(never) == 1 else 'are'} left out "
-            f"({'; '.join(runs_by_method(never))}). The comparison is of the runs that reach it, and those that only just do "
+            f"{task_title(task)}: {len(never)} of {len(runs)} {have} {metric} {score_number(score)} and {'is' if len(never) == 1 else 'are'} left out "
+            f"({first_apart(runs_by_method(never))}). The comparison is of the runs that reach it, and those that only just do "
             "make their method seem to drift less: up to 10 % of such true nulls were rejected (docs/explanation/calibration.md)."
         )
     far = [runs[i] for i, found in at.entries if found.drift is not None and _from_chance(runs[i], at.score, paths)]
     if far:
         conditions.append(
-            f"{task_title(task)}: at {metric} {score:.3f} the drift of {len(far)} of {len(runs)} runs ({'; '.join(runs_by_method(far))}) is interpolated from a "
+            f"{task_title(task)}: at {metric} {score_number(score)} the drift of {len(far)} of {len(runs)} runs ({first_apart(runs_by_method(far))}) is interpolated from a "
             f"checkpoint at which the model was not surely better than {beaten}, so it is rough. Save more checkpoints "
             "between (training.all.checkpoint_every, or a larger training.all.checkpoints)."
         )
@@ -307,7 +309,7 @@ def _statement(record: EqualSkill, factor: float | None, plan: DriftPlan) -> Sta
             less += f" ({chosen_percent(plan.sampling.confidence)} interval of the reduction {ends}, over models)"
         numbers = f"{less}, {numbers}"
     said = "; ".join(
-        f"{score.metric} {score.score:.3f}{f' on {task_title(score.task)}' if len(record.scores) > 1 else ''}"
+        f"{score.metric} {score_number(score.score)}{f' on {task_title(score.task)}' if len(record.scores) > 1 else ''}"
         for score in record.scores
     )
     how = list(dict.fromkeys(score.chosen for score in record.scores))

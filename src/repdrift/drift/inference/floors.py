@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
 from repdrift.core.records.claims import Hypothesis, HypothesisTest
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import number
+from repdrift.core.words import number, short_number
 from repdrift.drift.analysis_plan import DriftPlan
 from repdrift.drift.inference.method_drifts import layer_drifts
 from repdrift.drift.inference.verdicts import Corrected, Evidence, Statement, decided
@@ -141,7 +141,7 @@ def _identity_record(
 ) -> HypothesisTest:
     known = rows.dropna(subset=["drift_low"])  # a drift without an interval is not one whose interval reaches the noise
     above = int((known["drift_low"] > known["noise_floor"]).sum())
-    numbers = f"{abs(excess):.2g} {'more' if excess >= 0 else 'less'} than that noise; " + (
+    numbers = f"{short_number(abs(excess))} {'more' if excess >= 0 else 'less'} than that noise; " + (
         f"{above} of {len(known)} intervals over samples lie wholly above it"
         if len(known)
         else "there is no interval over samples to compare with it"

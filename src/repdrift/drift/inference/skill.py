@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from repdrift.core.learnt_words import judged_models, not_learnt, untestable_reason
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
-from repdrift.core.words import listed, method_title, task_title
+from repdrift.core.words import method_title, some_listed, task_title
 from repdrift.drift.analysis_plan import DriftPlan
 
 
@@ -45,7 +45,7 @@ def skill_of(statuses: Sequence[RunStatus], tasks: Sequence[str], plan: DriftPla
         return Skill(list(tasks), untestable, [])
     of_arm = f" for {method_title(plan.comparison_method)}" if plan.several_arms else ""
     warning = (
-        f"The claims and means over all tasks{of_arm} rest on {listed([task_title(task) for task in testable])} alone: on "
-        f"{listed([task_title(task) for task in failed])} at least one model has not learnt the task."
+        f"The claims and means over all tasks{of_arm} rest on {some_listed([task_title(task) for task in testable], most=3)} alone: on "
+        f"{some_listed([task_title(task) for task in failed], most=3)} at least one model has not learnt the task."
     )
     return Skill(testable, untestable, [warning])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from repdrift.core.words import counted, listed, method_title, task_title
+from repdrift.core.words import counted, method_title, some_listed, task_title
 
 
 class NotesOfModels:
@@ -37,5 +37,5 @@ class NotesOfModels:
                 "" if count == measured[task, method] else f" ({count} of {counted(measured[task, method], 'model')})"
             )
             names.append(f"{method_title(method)}{f' on {task_title(task)}' if len(tasks) > 1 else ''}{part}")
-        said = listed(names)
+        said = some_listed(names, most=3)
         return said[:1].upper() + said[1:]

@@ -12,6 +12,7 @@ from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.shared_paths import shareable
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.site_rows import residual_rows
+from repdrift.core.study_headline import headline
 from repdrift.core.study_sections import study_sections
 from repdrift.core.worded_section import section_markdown
 from repdrift.core.words import (
@@ -53,6 +54,7 @@ def summary_markdown(results: DriftResults, table: pd.DataFrame) -> str:
     blocks = [
         f"# Drift of {markdown_text(study.model)}: {against}",
         *(f"> {markdown_text(line)}" for line in first_lines(results)),
+        f"**{markdown_text(headline(results, table))}**",
         _answer(results),
         "## What was compared\n\n" + _compared(results, table),
         *(
@@ -115,7 +117,7 @@ def _answer(results: DriftResults) -> str:
     lines = [*at_skill, *lines] if compared else [*lines[:1], *at_skill, *lines[1:]]
     if not overall:
         lines = ["No task has final models of both methods, so they cannot be compared; the drift of each is below."]
-    return "\n".join(f"**{line}**\n" if number == 0 else f"{line}\n" for number, line in enumerate(lines)).strip()
+    return "\n".join(f"{line}\n" for line in lines).strip()
 
 
 def _single_tasks(results: DriftResults) -> str:
@@ -138,9 +140,9 @@ def _answer_by_arm(results: DriftResults, overall: list[HypothesisTest]) -> str:
             continue
         at_skill = over_all_tasks(results.equal_skill, name)
         if at_skill is not None and at_skill.test is not None:
-            first += [f"- **{markdown_text(at_skill.test.sentence)}**", f"  - {markdown_text(less[name].sentence)}"]
+            first += [f"- {markdown_text(at_skill.test.sentence)}", f"  - {markdown_text(less[name].sentence)}"]
             continue
-        first.append(f"- **{markdown_text(less[name].sentence)}**")
+        first.append(f"- {markdown_text(less[name].sentence)}")
         without += [f"- {markdown_text(in_one_line(at_skill))}"] if at_skill is not None else []
     first += without
     others = [f"- {markdown_text(t.sentence)}" for t in overall if t.hypothesis != LESS]

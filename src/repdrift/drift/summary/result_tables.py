@@ -19,6 +19,7 @@ from repdrift.core.words import (
     percent_range,
     pvalue,
     scores,
+    short_number,
     task_title,
 )
 from repdrift.similarity import measure
@@ -207,4 +208,5 @@ def runs_table(results: DriftResults) -> str:
 
 def _range(values: Iterable[float | None]) -> str:
     known = [v for v in values if v is not None]
-    return f"{min(known):.2g} to {max(known):.2g}" if known else "not available"
+    ends = [short_number(end) for end in (min(known), max(known))] if known else ["not available"]
+    return " to ".join(dict.fromkeys(ends))

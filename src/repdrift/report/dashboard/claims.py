@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repdrift.core.claim_parts import OVER, correction_in_words, deciding_pvalue, interval_over
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.claims import HypothesisTest, Interval, LayerRank, LayerRanking, MixedModel, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import layer_ranges, sentence_case
-from repdrift.report.report_data import (
-    ReportData,
-    correction_in_words,
-    deciding_pvalue,
-    interval_over,
-    layers_with,
-    smallest_deciding_pvalue,
-)
-from repdrift.report.wording import EFFECTS, OVER, effect_text, estimate_text
+from repdrift.report.report_data import ReportData, layers_with, smallest_deciding_pvalue
+from repdrift.report.wording import EFFECTS, effect_text, estimate_text
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.equal_skill import SkillRun, SkillScore
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import SanityCheck
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _CHECK_WORDS = {True: "passed", False: "failed", None: "not possible"}
 

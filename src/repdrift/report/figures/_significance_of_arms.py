@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from repdrift.core.claim_parts import correction_in_words, deciding_pvalue
 from repdrift.core.hypotheses import LESS, METHOD_CLAIMS
 from repdrift.core.records.claims import Hypothesis
 from repdrift.core.records.results import ALL_TASKS
@@ -21,7 +22,7 @@ from repdrift.report.figures._pvalues import EDGE, HEADROOM, alpha_line, p_axis,
 from repdrift.report.heat_cells import MISSING_KEY, heat_layers
 from repdrift.report.labels import NOTE_PT, fitted_names
 from repdrift.report.panels import legend_above, panel_title
-from repdrift.report.report_data import ReportData, correction_in_words, deciding_pvalue, layers_with
+from repdrift.report.report_data import ReportData, layers_with
 from repdrift.report.style import FAINT, GREY, HATCH, INK, method_look, note, task_mark, task_names
 
 _ROW_IN = {False: 0.15, True: 0.125}

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels, task_plan
 from repdrift.report.figures.layers import mean_line
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, GREY, INK, lone_marker, method_color, method_names, power_of_ten
-from repdrift.report.wording import drift_definition
 
 _LINEAR_EXPONENTS = (-7, -3)
 _RANDOM_DASHES = (0, (4, 1, 1, 1, 1, 1))
@@ -106,7 +106,7 @@ def caption(data: ReportData) -> str:
     return (
         "A drift means something if it lies above the noise (the base model extracted twice) and below mispaired samples "
         "(no relation at all). Dotted: drift between two seeds of one method, which shows how far apart equal trainings end. "
-        f"{random} Means over seeds. The scale is logarithmic, and linear within ±1e{_linear_edge(data)} to show zero and "
+        f"{random} Means over seeds. The scale is logarithmic, and linear within ±{power_of_ten(10.0 ** _linear_edge(data))} to show zero and "
         "negative values too." + task_plan(data).says_what_is_left_out("the tables have all tasks")
     )
 

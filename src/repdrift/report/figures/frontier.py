@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repdrift.core.equal_skill_words import in_one_line, yardstick
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import counted, method_title, short_number, task_title
+from repdrift.core.words import counted, method_title, score_number, short_number, task_title
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.labels import FONT_PT, fitted, wrapped
 from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import GREY, INK, log_ticks, method_look, method_names, task_names
-from repdrift.report.wording import drift_definition
 from repdrift.statistics import SkillPath, drift_at_score
 
 _PANEL_IN = 2.0
@@ -224,7 +224,7 @@ def describe(data: ReportData) -> str:
             (score,) = each.scores
             reference = method_title(data.results.study.reference_method)
             parts.append(
-                f"{task_title(task)}, at {score.metric} {score.score:.3f}: {method_title(each.comparison)} {short_number(each.comparison_drift or 0.0)}, "
+                f"{task_title(task)}, at {score.metric} {score_number(score.score)}: {method_title(each.comparison)} {short_number(each.comparison_drift or 0.0)}, "
                 f"{reference} {short_number(each.reference_drift or 0.0)}"
             )
     outcome = [in_one_line(each) for each in data.results.equal_skill if each.task == ALL_TASKS]

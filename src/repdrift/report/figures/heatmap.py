@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
@@ -17,7 +18,6 @@ from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, text_width_pt
 from repdrift.report.panels import legend_above
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import method_names, task_names
-from repdrift.report.wording import drift_definition
 
 _ROW_IN = 0.155
 _TITLE_IN = 0.22

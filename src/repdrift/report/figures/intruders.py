@@ -39,7 +39,7 @@ def describe(data: ReportData) -> str:
         )
         final = sum(run.method == method and not run.step for run in found.runs)
         said.append(
-            f"{method_title(method)}: {by_layer.sum():.1f} in a model, mean over {counted(final, 'final model')}{where}"
+            f"{method_title(method)}: {short_number(by_layer.sum())} in a model, mean over {counted(final, 'final model')}{where}"
         )
     return f"Intruder dimensions by kind of module and layer. {'; '.join(said)}."
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from repdrift.core.claim_parts import OVER
 from repdrift.core.records.claims import LayerRanking
 from repdrift.core.words import chosen_percent, counted, layer_ranges, method_title
 from repdrift.report.figure_size import page_width_in
@@ -14,7 +15,6 @@ from repdrift.report.labels import FONT_PT
 from repdrift.report.panels import PanelPlan, draw_grid, label_outer, legend_above, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, INK, integer_axis, layer_axis, method_look, method_names
-from repdrift.report.wording import OVER
 
 _PANEL_IN = 1.5
 

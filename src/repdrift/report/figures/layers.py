@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import method_title, short_number, task_title
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.figures._panels import MOST_METHODS, control_lines, task_panels, task_plan
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, method_look, method_names
-from repdrift.report.wording import drift_definition
 
 _SPREAD = 0.14
 """Width in layers over which the points of single models of the methods at one layer are spread."""

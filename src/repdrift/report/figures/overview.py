@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from repdrift.core.claim_parts import deciding_pvalue
 from repdrift.core.hypotheses import LESS
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import listed, method_title, short_number, some_listed, task_title
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
@@ -22,9 +24,8 @@ from repdrift.report.figures.reduction_by_layer import draw_reductions
 from repdrift.report.heat_cells import color_bar, draw_cells, heat_layers, heat_scale
 from repdrift.report.labels import NOTE_PT, wrapped
 from repdrift.report.panels import legend_above, panel_title
-from repdrift.report.report_data import ReportData, deciding_pvalue
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, GREY, INK, layer_axis, log_ticks, method_look, method_names, note
-from repdrift.report.wording import drift_definition
 
 _ROW_IN = {False: 0.14, True: 0.115}
 """Height of a row of a method in a wide and in a narrow figure."""
@@ -227,7 +228,7 @@ def caption(data: ReportData) -> str:
         f"c: 1 - drift of a method / drift of {method_title(study.reference_method)}, with two-sided interval and one-sided lower bound (upright tick). d: the same by "
         "layer, over all tasks; a full mark is a layer in which less drift is supported. e: p of less drift in a layer, corrected, smaller above; dashed: the level. "
         "f: mean drift of each method (colour) beside the base model extracted twice, the drift between two seeds, a random change of the same size and mispaired "
-        "samples (grey); what is smaller than 1e-07 is drawn there. Dashed in c and d: the target."
+        "samples (grey); what is smaller than 0.0000001 is drawn there. Dashed in c and d: the target."
         + (f" Panels from {'abcdef'[shown]} on do not fit at this width." if is_narrow() and shown < 6 else "")
     )
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from repdrift.core.claim_parts import OVER, interval_over, widest_claim
 from repdrift.core.records.claims import Interval, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, listed, method_title, percent, percent_range, some_listed, task_title
@@ -18,9 +19,8 @@ from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_comparison, register
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, wrapped
 from repdrift.report.panels import legend_above
-from repdrift.report.report_data import ReportData, interval_over, widest_claim
+from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, GREY, INK, Look, method_look, method_names
-from repdrift.report.wording import OVER
 
 BOUNDS = (-100.0, 150.0)
 """Percent. Ratios are very large if the reference hardly drifts; what lies beyond is drawn as an arrow at the edge."""

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from repdrift.core.claim_parts import OVER, interval_over
 from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import Interval, IntervalSource
 from repdrift.core.records.results import ALL_TASKS
@@ -15,9 +16,8 @@ from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_comparison, register
 from repdrift.report.figures.reduction import BOUNDS
 from repdrift.report.panels import legend_above
-from repdrift.report.report_data import ReportData, interval_over, layers_with
+from repdrift.report.report_data import ReportData, layers_with
 from repdrift.report.style import FAINT, INK, layer_axis, method_look, method_names
-from repdrift.report.wording import OVER
 
 _PANEL_IN = 2.1
 

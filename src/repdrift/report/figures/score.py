@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.claims import ScoreAssociation
 from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figure_size import page_width_in
@@ -18,7 +19,6 @@ from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, one_line, without_f
 from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import GREY, INK, method_look, method_names, task_names
-from repdrift.report.wording import drift_definition
 
 _PANEL_IN = 1.9
 _NOTE_LINES = 6

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from repdrift.core.claim_parts import correction_of, deciding_pvalue
 from repdrift.core.hypotheses import METHOD_CLAIMS, claim
 from repdrift.core.records.claims import Hypothesis, HypothesisTest, LayerCluster
 from repdrift.core.records.results import ALL_TASKS
@@ -28,13 +29,7 @@ from repdrift.report.figures._pvalues import (
 )
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, fitted_names, text_width_pt
 from repdrift.report.panels import legend_above, panel_title
-from repdrift.report.report_data import (
-    ReportData,
-    correction_of,
-    deciding_pvalue,
-    layers_with,
-    smallest_deciding_pvalue,
-)
+from repdrift.report.report_data import ReportData, layers_with, smallest_deciding_pvalue
 from repdrift.report.style import FAINT, GREY, INK, layer_axis, method_look, note
 
 _FOOTROOM = 0.22

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.site_drift import SiteDrift
 from repdrift.core.site_words import is_in_block, site_title
@@ -19,7 +20,6 @@ from repdrift.report.panels import PanelPlan, draw_grid, label_outer, panel_plan
 from repdrift.report.report_data import ReportData
 from repdrift.report.site_style import RANDOM_CHANGE, site_axis, site_look
 from repdrift.report.style import FAINT, INK, method_names, task_names
-from repdrift.report.wording import drift_definition
 
 _PANEL_IN = 1.5
 

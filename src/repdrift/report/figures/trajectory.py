@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import counted, method_title, short_number, task_title
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
@@ -15,7 +16,6 @@ from repdrift.report.figures._panels import MOST_METHODS, task_panels, task_plan
 from repdrift.report.labels import NOTE_PT, text_width_pt
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, method_look, method_names
-from repdrift.report.wording import drift_definition
 
 _FINAL_GAP = 0.2
 """Distance of the final model from the last checkpoint, as a share of the axis."""

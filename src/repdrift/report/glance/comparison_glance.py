@@ -10,12 +10,11 @@ from repdrift.core.records.comparison import COMPARISON_SUMMARY, ComparedModel, 
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK, Inputs
 from repdrift.core.records.output_changes import OutputChange
 from repdrift.core.sink_words import sinks_in_short
-from repdrift.core.words import short_drift
+from repdrift.core.words import percent, short_drift, signed_digits
 from repdrift.report.glance.cautions import Caution, Kind, kind_of
 from repdrift.report.glance.comparison_headline import headlines
 from repdrift.report.glance.ending import Ending, ending_lines
 from repdrift.report.glance.screen import Screen
-from repdrift.report.glance.short_numbers import short_percent
 from repdrift.report.glance.small_table import GlanceRow, GlanceTable
 
 _HEADS = ("drift", "most in layer", "above noise", "other class", "loss", "forgetting")
@@ -96,7 +95,7 @@ def _row(model: ComparedModel, layers: Sequence[int]) -> GlanceRow:
         short_drift(mean_drift(model)),
         f"{at.layer}: {short_drift(at.drift)}{ends}",
         f"{sum(known)} of {len(model.layers)}" if known else "",
-        "" if classes is None else short_percent(classes.value),
+        "" if classes is None else percent(classes.value),
         _rise(_change(model, "forgetting", ON_TASK)),
         _rise(_change(model, "forgetting", ON_GENERAL_TEXT)),
     ]
@@ -112,5 +111,9 @@ def _rise(change: OutputChange | None) -> str:
     """The rise of a loss in nats, with its interval."""
     if change is None or change.difference is None:
         return ""
-    ends = "" if change.low is None or change.high is None else f" [{change.low:+.2g}, {change.high:+.2g}]"
-    return f"{change.difference + 0.0:+.2g}{ends}"
+    ends = (
+        ""
+        if change.low is None or change.high is None
+        else f" [{signed_digits(change.low)}, {signed_digits(change.high)}]"
+    )
+    return f"{signed_digits(change.difference)}{ends}"

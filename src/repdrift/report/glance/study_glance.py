@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from repdrift.core.claim_parts import OVER, widest_claim
 from repdrift.core.first_lines import first_lines
 from repdrift.core.outcome_words import score_title
 from repdrift.core.records.results import ALL_TASKS, SUMMARY_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.sink_words import sinks_in_short
 from repdrift.core.site_rows import residual_rows
-from repdrift.core.words import chosen_percent, method_title, task_title
+from repdrift.core.study_headline import headlines
+from repdrift.core.words import chosen_percent, method_title, percent, signed_digits, task_title
 from repdrift.report.glance.cautions import Caution, Kind, kind_of
 from repdrift.report.glance.ending import Ending, ending_lines
 from repdrift.report.glance.screen import Screen
-from repdrift.report.glance.short_numbers import short_percent, short_percent_range, with_spread
+from repdrift.report.glance.short_numbers import short_percent_range, with_spread
 from repdrift.report.glance.small_table import GlanceRow, GlanceTable
-from repdrift.report.glance.study_headline import headlines
 from repdrift.report.glance.study_numbers import Score, final_score, forgetting_of, models_of, not_learnt_of
-from repdrift.report.report_data import ReportData, widest_claim
-from repdrift.report.wording import OVER
+from repdrift.report.report_data import ReportData
 
 _NARROWER = "~"
 """Mark of an interval that claims less than the others of its table."""
@@ -31,7 +31,7 @@ def study_glance(results: DriftResults, table: pd.DataFrame, places: Mapping[str
     """Returns the lines, 25 at most. table: the tidy table. places: what lies where, such as `page` and its path, in the order to look."""
     data = ReportData(results, residual_rows(table), TABLE_PARQUET)
     ending = Ending(
-        headlines=headlines(data),
+        headlines=headlines(results, table),
         tables=[_by_task(data, screen), _by_method(data, screen)],
         cautions=study_cautions(results),
         places=places,
@@ -154,7 +154,7 @@ def _row(data: ReportData, task: str, method: str, names: Sequence[str], screen:
         _reduction(data, task, method),
         _at_equal_skill(data, task, method),
         f"{_score_text(data, score)}{mark}",
-        "" if difference is None else f"{difference:+.2g}",
+        "" if difference is None else signed_digits(difference),
     ]
     return GlanceRow(names, numbers, models.by_layer if models.seeds else [None] * len(data.layers))
 
@@ -195,9 +195,9 @@ def _reduction(data: ReportData, task: str, method: str) -> str:
     mark = "*" if task != ALL_TASKS and any(not_learnt_of(data, task, each) for each in rests_on) else ""
     interval = widest_claim(found)
     if interval is None:
-        return f"{short_percent(found.reduction)}{mark}"
+        return f"{percent(found.reduction)}{mark}"
     narrower = "" if interval.over == _claims(data)[0] else _NARROWER
-    return f"{short_percent(found.reduction)} {short_percent_range(interval.low, interval.high)}{narrower}{mark}"
+    return f"{percent(found.reduction)} {short_percent_range(interval.low, interval.high)}{narrower}{mark}"
 
 
 def _at_equal_skill(data: ReportData, task: str, method: str) -> str:
@@ -208,4 +208,4 @@ def _at_equal_skill(data: ReportData, task: str, method: str) -> str:
     if found is None or found.reduction is None:
         return "none" if method != data.results.study.reference_method else ""
     ends = "" if found.interval is None else f" {short_percent_range(found.interval.low, found.interval.high)}"
-    return f"{short_percent(found.reduction)}{ends}"
+    return f"{percent(found.reduction)}{ends}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ArmOutcome
 from repdrift.core.records.study_info import RunStatus
+from repdrift.core.words import score_number
 from repdrift.report.report_data import ReportData
 
 FORGETTING = "forgetting"
@@ -38,8 +39,8 @@ class Score:
 
     @property
     def text(self) -> str:
-        """The mean in three decimals, or two where it is no share."""
-        return f"{self.mean:.3f}" if abs(self.mean) < 10 else f"{self.mean:.2f}"
+        """The mean as scores are written."""
+        return score_number(self.mean)
 
 
 def models_of(data: ReportData, task: str, method: str, measure: str | None = None) -> ArmModels:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.claim_parts import OVER, correction_in_words, deciding_pvalue
 from repdrift.core.hypotheses import ALIKE, LESS, METHOD_CLAIMS, TARGET
 from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, counted, method_title, sentence_case, task_title
 from repdrift.report.page.titles import arm_titles, task_titles
-from repdrift.report.report_data import ReportData, correction_in_words, deciding_pvalue
-from repdrift.report.wording import OVER
+from repdrift.report.report_data import ReportData
 
 COLUMNS = [
     "claim", "task", "layer", "arm", "effect", "low", "high", "over", "p", "corrected", "uncorrected", "smallest", "verdict", "margin", "models", "note",

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from repdrift.core.shown_text import for_terminal
 
 _CODE = re.compile(r"`([^`\n]+)`")
-_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] \d)|(?<=\bp [=<]) (?=\d)")
+_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<>] \d)|(?<=\bp [=<>]) (?=\d)")
 """Spaces at which no line ends: between a number and its percent sign, and within `p = 0.03`."""
 
 

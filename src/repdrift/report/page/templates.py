@@ -20,7 +20,12 @@ def page_templates(folder: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"prose": prose, "plain": without_marks}
-    environment.filters |= {"number": words.number, "percent": words.percent, "pvalue": words.pvalue}
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "pvalue": words.pvalue,
+        "score_number": words.score_number,
+    }
     return environment
 
 

@@ -24,7 +24,7 @@ def rounded(value: float, spread: float | None, digits: int) -> Rounded:
     A number other than 0 that eight decimals do not show is `tiny`. Equal numbers have no spread to show; their cell's note says that they are equal.
     """
     if value and abs(value) < 0.5 * 10**-MOST_PLACES:
-        return Rounded(f"{10**-MOST_PLACES:.0e}", tiny=True)
+        return Rounded(f"{10**-MOST_PLACES:.{MOST_PLACES}f}", tiny=True)
     places = places_of(value, digits)
     if spread is not None and is_equal(value, spread):
         spread = None

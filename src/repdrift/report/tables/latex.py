@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.words import pvalue
 from repdrift.report.tables.contents import Cell, Column, Footnotes, ResultsTable
-from repdrift.report.tables.digits import rounded
+from repdrift.report.tables.digits import MOST_PLACES, rounded
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -43,6 +43,7 @@ _SPECIAL = {
 }
 _LIGATURES = re.compile(r"(?<=-)(?=-)|(?<=,)(?=,)|(?<=[!?])(?=`)")
 """Places between characters that LaTeX would set as one other: two hyphens as a dash."""
+_TINY = f"<10^{{-{MOST_PLACES}}}"
 _DASH = "--"
 _KNOWN_BEYOND_ASCII = re.compile(r"[\u00a1-\u00ff\u0100-\u017f\u2013\u2014\u2018-\u201e]")
 """Letters that LaTeX sets with any engine; others need XeLaTeX or LuaLaTeX and a font that has them."""
@@ -97,7 +98,7 @@ class _Written:
     marks: str = ""
 
 
-def _cell(cell: Cell, column: Column, notes: Footnotes, digits: int) -> _Written:
+def _cell(cell: Cell, column: Column, notes: Footnotes, digits: int) -> _Written:  # noqa: PLR0911 - one return a kind
     marks = _superscript(notes.marks(cell.notes))
     if cell.missing(column.kind):
         return _Written(f"{{{_DASH}{marks}}}")
@@ -110,12 +111,13 @@ def _cell(cell: Cell, column: Column, notes: Footnotes, digits: int) -> _Written
     value = cell.value or 0.0
     if column.kind == "p":
         text = pvalue(value)
-        number = "" if text.startswith("<") or "e" in text else text
-        return _Written(f"{number}{marks}", number, marks) if number else _Written(f"{{${_power(text)}${marks}}}")
+        if text[0] in "<>":
+            return _Written(f"{{${text.replace(' ', '')}${marks}}}")
+        return _Written(f"{text}{marks}", text, marks)
     scale = 100.0 if column.kind == "percent" else 1.0
     number = _number(scale * value, None if cell.spread is None else scale * cell.spread, digits)
-    if number.startswith("<"):
-        return _Written(f"{{$|x|{_power(number)}${marks}}}")
+    if number == _TINY:
+        return _Written(f"{{{_math(number)}{marks}}}")
     return _Written(f"{number}{marks}", number, marks)
 
 
@@ -123,22 +125,14 @@ def _number(value: float, spread: float | None, digits: int) -> str:
     """A number with its spread in units of the last decimal, `0.448(12)`, which siunitx reads in every version."""
     found = rounded(value, spread, digits)
     if found.tiny:
-        return f"<{found.number}"
+        return _TINY
     units = found.spread.replace(".", "").lstrip("0")
     return f"{found.number}({units or 0})" if found.spread else found.number
 
 
 def _math(number: str) -> str:
     """A number in mathematics, also one below what the decimals show."""
-    return f"$|x|{_power(number)}$" if number.startswith("<") else f"${number}$"
-
-
-def _power(text: str) -> str:
-    """A number with an exponent, and with a sign before it where it has one: `< 1e-06`, `2.9e-06`."""
-    sign = "<" if text.startswith("<") else ""
-    base, _, power = text.removeprefix("<").strip().partition("e")
-    times = "" if base == "1" else rf"{base} \times "
-    return f"{sign}{times}10^{{{int(power)}}}"
+    return f"$|x|{number}$" if number == _TINY else f"${number}$"
 
 
 def _column_type(column: Column, cells: Sequence[_Written]) -> str:

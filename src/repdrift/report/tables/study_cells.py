@@ -7,14 +7,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from repdrift.core.claim_parts import correction_in_words, deciding_pvalue, widest_claim
 from repdrift.core.hypotheses import LESS
 from repdrift.core.learnt_words import judged_models, not_known
 from repdrift.core.outcome_words import score_title
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import chosen_percent, counted, listed, method_title, p_equals, pvalue, task_title
+from repdrift.core.words import (
+    chosen_percent,
+    counted,
+    listed,
+    method_title,
+    p_equals,
+    pvalue,
+    score_number,
+    task_title,
+)
 from repdrift.report.glance.study_numbers import final_score, forgetting_of, not_learnt_of
-from repdrift.report.report_data import ReportData, correction_in_words, deciding_pvalue, widest_claim
+from repdrift.report.report_data import ReportData
 from repdrift.report.tables.contents import Cell, Column
 from repdrift.report.tables.digits import is_equal
 
@@ -228,7 +238,7 @@ class StudyCells:
         if found is None or found.reduction is None:
             why = "it was not asked for" if found is None else _first_sentence(found.sentence)
             return Cell(notes=[f"not compared at equal skill: {why}"])
-        notes = [f"at {score.metric} {score.score:.3f} on {task_title(score.task)}" for score in found.scores]
+        notes = [f"at {score.metric} {score_number(score.score)} on {task_title(score.task)}" for score in found.scores]
         if task == ALL_TASKS and found.tasks and set(found.tasks) != set(self.data.tasks):
             notes = [f"over {listed([task_title(name) for name in found.tasks])} alone", *notes]
         if found.interval is None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from repdrift.core.errors import ConfigError, UnknownNameError
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, counted, layer_ranges, listed, method_title, task_title
 from repdrift.report.report_data import ReportData
 from repdrift.report.tables.chosen import TableOptions, chosen_names
 from repdrift.report.tables.contents import Cell, Column, Group, ResultsTable, Row
 from repdrift.report.tables.study_cells import BY_LAYER, QUANTITIES, StudyCells
-from repdrift.report.wording import drift_definition
 
 STUDY_ROWS = ("tasks", "arms", "layers")
 STUDY_COLUMNS = ("arms", "tasks", "layers", "numbers")

@@ -7,11 +7,11 @@ import shlex
 from repdrift.core.comparison_answers import answer_line, comparison_headline, grid_line
 from repdrift.core.comparison_words import how_sure, note_sentences, warnings_beside_notes
 from repdrift.core.errors import UnknownNameError
+from repdrift.core.measure_words import drift_in_words
 from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDrift
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.words import markdown_text, number
 from repdrift.report.page.comparison.methods import methods_text
-from repdrift.report.wording import drift_in_words
 from repdrift.sharing.cards.card_text import HOW_TO_READ, TITLE, bullets, card, cautions, made_with, table
 
 

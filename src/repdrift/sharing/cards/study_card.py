@@ -10,19 +10,19 @@ import pandas as pd
 from repdrift.core.errors import ConfigError, DataError
 from repdrift.core.first_lines import first_lines
 from repdrift.core.hypotheses import LESS, TARGET
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.outcomes import OUTCOMES_PARQUET
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.study_info import RunStatus
+from repdrift.core.study_headline import headline
 from repdrift.core.table_file import read_table
 from repdrift.core.words import chosen_percent, markdown_text, method_in_full, method_title, number, scores, task_title
-from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.methods_text import methods_text
 from repdrift.report.report_data import ReportData
 from repdrift.report.tables.chosen import TableOptions
 from repdrift.report.tables.markdown import markdown
 from repdrift.report.tables.shared_notes import with_shared_below
 from repdrift.report.tables.study_table import study_table
-from repdrift.report.wording import drift_definition
 from repdrift.sharing.cards.card_text import HOW_TO_READ, TITLE, card, cautions, made_with, table
 from repdrift.sharing.opened_results import OpenedResults
 
@@ -49,7 +49,7 @@ def study_card(data: ReportData) -> str:
     return card(
         [
             TITLE, "",
-            markdown_text(headline(data)), "",
+            markdown_text(headline(data.results, data.table)), "",
             markdown(measured, 2).rstrip("\n"), "",
             markdown_text(HOW_TO_READ.format(definition=drift_definition(study, study.primary_measure))), "",
             *[line for test in claims for line in (f"- {markdown_text(test.sentence)} ({test.verdict})",)], "",

@@ -188,7 +188,7 @@ def test_an_outcome_that_does_not_apply_is_not_judged_for_its_own_reason():
 
 @pytest.mark.parametrize(
     ("value", "limit", "text"),
-    [(0.41, 0.3, "0.41"), (0.3004, 0.3, "0.3004"), (0.29996, 0.3, "0.29996"), (0.3, 0.3, "0.30"), (0.0, 0.0, "0.00"), (4e-7, 0.0, "4e-07")],
+    [(0.41, 0.3, "0.41"), (0.3004, 0.3, "0.3004"), (0.29996, 0.3, "0.29996"), (0.3, 0.3, "0.30"), (0.0, 0.0, "0"), (4e-7, 0.0, "0.00000040")],
 )  # fmt: skip
 def test_a_number_shows_on_which_side_of_its_limit_it_lies(value, limit, text):
     assert beside_limit(value, limit) == text

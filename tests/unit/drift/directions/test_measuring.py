@@ -55,7 +55,7 @@ def test_each_kind_is_named_in_its_layer_alone(planted):
     assert largest == {1: "rest", 2: "shift", 3: "rotation", 4: "scaling", 5: "linear", 6: "shift"}
     answer = " ".join(directions_answer(planted))
     assert (
-        "In layers 2, 6 most of the change of the representations is accounted for by a shift that all samples share (most in layer 2: 100.0 %"
+        "In layers 2, 6 most of the change of the representations is accounted for by a shift that all samples share (most in layer 2: 100 %"
         in answer
     )
     assert "in layer 3 most of the change of the representations is accounted for by a rotation" in answer
@@ -87,7 +87,7 @@ def test_layer_that_did_not_move_is_missing_with_the_reason(planted):
     words = directions_section(planted)
     assert "Layer 0: The representations did not move, so that there is no direction." in words.left_out
     assert any("sees no shift, no rotation and no scaling" in note for note in words.notes)
-    assert "| 0 | 0.0000 |  |  |" in "\n".join(section_markdown(words))
+    assert "| 0 | 0 |  |  |" in "\n".join(section_markdown(words))
 
 
 def test_model_that_did_not_move_says_so_and_no_more():

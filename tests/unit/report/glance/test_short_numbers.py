@@ -3,23 +3,7 @@
 import pytest
 
 from repdrift.core.words import short_drift
-from repdrift.report.glance.short_numbers import (
-    less_or_more,
-    short_percent,
-    short_percent_range,
-    with_spread,
-)
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0.1234, "12 %"), (-0.0034, "-0.34 %"), (0.0, "0 %"), (0.9951, "99.5 %"), (0.99999, "> 99.9 %"), (1.0, "100 %"), (-12.3, "-1,230 %"),
-        (-1e-6, "0.00 %"), (1e-6, "0.00 %"), (0.994, "99 %"),
-    ],
-)  # fmt: skip
-def test_shares_have_two_digits(share, text):
-    assert short_percent(share) == text
+from repdrift.report.glance.short_numbers import short_percent_range, with_spread
 
 
 def test_an_interval_has_both_ends():
@@ -27,17 +11,10 @@ def test_an_interval_has_both_ends():
 
 
 @pytest.mark.parametrize(
-    ("reduction", "words"), [(0.31, "31 % less"), (-0.12, "12 % more"), (-2.4, "3.40 times as much"), (0.0, "0 % less")]
-)
-def test_a_reduction_says_which_way(reduction, words):
-    assert less_or_more(reduction) == words
-
-
-@pytest.mark.parametrize(
     ("mean", "spread", "text"),
     [
-        (0.4481, 0.0121, "0.45 ±0.01"), (0.4481, 0.0012, "0.448 ±0.001"), (0.5, 0.0, "0.50 ±0.00"), (0.031, None, "0.031"),
-        (3e-6, 1e-7, "3.0e-06 ±1e-07"), (-7e-17, None, "0.00"),
+        (0.4481, 0.0121, "0.45 ±0.01"), (0.4481, 0.0012, "0.448 ±0.001"), (0.5, 0.0, "0.50 ±0"), (0.031, None, "0.031"),
+        (3e-6, 1e-7, "0.0000030 ±below 0.000001"), (-7e-17, None, "0"), (3e-9, 0.012, "0.0000 ±0.0120"), (-3e-9, 0.012, "0.0000 ±0.0120"), (12.34, 1.2, "12.34 ±1.20"),
     ],
 )  # fmt: skip
 def test_a_spread_is_never_rounded_away(mean, spread, text):
@@ -45,5 +22,5 @@ def test_a_spread_is_never_rounded_away(mean, spread, text):
 
 
 def test_a_drift_that_is_rounding_is_0():
-    assert short_drift(-7e-17) == "0.00"
-    assert short_drift(2e-6) == "2e-06"
+    assert short_drift(-7e-17) == "0"
+    assert short_drift(2e-6) == "0.0000020"

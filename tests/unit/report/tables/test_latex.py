@@ -73,13 +73,13 @@ def test_missing_is_no_zero_and_zero_is_not_missing():
 def test_a_tiny_number_is_not_written_as_zero():
     cells = [Cell(value=3e-12), Cell(value=0.1)]
     assert read_latex(latex(table_of(cells), 2)).rows[0][1] == "{$|x|<10^{-8}$}"
-    assert "below 1e-08 in size" in markdown(table_of(cells), 2)
+    assert "below 0.00000001 in size" in markdown(table_of(cells), 2)
 
 
 def test_p_values_below_the_smallest_shown_are_mathematics_in_braces():
-    cells = [Cell(value=1e-9), Cell(value=0.031), Cell(value=2.9e-6)]
+    cells = [Cell(value=1e-9), Cell(value=0.031), Cell(value=0.9999)]
     rows = [row[1] for row in read_latex(latex(table_of(cells, "p"), 2)).rows]
-    assert rows == [r"{$<10^{-6}$}", "0.031", r"{$2.9 \times 10^{-6}$}"]
+    assert rows == ["{$<0.0001$}", "0.031", "{$>0.99$}"]
 
 
 def test_intervals_are_written_with_their_ends():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from repdrift.core.measure_words import drift_in_words
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.records.sites import EMBEDDINGS_LAYER, RESID_POST
 from repdrift.core.site_words import site_title
 from repdrift.report.page.contents import Filter
-from repdrift.report.wording import drift_in_words
 
 
 def drift_is(result: Comparison, measure: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repdrift.core.measure_words import drift_definition
+from repdrift.core.study_headline import headline
 from repdrift.core.words import listed, method_in_full
 from repdrift.report.page.answers import drift_in_words
 from repdrift.report.page.contents import Page
@@ -12,7 +14,6 @@ from repdrift.report.page.main_view import drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
 from repdrift.report.page.study.downloads import downloads, too_large
 from repdrift.report.page.study.filters import study_filters
-from repdrift.report.page.study.headline import headline
 from repdrift.report.page.study.methods_text import methods_text
 from repdrift.report.page.study.provenance import provenance
 from repdrift.report.page.study.run_table import run_table
@@ -22,7 +23,6 @@ from repdrift.report.page.views import study_views
 from repdrift.report.report_data import ReportData
 from repdrift.report.skill import first_lines
 from repdrift.report.style import method_color
-from repdrift.report.wording import drift_definition
 
 __all__ = ["FigureFile", "study_page"]
 
@@ -40,7 +40,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
     return Page(
         title=f"Drift of {study.model}: {study.name}",
         subtitle=_subtitle(data),
-        headline=headline(data),
+        headline=headline(data.results, data.table),
         cautions=list(dict.fromkeys(first_lines(data))),
         tiles=study_tiles(data),
         filters=study_filters(data, table),

@@ -10,12 +10,13 @@ from typing import Any
 from markupsafe import Markup
 
 from repdrift.core import words
+from repdrift.core.claim_parts import OVER
 from repdrift.core.equal_skill_words import WHAT_IT_ANSWERS, reduction_at_end, skill_notes, tasks_in_words
 from repdrift.core.hypotheses import claim
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.sink_words import sinks_in_words
 from repdrift.core.study_sections import study_sections
 from repdrift.core.tuning_words import edge_in_words, trial_in_words
-from repdrift.report import wording
 from repdrift.report.answer import answer, details
 from repdrift.report.dashboard import claims, sections
 from repdrift.report.dashboard.outcomes import outcomes_section
@@ -101,9 +102,9 @@ def _filters(data: ReportData) -> Mapping[str, Any]:
         "sinks": sinks_in_words,
         "trial": trial_in_words,
         "edge": edge_in_words,
-        "over": wording.OVER.__getitem__,
+        "over": OVER.__getitem__,
         "claim": partial(claim, study=study),
-        "definition": partial(wording.drift_definition, study),
+        "definition": partial(drift_definition, study),
     }
 
 
@@ -114,7 +115,7 @@ def _said(data: ReportData) -> dict[str, Any]:
         "study": results.study,
         "results": results,
         "table_name": data.table_name,
-        "definition": wording.drift_definition(results.study, results.study.primary_measure),
+        "definition": drift_definition(results.study, results.study.primary_measure),
         "answer": answer(data),
         "details": details(data),
         "several_arms": data.several_arms,

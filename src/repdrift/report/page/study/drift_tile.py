@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repdrift.core.words import counted, listed, sentence_case, two_digits
+from repdrift.core.measure_words import drift_definition
+from repdrift.core.words import counted, listed, sentence_case, short_number
 from repdrift.report.answer import between_seeds, noise, random_change
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _CHIPS: dict[str, tuple[str, Verdict]] = {
     "yes": ("more than noise", "yes"),
@@ -81,21 +81,21 @@ def drift_tile(data: ReportData) -> Tile:
         )
     (least, least_arm), (most, most_arm) = min(known), max(known)
     if len(known) == 1:
-        return Tile("drift", f"Mean drift of {least_arm}", two_digits(least), chip, verdict, kind, details)
+        return Tile("drift", f"Mean drift of {least_arm}", short_number(least), chip, verdict, kind, details)
     if len(known) <= _NAMED_ARMS:
-        value = " / ".join(two_digits(mean) for mean, _ in known)
+        value = " / ".join(short_number(mean) for mean, _ in known)
         return Tile("drift", f"Mean drift, {' / '.join(arm for _, arm in known)}", value, chip, verdict, kind, details)
-    value = f"{two_digits(least)} to {two_digits(most)}"
+    value = f"{short_number(least)} to {short_number(most)}"
     line = f"From {least_arm} to {most_arm}, of {counted(len(known), 'method')}. {kind}"
     return Tile("drift", "Mean drift", value, chip, verdict, line, details)
 
 
 def _arm_line(arm: ArmDrift) -> str:
     by_task = "; ".join(
-        f"{task} {'missing' if mean is None else two_digits(mean)}" for task, mean in arm.by_task.items()
+        f"{task} {'missing' if mean is None else short_number(mean)}" for task, mean in arm.by_task.items()
     )
     there = "" if arm.models == arm.planned else f" ({arm.models} of {arm.planned} models)"
-    return f"{arm.arm}{there}: {'no mean' if arm.mean is None else two_digits(arm.mean)}; {by_task}."
+    return f"{arm.arm}{there}: {'no mean' if arm.mean is None else short_number(arm.mean)}; {by_task}."
 
 
 def _mean(values: np.ndarray) -> float | None:

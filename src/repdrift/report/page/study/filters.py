@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.sites import EMBEDDINGS_LAYER, RESID_POST, SITES
 from repdrift.core.site_words import site_title
 from repdrift.report.page.contents import Filter
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _AT_END = "end of training"
 

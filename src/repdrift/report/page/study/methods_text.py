@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from repdrift.core.claim_parts import OVER
 from repdrift.core.hypotheses import LESS_AT_EQUAL_SKILL
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.sites import SITE_WORDS
 from repdrift.core.sink_words import sinks_in_words
@@ -10,7 +12,6 @@ from repdrift.core.words import chosen_percent, counted, listed, method_title, p
 from repdrift.report.page.study.training_text import training_text
 from repdrift.report.page.titles import task_titles
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import OVER, drift_definition
 
 LETTERS = 12
 """Letters of a digest that a text gives; the provenance has all."""

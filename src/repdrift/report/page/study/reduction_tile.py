@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.words import listed, method_title, two_digits
+from repdrift.core.study_headline.contrast import AT_EQUAL_SKILL, Contrast, contrasts, first_named
+from repdrift.core.words import listed, method_title, short_number
 from repdrift.report.answer import answer, details
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
-from repdrift.report.page.study.contrast_words import AT_EQUAL_SKILL, Contrast, contrasts, first_named
 from repdrift.report.report_data import ReportData
 
 _QUESTIONS = ("Does ", "By how much?", "Is the target", "Are they alike?", "Who drifts less", "What could this design")
@@ -16,7 +16,7 @@ _QUESTIONS = ("Does ", "By how much?", "Is the target", "Are they alike?", "Who 
 
 def reduction_tile(data: ReportData) -> Tile | None:
     """Returns the tile; None in a study of one method, which has nothing to compare."""
-    found = contrasts(data)
+    found = contrasts(data.results)
     if not found:
         return None
     reference = method_title(data.results.study.reference_method)
@@ -98,4 +98,4 @@ def _line(one: Contrast) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{two_digits(100 * value)} %"
+    return f"{short_number(100 * value)} %"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from repdrift.core.learnt_words import JudgedModel, judged_models
-from repdrift.core.words import counted, listed, some_listed
+from repdrift.core.words import counted, listed, score_number, some_listed
 from repdrift.report.page.contents import NOT_KNOWN, Tile
 from repdrift.report.page.study.drift_tile import drift_tile
 from repdrift.report.page.study.forgetting_tile import forgetting_tile
@@ -78,10 +78,10 @@ def _learnt_by_group(data: ReportData, models: Sequence[JudgedModel]) -> list[st
             if known:
                 ends = list(
                     dict.fromkeys(
-                        f"{value:.3f}" for value in (min(k.score for k in known), max(k.score for k in known))
+                        f"{score_number(value)}" for value in (min(k.score for k in known), max(k.score for k in known))
                     )
                 )
-                constants = listed(sorted({f"{k.constant_score:.3f}" for k in known}))
+                constants = listed(sorted({f"{score_number(k.constant_score)}" for k in known}))
                 scores = f"; {known[0].metric} {' to '.join(ends)}, and {constants} for the best constant answer"
             lines.append(f"{task_name}, {arm}: {have} of {len(group)} known to have learnt{scores}.")
     return lines

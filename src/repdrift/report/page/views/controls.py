@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import listed
 from repdrift.report.dashboard.sections import standings
 from repdrift.report.page.arm_marks import SHAPES, look, tooltip
@@ -16,7 +17,6 @@ from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axi
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 TRAINED = "trained models, mean over seeds"
 CONTROL_WORDS = {

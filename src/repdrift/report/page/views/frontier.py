@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.equal_skill_words import all_in_lines
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.run import LOSSES
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_legend, arm_shape, tooltip
 from repdrift.report.page.contents import View
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _COLUMNS = ["panel", "task", "arm", "seed", "when", "place", "final", "score", "drift"]
 _SHOWN = {"panel": "task and score", "arm": "method", "seed": "seed", "when": "step", "score": "score", "drift": "mean drift"}  # fmt: skip

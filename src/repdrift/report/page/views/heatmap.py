@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.words import short_number
@@ -18,7 +19,6 @@ from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.layer_axis import CHOSEN_LAYER, chosen_layer, layer_cells
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 DECADES = 100.0
 """Largest by smallest drift above 0 from which on the scale is logarithmic."""

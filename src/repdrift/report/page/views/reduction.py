@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from repdrift.core.claim_parts import OVER, widest_claim
 from repdrift.core.equal_skill_words import all_in_lines
 from repdrift.core.hypotheses import LESS
 from repdrift.core.records.claims import Interval
@@ -17,8 +18,7 @@ from repdrift.report.page.arm_marks import CONTROL_GREY, SHAPES, arm_color, arm_
 from repdrift.report.page.contents import LegendEntry, View
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
-from repdrift.report.report_data import ReportData, widest_claim
-from repdrift.report.wording import OVER
+from repdrift.report.report_data import ReportData
 
 AT_END, AT_SKILL = "end of training", "equal skill"
 _PLACES = {AT_END: "circle", AT_SKILL: "diamond"}

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from repdrift.core.claim_parts import deciding_pvalue
 from repdrift.core.hypotheses import INTERACTION, LESS
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.worded_section import CaptionedTable, WordedSection
@@ -26,7 +27,7 @@ from repdrift.report.page.contents import Filter, LegendEntry, View
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
 from repdrift.report.page.layer_lines import typed
 from repdrift.report.page.views import ViewSpec, register
-from repdrift.report.report_data import ReportData, deciding_pvalue, layers_with
+from repdrift.report.report_data import ReportData, layers_with
 
 _MARKS = {"supported": "circle", "not decided": "triangle-up", "the opposite is shown": "cross", "cannot be tested": "diamond"}  # fmt: skip
 _OUTLINES = {

@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from repdrift.core.compared_site_words import model_sites
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.sites import RESID_POST, SITES
 from repdrift.core.site_words import site_title
@@ -22,7 +23,6 @@ from repdrift.report.page.drift_table import drift_table
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _SHOWN = {"at": "site", "task": "task", "arm": "method", "seed": "seed", "layer": "layer", "drift": "drift"}
 

@@ -7,13 +7,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import percent, short_number, some_listed
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_dash, arm_legend, arm_shape, tooltip
 from repdrift.report.page.contents import View
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
-from repdrift.report.wording import drift_definition
 
 _FINAL_GAP = 0.14
 """Distance of the final model from the last checkpoint, as a share of the axis."""

@@ -162,14 +162,14 @@ def test_shaded_tokens_are_text_with_their_values_and_no_style_comes_from_data(m
     spans = re.findall(r'<span class="([^"]*)" title="([^"]*)">([^<]*)</span>', source)
     assert [(shade, title) for shade, title, _ in spans] == [
         ("sx", "not predicted"),
-        ("s0", "0.00 nats"),
+        ("s0", "0 nats"),
         ("s2", "0.50 nats"),
-        ("s8", "2.00 nats"),
+        ("s8", "2.0 nats"),
     ]
     assert spans[3][2] == " red"
     assert "style=" not in source.split("<body>")[-1]
     assert 'aria-label="sample &lt;i&gt;7&lt;/i&gt;. largest for: [ red] 2.00."' in source
-    assert "The scale ends at 2.0000 nats" in found.words
+    assert "The scale ends at 2.00 nats" in found.words
 
 
 def test_models_that_have_not_learnt_stand_above_the_answer_and_under_what_needs_care():
