@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from repdrift.core.errors import ConfigError
+from repdrift.core.process_group import process_count
 from repdrift.core.progress import say
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
@@ -52,9 +54,14 @@ def run_study(
 ) -> StudyOutcome:
     """Say what the design of a study can show, check it, then run its jobs. tasks: a part of the study's tasks; None for all.
 
-    launch: how the jobs are run; None: one after another in this process. Raises what `ready_jobs` raises before anything is run, and
+    launch: how the jobs are run; None: one after another in this process. Raises ConfigError under torchrun, what `ready_jobs` raises before anything is run, and
     UnfinishedStudyError if a job failed. What was finished before is kept.
     """
+    if process_count() > 1:
+        raise ConfigError(
+            "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Run the study without torchrun; --jobs runs several of its "
+            "jobs at once"
+        )
     clock = time.perf_counter()
     inputs = StudyInputs(config, config_path)
     runs = planned_runs(config, tasks=tasks)

@@ -1,5 +1,7 @@
 """Commands that make a study again: with the options by which it differs from its file, and none else."""
 
+import itertools
+import shlex
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,40 @@ def test_a_file_that_is_gone_leaves_the_command_without_options(file):
     Path(file).unlink()
     assert reproducing_commands(study, file, study.task_names) == ["repdrift run 'my study.yaml'"]
     assert reproducing_commands(study, None, study.task_names) == ["repdrift run x"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["training.all.epochs=1"],
+        ["seeds=[3, 4]", "training.methods.lora.learning_rate=0.001"],
+        ['training.tasks."my.task".epochs=2', "tasks=[mrpc, {name: my.task, validation: v.csv, text_columns: [text], label_column: label}]"],
+        ["methods=[lora, {name: lora_r8, kind: lora, rank: 8, target_modules: [a, 'b c']}]", "reference=lora"],
+        ["tune.trials=3"],
+        ["general_text=false", "outcomes=[probes]", "name=other"],
+        ["seeds.0=7", "analysis.replicates=0"],
+    ],
+)  # fmt: skip
+def test_commands_of_a_study_whose_file_was_changed_since_make_the_study_that_was_run(file, overrides):
+    was_run = load_study(file, overrides)
+    (command, *_) = reproducing_commands(was_run, file, was_run.task_names)
+    words = shlex.split(command)
+    assert words[:3] == ["repdrift", "run", "my study.yaml"]
+    again = load_study(file, [value for option, value in itertools.pairwise(words) if option == "--set"])
+    assert again.model_copy(update={"analysis": was_run.analysis}) == was_run
+
+
+def test_commands_take_away_what_the_file_has_and_the_study_has_not(file):
+    tuned = load_study(file, ["tune.trials=3", "general_text=false", "training.all.epochs=3"])
+    plain = load_study(file)
+    Path(file).write_text(
+        yaml.safe_dump({**STUDY, "tune": {"trials": 3}, "general_text": False, "training": {"all": {"epochs": 3}}})
+    )
+    assert load_study(file) == tuned
+    (command,) = reproducing_commands(plain, file, plain.task_names)
+    words = shlex.split(command)
+    again = load_study(file, [value for option, value in itertools.pairwise(words) if option == "--set"])
+    assert again.tune is None
+    assert again.general_text == plain.general_text
+    assert again.general_text is not None
+    assert again.training_options("mrpc", "lora") == plain.training_options("mrpc", "lora")

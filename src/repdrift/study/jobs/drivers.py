@@ -107,7 +107,10 @@ def _refusal(folder: Path, plan: StudyPlan, other: DriverRecord) -> str:
     with suppress(DataError, StorageError):
         theirs = read_plan(folder / PLAN_FILE)
         found = field_differences(theirs.config, plan.config) if theirs.digest == other.plan else []
-        differ = f" ({', '.join(map(str, found[:4]))})" if found else ""
+        parts = list(map(str, found[:4]))
+        if theirs.digest == other.plan and theirs.tasks != plan.tasks:
+            parts.append(f"tasks {', '.join(theirs.tasks)} -> {', '.join(plan.tasks)}")
+        differ = f" ({'; '.join(parts)})" if parts else ""
     return (
         f"{other.words} works on this study with another configuration{differ}. In one results folder the two would write over each other's files. Wait until "
         f"it is done, stop it, or choose another results_dir than {folder.parent}"

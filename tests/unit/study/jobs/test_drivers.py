@@ -42,6 +42,9 @@ def test_the_second_of_another_configuration_is_refused_and_told_who_and_what(tm
         assert f"process {os.getpid()} on " in str(caught.value)
         assert "training.all.epochs 3.0 -> 1.0" in str(caught.value)
         assert "another results_dir" in str(caught.value)
+        part = make_plan(parse_study(first.config | {"tasks": ["sst2", "rte"]}, where="test"), "s.yaml", ["rte"])
+        with pytest.raises(ConfigError, match="tasks sst2 -> rte"), driving(tmp_path, part, "local", 2):
+            pytest.fail("not refused")
     with driving(tmp_path, second, "local", 2):
         pass
 

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from repdrift.core.shown_text import for_terminal
@@ -120,7 +121,7 @@ class LocalProcesses:
         number = next(n for n in range(1, self._setting.jobs + 1) if n not in self._workers)
         gpu = self._gpus[(number - 1) % len(self._gpus)] if self._gpus else None
         process = subprocess.Popen(  # noqa: S603  this program itself
-            [sys.executable, "-m", "repdrift", "job", str(self._setting.plan_file), "--from-input", "--launcher", NAME],
+            worker_command(self._setting.plan_file),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=worker_environment(self.threads, gpu),
@@ -160,6 +161,11 @@ class LocalProcesses:
             if pipe is not None:
                 pipe.close()
         return code
+
+
+def worker_command(plan_file: Path) -> list[str]:
+    """The command of a process that takes names of jobs on its input."""
+    return [sys.executable, "-m", "repdrift", "job", str(plan_file), "--from-input", "--launcher", NAME]
 
 
 def _gpus() -> list[str]:
