@@ -37,6 +37,7 @@ html_css_files = ["repdrift.css"]
 html_extra_path = ["_build/extra"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # it fetches pages, which a browser refuses for files on the disk
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4

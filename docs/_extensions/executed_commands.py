@@ -240,12 +240,16 @@ class PageOfResults(SphinxDirective):
         code, output = run_command(command, folder)
         if code:
             raise self.error(f"`{command}` ended with {code}:\n{output}")
-        pages = PAGES / "pages"
-        pages.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "page_of_results" / "dashboard.html", pages / name)
-        up = "../" * self.env.docname.count("/")
-        link = nodes.reference("", " ".join(self.content), refuri=f"{up}pages/{name}", internal=False)
-        return [nodes.paragraph("", "", link)]
+        page = (folder / "page_of_results" / "dashboard.html").read_bytes()
+        return [link_to_page(self.env, name, page, " ".join(self.content))]
+
+
+def link_to_page(env: Any, name: str, page: bytes, words: str) -> nodes.paragraph:
+    """Put a page that repdrift has drawn into the site, as `pages/NAME`. Returns a link to it."""
+    (PAGES / "pages").mkdir(parents=True, exist_ok=True)
+    (PAGES / "pages" / name).write_bytes(page)
+    up = "../" * env.docname.count("/")
+    return nodes.paragraph("", "", nodes.reference("", words, refuri=f"{up}pages/{name}", internal=False))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
