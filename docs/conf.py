@@ -1,10 +1,16 @@
 """Sphinx settings of the documentation. `make docs` builds it into docs/_build/html; warnings are errors."""
 
+import shutil
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent / "src")]
+
+# The notebooks lie where readers of the repository look for them, and pages lie below this folder.
+shutil.copytree(
+    HERE.parent / "examples", HERE / "notebooks", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "README.md")
+)
 
 from repdrift.version import __version__  # noqa: E402  (after the path of the tree at hand)
 
@@ -26,6 +32,7 @@ extensions = [
     "record_fields",
 ]
 exclude_patterns = ["_build", "_extensions", "results", "studies/minilm/drift_analysis_summary.md"]
+smartquotes = False  # it makes one dash of the two before an option
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other libraries, which have no page here
 python_maximum_signature_line_length = 100

@@ -56,7 +56,8 @@ def limits(field: FieldInfo) -> str:
         for name, words in _LIMITS.items():
             value = getattr(each, name, None)
             if value is not None:
-                found.append(f"{words} {value:,}" + (" entries" if name.endswith("length") else ""))
+                unit = "" if not name.endswith("length") else " characters" if field.annotation is str else " entries"
+                found.append(f"{words} {value:,}{unit}")
     return ", ".join(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-_LINK = re.compile(r"(?<!!)\[([^\]`]+)\]\(([^)#:\s]+)\)")
+_LINK = re.compile(r"(?<!!)\[`?([^\]`]+)`?\]\(([^)#:\s]+)\)")
 
 
 def _as_downloads(app: Sphinx, page: str, source: list[str]) -> None:

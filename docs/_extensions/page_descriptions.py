@@ -14,7 +14,7 @@ _LONGEST = 160
 
 def _describe(app: Sphinx, _page: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     first = None if doctree is None else next(iter(doctree.findall(nodes.paragraph)), None)
-    words = app.config.html_title if first is None else first.astext()
+    words = f"Documentation of {app.config.html_title}" if first is None else first.astext()
     short = textwrap.shorten(words, _LONGEST, placeholder=" ...")
     context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{escape(short)}">\n'
 

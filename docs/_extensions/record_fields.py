@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+_OF_A_RECORD = re.compile(r"\b[A-Z][A-Za-z]+(?:Section|Entry|Options|Overrides)\b")
 _COLUMN = re.compile(r'^    "(\w+)",  # (.+)$', re.MULTILINE)
 
 
@@ -21,7 +22,10 @@ def _fields(record: type[BaseModel], *, with_default: bool) -> nodes.definition_
     described = field_descriptions(record)
     entries = []
     for name, field in record.model_fields.items():
-        facts = [type_words(field.annotation), limits(field), default_words(field) if with_default else ""]
+        kind = type_words(field.annotation)
+        if with_default:  # of a study file, whose reader writes YAML and knows no classes
+            kind = _OF_A_RECORD.sub("mapping", kind)
+        facts = [kind, limits(field), default_words(field) if with_default else ""]
         words = paragraph(described.get(name, ""))
         term = [
             nodes.literal(text=name),
