@@ -14,7 +14,10 @@ from repdrift.core.progress import tell
 
 def pull(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP, show_default=False)],
-    output_dir: Annotated[Path, typer.Option(help="Folder for what is fetched.")] = Path("base_representations"),
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what is fetched.", show_default="base_representations, for sets alone"),
+    ] = None,
     task: o.Task = None,
     only: Only = None,
     kind: Kind = None,

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from repdrift.core.atomic import atomic_path, storage_errors
-from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError
+from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, StorageError
 from repdrift.core.fingerprint import file_sha256, unchanged_file_sha256
 from repdrift.core.progress import say
 from repdrift.core.records.representation_set import METADATA_FILE
@@ -23,6 +23,8 @@ from repdrift.stores.set_folder import UNFINISHED_FOLDER, SetLock, remove_finish
 
 _LAST = ".json"
 """Records end so. They are fetched after all other files, since commands take what they name for complete."""
+USUAL_FOLDER = "base_representations"
+"""Where sets go if nobody says otherwise."""
 _SPARE_BYTES = 1 << 20
 
 
@@ -45,7 +47,7 @@ class Wanted:
 
 def pull(
     remote: Remote,
-    output_dir: Path,
+    output_dir: Path | None,
     *,
     only: Sequence[str] | None = None,
     wanted: Wanted | None = None,
@@ -54,6 +56,7 @@ def pull(
 ) -> list[Path]:
     """Copy the remote's folders into `output_dir` and verify their checksums; returns where they lie.
 
+    output_dir: None is `base_representations`, for sets alone.
     only: the wanted tasks (first parts of the sets' names); None: all. A file that is here with the right checksum is not
     fetched again. A set's metadata is written after all its files, so an interrupted pull never looks complete. replace: also write over
     files of runs and results that are here with another content; another set is always replaced.
@@ -69,6 +72,12 @@ def pull(
     if not folders:
         kinds = ", ".join(KINDS_IN_WORDS[kind] for kind in wanted.kinds)
         raise MissingRunError(f"{remote.address} holds nothing of this kind: {kinds}")
+    if output_dir is None:
+        if others := [folder for folder in folders if folder.kind != "set"]:
+            raise ConfigError(
+                f"{remote.address} holds runs or results too, such as {others[0].name}: say where they go by --output-dir, or fetch sets alone by --kind set"
+            )
+        output_dir = Path(USUAL_FOLDER)
     targets = [output_dir if folder.name == "." else output_dir / folder.name for folder in folders]
     if not replace:
         _require_no_others(folders, targets)

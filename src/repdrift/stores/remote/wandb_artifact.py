@@ -207,7 +207,7 @@ class WandbRemote:
             raise
         except Exception as error:  # many kinds; without a login a ValueError or a UsageError
             raise StorageError(
-                f"cannot open {self.address}: {error}. Log in with `wandb login`, and check entity, project and artifact."
+                f"cannot open {self.address}: {str(error).rstrip('.')}. Log in with `wandb login`, and check entity, project and artifact."
             ) from cause_without_secrets(error)
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from repdrift.core.errors import CorruptSetError, MissingRunError, StorageError
+from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, StorageError
 from repdrift.core.records.shared_files import SharedFiles
 from repdrift.stores.remote import Wanted, listed_folders, open_remote, pull, push, shared_folders, store_faults
 from repdrift.stores.remote.file_names import is_plain_name
@@ -99,6 +99,20 @@ def test_records_come_last_and_results_here_are_not_written_over_unasked(results
     assert not (tmp_path / "here/weights").exists()
     pull(open_remote(memory), tmp_path / "here", replace=True)
     assert (tmp_path / "here/drift_analysis/drift.csv").read_text() == "a,b\n"
+
+
+def test_results_do_not_go_where_base_sets_usually_go(results, memory, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    push(results, open_remote(memory))
+    with pytest.raises(
+        ConfigError, match="holds runs or results too, such as drift_analysis: say where they go by --output-dir"
+    ):
+        pull(open_remote(memory), None)
+    write_small_set(tmp_path / "sets/mrpc/identity")
+    push(tmp_path / "sets", open_remote(memory))
+    assert list(map(str, pull(open_remote(memory), None, wanted=Wanted(kinds=("set",))))) == [
+        "base_representations/mrpc/identity"
+    ]
 
 
 def test_part_of_a_store_is_named_by_pattern_and_kind(results, memory, tmp_path):
