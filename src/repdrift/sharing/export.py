@@ -144,15 +144,20 @@ def _drawn(analysis: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _left_out(study: LocatedStudy, records: StudyRecords, why_no_texts: str | None) -> list[str]:
-    weights = f", {size_words(records.weight_bytes)}" if records.weight_bytes else ""
-    sets = f", {size_words(records.set_bytes)}" if records.set_bytes else ""
     found = [
-        f"Weights of the {counted(len(records.runs), 'trained model')}{weights}.",
-        f"The {counted(records.sets, 'representation set')}{sets}. Without them no drift can be measured anew.",
-        "Logs, journals, losses of every step and the scores of every row that training kept; the results hold their curves and means.",
+        "Logs, journals, losses of every step and the scores of every row that training kept; the results hold their curves and means."
     ]
+    if records.sets:
+        said = counted(records.sets, "representation set")
+        found.insert(0, f"The {said}{_size(records.set_bytes)}. Without them no drift can be measured anew.")
+    if records.runs:
+        found.insert(0, f"Weights of the {counted(len(records.runs), 'trained model')}{_size(records.weight_bytes)}.")
     if study.config is None:
         found.append(f"The configuration ({CONFIGURATION_FILE}): it is not known, see the notes.")
     if why_no_texts is not None:
         found.append(why_no_texts)
     return [*found, *(f"Fingerprints: {sentence}" for sentence in records.fingerprints.missing)]
+
+
+def _size(count: int) -> str:
+    return f", {size_words(count)}" if count else ""

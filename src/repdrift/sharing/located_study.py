@@ -92,7 +92,11 @@ def _of_folder(where: str, path: Path) -> LocatedStudy:
     results = DriftResults.read(file)
     results_dir = file.parent.parent if file.parent.name == ANALYSIS_FOLDER else file.parent
     config, notes = configuration_of(results), ()
-    if config is None:
+    if results.study.merged is not None and results.study.merged.from_tables:
+        notes = (
+            "This study was merged from tables, so that it has no configuration of its own: those of its parts stand in their archives.",
+        )
+    elif config is None:
         config = _study_file_beside(results_dir)
         notes = (
             (

@@ -27,6 +27,16 @@ _OF_STUDY: dict[str, str] = {
     "replicates": "bootstrap replicates",
 }
 """Fields of `StudyInfo` that must agree, in words."""
+_ONE_BASE = "Only studies of one base model can be one."
+_EXTRACT = "Extract one of them again with the other's settings."
+_STEPS = {
+    "base_digest": _ONE_BASE,
+    "n_layers": _ONE_BASE,
+    "pooling": _EXTRACT,
+    "pool_over": _EXTRACT,
+    "compute_dtype": _EXTRACT,
+}
+"""What to do where they differ; else the analysis is made again."""
 _SHOWN_ALONE = frozenset({"sample_texts"})
 """Options of an analysis that change no number."""
 _MEASURED = frozenset({"max_length_used", "steps", "null_threshold"})
@@ -88,15 +98,26 @@ def _differs(one: MergeSource, other: MergeSource, what: str, left: Any, right: 
 
 
 def _settings(one: MergeSource, other: MergeSource) -> list[str]:
-    a, b = one.results.study, other.results.study
-    step = "Analyse one of them again with the other's settings."
-    of_sets = "Extract one of them again with the other's settings."
+    a, b = _of_study(one), _of_study(other)
     return [
-        _differs(one, other, words, getattr(a, name), getattr(b, name), of_sets if name in ("pooling", "pool_over", "compute_dtype") else
-                 "Only studies of one base model can be one." if name in ("base_digest", "n_layers") else step)
+        _differs(one, other, words, a[name], b[name], _STEPS.get(name, "Analyse one of them again with the other's settings."))
         for name, words in _OF_STUDY.items()
-        if getattr(a, name) != getattr(b, name)
+        if a[name] != b[name]
     ]  # fmt: skip
+
+
+def _of_study(source: MergeSource) -> dict[str, Any]:
+    """The settings of a study; what results of an older version do not tell is taken from the records of its sets."""
+    found = {name: getattr(source.results.study, name) for name in _OF_STUDY}
+    sets = list(source.sets.values())
+    if found["base_digest"] is None:
+        of_base = {of.weights_digest for of in source.bases.values()} | {of.base_weights_digest for of in sets}
+        known = sorted(digest for digest in of_base if digest is not None)
+        found["base_digest"] = known[0] if len(known) == 1 else (known or None)
+    if found["compute_dtype"] is None:
+        dtypes = sorted({of.compute_dtype for of in sets})
+        found["compute_dtype"] = dtypes[0] if len(dtypes) == 1 else (dtypes or None)
+    return found
 
 
 def _configurations(one: MergeSource, other: MergeSource) -> list[str]:

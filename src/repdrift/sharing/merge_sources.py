@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repdrift.core.errors import ConfigError, RepdriftError
+from repdrift.core.reading import stands_there
 from repdrift.core.records.export import ANALYSIS_PART, FINGERPRINTS_FILE, SetFingerprint, StudyFingerprints
 from repdrift.core.records.representation_set import BASE_METHOD, RANDOM_CHANGE_METHOD
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
@@ -115,11 +116,14 @@ def _unpacked_folder() -> Any:
 
 def _on_disk(label: str, where: str) -> MergeSource:
     located = locate_study(where)
-    prints = study_records(located).fingerprints
+    exported = Path(where).expanduser() / FINGERPRINTS_FILE
+    prints = StudyFingerprints.read(exported) if stands_there(exported) else study_records(located).fingerprints
     sets, bases = _by_model(prints)
     why: str | None = None
     finals = [(r.task, r.method, r.seed, r.step) for r in located.results.runs if r.status == "ok"]
-    if located.config is None:
+    if stands_there(exported):
+        why = "it is an unpacked export, which holds no representation sets"
+    elif located.config is None:
         why = "its study file is not known; name that in place of the folder"
     elif lacking := [model for model in finals if model not in sets]:
         why = f"the representation set of {_words(lacking[0])} is not below {located.results_dir}"

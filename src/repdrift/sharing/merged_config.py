@@ -19,10 +19,13 @@ def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, 
     Raises ConfigError if no one study file can say what these say, naming the runs that it would change.
     """
     configs = [(source, config) for source in sources if (config := source.config) is not None]
-    contents = [config.model_dump(mode="json", exclude_unset=True) for _, config in configs]
+    contents = [
+        _with_precision(config.model_dump(mode="json", exclude_unset=True), source) for source, config in configs
+    ]
     merged: dict[str, Any] = dict(contents[0])
     if merged.get("tune", ...) is None:
         del merged["tune"]
+    merged.pop("stores", None)  # a merged study is no one's results on a store
     merged |= {"name": name, "results_dir": str(results_dir), "base_dir": str(base_dir)}
     merged["tasks"] = _by_name(config.model_dump(mode="json", exclude_unset=True, include={"tasks"}).get("tasks", list(config.task_names)) for _, config in configs)  # fmt: skip
     merged["methods"] = _by_name(content.get("methods", list(config.method_names)) for (_, config), content in zip(configs, contents, strict=True))  # fmt: skip
@@ -35,9 +38,29 @@ def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, 
         found = StudyConfig.model_validate(merged)
     except (ValueError, RepdriftError) as error:
         raise ConfigError(f"these studies cannot be written as one: {error}") from error
-    for source, config in configs:
-        _require_unchanged(found, config, source)
+    for (source, _), content in zip(configs, contents, strict=True):
+        _require_unchanged(found, StudyConfig.model_validate(content), source)
     return found
+
+
+def _with_precision(content: dict[str, Any], source: MergeSource) -> dict[str, Any]:
+    """The study file with the precision that its runs trained in, in place of `auto`, which would mean that of this machine."""
+    found = {run.hyperparameters.get("precision") for run in source.results.trained}
+    if len(found) != 1 or "training" not in content:
+        return content
+    (precision,) = found
+
+    def put(options: dict[str, Any]) -> dict[str, Any]:
+        return {**options, "precision": precision} if options.get("precision") == "auto" else options
+
+    training = content["training"]
+    parts = {
+        key: {name: put(options) for name, options in training[key].items()}
+        for key in ("methods", "tasks")
+        if key in training
+    }
+    of_all = {"all": put(training["all"])} if "all" in training else {}
+    return {**content, "training": {**training, **parts, **of_all}}
 
 
 def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]) -> dict[str, Any]:
