@@ -6,11 +6,13 @@ would take 85 times that with a vocabulary of 49,152, and are never kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from repdrift.core.atomic import storage_errors
@@ -132,10 +134,33 @@ def states_key(base: ModelSource, samples: SampleSet, kind: HeadKind, dtype: str
 
 
 def made_once(states: StatesOnDisk, make: Callable[[], None]) -> None:
-    """Calls `make` in every process, unless the first one finds finished states, whose record then holds in all."""
+    """Calls `make` in every process, unless the first one finds finished states, whose record then holds in all.
+
+    Another command that makes the same states is waited for: several jobs of a study may need them at once.
+    """
     processes = world()
+    if processes.size == 1:
+        with _one_at_a_time(states.folder.with_suffix(".lock")):
+            if states.find() is None:
+                make()
+        return
     found = processes.from_first(states.find() if processes.is_first else None)
     if not processes.is_first and found is not None:
         states.take(found)
     if found is None:
         make()
+
+
+@contextmanager
+def _one_at_a_time(lock_file: Path) -> Generator[None]:
+    """Holds a lock inside the block; the system releases that of a process that died."""
+    lock = FileLock(lock_file, thread_local=False)
+    with storage_errors(lock_file):
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(poll_interval=0.5)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock_file.unlink()  # while it is held; who has opened the file meanwhile takes a new one (filelock from 3.24 on)
+        lock.release()
