@@ -24,6 +24,7 @@ def given(shown: OpenedPage) -> dict[str, bytes]:
         with shown.page.expect_download() as download:
             buttons.nth(place).click()
         found[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
+        shown.page.wait_for_timeout(150)  # Chromium drops the eleventh file that a page gives within a second
     return found
 
 

@@ -131,6 +131,8 @@ class View:
     """Numbers and notes beside the chart, folded."""
     group: str = ""
     """Heading under which views stand together: `Where`, `Against what`, `Inside`, `Samples`. Views of one group follow each other."""
+    broad: bool = False
+    """Whether it takes the whole width of the page also where it has one panel."""
     legend: Sequence[LegendEntry] = ()
     """The legend of all panels, in place of those that the specification draws; empty where these stay."""
 

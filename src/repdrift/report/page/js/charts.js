@@ -21,7 +21,8 @@ function panelsOf(view, rows) {
 }
 
 /** The width that a view has, on the screen or on paper. */
-const roomOf = (place) => (printing ? 680 : place.clientWidth);
+const roomOf = (place) => (printing ? 680 : widths.get(place) ?? place.clientWidth);
+const widths = new Map(); // as last observed: to ask for one makes the browser lay the page out
 
 /** A text that differs whenever the drawing would. */
 function keyOf(view, place) {
@@ -144,7 +145,10 @@ function buildCharts() {
   }
 }
 
-const resized = new ResizeObserver(() => drawSoon());
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) widths.set(target, target.clientWidth);
+  drawSoon();
+});
 const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) near[entry.isIntersecting || entry.target.dataset.view === page.views[0].name ? "add" : "delete"](entry.target.dataset.view);
   drawSoon();

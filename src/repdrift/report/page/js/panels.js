@@ -10,8 +10,10 @@ async function panelOf(view, old, name, rows, made, width) {
     for (const param of spec.params ?? []) old.view.signal(param.name, param.value);
     if (spec.width) old.view.width(spec.width);
     if (typeof spec.height === "number") old.view.height(spec.height);
-    old.view.data("rows", rows).resize().run();
-    old.points = null;
+    replaceRows(old, rows);
+    if (old.width !== spec.width || old.height !== spec.height) old.view.resize();
+    old.view.run();
+    Object.assign(old, { rows, width: spec.width, height: spec.height, points: null });
     return old;
   } catch (fault) {
     console.warn(`A panel of ${view.name} is drawn anew:`, fault);
@@ -19,10 +21,17 @@ async function panelOf(view, old, name, rows, made, width) {
   }
 }
 
+/** Gives a panel other rows. Where some of its rows only leave, the others keep their marks; in all other cases the order of the table counts. */
+function replaceRows(panel, rows) {
+  const kept = new Set(rows.map((row) => row._row)), gone = panel.rows.filter((row) => !kept.has(row._row)).length;
+  if (gone + kept.size > panel.rows.length) panel.view.data("rows", rows);
+  else if (gone) panel.view.remove("rows", (row) => !kept.has(row._row));
+}
+
 async function newPanel(view, name, rows, spec, shape, renderer) {
   const canvas = make("div", { class: Object.keys(view.selects).length ? "drawn selects" : "drawn", "aria-hidden": "true" });
   const element = make("div", { class: "panel" }, name === "" ? null : make("p", { class: "panel-title" }, optionWords(view.panelBy, name)), canvas);
-  const panel = { name, element, canvas, shape, legends: [], points: null };
+  const panel = { name, element, canvas, shape, legends: [], points: null, rows, width: spec.width, height: spec.height };
   const result = await vegaEmbed(canvas, { ...spec, datasets: { ...spec.datasets, rows } }, { ...drawOptions(), renderer, patch: (compiled) => withoutLegends(compiled, panel) });
   panel.view = result.view;
   panel.end = () => result.finalize();

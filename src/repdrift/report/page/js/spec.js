@@ -203,6 +203,11 @@ function retold(view, text) {
   return before === undefined || now === undefined ? text : text.replaceAll(optionWords("measure", before), optionWords("measure", now));
 }
 
+/** Whether each mark of a unit stands for one row, and not for several together. */
+function standsForRows(unit) {
+  return !(unit.transform ?? []).some((step) => step.aggregate) && Object.values(unit.encoding).flat().every((def) => !def?.aggregate);
+}
+
 /** Returns what Vega-Lite draws of these rows, without them. made: domains of the channels, whose ends are parameters: they change with the rows. */
 function drawnSpec(view, rows, made, width) {
   const spec = structuredClone(view.spec), table = tables.get(view.table), ends = new Map();
@@ -215,7 +220,11 @@ function drawnSpec(view, rows, made, width) {
     spec.width = width;
     spec.autosize = { type: "fit-x", contains: "padding" };
   }
-  walk(spec, (node) => { if (typeof node.title === "string") node.title = retold(view, node.title); });
+  walk(spec, (node) => {
+    if (typeof node.title === "string") node.title = retold(view, node.title);
+    // On a narrow screen names and the bar of colours leave the cells some room.
+    for (const name of ["labelLimit", "gradientLength"]) if (node[name] > 0.4 * width) node[name] = Math.floor(0.4 * width);
+  });
   units(spec, (unit) => {
     unit.encoding = structuredClone(unit.encoding);
     fixDomains(unit, table);
@@ -227,6 +236,7 @@ function drawnSpec(view, rows, made, width) {
       names.forEach((name, at) => ends.set(name, domain[at]));
       def.scale = { nice: channel === "y" || channel === "x", ...def.scale, domain: names.map((signal) => ({ signal })) };
     }
+    if (standsForRows(unit)) delete unit.encoding.tooltip; // the page has its values from the row itself
     if (view.legend.length) for (const def of Object.values(unit.encoding)) if (def?.legend) def.legend = null;
     takeLogarithm(unit, made);
   });

@@ -65,6 +65,7 @@ def layers_of_study(data: ReportData) -> View | None:
         keyboard=("layer", "arm"),
         shown=shown,
         tables=_clusters(data),
+        broad=True,
         group=_GROUP,
         legend=_legend(rows["verdict"]),
     )
@@ -270,5 +271,5 @@ def _tasks_spec(rows: pd.DataFrame, colors: dict[str, str], shown: dict[str, str
     return chart.properties(usermeta={"rowsBy": "task"}).to_dict()
 
 
-register(ViewSpec("significance", 21, of_study=layers_of_study))
-register(ViewSpec("task_significance", 22, of_study=tasks_of_study))
+register(ViewSpec("significance", 22, of_study=layers_of_study))
+register(ViewSpec("task_significance", 21, of_study=tasks_of_study))

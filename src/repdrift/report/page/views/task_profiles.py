@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, listed, method_title, number, task_title
+from repdrift.core.words import counted, listed, method_title, number, task_title, two_digits
 from repdrift.report.page.arm_marks import DASHES, SHAPES, look, tooltip
 from repdrift.report.page.contents import LegendEntry, View
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
@@ -18,8 +18,8 @@ from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
 from repdrift.report.report_data import ReportData
 
-_COLORS = ("#222222", "#6b6b6b", "#8a5a00", "#00664b", "#7a2f6f", "#24507a")
-"""Shades for tasks: dark and dull, since bright colours mean methods in all other charts; dashes and shapes tell them apart too."""
+_COLORS = ("#858585", "#8f6fc4", "#8f8420", "#a5673f", "#5b87a6", "#b0487a")
+"""Shades for tasks, which can be seen on light and dark paper: duller than the colours of methods; dashes and shapes tell them apart too."""
 _SHOWN = {"arm": "method", "task": "task", "layer": "layer", "relative": "drift by the task's mean", "drift": "mean drift over models", "models": "models"}  # fmt: skip
 _MOST_PAIRS = 3
 
@@ -33,7 +33,7 @@ def of_study(data: ReportData) -> View | None:
     return View(
         name="task_profiles",
         title="Do the same layers move on all tasks",
-        answer=_answer(data),
+        answer=[*_parting(rows), *_answer(data)],
         caption="Drift of a layer, mean over models, divided by the mean of the task over all layers: 1 is a layer that moves as much as the average layer, so that tasks that drift more or less "
         "altogether can be compared. Where lines of tasks part, other layers move. A task whose mean is not above zero is left out.",
         spec=_spec(rows, tasks),
@@ -72,6 +72,20 @@ def profile_rows(data: ReportData) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_SHOWN))
 
 
+def _parting(rows: pd.DataFrame) -> list[str]:
+    """The method and layer in which the profiles of the tasks lie farthest apart, with the two tasks."""
+    spread = rows.groupby(["arm", "layer"], sort=False)["relative"].agg(lambda of: of.max() - of.min())
+    if spread.empty or not spread.max() > 0:
+        return []
+    arm, layer = spread.index[int(spread.to_numpy().argmax())]
+    here = rows[(rows["arm"] == arm) & (rows["layer"] == layer)].sort_values("relative")
+    most, least = here.iloc[-1], here.iloc[0]
+    return [
+        f"Tasks part most in layer {layer} under {arm}: it moves {two_digits(float(most['relative']))} times as much as the mean layer on {most['task']}, and "
+        f"{two_digits(float(least['relative']))} times as much on {least['task']}."
+    ]
+
+
 def _answer(data: ReportData) -> list[str]:
     """The two tasks whose profiles are least alike, for each of the first methods, and what that number is not."""
     said: list[str] = []
@@ -85,7 +99,7 @@ def _answer(data: ReportData) -> list[str]:
         return []
     more = f" and {counted(len(said) - _MOST_PAIRS, 'more method')} below" if len(said) > _MOST_PAIRS else ""
     return [
-        f"Rank correlation over layers of the two tasks that are least alike: {'; '.join(said[:_MOST_PAIRS])}{more}. Near 1 the same layers move on both. There is no interval and no test: layers are not independent units."
+        f"Rank correlation over layers of the two tasks that are least alike: {'; '.join(said[:_MOST_PAIRS])}{more}. Near 1 the layers stand in the same order on both. There is no interval and no test: layers are not independent units."
     ]
 
 
