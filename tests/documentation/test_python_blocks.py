@@ -13,6 +13,7 @@ from tests.documentation.pages import DOCS, blocks
 from tests.tiny_models import sentence
 
 RUN_ELSEWHERE = {
+    "docs/howto/sharing.md": "tests/integration/test_exported_study.py",
     "docs/howto/training.md": "tests/unit/comparison/test_drift_callback.py",
     "docs/reference/measures.md, streaming": "tests/unit/similarity/test_documented.py",
     "docs/tutorial/in_python.md": "not run: it needs a model that the demo has trained; examples/compare_two_models.ipynb runs the like",
