@@ -16,6 +16,7 @@ from repdrift.core.records.merged import MergedStudy
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE, DriftResults
 from repdrift.sharing.merge_checks import require_mergeable
 from repdrift.sharing.merge_sources import read_sources
+from repdrift.sharing.merged_tables import analyse_tables
 from repdrift.sharing.merging import merge_studies
 from repdrift.study.config import load_study
 from tests.command_line import run_here
@@ -145,6 +146,23 @@ def test_tables_alone_give_the_claims_over_seeds_and_name_what_is_missing(parts)
         assert said in summary
     assert found["moved"]["left_out"]["grid"].startswith("it is measured from representations or weights")
     assert found["rankings"] == []
+
+
+def test_tables_are_compared_at_equal_skill_as_the_studies_say(parts, tmp_path):
+    with ExitStack() as held:
+        sources = read_sources([str(parts / "one.zip"), str(parts / "two.zip")], {}, held)
+        said = MergedStudy(from_tables=True, sources=[], command="")
+        usual, _ = analyse_tables(sources, said, "s", tmp_path / "usual" / "drift_analysis")
+        without = [_config(source, "analysis", equal_skill=False) for source in sources]
+        none, _ = analyse_tables(without, said, "s", tmp_path / "none" / "drift_analysis")
+        unknown, _ = analyse_tables(
+            [replace(s, config=None) for s in sources], said, "s", tmp_path / "u" / "drift_analysis"
+        )
+    assert usual.equal_skill
+    assert none.equal_skill == []
+    assert unknown.equal_skill == usual.equal_skill
+    assert any("At which scores" in caution for caution in unknown.study.merged.cautions)
+    assert not any("At which scores" in caution for caution in usual.study.merged.cautions)
 
 
 def test_a_model_that_is_in_both_counts_once(parts):

@@ -43,7 +43,7 @@ def analyse_tables(
     spanning = _spanning(owner)
     table = _drift_table(sources, owner, spanning)
     info = _info(sources, name)
-    plan = _plan(info)
+    plan = _plan(info, sources)
     statuses = _statuses(sources, owner, info)
     outcomes = _outcomes(sources, owner, plan, statuses)
     say("drawing conclusions: permutations, ranks")
@@ -162,8 +162,9 @@ def _info(sources: Sequence[MergeSource], name: str) -> StudyInfo:
     )
 
 
-def _plan(info: StudyInfo) -> DriftPlan:
+def _plan(info: StudyInfo, sources: Sequence[MergeSource]) -> DriftPlan:
     nowhere = Path()
+    known = [source.config.analysis for source in sources if source.config is not None]
     return DriftPlan(
         study=info.name,
         model=info.model,
@@ -180,6 +181,11 @@ def _plan(info: StudyInfo) -> DriftPlan:
         method_words=info.method_words,
         primary_measure=info.primary_measure,
         equivalence_margin=info.equivalence_margin,
+        equal_skill=all(options.equal_skill for options in known),
+        equal_skill_score=_union(
+            {task: score for task, score in options.equal_skill_score.items() if task in info.tasks}
+            for options in known
+        ),
         sampling=SamplingOptions(replicates=0, confidence=info.confidence),
     )
 
@@ -293,6 +299,10 @@ def _left_out(sources: Sequence[MergeSource], spanning: set[tuple[str, str]]) ->
     sites = _once(of.site for source in sources for of in source.results.site_controls)
     if sites or any(source.results.sites for source in sources):
         found.append("Nothing is concluded about sites other than the residual stream; their rows stand in the table.")
+    if any(source.config is None and source.results.equal_skill for source in sources):
+        found.append(
+            "At which scores methods were compared at equal skill is not known of every study (results of an older version): the best score that every run reaches was taken."
+        )
     found.append(
         "To have all of it, merge the folders of the studies on a machine that has their representation sets: repdrift merge STUDY STUDY --output DIR"
     )
@@ -315,7 +325,7 @@ def _warnings(sources: Sequence[MergeSource]) -> list[str]:
     for source in sources:
         info = source.results.study
         table = residual_rows(_taken(_read(source, TABLE_PARQUET), source, dict.fromkeys(source.finals, source)))
-        drawn = draw_conclusions(table, _plan(info), statuses=source.results.runs).warnings
+        drawn = draw_conclusions(table, _plan(info, [source]), statuses=source.results.runs).warnings
         tuning = source.results.tuning.cautions if source.results.tuning is not None else []
         found += [
             f"{source.label}, in its own analysis: {warning}"
