@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, listed, method_title, number, task_title, two_digits
+from repdrift.core.words import counted, listed, method_title, number, short_number, task_title
 from repdrift.report.page.arm_marks import DASHES, SHAPES, look, tooltip
 from repdrift.report.page.contents import LegendEntry, View
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
@@ -81,8 +81,8 @@ def _parting(rows: pd.DataFrame) -> list[str]:
     here = rows[(rows["arm"] == arm) & (rows["layer"] == layer)].sort_values("relative")
     most, least = here.iloc[-1], here.iloc[0]
     return [
-        f"Tasks part most in layer {layer} under {arm}: it moves {two_digits(float(most['relative']))} times as much as the mean layer on {most['task']}, and "
-        f"{two_digits(float(least['relative']))} times as much on {least['task']}."
+        f"Tasks part most in layer {layer} under {arm}: it moves {short_number(float(most['relative']))} times as much as the mean layer on {most['task']}, and "
+        f"{short_number(float(least['relative']))} times as much on {least['task']}."
     ]
 
 
