@@ -1,6 +1,6 @@
 """Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
 
-`--from` takes the results of an analysis over first, `--rates` those of the study of learning rates, `--cost` the processor seconds by stage.
+`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--cost` the processor seconds by stage.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.account.build import COST, TEXT, account_text
-from studies.account.committed_results import commit_results, require_small
+from studies.account.committed_results import commit_results, draw_figures, require_small
 
 from repdrift.core.atomic import write_text, write_together
 from repdrift.core.errors import RepdriftError
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Path | None) -> None:
     if analysis is not None:
         commit_results(analysis, folder / "results")
+        draw_figures(folder)
     if rates is not None:
         commit_results(rates, folder / "rates")
     if cost is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import tables
 from studies.account.cells import verdict_cell
-from studies.account.committed_results import has_results, unpacked_results
+from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, pilot_checks
 
@@ -28,6 +28,8 @@ from repdrift.core.words import (
     short_number,
     task_title,
 )
+from repdrift.report.figure_files import caption_of
+from repdrift.report.figures import figures
 from repdrift.study.config import load_study
 
 TEMPLATE = "account.md.j2"
@@ -78,9 +80,15 @@ def account_text(folder: Path) -> str:
     if has_results(folder / "rates"):
         with unpacked_results(folder / "rates") as file:
             rates = StudyFacts.read(file)
+    shown = [
+        (spec, caption_of(spec, facts.data))
+        for spec in figures()
+        if (folder / FIGURES_FOLDER / f"{spec.name}.png").is_file()
+    ]
     checks: list[PilotCheck] = pilot_checks(rates, _expected(folder / "pilot.json")) if rates else []
     text = environment.get_template(TEMPLATE).render(
         study=facts,
+        figures=shown,
         rates=rates,
         pilot=checks,
         cost=_cost(folder / COST),

@@ -14,8 +14,13 @@ from repdrift.core.errors import DataError
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.shared_paths import shareable
+from repdrift.report import visualize
+from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
 
+FIGURES = ("drift_by_layer", "frontier", "drift_reduction")
+"""The figures that lie beside the text of an account, where the results can give them."""
+FIGURES_FOLDER = "figures"
 COMPRESSED = f"{RESULTS_FILE}.gz"
 MOST_BYTES = 5_000_000
 """Bytes that the folder of an account may hold in all."""
@@ -54,6 +59,17 @@ def unpacked_results(folder: Path) -> Iterator[Path]:
             (place / RESULTS_FILE).write_bytes(content)
             shutil.copy(folder / TABLE_PARQUET, place / TABLE_PARQUET)
         yield place / RESULTS_FILE
+
+
+def draw_figures(folder: Path) -> None:
+    """Draw the figures of the committed results of an account into its folder; those that these results cannot give are deleted."""
+    with unpacked_results(folder / "results") as file:
+        data = read_report_data(file)
+        possible = [name for name in FIGURES if figure_named(name).possible(data)]
+        for name in FIGURES:
+            (folder / FIGURES_FOLDER / f"{name}.png").unlink(missing_ok=True)
+        if possible:
+            visualize(file, folder / FIGURES_FOLDER, figure_names=possible, formats=("png",))
 
 
 def has_results(folder: Path) -> bool:

@@ -126,12 +126,16 @@ def test_check_tells_an_account_that_was_edited_by_hand(account, capsys):
         main([])
 
 
-def test_results_that_are_taken_over_give_the_same_text_and_the_same_bytes_each_time(account, tmp_path):
+def test_results_that_are_taken_over_give_the_same_text_with_figures_and_the_same_bytes_each_time(account, tmp_path):
     before = account_text(account)
     shutil.move(account / "results", tmp_path / "analysis")
     assert main([str(account), "--from", str(tmp_path / "analysis")]) == 0
     packed = account / "results" / COMPRESSED
-    assert (account / TEXT).read_text(encoding="utf-8") == before
+    text = (account / TEXT).read_text(encoding="utf-8")
+    drawn = sorted(path.stem for path in (account / "figures").glob("*.png"))
+    assert drawn == sorted(re.findall(r"!\[.*\]\(figures/(\w+)\.png\)", text))
+    assert {"drift_by_layer", "drift_reduction"} <= set(drawn)
+    assert [line for line in before.splitlines() if line not in text.splitlines()] == []
     first = packed.read_bytes()
     assert main([str(account), "--from", str(tmp_path / "analysis")]) == 0
     assert packed.read_bytes() == first
