@@ -339,7 +339,7 @@ def test_a_loss_is_held_against_the_base_model_and_no_constant_answer(tmp_path):
     said = where_compared(claims(tmp_path, runs)["t"].scores[0])
     assert "; the base model has 3.00, and scores differ by chance by about 0.050." in said
     refused = claims(tmp_path, runs, equal_skill_score={"t": 2.99})["t"].missing
-    assert "is loss 2.990, not surely better than the base model (3.000)" in refused
+    assert "is loss 2.99, not surely better than the base model (3.00)" in refused
 
 
 def test_arms_that_are_compared_on_other_tasks_are_not_to_be_compared_over_all(tmp_path):

@@ -58,7 +58,7 @@ def test_without_checkpoints_the_answer_says_which_key_makes_them_after_the_end_
 def test_the_summary_has_both_and_equal_skill_first(compared, bare):
     text = summary_markdown(compared.results, compared.table)
     at_skill, at_end = (
-        text.index("**LoRA drifts less at equal skill over all tasks"),
+        text.index("LoRA drifts less at equal skill over all tasks"),
         text.index("## Reduction of drift at the end of training"),
     )
     assert (

@@ -73,7 +73,7 @@ def test_everything_that_was_inferred_is_on_the_page():
     words = page(tasks=("mrpc", "sst2"), layers=3, lora_share=0.5, noise=0.02).words
     for said in (
         "LoRA and full fine-tuning drift alike within a factor of 1.25 all tasks 0.50 0.60 to 0.85 models 0.31",
-        "The reduction differs between tasks all tasks 14.0 points none 0.62",
+        "The reduction differs between tasks all tasks 14 points none 0.62",
         "LoRA noise of extraction 3 of 3 0 to 2",
         "LoRA drifts less 0 to 2 0.01 0.0025",
         "may be the largest 2 ",
