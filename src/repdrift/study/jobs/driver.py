@@ -141,7 +141,7 @@ class StudyRun:
         if held := sorted(stopped & self._running):
             self.launcher.cancel(held)
             self._running -= set(held)
-        after = f"; {counted(len(stopped), 'job')} cannot run without it" if stopped else ""
+        after = f" ({counted(len(stopped), 'job')} cannot run without it)" if stopped else ""
         say(f"{report.job}: failed{at}: {report.words}{after}")
         if self._disk_full:
             say("the disk is full: no further job is begun")

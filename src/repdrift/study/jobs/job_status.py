@@ -19,7 +19,7 @@ from repdrift.study.configuration_text import configuration_content
 from repdrift.study.jobs.analysis_stamp import AnalysisStamps
 from repdrift.study.jobs.claims import lock_file
 from repdrift.study.jobs.drivers import DriverRecord, is_held, living_drivers
-from repdrift.study.jobs.graph import JobGraph, StudyJob, study_graph
+from repdrift.study.jobs.graph import KINDS, JobGraph, StudyJob, study_graph
 from repdrift.study.jobs.job_state import HEARTBEAT_S, JobState, last_lines, read_state, state_file, this_host
 from repdrift.study.jobs.output_look import OutputLook
 from repdrift.study.jobs.plan_file import PLAN_FILE, StudyPlan, jobs_folder, plan_digest, read_plan
@@ -83,7 +83,7 @@ def study_standing(config: StudyConfig, config_path: str | None, progress: list[
     for job in graph:
         views[job.name] = _view(job, look, states[job.name], folder, digest, graph, views)
     drivers = tuple(living_drivers(folder))
-    left_s, untimed = _time_left(list(views.values()), states, progress, drivers)
+    left_s, untimed = _time_left(list(views.values()), _timed(folder, progress), drivers)
     notes = [_other_configuration(config, plan)] if plan is not None and plan.digest != digest else []
     return StudyStanding(tuple(views.values()), drivers, left_s, untimed, tuple(note for note in notes if note))
 
@@ -165,31 +165,34 @@ def _other_configuration(config: StudyConfig, plan: StudyPlan) -> str | None:
     return f"the study was last started with another configuration, at {plan.created}, than the one that is shown here{differ}.{given}"
 
 
+def _timed(folder: Path, progress: list[RunProgress]) -> dict[str, float]:
+    """Seconds that jobs took, by name: every job of which a state is left, of other seeds and configurations too, and the trainings of older versions."""
+    found: dict[str, float] = {}
+    for p in progress:
+        if p.record is not None:
+            found[StudyJob("train", p.run.task, p.run.method, p.run.seed).name] = p.record.wall_time_s
+    for path in files_below(folder) if folder.is_dir() else []:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if path.suffix == ".json" and name.split("/")[0] in KINDS:
+            state = read_state(folder, name)
+            if state is not None and state.outcome == "done" and state.seconds is not None:
+                found[name] = state.seconds
+    return found
+
+
 def _time_left(
-    views: list[JobView],
-    states: dict[str, JobState | None],
-    progress: list[RunProgress],
-    drivers: tuple[DriverRecord, ...],
+    views: list[JobView], timed: dict[str, float], drivers: tuple[DriverRecord, ...]
 ) -> tuple[float | None, tuple[str, ...]]:
     """Seconds until all is done, and the kinds of which none was timed. The best like jobs are those of the same task and method."""
-    by_kind: dict[str, list[float]] = defaultdict(list)
-    by_arm: dict[tuple[str, str | None, str | None], list[float]] = defaultdict(list)
-    timed = [(v.job, s.seconds) for v in views if (s := states[v.job.name]) is not None and s.outcome == "done"]
-    timed_runs = {job.name for job, _ in timed}
-    timed += [
-        (job, p.record.wall_time_s)
-        for p in progress
-        if p.record is not None
-        and (job := StudyJob("train", p.run.task, p.run.method, p.run.seed)).name not in timed_runs
-    ]
-    for job, seconds in timed:
-        if seconds is not None:
-            by_kind[job.kind].append(seconds)
-            by_arm[job.kind, job.task, job.method].append(seconds)
+    alike: dict[str, list[float]] = defaultdict(list)
+    for name, seconds in timed.items():
+        kind, *_ = name.split("/")
+        for group in {kind, _arm(name)}:
+            alike[group].append(seconds)
     left, untimed = 0.0, list[str]()
     open_jobs = [view.job for view in views if view.standing != "done"]
     for job in open_jobs:
-        known = by_arm.get((job.kind, job.task, job.method)) or by_kind.get(job.kind)
+        known = alike.get(_arm(job.name)) or alike.get(job.kind)
         if known:
             left += fmean(known)
         elif job.kind not in untimed:
@@ -198,3 +201,8 @@ def _time_left(
     if open_jobs and left == 0.0:
         return None, tuple(untimed)
     return left / min(at_once, max(1, len(open_jobs))), tuple(untimed)
+
+
+def _arm(name: str) -> str:
+    """The name of a job without its seed."""
+    return "/".join(name.split("/")[:3])

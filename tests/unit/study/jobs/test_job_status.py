@@ -65,6 +65,15 @@ def test_a_study_that_was_never_started_is_read_off_its_outputs(study):
     assert answer(found).startswith("1 of 13 jobs done, 12 to do, about 80 s left, without base, extract, ")
 
 
+def test_times_are_taken_from_like_jobs_of_other_seeds(study):
+    state(study, "extract/sst2/lora/seed9", "done", seconds=10.0)
+    state(study, "analyze", "done", seconds=7.0)
+    found = standing(study)
+    assert found.left_s == 80.0 + 3 * 10.0 + 7.0
+    assert "extract" not in found.untimed
+    assert "evaluate" in found.untimed
+
+
 def test_running_failed_and_lost_jobs_are_told_apart(study):
     folder = jobs_folder(study)
     state(study, "train/sst2/lora/seed2", "running", progress="training: 3 of 9", attempt=2)
