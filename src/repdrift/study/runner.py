@@ -59,8 +59,7 @@ def run_study(
     """
     if process_count() > 1:
         raise ConfigError(
-            "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Run the study without torchrun; --jobs runs several of its "
-            "jobs at once"
+            "under torchrun only `repdrift extract` and `repdrift compare` share out their work. Several jobs of a study at once: `repdrift run STUDY --jobs 2`"
         )
     clock = time.perf_counter()
     inputs = StudyInputs(config, config_path)
