@@ -28,7 +28,8 @@ class Estimate:
     """The estimate for one kind of run. runs: how many of it are left. A number that is not known is None.
 
     least_s: seconds of one run at least. saved: bytes on the disk for one run, its checkpoints among them. loaded: bytes of the full weights that
-    main memory holds before they are quantised; None if they are not. checkpoints: how many a run saves.
+    main memory holds before they are quantised; None if they are not. checkpoints: how many a run saves. steps: optimiser steps, about, where inputs are as many
+    as rows. rising: those in which the learning rate rises.
     """
 
     words: str
@@ -38,6 +39,8 @@ class Estimate:
     saved: int | None
     loaded: int | None = None
     checkpoints: int = 0
+    steps: int | None = None
+    rising: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ def _estimate(
     samples = inputs.sample_set(job.spec.name)
     lengths = [len(ids) for ids in samples.input_ids]
     longest = min(max(lengths), job.options.max_length or max(lengths))
-    n_rows = len(job.training_rows().rows) if rows is None else rows
+    held = job.held_out() if rows is None else None
+    n_rows = rows if rows is not None else len((job.training_rows() if held is None else held.to_train).rows)
     tokens = sum(lengths) / len(lengths) * n_rows * job.options.epochs
     # A product each way and, for what trains, one for its gradient (Kaplan et al. 2020: 6 operations a weight and token).
     forward = 2 * every * (2 if job.options.gradient_checkpointing else 1)
@@ -158,7 +162,9 @@ def _estimate(
     checkpoints = least_checkpoints(job)
     saved = saved_bytes(model) * (1 + checkpoints)
     memory = account(model, job.spec.kind, job.options, batch=job.options.batch_size, length=longest)
-    return Estimate(words, len(group), memory, least_s, saved, None if tuned.quantised is None else full, checkpoints)
+    steps, loaded = job.options.steps(n_rows), None if tuned.quantised is None else full
+    rising = job.options.rising_steps(steps)
+    return Estimate(words, len(group), memory, least_s, saved, loaded, checkpoints, steps, rising)
 
 
 def _numbers(model: torch.nn.Module, *, trained: bool = False) -> int:
@@ -245,7 +251,12 @@ def _line(e: Estimate, what: str) -> str:
         if e.loaded is None
         else f"; {size_in_words(e.loaded)} of main memory first, for the full weights before they are quantised"
     )
-    return f"  {e.words} ({counted(e.runs, what)}): {memory}; {took}{saved}{loaded}"
+    steps = (
+        ""
+        if e.steps is None
+        else f"about {counted(e.steps, 'step')}, with a rate that rises over the first {e.rising}; "
+    )
+    return f"  {e.words} ({counted(e.runs, what)}): {steps}{memory}; {took}{saved}{loaded}"
 
 
 def _parts(memory: MemoryAccount) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,7 @@ def fit(
         num_train_epochs=options.epochs,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,
-        warmup_steps=math.ceil(options.warmup_ratio * total),
+        warmup_steps=options.rising_steps(total),
         lr_scheduler_type=options.scheduler,
         bf16=options.precision == "bfloat16",
         seed=seed,

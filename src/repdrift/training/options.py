@@ -151,6 +151,10 @@ class TrainingOptions(BaseModel):
         per_epoch = math.ceil(math.ceil(features / self.batch_size) / self.gradient_accumulation_steps)
         return math.ceil(per_epoch * self.epochs)
 
+    def rising_steps(self, total: int) -> int:
+        """Returns the first optimiser steps, of `total`, in which the learning rate rises."""
+        return math.ceil(self.warmup_ratio * total)
+
     def for_key(self, task_kind: str | None = None) -> dict[str, Any]:
         """The fields that determine the trained weights, as plain JSON. task_kind: some fields are for one kind of task alone."""
         # Which validation rows are scored changes no weight, and the run's key holds these rows' own fingerprint.

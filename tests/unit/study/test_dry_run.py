@@ -16,7 +16,7 @@ def test_dry_run_prints_each_stage_and_writes_nothing(tiny_bert, tiny_data, tmp_
     )
     done = run_here("python -m repdrift run study.yaml --dry-run", tmp_path)
     assert "training: 4 models to train, 0 trained already; at least" in done.stdout
-    assert "sst2, lora (2 runs): memory about" in done.stdout
+    assert "sst2, lora (2 runs): about" in done.stdout
     assert "extraction: 10 representation sets" in done.stdout
     assert "outcomes: flips, outputs, probes, task_scores" in done.stdout
     assert "Nothing was trained or written." in done.stdout
@@ -33,7 +33,7 @@ def test_trials_are_counted_before_any_and_after_all_were_made(tiny_bert, tiny_d
     dry_run = "python -m repdrift run study.yaml --dry-run"
     before = run_here(dry_run, tmp_path).stdout
     assert "tuning: 4 trials to make; at least" in before
-    assert "sst2, full_finetune (2 trials): memory about" in before
+    assert "sst2, full_finetune (2 trials): about" in before
     assert "training: 2 models to train, 0 trained already" in before
     assert "analysis and figures: time not estimated, memory about" in before
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
@@ -57,6 +57,7 @@ def test_checkpoints_are_on_the_disk_too(tiny_bert, tiny_data, tmp_path):
         bytes_of[name] = found.training[0].saved
         said = "\n".join(dry_run_lines(found))
         assert ("(3 checkpoints among it)" in said) is (name == "three")
+        assert "about 3 steps, with a rate that rises over the first 1; memory" in said
     assert bytes_of["three"] == 4 * bytes_of["none"]
 
 
