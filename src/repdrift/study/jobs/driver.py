@@ -64,6 +64,12 @@ class StudyRun:
                 while self._go_on():
                     for report in self.launcher.reports(_REPORTS_WITHIN_S):
                         self._take(report)
+            except KeyboardInterrupt:
+                there = len(self.done) + len(self.finished)
+                say(
+                    f"stopped: {there} of {counted(len(self.graph), 'job')} are done and kept; the same command goes on from there"
+                )
+                raise
             finally:
                 self.launcher.shut_down()
         self._raise_failed()

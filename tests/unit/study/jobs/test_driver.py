@@ -108,11 +108,13 @@ def test_after_a_full_disk_nothing_more_is_begun_and_what_runs_is_waited_for(tmp
     assert set(run.done) == {"train/sst2/full_finetune/seed2"}
 
 
-def test_ctrl_c_shuts_the_launcher_down(tmp_path):
+def test_ctrl_c_shuts_the_launcher_down_and_says_what_is_done(tmp_path, capsys):
     launcher = ScriptedLauncher(2, interrupt_at="base/sst2")
+    run = run_with(launcher, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        run_with(launcher, tmp_path).complete()
+        run.complete()
     assert launcher.is_shut
+    assert f"stopped: {len(run.done)} of {len(run.graph)} jobs are done and kept" in capsys.readouterr().err
 
 
 def test_finished_jobs_are_left_out(tmp_path):
