@@ -150,10 +150,19 @@ def _stretch(axes: Axes, row: int, start: int, stop: int, **look: Any) -> None:
 
 def _numbers(axes: Axes, values: np.ndarray, image: Any, cell_pt: float) -> None:
     known = [(row, column, float(value)) for (row, column), value in np.ndenumerate(values) if np.isfinite(value)]
-    if not known or text_width_pt([short_number(value) for *_, value in known], NOTE_PT) + 3 > cell_pt:
+    if not known or text_width_pt([cell_text(value) for *_, value in known], NOTE_PT) + 3 > cell_pt:
         return
     for row, column, value in known:
         red, green, blue, _ = image.to_rgba(value) if value > 0 else to_rgba(_NONE_COLOR)
         light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
         shade = "black" if light > 0.45 else "white"
-        axes.text(column, row, short_number(value), ha="center", va="center", color=shade, fontsize=NOTE_PT)
+        axes.text(column, row, cell_text(value), ha="center", va="center", color=shade, fontsize=NOTE_PT)
+
+
+def cell_text(value: float) -> str:
+    """A drift as a cell has room for it: `0.31`, in three decimals below 0.1, `<0.001` for less; a small one is never `0.000`."""
+    if value == 0:
+        return "0"
+    if abs(value) < 0.0005:
+        return "<0.001" if value > 0 else ">-0.001"
+    return f"{value:.3f}" if abs(value) < 0.0995 else f"{value:.2f}"

@@ -14,7 +14,7 @@ from repdrift.report.figures import figures
 from repdrift.report.figures._significance_of_arms import p_classes
 from repdrift.report.figures.reduction import forest_rows
 from repdrift.report.figures.reduction_by_layer import reductions_of
-from repdrift.report.heat_cells import heat_scale
+from repdrift.report.heat_cells import cell_text, heat_scale
 from repdrift.report.labels import plain
 from repdrift.report.report_data import layers_with
 from repdrift.report.style import (
@@ -126,6 +126,12 @@ def test_heatmap_hatches_what_is_missing_and_writes_the_rest(data):
     ]
     assert len(numbers) == 3 * 12
     assert not [t for t in drawn("drift_heatmap", data["deep"]).axes[0].texts if "." in t.get_text()]
+
+
+def test_the_number_in_a_cell_is_short_and_a_small_one_is_not_nothing():
+    values = (0.314, 0.0996, 0.0994, 0.0042, 8e-6, -8e-6, -0.003, 0.0)
+    said = ["0.31", "0.10", "0.099", "0.004", "<0.001", ">-0.001", "-0.003", "0"]
+    assert [cell_text(value) for value in values] == said
 
 
 def test_the_scale_of_the_heatmap_is_logarithmic_where_drifts_span_two_decades_and_colours_are_of_drifts_above_zero(
