@@ -46,15 +46,16 @@ def _figure(result: Comparison) -> Figure:
         blocks = sorted({at.layer for site, at_site in _sites(model) if is_in_block(site) for at in at_site})
         site_axis(axes, layers, blocks, room=plan.room)
     label_outer(panels, plan)
-    figure.supylabel(
-        "\n".join(wrapped("drift, 1 - debiased CKA", 72 * (_PANEL_IN * plan.rows - 0.5))), fontsize=FONT_PT
-    )
     keys = _keys(models)
     title = f"Drift inside the blocks, from {fitted(result.base, 200, FONT_PT)}"
     above = legend_above(figure, keys, [str(key.get_label()) for key in keys], most=4, title=title)
     left = plan.says_what_is_left_out("comparison.json has all models").strip()
     below = put_caption(figure, caption_lines_of([*([left] if left else []), *_caption(result)]))
-    figure.set_size_inches(page_width_in(), 0.3 + above + _PANEL_IN * plan.rows + below)
+    height = 0.3 + above + _PANEL_IN * plan.rows + below
+    drift = "\n".join(wrapped("drift, 1 - debiased CKA", 72 * (_PANEL_IN * plan.rows - 0.5)))
+    # Beside the panels, not in the middle of a figure that a long caption makes higher.
+    figure.supylabel(drift, y=(below + 0.2 + _PANEL_IN * plan.rows / 2) / height, fontsize=FONT_PT)
+    figure.set_size_inches(page_width_in(), height)
     return figure
 
 
