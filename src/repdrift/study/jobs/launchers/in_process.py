@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.jobs.launcher import JobReport, LauncherKind, LauncherOptions, LaunchSetting, StartedJob, register
@@ -13,13 +17,18 @@ NAME = "in-process"
 
 
 class InProcess:
-    """Runs one job at a time, when the driver asks for reports."""
+    """Runs one job at a time, when the driver asks for reports; with as many CPU threads as were asked for, or as this process has."""
 
     slots: int | None = 1
 
     def __init__(self, setting: LaunchSetting, _options: LauncherOptions) -> None:
         self._setting = setting
         self._queue: deque[StudyJob] = deque()
+        self._limits = ExitStack()
+        if setting.threads is not None:
+            self._limits.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(setting.threads)
+            self._limits.enter_context(threadpool_limits(setting.threads))
 
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Queue jobs."""
@@ -38,8 +47,9 @@ class InProcess:
         self._queue = deque(job for job in self._queue if job.name not in jobs)
 
     def shut_down(self) -> None:
-        """Forget the queue."""
+        """Forget the queue, and give the threads back."""
         self._queue.clear()
+        self._limits.close()
 
 
 register(
