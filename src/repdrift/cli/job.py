@@ -24,6 +24,14 @@ def job(
         ),
     ] = False,
     launcher: Annotated[str, typer.Option("--launcher", help="Who runs the job, for its state.")] = "by hand",
+    parent: Annotated[
+        int | None,
+        typer.Option(
+            "--parent",
+            help="Process number of a launcher: the job stops when that process is gone.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run one job of a study from the plan that `repdrift run` wrote. Launchers call it; by hand it is for looking into a job that failed.
 
@@ -34,13 +42,17 @@ def job(
     """
     from repdrift.core.errors import ConfigError
     from repdrift.core.progress import say
-    from repdrift.study.jobs.worker import EXIT_CODES, PlannedStudy, serve
+    from repdrift.study.jobs.signals import stopped_by_sigterm
+    from repdrift.study.jobs.worker import EXIT_CODES, PlannedStudy, end_with, serve
 
     if from_input == (name is not None):
         raise ConfigError("give the name of a job, or --from-input for names on standard input")
     if from_input:
         serve(plan, launcher)
         return
-    report = PlannedStudy(plan).run(name or "", launcher)
+    with stopped_by_sigterm():
+        if parent is not None:
+            end_with(parent)
+        report = PlannedStudy(plan).run(name or "", launcher)
     say(f"{report.job}: {report.ending.replace('_', ' ')}: {report.words}")
     raise typer.Exit(EXIT_CODES.get(report.ending, 1))

@@ -55,6 +55,7 @@ PRINTED_BY = {
     "study/drift_plan.py": "extract",  # it writes this command
     "study/jobs": "run",
     "study/jobs/launchers/local_processes.py": "job",  # it writes this command
+    "study/jobs/launchers/ray_cluster.py": "job",  # as local_processes.py does
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
     "tasks/sample_set.py": "extract run compare",  # training takes rows, and no sample set
@@ -75,9 +76,10 @@ PHASE3_SCRIPTS = {
     "analyze_drift.py": "analyze",
     "visualize_drift.py": "visualize",
 }
-# A command of ours, one of our scripts or benchmarks, or torchrun, whose own options come before `-m repdrift`.
+OTHER_PROGRAMS = {"torchrun": {"--standalone", "--nproc-per-node"}, "ray start": {"--head", "--port", "--address"}}
+# A command of ours, one of our scripts or benchmarks, or another program; torchrun's own options come before `-m repdrift`.
 PROGRAM = re.compile(
-    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b"
+    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b|\bray start\b"
 )
 
 
@@ -88,15 +90,15 @@ def named_options(text: str) -> Iterator[tuple[str, str | None]]:
         if not before:
             yield option[0], None
         else:
-            yield option[0], before[-1]["command"] or before[-1]["script"] or "torchrun"
+            yield option[0], before[-1]["command"] or before[-1]["script"] or before[-1][0]
 
 
 def has(program: str | None, option: str) -> bool:
     """Whether a program has an option; without a program, whether any command has it."""
     if program is None:
         return option == "--version" or any(option in options for options in COMMANDS.values())
-    if program == "torchrun":
-        return option in {"--standalone", "--nproc-per-node"}
+    if program in OTHER_PROGRAMS:
+        return option in OTHER_PROGRAMS[program]
     if program in COMMANDS:
         return option in COMMANDS[program]
     if (command := PHASE3_SCRIPTS.get(Path(program).name)) is not None:

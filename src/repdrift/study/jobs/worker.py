@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -24,6 +27,8 @@ from repdrift.study.jobs.planned_work import run_claimed
 from repdrift.study.jobs.report_line import line_of
 from repdrift.study.jobs.signals import stopped_by_sigterm
 from repdrift.study.jobs.work import StudyWork
+
+_LOOKS_EVERY_S = 0.5
 
 EXIT_CODES: dict[Ending, int] = {"done": 0, "failed": 1, "not_ready": 5, "busy": 6, "disk_full": 7}
 """Exit codes of `repdrift job`; any other code means that the process was lost or has a defect."""
@@ -167,3 +172,17 @@ def serve(plan_file: Path, launcher: str) -> None:
                 raise
             reports.write(line_of(report) + "\n")
             reports.flush()
+
+
+def end_with(parent: int) -> None:
+    """Stop this process by SIGTERM once the process that started it is gone, as when a node's daemon was killed.
+
+    parent: its number. A thread looks twice a second who the parent of this process is now.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOKS_EVERY_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
