@@ -6,7 +6,7 @@ Only files are read. Whether a process lives is told by the lock that it holds, 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -23,6 +23,7 @@ from repdrift.study.jobs.graph import KINDS, JobGraph, StudyJob, study_graph
 from repdrift.study.jobs.job_state import HEARTBEAT_S, JobState, last_lines, read_state, state_file, this_host
 from repdrift.study.jobs.output_look import OutputLook
 from repdrift.study.jobs.plan_file import PLAN_FILE, StudyPlan, jobs_folder, plan_digest, read_plan
+from repdrift.study.jobs.slurm.array_files import queued_elements
 from repdrift.study.runs import planned_runs
 from repdrift.study.status import RunProgress
 
@@ -82,6 +83,11 @@ def study_standing(config: StudyConfig, config_path: str | None, progress: list[
     views: dict[str, JobView] = {}
     for job in graph:
         views[job.name] = _view(job, look, states[job.name], folder, digest, graph, views)
+    for name, element in queued_elements(folder, digest).items():
+        if (view := views.get(name)) is not None and view.standing in ("waiting", "ready", "lost"):
+            views[name] = replace(
+                view, standing="waiting", why=f"for Slurm, which has it as {element}", where=None, since=None
+            )
     drivers = tuple(living_drivers(folder))
     left_s, untimed = _time_left(list(views.values()), _timed(folder, progress), drivers)
     notes = [_other_configuration(config, plan)] if plan is not None and plan.digest != digest else []

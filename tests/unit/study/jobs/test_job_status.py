@@ -14,6 +14,14 @@ from repdrift.study.jobs.job_state import JobState, append_to_log, log_file, sta
 from repdrift.study.jobs.job_status import study_standing
 from repdrift.study.jobs.job_status_words import answer, job_lines, standing_json
 from repdrift.study.jobs.plan_file import jobs_folder, make_plan, plan_digest, write_plan
+from repdrift.study.jobs.slurm.array_files import (
+    ArrayElementRecord,
+    ElementEnding,
+    SubmittedArray,
+    ending_file,
+    forget_array,
+    write_array,
+)
 from repdrift.study.status import study_status
 from tests.command_line import run_here
 
@@ -72,6 +80,29 @@ def test_times_are_taken_from_like_jobs_of_other_seeds(study):
     assert found.left_s == 80.0 + 3 * 10.0 + 7.0
     assert "extract" not in found.untimed
     assert "evaluate" in found.untimed
+
+
+def test_a_job_that_was_submitted_to_slurm_waits_for_it_until_it_runs_or_ends(study):
+    folder, jobs = jobs_folder(study), [f"train/sst2/lora/seed{seed}" for seed in (1, 2, 3)]
+    elements = [ArrayElementRecord(element=f"7_{i}", job=job, token=f"t{i}") for i, job in enumerate(jobs)]
+    array = SubmittedArray(
+        array="7", cluster="slurm", plan=plan_digest(study, study.task_names), submitted="2026-01-02", memory_gb=None, time_limit_min=60,
+        elements=elements,
+    )  # fmt: skip
+    write_array(folder, array)
+    state(study, jobs[2], "stopped")  # by a preemption: it is queued again
+    found = standing(study)
+    assert [view(found, job).standing for job in jobs] == ["done", "waiting", "waiting"]
+    assert [view(found, job).why for job in jobs[1:]] == [
+        "for Slurm, which has it as 7_1",
+        "for Slurm, which has it as 7_2",
+    ]
+    ElementEnding(job=jobs[1], exit_code=1, host="a", seconds=1.0, restarts=0, printed="").write(
+        ending_file(folder, "t1")
+    )
+    write_array(folder, array.model_copy(update={"array": "8", "plan": "another", "elements": elements[2:]}))
+    forget_array(folder, array.model_copy(update={"elements": []}))
+    assert view(standing(study), jobs[1]).standing == "ready"
 
 
 def test_running_failed_and_lost_jobs_are_told_apart(study):
