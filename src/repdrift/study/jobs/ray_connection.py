@@ -101,7 +101,7 @@ def _require_answer(address: str) -> None:
         raise ConfigError(f"no Ray cluster answers at {address} ({error}). {_NEXT}") from error
     # Another server on that port would let `ray.init` wait for minutes.
     try:
-        done = subprocess.run(  # noqa: S603  Ray's own program, by its module
+        done = subprocess.run(
             [sys.executable, "-m", "ray.scripts.scripts", "health-check"],
             env={**os.environ, ADDRESS_VARIABLE: address},
             capture_output=True,
