@@ -60,6 +60,15 @@ def test_what_slurm_or_the_shell_would_take_otherwise_is_refused(name, value, sa
     assert said in str(refused.value)
 
 
+def test_every_fault_is_told_at_once():
+    with pytest.raises(ConfigError) as refused:
+        options(time="2h", partitoin="gpu", **{"sbatch.array": "1"})
+    said = str(refused.value)
+    assert [part in said for part in ("HH:MM:SS", "did you mean 'partition'", "the launcher sets it itself")] == [
+        True
+    ] * 3
+
+
 def test_other_options_of_sbatch_are_passed_on_and_an_empty_one_is_a_flag():
     given = parameters(**{"sbatch.nice": "100", "sbatch.exclusive": "", "sbatch.mail-user": "a b@c"})
     assert given["slurm_additional_parameters"] == {

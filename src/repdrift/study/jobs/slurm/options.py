@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from repdrift.core.progress import say
 from repdrift.study.jobs.launcher import JobDemand, LauncherOptions
@@ -154,10 +154,11 @@ class SlurmOptions(LauncherOptions):
             raise ValueError(f"{_PREFIX}NAME=VALUE passes an option on; got sbatch={kept['sbatch']!r}")
         return {**kept, "sbatch": {**kept.get("sbatch", {}), **passed}} if passed else kept
 
-    @model_validator(mode="after")
-    def _check_sbatch(self) -> SlurmOptions:
+    @field_validator("sbatch")
+    @classmethod
+    def _check_sbatch(cls, passed: dict[str, str]) -> dict[str, str]:
         faults: list[str] = []
-        for name, value in self.sbatch.items():
+        for name, value in passed.items():
             if not _OPTION_NAME.fullmatch(name):
                 faults.append(f"{_PREFIX}{name}: expected a long option of sbatch without its dashes, such as nice")
             elif name in _OWN_OPTIONS:
@@ -168,7 +169,7 @@ class SlurmOptions(LauncherOptions):
                 faults.append(f"{_PREFIX}{name}: expected one line without control characters, got {value!r}")
         if faults:
             raise ValueError("; ".join(faults))
-        return self
+        return passed
 
 
 def array_parameters(
