@@ -38,7 +38,8 @@ training:
     assert "best constant answer" in answer
     assert page.endswith(str(tmp_path / "demo_output/results/drift_visualizations/dashboard.html"))
     assert "by layer: layers 0 to " in said
-    assert said.splitlines()[1].startswith(("At the end of training", "1 of 2 models", "2 of 2 models"))
+    learnt = ("At the end of training", "None of the 2 models", "1 of 2 models", "2 of 2 models")
+    assert said.splitlines()[1].startswith(learnt)
     first, *stages = done.stderr.splitlines()
     assert "demo.log" in first
     # A stage that takes over ten seconds on a busy machine has a line of progress before its last one.
