@@ -19,6 +19,7 @@ from repdrift.study.analysis_options import AnalysisOptions
 @with_field_options(AnalysisOptions, "analysis", panel="Analysis", unless_given=o.THE_STUDYS)
 def analyze(
     *,
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     task: o.Task = None,
@@ -46,7 +47,9 @@ def analyze(
     from repdrift.study.inputs import StudyInputs
     from repdrift.study.runs import ANALYSIS_FOLDER
 
-    study, config_path = o.study_from(config, overrides=overrides, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(
+        config, study_file=study_file, overrides=overrides, results_dir=results_dir, base_dir=base_dir
+    )
     o.require_once(config_path, analysis, "analysis")
     study = study.model_copy(update={"analysis": changed(study.analysis, analysis)})
     inputs = StudyInputs(study, config_path)

@@ -12,6 +12,7 @@ from repdrift.core.progress import tell, tell_json
 
 def evaluate(
     *,
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     task: o.Task = None,
@@ -44,7 +45,13 @@ def evaluate(
     from repdrift.study.runs import planned_runs
 
     study, config_path = o.study_from(
-        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+        config,
+        study_file=study_file,
+        overrides=overrides,
+        model=model,
+        data_dir=data_dir,
+        results_dir=results_dir,
+        base_dir=base_dir,
     )
     runs = planned_runs(study, tasks=task, methods=method, seeds=seed)
     evaluated = evaluate_runs(StudyInputs(study, config_path), runs, checkpoint=checkpoint)

@@ -16,6 +16,7 @@ from repdrift.extraction.options import ExtractionOptions
 @with_field_options(ExtractionOptions, "extraction", panel="Extraction", unless_given=o.THE_STUDYS)
 def extract(
     *,
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     task: o.Task = None,
@@ -64,7 +65,13 @@ def extract(
     from repdrift.study.runs import planned_runs
 
     study, config_path = o.study_from(
-        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir, base_dir=base_dir
+        config,
+        study_file=study_file,
+        overrides=overrides,
+        model=model,
+        data_dir=data_dir,
+        results_dir=results_dir,
+        base_dir=base_dir,
     )
     own = OwnTask(
         data=data,

@@ -15,7 +15,7 @@ def job(
     ],
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Name of the job, such as train/sst2/lora/seed42.", show_default=False),
+        typer.Argument(metavar="NAME", help="Name of the job, such as train/sst2/lora/seed42.", show_default=False),
     ] = None,
     from_input: Annotated[
         bool,

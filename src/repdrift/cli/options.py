@@ -29,6 +29,10 @@ Config = Annotated[
         show_default=False,
     ),
 ]
+StudyFile = Annotated[
+    str | None,
+    typer.Argument(metavar="STUDY", help="Study file, as with --config.", show_default=False),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -180,6 +184,7 @@ MessagesColumn = Annotated[
 def study_from(
     config: str | None,
     *,
+    study_file: str | None = None,
     overrides: Sequence[str] | None = None,
     model: str | None = None,
     data_dir: str | None = None,
@@ -188,7 +193,8 @@ def study_from(
 ) -> tuple[StudyConfig, str | None]:
     """Returns the study that the options describe, and the --config for messages, with its overrides (None for the default study).
 
-    Raises ConfigError if the study cannot be read, or a field is given twice.
+    config: the study as --config names it. study_file: as its place on the command line does. Raises ConfigError if both are given, the study
+    cannot be read, or a field is given twice.
     """
     from repdrift.study.config import (
         CONFIG_VARIABLE,
@@ -200,6 +206,9 @@ def study_from(
     from repdrift.study.given_study import given_study
     from repdrift.study.user_paths import user_path
 
+    if study_file is not None and config is not None:
+        raise ConfigError(f"the study is given twice, as {study_file!r} and as --config {config!r}; give one of them")
+    config = config if study_file is None else study_file
     if config is not None and not config.strip():
         raise ConfigError("--config is empty; name a study file, or leave the option out for the default study")
     name = config or os.environ.get(CONFIG_VARIABLE)

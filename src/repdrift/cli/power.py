@@ -20,7 +20,7 @@ def power(
     results: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RESULTS]",
+            metavar="RESULTS",
             help="Results of a pilot: the file that `repdrift analyze` wrote, or its folder.",
             show_default="results/drift_analysis/drift_analysis_results.json",
         ),

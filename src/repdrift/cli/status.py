@@ -11,6 +11,7 @@ _TRAINED = {"yes": "trained, has learnt", "no": "trained, has not learnt", "not 
 
 
 def status(
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     results_dir: o.ResultsDir = None,
@@ -22,7 +23,7 @@ def status(
     The first line answers. Then come notes, every run, and the jobs that run, failed, are stale (made with other settings or of other inputs than the
     study has now), or wait. Files are read, and nothing else: a changed data file is seen by the job alone.
 
-    Example: repdrift status --config demo_output/demo.yaml (which `repdrift demo` leaves)
+    Example: repdrift status demo_output/demo.yaml (which `repdrift demo` leaves)
     """
     from repdrift.core.learnt_words import learnt_cautions, learnt_in_short
     from repdrift.study.design_notes import design_notes
@@ -31,7 +32,9 @@ def status(
     from repdrift.study.status import judged, study_status
     from repdrift.study.tuning_report import tuning_lines, tuning_of
 
-    study, config_path = o.study_from(config, overrides=overrides, results_dir=results_dir, base_dir=base_dir)
+    study, config_path = o.study_from(
+        config, study_file=study_file, overrides=overrides, results_dir=results_dir, base_dir=base_dir
+    )
     progress = study_status(study, config_path)
     standing = study_standing(study, config_path, progress)
     if as_json:

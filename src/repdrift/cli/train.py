@@ -10,6 +10,7 @@ from repdrift.core.progress import tell, tell_json
 
 
 def train(
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     task: o.Task = None,
@@ -51,7 +52,7 @@ def train(
     from repdrift.study.training_stage import train_runs
 
     study, config_path = o.study_from(
-        config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
+        config, study_file=study_file, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
     )
     own = OwnTask(
         data=data,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from repdrift.cli import options as o
-from repdrift.core.errors import ConfigError
 from repdrift.core.progress import say, tell, tell_json
 
 if TYPE_CHECKING:
@@ -16,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def tune(
-    study_file: Annotated[
-        str | None,
-        typer.Argument(metavar="[STUDY]", help="Study file, as with --config.", show_default=False),
-    ] = None,
+    study_file: o.StudyFile = None,
     config: o.Config = None,
     overrides: o.Overrides = None,
     task: o.Task = None,
@@ -42,10 +38,8 @@ def tune(
     from repdrift.study.tune_section import TuneSection
     from repdrift.study.tuning_stage import tune_arms
 
-    if study_file is not None and config is not None:
-        raise ConfigError(f"the study is given twice, as {study_file!r} and as --config {config!r}; give one of them")
     study, config_path = o.study_from(
-        study_file or config, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
+        config, study_file=study_file, overrides=overrides, model=model, data_dir=data_dir, results_dir=results_dir
     )
     asked = study.tune is not None
     if not asked:

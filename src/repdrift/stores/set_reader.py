@@ -67,13 +67,14 @@ class RepresentationSet:
         return _mapped(path, layout)
 
 
-def open_set(folder: Path) -> RepresentationSet:
+def open_set(folder: str | Path) -> RepresentationSet:
     """Open a finished set.
 
     Files are looked at, not read: each layer is checked when it is read. Raises MissingRunError if there is none,
     UnfinishedSetError if it has no metadata, CorruptSetError if a file is absent or has another size than its rows take,
     or if the metadata lacks a layer's checksum or names a file that no set has.
     """
+    folder = Path(folder)
     metadata = read_metadata(folder)
     if metadata is None:
         if not folder.is_dir():

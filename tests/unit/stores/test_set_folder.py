@@ -2,7 +2,8 @@
 
 import pytest
 
-from repdrift.stores import discard_set
+from repdrift.core.errors import MissingRunError
+from repdrift.stores import discard_set, open_set
 from tests.unit.stores.small_sets import batch, write_all, writer_of
 
 
@@ -31,3 +32,8 @@ def test_empty_folder_is_taken_away(tmp_path):
     (tmp_path / "made").mkdir()
     assert not discard_set(tmp_path / "made")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_opens_by_the_text_of_its_path(tmp_path):
+    with pytest.raises(MissingRunError, match="no representation set at"):
+        open_set(str(tmp_path / "absent"))
