@@ -154,9 +154,9 @@ def test_status_says_first_what_the_design_can_show(tmp_path):
     arguments = ["status", "--config", "lora_vs_full", "--results-dir", str(tmp_path), "--base-dir", str(tmp_path)]
     printed = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
     notes = [line for line in printed.splitlines() if line.startswith("note: ")]
-    assert printed.startswith(notes[0])
+    assert printed.splitlines()[1] == notes[0], "after the line that answers"
     assert notes[1].startswith("note: 3 seeds per method are enough"), "after the note on learning rates"
-    rows = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
+    rows = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)["runs"]
     assert len(rows) == 24
 
 
