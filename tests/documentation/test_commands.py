@@ -24,6 +24,7 @@ NOT_RUN = {
     "docs/howto/cluster.md": "several machines, and a store",
     "docs/howto/comparing.md": "needs two models of the reader's",
     "docs/howto/jobs.md": "needs a study of the reader's, and hours",
+    "docs/howto/scale.md": "needs a model of many gigabytes",
     "docs/howto/stores.md": "needs a store",
     "docs/howto/sharing.md": "needs studies of the reader's; tests/integration/test_exported_study.py and test_merged_study.py run the like",
     "docs/howto/figures.md": "reads the study of the working folder; the gallery runs it on committed results",
