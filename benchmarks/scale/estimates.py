@@ -183,7 +183,7 @@ def _hours(shape: Shape, arms: dict[str, int], gpu: Gpu, share: float) -> float:
 
 def _sets() -> str:
     lines = [
-        "| model | one set, pooled | in bfloat16 | a row for each token | memory, layer-major | memory, whole model | memory of the analysis, one layer | time of the analysis, about |",
+        "| model | one set, pooled | in bfloat16 | a row for each token | memory, layer-major | memory, whole model | least memory of the analysis | time of the analysis, about |",
         "|---|---|---|---|---|---|---|---|",
     ]
     measures = ("cka", "cosine_centered")
