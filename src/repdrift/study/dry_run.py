@@ -13,6 +13,7 @@ from repdrift.drift import LayerSize
 from repdrift.models import is_causal_decoder, task_skeleton, width_of
 from repdrift.study.disk_space import set_bytes, set_rows
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.random_changes import random_change_count
 from repdrift.study.readiness import least_checkpoints, not_trained, ready_jobs
 from repdrift.study.runs import RunId
 from repdrift.study.tuning_stage import open_trials
@@ -80,7 +81,8 @@ def dry_run(inputs: StudyInputs, runs: Sequence[RunId]) -> DryRun:
     }
     rate = rates["float32"]
     tasks = list(dict.fromkeys(run.task for run in runs))
-    sets = {task: 2 + 2 * sum(run.task == task for run in runs) for task in tasks}
+    of_task = {task: [run for run in runs if run.task == task] for task in tasks}
+    sets = {task: 2 + len(mine) + random_change_count(inputs.config, mine) for task, mine in of_task.items()}
     if inputs.config.analysis.equal_skill:  # then their checkpoints are extracted too
         for run, job in jobs:
             sets[run.task] += least_checkpoints(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repdrift.core.errors import ModelError, NonFiniteError, RepdriftError
@@ -15,6 +15,14 @@ from repdrift.stores import discard_set, open_set
 from repdrift.study.config import StudyConfig
 from repdrift.study.runs import RunId, random_change_folder
 from repdrift.tasks import SampleSet
+
+
+def random_change_count(config: StudyConfig, runs: Sequence[RunId]) -> int:
+    """The number of random changes that these planned runs get, if all can be made: one each, one for each task and method, or none."""
+    choice = config.extraction.random_change
+    if choice == "none":
+        return 0
+    return len(runs) if choice == "all" else len({(run.task, run.method) for run in runs})
 
 
 def runs_to_match(config: StudyConfig, final: Mapping[RunId, SetMetadata]) -> list[RunId]:

@@ -17,7 +17,7 @@ def test_dry_run_prints_each_stage_and_writes_nothing(tiny_bert, tiny_data, tmp_
     done = run_here("python -m repdrift run study.yaml --dry-run", tmp_path)
     assert "training: 4 models to train, 0 trained already; at least" in done.stdout
     assert "sst2, lora (2 runs): about" in done.stdout
-    assert "extraction: 10 representation sets" in done.stdout
+    assert "extraction: 8 representation sets" in done.stdout
     assert "outcomes: flips, outputs, probes, task_scores" in done.stdout
     assert "Nothing was trained or written." in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
