@@ -92,9 +92,8 @@ def test_every_output_says_that_there_is_no_drift_by_layer(found, tmp_path):
     write_outputs(found, tmp_path)
     text = (tmp_path / "comparison.md").read_text()
     assert "**longer**: no drift by layer, compared by the layer grid alone: it has 6 layers" in text
-    assert (
-        "Content moved up: tuned layers 2 to 4 hold what base layers 1 to 3 held (similarity 1.0000;"
-        in text.replace("\\", "")
+    assert "Content moved up: tuned layers 2 to 4 hold what base layers 1 to 3 held (similarity 1.00;" in text.replace(
+        "\\", ""
     )
     assert Comparison.read(tmp_path / COMPARISON_FILE).by_grid[0].name == "longer"
     assert set(pd.read_csv(tmp_path / "drift.csv")["method"]) == {"tuned"}

@@ -60,7 +60,7 @@ def test_progress_and_addresses_of_stores_show_no_secret(capsys):
     assert capsys.readouterr().err == "sending to s3://…@bucket/x\n"
     remote = open_remote("memory://KEY:SECRET@nowhere/at/all")
     with pytest.raises(RepdriftError) as caught:
-        remote.names()
+        remote.files()
     assert "SECRET" not in f"{remote.address} {caught.value}"
     for address in ("nothing://KEY:SECRET@bucket/x", "s3a::://KEY:SECRET@b"):
         with pytest.raises((RepdriftError, StorageError)) as refused:

@@ -20,8 +20,8 @@ def trial(score, constant_score, *, metric="accuracy", low=None, high=None):
         (trial(0.6, 0.6), "learning rate 0.001: accuracy 0.600, no better than the best constant answer"),
         (trial(0.6, 0.6, low=0.5, high=0.7), "learning rate 0.001: accuracy 0.600 (95 % interval 0.500 to 0.700), no better than the best constant answer"),
         (trial(0.6, None), "learning rate 0.001: accuracy 0.600"),
-        (trial(-2.5, -2.1, metric="loss"), "learning rate 0.001: loss 2.500, no better than the base model"),
-        (trial(-1.5, -2.1, metric="loss"), "learning rate 0.001: loss 1.500"),
+        (trial(-2.5, -2.1, metric="loss"), "learning rate 0.001: loss 2.50, no better than the base model"),
+        (trial(-1.5, -2.1, metric="loss"), "learning rate 0.001: loss 1.50"),
     ],
 )  # fmt: skip
 def test_a_trial_that_is_no_better_than_a_constant_answer_is_said(found, words):

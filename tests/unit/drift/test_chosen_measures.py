@@ -52,7 +52,7 @@ def test_measures_undefined_for_one_reason_share_a_sentence_and_the_others_are_i
     drifts, controls = (tmp_path / "out" / SUMMARY_FILE).read_text().split("## Controls")
     (row,) = [line for line in drifts.splitlines() if line.startswith("| procrustes | Procrustes distance |")]
     means = table[table["measure"] == "procrustes"].groupby(["task", "method"], sort=False)["drift"].mean()
-    assert row.strip("| ").split(" | ")[2:] == [f"{value:.4f}" for value in means]
+    assert row.strip("| ").split(" | ")[2:] == [f"{value:.3f}" for value in means]
     (row,) = [line for line in controls.splitlines() if line.startswith("| norm_change |")]
     assert row.split(" | ")[2] == "no control"  # it does not depend on which sample is which
     assert "| cca |" not in drifts + controls
