@@ -102,8 +102,8 @@ def test_a_comparison_has_every_model_or_the_one_that_is_named():
     assert "#### " not in alone
     assert [row[1].split()[0] for row in _cells(alone)[1]] == ["0.200", "0.300"]
     assert "first" not in alone.split("### What was measured")[0]
-    with pytest.raises(UnknownNameError, match="model of this comparison 'secnd'. Did you mean 'second'"):
-        comparison_card(result, "secnd")
+    with pytest.raises(UnknownNameError, match="model of this comparison 'secondx'. Did you mean 'second'"):
+        comparison_card(result, "secondx")
 
 
 def test_names_that_a_reader_would_obey_are_shown_as_they_are():

@@ -14,8 +14,8 @@ def test_one_job_runs_here_and_several_in_local_processes():
 
 
 def test_a_choice_that_cannot_be_is_refused():
-    with pytest.raises(UnknownNameError, match="unknown launcher 'locall'. Did you mean 'local'"):
-        LaunchChoice("locall").kind()
+    with pytest.raises(UnknownNameError, match="unknown launcher 'localx'. Did you mean 'local'"):
+        LaunchChoice("localx").kind()
     with pytest.raises(ConfigError, match="runs one job at a time"):
         LaunchChoice("in-process", 2).kind()
     with pytest.raises(ConfigError, match="--launcher-option of local: partition: unknown key"):
