@@ -22,16 +22,16 @@ model: model
 data_dir: data
 tasks: [sst2]
 methods: [full_finetune, lora]
-seeds: [1, 2]
+seeds: [1]
 training:
   all: {epochs: 1, batch_size: 8, max_length: 32, checkpoint_every: 2, learning_rate: 0.01}
 extraction: {random_change: none}
-outcomes: [task_scores]
+outcomes: []
 analysis: {replicates: 400}
 results_dir: results
 base_dir: base_representations
 """
-BOTH_AT_WORK_WITHIN_S = 240
+BOTH_AT_WORK_WITHIN_S = 400
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def _until(condition, process, folder):
         time.sleep(0.1)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_study_on_two_nodes_of_which_one_is_killed_has_the_bytes_of_one_process(studies, cluster, start):
     alone, on_ray = studies
     study = start(on_ray)
     _until(lambda: len(_running(on_ray)) == 2, study, on_ray)  # one core each: one job on every node
     cluster.remove_node(cluster.second, allow_graceful=False)
-    code = study.wait(600)
+    code = study.wait(900)
     said = (on_ray / "said.txt").read_text()
     assert code == 0, said
     assert "it is run again (2 of 3)" in said
@@ -114,7 +114,7 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_has_the_bytes_of_one_proces
     assert differences(alone / "base_representations", on_ray / "base_representations") == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_ctrl_c_ends_every_process_of_the_study_and_leaves_a_state_that_says_so(studies, start):
     _, folder = studies
     study = start(folder)
