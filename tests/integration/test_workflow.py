@@ -139,7 +139,7 @@ def test_commands_of_the_specification(shell, tmp_path):
         ),
         ("visualize", "no results at results/drift_analysis/drift_analysis_results.json"),
         ("verify nowhere", "no representation set at or below nowhere"),
-        ("push nowhere target", "no representation set at or below nowhere"),
+        ("push nowhere target", "no representation set, run folder or folder of results at or below nowhere"),
         ("pull ./nowhere", "nothing at ./nowhere"),
         ("analyze", "none of the 8 planned representation sets is there"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 
 from repdrift.core.errors import DataError, RepdriftError
 from repdrift.core.fingerprint import config_sha256, unchanged_file_sha256
+from repdrift.core.hidden_secrets import shown
 from repdrift.core.reading import reading_errors, stands_there
 from repdrift.core.records.base import Record, library_versions
 from repdrift.core.records.representation_set import METADATA_FILE
@@ -103,7 +104,8 @@ class AnalysisStamps:
     def _content(self) -> dict[str, Any]:
         whole = self._config.model_dump(mode="json", exclude=set(_PLACES))
         content = {**whole, "tasks analysed": self._tasks, "name in results": self._name}
-        return {**content, "outcomes made from": config_sha256(outcomes_made_from(self._config))}
+        # A file never holds a secret, also not under the names that a record writes as they are, such as `tasks`.
+        return shown({**content, "outcomes made from": config_sha256(outcomes_made_from(self._config))})
 
     def _analysis_inputs(self) -> dict[str, str]:
         return {str(path): _sha256(path) for path in self._input_files() if path.is_file()}

@@ -99,8 +99,8 @@ def jobs_folder(config: StudyConfig) -> Path:
 def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
     """Write a plan below a study's jobs folder; returns the file that workers are given.
 
-    exact: the plan must be read back as it is, since worker processes run from it; else secrets are left out of the file. Raises ConfigError if the configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot
-    be written.
+    exact: the plan must be read back as it is, since worker processes run from it; else secrets are left out of the file. Raises ConfigError if the
+    configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot be written.
     """
     if exact and shown(plan.config) != plan.config:
         raise ConfigError(
@@ -110,6 +110,8 @@ def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
     again = parse_study(json.loads(json.dumps(plan.config)), where="the study, as its plan has it")
     if exact and plan_digest(again, plan.tasks) != plan.digest:
         raise ConfigError("the study's configuration cannot be written as a plan: read back, it is another one")
+    if not exact:  # also under the names that a record writes as they are, such as `tasks`
+        plan = plan.model_copy(update={"config": shown(plan.config)})
     path = folder / PLANS_FOLDER / f"{_name_of(plan)}.json"
     plan.write(path)
     plan.write(folder / PLAN_FILE)

@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import wandb
 
 from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, StorageError
 from repdrift.stores.remote import open_remote, pull, push, store_faults, wandb_artifact
@@ -31,6 +32,7 @@ def test_switched_off_client_takes_the_files_and_it_is_said_that_nothing_was_sen
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true", "WANDB_CACHE_DIR": str(tmp_path / "cache"),
                         "WANDB_DATA_DIR": str(tmp_path / "data")}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    wandb.teardown()  # a run of an earlier test in this process left the client with its folders
     with pytest.raises(StorageError, match="nothing was sent"):
         push(sets, open_remote("wandb://team/drift/base_representations"))
     runs = list((tmp_path / "wandb").glob("offline-run-*"))
