@@ -62,17 +62,7 @@ def analyse_tables(
             for model, run in source.trained.items()
             if owner.get(model) is source
         ],
-        reductions=found.reductions,
-        tests=found.tests,
-        other_measures=found.other_measures,
-        clusters=found.clusters,
-        rankings=found.rankings,
-        associations=found.associations,
-        profiles=found.profiles,
-        equal_skill=found.equal_skill,
-        drift_predictors=found.predictors,
-        mixed_model=next(iter(found.mixed_models), None),
-        other_mixed_models=found.mixed_models[1:],
+        **found.entries(),
         controls=_controls(sources, owner, spanning),
         sanity=[],
         outcomes=None if outcomes is None else outcomes.found,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,22 @@ class Conclusions:
     equal_skill: list[EqualSkill] = field(default_factory=list)
     predictors: list[DriftPredictors] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def entries(self) -> dict[str, Any]:
+        """Returns the entries of `DriftResults` that hold the conclusions, by name. The warnings are not among them: each caller has others to put beside them."""
+        return {
+            "reductions": self.reductions,
+            "tests": self.tests,
+            "other_measures": self.other_measures,
+            "clusters": self.clusters,
+            "rankings": self.rankings,
+            "associations": self.associations,
+            "profiles": self.profiles,
+            "equal_skill": self.equal_skill,
+            "drift_predictors": self.predictors,
+            "mixed_model": next(iter(self.mixed_models), None),
+            "other_mixed_models": self.mixed_models[1:],
+        }
 
 
 def draw_conclusions(
