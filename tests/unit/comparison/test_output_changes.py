@@ -87,7 +87,7 @@ def test_outputs_stand_in_every_file_and_on_the_screen(tiny_language_model, furt
     headline = " ".join(done.stdout.partition("\n\n")[0].split())
     assert "these texts" in headline
     assert "names another token first at" in headline
-    assert "drift 0, most" in headline, "and not what rounding left of two equal models"
+    assert "drift 0 in every layer" in headline, "and not where rounding moved two equal models most"
     assert "rise of the loss in nats a token: loss on these texts" in " ".join(done.stdout.split())
     record = json.loads((tmp_path / "out" / "comparison.json").read_text())
     kl = next(c for c in record["models"][0]["outputs"]["changes"] if c["outcome"] == "output_kl")

@@ -35,7 +35,9 @@ def test_headline_of_models_within_noise_claims_no_more():
 @pytest.mark.parametrize(
     ("drifts", "said"),
     [
-        ([0.0], "mean drift 0, most in layer 0 ("),
+        ([0.0], "drift 0 in layer 0"),
+        ([2e-16, -3e-16], "drift 0 in every layer"),
+        ([0.0, 0.0], "drift 0 in every layer"),
         ([-2e-4, -1e-4], "most in layer 1 ("),
         ([0.2, 0.3, 0.3], "most in layer 1 ("),
         ([0.2, 0.2], "drift 0.20, the same in every layer"),

@@ -27,10 +27,11 @@ from repdrift.stores.remote.file_names import joined
 from repdrift.stores.remote.moving import MovedBytes, at_once
 from repdrift.stores.remote.shared_folders import Sent, SharedFile, SharedFolder
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _WAIT_S = 0.5
-_WAITS = 60
-"""How often a push looks whether the other one is done: a push that died is not waited for longer."""
+_LOOKS_AT_A_WHOLE_FOLDER = 4
+_LOOKS_AT_A_DEAD_PUSH = 60
+"""How often in a row the list of another push may be found unchanged before that push is taken for dead: half a minute."""
 _LISTED_EVERY_BYTES = 256 << 20
 _LISTED_EVERY_S = 20.0
 _READ_BACK_AT_MOST_BYTES = 1 << 20
@@ -202,12 +203,23 @@ def _until_it_is_ours(store: FileStore, plan: _Plan, moved: MovedBytes, jobs: in
 
 
 def _give_way(store: FileStore, folder: SharedFolder, push: str) -> None:
-    """Wait until the other push is done, if it is the one that goes first: that of the greater name. Both would else disturb each other for ever."""
+    """Wait until the other push is done, if it is the one that goes first: that of the greater name. Both would else disturb each other for ever.
+
+    It is done when its head stands there for some looks in a row: at one look alone, the head may be what it is about to remove. While
+    its list grows it is waited for; one that has died is not, after `_LOOKS_AT_A_DEAD_PUSH`.
+    """
     other = _push_there(store, folder)
-    for _ in range(_WAITS if other is not None and other > push else 1):
+    if other is None or other <= push:
         time.sleep(_WAIT_S)
-        if _content_there(store, joined(folder.name, folder.head)) is not None:
-            return
+        return
+    stood, unchanged, last = 0, 0, None
+    while stood < _LOOKS_AT_A_WHOLE_FOLDER and unchanged < _LOOKS_AT_A_DEAD_PUSH:
+        time.sleep(_WAIT_S)
+        has_head = _content_there(store, joined(folder.name, folder.head)) is not None
+        stood = stood + 1 if has_head else 0
+        now = _content_there(store, joined(folder.name, SENT_FILES))
+        unchanged = unchanged + 1 if now == last else 0
+        last = now
 
 
 def _push_there(store: FileStore, folder: SharedFolder) -> str | None:
