@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -24,6 +25,8 @@ class Registry(Generic[T]):
         self._package = package
         self._entries: dict[str, T] = {}
         self._discovered = False
+        self._discovering = threading.RLock()
+        self._is_importing = False
 
     def add(self, name: str, entry: T) -> T:
         """Register `entry` and return it. Raises ValueError for a second entry of that name, which is a programming error."""
@@ -55,8 +58,15 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self._package)
-        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self._package}.{module.name}")
+        with self._discovering:
+            if self._discovered or self._is_importing:  # a module of the package that looks up while it is imported sees what there is
+                return
+            self._is_importing = True
+            try:
+                package = importlib.import_module(self._package)
+                for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+                    if not module.name.startswith("_"):
+                        importlib.import_module(f"{self._package}.{module.name}")
+                self._discovered = True
+            finally:
+                self._is_importing = False
