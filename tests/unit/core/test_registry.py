@@ -17,7 +17,9 @@ def package(tmp_path, monkeypatch):
         name = f"registered_{tmp_path.name}_{len(made)}"
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "__init__.py").write_text("from repdrift.core.registry import Registry\nkept = Registry('kind', __name__)\n")
+        (folder / "__init__.py").write_text(
+            "from repdrift.core.registry import Registry\nkept = Registry('kind', __name__)\n"
+        )
         for module, text in modules.items():
             (folder / f"{module}.py").write_text(f"from {name} import kept\n{text}\n")
         monkeypatch.syspath_prepend(tmp_path)
