@@ -54,13 +54,16 @@ class StudyRun:
         """The study's jobs."""
         return self.setting.graph
 
-    def complete(self) -> None:
+    def complete(self, before: Callable[[], object] = lambda: None) -> None:
         """Run every job that can be run. Raises UnfinishedStudyError that names the jobs that failed and what they stopped.
 
+        before: called first, when the launcher stands; what it raises ends the study before any job is submitted.
         Ctrl-C and SIGTERM stop what runs, and leave a state from which the same command goes on.
         """
         with stopped_by_sigterm():
             try:
+                before()
+                self.launcher.begin()
                 while self._go_on():
                     for report in self.launcher.reports(_REPORTS_WITHIN_S):
                         self._take(report)

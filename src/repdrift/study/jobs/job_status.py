@@ -12,15 +12,15 @@ from statistics import fmean
 from typing import Literal
 
 from repdrift.core.errors import DataError, StorageError
-from repdrift.core.reading import files_below, stands_there
+from repdrift.core.reading import stands_there
 from repdrift.study.config import StudyConfig
 from repdrift.study.configuration_differences import field_differences
 from repdrift.study.configuration_text import configuration_content
 from repdrift.study.jobs.analysis_stamp import AnalysisStamps
-from repdrift.study.jobs.claims import lock_file
-from repdrift.study.jobs.drivers import DriverRecord, is_held, living_drivers
-from repdrift.study.jobs.graph import KINDS, JobGraph, StudyJob, study_graph
-from repdrift.study.jobs.job_state import HEARTBEAT_S, JobState, last_lines, read_state, state_file, this_host
+from repdrift.study.jobs.drivers import DriverRecord, living_drivers
+from repdrift.study.jobs.graph import JobGraph, StudyJob, study_graph
+from repdrift.study.jobs.job_state import JobState, last_lines, read_state
+from repdrift.study.jobs.living_jobs import all_states, lives
 from repdrift.study.jobs.output_look import OutputLook
 from repdrift.study.jobs.plan_file import PLAN_FILE, StudyPlan, jobs_folder, plan_digest, read_plan
 from repdrift.study.jobs.slurm.array_files import queued_elements
@@ -28,7 +28,6 @@ from repdrift.study.runs import planned_runs
 from repdrift.study.status import RunProgress
 
 Standing = Literal["done", "running", "failed", "lost", "stale", "waiting", "ready"]
-_SILENT_S = 8 * HEARTBEAT_S
 _TAIL = 4
 
 
@@ -104,7 +103,7 @@ def _view(  # noqa: PLR0911  one return for each standing
     before: dict[str, JobView],
 ) -> JobView:
     ours = state if state is not None and state.plan == digest else None
-    if state is not None and state.outcome == "running" and _lives(state, folder):
+    if state is not None and state.outcome == "running" and lives(state, folder):
         where = f"process {state.pid} on {state.host}"
         return JobView(job, "running", None, where, state.started, state.progress, state.attempt)
     looked = look.of(job)
@@ -131,23 +130,6 @@ def _ended_badly(job: StudyJob, state: JobState, folder: Path) -> JobView:
     return JobView(
         job, standing, gone or state.words, state.host, state.started, None, state.attempt, state.seconds, log
     )
-
-
-def _lives(state: JobState, folder: Path) -> bool:
-    """Tells whether the process of a running job lives.
-
-    On this machine its lock and its number tell. On another one the lock, where the file system has locks that reach it, or else its signs of life:
-    the time of its state's file against that of the newest file of any job, both by the file server's clock.
-    """
-    if is_held(lock_file(folder, state.job)):
-        return True
-    if state.host == this_host():
-        return False
-    try:
-        newest = max(path.stat().st_mtime for path in files_below(folder))
-        return newest - state_file(folder, state.job).stat().st_mtime < _SILENT_S
-    except (OSError, StorageError, ValueError):
-        return False
 
 
 def _latest_plan(folder: Path) -> StudyPlan | None:
@@ -177,12 +159,9 @@ def _timed(folder: Path, progress: list[RunProgress]) -> dict[str, float]:
     for p in progress:
         if p.record is not None:
             found[StudyJob("train", p.run.task, p.run.method, p.run.seed).name] = p.record.wall_time_s
-    for path in files_below(folder) if folder.is_dir() else []:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if path.suffix == ".json" and name.split("/")[0] in KINDS:
-            state = read_state(folder, name)
-            if state is not None and state.outcome == "done" and state.seconds is not None:
-                found[name] = state.seconds
+    for state in all_states(folder):
+        if state.outcome == "done" and state.seconds is not None:
+            found[state.job] = state.seconds
     return found
 
 

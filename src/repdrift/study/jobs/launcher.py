@@ -83,6 +83,10 @@ class Launcher(Protocol):
 
     slots: int | None
 
+    def begin(self) -> None:
+        """Do what must wait until the study's plan is the current one, such as cancelling queued jobs of an earlier plan. Called once, before all else."""
+        ...
+
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Take jobs, to be run as soon as possible. Those whose name was submitted before are run again."""
         ...
@@ -111,7 +115,8 @@ class LauncherOptions(BaseModel):
 
 @dataclass(frozen=True)
 class LauncherKind:
-    """A way to launch jobs. words: what it is, for people. start: makes a launcher, and raises a RepdriftError if it cannot work here.
+    """A way to launch jobs. words: what it is, for people. start: makes a launcher, and raises a RepdriftError if it cannot work here, or if work of another
+    configuration is in its way. The plan is not written yet, and `start` writes, cancels and submits nothing: a refused start leaves everything as it was.
 
     needs_plan_file: its jobs run in other processes. wants_demand: `LaunchSetting.demand` is filled, which takes seconds.
     runs_finished: jobs that are finished are run too, which looks at their files and is quick in a process that is there already; else the driver

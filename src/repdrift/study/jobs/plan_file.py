@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from repdrift.core.errors import ConfigError
+from repdrift.core.errors import ConfigError, RepdriftError
 from repdrift.core.fingerprint import config_sha256
 from repdrift.core.hidden_secrets import remember_all, shown
 from repdrift.core.records.base import Record, library_versions
@@ -96,11 +96,11 @@ def jobs_folder(config: StudyConfig) -> Path:
     return config.results_dir / JOBS_FOLDER
 
 
-def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
-    """Write a plan below a study's jobs folder; returns the file that workers are given.
+def written_form(plan: StudyPlan, *, exact: bool) -> StudyPlan:
+    """Returns a plan as its file will have it. Nothing is written.
 
     exact: the plan must be read back as it is, since worker processes run from it; else secrets are left out of the file. Raises ConfigError if the
-    configuration holds a secret, which no file may hold, or cannot be read back as it is; StorageError if it cannot be written.
+    configuration holds a secret, which no file may hold, or cannot be read back as it is.
     """
     if exact and shown(plan.config) != plan.config:
         raise ConfigError(
@@ -111,11 +111,39 @@ def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
     if exact and plan_digest(again, plan.tasks) != plan.digest:
         raise ConfigError("the study's configuration cannot be written as a plan: read back, it is another one")
     if not exact:  # also under the names that a record writes as they are, such as `tasks`
-        plan = plan.model_copy(update={"config": shown(plan.config)})
-    path = folder / PLANS_FOLDER / f"{_name_of(plan)}.json"
-    plan.write(path)
-    plan.write(folder / PLAN_FILE)
+        return plan.model_copy(update={"config": shown(plan.config)})
+    return plan
+
+
+def plan_path(written: StudyPlan, folder: Path) -> Path:
+    """The file that workers are given, below a study's jobs folder. written: the plan as `written_form` gives it."""
+    return folder / PLANS_FOLDER / f"{_name_of(written)}.json"
+
+
+def write_plan(plan: StudyPlan, folder: Path, *, exact: bool) -> Path:
+    """Write a plan and make it the current one of its study; returns the file that workers are given.
+
+    Jobs of other plans are refused from now on. exact: as in `written_form`, which is asked first. Raises StorageError if it cannot be written.
+    """
+    written = written_form(plan, exact=exact)
+    path = plan_path(written, folder)
+    written.write(path)
+    written.write(folder / PLAN_FILE)
     return path
+
+
+def newer_plan(folder: Path, digest: str) -> str | None:
+    """Says that the study was started with another configuration than that of a job's plan; None if it was not. digest: of the job's plan."""
+    try:
+        current = read_plan(folder / PLAN_FILE)
+    except RepdriftError:
+        return None
+    if current.digest == digest:
+        return None
+    return (
+        f"the study was started with another configuration at {current.created}, after this job was planned: the job is not run, so that results of the two "
+        "are not mixed. Start the study again with the configuration that you want"
+    )
 
 
 def _name_of(plan: StudyPlan) -> str:

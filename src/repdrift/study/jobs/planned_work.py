@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from repdrift.core.atomic import is_no_space
 from repdrift.core.errors import RepdriftError, StorageError
 from repdrift.core.progress import heard_by
 from repdrift.core.refusals import refused
-from repdrift.study.jobs.claims import job_claim
+from repdrift.study.jobs.claims import job_claim, starting_guard
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.jobs.job_state import (
     JobState,
@@ -25,6 +26,7 @@ from repdrift.study.jobs.job_state import (
     state_file,
 )
 from repdrift.study.jobs.launcher import Ending, JobReport
+from repdrift.study.jobs.plan_file import newer_plan
 from repdrift.study.jobs.work import StudyWork
 
 
@@ -36,17 +38,20 @@ def run_claimed(
     What goes wrong becomes the ending and the words of the report; a defect of ours leaves as it is, after the state says so. KeyboardInterrupt
     leaves too, with the state `stopped`.
     """
-    with job_claim(folder, job) as is_mine:
-        if not is_mine:
-            return JobReport(job.name, "busy", _holder(read_state(folder, job)))
-        before = read_state(folder, job)
-        state = new_state(job, plan_digest, launcher, before)
+    with ExitStack() as stack:
         clock = time.perf_counter()
+        try:
+            begun = _begin(stack, folder, job, plan_digest, launcher)
+        except StorageError as error:  # of the state's own file, or the claim's
+            ending, words = _of_storage(error)
+            return JobReport(job.name, ending, words)
+        if isinstance(begun, JobReport):
+            return begun
+        state, before = begun.state, begun.before
         outcome: Outcome = "failed"
         words = "a defect of repdrift; the log has where"
         kept: JobState | None = None
         try:
-            state.write(state_file(folder, job))
             with heard_by(_into_log(folder, job, state, keeps_log)), heartbeats(folder, state):
                 ending, words, is_new = _ending(work, job)
             outcome = ending
@@ -64,6 +69,27 @@ def run_claimed(
                 ended = {"outcome": outcome, "words": words, "ended": now(), "seconds": seconds}
                 (kept or state.model_copy(update=ended)).write(state_file(folder, job))
         return JobReport(job.name, ending, words, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A job whose claim is held, and whose state says that it runs. before: the state that an earlier attempt left."""
+
+    state: JobState
+    before: JobState | None
+
+
+def _begin(stack: ExitStack, folder: Path, job: StudyJob, plan_digest: str, launcher: str) -> _Begun | JobReport:
+    """Claims a job until the stack is left, and says in its state that it runs; or reports why it may not be run."""
+    with starting_guard(folder):
+        if not stack.enter_context(job_claim(folder, job)):
+            return JobReport(job.name, "busy", _holder(read_state(folder, job)))
+        if (newer := newer_plan(folder, plan_digest)) is not None:
+            return JobReport(job.name, "failed", newer)
+        before = read_state(folder, job)
+        state = new_state(job, plan_digest, launcher, before)
+        state.write(state_file(folder, job))
+    return _Begun(state, before)
 
 
 def _ending(work: StudyWork, job: StudyJob) -> tuple[Ending, str, bool]:

@@ -8,21 +8,26 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from repdrift.core.errors import ConfigError
+from repdrift.core.progress import say
 from repdrift.core.validation import validation_faults
+from repdrift.core.words import counted
 from repdrift.study.dry_run import dry_run
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.claims import starting_guard
 from repdrift.study.jobs.demand import job_demands
 from repdrift.study.jobs.driver import StudyRun
-from repdrift.study.jobs.drivers import driving
+from repdrift.study.jobs.drivers import driving, require_no_other_jobs
 from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.graph import JobGraph
 from repdrift.study.jobs.launcher import JobDemand, LauncherKind, LauncherOptions, LaunchSetting, launchers
-from repdrift.study.jobs.plan_file import jobs_folder, make_plan, write_plan
+from repdrift.study.jobs.plan_file import jobs_folder, make_plan, plan_path, write_plan, written_form
+from repdrift.study.jobs.slurm.array_files import arrays_of_other_plans
 from repdrift.study.jobs.watched_file import WatchedStudyFile
 from repdrift.study.jobs.work import StudyWork
 
 IN_PROCESS = "in-process"
 LOCAL = "local"
+SLURM = "slurm"
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,10 @@ def run_jobs(inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchCho
     folder = jobs_folder(config)
     slots = 1 if kind.name == IN_PROCESS else choice.jobs
     with driving(folder, plan, kind.name, slots):
+        written = written_form(plan, exact=kind.needs_plan_file)
         setting = LaunchSetting(
             plan=plan,
-            plan_file=write_plan(plan, folder, exact=kind.needs_plan_file),
+            plan_file=plan_path(written, folder),
             graph=graph,
             folder=folder,
             work=work,
@@ -88,8 +94,22 @@ def run_jobs(inputs: StudyInputs, tasks: Sequence[str] | None, choice: LaunchCho
         )
         finished = set() if kind.runs_finished else FinishedJobs(inputs, plan).all_of(graph)
         file = WatchedStudyFile(inputs.config_path)
-        StudyRun(setting, kind.start(setting, options), finished, file.look).complete()
+        launcher = kind.start(setting, options)
+        StudyRun(setting, launcher, finished, file.look).complete(before=lambda: _make_current(setting, kind))
     return work
+
+
+def _make_current(setting: LaunchSetting, kind: LauncherKind) -> None:
+    """Makes the plan the current one of its study. Raises ConfigError if a job of another one began while the launcher was started."""
+    with starting_guard(setting.folder):
+        require_no_other_jobs(setting.folder, setting.plan)
+        write_plan(setting.plan, setting.folder, exact=kind.needs_plan_file)
+    queued = arrays_of_other_plans(setting.folder, setting.plan.digest)
+    if queued and kind.name != SLURM:
+        say(
+            f"note: {counted(sum(queued.values()), 'job')} of an earlier configuration of this study may still be queued in Slurm: each will end without doing "
+            f"anything, since this configuration is the current one. `scancel {' '.join(sorted(queued))}` takes them out of the queue"
+        )
 
 
 def _demand(inputs: StudyInputs, graph: JobGraph, choice: LaunchChoice) -> dict[str, JobDemand]:

@@ -22,7 +22,7 @@ from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.graph import JobGraph, StudyJob
 from repdrift.study.jobs.job_state import log_file
 from repdrift.study.jobs.launcher import Ending, JobReport
-from repdrift.study.jobs.plan_file import PLAN_FILE, PLANS_FOLDER, StudyPlan, read_plan
+from repdrift.study.jobs.plan_file import PLANS_FOLDER, StudyPlan, newer_plan, read_plan
 from repdrift.study.jobs.planned_work import run_claimed
 from repdrift.study.jobs.report_line import line_of
 from repdrift.study.jobs.signals import stopped_by_sigterm
@@ -67,7 +67,7 @@ class PlannedStudy:
         Raises UnknownNameError for a name that the plan does not have.
         """
         job = self.graph.job(name)
-        if (newer := self._newer_plan()) is not None:
+        if (newer := newer_plan(self.folder, self.plan.digest)) is not None:
             return JobReport(name, "failed", newer)
         with _output_into(log_file(self.folder, job)):
             missing = self._missing(job)
@@ -82,20 +82,6 @@ class PlannedStudy:
     def _missing(self, job: StudyJob) -> list[str]:
         finished = FinishedJobs(self.work.inputs, self.plan)
         return [name for name in self.graph.needs[job.name] if not finished.is_done(self.graph.job(name))]
-
-    def _newer_plan(self) -> str | None:
-        """Says that the study was started with another configuration since this plan was made; None if it was not."""
-        current = self.folder / PLAN_FILE
-        try:
-            latest = read_plan(current)
-        except RepdriftError:
-            return None
-        if latest.digest == self.plan.digest:
-            return None
-        return (
-            f"the study was started with another configuration at {latest.created}, after this job was planned ({self.plan.created}): the job is not run, "
-            "so that results of the two are not mixed. Start the study again with the configuration that you want"
-        )
 
 
 def run_planned_job(plan_file: Path, name: str, launcher: str = "by hand") -> JobReport:

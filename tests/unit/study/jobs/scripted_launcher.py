@@ -23,8 +23,11 @@ class ScriptedLauncher:
         self.slots = slots
         self.endings = {name: deque(each) for name, each in (endings or {}).items()}
         self.interrupt_at = interrupt_at
-        self.submitted, self.cancelled, self.at_once, self.is_shut = [], [], 0, False
+        self.submitted, self.cancelled, self.at_once, self.is_shut, self.has_begun = [], [], 0, False, False
         self._queue = deque()
+
+    def begin(self):
+        self.has_begun = True
 
     def submit(self, jobs):
         self.submitted += [job.name for job in jobs]

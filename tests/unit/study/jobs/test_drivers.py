@@ -6,7 +6,10 @@ import pytest
 
 from repdrift.core.errors import ConfigError
 from repdrift.study.config import parse_study
-from repdrift.study.jobs.drivers import driving, is_held, living_drivers
+from repdrift.study.jobs.claims import is_held, job_claim
+from repdrift.study.jobs.drivers import driving, living_drivers
+from repdrift.study.jobs.graph import StudyJob
+from repdrift.study.jobs.job_state import JobState, state_file
 from repdrift.study.jobs.plan_file import make_plan, write_plan
 
 
@@ -59,6 +62,50 @@ def test_a_dead_driver_holds_nobody_up(tmp_path):
     assert living_drivers(tmp_path) == []
     with driving(tmp_path, plan_of(seeds=[9]), "local", 2):
         assert not dead.exists()
+
+
+JOB = StudyJob("train", "sst2", "lora", 1)
+
+
+def running(folder, plan, **changed):
+    JobState(
+        **{"job": JOB.name, "plan": plan.digest, "host": os.uname().nodename, "pid": os.getpid(), "launcher": "slurm", "started": "2026-01-02T03:04:05+00:00"}
+        | changed
+    ).write(state_file(folder, JOB))  # fmt: skip
+
+
+def refused_with(folder, plan):
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    with pytest.raises(ConfigError) as caught, driving(folder, plan, "in-process", 1):
+        pytest.fail("not refused")
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before, "nothing is left of a refused start"
+    return str(caught.value)
+
+
+def test_a_job_of_another_configuration_that_outlived_its_driver_is_not_disturbed(tmp_path):
+    first, second = plan_of(), plan_of(training={"all": {"epochs": 1}})
+    write_plan(first, tmp_path, exact=True)
+    running(tmp_path, first)
+    with job_claim(tmp_path, JOB):
+        words = refused_with(tmp_path, second)
+        assert words.startswith(
+            f"{JOB.name} of this study runs with another configuration (training.all.epochs 3.0 -> 1.0): process {os.getpid()} on "
+        )
+        assert "by the launcher 'slurm'" in words
+        with driving(tmp_path, first, "local", 2):
+            pass
+    with driving(tmp_path, second, "local", 2):
+        pass
+
+
+def test_a_job_on_another_machine_whose_locks_are_not_seen_is_known_by_its_signs_of_life(tmp_path):
+    first, second = plan_of(), plan_of(seeds=[9])
+    running(tmp_path, first, host="elsewhere")
+    assert "elsewhere" in refused_with(tmp_path, second)
+    silent = state_file(tmp_path, JOB)
+    os.utime(silent, (silent.stat().st_mtime - 150,) * 2)
+    with driving(tmp_path, second, "local", 2):
+        pass
 
 
 def test_a_lock_file_that_is_not_there_is_held_by_nobody(tmp_path):

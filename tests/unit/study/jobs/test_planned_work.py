@@ -3,16 +3,20 @@
 import errno
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from repdrift.core.atomic import write_text
 from repdrift.core.errors import ModelError, StorageError
 from repdrift.core.progress import say, track
+from repdrift.study.config import parse_study
 from repdrift.study.jobs import job_state
-from repdrift.study.jobs.claims import job_claim, lock_file
+from repdrift.study.jobs.claims import job_claim, lock_file, starting_guard
 from repdrift.study.jobs.graph import StudyJob
 from repdrift.study.jobs.job_state import last_lines, read_state, state_file
+from repdrift.study.jobs.living_jobs import living_jobs
+from repdrift.study.jobs.plan_file import make_plan, write_plan
 from repdrift.study.jobs.planned_work import run_claimed
 from repdrift.study.jobs.work import WorkDone
 
@@ -134,6 +138,40 @@ def test_a_job_of_another_process_is_busy_and_its_holder_is_named(tmp_path):
 
     assert run(act, tmp_path).ending == "done"
     assert run(lambda: None, tmp_path).ending == "busy", "a training that another command claimed"
+
+
+def plan_of(**changes):
+    content = {"name": "s", "model": "m", "tasks": ["sst2"], "methods": ["lora"], "seeds": [1], **changes}
+    return make_plan(parse_study(content, where="test"), None, None)
+
+
+def test_a_job_whose_plan_is_not_the_current_one_any_more_when_it_begins_does_nothing(tmp_path):
+    write_plan(plan_of(seeds=[2]), tmp_path, exact=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    report = run(lambda: pytest.fail("it must not be run"), tmp_path, plan=plan_of().digest)
+    assert report.ending == "failed"
+    assert "the study was started with another configuration" in report.words
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+    assert not lock_file(tmp_path, JOB).exists()
+
+
+def test_no_job_begins_while_a_driver_looks_at_what_runs_and_makes_its_plan_the_current_one(tmp_path):
+    earlier, began = plan_of(), []
+    write_plan(earlier, tmp_path, exact=True)
+
+    def act():
+        began.append("job")
+        return WorkDone("made", is_new=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        with starting_guard(tmp_path):
+            job = pool.submit(run, act, tmp_path, earlier.digest)
+            time.sleep(0.3)
+            assert not job.done()
+            assert living_jobs(tmp_path) == []
+            write_plan(plan_of(seeds=[2]), tmp_path, exact=True)
+        assert job.result(60).ending == "failed"
+    assert began == []
 
 
 def test_the_heart_beats_while_a_job_runs_and_tells_its_progress(tmp_path):

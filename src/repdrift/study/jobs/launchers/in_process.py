@@ -30,6 +30,9 @@ class InProcess:
             torch.set_num_threads(setting.threads)
             self._limits.enter_context(threadpool_limits(setting.threads))
 
+    def begin(self) -> None:
+        """Nothing waits for the plan."""
+
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Queue jobs."""
         self._queue.extend(jobs)

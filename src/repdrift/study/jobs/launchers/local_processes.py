@@ -57,6 +57,9 @@ class LocalProcesses:
         self._workers: dict[int, _Worker] = {}
         self._news: list[JobReport | StartedJob] = []
 
+    def begin(self) -> None:
+        """Nothing waits for the plan: workers are started when there is work."""
+
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Give jobs to workers that are free; others wait."""
         self._queue.extend(jobs)

@@ -113,6 +113,9 @@ class RayCluster:
         self._remote = self._ray.remote(run_on_node)
         say(f"Ray: {counted(len(found), 'node')} with {spread(found)}; {counted(self.threads, 'core')} for each job")
 
+    def begin(self) -> None:
+        """Nothing waits for the plan: a task of an earlier driver ended with it."""
+
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Give jobs to the cluster; one that no node has room for fails at once, unless nodes are waited for."""
         assert self._setting.plan_file is not None  # noqa: S101  the kind below asks for it

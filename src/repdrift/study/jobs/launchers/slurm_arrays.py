@@ -78,11 +78,25 @@ class SlurmArrays:
         self._ask_at = 0.0
         self._is_silent = False
         self._busy: set[str] = set()
+        self._over: list[SubmittedArray] = []
+        self._superseded: set[str] = set()
+        self._has_begun = False
         self._cpus = options.cpus or setting.threads or 1
         self._threads = setting.threads or self._cpus
         if not self._is_local:
             say_defaults(options)
             self._take_up()
+
+    def begin(self) -> None:
+        """Cancel what an earlier configuration left in the queue, and forget arrays that are over."""
+        self._has_begun = True
+        if self._superseded:
+            self._queue.cancel(self._superseded)
+            say(
+                f"Slurm: {counted(len(self._superseded), 'queued job')} of an earlier configuration of this study cancelled"
+            )
+        for array in self._over:
+            forget_array(self._setting.folder, array)
 
     def submit(self, jobs: Sequence[StudyJob]) -> None:
         """Submit jobs, one array a stage; those that an earlier driver has submitted are watched instead."""
@@ -117,7 +131,7 @@ class SlurmArrays:
 
     def shut_down(self) -> None:
         """Leave what is queued or running to Slurm, and say how to go on; `on_ctrl_c=cancel` cancels it."""
-        left = list(self._open)
+        left = list(self._open) if self._has_begun else []  # a start that is refused touches nothing that was taken up
         if left and (self._is_local or self._options.on_ctrl_c == "cancel"):
             self.cancel(left)
             say(f"Slurm: {counted(len(left), 'job')} cancelled")
@@ -216,7 +230,7 @@ class SlurmArrays:
             if held:
                 self._watch(array, held)
             else:
-                forget_array(self._setting.folder, array)
+                self._over.append(array)
         if mine:
             running = sum(states[element].standing == "running" for element in mine)
             say(
@@ -224,14 +238,13 @@ class SlurmArrays:
             )
 
     def _refuse_other(self, others: set[str], states: dict[str, ElementState]) -> None:
+        """Raises ConfigError if an element of another configuration runs; those that are queued are cancelled once this one begins."""
         running = sorted(element for element in others if states[element].standing == "running")
-        if queued := others - set(running):
-            self._queue.cancel(queued)
-            say(f"Slurm: {counted(len(queued), 'queued job')} of an earlier configuration of this study cancelled")
+        self._superseded = others
         if running:
             raise ConfigError(
                 f"{counted(len(running), 'job')} of this study run in Slurm with another configuration ({some_listed(running)}): in one results folder the two "
-                f"would write over each other's files. Wait until they are done, cancel them (scancel {' '.join(running[:5])}), or choose another results_dir"
+                f"would write over each other's files. Nothing was changed. Wait until they are done, cancel them (scancel {' '.join(running[:5])}), or choose another results_dir"
             )
 
     def _hear_endings(self) -> None:

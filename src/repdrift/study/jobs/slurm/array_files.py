@@ -105,6 +105,16 @@ def queued_elements(jobs_folder: Path, plan_digest: str) -> dict[str, str]:
     }
 
 
+def arrays_of_other_plans(jobs_folder: Path, plan_digest: str) -> dict[str, int]:
+    """Returns the arrays of other plans that were submitted to Slurm, by their numbers, with how many of their jobs have not ended. Slurm is not asked."""
+    found: dict[str, int] = {}
+    for array in submitted_arrays(jobs_folder):
+        left = sum(read_ending(jobs_folder, each.token) is None for each in array.elements)
+        if array.plan != plan_digest and array.cluster == "slurm" and left:
+            found[array.array] = left
+    return found
+
+
 def ending_file(jobs_folder: Path, token: str) -> Path:
     """The file of how an element ended."""
     return slurm_folder(jobs_folder) / _ENDINGS / f"{token}.json"

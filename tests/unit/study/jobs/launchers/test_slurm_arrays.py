@@ -44,12 +44,22 @@ def started(folder, options=None, **changed):
     return launch, SlurmArrays(launch, options or SlurmOptions())
 
 
+def begun(folder, options=None, **changed):
+    launch, launcher = started(folder, options, **changed)
+    launcher.begin()
+    return launch, launcher
+
+
 @pytest.fixture
 def whole(tmp_path, slurm):
     """A study of which every job was submitted, with its arrays: 101 train, 102 base, 103 extract, 104 analyze."""
-    launch, launcher = started(tmp_path)
+    launch, launcher = begun(tmp_path)
     launcher.submit(list(GRAPH))
     return launch, launcher
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _dependency(slurm, array):
@@ -247,7 +257,7 @@ def test_a_driver_that_ends_leaves_its_jobs_and_the_next_one_submits_only_the_re
     launcher.shut_down()
     assert "`scancel 101 102 103 104` cancels them" in capsys.readouterr().err
     assert slurm.calls("scancel") == []
-    again, second = started(tmp_path)
+    again, second = begun(tmp_path)
     assert "4 jobs of an earlier start taken up (1 running, 3 queued)" in capsys.readouterr().err
     second.submit([job for job in GRAPH if job is not BASE])  # the driver knows by its outputs that it is done
     assert slurm.arrays()[4:] == ["105"], "only the job that was cancelled"
@@ -257,7 +267,7 @@ def test_a_driver_that_ends_leaves_its_jobs_and_the_next_one_submits_only_the_re
 
 
 def test_ctrl_c_cancels_where_the_option_says_so(tmp_path, slurm):
-    launch, launcher = started(tmp_path, SlurmOptions(on_ctrl_c="cancel"))
+    launch, launcher = begun(tmp_path, SlurmOptions(on_ctrl_c="cancel"))
     launcher.submit(list(GRAPH))
     launcher.shut_down()
     assert set(slurm.states().values()) == {"CANCELLED"}
@@ -291,12 +301,35 @@ def test_silence_at_the_start_submits_nothing_twice(whole, slurm, tmp_path):
         started(tmp_path)
 
 
-def test_queued_jobs_of_another_configuration_are_cancelled_and_running_ones_are_not_disturbed(whole, slurm, tmp_path):
+def test_a_start_that_is_refused_for_a_running_job_of_another_configuration_changes_nothing(whole, slurm, tmp_path):
+    launch, _ = whole
     slurm.put("101_0", "RUNNING")
-    with pytest.raises(ConfigError, match=r"1 job of this study run in Slurm with another configuration \(101_0\)"):
+    slurm.put("102", "COMPLETED")
+    slurm.forget("102")
+    before = slurm.states(), files_of(launch.folder)
+    with pytest.raises(
+        ConfigError, match=r"1 job of this study run in Slurm with another configuration \(101_0\).*Nothing was changed"
+    ):
         started(tmp_path, digest="d2")
-    assert slurm.states()["101_0"] == "RUNNING"
-    assert {state for name, state in slurm.states().items() if name != "101_0"} == {"CANCELLED"}
+    assert (slurm.states(), files_of(launch.folder)) == before
+
+
+def test_queued_jobs_of_another_configuration_are_cancelled_when_the_new_plan_stands(whole, slurm, tmp_path, capsys):
+    launch, _ = whole
+    before = slurm.states(), files_of(launch.folder)
+    _, second = started(tmp_path, digest="d2")
+    second.shut_down()
+    assert (slurm.states(), files_of(launch.folder)) == before, "it was not begun"
+    second.begin()
+    assert set(slurm.states().values()) == {"CANCELLED"}
+    assert "6 queued jobs of an earlier configuration" in capsys.readouterr().err
+    assert not list(submitted_arrays(launch.folder))
+
+
+def test_a_start_that_was_not_begun_leaves_what_it_took_up_also_where_ctrl_c_cancels(whole, slurm, tmp_path):
+    _, second = started(tmp_path, SlurmOptions(on_ctrl_c="cancel"))
+    second.shut_down()
+    assert slurm.calls("scancel") == []
 
 
 def test_an_array_that_sbatch_refuses_is_an_error_in_its_words(tmp_path, slurm, capfd):
