@@ -114,7 +114,7 @@ def _jobs_refusal(folder: Path, plan: StudyPlan, others: list[JobState]) -> str:
 
 
 def _difference(folder: Path, plan: StudyPlan, digest: str) -> str:
-    """What differs from the plan of this digest, in parentheses; empty if that is not the current plan, or cannot be read."""
+    """Names what differs from the plan of this digest, in parentheses; empty if that is not the current plan, or cannot be read."""
     with suppress(DataError, StorageError):
         theirs = read_plan(folder / PLAN_FILE)
         if theirs.digest != digest:
