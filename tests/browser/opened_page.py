@@ -47,6 +47,11 @@ class OpenedPage:
         """Waits until every chart in sight is drawn."""
         self.page.evaluate(SETTLED)
 
+    def unfold(self) -> None:
+        """Opens every card that is folded at the start."""
+        self.ask("() => document.querySelectorAll('details.fold').forEach((fold) => { fold.open = true; })")
+        self.settle()
+
     def see_all(self) -> None:
         """Scrolls down the page, so that every chart is drawn, and back."""
         for place in range(self.page.locator(".chart").count()):
@@ -114,8 +119,19 @@ class OpenedPage:
             place.locator("label").nth(list(self.boxes(column)).index(words)).locator("input").click()
 
 
-def opened(browser: Browser, path: Path, *, width: int = 1400, scheme: str = "light", fragment: str = "") -> OpenedPage:
-    """Opens a page from the disk, in a context of its own without a network, and waits for its charts in sight."""
+def opened(
+    browser: Browser,
+    path: Path,
+    *,
+    width: int = 1400,
+    scheme: str = "light",
+    fragment: str = "",
+    unfolded: bool = True,
+) -> OpenedPage:
+    """Opens a page from the disk, in a context of its own without a network, and waits for its charts in sight.
+
+    unfolded: opens the cards that are folded at the start.
+    """
     context = browser.new_context(
         offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
@@ -131,4 +147,6 @@ def opened(browser: Browser, path: Path, *, width: int = 1400, scheme: str = "li
     context.on("request", asked)
     shown.page.goto(path.as_uri() + (f"#{fragment}" if fragment else ""))
     shown.settle()
+    if unfolded:
+        shown.unfold()
     return shown

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Browser
 
 from repdrift.core.words import method_title
 from repdrift.report.page.contents import DRIFT
 from repdrift.report.report_data import ReportData
 from tests.browser.drawn import panels
 from tests.browser.findings import of_places, of_values
-from tests.browser.opened_page import OpenedPage
+from tests.browser.opened_page import OpenedPage, opened
 
 
 def test_the_first_view_draws_the_final_models_by_the_primary_measure(shown: OpenedPage, data: ReportData):
@@ -56,3 +57,25 @@ def test_quick_changes_leave_one_drawing(shown: OpenedPage):
     )
     shown.settle()
     assert [panel.title for panel in panels(shown, DRIFT)] == ["SST-2", "MRPC"]
+
+
+def test_a_filter_leaves_the_axes_that_its_link_opens_with(shown: OpenedPage, browser: Browser):
+    before = _drawn(shown)
+    shown.choose("measure", [name for name, on in shown.boxes("measure").items() if not on][:1])
+    shown.choose("arm", [method_title("lora")])
+    in_place = _drawn(shown)
+    afresh = opened(browser, shown.path, fragment=shown.ask("() => location.hash.slice(1)"), unfolded=False)
+    assert in_place == _drawn(afresh)
+    assert [labels for labels, _ in in_place] != [labels for labels, _ in before], "the axis is another"
+    afresh.context.close()
+
+
+def _drawn(shown: OpenedPage) -> list[tuple[list[tuple[float, float]], list[tuple[float, float]]]]:
+    """For each panel, the numbers on the upright axis with their places, and the places of the marks, in whole pixels from the least number."""
+    found = []
+    for panel in panels(shown, DRIFT):
+        ordered = sorted(panel.y_labels)
+        zero = ordered[0][1]
+        labels = [(value, round(at - zero)) for value, at in ordered]
+        found.append((labels, [(round(mark.x), round(mark.y - zero)) for mark in panel.marks]))
+    return found

@@ -14,6 +14,7 @@ KIND_TITLES = {
     "qkv": "query, key and value in one",
     "output": "attention output",
     "gate_up": "gate and up in one",
+    "other": "other modules",
     OUTSIDE_BLOCKS: "outside the blocks",
 }
 GROUP_HEADER = (

@@ -63,7 +63,7 @@ def test_the_measure_that_goes_with_the_score_is_found_within_methods(plan):
     assert "infinite" in cka.missing  # no interval where the order is the same without exception
     assert cosine.pvalue_max_t > 0.05
     assert found.sentence.startswith(
-        "Models that differ more from their base by cka score higher: rank correlation 1.00"
+        "Models that differ more from their base by CKA, linear, debiased score higher: rank correlation 1.00"
     )
     means = [
         frame[frame.measure == "cosine"].groupby(["method", "seed"])["drift"].mean()[m, s]
@@ -129,7 +129,7 @@ def test_measures_without_a_value_for_every_model_say_so_and_weights_count(plan)
         "weight_stable_rank": "all equal in t, full fine-tuning and t, LoRA",
     }
     assert found.sentence.endswith(
-        " Left out: cosine (1 model without a value in every layer) and weight_stable_rank (all equal in t, full fine-tuning and t, LoRA)."
+        " Left out: cosine, raw (1 model without a value in every layer) and stable rank of dW, mean over the layer's changed matrices (all equal in t, full fine-tuning and t, LoRA)."
     )
     assert next(c for c in found.correlations if c.measure == "weight_relative_change").correlation == pytest.approx(
         1.0

@@ -121,7 +121,7 @@ def _predictors(
     }
     if not fit:
         reason = "no measure has a drift that differs between the models of every group"
-        sentence = f"Which drift goes with {_TITLES[outcome]} is not known: {reason}.{_left_out(reasons)}"
+        sentence = f"Which drift goes with {_TITLES[outcome]} is not known: {reason}.{_left_out({measures[name][0]: reason for name, reason in reasons.items()})}"
         return DriftPredictors(
             **common, correlations=list(correlations.values()), smallest_pvalue=None, sentence=sentence, missing=reason
         )
@@ -150,7 +150,7 @@ def _predictors(
         correlations=list(correlations.values()),
         smallest_pvalue=found.smallest_pvalue,
         sentence=_sentence(outcome, correlations[best], len(fit), found.smallest_pvalue, len(runs), plan.alpha)
-        + _left_out(reasons),
+        + _left_out({measures[name][0]: reason for name, reason in reasons.items()}),
     )
 
 
@@ -178,9 +178,9 @@ def _sentence(
     """Returns the strongest correlation in words, with what it is worth after the correction."""
     decided = best.pvalue_max_t is not None and best.pvalue_max_t <= alpha
     lead = (
-        f"Models that differ more from their base by {best.measure}"
+        f"Models that differ more from their base by {best.title}"
         if decided
-        else f"No drift is shown to go with {_TITLES[outcome]}; the strongest is {best.measure}"
+        else f"No drift is shown to go with {_TITLES[outcome]}; the strongest is {best.title}"
     )
     more = "more" if (best.correlation or 0.0) > 0 else "less"
     verb = {SCORE: f"score {'higher' if more == 'more' else 'lower'}", FORGETTING: f"forget {more}"}[outcome]

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repdrift.core.errors import DegenerateInputError
+from repdrift.core.outcome_words import score_title
 from repdrift.core.records.claims import LayerRank, LayerRanking, ProfileLikeness, ScoreAssociation
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, method_title, p_equals, pvalue
@@ -105,13 +106,14 @@ def _association(
     metric: str, method: str | None, rows: Sequence[tuple[str, str, float, float]], confidence: float
 ) -> ScoreAssociation:
     whose = "all methods" if method is None else method_title(method)
-    against = f"{metric} (less is better)" if metric == "loss" else metric
+    score = score_title(metric)
+    against = f"{score} (less is better)" if metric == "loss" else score
     frame = pd.DataFrame(rows, columns=["task", "method", "drift", "score"])
     varied = [part for _, part in frame.groupby(["task", "method"], sort=False) if _varies(part)]
     if not varied:
         sentence = (
             f"Drift against {against}, {whose}: nothing to correlate, because no task has two models of one method that differ in "
-            f"drift and in {metric}."
+            f"drift and in {score}."
         )
         return ScoreAssociation(
             metric=metric, method=method, correlation=None, low=None, high=None, pvalue=None, smallest_pvalue=None,

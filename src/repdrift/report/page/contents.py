@@ -19,6 +19,9 @@ Verdict = Literal["yes", "no", "open", "plain"]
 NOT_KNOWN = "not known"
 """The value of a tile whose number is missing; its chip or its line says why."""
 
+INSIDE = "What moved inside"
+"""Heading of the views on weights, sites, directions and samples. Their cards are folded at the start: title and one sentence each."""
+
 DRIFT = "drift"
 """Name of the table of drift by layer, which every page has."""
 

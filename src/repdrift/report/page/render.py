@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from repdrift.core.hidden_secrets import environment_read_once
-from repdrift.report.page.contents import Download, Page
+from repdrift.report.page.contents import INSIDE, Download, Page
 from repdrift.report.page.payload import as_script, payload
 from repdrift.report.page.templates import page_templates
 
@@ -53,6 +53,7 @@ def page_html(page: Page) -> str:
     return environment.get_template("page/page.html").render(
         page=page,
         groups=[(name, list(views)) for name, views in groupby(page.views, key=lambda view: view.group)],
+        inside=INSIDE,
         data=Markup(_letters(data.encode())) if packed else data,  # noqa: S704 - letters and digits
         packed=packed,
         style=Markup(_own_file("page.css")),  # noqa: S704 - our own file

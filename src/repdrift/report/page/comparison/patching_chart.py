@@ -11,7 +11,7 @@ import pandas as pd
 from repdrift.core.patching_words import how_patched, patching_answer
 from repdrift.core.records.comparison import Comparison
 from repdrift.report.page.arm_marks import CONTROL_GREY, arm_color, arm_legend, arm_shape, model_colors, tooltip
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
 
 _SAID = 2
@@ -62,7 +62,7 @@ def patching_chart(result: Comparison) -> View | None:
         keyboard=("layer", "arm"),
         shown=_SHOWN,
         legend=[entry for entry in arm_legend(colors) if entry.words in patched],
-        group="What moved inside",
+        group=INSIDE,
     )
 
 

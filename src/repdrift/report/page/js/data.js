@@ -51,13 +51,13 @@ class Table {
 
 const tables = new Map(Object.entries(page.tables).map(([name, stored]) => [name, new Table(stored)]));
 
-/** A value as every part of the page shows it: numbers to six significant digits. */
-function shownValue(value) {
+/** A value as every part of the page shows it: numbers to six significant digits, in the table of models to four. */
+function shownValue(value, digits = 6) {
   if (value === null || value === undefined) return "none";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return String(value);
-  const short = Number(value.toPrecision(6));
+  const short = Number(value.toPrecision(digits));
   return Math.abs(short) < 1e-4 ? short.toExponential() : String(short);
 }
 

@@ -42,11 +42,13 @@ async function copyText(text, said) {
   }
 }
 
-/** Goes to a part of the page, and opens the folds around it. */
+/** Goes to a part of the page, and opens the folds around it, and its own. */
 function goTo(name) {
   const target = name && document.getElementById(name);
   if (!target) return false;
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  const own = target.querySelector(":scope > details.fold");
+  if (own) own.open = true;
   target.scrollIntoView();
   if (!target.matches("a, button, input, select, summary, [tabindex]")) target.tabIndex = -1;
   target.focus({ preventScroll: true });

@@ -16,7 +16,7 @@ function buildRuns() {
   if (!columns.length || !runs.count) return;
   const names = runFilters();
   const below = page.runs.details.length || curves ? belowRun : null;
-  runTable = dataTable({ name: "models", title: "Models", columns, below, rows: () => runs.places(allowedIn(names)).map((at) => runs.row(at)) });
+  runTable = dataTable({ name: "models", title: "Models", columns, below, digits: 4, rows: () => runs.places(allowedIn(names)).map((at) => runs.row(at)) });
   place.replaceChildren(runTable);
 }
 

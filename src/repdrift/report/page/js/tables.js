@@ -1,9 +1,9 @@
 // Tables: sorted by their headings, searched, written as a file; the first rows at once and more on demand.
 const AT_ONCE = 200;
 
-/** A table of rows. columns: pairs of a column and its heading. rows: returns the rows to show. below: elements that unfold below a row.
+/** A table of rows. columns: pairs of a column and its heading. rows: returns the rows to show. below: elements that unfold below a row. digits: of its numbers.
  *  Returns the element, with `show()` to draw it anew. */
-function dataTable({ name, title, columns, rows, below }) {
+function dataTable({ name, title, columns, rows, below, digits }) {
   const numeric = new Set();
   let limit = AT_ONCE, shown = [];
   const search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search ${title}`, oninput: () => {
@@ -49,8 +49,8 @@ function dataTable({ name, title, columns, rows, below }) {
   }
 
   function cellOf(value, column) {
-    const text = shownValue(value), look = [numeric.has(column) && "n", (value === null || value === undefined) && "none", text.length < 25 && "short-text"];
-    return make("td", { class: look.filter(Boolean).join(" ") }, ...prose(text));
+    const text = shownValue(value, digits), look = [numeric.has(column) && "n", (value === null || value === undefined) && "none", text.length < 25 && "short-text"];
+    return make("td", { class: look.filter(Boolean).join(" "), title: text === shownValue(value) ? null : shownValue(value) }, ...prose(text));
   }
 
   function lines(row) {

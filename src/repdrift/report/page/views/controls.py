@@ -102,7 +102,9 @@ def control_rows(data: ReportData) -> pd.DataFrame:
 def _spec(rows: pd.DataFrame, there: list[str], title: str) -> dict[str, Any]:
     colors, dashes, shapes = ([_LOOKS[name][part] for name in there] for part in range(3))
     x = layer_axis(rows["layer"])
-    y = alt.Y("drift:Q", title=title, scale=alt.Scale(type="log", clamp=True), axis=alt.Axis(format=".0e", tickCount=6))
+    y = alt.Y(
+        "drift:Q", title=title, scale=alt.Scale(type="log", clamp=True), axis=alt.Axis(format=".1~r", tickCount=6)
+    )
     base = alt.Chart(alt.NamedData("rows")).transform_filter("datum.drift > 0")
     color = alt.Color("series:N", **look(there, colors))
     means = base.transform_aggregate(drift="mean(drift)", groupby=["series", "layer"])

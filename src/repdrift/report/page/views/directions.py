@@ -14,7 +14,7 @@ from repdrift.core.study_directions_words import study_directions_section
 from repdrift.core.worded_section import WordedSection
 from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import arm_colors, arm_legend, model_colors
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_lines import layer_lines
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
@@ -92,7 +92,7 @@ def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[tupl
         keyboard=("layer", "arm"),
         shown=_SHOWN,
         tables=[section for _, section in sections],
-        group="What moved inside",
+        group=INSIDE,
         legend=arm_legend(colors),
     )
 

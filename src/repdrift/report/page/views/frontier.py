@@ -11,6 +11,7 @@ import pandas as pd
 
 from repdrift.core.equal_skill_words import all_in_lines
 from repdrift.core.measure_words import drift_definition
+from repdrift.core.outcome_words import score_title
 from repdrift.core.records.run import LOSSES
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_legend, arm_shape, tooltip
 from repdrift.report.page.contents import View
@@ -91,7 +92,7 @@ def frontier_rows(data: ReportData) -> pd.DataFrame:
 
 
 def _panel(tasks: Mapping[str, str], task: str, metric: str) -> str:
-    return f"{tasks[task]}: {metric}{' (less is better)' if metric in LOSSES else ''}"
+    return f"{tasks[task]}: {score_title(metric)}{' (less is better)' if metric in LOSSES else ''}"
 
 
 def _answer(data: ReportData) -> list[str]:

@@ -17,7 +17,7 @@ from repdrift.core.worded_section import WordedSection
 from repdrift.core.words import counted
 from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import tooltip
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_axis import layer_cells, layer_rows
 from repdrift.report.page.layer_lines import typed
 from repdrift.report.page.titles import arm_titles, task_titles
@@ -99,7 +99,7 @@ def _view(
         keyboard=("layer", "base_layer"),
         shown=_SHOWN,
         tables=[section for _, section in sections],
-        group="What moved inside",
+        group=INSIDE,
     )
 
 

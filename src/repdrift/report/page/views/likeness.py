@@ -12,7 +12,7 @@ from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.report.page.arm_marks import CONTROL_GREY, names_axis, tooltip
-from repdrift.report.page.contents import Filter, View
+from repdrift.report.page.contents import INSIDE, Filter, View
 from repdrift.report.page.layer_lines import typed
 from repdrift.report.page.likeness_rows import (
     ALL_WEIGHTS,
@@ -68,7 +68,7 @@ def _view(found: ChangeLikeness, groups: Groups) -> View | None:
         keyboard=("other", "model"),
         shown=_SHOWN,
         tables=[section],
-        group="What moved inside",
+        group=INSIDE,
     )
 
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.sample_moves import GroupMoves, GroupOverModels
 from repdrift.core.sample_words import group_words
+from repdrift.core.words import number, p_equals
 from repdrift.report.page.arm_marks import (  # fmt: skip
     CONTROL_GREY,
     arm_color,
@@ -22,7 +24,7 @@ from repdrift.report.page.arm_marks import (  # fmt: skip
     names_axis,
     tooltip,
 )
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_lines import typed
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
@@ -81,7 +83,7 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
     return View(
         name="sample_groups",
         title="Which groups of samples moved",
-        answer=[],
+        answer=[_farthest_from_one(rows)],
         caption="Mean movement of the samples of a group by that of all others; right of the line the group moved more. Bar: interval, hover says over what; p is corrected over all "
         "groups. Cross: the same after a random change of the weights as large as training's: where the group lies, not what training did.",
         spec=_spec(rows, colors),
@@ -90,9 +92,23 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
         panel_by="task",
         keyboard=("group", "arm"),
         shown=_SHOWN,
-        group="What moved inside",
+        group=INSIDE,
         legend=arm_legend(colors),
     )
+
+
+def _farthest_from_one(rows: pd.DataFrame) -> str:
+    """The group whose ratio lies farthest from 1, with what tells whether it is more than chance, and more than where the group lies."""
+    known = rows[rows["ratio"] > 0]
+    most = known.loc[np.log(known["ratio"]).abs().idxmax()]
+    said = f"The ratio farthest from 1: {most['group']} ({most['task']}, {most['arm']}) moved {number(most['ratio'])} times as far as all others"
+    if np.isfinite(most["low"]) and np.isfinite(most["high"]):
+        said += f" (interval {number(most['low'])} to {number(most['high'])} {most['over']})"
+    p = most["p"]
+    said += f", {p_equals(p)} corrected over all groups" if np.isfinite(p) else ", without a test"
+    if np.isfinite(most["random"]):
+        said += f"; after a random change of the weights as large, {number(most['random'])} times"
+    return f"{said}."
 
 
 def _spec(rows: pd.DataFrame, colors: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from repdrift.core.study_sections import study_samples
 from repdrift.core.worded_section import WordedSection
 from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import arm_color, arm_colors, arm_legend, arm_shape, model_colors, tooltip
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_axis import CHOSEN_LAYER, chosen_layer
 from repdrift.report.page.layer_lines import typed
 from repdrift.report.page.titles import arm_titles, task_titles
@@ -138,7 +138,7 @@ def _view(rows: pd.DataFrame, colors: Mapping[str, str], sections: Sequence[tupl
         keyboard=("layer", "sample"),
         shown=_SHOWN,
         tables=[section for _, section in sections],
-        group="What moved inside",
+        group=INSIDE,
         legend=arm_legend(colors),
     )
 
@@ -150,7 +150,7 @@ def _spec(rows: pd.DataFrame, colors: Mapping[str, str]) -> dict[str, Any]:
         .transform_filter(at_place)
         .transform_joinaggregate(over="mean(moved)", groupby=["sample", "list"])
         .transform_calculate(
-            name=f"datum.text === '{_TEXT_UNKNOWN}' ? datum.sample : datum.text",
+            name=f"datum.text === '{_TEXT_UNKNOWN}' ? 'sample ' + datum.sample + ' (text not kept)' : datum.text",
             row="datum.list + ' ' + datum.sample",
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -14,6 +14,7 @@ from repdrift.core.records.comparison import Comparison
 from repdrift.core.study_weights_words import study_weights_worded
 from repdrift.core.weights_words import model_weights_worded
 from repdrift.core.worded_section import WordedSection
+from repdrift.core.words import counted, percent
 from repdrift.report.page.answers import answer_of_models
 from repdrift.report.page.arm_marks import (  # fmt: skip
     CONTROL_GREY,
@@ -25,14 +26,13 @@ from repdrift.report.page.arm_marks import (  # fmt: skip
     names_axis,
     tooltip,
 )
-from repdrift.report.page.contents import View
+from repdrift.report.page.contents import INSIDE, View
 from repdrift.report.page.layer_axis import layer_cells
 from repdrift.report.page.layer_lines import layer_lines, typed
 from repdrift.report.page.views import ViewSpec, register
-from repdrift.report.page.weight_rows import comparison_cells, comparison_groups, study_cells, study_groups
+from repdrift.report.page.weight_rows import QUANTITIES, comparison_cells, comparison_groups, study_cells, study_groups
 from repdrift.report.report_data import ReportData
 
-_GROUP = "What moved inside"
 _CELLS = {"arm": "method", "kind": "module", "layer": "layer", "relative_change": "relative change", "intruders": "intruder dimensions of a model", "models": "models"}  # fmt: skip
 _GROUPS = {"panel": "what", "task": "task", "arm": "method", "value": "value", "sd": "standard deviation", "models": "models"}  # fmt: skip
 
@@ -74,7 +74,7 @@ def _cells(rows: pd.DataFrame, sections: Sequence[tuple[str, WordedSection]], wh
         keyboard=("layer", "kind"),
         shown=_CELLS,
         tables=[section for _, section in sections],
-        group=_GROUP,
+        group=INSIDE,
     )
 
 
@@ -117,7 +117,7 @@ def _kinds(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> View | N
     return View(
         name="weights_by_kind",
         title="Weights by kind of module",
-        answer=[],
+        answer=_extremes(rows, "kind"),
         caption=f"Marks: {what}. Relative change of the changed weights joined; rank: how many directions carry 90 % of the change of a matrix, median over the changed matrices; "
         "intruder dimensions: leading directions of the tuned matrix that are near none of the base's, as a share of those that were looked at.",
         spec=_kinds_spec(rows, colors, shown),
@@ -126,7 +126,7 @@ def _kinds(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> View | N
         panel_by="panel",
         keyboard=("kind", "arm"),
         shown=shown,
-        group=_GROUP,
+        group=INSIDE,
         legend=arm_legend(colors),
     )
 
@@ -140,7 +140,7 @@ def _layers(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> View | 
     return View(
         name="weights_by_layer",
         title="Weights by layer",
-        answer=[],
+        answer=_extremes(rows, "layer"),
         caption=f"Points: {what}; line: mean over the tasks that are shown. The numbers are those of the chart by kind of module, over all weights of a layer.",
         spec=layer_lines(rows, colors, shown, title=None),
         rows=rows,
@@ -149,9 +149,31 @@ def _layers(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> View | 
         selects={"layer": "layer"},
         keyboard=("layer", "arm"),
         shown=shown,
-        group=_GROUP,
+        group=INSIDE,
         legend=arm_legend(colors),
     )
+
+
+def _extremes(rows: pd.DataFrame, by: Literal["kind", "layer"]) -> list[str]:
+    """For each method, where the relative change is largest and smallest by its mean over tasks, and the ranks of the changes there."""
+    said: list[str] = []
+    for arm, of_arm in rows.groupby("arm", sort=False):
+        found = {
+            name: of_arm[of_arm["panel"] == title].groupby(by, sort=False)["value"].mean().dropna()
+            for name, title in QUANTITIES.items()
+        }
+        change, ranks = found["relative_change"], found["rank_90"]
+        if change.empty:
+            continue
+        where = "layer {}" if by == "layer" else "{}"
+        most, least = (where.format(at) for at in (change.idxmax(), change.idxmin()))
+        line = f"{arm}: the relative change is largest in {most} ({percent(change.max())})"
+        line += f" and smallest in {least} ({percent(change.min())})" if len(change) > 1 else ""
+        if len(ranks):
+            low, high = (counted(round(float(at)), "direction") for at in (ranks.min(), ranks.max()))
+            line += f"; 90 % of a change lies in {low if low == high else f'{round(float(ranks.min()))} to {high}'}"
+        said.append(f"{line}.")
+    return said[:3]
 
 
 def _groups(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> list[View]:
@@ -160,7 +182,7 @@ def _groups(rows: pd.DataFrame, colors: Mapping[str, str], what: str) -> list[Vi
 
 def _kinds_spec(rows: pd.DataFrame, colors: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, Any]:
     names = list(dict.fromkeys(rows["kind"]))
-    x = alt.X("value:Q", title=None, scale=alt.Scale(zero=True, padding=6))
+    x = alt.X("value:Q", title=None, scale=alt.Scale(domainMin=0))
     y = alt.Y("kind:N", title=None, sort=names, axis=names_axis(130))
     base = alt.Chart(alt.NamedData("rows"))
     marks = base.mark_point(filled=True, size=50, opacity=0.85).encode(

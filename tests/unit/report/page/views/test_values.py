@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from repdrift.core.outcome_words import score_title
 from repdrift.core.records.likeness import GroupLikeness
 from repdrift.report.page.likeness_rows import likeness_rows
 from repdrift.report.page.views.controls import CONTROL_WORDS, TRAINED
@@ -81,7 +82,9 @@ def test_the_frontier_has_every_score_and_the_mean_drift_of_its_model(plain):
     rows = views["frontier"].rows
     for run in (r for r in data.results.runs if r.step == 0 and r.task == "mrpc" and r.method == "lora"):
         for metric, score in run.metrics.items():
-            row = rows[(rows["panel"] == f"MRPC: {metric}") & (rows["arm"] == "LoRA") & (rows["seed"] == run.seed)]
+            row = rows[
+                (rows["panel"] == f"MRPC: {score_title(metric)}") & (rows["arm"] == "LoRA") & (rows["seed"] == run.seed)
+            ]
             assert row["score"].tolist() == [score]
             drifts = data.drift("mrpc", "lora").loc[run.seed]
             assert row["drift"].tolist() == [pytest.approx(sum(drifts) / len(drifts))]
