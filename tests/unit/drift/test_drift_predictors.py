@@ -136,7 +136,7 @@ def test_measures_without_a_value_for_every_model_say_so_and_weights_count(plan)
     )
     still = {k: 0.0 if k[0] == "lora" else v for k, v in values.items()}
     (found,) = drift_predictors(*study({"cka": values, "cosine": still}), None, plan)
-    assert "Left out: cosine (all equal (exactly 0) in t, LoRA)." in found.sentence
+    assert "Left out: cosine, raw (all equal (exactly 0) in t, LoRA)." in found.sentence
 
 
 def test_models_that_cannot_count_are_numbered_and_none_left_is_said(plan):
