@@ -13,7 +13,7 @@ from repdrift.comparison.by_moments import compare_by_moments
 from repdrift.comparison.by_rows import compare_by_rows
 from repdrift.comparison.cautions import cautions
 from repdrift.comparison.command import comparison_command
-from repdrift.comparison.gate import Gate, gate_result, judge, require_judgeable
+from repdrift.comparison.gate import Gate, gate_options, gate_result, judge, require_judgeable
 from repdrift.comparison.hidden_texts import without_texts
 from repdrift.comparison.inputs import comparison_inputs, comparison_options
 from repdrift.comparison.massive_features import massive_headline
@@ -111,7 +111,7 @@ def compare(
         "data": data, "data_dir": data_dir, "text_column": list(text_columns or ()), "id_column": id_column, "group_column": group_column,
         "sample_column": list(sample_columns or ()), "separator": separator, "encoding": encoding, "header": header,
         "samples": None if samples == DEFAULT_SAMPLES else samples or 0, "max_length": max_length, "revision": revision, "as": as_kind,
-    }, chosen)  # fmt: skip
+    }, chosen, {} if gate is None else gate_options(gate))  # fmt: skip
     result = compare_models(inputs.base, inputs.tuned, inputs.samples, chosen).model_copy(update={"command": words})
     if not result.compared and not result.by_grid:
         raise NothingComparedError(

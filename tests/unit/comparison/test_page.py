@@ -7,6 +7,7 @@ import pytest
 
 from repdrift.comparison.command import comparison_command
 from repdrift.comparison.comparing import write_outputs
+from repdrift.comparison.gate import Gate, gate_options
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.comparison.output import write_comparison
 from repdrift.comparison.what_moved import model_sections
@@ -83,3 +84,5 @@ def test_command_has_no_option_that_is_as_it_would_be():
     assert "--pooling" not in words
     assert words[words.index("--measure") :][:4] == ["--measure", "cka", "--measure", "cosine"]
     assert "secret1" not in shlex.join(words)
+    gated = comparison_command("b", ["t"], {}, ComparisonOptions(), gate_options(Gate.of(0.3, layers="0-2")))
+    assert gated[4:] == ["--fail-above", "0.3", "--fail-layers", "0-2"]

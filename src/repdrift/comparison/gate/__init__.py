@@ -2,7 +2,7 @@
 
 from repdrift.comparison.gate.judging import GateReport, judge
 from repdrift.comparison.gate.junit import error_xml, junit_xml
-from repdrift.comparison.gate.limits import GATED_OUTCOMES, Gate, GateOutcome, require_judgeable
+from repdrift.comparison.gate.limits import GATED_OUTCOMES, Gate, GateOutcome, gate_options, require_judgeable
 from repdrift.comparison.gate.summary import error_markdown, gate_lines, gate_markdown, gate_result
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "error_xml",
     "gate_lines",
     "gate_markdown",
+    "gate_options",
     "gate_result",
     "judge",
     "junit_xml",

@@ -127,6 +127,22 @@ class Gate:
         return cls(fail_above, name, chosen.numbers, chosen.by_layer, chosen.mean, tuple(limits.items()), named_sites)
 
 
+def gate_options(gate: Gate) -> dict[str, object]:
+    """Returns the options of the command line that `Gate.of` reads as this gate, by their fields; only what differs from a gate that names a limit alone."""
+    parts = [_MEAN] if gate.mean else []
+    if gate.by_layer and gate.layers is None and gate.mean:
+        parts.append(_ALL)
+    if gate.layers is not None:
+        parts.append(layer_ranges(gate.layers).replace(" to ", "-").replace(", ", ","))
+    return {
+        "fail_above": gate.fail_above,
+        "fail_layers": ",".join(parts) or None,
+        "fail_measure": None if gate.measure == PRIMARY_MEASURE else gate.measure,
+        "fail_site": [] if gate.sites == (RESID_POST,) else list(gate.sites),
+        "fail_outcome": [f"{name}={limit!r}" for name, limit in gate.outcomes],
+    }
+
+
 def require_judgeable(gate: Gate, options: ComparisonOptions) -> None:
     """Raises ConfigError if it is known before anything is run that the gate could not be judged; lists every reason."""
     faults: list[str] = []

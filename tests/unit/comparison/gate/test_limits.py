@@ -2,7 +2,7 @@
 
 import pytest
 
-from repdrift.comparison.gate import Gate, require_judgeable
+from repdrift.comparison.gate import Gate, gate_options, require_judgeable
 from repdrift.comparison.options import ComparisonOptions
 from repdrift.core.errors import ConfigError
 
@@ -97,3 +97,28 @@ def test_a_gated_site_must_be_measured():
     require_judgeable(gate, ComparisonOptions(sites=("attn_out", "embeddings")))
     with pytest.raises(ConfigError, match="--fail-site embeddings: not measured: give --site embeddings too"):
         require_judgeable(gate, ComparisonOptions(sites=("attn_out",)))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"fail_above": 0.3},
+        {"fail_above": 0.25, "layers": "0-5,8"},
+        {"fail_above": 1e-7, "layers": "mean"},
+        {"fail_above": 0.3, "layers": "mean,all", "measure_name": "cosine"},
+        {"fail_above": 0.3, "layers": "mean,2,3,4,7", "sites": ["attn_out", "resid_post"]},
+        {"outcomes": ["forgetting=0.05", "other_token=0.333333333333"]},
+    ],
+)
+def test_the_options_of_a_gate_are_read_as_the_same_gate(given):
+    gate = Gate.of(**given)
+    words = gate_options(gate)
+    again = Gate.of(
+        words["fail_above"],
+        layers=words["fail_layers"],
+        measure_name=words["fail_measure"],
+        outcomes=words["fail_outcome"],
+        sites=words["fail_site"],
+    )
+    assert again == gate
+    assert (words["fail_layers"] is None) == ("layers" not in given)

@@ -100,7 +100,7 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
 def _farthest_from_one(rows: pd.DataFrame) -> str:
     """The group whose ratio lies farthest from 1, with what tells whether it is more than chance, and more than where the group lies."""
     known = rows[rows["ratio"] > 0]
-    most = known.loc[np.log(known["ratio"]).abs().idxmax()]
+    most = known.iloc[int(np.abs(np.log(known["ratio"].to_numpy(dtype=float))).argmax())]
     said = f"The ratio farthest from 1: {most['group']} ({most['task']}, {most['arm']}) moved {number(most['ratio'])} times as far as all others"
     if np.isfinite(most["low"]) and np.isfinite(most["high"]):
         said += f" (interval {number(most['low'])} to {number(most['high'])} {most['over']})"
