@@ -5,16 +5,41 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import stat
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 _READ_BYTES = 1 << 22
 _SETTLED_AFTER_NS = 100_000_000
 """A file that changed more recently may change again within one tick of the file system's clock."""
-_known_sha256: dict[tuple[str, int, int, int, int, int], str] = {}
+_known_sha256: dict[tuple[str, FileStamp], str] = {}
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """A file as the file system tells it from another of its name, and from itself once it was changed.
+
+    The time of change of the inode counts too, which no program can set back.
+    """
+
+    device: int
+    number: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> FileStamp:
+        """Returns the stamp of a file by what `stat` tells of it."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def is_settled(self) -> bool:
+        """Tells whether the file's last change is so long ago that another one would have another time."""
+        return abs(time.time_ns() - self.changed_ns) > _SETTLED_AFTER_NS
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -38,18 +63,15 @@ def file_sha256(path: Path) -> str:
 
 
 def unchanged_file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read once in a process for as long as its size and times of change stay the same.
-
-    The time of change of the inode counts too, which no program can set back.
-    """
-    now = path.stat()
-    stamp = (str(path.absolute()), now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    if stamp in _known_sha256:
-        return _known_sha256[stamp]
-    settled = abs(time.time_ns() - now.st_ctime_ns) > _SETTLED_AFTER_NS
+    """SHA-256 of a file, read once in a process for as long as its stamp stays the same."""
+    stamp = FileStamp.of(path.stat())
+    name = (str(path.absolute()), stamp)
+    if name in _known_sha256:
+        return _known_sha256[name]
+    settled = stamp.is_settled()
     digest = file_sha256(path)
     if settled:
-        _known_sha256[stamp] = digest
+        _known_sha256[name] = digest
     return digest
 
 

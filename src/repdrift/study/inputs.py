@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -43,7 +45,7 @@ from repdrift.tasks import (
     rows_in_use,
 )
 from repdrift.tasks.spec import Split
-from repdrift.training import TrainingJob
+from repdrift.training import FinishedRun, TrainingJob, finished_runs
 
 
 @dataclass
@@ -57,7 +59,24 @@ class StudyInputs:
     config_path: str | None = None
     _rows: dict[tuple[str, Split], Rows] = field(default_factory=dict, init=False)
     _samples: dict[str, SampleSet] = field(default_factory=dict, init=False)
+    _look: list[FinishedRun] | None = field(default=None, init=False)
     _training_fingerprints: dict[tuple[str, int | None], str | None] = field(default_factory=dict, init=False)
+
+    def finished_runs(self) -> list[FinishedRun]:
+        """The finished runs in the study's results folder as they are now; within `one_look`, as they were when it began."""
+        return list(finished_runs(self.config.results_dir)) if self._look is None else self._look
+
+    @contextmanager
+    def one_look(self) -> Generator[None]:
+        """Looks at the results folder once for all questions about finished runs inside the block.
+
+        It is for questions that are asked of many runs at a time. What other processes finish or replace meanwhile is seen by the next look.
+        """
+        before, self._look = self._look, self.finished_runs()
+        try:
+            yield
+        finally:
+            self._look = before
 
     @property
     def journal(self) -> Journal:

@@ -161,13 +161,14 @@ def _of(run: RunId, planned: Sequence[PlannedSet]) -> list[PlannedSet]:
 
 
 def _is_run(config: StudyConfig, run: RunId, record: RunRecord, base_settings: dict[str, str] | None) -> bool:
+    if (record.task, record.method, record.seed) != (run.task, run.method, run.seed):
+        return False
     choice = latest_choice(config, run.task, run.method, base_settings)
     if config.tune is not None and choice is None:
         return False
     wanted = config.hyperparameters(run.task, run.method, choice.learning_rate if choice is not None else None)
     return (
-        (record.task, record.method, record.seed) == (run.task, run.method, run.seed)
-        and without_secrets(record.base_model) == without_secrets(config.model)
+        without_secrets(record.base_model) == without_secrets(config.model)
         and not record.other_settings(wanted)
         and (base_settings is None or not changed_files(record.base_settings, base_settings))
     )

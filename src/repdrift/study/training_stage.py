@@ -15,7 +15,7 @@ from repdrift.models import changed_files
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.readiness import ready_jobs
 from repdrift.study.runs import RunId, repdrift_command
-from repdrift.training import FinishedRun, TrainingJob, finished_runs, train_unless_claimed
+from repdrift.training import FinishedRun, TrainingJob, train_unless_claimed
 
 _SHOWN_SCORES = ("accuracy", "f1", "exact_match", "loss")
 
@@ -96,7 +96,7 @@ def find_run(inputs: StudyInputs, run: RunId) -> FinishedRun:
     config = inputs.config
     candidates = [
         found
-        for found in finished_runs(config.results_dir)
+        for found in inputs.finished_runs()
         if (found.record.task, found.record.method, found.record.seed) == (run.task, run.method, run.seed)
     ]
     wanted = inputs.hyperparameters(run.task, run.method)

@@ -9,6 +9,7 @@ from repdrift.core.errors import DataError, StorageError
 from repdrift.core.hidden_secrets import without_secrets
 from repdrift.core.progress import say
 from repdrift.core.reading import listed_folder
+from repdrift.core.records.kept_records import read_kept
 from repdrift.core.records.tuning import TRIALS_FOLDER, TUNING_FOLDER, TuningRecord, TuningTrial
 from repdrift.models import changed_files
 from repdrift.study.config import StudyConfig
@@ -35,7 +36,7 @@ def choices_of(config: StudyConfig, task: str, method: str) -> list[TuningRecord
         if path.suffix != ".json" or path.name.startswith("."):
             continue
         try:
-            choice = TuningRecord.read(path)
+            choice = read_kept(TuningRecord, path)
         except (DataError, StorageError) as error:
             say(f"left out, cannot be read: {error}")
             continue

@@ -10,6 +10,7 @@ from repdrift.core.errors import DataError, ModelError, StorageError
 from repdrift.core.fingerprint import unchanged_file_sha256
 from repdrift.core.progress import say
 from repdrift.core.reading import files_below, listed_folder, reading_errors, stands_there, why_absent
+from repdrift.core.records.kept_records import read_kept
 from repdrift.core.records.run import CHECKPOINT_FOLDER, MODEL_FOLDER, RUN_FILE, RunRecord
 from repdrift.models import changed_files
 
@@ -26,13 +27,13 @@ class FinishedRun:
 def finished_runs(results_dir: Path) -> Iterator[FinishedRun]:
     """Find every finished run in `results_dir`, ordered by folder name.
 
-    A run.json that cannot be read is reported to the user and left out. Raises StorageError if `results_dir` cannot be listed.
+    A run.json is read once in a process, until it is replaced; one that cannot be read is reported to the user and left out. Raises StorageError if `results_dir` cannot be listed.
     """
     for folder in listed_folder(results_dir) if stands_there(results_dir) else []:
         path = folder / RUN_FILE
         try:
             if stands_there(path):
-                yield FinishedRun(folder, RunRecord.read(path))
+                yield FinishedRun(folder, read_kept(RunRecord, path))
         except (DataError, StorageError) as error:
             say(f"left out, cannot be read: {error}")
 

@@ -1,6 +1,7 @@
 """Which finished run a study takes for one of its runs."""
 
 import shutil
+import time
 
 import pytest
 
@@ -125,3 +126,25 @@ def test_a_full_model_of_an_older_version_is_held_to_the_settings_of_its_base(tm
     edit(base / "config.json", hidden_act="relu")
     with pytest.raises(ModelError, match=r"hidden_act \(gelu; base: relu\)\. One of the two was changed since"):
         extract_runs(inputs_of(tmp_path, base, run.method), [run])
+
+
+def test_a_run_that_another_process_finishes_or_replaces_is_found_by_the_next_question(tmp_path, tiny_bert):
+    for split, start in (("train", 0), ("validation", 100)):
+        write_rows(tmp_path / f"{split}.csv", start, 16)
+    inputs = inputs_of(tmp_path, tiny_bert)
+    (trained,) = train_runs(inputs, [RUN])
+    elsewhere = tmp_path / "elsewhere.json"
+    time.sleep(0.12)
+    assert find_run(inputs, RUN).record == trained.record
+    with inputs.one_look():
+        trained.record.model_copy(update={"started": "2999-01-01T00:00:00+00:00"}).write(elsewhere)
+        newer = trained.folder.with_name("newer")
+        newer.mkdir()
+        elsewhere.replace(newer / "run.json")
+        assert find_run(inputs, RUN).folder == trained.folder, "one look is of one moment"
+    assert find_run(inputs, RUN).folder == newer
+    trained.record.model_copy(update={"seed": 9}).write(newer / "run.json")
+    assert find_run(inputs, RUN).folder == trained.folder
+    shutil.rmtree(trained.folder)
+    with pytest.raises(MissingRunError):
+        find_run(inputs, RUN)

@@ -25,10 +25,16 @@ class FinishedJobs:
     def all_of(self, graph: JobGraph) -> set[str]:
         """Returns the names of the jobs that need not be run: they are done, and so is all that they need, which would else change under them."""
         done: set[str] = set()
-        for job in graph:
-            if done.issuperset(graph.needs[job.name]) and self.is_done(job):
-                done.add(job.name)
+        with self._inputs.one_look():
+            for job in graph:
+                if done.issuperset(graph.needs[job.name]) and self.is_done(job):
+                    done.add(job.name)
         return done
+
+    def missing_for(self, graph: JobGraph, job: StudyJob) -> list[str]:
+        """Returns the names of the jobs that a job needs and that are not done."""
+        with self._inputs.one_look():
+            return [name for name in graph.needs[job.name] if not self.is_done(graph.job(name))]
 
     def is_done(self, job: StudyJob) -> bool:
         """True if all outputs of a job are there, with the keys that the study asks for now."""

@@ -19,7 +19,7 @@ from repdrift.core.records.base import library_versions
 from repdrift.core.shown_text import for_terminal
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.jobs.finished import FinishedJobs
-from repdrift.study.jobs.graph import JobGraph, StudyJob
+from repdrift.study.jobs.graph import JobGraph
 from repdrift.study.jobs.job_state import log_file
 from repdrift.study.jobs.launcher import Ending, JobReport
 from repdrift.study.jobs.plan_file import PLANS_FOLDER, StudyPlan, newer_plan, read_plan
@@ -70,7 +70,7 @@ class PlannedStudy:
         if (newer := newer_plan(self.folder, self.plan.digest)) is not None:
             return JobReport(name, "failed", newer)
         with _output_into(log_file(self.folder, job)):
-            missing = self._missing(job)
+            missing = FinishedJobs(self.work.inputs, self.plan).missing_for(self.graph, job)
             if missing:
                 return JobReport(name, "not_ready", f"{', '.join(missing[:4])} not done")
             try:
@@ -78,10 +78,6 @@ class PlannedStudy:
             except Exception:
                 sys.stderr.write(for_terminal(without_secrets(traceback.format_exc())))  # into the log
                 raise
-
-    def _missing(self, job: StudyJob) -> list[str]:
-        finished = FinishedJobs(self.work.inputs, self.plan)
-        return [name for name in self.graph.needs[job.name] if not finished.is_done(self.graph.job(name))]
 
 
 def run_planned_job(plan_file: Path, name: str, launcher: str = "by hand") -> JobReport:
