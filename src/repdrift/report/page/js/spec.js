@@ -7,7 +7,7 @@ function look() {
   const ink = dark ? "#ececef" : "#1c1c1e", soft = dark ? "#b4b4bd" : "#55555c", line = dark ? "#34343b" : "#e4e4e8";
   const font = "system-ui, -apple-system, 'Segoe UI', sans-serif";
   return {
-    background: null, font, aria: false, padding: { left: 4, top: 4, right: 10, bottom: 4 },
+    background: null, font, aria: false, padding: { left: 4, top: 4, right: 16, bottom: 4 },
     view: { stroke: null },
     mark: { color: dark ? "#6aaee8" : "#0b5cad" }, rule: { color: soft }, tick: { color: soft }, text: { color: ink }, line: { strokeWidth: 2 },
     axis: { labelColor: soft, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 600, labelLimit: 200, titlePadding: 8 },
