@@ -10,6 +10,7 @@ from repdrift.core.errors import SampleSetMismatchError
 from repdrift.core.words import listed
 from repdrift.sharing.merge_sources import MergeSource
 from repdrift.study.config import StudyConfig
+from repdrift.study.tune_section import TuneSection
 
 _OF_STUDY: dict[str, str] = {
     "base_digest": "weights of the base model",
@@ -53,6 +54,15 @@ class _Part:
     step: str
 
 
+_ONE_WAY = "Arms whose rates were chosen in different ways are not set side by side."
+
+
+def _way_of_tuning(config: StudyConfig, tune: TuneSection) -> dict[str, Any]:
+    """Returns how rates were chosen, for all arms alike. Which rates each arm tried is compared arm by arm, since the studies may have different arms."""
+    content = tune.model_dump(mode="json", exclude={"learning_rates"})
+    return {**content, "trials": tune.n_trials, "seed": tune.trial_seed(config.seeds)}
+
+
 _ANEW = "Evaluate and analyse one of them again with the other's settings."
 _PARTS = (
     _Part("extraction", lambda c: c.extraction.for_key(), "Extract one of them again with the other's settings."),
@@ -65,8 +75,8 @@ _PARTS = (
     _Part("general_text", lambda c: {} if c.general_text is None else c.general_text.model_dump(mode="json"), _ANEW),
     _Part(
         "tune",
-        lambda c: {} if c.tune is None else c.tune.model_dump(mode="json"),
-        "Arms whose rates were chosen in different ways are not set side by side.",
+        lambda c: {} if c.tune is None else _way_of_tuning(c, c.tune),
+        _ONE_WAY,
     ),
 )
 
@@ -133,7 +143,25 @@ def _configurations(one: MergeSource, other: MergeSource) -> list[str]:
         for left, right in ((part.of(a), part.of(b)),)
         for name in sorted(left.keys() | right.keys())
         if left.get(name) != right.get(name) and name not in _OF_STUDY
+    ] + _rates_tried(one, a, other, b)
+
+
+def _rates_tried(one: MergeSource, a: StudyConfig, other: MergeSource, b: StudyConfig) -> list[str]:
+    """Arms of one name for which other learning rates were tried."""
+    if a.tune is None or b.tune is None:
+        return []
+    ours, theirs = _rates_of_arms(a, a.tune), _rates_of_arms(b, b.tune)
+    return [
+        _differs(one, other, f"learning rates that arm {name!r} tried", ours[name], theirs[name], _ONE_WAY)
+        for name in ours
+        if name in theirs and ours[name] != theirs[name]
     ]
+
+
+def _rates_of_arms(config: StudyConfig, tune: TuneSection) -> dict[str, list[float]]:
+    """The rates that each arm of a study tries, or the ends of its range, which are the same on every task."""
+    task = config.task_names[0]
+    return {name: tune.rates(name, config.arm(task, name).tuning.usual_rates) for name in config.method_names}
 
 
 def _base_files(one: MergeSource, other: MergeSource) -> list[str]:

@@ -88,11 +88,6 @@ def _source(label: str, where: str, renamed: Mapping[str, str], held: ExitStack)
             )
         if new in source.results.study.methods:
             raise ConfigError(f"--rename {label}:{old}={new}: {source.named} has an arm {new!r} already")
-    if renamed and source.config is not None and source.config.tune is not None:
-        raise ConfigError(
-            f"--rename {label}:...: {source.named} chose its learning rates with `tune:`, and the choices are found by the names of arms. Rename the arm in its study "
-            "file, and train it again."
-        )
     return _renamed(source, renamed) if renamed else source
 
 

@@ -23,8 +23,9 @@ def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, 
         _with_precision(config.model_dump(mode="json", exclude_unset=True), source) for source, config in configs
     ]
     merged: dict[str, Any] = dict(contents[0])
-    if merged.get("tune", ...) is None:
-        del merged["tune"]
+    merged.pop("tune", None)
+    if (tune := _tune([config for _, config in configs], contents)) is not None:
+        merged["tune"] = tune
     merged.pop("stores", None)  # a merged study is no one's results on a store
     merged |= {"name": name, "results_dir": str(results_dir), "base_dir": str(base_dir)}
     merged["tasks"] = _by_name(config.model_dump(mode="json", exclude_unset=True, include={"tasks"}).get("tasks", list(config.task_names)) for _, config in configs)  # fmt: skip
@@ -80,6 +81,31 @@ def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]
             tasks.setdefault(name, options)
     found = {"all": for_all[0] if alike else {}, "methods": methods, "tasks": tasks}
     return {name: options for name, options in found.items() if options}
+
+
+def _tune(configs: Sequence[StudyConfig], contents: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The section `tune:` of all studies, which have the same but for the rates of arms that only one of them has; None if they are not tuned."""
+    first = configs[0]
+    if first.tune is None:
+        return None
+    sections = [content["tune"] for content in contents]
+    found = dict(sections[0])
+    if any(section != sections[0] for section in sections):
+        found |= {"learning_rates": _rates(configs), "trials": first.tune.n_trials}
+    seed = first.tune.trial_seed(first.seeds)
+    if first.tune.trial_seed(tuple(_once(seed for config in configs for seed in config.seeds))) != seed:
+        found["seed"] = seed
+    return found
+
+
+def _rates(configs: Sequence[StudyConfig]) -> dict[str, list[float]]:
+    """The rates that study files give for their arms. An arm that no file names has its kind's usual ones, in the merged study too."""
+    found: dict[str, list[float]] = {}
+    for config in configs:
+        if config.tune is not None:
+            for name, rates in config.tune.learning_rates.items():
+                found.setdefault(name, list(rates))
+    return found
 
 
 def _require_unchanged(merged: StudyConfig, config: StudyConfig, source: MergeSource) -> None:

@@ -13,7 +13,7 @@ from repdrift.core.records.merged import MERGE_FILE, MergedStudy
 from repdrift.core.records.outcomes import RunOutcomes
 from repdrift.core.records.representation_set import METADATA_FILE, RandomChange, SetMetadata
 from repdrift.core.records.run import RUN_FILE, RunRecord
-from repdrift.core.records.tuning import TUNING_FOLDER
+from repdrift.core.records.tuning import TRIALS_FOLDER, TuningRecord
 from repdrift.outcomes.outcome_files import read_items, write_items
 from repdrift.sharing.located_study import LocatedStudy
 from repdrift.sharing.merge_checks import digests
@@ -30,6 +30,7 @@ from repdrift.study.runs import (
     set_folder,
     weights_folder,
 )
+from repdrift.study.tuned_rates import tuning_folder
 from repdrift.training import finished_runs
 
 CONFIGURATION = "study.yaml"
@@ -116,16 +117,17 @@ class MergedFolder:
 
     def _trained(self, source: MergeSource, models: set[tuple[str, str, int]]) -> None:
         """The run folders whose models were measured, and the choices of learning rates."""
-        located, _ = _of(source)
+        located, config = _of(source)
         wanted = {(model, digest) for model, digest in digests(source).items() if model in models}
         for run in finished_runs(located.results_dir):
             record = run.record
             method = source.renamed.get(record.method, record.method)
             if ((record.task, method, record.seed), record.weights_digest) in wanted:
                 _take(run.folder, self._free_name(run.folder.name), _run_of(method))
-        tuned = located.results_dir / TUNING_FOLDER
-        if tuned.is_dir():
-            _take(tuned, self._config.results_dir / TUNING_FOLDER)
+        old_name = {new: old for old, new in source.renamed.items()}
+        for task, method in dict.fromkeys((task, method) for task, method, _ in source.finals):
+            if (chosen := tuning_folder(config, task, old_name.get(method, method))).is_dir():
+                _take(chosen, tuning_folder(self._config, task, method), _choice_of(method, self._config.model))
 
     def _free_name(self, name: str) -> Path:
         at, number = self._config.results_dir / name, 1
@@ -192,6 +194,21 @@ def _run_of(method: str) -> Changed:
         if path.name != RUN_FILE or (record := RunRecord.read(path)).method == method:
             return False
         record.model_copy(update={"method": method}).write(to)
+        return True
+
+    return changed
+
+
+def _choice_of(method: str, model: str) -> Changed:
+    """Writes choices of learning rates with an arm's new name, and with the base model as the merged study calls it."""
+
+    def changed(path: Path, to: Path) -> bool:
+        if path.suffix != ".json" or path.parent.name == TRIALS_FOLDER:
+            return False
+        choice = TuningRecord.read(path)
+        if (choice.method, choice.base_model) == (method, model):
+            return False
+        choice.model_copy(update={"method": method, "base_model": model}).write(to)
         return True
 
     return changed
