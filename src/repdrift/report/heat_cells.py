@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,22 +11,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import LogNorm, Normalize, to_rgba
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from repdrift.core.words import short_number
+from repdrift.report.cell_numbers import CellNumber, CellNumbers
 from repdrift.report.figure_size import is_narrow
 from repdrift.report.labels import NOTE_PT, text_width_pt
 from repdrift.report.style import GREY, HATCH, layer_axis, power_of_ten
 
 _TWO_DECADES = 100.0
 _MOST_DECADES = 4
-_NONE_COLOR = "#e4e4e4"
-_WORD_ROOM_PT = 36
-"""Width of the word `missing` with some space around."""
-MISSING_KEY = Patch(facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0.5, label="missing")
+_NONE_COLOR = "#4a4a4a"
+_NONE_LOOK: dict[str, Any] = {"facecolor": _NONE_COLOR, "edgecolor": "#9a9a9a", "hatch": "...."}
+"""Dark as the lower end of the scale, and with dots, so that it is told from it in grey too."""
+_MISSING_LOOK: dict[str, Any] = {"facecolor": "white", "edgecolor": GREY, "hatch": HATCH}
+_UNTRAINED_LOOK: dict[str, Any] = {"facecolor": "white", "edgecolor": "#b4b4b4", "hatch": "-----"}
+MISSING_KEY = Patch(**_MISSING_LOOK, linewidth=0.5, label="missing")
+UNTRAINED_KEY = Patch(**_UNTRAINED_LOOK, linewidth=0.5, label="not trained")
 
 
 @dataclass(frozen=True)
@@ -62,48 +67,57 @@ def heat_scale(values: np.ndarray) -> HeatScale:
     return HeatScale(LogNorm(floor, high, clip=True), logarithmic=True, clipped=floor > low)
 
 
-def draw_cells(axes: Axes, values: np.ndarray, scale: HeatScale, *, width_pt: float) -> None:
-    """Draw the cells of (rows, columns) `values`, which are `width_pt` wide together. Missing ones are hatched, those of 0 or below grey.
+def draw_cells(
+    axes: Axes,
+    values: np.ndarray,
+    scale: HeatScale,
+    numbers: CellNumbers,
+    *,
+    width_pt: float,
+    untrained: Collection[int] = (),
+) -> None:
+    """Draw the cells of (rows, columns) `values`, which are about `width_pt` wide together. Missing ones are hatched, those of 0 or below grey with dots.
 
-    The numbers are written into the cells where they fit in the smallest text of a figure.
+    numbers: of the whole figure; those of the cells are added. untrained: rows without a value because nothing in them was trained.
     """
     with np.errstate(invalid="ignore"):
         shown = np.where(values > 0, values, np.nan)
     image = axes.imshow(shown, norm=scale.norm, aspect="auto", interpolation="nearest")
     cell_pt = width_pt / values.shape[1]
     for row, start, stop in _stretches(np.isnan(values)):
-        _stretch(axes, row, start, stop, facecolor="white", edgecolor=GREY, hatch=HATCH)
-        if (stop - start) * cell_pt >= _WORD_ROOM_PT:
+        word, look = ("not trained", _UNTRAINED_LOOK) if row in untrained else ("missing", _MISSING_LOOK)
+        _stretch(axes, row, start, stop, **look)
+        if (stop - start) * cell_pt >= text_width_pt([word], NOTE_PT) + 8:
             plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
             axes.text(
-                (start + stop - 1) / 2,
-                row,
-                "missing",
-                ha="center",
-                va="center",
-                fontsize=NOTE_PT,
-                bbox=plate,
-                color=GREY,
+                (start + stop - 1) / 2, row, word, ha="center", va="center", fontsize=NOTE_PT, bbox=plate, color=GREY
             )
     with np.errstate(invalid="ignore"):
         none = values <= 0
     for row, start, stop in _stretches(none):
-        _stretch(axes, row, start, stop, facecolor=_NONE_COLOR, edgecolor="white")
-    _numbers(axes, values, image, cell_pt)
+        _stretch(axes, row, start, stop, **_NONE_LOOK)
+    rows, columns = values.shape
+    numbers.write(axes, rows, columns, _numbers(values, image))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 
 def none_key(label: str) -> Patch:
     """The entry of a legend for values of 0 or below."""
-    return Patch(facecolor=_NONE_COLOR, edgecolor=GREY, linewidth=0.5, label=label)
+    return Patch(**_NONE_LOOK, linewidth=0, label=label)
 
 
-def cell_keys(values: np.ndarray, none: str) -> list[Patch]:
-    """Entries of the legend for what these values hold besides colours. none: the words for 0 or below."""
+def cell_keys(values: np.ndarray, none: str, *, missing: bool | None = None) -> list[Patch]:
+    """Entries of the legend for what these values hold besides colours.
+
+    none: the words for 0 or below. missing: whether there are missing ones; without it, those that are NaN are.
+    """
     with np.errstate(invalid="ignore"):
         below = bool((values <= 0).any())
-    return [*([none_key(none)] if below else []), *([MISSING_KEY] if np.isnan(values).any() else [])]
+    return [
+        *([none_key(none)] if below else []),
+        *([MISSING_KEY] if (np.isnan(values).any() if missing is None else missing) else []),
+    ]
 
 
 def color_bar(
@@ -148,15 +162,11 @@ def _stretch(axes: Axes, row: int, start: int, stop: int, **look: Any) -> None:
     axes.add_patch(Rectangle((start - 0.5, row - 0.5), stop - start, 1, linewidth=0, zorder=1.5, **look))
 
 
-def _numbers(axes: Axes, values: np.ndarray, image: Any, cell_pt: float) -> None:
-    known = [(row, column, float(value)) for (row, column), value in np.ndenumerate(values) if np.isfinite(value)]
-    if not known or text_width_pt([cell_text(value) for *_, value in known], NOTE_PT) + 3 > cell_pt:
-        return
-    for row, column, value in known:
-        red, green, blue, _ = image.to_rgba(value) if value > 0 else to_rgba(_NONE_COLOR)
-        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        shade = "black" if light > 0.45 else "white"
-        axes.text(column, row, cell_text(value), ha="center", va="center", color=shade, fontsize=NOTE_PT)
+def _numbers(values: np.ndarray, image: AxesImage) -> Iterator[CellNumber]:
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            cell = image.to_rgba(value) if value > 0 else _NONE_COLOR
+            yield CellNumber(row, column, cell_text(float(value)), cell)
 
 
 def cell_text(value: float) -> str:

@@ -13,8 +13,10 @@ from repdrift.core.patching_words import patching_sentences, reference_named
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.patching import PatchedShare, Patching
 from repdrift.core.shared_paths import shareable
+from repdrift.report.axis_ends import BEYOND, AxisEnds, Floats, cut_band, cut_line, ends_of, mark_beyond
 from repdrift.report.captioned_figure import caption_lines_of, put_caption
 from repdrift.report.comparison_figure import model_look
+from repdrift.report.direction_panels import column
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.labels import fitted, fitted_names
 from repdrift.report.panels import legend_above, panel_title, two_panels
@@ -23,8 +25,8 @@ from repdrift.report.style import GREY, layer_axis, legend_name_pt
 
 FIGURE_NAME = "patched_share_by_layer"
 _PANEL_IN = 2.2
-_LOWEST, _HIGHEST = -1.0, 2.0
-"""Ends of the axis. Shares beyond them are drawn there, and the caption says so."""
+_BOUNDS = (-1.0, 2.0)
+"""The axis goes no farther than this, with some room; triangles at its frame stand for what lies beyond."""
 
 
 def patching_drawing(result: Comparison) -> Drawing | None:
@@ -53,11 +55,12 @@ def _figure(result: Comparison) -> Figure:
         for level in (0.0, 1.0):
             axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
         layer_axis(axes, layers, plan.room)
+    ends = _ends(done)
     for found in done:
         number = models.index(found.model)
         at = [layer.layer for layer in found.layers]
-        _line(left, at, [layer.undone for layer in found.layers], number)
-        _line(right, at, [layer.brought for layer in found.layers], number)
+        _line(left, at, [layer.undone for layer in found.layers], number, ends)
+        _line(right, at, [layer.brought for layer in found.layers], number, ends)
     references = {reference_named(found) for found in done}
     reference = fitted(references.pop(), 80) if len(references) == 1 else "the reference"
     panel_title(left, "undone", [f"state of {reference} put into the tuned model"], plan.width_pt)
@@ -65,8 +68,7 @@ def _figure(result: Comparison) -> Figure:
     for axes in (left, right)[: plan.rows]:
         axes.set_ylabel("share of the output change")
     for axes in (left, right):
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, -0.05), max(high, 1.05))
+        axes.set_ylim(ends.low, ends.high)
     above = legend_above(
         figure,
         keys,
@@ -80,21 +82,39 @@ def _figure(result: Comparison) -> Figure:
 
 
 def _caption(result: Comparison, done: Sequence[Patching]) -> list[str]:
-    shares = [share for found in done for at in found.layers for share in (at.undone, at.brought)]
     said = [
         f"Share = 1 - KL left / KL of the whole change, {done[0].samples} samples; bands are 95 % intervals over samples. "
         "0: the layer's state carries none of the change; 1: all of it."
     ]
-    if any(not _LOWEST <= share.share <= _HIGHEST for share in shares):
-        said.append(f"Shares below {_LOWEST:g} or above {_HIGHEST:g} are drawn at the edge; patching.csv has them.")
+    if any(_ends(done).side(value) for value in _values(done)):
+        said.append(
+            "A triangle at the frame: the share, or an end of its interval, lies beyond it; patching.csv has the numbers."
+        )
     return [*said, *patching_sentences(result)]
 
 
-def _line(axes: Axes, layers: Sequence[int], shares: Sequence[PatchedShare], number: int) -> None:
+def _values(done: Sequence[Patching]) -> Floats:
+    """Every share and every end of an interval, in one row; NaN where there is no interval."""
+    shares = [share for found in done for at in found.layers for share in (at.undone, at.brought)]
+    return column([value for share in shares for value in (share.share, share.low, share.high)])
+
+
+def _ends(done: Sequence[Patching]) -> AxisEnds:
+    return ends_of(_values(done), _BOUNDS, (0.0, 1.0), room=0.05)
+
+
+def _line(axes: Axes, layers: Sequence[int], shares: Sequence[PatchedShare], number: int, ends: AxisEnds) -> None:
     look = model_look(number)
-    axes.plot(layers, np.clip([share.share for share in shares], _LOWEST, _HIGHEST), clip_on=False, **look)
-    low = np.array([np.nan if share.low is None else share.low for share in shares])
-    high = np.array([np.nan if share.high is None else share.high for share in shares])
-    axes.fill_between(
-        layers, np.clip(low, _LOWEST, _HIGHEST), np.clip(high, _LOWEST, _HIGHEST), color=look["color"], alpha=0.2, linewidth=0
-    )  # fmt: skip
+    values = column([share.share for share in shares])
+    marks = {"color": look["color"], "linestyle": "none", "clip_on": False}
+    axes.plot(*cut_line(layers, values, ends), color=look["color"], linestyle=look["linestyle"])
+    sides = np.array([ends.side(value) for value in values])
+    for side, marker in {0: look["marker"], **BEYOND}.items():
+        there = sides == side
+        if not there.any():  # a line without a point has no place, and breaks the layout
+            continue
+        axes.plot(np.array(layers)[there], ends.clip(values[there]), marker, markersize=look["markersize"], **marks)
+    low, high = column([share.low for share in shares]), column([share.high for share in shares])
+    axes.fill_between(*cut_band(layers, low, high, ends), color=look["color"], alpha=0.2, linewidth=0)
+    low, high = (np.where(sides == 0, of, np.nan) for of in (low, high))
+    mark_beyond(axes, layers, low, high, ends, color=look["color"], size=3.5)

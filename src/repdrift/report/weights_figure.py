@@ -20,7 +20,7 @@ from repdrift.report.figure_size import page_width_in
 from repdrift.report.heat_cells import heat_scale
 from repdrift.report.panels import PanelPlan
 from repdrift.report.rendering import Drawing
-from repdrift.report.weight_panels import WeightPanel, draw_weight_panels, weight_plan
+from repdrift.report.weight_panels import WeightPanel, draw_weight_panels, nothing_left_out, pattern_words, weight_plan
 
 FIGURE_NAME = "weight_changes"
 INTRUDERS_NAME = "intruder_dimensions"
@@ -67,18 +67,38 @@ def _figure(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> Fi
 
 
 def _plan(found: Sequence[tuple[str, ModelWeightsMoved]]) -> PanelPlan:
-    return weight_plan(len(found), len(_kinds(found)), besides_in=1.2 + LINE_IN * _CAPTION_LINES)
+    return weight_plan(len(found), len(_kinds(found, "change")), besides_in=1.2 + LINE_IN * _CAPTION_LINES)
 
 
-def _kinds(found: Sequence[tuple[str, ModelWeightsMoved]]) -> list[ModuleKind]:
-    """Kinds of modules that some model changed."""
-    return [kind for kind in MODULE_KINDS if any(_moved(_of(model.weights, kind, None)) for _, model in found)]
+def _kinds(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> list[ModuleKind]:
+    """Kinds of modules that some model changed; of intruders, those that are matrices."""
+    moved: list[ModuleKind] = [
+        kind for kind in MODULE_KINDS if any(_moved(_of(model.weights, kind, None)) for _, model in found)
+    ]
+    if value == "change":
+        return moved
+    return [
+        kind for kind in moved if any(at.intruders is not None for _, m in found for at in _of(m.weights, kind, None))
+    ]
+
+
+def _untrained(model: ModelWeightsMoved, kinds: Sequence[ModuleKind]) -> list[int]:
+    """The rows of kinds that the model does not train: it has no change of any, and none was left out of the comparison."""
+    if not nothing_left_out(model.not_compared):
+        return []
+    return [row for row, kind in enumerate(kinds) if not _of(model.weights, kind, None)]
 
 
 def _panels(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> list[WeightPanel]:
-    kinds, of = _kinds(found), _change if value == "change" else _intruders
+    kinds, of = _kinds(found, value), _change if value == "change" else _intruders
     return [
-        WeightPanel(name, [group_title(kind) for kind in kinds], _layers(model), _grid(model, kinds, of))
+        WeightPanel(
+            name,
+            [group_title(kind) for kind in kinds],
+            _layers(model),
+            _grid(model, kinds, of),
+            _untrained(model, kinds),
+        )
         for name, model in found
     ]
 
@@ -86,16 +106,20 @@ def _panels(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> li
 def _caption(found: Sequence[tuple[str, ModelWeightsMoved]], value: _Value) -> list[str]:
     first, plan = found[0][1], _plan(found)
     left = plan.says_what_is_left_out("weights.parquet has all")
-    grids = np.concatenate([panel.grid.ravel() for panel in _panels(found, value)[: plan.shown]])
-    ends = f"Hatched: no value. Kinds that no model changed are left out; weights outside the blocks are in weights.parquet.{left}"
+    panels = _panels(found, value)[: plan.shown]
+    grids = np.concatenate([panel.grid.ravel() for panel in panels])
+    patterns = pattern_words(panels, "nothing changed" if value == "change" else "none")
+    ends = (
+        f"{patterns} Kinds that no model changed are left out; weights outside the blocks are in weights.parquet.{left}"
+    )
     if value == "change":
         return [
-            "Change of the weights of a kind in a layer, joined, relative to their size. Grey: nothing changed."
+            "Change of the weights of a kind in a layer, joined, relative to their size; the lighter, the larger."
             f"{heat_scale(grids).in_words} {ends}"
         ]
     return [
         f"Intruder dimensions: of the {first.leading} leading left singular vectors of each tuned matrix, those whose |cosine| with every left singular vector of the "
-        f"base is below {first.intruder_cosine:g}; sum over the matrices of a kind in a layer. Grey: none. {ends}"
+        f"base is below {first.intruder_cosine:g}; sum over the matrices of a kind in a layer; the lighter, the more. {ends}"
     ]
 
 

@@ -64,6 +64,7 @@ def faults_of(figure: Figure) -> list[str]:
         *_texts_inside(texts, figure),
         *_text_sizes(texts),
         *_marks(texts, figure),
+        *_cell_numbers(texts, figure),
         *_height(figure),
         *_panels(figure),
     ]
@@ -129,6 +130,26 @@ def _marks(texts: list[DrawnText], figure: Figure) -> Iterator[str]:
                 low, high = text.corners.min(axis=0), text.corners.max(axis=0)
                 if ((points > low - radius) & (points < high + radius)).all(axis=1).any():
                     yield f"a mark lies on {text.text!r}"
+
+
+def _cell_numbers(texts: list[DrawnText], figure: Figure) -> Iterator[str]:
+    """Numbers in heatmaps that touch the edge of their cell, or reach over it."""
+    scale = 72 / figure.dpi
+    for axes in figure.axes:
+        for image in axes.images:
+            columns = image.get_array().shape[1]
+            box = axes.get_window_extent()
+            width = box.width * scale / columns
+            low, high = np.array([box.x0, box.y0]) * scale, np.array([box.x1, box.y1]) * scale
+            for text in texts:
+                left, right = text.corners.min(axis=0), text.corners.max(axis=0)
+                inside = (left + right > 2 * low).all() and (left + right < 2 * high).all()
+                if inside and _is_number(text.text) and right[0] - left[0] > width - 1.0:
+                    yield f"{text.text!r} is wider than its cell"
+
+
+def _is_number(text: str) -> bool:
+    return text.strip("<>-−").replace(".", "", 1).isdigit()
 
 
 def _height(figure: Figure) -> Iterator[str]:

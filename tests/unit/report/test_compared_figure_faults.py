@@ -122,3 +122,30 @@ def test_the_likeness_of_models_of_long_names_has_no_fault():
     )
     with paper_style():
         assert faults_of(likeness_figure.likeness_drawing(moved(study).likeness)()) == []
+
+
+def test_patched_shares_and_intervals_that_go_on_have_triangles_at_the_frame():
+    result = comparison(["lora"], 3)
+    with paper_style():
+        _, right = patching_figure.patching_drawing(result)().axes[:2]
+    ends = right.get_ylim()
+    places = [
+        (x, y, line.get_marker())
+        for line in right.lines
+        if line.get_marker() in ("v", "^")
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
+    assert places == [(0, ends[0], "v")]
+    assert ends[0] < -1
+
+
+def test_kinds_that_a_compared_model_does_not_train_are_called_so():
+    result = comparison(["full_finetune", "lora"], 3)
+    full, lora = result.models
+    weights = [at for at in lora.moved.weights.weights if at.kind != "norm"]
+    moved_less = lora.moved.model_copy(update={"weights": lora.moved.weights.model_copy(update={"weights": weights})})
+    result = result.model_copy(update={"models": [full, lora.model_copy(update={"moved": moved_less})]})
+    with paper_style():
+        figure = weights_figure.weights_drawing(result)()
+    assert [text.get_text() for text in figure.axes[1].texts].count("not trained") == 1
+    assert "not trained" in [text.get_text() for text in figure.legends[0].get_texts()]

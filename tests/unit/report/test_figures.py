@@ -13,7 +13,7 @@ from repdrift.core.records.claims import LayerCluster
 from repdrift.report.figures import figures
 from repdrift.report.figures._significance_of_arms import p_classes
 from repdrift.report.figures.reduction import forest_rows
-from repdrift.report.figures.reduction_by_layer import reductions_of
+from repdrift.report.figures.reduction_by_layer import axis_of, reductions_of
 from repdrift.report.heat_cells import cell_text, heat_scale
 from repdrift.report.labels import plain
 from repdrift.report.report_data import layers_with
@@ -144,7 +144,7 @@ def test_the_scale_of_the_heatmap_is_logarithmic_where_drifts_span_two_decades_a
     shown = np.ma.filled(image.get_array().astype(float), np.nan)
     assert np.array_equal(np.isnan(shown), values <= 0)
     assert shown[values > 0] == pytest.approx(values[values > 0])
-    grey = [p for p in axes.patches if isinstance(p, Rectangle) and not p.get_hatch()]
+    grey = [p for p in axes.patches if isinstance(p, Rectangle) and "." in (p.get_hatch() or "")]
     assert sum(round(p.get_width()) for p in grey) == (values <= 0).sum() > 0
     assert [t.get_text() for t in drawn("drift_heatmap", study).legends[0].get_texts()] == ["0 or below"]
     assert not heat_scale(np.array([0.9, 0.01, -1, np.nan])).logarithmic
@@ -153,8 +153,6 @@ def test_the_scale_of_the_heatmap_is_logarithmic_where_drifts_span_two_decades_a
     assert tenfold.clipped
     assert tenfold.norm.vmin == pytest.approx(9e-5)
     assert "what is smaller than 0.000090 is drawn as that" in tenfold.in_words
-    light = [np.dot(mpl.colormaps["viridis_r"](share)[:3], (0.2126, 0.7152, 0.0722)) for share in np.linspace(0, 1, 20)]
-    assert (np.diff(light) < 0).all(), "darker is more, also in grey"
 
 
 def test_panels_name_each_line_once_and_say_what_is_absent(data):
@@ -217,9 +215,12 @@ def test_reductions_by_layer_lie_at_their_values_and_are_full_where_supported(da
     for name in ("deep", "many arms"):
         study = data[name]
         axes = drawn("reduction_by_layer", study).axes[0]
-        lines = [line for line in axes.lines if np.size(line.get_xdata()) == len(study.layers)]
+        lines = [line for line in axes.lines if line.get_marker() == "None" and line.get_transform() == axes.transData]
+        lines = [line for line in lines if np.size(line.get_xdata()) >= len(study.layers)]
+        ends = axis_of(study)
         for contrast, line in zip(study.contrasts, lines, strict=True):
-            assert line.get_ydata() == pytest.approx(np.clip(reductions_of(contrast), -100, 150), nan_ok=True)
+            at_layers = np.isin(line.get_xdata(), study.layers)
+            assert line.get_ydata()[at_layers] == pytest.approx(ends.clip(reductions_of(contrast)), nan_ok=True)
         held = sum(len(layers_with(c.layer_tests("comparison_drifts_less"), "supported")) for c in study.contrasts)
         marks = [line for line in axes.lines if np.size(line.get_xdata()) == 1 and line.get_marker() != "None"]
         assert sum(mark.get_markerfacecolor() != "white" for mark in marks) == held

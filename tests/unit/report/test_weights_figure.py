@@ -77,3 +77,45 @@ def test_figure_needs_a_change(plain_data):
 
 def test_results_without_the_section_have_no_words(plain_data):
     assert study_weights_worded(plain_data.results) is None
+
+
+def test_kinds_that_a_method_does_not_train_are_not_called_missing(plain_data):
+    data = with_weights(plain_data, ("full_finetune", "lora"), 3)
+    found = data.results.moved.weights
+    cells = [cell for cell in found.cells if cell.method != "lora" or cell.kind not in ("norm", "bias")]
+    outside = WeightGroup(group="other", weights=1, changed=1, relative_change=0.25)
+    head = "classifier.weight: only in the tuned model"
+    runs = [
+        run.model_copy(update={"kinds": [outside] if run.method == "lora" else [], "not_compared": [head]})
+        for run in found.runs
+    ]
+    cells = [cell for cell in cells if cell.kind != "other"]
+    changed = found.model_copy(update={"cells": cells, "runs": runs})
+
+    def drawn(weights):
+        results = data.results.model_copy(update={"moved": StudyMoved(weights=weights)})
+        study = type(data)(results, data.table, data.table_name)
+        with paper_style():
+            figure = SPEC.draw(study)
+            texts = [text.get_text() for text in figure.axes[1].texts]
+            return texts, [text.get_text() for text in figure.legends[0].get_texts()], SPEC.caption(study)
+
+    texts, keys, caption = drawn(changed)
+    assert texts.count("not trained") == 2
+    assert "not trained" in keys
+    assert "not drawn: other modules, such as a pooler (LoRA 0.25)" in caption
+
+    unknown = [run.model_copy(update={"not_compared": ["layer 1 norm.weight: could not be read"]}) for run in runs]
+    texts, keys, _ = drawn(changed.model_copy(update={"runs": unknown}))
+    assert texts.count("missing") == 3, "a weight that could not be compared may have been trained"
+    assert "not trained" not in texts + keys
+
+
+def test_intruders_have_no_row_for_what_is_no_matrix(plain_data):
+    (spec,) = (spec for spec in figures() if spec.name == "intruder_dimensions")
+    with paper_style():
+        labels = [
+            label.get_text() for label in spec.draw(with_weights(plain_data, ("lora",), 3)).axes[0].get_yticklabels()
+        ]
+    assert "query" in labels
+    assert not {"norm", "bias"} & set(labels)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import method_title, short_number, task_title
+from repdrift.report.cell_numbers import CellNumbers
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.heat_cells import HeatScale, cell_keys, color_bar, draw_cells, heat_layers, heat_scale
+from repdrift.report.heat_cells import cell_keys, color_bar, draw_cells, heat_layers, heat_scale
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, text_width_pt
 from repdrift.report.panels import legend_above
 from repdrift.report.report_data import ReportData
@@ -38,8 +38,10 @@ def draw(data: ReportData) -> Figure:
     label_pt = text_width_pt([name for of_task in names.values() for name in of_task], NOTE_PT)
     width_pt = 72 * page_width_in() - label_pt - (14 if narrow else 58)
     titles = task_names(tasks, width_pt / 1.16, FONT_PT)  # bold is wider
+    numbers = CellNumbers()
     for axes, task in zip(panels, tasks, strict=True):
-        heat_rows(axes, data, task, scale, names[task], width_pt)
+        draw_cells(axes, means_of(data, task), scale, numbers, width_pt=width_pt)
+        axes.set_yticks(range(len(data.methods)), names[task])
         axes.set_title(titles[task], loc="left", weight="bold")
         last = axes is panels[-1]
         heat_layers(axes, data.layers, width_pt / (72 * page_width_in()), word=last)
@@ -50,12 +52,6 @@ def draw(data: ReportData) -> Figure:
     keys = cell_keys(every, _NONE)
     legend_above(figure, keys, [str(key.get_label()) for key in keys])
     return figure
-
-
-def heat_rows(axes: Axes, data: ReportData, task: str, scale: HeatScale, names: Sequence[str], width_pt: float) -> None:
-    """Draw the rows of one task. names: of the methods."""
-    draw_cells(axes, means_of(data, task), scale, width_pt=width_pt)
-    axes.set_yticks(range(len(names)), list(names))
 
 
 def means_of(data: ReportData, task: str) -> np.ndarray:
@@ -95,7 +91,7 @@ def caption(data: ReportData) -> str:
     )
     return (
         f"Drift from {study.model} in every layer: {drift_definition(study, study.primary_measure)} on the same samples, mean over seeds. "
-        f"0 is unchanged, about 1 unrelated; an unbiased measure can lie below 0 where nothing moved (grey).{scale.in_words} Hatched: missing. "
+        f"0 is unchanged, about 1 unrelated: the lighter, the more; an unbiased measure can lie below 0 where nothing moved (grey with dots).{scale.in_words} Hatched: missing. "
         f"A count in brackets: fewer trained models than planned.{left}"
     )
 

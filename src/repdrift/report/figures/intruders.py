@@ -7,8 +7,16 @@ from matplotlib.figure import Figure
 
 from repdrift.core.words import counted, method_title, short_number
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.figures.weights import draw_weights, methods_of, no_weights, panels_of, plan_of, weights_of
+from repdrift.report.figures.weights import (
+    draw_weights,
+    methods_of,
+    no_weights,
+    panels_of,
+    plan_of,
+    weights_of,
+)
 from repdrift.report.report_data import ReportData
+from repdrift.report.weight_panels import pattern_words
 
 
 def draw(data: ReportData) -> Figure:
@@ -21,8 +29,8 @@ def caption(data: ReportData) -> str:
     found = weights_of(data)
     return (
         f"Intruder dimensions: of the {found.leading} leading left singular vectors of each tuned matrix, those whose |cosine| with every left singular vector of "
-        f"the base is below {found.intruder_cosine:g}; sum over the matrices of a kind in a layer, mean over the final models of all tasks. Grey: none. Hatched: "
-        f"no matrix.{plan_of(data).says_what_is_left_out('weights.parquet has all')}"
+        f"the base is below {found.intruder_cosine:g}; sum over the matrices of a kind in a layer, mean over the final models of all tasks; the lighter, the more. "
+        f"{pattern_words(panels_of(data, 'intruders'), 'none')} Norms and biases are no matrices.{plan_of(data).says_what_is_left_out('weights.parquet has all')}"
     )
 
 

@@ -16,16 +16,17 @@ from repdrift.core.hypotheses import LESS
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import listed, method_title, short_number, some_listed, task_title
+from repdrift.report.cell_numbers import CellNumbers
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_comparison, register
 from repdrift.report.figures._pvalues import EDGE, HEADROOM, alpha_line, p_axis, place
 from repdrift.report.figures.reduction import draw_forest, forest_rows
-from repdrift.report.figures.reduction_by_layer import draw_reductions
+from repdrift.report.figures.reduction_by_layer import beyond_words, draw_reductions
 from repdrift.report.heat_cells import color_bar, draw_cells, heat_layers, heat_scale
-from repdrift.report.labels import NOTE_PT, wrapped
+from repdrift.report.labels import NOTE_PT, text_width_pt, wrapped
 from repdrift.report.panels import legend_above, panel_title
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import FAINT, GREY, INK, layer_axis, log_ticks, method_look, method_names, note
+from repdrift.report.style import FAINT, GREY, INK, layer_axis, log_ticks, method_look, method_names, note, power_of_ten
 
 _ROW_IN = {False: 0.14, True: 0.115}
 """Height of a row of a method in a wide and in a narrow figure."""
@@ -38,7 +39,7 @@ _CONTROLS = {
     "mispaired": ("1", "mispaired"),
 }
 _LEAST_SHOWN = 1e-7
-"""Lower end of the axis of controls. What is smaller, zero or negative is drawn there."""
+"""Lower end of the axis of controls. What is smaller, zero or negative is drawn there, and the tick says so: `≤10⁻⁷`."""
 
 
 def draw(data: ReportData) -> Figure:
@@ -106,7 +107,7 @@ def _none_common(tasks: Sequence[str]) -> str | None:
 def _heatmap(figure: Figure, axes: Axes, data: ReportData, tasks: Sequence[str], name_pt: float, room: float) -> None:
     values = means_over(data, tasks)
     scale = heat_scale(values)
-    draw_cells(axes, values, scale, width_pt=72 * page_width_in() * room)
+    draw_cells(axes, values, scale, CellNumbers(), width_pt=72 * page_width_in() * room)
     axes.set_yticks(range(len(values)), list(method_names(data.methods, name_pt).values()))
     heat_layers(axes, data.layers, room)
     if (values > 0).any():
@@ -135,7 +136,7 @@ def _forest(axes: Axes, data: ReportData, name_pt: float) -> None:
         overall = ALL_TASKS if len(data.tasks) > 1 else data.tasks[0]
         rows = [row for row in rows if row.task == overall and row.look is not None]
     draw_forest(axes, data, rows, name_pt=name_pt, numbers=False)
-    axes.set_xlabel("less drift than the reference (%)")
+    axes.set_xlabel(_short_of(["less drift than the reference (%)", "less drift (%)"], name_pt))
 
 
 def _reductions(axes: Axes, data: ReportData, room: float) -> None:
@@ -190,10 +191,19 @@ def _beside_controls(axes: Axes, data: ReportData, tasks: Sequence[str], name_pt
     axes.set_xticks(powers[:: 1 + (len(powers) > 5)])
     axes.xaxis.set_minor_locator(NullLocator())
     log_ticks(axes.xaxis)
+    if low <= _LEAST_SHOWN:
+        first, *others = [float(tick) for tick in axes.get_xticks()]
+        axes.set_xticks([first, *others], [f"≤{power_of_ten(first)}", *map(power_of_ten, others)])
     axes.set_yticks(range(len(data.methods)), list(method_names(data.methods, name_pt).values()))
     axes.set_ylim(len(data.methods) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("drift, mean over layers and tasks")
+    axes.set_xlabel(_short_of(["drift, mean over layers and tasks", "mean drift"], name_pt))
+
+
+def _short_of(labels: Sequence[str], name_pt: float) -> str:
+    """The first of these labels that is no wider than a panel beside names, or the last."""
+    width = 72 * page_width_in() * (1 if is_narrow() else 0.5) - name_pt - 20
+    return next((label for label in labels if text_width_pt([label]) <= width), labels[-1])
 
 
 def _legend(figure: Figure, data: ReportData) -> float:
@@ -218,6 +228,7 @@ def caption(data: ReportData) -> str:
     """Says how to read the figure."""
     study, tasks, shown = data.results.study, common_tasks(data), len(_heights(data))
     scale = heat_scale(means_over(data, tasks)).in_words if tasks else ""
+    beyond = beyond_words(data) if no_comparison(data) is None else ""
     over = (
         f"Means over tasks are of {some_listed([task_title(task) for task in tasks])}, on which every method has models. "
         if 0 < len(tasks) < len(data.tasks)
@@ -226,9 +237,9 @@ def caption(data: ReportData) -> str:
     return (
         f"Drift from {study.model}: {drift_definition(study, study.primary_measure)}. {over}a: mean drift of each method by layer.{scale} b: the same as lines. "
         f"c: 1 - drift of a method / drift of {method_title(study.reference_method)}, with two-sided interval and one-sided lower bound (upright tick). d: the same by "
-        "layer, over all tasks; a full mark is a layer in which less drift is supported. e: p of less drift in a layer, corrected, smaller above; dashed: the level. "
+        f"layer, over all tasks; a full mark is a layer in which less drift is supported. {beyond}e: p of less drift in a layer, corrected, smaller above; dashed: the level. "
         "f: mean drift of each method (colour) beside the base model extracted twice, the drift between two seeds, a random change of the same size and mispaired "
-        "samples (grey); what is smaller than 0.0000001 is drawn there. Dashed in c and d: the target."
+        "samples (grey); what is 0.0000001 or less, or negative, is drawn at the lower end. Dashed in c and d: the target."
         + (f" Panels from {'abcdef'[shown]} on do not fit at this width." if is_narrow() and shown < 6 else "")
     )
 

@@ -139,6 +139,8 @@ def _names(rows: Sequence[ForestRow], titles: Sequence[str], width_pt: float) ->
 
 def _row(axes: Axes, position: float, reduction: Reduction, look: Look) -> None:
     value, interval = 100 * (reduction.reduction or 0.0), widest_claim(reduction)
+    bound = None if reduction.reduction_low is None else 100 * reduction.reduction_low
+    low = high = value
     if interval is not None:
         low, high = 100 * interval.low, 100 * interval.high
         axes.plot(
@@ -149,12 +151,13 @@ def _row(axes: Axes, position: float, reduction: Reduction, look: Look) -> None:
             zorder=1.8,
             solid_capstyle="butt",
         )
-        for edge, arrow, beyond in ((BOUNDS[0], "<", low < BOUNDS[0]), (BOUNDS[1], ">", high > BOUNDS[1])):
-            if beyond:
-                axes.plot(edge, position, arrow, color=look.color, markersize=3.5, markeredgewidth=0, clip_on=False)
-    if reduction.reduction_low is not None and BOUNDS[0] <= 100 * reduction.reduction_low <= BOUNDS[1]:
+    every = [value, low, high, *(() if bound is None else (bound,))]
+    for edge, arrow, beyond in ((BOUNDS[0], "<", min(every) < BOUNDS[0]), (BOUNDS[1], ">", max(every) > BOUNDS[1])):
+        if beyond:
+            axes.plot(edge, position, arrow, color=look.color, markersize=3.5, markeredgewidth=0, clip_on=False)
+    if bound is not None and BOUNDS[0] <= bound <= BOUNDS[1]:
         axes.plot(
-            100 * reduction.reduction_low,
+            bound,
             position,
             "|",
             color=look.color,
@@ -232,7 +235,7 @@ def caption(data: ReportData) -> str:
         f"from means over seeds and layers. Mark and line: the estimate with its two-sided {chosen_percent(study.confidence)} interval, for new models and "
         "samples where there is one, else for new models and these samples, else for these models and new samples. Upright tick: the one-sided "
         f"{chosen_percent(1 - study.alpha)} lower bound over trained models; too few models give none. Dashed: the target, which is shown to be met where the "
-        f"tick lies right of it.{several} An arrow at the edge stands for what lies beyond it. Ratios are unstable if the reference hardly drifts; if it does not "
+        f"tick lies right of it.{several} An arrow at the edge: the estimate, an end of its interval or its bound lies beyond it; such a bound has no tick. Ratios are unstable if the reference hardly drifts; if it does not "
         f"drift at all, the row says `not defined`.{absent}"
         + (f" {left} rows do not fit on the page; the tables have all." if left > 0 else "")
     )

@@ -111,7 +111,10 @@ def _by_layer(axes: Axes, data: ReportData, task: TaskSamples) -> None:
                 data.layers, values.min(axis=0), values.max(axis=0), color=look.color, alpha=0.12, linewidth=0
             )
     axes.axhline(50, color=INK, linewidth=0.8, linestyle="--", zorder=0.5)
-    axes.set_ylim(0, 55)
+    highest = max((float(np.nanmax(line.get_ydata())) for line in axes.lines[:-1]), default=50.0)
+    axes.set_ylim(
+        0, max(55.0, 1.08 * highest)
+    )  # of few samples, even the fewest that hold half are more than half of them
     axes.set_ylabel("samples (%)")
     if not axes.lines[:-1]:
         note(axes, "no model has a layer of the residual stream", (0.5, 0.5))
