@@ -94,3 +94,13 @@ def test_charts_with_choices_of_their_own_overflow_nothing_and_can_be_read(there
     assert of_room(there) == []
     assert of_access(there) == []
     assert of_silence(there) == []
+
+
+def test_a_chart_that_does_not_follow_a_choice_says_so(there: OpenedPage):
+    look_at(there, "reduction")
+    note = there.page.locator("#reduction .scale-note")
+    assert note.is_hidden()
+    there.choose("measure", [name for name, on in there.boxes("measure").items() if not on][:1])
+    assert note.inner_text() == "Not by what is chosen: this chart does not follow measure."
+    look_at(there, "heatmap")
+    assert there.page.locator("#heatmap .scale-note").is_hidden()

@@ -58,3 +58,15 @@ def test_a_link_to_one_opens_it(inside, folded: OpenedPage):
     folded.settle()
     assert folded.page.locator(f'.chart[data-view="{name}"]').is_visible()
     assert folded.ask(_DRAWN, name)
+
+
+def test_a_link_leads_to_its_part_also_where_charts_above_it_are_drawn_on_the_way(inside, browser: Browser):
+    names, shown = inside
+    fresh = opened(browser, shown.path, unfolded=False)
+    for target in (names[-1], "chapters", names[0]):
+        fresh.page.locator(f'nav a[href="#{target}"]').first.click()
+        fresh.settle()
+        top = fresh.ask("name => document.getElementById(name).getBoundingClientRect().top", target)
+        at_end = fresh.ask("() => scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+        assert 0 <= top < 120 or (at_end and 0 <= top < 900), f"{target} stands at {top} px of the window"
+    fresh.context.close()

@@ -51,6 +51,12 @@ def test_a_search_leaves_the_rows_that_hold_its_words(shown: OpenedPage):
     assert shown.table(TABLE) == rows
 
 
+def test_words_of_a_search_may_stand_in_several_columns(shown: OpenedPage):
+    every = shown.table(TABLE)
+    shown.page.get_by_label("Search Models").fill("lora mrpc")
+    assert shown.table(TABLE) == [row for row in every if (row["task"], row["method"]) == ("MRPC", "LoRA")] != []
+
+
 def test_a_search_for_what_is_not_there_says_so(shown: OpenedPage):
     shown.page.get_by_label("Search Models").fill("<b>no such model</b>")
     assert shown.table(TABLE) == []

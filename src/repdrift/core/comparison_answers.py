@@ -13,6 +13,10 @@ from repdrift.core.records.comparison import ComparedModel, Comparison, LayerDri
 from repdrift.core.shared_paths import shared_path
 from repdrift.core.words import counted, layers_named, models_named, short_drift
 
+_SINGLE_MODELS = (
+    "These are single models: two seeds of one method differ too, so that their order says nothing of methods."
+)
+
 
 def comparison_headline(result: Comparison) -> str:
     """One or two sentences on all models: which drifts most, where, whether above noise, what it did to outputs; which could not be compared.
@@ -39,7 +43,7 @@ def _of_several(result: Comparison) -> str:
     lead = f"Of {len(compared)} models against {shared_path(result.base)}, {most.name} drifts most"
     if all(at.above_noise is False for model in compared for at in model.layers):
         lead = f"None of {len(compared)} models against {shared_path(result.base)} drifts more than noise in any layer; the largest drift is that of {most.name}"
-    return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_drift(mean_drift(least))})."
+    return f"{lead}: {_in_short(most)}. {least.name} drifts least (mean drift {short_drift(mean_drift(least))}). {_SINGLE_MODELS}"
 
 
 def _in_short(model: ComparedModel) -> str:
@@ -97,7 +101,14 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
     where = f"layer {most.layer} ({short_drift(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
         where += f", 95 % interval {short_drift(most.drift_low)} to {short_drift(most.drift_high)}"
+        if beside := sum(at is not most and _reaches(at, most.drift_low) for at in layers):
+            where += f", which that of {counted(beside, 'other layer')} overlaps"
     return f"mean drift {short_drift(mean)}, most in {where})"
+
+
+def _reaches(at: LayerDrift, low: float) -> bool:
+    """True if a layer's interval reaches up to the lower end of another."""
+    return at.drift_high is not None and at.drift_high >= low
 
 
 def above_noise_words(model: ComparedModel) -> str:

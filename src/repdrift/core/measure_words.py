@@ -14,6 +14,19 @@ _MEASURES = {
 }
 
 
+_UNSEEN = {
+    "cka": "a shift that all samples share, a rotation of all of them, or one scale for all",
+    "cka_biased": "a shift that all samples share, a rotation of all of them, or one scale for all",
+    "cosine": "the length of single samples",
+    "cosine_centered": "a shift that all samples share, or the length of single samples",
+}
+
+
+def unseen_in_words(measure: str) -> str:
+    """Returns a sentence on changes that leave a measure as it is; empty for a measure without one. `repdrift measures` has all of them."""
+    return f"This measure does not see {_UNSEEN[measure]}." if measure in _UNSEEN else ""
+
+
 def drift_definition(study: StudyInfo, measure: str) -> str:
     """Returns what drift is under a measure: `1 - debiased CKA`, or the name of a distance."""
     return drift_in_words(measure, study.measure_titles, study.distances)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from repdrift.core.claim_parts import OVER, correction_in_words, interval_over, widest_claim
-from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
+from repdrift.core.hypotheses import ABOVE_NOISE, ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import (
@@ -222,7 +222,22 @@ def noise(data: ReportData) -> Point:
     if unchecked:
         text += f" For {unchecked} more the noise was not measured."
     short, state = part_of_all(above, total)
-    return Point(question, short, text, state)
+    return Point(question, short, f"{text} This is said of these models.{_of_methods(data)}", state)
+
+
+def _of_methods(data: ReportData) -> str:
+    """A sentence on the test of each method's drift against the noise, which is about new trainings too; empty where none was made."""
+    said: list[str] = []
+    for method in data.methods:
+        test = data.test(ABOVE_NOISE, ALL_TASKS, method=method)
+        if test is None or test.pvalue is None:
+            continue
+        least, name = _smallest(test), method_title(method)
+        if test.verdict == "undecided" and least is not None and least > data.results.study.alpha:
+            said.append(f"{name} cannot be decided, since so few models allow no p below {pvalue(least)}")
+        else:
+            said.append(f"{name} {test.verdict} ({p_equals(test.pvalue)})")
+    return f" As a claim about the method, not of these models alone: {'; '.join(said)}." if said else ""
 
 
 def between_seeds(data: ReportData) -> Point:

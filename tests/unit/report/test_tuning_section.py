@@ -55,7 +55,7 @@ def test_a_study_that_was_not_tuned_says_so_before_the_answer():
     said = "The learning rates were not tuned: each method was trained at a rate that was fixed beforehand"
     assert first_lines(results)[-1].startswith(said)
     assert summary.index(said) < summary.index("## What was compared")
-    assert page.words.index(said) < page.words.rindex("What is missing or needs care")
+    assert page.words.index(said) < page.words.rindex("Missing runs and warnings")
     assert "full fine-tuning 2e-05 and LoRA 0.0002" in summary
 
 

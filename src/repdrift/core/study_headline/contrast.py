@@ -130,12 +130,22 @@ class Contrast:
             return ""
         ends = reduction_range(self.interval.low, self.interval.high)
         alone = ", for these models alone" if self.interval.over == "samples" else ""
-        return f"{chosen_percent(self.results.study.confidence)} interval {ends}, over {self.interval.over}{alone}"
+        sides = "two-sided " if self.interval_leaves_open else ""
+        return (
+            f"{sides}{chosen_percent(self.results.study.confidence)} interval {ends}, over {self.interval.over}{alone}"
+        )
 
     @property
     def p_words(self) -> str:
         """The p that decided, with the claim that it is about; empty where nothing was tested."""
-        return "" if self.test is None else p_about(self.test, "it drifts less", "it drifts more", self.alpha)
+        said = "" if self.test is None else p_about(self.test, "it drifts less", "it drifts more", self.alpha)
+        return f"one-sided {said}" if said and self.interval_leaves_open else said
+
+    @property
+    def interval_leaves_open(self) -> bool:
+        """True where the verdict is yes or no and the two-sided interval holds 0: the two ask different questions, which is said."""
+        decided = self.verdict in ("supported", "rejected")
+        return decided and self.interval is not None and self.interval.low <= 0 <= self.interval.high
 
     @property
     def alpha(self) -> float:

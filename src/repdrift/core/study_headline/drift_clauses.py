@@ -41,18 +41,25 @@ def where_and_noise(results: DriftResults, primary: pd.DataFrame) -> list[Clause
 
 
 def _where_most(results: DriftResults, primary: pd.DataFrame) -> str:
-    """The layers in which the methods drift most, in words; empty for one layer."""
+    """The layers in which the methods drift most, in words; where the intervals of ranks leave several, all of them. Empty for one layer."""
     layers = sorted(int(layer) for layer in primary["layer"].unique())
     if len(layers) < 2:
         return ""
+    ranked = {each.method: [at.layer for at in each.layers if at.may_be_largest] for each in results.rankings}
     top: set[int] = set()
+    together = False
     for method in results.study.methods:
         by_task = _by_layer(primary, method).dropna(axis=0, how="any")
         means = by_task.mean(axis=0)
         if len(by_task) and means.max() > 0:  # what does not drift is largest nowhere
-            top.add(int(means.idxmax()))  # pyright: ignore[reportArgumentType]
+            may = ranked.get(method) or [int(means.idxmax())]  # pyright: ignore[reportArgumentType]
+            top |= set(may)
+            together |= len(may) > 1
     if not top:
         return ""
+    if together:
+        which = "one of " if len(top) < len(layers) else "any of "
+        return f"{which}{layers_named(top)} (of {layers[0]} to {layers[-1]}; these are not told apart)"
     depending = ", depending on the method," if len(top) > 1 else ""
     return f"{layers_named(top)} (of {layers[0]} to {layers[-1]}){depending}"
 
@@ -65,7 +72,7 @@ def _noise(primary: pd.DataFrame) -> str:
     if not above:
         return _NOWHERE
     if above == total == len(primary):
-        return "above the noise of extraction in every layer"
+        return "above the noise of extraction in every layer of these models"
     if above == total:
         return "above the noise of extraction wherever that was measured"
     return f"above the noise of extraction in {above} of {total} places (task, model, layer)"

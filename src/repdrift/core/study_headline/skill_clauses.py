@@ -13,6 +13,11 @@ _ALIKE = 0.001
 """Scores that are nearer to one another are written alike."""
 
 
+def _scores(count: int) -> str:
+    """The subject of a clause on mean scores: their range over tasks would be read as an interval."""
+    return "the mean score lies" if count == 1 else "mean scores by task lie"
+
+
 def none_has_learnt(results: DriftResults) -> bool:
     """True if models are known not to have learnt their task, and none is known to have."""
     verdicts = {model.verdict for model in judged_models(results.runs)}
@@ -58,7 +63,11 @@ def scores_apart(results: DriftResults) -> list[Clause]:
     study = results.study
     gaps, reference = score_gaps(results), method_title(study.reference_method)
     apart = gap_range(gaps)
-    said = [] if apart is None else [f"scores lie {apart} from those of {reference}"]
+    said = (
+        []
+        if apart is None
+        else [f"{_scores(len(gaps))} {apart} from {'that' if len(gaps) == 1 else 'those'} of {reference}"]
+    )
     if apart is not None and all(abs(gap.difference) < _ALIKE for gap in gaps):
         said = [f"scores lie within {_ALIKE} of those of {reference}"]
     asked = [found for name in study.contrasted if (found := over_all_tasks(results.equal_skill, name)) is not None]

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repdrift.core.claim_parts import OVER, correction_in_words, deciding_pvalue, interval_over
+from repdrift.core.claim_parts import (
+    OVER,
+    correction_in_words,
+    deciding_pvalue,
+    interval_over,
+    smallest_possible_pvalue,
+)
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.claims import HypothesisTest, Interval, LayerRank, LayerRanking, MixedModel, Reduction
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import layer_ranges, sentence_case
+from repdrift.core.words import layer_ranges, pvalue, sentence_case
 from repdrift.report.report_data import ReportData, layers_with, smallest_deciding_pvalue
 from repdrift.report.wording import EFFECTS, effect_text, estimate_text
 
@@ -25,6 +31,8 @@ class ClaimRow:
     over: str | None
     corrected: float | None
     correction: str | None
+    verdict: str
+    """In words; one that no result of so few models could have changed says so."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class FloorRow:
     floor: str
     supported: list[int]
     layers: str
+    """Which they are; where so few models allow no small p, that is said."""
     tested: int
 
 
@@ -89,7 +98,11 @@ def floors(data: ReportData) -> list[FloorRow]:
         for method in data.methods:
             tests = data.layer_tests(hypothesis, method)
             found = layers_with(tests, "supported")
-            rows.append(FloorRow(method, floor, found, layer_ranges(found), len(tests)))
+            least, alpha = smallest_deciding_pvalue(tests), data.results.study.alpha
+            which = layer_ranges(found)
+            if not found and least is not None and least > alpha:
+                which = f"none could be: so few models allow no p below {pvalue(least)}"
+            rows.append(FloorRow(method, floor, found, which, len(tests)))
     return rows if any(row.tested for row in rows) else []
 
 
@@ -151,7 +164,15 @@ def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
         None if test.interval is None else test.interval.over,
         None if test.correction is None else deciding_pvalue(test),
         correction_in_words([test]) or None,
+        _verdict(test, data.results.study.alpha),
     )
+
+
+def _verdict(test: HypothesisTest, alpha: float) -> str:
+    least = smallest_possible_pvalue(test)
+    if test.verdict == "undecided" and least is not None and least > alpha:
+        return f"undecided: so few models allow no p below {pvalue(least)}"
+    return test.verdict
 
 
 def _interval(test: HypothesisTest) -> str | None:

@@ -46,6 +46,11 @@ class Standing:
     """Layers on the expected side, and layers in all; None if there is no such control. The controls: above the noise, above the
     drift between seeds, above the random change, below mispaired samples."""
 
+    @property
+    def between_seeds(self) -> tuple[int, int] | None:
+        """The layers above the drift between two seeds, and those where both are known; None if the control is missing."""
+        return self.counts[1]
+
 
 def groups(data: ReportData) -> list[tuple[str, str]]:
     """The task and method of every column."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from repdrift.core.worded_section import WordedSection
-from repdrift.core.words import listed, short_number
+from repdrift.core.words import counted, listed, short_number
 from repdrift.report.page.titles import arm_titles
 from repdrift.report.report_data import ReportData
 
@@ -37,6 +37,10 @@ def drift_in_words(data: ReportData) -> list[str]:
 def answer_of_models(sections: Sequence[tuple[str, WordedSection]]) -> list[str]:
     """Returns up to three sentences on the models of a comparison: those on the only model, or the first one on each, with its name before it."""
     if len(sections) == 1:
-        return list(sections[0][1].answer[:_MOST])
+        answer = list(sections[0][1].answer)
+        more = counted(len(answer) - _MOST, "more sentence")
+        if len(answer) > _MOST:
+            answer[_MOST - 1] += f" ({more} in Numbers and notes.)"
+        return answer[:_MOST]
     first = [(name, section.answer[0]) for name, section in sections if section.answer]
     return [line if name in line else f"{name}: {line}" for name, line in first][:_MOST]

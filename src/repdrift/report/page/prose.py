@@ -7,6 +7,7 @@ import re
 from markupsafe import Markup, escape
 
 from repdrift.core.shown_text import for_terminal
+from repdrift.core.words import sentence_case
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<>] \d)|(?<=\bp [=<>]) (?=\d)")
@@ -23,6 +24,19 @@ def prose(text: str | Markup) -> Markup:
     if isinstance(text, Markup):
         return text
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(text)))))  # noqa: S704 - escaped before
+
+
+def headline_parts(text: str) -> tuple[str, str]:
+    """Returns a headline's first clause, and the rest as a sentence of its own; "" where it has one clause alone.
+
+    A clause ends at a semicolon outside of brackets, or with its sentence.
+    """
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and text.startswith(("; ", ". "), place):
+            return f"{text[:place]}.", sentence_case(text[place + 2 :])
+    return text, ""
 
 
 def without_marks(text: str) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from repdrift.core.hidden_secrets import environment_read_once
 from repdrift.report.page.contents import INSIDE, Download, Page
 from repdrift.report.page.payload import as_script, payload
+from repdrift.report.page.prose import headline_parts
 from repdrift.report.page.templates import page_templates
 
 _SCRIPTS = (
@@ -54,6 +55,7 @@ def page_html(page: Page) -> str:
         page=page,
         groups=[(name, list(views)) for name, views in groupby(page.views, key=lambda view: view.group)],
         inside=INSIDE,
+        headline_parts=headline_parts,
         data=Markup(_letters(data.encode())) if packed else data,  # noqa: S704 - letters and digits
         packed=packed,
         style=Markup(_own_file("page.css")),  # noqa: S704 - our own file

@@ -16,7 +16,7 @@ from tests.unit.report.synthetic_results import Synthetic, report_data
 
 SMALL = Synthetic(tasks=("mrpc", "sst2"), layers=3)
 TOO_FEW = "no p below 0.25 could come out"
-REST = "the drift is largest in layer 2 (of 0 to 2) and above the noise of extraction in every layer; all 12 models have learnt their task; scores lie -0.033 to -0.020 from those of full fine-tuning."
+REST = "the drift is largest in one of layers 1 to 2 (of 0 to 2; these are not told apart) and above the noise of extraction in every layer of these models; all 12 models have learnt their task; mean scores by task lie -0.033 to -0.020 from those of full fine-tuning."
 
 
 def said(**study):
@@ -117,15 +117,15 @@ SITUATIONS = {
     ),
     "the test says less and the mean says more": (
         {}, {"reduction": {"reduction": -0.031, "intervals": [Interval(over="models", low=-0.4, high=0.2, method="t")]}},
-        f"LoRA drifts less than {BOTH} (by the mean over models 3.1 % more; 95 % interval 40 % more to 20 % less, over models; p = 0.0025 for the claim that it "
+        f"LoRA drifts less than {BOTH} (by the mean over models 3.1 % more; two-sided 95 % interval 40 % more to 20 % less, over models; one-sided p = 0.0025 for the claim that it "
         "drifts less); ",
     ),
     "tasks differ": (
         {}, {"interaction": decided("supported", 0.003)}, "; tasks differ, from 25 % less on SST-2 to 29 % less on MRPC (p = 0.003 for the claim that tasks differ); ",
     ),
     "a tiny p": ({}, {"less": decided("supported", 2e-6)}, "; p < 0.0001 for the claim that it drifts less); "),
-    "no noise floor": ({"identity": False}, {}, "; the drift is largest in layer 2 (of 0 to 2) and not compared with the noise of extraction; "),
-    "one layer": ({"layers": 1}, {}, "; the drift is above the noise of extraction in every layer; "),
+    "no noise floor": ({"identity": False}, {}, "; the drift is largest in one of layers 1 to 2 (of 0 to 2; these are not told apart) and not compared with the noise of extraction; "),
+    "one layer": ({"layers": 1}, {}, "; the drift is above the noise of extraction in every layer of these models; "),
     "all noise": ({"negative_below": 3}, {}, "; the drift is nowhere above the noise of extraction; "),
     "a missing run": ({"missing": (("sst2", "lora", 42),)}, {}, "; all 11 models have learnt their task; 1 of 12 planned models is missing; "),
     "no model of one method": (

@@ -1,7 +1,7 @@
 import pytest
 from markupsafe import Markup
 
-from repdrift.report.page.prose import prose, without_marks
+from repdrift.report.page.prose import headline_parts, prose, without_marks
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,20 @@ def test_html_of_our_own_is_left_alone():
 
 def test_labels_have_no_backticks():
     assert without_marks("`tune:` gives 1 ` trial") == "tune: gives 1 ` trial"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "A drifts less (a; b (c; d). e); the target is met; end.",
+            ("A drifts less (a; b (c; d). e).", "The target is met; end."),
+        ),
+        ("One. Two; three.", ("One.", "Two; three.")),
+        ("Alone by 0.4.", ("Alone by 0.4.", "")),
+        ("never closed (a; b", ("never closed (a; b", "")),
+        ("closed too often); rest", ("closed too often); rest", "")),
+    ],
+)
+def test_a_headline_is_cut_after_its_first_clause_and_loses_nothing(text, parts):
+    assert headline_parts(text) == parts

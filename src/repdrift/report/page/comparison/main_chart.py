@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
+from repdrift.core.measure_words import unseen_in_words
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.words import counted
@@ -64,7 +65,8 @@ def _answer(result: Comparison) -> list[str]:
 
 def _caption(result: Comparison, controls: Sequence[Control], *, has_intervals: bool, many: bool) -> str:
     said = [
-        "A line is a model, a point one of its layers. By debiased CKA a drift of 0 is unmoved, and about 1 unrelated."
+        "A line is a model, a point one of its layers. By debiased CKA a drift of 0 is unmoved, and about 1 unrelated.",
+        unseen_in_words(PRIMARY_MEASURE),
     ]
     if many:
         said.append(

@@ -23,7 +23,7 @@ _COLUMNS = {
     "largest_layer": "most in layer",
     "largest_drift": "drift there",
     "noise": "above noise",
-    "weights_moved": "weights moved, at most",
+    "weights_moved": "weights of a block moved, at most",
     "outputs": "outputs",
     "cautions": "cautions",
     "reason": "reason",

@@ -137,7 +137,7 @@ def moved_tile(result: Comparison, sections: Mapping[str, Sequence[WordedSection
         for section in sections.get(model.name, ())
         if section.answer and section.name in SECTIONS
     ]
-    label = "Weights moved at most"
+    label = "Most moved block, all its weights joined"
     if not moved:
         return Tile("moved", label, NOT_KNOWN, "not measured", "open", "The weights were not compared.", said)
     values = [change for _, change in moved.values()]
@@ -145,7 +145,7 @@ def moved_tile(result: Comparison, sections: Mapping[str, Sequence[WordedSection
     name, (layer, change) = max(moved.items(), key=lambda item: item[1][1])
     where = f"layer {layer}"
     who = "" if len(moved) == 1 else f" of {name}"
-    line = f"The weights of {where}{who} moved most: by {percent(change)} of their norm."
+    line = f"The weights of {where}{who}, joined, moved most: by {percent(change)} of their norm. Single matrices, and weights outside the blocks, may have moved more."
     return Tile("moved", label, low if low == high else f"{low} to {high}", f"most in {where}", "plain", line, said)
 
 

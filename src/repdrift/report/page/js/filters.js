@@ -107,7 +107,7 @@ function showFilters() {
   document.getElementById("reset").hidden = [...filters.keys()].every(atStart);
   const notes = [];
   if (state.faults.length) notes.push(`The link asks for ${state.faults.join(" and ")}, which this page does not have; that part is left out.`);
-  if (elsewhere.length) notes.push(`Chosen: ${elsewhere.map((filter) => `${filter.label.toLowerCase()} ${chosenWords(filter)}`).join("; ")}. Charts follow; sentences and tiles are about the choices at the start.`);
+  if (elsewhere.length) notes.push(`Chosen: ${elsewhere.map((filter) => `${filter.label.toLowerCase()} ${chosenWords(filter)}`).join("; ")}. Charts follow, or say that they do not; sentences and tiles are about the choices at the start.`);
   const place = document.getElementById("filters-note");
   place.textContent = notes.join(" ");
   place.hidden = !notes.length;

@@ -42,6 +42,23 @@ async function copyText(text, said) {
   }
 }
 
+let kept = null;
+
+/** Holds a part of the page where it is while the charts around it are drawn and grow, until the reader moves on. */
+function keepInSight(target) {
+  const end = performance.now() + 4000;
+  let last = target.getBoundingClientRect().top;
+  kept = target;
+  const look = () => {
+    if (kept !== target || performance.now() > end) return;
+    if (Math.abs(target.getBoundingClientRect().top - last) > 1) target.scrollIntoView({ behavior: "instant" });
+    last = target.getBoundingClientRect().top;
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(name, () => { kept = null; }, { passive: true });
+
 /** Goes to a part of the page, and opens the folds around it, and its own. */
 function goTo(name) {
   const target = name && document.getElementById(name);
@@ -49,7 +66,8 @@ function goTo(name) {
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   const own = target.querySelector(":scope > details.fold");
   if (own) own.open = true;
-  target.scrollIntoView();
+  target.scrollIntoView({ behavior: "instant" });
+  keepInSight(target);
   if (!target.matches("a, button, input, select, summary, [tabindex]")) target.tabIndex = -1;
   target.focus({ preventScroll: true });
   return true;

@@ -54,7 +54,10 @@ function hideTip() { tip.hidden = true; }
 function hit(view, panel, event) {
   const drawing = drawings.get(view.name), point = drawing?.panels.includes(panel) && nearest(panel, event);
   if (point) selectFrom(view, point.datum);
+  if (point && event.pointerType === "touch") hover(view, panel, event); // a finger does not hover
 }
+
+document.addEventListener("pointerdown", (event) => { if (!event.target.closest?.(".drawn")) hideTip(); });
 
 function selectFrom(view, values) {
   for (const [name, column] of Object.entries(view.selects)) {

@@ -4,7 +4,7 @@ function showAll() {
   showFilters();
   showRuns();
   valueTables.forEach((table) => { if (table.closest("details").open) table.show(); });
-  views.forEach((view) => showMarked(view));
+  views.forEach((view) => { showMarked(view); if (drawings.has(view.name)) showNotes(view); });
   drawSoon();
 }
 

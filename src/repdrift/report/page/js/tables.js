@@ -33,7 +33,9 @@ function dataTable({ name, title, columns, rows, below, digits }) {
   function show() {
     const all = rows(), sort = state.sorts.get(name), text = (state.finds.get(name) ?? "").toLowerCase();
     if (search.value !== (state.finds.get(name) ?? "")) search.value = state.finds.get(name) ?? "";
-    shown = text ? all.filter((row) => columns.some(([column]) => shownValue(row[column]).toLowerCase().includes(text))) : [...all];
+    const wanted = text.split(/\s+/).filter(Boolean);
+    const holds = (row) => { const said = columns.map(([column]) => shownValue(row[column])).join("\n").toLowerCase(); return wanted.every((word) => said.includes(word)); };
+    shown = wanted.length ? all.filter(holds) : [...all];
     if (sort && columns.some(([column]) => column === sort.column)) shown.sort((one, other) => compared(one[sort.column], other[sort.column], sort.down));
     columns.forEach(([column], at) => {
       const order = sort?.column === column ? (sort.down ? "descending" : "ascending") : null;

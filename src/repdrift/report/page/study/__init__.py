@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.measure_words import drift_definition
+from repdrift.core.measure_words import drift_definition, unseen_in_words
 from repdrift.core.study_headline import headline
 from repdrift.core.words import listed, method_in_full
 from repdrift.report.page.answers import drift_in_words
 from repdrift.report.page.contents import Page
 from repdrift.report.page.drift_table import drift_table
-from repdrift.report.page.main_view import drift_by_layer
+from repdrift.report.page.main_view import CAPTION, drift_by_layer
 from repdrift.report.page.study.chapters import FigureFile, study_chapters
 from repdrift.report.page.study.downloads import downloads, too_large
 from repdrift.report.page.study.filters import study_filters
@@ -49,6 +49,7 @@ def study_page(data: ReportData, figures: Sequence[FigureFile] = ()) -> Page:
             {title: method_color(name, data.methods) for name, title in arm_titles(data).items()},
             drift_is=drift_definition(study, study.primary_measure),
             answer=drift_in_words(data),
+            caption=f"{CAPTION} {unseen_in_words(study.primary_measure)}".strip(),
         ),
         views=views,
         runs=runs,

@@ -53,7 +53,7 @@ def study_chapters(
     reading = results.study.data_notes or results.study.sinks
     planned = [
         ("questions", "The answer, question by question", True),
-        ("missing", f"What is missing or needs care ({care or 'nothing'})", True),
+        ("missing", f"Missing runs and warnings ({care or 'none'})", True),
         ("equal_skill", "At equal skill", bool(results.equal_skill)),
         ("outcomes", "What the models can do", outcomes is not None),
         ("what_moved", "What moved, and where", bool(moved)),

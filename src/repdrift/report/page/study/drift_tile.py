@@ -9,6 +9,7 @@ import numpy as np
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import counted, listed, sentence_case, short_number
 from repdrift.report.answer import between_seeds, noise, random_change
+from repdrift.report.dashboard.sections import standings
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
@@ -18,6 +19,11 @@ _CHIPS: dict[str, tuple[str, Verdict]] = {
     "no": ("not more than noise", "no"),
     "open": ("partly noise", "open"),
 }
+_SEEDS: dict[bool, tuple[str, Verdict]] = {
+    True: ("more than noise and seeds", "yes"),
+    False: ("in part within seeds", "open"),
+}
+"""Noise of extraction alone is so small that nearly every drift exceeds it: the drift between two seeds is the control that can fail."""
 _NAMED_ARMS = 2
 
 
@@ -52,15 +58,28 @@ def arm_drifts(data: ReportData) -> tuple[list[ArmDrift], list[str]]:
     ], [task_titles(data)[task] for task in common]
 
 
+def above_seeds(data: ReportData) -> tuple[int, int]:
+    """Counts the places (task, method, layer) whose mean drift is more than that between two seeds of the method, and those where both are known."""
+    known = [counts for standing in standings(data) if (counts := standing.between_seeds) is not None]
+    return sum(above for above, _ in known), sum(places for _, places in known)
+
+
 def drift_tile(data: ReportData) -> Tile:
-    """Returns the tile. Its verdict is whether the drift is more than the noise of extraction."""
+    """Returns the tile. Its verdict is whether the drift is more than the noise of extraction, and than what two seeds differ by."""
     study = data.results.study
     arms, common = arm_drifts(data)
     known = [(arm.mean, arm.arm) for arm in arms if arm.mean is not None]
     point = noise(data)
     chip, verdict = ("noise not measured", "open") if point.short == "Not known." else _CHIPS[point.state]
+    above, places = above_seeds(data)
+    if point.state == "yes" and places:
+        chip, verdict = _SEEDS[above == places]
     over = "" if len(common) in (0, len(data.tasks)) else f" ({listed(common)} alone, where every method has models)"
     kind = f"{sentence_case(drift_definition(study, study.primary_measure))}, mean over tasks{over}, layers and models."
+    if places:
+        kind += (
+            f" It is more than two seeds of one method differ by in {above} of {places} places (task, method, layer)."
+        )
     others = [
         each for each in (between_seeds(data) if study.contrasted else None, random_change(data)) if each is not None
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repdrift.core.study_headline.contrast import AT_EQUAL_SKILL, Contrast, contrasts, first_named
 from repdrift.core.words import listed, method_title, short_number
-from repdrift.report.answer import answer, details
+from repdrift.report.answer import answer, between_seeds, details
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.report_data import ReportData
 
@@ -32,7 +32,11 @@ def reduction_tile(data: ReportData) -> Tile | None:
         if point.question.startswith(_QUESTIONS)
     ]
     value = "not tested" if one.verdict == "not testable" else one.size or NOT_KNOWN
-    return Tile("reduction", label, value, chip, verdict, _line(one), said)
+    seeds = between_seeds(data)
+    beside = "" if seeds.short == "Not known." else f" More than two seeds of one method differ by? {seeds.short}"
+    return Tile(
+        "reduction", label, value, chip, verdict, f"{_line(one)}{beside}", [*said, f"{seeds.question} {seeds.text}"]
+    )
 
 
 def _of_several(data: ReportData, found: Sequence[Contrast], label: str) -> Tile:

@@ -10,11 +10,21 @@ import pandas as pd
 from repdrift.core.claim_parts import OVER, widest_claim
 from repdrift.core.equal_skill_words import all_in_lines
 from repdrift.core.hypotheses import LESS
+from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.claims import Interval
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.words import chosen_percent, method_title, percent, task_title
-from repdrift.report.page.arm_marks import CONTROL_GREY, SHAPES, arm_color, arm_colors, look, names_axis, tooltip
+from repdrift.report.page.arm_marks import (
+    CONTROL_GREY,
+    SHAPES,
+    arm_color,
+    arm_colors,
+    look,
+    names_axis,
+    quoted,
+    tooltip,
+)
 from repdrift.report.page.contents import LegendEntry, View
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.page.views import ViewSpec, register
@@ -42,9 +52,9 @@ def of_study(data: ReportData) -> View | None:
         name="reduction",
         title="How much less drift",
         answer=_answer(data),
-        caption=f"Reduction = 1 - drift of the method / drift of {reference}, from means over layers and seeds; right of 0 it drifts less. Thick bar: {chosen_percent(study.confidence)} "
+        caption=f"Reduction = 1 - drift of the method / drift of {reference}, where drift is {drift_definition(study, study.primary_measure)}, from means over layers and seeds; right of 0 it drifts less. Thick bar: {chosen_percent(study.confidence)} "
         f"interval of the widest claim that could be made; tick: one-sided {chosen_percent(1 - study.alpha)} lower bound over trained models. Dashed: the target, which is shown to "
-        "be met only if the tick lies right of it. A triangle at the edge stands for a value beyond it; a cross: not defined or not known, with the reason on hover.",
+        "be met only if the tick lies right of it. A triangle at the edge: the value, or its interval, goes on beyond it. Not known: hover says why.",
         spec=_spec(rows, arm_colors(data), target, named_by=named_by),
         rows=rows,
         filters=("task", "arm"),
@@ -159,15 +169,18 @@ def _spec(rows: pd.DataFrame, colors: dict[str, str], target: float, *, named_by
         .mark_point(filled=True, size=75, opacity=1, shape=arrow)
         .encode(x("edge"), y, offset, color, tooltip=shown)
         for test, edge, arrow in (
-            (f"datum.reduction < {low}", low, "triangle-left"),
-            (f"datum.reduction > {high}", high, "triangle-right"),
+            (f"datum.reduction < {low} || datum.low < {low}", low, "triangle-left"),
+            (f"datum.reduction > {high} || datum.high > {high}", high, "triangle-right"),
         )
     ]
-    absent = (
+    absent = (  # words, since a mark would be read as a value
         base.transform_filter("!isValid(datum.reduction)")
-        .transform_calculate(edge="0")
-        .mark_point(shape="M-.6,-.6L.6,.6M.6,-.6L-.6,.6", size=60, strokeWidth=1.6, color=CONTROL_GREY)
-        .encode(x("edge"), y, offset, tooltip=shown)
+        .transform_calculate(
+            edge=str(low),
+            words="'not known ' + (datum.at === " + quoted(AT_SKILL) + " ? 'at equal skill' : 'at the end')",
+        )
+        .mark_text(align="left", baseline="middle", dx=4, fontSize=11, color=CONTROL_GREY)
+        .encode(x("edge"), y, offset, text="words:N", tooltip=shown)
     )
     lines = [
         base.transform_aggregate(rows="count()")

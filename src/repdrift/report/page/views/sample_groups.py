@@ -84,7 +84,7 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
         name="sample_groups",
         title="Which groups of samples moved",
         answer=[_farthest_from_one(rows)],
-        caption="Mean movement of the samples of a group by that of all others; right of the line the group moved more. Bar: interval, hover says over what; p is corrected over all "
+        caption="Mean movement of the samples of a group by that of all others; right of the line the group moved more. Bar: interval, hover says over what; it is not corrected, but p is, over all "
         "groups. Cross: the same after a random change of the weights as large as training's: where the group lies, not what training did.",
         spec=_spec(rows, colors),
         rows=rows,

@@ -11,7 +11,18 @@ from repdrift.core.claim_parts import deciding_pvalue
 from repdrift.core.hypotheses import INTERACTION, LESS
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, listed, method_title, p_equals, pvalue, sentence_case, short_number, task_title
+from repdrift.core.words import (
+    counted,
+    layers_named,
+    listed,
+    method_title,
+    p_equals,
+    pvalue,
+    sentence_case,
+    short_number,
+    some_listed,
+    task_title,
+)
 from repdrift.report.page.arm_marks import (
     CONTROL_GREY,
     SHAPES,
@@ -55,7 +66,7 @@ def layers_of_study(data: ReportData) -> View | None:
         title="Which layers differ",
         answer=_answer(data),
         caption="Reduction of drift over all tasks in each layer, with its interval (hover says over what); dashed: the value that the claim is tested against. The mark is the verdict, "
-        "by permutation tests of the method labels, whose p-values are corrected as hover says. Not decided does not mean alike. A triangle at the edge stands for a value beyond it.",
+        "by permutation tests of the method labels, whose p-values are corrected as hover says. Not decided does not mean alike. A chevron at the edge: the value, or its interval, goes on beyond it. Intervals are of single layers, not corrected: one that leaves out 0 may belong to a layer that is not decided.",
         spec=_layers_spec(rows, arm_colors(data), shown),
         rows=rows,
         filters=("layer_claim", "arm"),
@@ -124,6 +135,11 @@ def _answer(data: ReportData) -> list[str]:
     ]
     of = f"of {counted(len(found[0][1]), 'layer')} after correction"
     less = f"to drift less than {method_title(data.results.study.reference_method)}"
+    opposite = [
+        f"{method_title(each.results.study.comparison_method)} in {layers_named(more)}"
+        for each, tests in found
+        if (more := layers_with(tests, "rejected"))
+    ]
     (name, most), *others = sorted(counts, key=lambda item: -item[1]) if len(counts) > _MOST_ANSWERS else counts
     said = f"{name} is shown {less} in {most} {of}"
     if len(counts) > _MOST_ANSWERS:
@@ -134,6 +150,8 @@ def _answer(data: ReportData) -> list[str]:
     smallest = [s for _, tests in found for t in tests if (s := t.smallest_deciding_pvalue) is not None]
     alpha = data.results.study.alpha
     reach = [f"The smallest p that could come out in a layer is {pvalue(min(smallest))}, so that {alpha:g} {'can' if min(smallest) <= alpha else 'cannot'} be reached."] if smallest else []  # fmt: skip
+    if opposite:
+        said += f". The opposite, that it drifts more, is shown for {listed(opposite[:_MOST_ANSWERS])}"
     return [f"{said}.", *reach]
 
 
@@ -147,11 +165,18 @@ def _task_answer(data: ReportData) -> list[str]:
         for each, task, test in tested
         if test.verdict == "supported" and (p := deciding_pvalue(test)) is not None
     ]
+    more = [
+        f"{task_title(task)} ({method_title(each.results.study.comparison_method)})"
+        for each, task, test in tested
+        if test.verdict == "rejected"
+    ]
     subject = "A method" if data.several_arms else method_title(data.results.study.comparison_method)
     of = counted(len(tested), "pair of method and task", "pairs of method and task") if data.several_arms else counted(len(tested), "task")  # fmt: skip
     named = f": {listed(supported)}" if 0 < len(supported) <= _MOST_ANSWERS else ""
     reference = method_title(data.results.study.reference_method)
     said = f"{sentence_case(subject)} is shown to drift less than {reference} in {len(supported)} of {of}{named}."
+    if more:
+        said += f" The opposite, that it drifts more, is shown on {some_listed(more, most=_MOST_ANSWERS)}."
     tests = [test for each in data.contrasts if (test := each.test(INTERACTION, ALL_TASKS)) is not None]
     return [said, *(test.sentence for test in tests[: _MOST_ANSWERS - 1])]
 
@@ -219,11 +244,11 @@ def _layers_spec(rows: pd.DataFrame, colors: dict[str, str], shown: dict[str, st
     beyond = [
         drawn.transform_filter(test)
         .transform_calculate(edge=str(edge))
-        .mark_point(filled=True, size=size, opacity=1, shape=arrow)
+        .mark_point(filled=False, size=2 * size, strokeWidth=2.5, opacity=1, shape=arrow)
         .encode(x, y("edge"), color, tooltip=tips)
         for test, edge, arrow in (
-            (f"datum.effect < {low}", low, "triangle-down"),
-            (f"datum.effect > {high}", high, "triangle-up"),
+            (f"datum.effect < {low} || datum.low < {low}", low, "M-.9,-.5L0,.5L.9,-.5"),
+            (f"datum.effect > {high} || datum.high > {high}", high, "M-.9,.5L0,-.5L.9,.5"),
         )
     ]
     zero = base.transform_aggregate(rows="count()").transform_calculate(edge="0").mark_rule(color=CONTROL_GREY).encode(y("edge"))  # fmt: skip

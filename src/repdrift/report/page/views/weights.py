@@ -64,7 +64,7 @@ def _cells(rows: pd.DataFrame, sections: Sequence[tuple[str, WordedSection]], wh
         name="weights",
         title="Which weights changed",
         answer=answer_of_models(sections),
-        caption=f"Colour: ||dW|| / ||W|| of the weights of a kind in a layer, joined, {what}, on a logarithmic scale. Dot: nothing changed; cross: no value. Hover says the intruder "
+        caption=f"Colour: ||dW|| / ||W|| of the weights of a kind in a layer, joined, {what}, on a logarithmic scale. Dot: nothing changed; cross: no value. Weights outside the blocks stand in Weights by kind of module. Hover says the intruder "
         "dimensions too: leading directions of the tuned matrix that are near none of the base's.",
         spec=_cells_spec(rows),
         rows=rows,
@@ -83,7 +83,8 @@ def _cells_spec(rows: pd.DataFrame) -> dict[str, Any]:
     low, high = float(known[known > 0].min()), float(known.max())
     domain = [max(low, high / 1e4), high] if high > low else [high / 10, high]
     scale = alt.Scale(type="log", domain=domain, scheme="viridis", clamp=True)
-    legend = alt.Legend(orient="bottom", gradientLength=180, titleAnchor="start", format=".1~g")
+    ends = [domain[0], (domain[0] * domain[1]) ** 0.5, domain[1]]
+    legend = alt.Legend(orient="bottom", gradientLength=180, titleAnchor="start", format=".2~r", values=ends)
     x = layer_cells(rows["layer"])
     y = alt.Y("kind:N", title=None, sort=list(dict.fromkeys(rows["kind"])), axis=names_axis(130))
     shown = tooltip(typed(rows, _CELLS))

@@ -12,6 +12,7 @@ from repdrift.core.records.patching import PatchedLayer, PatchedShare, Patching
 from repdrift.core.worded_section import CaptionedTable, WordedSection
 from repdrift.report.page.arm_marks import model_colors
 from repdrift.report.page.comparison.drift_table import drift_table
+from repdrift.report.page.prose import headline_parts
 from tests.unit.comparison.gate import gated_comparisons as gated
 from tests.unit.report.page.comparison.made_page import made_page, read_page
 from tests.unit.report.synthetic_comparison import compared, comparison, layer, refused
@@ -27,7 +28,10 @@ def test_headline_cautions_and_tiles_stand_before_the_chart():
     page = made_page(result)
     assert sorted(page.cautions) == sorted(["One feature holds the variance.", f"dpo: {note}", "Cut."])
     words = read_page(page)[0].words
-    places = [words.index(text) for text in (page.headline, *page.cautions, page.tiles[0].line, page.main.caption)]
+    places = [
+        words.index(text)
+        for text in (*headline_parts(page.headline), *page.cautions, page.tiles[0].line, page.main.caption)
+    ]
     assert places == sorted(places)
 
 
@@ -231,7 +235,7 @@ def test_the_verdict_of_a_gate_stands_below_the_headline_and_leads_to_its_number
     made = made_page(result)
     assert (made.notice.chip, made.notice.link) == (chip, "chapter-gate")
     words = read_page(made)[0].words
-    assert words.index(made.headline) < words.index(chip) < words.index(made.tiles[0].line)
+    assert words.index(headline_parts(made.headline)[1]) < words.index(chip) < words.index(made.tiles[0].line)
     assert said in made.notice.words.lower()
     chapter = next(each for each in made_page(result).chapters if each.name == "chapter-gate")
     assert "drift in layer 0" in chapter.html

@@ -36,7 +36,7 @@ def test_the_page_loads_nothing_and_its_links_lead_somewhere():
 def test_the_answer_comes_before_what_needs_care():
     words = page(tasks=("mrpc", "sst2"), layers=2, lora_share=0.5, noise=0.02).words
     assert words.index("Does LoRA drift less than full fine-tuning at the end of training? Yes.") < words.index(
-        "What is missing or needs care"
+        "Missing runs and warnings"
     )
 
 
@@ -177,7 +177,7 @@ def test_models_that_have_not_learnt_stand_above_the_answer_and_under_what_needs
     said = "1 of 6 trained models has not learnt its task"
     assert found.index(said) < found.index("Does LoRA drift less")
     assert found.count(said) == 1
-    assert "What is missing or needs care (nothing) Nothing beside what stands at the top of the page" in found
+    assert "Missing runs and warnings (none) None beside what stands at the top of the page" in found
     assert "Nothing: every planned run is there" not in found
 
 

@@ -54,7 +54,23 @@ def test_drift_is_the_mean_over_tasks_layers_and_models():
     rows = data.primary.groupby(["method", "task"])["drift"].mean().groupby("method").mean()
     tile = tiles(data)["drift"]
     assert tile.value == f"{rows['full_finetune']:.2f} / {rows['lora']:.2f}"
-    assert (tile.label, tile.chip, tile.verdict) == ("Mean drift, full fine-tuning / LoRA", "more than noise", "yes")
+    assert (tile.label, tile.chip, tile.verdict) == (
+        "Mean drift, full fine-tuning / LoRA",
+        "more than noise and seeds",
+        "yes",
+    )
+    assert "more than two seeds of one method differ by in 12 of 12 places" in tile.line
+
+
+def test_drift_that_two_seeds_of_one_method_also_reach_is_not_praised():
+    data = report_data(SMALL)
+    controls = [
+        c.model_copy(update={"drift": 0.9}) if c.name == "seed_ceiling" and c.layer == 0 else c
+        for c in data.results.controls
+    ]
+    tile = tiles(replace(data, results=data.results.model_copy(update={"controls": controls})))["drift"]
+    assert (tile.chip, tile.verdict) == ("in part within seeds", "open")
+    assert "in 8 of 12 places" in tile.line
 
 
 def test_a_method_without_models_on_a_task_does_not_change_the_tasks_of_the_others_unseen():
@@ -70,7 +86,7 @@ def test_the_reduction_has_its_interval_and_what_it_is_over():
     tile = tiles()["reduction"]
     assert (tile.value, tile.chip, tile.verdict) == ("50 % less", "less", "yes")
     assert "95 % interval 41 to 57 % less" in tile.line
-    assert tile.line.endswith("over models and samples.")
+    assert "over models and samples. More than two seeds of one method differ by? No." in tile.line
     assert any(
         line.startswith("Does LoRA drift less than full fine-tuning at the end of training? Yes.") and "p = " in line
         for line in tile.details
