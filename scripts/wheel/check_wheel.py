@@ -3,6 +3,7 @@
     python scripts/wheel/check_wheel.py                      both environments (what .ci/run does)
     python scripts/wheel/check_wheel.py --environments lowest
     python scripts/wheel/check_wheel.py --extras             also: can each extra be installed alone? (resolved, not installed)
+    python scripts/wheel/check_wheel.py --environments none --extras hub,s3
 
 torch stays at the version of constraints.txt in both: older wheels for Linux bring gigabytes of CUDA libraries with them. So its lower bound is
 not checked here. `--torch VERSION` takes another.
@@ -33,17 +34,19 @@ NOT_RESOLVED = {
 def main() -> None:
     """Parse the arguments, build, check; a failure ends the program with its output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--environments", default="newest,lowest", help="newest, lowest, or both with a comma")
-    parser.add_argument("--extras", action="store_true", help="resolve every extra alone")
+    parser.add_argument("--environments", default="newest,lowest", help="newest, lowest, both with a comma, or none")
+    parser.add_argument(
+        "--extras", nargs="?", const="all", help="resolve every extra alone, or those named with a comma"
+    )
     parser.add_argument("--torch", default=pinned_torch(), help="the version of torch (default: %(default)s)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="repdrift_wheel_") as scratch:
         folder = Path(scratch)
         wheel = built_wheel(folder / "dist")
-        for name in asked.environments.split(","):
+        for name in [] if asked.environments == "none" else asked.environments.split(","):
             check_environment(name, wheel, folder / name, asked.torch)
         if asked.extras:
-            check_extras(wheel, folder / "extras", asked.torch)
+            check_extras(chosen_extras(asked.extras), wheel, folder / "extras", asked.torch)
 
 
 def pinned_torch() -> str:
@@ -95,12 +98,21 @@ def check_environment(name: str, wheel: Path, folder: Path, torch: str) -> None:
     report(f"{name}: {said.strip().splitlines()[-1]}", began)
 
 
-def check_extras(wheel: Path, folder: Path, torch: str) -> None:
-    """Resolve the wheel with each extra alone, in an empty environment; nothing is installed."""
+def chosen_extras(names: str) -> list[str]:
+    """The extras of these names, with commas between them; `all`: every one. Ends the program for a name that is none."""
+    every = list(project()["optional-dependencies"])
+    chosen = every if names == "all" else names.split(",")
+    if unknown := [name for name in chosen if name not in every]:
+        raise SystemExit(f"no extra {unknown[0]!r}; there are {', '.join(every)}")
+    return chosen
+
+
+def check_extras(extras: list[str], wheel: Path, folder: Path, torch: str) -> None:
+    """Resolve the wheel with each of these extras alone, in an empty environment; nothing is installed."""
     python = empty_environment(folder / "environment")
     constraints = folder / "constraints.txt"
     constraints.write_text(f"torch=={torch}\n", encoding="utf-8")
-    for extra in project()["optional-dependencies"]:  # type: ignore[index]
+    for extra in extras:
         if extra in NOT_RESOLVED:
             report(f"extra {extra}: not resolved ({NOT_RESOLVED[extra]})", time.perf_counter())
             continue

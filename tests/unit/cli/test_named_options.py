@@ -76,10 +76,14 @@ PHASE3_SCRIPTS = {
     "analyze_drift.py": "analyze",
     "visualize_drift.py": "visualize",
 }
-OTHER_PROGRAMS = {"torchrun": {"--standalone", "--nproc-per-node"}, "ray start": {"--head", "--port", "--address"}}
+OTHER_PROGRAMS = {
+    "torchrun": {"--standalone", "--nproc-per-node"},
+    "ray start": {"--head", "--port", "--address"},
+    "pipx run": {"--spec"},
+}
 # A command of ours, one of our scripts or benchmarks, or another program; torchrun's own options come before `-m repdrift`.
 PROGRAM = re.compile(
-    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b|\bray start\b"
+    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b|\bray start\b|\bpipx run\b"
 )
 
 

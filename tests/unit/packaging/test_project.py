@@ -88,3 +88,14 @@ def test_the_lowest_versions_are_the_bounds_of_pyproject():
 def test_each_extra_that_is_not_resolved_exists():
     checks = runpy.run_path(str(ROOT / "scripts/wheel/check_wheel.py"))
     assert checks["NOT_RESOLVED"].keys() <= EXTRAS.keys()
+    assert checks["chosen_extras"]("all") == list(EXTRAS)
+    assert checks["chosen_extras"]("hub,s3") == ["hub", "s3"]
+    with pytest.raises(SystemExit, match="no extra 'hubb'"):
+        checks["chosen_extras"]("hub,hubb")
+
+
+def test_the_page_on_installing_names_every_extra_and_no_other():
+    page = (ROOT / "docs/howto/installing.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+    assert named == EXTRAS.keys() - {"docs", "dev", "peers"}
