@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repdrift.core.study_headline.contrast import AT_EQUAL_SKILL, Contrast, contrasts, first_named
-from repdrift.core.words import listed, method_title, short_number
+from repdrift.core.words import listed, method_title, reduction_in_words, short_number, task_title
 from repdrift.report.answer import answer, between_seeds, details
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.report_data import ReportData
 
+_FEW_TASKS = 4
 _QUESTIONS = ("Does ", "By how much?", "Is the target", "Are they alike?", "Who drifts less", "What could this design")
 """Beginnings of the questions of the answer that the tile's details take over."""
 
@@ -35,8 +36,21 @@ def reduction_tile(data: ReportData) -> Tile | None:
     seeds = between_seeds(data)
     beside = "" if seeds.short == "Not known." else f" More than two seeds of one method differ by? {seeds.short}"
     return Tile(
-        "reduction", label, value, chip, verdict, f"{_line(one)}{beside}", [*said, f"{seeds.question} {seeds.text}"]
+        "reduction",
+        label,
+        value,
+        chip,
+        verdict,
+        f"{_line(one)}{_by_task(data)}{beside}",
+        [*said, f"{seeds.question} {seeds.text}"],
     )
+
+
+def _by_task(data: ReportData) -> str:
+    """The reduction on each of a few tasks as a sentence, since a mean over tasks hides that they differ; of the end of training."""
+    found = [(task, each.reduction) for task in data.compared_tasks() if (each := data.reduction(task)) is not None]
+    known = [f"{task_title(task)} {reduction_in_words(value)}" for task, value in found if value is not None]
+    return f" By task: {', '.join(known)}." if 1 < len(known) <= _FEW_TASKS else ""
 
 
 def _of_several(data: ReportData, found: Sequence[Contrast], label: str) -> Tile:
