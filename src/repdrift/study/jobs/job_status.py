@@ -23,7 +23,7 @@ from repdrift.study.jobs.job_state import JobState, last_lines, read_state
 from repdrift.study.jobs.living_jobs import all_states, lives
 from repdrift.study.jobs.output_look import OutputLook
 from repdrift.study.jobs.plan_file import PLAN_FILE, StudyPlan, jobs_folder, plan_digest, read_plan
-from repdrift.study.jobs.slurm.array_files import queued_elements
+from repdrift.study.jobs.slurm.array_files import SLURM, queued_elements
 from repdrift.study.runs import planned_runs
 from repdrift.study.status import RunProgress
 
@@ -83,7 +83,12 @@ def study_standing(config: StudyConfig, config_path: str | None, progress: list[
     for job in graph:
         views[job.name] = _view(job, look, states[job.name], folder, digest, graph, views)
     for name, element in queued_elements(folder, digest).items():
-        if (view := views.get(name)) is not None and view.standing in ("waiting", "ready", "lost"):
+        if (view := views.get(name)) is None:
+            continue
+        state = states[name]
+        if view.standing == "running" and state is not None and state.launcher == SLURM:
+            views[name] = replace(view, where=f"{view.where}, Slurm's {element}")
+        elif view.standing in ("waiting", "ready", "lost"):
             views[name] = replace(
                 view, standing="waiting", why=f"for Slurm, which has it as {element}", where=None, since=None
             )

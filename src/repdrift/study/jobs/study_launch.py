@@ -21,13 +21,12 @@ from repdrift.study.jobs.finished import FinishedJobs
 from repdrift.study.jobs.graph import JobGraph
 from repdrift.study.jobs.launcher import JobDemand, LauncherKind, LauncherOptions, LaunchSetting, launchers
 from repdrift.study.jobs.plan_file import jobs_folder, make_plan, plan_path, write_plan, written_form
-from repdrift.study.jobs.slurm.array_files import arrays_of_other_plans
+from repdrift.study.jobs.slurm.array_files import SLURM, arrays_of_other_plans
 from repdrift.study.jobs.watched_file import WatchedStudyFile
 from repdrift.study.jobs.work import StudyWork
 
 IN_PROCESS = "in-process"
 LOCAL = "local"
-SLURM = "slurm"
 
 
 @dataclass(frozen=True)

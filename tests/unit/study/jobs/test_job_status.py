@@ -46,8 +46,8 @@ def study(tmp_path):
 
 def state(study, job, outcome, **more):
     found = JobState(
-        job=job, plan=plan_digest(study, study.task_names), host=os.uname().nodename, pid=os.getpid(), launcher="local", outcome=outcome,
-        started="2026-01-02T03:04:05+00:00", **more,
+        job=job, plan=plan_digest(study, study.task_names), host=os.uname().nodename, pid=os.getpid(), outcome=outcome,
+        started="2026-01-02T03:04:05+00:00", **{"launcher": "local", **more},
     )  # fmt: skip
     found.write(state_file(jobs_folder(study), job))
     return found
@@ -97,6 +97,19 @@ def test_a_job_that_was_submitted_to_slurm_waits_for_it_until_it_runs_or_ends(st
         "for Slurm, which has it as 7_1",
         "for Slurm, which has it as 7_2",
     ]
+    state(study, jobs[2], "running", attempt=2)
+    state(study, jobs[1], "running")
+    with (
+        job_claim(folder, StudyJob("train", "sst2", "lora", 2)),
+        job_claim(folder, StudyJob("train", "sst2", "lora", 3)),
+    ):
+        assert view(standing(study), jobs[2]).where == f"process {os.getpid()} on {os.uname().nodename}", (
+            "the launcher is another one"
+        )
+        state(study, jobs[1], "running", launcher="slurm")
+        assert view(standing(study), jobs[1]).where == f"process {os.getpid()} on {os.uname().nodename}, Slurm's 7_1"
+    for job in jobs[1:]:
+        state_file(folder, job).unlink()
     ElementEnding(job=jobs[1], exit_code=1, host="a", seconds=1.0, restarts=0, printed="").write(
         ending_file(folder, "t1")
     )

@@ -58,6 +58,12 @@ def test_an_element_that_is_done_says_so_and_ends_with_0(tmp_path, submitted):
     assert job.exception() is None, "so that Slurm calls it completed"
 
 
+def test_a_job_is_told_its_element_so_that_it_does_not_outlive_it(tmp_path, submitted):
+    job = submitted("import os, sys; print('train/a: done:', sys.argv[1:] == ['--parent', str(os.getppid())])")
+    _ended(job)
+    assert read_ending(tmp_path, "t0").printed == "train/a: done: True\n"
+
+
 def test_a_job_that_fails_leaves_its_exit_code_for_slurm_too(tmp_path, submitted):
     job = submitted("import sys; print('train/a: failed: no data'); sys.exit(1)")
     _ended(job)

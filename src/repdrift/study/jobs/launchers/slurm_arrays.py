@@ -33,6 +33,7 @@ from repdrift.study.jobs.launcher import (
 )
 from repdrift.study.jobs.plan_file import job_command
 from repdrift.study.jobs.slurm.array_files import (
+    SLURM,
     ArrayElementRecord,
     SubmittedArray,
     forget_array,
@@ -46,7 +47,7 @@ from repdrift.study.jobs.slurm.outcome import report_of_ending, report_of_state
 from repdrift.study.jobs.slurm.queue import ElementState, QueueSilenceError, SlurmQueue
 from repdrift.study.jobs.slurm.submission import SubmittedElements, submit_array
 
-NAME = "slurm"
+NAME = SLURM
 _BUSY_AGAIN = "now+300"
 """When a job that another process was at is to begin, as sbatch takes it (seconds)."""
 _RUNS_NO_MODEL = frozenset({"analyze", "visualize"})

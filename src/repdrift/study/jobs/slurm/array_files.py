@@ -14,6 +14,8 @@ from repdrift.core.progress import say
 from repdrift.core.reading import listed_folder, stands_there
 from repdrift.core.records.base import Record
 
+SLURM = "slurm"
+"""Name of the launcher."""
 SLURM_FOLDER = "slurm"
 _ARRAYS = "arrays"
 _ENDINGS = "endings"

@@ -30,7 +30,7 @@ _STOPPED = frozenset({130, -signal.SIGTERM})
 
 @dataclass
 class ArrayElement(Checkpointable):
-    """Runs one job of a plan. command: of `repdrift job`. environment: what it changes of the node's. requeues: starts after the first one, at most.
+    """Runs one job of a plan. command: of `repdrift job`, which is told the process of this element and stops if that is gone. environment: what it changes of the node's. requeues: starts after the first one, at most.
 
     stopped_wait_s: a job that Slurm stopped by SIGTERM waits so long for the end that Slurm has in mind: if it ended by itself during the grace of a
     preemption, it would not be queued again.
@@ -77,7 +77,11 @@ class ArrayElement(Checkpointable):
         signal.pthread_sigmask(signal.SIG_BLOCK, warned)
         try:
             self._process = subprocess.Popen(  # noqa: S603  this program itself
-                self.command,
+                [
+                    *self.command,
+                    "--parent",
+                    str(os.getpid()),
+                ],  # a job without its element would hold its claim and its GPU
                 env={**os.environ, **self.environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
