@@ -101,14 +101,18 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
     where = f"layer {most.layer} ({short_drift(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
         where += f", 95 % interval {short_drift(most.drift_low)} to {short_drift(most.drift_high)}"
-        if beside := sum(at is not most and _reaches(at, most.drift_low) for at in layers):
+        if beside := not_told_apart(layers):
             where += f", which that of {counted(beside, 'other layer')} overlaps"
     return f"mean drift {short_drift(mean)}, most in {where})"
 
 
-def _reaches(at: LayerDrift, low: float) -> bool:
-    """True if a layer's interval reaches up to the lower end of another."""
-    return at.drift_high is not None and at.drift_high >= low
+def not_told_apart(layers: Sequence[LayerDrift]) -> int:
+    """The number of layers whose interval reaches up to that of the layer with the largest drift; 0 without intervals."""
+    most = most_moved_layer(layers)
+    low = most.drift_low
+    return sum(
+        low is not None and at is not most and at.drift_high is not None and at.drift_high >= low for at in layers
+    )
 
 
 def above_noise_words(model: ComparedModel) -> str:

@@ -42,12 +42,12 @@ def outputs_answer(outputs: ModelOutputs | None) -> str:
 
 
 def outputs_in_short(outputs: ModelOutputs | None) -> str:
-    """One clause on what tuning did to outputs: on general text where it was read, else on these texts; "" if outputs were not asked for."""
+    """A clause on what tuning did to outputs, or two: on general text (forgetting) and on these texts (what was learnt); "" if outputs were not asked for."""
     if outputs is None:
         return ""
     said = [clause for inputs in (ON_GENERAL_TEXT, ON_TASK) if (clause := _loss_clause(outputs, inputs))]
     if said:
-        return said[0]
+        return "; ".join(said)
     if _found(outputs, "disagreement", ON_TASK) is not None:
         return outputs_answer(outputs)
     return "outputs were not compared" if outputs.left_out else ""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from repdrift.core.comparison_answers import above_noise_words, drift_in_short, mean_drift
+from repdrift.core.comparison_answers import (
+    above_noise_words,
+    drift_in_short,
+    mean_drift,
+    most_moved_layer,
+    not_told_apart,
+)
 from repdrift.core.records.comparison import ComparedModel, Comparison
 from repdrift.core.words import counted, models_named, sentence_case, short_number
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
@@ -25,8 +31,11 @@ def drift_tile(result: Comparison) -> Tile:
         label = f"Mean drift of {len(models)} models"
         value = value_range([mean_drift(model) for model in models])
         line = f"{most.name} drifts most: {drift_in_short(most.layers)}"
-    at = max(most.layers, key=lambda layer: layer.drift)
-    chip = "one layer" if len(most.layers) == 1 else f"most in layer {at.layer}"
+    chip = f"most in layer {most_moved_layer(most.layers).layer}"
+    if len(most.layers) == 1:
+        chip = "one layer"
+    elif not_told_apart(most.layers) == len(most.layers) - 1:
+        chip = "no layer stands out"
     details = by_model(models, lambda model: f"{drift_in_short(model.layers)}.")
     return Tile("drift", label, value, chip, "plain", f"{line}.", details)
 

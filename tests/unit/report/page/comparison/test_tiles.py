@@ -26,6 +26,9 @@ def of(*models, **fields):
 def test_drift_of_one_and_of_several():
     one = tile(of(compared("a", [0.1, 0.3])), "drift")
     assert (one.value, one.chip) == ("0.20", "most in layer 1")
+    alike = tile(of(compared("a", [0.2, 0.3], layer_fields={"drift_low": 0.1, "drift_high": 0.4})), "drift")
+    assert alike.chip == "no layer stands out"
+    assert "which that of 1 other layer overlaps" in alike.line
     several = tile(of(compared("iPhone", [0.1, 0.3]), compared("b", [0.1, 0.1])), "drift")
     assert several.value == "0.10 to 0.20"
     assert several.line.startswith("iPhone drifts most: mean drift 0.20")
