@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from repdrift.report.figure_size import page_width_in
@@ -78,9 +79,15 @@ class CellNumbers:
             text.set_in_layout(False)
             axes.add_artist(text)
 
+    def mark_instead(self, axes: Axes, columns: Sequence[int], rows: Sequence[int], marker: str, **look: Any) -> None:
+        """Adds marks at these cells that are drawn only where the numbers are not."""
+        marks = _Instead(columns, rows, marker=marker, linestyle="none", **look)
+        marks.numbers = self
+        axes.add_line(marks)
+
     def fit(self) -> bool:
         """Tells whether every number of every panel fits its cell."""
-        return not self._hopeless and all(panel.fits() for panel in self._panels)
+        return not self._hopeless and bool(self._panels) and all(panel.fits() for panel in self._panels)
 
 
 class _Number(Text):
@@ -91,6 +98,15 @@ class _Number(Text):
     def draw(self, renderer: RendererBase) -> None:
         if self.numbers.fit():
             super().draw(renderer)
+
+
+class _Instead(Line2D):
+    """Marks that are seen only where the numbers of their figure do not fit."""
+
+    numbers: CellNumbers
+
+    def get_visible(self) -> bool:
+        return super().get_visible() and not self.numbers.fit()
 
 
 def ink_on(color: Any) -> str:

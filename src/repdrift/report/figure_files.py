@@ -68,6 +68,9 @@ def with_caution(spec: FigureSpec, data: ReportData) -> Figure:
     if caution is not None:
         axis = figure.get_supxlabel()
         lines = wrapped(caution, 72 * page_width_in() - 12, NOTE_PT)
-        figure.supxlabel("\n".join([axis, *lines] if axis else lines), fontsize=NOTE_PT, color=GREY)
+        # What stands there already keeps its place.
+        there = next((text for text in figure.texts if axis and text.get_text() == axis), None)
+        place = {} if there is None else {"x": there.get_position()[0], "ha": there.get_horizontalalignment()}
+        figure.supxlabel("\n".join([axis, *lines] if axis else lines), fontsize=NOTE_PT, color=GREY, **place)
         figure.set_figheight(figure.get_figheight() + 0.12 * len(lines))
     return figure

@@ -12,15 +12,20 @@ from numpy.typing import NDArray
 
 from repdrift.core.records.likeness import ChangeLikeness
 from repdrift.core.words import method_title, task_title
-from repdrift.report.captioned_figure import caption_lines_of, put_caption
+from repdrift.report.captioned_figure import LINE_IN, caption_lines_of, put_caption
+from repdrift.report.cell_numbers import CellNumber, CellNumbers
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
-from repdrift.report.labels import NOTE_PT, fitted_names, text_width_pt
+from repdrift.report.labels import NOTE_PT, fitted_names, one_line, text_width_pt, without_formulas, wrapped
 from repdrift.report.rendering import Drawing
-from repdrift.report.style import GREY, HATCH
+from repdrift.report.style import GREY, HATCH, LIKENESS
 
 FIGURE_NAME = "likeness"
 _LEAST_MODELS = 3
 _LONG_IN = 2.2
+_NAME_SHARE = 0.29
+"""Names of models take no more than this share of the width; with longer ones, numbers stand at the matrix and the names below it."""
+_OPPOSITE = -0.1
+"""Below this, cells without a number have a dash, since blue and orange are equally dark in grey."""
 
 
 def is_drawn(found: ChangeLikeness) -> bool:
@@ -39,7 +44,7 @@ def likeness_caption() -> str:
     """Says how to read the figure."""
     return (
         "Cosine of the changes of all weights of two models: 1 the same change but for its size, 0 unrelated, -1 the opposite. Models are in the order of "
-        "average linkage clustering of 1 - cosine, named at the left and by number below. Hatched: there is no cosine, since a model changed nothing or could not be read."
+        "average linkage clustering of 1 - cosine, with a number each, and a name at the left or below the matrix. Blue: alike; orange: opposite, with a dash in cells that have no number. Hatched: there is no cosine, since a model changed nothing or could not be read."
     )
 
 
@@ -60,17 +65,20 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     places = _places(found)
     lines = caption_lines_of(caption) if caption else []
     width, narrow = page_width_in(), is_narrow()
-    name_pt = 72 * width * (0.3 if narrow else 0.27)
-    names = [
-        f"{number} {name}"
-        for number, name in enumerate(fitted_names([_name(found, place) for place in places], name_pt - 14), 1)
-    ]
+    numbers = [str(number) for number in range(1, len(places) + 1)]
+    names = [f"{number} {one_line(_name(found, place))}" for number, place in zip(numbers, places, strict=True)]
+    whole = text_width_pt(names, NOTE_PT) <= 72 * width * _NAME_SHARE
+    labels = [without_formulas(name) for name in names] if whole else numbers
     side = min(
-        width - text_width_pt(names, NOTE_PT) / 72 - (0.15 if narrow else 0.7), MOST_HEIGHT_IN - 1.6, 0.34 * len(places)
+        width - text_width_pt(labels, NOTE_PT) / 72 - (0.15 if narrow else 0.7),
+        MOST_HEIGHT_IN - 1.6,
+        0.34 * len(places),
     )
     figure = Figure()
     axes = figure.add_subplot()
-    _draw(axes, _matrix(found, places), names, 72 * side)
+    _draw(axes, _matrix(found, places), labels)
+    if not whole:
+        lines = [*_key(found, places, MOST_HEIGHT_IN - max(side, 1.2) - 1.2 - LINE_IN * len(lines)), *lines]
     bar = figure.colorbar(
         axes.images[0],
         ax=axes,
@@ -86,27 +94,53 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     return figure
 
 
-def _draw(axes: Axes, values: NDArray[np.float64], names: Sequence[str], side_pt: float) -> None:
+def _key(found: ChangeLikeness, places: Sequence[int], height_in: float) -> list[str]:
+    """The models behind the numbers, those of one task and method together, in lines that take no more than this height."""
+    width = 72 * page_width_in() - 14
+    models = [found.models[place] for place in places]
+    parts = [(method_title(m.method), task_title(m.task)) if m.method and m.task else (m.name,) for m in models]
+    every = [list(dict.fromkeys(part[at] for part in parts if at < len(part))) for at in range(2)]
+    share = 0.38 if every[1] else 0.8
+    short = [dict(zip(of, fitted_names(of, share * width), strict=True)) for of in every]
+    of: dict[str, list[str]] = {}
+    for number, (model, part) in enumerate(zip(models, parts, strict=True), 1):
+        name = ", ".join(short[at][word] for at, word in reversed(list(enumerate(part))))
+        of.setdefault(name, []).append(f"{number} ({model.seed})" if len(part) > 1 else str(number))
+    seeds = ", with seeds in brackets" if any(len(part) > 1 for part in parts) else ""
+    lines = [f"Numbers of the models{seeds}:"]
+    for name, numbers in of.items():
+        lines += wrapped(f"{name}: {', '.join(numbers)}", width, NOTE_PT)
+    most = max(2, int(height_in / LINE_IN))
+    return lines if len(lines) <= most else [*lines[: most - 1], "… the files of results name the others"]
+
+
+def _draw(axes: Axes, values: NDArray[np.float64], labels: Sequence[str]) -> None:
     count = len(values)
-    written = side_pt / count >= text_width_pt(["−0.99"], NOTE_PT) + 2
-    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    for (row, column), value in np.ndenumerate(values):
-        if np.isnan(value):
-            axes.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0)
-            )
-        elif written and row != column:
-            shade = "white" if abs(value) > 0.65 else "black"
-            axes.text(column, row, _two_decimals(value), ha="center", va="center", fontsize=NOTE_PT, color=shade)
+    axes.imshow(values, cmap=LIKENESS, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    for row, column in np.argwhere(np.isnan(values)):
+        axes.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0)
+        )
+    numbers = CellNumbers()
+    numbers.write(axes, count, count, (
+        CellNumber(row, column, two_decimals(value), LIKENESS(float(1 + value) / 2))
+        for (row, column), value in np.ndenumerate(values) if np.isfinite(value) and row != column
+    ))  # fmt: skip
+    rows, columns = np.nonzero(values < _OPPOSITE)
+    numbers.mark_instead(
+        axes, columns.tolist(), rows.tolist(), "_", color="black", markersize=min(4.0, 90 / count), markeredgewidth=0.7
+    )
+    side_pt = 72 * min(page_width_in(), 0.34 * count) * 0.7
     down = range(0, count, -(-count // max(1, int(side_pt / (NOTE_PT + 1.5)))))
     across = range(0, count, -(-count // max(1, int(side_pt / (text_width_pt([str(count)], NOTE_PT) + 3)))))
-    axes.set_xticks(across, [names[i].split(" ", 1)[0] for i in across])
-    axes.set_yticks(down, [names[i] for i in down])
+    axes.set_xticks(across, [labels[i].split(" ", 1)[0] for i in across])
+    axes.set_yticks(down, [labels[i] for i in down])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
 
 
-def _two_decimals(value: float) -> str:
+def two_decimals(value: float) -> str:
+    """A cosine or correlation as its cell says it."""
     text = f"{value:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
 

@@ -64,7 +64,10 @@ def panel_plan(
     """
     columns = max(1, min(count, most_columns, int(page_width_in() / least_in)))
     rows = max(1, int((MOST_HEIGHT_IN - besides_in) / height_in))
-    return PanelPlan(count, min(count, columns * rows), columns, height_in)
+    shown = min(count, columns * rows)
+    # As few columns as the same number of rows needs: four panels stand as two and two, not as three and one.
+    columns = math.ceil(shown / math.ceil(shown / columns)) if shown else columns
+    return PanelPlan(count, shown, columns, height_in)
 
 
 def draw_grid(figure: Figure | SubFigure, plan: PanelPlan, **shared: Any) -> list[Axes]:
@@ -97,18 +100,27 @@ def label_outer(panels: Sequence[Axes], plan: PanelPlan) -> None:
 def panel_title(axes: Axes, title: str, remarks: Sequence[str] = (), width_pt: float | None = None) -> None:
     """Write a title above a panel, and grey remarks on what it lacks between the two. width_pt: of the panel, which the title fits.
 
-    title, remarks: our words and labels that `labels` made.
+    title, remarks: our words and labels that `labels` made. A title that is too wide takes two lines, and is cut where they do not hold it.
     """
     width = 72 * page_width_in() - 34 if width_pt is None else width_pt
     lines = remark_lines(remarks, width)
     axes.set_title(
-        _within(title, width, FONT_PT), loc="left", pad=4 + (3 + _REMARK_LINE_PT * len(lines) if lines else 0)
+        "\n".join(title_lines(title, width)), loc="left", pad=4 + (3 + _REMARK_LINE_PT * len(lines) if lines else 0)
     )
     if lines:
         axes.annotate(
             "\n".join(lines), (0, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", ha="left", va="bottom",
             fontsize=NOTE_PT, color=GREY, linespacing=1.2, annotation_clip=False,
         )  # fmt: skip
+
+
+def title_lines(title: str, width_pt: float, most: int = 2) -> list[str]:
+    """The lines of a title, broken between words; one that is cut inside a word where no words fit into so many lines."""
+    lines = [line for part in title.split("\n") for line in wrapped(part, width_pt, FONT_PT)]
+    words = max(title.split(), key=len, default="")
+    if len(lines) <= most and text_width_pt([words], FONT_PT) <= width_pt:
+        return lines
+    return [_within(part, width_pt, FONT_PT) for part in title.split("\n")]
 
 
 def remark_lines(remarks: Sequence[str], width_pt: float, most: int = _MOST_REMARK_LINES) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from repdrift.core.words import method_title, task_title
@@ -32,6 +33,8 @@ COLORS = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "d", "h")
 _DASHES = ("-", (0, (5, 1.5)), (0, (5, 1.2, 1.2, 1.2)), (0, (2, 1)))
+LIKENESS = LinearSegmentedColormap.from_list("likeness", ["#D55E00", "#f4f2ee", "#0072B2"])
+"""Colours from -1 (opposite, orange) to 1 (alike, blue), as on the page; in grey both ends are dark, so what is below 0 needs its sign."""
 _FIXED = ("full_finetune", "lora")
 """Methods that look the same in every study."""
 _TASK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

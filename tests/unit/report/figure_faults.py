@@ -188,13 +188,14 @@ def _panels(figure: Figure) -> Iterator[str]:
 
 def _named_twice(labels: list[Text]) -> list[str]:
     """Names that stand at two ticks of one group. A bold label begins a new group."""
-    seen: set[str] = set()
+    seen: dict[str, float] = {}
     twice: set[str] = set()
     for label in labels:
-        name = label.get_text()
-        seen = set() if label.get_weight() == "bold" else seen
-        twice |= {name} & seen
-        seen |= {name}
+        name, place = label.get_text(), sum(label.get_position())
+        seen = {} if label.get_weight() == "bold" else seen
+        # An axis with two sides has each number at two places, as far from its middle.
+        twice |= {name} if name in seen and abs(seen[name] + place) > 1e-9 else set()
+        seen[name] = place
     return sorted(name for name in twice if name and not name.strip("−-.⁻⁰¹²³⁴⁵⁶⁷⁸⁹").isdigit())
 
 

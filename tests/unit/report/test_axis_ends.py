@@ -87,24 +87,3 @@ def test_a_lower_bound_beyond_the_forest_has_an_arrow():
     with paper_style():
         axes = SPECS["drift_reduction"].draw(data).axes[0]
     assert [line.get_marker() for line in axes.lines if line.get_marker() in ("<", "|", "s")] == ["<", "s"]
-
-
-def test_samples_of_a_few_rows_lie_inside_their_axis():
-    from tests.unit.report.odd_studies import odd_study
-    from tests.unit.report.synthetic_moved import SAMPLES
-
-    data = odd_study("usual")
-    tasks = [
-        task.model_copy(update={"models": [
-            model.model_copy(update={"moves": model.moves.model_copy(update={"samples": SAMPLES // 5})}) for model in task.models
-        ]})
-        for task in data.results.moved.samples.tasks
-    ]  # fmt: skip
-    moved = data.results.moved.model_copy(
-        update={"samples": data.results.moved.samples.model_copy(update={"tasks": tasks})}
-    )
-    data = replace(data, results=data.results.model_copy(update={"moved": moved}))
-    with paper_style():
-        axes = SPECS["samples"].draw(data).axes[0]
-    highest = max(max(line.get_ydata()) for line in axes.lines)
-    assert 55 < highest < axes.get_ylim()[1]

@@ -48,16 +48,17 @@ def test_the_figure_has_a_panel_for_each_outcome_and_fills_what_holds_after_corr
     assert box.x1 < width + 0.02
     assert box.y1 < height + 0.02
     score, forgetting = figure.axes
-    assert (score.get_title(), forgetting.get_title()) == ("against score (n = 12)", "against forgetting (n = 12)")
+    titles = tuple(axes.get_title(loc="left") for axes in (score, forgetting))
+    assert titles == ("against score (n = 12)", "against forgetting (n = 12)")
     points = {float(line.get_ydata()[0]): line for line in score.lines if line.get_marker() == "o"}
     assert [points[row].get_markerfacecolor() == "white" for row in (0.0, 1.0)] == [False, True]
-    assert [text.get_text() for text in score.get_yticklabels()] == ["cka", "cosine"]
+    assert [text.get_text() for text in score.get_yticklabels()] == ["CKA", "cosine"]
     bars = [line for line in score.lines if list(line.get_xdata()) == [0.3, 0.95]]
     assert len(bars) == 1
 
 
 def test_words_name_every_correlation(data):
-    assert "All, against score: cka 0.80, cosine -0.20." in describe(data)
+    assert "All, against score: CKA 0.80; cosine -0.20." in describe(data)
     assert "95 %" in caption(data)
     (spec,) = [spec for spec in figures() if spec.name == "predictors"]
     assert spec.possible(data)

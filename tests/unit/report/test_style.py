@@ -3,7 +3,9 @@ import os
 import pytest
 
 from repdrift.report.figures import figures
+from repdrift.report.panels import panel_plan
 from repdrift.report.rendering import rendered
+from repdrift.report.style import paper_style
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 
@@ -16,3 +18,10 @@ def test_a_date_in_the_environment_changes_no_figure(date, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
     assert rendered(lambda: spec.draw(data), ("png", "pdf")) == without
     assert os.environ["SOURCE_DATE_EPOCH"] == date
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 3), (7, 3), (8, 3)])
+def test_panels_stand_in_rows_that_are_as_equal_as_they_can_be(count, columns):
+    with paper_style():
+        plan = panel_plan(count, 1.5, least_in=2.0, most_columns=3)
+    assert (plan.columns, plan.shown) == (columns, count)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from repdrift.core.claim_parts import deciding_pvalue
+from repdrift.core.claim_parts import deciding_opposite_pvalue, deciding_pvalue
 from repdrift.core.hypotheses import LESS
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.results import ALL_TASKS
@@ -19,7 +19,7 @@ from repdrift.core.words import listed, method_title, short_number, some_listed,
 from repdrift.report.cell_numbers import CellNumbers
 from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_comparison, register
-from repdrift.report.figures._pvalues import EDGE, HEADROOM, alpha_line, p_axis, place
+from repdrift.report.figures._pvalues import alpha_line, opposite_place, p_axis, p_ends, place
 from repdrift.report.figures.reduction import draw_forest, forest_rows
 from repdrift.report.figures.reduction_by_layer import beyond_words, draw_reductions
 from repdrift.report.heat_cells import color_bar, draw_cells, heat_layers, heat_scale
@@ -56,7 +56,7 @@ def draw(data: ReportData) -> Figure:
         ("drift by layer", _none_common(tasks), lambda axes: _lines(axes, data, tasks, room)),
         ("drift reduction", why_not, lambda axes: _forest(axes, data, name_pt)),
         ("drift reduction by layer", why_not, lambda axes: _reductions(axes, data, room)),
-        ("less drift: p by layer", why_not, lambda axes: _significance(axes, data, room)),
+        ("p: less drift up, more down", why_not, lambda axes: _significance(axes, data, room)),
         ("drift beside its controls", _none_common(tasks), lambda axes: _beside_controls(axes, data, tasks, name_pt)),
     ]
     width = 72 * page_width_in() * (1 if narrow else 0.5) - 80
@@ -79,7 +79,7 @@ def _heights(data: ReportData) -> list[float]:
     if not is_narrow():
         return [high + 0.1, high, max(_LEAST_IN + 0.3, high)]
     low, found = 1.02, []
-    for height in (high, low, high, low, low, high):
+    for height in (high, low, high, low, low + 0.2, high):
         if sum(found) + height > MOST_HEIGHT_IN - _BESIDES_IN - 0.07 * len(data.methods):
             break
         found.append(height)
@@ -146,20 +146,35 @@ def _reductions(axes: Axes, data: ReportData, room: float) -> None:
 
 
 def _significance(axes: Axes, data: ReportData, room: float) -> None:
-    found = [[place(deciding_pvalue(test)) for test in contrast.layer_tests(LESS)] for contrast in data.contrasts]
-    known = [value for of_arm in found for value in of_arm if np.isfinite(value)]
-    top = HEADROOM * max([place(data.results.study.alpha), *known])
+    tests = {contrast.results.study.comparison_method: contrast.layer_tests(LESS) for contrast in data.contrasts}
+    every = [test for of_arm in tests.values() for test in of_arm]
+    alpha = data.results.study.alpha
+    ends = p_ends(alpha, map(deciding_pvalue, every), map(deciding_opposite_pvalue, every))
     size = max(1.8, min(3.6, 90 / len(data.layers)))
-    for contrast, of_arm in zip(data.contrasts, found, strict=True):
-        look = method_look(contrast.results.study.comparison_method, data.methods)
-        layers = [float(test.layer) for test in contrast.layer_tests(LESS) if test.layer is not None]
-        axes.plot(layers, of_arm, look.marker, color=look.color, markersize=size, markeredgewidth=0, clip_on=False)
-    axes.set_ylim(-EDGE * top, top)
-    p_axis(axes.yaxis, top)
+    for method, of_arm in tests.items():
+        look = method_look(method, data.methods)
+        layers = [float(test.layer) for test in of_arm if test.layer is not None]
+        for places, face in (
+            ([opposite_place(deciding_opposite_pvalue(test)) for test in of_arm], "white"),
+            ([place(deciding_pvalue(test)) for test in of_arm], look.color),
+        ):
+            if np.isfinite(places).any():
+                axes.plot(
+                    layers,
+                    places,
+                    look.marker,
+                    color=look.color,
+                    markerfacecolor=face,
+                    markersize=size,
+                    markeredgewidth=0.6,
+                    clip_on=False,
+                )
+    axes.set_ylim(ends.low, ends.high)
+    p_axis(axes.yaxis, ends, 5)
     axes.set_ylabel("p, corrected")
-    alpha_line(axes, data.results.study.alpha, upright=False)
+    alpha_line(axes, alpha, ends, upright=False)
     layer_axis(axes, data.layers, room)
-    if not known:
+    if all(deciding_pvalue(test) is None for test in every):
         note(axes, "no test by layer", (0.5, 0.5))
 
 
@@ -237,7 +252,8 @@ def caption(data: ReportData) -> str:
     return (
         f"Drift from {study.model}: {drift_definition(study, study.primary_measure)}. {over}a: mean drift of each method by layer.{scale} b: the same as lines. "
         f"c: 1 - drift of a method / drift of {method_title(study.reference_method)}, with two-sided interval and one-sided lower bound (upright tick). d: the same by "
-        f"layer, over all tasks; a full mark is a layer in which less drift is supported. {beyond}e: p of less drift in a layer, corrected, smaller above; dashed: the level. "
+        f"layer, over all tasks; a full mark is a layer in which less drift is supported. {beyond}e: p in a layer, corrected: full and above p = 1 that of less drift, hollow and below it that of "
+        "more drift, the smaller the farther out; dashed: the level. "
         "f: mean drift of each method (colour) beside the base model extracted twice, the drift between two seeds, a random change of the same size and mispaired "
         "samples (grey); what is 0.0000001 or less, or negative, is drawn at the lower end. Dashed in c and d: the target."
         + (f" Panels from {'abcdef'[shown]} on do not fit at this width." if is_narrow() and shown < 6 else "")

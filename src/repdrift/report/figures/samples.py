@@ -39,23 +39,33 @@ def draw(data: ReportData) -> Figure:
     plan, cells = _plan(data), _cells(data)
     figure = Figure()
     panels = draw_grid(figure, plan)
+    beside = plan.columns == 1 and any(
+        cell.groups for cell in cells
+    )  # names of groups make every panel of the column narrower
     names = task_names([cell.task.task for cell in cells], plan.width_pt - 50, FONT_PT)
     for axes, cell in zip(panels, cells, strict=False):
         if cell.groups:
             _by_group(axes, data, cell.task)
         else:
             _by_layer(axes, data, cell.task)
-            layer_axis(axes, data.layers, plan.room)
+            layer_axis(axes, data.layers, plan.room * (0.6 if beside else 1.0))
         left = len(cell.task.groups) - _MOST_ROWS
-        remark = "share of the samples with half of the drift"
+        remark = "share of samples with half of the drift"
         if cell.groups:
-            remark = "mean share of a group by that of all others" + (f"; {left} rows left out" if left > 0 else "")
+            remark = "share of a group by that of all others" + (f"; {left} rows left out" if left > 0 else "")
         panel_title(axes, names[cell.task.task], [remark], plan.width_pt - 40 * any(of.groups for of in cells))
     there = [m for m in data.methods if any(of.method == m for cell in cells for of in cell.task.models)]
     short = method_names(data.methods)
     keys = [
         Line2D([], [], markersize=4, linewidth=1.2, label=short[m], **method_look(m, data.methods).line) for m in there
     ]
+    if any(cell.groups for cell in cells):
+        dot = {"color": INK, "marker": "o", "markersize": 4.2, "markeredgewidth": 0.8, "linewidth": 0}
+        alpha = data.results.study.alpha
+        keys += [
+            Line2D([], [], markerfacecolor=face, label=f"group: corrected p {sign} {alpha:g}", **dot)
+            for face, sign in ((INK, "≤"), ("white", ">"))
+        ]
     height = legend_above(figure, keys, [str(key.get_label()) for key in keys])
     rows = min(_MOST_ROWS, max((len(cell.task.groups) for cell in cells if cell.groups), default=0))
     figure.set_size_inches(page_width_in(), 0.1 + height + plan.rows * max(_PANEL_IN, 0.75 + _ROW_IN * rows))
@@ -143,7 +153,7 @@ def _by_group(axes: Axes, data: ReportData, task: TaskSamples) -> None:
                   clip_on=False, zorder=2.5)  # fmt: skip
     axes.axvline(1, color=FAINT, linewidth=0.8, zorder=0)
     words = [of.value if of.by in {"label", "length"} else f"{of.column or of.by}: {of.value}" for of in rows]
-    width = 62 if is_narrow() else 78
+    width = 92 if is_narrow() else 100
     short = dict(zip(dict.fromkeys(words), fitted_names(list(dict.fromkeys(words)), width), strict=True))
     # A group has one row for each method; it is named at the first of them.
     labels = [short[word] if word not in words[:row] else "" for row, word in enumerate(words)]

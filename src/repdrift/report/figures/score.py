@@ -15,17 +15,15 @@ from repdrift.core.records.claims import ScoreAssociation
 from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, one_line, without_formulas, wrapped
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, wrapped
 from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan
 from repdrift.report.report_data import ReportData
 from repdrift.report.style import GREY, INK, method_look, method_names, task_names
 
 _PANEL_IN = 1.9
-_NOTE_LINES = 6
 _FILLINGS = ("full", "none", "left", "top", "right", "bottom")
-_LONGEST_NAME = 26
 _FEW_METHODS = 3
-"""With more methods the correlation over all of them stands above a panel alone."""
+"""With more methods the caption has the correlation over all of them alone."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,8 @@ class _Point:
 
 
 def draw(data: ReportData) -> Figure:
-    """Marks are methods, their filling is the task. The correlations within tasks stand above each panel, with their intervals."""
-    metrics = _metrics(data)
-    most_lines = _NOTE_LINES if len(data.methods) <= _FEW_METHODS else _NOTE_LINES + len(data.methods)
-    plan = panel_plan(
-        len(metrics), _PANEL_IN + 0.12 * most_lines, most_columns=2 if len(data.methods) <= _FEW_METHODS else 1
-    )
+    """Marks are methods, their filling is the task. The correlation within tasks and methods stands above each panel; the caption has that of each method."""
+    metrics, plan = _metrics(data), _plan(data)
     figure = Figure()
     points = {metric: _points(data, metric) for metric in metrics}
     panels = draw_grid(figure, plan)
@@ -61,20 +55,18 @@ def draw(data: ReportData) -> Figure:
         axes.margins(0.08)
         axes.locator_params(nbins=5)
         axes.set_ylabel(fitted(metric, 72 * _PANEL_IN - 40, FONT_PT))
-        lines = [line for note in _notes(data, metric) for line in wrapped(note, plan.width_pt, NOTE_PT)]
-        axes.set_title("\n".join(without_formulas(line) for line in lines), fontsize=NOTE_PT, color=GREY, loc="left")
+        axes.set_title(_above(data, metric), fontsize=NOTE_PT, color=GREY, loc="left")
     definition = drift_definition(data.results.study, data.results.study.primary_measure)
     figure.supxlabel(
         "\n".join(wrapped(f"drift, {definition}, mean over layers", 72 * page_width_in() - 20)), fontsize=FONT_PT
     )
     height = _legend(figure, data, [point for found in points.values() for point in found])
-    notes = max(axes.get_title(loc="left").count("\n") + 1 for axes in panels)
-    figure.set_figheight(plan.rows * (_PANEL_IN + 0.12 * notes) + height + 0.3)
+    figure.set_size_inches(page_width_in(), plan.rows * _PANEL_IN + height + 0.3)
     return figure
 
 
 def _plan(data: ReportData) -> PanelPlan:
-    return panel_plan(len(_metrics(data)), _PANEL_IN + 0.12 * _NOTE_LINES, besides_in=1.6)
+    return panel_plan(len(_metrics(data)), _PANEL_IN, besides_in=1.6)
 
 
 def _metrics(data: ReportData) -> list[str]:
@@ -96,6 +88,21 @@ def _points(data: ReportData, metric: str) -> list[_Point]:
     return found
 
 
+def _above(data: ReportData, metric: str) -> str:
+    """The correlation over all methods in one line: `ρ = −0.31 (−0.70 to 0.20), n = 12`."""
+    of_all = [a for a in data.results.associations if a.metric == metric and a.method is None]
+    return _numbers(of_all[0]) if of_all else ""
+
+
+def _numbers(association: ScoreAssociation) -> str:
+    models = f"n = {association.n_units}"
+    if association.correlation is None:
+        return f"no correlation ({models})"
+    known = association.low is not None and association.high is not None
+    ends = f" ({_signed(association.low)} to {_signed(association.high)})" if known else ""
+    return f"ρ = {_signed(association.correlation)}{ends}, {models}"
+
+
 def _notes(data: ReportData, metric: str) -> list[str]:
     """The correlations of a metric: of all methods together, and of each where there are few."""
     few = len(data.methods) <= _FEW_METHODS
@@ -103,20 +110,10 @@ def _notes(data: ReportData, metric: str) -> list[str]:
 
 
 def _note(association: ScoreAssociation) -> str:
-    """An association in one line: `LoRA: ρ = -0.31 (-0.70 to 0.20), p = 0.21, n = 12`."""
-    whose = "all methods" if association.method is None else _short_name(association.method)
-    models = f"n = {association.n_units}"
-    if association.correlation is None:
-        return f"{whose}: no correlation ({models})"
-    known = association.low is not None and association.high is not None
-    ends = f" ({_signed(association.low)} to {_signed(association.high)})" if known else " (no interval)"
+    """An association in words: `LoRA ρ = -0.31 (-0.70 to 0.20), n = 12, p = 0.21`."""
+    whose = "all methods" if association.method is None else method_title(association.method)
     pvalue = "" if association.pvalue is None else f", {p_equals(association.pvalue)}"
-    return f"{whose}: ρ = {_signed(association.correlation)}{ends}{pvalue}, {models}"
-
-
-def _short_name(method: str) -> str:
-    name = one_line(method_title(method))
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 9]}…{name[-8:]}"
+    return f"{whose} {_numbers(association)}{pvalue}"
 
 
 def _signed(value: float | None) -> str:
@@ -145,15 +142,16 @@ def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> float:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
+    said = [f"For {metric}: {'; '.join(_notes(data, metric))}" for metric in _metrics(data)]
     missing = [
         f"{metric} of {counted(count, 'final model')}"
         for metric in _metrics(data)
         if (count := _final_models(data) - len(_points(data, metric)))
     ]
     return (
-        "Each point is a final model; marks are methods, their filling is the task. Above: rank correlations (ρ) of drift and score within tasks and methods"
-        f"{'' if len(data.methods) <= _FEW_METHODS else ' (that of each method is in the tables)'}, "
-        f"with {chosen_percent(data.results.study.confidence)} intervals over models; differences between tasks, which the points show, do not "
+        "Each point is a final model; marks are methods, their filling is the task. Above: the rank correlation (ρ) of drift and score within tasks and methods, "
+        f"with its {chosen_percent(data.results.study.confidence)} interval over models where there are enough of them. {'. '.join(said)}"
+        f"{'' if len(data.methods) <= _FEW_METHODS else ' (that of each method is in the tables)'}. Differences between tasks, which the points show, do not "
         "enter them. A correlation does not say what causes what: a model that learnt more may drift more for that reason."
         + (f" Not there: {', '.join(missing)}." if missing else "")
         + _plan(data).says_what_is_left_out("the tables have all scores")

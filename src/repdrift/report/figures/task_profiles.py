@@ -10,14 +10,18 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from repdrift.core.words import method_title, task_title
+from repdrift.report.captioned_figure import put_caption
+from repdrift.report.cell_numbers import CellNumber, CellNumbers
 from repdrift.report.figure_size import is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
-from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, text_width_pt
+from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names, wrapped
+from repdrift.report.likeness_figure import two_decimals
 from repdrift.report.panels import PanelPlan, draw_grid, panel_plan, panel_title
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY, HATCH, method_names
+from repdrift.report.style import GREY, HATCH, LIKENESS, method_names
 
 _MOST_NAMED = 6
+_KEY = "Correlation of the drifts of two tasks over layers: above the diagonal Pearson's, below Spearman's."
 
 
 def _plan(data: ReportData) -> PanelPlan:
@@ -44,9 +48,9 @@ def draw(data: ReportData) -> Figure:
     names = method_names(data.methods, plan.width_pt, FONT_PT)
     room = 60 if is_narrow() else 110
     labels = [f"{number} {name}" for number, name in enumerate(fitted_names([task_title(t) for t in tasks], room), 1)]
-    image = None
+    image, numbers = None, CellNumbers()
     for axes, method in zip(panels, _methods(data), strict=False):
-        image = _panel(axes, _matrix(data, method), 72 * _side_in(data))
+        image = _panel(axes, _matrix(data, method), numbers)
         panel_title(axes, names[method], (), plan.width_pt)
         axes.set_xticks(range(len(tasks)), [str(number) for number in range(1, len(tasks) + 1)])
         axes.set_yticks(range(len(tasks)), labels)
@@ -61,8 +65,9 @@ def draw(data: ReportData) -> Figure:
             ticks=[-1, 0, 1],
         )
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-        bar.set_label("correlation")
-    figure.set_size_inches(page_width_in(), plan.rows * (_side_in(data) + 0.42) + (0.55 if is_narrow() else 0.1))
+        bar.set_label("correlation over layers" if is_narrow() else "correlation")
+    key = put_caption(figure, wrapped(_KEY, 72 * page_width_in() - 14, NOTE_PT))
+    figure.set_size_inches(page_width_in(), plan.rows * (_side_in(data) + 0.42) + (0.55 if is_narrow() else 0.1) + key)
     return figure
 
 
@@ -89,18 +94,19 @@ def _matrix(data: ReportData, method: str) -> np.ndarray:
     return values
 
 
-def _panel(axes: Axes, values: np.ndarray, side_pt: float) -> AxesImage:
-    image = axes.imshow(values, cmap="PuOr", norm=Normalize(-1, 1), aspect="equal", interpolation="nearest")
-    written = side_pt / len(values) >= text_width_pt(["−0.99"], NOTE_PT) + 2
-    for (row, column), value in np.ndenumerate(values):
+def _panel(axes: Axes, values: np.ndarray, numbers: CellNumbers) -> AxesImage:
+    image = axes.imshow(values, cmap=LIKENESS, norm=Normalize(-1, 1), aspect="equal", interpolation="nearest")
+    for row, column in np.ndindex(values.shape):
+        box = (column - 0.5, row - 0.5)
         if row == column:
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="0.93", linewidth=0))
-        elif np.isnan(value):
-            box = (column - 0.5, row - 0.5)
+            axes.add_patch(Rectangle(box, 1, 1, facecolor="0.93", linewidth=0))
+        elif np.isnan(values[row, column]):
             axes.add_patch(Rectangle(box, 1, 1, facecolor="white", edgecolor=GREY, hatch=HATCH, linewidth=0))
-        elif written:
-            shade = "white" if abs(value) > 0.65 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=NOTE_PT, color=shade)
+    side = len(values)
+    numbers.write(axes, side, side, (
+        CellNumber(row, column, two_decimals(value), LIKENESS(float(1 + value) / 2))
+        for (row, column), value in np.ndenumerate(values) if row != column and np.isfinite(value)
+    ))  # fmt: skip
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     return image
