@@ -72,6 +72,23 @@ def test_the_citation_names_what_the_package_is():
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
+def test_the_changelog_has_what_is_unreleased_on_top_and_a_section_for_each_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *versions = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert first == "Unreleased"
+    assert versions
+    assert sorted(versions, key=Version, reverse=True) == versions
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation.get("version", versions[0]) == versions[0]
+
+
+def test_the_changelog_names_only_pages_and_folders_that_are_there():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    named = re.findall(r"(?:docs|benchmarks|scripts|studies|examples)/[\w./*-]*[\w*]", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_lowest_versions_are_the_bounds_of_pyproject():
     checks = runpy.run_path(str(ROOT / "scripts/wheel/check_wheel.py"))
     lowest = checks["constraints_of"]("lowest", "2.13.0")
