@@ -56,7 +56,7 @@ PRINTED_BY = {
     "study/jobs": "run",
     "study/jobs/launchers/local_processes.py": "job",  # it writes this command
     "study/jobs/launchers/ray_cluster.py": "job",  # as local_processes.py does
-    "study/jobs/slurm/element.py": "job",  # as local_processes.py does
+    "study/jobs/job_command.py": "job",  # as local_processes.py does
     "tasks": "train extract run compare",
     "tasks/own_file.py": "compare",
     "tasks/sample_set.py": "extract run compare",  # training takes rows, and no sample set

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,13 +154,3 @@ def read_plan(path: Path) -> StudyPlan:
     plan = StudyPlan.read(path)
     remember_all(plan.config)
     return plan
-
-
-def job_command(plan_file: Path, job: str) -> list[str]:
-    """The command that runs one job of a plan in a process of its own, by this interpreter; docs/reference/exit_codes.md has what its exit codes say."""
-    return [sys.executable, "-m", "repdrift", "job", str(plan_file.absolute()), job]
-
-
-def job_command_text(plan_file: Path, job: str) -> str:
-    """The command of a job as a person types it."""
-    return shlex.join(["repdrift", "job", str(plan_file), job])

@@ -7,9 +7,10 @@ import pytest
 from repdrift.core.errors import ConfigError, DataError, StorageError, UnknownNameError
 from repdrift.study.config import parse_study
 from repdrift.study.jobs import worker
+from repdrift.study.jobs.job_command import job_command
 from repdrift.study.jobs.job_state import log_file
 from repdrift.study.jobs.launcher import JobReport
-from repdrift.study.jobs.plan_file import job_command, make_plan, read_plan, write_plan
+from repdrift.study.jobs.plan_file import make_plan, read_plan, write_plan
 from repdrift.study.jobs.report_line import line_of, report_of_line
 from repdrift.study.jobs.worker import EXIT_CODES, PlannedStudy, ending_of
 from tests.command_line import run_here

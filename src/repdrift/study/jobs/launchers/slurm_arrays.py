@@ -21,6 +21,7 @@ from repdrift.core.progress import say
 from repdrift.core.shown_text import for_terminal
 from repdrift.core.words import counted, some_listed
 from repdrift.study.jobs.graph import KINDS, JobKind, StudyJob
+from repdrift.study.jobs.job_command import job_command
 from repdrift.study.jobs.job_state import log_file, now
 from repdrift.study.jobs.launcher import (
     JobDemand,
@@ -31,7 +32,6 @@ from repdrift.study.jobs.launcher import (
     register,
     worker_environment,
 )
-from repdrift.study.jobs.plan_file import job_command
 from repdrift.study.jobs.slurm.array_files import (
     SLURM,
     ArrayElementRecord,

@@ -19,6 +19,7 @@ from typing import Any
 from submitit.helpers import Checkpointable
 
 from repdrift.core.errors import StorageError
+from repdrift.study.jobs.job_command import with_parent
 from repdrift.study.jobs.slurm.array_files import ElementEnding, ending_file
 
 _STOPPED_WITHIN_S = 25.0
@@ -77,11 +78,7 @@ class ArrayElement(Checkpointable):
         signal.pthread_sigmask(signal.SIG_BLOCK, warned)
         try:
             self._process = subprocess.Popen(  # noqa: S603  this program itself
-                [
-                    *self.command,
-                    "--parent",
-                    str(os.getpid()),
-                ],  # a job without its element would hold its claim and its GPU
+                with_parent(self.command),
                 env={**os.environ, **self.environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
