@@ -89,9 +89,9 @@ def two_panels(figure: Figure, height_in: float, **shared: Any) -> tuple[Axes, A
 
 
 def label_outer(panels: Sequence[Axes], plan: PanelPlan) -> None:
-    """Keep the label and the numbers of the x axis where no panel follows below."""
+    """Keep the label and the numbers of the x axis in rows of which some panel has none below it. Panels of one row are alike."""
     for position, axes in enumerate(panels):
-        below = position + plan.columns < len(panels)
+        below = (position // plan.columns + 2) * plan.columns <= len(panels)
         axes.tick_params(labelbottom=not below)
         if below:
             axes.set_xlabel("")

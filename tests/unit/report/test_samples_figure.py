@@ -45,3 +45,13 @@ def test_samples_name_their_groups_whole_and_say_what_full_and_hollow_marks_are(
         assert "middle (15 to 23 tokens)" in [label.get_text() for label in figure.axes[1].get_yticklabels()]
         keys = [text.get_text() for text in figure.legends[0].get_texts()]
         assert keys[-2:] == ["group: corrected p ≤ 0.05", "group: corrected p > 0.05"]
+
+
+def test_a_narrow_figure_has_every_task_that_fits_and_panels_as_tall_as_their_rows():
+    data = odd_study("usual")
+    with paper_style(FigureSize("one-column")):
+        figure = SPECS["samples"].draw(data)
+        caption = SPECS["samples"].caption(data)
+        tasks = len(data.results.moved.samples.tasks)
+    assert len(figure.axes) == 2 * tasks or f"The first {len(figure.axes)} of {2 * tasks} panels" in caption
+    assert len(figure.axes) >= 4

@@ -1,9 +1,10 @@
 import os
 
 import pytest
+from matplotlib.figure import Figure
 
 from repdrift.report.figures import figures
-from repdrift.report.panels import panel_plan
+from repdrift.report.panels import draw_grid, label_outer, panel_plan
 from repdrift.report.rendering import rendered
 from repdrift.report.style import paper_style
 from tests.unit.report.synthetic_results import Synthetic, report_data
@@ -25,3 +26,15 @@ def test_panels_stand_in_rows_that_are_as_equal_as_they_can_be(count, columns):
     with paper_style():
         plan = panel_plan(count, 1.5, least_in=2.0, most_columns=3)
     assert (plan.columns, plan.shown) == (columns, count)
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(1, [0]), (4, [2, 3]), (5, [0, 1, 2, 3, 4]), (6, [3, 4, 5]), (8, [3, 4, 5, 6, 7])]
+)
+def test_panels_of_one_row_have_all_their_numbers_or_none(count, named):
+    with paper_style():
+        plan = panel_plan(count, 1.5, least_in=2.0, most_columns=3)
+        panels = draw_grid(Figure(), plan, sharex=True)
+        label_outer(panels, plan)
+        shown = [n for n, axes in enumerate(panels) if axes.xaxis.get_tick_params()["labelbottom"]]
+    assert shown == named

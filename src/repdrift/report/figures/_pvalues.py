@@ -98,12 +98,12 @@ def short_claim(hypothesis: Hypothesis, data: ReportData) -> str:
 
 def opposite_claim(hypothesis: Hypothesis) -> str:
     """The opposite of a claim about a method in a few words."""
-    return {LESS: "drifts more", TARGET: "falls short of that"}[hypothesis]
+    return {LESS: "drifts more", TARGET: "falls short of it"}[hypothesis]
 
 
 def sides_remark(hypothesis: Hypothesis, ends: PEnds) -> list[str]:
     """Says which side of a level axis is which, where it has two."""
-    return ["right: the claim", f"left: the opposite, {opposite_claim(hypothesis)}"] if ends.both else []
+    return ["right: the claim", f"left: {opposite_claim(hypothesis)}"] if ends.both else []
 
 
 def both_ways(test: HypothesisTest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.lines import Line2D
 from repdrift.core.records.sample_moves import GroupOverModels, TaskSamples
 from repdrift.core.records.sites import RESID_POST
 from repdrift.core.words import counted, method_title, percent, task_title
-from repdrift.report.figure_size import is_narrow, page_width_in
+from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, no_section, register
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted_names
 from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan, panel_title
@@ -21,6 +22,8 @@ from repdrift.report.report_data import ReportData
 from repdrift.report.style import FAINT, GREY, INK, layer_axis, method_look, method_names, note, task_names
 
 _PANEL_IN = 1.65
+_NARROW_PANEL_IN = 1.45
+_BESIDES_IN = 0.9
 _ROW_IN = 0.14
 _MOST_ROWS = 12
 """Rows of groups in a panel: those farthest from 1."""
@@ -36,9 +39,9 @@ class _Cell:
 
 def draw(data: ReportData) -> Figure:
     """Two panels for each task: by layer, and by group where samples come in groups."""
-    plan, cells = _plan(data), _cells(data)
+    (plan, heights), cells = _plan(data), _cells(data)
     figure = Figure()
-    panels = draw_grid(figure, plan)
+    panels = draw_grid(figure, plan, height_ratios=heights)
     beside = plan.columns == 1 and any(
         cell.groups for cell in cells
     )  # names of groups make every panel of the column narrower
@@ -67,15 +70,24 @@ def draw(data: ReportData) -> Figure:
             for face, sign in ((INK, "≤"), ("white", ">"))
         ]
     height = legend_above(figure, keys, [str(key.get_label()) for key in keys])
-    rows = min(_MOST_ROWS, max((len(cell.task.groups) for cell in cells if cell.groups), default=0))
-    figure.set_size_inches(page_width_in(), 0.1 + height + plan.rows * max(_PANEL_IN, 0.75 + _ROW_IN * rows))
+    figure.set_size_inches(page_width_in(), 0.1 + height + sum(heights))
     return figure
 
 
-def _plan(data: ReportData) -> PanelPlan:
+def _plan(data: ReportData) -> tuple[PanelPlan, list[float]]:
+    """The arrangement, as many rows as fit on a page, and the height of each row in inches."""
     cells = _cells(data)
-    rows = min(_MOST_ROWS, max((len(cell.task.groups) for cell in cells if cell.groups), default=0))
-    return panel_plan(len(cells), max(_PANEL_IN, 0.75 + _ROW_IN * rows), besides_in=1.4)
+    columns = panel_plan(len(cells), _PANEL_IN).columns
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(_height_in(cell) for cell in row) for row in rows]
+    room = MOST_HEIGHT_IN - _BESIDES_IN
+    fit = max(1, sum(total <= room for total in accumulate(heights)))
+    return PanelPlan(len(cells), min(len(cells), fit * columns), columns, _PANEL_IN), heights[:fit]
+
+
+def _height_in(cell: _Cell) -> float:
+    rows = min(_MOST_ROWS, len(cell.task.groups)) if cell.groups else 0
+    return max(_NARROW_PANEL_IN if is_narrow() else _PANEL_IN, 0.75 + _ROW_IN * rows)
 
 
 def _cells(data: ReportData) -> list[_Cell]:
@@ -179,7 +191,7 @@ def caption(data: ReportData) -> str:
             f"colour and mark. Lines: {percent(data.results.study.confidence).replace('.0', '')} intervals over models (seeds), over samples where there is one model. A full mark "
             f"has a p of {data.results.study.alpha:g} or less after Holm's correction over groups and methods."
         )
-    return said + _plan(data).says_what_is_left_out("samples.parquet has all")
+    return said + _plan(data)[0].says_what_is_left_out("samples.parquet has all")
 
 
 def describe(data: ReportData) -> str:

@@ -62,8 +62,9 @@ def draw(data: ReportData) -> Figure:
         labels_pt = max(text_width_pt([label.get_text() for label in left.get_yticklabels()], NOTE_PT), 30.0)
         width = 72 * page_width_in() * (1.0 if narrow else 1 / 2.25) - labels_pt - 16
         panel_title(left, _title(data, hypothesis, width), sides_remark(hypothesis, ends), width)
+        wide = width if narrow else 72 * page_width_in() * 1.25 / 2.25 - 44
         remarks = [*(["above: the claim, below: the opposite"] if ends.both else []), *limit_remark(data, hypothesis)]
-        panel_title(right, "by layer, all tasks" if len(data.tasks) > 1 else "by layer", remarks, width)
+        panel_title(right, "by layer, all tasks" if len(data.tasks) > 1 else "by layer", remarks, wide)
     keys = [*_keys(data), *([REACH_KEY] if any(p.get_hatch() for axes in panels for p in axes.patches) else [])]
     height = legend_above(figure, keys, [str(key.get_label()) for key in keys])
     heights = [by_task + _BY_LAYER_IN + 0.75] * 2 if narrow else [max(by_task, _BY_LAYER_IN + 0.65)] * 2
