@@ -251,7 +251,7 @@ def caption(data: ReportData) -> str:
     )
     return (
         f"Drift from {study.model}: {drift_definition(study, study.primary_measure)}. {over}a: mean drift of each method by layer.{scale} b: the same as lines. "
-        f"c: 1 - drift of a method / drift of {method_title(study.reference_method)}, with two-sided interval and one-sided lower bound (upright tick). d: the same by "
+        f"c: 1 - drift of a method / drift of {method_title(study.reference_method)}, with two-sided interval and one-sided lower bound (upright tick); an arrow at the edge: it goes on beyond. d: the same by "
         f"layer, over all tasks; a full mark is a layer in which less drift is supported. {beyond}e: p in a layer, corrected: full and above p = 1 that of less drift, hollow and below it that of "
         "more drift, the smaller the farther out; dashed: the level. "
         "f: mean drift of each method (colour) beside the base model extracted twice, the drift between two seeds, a random change of the same size and mispaired "
