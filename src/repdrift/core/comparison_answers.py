@@ -98,11 +98,14 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
         )  # where rounding moved it most is no answer
     if len(layers) > 1 and all(at.drift == most.drift for at in layers):
         return f"drift {short_drift(mean)}, the same in every layer"
+    beside = not_told_apart(layers)
+    if beside and beside == len(layers) - 1:
+        ends = f"{short_drift(min(at.drift for at in layers))} to {short_drift(most.drift)}"
+        return f"mean drift {short_drift(mean)}, and no layer stands out ({ends}, with intervals that overlap)"
     where = f"layer {most.layer} ({short_drift(most.drift)}"
     if most.drift_low is not None and most.drift_high is not None:
         where += f", 95 % interval {short_drift(most.drift_low)} to {short_drift(most.drift_high)}"
-        if beside := not_told_apart(layers):
-            where += f", which that of {counted(beside, 'other layer')} overlaps"
+        where += f", not told apart from {counted(beside, 'other layer')}" if beside else ""
     return f"mean drift {short_drift(mean)}, most in {where})"
 
 

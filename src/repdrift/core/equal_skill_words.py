@@ -18,7 +18,7 @@ from repdrift.core.words import (
 )
 
 WHAT_IT_ANSWERS = (
-    "A method that learnt less drifts less. So drift is also compared where every run had the same score: it is read off each run's path "
+    "A method that learnt less may drift less for that reason. So drift is also compared where every run had the same score: it is read off each run's path "
     "of score and drift over its checkpoints. Scores are noisy, so the path is smoothed: checkpoints between which the score does "
     "not rise are taken together."
 )

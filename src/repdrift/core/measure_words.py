@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from repdrift.core.records.study_info import StudyInfo
+from repdrift.core.words import sentence_case
 
 _MEASURES = {
     "cka": "debiased CKA",
@@ -24,7 +25,7 @@ _UNSEEN = {
 
 def unseen_in_words(measure: str) -> str:
     """Returns a sentence on changes that leave a measure as it is; empty for a measure without one. `repdrift measures` has all of them."""
-    return f"This measure does not see {_UNSEEN[measure]}." if measure in _UNSEEN else ""
+    return f"{sentence_case(_MEASURES[measure])} does not see {_UNSEEN[measure]}." if measure in _UNSEEN else ""
 
 
 def drift_definition(study: StudyInfo, measure: str) -> str:

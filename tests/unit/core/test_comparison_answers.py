@@ -38,7 +38,10 @@ def test_headline_of_models_within_noise_claims_no_more():
         ([0.0], "drift 0 in layer 0"),
         ([2e-16, -3e-16], "drift 0 in every layer"),
         ([0.0, 0.0], "drift 0 in every layer"),
-        ([-2e-4, -1e-4], "most in layer 1 ("),
+        (
+            [-2e-4, -1e-4],
+            "mean drift -0.00015, and no layer stands out (-0.00020 to -0.00010, with intervals that overlap)",
+        ),
         ([0.2, 0.3, 0.3], "most in layer 1 ("),
         ([0.2, 0.2], "drift 0.20, the same in every layer"),
     ],

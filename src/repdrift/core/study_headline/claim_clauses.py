@@ -10,7 +10,7 @@ from repdrift.core.claim_parts import (
     deciding_pvalue,
     smallest_possible_pvalue,
 )
-from repdrift.core.hypotheses import ALIKE, INTERACTION, TARGET
+from repdrift.core.hypotheses import ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS, DriftResults
 from repdrift.core.study_headline.clause import Clause
@@ -26,7 +26,7 @@ from repdrift.core.study_headline.contrast import (
     reduction_of,
     tested_claim,
 )
-from repdrift.core.words import chosen_percent, counted, pvalue, reduction_in_words, task_title
+from repdrift.core.words import chosen_percent, counted, listed, pvalue, reduction_in_words, task_title
 
 
 def claim_clauses(results: DriftResults) -> list[Clause]:
@@ -53,7 +53,7 @@ def _one(found: Contrast) -> list[Clause]:
             clauses.append(Clause(f"still, both lie within a factor of {factor} ({_p(alike, found)})", 2))
     if found.when == AT_EQUAL_SKILL:
         clauses += _end_too(found, end)
-    return [*clauses, *_target(end), *_tasks_apart(end)]
+    return [*clauses, *_on_tasks_alone(end), *_target(end), *_tasks_apart(end)]
 
 
 def _with_evidence(found: Contrast) -> str:
@@ -96,6 +96,20 @@ def _end_too(found: Contrast, end: Contrast) -> list[Clause]:
         size = does if end.reduction is None or end.contradicts_mean else reduction_in_words(end.reduction)
         said = f"{AT_THE_END}{condition} it drifts {size}"
     return [Clause(f"{said} ({end.evidence})" if end.evidence else said, rank)]
+
+
+def _on_tasks_alone(end: Contrast) -> list[Clause]:
+    """Names the tasks on which the verdict over all tasks holds by itself, where it does not hold on all of them."""
+    if end.verdict not in ("supported", "rejected"):
+        return []
+    tests = {task: tested_claim(end.results, LESS, task) for task in end.results.study.tasks}
+    found = {task: test for task, test in tests.items() if test is not None and test.verdict != "not testable"}
+    alone = [task_title(task) for task, test in found.items() if test.verdict == end.verdict]
+    if len(found) < 2 or len(alone) == len(found):
+        return []
+    if not alone:
+        return [Clause("no task shows it by itself", 2)]
+    return [Clause(f"by itself it is shown on {listed(alone)} only, of {counted(len(found), 'task')}", 2)]
 
 
 def _target(end: Contrast) -> list[Clause]:

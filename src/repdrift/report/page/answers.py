@@ -34,11 +34,21 @@ def drift_in_words(data: ReportData) -> list[str]:
     return [f"Mean drift over tasks and models: {listed(said)}.{others}"]
 
 
+def _first_of_each(answer: list[str]) -> list[str]:
+    """The sentences with the first one on each subject in front: the subject is what stands before a colon, such as a method."""
+    subjects: dict[str, str] = {}
+    for line in answer:
+        subjects.setdefault(line.partition(": ")[0] if ": " in line else line, line)
+    first = list(subjects.values())
+    return [*first, *(line for line in answer if line not in first)]
+
+
 def answer_of_models(sections: Sequence[tuple[str, WordedSection]]) -> list[str]:
     """Returns up to three sentences on the models of a comparison: those on the only model, or the first one on each, with its name before it."""
     if len(sections) == 1:
         answer = list(sections[0][1].answer)
         more = counted(len(answer) - _MOST, "more sentence")
+        answer = _first_of_each(answer)
         if len(answer) > _MOST:
             answer[_MOST - 1] += f" ({more} in Numbers and notes.)"
         return answer[:_MOST]

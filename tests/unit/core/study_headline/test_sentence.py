@@ -235,3 +235,23 @@ def test_a_p_never_stands_without_its_claim_and_shorter_headlines_lose_no_condit
             assert found[p.end() :].startswith(" for the claim "), found
         assert re.findall(r"not learnt| if the models have learnt| alone, ", found) or "not learnt" not in every[0]
     assert len(every[-1]) <= len(every[0])
+
+
+def test_a_verdict_over_all_tasks_that_one_task_alone_shows_says_so():
+    data = report_data(replace(SMALL, lora_share=0.5, noise=0.02))
+
+    def headline_with(verdicts):
+        tests = [
+            t.model_copy(update={"verdict": verdicts[t.task]})
+            if t.hypothesis == LESS and t.layer is None and t.task in verdicts
+            else t
+            for t in data.results.tests
+        ]
+        return headline(data.results.model_copy(update={"tests": tests}), data.table)
+
+    assert "; by itself it is shown on MRPC only, of 2 tasks; " in headline_with(
+        {"sst2": "undecided", "mrpc": "supported"}
+    )
+    assert "; no task shows it by itself; " in headline_with({"sst2": "undecided", "mrpc": "undecided"})
+    assert "by itself" not in headline_with({"sst2": "supported", "mrpc": "supported"})
+    assert "by itself" not in headline_with({"sst2": "not testable", "mrpc": "supported"})

@@ -115,7 +115,7 @@ function showNotes(view) {
   if (retold(view, caption.dataset.start) !== caption.textContent) caption.textContent = retold(view, caption.dataset.start);
   if (drawing?.rows.length && !drawing.failed && drawing.panels.every((panel) => !pointsIn(panel).length)) notes.push(`Nothing is drawn: ${drawing.rows.length === 1 ? "the row that is chosen has" : `the ${drawing.rows.length} rows that are chosen have`} no number to draw.`);
   const left = drawing?.notShown;
-  const ignored = [...filters.values()].filter((filter) => filter.column !== "layer" && filter.options.length > 1 && !filter.view && !atStart(filter.column) && !view.filters.includes(filter.column));
+  const ignored = [...filters.values()].filter((filter) => !(filter.column === "layer" && (marksLayer(view) || tables.get(view.table).has("layer"))) && filter.options.length > 1 && !filter.view && !atStart(filter.column) && !view.filters.includes(filter.column));
   if (ignored.length) notes.push(`Not by what is chosen: this chart does not follow ${ignored.map((filter) => filter.label.toLowerCase()).join(", ")}.`);
   if (left && !left.possible) notes.push("No value here is above zero, so that the scale stays linear.");
   else if (left?.never || left?.below) {

@@ -21,7 +21,7 @@ _CHIPS: dict[str, tuple[str, Verdict]] = {
 }
 _SEEDS: dict[bool, tuple[str, Verdict]] = {
     True: ("more than noise and seeds", "yes"),
-    False: ("in part within seeds", "open"),
+    False: ("not above seeds everywhere", "open"),
 }
 """Noise of extraction alone is so small that nearly every drift exceeds it: the drift between two seeds is the control that can fail."""
 _NAMED_ARMS = 2
@@ -77,9 +77,7 @@ def drift_tile(data: ReportData) -> Tile:
     over = "" if len(common) in (0, len(data.tasks)) else f" ({listed(common)} alone, where every method has models)"
     kind = f"{sentence_case(drift_definition(study, study.primary_measure))}, mean over tasks{over}, layers and models."
     if places:
-        kind += (
-            f" It is more than two seeds of one method differ by in {above} of {places} places (task, method, layer)."
-        )
+        kind += f" It exceeds the drift between two seeds of one method in {above} of {places} places (task, method, layer)."
     others = [
         each for each in (between_seeds(data) if study.contrasted else None, random_change(data)) if each is not None
     ]

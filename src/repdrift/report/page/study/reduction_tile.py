@@ -34,7 +34,11 @@ def reduction_tile(data: ReportData) -> Tile | None:
     ]
     value = "not tested" if one.verdict == "not testable" else one.size or NOT_KNOWN
     seeds = between_seeds(data)
-    beside = "" if seeds.short == "Not known." else f" More than two seeds of one method differ by? {seeds.short}"
+    beside = (
+        ""
+        if seeds.short == "Not known."
+        else f" Does the difference exceed the drift between two seeds of one method? {seeds.short}"
+    )
     return Tile(
         "reduction",
         label,

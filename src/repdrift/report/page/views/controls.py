@@ -11,7 +11,7 @@ import pandas as pd
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.words import listed
 from repdrift.report.dashboard.sections import standings
-from repdrift.report.page.arm_marks import SHAPES, look, tooltip
+from repdrift.report.page.arm_marks import SHAPES, look, quoted, tooltip
 from repdrift.report.page.contents import LegendEntry, View
 from repdrift.report.page.layer_axis import chosen_layer, chosen_rule, layer_axis
 from repdrift.report.page.titles import arm_titles, task_titles
@@ -103,13 +103,17 @@ def _spec(rows: pd.DataFrame, there: list[str], title: str) -> dict[str, Any]:
     colors, dashes, shapes = ([_LOOKS[name][part] for name in there] for part in range(3))
     x = layer_axis(rows["layer"])
     y = alt.Y(
-        "drift:Q", title=title, scale=alt.Scale(type="log", clamp=True), axis=alt.Axis(format=".1~r", tickCount=6)
+        "drift:Q",
+        title=title,
+        scale=alt.Scale(type="log", clamp=True, nice=False),
+        axis=alt.Axis(format=".1~r", tickCount=6),
     )
     base = alt.Chart(alt.NamedData("rows")).transform_filter("datum.drift > 0")
     color = alt.Color("series:N", **look(there, colors))
     means = base.transform_aggregate(drift="mean(drift)", groupby=["series", "layer"])
-    line = means.mark_line(strokeWidth=2).encode(
-        x, y, color, alt.StrokeDash("series:N", **look(there, dashes)), tooltip=tooltip({"series:N": "what", "layer:Q": "layer", "drift:Q": "mean drift"})
+    width = alt.condition(f"datum.series === {quoted(TRAINED)}", alt.value(3.5), alt.value(1.6))
+    line = means.mark_line().encode(
+        x, y, color, alt.StrokeDash("series:N", **look(there, dashes)), strokeWidth=width, tooltip=tooltip({"series:N": "what", "layer:Q": "layer", "drift:Q": "mean drift"})
     )  # fmt: skip
     points = base.mark_point(filled=True, size=22, opacity=0.8).encode(
         x, y, color, alt.Shape("series:N", **look(there, shapes)), tooltip=tooltip({f"{name}:{'Q' if name in ('layer', 'drift') else 'N'}": words for name, words in _SHOWN.items()})

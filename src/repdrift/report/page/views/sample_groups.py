@@ -13,7 +13,7 @@ import pandas as pd
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.sample_moves import GroupMoves, GroupOverModels
 from repdrift.core.sample_words import group_words
-from repdrift.core.words import number, p_equals
+from repdrift.core.words import counted, number, p_equals
 from repdrift.report.page.arm_marks import (  # fmt: skip
     CONTROL_GREY,
     arm_color,
@@ -33,6 +33,7 @@ from repdrift.report.report_data import ReportData
 _SHOWN = {
     "task": "task", "group": "group", "arm": "method", "ratio": "ratio to all others", "low": "low", "high": "high", "over": "interval", "p": "p of the ratio being 1, corrected", "random": "after a random change", "n": "samples", "note": "note",
 }  # fmt: skip
+_ALPHA = 0.05
 _NUMBERS = ["ratio", "low", "high", "p", "random", "n"]
 
 
@@ -100,8 +101,14 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
 def _farthest_from_one(rows: pd.DataFrame) -> str:
     """The group whose ratio lies farthest from 1, with what tells whether it is more than chance, and more than where the group lies."""
     known = rows[rows["ratio"] > 0]
-    most = known.iloc[int(np.abs(np.log(known["ratio"].to_numpy(dtype=float))).argmax())]
-    said = f"The ratio farthest from 1: {most['group']} ({most['task']}, {most['arm']}) moved {number(most['ratio'])} times as far as all others"
+    shown = known[known["p"] <= _ALPHA]
+    among = shown if len(shown) else known
+    most = among.iloc[int(np.abs(np.log(among["ratio"].to_numpy(dtype=float))).argmax())]
+    if len(shown):
+        lead = f"{len(shown)} of {counted(len(known), 'ratio')} {'is' if len(shown) == 1 else 'are'} shown to differ from 1; the farthest"
+    else:
+        lead = "No group is shown to move more or less than the others; the ratio farthest from 1"
+    said = f"{lead}: {most['group']} ({most['task']}, {most['arm']}) moved {number(most['ratio'])} times as far as all others"
     if np.isfinite(most["low"]) and np.isfinite(most["high"]):
         said += f" (interval {number(most['low'])} to {number(most['high'])} {most['over']})"
     p = most["p"]

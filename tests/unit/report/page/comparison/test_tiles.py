@@ -28,7 +28,7 @@ def test_drift_of_one_and_of_several():
     assert (one.value, one.chip) == ("0.20", "most in layer 1")
     alike = tile(of(compared("a", [0.2, 0.3], layer_fields={"drift_low": 0.1, "drift_high": 0.4})), "drift")
     assert alike.chip == "no layer stands out"
-    assert "which that of 1 other layer overlaps" in alike.line
+    assert alike.line == "Mean drift 0.25, and no layer stands out (0.20 to 0.30, with intervals that overlap)."
     several = tile(of(compared("iPhone", [0.1, 0.3]), compared("b", [0.1, 0.1])), "drift")
     assert several.value == "0.10 to 0.20"
     assert several.line.startswith("iPhone drifts most: mean drift 0.20")
