@@ -56,4 +56,4 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(package):
     kept = package(alpha="kept.add('alpha', 1)", _hidden="kept.add('hidden', 2)")
     assert "hidden" not in kept
     with pytest.raises(UnknownNameError, match="alpha"):
-        kept.get("alhpa")
+        kept.get("alphax")
