@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.claim_parts import deciding_pvalue, widest_claim
+from repdrift.core.claim_parts import deciding_pvalue, smallest_possible_pvalue, widest_claim
 from repdrift.core.records.claims import HypothesisTest, Interval, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
-from repdrift.core.words import markdown_text, p_equals, percent, percent_range, short_drift
+from repdrift.core.words import markdown_text, p_equals, percent, percent_range, pvalue, short_drift
 
 MISSING = "-"
 
@@ -47,10 +47,16 @@ def skill_cell(found: EqualSkill | None) -> str:
     return MISSING if found is None or found.test is None else reduction_cell(found.reduction, found.interval)
 
 
-def verdict_cell(test: HypothesisTest | None) -> str:
-    """The verdict with the p-value that it rests on: that of the opposite claim, where the claim is rejected."""
+def verdict_cell(test: HypothesisTest | None, alpha: float = 0.05) -> str:
+    """The verdict with the p-value that it rests on: that of the opposite claim, where the claim is rejected.
+
+    Where no result of so few models could have decided, that is said in place of a p, which could not have been small.
+    """
     if test is None:
         return MISSING
+    least = smallest_possible_pvalue(test)
+    if test.verdict == "undecided" and least is not None and least > alpha:
+        return f"undecided: so few models allow no p below {pvalue(least)}"
     p = deciding_pvalue(test)
     if test.verdict == "rejected":
         opposite = test.opposite_pvalue if test.deciding_opposite_pvalue is None else test.deciding_opposite_pvalue

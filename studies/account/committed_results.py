@@ -14,6 +14,7 @@ from repdrift.core.errors import DataError
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.shared_paths import shareable
+from repdrift.drift.hidden_texts import without_texts
 from repdrift.report import visualize
 from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
@@ -27,12 +28,12 @@ MOST_BYTES = 5_000_000
 
 
 def commit_results(analysis: Path, into: Path) -> None:
-    """Write the results and the table of an analysis to `into`, compressed, with absolute paths shortened.
+    """Write the results and the table of an analysis to `into`, compressed, with absolute paths shortened and without texts of the data set's rows.
 
     Raises DataError if they are missing, damaged, or not of one analysis. The same results give the same bytes.
     """
     read_report_data(analysis / RESULTS_FILE)  # refuses what does not belong together
-    results = shareable(DriftResults.read(analysis / RESULTS_FILE))
+    results = without_texts(shareable(DriftResults.read(analysis / RESULTS_FILE)))
     with reading_errors(analysis / TABLE_PARQUET):
         table = (analysis / TABLE_PARQUET).read_bytes()
     packed = gzip.compress(results.file_text().encode(), mtime=0)

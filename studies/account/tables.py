@@ -93,7 +93,10 @@ def floors_table(facts: StudyFacts) -> str:
     rows = [
         [
             name_cell(facts.title(arm)),
-            *(verdict_cell(facts.floor_test(claim, ALL_TASKS, arm)) for claim in (ABOVE_NOISE, ABOVE_SEEDS)),
+            *(
+                verdict_cell(facts.floor_test(claim, ALL_TASKS, arm), facts.study.alpha)
+                for claim in (ABOVE_NOISE, ABOVE_SEEDS)
+            ),
         ]
         for arm in facts.study.methods
     ]
@@ -118,6 +121,7 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
                 skill_cell(skill),
                 verdict_cell(skill.test if skill else None),
                 MISSING if second is None or second.reduction is None else percent(second.reduction),
+                MISSING if task == ALL_TASKS else _beside_seeds(facts, task, arm),
             ]
         )
     head = [
@@ -128,7 +132,18 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
         "at equal skill: less drift by",
         "drifts less?",
     ]
-    return table([*head, "by regression"], rows)
+    return table([*head, "by regression", "difference of drift beside two seeds of one arm"], rows)
+
+
+def _beside_seeds(facts: StudyFacts, task: str, arm: str) -> str:
+    """The difference of two arms' mean drifts beside the drift between two seeds of one of them, the larger one, as a control."""
+    drifts = [facts.models(task, name).drift for name in (facts.study.reference_method, arm)]
+    seeds = [_mean(facts.control("seed_ceiling", task, name)) for name in (facts.study.reference_method, arm)]
+    known = [value for value in seeds if value is not None]
+    if drifts[0] is None or drifts[1] is None or not known:
+        return MISSING
+    gap, floor = abs(drifts[0] - drifts[1]), max(known)
+    return f"{drift_cell(gap)}, {'more' if gap > floor else 'less'} than {drift_cell(floor)}"
 
 
 def target_table(facts: StudyFacts, task: str) -> str:

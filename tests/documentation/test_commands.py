@@ -35,7 +35,7 @@ NOT_RUN = {
     "docs/howto/power.md": "reads the study of the working folder; the command below it is run on committed results",
     "docs/howto/tables.md": "reads results of the reader's; the commands beside them are run on committed results",
     "docs/reference/exit_codes.md": "needs models of the reader's",
-    "docs/studies/minilm/README.md": "needs data from a hub, and hours",
+    "docs/studies/reference/README.md": "needs data from a hub, and hours",
     "docs/tutorial/first_study.md": "installs a package, or trains twelve models; the page shows how it ends",
 }
 """Pages with blocks of shell that the build of the site does not run, and why. Blocks of `{command}` are run."""

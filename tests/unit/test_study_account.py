@@ -1,19 +1,24 @@
 """Accounts of studies: every number comes from the results files, a changed file changes the text, and what is missing is said."""
 
+import gzip
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from studies.account.__main__ import main
 from studies.account.build import TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
-from studies.account.committed_results import COMPRESSED, MOST_BYTES
+from studies.account.committed_results import COMPRESSED, MOST_BYTES, commit_results
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
+from repdrift.core.words import short_drift
+from repdrift.report.report_data import read_report_data
 from tests.unit.drift.skill_studies import two_arms
 from tests.unit.report.equal_skill_results import with_equal_skill
+from tests.unit.report.page.views.made_studies import PLAIN, made
 from tests.unit.report.synthetic_results import Synthetic, write_results
 
 ACCOUNTS = Path(__file__).parents[2] / "docs" / "studies"
@@ -42,9 +47,11 @@ def changed(folder, **update):
 def test_no_number_is_typed_into_a_template():
     for template in ACCOUNTS.glob("*/account.md.j2"):
         text = re.sub(
-            r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`\n]*`", "", template.read_text(encoding="utf-8"), flags=re.DOTALL
+            r"```bash\n.*?```|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`\n]*`",
+            "",
+            template.read_text(encoding="utf-8"),
+            flags=re.DOTALL,
         )
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
         for name in NAMES_WITH_DIGITS:
             text = text.replace(name, "")
         assert not re.findall(r".*\d.*", text)
@@ -92,6 +99,47 @@ def test_numbers_at_equal_skill_and_their_score_stand_in_the_table(account):
     assert cells[4] == f"{found.scores[0].score:.3f}"
     assert cells[5].startswith(f"{100 * found.reduction:.0f} % (")
     assert cells[6] == verdict_cell(found.test)
+    means = data.primary.groupby("method")["drift"].mean()
+    gap = abs(means["full_finetune"] - means["lora"])
+    floor = max(
+        c for m in ("full_finetune", "lora") if np.isfinite(c := data.control_drift("seed_ceiling", "sst2", m).mean())
+    )
+    assert cells[8] == f"{short_drift(gap)}, {'more' if gap > floor else 'less'} than {short_drift(floor)}"
+
+
+def test_committed_results_hold_no_text_of_a_row(tmp_path):
+    data = made(PLAIN)
+    note = "The text is column 'sentence'. 9 rows read; the first is \"a row of somebody's data\"."
+    study = data.results.study.model_copy(update={"data_notes": {"sst2": [note]}})
+    results = data.results.model_copy(update={"study": study})
+    texts = re.findall(r'"text": "([^"]+)"', results.file_text())
+    assert texts
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    results.write(folder / RESULTS_FILE)
+    data.table.to_parquet(folder / TABLE_PARQUET, index=False)
+    commit_results(folder, tmp_path / "kept")
+    kept = gzip.decompress((tmp_path / "kept" / COMPRESSED).read_bytes()).decode()
+    assert not [text for text in [*texts, "somebody's data"] if text in kept]
+    assert "9 rows read" in kept
+    names = {at.sample for task in results.moved.samples.tasks for model in task.models for at in model.moves.most}
+    assert names
+    assert all(f'"{name}"' in kept for name in names)
+
+
+def test_a_claim_that_so_few_models_cannot_decide_says_so(tmp_path):
+    results = read_report_data(write_results(tmp_path, Synthetic(tasks=("sst2",), layers=2))).results
+    test = results.tests[0].model_copy(
+        update={
+            "verdict": "undecided",
+            "pvalue": 0.17,
+            "deciding_pvalue": 0.17,
+            "smallest_pvalue": 0.17,
+            "smallest_deciding_pvalue": 0.17,
+        }
+    )
+    assert verdict_cell(test) == "undecided: so few models allow no p below 0.17"
+    assert verdict_cell(test, alpha=0.2) == "undecided (p = 0.17)"
 
 
 def test_the_target_at_equal_skill_is_read_off_the_interval(tmp_path):
