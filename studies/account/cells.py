@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repdrift.core.claim_parts import deciding_pvalue, smallest_possible_pvalue, widest_claim
+from repdrift.core.claim_parts import deciding_pvalue, unreachable_pvalue, widest_claim
 from repdrift.core.records.claims import HypothesisTest, Interval, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.words import markdown_text, p_equals, percent, percent_range, pvalue, short_drift
@@ -54,8 +54,7 @@ def verdict_cell(test: HypothesisTest | None, alpha: float = 0.05) -> str:
     """
     if test is None:
         return MISSING
-    least = smallest_possible_pvalue(test)
-    if test.verdict == "undecided" and least is not None and least > alpha:
+    if (least := unreachable_pvalue(test, alpha)) is not None:
         return f"undecided: so few models allow no p below {pvalue(least)}"
     p = deciding_pvalue(test)
     if test.verdict == "rejected":

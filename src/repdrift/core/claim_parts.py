@@ -43,6 +43,12 @@ def smallest_possible_pvalue(test: HypothesisTest) -> float | None:
     return test.smallest_pvalue if test.smallest_deciding_pvalue is None else test.smallest_deciding_pvalue
 
 
+def unreachable_pvalue(test: HypothesisTest, alpha: float) -> float | None:
+    """The smallest p of an undecided test that no result of so few models could have brought down to alpha; None if one could have."""
+    least = smallest_possible_pvalue(test)
+    return least if test.verdict == "undecided" and least is not None and least > alpha else None
+
+
 def interval_over(reduction: Reduction | None, over: str) -> Interval | None:
     """The interval of a reduction over `models`, `samples`, or `models and samples`; None if there is none."""
     return None if reduction is None else next((i for i in reduction.intervals if i.over == over), None)

@@ -93,9 +93,8 @@ def drift_in_short(layers: Sequence[LayerDrift]) -> str:
     mean = sum(at.drift for at in layers) / len(layers)
     most = most_moved_layer(layers)
     if all(short_drift(at.drift) == short_drift(0.0) for at in layers):
-        return (
-            "drift 0 in every layer" if len(layers) > 1 else f"drift 0 in layer {most.layer}"
-        )  # where rounding moved it most is no answer
+        # Where rounding moved it most is no answer.
+        return "drift 0 in every layer" if len(layers) > 1 else f"drift 0 in layer {most.layer}"
     if len(layers) > 1 and all(at.drift == most.drift for at in layers):
         return f"drift {short_drift(mean)}, the same in every layer"
     beside = not_told_apart(layers)

@@ -59,9 +59,8 @@ class Registry(Generic[T]):
         if self._discovered:
             return
         with self._discovering:
-            if (
-                self._discovered or self._is_importing
-            ):  # a module of the package that looks up while it is imported sees what there is
+            # A module of the package that looks up while it is imported sees what there is.
+            if self._discovered or self._is_importing:
                 return
             self._is_importing = True
             try:

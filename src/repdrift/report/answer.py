@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from repdrift.core.claim_parts import OVER, correction_in_words, interval_over, widest_claim
+from repdrift.core.claim_parts import OVER, correction_in_words, interval_over, unreachable_pvalue, widest_claim
 from repdrift.core.hypotheses import ABOVE_NOISE, ALIKE, INTERACTION, LESS, TARGET
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.results import ALL_TASKS
@@ -232,8 +232,8 @@ def _of_methods(data: ReportData) -> str:
         test = data.test(ABOVE_NOISE, ALL_TASKS, method=method)
         if test is None or test.pvalue is None:
             continue
-        least, name = _smallest(test), method_title(method)
-        if test.verdict == "undecided" and least is not None and least > data.results.study.alpha:
+        least, name = unreachable_pvalue(test, data.results.study.alpha), method_title(method)
+        if least is not None:
             said.append(f"{name} cannot be decided, since so few models allow no p below {pvalue(least)}")
         else:
             said.append(f"{name} {test.verdict} ({p_equals(test.pvalue)})")

@@ -10,7 +10,7 @@ from repdrift.core.claim_parts import (
     correction_in_words,
     deciding_pvalue,
     interval_over,
-    smallest_possible_pvalue,
+    unreachable_pvalue,
 )
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, HYPOTHESES, METHOD_CLAIMS, claim
 from repdrift.core.records.claims import HypothesisTest, Interval, LayerRank, LayerRanking, MixedModel, Reduction
@@ -169,10 +169,8 @@ def _row(data: ReportData, test: HypothesisTest) -> ClaimRow:
 
 
 def _verdict(test: HypothesisTest, alpha: float) -> str:
-    least = smallest_possible_pvalue(test)
-    if test.verdict == "undecided" and least is not None and least > alpha:
-        return f"undecided: so few models allow no p below {pvalue(least)}"
-    return test.verdict
+    least = unreachable_pvalue(test, alpha)
+    return test.verdict if least is None else f"undecided: so few models allow no p below {pvalue(least)}"
 
 
 def _interval(test: HypothesisTest) -> str | None:

@@ -20,7 +20,7 @@ NOT_KNOWN = "not known"
 """The value of a tile whose number is missing; its chip or its line says why."""
 
 INSIDE = "What moved inside"
-"""Heading of the views on weights, sites, directions and samples. Their cards are folded at the start: title and one sentence each."""
+"""Heading of the views on weights, sites, directions and samples. Their cards are folded at the start: title and sentences, without the chart."""
 
 DRIFT = "drift"
 """Name of the table of drift by layer, which every page has."""

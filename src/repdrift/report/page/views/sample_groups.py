@@ -34,6 +34,7 @@ _SHOWN = {
     "task": "task", "group": "group", "arm": "method", "ratio": "ratio to all others", "low": "low", "high": "high", "over": "interval", "p": "p of the ratio being 1, corrected", "random": "after a random change", "n": "samples", "note": "note",
 }  # fmt: skip
 _ALPHA = 0.05
+"""Level at which a comparison, which has none of its own, calls a ratio shown."""
 _NUMBERS = ["ratio", "low", "high", "p", "random", "n"]
 
 
@@ -48,7 +49,7 @@ def of_study(data: ReportData) -> View | None:
         for at in task.groups
         if at.method in arms
     ]
-    return _view(rows, arm_colors(data))
+    return _view(rows, arm_colors(data), data.results.study.alpha)
 
 
 def of_comparison(comparison: Comparison) -> View | None:
@@ -59,7 +60,7 @@ def of_comparison(comparison: Comparison) -> View | None:
         if model.moved is not None and model.moved.samples is not None
         for at in model.moved.samples.groups
     ]
-    view = _view(rows, model_colors(comparison))
+    view = _view(rows, model_colors(comparison), _ALPHA)
     return None if view is None else replace(view, filters=("arm",))
 
 
@@ -77,14 +78,14 @@ def _of_model(at: GroupMoves) -> dict[str, object]:
     return {"group": group_words(at), "ratio": at.ratio, "low": at.low, "high": at.high, "over": over, "p": at.p_adjusted, "random": at.random_ratio, "n": at.n, "note": at.note}  # fmt: skip
 
 
-def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | None:
+def _view(found: list[dict[str, object]], colors: Mapping[str, str], alpha: float) -> View | None:
     rows = pd.DataFrame(found, columns=list(_SHOWN)).astype(dict.fromkeys(_NUMBERS, float))
     if not (rows["ratio"] > 0).any():
         return None
     return View(
         name="sample_groups",
         title="Which groups of samples moved",
-        answer=[_farthest_from_one(rows)],
+        answer=[_farthest_from_one(rows, alpha)],
         caption="Mean movement of the samples of a group by that of all others; right of the line the group moved more. Bar: interval, hover says over what; it is not corrected, but p is, over all "
         "groups. Cross: the same after a random change of the weights as large as training's: where the group lies, not what training did.",
         spec=_spec(rows, colors),
@@ -98,10 +99,10 @@ def _view(found: list[dict[str, object]], colors: Mapping[str, str]) -> View | N
     )
 
 
-def _farthest_from_one(rows: pd.DataFrame) -> str:
+def _farthest_from_one(rows: pd.DataFrame, alpha: float) -> str:
     """The group whose ratio lies farthest from 1, with what tells whether it is more than chance, and more than where the group lies."""
     known = rows[rows["ratio"] > 0]
-    shown = known[known["p"] <= _ALPHA]
+    shown = known[known["p"] <= alpha]
     among = shown if len(shown) else known
     most = among.iloc[int(np.abs(np.log(among["ratio"].to_numpy(dtype=float))).argmax())]
     if len(shown):
