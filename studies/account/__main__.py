@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.account.build import COST, TEXT, account_text
-from studies.account.committed_results import commit_results, draw_figures, require_small
+from studies.account.committed_results import commit_results, commit_task, draw_figures, require_small
 
 from repdrift.core.atomic import write_text, write_together
 from repdrift.core.errors import RepdriftError
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Path | None) -> None:
     if analysis is not None:
-        commit_results(analysis, folder / "results")
+        commit_task(analysis, folder / "results")
         draw_figures(folder)
     if rates is not None:
         commit_results(rates, folder / "rates")

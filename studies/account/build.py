@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import tables
 from studies.account.cells import verdict_cell
-from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results
+from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results, whole_folder
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, pilot_checks
 
@@ -74,8 +75,7 @@ def account_text(folder: Path) -> str:
         "listed": listed,
     }
     main = load_study(repository / "studies" / "reference.yaml")
-    with unpacked_results(folder / "results") as file:
-        facts = StudyFacts.read(file, main.task_names)
+    facts, parts = _facts(folder / "results", main.task_names)
     rates = None
     if has_results(folder / "rates"):
         with unpacked_results(folder / "rates") as file:
@@ -88,6 +88,7 @@ def account_text(folder: Path) -> str:
     checks: list[PilotCheck] = pilot_checks(rates, _expected(folder / "pilot.json")) if rates else []
     text = environment.get_template(TEMPLATE).render(
         study=facts,
+        parts=parts,
         figures=shown,
         rates=rates,
         pilot=checks,
@@ -98,6 +99,22 @@ def account_text(folder: Path) -> str:
         ALL=ALL_TASKS,
     )
     return text.rstrip("\n") + "\n"
+
+
+def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, StudyFacts]]:
+    """The facts of the whole study, and by task those of the analysis that is of this task alone, or else of the whole one.
+
+    What a task's own analysis has measured on its representations, a merged one has not.
+    """
+    with unpacked_results(whole_folder(folder)) as file:
+        whole = StudyFacts.read(file, planned)
+    parts: dict[str, StudyFacts] = {}
+    for name in whole.begun:
+        parts[name] = whole
+        if has_results(folder / name):
+            with unpacked_results(folder / name) as file:
+                parts[name] = StudyFacts.read(file)
+    return whole, parts
 
 
 def _expected(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import gzip
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from repdrift.core.atomic import write_together
@@ -18,11 +18,14 @@ from repdrift.drift.hidden_texts import without_texts
 from repdrift.report import visualize
 from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
+from repdrift.sharing.merging import merge_studies
 
 FIGURES = ("drift_by_layer", "frontier", "drift_reduction")
 """The figures that lie beside the text of an account, where the results can give them."""
 FIGURES_FOLDER = "figures"
 COMPRESSED = f"{RESULTS_FILE}.gz"
+TOGETHER = "together"
+"""The folder of what follows from the tables of several tasks' analyses."""
 MOST_BYTES = 5_000_000
 """Bytes that the folder of an account may hold in all."""
 
@@ -38,6 +41,41 @@ def commit_results(analysis: Path, into: Path) -> None:
         table = (analysis / TABLE_PARQUET).read_bytes()
     packed = gzip.compress(results.file_text().encode(), mtime=0)
     write_together(into, {TABLE_PARQUET: table, COMPRESSED: packed})
+
+
+def commit_task(analysis: Path, into: Path) -> None:
+    """Write an analysis of one task to the folder of its name in `into`, and, as soon as there are two, what follows from the tables of all.
+
+    An analysis of several tasks is written to `into` itself. Raises DataError as `commit_results` does, SampleSetMismatchError if the tasks' analyses do not belong together.
+    """
+    tasks = DriftResults.read(analysis / RESULTS_FILE).study.tasks
+    if len(tasks) > 1:
+        commit_results(analysis, into)
+        return
+    commit_results(analysis, into / tasks[0])
+    parts = task_folders(into)
+    shutil.rmtree(into / TOGETHER, ignore_errors=True)
+    if len(parts) < 2:
+        return
+    with tempfile.TemporaryDirectory() as name, ExitStack() as held:
+        files = [held.enter_context(unpacked_results(part)) for part in parts]
+        merged = merge_studies([str(file.parent) for file in files], Path(name) / TOGETHER, name="reference")
+        commit_results(merged.analysis, into / TOGETHER)
+
+
+def task_folders(folder: Path) -> list[Path]:
+    """The folders of analyses of one task each, by name."""
+    return [path for path in sorted(folder.iterdir()) if path.name != TOGETHER and has_results(path)]
+
+
+def whole_folder(folder: Path) -> Path:
+    """The folder of the results over all tasks: `folder`, what was put together in it, or the only task in it."""
+    if has_results(folder):
+        return folder
+    if has_results(folder / TOGETHER):
+        return folder / TOGETHER
+    parts = task_folders(folder) if folder.is_dir() else []
+    return parts[0] if parts else folder
 
 
 @contextmanager
@@ -64,7 +102,7 @@ def unpacked_results(folder: Path) -> Iterator[Path]:
 
 def draw_figures(folder: Path) -> None:
     """Draw the figures of the committed results of an account into its folder; those that these results cannot give are deleted."""
-    with unpacked_results(folder / "results") as file:
+    with unpacked_results(whole_folder(folder / "results")) as file:
         data = read_report_data(file)
         possible = [name for name in FIGURES if figure_named(name).possible(data)]
         for name in FIGURES:

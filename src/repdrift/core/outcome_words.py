@@ -41,12 +41,13 @@ _KINDS = {
     "output_js": "Jensen-Shannon divergence of outputs",
     "top1_agreement": "top-1 agreement",
     "lm_eval": "tasks of lm-evaluation-harness",
+    "retrieval": "retrieval of passages",
     "flips": "flips against the base model",
 }
 """Outcomes and kinds of them that were not measured, where their name in the tables is no word."""
 _PROBE = "probe"
 _INPUTS: dict[Inputs, str] = {"task": "the task's inputs", "general_text": "general text", "benchmark": "the benchmark"}
-_FIRST = ("forgetting", "output_kl", "accuracy", "f1", "loss")
+_FIRST = ("forgetting", "retrieval", "output_kl", "accuracy", "f1", "loss")
 """Outcomes that the answer is about, in this order; the tables have all."""
 _ARM_HEADER = (
     "task",

@@ -12,16 +12,15 @@ from torch import nn
 from repdrift.core.errors import OutcomeNotApplicable
 from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, adapter_tensors
 from repdrift.models.adapters import put_adapter
-from repdrift.models.backbone import backbone_of
 from repdrift.models.causality import is_causal_decoder
 from repdrift.models.configuration import load_config
-from repdrift.models.learned_prompt import LearnedPrompt, learned_prompt_of
-from repdrift.models.loading import MissingWeightsError, load_backbone, load_tuned_backbone, load_whole
-from repdrift.models.lone_adapter import load_adapter_alone
+from repdrift.models.learned_prompt import LearnedPrompt
+from repdrift.models.loading import MissingWeightsError, load_tuned_backbone, load_whole
 from repdrift.models.model_files import ModelSource
 from repdrift.models.output_head import HeadKind, OutputHead, SplitModel, split_language_model
-from repdrift.models.prompt_adapter import is_learned_prompt, load_prompted
+from repdrift.models.prompt_adapter import is_learned_prompt
 from repdrift.models.third_party import quiet_transformers
+from repdrift.models.tuned_body import load_tuned_body
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -135,19 +134,16 @@ def load_tuned_head(
 
 def _adapter_reader(base: ModelSource, adapter: ModelSource, trained_as: str | None, dtype: str) -> TunedReader:
     if is_learned_prompt(adapter):
-        prompted = load_prompted(load_backbone(base, dtype=dtype), base, adapter)
-        prompt = learned_prompt_of(prompted.model)
-        notes = [base_head_note(base, adapter) or "", *prompted.notes[:-1]]
-        return TunedReader(backbone_of(prompted.model, runs_prompt=True), None, prompt, notes)
+        prompted = load_tuned_body(base, adapter, dtype=dtype)
+        return TunedReader(prompted.body, None, prompted.prompt, [base_head_note(base, adapter) or "", *prompted.notes])
     task_type = str(getattr(adapter_config(adapter), "task_type", None) or "")
     if trained_as == "causal_lm" or task_type == _LANGUAGE or _holds_head(base, adapter, tied=False):
         kind = head_kind(base)
         whole = load_whole(base, _auto_class(kind), dtype=dtype)
         split = split_language_model(put_adapter(whole, base, adapter), kind)
         return TunedReader(split.body, split.head, None, [_TRAINED_WITH])
-    adapted = load_adapter_alone(lambda: load_backbone(base, dtype=dtype), base, adapter)
-    with adapted.tuned(0) as body:
-        return TunedReader(body, None, None, [_why_base_reads(task_type), *adapted.notes[0]])
+    adapted = load_tuned_body(base, adapter, dtype=dtype)
+    return TunedReader(adapted.body, None, None, [_why_base_reads(task_type), *adapted.notes])
 
 
 def base_head_note(base: ModelSource, tuned: ModelSource) -> str | None:

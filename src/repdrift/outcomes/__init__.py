@@ -9,4 +9,5 @@ Nothing is imported here, so that the options of commands can be shown without t
     token_outcomes/  one file for each: forgetting, divergences, agreement
     read_places    the places of a text where models are asked for a token
     options        settings of a pass over two models' outputs
+    retrieval_texts  pairs of texts that belong together; text_vectors: one vector for each text
 """

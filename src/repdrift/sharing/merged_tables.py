@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from repdrift.core.progress import say
+from repdrift.core.reading import stands_there
 from repdrift.core.records.base import library_versions
 from repdrift.core.records.merged import MERGE_FILE, MergedStudy
 from repdrift.core.records.outcomes import OUTCOME_ITEMS_PARQUET
@@ -199,7 +200,11 @@ def _statuses(sources: Sequence[MergeSource], owner: dict[Model, MergeSource], i
 def _outcomes(
     sources: Sequence[MergeSource], owner: dict[Model, MergeSource], plan: DriftPlan, statuses: Sequence[RunStatus]
 ) -> OutcomeTables | None:
-    having = [(source, outcomes) for source in sources if (outcomes := source.results.outcomes) is not None]
+    having = [
+        (source, outcomes)
+        for source in sources
+        if (outcomes := source.results.outcomes) is not None and _has_items(source)
+    ]
     if not having:
         return None
     items = pd.concat(
@@ -219,6 +224,11 @@ def _outcomes(
         ],
     )  # fmt: skip
     return tables_of_outcomes(plan, read, statuses)
+
+
+def _has_items(source: MergeSource) -> bool:
+    """True if the table of outcomes, item by item, lies with the results: who shares results may have left it out."""
+    return stands_there(source.tables / OUTCOME_ITEMS_PARQUET)
 
 
 def _controls(
@@ -289,6 +299,11 @@ def _left_out(sources: Sequence[MergeSource], spanning: set[tuple[str, str]]) ->
     sites = _once(of.site for source in sources for of in source.results.site_controls)
     if sites or any(source.results.sites for source in sources):
         found.append("Nothing is concluded about sites other than the residual stream; their rows stand in the table.")
+    without = [s.named for s in sources if s.results.outcomes is not None and not _has_items(s)]
+    if without:
+        found.append(
+            f"Outcomes of {listed(without)} are left out, and no drift of theirs is held against forgetting: their items ({OUTCOME_ITEMS_PARQUET}) are not beside the results."
+        )
     if any(source.config is None and source.results.equal_skill for source in sources):
         found.append(
             "At which scores methods were compared at equal skill is not known of every study (results of an older version): the best score that every run reaches was taken."

@@ -19,6 +19,7 @@ from repdrift.models import (
 )
 from repdrift.outcomes.harness_run import load_tasks
 from repdrift.outcomes.harness_tasks import HarnessOptions
+from repdrift.outcomes.retrieval_texts import RetrievalOptions, read_pairs
 from repdrift.study.disk_space import TrainedBytes, require_folders, require_room
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.runs import RunId
@@ -69,6 +70,8 @@ def ready_jobs(
             found.of(lambda: inputs.general_text)
         if (benchmarks := outcomes.get("lm_eval")) is not None:  # names of tasks, and their data
             found.of(lambda: load_tasks(HarnessOptions.model_validate(benchmarks)))
+        if (retrieval := outcomes.get("retrieval")) is not None:
+            found.of(lambda: read_pairs(RetrievalOptions.model_validate(retrieval), load_tokenizer(inputs.base)))
         for task in dict.fromkeys(run.task for run in runs):
             most = max((job.arm.virtual_tokens for run, job in jobs if run.task == task), default=0)
             found.of(lambda task=task, most=most: _require_samples(inputs, task, most))

@@ -169,3 +169,14 @@ def test_level_and_confidence_are_the_studys(plan):
     assert wide.correlations[0].low < narrow.correlations[0].low
     assert wide.sentence.startswith("Models that differ more")
     assert narrow.sentence.startswith("No drift is shown")
+
+
+def test_what_is_lost_of_retrieval_is_an_outcome_of_its_own_and_less_is_a_loss(plan):
+    frame, statuses = study({"cka": by_seed(lambda s: 0.1 + 0.01 * s), "cosine": by_seed(lambda s: -0.1 * s)})
+    fallen = outcomes_of(by_seed(lambda s: -0.02 * s), outcome="retrieval", inputs="benchmark")
+    score, lost = drift_predictors(frame, statuses, fallen, plan)
+    assert (score.outcome, lost.outcome, lost.n_units) == ("score", "retrieval", 12)
+    assert lost.correlations[0].correlation == pytest.approx(1.0)  # more drift, more lost
+    assert "lose more of retrieval" in lost.sentence
+    first = outcomes_of(by_seed(lambda s: -0.02 * s), outcome="retrieval_first", inputs="benchmark")
+    assert [found.outcome for found in drift_predictors(frame, statuses, first, plan)] == ["score"]

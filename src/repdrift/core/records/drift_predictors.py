@@ -27,7 +27,7 @@ class DriftPredictors(Record):
     """Every measure's correlation with one outcome over the final models, within tasks and methods."""
 
     outcome: str
-    """`score` (each task's primary one, more is better) or `forgetting`."""
+    """`score` (each task's primary one, more is better), `forgetting`, or `retrieval` (what is lost of it)."""
     outcome_title: str
     correlations: list[MeasureCorrelation]
     smallest_pvalue: float | None

@@ -1,4 +1,4 @@
-"""Drift as a predictor: which measure's drift goes with the score, and with forgetting, over the final models of a study."""
+"""Drift as a predictor: which measure's drift goes with the score, with forgetting, and with what is lost of retrieval, over the final models of a study."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from repdrift.core.records.drift_predictors import DriftPredictors, MeasureCorrelation
-from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ON_TASK
+from repdrift.core.records.outcomes import ON_BENCHMARK, ON_GENERAL_TEXT, ON_TASK
 from repdrift.core.records.study_info import RunStatus
 from repdrift.core.words import counted, method_title, p_equals, pvalue, some_listed, task_title
 from repdrift.drift.analysis_plan import DriftPlan
@@ -18,26 +18,30 @@ from repdrift.statistics import outcome_correlations
 
 Run = tuple[str, str, int]
 """Task, method and seed of a final model."""
-SCORE, FORGETTING = "score", "forgetting"
+SCORE, FORGETTING, RETRIEVAL = "score", "forgetting", "retrieval"
 _DIVERGENCE = "output_kl"
 """An outcome that is itself a candidate: the literature has it as the best predictor of forgetting (Shenfeld et al. 2025)."""
 _TITLES = {
     SCORE: "the score (each task's primary one, more is better)",
     FORGETTING: "forgetting (rise of the loss on general text)",
+    RETRIEVAL: "what is lost of retrieval (fall of the reciprocal rank)",
 }
 
 
 def drift_predictors(
     final: pd.DataFrame, statuses: Sequence[RunStatus], outcomes: pd.DataFrame | None, plan: DriftPlan
 ) -> list[DriftPredictors]:
-    """Correlate the drift of every measure with the score, and with forgetting where it was measured, within tasks and methods.
+    """Correlate the drift of every measure with the score, and with forgetting and what is lost of retrieval where they were measured, within tasks and methods.
 
     final: rows of the tidy table at step 0, all measures. outcomes: the table of outcomes; None if none was measured.
     """
     measures = _measures(final, outcomes, plan)
     found = [_predictors(SCORE, _scores(statuses), measures, plan)]
-    forgetting = _outcome(outcomes, FORGETTING, ON_GENERAL_TEXT, "difference")
-    return [*found, *([_predictors(FORGETTING, forgetting, measures, plan)] if forgetting else [])]
+    if forgetting := _outcome(outcomes, FORGETTING, ON_GENERAL_TEXT, "difference"):
+        found.append(_predictors(FORGETTING, forgetting, measures, plan))
+    if gained := _outcome(outcomes, RETRIEVAL, ON_BENCHMARK, "difference"):
+        found.append(_predictors(RETRIEVAL, {run: -value for run, value in gained.items()}, measures, plan))
+    return found
 
 
 def _scores(statuses: Sequence[RunStatus]) -> dict[Run, float]:
@@ -183,7 +187,11 @@ def _sentence(
         else f"No drift is shown to go with {_TITLES[outcome]}; the strongest is {best.title}"
     )
     more = "more" if (best.correlation or 0.0) > 0 else "less"
-    verb = {SCORE: f"score {'higher' if more == 'more' else 'lower'}", FORGETTING: f"forget {more}"}[outcome]
+    verb = {
+        SCORE: f"score {'higher' if more == 'more' else 'lower'}",
+        FORGETTING: f"forget {more}",
+        RETRIEVAL: f"lose {more} of retrieval",
+    }[outcome]
     said = f"{lead} {verb}" if decided else lead
     p = (
         ""

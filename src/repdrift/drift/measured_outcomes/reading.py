@@ -26,6 +26,9 @@ _SETTINGS = {
     "base_set": "representations of the base model",
     "tasks": "benchmark tasks",
     "lm_eval": "versions of lm-evaluation-harness",
+    "queries": "queries of retrieval",
+    "passages": "passages of retrieval",
+    "pairs": "pairs of query and passage",
 }
 """What differs, by the name of a part of a key; others keep their name."""
 

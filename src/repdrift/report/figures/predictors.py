@@ -93,7 +93,7 @@ def caption(data: ReportData) -> str:
     confidence = chosen_percent(data.results.study.confidence)
     return (
         f"Each measure's drift against an outcome, over final models, within tasks and methods; bars are {confidence} intervals over models where "
-        "there are enough of them. Measures of weights are over the changed weights of a layer. Right of zero: models that drift more score higher, or forget more. A correlation does not say what "
+        "there are enough of them. Measures of weights are over the changed weights of a layer. Right of zero: models that drift more score higher, or forget or lose more. A correlation does not say what "
         "causes what, and most measures move together."
     )
 

@@ -29,7 +29,7 @@ def of_study(data: ReportData) -> View | None:
         title="Which drift goes with what",
         answer=[each.sentence for each in data.results.drift_predictors if each.missing is None][:2],
         caption=f"Rank correlation of each measure's drift with an outcome, over final models, within tasks and methods; bars: {chosen_percent(data.results.study.confidence)} intervals "
-        "over models, where there are enough of them. Right of zero: models that drift more score higher, or forget more. A correlation does not say what causes what, and "
+        "over models, where there are enough of them. Right of zero: models that drift more score higher, or forget or lose more. A correlation does not say what causes what, and "
         "most measures move together.",
         spec=_spec(),
         rows=rows,
