@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from studies.account import tables
+from studies.account import outcome_tables, tables
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results, whole_folder
 from studies.account.facts import StudyFacts
@@ -94,6 +94,7 @@ def account_text(folder: Path) -> str:
         pilot=checks,
         cost=_cost(folder / COST),
         table=tables,
+        outcomes=outcome_tables,
         verdict=verdict_cell,
         config=main,
         ALL=ALL_TASKS,

@@ -52,19 +52,22 @@ def commit_task(analysis: Path, into: Path) -> None:
     if len(tasks) > 1:
         commit_results(analysis, into)
         return
-    commit_results(analysis, into / tasks[0])
-    parts = task_folders(into)
-    shutil.rmtree(into / TOGETHER, ignore_errors=True)
-    if len(parts) < 2:
-        return
+    others = [part for part in task_folders(into) if part.name != tasks[0]]
     with tempfile.TemporaryDirectory() as name, ExitStack() as held:
-        files = [held.enter_context(unpacked_results(part)) for part in parts]
-        merged = merge_studies([str(file.parent) for file in files], Path(name) / TOGETHER, name="reference")
-        commit_results(merged.analysis, into / TOGETHER)
+        merged = None
+        if others:  # before anything is written: what does not belong together is refused
+            files = [held.enter_context(unpacked_results(part)).parent for part in others]
+            ordered = sorted([*zip((part.name for part in others), files, strict=True), (tasks[0], analysis)])
+            merged = merge_studies([str(file) for _, file in ordered], Path(name) / TOGETHER, name="reference")
+        commit_results(analysis, into / tasks[0])
+        if merged is not None:
+            commit_results(merged.analysis, into / TOGETHER)
 
 
 def task_folders(folder: Path) -> list[Path]:
     """The folders of analyses of one task each, by name."""
+    if not folder.is_dir():
+        return []
     return [path for path in sorted(folder.iterdir()) if path.name != TOGETHER and has_results(path)]
 
 
@@ -74,7 +77,7 @@ def whole_folder(folder: Path) -> Path:
         return folder
     if has_results(folder / TOGETHER):
         return folder / TOGETHER
-    parts = task_folders(folder) if folder.is_dir() else []
+    parts = task_folders(folder)
     return parts[0] if parts else folder
 
 

@@ -22,7 +22,7 @@ from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.weights import WeightContrast, WeightsOverSeeds
 from repdrift.core.tuning_words import rate_text
-from repdrift.core.words import counted, number, percent, pvalue, signed_digits, task_title
+from repdrift.core.words import counted, number, percent, pvalue, signed_digits
 
 
 def arms_table(facts: StudyFacts, task: str) -> str:
@@ -88,13 +88,15 @@ def drift_table(facts: StudyFacts, task: str) -> str:
     return table(["", *(f"layer {layer}" for layer in layers), "mean"], rows)
 
 
-def floors_table(facts: StudyFacts) -> str:
-    """For each arm, over all tasks, whether its drift is above the noise of extraction, and above the drift between its own seeds."""
+def floors_table(facts: StudyFacts, task: str) -> str:
+    """For each arm whether its drift is above the noise of extraction, and above the drift between its own seeds."""
     rows = [
         [
             name_cell(facts.title(arm)),
             *(
-                verdict_cell(facts.floor_test(claim, ALL_TASKS, arm), facts.study.alpha)
+                verdict_cell(
+                    facts.floor_test(claim, task, arm) or facts.floor_test(claim, ALL_TASKS, arm), facts.study.alpha
+                )
                 for claim in (ABOVE_NOISE, ABOVE_SEEDS)
             ),
         ]
@@ -253,46 +255,6 @@ def _contrast(found: WeightContrast | None) -> str:
     return f"{signed_digits(100 * found.estimate)} points (p {pvalue(p)})"
 
 
-def predictors_table(facts: StudyFacts, outcome: str) -> str:
-    """The rank correlation of every measure's drift with an outcome over models, within tasks and arms."""
-    found = next((p for p in facts.data.results.drift_predictors if p.outcome == outcome), None)
-    if found is None:
-        return "This was not measured."
-    if found.missing is not None:
-        return found.missing
-    rows = [
-        [
-            c.title,
-            MISSING if c.correlation is None else f"{c.correlation:.2f}",
-            _range(c.low, c.high),
-            pvalue(c.pvalue_max_t, missing=MISSING),
-        ]
-        for c in found.correlations
-    ]
-    return table(["measure", f"correlation with {found.outcome_title}", "interval", "p, over all measures"], rows)
-
-
-def probes_table(facts: StudyFacts, task: str) -> str:
-    """By layer, how much better a probe reads the task's classes off the tuned models than off the base model."""
-    outcomes = facts.data.results.outcomes
-    arms = [a for a in outcomes.arms if (a.task, a.outcome, a.step) == (task, "probe", 0)] if outcomes else []
-    if not arms:
-        return f"{task_title(task)} has no probes."
-    by_place = {(a.method, a.layer): a for a in arms}
-    rows = []
-    for arm in facts.study.methods:
-        found = [by_place.get((arm, layer)) for layer in facts.data.layers]
-        rows.append(
-            [
-                name_cell(facts.title(arm)),
-                *(MISSING if a is None or a.difference is None else signed_digits(100 * a.difference) for a in found),
-            ]
-        )
-    base = [next((a.base_value for a in arms if a.layer == layer), None) for layer in facts.data.layers]
-    rows.insert(0, ["base model (accuracy)", *(percent(value, missing=MISSING) for value in base)])
-    return table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
-
-
 def rates_table(facts: StudyFacts, task: str) -> str:
     """A study whose arms differ by their learning rates: score, drift at the end, and reductions against the reference."""
     rows = []
@@ -333,7 +295,3 @@ def _known(values) -> list[float]:
 
 def _with_spread(share: float | None, spread: float | None) -> str:
     return percent(share, missing=MISSING) + (f" ± {percent(spread)}" if spread is not None else "")
-
-
-def _range(low: float | None, high: float | None) -> str:
-    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"

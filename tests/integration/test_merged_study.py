@@ -165,6 +165,47 @@ def test_tables_are_compared_at_equal_skill_as_the_studies_say(parts, tmp_path):
     assert not any("At which scores" in caution for caution in usual.study.merged.cautions)
 
 
+def test_outcomes_whose_items_are_not_at_hand_are_left_out_by_name(parts, tmp_path):
+    with ExitStack() as held:
+        sources = read_sources([str(parts / "one.zip"), str(parts / "two.zip")], {}, held)
+        said = MergedStudy(from_tables=True, sources=[], command="")
+        both, _ = analyse_tables(sources, said, "s", tmp_path / "both" / "drift_analysis")
+        bare = tmp_path / "bare"
+        shutil.copytree(sources[1].tables, bare)
+        (bare / "outcome_items.parquet").unlink()
+        of_one, _ = analyse_tables(
+            [sources[0], replace(sources[1], tables=bare)], said, "s", tmp_path / "one" / "drift_analysis"
+        )
+    of_first = {seed for _, _, seed in sources[0].finals}
+    assert {seed for arm in both.outcomes.arms for seed in arm.seeds} > of_first
+    assert {seed for arm in of_one.outcomes.arms for seed in arm.seeds} == of_first
+    assert of_one.reductions == both.reductions
+    (caution,) = (c for c in of_one.study.merged.cautions if c.startswith("Outcomes of "))
+    assert caution.startswith(f"Outcomes of {sources[1].named} are left out")
+    assert not any(c.startswith("Outcomes of ") for c in both.study.merged.cautions)
+
+
+def test_studies_that_do_not_tell_their_base_model_are_refused(parts):
+    with ExitStack() as held:
+        sources = read_sources([str(parts / "one.zip"), str(parts / "two.zip")], {}, held)
+        silent = [_silent(source) for source in sources]
+        with pytest.raises(SampleSetMismatchError, match="neither A .* nor B .* tells which they are"):
+            require_mergeable(silent)
+        told = [_silent(source, source.results.trained) for source in sources]
+        require_mergeable(told)  # the trained models know
+        other = [run.model_copy(update={"base_digest": "another"}) for run in sources[1].results.trained]
+        with pytest.raises(SampleSetMismatchError, match="Only studies of one base model can be one"):
+            require_mergeable([told[0], _silent(sources[1], other)])
+
+
+def _silent(source, trained=()):
+    """A source whose study does not say which base model it has, without the records of its sets."""
+    study = source.results.study.model_copy(update={"base_digest": None, "compute_dtype": "float32"})
+    return replace(
+        source, results=source.results.model_copy(update={"study": study, "trained": list(trained)}), bases={}, sets={}
+    )
+
+
 def test_a_model_that_is_in_both_counts_once(parts):
     run_here("python -m repdrift merge whole/results one.zip --output again", parts)
     found = _read(parts / "again/drift_analysis")

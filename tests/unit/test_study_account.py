@@ -10,7 +10,7 @@ import pytest
 from studies.account.__main__ import main
 from studies.account.build import TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
-from studies.account.committed_results import COMPRESSED, MOST_BYTES, commit_results
+from studies.account.committed_results import COMPRESSED, MOST_BYTES, TOGETHER, commit_results, unpacked_results
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
@@ -18,6 +18,7 @@ from repdrift.core.words import short_drift
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.skill_studies import two_arms
 from tests.unit.report.equal_skill_results import with_equal_skill
+from tests.unit.report.page.study.trained_study import trained_study
 from tests.unit.report.page.views.made_studies import PLAIN, made
 from tests.unit.report.synthetic_results import Synthetic, write_results
 
@@ -208,3 +209,50 @@ def test_a_pilot_that_the_rates_contradict_is_said(account):
     text = account_text(account)
     assert text.count("**this differs**") == len(arms)  # made-up drifts
     assert "Not yet run" not in text.partition("## How much of it")[2]
+
+
+def one_task(folder, task, noise=0.08, **changes):
+    """An analysis of one task that knows how its models were trained. changes: of every training."""
+    data = trained_study(
+        tasks=(task,),
+        methods=("full_finetune", "lora"),
+        seeds=(1, 2, 3),
+        layers=3,
+        noise=noise,
+        checkpoints=(),
+        changes=changes,
+    )
+    folder.mkdir()
+    data.results.write(folder / RESULTS_FILE)
+    data.table.to_parquet(folder / TABLE_PARQUET, index=False)
+    return folder
+
+
+def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own_numbers(account, tmp_path):
+    shutil.rmtree(account / "results")
+    assert main([str(account), "--from", str(one_task(tmp_path / "a", "sst2"))]) == 0
+    alone = (account / TEXT).read_text(encoding="utf-8")
+    assert "needs two tasks at least; results of one are there" in alone
+    assert not (account / "results" / TOGETHER).exists()
+    assert main([str(account), "--from", str(one_task(tmp_path / "b", "mrpc", noise=0.2))]) == 0
+    both = (account / TEXT).read_text(encoding="utf-8")
+    assert "**All tasks together**" in both
+    own = [line for line in alone.splitlines() if line.startswith("| LoRA |")]
+    assert own[0] in both.splitlines()  # with the interval over samples, which tables cannot give
+    with unpacked_results(account / "results" / TOGETHER) as file:
+        results = DriftResults.read(file)
+    assert results.study.tasks == ["mrpc", "sst2"]
+    assert results.study.merged is not None
+    assert {run.task for run in results.runs if run.status == "ok"} == {"sst2", "mrpc"}
+    # Once more for one of them: nothing is there twice.
+    assert main([str(account), "--from", str(tmp_path / "b")]) == 0
+    assert (account / TEXT).read_text(encoding="utf-8") == both
+
+
+def test_tasks_of_two_base_models_are_not_put_together(account, tmp_path, capsys):
+    shutil.rmtree(account / "results")
+    assert main([str(account), "--from", str(one_task(tmp_path / "a", "sst2"))]) == 0
+    before = (account / TEXT).read_text(encoding="utf-8")
+    assert main([str(account), "--from", str(one_task(tmp_path / "b", "mrpc", base_digest="another"))]) == 1
+    assert "Only studies of one base model can be one" in capsys.readouterr().err
+    assert (account / TEXT).read_text(encoding="utf-8") == before == account_text(account)

@@ -113,7 +113,16 @@ def _settings(one: MergeSource, other: MergeSource) -> list[str]:
         _differs(one, other, words, a[name], b[name], _STEPS.get(name, "Analyse one of them again with the other's settings."))
         for name, words in _OF_STUDY.items()
         if a[name] != b[name]
-    ]  # fmt: skip
+    ] + _unknown_base(one, other, a["base_digest"], b["base_digest"])  # fmt: skip
+
+
+def _unknown_base(one: MergeSource, other: MergeSource, left: Any, right: Any) -> list[str]:
+    if left is not None or right is not None:
+        return []
+    return [
+        f"weights of the base model: neither {one.named} nor {other.named} tells which they are, so that they may be of two models. Analyse both "
+        "again beside their representation sets."
+    ]
 
 
 def _of_study(source: MergeSource) -> dict[str, Any]:
@@ -122,7 +131,8 @@ def _of_study(source: MergeSource) -> dict[str, Any]:
     sets = list(source.sets.values())
     if found["base_digest"] is None:
         of_base = {of.weights_digest for of in source.bases.values()} | {of.base_weights_digest for of in sets}
-        known = sorted(digest for digest in of_base if digest is not None)
+        of_base |= {run.base_digest for run in source.results.trained}
+        known = sorted({digest for digest in of_base if digest})
         found["base_digest"] = known[0] if len(known) == 1 else (known or None)
     if found["compute_dtype"] is None:
         dtypes = sorted({of.compute_dtype for of in sets})

@@ -1,0 +1,90 @@
+"""Tables of an account on what the models can do: what was lost of retrieval, probes, and which drift goes with it."""
+
+from __future__ import annotations
+
+from studies.account.cells import MISSING, name_cell, table
+from studies.account.facts import StudyFacts
+
+from repdrift.core.words import percent, pvalue, signed_digits, task_title
+
+RETRIEVAL, RETRIEVAL_FIRST = "retrieval", "retrieval_first"
+
+
+def predictors_table(facts: StudyFacts, outcome: str) -> str:
+    """The rank correlation of every measure's drift with an outcome over models, within tasks and arms."""
+    found = next((p for p in facts.data.results.drift_predictors if p.outcome == outcome), None)
+    if found is None:
+        return "This was not measured."
+    if found.missing is not None:
+        return found.missing
+    rows = [
+        [
+            c.title,
+            MISSING if c.correlation is None else f"{c.correlation:.2f}",
+            _range(c.low, c.high),
+            pvalue(c.pvalue_max_t, missing=MISSING),
+        ]
+        for c in found.correlations
+    ]
+    return table(["measure", f"correlation with {found.outcome_title}", "interval", "p, over all measures"], rows)
+
+
+def retrieval_table(facts: StudyFacts, task: str) -> str:
+    """What the models of each arm have lost of retrieval, beside the base model, and what chance gives."""
+    outcomes = facts.data.results.outcomes
+    found = (
+        {(a.method, a.outcome): a for a in outcomes.arms if (a.task, a.step, a.layer) == (task, 0, None)}
+        if outcomes
+        else {}
+    )
+    rows: list[list[str]] = []
+    for arm in facts.study.methods:
+        rank, first = found.get((arm, RETRIEVAL)), found.get((arm, RETRIEVAL_FIRST))
+        if rank is None or rank.difference is None or rank.base_value is None:
+            continue
+        ends = "no interval" if rank.low is None or rank.high is None else f"{-rank.high:.3f} to {-rank.low:.3f}"
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                f"{rank.value:.3f}",
+                f"{-rank.difference:.3f} ({ends})",
+                MISSING if first is None else percent(first.value),
+                str(len(rank.seeds)),
+            ]
+        )
+    if not rows or outcomes is None:
+        return "This was not measured for these models."
+    base = {
+        name: next(a.base_value for (_, of), a in found.items() if of == name) for name in (RETRIEVAL, RETRIEVAL_FIRST)
+    }
+    rows.insert(0, ["base model", f"{base[RETRIEVAL]:.3f}", "-", percent(base[RETRIEVAL_FIRST]), "1"])
+    notes = [
+        name_cell(note) for note in outcomes.notes if "retrieval by chance" in note.casefold() or " look for " in note
+    ]
+    head = ["arm", "reciprocal rank of the right paragraph", "lost", "right paragraph first", "models"]
+    return "\n\n".join([table(head, rows), *notes])
+
+
+def probes_table(facts: StudyFacts, task: str) -> str:
+    """By layer, how much better a probe reads the task's classes off the tuned models than off the base model."""
+    outcomes = facts.data.results.outcomes
+    arms = [a for a in outcomes.arms if (a.task, a.outcome, a.step) == (task, "probe", 0)] if outcomes else []
+    if not arms:
+        return f"{task_title(task)} has no probes."
+    by_place = {(a.method, a.layer): a for a in arms}
+    rows = []
+    for arm in facts.study.methods:
+        found = [by_place.get((arm, layer)) for layer in facts.data.layers]
+        rows.append(
+            [
+                name_cell(facts.title(arm)),
+                *(MISSING if a is None or a.difference is None else signed_digits(100 * a.difference) for a in found),
+            ]
+        )
+    base = [next((a.base_value for a in arms if a.layer == layer), None) for layer in facts.data.layers]
+    rows.insert(0, ["base model (accuracy)", *(percent(value, missing=MISSING) for value in base)])
+    return table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"
