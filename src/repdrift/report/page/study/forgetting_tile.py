@@ -1,43 +1,84 @@
-"""The tile of forgetting: the rise of the loss on general text."""
+"""The tile of forgetting: the rise of the loss on general text, or what was lost of retrieval."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from repdrift.core.outcome_words import not_there
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, StudyOutcomes
-from repdrift.core.words import listed, sentence_case, signed_digits
+from repdrift.core.words import listed, number, sentence_case, signed_digits
 from repdrift.report.page.contents import NOT_KNOWN, Tile, Verdict
 from repdrift.report.page.study.outcome_lines import outcome_lines, side
 from repdrift.report.page.titles import arm_titles, task_titles
 from repdrift.report.report_data import ReportData
 
-FORGETTING = "forgetting"
+FORGETTING, RETRIEVAL = "forgetting", "retrieval"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a model can lose. label, rise: words for the tile and for its number; loss_is_up: True if a larger number is the loss."""
+
+    outcome: str
+    label: str
+    rise: str
+    loss_is_up: bool
+
+    @property
+    def less(self) -> str:
+        """Words for an arm that loses less than the reference."""
+        return "less" if self.loss_is_up else "loses less"
+
+    @property
+    def more(self) -> str:
+        """Words for an arm that loses more than the reference."""
+        return "more" if self.loss_is_up else "loses more"
+
+
+_KINDS = (
+    _Kind(FORGETTING, "Forgetting on general text", "Rise of the loss", loss_is_up=True),
+    _Kind(
+        RETRIEVAL,
+        "Retrieval, tuned against base",
+        "Change of the reciprocal rank of the right passage",
+        loss_is_up=False,
+    ),
+)
+"""The tile shows the first that was measured: a text encoder without a head for language modelling has no loss on general text."""
 
 
 def forgetting_tile(data: ReportData) -> Tile:
     """Returns the tile: means over the tasks on which every method has it, or why there is none."""
-    label = "Forgetting on general text"
     found = data.results.outcomes
-    arms = (
-        [] if found is None else [a for a in found.arms if a.outcome == FORGETTING and a.layer is None and not a.step]
-    )
-    if found is None or not arms:
-        line = "The loss on general text was not measured."
-        return Tile("forgetting", label, NOT_KNOWN, "not measured", "open", line, _why_not(found))
-    tasks, titles, lines = _common_tasks(arms), arm_titles(data), outcome_lines(data, {FORGETTING})
-    chip, verdict = _chip(arms, [d for d in found.differences if d.outcome == FORGETTING])
+    for kind in _KINDS:
+        arms = [] if found is None else _arms(found, kind)
+        if found is not None and arms:
+            return _measured(data, found, kind, arms)
+    line = "The loss on general text was not measured."
+    return Tile("forgetting", _KINDS[0].label, NOT_KNOWN, "not measured", "open", line, _why_not(found))
+
+
+def _arms(found: StudyOutcomes, kind: _Kind) -> list[ArmOutcome]:
+    return [a for a in found.arms if a.outcome == kind.outcome and a.layer is None and not a.step]
+
+
+def _measured(data: ReportData, found: StudyOutcomes, kind: _Kind, arms: Sequence[ArmOutcome]) -> Tile:
+    label = kind.label
+    tasks, titles, lines = _common_tasks(arms), arm_titles(data), outcome_lines(data, {kind.outcome})
+    chip, verdict = _chip(arms, [d for d in found.differences if d.outcome == kind.outcome], kind)
     if not tasks:
         return Tile("forgetting", label, NOT_KNOWN, chip, verdict, "No task has it for every method.", lines)
     named = [
         (_mean(arms, method, tasks), titles.get(method, method)) for method in dict.fromkeys(a.method for a in arms)
     ]
-    info = found.info(FORGETTING)
-    unit = f" in {info.unit}" if info is not None else ""
+    info = found.info(kind.outcome)
+    unit = f" in {info.unit}" if info is not None and kind.loss_is_up else ""
     rise = (
-        f"Rise of the loss{unit}, mean over models on {listed([task_titles(data).get(task, task) for task in tasks])}."
+        f"{kind.rise}{unit}, mean over models on {listed([task_titles(data).get(task, task) for task in tasks])}."
+        f"{_base(arms, tasks) if not kind.loss_is_up else ''}"
     )
     (least, least_arm), (most, most_arm) = min(named), max(named)
     if len(named) == 1:
@@ -47,6 +88,12 @@ def forgetting_tile(data: ReportData) -> Tile:
         return Tile("forgetting", f"{label}, {both}", value, chip, verdict, rise, lines)
     value = f"{signed_digits(least)} to {signed_digits(most)}"
     return Tile("forgetting", label, value, chip, verdict, f"From {least_arm} to {most_arm}. {rise}", lines)
+
+
+def _base(arms: Sequence[ArmOutcome], tasks: Sequence[str]) -> str:
+    """The base model's number, which is the same on every task; empty if it is not."""
+    known = {a.base_value for a in arms if a.task in tasks}
+    return f" The base model has {number(value)}." if len(known) == 1 and (value := known.pop()) is not None else ""
 
 
 def _mean(arms: Sequence[ArmOutcome], method: str, tasks: Sequence[str]) -> float:
@@ -63,22 +110,22 @@ def _common_tasks(arms: Sequence[ArmOutcome]) -> list[str]:
     ]
 
 
-def _chip(arms: Sequence[ArmOutcome], differences: Sequence[ArmDifference]) -> tuple[str, Verdict]:
+def _chip(arms: Sequence[ArmOutcome], differences: Sequence[ArmDifference], kind: _Kind) -> tuple[str, Verdict]:
     """The verdict: less than the reference or not; without a reference, whether anything was forgotten."""
     if differences:
-        judged = [at for d in differences if (at := side(d, higher_is_better=False)) is not None]
+        judged = [at for d in differences if (at := side(d, higher_is_better=not kind.loss_is_up)) is not None]
         less, more = judged.count("better"), judged.count("worse")
         if not judged:
             return "not tested", "plain"
         if less and more:
             return "less and more", "open"
         if more:
-            return f"more in {more} of {len(judged)}", "no"
-        return (f"less in {less} of {len(judged)}", "yes") if less else ("no difference shown", "plain")
-    lows = [arm.low for arm in arms if arm.low is not None]
-    if not lows:
+            return f"{kind.more} in {more} of {len(judged)}", "no"
+        return (f"{kind.less} in {less} of {len(judged)}", "yes") if less else ("no difference shown", "plain")
+    least = [arm.low if kind.loss_is_up else -arm.high for arm in arms if arm.low is not None and arm.high is not None]
+    if not least:
         return "not tested", "plain"
-    return ("forgets", "no") if any(low > 0 for low in lows) else ("none shown", "plain")
+    return ("forgets", "no") if any(loss > 0 for loss in least) else ("none shown", "plain")
 
 
 def _why_not(found: StudyOutcomes | None) -> list[str]:

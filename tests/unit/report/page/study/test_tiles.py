@@ -156,6 +156,26 @@ def test_forgetting_is_the_rise_of_the_loss_and_less_of_it_is_good():
     assert len(tile.details) == 2
 
 
+def test_an_encoder_without_a_loss_shows_what_was_lost_of_retrieval_and_a_fall_is_a_loss():
+    arms = [
+        outcome("mrpc", "full_finetune", "retrieval", 0.5, -0.25, -0.3, -0.2),
+        outcome("mrpc", "lora", "retrieval", 0.65, -0.1, -0.15, -0.05),
+    ]
+    tile = tiles(with_outcomes(arms, [difference("mrpc", "retrieval", 0.15, 0.1, 0.2)]))["forgetting"]
+    assert tile.label == "Retrieval, tuned against base, full fine-tuning / LoRA"
+    assert (tile.value, tile.chip, tile.verdict) == ("-0.25 / -0.10", "loses less in 1 of 1", "yes")
+    assert (
+        tile.line
+        == "Change of the reciprocal rank of the right passage, mean over models on MRPC. The base model has 0.750."
+    )
+    more = tiles(with_outcomes(arms, [difference("mrpc", "retrieval", -0.15, -0.2, -0.1)]))["forgetting"]
+    assert (more.chip, more.verdict) == ("loses more in 1 of 1", "no")
+    alone = tiles(with_outcomes(arms))["forgetting"]
+    assert (alone.chip, alone.verdict) == ("forgets", "no")
+    both = [*arms, outcome("mrpc", "lora", "forgetting", 2.8, 0.1, 0.05, 0.2)]
+    assert tiles(with_outcomes(both))["forgetting"].label == "Forgetting on general text"
+
+
 def test_forgetting_that_was_not_measured_says_why():
     assert list(tiles()["forgetting"].details) == ["No outcome was measured; `repdrift evaluate` measures them."]
     why = [
