@@ -22,6 +22,15 @@ class PilotCheck:
     expected_drift: float
     drift: float | None
     near: bool
+    apart: float | None = None
+    """How far the scores of the arm's seeds lie apart; None for fewer than two."""
+    tolerance: float = 0.0
+    """By how much a score may differ."""
+
+    @property
+    def seeds_decide(self) -> bool:
+        """True if two seeds of the arm differ by more than the score may differ from the earlier measurement."""
+        return self.apart is not None and self.apart > self.tolerance
 
     @property
     def words(self) -> str:
@@ -47,11 +56,25 @@ def pilot_checks(facts: StudyFacts, expected: Mapping[str, Any]) -> list[PilotCh
             and abs(models.drift / drift - 1) <= expected["drift_tolerance"]
         )
         found.append(
-            PilotCheck(arm, here.metric if here else "", score, here.mean if here else None, drift, models.drift, near)
+            PilotCheck(
+                arm,
+                here.metric if here else "",
+                score,
+                here.mean if here else None,
+                drift,
+                models.drift,
+                near,
+                _apart(facts, expected["task"], arm),
+                expected["score_tolerance"],
+            )
         )
     return found
 
 
-def disagreeing(checks: Sequence[PilotCheck]) -> list[PilotCheck]:
-    """Those that are not near."""
-    return [check for check in checks if not check.near]
+def _apart(facts: StudyFacts, task: str, arm: str) -> float | None:
+    scores = [
+        run.learnt.score
+        for run in facts.data.results.runs
+        if (run.task, run.method, run.step, run.status) == (task, arm, 0, "ok") and run.learnt is not None
+    ]
+    return max(scores) - min(scores) if len(scores) > 1 else None

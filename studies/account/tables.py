@@ -284,6 +284,23 @@ def rates_table(facts: StudyFacts, task: str) -> str:
     return table(head, rows)
 
 
+def paths_table(facts: StudyFacts, task: str, arms: Sequence[str]) -> str:
+    """The score at each checkpoint and at the end of every run of some arms; the control is the best constant answer."""
+    runs = [r for r in facts.data.results.runs if r.task == task and r.method in arms and r.status == "ok"]
+    steps = sorted({r.step for r in runs if r.step})
+    rows: list[list[str]] = []
+    for arm, seed in dict.fromkeys((r.method, r.seed) for r in runs):
+        of_run = {r.step: r for r in runs if (r.method, r.seed) == (arm, seed)}
+        metric = of_run[0].learnt.metric if 0 in of_run and of_run[0].learnt else None
+        scores = [of_run[step].metrics.get(metric) if metric and step in of_run else None for step in (*steps, 0)]
+        rows.append([name_cell(facts.title(arm)), str(seed), *(MISSING if s is None else f"{s:.3f}" for s in scores)])
+    judged = [r.learnt for r in runs if r.step == 0 and r.learnt is not None]
+    constant = [
+        f"The best constant answer has {score:.3f}." for score in dict.fromkeys(j.constant_score for j in judged)
+    ]
+    return "\n\n".join([table(["arm", "seed", *(f"step {step}" for step in steps), "end"], rows), *constant])
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = _known(values)
     return float(np.mean(known)) if len(known) == len(values) else None
