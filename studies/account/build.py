@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from studies.account import outcome_tables, tables
+from studies.account import outcome_tables, replication, tables
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results, whole_folder
 from studies.account.facts import StudyFacts
@@ -36,6 +36,8 @@ from repdrift.study.config import load_study
 TEMPLATE = "account.md.j2"
 TEXT = "README.md"
 COST = "cost.csv"
+AGAIN = "again"
+"""The folder of the results of tasks that were trained before, on another machine."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ def account_text(folder: Path) -> str:
     }
     main = load_study(repository / "studies" / "reference.yaml")
     facts, parts = _facts(folder / "results", main.task_names)
+    again: dict[str, StudyFacts] = {}
+    for name in facts.begun:
+        if has_results(folder / AGAIN / name):
+            with unpacked_results(folder / AGAIN / name) as file:
+                again[name] = StudyFacts.read(file)
     rates = None
     if has_results(folder / "rates"):
         with unpacked_results(folder / "rates") as file:
@@ -89,6 +96,8 @@ def account_text(folder: Path) -> str:
     text = environment.get_template(TEMPLATE).render(
         study=facts,
         parts=parts,
+        again=again,
+        replication=replication,
         figures=shown,
         rates=rates,
         pilot=checks,

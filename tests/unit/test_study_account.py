@@ -11,8 +11,11 @@ from studies.account.__main__ import main
 from studies.account.build import TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
 from studies.account.committed_results import COMPRESSED, MOST_BYTES, TOGETHER, commit_results, unpacked_results
+from studies.account.facts import StudyFacts
+from studies.account.replication import other_verdicts
 
 from repdrift.core.errors import DataError
+from repdrift.core.records.outcomes import ArmOutcome, OutcomeInfo, StudyOutcomes
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.words import short_drift
 from repdrift.report.report_data import read_report_data
@@ -209,6 +212,75 @@ def test_a_pilot_that_the_rates_contradict_is_said(account):
     text = account_text(account)
     assert text.count("**this differs**") == len(arms)  # made-up drifts
     assert "Not yet run" not in text.partition("## How much of it")[2]
+
+
+def test_what_differs_from_the_pilot_is_shown_along_its_runs_and_its_seeds_are_told(account):
+    arms = ("full_low", "full_middle", "full_high", "lora_low", "lora_middle", "lora_high")
+    folder = account / "rates"
+    write_results(folder, Synthetic(tasks=("sst2",), methods=arms, seeds=(1, 2), layers=3, checkpoints=(10, 20)))
+    results = DriftResults.read(folder / RESULTS_FILE)
+
+    def scored(run):
+        score = {0: 0.8, 10: 0.5, 20: 0.6}[run.step] - 0.07 * (run.seed - 1) * (run.method == "lora_low")
+        learnt = None if run.step else run.learnt.model_copy(update={"score": score, "metric": "accuracy"})
+        return run.model_copy(update={"metrics": {"accuracy": score}, "learnt": learnt})
+
+    results.model_copy(update={"runs": [scored(run) for run in results.runs]}).write(folder / RESULTS_FILE)
+    text = account_text(account)
+    assert "| arm | seed | step 10 | step 20 | end |" in text
+    assert "| lora_low | 2 | 0.430 | 0.530 | 0.730 |" in text
+    assert "- Two seeds of lora_low end 0.070 apart, where the two measurements may differ by 0.027" in text
+    assert "Two seeds of full_low" not in text
+
+
+def test_what_was_lost_of_retrieval_stands_beside_the_base_model(account):
+    file = account / "results" / RESULTS_FILE
+    results = DriftResults.read(file)
+    common = {
+        "task": "sst2", "method": "lora_r8", "inputs": "benchmark", "seeds": [1, 2, 3], "n": 300, "n_groups": 146,
+        "interval": "jackknife over models and items",
+    }  # fmt: skip
+    arms = [
+        ArmOutcome(**common, outcome="retrieval", value=0.6, base_value=0.78, difference=-0.18, low=-0.2, high=-0.1),
+        ArmOutcome(
+            **common, outcome="retrieval_first", value=0.5, base_value=0.68, difference=-0.18, low=None, high=None
+        ),
+    ]
+    notes = [
+        "300 queries look for 146 passages of a file.",
+        "Retrieval by chance: reciprocal rank 0.038.",
+        "Another note.",
+    ]
+    infos = [OutcomeInfo(name="retrieval", title="retrieval", unit="mean", higher_is_better=True)]
+    changed(account, outcomes=StudyOutcomes(infos=infos, arms=arms, notes=notes))
+    assert results.outcomes is None or not [a for a in results.outcomes.arms if a.outcome == "retrieval"]
+    text = account_text(account)
+    assert "| base model | 0.780 | - | 68 % | 1 |" in text
+    assert "| lora_r8 | 0.600 | 0.180 (0.100 to 0.200) | 50 % | 3 |" in text
+    assert [note in text for note in notes] == [True, True, False]
+
+
+def test_the_same_task_made_again_stands_beside_it_and_verdicts_that_differ_are_named(account):
+    assert "The same again" not in account_text(account)
+    study = Synthetic(
+        tasks=("sst2",), methods=("full_finetune", "lora_r8"), seeds=(1, 2, 3), layers=3, shares={"lora_r8": 0.5}
+    )
+    write_results(account / "again" / "sst2", study)
+    facts = StudyFacts.read(account / "results" / RESULTS_FILE)
+    other = StudyFacts.read(account / "again" / "sst2" / RESULTS_FILE)
+    text = account_text(account).partition("## The same again on another machine")[2]
+    line = next(line for line in text.splitlines() if line.startswith("| lora_r8 |"))
+    cells = [cell.strip() for cell in line.split("|")]
+    assert cells[2] == " / ".join(short_drift(f.models("sst2", "lora_r8").drift) for f in (facts, other))
+    ours, theirs = (f.data.drift("sst2", "lora_r8").mean(axis=1).to_numpy() for f in (facts, other))
+    pairs = [abs(ours[0] - ours[1]), abs(ours[0] - ours[2]), abs(ours[1] - ours[2])]
+    assert cells[8] == f"{short_drift(np.abs(ours - theirs).mean())}, beside {short_drift(np.mean(pairs))}"
+    assert other_verdicts(facts, facts, "sst2") == []
+    here, test = facts.target("sst2", "lora_r8").verdict, other.target("sst2", "lora_r8")
+    verdict = "supported" if here == "rejected" else "rejected"
+    turned = [t.model_copy(update={"verdict": verdict}) if t == test else t for t in other.data.results.tests]
+    other.data.results.model_copy(update={"tests": turned}).write(account / "again" / "sst2" / RESULTS_FILE)
+    assert "- lora_r8, by the target: " in account_text(account)
 
 
 def one_task(folder, task, noise=0.08, **changes):
