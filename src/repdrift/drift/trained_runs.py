@@ -59,6 +59,7 @@ def _trained_run(run: OpenedSet, output_dir: Path) -> TrainedRun | None:
         n_validation=record.n_validation,
         kept_step=record.kept_step,
         device=record.device,
+        processor=record.processor,
         started=record.started,
         wall_time_s=record.wall_time_s,
         peak_memory_bytes=record.peak_memory_bytes,

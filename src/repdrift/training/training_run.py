@@ -29,6 +29,7 @@ from repdrift.training.fitted_job import FittedJob, fit_job
 from repdrift.training.history import HISTORY_FILE, History
 from repdrift.training.kept_scores import keep_row_scores, scored_on
 from repdrift.training.peak_memory import peak_memory_bytes
+from repdrift.training.processor import processor_words
 from repdrift.training.resuming import Resuming, Unfinished, find_unfinished, remove_states
 from repdrift.training.run_claim import run_claim
 from repdrift.training.saved_runs import FinishedRun, file_sizes, latest_finished, model_files_sha256, require_whole
@@ -174,6 +175,7 @@ def _train_into(
         kept_step=kept if held is not None else None,
         versions=library_versions(),
         device=str(next(tuned.model.parameters()).device),
+        processor=processor_words(next(tuned.model.parameters()).device),
         started=started.isoformat(timespec="seconds"),
         resumed_at=[*resumed.record.resumed_at, resumed.record.step] if resumed else [],
         wall_time_s=round(time.perf_counter() - clock + (resumed.record.wall_time_s if resumed else 0), 2),

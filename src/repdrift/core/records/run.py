@@ -124,6 +124,8 @@ class RunRecord(Record):
     """By step, 0 for the final model: the SHA-256 of all that determines these scores beside the weights. Steps that are not there have none."""
     versions: dict[str, str]
     device: str
+    processor: str | None = None
+    """The processor by name, with what its kernels go by; null in records of older versions."""
     started: str
     """Start, ISO 8601 in UTC."""
     resumed_at: list[int] = []

@@ -45,6 +45,8 @@ class TrainedRun(Record):
     kept_step: int | None = None
     """The step of the checkpoint that is the final model; null if it is that after the last step."""
     device: str
+    processor: str | None = None
+    """As `RunRecord.processor`: models of one seed differ in their last bits, and then in more, between processors."""
     started: str
     wall_time_s: float
     peak_memory_bytes: int | None = None

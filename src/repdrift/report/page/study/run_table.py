@@ -132,6 +132,8 @@ def _training(training: TrainedRun, *, final: bool) -> dict[str, str]:
         found["Kept checkpoint"] = f"step {training.kept_step}, the best on held-out training rows"
     memory = f", {training.peak_memory_bytes / (1 << 20):,.0f} MiB at most" if training.peak_memory_bytes else ""
     found["Trained"] = f"{training.started}, in {training.wall_time_s:,.0f} s on {training.device}{memory}"
+    if training.processor is not None:
+        found["Processor"] = training.processor
     found["Versions"] = ", ".join(f"{name} {version}" for name, version in training.versions.items())
     found["Folder, from that of the results"] = training.folder
     found["Key of the run"] = training.key
