@@ -15,7 +15,7 @@ from studies.account import outcome_tables, replication, tables
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results, whole_folder
 from studies.account.facts import StudyFacts
-from studies.account.pilot import PilotCheck, pilot_checks
+from studies.account.pilot import PilotCheck, layers_table, pilot_checks
 
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import ALL_TASKS
@@ -92,7 +92,8 @@ def account_text(folder: Path) -> str:
         for spec in figures()
         if (folder / FIGURES_FOLDER / f"{spec.name}.png").is_file()
     ]
-    checks: list[PilotCheck] = pilot_checks(rates, _expected(folder / "pilot.json")) if rates else []
+    expected = _expected(folder / "pilot.json")
+    checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
     text = environment.get_template(TEMPLATE).render(
         study=facts,
         parts=parts,
@@ -101,6 +102,8 @@ def account_text(folder: Path) -> str:
         figures=shown,
         rates=rates,
         pilot=checks,
+        earlier=expected,
+        earlier_layers=layers_table(rates, expected) if rates else "",
         cost=_cost(folder / COST),
         table=tables,
         outcomes=outcome_tables,

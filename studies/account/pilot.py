@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from studies.account.cells import drift_cell, name_cell, table
 from studies.account.facts import StudyFacts
 
 from repdrift.core.words import short_drift
@@ -26,6 +27,11 @@ class PilotCheck:
     """How far the scores of the arm's seeds lie apart; None for fewer than two."""
     tolerance: float = 0.0
     """By how much a score may differ."""
+
+    with_embeddings: float | None = None
+    """The drift found, as a mean that counts the embeddings as one more layer, whose drift is next to none."""
+    near_with_embeddings: bool = False
+    """Whether that mean agrees with the one expected, whatever the score does."""
 
     @property
     def seeds_decide(self) -> bool:
@@ -49,6 +55,8 @@ def pilot_checks(facts: StudyFacts, expected: Mapping[str, Any]) -> list[PilotCh
     found: list[PilotCheck] = []
     for arm, (score, drift) in ((name, (each["score"], each["drift"])) for name, each in expected["arms"].items()):
         here, models = facts.score(expected["task"], arm), facts.models(expected["task"], arm)
+        layers = len(facts.data.layers)
+        counted = None if models.drift is None else models.drift * layers / (layers + 1)
         near = (
             here is not None
             and models.drift is not None
@@ -66,6 +74,8 @@ def pilot_checks(facts: StudyFacts, expected: Mapping[str, Any]) -> list[PilotCh
                 near,
                 _apart(facts, expected["task"], arm),
                 expected["score_tolerance"],
+                counted,
+                counted is not None and abs(counted / drift - 1) <= expected["drift_tolerance"],
             )
         )
     return found
@@ -78,3 +88,15 @@ def _apart(facts: StudyFacts, task: str, arm: str) -> float | None:
         if (run.task, run.method, run.step, run.status) == (task, arm, 0, "ok") and run.learnt is not None
     ]
     return max(scores) - min(scores) if len(scores) > 1 else None
+
+
+def layers_table(facts: StudyFacts, expected: Mapping[str, Any]) -> str:
+    """Drift by layer of the arms that were measured by layer before, each beside its expectation."""
+    rows: list[list[str]] = []
+    for arm, drifts in expected["by_layer"]["arms"].items():
+        found = facts.models(expected["task"], arm).by_layer
+        rows += [
+            [f"{name_cell(facts.title(arm))}, before", *map(drift_cell, drifts)],
+            [f"{name_cell(facts.title(arm))}, here", *map(drift_cell, found)],
+        ]
+    return table(["", *(f"layer {layer}" for layer in facts.data.layers)], rows)
