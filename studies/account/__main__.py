@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.account.build import COST, TEXT, account_text
-from studies.account.committed_results import commit_results, commit_task, draw_figures, require_small
+from studies.account.committed_results import (
+    commit_results,
+    commit_task,
+    draw_figures,
+    draw_figures_of_rates,
+    require_small,
+)
 
 from repdrift.core.atomic import write_text, write_together
 from repdrift.core.errors import RepdriftError
@@ -55,6 +61,7 @@ def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Pa
         draw_figures(folder)
     if rates is not None:
         commit_results(rates, folder / "rates")
+        draw_figures_of_rates(folder)
     if cost is not None:
         with reading_errors(cost):
             write_together(folder, {COST: cost.read_bytes()})

@@ -13,7 +13,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import outcome_tables, replication, tables
 from studies.account.cells import verdict_cell
-from studies.account.committed_results import FIGURES_FOLDER, has_results, unpacked_results, whole_folder
+from studies.account.committed_results import (
+    FIGURES_FOLDER,
+    FIGURES_FOLDER_OF_RATES,
+    has_results,
+    unpacked_results,
+    whole_folder,
+)
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
 
@@ -30,7 +36,7 @@ from repdrift.core.words import (
     task_title,
 )
 from repdrift.report.figure_files import caption_of
-from repdrift.report.figures import figures
+from repdrift.report.figures import FigureSpec, figures
 from repdrift.study.config import load_study
 
 TEMPLATE = "account.md.j2"
@@ -87,11 +93,6 @@ def account_text(folder: Path) -> str:
     if has_results(folder / "rates"):
         with unpacked_results(folder / "rates") as file:
             rates = StudyFacts.read(file)
-    shown = [
-        (spec, caption_of(spec, facts.data))
-        for spec in figures()
-        if (folder / FIGURES_FOLDER / f"{spec.name}.png").is_file()
-    ]
     expected = _expected(folder / "pilot.json")
     checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
     text = environment.get_template(TEMPLATE).render(
@@ -99,7 +100,8 @@ def account_text(folder: Path) -> str:
         parts=parts,
         again=again,
         replication=replication,
-        figures=shown,
+        figures=_shown(folder / FIGURES_FOLDER, facts),
+        rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
         pilot=checks,
         earlier=expected,
@@ -112,6 +114,11 @@ def account_text(folder: Path) -> str:
         ALL=ALL_TASKS,
     )
     return text.rstrip("\n") + "\n"
+
+
+def _shown(folder: Path, facts: StudyFacts) -> list[tuple[FigureSpec, str]]:
+    """The figures that were drawn, with their captions."""
+    return [(spec, caption_of(spec, facts.data)) for spec in figures() if (folder / f"{spec.name}.png").is_file()]
 
 
 def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, StudyFacts]]:

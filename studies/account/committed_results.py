@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,9 +20,12 @@ from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
 from repdrift.sharing.merging import merge_studies
 
-FIGURES = ("drift_by_layer", "frontier", "drift_reduction")
+FIGURES = ("drift_by_layer", "frontier", "drift_reduction", "forgetting")
 """The figures that lie beside the text of an account, where the results can give them."""
+FIGURES_OF_RATES = ("forgetting", "frontier")
+"""Those of the study of learning rates."""
 FIGURES_FOLDER = "figures"
+FIGURES_FOLDER_OF_RATES = "figures_of_rates"
 COMPRESSED = f"{RESULTS_FILE}.gz"
 TOGETHER = "together"
 """The folder of what follows from the tables of several tasks' analyses."""
@@ -105,13 +108,22 @@ def unpacked_results(folder: Path) -> Iterator[Path]:
 
 def draw_figures(folder: Path) -> None:
     """Draw the figures of the committed results of an account into its folder; those that these results cannot give are deleted."""
-    with unpacked_results(whole_folder(folder / "results")) as file:
+    _draw(whole_folder(folder / "results"), folder / FIGURES_FOLDER, FIGURES)
+
+
+def draw_figures_of_rates(folder: Path) -> None:
+    """The same for the study of learning rates."""
+    _draw(folder / "rates", folder / FIGURES_FOLDER_OF_RATES, FIGURES_OF_RATES)
+
+
+def _draw(results: Path, into: Path, names: Sequence[str]) -> None:
+    with unpacked_results(results) as file:
         data = read_report_data(file)
-        possible = [name for name in FIGURES if figure_named(name).possible(data)]
-        for name in FIGURES:
-            (folder / FIGURES_FOLDER / f"{name}.png").unlink(missing_ok=True)
+        possible = [name for name in names if figure_named(name).possible(data)]
+        for name in names:
+            (into / f"{name}.png").unlink(missing_ok=True)
         if possible:
-            visualize(file, folder / FIGURES_FOLDER, figure_names=possible, formats=("png",))
+            visualize(file, into, figure_names=possible, formats=("png",))
 
 
 def has_results(folder: Path) -> bool:

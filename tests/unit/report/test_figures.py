@@ -61,6 +61,7 @@ DRAWN = [
         in (
             "frontier",
             "predictors",
+            "forgetting",
             "drift_by_site",
             "weight_changes",
             "intruder_dimensions",

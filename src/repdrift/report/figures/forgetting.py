@@ -1,0 +1,182 @@
+"""What was forgotten against drift and against the score: a mark for each method and task, a row of panels for each outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from repdrift.core.measure_words import drift_definition
+from repdrift.core.records.outcomes import ON_BENCHMARK, ON_GENERAL_TEXT, ArmOutcome
+from repdrift.core.words import chosen_percent, counted, method_title, short_number, task_title
+from repdrift.report.figure_size import is_narrow, page_width_in
+from repdrift.report.figures import FigureSpec, register
+from repdrift.report.glance.study_numbers import final_score, models_of
+from repdrift.report.labels import FONT_PT, fitted, wrapped
+from repdrift.report.panels import legend_above
+from repdrift.report.report_data import ReportData
+from repdrift.report.style import GREY, INK, method_look, method_names, task_names
+
+_PANEL_IN = 2.0
+_FILLINGS = ("full", "none", "left", "top", "right", "bottom")
+_LOST = {
+    ("forgetting", ON_GENERAL_TEXT): (1, "forgetting (rise of the loss)"),
+    ("retrieval", ON_BENCHMARK): (-1, "lost of retrieval (reciprocal rank)"),
+}
+"""Outcomes of which a change is a loss: the sign of the loss, and its axis."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """The final models of one method and task. low, high: the interval of the loss; None: there is none."""
+
+    task: str
+    method: str
+    drift: float | None
+    score: float | None
+    loss: float
+    low: float | None
+    high: float | None
+
+
+def _marks(data: ReportData, kind: tuple[str, str]) -> list[_Mark]:
+    outcomes = data.results.outcomes
+    sign = _LOST[kind][0]
+    found: list[_Mark] = []
+    for arm in outcomes.arms if outcomes is not None else []:
+        if (arm.outcome, arm.inputs) != kind or arm.step or arm.layer is not None or arm.difference is None:
+            continue
+        score = final_score(data, arm.task, arm.method)
+        low, high = _ends(arm, sign)
+        drift = models_of(data, arm.task, arm.method).drift
+        found.append(
+            _Mark(arm.task, arm.method, drift, None if score is None else score.mean, sign * arm.difference, low, high)
+        )
+    return found
+
+
+def _ends(arm: ArmOutcome, sign: int) -> tuple[float | None, float | None]:
+    if arm.low is None or arm.high is None:
+        return None, None
+    return min(sign * arm.low, sign * arm.high), max(sign * arm.low, sign * arm.high)
+
+
+def _kinds(data: ReportData) -> list[tuple[str, str]]:
+    """Outcomes that at least two marks with a drift have."""
+    return [kind for kind in _LOST if sum(mark.drift is not None for mark in _marks(data, kind)) > 1]
+
+
+def draw(data: ReportData) -> Figure:
+    """Left: against the mean drift. Right: against the score that was reached."""
+    kinds, narrow = _kinds(data), is_narrow()
+    rows, columns = (2 * len(kinds), 1) if narrow else (len(kinds), 2)
+    figure = Figure()
+    panels: Sequence[Axes] = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for at, kind in enumerate(kinds):
+        marks, label = _marks(data, kind), _LOST[kind][1]
+        across = (page_width_in() / columns - 0.5) * 72
+        definition = drift_definition(data.results.study, data.results.study.primary_measure)
+        drift = "\n".join(wrapped(f"drift, {definition}, mean over layers", across))
+        for axes, name, words in ((panels[2 * at], "drift", drift), (panels[2 * at + 1], "score", _score_words(data))):
+            _panel(axes, data, marks, name)
+            axes.set_xlabel(words, fontsize=FONT_PT)
+            axes.set_ylabel("\n".join(wrapped(label, 72 * _PANEL_IN - 40)), fontsize=FONT_PT)
+    height = _legend(figure, data, [mark for kind in kinds for mark in _marks(data, kind)])
+    figure.set_size_inches(page_width_in(), rows * (_PANEL_IN + 0.3) + height)
+    return figure
+
+
+def _panel(axes: Axes, data: ReportData, marks: Sequence[_Mark], name: str) -> None:
+    axes.axhline(0, color=GREY, linewidth=0.7)
+    for mark in marks:
+        place = getattr(mark, name)
+        if place is None:
+            continue
+        look = method_look(mark.method, data.methods)
+        if mark.low is not None and mark.high is not None:
+            axes.plot([place, place], [mark.low, mark.high], color=look.color, linewidth=0.9)
+        axes.plot(
+            place,
+            mark.loss,
+            look.marker,
+            color=look.color,
+            markersize=5.2,
+            markeredgewidth=0.8,
+            **_fill(mark.task, data),
+        )
+    axes.margins(0.1)
+    axes.locator_params(nbins=5)
+
+
+def _score_words(data: ReportData) -> str:
+    scores = [final_score(data, task, method) for task in data.tasks for method in data.methods]
+    metrics = list(dict.fromkeys(score.metric for score in scores if score is not None))
+    return fitted(metrics[0] if len(metrics) == 1 else "score (each task's primary one)", 72 * _PANEL_IN, FONT_PT)
+
+
+def _fill(task: str, data: ReportData) -> dict[str, Any]:
+    """The filling of a task's marks, as in the figure of the scores."""
+    return {"fillstyle": _FILLINGS[data.tasks.index(task) % len(_FILLINGS)], "markerfacecoloralt": "white"}
+
+
+def _legend(figure: Figure, data: ReportData, marks: Sequence[_Mark]) -> float:
+    entries: list[tuple[Artist, str]] = []
+    methods, tasks = method_names(data.methods), task_names(data.tasks)
+    dot: dict[str, Any] = {"linewidth": 0, "markersize": 5.2, "markeredgewidth": 0.8}
+    for method in [m for m in data.methods if any(mark.method == m for mark in marks)]:
+        look = method_look(method, data.methods)
+        entries.append((Line2D([], [], color=look.color, marker=look.marker, **dot), methods[method]))
+    several = [t for t in data.tasks if any(mark.task == t for mark in marks)]
+    if len(several) > 1:
+        entries += [(Line2D([], [], color=INK, marker="o", **dot, **_fill(t, data)), tasks[t]) for t in several]
+    return legend_above(figure, [handle for handle, _ in entries], [label for _, label in entries])
+
+
+def caption(data: ReportData) -> str:
+    """Says how to read the figure."""
+    without = [
+        f"{task_title(mark.task)}, {method_title(mark.method)}"
+        for kind in _kinds(data)
+        for mark in _marks(data, kind)
+        if mark.low is None
+    ]
+    lacking = counted(len(without), "mark")
+    return (
+        "Each mark is the mean of a method's final models on one task; marks are methods, their filling is the task. Upright lines: "
+        f"{chosen_percent(data.results.study.confidence)} intervals over models and items where there are three models, else over items, for these models"
+        f"{f' ({lacking} without one)' if without else ''}. Above zero: something was lost. Of two methods at one score, the lower one paid less "
+        "for it. Whether a loss follows drift or score is not told by so few marks, and methods differ in both."
+    )
+
+
+def describe(data: ReportData) -> str:
+    """Says every mark."""
+    parts: list[str] = []
+    for kind in _kinds(data):
+        said = [
+            f"{task_title(m.task)}, {method_title(m.method)} {short_number(m.loss)} at drift {short_number(m.drift)}"
+            for m in _marks(data, kind)
+            if m.drift is not None
+        ]
+        parts.append(f"{_LOST[kind][1]}: {'; '.join(said)}.")
+    return f"Scatter of what was lost against drift and against score. {' '.join(parts)}"
+
+
+register(
+    FigureSpec(
+        "forgetting",
+        8,
+        "Drift, score, and what was forgotten",
+        caption,
+        describe,
+        draw,
+        absent=lambda data: (
+            None if _kinds(data) else "neither forgetting on general text nor retrieval was measured for two methods"
+        ),
+    )
+)
