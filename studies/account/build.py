@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import outcome_tables, replication, tables
+from studies.account.answers import short_answers
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
     FIGURES_FOLDER,
@@ -99,6 +100,7 @@ def account_text(folder: Path) -> str:
         study=facts,
         parts=parts,
         again=again,
+        short=short_answers(facts, parts, rates),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
