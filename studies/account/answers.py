@@ -76,7 +76,7 @@ def _lost(facts: StudyFacts, task: str) -> list[str]:
     order = sorted(losses, key=lambda arm: losses[arm])
     named = listed([f"{facts.title(arm)} {losses[arm]:.2f}" for arm in order])
     predictor = next((p for p in facts.data.results.drift_predictors if p.outcome == RETRIEVAL), None)
-    within = "" if predictor is None else f" Within arms: {predictor.sentence}"
+    within = "" if predictor is None else f" Within arms: {predictor.sentence.partition(' Left out: ')[0]}"
     base = next(a.base_value for a in (outcomes.arms if outcomes else []) if a.outcome == RETRIEVAL)
     return [
         markdown_text(
