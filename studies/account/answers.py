@@ -77,12 +77,31 @@ def _lost(facts: StudyFacts, task: str) -> list[str]:
     named = listed([f"{facts.title(arm)} {losses[arm]:.2f}" for arm in order])
     predictor = next((p for p in facts.data.results.drift_predictors if p.outcome == RETRIEVAL), None)
     within = "" if predictor is None else f" Within arms: {predictor.sentence.partition(' Left out: ')[0]}"
+    sides = _beside_reference(facts, task)
     base = next(a.base_value for a in (outcomes.arms if outcomes else []) if a.outcome == RETRIEVAL)
     return [
         markdown_text(
-            f"{task_title(task)}, lost of the reciprocal rank in retrieval ({base or 0:.2f} before tuning): {named}.{within}"
+            f"{task_title(task)}, lost of the reciprocal rank in retrieval ({base or 0:.2f} before tuning): {named}.{sides}{within}"
         )
     ]
+
+
+def _beside_reference(facts: StudyFacts, task: str) -> str:
+    """Which arms lose less or more than the reference: those whose interval of the difference does not hold 0."""
+    outcomes, reference = facts.data.results.outcomes, facts.study.reference_method
+    sides: dict[str, list[str]] = {"less": [], "more": []}
+    for d in outcomes.differences if outcomes else []:
+        if (
+            (d.task, d.reference, d.outcome) == (task, reference, RETRIEVAL)
+            and d.low is not None
+            and d.high is not None
+        ):
+            sides["less"] += [facts.title(d.method)] if d.low > 0 else []
+            sides["more"] += [facts.title(d.method)] if d.high < 0 else []
+    said = [f"{side}: {listed(arms)}" for side, arms in sides.items() if arms]
+    if not said:
+        return f" No arm is shown to lose less or more than {facts.title(reference)}."
+    return f" Beside {facts.title(reference)}, by intervals that are not corrected for the number of arms, {'; '.join(said)}."
 
 
 def _rates(rates: StudyFacts) -> list[str]:

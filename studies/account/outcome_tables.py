@@ -49,6 +49,7 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
                 f"{rank.value:.3f}",
                 f"{-rank.difference:.3f} ({ends})",
                 MISSING if first is None else percent(first.value),
+                _against_reference(facts, task, arm),
                 str(len(rank.seeds)),
             ]
         )
@@ -57,12 +58,35 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
     base = {
         name: next(a.base_value for (_, of), a in found.items() if of == name) for name in (RETRIEVAL, RETRIEVAL_FIRST)
     }
-    rows.insert(0, ["base model", f"{base[RETRIEVAL]:.3f}", "-", percent(base[RETRIEVAL_FIRST]), "1"])
+    rows.insert(0, ["base model", f"{base[RETRIEVAL]:.3f}", "-", percent(base[RETRIEVAL_FIRST]), "-", "1"])
     notes = [
         name_cell(note) for note in outcomes.notes if "retrieval by chance" in note.casefold() or " look for " in note
     ]
-    head = ["arm", "reciprocal rank of the right paragraph", "lost", "right paragraph first", "models"]
+    head = [
+        "arm",
+        "reciprocal rank of the right paragraph",
+        "lost",
+        "right paragraph first",
+        "less lost than by the reference",
+        "models",
+    ]
     return "\n\n".join([table(head, rows), *notes])
+
+
+def _against_reference(facts: StudyFacts, task: str, arm: str) -> str:
+    """By how much an arm's models lose less than those of the reference, with the interval."""
+    if arm == facts.study.reference_method:
+        return "reference"
+    outcomes = facts.data.results.outcomes
+    wanted = (task, arm, facts.study.reference_method, RETRIEVAL)
+    found = next(
+        (d for d in (outcomes.differences if outcomes else []) if (d.task, d.method, d.reference, d.outcome) == wanted),
+        None,
+    )
+    if found is None:
+        return MISSING
+    ends = "no interval" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+    return f"{found.difference:.3f} ({ends})"
 
 
 def probes_table(facts: StudyFacts, task: str) -> str:

@@ -15,7 +15,7 @@ from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
 
 from repdrift.core.errors import DataError
-from repdrift.core.records.outcomes import ArmOutcome, OutcomeInfo, StudyOutcomes
+from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, OutcomeInfo, StudyOutcomes
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.words import short_drift
 from repdrift.report.report_data import read_report_data
@@ -252,11 +252,15 @@ def test_what_was_lost_of_retrieval_stands_beside_the_base_model(account):
         "Another note.",
     ]
     infos = [OutcomeInfo(name="retrieval", title="retrieval", unit="mean", higher_is_better=True)]
-    changed(account, outcomes=StudyOutcomes(infos=infos, arms=arms, notes=notes))
+    less = ArmDifference(
+        task="sst2", method="lora_r8", reference="full_finetune", outcome="retrieval", inputs="benchmark", seeds=[1], reference_seeds=[1],
+        difference=0.07, low=0.02, high=0.12, interval="jackknife over models and items", n=300, n_groups=146,
+    )  # fmt: skip
+    changed(account, outcomes=StudyOutcomes(infos=infos, arms=arms, differences=[less], notes=notes))
     assert results.outcomes is None or not [a for a in results.outcomes.arms if a.outcome == "retrieval"]
     text = account_text(account)
-    assert "| base model | 0.780 | - | 68 % | 1 |" in text
-    assert "| lora_r8 | 0.600 | 0.180 (0.100 to 0.200) | 50 % | 3 |" in text
+    assert "| base model | 0.780 | - | 68 % | - | 1 |" in text
+    assert "| lora_r8 | 0.600 | 0.180 (0.100 to 0.200) | 50 % | 0.070 (0.020 to 0.120) | 3 |" in text
     assert [note in text for note in notes] == [True, True, False]
 
 
