@@ -20,6 +20,7 @@ project_copyright = f"2026, {author}"
 version = release = __version__
 
 extensions = [
+    "account_pages",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
