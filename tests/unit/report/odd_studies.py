@@ -38,6 +38,7 @@ def odd_study(name):
         "moved": synthetic_moved.moved(study),
         "sites": synthetic_moved.sites(study),
         "drift_predictors": synthetic_moved.predictors(),
+        "outcomes": synthetic_moved.lost(study),
         "equal_skill": synthetic_moved.equal_skill(study) if len(study.methods) > 1 else [],
     }
     return type(data)(data.results.model_copy(update=more), data.table, data.table_name)

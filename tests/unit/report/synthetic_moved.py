@@ -3,7 +3,7 @@
 Numbers follow from layer, method and seed, so that a drawn figure can be held against them; no analysis has made them.
 """
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from repdrift.core.records.drift_predictors import DriftPredictors, MeasureCorre
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun, SkillScore
 from repdrift.core.records.layer_grid import GridMatrix, MethodGrid, StudyGrid, TaskGrid
 from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessModel, PairLikeness
+from repdrift.core.records.outcomes import ArmOutcome, StudyOutcomes
 from repdrift.core.records.sample_moves import (
     GroupOverModels,
     MethodSamples,
@@ -195,3 +196,20 @@ def _path(study, method, seed):
     return RunPath(
         method=method, seed=seed, steps=[1, 2, 3, 4, 0], scores=scores, drifts=drifts, smoothed_scores=scores, smoothed_drifts=drifts
     )  # fmt: skip
+
+
+def lost(study):
+    """What every method has lost of the loss on general text and of retrieval, some without an interval."""
+    arms = []
+    for number, (task, method) in enumerate(product(study.tasks, study.methods)):
+        for outcome, inputs, sign in (("forgetting", "general_text", 1), ("retrieval", "benchmark", -1)):
+            loss = 0.02 * (number % 7) - 0.01
+            has_interval = number % 3 > 0
+            arms.append(
+                ArmOutcome(
+                    task=task, method=method, outcome=outcome, inputs=inputs, seeds=list(study.seeds), value=0.7 + sign * loss, base_value=0.7,
+                    difference=sign * loss, low=sign * loss - 0.01 if has_interval else None, high=sign * loss + 0.01 if has_interval else None,
+                    interval="jackknife over items" if has_interval else "", n=50, n_groups=50,
+                )
+            )  # fmt: skip
+    return StudyOutcomes(arms=arms)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.outcomes import ON_BENCHMARK, ON_GENERAL_TEXT, ArmOutcome
 from repdrift.core.words import chosen_percent, counted, method_title, short_number, task_title
-from repdrift.report.figure_size import is_narrow, page_width_in
+from repdrift.report.figure_size import MOST_HEIGHT_IN, is_narrow, page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.glance.study_numbers import final_score, models_of
 from repdrift.report.labels import FONT_PT, fitted, wrapped
-from repdrift.report.panels import legend_above
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY, INK, method_look, method_names, task_names
+from repdrift.report.style import GREY, method_look
+from repdrift.report.task_fillings import draw_mark, legend_of_marks
 
 _PANEL_IN = 2.0
-_FILLINGS = ("full", "none", "left", "top", "right", "bottom")
 _LOST = {
     ("forgetting", ON_GENERAL_TEXT): (1, "forgetting (rise of the loss)"),
     ("retrieval", ON_BENCHMARK): (-1, "lost of retrieval (reciprocal rank)"),
@@ -86,8 +82,9 @@ def draw(data: ReportData) -> Figure:
             _panel(axes, data, marks, name)
             axes.set_xlabel(words, fontsize=FONT_PT)
             axes.set_ylabel("\n".join(wrapped(label, 72 * _PANEL_IN - 40)), fontsize=FONT_PT)
-    height = _legend(figure, data, [mark for kind in kinds for mark in _marks(data, kind)])
-    figure.set_size_inches(page_width_in(), rows * (_PANEL_IN + 0.3) + height)
+    height = legend_of_marks(figure, data, {(m.task, m.method) for kind in kinds for m in _marks(data, kind)})
+    panel = min(_PANEL_IN + 0.3, (MOST_HEIGHT_IN - 0.6 - height) / rows)  # 0.6: what a caution may take
+    figure.set_size_inches(page_width_in(), rows * panel + height)
     return figure
 
 
@@ -97,18 +94,10 @@ def _panel(axes: Axes, data: ReportData, marks: Sequence[_Mark], name: str) -> N
         place = getattr(mark, name)
         if place is None:
             continue
-        look = method_look(mark.method, data.methods)
         if mark.low is not None and mark.high is not None:
-            axes.plot([place, place], [mark.low, mark.high], color=look.color, linewidth=0.9)
-        axes.plot(
-            place,
-            mark.loss,
-            look.marker,
-            color=look.color,
-            markersize=5.2,
-            markeredgewidth=0.8,
-            **_fill(mark.task, data),
-        )
+            color = method_look(mark.method, data.methods).color
+            axes.plot([place, place], [mark.low, mark.high], color=color, linewidth=0.9)
+        draw_mark(axes, place, mark.loss, mark.task, mark.method, data)
     axes.margins(0.1)
     axes.locator_params(nbins=5)
 
@@ -117,24 +106,6 @@ def _score_words(data: ReportData) -> str:
     scores = [final_score(data, task, method) for task in data.tasks for method in data.methods]
     metrics = list(dict.fromkeys(score.metric for score in scores if score is not None))
     return fitted(metrics[0] if len(metrics) == 1 else "score (each task's primary one)", 72 * _PANEL_IN, FONT_PT)
-
-
-def _fill(task: str, data: ReportData) -> dict[str, Any]:
-    """The filling of a task's marks, as in the figure of the scores."""
-    return {"fillstyle": _FILLINGS[data.tasks.index(task) % len(_FILLINGS)], "markerfacecoloralt": "white"}
-
-
-def _legend(figure: Figure, data: ReportData, marks: Sequence[_Mark]) -> float:
-    entries: list[tuple[Artist, str]] = []
-    methods, tasks = method_names(data.methods), task_names(data.tasks)
-    dot: dict[str, Any] = {"linewidth": 0, "markersize": 5.2, "markeredgewidth": 0.8}
-    for method in [m for m in data.methods if any(mark.method == m for mark in marks)]:
-        look = method_look(method, data.methods)
-        entries.append((Line2D([], [], color=look.color, marker=look.marker, **dot), methods[method]))
-    several = [t for t in data.tasks if any(mark.task == t for mark in marks)]
-    if len(several) > 1:
-        entries += [(Line2D([], [], color=INK, marker="o", **dot, **_fill(t, data)), tasks[t]) for t in several]
-    return legend_above(figure, [handle for handle, _ in entries], [label for _, label in entries])
 
 
 def caption(data: ReportData) -> str:

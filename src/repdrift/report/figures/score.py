@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from repdrift.core.measure_words import drift_definition
 from repdrift.core.records.claims import ScoreAssociation
@@ -16,12 +13,12 @@ from repdrift.core.words import chosen_percent, counted, method_title, p_equals
 from repdrift.report.figure_size import page_width_in
 from repdrift.report.figures import FigureSpec, register
 from repdrift.report.labels import FONT_PT, NOTE_PT, fitted, wrapped
-from repdrift.report.panels import PanelPlan, draw_grid, legend_above, panel_plan
+from repdrift.report.panels import PanelPlan, draw_grid, panel_plan
 from repdrift.report.report_data import ReportData
-from repdrift.report.style import GREY, INK, method_look, method_names, task_names
+from repdrift.report.style import GREY
+from repdrift.report.task_fillings import draw_mark, legend_of_marks
 
 _PANEL_IN = 1.9
-_FILLINGS = ("full", "none", "left", "top", "right", "bottom")
 _FEW_METHODS = 3
 """With more methods the caption has the correlation over all of them alone."""
 
@@ -42,16 +39,7 @@ def draw(data: ReportData) -> Figure:
     panels = draw_grid(figure, plan)
     for axes, metric in zip(panels, metrics, strict=False):
         for point in points[metric]:
-            look = method_look(point.method, data.methods)
-            axes.plot(
-                point.drift,
-                point.score,
-                look.marker,
-                color=look.color,
-                markersize=4.8,
-                markeredgewidth=0.8,
-                **_fill(point.task, data),
-            )
+            draw_mark(axes, point.drift, point.score, point.task, point.method, data)
         axes.margins(0.08)
         axes.locator_params(nbins=5)
         axes.set_ylabel(fitted(metric, 72 * _PANEL_IN - 40, FONT_PT))
@@ -60,7 +48,7 @@ def draw(data: ReportData) -> Figure:
     figure.supxlabel(
         "\n".join(wrapped(f"drift, {definition}, mean over layers", 72 * page_width_in() - 20)), fontsize=FONT_PT
     )
-    height = _legend(figure, data, [point for found in points.values() for point in found])
+    height = legend_of_marks(figure, data, {(point.task, point.method) for found in points.values() for point in found})
     figure.set_size_inches(page_width_in(), plan.rows * _PANEL_IN + height + 0.3)
     return figure
 
@@ -119,25 +107,6 @@ def _note(association: ScoreAssociation) -> str:
 def _signed(value: float | None) -> str:
     """The value in two decimals, with the minus sign that matplotlib uses on axes."""
     return "?" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _fill(task: str, data: ReportData) -> dict[str, Any]:
-    """The filling of a task's marks: full, hollow, or one of four halves; fillings repeat from the seventh task on."""
-    style = _FILLINGS[data.tasks.index(task) % len(_FILLINGS)]
-    return {"fillstyle": style, "markerfacecoloralt": "white"}
-
-
-def _legend(figure: Figure, data: ReportData, points: list[_Point]) -> float:
-    """Add the legend: methods by mark, then tasks by filling. Returns its height in inches."""
-    entries: list[tuple[Artist, str]] = []
-    methods, tasks = method_names(data.methods), task_names(data.tasks)
-    dot: dict[str, Any] = {"linewidth": 0, "markersize": 4.8, "markeredgewidth": 0.8}
-    for method in [m for m in data.methods if any(p.method == m for p in points)]:
-        look = method_look(method, data.methods)
-        entries.append((Line2D([], [], color=look.color, marker=look.marker, **dot), methods[method]))
-    several = [t for t in data.tasks if any(p.task == t for p in points)] if len(data.tasks) > 1 else []
-    entries += [(Line2D([], [], color=INK, marker="o", **dot, **_fill(task, data)), tasks[task]) for task in several]
-    return legend_above(figure, [handle for handle, _ in entries], [label for _, label in entries])
 
 
 def caption(data: ReportData) -> str:
