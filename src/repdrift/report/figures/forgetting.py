@@ -110,13 +110,8 @@ def _score_words(data: ReportData) -> str:
 
 def caption(data: ReportData) -> str:
     """Says how to read the figure."""
-    without = [
-        f"{task_title(mark.task)}, {method_title(mark.method)}"
-        for kind in _kinds(data)
-        for mark in _marks(data, kind)
-        if mark.low is None
-    ]
-    lacking = counted(len(without), "mark")
+    without = sum(mark.low is None for kind in _kinds(data) for mark in _marks(data, kind))
+    lacking = counted(without, "mark")
     return (
         "Each mark is the mean of a method's final models on one task; marks are methods, their filling is the task. Upright lines: "
         f"{chosen_percent(data.results.study.confidence)} intervals over models and items where there are three models, else over items, for these models"
