@@ -33,7 +33,7 @@ TextPooling = Literal["mean", "cls", "last"]
 
 
 class RetrievalOptions(BaseModel):
-    """What is to be found among what, and how a text becomes one vector."""
+    """Says what is to be found among what, and how a text becomes one vector."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

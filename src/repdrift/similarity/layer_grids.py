@@ -5,7 +5,7 @@ Each layer is prepared once. Layers whose tables do not fit into memory together
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,7 +77,7 @@ class LayerSide:
     def with_itself(self) -> LayerGrid:
         """CKA of every two layers. Raises ShapeError if a part leaves fewer than 4 samples, NonFiniteError naming the layer."""
         own = self._hsic()
-        return _cka(own.grid, own.variances, own.variances)
+        return _cka(own.grid, own.variances, own.variances, own.equal)
 
     def against(self, other: LayerSide) -> LayerGrid:
         """CKA of every layer with every layer of `other`, which has the same samples in the same parts.
@@ -85,20 +85,16 @@ class LayerSide:
         Layers with equal rows have a CKA of exactly 1. Raises ShapeError if the samples are not as many; and what `with_itself` raises.
         """
         size = len(self.layers), len(other.layers)
-        found = _empty(self._n_parts, *size)
+        found, equal = _empty(self._n_parts, *size), np.zeros(size, dtype=bool)
         a, b = self._hsic(), other._hsic()
         for block in self.blocks():
             for of_other in other.blocks():
                 part = hsic_grid([p.kernel for p in block], [p.kernel for p in of_other], self._labels)
-                for i, x in enumerate(block):
-                    for j, y in enumerate(of_other):
-                        # Products of equal tables may differ in the last bit by where they stand in a grid.
-                        equal = _equal(x.kernel, y.kernel)
-                        found.value[x.place, y.place] = a.grid.value[x.place, x.place] if equal else part.value[i, j]
-                        found.without[:, x.place, y.place] = (
-                            a.grid.without[:, x.place, x.place] if equal else part.without[:, i, j]
-                        )
-        return _cka(found, a.variances, b.variances)
+                places = np.ix_([x.place for x in block], [y.place for y in of_other])
+                found.value[places] = part.value
+                found.without[:, places[0], places[1]] = part.without
+                equal[places] = _equal_layers(block, of_other)
+        return _cka(found, a.variances, b.variances, equal)
 
     @property
     def _n_parts(self) -> int:
@@ -110,20 +106,23 @@ class LayerSide:
 
     def _hsic(self) -> _Own:
         if self._own is None:
-            found = _empty(self._n_parts, len(self.layers), len(self.layers))
+            size = len(self.layers), len(self.layers)
+            found, equal = _empty(self._n_parts, *size), np.zeros(size, dtype=bool)
             for first, block in enumerate(self.blocks()):
                 for second, other in enumerate(self.blocks()):
                     if second < first:
                         continue
-                    kernels = [p.kernel for p in block]
-                    part = hsic_grid(kernels, kernels if second == first else [p.kernel for p in other], self._labels)
-                    rows, columns = [p.place for p in block], [p.place for p in other]
+                    others = block if second == first else other
+                    part = hsic_grid([p.kernel for p in block], [p.kernel for p in others], self._labels)
+                    rows, columns = [p.place for p in block], [p.place for p in others]
+                    equal[np.ix_(rows, columns)] = _equal_layers(block, others)
+                    equal[np.ix_(columns, rows)] = equal[np.ix_(rows, columns)].T
                     found.value[np.ix_(rows, columns)] = part.value
                     found.value[np.ix_(columns, rows)] = part.value.T
                     found.without[:, np.array(rows)[:, None], columns] = part.without
                     found.without[:, np.array(columns)[:, None], rows] = part.without.transpose(1, 2)
             variances = _Variances(found.value.diagonal(), found.without.diagonal(dim1=1, dim2=2))
-            self._own = _Own(found, variances)
+            self._own = _Own(found, variances, equal)
         return self._own
 
     def _prepared(self, place: int, layer: int) -> _Prepared | None:
@@ -156,6 +155,7 @@ class _Variances:
 class _Own:
     grid: HsicGrid
     variances: _Variances
+    equal: NDArray[np.bool_]
 
 
 def _empty(n_parts: int, first: int, second: int) -> HsicGrid:
@@ -166,13 +166,23 @@ def _empty(n_parts: int, first: int, second: int) -> HsicGrid:
     )
 
 
-def _cka(hsic: HsicGrid, x: _Variances, y: _Variances) -> LayerGrid:
-    """Divides by the root of the product of both variances, which gives a layer with itself exactly 1. NaN where one is not above 0."""
+def _cka(hsic: HsicGrid, x: _Variances, y: _Variances, equal: NDArray[np.bool_]) -> LayerGrid:
+    """Divides by the root of the product of both variances. NaN where one is not above 0; exactly 1 for `equal` layers, (La, Lb).
+
+    Products of equal tables may differ in the last bit by where they stand in a grid, so that their quotient need not be 1.
+    """
     scale = torch.sqrt(x.value[:, None] * y.value[None, :])
     positive = (x.without > 0)[:, :, None] & (y.without > 0)[:, None, :]
     scales = torch.sqrt(x.without[:, :, None] * y.without[:, None, :])
-    without = torch.where(positive, hsic.without / scales, torch.nan)
-    return LayerGrid((hsic.value / scale).numpy(), without.numpy())
+    same = torch.as_tensor(equal)
+    values = torch.where(same & (scale > 0), 1.0, hsic.value / scale)
+    without = torch.where(positive, torch.where(same, 1.0, hsic.without / scales), torch.nan)
+    return LayerGrid(values.numpy(), without.numpy())
+
+
+def _equal_layers(x: Sequence[_Prepared], y: Sequence[_Prepared]) -> NDArray[np.bool_]:
+    """Says whether each layer of `x` has the rows of each of `y`: (layers of x, layers of y)."""
+    return np.array([[_equal(a.kernel, b.kernel) for b in y] for a in x], dtype=bool).reshape(len(x), len(y))
 
 
 def _equal(x: Kernel, y: Kernel) -> bool:

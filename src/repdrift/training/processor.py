@@ -1,4 +1,4 @@
-"""Which processor trains: the last bits of a sum follow from it, and training lets them grow."""
+"""The processor that trains: the last bits of a sum follow from it, and training lets them grow."""
 
 from __future__ import annotations
 

@@ -69,6 +69,21 @@ def test_equal_rows_are_exactly_one():
     assert (np.diag(LayerSide(rows, parts).with_itself().values) == 1).all()
 
 
+@pytest.mark.parametrize("limit", [1 << 30, 1], ids=["one block", "a block a layer"])
+def test_equal_rows_are_exactly_one_wherever_they_stand(limit):
+    """Sums of equal tables may round differently by their place in a grid: the processor decides, so many places are tried."""
+    row = torch.tensor(_models((40, 5, 9))[0][0], dtype=torch.float32)
+    odd = {i: torch.randn(N, 7 + i, generator=torch.Generator().manual_seed(i)) for i in range(5)}
+    rows = odd | dict.fromkeys((5, 6, 7), row)
+    grid = LayerSide(rows, sample_parts(N, 1000), limit).with_itself()
+    between = LayerSide(rows, sample_parts(N, 1000), limit).against(LayerSide({0: row}, sample_parts(N, 1000), limit))
+    assert (grid.values[5:, 5:] == 1).all()
+    assert (grid.without[:, 5:, 5:] == 1).all()
+    assert (between.values[5:] == 1).all()
+    assert (between.without[:, 5:] == 1).all()
+    assert (grid.values[:5, 5:] < 0.9).all()
+
+
 def test_a_rotated_layer_is_one_up_to_rounding():
     base, _ = _models((6, 6, 6))
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0]

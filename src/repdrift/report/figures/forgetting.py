@@ -1,4 +1,4 @@
-"""What was forgotten against drift and against the score: a mark for each method and task, a row of panels for each outcome."""
+"""Draws what was forgotten against drift and against the score: a mark for each method and task, a row of panels for each outcome."""
 
 from __future__ import annotations
 

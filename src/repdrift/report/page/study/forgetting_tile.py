@@ -20,7 +20,7 @@ FORGETTING, RETRIEVAL = "forgetting", "retrieval"
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a model can lose. label, rise: words for the tile and for its number; loss_is_up: True if a larger number is the loss."""
+    """One thing that a model can lose. label, rise: words for the tile and for its number; loss_is_up: True if a larger number is the loss."""
 
     outcome: str
     label: str
