@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -26,6 +26,7 @@ from studies.account.pilot import PilotCheck, layers_table, pilot_checks
 
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.tuning_words import trials_in_words
 from repdrift.core.words import (
     chosen_percent,
     counted,
@@ -100,6 +101,7 @@ def account_text(folder: Path) -> str:
         study=facts,
         parts=parts,
         again=again,
+        trials=_trials(parts),
         short=short_answers(facts, parts, rates),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
@@ -116,6 +118,13 @@ def account_text(folder: Path) -> str:
         ALL=ALL_TASKS,
     )
     return text.rstrip("\n") + "\n"
+
+
+def _trials(parts: Mapping[str, StudyFacts]) -> str:
+    """How many trials every arm had, by task where they were not equally many; empty if no rate was tuned."""
+    found = {id(part): part.data.results.tuning for part in parts.values()}
+    choices = [choice for tuning in found.values() if tuning is not None for choice in tuning.choices]
+    return trials_in_words(choices) if choices else ""
 
 
 def _shown(folder: Path, facts: StudyFacts) -> list[tuple[FigureSpec, str]]:

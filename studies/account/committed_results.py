@@ -6,7 +6,7 @@ import gzip
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from repdrift.core.atomic import write_together
@@ -56,15 +56,20 @@ def commit_task(analysis: Path, into: Path) -> None:
         commit_results(analysis, into)
         return
     others = [part for part in task_folders(into) if part.name != tasks[0]]
-    with tempfile.TemporaryDirectory() as name, ExitStack() as held:
-        merged = None
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        together = None
         if others:  # before anything is written: what does not belong together is refused
-            files = [held.enter_context(unpacked_results(part)).parent for part in others]
-            ordered = sorted([*zip((part.name for part in others), files, strict=True), (tasks[0], analysis)])
-            merged = merge_studies([str(file) for _, file in ordered], Path(name) / TOGETHER, name="reference")
+            commit_results(analysis, place / COMPRESSED / tasks[0])
+            folders = {part.name: part for part in (*others, place / COMPRESSED / tasks[0])}
+            for task, folder in folders.items():
+                with unpacked_results(folder) as file:
+                    shutil.copytree(file.parent, place / task)
+            with chdir(place):  # the sources are named by their tasks in what is written, wherever they lie
+                together = place / merge_studies(sorted(folders), Path(TOGETHER), name="reference").analysis
         commit_results(analysis, into / tasks[0])
-        if merged is not None:
-            commit_results(merged.analysis, into / TOGETHER)
+        if together is not None:
+            commit_results(together, into / TOGETHER)
 
 
 def task_folders(folder: Path) -> list[Path]:

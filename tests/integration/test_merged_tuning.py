@@ -15,7 +15,7 @@ from repdrift.sharing.merge_checks import require_mergeable
 from repdrift.sharing.merge_sources import read_sources
 from repdrift.sharing.merged_config import merged_config
 from repdrift.sharing.merging import merge_studies
-from repdrift.study.config import load_study
+from repdrift.study.config import StudyConfig, load_study
 from repdrift.study.inputs import StudyInputs
 from repdrift.study.tune_section import TuneSection
 from repdrift.study.tuned_rates import latest_choice, tuning_folder
@@ -124,7 +124,7 @@ def test_an_arm_of_one_name_that_tried_other_rates_is_refused_with_both(root):
         merge_studies(["one.yaml", "wide.yaml"], Path("refused"))
     said = str(caught.value)
     assert (
-        "learning rates that arm 'lora' tried: expected as in A (one.yaml), [0.005, 0.02]; got in B (wide.yaml) [0.005, 0.03]"
+        "learning rates that arm 'lora' tried on sst2: expected as in A (one.yaml), [0.005, 0.02]; got in B (wide.yaml) [0.005, 0.03]"
         in said
     )
     assert "--rename B:lora=lora_b" in said
@@ -134,10 +134,10 @@ def test_an_arm_of_one_name_that_tried_other_rates_is_refused_with_both(root):
 @pytest.mark.parametrize(
     ("tune", "said"),
     [
-        ({"trials": 3}, r"tune\.trials: expected as in A .*, 2; got in B .* 3"),
+        ({"trials": 3}, r"tune\.trials on sst2: expected as in A .*, 2; got in B .* 3"),
         ({"trials": 2, "held_out": 0.3}, r"tune\.held_out: expected as in A .*, 0\.2; got in B .* 0\.3"),
         ({"trials": 2, "seed": 7}, r"tune\.seed: expected as in A .*, 90001; got in B .* 7"),
-        (None, r"tune\.trials: expected as in A .*, 2; got in B .* not given"),
+        (None, r"tune\.held_out: expected as in A .*, 0\.2; got in B .* not given"),
     ],
 )
 def test_rates_that_were_chosen_in_another_way_are_refused(tune, said):
@@ -148,6 +148,38 @@ def test_rates_that_were_chosen_in_another_way_are_refused(tune, said):
         other = replace(wide, config=wide.config.model_copy(update={"tune": section}))
         with pytest.raises(SampleSetMismatchError, match=said):
             require_mergeable([one, other])
+
+
+def _on_mrpc(source, tune):
+    """A source as if it were of MRPC, with options of its own for that task, in a file that names SST-2 too."""
+    results = source.results
+    runs = [run.model_copy(update={"task": "mrpc"}) for run in results.runs]
+    trained = [run.model_copy(update={"task": "mrpc"}) for run in results.trained]
+    study = results.study.model_copy(update={"tasks": ["mrpc"]})
+    content = source.config.model_dump(mode="json", exclude_unset=True)
+    content |= {"tasks": ["sst2", "mrpc"], "tune": tune}
+    content["training"] = {**content["training"], "tasks": {"mrpc": {"epochs": 7}, "sst2": {"epochs": 9}}}
+    return replace(
+        source,
+        results=results.model_copy(update={"runs": runs, "trained": trained, "study": study}),
+        sets={("mrpc", method, seed, step): of for (_, method, seed, step), of in source.sets.items()},
+        config=StudyConfig.model_validate(content),
+    )
+
+
+def test_tasks_that_only_one_study_has_keep_their_own_rates_trials_and_options(tmp_path):
+    with ExitStack() as held:
+        one, other = read_sources(["one.zip", "wide.zip"], {"B": {"lora": "lora_r2"}}, held)
+        other = _on_mrpc(other, {"trials": 3, "learning_rates": {"lora_r2": [1e-3, 2e-3, 3e-3]}})
+        assert require_mergeable([one, other]) == []
+        assert require_mergeable([other, one]) == []
+        for order in ([one, other], [other, one]):
+            merged = merged_config(order, "m", tmp_path / "results", tmp_path / "base")
+            of_sst2, of_mrpc = merged.tuning_on("sst2"), merged.tuning_on("mrpc")
+            assert (of_sst2.n_trials, of_sst2.learning_rates) == (2, {"lora": (0.005, 0.02)})
+            assert (of_mrpc.n_trials, of_mrpc.learning_rates) == (3, {"lora_r2": (1e-3, 2e-3, 3e-3)})
+            assert merged.training_options("mrpc", "lora_r2").epochs == 7
+            assert merged.training_options("sst2", "lora").epochs == one.config.training_options("sst2", "lora").epochs
 
 
 def test_the_seed_of_the_trials_stays_though_a_merged_study_has_it_among_its_own(tmp_path):

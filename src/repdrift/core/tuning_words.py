@@ -109,10 +109,21 @@ def _methods_text(choices: Sequence[TuningRecord]) -> str:
         for task in dict.fromkeys(choice.task for choice in choices)
     )
     return (
-        f"The learning rate of each method was chosen on each task from {counted(first.n_trials, 'trial')} ({sampler}{pruning}), equally many for "
+        f"The learning rate of each method was chosen on each task from {trials_in_words(choices)} ({sampler}{pruning}), equally many for "
         f"every method; nothing else was tuned. A trial was one training with the study's options and seed {first.seed}, scored by {metrics} on "
         f"a share of {chosen_percent(first.held_out)} of the training rows, which were held out by the hash of their ids, rows that share a text together. "
         f"The best score was taken, and the lower rate of equals. Validation rows had no part in it. {then} Chosen rates: {chosen}."
+    )
+
+
+def trials_in_words(choices: Sequence[TuningRecord]) -> str:
+    """The number of trials, by task where it is not the same on all."""
+    by_task = {choice.task: choice.n_trials for choice in choices}
+    numbers = list(dict.fromkeys(by_task.values()))
+    if len(numbers) == 1:
+        return counted(numbers[0], "trial")
+    return listed(
+        [f"{counted(n, 'trial')} on {listed([task_title(t) for t in by_task if by_task[t] == n])}" for n in numbers]
     )
 
 

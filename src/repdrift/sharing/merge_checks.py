@@ -58,9 +58,9 @@ _ONE_WAY = "Arms whose rates were chosen in different ways are not set side by s
 
 
 def _way_of_tuning(config: StudyConfig, tune: TuneSection) -> dict[str, Any]:
-    """Returns how rates were chosen, for all arms alike. Which rates each arm tried is compared arm by arm, since the studies may have different arms."""
-    content = tune.model_dump(mode="json", exclude={"learning_rates"})
-    return {**content, "trials": tune.n_trials, "seed": tune.trial_seed(config.seeds)}
+    """Returns how rates were chosen, for all arms and tasks alike. Which rates and how many were tried is compared by task and arm: studies may have different ones."""
+    content = tune.model_dump(mode="json", exclude={"learning_rates", "trials", "tasks"})
+    return {**content, "seed": tune.trial_seed(config.seeds)}
 
 
 _ANEW = "Evaluate and analyse one of them again with the other's settings."
@@ -157,20 +157,28 @@ def _configurations(one: MergeSource, other: MergeSource) -> list[str]:
 
 
 def _rates_tried(one: MergeSource, a: StudyConfig, other: MergeSource, b: StudyConfig) -> list[str]:
-    """Arms of one name for which other learning rates were tried."""
-    if a.tune is None or b.tune is None:
-        return []
-    ours, theirs = _rates_of_arms(a, a.tune), _rates_of_arms(b, b.tune)
-    return [
-        _differs(one, other, f"learning rates that arm {name!r} tried", ours[name], theirs[name], _ONE_WAY)
-        for name in ours
-        if name in theirs and ours[name] != theirs[name]
-    ]
+    """Other numbers of trials on a task that both studies have, and arms of one name for which other learning rates were tried there.
+
+    On tasks that only one of them has, its arms are set beside each other and beside no other study's.
+    """
+    faults: list[str] = []
+    for task in one.tasks:
+        ours, theirs = a.tuning_on(task), b.tuning_on(task) if task in other.tasks else None
+        if ours is None or theirs is None:
+            continue
+        if ours.n_trials != theirs.n_trials:
+            faults.append(_differs(one, other, f"tune.trials on {task}", ours.n_trials, theirs.n_trials, _ONE_WAY))
+        mine, its = _rates_of_arms(a, ours, task), _rates_of_arms(b, theirs, task)
+        faults += [
+            _differs(one, other, f"learning rates that arm {name!r} tried on {task}", mine[name], its[name], _ONE_WAY)
+            for name in mine
+            if name in its and mine[name] != its[name]
+        ]
+    return faults
 
 
-def _rates_of_arms(config: StudyConfig, tune: TuneSection) -> dict[str, list[float]]:
-    """The rates that each arm of a study tries, or the ends of its range, which are the same on every task."""
-    task = config.task_names[0]
+def _rates_of_arms(config: StudyConfig, tune: TuneSection, task: str) -> dict[str, list[float]]:
+    """The rates that each arm of a study tries on a task, or the ends of its range."""
     return {name: tune.rates(name, config.arm(task, name).tuning.usual_rates) for name in config.method_names}
 
 

@@ -53,6 +53,11 @@ class MergeSource:
         return {(run.task, run.method, run.seed): run for run in self.results.trained}
 
     @property
+    def tasks(self) -> list[str]:
+        """The tasks that were analysed, which may be fewer than those of the study file."""
+        return self.results.study.tasks
+
+    @property
     def finals(self) -> list[tuple[str, str, int]]:
         """Final models that were measured: task, method and seed."""
         return [(r.task, r.method, r.seed) for r in self.results.runs if r.status == "ok" and r.step == 0]
@@ -184,6 +189,8 @@ def config_with_names(config: StudyConfig, names: Mapping[str, str], where: str)
     for section, key in (("training", "methods"), ("tune", "learning_rates")):
         if (part := content.get(section)) and part.get(key):
             part[key] = {names.get(name, name): value for name, value in part[key].items()}
+    for own in (content.get("tune") or {}).get("tasks", {}).values():
+        own["learning_rates"] = {names.get(name, name): rates for name, rates in own["learning_rates"].items()}
     if content.get("tune", ...) is None:
         del content["tune"]
     try:

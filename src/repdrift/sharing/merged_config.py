@@ -24,14 +24,14 @@ def merged_config(sources: Sequence[MergeSource], name: str, results_dir: Path, 
     ]
     merged: dict[str, Any] = dict(contents[0])
     merged.pop("tune", None)
-    if (tune := _tune([config for _, config in configs], contents)) is not None:
+    if (tune := _tune(configs, contents)) is not None:
         merged["tune"] = tune
     merged.pop("stores", None)  # a merged study is no one's results on a store
     merged |= {"name": name, "results_dir": str(results_dir), "base_dir": str(base_dir)}
     merged["tasks"] = _by_name(config.model_dump(mode="json", exclude_unset=True, include={"tasks"}).get("tasks", list(config.task_names)) for _, config in configs)  # fmt: skip
     merged["methods"] = _by_name(content.get("methods", list(config.method_names)) for (_, config), content in zip(configs, contents, strict=True))  # fmt: skip
     merged["seeds"] = _once(seed for _, config in configs for seed in config.seeds)
-    if training := _training(contents, [config for _, config in configs]):
+    if training := _training(configs, contents):
         merged["training"] = training
     if not all(config.analysis.sample_texts for _, config in configs):
         merged["analysis"] = {**merged.get("analysis", {}), "sample_texts": False}
@@ -64,53 +64,69 @@ def _with_precision(content: dict[str, Any], source: MergeSource) -> dict[str, A
     return {**content, "training": {**training, **parts, **of_all}}
 
 
-def _training(contents: Sequence[dict[str, Any]], configs: Sequence[StudyConfig]) -> dict[str, Any]:
-    """The sections `training:` in one: where those for all runs differ, they stand under each arm."""
+def _training(configs: Sequence[tuple[MergeSource, StudyConfig]], contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sections `training:` in one: where those for all runs differ, they stand under each arm; options of a task are those of a study that has results of it."""
     sections = [content.get("training", {}) for content in contents]
     for_all = [section.get("all", {}) for section in sections]
     alike = all(options == for_all[0] for options in for_all)
     methods: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
-    for section, of_all, config in zip(sections, for_all, configs, strict=True):
+    for section, of_all, (_, config) in zip(sections, for_all, configs, strict=True):
         for name in config.method_names:
             given = section.get("methods", {}).get(name, {})
             options = given if alike else {**of_all, **given}
             if options:
                 methods.setdefault(name, options)
+    analysed = {task for source, _ in configs for task in source.tasks}
+    for section, (source, _) in zip(sections, configs, strict=True):
         for name, options in section.get("tasks", {}).items():
-            tasks.setdefault(name, options)
+            if name in source.tasks or name not in analysed:
+                tasks.setdefault(name, options)
     found = {"all": for_all[0] if alike else {}, "methods": methods, "tasks": tasks}
     return {name: options for name, options in found.items() if options}
 
 
-def _tune(configs: Sequence[StudyConfig], contents: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The section `tune:` of all studies, which have the same but for the rates of arms that only one of them has; None if they are not tuned."""
-    first = configs[0]
+def _tune(
+    configs: Sequence[tuple[MergeSource, StudyConfig]], contents: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The section `tune:` of all studies; None if they are not tuned.
+
+    On a task that several of them have they have the same, but for the rates of arms that only one of them has. Where studies differ, each task has its own rates.
+    """
+    _, first = configs[0]
     if first.tune is None:
         return None
     sections = [content["tune"] for content in contents]
     found = dict(sections[0])
     if any(section != sections[0] for section in sections):
-        found |= {"learning_rates": _rates(configs), "trials": first.tune.n_trials}
+        by_task = {
+            task: _rates_of_task(task, configs)
+            for task in _once(task for source, _ in configs for task in source.tasks)
+        }
+        alike, *others = by_task.values()
+        if all(other == alike for other in others):
+            found = {key: value for key, value in found.items() if key != "tasks"} | alike
+        else:
+            found["tasks"] = by_task
     seed = first.tune.trial_seed(first.seeds)
-    if first.tune.trial_seed(tuple(_once(seed for config in configs for seed in config.seeds))) != seed:
+    if first.tune.trial_seed(tuple(_once(seed for _, config in configs for seed in config.seeds))) != seed:
         found["seed"] = seed
     return found
 
 
-def _rates(configs: Sequence[StudyConfig]) -> dict[str, list[float]]:
-    """The rates that study files give for their arms. An arm that no file names has its kind's usual ones, in the merged study too."""
-    found: dict[str, list[float]] = {}
-    for config in configs:
-        if config.tune is not None:
-            for name, rates in config.tune.learning_rates.items():
-                found.setdefault(name, list(rates))
-    return found
+def _rates_of_task(task: str, configs: Sequence[tuple[MergeSource, StudyConfig]]) -> dict[str, Any]:
+    """The rates that study files give for the arms of a task, and the number of trials. An arm that no file names has its kind's usual ones, in the merged study too."""
+    sections = [of for source, config in configs if task in source.tasks and (of := config.tuning_on(task)) is not None]
+    rates: dict[str, list[float]] = {}
+    for section in sections:
+        for name, given in section.learning_rates.items():
+            rates.setdefault(name, list(given))
+    return {"learning_rates": rates, "trials": sections[0].n_trials}
 
 
 def _require_unchanged(merged: StudyConfig, config: StudyConfig, source: MergeSource) -> None:
     """Raises ConfigError if a run of a source would have other settings in the merged study."""
-    for task in config.task_names:
+    for task in source.tasks:
         for method in config.method_names:
             then, now = config.hyperparameters(task, method), merged.hyperparameters(task, method)
             if apart := sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):

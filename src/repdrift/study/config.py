@@ -219,9 +219,16 @@ class StudyConfig(Section):
         return self
 
     def _require_tunable(self, section: TuneSection) -> None:
-        for name in section.learning_rates:
-            if name not in self.method_names:
-                raise ValueError(str(UnknownNameError.of("method under tune.learning_rates", name, self.method_names)))
+        for name in section.tasks:
+            if name not in self.task_names:
+                raise ValueError(str(UnknownNameError.of("task under tune.tasks", name, self.task_names)))
+        rates = {"tune.learning_rates": section.learning_rates} | {
+            f"tune.tasks.{task}.learning_rates": own.learning_rates for task, own in section.tasks.items()
+        }
+        for where, by_arm in rates.items():
+            for name in by_arm:
+                if name not in self.method_names:
+                    raise ValueError(str(UnknownNameError.of(f"method under {where}", name, self.method_names)))
         if section.seed in self.seeds:
             raise ValueError(f"tune.seed: {section.seed} is a seed of the study; take another one for the trials")
         if fixed := self._fixed_rates():
@@ -249,6 +256,10 @@ class StudyConfig(Section):
                     raise ValueError(
                         f"methods {same!r} and {name!r} come to the same on {task_name}: {arm.words}, trained alike"
                     )
+
+    def tuning_on(self, task: str) -> TuneSection | None:
+        """How learning rates are chosen on a task; None if the study is not tuned."""
+        return None if self.tune is None else self.tune.of_task(task)
 
     def chosen_outcomes(self) -> dict[str, dict[str, Any]]:
         """The options of every outcome that is measured, by its name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from repdrift.core.records.tuning import Sampler
 from repdrift.core.words import counted
@@ -15,6 +15,36 @@ _FIRST_SEED = 90_001
 
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Trials = Annotated[int, Field(ge=2, le=1000)]
+RatesByArm = dict[str, tuple[Rate, ...]]
+
+
+def _ascending(given: RatesByArm) -> RatesByArm:
+    for name, rates in given.items():
+        if len(rates) < 2:
+            raise ValueError(
+                f"{name}: {counted(len(rates), 'rate')} leaves nothing to choose; give two at least, or take `tune:` out and "
+                f"write learning_rate under training.methods.{name}"
+            )
+        if len(set(rates)) < len(rates):
+            raise ValueError(f"{name}: a rate stands twice in {list(rates)}")
+    return {name: tuple(sorted(rates)) for name, rates in given.items()}
+
+
+class TaskRates(BaseModel):
+    """The rates of one task, in place of those of all tasks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: Trials | None = Field(
+        default=None, description="Trials for each arm on this task; null takes as many as its rates, or tune.trials."
+    )
+    learning_rates: RatesByArm = Field(
+        default={},
+        description="By arm, as tune.learning_rates, of which none counts on this task: an arm that is not named here tries its kind's usual range.",
+    )
+
+    _choices = field_validator("learning_rates")(_ascending)
 
 
 class TuneSection(BaseModel):
@@ -22,13 +52,17 @@ class TuneSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trials: int | None = Field(
-        default=None, ge=2, le=1000, description=f"Trials for each arm and task; null takes {USUAL_TRIALS}."
+    trials: Trials | None = Field(
+        default=None,
+        description=f"Trials for each arm and task; null takes as many as the rates under learning_rates, or {USUAL_TRIALS}.",
     )
-    learning_rates: dict[str, tuple[Rate, ...]] = Field(
+    learning_rates: RatesByArm = Field(
         default={},
         description="By arm: the rates of the grid, or the two ends of the range of Optuna's sampler. An arm that is not named tries its "
         "kind's usual range, one decade on a log scale.",
+    )
+    tasks: dict[str, TaskRates] = Field(
+        default={}, description="By task: rates, and with them a number of trials, in place of those of all tasks."
     )
     sampler: Sampler = Field(
         default="grid", description="grid, or optuna: the package Optuna chooses the next rate from the scores so far."
@@ -44,18 +78,7 @@ class TuneSection(BaseModel):
         default=None, description="Seed of the trials, none of the study's; null takes one of its own."
     )
 
-    @field_validator("learning_rates")
-    @classmethod
-    def _choices(cls, given: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        for name, rates in given.items():
-            if len(rates) < 2:
-                raise ValueError(
-                    f"{name}: {counted(len(rates), 'rate')} leaves nothing to choose; give two at least, or take `tune:` out and "
-                    f"write learning_rate under training.methods.{name}"
-                )
-            if len(set(rates)) < len(rates):
-                raise ValueError(f"{name}: a rate stands twice in {list(rates)}")
-        return {name: tuple(sorted(rates)) for name, rates in given.items()}
+    _choices = field_validator("learning_rates")(_ascending)
 
     @model_validator(mode="after")
     def _trials_equal(self) -> TuneSection:
@@ -69,18 +92,34 @@ class TuneSection(BaseModel):
                 raise ValueError(
                     f"learning_rates.{name}: {counted(len(rates), 'rate')}, and {asked} {self.n_trials}: every arm gets equally many trials"
                 )
+        for task in self.tasks:
+            try:
+                self.of_task(task)
+            except ValidationError as error:
+                raise ValueError(f"tasks.{task}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
         return self
+
+    def of_task(self, task: str) -> TuneSection:
+        """Returns how rates are chosen on one task: the section with the rates that stand under the task's name, if any do."""
+        own = self.tasks.get(task)
+        if own is None:
+            return self.model_copy(update={"tasks": {}})
+        trials = own.trials
+        if trials is None and self.sampler == "optuna":
+            trials = self.trials
+        content = self.model_dump(exclude={"tasks"}) | {"trials": trials, "learning_rates": own.learning_rates}
+        return TuneSection.model_validate(content)
 
     @property
     def n_trials(self) -> int:
-        """Trials for each arm and task."""
+        """Trials for each arm, on tasks without rates of their own."""
         if self.trials is not None:
             return self.trials
         lengths = [len(rates) for rates in self.learning_rates.values()] if self.sampler == "grid" else []
         return lengths[0] if lengths else USUAL_TRIALS
 
     def rates(self, method: str, usual: tuple[float, float]) -> list[float]:
-        """The rates of an arm's grid, ascending, or the ends of its range. usual: the ends of its kind's usual range."""
+        """The rates of an arm's grid, ascending, or the ends of its range, on tasks without rates of their own. usual: the ends of its kind's usual range."""
         if method in self.learning_rates:
             return list(self.learning_rates[method])
         if self.sampler == "optuna":

@@ -25,7 +25,7 @@ def choices_of(config: StudyConfig, task: str, method: str) -> list[TuningRecord
 
     A file that cannot be read is said and left out. Empty if the study is not tuned.
     """
-    section = config.tune
+    section = config.tuning_on(task)
     folder = tuning_folder(config, task, method)
     if section is None or not folder.is_dir():
         return []
@@ -59,7 +59,7 @@ def rates_tried(config: StudyConfig, task: str, method: str) -> int:
 
     Whether a trial is of the study's settings and rows is not looked at here: that takes the data. 0 if the study is not tuned.
     """
-    section, folder = config.tune, tuning_folder(config, task, method) / TRIALS_FOLDER
+    section, folder = config.tuning_on(task), tuning_folder(config, task, method) / TRIALS_FOLDER
     if section is None or not folder.is_dir():
         return 0
     wanted = section.rates(method, config.arm(task, method).tuning.usual_rates)

@@ -43,9 +43,9 @@ def tuning_lines(config: StudyConfig) -> list[str]:
     """A line for each task: of how many trials there are files, and which arms lack some; empty if the study is not tuned."""
     if config.tune is None:
         return []
-    each = config.tune.n_trials
     lines: list[str] = []
     for task in config.task_names:
+        each = config.tune.of_task(task).n_trials
         tried = {method: rates_tried(config, task, method) for method in config.method_names}
         done = sum(tried.values())
         lacking = [f"{method} {count} of {each}" for method, count in tried.items() if count < each]

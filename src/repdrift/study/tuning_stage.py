@@ -84,7 +84,7 @@ def _searches(inputs: StudyInputs, runs: Sequence[RunId]) -> list[_ArmSearch]:
     assert section is not None  # noqa: S101  callers ask first
     seed = section.trial_seed(inputs.config.seeds)
     pairs = dict.fromkeys((run.task, run.method) for run in runs)
-    return [_search(inputs, section, RunId(task, method, seed)) for task, method in pairs]
+    return [_search(inputs, section.of_task(task), RunId(task, method, seed)) for task, method in pairs]
 
 
 def _search(inputs: StudyInputs, section: TuneSection, run: RunId) -> _ArmSearch:

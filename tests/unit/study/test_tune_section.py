@@ -32,6 +32,31 @@ def test_rates_of_an_arm_set_the_number_of_trials_of_all():
     assert len(section.rates("full_finetune", (1e-5, 1e-4))) == section.n_trials == 3
 
 
+def test_a_task_may_have_rates_of_its_own_and_as_many_trials_for_every_arm():
+    section = section_of(
+        {
+            "learning_rates": {"lora": [1e-4, 1e-3, 1e-2]},
+            "tasks": {"sst2": {"learning_rates": {"full_finetune": [1e-5, 3e-5]}}},
+        }
+    )
+    own, other = section.of_task("sst2"), section.of_task("mrpc")
+    assert (own.n_trials, other.n_trials) == (2, 3)
+    assert own.rates("full_finetune", (1.0, 2.0)) == [1e-5, 3e-5]
+    assert own.rates("lora", (1e-4, 1e-3)) == [1e-4, 1e-3]  # its kind's usual ones: those of other tasks do not count
+    assert other.rates("lora", (1.0, 2.0)) == [1e-4, 1e-3, 1e-2]
+    assert own.of_task("sst2") == own
+
+
+def test_trials_of_a_task_alone_take_the_usual_rates():
+    section = section_of({"trials": 4, "tasks": {"sst2": {"trials": 2}}})
+    assert section.of_task("sst2").rates("lora", (1e-4, 1e-3)) == [1e-4, 1e-3]
+    assert section.of_task("rte").n_trials == 4
+    optuna = section_of(
+        {"sampler": "optuna", "trials": 4, "tasks": {"sst2": {"learning_rates": {"lora": [1e-4, 1e-2]}}}}
+    )
+    assert optuna.of_task("sst2").n_trials == 4
+
+
 @pytest.mark.parametrize("given", [None, True, {}])
 def test_an_empty_section_asks_for_tuning(given):
     assert study(given).tune == TuneSection()
@@ -59,6 +84,10 @@ def test_trials_have_a_seed_that_the_study_does_not_have():
         ({"learning_rates": {"loar": [1e-3, 1e-2]}}, {}, "method under tune.learning_rates 'loar'. Did you mean 'lora'"),
         ({"learning_rates": {"lora": [1e-3, 1e-2], "full_finetune": [1e-5, 2e-5, 3e-5]}}, {}, "every arm gets equally many trials"),
         ({"trials": 4, "learning_rates": {"lora": [1e-3, 1e-2]}}, {}, "2 rates, and trials says 4"),
+        ({"tasks": {"sst2": {"trials": 4, "learning_rates": {"lora": [1e-3, 1e-2]}}}}, {}, "tasks.sst2: learning_rates.lora: 2 rates, and trials says 4"),
+        ({"tasks": {"sst2": {"learning_rates": {"loar": [1e-3, 1e-2]}}}}, {}, "method under tune.tasks.sst2.learning_rates 'loar'. Did you mean 'lora'"),
+        ({"tasks": {"sst1": {"trials": 2}}}, {}, "task under tune.tasks 'sst1'. Did you mean 'sst2'"),
+        ({"tasks": {"sst2": {"learning_rates": {"lora": [1e-3]}}}}, {}, "1 rate leaves nothing to choose"),
         ({"trials": 1}, {}, "greater than or equal to 2"),
         ({"sampler": "optuna", "learning_rates": {"lora": [1e-4, 1e-3, 1e-2]}}, {}, "takes the two ends of a range"),
         ({"held_out": 1}, {}, "less than 1"),
