@@ -37,7 +37,8 @@ class TaskRates(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     trials: Trials | None = Field(
-        default=None, description="Trials for each arm on this task; null takes as many as its rates, or tune.trials."
+        default=None,
+        description="Trials for each arm on this task; null takes as many as its rates, or as on other tasks.",
     )
     learning_rates: RatesByArm = Field(
         default={},
@@ -105,8 +106,8 @@ class TuneSection(BaseModel):
         if own is None:
             return self.model_copy(update={"tasks": {}})
         trials = own.trials
-        if trials is None and self.sampler == "optuna":
-            trials = self.trials
+        if trials is None and (self.sampler == "optuna" or not own.learning_rates):
+            trials = self.n_trials
         content = self.model_dump(exclude={"tasks"}) | {"trials": trials, "learning_rates": own.learning_rates}
         return TuneSection.model_validate(content)
 
