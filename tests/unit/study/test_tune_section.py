@@ -51,6 +51,10 @@ def test_trials_of_a_task_alone_take_the_usual_rates():
     section = section_of({"trials": 4, "tasks": {"sst2": {"trials": 2}}})
     assert section.of_task("sst2").rates("lora", (1e-4, 1e-3)) == [1e-4, 1e-3]
     assert section.of_task("rte").n_trials == 4
+    assert (
+        section_of({"learning_rates": {"lora": [1e-4, 1e-3, 1e-2]}, "tasks": {"sst2": {}}}).of_task("sst2").n_trials
+        == 3
+    )
     optuna = section_of(
         {"sampler": "optuna", "trials": 4, "tasks": {"sst2": {"learning_rates": {"lora": [1e-4, 1e-2]}}}}
     )
