@@ -30,6 +30,12 @@ def drift_cell(value: float | None, spread: float | None = None) -> str:
     return short_drift(value) + (f" ± {short_drift(spread)}" if spread is not None else "")
 
 
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of a drift over layers; None if one is missing, since the mean of the rest is another number."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
 def reduction_cell(reduction: float | None, interval: Interval | None) -> str:
     """A reduction in percent with its interval: below 0 the arm drifts more."""
     if reduction is None:

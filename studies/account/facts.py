@@ -79,6 +79,11 @@ class StudyFacts:
         """Tasks of which at least one model is measured, the finished ones among them."""
         return [state.task for state in self.states if state.there]
 
+    def tasks_of(self, arm: str) -> list[str]:
+        """Tasks of which at least one final model of the arm is measured."""
+        there = {run.task for run in self.data.results.runs if (run.method, run.step, run.status) == (arm, 0, "ok")}
+        return [task for task in self.begun if task in there]
+
     @property
     def progress(self) -> str:
         """What is finished and what is not, in words."""

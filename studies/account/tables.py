@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from studies.account.cells import (
     MISSING,
     drift_cell,
     end_cell,
+    mean_of,
     name_cell,
     reduction_cell,
     skill_cell,
@@ -75,14 +75,14 @@ def drift_table(facts: StudyFacts, task: str) -> str:
             found = facts.control(name, task, arm)
             if any(value is not None for value in found):
                 rows.append(
-                    [f"{name_cell(facts.title(arm))}: {words}", *map(drift_cell, found), drift_cell(_mean(found))]
+                    [f"{name_cell(facts.title(arm))}: {words}", *map(drift_cell, found), drift_cell(mean_of(found))]
                 )
     rows += [
-        ["no change (base twice)", *map(drift_cell, found), drift_cell(_mean(found))]
+        ["no change (base twice)", *map(drift_cell, found), drift_cell(mean_of(found))]
         for found in [facts.control("identity", task)]
     ]
     rows += [
-        ["no relation (mispaired)", *map(drift_cell, found), drift_cell(_mean(found))]
+        ["no relation (mispaired)", *map(drift_cell, found), drift_cell(mean_of(found))]
         for found in [facts.control("mispaired", task)]
     ]
     return table(["", *(f"layer {layer}" for layer in layers), "mean"], rows)
@@ -140,7 +140,7 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
 def _beside_seeds(facts: StudyFacts, task: str, arm: str) -> str:
     """The difference of two arms' mean drifts beside the drift between two seeds of one of them, the larger one, as a control."""
     drifts = [facts.models(task, name).drift for name in (facts.study.reference_method, arm)]
-    seeds = [_mean(facts.control("seed_ceiling", task, name)) for name in (facts.study.reference_method, arm)]
+    seeds = [mean_of(facts.control("seed_ceiling", task, name)) for name in (facts.study.reference_method, arm)]
     known = [value for value in seeds if value is not None]
     if drifts[0] is None or drifts[1] is None or not known:
         return MISSING
@@ -299,11 +299,6 @@ def paths_table(facts: StudyFacts, task: str, arms: Sequence[str]) -> str:
         f"The best constant answer has {score:.3f}." for score in dict.fromkeys(j.constant_score for j in judged)
     ]
     return "\n\n".join([table(["arm", "seed", *(f"step {step}" for step in steps), "end"], rows), *constant])
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = _known(values)
-    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _known(values) -> list[float]:
