@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from studies.account.cells import MISSING, drift_cell, mean_of, table, target_at_equal_skill
+from scipy.stats import spearmanr
+from studies.account.cells import FROZEN, MISSING, drift_cell, mean_of, table, target_at_equal_skill
 from studies.account.facts import StudyFacts
-from studies.account.outcome_tables import RETRIEVAL
+from studies.account.outcome_tables import RETRIEVAL, retrieval_losses
 
 from repdrift.core.claim_parts import deciding_pvalue
 from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.words import chosen_percent, listed, markdown_text, p_equals, percent, pvalue, task_title
+from repdrift.core.words import chosen_percent, counted, listed, markdown_text, p_equals, percent, pvalue, task_title
 
+_BELOW_SEEDS = "†"
+"""Marks a difference that two seeds of one arm exceed."""
 _SAID = {"supported": "yes", "rejected": "no", "undecided": "undecided"}
 
 
@@ -22,11 +25,11 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
     reference = study.title(study.study.reference_method)
     target = chosen_percent(study.study.target_reduction)
     rows: list[tuple[str, Callable[[StudyFacts, str], str], str]] = [
-        (f"How far does {reference} move the layers?", _moved, "two seeds of it"),
+        (f"How far does {reference} move the layers?", _moved, "a random change of the weights of the same size, and two seeds"),
         (
-            "Which arms drift less at the same score?",
+            "Which arms drift less at the same score, at the rates that their trials chose?",
             lambda facts, task: _verdicts(facts, task, _at_equal_skill),
-            "the same score on both sides, and seeds exchanged between the arms",
+            f"{reference} at that score, seeds exchanged between the arms",
         ),
         (
             f"At least {target} less, at the end of training?",
@@ -34,11 +37,16 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
             f"{chosen_percent(1 - study.study.target_reduction)} of the drift of {reference}",
         ),
         (f"At least {target} less, at the same score?", _target_at_equal_skill, "the interval over models"),
-        ("Which arms drift more in the lowest layer?", _lowest_layer, f"{reference}, seed by seed"),
+        ("In which layers do they drift less, at the end of training?", _layers, f"{reference}, corrected over layers and arms"),
+        ("Which arms drift more in the lowest layer?", _lowest_layer, f"{reference}, every seed"),
         ("Do intruder dimensions appear under LoRA only?", _intruders, f"the share under {reference}"),
-        ("Which arms lose less of retrieval?", _lost, f"{reference} on the same questions; not corrected for the number of arms"),
-        ("Does drift tell how much is lost?", _told, "models of one arm among each other"),
-        ("How much is the learning rate alone?", lambda _, task: _rates(rates, task), "the same rows, steps and seeds"),
+        (
+            "Whose retrieval score falls less?",
+            _lost,
+            f"{reference} at its chosen rate, on the same questions; intervals not corrected for the number of arms",
+        ),
+        ("Does more drift go with a larger fall of it?", lambda facts, task: _told(facts, task, rates), "seeds of one arm among each other; then rates"),
+        ("How much is the learning rate alone?", lambda _, task: _rates(rates, task), "the same arm, rows, steps and seeds"),
     ]  # fmt: skip
     tasks = [*parts, *([ALL_TASKS] if study.over_all() else [])]
     heads = [task_title(task) if task != ALL_TASKS else "all tasks" for task in tasks]
@@ -46,7 +54,7 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
         [question, *(answer(parts.get(task, study), task) or MISSING for task in tasks), control]
         for question, answer, control in rows
     ]
-    return table(["question", *heads, "beside"], [line for line in lines if set(line[1:-1]) != {MISSING}])
+    return table(["question", *heads, "compared with"], [line for line in lines if set(line[1:-1]) != {MISSING}])
 
 
 def _names(facts: StudyFacts, arms: Sequence[str]) -> str:
@@ -59,10 +67,11 @@ def _moved(facts: StudyFacts, task: str) -> str:
     if models is None or not models.seeds:
         return ""
     layers, by_layer = facts.data.layers, models.by_layer
-    seeds = mean_of(facts.control("seed_ceiling", task, reference))
-    beside = "" if seeds is None else f"; two seeds lie {drift_cell(seeds)} apart"
+    seeds, random = (mean_of(facts.control(name, task, reference)) for name in ("seed_ceiling", "random_change"))
+    beside = "" if random is None else f"; a random change {drift_cell(random)}"
+    beside += "" if seeds is None else f"; from one seed's model to another's {drift_cell(seeds)}"
     return (
-        f"mean drift {drift_cell(models.drift)}, from {drift_cell(by_layer[0])} in layer {layers[0]} to "
+        f"mean drift {drift_cell(models.drift, models.spread)}, from {drift_cell(by_layer[0])} in layer {layers[0]} to "
         f"{drift_cell(by_layer[-1])} in layer {layers[-1]}{beside}"
     )
 
@@ -92,6 +101,7 @@ def _verdicts(facts: StudyFacts, task: str, claim: Callable[[StudyFacts, str, st
         sides.setdefault(_SAID.get(test.verdict, test.verdict), []).append(
             markdown_text(facts.title(arm))
             + ("" if reduction is None else f" {percent(reduction)}")
+            + (_BELOW_SEEDS if test.verdict == "supported" and facts.below_seeds(task, arm) else "")
             + _only(facts, task, arm)
         )
         if test.verdict == "supported" and (p := deciding_pvalue(test)) is not None:
@@ -121,9 +131,26 @@ def _only(facts: StudyFacts, task: str, arm: str) -> str:
     )
 
 
+def _layers(facts: StudyFacts, task: str) -> str:
+    """Of the claims by layer, which are over all tasks of an analysis: the layers in which they are supported, frozen ones apart."""
+    if task != ALL_TASKS and facts.study.tasks != [task]:
+        return ""
+    said: list[str] = []
+    for arm in facts.compared:
+        frozen = [n for n in facts.data.layers if all(facts.is_frozen(t, arm, n) for t in facts.tasks_of(arm))]
+        shown = [
+            str(n)
+            for n in facts.data.layers
+            if n not in frozen and (test := facts.less(ALL_TASKS, arm, n)) is not None and test.verdict == "supported"
+        ]
+        if shown:
+            said.append(f"{markdown_text(facts.title(arm))} in {listed(shown)}" + _only(facts, task, arm))
+    return "; ".join(said)
+
+
 def _lowest_layer(facts: StudyFacts, task: str) -> str:
     layer = facts.data.layers[0]
-    sides: dict[str, list[str]] = {"more in every seed": [], "less in every seed": [], "seeds overlap": []}
+    sides: dict[str, list[str]] = {"more in every seed": [], "less in every seed": [], "seeds overlap": [], FROZEN: []}
     for arm in facts.compared if task != ALL_TASKS else []:
         reduction = facts.reduction(task, arm, layer)
         if reduction is None:
@@ -133,6 +160,7 @@ def _lowest_layer(facts: StudyFacts, task: str) -> str:
         if ours and theirs:
             more, less = min(ours) > max(theirs), max(ours) < min(theirs)
             side = "more in every seed" if more else "less in every seed" if less else "seeds overlap"
+            side = FROZEN if facts.is_frozen(task, arm, layer) else side
             sides[side].append(arm)
     return "; ".join(f"{side}: {_names(facts, arms)}" for side, arms in sides.items() if arms)
 
@@ -162,45 +190,59 @@ def _intruders(facts: StudyFacts, task: str) -> str:
 
 
 def _lost(facts: StudyFacts, task: str) -> str:
-    outcomes, reference = facts.data.results.outcomes, facts.study.reference_method
-    losses = {
-        arm.method: -arm.difference
-        for arm in (outcomes.arms if outcomes else [])
-        if (arm.task, arm.outcome, arm.step, arm.layer) == (task, RETRIEVAL, 0, None) and arm.difference is not None
-    }
-    sides: dict[str, list[str]] = {"less": [], "more": [], "not told apart": []}
+    reference, losses = facts.study.reference_method, retrieval_losses(facts, task)
+    outcomes = facts.data.results.outcomes
+    sides: dict[str, list[str]] = {"less": [], "more": [], "the difference may be chance": []}
     for d in outcomes.differences if outcomes else []:
         if (d.task, d.reference, d.outcome) == (task, reference, RETRIEVAL) and d.method in losses:
-            side = "less" if (d.low or 0) > 0 else "more" if (d.high or 0) < 0 else "not told apart"
+            side = "less" if (d.low or 0) > 0 else "more" if (d.high or 0) < 0 else "the difference may be chance"
             sides[side].append(f"{markdown_text(facts.title(d.method))} {losses[d.method]:.2f}")
     if reference not in losses:
         return ""
     said = "; ".join(f"{side}: {listed(arms)}" for side, arms in sides.items() if arms)
-    return f"{markdown_text(facts.title(reference))} loses {losses[reference]:.2f} of the reciprocal rank; {said}"
+    return f"{markdown_text(facts.title(reference))} falls by {losses[reference]:.2f}; {said}"
 
 
-def _told(facts: StudyFacts, task: str) -> str:
+def _told(facts: StudyFacts, task: str, rates: StudyFacts | None) -> str:
     found = next((p for p in facts.data.results.drift_predictors if p.outcome == RETRIEVAL), None)
-    if found is None or task == ALL_TASKS:
-        return ""
-    known = [c for c in found.correlations if c.correlation is not None and c.pvalue_max_t is not None]
-    if not known:
+    known = [c for c in found.correlations if c.correlation is not None and c.pvalue_max_t is not None] if found else []
+    if not known or task == ALL_TASKS:
         return ""
     best = min(known, key=lambda c: c.pvalue_max_t or 0.0)
     p = best.pvalue_max_t or 0.0
-    said = "yes" if p <= facts.study.alpha else "not shown"
-    return f"{said}: the strongest of {len(known)} measures has rank correlation {best.correlation:.2f}, {p_equals(p)}"
+    said = "yes" if p <= facts.study.alpha else "undecided"
+    within = (
+        f"{said}: of {len(known)} measures the strongest has rank correlation {best.correlation:.2f}, {p_equals(p)}"
+    )
+    order = order_of_means(rates, task) if rates is not None and task in rates.begun else None
+    return (
+        within
+        if order is None
+        else f"among seeds {within}; among arms at other rates the means have rank correlation {order:.2f}"
+    )
+
+
+def order_of_means(rates: StudyFacts, task: str) -> float | None:
+    """The rank correlation of mean drift with the fall of retrieval over the arms of a study; None for fewer than three arms."""
+    losses = retrieval_losses(rates, task)
+    pairs = [(drift, losses[arm]) for arm in losses if (drift := rates.models(task, arm).drift) is not None]
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else None
 
 
 def _rates(rates: StudyFacts | None, task: str) -> str:
     if rates is None or task not in rates.begun:
         return ""
-    reference = rates.study.reference_method
-    ends = [
-        f"{markdown_text(rates.title(arm))} {percent(found.reduction)}"
-        for arm in rates.compared
-        if (found := rates.reduction(task, arm)) is not None and found.reduction is not None
-    ]
-    return (
-        f"less drift than {markdown_text(rates.title(reference))}: {listed(ends)} (no p: too few seeds)" if ends else ""
-    )
+    kinds: dict[str, list[str]] = {}
+    for arm in rates.study.methods:
+        kinds.setdefault(rates.study.method_words.get(arm, arm), []).append(arm)
+    losses = retrieval_losses(rates, task)
+    said: list[str] = []
+    for words, arms in kinds.items():
+        drifts = [drift_cell(rates.models(task, arm).drift) for arm in arms]
+        falls = (
+            f"; retrieval falls by {listed([f'{losses[arm]:.2f}' for arm in arms])}"
+            if all(a in losses for a in arms)
+            else ""
+        )
+        said.append(f"{markdown_text(words)}, from the lowest rate to the highest: drift {listed(drifts)}{falls}")
+    return ". ".join(said) + f" ({counted(len(rates.study.seeds), 'model')} each, no test)"

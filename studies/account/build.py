@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import outcome_tables, replication, tables
-from studies.account.answers import short_answers
+from studies.account.answers import order_of_means, short_answers
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
     FIGURES_FOLDER,
@@ -33,6 +33,7 @@ from repdrift.core.words import (
     listed,
     method_title,
     percent,
+    pvalue,
     short_drift,
     short_number,
     task_title,
@@ -83,6 +84,7 @@ def account_text(folder: Path) -> str:
         "two_digits": short_number,
         "counted": counted,
         "listed": listed,
+        "retrieval_base": outcome_tables.retrieval_base,
     }
     main = load_study(repository / "studies" / "reference.yaml")
     facts, parts = _facts(folder / "results", main.task_names)
@@ -107,6 +109,8 @@ def account_text(folder: Path) -> str:
         figures=_shown(folder / FIGURES_FOLDER, facts),
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
+        rates_order=order_of_means(rates, rates.study.tasks[0]) if rates else None,
+        smallest_weight_p=_smallest_weight_p(parts),
         pilot=checks,
         earlier=expected,
         earlier_layers=layers_table(rates, expected) if rates else "",
@@ -125,6 +129,17 @@ def _trials(parts: Mapping[str, StudyFacts]) -> str:
     found = {id(part): part.data.results.tuning for part in parts.values()}
     choices = [choice for tuning in found.values() if tuning is not None for choice in tuning.choices]
     return trials_in_words(choices) if choices else ""
+
+
+def _smallest_weight_p(parts: Mapping[str, StudyFacts]) -> str:
+    """The least corrected p that a contrast of intruders has; empty where there is none, or where it is not the least that the design can give."""
+    for part in parts.values():
+        weights = part.data.results.moved.weights if part.data.results.moved else None
+        tested = [c for c in (weights.contrasts if weights else []) if c.p is not None and c.smallest_p is not None]
+        least = [c.p_adjusted for c in tested if c.p == c.smallest_p and c.p_adjusted is not None]
+        if least:
+            return pvalue(min(least))
+    return ""
 
 
 def _shown(folder: Path, facts: StudyFacts) -> list[tuple[FigureSpec, str]]:

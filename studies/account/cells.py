@@ -10,6 +10,8 @@ from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.words import markdown_text, p_equals, percent, percent_range, pvalue, short_drift
 
 MISSING = "-"
+FROZEN = "frozen"
+"""In place of a number for a layer below all that an arm changes: what is trained leaves it no choice."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from studies.account.cells import mean_of
 
 from repdrift.core.equal_skill_words import in_one_line, skill_notes
 from repdrift.core.first_lines import first_lines
@@ -20,6 +21,10 @@ from repdrift.core.records.tuning import TuningRecord
 from repdrift.core.words import counted, listed, markdown_text, method_title, task_title
 from repdrift.report.glance.study_numbers import ArmModels, Score, final_score, models_of
 from repdrift.report.report_data import ReportData, read_report_data
+
+
+ROUNDING = 1e-6
+"""Drifts below this are none: the same representations, computed in another order."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,21 @@ class StudyFacts:
         """The primary score of the final models of an arm; None if they have none."""
         return final_score(self.data, task, arm)
 
+    def is_frozen(self, task: str, arm: str, layer: int) -> bool:
+        """True if no final model of the arm drifts in this layer by more than rounding: what it trains comes later."""
+        found = self.reduction(task, arm, layer)
+        drifts = [] if found is None else list(found.comparison_by_seed.values())
+        return bool(drifts) and all(drift is not None and abs(drift) < ROUNDING for drift in drifts)
+
+    def below_seeds(self, task: str, arm: str) -> bool | None:
+        """True if the arm's mean drift differs from that of the reference by less than two seeds of one of them lie apart; None if that is not known."""
+        pair = (self.study.reference_method, arm)
+        drifts = [self.models(task, name).drift for name in pair]
+        seeds = [mean for name in pair if (mean := mean_of(self.control("seed_ceiling", task, name))) is not None]
+        if drifts[0] is None or drifts[1] is None or not seeds:
+            return None
+        return abs(drifts[0] - drifts[1]) < max(seeds)
+
     def reduction(self, task: str, arm: str, layer: int | None = None) -> Reduction | None:
         """The reduction of an arm's drift at the end of training; None if the analysis has none."""
         return self.of(arm).data.reduction(task, layer)
@@ -177,7 +197,7 @@ class StudyFacts:
         skill = self.equal_skill(ALL_TASKS, arm)
         said = [] if skill is None else [in_one_line(skill)]
         said += [test.sentence for test in (self.less(ALL_TASKS, arm), self.target(ALL_TASKS, arm)) if test is not None]
-        return [markdown_text(sentence) for sentence in said]
+        return [markdown_text(sentence.partition(" Dunnett's test")[0]) for sentence in said]
 
     def choice(self, task: str, arm: str) -> TuningRecord | None:
         """How the learning rate of an arm was chosen; None if it was not tuned."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from studies.account.cells import MISSING, name_cell, table
 from studies.account.facts import StudyFacts
 
-from repdrift.core.words import percent, pvalue, signed_digits, task_title
+from repdrift.core.records.outcomes import ArmOutcome
+from repdrift.core.words import listed, percent, pvalue, signed_digits, task_title
 
 RETRIEVAL, RETRIEVAL_FIRST = "retrieval", "retrieval_first"
 
@@ -27,6 +28,24 @@ def predictors_table(facts: StudyFacts, outcome: str) -> str:
         for c in found.correlations
     ]
     return table(["measure", f"correlation with {found.outcome_title}", "interval", "p, over all measures"], rows)
+
+
+def retrieval_losses(facts: StudyFacts, task: str) -> dict[str, float]:
+    """By arm, by how much the mean reciprocal rank in retrieval fell."""
+    outcomes = facts.data.results.outcomes
+    return {
+        arm.method: -arm.difference
+        for arm in (outcomes.arms if outcomes else [])
+        if (arm.task, arm.outcome, arm.step, arm.layer) == (task, RETRIEVAL, 0, None) and arm.difference is not None
+    }
+
+
+def retrieval_base(facts: StudyFacts) -> str:
+    """The mean reciprocal rank of the base model; `not measured` without one."""
+    outcomes = facts.data.results.outcomes
+    found = (a.base_value for a in (outcomes.arms if outcomes else []) if a.outcome == RETRIEVAL)
+    value = next((value for value in found if value is not None), None)
+    return "not measured" if value is None else f"{value:.2f}"
 
 
 def retrieval_table(facts: StudyFacts, task: str) -> str:
@@ -65,12 +84,14 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
     head = [
         "arm",
         "reciprocal rank of the right paragraph",
-        "lost",
+        "fall",
         "right paragraph first",
-        "less lost than by the reference",
+        "falls less than under the reference by",
         "models",
     ]
-    return "\n\n".join([table(head, rows), *notes])
+    how = {a.interval.removeprefix("jackknife over ") for (_, of), a in found.items() if of == RETRIEVAL and a.interval}
+    kinds = [f"Intervals are over {listed(sorted(how))}."] if how else []
+    return "\n\n".join([table(head, rows), *kinds, *notes])
 
 
 def _against_reference(facts: StudyFacts, task: str, arm: str) -> str:
@@ -102,12 +123,18 @@ def probes_table(facts: StudyFacts, task: str) -> str:
         rows.append(
             [
                 name_cell(facts.title(arm)),
-                *(MISSING if a is None or a.difference is None else signed_digits(100 * a.difference) for a in found),
+                *(MISSING if a is None or a.difference is None else _points(a) for a in found),
             ]
         )
     base = [next((a.base_value for a in arms if a.layer == layer), None) for layer in facts.data.layers]
     rows.insert(0, ["base model (accuracy)", *(percent(value, missing=MISSING) for value in base)])
     return table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+
+
+def _points(of: ArmOutcome) -> str:
+    """A difference in points, with its interval."""
+    ends = "" if of.low is None or of.high is None else f" ({100 * of.low:.1f} to {100 * of.high:.1f})"
+    return signed_digits(100 * (of.difference or 0.0)) + ends
 
 
 def _range(low: float | None, high: float | None) -> str:

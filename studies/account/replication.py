@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from studies.account.cells import MISSING, drift_cell, end_cell, name_cell, skill_cell, table, verdict_cell
+from studies.account.cells import (
+    MISSING,
+    drift_cell,
+    end_cell,
+    name_cell,
+    skill_cell,
+    table,
+    target_at_equal_skill,
+    verdict_cell,
+)
 from studies.account.facts import StudyFacts
 
 
 def replication_table(here: StudyFacts, there: StudyFacts, task: str) -> str:
-    """Drift, reductions and verdicts of both; last, how far one seed's two models lie apart in drift, beside the spread of the seeds."""
+    """Drift, reductions and verdicts of both; last, by how much one seed's two models differ in mean drift, and by how much two seeds do."""
     rows: list[list[str]] = []
     for arm in here.study.methods:
         models = [facts.models(task, arm) for facts in (here, there)]
@@ -42,7 +51,7 @@ def replication_table(here: StudyFacts, there: StudyFacts, task: str) -> str:
         "drifts less?",
         "at equal skill: less drift by",
         "drifts less?",
-        "one seed twice, beside two seeds",
+        "difference of mean drift: the same seed on two machines; two seeds on this one",
     ]
     return table(head, rows)
 
@@ -61,6 +70,11 @@ def other_verdicts(here: StudyFacts, there: StudyFacts, task: str) -> list[str]:
         for words, (ours, theirs) in pairs.items():
             if ours is not None and theirs is not None and ours.verdict != theirs.verdict:
                 found.append(f"{here.title(arm)}, {words}: {verdict_cell(ours)} here, {verdict_cell(theirs)} there")
+        mine, its = (
+            target_at_equal_skill(facts.equal_skill(task, arm), facts.study.target_reduction) for facts in (here, there)
+        )
+        if MISSING not in (mine, its) and mine != its:
+            found.append(f"{here.title(arm)}, by the target at equal skill: {mine} here, {its} there")
     return found
 
 
@@ -83,4 +97,4 @@ def _apart(here: StudyFacts, there: StudyFacts, task: str, arm: str) -> str:
     same = float(np.mean([abs(ours[seed] - theirs[seed]) for seed in common]))
     values = ours.to_numpy(dtype=float)
     pairs = [abs(a - b) for at, a in enumerate(values) for b in values[at + 1 :]]
-    return f"{drift_cell(same)}, beside {drift_cell(float(np.mean(pairs))) if pairs else MISSING}"
+    return f"{drift_cell(same)}; {drift_cell(float(np.mean(pairs))) if pairs else MISSING}"

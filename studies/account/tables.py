@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from studies.account.cells import (
+    FROZEN,
     MISSING,
     drift_cell,
     end_cell,
@@ -20,9 +21,10 @@ from studies.account.facts import StudyFacts
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
 from repdrift.core.records.results import ALL_TASKS
+from repdrift.core.records.tuning import TuningTrial
 from repdrift.core.records.weights import WeightContrast, WeightsOverSeeds
 from repdrift.core.tuning_words import rate_text
-from repdrift.core.words import counted, number, percent, pvalue, signed_digits
+from repdrift.core.words import counted, listed, number, percent, pvalue, signed_digits
 
 
 def arms_table(facts: StudyFacts, task: str) -> str:
@@ -35,6 +37,11 @@ def arms_table(facts: StudyFacts, task: str) -> str:
             f"{rate_text(t.learning_rate)}: {'diverged' if t.score is None else f'{t.score:.3f}'}" for t in trials
         )
         chosen = MISSING if choice is None else rate_text(choice.learning_rate)
+        near = [
+            rate_text(t.learning_rate)
+            for t in trials
+            if choice and t.learning_rate != choice.learning_rate and _within_chance(choice.best, t)
+        ]
         edge = f" (the {choice.at_edge} that was tried)" if choice and choice.at_edge else ""
         trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm) and t.tuning), None)
         size = f"{trained.tuning.trained_parameters:,}" if trained and trained.tuning else MISSING
@@ -45,15 +52,29 @@ def arms_table(facts: StudyFacts, task: str) -> str:
                 size,
                 tried or MISSING,
                 chosen + edge,
+                listed(near) or MISSING,
                 MISSING
                 if score is None
                 else score.text + (f" ± {score.spread:.3f}" if score.spread is not None else ""),
                 MISSING if score is None else str(score.n_models),
             ]
         )
-    return table(
-        ["arm", "tuning", "numbers that train", "rates: score of the trial", "chosen", "score", "models"], rows
-    )
+    head = [
+        "arm",
+        "tuning",
+        "numbers that train",
+        "rates: score of the trial",
+        "chosen",
+        "as good within chance",
+        "score",
+        "models",
+    ]
+    return table(head, rows)
+
+
+def _within_chance(best: TuningTrial, other: TuningTrial) -> bool:
+    """True if the score of another trial lies in the interval of the best one's over held-out rows."""
+    return other.score is not None and best.low is not None and best.low <= other.score
 
 
 def drift_table(facts: StudyFacts, task: str) -> str:
@@ -102,6 +123,9 @@ def floors_table(facts: StudyFacts, task: str) -> str:
         ]
         for arm in facts.study.methods
     ]
+    said = {cell for row in rows for cell in row[1:]}
+    if len(said) == 1 and (only := said.pop()).startswith("undecided: so few models"):
+        return f"Whether an arm drifts more than extraction's noise, and lies farther from the base than its seeds from one another, these models cannot decide by a test ({only.partition(': ')[2]}); the drifts and both controls stand in the table above."
     return table(
         ["arm", "above the noise of extraction", "farther from the base than its seeds from one another"], rows
     )
@@ -170,7 +194,14 @@ def layers_table(facts: StudyFacts, task: str) -> str:
         rows.append(
             [
                 name_cell(facts.title(arm)),
-                *(MISSING if r is None else percent(r.reduction, missing=MISSING) for r in found),
+                *(
+                    FROZEN
+                    if facts.is_frozen(task, arm, layer)
+                    else MISSING
+                    if r is None
+                    else percent(r.reduction, missing=MISSING)
+                    for layer, r in zip(facts.data.layers, found, strict=True)
+                ),
             ]
         )
     return table(["arm", *(f"layer {layer}" for layer in facts.data.layers)], rows)
@@ -181,7 +212,12 @@ def layer_verdicts_table(facts: StudyFacts) -> str:
     rows = [
         [
             name_cell(facts.title(arm)),
-            *(verdict_cell(facts.less(ALL_TASKS, arm, layer)) for layer in facts.data.layers),
+            *(
+                FROZEN
+                if all(facts.is_frozen(task, arm, layer) for task in facts.tasks_of(arm))
+                else verdict_cell(facts.less(ALL_TASKS, arm, layer))
+                for layer in facts.data.layers
+            ),
         ]
         for arm in facts.compared
     ]
@@ -211,8 +247,8 @@ def lowest_layer_table(facts: StudyFacts, task: str) -> str:
                 name_cell(facts.title(arm)),
                 drift_cell(found.comparison_drift),
                 drift_cell(found.reference_drift),
-                end_cell(found),
-                apart,
+                FROZEN if facts.is_frozen(task, arm, layer) else end_cell(found),
+                FROZEN if facts.is_frozen(task, arm, layer) else apart,
             ]
         )
     return table(["arm", "its drift", "drift of the reference", "less drift by", "seeds"], rows)
@@ -237,7 +273,15 @@ def intruders_table(facts: StudyFacts, task: str) -> str:
         if (found.task, found.part) == (task, "all")
     ]
     return table(
-        ["arm", "intruders", "relative change", "rank for 90 %", "models", "against the reference (all tasks)"], rows
+        [
+            "arm",
+            "intruders",
+            "relative change",
+            "rank for 90 %",
+            "models",
+            "difference from the reference, in matrices that both changed",
+        ],
+        rows,
     )
 
 
@@ -252,7 +296,10 @@ def _contrast(found: WeightContrast | None) -> str:
     if found is None or found.estimate is None:
         return MISSING
     p = found.p_adjusted if found.p_adjusted is not None else found.p
-    return f"{signed_digits(100 * found.estimate)} points (p {pvalue(p)})"
+    if p is None:
+        return f"{signed_digits(100 * found.estimate)} points"
+    ends = "" if found.low is None or found.high is None else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
+    return f"{signed_digits(100 * found.estimate)} points{ends}, p {pvalue(p)}"
 
 
 def rates_table(facts: StudyFacts, task: str) -> str:
@@ -267,7 +314,7 @@ def rates_table(facts: StudyFacts, task: str) -> str:
             [
                 name_cell(facts.title(arm)),
                 rate,
-                MISSING if score is None else score.text,
+                MISSING if score is None else score.text + _each_score(facts, task, arm),
                 drift_cell(models.drift, models.spread),
                 "reference"
                 if arm == facts.study.reference_method
@@ -299,6 +346,14 @@ def paths_table(facts: StudyFacts, task: str, arms: Sequence[str]) -> str:
         f"The best constant answer has {score:.3f}." for score in dict.fromkeys(j.constant_score for j in judged)
     ]
     return "\n\n".join([table(["arm", "seed", *(f"step {step}" for step in steps), "end"], rows), *constant])
+
+
+def _each_score(facts: StudyFacts, task: str, arm: str) -> str:
+    """The scores of the final models, one by one."""
+    runs = [
+        r for r in facts.data.results.runs if (r.task, r.method, r.step, r.status) == (task, arm, 0, "ok") and r.learnt
+    ]
+    return f" ({', '.join(f'{r.learnt.score:.3f}' for r in runs if r.learnt)})" if len(runs) > 1 else ""
 
 
 def _known(values) -> list[float]:

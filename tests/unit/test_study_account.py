@@ -3,6 +3,7 @@
 import gzip
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,33 @@ def test_a_changed_result_changes_its_number_and_no_other(account):
     assert len(differ) == 1
     assert differ[0].startswith("| lora_r8 |")
     assert "43 %" in differ[0]
+
+
+def test_a_layer_below_all_that_an_arm_trains_is_frozen_and_no_reduction(account):
+    assert "frozen" not in account_text(account).partition("## The answers")[2]
+    results = DriftResults.read(account / "results" / RESULTS_FILE)
+    none = [
+        r.model_copy(update={"comparison_by_seed": dict.fromkeys(r.comparison_by_seed, -1e-9)}) if r.layer == 0 else r
+        for r in results.reductions
+    ]
+    changed(account, reductions=none)
+    text = account_text(account)
+    lowest = text.partition("The lowest layer alone:")[2].splitlines()
+    assert next(line for line in lowest if line.startswith("| lora_r8 |")).endswith("| frozen | frozen |")
+    question = next(
+        line for line in text.splitlines() if line.startswith("| Which arms drift more in the lowest layer?")
+    )
+    assert question.split("|")[2].strip() == "frozen: lora_r8"
+
+
+def test_the_account_begins_with_its_questions_their_answers_by_task_and_what_they_are_compared_with(account):
+    lines = account_text(account).partition("## In short")[2].splitlines()
+    assert lines[2] == "| question | SST-2 | MRPC | all tasks | compared with |"
+    facts = StudyFacts.read(account / "results" / RESULTS_FILE)
+    models = facts.models("mrpc", "full_finetune")
+    moved = [cell.strip() for cell in lines[4].split("|")]
+    assert moved[3].startswith(f"mean drift {short_drift(models.drift)} ± {short_drift(models.spread)}, from ")
+    assert moved[4] == "-"
 
 
 def test_numbers_at_equal_skill_and_their_score_stand_in_the_table(account):
@@ -278,13 +306,30 @@ def test_the_same_task_made_again_stands_beside_it_and_verdicts_that_differ_are_
     assert cells[2] == " / ".join(short_drift(f.models("sst2", "lora_r8").drift) for f in (facts, other))
     ours, theirs = (f.data.drift("sst2", "lora_r8").mean(axis=1).to_numpy() for f in (facts, other))
     pairs = [abs(ours[0] - ours[1]), abs(ours[0] - ours[2]), abs(ours[1] - ours[2])]
-    assert cells[8] == f"{short_drift(np.abs(ours - theirs).mean())}, beside {short_drift(np.mean(pairs))}"
+    assert cells[8] == f"{short_drift(np.abs(ours - theirs).mean())}; {short_drift(np.mean(pairs))}"
     assert other_verdicts(facts, facts, "sst2") == []
     here, test = facts.target("sst2", "lora_r8").verdict, other.target("sst2", "lora_r8")
     verdict = "supported" if here == "rejected" else "rejected"
     turned = [t.model_copy(update={"verdict": verdict}) if t == test else t for t in other.data.results.tests]
     other.data.results.model_copy(update={"tests": turned}).write(account / "again" / "sst2" / RESULTS_FILE)
     assert "- lora_r8, by the target: " in account_text(account)
+
+
+def test_a_target_that_only_one_machine_reaches_at_equal_skill_is_a_verdict_that_differs(account):
+    data = with_equal_skill(account, two_arms(("sst2",), ratio=0.7))
+    here = StudyFacts(data)
+    found = next(e for e in data.results.equal_skill if e.task == "sst2")
+    target = data.results.study.target_reduction
+    around = found.interval.model_copy(update={"low": target - 0.1, "high": target + 0.1})
+    skills = [e.model_copy(update={"interval": around}) if e.task == "sst2" else e for e in data.results.equal_skill]
+    there = StudyFacts(replace(data, results=data.results.model_copy(update={"equal_skill": skills})))
+    assert other_verdicts(here, here, "sst2") == []
+    (said,) = other_verdicts(here, there, "sst2")
+    assert (
+        said.startswith("LoRA, by the target at equal skill: supported")
+        or "supported: the interval lies above it here" in said
+    )
+    assert said.endswith("undecided: the interval holds it there")
 
 
 def one_task(folder, task, noise=0.08, **changes):
