@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,6 +14,10 @@ from repdrift.core.records.results import DEFAULT_MEASURES, PRIMARY_MEASURE
 from repdrift.core.records.sites import RESID_POST, Site, in_order
 from repdrift.core.records.what_moved import SECTIONS
 from repdrift.core.sample_count import LEAST_SAMPLES
+
+_SITES = "sites"
+"""The name under which sections ask for sites inside the block, as if `sites` named the usual ones."""
+_USUAL_SITES: tuple[Site, ...] = ("attn_out", "mlp_out")
 
 
 class ComparisonOptions(BaseModel):
@@ -87,8 +91,8 @@ class ComparisonOptions(BaseModel):
 
     sections: tuple[str, ...] | None = Field(
         default=None,
-        description=f"What else is measured of what moved: {', '.join(SECTIONS)}; several with commas; all or none. If it is not given: those that "
-        "take little time beside the comparison itself.",
+        description=f"What else is measured of what moved: {', '.join(SECTIONS)}; several with commas; all or none. {_SITES} stands for the sites "
+        f"{' and '.join(_USUAL_SITES)}. If it is not given: those that take little time beside the comparison itself.",
     )
     intruder_directions: IntruderDirections = 10
     intruder_cosine: IntruderCosine = 0.5
@@ -114,6 +118,18 @@ class ComparisonOptions(BaseModel):
         ge=0,
         description="Samples on which models are patched, drawn at random; 0 takes all. If it is not given: 128, or all if there are fewer.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sites_by_name(cls, given: Any) -> Any:
+        """Takes the name `sites` out of the sections: attention and MLP output, where no other sites are named."""
+        if not isinstance(given, dict) or not given.get("sections"):
+            return given
+        names = [name.strip() for text in given["sections"] for name in str(text).split(",")]
+        if _SITES not in names:
+            return given
+        others = tuple(name for name in names if name != _SITES)
+        return {**given, "sections": others or ("none",), "sites": tuple(given.get("sites") or ()) or _USUAL_SITES}
 
     @field_validator("control_samples")
     @classmethod
@@ -153,7 +169,7 @@ class ComparisonOptions(BaseModel):
         names = [name.strip() for text in given for name in text.split(",")]
         for name in names:
             if name not in (*SECTIONS, "all", "none"):
-                raise ValueError(str(UnknownNameError.of("section", name, [*SECTIONS, "all", "none"])))
+                raise ValueError(str(UnknownNameError.of("section", name, [*SECTIONS, _SITES, "all", "none"])))
         if len(set(names) & {"all", "none"}) and len(set(names)) > 1:
             raise ValueError(f"all and none stand alone; got {', '.join(names)}")
         if names == ["none"]:

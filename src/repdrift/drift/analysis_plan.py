@@ -154,6 +154,8 @@ class DriftPlan:
     """Gives the samples of a task as its data has them, with texts and labels; it raises RepdriftError where they cannot be had. None: nobody knows them."""
     sample_texts: bool = True
     """Whether texts of samples may stand in results."""
+    grid_measures: Sequence[str] = ()
+    """Measures of the layer grids beside debiased CKA: those that the study names, and none where it takes the usual ones."""
     blocks: str | None = None
     """The name of the list of blocks, where the study names one; as for the extraction."""
     commands: Sequence[str] = ()

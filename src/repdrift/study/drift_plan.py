@@ -117,6 +117,7 @@ def drift_plan(
             for name in names
         },
         measures=options.measures,
+        grid_measures=options.measures if "measures" in options.model_fields_set else (),
         target_reduction=options.target_reduction,
         equivalence_margin=options.margin(),
         sampling=options.sampling(),

@@ -122,6 +122,20 @@ def test_sections_are_named_with_commas_or_one_by_one(given, taken):
 
 
 @pytest.mark.parametrize(
+    ("given", "sites", "taken"),
+    [
+        (("weights,sites",), (), (("weights",), ("attn_out", "mlp_out"))),
+        (("sites",), (), ((), ("attn_out", "mlp_out"))),
+        (("sites", "grid"), ("final_norm",), (("grid",), ("final_norm",))),
+        (("grid",), (), (("grid",), ())),
+    ],
+)
+def test_sites_may_be_asked_for_as_a_section(given, sites, taken):
+    options = ComparisonOptions(sections=given, sites=sites)
+    assert (options.sections, options.sites) == taken
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [("griid", "Did you mean 'grid'"), ("all,grid", "all and none stand alone"), ("", "unknown section ''")],
 )

@@ -36,6 +36,25 @@ def test_every_final_model_has_a_grid_in_the_table_and_a_mean_in_the_results(fou
     assert DriftResults.read(folder / RESULTS_FILE).moved.grid == grid
 
 
+def test_measures_that_a_study_names_have_grids_too_and_the_mean_stays_that_of_cka(whole_study, found, tmp_path):
+    usual, _, folder = found
+    assert set(pd.read_parquet(folder / "grid.parquet")["measure"]) == {"cka"}
+    results, table = analyze(whole_study.plan(sections=("grid",), grid_measures=("cka", "cosine")), tmp_path)
+    rows = pd.read_parquet(tmp_path / "grid.parquet")
+    assert set(rows["measure"]) == {"cka", "cosine"}
+    assert set(rows["kind"]) == {"base_tuned", "base_base", "tuned_tuned"}
+    own = rows[
+        (rows["measure"] == "cosine") & (rows["kind"] == "base_tuned") & (rows["layer_row"] == rows["layer_column"])
+    ]
+    final = table[(table["step"] == 0) & (table["measure"] == "cosine") & table["seed"].notna()]
+    both = own.merge(
+        final, left_on=["task", "method", "seed", "layer_row"], right_on=["task", "method", "seed", "layer"]
+    )
+    assert len(both) == len(own) > 0
+    assert both["value_x"].to_numpy() == pytest.approx(both["value_y"].to_numpy(), abs=1e-6)
+    assert results.moved.grid.methods == usual.moved.grid.methods
+
+
 def test_summary_and_figure_tell_what_moved(found):
     results, table, folder = found
     assert "Layer by layer" in (folder / SUMMARY_FILE).read_text()

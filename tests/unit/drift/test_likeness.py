@@ -109,6 +109,33 @@ def test_directions_are_compared_within_a_task_and_are_those_of_the_method(analy
         assert (pair.cosine > 0.8) == (one[1] == other[1]), (one, other, pair)
 
 
+def test_likeness_of_an_encoder_decoder_is_that_of_the_stack_that_was_extracted(tmp_path):
+    import transformers
+
+    config = transformers.T5Config(
+        vocab_size=20, d_model=8, d_kv=4, d_ff=16, num_layers=2, num_decoder_layers=2, num_heads=2
+    )
+    torch.manual_seed(0)
+    base = transformers.T5Model(config)
+    base.save_pretrained(tmp_path / "base")
+    for number, name in enumerate(("one", "other")):
+        tuned = transformers.T5Model(config)
+        tuned.load_state_dict(base.state_dict())
+        with torch.no_grad():  # one change in the decoder, orthogonal ones in the encoder
+            tuned.decoder.block[1].layer[2].DenseReluDense.wi.weight[0] += 1
+            tuned.encoder.block[1].layer[1].DenseReluDense.wi.weight[number] += 1
+        tuned.save_pretrained(tmp_path / name)
+    models = {name: resolve_model(str(tmp_path / name)) for name in ("one", "other")}
+    source = resolve_model(str(tmp_path / "base"))
+
+    def whole(stack):
+        found = stored.stored_likenesses(source, models, tmp_path / "results", stack=stack)
+        return next(group.cosine for group in found.groups[0, 1] if group.by == "all")
+
+    # The decoder reads the encoder, so that both belong to it: half of each change is the common one.
+    assert [whole(stack) for stack in ("decoder", None, "decoder")] == pytest.approx([0.5, 0, 0.5], abs=1e-6)
+
+
 def test_contrast_has_its_smallest_p(analysed):
     found, folder = analysed
     contrasts = {(c.of, c.within, c.label): c for c in found.contrasts}

@@ -20,6 +20,11 @@ def test_every_other_method_is_compared_with_the_reference_in_the_order_of_the_s
     assert (list(alone.comparison_methods), alone.contrasts()) == ([], [])
 
 
+def test_layer_grids_take_the_measures_that_a_study_names_and_else_cka_alone():
+    assert _plan().grid_measures == ()
+    assert _plan(analysis={"measures": ["cka", "cosine"]}).grid_measures == ("cka", "cosine")
+
+
 def test_methods_have_words_unless_their_name_says_what_they_are():
     words = _plan().method_words
     assert words.keys() == {"lora", "lora_r64"}

@@ -13,6 +13,7 @@ from repdrift.core.reading import stands_there
 from repdrift.core.records.base import Record
 from repdrift.core.records.likeness import GroupLikeness
 from repdrift.models import ModelSource, model_on_this_machine
+from repdrift.models.backbone import Stack
 from repdrift.stores import RepresentationSet
 from repdrift.weights.base_matrices import base_matrices
 from repdrift.weights.change_likeness import ChangeLikenesses, change_likenesses
@@ -60,20 +61,34 @@ def base_on_this_machine(base: RepresentationSet) -> ModelSource:
 
 
 def stored_likenesses(
-    base: ModelSource, blocks: str | None, tuned: Mapping[str, ModelSource], results_dir: Path
+    base: ModelSource,
+    tuned: Mapping[str, ModelSource],
+    results_dir: Path,
+    *,
+    blocks: str | None = None,
+    stack: Stack | None = None,
 ) -> ChangeLikenesses:
     """Returns the likeness of every two of the tuned models: that of an earlier analysis of the very same weights, or anew.
+
+    blocks, stack: where the blocks lie, and the stack of an encoder-decoder, as the representations were extracted.
 
     Raises ModelError if the base model's files cannot be read. A result that cannot be written is there all the same.
     """
     digests = {name: source.weights_digest() for name, source in tuned.items()}
     key = config_sha256(
-        {"format": _FORMAT, "base": base.weights_digest(), "models": digests, "leading": LEADING, "blocks": blocks}
+        {
+            "format": _FORMAT,
+            "base": base.weights_digest(),
+            "models": digests,
+            "leading": LEADING,
+            "blocks": blocks,
+            "stack": stack,
+        }
     )
     path = results_dir / _FOLDER / f"likeness_{key[:32]}.json"
     if (known := _read(path, key)) is not None:
         return known
-    found = change_likenesses(base_matrices(base, blocks=blocks), tuned)
+    found = change_likenesses(base_matrices(base, blocks=blocks, stack=stack), tuned)
     pairs = [StoredPair(first=i, second=j, groups=groups) for (i, j), groups in found.groups.items()]
     record = StoredLikenesses(
         key=key,

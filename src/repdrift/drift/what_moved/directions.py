@@ -140,7 +140,10 @@ def token_readings(base: RepresentationSet) -> TokenReadings | str:
             return f"the base model {metadata.model!r} is not on this machine, and nothing is downloaded for this"
         if source.weights_digest() != metadata.weights_digest:
             return f"the files of {metadata.model!r} on this machine are not those that the representations were extracted with"
-        return TokenReadings(Unembedding.of(source, dtype=metadata.compute_dtype), load_tokenizer(source))
+        return TokenReadings(
+            Unembedding.of(source, dtype=metadata.compute_dtype, blocks=metadata.extraction.get("blocks")),
+            load_tokenizer(source),
+        )
     except RepdriftError as error:
         return str(error)
 

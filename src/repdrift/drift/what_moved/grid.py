@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from repdrift.core.errors import DegenerateInputError, RepdriftError
 from repdrift.core.progress import say
 from repdrift.core.records.layer_grid import GRID_TABLE, GridMatrix, MethodGrid, ModelGrid, RunGrid, StudyGrid, TaskGrid
+from repdrift.core.records.results import PRIMARY_MEASURE
 from repdrift.core.words import method_title, task_title
 from repdrift.drift.inference.layer_moves import layer_move_contrasts
 from repdrift.drift.layer_grid_records import TIES, BaseGrid, GridUnits
@@ -27,7 +30,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
     left_out: list[str] = []
     rows: list[_Row] = []
     for sets in inputs.tasks:
-        found = _of_task(sets, left_out)
+        found = _of_task(sets, inputs.plan.grid_measures, left_out)
         if not found:
             left_out.append(f"{task_title(sets.task)}: no final model has a grid.")
             continue
@@ -49,7 +52,7 @@ def measure(inputs: StudyInputs) -> StudyFound:
     return StudyFound(record, {GRID_TABLE: table})
 
 
-def _of_task(sets: TaskSets, left_out: list[str]) -> list[RunGrid]:
+def _of_task(sets: TaskSets, measures: Sequence[str], left_out: list[str]) -> list[RunGrid]:
     metadata = sets.base.metadata
     by_token = metadata.pooling == "tokens"
     groups = settings_of(sets.base)
@@ -66,7 +69,7 @@ def _of_task(sets: TaskSets, left_out: list[str]) -> list[RunGrid]:
         plan = run.plan
         say(f"layer grid: {plan.task}, {plan.method}, seed {plan.seed}")
         try:
-            grid = base.with_model(StoredRows(run.stored))
+            grid = base.with_model(StoredRows(run.stored), measures=measures)
         except RepdriftError as error:
             left_out.append(f"{task_title(plan.task)}, {method_title(plan.method)}, seed {plan.seed}: {error}.")
             continue
@@ -75,7 +78,7 @@ def _of_task(sets: TaskSets, left_out: list[str]) -> list[RunGrid]:
 
 
 def _matrix(grid: ModelGrid, kind: str) -> GridMatrix:
-    return next(matrix for matrix in grid.matrices if matrix.kind == kind)
+    return next(matrix for matrix in grid.matrices if (matrix.kind, matrix.measure) == (kind, PRIMARY_MEASURE))
 
 
 def _mean(task: str, method: str, runs: list[RunGrid]) -> MethodGrid:

@@ -109,8 +109,14 @@ def _of_weights(
         return None
     base = final[0][0].base
     try:
-        blocks = base.metadata.extraction.get("blocks")
-        found = stored_likenesses(base_on_this_machine(base), blocks, tuned, results_dir)
+        extraction = base.metadata.extraction
+        found = stored_likenesses(
+            base_on_this_machine(base),
+            tuned,
+            results_dir,
+            blocks=extraction.get("blocks"),
+            stack=extraction.get("stack"),
+        )
     except RepdriftError as error:
         left_out.append(f"Weights: {error}")
         return None

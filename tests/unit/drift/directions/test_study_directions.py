@@ -10,6 +10,7 @@ from repdrift.drift import analyze
 from repdrift.drift.directions import shift_pairs
 from repdrift.drift.directions.measuring import model_directions
 from repdrift.drift.directions.random_change import RandomRows
+from repdrift.drift.directions.unembedding import Unembedding
 from repdrift.drift.what_moved.directions import StoredRows, settings_of, token_readings
 from repdrift.models import model_on_this_machine, resolve_model
 from repdrift.stores import open_set
@@ -109,6 +110,18 @@ def test_tokens_are_read_with_the_base_models_own_files_alone(tmp_path):
     write_set(tmp_path / "other", "sst2", "base", None, rows, **fields, weights_digest="another")
     assert not isinstance(token_readings(open_set(tmp_path / "right")), str)
     assert "not those that the representations were extracted with" in token_readings(open_set(tmp_path / "other"))
+
+
+def test_tokens_are_read_behind_the_blocks_that_were_extracted(tmp_path, monkeypatch):
+    source = resolve_model(str(save_language_model(tmp_path / "lm")))
+    rows = [np.random.default_rng(1).normal(size=(N, 16))] * LAYERS
+    fields = {"model": str(source.path), "shape": [N, 16], "weights_digest": source.weights_digest()}
+    write_set(tmp_path / "set", "sst2", "base", None, rows, **fields, extraction={"blocks": "layers"})
+    asked = []
+    whole = Unembedding.of
+    monkeypatch.setattr(Unembedding, "of", lambda *args, **options: asked.append(options) or whole(*args, **options))
+    assert not isinstance(token_readings(open_set(tmp_path / "set")), str)
+    assert asked == [{"dtype": "float32", "blocks": "layers"}]
 
 
 def test_model_that_is_not_here_is_not_downloaded(monkeypatch, tmp_path):
