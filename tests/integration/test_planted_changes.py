@@ -1,5 +1,7 @@
 """Changes of known kind, planted into one model: the section on what moved that it concerns finds and names it, and no other does."""
 
+import json
+
 import pytest
 import torch
 
@@ -123,6 +125,16 @@ def test_rank_one_edit_is_named_by_matrix_and_layer_and_by_nothing_else(found):
     assert all(best.moved is None for best in model.moved.grid.of_tuned)
 
 
+def test_rank_one_edit_is_seen_first_at_the_site_that_it_feeds(planted, texts):
+    result = compare(
+        str(planted["base"]), [str(planted["rank_one"])], data=str(texts), pooling="mean", sections=("sites",), controls=False
+    )  # fmt: skip
+    drift = {(of.site, at.layer): at.drift for of in result.models[0].sites for at in of.layers}
+    before = [("attn_out", 0), ("mlp_out", 0), ("attn_out", EDITED_LAYER)]
+    assert [drift[place] for place in before] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert drift["mlp_out", EDITED_LAYER] > 1e-3
+
+
 def test_shift_along_a_token_is_named_by_direction_and_token(found):
     model = found["shifted"]
     last = _layer(model, LAYERS - 1)
@@ -162,6 +174,62 @@ def test_samples_that_hold_one_changed_word_are_named_and_no_others(found, texts
         (None, "embedding", 1)
     ]
     assert all(best.moved is None for best in model.moved.grid.of_tuned)
+
+
+def _trained(model, inputs, labels, steps):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(steps):
+        loss = model(**inputs, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if float(loss.detach()) < 0.01:
+            break
+    return model
+
+
+def test_samples_that_were_relabelled_before_training_went_on_are_named_and_their_group_too(tmp_path):
+    """A classifier learns its labels, and then twenty of them turned round: what it read before must move to the other side."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from repdrift.models import load_tokenizer, resolve_model
+
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=2, intermediate_size=2 * WIDTH, max_position_embeddings=64,
+        hidden_dropout_prob=0, attention_probs_dropout_prob=0,
+    )  # fmt: skip
+    lines = [sentence(number, 6 + number % 5) for number in range(120)]
+    turned = set(torch.randperm(120, generator=torch.Generator().manual_seed(1))[:20].tolist())
+    data = tmp_path / "texts.jsonl"
+    rows = [{"text": line, "labels": "turned" if n in turned else "kept"} for n, line in enumerate(lines)]
+    data.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(config)
+    _save(model, tmp_path / "base")
+    tokens = load_tokenizer(resolve_model(str(tmp_path / "base")))(lines, padding=True, return_tensors="pt")
+    labels = torch.tensor([number % 2 for number in range(120)])
+    base = _save(_trained(model, tokens, labels, 200), tmp_path / "base")
+    relabelled = torch.tensor([1 - int(of) if n in turned else int(of) for n, of in enumerate(labels)])
+    tuned = _save(_trained(model, tokens, relabelled, 300), tmp_path / "tuned")
+
+    result = compare(
+        str(base),
+        [str(tuned)],
+        data=str(data),
+        pooling="first",
+        sections=("samples",),
+        sample_columns=("labels",),
+        controls=False,
+    )
+    samples = result.models[0].moved.samples
+    last = samples.places[-1]
+    named = {int(sample.split("-")[-1]) for sample in last.named}
+    assert len(named & turned) >= 12
+    assert len(named - turned) <= len(named & turned) / 2
+    groups = {(of.by, of.value): of for of in samples.groups}
+    assert groups["column", "turned"].low > 1.5
+    assert groups["column", "turned"].p_adjusted < 0.001
+    assert all(of.p_adjusted > 0.05 for (by, _), of in groups.items() if by == "length")
 
 
 @pytest.mark.parametrize("name", ["same", "shifted", "rotated"])
