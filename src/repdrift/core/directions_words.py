@@ -215,16 +215,20 @@ def _tokens(moved: Sequence[LayerDirections]) -> list[str]:
     named = [at for at in read if at.tokens is not None and any(t.beyond_chance for t in at.tokens.top)]
     if not named:
         return [
-            "The shift points toward no token more than random directions of its size do, in any layer that was read."
+            f"The shift points toward no token more than random directions of its size{' or a random change of the weights' if any(map(_beside_change, read)) else ''} do, in any layer that was read."
         ]
     top = max(named, key=_excess)
     tokens = [quoted(t.token) for t in top.tokens.top if t.beyond_chance] if top.tokens is not None else []
     lowered = [quoted(t.token) for t in top.tokens.bottom if t.beyond_chance] if top.tokens is not None else []
     away = f", and away from {listed(lowered[:_NAMED])}" if lowered else ""
     return [
-        f"In layer {top.layer} the shift points toward {'tokens such as ' if len(tokens) > 1 else ''}{listed(tokens[:_NAMED])}{away}: more than any random direction of its size "
+        f"In layer {top.layer} the shift points toward {'tokens such as ' if len(tokens) > 1 else ''}{listed(tokens[:_NAMED])}{away}: more than any random direction of its size{_beside_change(top)} "
         f"(so do the shifts of {counted(len(named), 'layer')} of {len(read)})."
     ]
+
+
+def _beside_change(at: LayerDirections) -> str:
+    return ", and than a random change of the weights" if at.beside_random and at.beside_random.random_tokens else ""
 
 
 def _excess(at: LayerDirections) -> float:
@@ -327,24 +331,26 @@ def _share_table(found: ModelDirections) -> CaptionedTable:
 def _token_table(found: ModelDirections) -> CaptionedTable:
     rows = [
         [
-            str(at.layer),
+            f"{at.layer}{of}",
             *(
                 ", ".join(
-                    f"{quoted(t.token)} {t.score:+.1f}{'' if t.beyond_chance else ' (chance)'}"
+                    f"{quoted(t.token)} {t.score:+.1f}{'' if t.beyond_chance or of else ' (chance)'}"
                     for t in tokens[:_TOKENS_SHOWN]
                 )
-                for tokens in (at.tokens.top, at.tokens.bottom)
+                for tokens in (reading.top, reading.bottom)
             ),
-            f"{at.tokens.chance:.2f}",
-            "" if at.tokens.agreement is None else f"{at.tokens.agreement:.2f}",
+            f"{reading.chance:.2f}",
+            "" if reading.agreement is None else f"{reading.agreement:.2f}",
         ]
         for at in found.layers
-        if at.tokens is not None
+        for of, reading in (("", at.tokens), (", random change", at.beside_random and at.beside_random.random_tokens))
+        if reading is not None
     ]
     return CaptionedTable(
         title="Tokens that the unembedding reads from the shift",
         caption="Score: the logit by which the shift raises or lowers a token against the mean of all tokens, over what random directions of its size give this token (root mean square). "
-        "Chance: the largest score that any of them reaches for any token. direction_tokens.parquet has the logits.",
+        "Chance: the largest score that any of them reaches for any token. Where a random change of the weights stands below, a token is beyond chance only if no token of that has such a score "
+        "either. direction_tokens.parquet has the logits.",
         header=["layer", "raised", "lowered", "chance", "agreement"],
         rows=rows,
     )

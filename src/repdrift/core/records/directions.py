@@ -44,7 +44,7 @@ class ReadToken(Record):
     score: float
     """The logit over the root mean square of what random directions of the same size give this token."""
     beyond_chance: bool
-    """True if no random direction of the same size raises, or lowers, any token to such a score."""
+    """True if no random direction of the same size, and no random change of the weights where there is one, raises or lowers any token to such a score."""
 
 
 class TokenReading(Record):
@@ -66,6 +66,19 @@ class TokenReading(Record):
         )
         return self.model_copy(update={"top": top, "bottom": bottom})
 
+    @property
+    def largest(self) -> float:
+        """The largest size of a score."""
+        return max((abs(token.score) for token in (*self.top, *self.bottom)), default=0.0)
+
+    def beyond(self, other: TokenReading) -> TokenReading:
+        """Returns this reading with those tokens alone beyond chance whose score no token of another one reaches either."""
+        top, bottom = (
+            [t.model_copy(update={"beyond_chance": t.beyond_chance and abs(t.score) > other.largest}) for t in end]
+            for end in (self.top, self.bottom)
+        )
+        return self.model_copy(update={"top": top, "bottom": bottom})
+
 
 class BesideRandomChange(Record):
     """A model's directions beside those of the base model after a random change of its weights of the same size, over the same rows.
@@ -84,6 +97,8 @@ class BesideRandomChange(Record):
     random_whole: DirectionCountRecord | None = None
     own_centred: DirectionCountRecord | None = None
     random_centred: DirectionCountRecord | None = None
+    random_tokens: TokenReading | None = None
+    """The tokens that are read from the shift of the random change, at the same state; null where none are read."""
 
 
 class LayerDirections(Record):

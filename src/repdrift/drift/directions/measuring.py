@@ -20,7 +20,7 @@ from repdrift.core.records.directions import (
     ModelDirections,
 )
 from repdrift.core.words import counted
-from repdrift.drift.directions.random_change import RandomRows, beside_random, count_record
+from repdrift.drift.directions.random_change import RandomRows, beside_random, count_record, random_shift
 from repdrift.drift.directions.token_reading import TokenReadings
 from repdrift.similarity.directions.alignments import AlignmentShares, alignment_shares
 from repdrift.similarity.directions.counts import direction_counts
@@ -77,7 +77,7 @@ def model_directions(
             record = record.model_copy(update={"beside_random": beside})
         if isinstance(tokens, TokenReadings) and missing is None and record.shift:
             try:
-                record = record.model_copy(update={"tokens": tokens.read(layer, d)})
+                record = _with_tokens(record, tokens, d, rows, random_change)
             except (OutcomeNotApplicable, ModelError) as error:
                 missing = str(error)
         if not d.are_rounding and d.n_units > 1:
@@ -96,6 +96,19 @@ def model_directions(
         smallest_pvalue=smallest,
         tokens_missing=missing,
     )
+
+
+def _with_tokens(
+    record: LayerDirections, tokens: TokenReadings, d: Differences, base: Tensor, control: RandomRows | None
+) -> LayerDirections:
+    """Adds the tokens of a layer's shift, beside those of the random change where it shifts the samples at all."""
+    if control is not None and record.beside_random is not None:
+        shift = random_shift(base, control, record.layer)
+        if bool(torch.linalg.vector_norm(shift)):
+            own, random = tokens.read_beside(record.layer, d, shift)
+            beside = record.beside_random.model_copy(update={"random_tokens": random})
+            return record.model_copy(update={"tokens": own, "beside_random": beside})
+    return record.model_copy(update={"tokens": tokens.read(record.layer, d)})
 
 
 @dataclass(frozen=True)

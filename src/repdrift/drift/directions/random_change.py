@@ -23,6 +23,12 @@ class RandomRows:
     part: Tensor | None = None
 
 
+def random_shift(base: Tensor, control: RandomRows, layer: int) -> Tensor:
+    """The mean difference (p,) that the random change makes, over the rows that the control has. base: (n, p)."""
+    rows = base if control.part is None else base[control.part.to(base.device)]
+    return differences(rows, control.rows[layer], None).mean
+
+
 def beside_random(
     base: Tensor, tuned: Tensor, control: RandomRows, layer: int, groups: Sequence[str] | None
 ) -> BesideRandomChange:

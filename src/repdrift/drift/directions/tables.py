@@ -38,24 +38,29 @@ def direction_rows(names: Mapping[str, Any], found: ModelDirections) -> list[dic
 
 
 def token_rows(names: Mapping[str, Any], found: ModelDirections) -> list[dict[str, Any]]:
-    """One row for each token that is read from a shift. rank: from 1; side: raised or lowered."""
+    """One row for each token that is read from a shift. of: model, or random_change of the same size; rank: from 1; side: raised or lowered."""
     return [
         {
             **names,
             "layer": at.layer,
+            "of": of,
             "side": side,
             "rank": rank,
             "token_id": token.token_id,
             "token": for_terminal(token.token),
             "logit": token.logit,
             "score": token.score,
-            "chance": at.tokens.chance,
+            "chance": reading.chance,
             "beyond_chance": token.beyond_chance,
-            "agreement": at.tokens.agreement,
+            "agreement": reading.agreement,
         }
         for at in found.layers
-        if at.tokens is not None
-        for side, tokens in (("raised", at.tokens.top), ("lowered", at.tokens.bottom))
+        for of, reading in (
+            ("model", at.tokens),
+            ("random_change", at.beside_random and at.beside_random.random_tokens),
+        )
+        if reading is not None
+        for side, tokens in (("raised", reading.top), ("lowered", reading.bottom))
         for rank, token in enumerate(tokens, start=1)
     ]
 

@@ -66,6 +66,15 @@ class TokenReadings:
         mean = differences.base.mean(dim=0)
         return self.of_shift(mean, differences.mean, self.by_chance(mean, differences.centred_base, self._seed + layer))
 
+    def read_beside(
+        self, layer: int, differences: Differences, random_shift: Tensor
+    ) -> tuple[TokenReading, TokenReading]:
+        """Reads the tokens of one layer's shift, and of the shift (d,) that a random change of the weights gives there. Raises what `read` raises."""
+        mean = differences.base.mean(dim=0)
+        shifts = torch.stack([differences.mean, random_shift.to(differences.mean)])
+        own, random = self.of_shifts(mean, shifts, self.by_chance(mean, differences.centred_base, self._seed + layer))
+        return own.beyond(random), random
+
     def by_chance(self, at: Tensor, centred_base: Tensor, seed: int) -> ChanceLogits:
         """Reads random directions at the state `at` (d,): half drawn evenly, half as the rows of `centred_base` (n, d) scatter.
 

@@ -10,6 +10,7 @@ from repdrift.core.records.directions import ReadToken, TokenReading
 from repdrift.core.worded_section import section_markdown
 from repdrift.drift.directions import token_reading
 from repdrift.drift.directions.measuring import DirectionSettings, model_directions
+from repdrift.drift.directions.random_change import RandomRows
 from repdrift.drift.directions.tables import token_rows
 from repdrift.drift.directions.token_reading import TokenReadings, token_text
 from repdrift.drift.directions.unembedding import Unembedding
@@ -85,6 +86,39 @@ def test_token_that_reacts_to_any_direction_does_not_stand_before_the_one_that_w
     at = measured(x, x + planted, tokens).layers[0].tokens
     assert abs(next(t.logit for t in (*at.top, *at.bottom) if t.token_id == PLANTED)) > 0
     assert at.top[0].token_id == PLANTED
+
+
+def test_tokens_stand_beside_those_of_a_random_change_and_are_named_only_beyond_it(wide):
+    tokens, matrix = wide
+    x = torch.tensor(rows(1), dtype=torch.float32)
+    tuned = x + torch.tensor(0.4 * matrix[PLANTED] + 0.1 * rows(8)[0], dtype=torch.float32)
+    noise = x + torch.tensor(rows(6)[0], dtype=torch.float32)
+    there = x + torch.tensor(0.4 * matrix[PLANTED], dtype=torch.float32)
+
+    def beside(random, part=None):
+        control = RandomRows({0: random if part is None else random[part]}, part)
+        found = model_directions({0: x}, {0: tuned}, DirectionSettings(), tokens=tokens, random_change=control)
+        return found, found.layers[0].tokens, found.layers[0].beside_random.random_tokens
+
+    alone = measured(x.numpy(), tuned.numpy(), tokens).layers[0].tokens
+    for part in (None, torch.arange(0, 40, 2)):
+        found, own, random = beside(noise, part)
+        assert [(t.token_id, t.beyond_chance) for t in own.top] == [(t.token_id, t.beyond_chance) for t in alone.top]
+        assert [t.score for t in own.top] == pytest.approx([t.score for t in alone.top], rel=1e-4)
+        assert own.top[0].beyond_chance
+        assert not any(t.beyond_chance for t in (*random.top, *random.bottom))
+    assert "and than a random change of the weights" in " ".join(directions_section(found).answer)
+    table = token_rows({"model": "m"}, found)
+    assert {row["of"] for row in table} == {"model", "random_change"}
+    assert next(row for row in table if row["of"] == "random_change")["token_id"] == random.top[0].token_id
+
+    found, own, random = beside(
+        there
+    )  # a random change that moves along this token just as purely: then it tells nothing of training
+    assert random.top[0].token_id == own.top[0].token_id == PLANTED
+    assert random.top[0].score > own.top[0].score > own.chance
+    assert not any(t.beyond_chance for t in own.top)
+    assert "points toward no token more than random directions" in " ".join(directions_section(found).answer)
 
 
 def test_shift_away_from_a_token_lowers_it(wide):
