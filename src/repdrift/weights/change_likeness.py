@@ -200,7 +200,8 @@ def _groups(
         numbers = np.array([math.prod(of_weight.get(number, any_of.base_shape)) for number in range(count)])
         kind = module_kind(base, weight, any_of.is_matrix)
         layer = _OUTSIDE if weight.layer is None else str(weight.layer)
-        for group in (_ALL, ("kind", kind), ("layer", layer)):
+        module = () if weight.layer is None else (("module", f"{kind} of layer {layer}"),)
+        for group in (_ALL, ("kind", kind), ("layer", layer), *module):
             sums.setdefault(group, _Sums(count)).add(products, numbers, spaces)
     pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
     return {(i, j): [found.of(i, j, *group) for group, found in sums.items()] for i, j in pairs}

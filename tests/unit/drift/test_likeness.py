@@ -152,12 +152,14 @@ def test_table_has_groups_of_weights_and_the_figure_is_drawn(analysed):
     _found, folder = analysed
     table = pd.read_parquet(folder / "likeness.parquet")
     weights = table[table["of"] == "weights"]
-    assert set(weights["by"]) == {"all", "kind", "layer"}
+    assert set(weights["by"]) == {"all", "kind", "layer", "module"}
     one = weights[
         (weights["task"] == "mrpc") & (weights["other_task"] == "mrpc") & (weights["method"] == "full_finetune")
     ]
     one = one[(one["other_method"] == "full_finetune") & one["cosine"].notna()]
-    assert one["group"].tolist() == ["all", "down", "1"]
+    assert one["group"].tolist() == ["all", "down", "1", "down of layer 1"]
+    assert one["layer"].tolist()[2:] == [1, 1]
+    assert one["cosine"].nunique() == 1  # one matrix alone changed
     data = read_report_data(folder / RESULTS_FILE)
     (spec,) = (spec for spec in figures() if spec.name == "likeness")
     assert spec.possible(data)

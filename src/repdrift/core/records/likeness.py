@@ -20,9 +20,9 @@ class LikenessModel(Record):
 
 
 class GroupLikeness(Record):
-    """Likeness of two changes in one group of weights: all, one kind of module, or one layer."""
+    """Likeness of two changes in one group of weights: all, one kind of module, one layer, or one module: a kind in a layer."""
 
-    by: Literal["all", "kind", "layer"]
+    by: Literal["all", "kind", "layer", "module"]
     group: str
     weights: int
     """Weights of the group that at least one of the two changed, and that are known of both."""
@@ -50,7 +50,7 @@ class PairLikeness(Record):
     second: int
     whole: GroupLikeness
     groups: list[GroupLikeness] = []
-    """By kind of module and layer; empty in a study, whose table has them."""
+    """By kind of module, by layer and by module (`query of layer 3`); empty in a study, whose table has them."""
 
 
 class ProfilePair(Record):

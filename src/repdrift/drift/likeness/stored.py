@@ -19,7 +19,7 @@ from repdrift.weights.base_matrices import base_matrices
 from repdrift.weights.change_likeness import ChangeLikenesses, change_likenesses
 from repdrift.weights.singular_subspaces import LEADING
 
-_FORMAT = 2
+_FORMAT = 3
 _FOLDER = "weights"
 
 
@@ -34,7 +34,7 @@ class StoredPair(Record):
 class StoredLikenesses(Record):
     """The content of `results/weights/likeness_KEY.json`: what `change_likenesses` found, and the key of what determines it."""
 
-    format_version: Literal[2] = _FORMAT
+    format_version: Literal[3] = _FORMAT
     key: str
     names: list[str]
     pairs: list[StoredPair]

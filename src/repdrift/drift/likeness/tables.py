@@ -82,5 +82,6 @@ def _named(models: Sequence[LikenessModel], first: int, second: int) -> dict[str
 
 
 def _of_group(group: GroupLikeness) -> dict[str, Any]:
-    layer = int(group.group) if group.by == "layer" and group.group.isdecimal() else None
+    last = group.group.rpartition(" ")[2] if group.by in ("layer", "module") else ""
+    layer = int(last) if last.isdecimal() else None
     return {**group.model_dump(), "layer": layer}
