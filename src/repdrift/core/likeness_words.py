@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessContrast, PairLikeness
@@ -20,7 +20,7 @@ def likeness_section(found: ChangeLikeness) -> WordedSection:
     answer = [
         *_weights(found), *found.cautions, *(contrast_sentence(contrast) for contrast in found.contrasts), *_profiles(found), *_directions(found)
     ]  # fmt: skip
-    tables = [table for table in (_matrix(found), _pairs(found), _kinds(found)) if table.rows]
+    tables = [table for table in (*_matrices(found), _pairs(found), _kinds(found)) if table.rows]
     return WordedSection(
         "likeness", TITLE, answer, tables, notes=[*_notes(found), *found.notes], left_out=found.left_out
     )
@@ -110,14 +110,36 @@ def _both(found: ChangeLikeness, pair: PairLikeness) -> str:
     return f"{found.models[pair.first].name} and {found.models[pair.second].name}"
 
 
-def _matrix(found: ChangeLikeness) -> CaptionedTable:
-    order = [place for place in found.order if any(place in (p.first, p.second) for p in found.pairs)]
-    title, caption = "Cosines of the changes of weights", "Over all weights; models in the order of their likeness."
+def _matrices(found: ChangeLikeness) -> list[CaptionedTable]:
+    """A matrix of each kind of likeness that these models have."""
+    over_layers: dict[tuple[int, int], list[float | None]] = {}
+    for pair in found.directions:
+        over_layers.setdefault((pair.first, pair.second), []).append(pair.cosine)
+    weights = {(p.first, p.second): p.whole.cosine for p in found.pairs}
+    profiles = {(p.first, p.second): p.spearman for p in found.profiles}
+    directions = {pair: None if None in of else _mean(of) for pair, of in over_layers.items()}
+    order = "Models are in the order in which their weights cluster."
+    return [
+        _matrix(found, "Cosines of the changes of weights", f"Over all weights. {order}", weights),
+        _matrix(found, "Rank correlations of drift by layer", f"Over the layers. {order}", profiles),
+        _matrix(
+            found,
+            "Cosines of the mean differences",
+            f"Mean over the layers; models of other samples have none. {order}",
+            directions,
+        ),
+    ]
+
+
+def _matrix(
+    found: ChangeLikeness, title: str, caption: str, values: Mapping[tuple[int, int], float | None]
+) -> CaptionedTable:
+    order = [place for place in found.order if any(place in pair for pair in values)]
     if not 3 <= len(order) <= _MOST_MODELS:
         return CaptionedTable(title, caption, (), ())
-    cosines = {frozenset((p.first, p.second)): p.whole.cosine for p in found.pairs}
+    by_pair = {frozenset(pair): value for pair, value in values.items()}
     rows = [
-        [found.models[i].name, *("1" if i == j else _cell(cosines.get(frozenset((i, j)))) for j in order)]
+        [found.models[i].name, *("1" if i == j else _cell(by_pair.get(frozenset((i, j)))) for j in order)]
         for i in order
     ]
     return CaptionedTable(title, caption, ["model", *(found.models[j].name for j in order)], rows)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from repdrift.core.errors import StorageError
+from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
 from repdrift.drift import analyze
 from repdrift.drift.likeness import stored
@@ -146,6 +147,29 @@ def test_contrast_has_its_smallest_p(analysed):
     summary = (folder / SUMMARY_FILE).read_text(encoding="utf-8")
     assert "How alike the changes are" in summary
     assert "smallest possible: 0.5" in summary
+
+
+def test_words_have_a_matrix_of_each_kind_of_likeness(analysed):
+    found, _ = analysed
+    tables = {table.title: table for table in likeness_section(found).tables}
+    names = [found.models[place].name for place in found.order]
+    for title in (
+        "Cosines of the changes of weights",
+        "Rank correlations of drift by layer",
+        "Cosines of the mean differences",
+    ):
+        assert [row[0] for row in tables[title].rows] == names
+        assert all(row[at + 1] == "1" for at, row in enumerate(tables[title].rows))
+    pair = found.profiles[0]
+    one, other = found.models[pair.first].name, found.models[pair.second].name
+    profile = tables["Rank correlations of drift by layer"].rows[names.index(one)][names.index(other) + 1]
+    assert profile == ("none" if pair.spearman is None else f"{pair.spearman:.3f}")
+    same = [
+        p for p in found.directions if (p.first, p.second) == (found.directions[0].first, found.directions[0].second)
+    ]
+    place = [names.index(found.models[at].name) for at in (same[0].first, same[0].second)]
+    mean = np.mean([p.cosine for p in same])
+    assert tables["Cosines of the mean differences"].rows[place[0]][place[1] + 1] == f"{mean:.3f}"
 
 
 def test_table_has_groups_of_weights_and_the_figure_is_drawn(analysed):
