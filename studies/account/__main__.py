@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from studies.account.build import COST, TEXT, account_text
+from studies.account.build import COST, TEXT, account_text, main_study
 from studies.account.committed_results import (
     commit_results,
     commit_task,
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Path | None) -> None:
     if analysis is not None:
-        commit_task(analysis, folder / "results")
+        commit_task(analysis, folder / "results", main_study().task_names)
         draw_figures(folder)
     if rates is not None:
         commit_results(rates, folder / "rates")

@@ -40,7 +40,7 @@ from repdrift.core.words import (
 )
 from repdrift.report.figure_files import caption_of
 from repdrift.report.figures import FigureSpec, figures
-from repdrift.study.config import load_study
+from repdrift.study.config import StudyConfig, load_study
 
 TEMPLATE = "account.md.j2"
 TEXT = "README.md"
@@ -66,7 +66,6 @@ def account_text(folder: Path) -> str:
 
     Raises DataError if results are missing or damaged; jinja2.UndefinedError if the template asks for what there is not.
     """
-    repository = Path(__file__).resolve().parents[2]
     environment = Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
@@ -86,7 +85,7 @@ def account_text(folder: Path) -> str:
         "listed": listed,
         "retrieval_base": outcome_tables.retrieval_base,
     }
-    main = load_study(repository / "studies" / "reference.yaml")
+    main = main_study()
     facts, parts = _facts(folder / "results", main.task_names)
     again: dict[str, StudyFacts] = {}
     for name in facts.begun:
@@ -107,6 +106,7 @@ def account_text(folder: Path) -> str:
         short=short_answers(facts, parts, rates),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
+        part_figures={name: _shown(folder / FIGURES_FOLDER / name, parts[name]) for name in facts.begun},
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
         rates_order=order_of_means(rates, rates.study.tasks[0]) if rates else None,
@@ -122,6 +122,11 @@ def account_text(folder: Path) -> str:
         ALL=ALL_TASKS,
     )
     return text.rstrip("\n") + "\n"
+
+
+def main_study() -> StudyConfig:
+    """The study that the account is about, with all its tasks."""
+    return load_study(Path(__file__).resolve().parents[2] / "studies" / "reference.yaml")
 
 
 def _trials(parts: Mapping[str, StudyFacts]) -> str:

@@ -46,10 +46,10 @@ def commit_results(analysis: Path, into: Path) -> None:
     write_together(into, {TABLE_PARQUET: table, COMPRESSED: packed})
 
 
-def commit_task(analysis: Path, into: Path) -> None:
+def commit_task(analysis: Path, into: Path, order: Sequence[str] = ()) -> None:
     """Write an analysis of one task to the folder of its name in `into`, and, as soon as there are two, what follows from the tables of all.
 
-    An analysis of several tasks is written to `into` itself. Raises DataError as `commit_results` does, SampleSetMismatchError if the tasks' analyses do not belong together.
+    An analysis of several tasks is written to `into` itself. order: of the tasks in what is put together; others follow by name. Raises DataError as `commit_results` does, SampleSetMismatchError if the tasks' analyses do not belong together.
     """
     tasks = DriftResults.read(analysis / RESULTS_FILE).study.tasks
     if len(tasks) > 1:
@@ -66,7 +66,8 @@ def commit_task(analysis: Path, into: Path) -> None:
                 with unpacked_results(folder) as file:
                     shutil.copytree(file.parent, place / task)
             with chdir(place):  # the sources are named by their tasks in what is written, wherever they lie
-                together = place / merge_studies(sorted(folders), Path(TOGETHER), name="reference").analysis
+                names = [*(name for name in order if name in folders), *sorted(folders.keys() - set(order))]
+                together = place / merge_studies(names, Path(TOGETHER), name="reference").analysis
         commit_results(analysis, into / tasks[0])
         if together is not None:
             commit_results(together, into / TOGETHER)
@@ -112,8 +113,16 @@ def unpacked_results(folder: Path) -> Iterator[Path]:
 
 
 def draw_figures(folder: Path) -> None:
-    """Draw the figures of the committed results of an account into its folder; those that these results cannot give are deleted."""
-    _draw(whole_folder(folder / "results"), folder / FIGURES_FOLDER, FIGURES)
+    """Draw the figures of the committed results of an account into its folder; those that these results cannot give are deleted.
+
+    What all tasks together cannot give is drawn for each task by itself, in a folder of its name.
+    """
+    whole = whole_folder(folder / "results")
+    _draw(whole, folder / FIGURES_FOLDER, FIGURES)
+    missing = [name for name in FIGURES if not (folder / FIGURES_FOLDER / f"{name}.png").is_file()]
+    for part in task_folders(folder / "results"):
+        if part != whole:
+            _draw(part, folder / FIGURES_FOLDER / part.name, missing)
 
 
 def draw_figures_of_rates(folder: Path) -> None:
@@ -125,8 +134,8 @@ def _draw(results: Path, into: Path, names: Sequence[str]) -> None:
     with unpacked_results(results) as file:
         data = read_report_data(file)
         possible = [name for name in names if figure_named(name).possible(data)]
-        for name in names:
-            (into / f"{name}.png").unlink(missing_ok=True)
+        for drawn in into.glob("*.png"):
+            drawn.unlink()
         if possible:
             visualize(file, into, figure_names=possible, formats=("png",))
 

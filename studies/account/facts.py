@@ -22,7 +22,6 @@ from repdrift.core.words import counted, listed, markdown_text, method_title, ta
 from repdrift.report.glance.study_numbers import ArmModels, Score, final_score, models_of
 from repdrift.report.report_data import ReportData, read_report_data
 
-
 ROUNDING = 1e-6
 """Drifts below this are none: the same representations, computed in another order."""
 
