@@ -258,7 +258,7 @@ class StudyConfig(Section):
                     )
 
     def tuning_on(self, task: str) -> TuneSection | None:
-        """How learning rates are chosen on a task; None if the study is not tuned."""
+        """Returns how learning rates are chosen on a task; None if the study is not tuned."""
         return None if self.tune is None else self.tune.of_task(task)
 
     def chosen_outcomes(self) -> dict[str, dict[str, Any]]:
