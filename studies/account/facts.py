@@ -84,7 +84,10 @@ class StudyFacts:
         return [state.task for state in self.states if state.there]
 
     def tasks_of(self, arm: str) -> list[str]:
-        """Tasks of which at least one final model of the arm is measured."""
+        """The tasks that claims over all tasks rest on for this arm: those that it has and has learnt, as far as the results tell."""
+        found = self.reduction(ALL_TASKS, arm)
+        if found is not None and found.tasks:
+            return [task for task in self.begun if task in found.tasks]
         there = {run.task for run in self.data.results.runs if (run.method, run.step, run.status) == (arm, 0, "ok")}
         return [task for task in self.begun if task in there]
 
