@@ -359,7 +359,7 @@ def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own
     assert own[0] in both.splitlines()  # with the interval over samples, which tables cannot give
     with unpacked_results(account / "results" / TOGETHER) as file:
         results = DriftResults.read(file)
-    assert results.study.tasks == ["mrpc", "sst2"]
+    assert results.study.tasks == ["sst2", "mrpc"]  # in the order of the study
     assert results.study.merged is not None
     assert {run.task for run in results.runs if run.status == "ok"} == {"sst2", "mrpc"}
     # Once more for one of them: nothing is there twice.
