@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from repdrift.core.words import method_title, task_title
 from repdrift.report.figure_size import FigureSize, is_narrow, page_width_in
@@ -123,9 +123,22 @@ def legend_name_pt() -> float:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Labels the powers of ten of a logarithmic axis with superscripts as plain text, which need no mathtext (slow)."""
+    """Labels the powers of ten of a logarithmic axis with superscripts as plain text, which need no mathtext (slow).
+
+    Where fewer than two powers of ten are in sight, ticks between them have labels too: an axis without numbers has no scale.
+    """
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: _between_powers(value, *axis.get_view_interval())))
+
+
+def _between_powers(value: float, low: float, high: float) -> str:
+    """The label of a tick between powers of ten on an axis from `low` to `high`; empty where the powers of ten say enough."""
+    low, high = sorted((low, high))
+    if low <= 0 or value <= 0 or math.floor(math.log10(high)) - math.ceil(math.log10(low)) >= 1:
+        return ""
+    times = round(value / 10.0 ** math.floor(math.log10(value) + 1e-9), 6)
+    is_narrow = high / low < 4
+    return power_of_ten(float(f"{value:.6g}")) if is_narrow or times in (2, 3, 5) else ""
 
 
 def power_of_ten(value: float) -> str:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from repdrift.report.figures import figures
 from repdrift.report.panels import draw_grid, label_outer, panel_plan
 from repdrift.report.rendering import rendered
-from repdrift.report.style import paper_style
+from repdrift.report.style import log_ticks, paper_style
 from tests.unit.report.synthetic_results import Synthetic, report_data
 
 
@@ -38,3 +38,23 @@ def test_panels_of_one_row_have_all_their_numbers_or_none(count, named):
         label_outer(panels, plan)
         shown = [n for n, axes in enumerate(panels) if axes.xaxis.get_tick_params()["labelbottom"]]
     assert shown == named
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.005, 0.7, set()),
+        (0.26, 0.55, {"0.3", "0.4", "0.5"}),
+        (0.15, 0.8, {"0.2", "0.3", "0.5"}),
+        (0.06, 0.55, {"0.2", "0.3", "0.5"}),
+        (2.5e-5, 5.5e-5, {"3×10⁻⁵", "4×10⁻⁵", "5×10⁻⁵"}),
+    ],
+)
+def test_a_logarithmic_axis_with_few_powers_of_ten_has_labels_between_them(low, high, labels):
+    axes = Figure().subplots()
+    axes.set_yscale("log")
+    log_ticks(axes.yaxis)
+    axes.set_ylim(low, high)
+    axes.figure.canvas.draw()
+    ticks = zip(axes.yaxis.get_minorticklabels(), axes.yaxis.get_minorticklocs(), strict=True)
+    assert {label.get_text() for label, at in ticks if label.get_text() and low <= at <= high} == labels
