@@ -32,7 +32,13 @@ extensions = [
     "page_descriptions",
     "record_fields",
 ]
-exclude_patterns = ["_build", "_extensions", "results", "studies/*/figures*/**/captions.md", "studies/*/figures*/captions.md"]
+exclude_patterns = [
+    "_build",
+    "_extensions",
+    "results",
+    "studies/*/figures*/**/captions.md",
+    "studies/*/figures*/captions.md",
+]
 smartquotes = False  # it makes one dash of the two before an option
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other libraries, which have no page here
