@@ -101,7 +101,7 @@ def _verdicts(facts: StudyFacts, task: str, claim: Callable[[StudyFacts, str, st
         sides.setdefault(_SAID.get(test.verdict, test.verdict), []).append(
             markdown_text(facts.title(arm))
             + ("" if reduction is None else f" {percent(reduction)}")
-            + (_BELOW_SEEDS if test.verdict == "supported" and facts.below_seeds(task, arm) else "")
+            + (_BELOW_SEEDS if test.verdict == "supported" and _is_below_seeds(facts, task, arm) else "")
             + _only(facts, task, arm)
         )
         if test.verdict == "supported" and (p := deciding_pvalue(test)) is not None:
@@ -109,6 +109,11 @@ def _verdicts(facts: StudyFacts, task: str, claim: Callable[[StudyFacts, str, st
     bound = f" (largest p {pvalue(max(shown))})" if shown else ""
     order = [said for said in ("yes", "no", "undecided", *sides) if said in sides]
     return "; ".join(f"{said}{bound if said == 'yes' else ''}: {listed(sides[said])}" for said in dict.fromkeys(order))
+
+
+def _is_below_seeds(facts: StudyFacts, task: str, arm: str) -> bool:
+    found = facts.beside_seeds(task, arm) if task != ALL_TASKS else None
+    return found is not None and found[0] <= found[1]
 
 
 def _target_at_equal_skill(facts: StudyFacts, task: str) -> str:
@@ -226,7 +231,8 @@ def order_of_means(rates: StudyFacts, task: str) -> float | None:
     """The rank correlation of mean drift with the fall of retrieval over the arms of a study; None for fewer than three arms."""
     losses = retrieval_losses(rates, task)
     pairs = [(drift, losses[arm]) for arm in losses if (drift := rates.models(task, arm).drift) is not None]
-    return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else None
+    drifts, falls = [drift for drift, _ in pairs], [fall for _, fall in pairs]
+    return float(spearmanr(drifts, falls)[0]) if len(pairs) > 2 else None
 
 
 def _rates(rates: StudyFacts | None, task: str) -> str:

@@ -158,14 +158,14 @@ class StudyFacts:
         drifts = [] if found is None else list(found.comparison_by_seed.values())
         return bool(drifts) and all(drift is not None and abs(drift) < ROUNDING for drift in drifts)
 
-    def below_seeds(self, task: str, arm: str) -> bool | None:
-        """True if the arm's mean drift differs from that of the reference by less than two seeds of one of them lie apart; None if that is not known."""
+    def beside_seeds(self, task: str, arm: str) -> tuple[float, float] | None:
+        """The difference of the arm's mean drift from that of the reference, and the drift between two seeds of one of them, the larger one; None if one is not known."""
         pair = (self.study.reference_method, arm)
         drifts = [self.models(task, name).drift for name in pair]
         seeds = [mean for name in pair if (mean := mean_of(self.control("seed_ceiling", task, name))) is not None]
         if drifts[0] is None or drifts[1] is None or not seeds:
             return None
-        return abs(drifts[0] - drifts[1]) < max(seeds)
+        return abs(drifts[0] - drifts[1]), max(seeds)
 
     def reduction(self, task: str, arm: str, layer: int | None = None) -> Reduction | None:
         """The reduction of an arm's drift at the end of training; None if the analysis has none."""

@@ -163,12 +163,10 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
 
 def _beside_seeds(facts: StudyFacts, task: str, arm: str) -> str:
     """The difference of two arms' mean drifts beside the drift between two seeds of one of them, the larger one, as a control."""
-    drifts = [facts.models(task, name).drift for name in (facts.study.reference_method, arm)]
-    seeds = [mean_of(facts.control("seed_ceiling", task, name)) for name in (facts.study.reference_method, arm)]
-    known = [value for value in seeds if value is not None]
-    if drifts[0] is None or drifts[1] is None or not known:
+    found = facts.beside_seeds(task, arm)
+    if found is None:
         return MISSING
-    gap, floor = abs(drifts[0] - drifts[1]), max(known)
+    gap, floor = found
     return f"{drift_cell(gap)}, {'more' if gap > floor else 'less'} than {drift_cell(floor)}"
 
 

@@ -12,7 +12,7 @@ from repdrift.core.records.results import SUMMARY_FILE
 from repdrift.core.records.run import RunRecord
 from repdrift.core.records.tuning import TuningRecord, TuningTrial
 from repdrift.sharing.merge_checks import require_mergeable
-from repdrift.sharing.merge_sources import read_sources
+from repdrift.sharing.merge_sources import config_with_names, read_sources
 from repdrift.sharing.merged_config import merged_config
 from repdrift.sharing.merging import merge_studies
 from repdrift.study.config import StudyConfig, load_study
@@ -180,6 +180,15 @@ def test_tasks_that_only_one_study_has_keep_their_own_rates_trials_and_options(t
             assert (of_mrpc.n_trials, of_mrpc.learning_rates) == (3, {"lora_r2": (1e-3, 2e-3, 3e-3)})
             assert merged.training_options("mrpc", "lora_r2").epochs == 7
             assert merged.training_options("sst2", "lora").epochs == one.config.training_options("sst2", "lora").epochs
+
+
+def test_arms_are_renamed_where_a_task_has_trials_of_its_own_and_no_rates():
+    content = {"name": "x", "model": "m", "tasks": ["sst2", "mrpc"], "seeds": [1], "methods": ["full_finetune", "lora"]}
+    rates = {"lora": [1e-3, 2e-3]}
+    content["tune"] = {"trials": 4, "tasks": {"sst2": {"trials": 2}, "mrpc": {"learning_rates": rates}}}
+    renamed = config_with_names(StudyConfig.model_validate(content), {"lora": "lora_b"}, "x")
+    assert renamed.tuning_on("sst2").n_trials == 2
+    assert renamed.tuning_on("mrpc").learning_rates == {"lora_b": (1e-3, 2e-3)}
 
 
 def test_the_seed_of_the_trials_stays_though_a_merged_study_has_it_among_its_own(tmp_path):

@@ -190,7 +190,8 @@ def config_with_names(config: StudyConfig, names: Mapping[str, str], where: str)
         if (part := content.get(section)) and part.get(key):
             part[key] = {names.get(name, name): value for name, value in part[key].items()}
     for own in (content.get("tune") or {}).get("tasks", {}).values():
-        own["learning_rates"] = {names.get(name, name): rates for name, rates in own["learning_rates"].items()}
+        if rates_by_arm := own.get("learning_rates"):
+            own["learning_rates"] = {names.get(name, name): rates for name, rates in rates_by_arm.items()}
     if content.get("tune", ...) is None:
         del content["tune"]
     try:
