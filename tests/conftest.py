@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,21 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def offline_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of W&B's runs, with the real client switched offline.
+
+    The client keeps the settings of the first run in its process: it is taken down before the test and after it.
+    """
+    import wandb
+
+    for name, value in {"MODE": "offline", "SILENT": "true", "DIR": tmp_path, "CACHE_DIR": tmp_path / "cache", "DATA_DIR": tmp_path / "data"}.items():  # fmt: skip
+        monkeypatch.setenv(f"WANDB_{name}", str(value))
+    wandb.teardown()
+    yield tmp_path / "wandb"
+    wandb.teardown()
 
 
 @pytest.fixture

@@ -51,8 +51,14 @@ def test_the_same_edit_in_two_models_is_named_first(result):
     assert section.answer[0].startswith(
         "The weights of edited and larger changed most alike of 6 pairs: cosine 1.000, where "
     )
-    matrix, pairs, kinds = section.tables
-    assert {"edited", "larger"} <= set(matrix.header[1:])
+    weights, profiles, directions, pairs, kinds = section.tables
+    for matrix in (weights, profiles, directions):
+        assert set(matrix.header[1:]) == {"adapter", "edited", "larger", "across", "same"}
+        rows = {row[0]: dict(zip(matrix.header, row, strict=True)) for row in matrix.rows}
+        assert rows["edited"]["larger"] == rows["larger"]["edited"]
+    assert "Cosines of the changes of weights" in weights.title
+    assert "Rank correlations of drift by layer" in profiles.title
+    assert "Cosines of the mean differences" in directions.title
     assert pairs.rows[0][:4] == ["edited", "larger", "1", "1.000"]
     missing = [row for row in pairs.rows if "same" in row[:2]]
     assert len(missing) == 4
@@ -78,7 +84,7 @@ def test_table_and_figure_are_written_for_all_pairs(result, tmp_path):
     whole = table[(table["of"] == "weights") & (table["by"] == "all")]
     assert len(whole) == 10
     edited = table[(table["model"] == "edited") & (table["other_model"] == "larger") & (table["of"] == "weights")]
-    assert edited[edited["cosine"].notna()]["group"].tolist() == ["all", "down", "1"]
+    assert edited[edited["cosine"].notna()]["group"].tolist() == ["all", "down", "1", "down of layer 1"]
 
 
 def test_one_model_has_no_section_unless_it_was_asked_for(planted):

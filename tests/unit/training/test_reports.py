@@ -15,17 +15,15 @@ from tests.unit.study.test_study_stores import study_in
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
-def test_losses_go_to_an_offline_run_of_wandb_and_its_key_to_no_file(tiny_bert, tmp_path, monkeypatch):
+def test_losses_go_to_an_offline_run_of_wandb_and_its_key_to_no_file(tiny_bert, tmp_path, monkeypatch, offline_wandb):
     for split, count in (("train", 16), ("validation", 12)):
         rows = [{"t": sentence(i, 3 + i % 6), "l": i % 2} for i in range(count)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true", "WANDB_API_KEY": KEY,
-                        "WANDB_CACHE_DIR": str(tmp_path / "cache"), "WANDB_DATA_DIR": str(tmp_path / "data")}.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
     training = {"all": {"epochs": 1, "batch_size": 8, "max_length": 16, "learning_rate": 0.02, "report_to": ["wandb"]}}
     inputs = study_in(tmp_path, tmp_path, tiny_bert, None, training=training)
     (run,) = train_runs(inputs, planned_runs(inputs.config))
-    (log,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    (log,) = offline_wandb.glob("offline-run-*/*.wandb")
     assert b"train/loss" in log.read_bytes()
     assert run.record.hyperparameters.get("report_to") is None, "it is no part of the run's key"
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]

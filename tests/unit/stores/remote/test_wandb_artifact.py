@@ -2,7 +2,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import wandb
 
 from repdrift.core.errors import ConfigError, CorruptSetError, MissingRunError, StorageError
 from repdrift.stores.remote import open_remote, pull, push, store_faults, wandb_artifact
@@ -25,17 +24,13 @@ def test_push_while_wandb_is_switched_off_is_an_error(variables, sets, monkeypat
     assert "sending" not in capsys.readouterr().err
 
 
-def test_switched_off_client_takes_the_files_and_it_is_said_that_nothing_was_sent(sets, tmp_path, monkeypatch):
+def test_switched_off_client_takes_the_files_and_it_is_said_that_nothing_was_sent(sets, monkeypatch, offline_wandb):
     """With the real client, which finds out later than `push` that it is switched off."""
     monkeypatch.setattr(wandb_artifact, "wandb_mode", lambda _wandb: "online")
     monkeypatch.setattr(WandbRemote, "_open", lambda *_: None)  # there is no service to ask
-    for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true", "WANDB_CACHE_DIR": str(tmp_path / "cache"),
-                        "WANDB_DATA_DIR": str(tmp_path / "data")}.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    wandb.teardown()  # a run of an earlier test in this process left the client with its folders
     with pytest.raises(StorageError, match="nothing was sent"):
         push(sets, open_remote("wandb://team/drift/base_representations"))
-    runs = list((tmp_path / "wandb").glob("offline-run-*"))
+    runs = list(offline_wandb.glob("offline-run-*"))
     assert len(runs) == 1
     assert next(runs[0].glob("*.wandb")).stat().st_size > 0
 
