@@ -35,6 +35,7 @@ from repdrift.models.adapter_files import (
     initialisation_changes_base,
     renamed,
 )
+from repdrift.models.adapter_vocabulary import resize_vocabulary
 from repdrift.models.base_weights import BaseWeights, without_wrappers
 from repdrift.models.blocks import is_linear
 from repdrift.models.loading import load_task_model
@@ -119,6 +120,7 @@ def put_adapter(model: nn.Module, base: ModelSource, adapter: ModelSource) -> nn
     config, tensors = adapter_config(adapter), adapter_tensors(adapter)
     kind: Any = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
     with loader_errors(_no_fit(adapter, base), _next_step(config)), quiet_transformers():
+        resize_vocabulary(model, tensors)
         adapted = kind(model, config, adapter_name="default")
         _fill(adapted, tensors, "default", Place(model, ""), adapter)
     return adapted.eval()
@@ -127,12 +129,12 @@ def put_adapter(model: nn.Module, base: ModelSource, adapter: ModelSource) -> nn
 def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[ModelSource]) -> AdaptedBase:
     """Put `adapters` on `backbone`, the loaded base model without head, which is changed in place.
 
+    The files of a single adapter may hold an embedding with another number of rows, which the backbone then gets.
     Raises AdaptersDoNotFitError, a ModelError, with the reason for every adapter whose files cannot be read or that names other
     modules than the backbone has, before anything is put on; else for the first that does not fit: its modules have another
     shape, a tensor of its files did not arrive, or one that its configuration calls for is not in them. The backbone is of no
     use then.
     """
-    weights = BaseWeights(backbone)
     read: list[tuple[Any, dict[str, Tensor], Place]] = []
     faults: dict[int, str] = {}
     for number, source in enumerate(adapters):
@@ -155,6 +157,9 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
             )
     if faults:
         raise AdaptersDoNotFitError(faults)
+    # The base model's copy is used alone where an adapter's files hold a weight of it.
+    resized = resize_vocabulary(backbone, read[0][1]) if len(adapters) == 1 else None
+    weights = BaseWeights(backbone)
     found = AdaptedBase(backbone, [], [], [], weights)
     for number, (source, (config, tensors, place)) in enumerate(zip(adapters, read, strict=True)):
         try:
@@ -165,7 +170,13 @@ def load_adapters(backbone: nn.Module, base: ModelSource, adapters: Sequence[Mod
             raise AdaptersDoNotFitError({number: str(error)}) from error
         found.made_up.append(not_in_files(found.model, _name(number), arrived.loaded, weights))
         found.written.append(arrived.written)
-        found.notes.append([*trained_on_notes(config, base), *_head_notes(config, arrived.elsewhere, place.prefix)])
+        found.notes.append(
+            [
+                *trained_on_notes(config, base),
+                *([resized] if resized else []),
+                *_head_notes(config, arrived.elsewhere, place.prefix),
+            ]
+        )
     found.model.to(next(backbone.parameters()).device).eval()
     return found
 

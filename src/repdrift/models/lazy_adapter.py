@@ -15,6 +15,7 @@ from repdrift.models.adapter_files import PEFT_PREFIX, adapter_config, initialis
 from repdrift.models.adapters import under_prefix
 from repdrift.models.checkpoint import USE_SAMPLE_MAJOR, StoredTensor, stored_tensors
 from repdrift.models.model_files import ModelSource
+from repdrift.models.third_party import quiet_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -193,7 +194,8 @@ def _inject(config: Any, model: PreTrainedModel, prefix: str, source: ModelSourc
     # The adapter's patterns (rank_pattern, alpha_pattern) name modules as the model with its task head does.
     named_as_trained = under_prefix(model, prefix.removesuffix("."))
     try:
-        inject_adapter_in_model(config, named_as_trained, _NAME, low_cpu_mem_usage=True)
+        with quiet_transformers():
+            inject_adapter_in_model(config, named_as_trained, _NAME, low_cpu_mem_usage=True)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(f"the adapter in {source.path} does not fit {type(model).__name__}: {error}") from error
     model.eval().requires_grad_(False)

@@ -109,6 +109,10 @@ def quiet_transformers() -> Generator[None]:
         with warnings.catch_warnings():
             # peft asks transformers for an attribute that transformers has renamed; a user can do nothing about it.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            # Ranks of a head, where the model is loaded without one; they are asked for where that is read.
+            warnings.filterwarnings(
+                "ignore", message="The following (rank|alpha)_pattern keys", category=RuntimeWarning
+            )
             yield
     finally:
         logging.set_verbosity(verbosity)

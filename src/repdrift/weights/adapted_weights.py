@@ -19,7 +19,7 @@ from repdrift.models.learned_prompt import learned_prompt_of
 from repdrift.models.model_files import ModelSource
 from repdrift.weights.lora_factors import LoraFactors, has_more_than_factors, lora_factors, reason_without_factors
 from repdrift.weights.merged_change import MergedWeight, merged_module
-from repdrift.weights.replaced_weights import ReplacedWeight, replaced_weights
+from repdrift.weights.replaced_weights import ReplacedWeights, replaced_weights
 from repdrift.weights.weight_comparison import outside_backbone
 from repdrift.weights.weight_names import WeightName, weight_name
 
@@ -44,7 +44,8 @@ class AdaptedWeight:
 class AdaptedWeights:
     """Iterates over the weights that the adapters of a model change; `not_compared` is whole when that has ended.
 
-    A weight may come twice, and the later one holds. blocks_path: the name of the list of blocks inside the backbone.
+    A weight may come twice, and the later one holds. blocks_path: the name of the list of blocks inside the backbone. notes: a
+    line for each weight of which the rows that base and adapted model share are compared.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class AdaptedWeights:
         self._model = model
         self._backbone = backbone
         self._knows_base = base is not None
-        self._replaced: dict[WeightName, ReplacedWeight] = (
-            {} if base is None else replaced_weights(base, backbone, blocks_path)
-        )
+        found = ReplacedWeights() if base is None else replaced_weights(base, backbone, blocks_path)
+        self._replaced, self._resized = found.weights, found.resized
+        self.notes = [rows.note(str(weight)) for weight, rows in found.resized.items()]
 
     def __iter__(self) -> Iterator[AdaptedWeight]:
         """Yields the weights in the model's order, and then those of the base model that were replaced whole."""
@@ -91,7 +92,8 @@ class AdaptedWeights:
             else:
                 yield from self._merged(name, module, module.active_adapters)
         elif isinstance(module, ModulesToSaveWrapper):
-            yield from _saved(name, module)
+            for found in _saved(name, module):
+                yield self._cut(found) if found.name in self._resized else found
 
     def _lora(self, name: WeightName, module: Any) -> Iterator[AdaptedWeight]:
         adapters = [adapter for adapter in module.active_adapters if adapter in module.r]
@@ -102,7 +104,7 @@ class AdaptedWeights:
             return
         factors = lora_factors(module, adapters)
         weight = WeightName(name.layer, f"{name.name}.{factors.parameter}")
-        if weight in self._replaced:
+        if weight in self._replaced or weight in self._resized:
             yield from self._merged(name, module, adapters)
             return
         yield AdaptedWeight(weight, factors, tuple(float(module.scaling[adapter]) for adapter in adapters))
@@ -121,7 +123,15 @@ class AdaptedWeights:
         return self._since_base(weight, merged_module(module, adapters).weights[parameter])
 
     def _since_base(self, weight: WeightName, at: MergedWeight) -> MergedWeight:
-        return MergedWeight(self._replaced[weight].before, at.after) if weight in self._replaced else at
+        before = self._replaced[weight].before if weight in self._replaced else at.before
+        common = self._resized[weight].common if weight in self._resized else None
+        return MergedWeight(before[:common], at.after[:common])
+
+    def _cut(self, at: AdaptedWeight) -> AdaptedWeight:
+        """The weight in the rows that the base model has too."""
+        if at.merged is None:
+            return at
+        return _known(at.name, self._since_base(at.name, at.merged))
 
 
 def adapted_weights(

@@ -57,7 +57,9 @@ class BaseMatrices:
         return layout_of(self.owner(weight), weight.name, shape)
 
     def owner(self, weight: WeightName) -> nn.Module | None:
-        """Returns the module that owns the weight, on the meta device; None where the files name it in their own way."""
+        """Returns the module that owns the weight, on the meta device; None for a head, and where the files name it in their own way."""
+        if weight.in_head:
+            return None
         path = weight.name if weight.layer is None else f"{self.blocks_path}.{weight.layer}.{weight.name}"
         module: Any = self.skeleton.backbone
         for part in path.split(".")[:-1]:

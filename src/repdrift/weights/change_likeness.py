@@ -113,7 +113,7 @@ def _under_other_names(
 def _not_in_files(base: BaseMatrices, changes: ChangedMatrices) -> list[WeightName]:
     """The weights of an adapter that the base model's files keep in other parts, as a stack of experts that they keep one by one."""
     there = names_of_base(base.tensors, base.blocks_path)
-    stored = {weight: WeightName(weight.layer, weight.name.partition("[")[0]) for weight in changes.names}
+    stored = {w: WeightName(w.layer, w.name.partition("[")[0]) for w in changes.names if not w.in_head}
     return [weight for weight, whole in stored.items() if whole not in there]
 
 
@@ -188,10 +188,16 @@ def _groups(
         }
         products = inner_products(readers, count, most_bytes=most_bytes)
         for number in range(count):
+            if weight in models[number].unread:
+                continue
             if has_other_names[number] and base.owner(weight) is None:  # it may be on it under another name
                 continue
             if is_adapter[number] and number not in readers:  # it is not on this module, so it did not change it
-                known = [other for other in range(count) if other in readers or is_adapter[other]]
+                known = [
+                    other
+                    for other in range(count)
+                    if other in readers or (is_adapter[other] and weight not in models[other].unread)
+                ]
                 products[number, known] = products[known, number] = 0.0
         any_of = next(iter(seen.values()))
         of_weight = {number: at.base_shape for number, at in seen.items()}

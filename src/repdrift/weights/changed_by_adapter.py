@@ -30,10 +30,11 @@ _ADAPTER = "default"
 
 @dataclass
 class AdapterMatrices:
-    """The readers of the weights that an adapter changes, and a line for each part of it that is left out."""
+    """The readers of the weights that an adapter changes, a line for each part that is left out, and one for each compared in part."""
 
     readers: dict[WeightName, MatrixReader] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def streamed_adapter_matrices(base: BaseMatrices, adapter: ModelSource) -> AdapterMatrices | None:
@@ -99,6 +100,7 @@ def loaded_adapter_matrices(base: BaseMatrices, adapter: ModelSource) -> Adapter
         for at in changed:
             found.readers.update(_loaded(base, at))
     found.not_compared += changed.not_compared
+    found.notes += changed.notes
     if not found.readers:
         raise ModelError(
             f"the adapter in {adapter.path} changes no weight of the backbone that can be compared. "

@@ -10,6 +10,7 @@ from torch import Tensor
 from repdrift.core.errors import ModelError
 from repdrift.models.adapter_files import adapter_config, has_lora_matrices
 from repdrift.models.model_files import ModelSource
+from repdrift.weights.adapted_heads import AdaptedHeads
 from repdrift.weights.adapted_weights import changes_no_weight
 from repdrift.weights.base_matrices import BaseMatrices
 from repdrift.weights.changed_by_adapter import loaded_adapter_matrices, streamed_adapter_matrices
@@ -28,7 +29,7 @@ class ChangedMatrices:
 
     readers: reads one of them; nothing is kept. not_compared: a line for each weight that is left out, with the reason. notes:
     a line for each weight that is compared in part. precisions: says which types the two models' files have where they differ. in_memory: True if the whole tuned model is held, since its kind of adapter
-    can only be compared after loading; it is freed with this object.
+    can only be compared after loading; it is freed with this object. unread: weights that it changed by an amount that is not known.
     """
 
     readers: Mapping[WeightName, MatrixReader]
@@ -36,6 +37,7 @@ class ChangedMatrices:
     notes: list[str] = field(default_factory=list)
     precisions: list[str] = field(default_factory=list)
     in_memory: bool = False
+    unread: frozenset[WeightName] = frozenset()
 
     @property
     def names(self) -> list[WeightName]:
@@ -66,16 +68,24 @@ def changed_matrices(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
     config = adapter_config(tuned)
     if config.is_prompt_learning:
         raise ModelError(changes_no_weight(int(getattr(config, "num_virtual_tokens", 0) or 0)))
-    if has_lora_matrices(tuned) and (found := streamed_adapter_matrices(base, tuned)) is not None:
-        return ChangedMatrices(found.readers, found.not_compared)
-    found = loaded_adapter_matrices(base, tuned)
-    return ChangedMatrices(found.readers, found.not_compared, in_memory=True)
+    heads = AdaptedHeads(base, tuned)
+    found = streamed_adapter_matrices(base, tuned) if has_lora_matrices(tuned) else None
+    in_memory = found is None
+    if found is None:
+        found = loaded_adapter_matrices(base, tuned)
+    return ChangedMatrices(
+        {**found.readers, **heads.readers},
+        list(dict.fromkeys([*found.not_compared, *heads.not_compared])),
+        [*found.notes, *heads.notes],
+        in_memory=in_memory,
+        unread=frozenset(heads.unread),
+    )
 
 
 def _of_full_model(base: BaseMatrices, tuned: ModelSource) -> ChangedMatrices:
     after = named_tensors(tuned)
     _require_one_depth(base, after)
-    found = weight_pairs(base.tensors, after, base.blocks_path)
+    found = weight_pairs(base.tensors, after, base.blocks_path, heads=True)
     readers: dict[WeightName, MatrixReader] = {}
     for pair in found.pairs:
         layout = base.layout(pair.weight, pair.base.shape)

@@ -54,7 +54,8 @@ def module_kind(base: BaseMatrices, weight: WeightName, is_matrix: bool) -> Modu
     """Returns the kind of a weight of `base`: by its name, and for norms and embeddings by the class of its module too."""
     owner = base.owner(weight)
     config = getattr(base.skeleton.model, "config", None)
-    return kind_of(weight.name, owner, is_matrix=is_matrix, model_type=str(getattr(config, "model_type", "")))
+    kind = kind_of(weight.name, owner, is_matrix=is_matrix, model_type=str(getattr(config, "model_type", "")))
+    return "head" if weight.in_head and is_matrix and kind != "embedding" else kind
 
 
 def kind_of(name: str, owner: nn.Module | None, *, is_matrix: bool, model_type: str = "") -> ModuleKind:

@@ -14,18 +14,22 @@ from repdrift.core.errors import ModelError
 from repdrift.weights.named_tensors import NamedTensor, NamedTensors
 
 _WRAPPED = ("base_layer", "original_module", "token_adapter")
+_SECOND_STACK = re.compile(r"^([^.]+)\..*\.\d+\.")
+"""The name of a weight in a numbered block somewhere inside the part that is captured."""
 
 
 @dataclass(frozen=True)
 class WeightName:
-    """The name of one weight in the backbone; written as "layer 3, output.dense.weight" in messages.
+    """The name of one weight; written as "layer 3, output.dense.weight" in messages.
 
     layer: the number of the weight's block, or None for a weight outside all blocks. name: the weight's name inside its
-    block, or inside the backbone where `layer` is None.
+    block, or inside the backbone where `layer` is None. in_head: True for a weight beside the backbone, whose name is that in
+    the whole model.
     """
 
     layer: int | None
     name: str
+    in_head: bool = False
 
     def __str__(self) -> str:
         return self.name if self.layer is None else f"layer {self.layer}, {self.name}"
@@ -91,9 +95,26 @@ def names_of_base(model: NamedTensors, blocks_path: str) -> dict[WeightName, Nam
     return {weight: model.tensors[name] for weight, name in _names_under(model, blocks_path, prefix).backbone.items()}
 
 
+def heads_of_base(model: NamedTensors, blocks_path: str) -> dict[str, NamedTensor]:
+    """The tensors of heads of one model by their whole names: outside its backbone and outside every second stack of blocks."""
+    found = _blocks_by_prefix(model, blocks_path)
+    prefix = max(found, key=lambda start: (len(found[start]), -len(start)))
+    return {name: model.tensors[name] for name in heads_among(_names_under(model, blocks_path, prefix).outside)}
+
+
+def heads_among(outside: Iterable[str]) -> list[str]:
+    """Returns the names outside a backbone that belong to heads.
+
+    A second stack of blocks, as a decoder or a vision tower, is no head, and neither is anything else under its first name.
+    """
+    names = sorted(set(outside))
+    stacks = {match[1] for name in names if (match := _SECOND_STACK.match(name))}
+    return [name for name in names if name.partition(".")[0] not in stacks]
+
+
 def in_order(weights: Iterable[WeightName]) -> list[WeightName]:
-    """Returns `weights` sorted: blocks by number, then the weights outside all blocks; by name within each."""
-    return sorted(weights, key=lambda weight: (weight.layer is None, weight.layer or 0, weight.name))
+    """Returns `weights` sorted: blocks by number, then the weights outside all blocks, then those of heads; by name within each."""
+    return sorted(weights, key=lambda weight: (weight.layer is None, weight.layer or 0, weight.in_head, weight.name))
 
 
 def _blocks_by_prefix(model: NamedTensors, blocks_path: str) -> dict[str, set[tuple[int, str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from repdrift.core.errors import ModelError
 from repdrift.weights.named_tensors import NamedTensor, NamedTensors
 from repdrift.weights.weight_comparison import outside_backbone
-from repdrift.weights.weight_names import TensorNames, WeightName, in_order, match_names
+from repdrift.weights.weight_names import MatchedNames, TensorNames, WeightName, heads_among, in_order, match_names
 
 _FINENESS = ("float64", "float32", "float16", "bfloat16")
 _NO_WEIGHTS = ("position_ids", "inv_freq")
@@ -79,29 +79,37 @@ class WeightPair:
 
 @dataclass(frozen=True)
 class WeightPairs:
-    """The weights of the backbone that both models have, blocks first, and a line with the reason for each left out."""
+    """The weights that both models have, blocks first, and a line with the reason for each left out."""
 
     pairs: list[WeightPair]
     not_compared: list[str]
 
 
-def weight_pairs(before: NamedTensors, after: NamedTensors, blocks_path: str) -> WeightPairs:
-    """Pairs the weights of the backbone of two models.
+def weight_pairs(before: NamedTensors, after: NamedTensors, blocks_path: str, *, heads: bool = False) -> WeightPairs:
+    """Pairs the weights of the backbone of two models, and with `heads` those of heads that both models have.
 
-    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it. Weights that only one model has, heads of either,
-    tied copies and tensors without ordinary floats are left out with the reason.
+    blocks_path: name of the list of blocks inside the backbone, as `find_blocks` gives it. Weights that only one model has,
+    tied copies, tensors without ordinary floats, and all of a second stack of blocks are left out with the reason.
     Raises ModelError if the blocks are absent, or a weight has two shapes that differ in more than the rows of an embedding.
     """
     names = match_names(before, after, blocks_path)
     in_base, in_tuned = names.base, names.tuned
     not_compared = [*_only_in(in_base, in_tuned, "base", before), *_only_in(in_tuned, in_base, "tuned", after)]
-    not_compared += outside_backbone(_heads(in_base, in_tuned, not_compared))
+    shared = {
+        w: (in_base.backbone[w], in_tuned.backbone[w]) for w in in_base.backbone.keys() & in_tuned.backbone.keys()
+    }
+    if heads:
+        of_heads = _shared_heads(before, after, names)
+        shared |= {WeightName(None, name, in_head=True): (name, name) for name in of_heads}
+        not_compared += outside_backbone(_outside(in_base, in_tuned, not_compared, of_heads))
+    else:
+        not_compared += outside_backbone(_outside(in_base, in_tuned, not_compared))
     pairs: list[WeightPair] = []
     outside_blocks: list[WeightPair] = []
-    for weight in in_order(in_base.backbone.keys() & in_tuned.backbone.keys()):
-        name = in_base.backbone[weight]
-        one, other = before.tensors[name], after.tensors[in_tuned.backbone[weight]]
-        pair = WeightPair(weight, name, one, other, _common_rows(weight, one, other))
+    for weight in in_order(shared):
+        name, name_in_tuned = shared[weight]
+        one, other = before.tensors[name], after.tensors[name_in_tuned]
+        pair = WeightPair(weight, name, one, other, common_rows(weight, one, other))
         if None in (one.dtype, other.dtype):
             not_compared.append(f"{name}: holds no ordinary floating-point weights")
             continue
@@ -116,7 +124,8 @@ def weight_pairs(before: NamedTensors, after: NamedTensors, blocks_path: str) ->
     return WeightPairs(pairs, not_compared)
 
 
-def _common_rows(weight: WeightName, one: NamedTensor, other: NamedTensor) -> CommonRows | None:
+def common_rows(weight: WeightName, one: NamedTensor, other: NamedTensor) -> CommonRows | None:
+    """Returns the rows of base and tuned model for a matrix outside the blocks in which they differ in number; None for any other."""
     base, tuned = one.shape, other.shape
     if weight.layer is not None or len(base) != 2 or len(tuned) != 2 or base[0] == tuned[0] or base[1] != tuned[1]:
         return None
@@ -137,10 +146,21 @@ def _only_in(one: TensorNames, other: TensorNames, which: str, model: NamedTenso
             yield f"{name}: only in the {which} model"
 
 
-def _heads(one: TensorNames, other: TensorNames, named: list[str]) -> list[str]:
-    """The tensors outside the backbone of either model that no line names yet."""
+def _shared_heads(before: NamedTensors, after: NamedTensors, names: MatchedNames) -> list[str]:
+    """The names of heads' weights that both models have in a shape that can be compared."""
+    shared = set(heads_among(names.base.outside)) & set(heads_among(names.tuned.outside))
+    return [name for name in sorted(shared) if _is_comparable(before.tensors[name], after.tensors[name])]
+
+
+def _is_comparable(one: NamedTensor, other: NamedTensor) -> bool:
+    """True for tensors of one shape, and for matrices that differ in rows alone, as a head of a larger vocabulary."""
+    return one.shape == other.shape or (len(one.shape) == len(other.shape) == 2 and one.shape[1] == other.shape[1])
+
+
+def _outside(one: TensorNames, other: TensorNames, named: list[str], compared: Sequence[str] = ()) -> list[str]:
+    """The tensors outside the backbone of either model that are not compared and that no line names yet."""
     known = {line.partition(":")[0] for line in named}
-    return sorted({*one.outside, *other.outside} - known)
+    return sorted({*one.outside, *other.outside} - known - {*compared})
 
 
 def _tied_in_both(pair: WeightPair, seen: list[WeightPair]) -> str | None:

@@ -7,12 +7,25 @@ from typing import Literal
 from repdrift.core.records.base import Record
 
 ModuleKind = Literal[
-    "query", "key", "value", "qkv", "output", "up", "gate", "gate_up", "down", "embedding", "norm", "bias", "other"
+    "query",
+    "key",
+    "value",
+    "qkv",
+    "output",
+    "up",
+    "gate",
+    "gate_up",
+    "down",
+    "embedding",
+    "head",
+    "norm",
+    "bias",
+    "other",
 ]
-"""The part that a weight plays in its block; `qkv` and `gate_up` are several in one matrix, `output` is that of attention."""
+"""The part that a weight plays; `qkv` and `gate_up` are several in one matrix, `output` is that of attention, `head` lies behind the backbone."""
 
 MODULE_KINDS: tuple[ModuleKind, ...] = (
-    "query", "key", "value", "qkv", "output", "up", "gate", "gate_up", "down", "embedding", "norm", "bias", "other"
+    "query", "key", "value", "qkv", "output", "up", "gate", "gate_up", "down", "embedding", "head", "norm", "bias", "other"
 )  # fmt: skip
 
 
@@ -26,7 +39,7 @@ class WeightMoved(Record):
     layer: int | None
     """The block, or null for what lies outside all blocks."""
     module: str
-    """The parameter's name inside its block, or inside the backbone; a matrix of a stack has its number in brackets."""
+    """The parameter's name inside its block, inside the backbone, or of a head inside the model; a matrix of a stack has its number in brackets."""
     kind: ModuleKind
     outputs: int
     """Rows of the matrix, or the length of a vector."""
@@ -74,7 +87,7 @@ class ModelWeightsMoved(Record):
 class MovedWeightsFile(Record):
     """The record beside the rows of one model, written last: without it the rows are unfinished."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     key: str
     """Hash of both models' weights and of the settings: same key, same numbers."""
     rows: int
