@@ -1,6 +1,6 @@
 """Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
 
-`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--cost` the processor seconds by stage.
+`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--cost` the processor seconds by stage.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from studies.account.committed_results import (
     commit_results,
     commit_task,
     draw_figures,
+    draw_figures_of_decoder,
     draw_figures_of_rates,
     require_small,
 )
@@ -33,12 +34,13 @@ def main(arguments: Sequence[str]) -> int:
         "--from", type=Path, dest="analysis", help="folder of an analysis, such as results/reference/drift_analysis"
     )
     parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
+    parser.add_argument("--decoder", type=Path, help="folder of the analysis of studies/reference_smollm2.yaml")
     parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
     given = parser.parse_args(arguments)
     folder: Path = given.folder
     try:
         if not given.check:
-            _take_over(folder, given.analysis, given.rates, given.cost)
+            _take_over(folder, given.analysis, given.rates, given.decoder, given.cost)
         text = account_text(folder)
         if not given.check:
             write_text(folder / TEXT, text)
@@ -55,13 +57,18 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _take_over(folder: Path, analysis: Path | None, rates: Path | None, cost: Path | None) -> None:
+def _take_over(
+    folder: Path, analysis: Path | None, rates: Path | None, decoder: Path | None, cost: Path | None
+) -> None:
     if analysis is not None:
         commit_task(analysis, folder / "results", main_study().task_names)
         draw_figures(folder)
     if rates is not None:
         commit_results(rates, folder / "rates")
         draw_figures_of_rates(folder)
+    if decoder is not None:
+        commit_results(decoder, folder / "decoder")
+        draw_figures_of_decoder(folder)
     if cost is not None:
         with reading_errors(cost):
             write_together(folder, {COST: cost.read_bytes()})

@@ -16,6 +16,7 @@ from studies.account.answers import order_of_means, short_answers
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
     FIGURES_FOLDER,
+    FIGURES_FOLDER_OF_DECODER,
     FIGURES_FOLDER_OF_RATES,
     has_results,
     unpacked_results,
@@ -92,10 +93,7 @@ def account_text(folder: Path) -> str:
         if has_results(folder / AGAIN / name):
             with unpacked_results(folder / AGAIN / name) as file:
                 again[name] = StudyFacts.read(file)
-    rates = None
-    if has_results(folder / "rates"):
-        with unpacked_results(folder / "rates") as file:
-            rates = StudyFacts.read(file)
+    rates, decoder = _other(folder / "rates"), _other(folder / "decoder")
     expected = _expected(folder / "pilot.json")
     checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
     text = environment.get_template(TEMPLATE).render(
@@ -109,6 +107,8 @@ def account_text(folder: Path) -> str:
         part_figures={name: _shown(folder / FIGURES_FOLDER / name, parts[name]) for name in facts.begun},
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
+        decoder=decoder,
+        decoder_figures=_shown(folder / FIGURES_FOLDER_OF_DECODER, decoder) if decoder else [],
         rates_order=order_of_means(rates, rates.study.tasks[0]) if rates else None,
         smallest_weight_p=_smallest_weight_p(parts),
         pilot=checks,
@@ -166,6 +166,14 @@ def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, 
             with unpacked_results(folder / name) as file:
                 parts[name] = StudyFacts.read(file)
     return whole, parts
+
+
+def _other(folder: Path) -> StudyFacts | None:
+    """The facts of a study beside the main one; None if its results are not there."""
+    if not has_results(folder):
+        return None
+    with unpacked_results(folder) as file:
+        return StudyFacts.read(file)
 
 
 def _expected(path: Path) -> dict[str, Any]:

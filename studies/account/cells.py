@@ -14,6 +14,11 @@ FROZEN = "frozen"
 """In place of a number for a layer below all that an arm changes: what is trained leaves it no choice."""
 
 
+_MOST_LAYERS = 12
+"""Layers up to which a table has a column for each."""
+_SOME_LAYERS = 7
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -80,3 +85,10 @@ def target_at_equal_skill(found: EqualSkill | None, target: float) -> str:
     return (
         "rejected: the interval lies below it" if found.interval.high < target else "undecided: the interval holds it"
     )
+
+
+def some_layers(layers: Sequence[int]) -> list[int]:
+    """Returns the places of the layers that a table has columns for: all of a few, or as many evenly from the first to the last."""
+    if len(layers) <= _MOST_LAYERS:
+        return list(range(len(layers)))
+    return sorted({round(n * (len(layers) - 1) / (_SOME_LAYERS - 1)) for n in range(_SOME_LAYERS)})

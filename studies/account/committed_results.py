@@ -26,6 +26,9 @@ FIGURES_OF_RATES = ("forgetting", "frontier")
 """Those of the study of learning rates."""
 FIGURES_FOLDER = "figures"
 FIGURES_FOLDER_OF_RATES = "figures_of_rates"
+FIGURES_OF_DECODER = ("drift_by_layer", "frontier", "forgetting")
+"""Those of the study of a decoder."""
+FIGURES_FOLDER_OF_DECODER = "figures_of_decoder"
 COMPRESSED = f"{RESULTS_FILE}.gz"
 TOGETHER = "together"
 """The folder of what follows from the tables of several tasks' analyses."""
@@ -128,6 +131,11 @@ def draw_figures(folder: Path) -> None:
 def draw_figures_of_rates(folder: Path) -> None:
     """The same for the study of learning rates."""
     _draw(folder / "rates", folder / FIGURES_FOLDER_OF_RATES, FIGURES_OF_RATES)
+
+
+def draw_figures_of_decoder(folder: Path) -> None:
+    """The same for the study of a decoder."""
+    _draw(folder / "decoder", folder / FIGURES_FOLDER_OF_DECODER, FIGURES_OF_DECODER)
 
 
 def _draw(results: Path, into: Path, names: Sequence[str]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from studies.account.cells import MISSING, name_cell, table
 from studies.account.facts import StudyFacts
 
-from repdrift.core.records.outcomes import ArmOutcome
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ArmOutcome
 from repdrift.core.words import listed, percent, pvalue, signed_digits, task_title
 
 RETRIEVAL, RETRIEVAL_FIRST = "retrieval", "retrieval_first"
+FORGETTING, OUTPUT_KL = "forgetting", "output_kl"
 
 
 def predictors_table(facts: StudyFacts, outcome: str) -> str:
@@ -61,14 +62,14 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
         rank, first = found.get((arm, RETRIEVAL)), found.get((arm, RETRIEVAL_FIRST))
         if rank is None or rank.difference is None or rank.base_value is None:
             continue
-        ends = "no interval" if rank.low is None or rank.high is None else f"{-rank.high:.3f} to {-rank.low:.3f}"
+        ends = _ends(_negative(rank.high), _negative(rank.low))
         rows.append(
             [
                 name_cell(facts.title(arm)),
                 f"{rank.value:.3f}",
                 f"{-rank.difference:.3f} ({ends})",
                 MISSING if first is None else percent(first.value),
-                _against_reference(facts, task, arm),
+                _falls_less(facts, task, arm),
                 str(len(rank.seeds)),
             ]
         )
@@ -94,20 +95,68 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
     return "\n\n".join([table(head, rows), *kinds, *notes])
 
 
-def _against_reference(facts: StudyFacts, task: str, arm: str) -> str:
-    """By how much an arm's models lose less than those of the reference, with the interval."""
+def forgetting_table(facts: StudyFacts, task: str) -> str:
+    """The loss of each arm's models on general text beside that of the base model, and how far their predictions moved there."""
+    outcomes = facts.data.results.outcomes
+    arms = outcomes.arms if outcomes else []
+    found = {
+        (a.method, a.outcome): a
+        for a in arms
+        if (a.task, a.step, a.layer, a.inputs) == (task, 0, None, ON_GENERAL_TEXT)
+    }
+    rows: list[list[str]] = []
+    for arm in facts.study.methods:
+        loss, divergence = found.get((arm, FORGETTING)), found.get((arm, OUTPUT_KL))
+        if loss is None or loss.difference is None:
+            continue
+        moved = MISSING if divergence is None else f"{divergence.value:.3f}"
+        rise = f"{loss.difference:.3f} ({_ends(loss.low, loss.high)})"
+        rows.append([name_cell(facts.title(arm)), f"{loss.value:.3f}", rise, moved, _rises_less(facts, task, arm), str(len(loss.seeds))])  # fmt: skip
+    if not rows:
+        return "This was not measured for these models."
+    base = next(a.base_value for (_, of), a in found.items() if of == FORGETTING)
+    rows.insert(0, ["base model", MISSING if base is None else f"{base:.3f}", "-", "-", "-", "1"])
+    head = [
+        "arm", "loss on general text, nats a token", "rise", "KL divergence from the base model", "rises less than under the reference by", "models"
+    ]  # fmt: skip
+    how = {
+        a.interval.removeprefix("jackknife over ") for (_, of), a in found.items() if of == FORGETTING and a.interval
+    }
+    kinds = [f"Intervals are over {listed(sorted(how))}."] if how else []
+    return "\n\n".join([table(head, rows), *kinds])
+
+
+def _falls_less(facts: StudyFacts, task: str, arm: str) -> str:
+    """By how much an arm's models lose less of retrieval than those of the reference, with the interval."""
+    return _beside_reference(facts, task, arm, RETRIEVAL, sign=1)
+
+
+def _rises_less(facts: StudyFacts, task: str, arm: str) -> str:
+    """By how much the loss of an arm's models rises less than that of the reference's, with the interval."""
+    return _beside_reference(facts, task, arm, FORGETTING, sign=-1)
+
+
+def _beside_reference(facts: StudyFacts, task: str, arm: str, outcome: str, sign: int) -> str:
     if arm == facts.study.reference_method:
         return "reference"
     outcomes = facts.data.results.outcomes
-    wanted = (task, arm, facts.study.reference_method, RETRIEVAL)
+    wanted = (task, arm, facts.study.reference_method, outcome)
     found = next(
         (d for d in (outcomes.differences if outcomes else []) if (d.task, d.method, d.reference, d.outcome) == wanted),
         None,
     )
     if found is None:
         return MISSING
-    ends = "no interval" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
-    return f"{found.difference:.3f} ({ends})"
+    low, high = (found.low, found.high) if sign > 0 else (_negative(found.high), _negative(found.low))
+    return f"{sign * found.difference:.3f} ({_ends(low, high)})"
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def probes_table(facts: StudyFacts, task: str) -> str:

@@ -13,6 +13,7 @@ from studies.account.cells import (
     name_cell,
     reduction_cell,
     skill_cell,
+    some_layers,
     table,
     target_at_equal_skill,
     verdict_cell,
@@ -78,7 +79,10 @@ def _within_chance(best: TuningTrial, other: TuningTrial) -> bool:
 
 
 def drift_table(facts: StudyFacts, task: str) -> str:
-    """Drift of each arm by layer, and beneath it what no change, another seed and a random change of the same size give."""
+    """Drift of each arm by layer, and beneath it what no change, another seed and a random change of the same size give.
+
+    Of a deep model only some layers have a column; the mean is over all.
+    """
     layers = facts.data.layers
     rows: list[list[str]] = []
     for arm in facts.study.methods:
@@ -106,7 +110,9 @@ def drift_table(facts: StudyFacts, task: str) -> str:
         ["no relation (mispaired)", *map(drift_cell, found), drift_cell(mean_of(found))]
         for found in [facts.control("mispaired", task)]
     ]
-    return table(["", *(f"layer {layer}" for layer in layers), "mean"], rows)
+    kept = some_layers(layers)
+    rows = [[row[0], *(row[1 + place] for place in kept), row[-1]] for row in rows]
+    return table(["", *(f"layer {layers[place]}" for place in kept), "mean"], rows)
 
 
 def floors_table(facts: StudyFacts, task: str) -> str:

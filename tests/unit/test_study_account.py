@@ -292,6 +292,46 @@ def test_what_was_lost_of_retrieval_stands_beside_the_base_model(account):
     assert [note in text for note in notes] == [True, True, False]
 
 
+def test_a_decoder_has_a_part_of_its_own_with_what_it_forgot_on_general_text(account):
+    assert "## A decoder" not in account_text(account)
+    assert "Nothing here is about decoders" in account_text(account)
+    study = Synthetic(tasks=("sst2",), methods=("full_finetune", "lora_r8"), seeds=(1, 2, 3), layers=30)
+    write_results(account / "decoder", study)
+    file = account / "decoder" / RESULTS_FILE
+    results = DriftResults.read(file)
+    common = {
+        "task": "sst2", "inputs": "general_text", "seeds": [1, 2, 3], "n": 60, "n_groups": 60, "interval": "jackknife over models and items",
+    }  # fmt: skip
+    arms = [
+        ArmOutcome(**common, method=arm, outcome="forgetting", value=3.0 + rise, base_value=3.0, difference=rise, low=rise / 2, high=2 * rise)
+        for arm, rise in (("full_finetune", 0.5), ("lora_r8", 0.125))
+    ]  # fmt: skip
+    on_task = ArmOutcome(
+        **(common | {"inputs": "task"}), method="lora_r8", outcome="forgetting", value=9.0, base_value=3.0, difference=6.0, low=None, high=None
+    )  # fmt: skip
+    less = ArmDifference(
+        **common, method="lora_r8", reference="full_finetune", outcome="forgetting", reference_seeds=[1], difference=-0.375, low=-0.5, high=-0.25
+    )  # fmt: skip
+    results.model_copy(update={"outcomes": StudyOutcomes(arms=[*arms, on_task], differences=[less])}).write(file)
+    text = account_text(account)
+    part = text.partition("## A decoder")[2].partition("\n## ")[0]
+    assert "| base model | 3.000 | - | - | - | 1 |" in part
+    assert "| full fine-tuning | 3.500 | 0.500 (0.250 to 1.000) | - | reference | 3 |" in part
+    assert "| lora_r8 | 3.125 | 0.125 (0.062 to 0.250) | - | 0.375 (0.250 to 0.500) | 3 |" in part
+    assert "9.000" not in part
+    head = next(line for line in part.splitlines() if line.startswith("|  | layer 0"))
+    assert head == "|  | layer 0 | layer 5 | layer 10 | layer 14 | layer 19 | layer 24 | layer 29 | mean |"
+    facts = StudyFacts.read(file)
+    drift = next(
+        line
+        for line in part.splitlines()
+        if line.startswith("| full fine-tuning |") and "±" in line and line.count("|") == 10
+    )
+    assert drift.split("|")[5].strip() == short_drift(facts.models("sst2", "full_finetune").by_layer[14])
+    assert "and one small decoder on one task with 3 seeds" in text
+    assert "Nothing here is about decoders" not in text
+
+
 def test_the_same_task_made_again_stands_beside_it_and_verdicts_that_differ_are_named(account):
     assert "The same again" not in account_text(account)
     study = Synthetic(
