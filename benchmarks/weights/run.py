@@ -1,6 +1,6 @@
 """What measuring the change of weights costs, against torch.linalg.svd and the peft package's own search for intruders.
 
-Usage: python benchmarks/weights/run.py [--only MiniLM|SmolLM2|2048x8192|4096x14336] [--every N] [--without-svd] [--peft]
+Usage: python benchmarks/weights/run.py [--only MiniLM|SmolLM2|2048x8192|4096x14336] [--every N] [--without-svd] [--float32] [--peft]
 Prints a row for each contender: seconds of processor time, the largest difference from the decomposition, and counts of intruders.
 """
 
@@ -73,10 +73,12 @@ def changed(base: Tensor, seed: int, rank: int = RANK) -> Tensor:
 
 
 def matrices(model: nn.Module) -> Iterator[Tensor]:
-    """Every matrix of a model's linear layers."""
+    """Every matrix of a model, outputs first: those of linear layers, and embeddings, whose output is a row."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
             yield module.weight.detach()
+        elif isinstance(module, nn.Embedding):
+            yield module.weight.detach().T
 
 
 def timed(run: Callable[[], T]) -> tuple[T, float]:
@@ -166,6 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--without-svd", action="store_true", help="repdrift alone, which takes minutes instead of an hour"
     )
+    parser.add_argument("--float32", action="store_true", help="leave out torch.linalg.svd in float64, the reference")
     parser.add_argument("--peft", action="store_true", help="only the comparison with peft, on MiniLM")
     chosen = parser.parse_args()
     if chosen.peft:
@@ -178,7 +181,7 @@ def main() -> None:
     for name, ref in MODELS.items():
         if chosen.only in (None, name):
             bases = list(matrices(load_backbone(resolve_model(ref))))[:: chosen.every]
-            compare(name, bases, in_float64=name == "MiniLM", with_svd=not chosen.without_svd)
+            compare(name, bases, in_float64=not chosen.float32, with_svd=not chosen.without_svd)
     for name, (m, n) in SHAPES.items():
         if chosen.only in (None, name):
             g = np.random.default_rng(0)
@@ -188,7 +191,7 @@ def main() -> None:
             base = (
                 torch.linalg.qr(torch.from_numpy(g.normal(size=(m, m))).float()).Q * scales @ torch.randn(m, n) / n**0.5
             )
-            compare(name, [base], in_float64=False, with_svd=not chosen.without_svd)
+            compare(name, [base], in_float64=not chosen.float32, with_svd=not chosen.without_svd)
 
 
 if __name__ == "__main__":

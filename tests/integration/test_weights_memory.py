@@ -1,4 +1,4 @@
-"""Weights of a model larger than the memory that the process may use are measured one matrix at a time."""
+"""Weights of a model larger than the memory that the process may use are measured one matrix at a time: full models, adapters, likeness."""
 
 import json
 import os
@@ -17,18 +17,23 @@ PROGRAM = """
 import json, resource, sys
 from repdrift.models import load_backbone, resolve_model
 from repdrift.weights import base_matrices, moved_weights
+from repdrift.weights.change_likeness import change_likenesses
 
 def status(field):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
 
-base, small, other, allowed, *tuned = sys.argv[1:]
+def measured(base, paths):
+    opened, models = base_matrices(resolve_model(base)), {path: resolve_model(path) for path in paths}
+    return moved_weights(opened, models), change_likenesses(opened, models)
+
+base, small, other, small_adapter, allowed, *tuned = sys.argv[1:]
 # What is imported on use counts as the libraries'.
-moved_weights(base_matrices(resolve_model(small)), {"small": resolve_model(other)})
+measured(small, [other, small_adapter])
 before = status("VmRSS")
 limit = status("VmData") + int(allowed)
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-found = moved_weights(base_matrices(resolve_model(base)), {path: resolve_model(path) for path in tuned})
+found, alike = measured(base, tuned)
 peak = status("VmHWM") - before
 try:
     load_backbone(resolve_model(base))
@@ -36,7 +41,8 @@ try:
 except Exception as error:
     whole = type(error).__name__
 changed = {path: [at.module for at in model.weights if at.change_norm > 0] for path, model in found.models.items()}
-print(json.dumps({"peak": peak, "missing": found.missing, "changed": changed, "whole": whole}))
+cosines = {f"{i} {j}": groups[0].cosine for (i, j), groups in alike.groups.items()}
+print(json.dumps({"peak": peak, "missing": found.missing | alike.missing, "changed": changed, "whole": whole, "cosines": cosines}))
 """
 
 
@@ -70,19 +76,37 @@ def _write(folder, depth, moved=None):
     return folder
 
 
+def _adapter(folder, block):
+    """Write a LoRA adapter on `up` of one block that adds the rank-1 change of `_write`."""
+    folder.mkdir()
+    config = {
+        "peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"], "layers_to_transform": [block], "bias": "none",
+    }  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    name = f"base_model.model.layers.{block}.mlp.up_proj"
+    change = {
+        f"{name}.lora_A.weight": torch.linspace(0, 0.01, WIDTH)[None],
+        f"{name}.lora_B.weight": torch.ones(INNER, 1),
+    }
+    save_file(change, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks are read as Linux has them")
 def test_model_larger_than_the_limit_is_measured(tmp_path):
     base, tuned = _write(tmp_path / "base", BLOCKS), _write(tmp_path / "tuned", BLOCKS, moved=7)
+    adapter, elsewhere = _adapter(tmp_path / "adapter", 7), _adapter(tmp_path / "elsewhere", 3)
     small, other = _write(tmp_path / "small", 1), _write(tmp_path / "other", 1, moved=0)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(base), str(small), str(other), str(ALLOWED_BYTES), str(tuned)],
+        [sys.executable, "-c", PROGRAM, *map(str, (base, small, other, _adapter(tmp_path / "small_adapter", 0), ALLOWED_BYTES, tuned, adapter, elsewhere))],
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DEACTIVATE_ASYNC_LOAD": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert not found["missing"]
-    assert found["changed"][str(tuned)] == ["mlp.up_proj.weight"]
+    assert found["changed"] == {str(path): ["mlp.up_proj.weight"] for path in (tuned, adapter, elsewhere)}
+    assert found["cosines"] == pytest.approx({"0 1": 1.0, "0 2": 0.0, "1 2": 0.0}, abs=1e-5)
     assert MODEL_BYTES > 1.7 * ALLOWED_BYTES
     assert found["whole"] != "loaded"
     assert found["peak"] < ALLOWED_BYTES
