@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from scipy.stats import spearmanr
-from studies.account.cells import FROZEN, MISSING, drift_cell, mean_of, table, target_at_equal_skill
-from studies.account.facts import StudyFacts
+from studies.account.cells import MISSING, drift_cell, mean_of, table, target_at_equal_skill
+from studies.account.facts import LOWEST_LAYER, StudyFacts
 from studies.account.outcome_tables import RETRIEVAL, retrieval_losses
 
 from repdrift.core.claim_parts import deciding_pvalue
@@ -154,18 +154,9 @@ def _layers(facts: StudyFacts, task: str) -> str:
 
 
 def _lowest_layer(facts: StudyFacts, task: str) -> str:
-    layer = facts.data.layers[0]
-    sides: dict[str, list[str]] = {"more in every seed": [], "less in every seed": [], "seeds overlap": [], FROZEN: []}
+    sides: dict[str, list[str]] = {side: [] for side in LOWEST_LAYER}
     for arm in facts.compared if task != ALL_TASKS else []:
-        reduction = facts.reduction(task, arm, layer)
-        if reduction is None:
-            continue
-        ours = [value for value in reduction.comparison_by_seed.values() if value is not None]
-        theirs = [value for value in reduction.reference_by_seed.values() if value is not None]
-        if ours and theirs:
-            more, less = min(ours) > max(theirs), max(ours) < min(theirs)
-            side = "more in every seed" if more else "less in every seed" if less else "seeds overlap"
-            side = FROZEN if facts.is_frozen(task, arm, layer) else side
+        if (side := facts.side_of_lowest_layer(task, arm)) is not None:
             sides[side].append(arm)
     return "; ".join(f"{side}: {_names(facts, arms)}" for side, arms in sides.items() if arms)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from studies.account.cells import mean_of
+from studies.account.cells import FROZEN, mean_of
 
 from repdrift.core.equal_skill_words import in_one_line, skill_notes
 from repdrift.core.first_lines import first_lines
@@ -24,6 +24,8 @@ from repdrift.report.report_data import ReportData, read_report_data
 
 ROUNDING = 1e-6
 """Drifts below this are none: the same representations, computed in another order."""
+LOWEST_LAYER = ("more in every seed", "less in every seed", "seeds overlap", FROZEN)
+"""The ways in which drifts in the lowest layer can lie to those of the reference."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,19 @@ class StudyFacts:
         found = self.reduction(task, arm, layer)
         drifts = [] if found is None else list(found.comparison_by_seed.values())
         return bool(drifts) and all(drift is not None and abs(drift) < ROUNDING for drift in drifts)
+
+    def side_of_lowest_layer(self, task: str, arm: str) -> str | None:
+        """Whether the arm drifts more or less than the reference in the lowest layer in every seed, one of `LOWEST_LAYER`; None without drifts."""
+        layer = self.data.layers[0]
+        found = self.reduction(task, arm, layer)
+        by_seed = (found.comparison_by_seed, found.reference_by_seed) if found else ({}, {})
+        ours, theirs = ([value for value in of.values() if value is not None] for of in by_seed)
+        if not ours or not theirs:
+            return None
+        if self.is_frozen(task, arm, layer):
+            return FROZEN
+        more, less, overlap = LOWEST_LAYER[:3]
+        return more if min(ours) > max(theirs) else less if max(ours) < min(theirs) else overlap
 
     def beside_seeds(self, task: str, arm: str) -> tuple[float, float] | None:
         """The difference of the arm's mean drift from that of the reference, and the drift between two seeds of one of them, the larger one; None if one is not known."""

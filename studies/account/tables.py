@@ -236,23 +236,13 @@ def lowest_layer_table(facts: StudyFacts, task: str) -> str:
         found = facts.reduction(task, arm, layer)
         if found is None:
             continue
-        ours, theirs = _known(found.comparison_by_seed.values()), _known(found.reference_by_seed.values())
-        apart = MISSING
-        if ours and theirs:
-            apart = (
-                "more in every seed"
-                if min(ours) > max(theirs)
-                else "less in every seed"
-                if max(ours) < min(theirs)
-                else "seeds overlap"
-            )
         rows.append(
             [
                 name_cell(facts.title(arm)),
                 drift_cell(found.comparison_drift),
                 drift_cell(found.reference_drift),
                 FROZEN if facts.is_frozen(task, arm, layer) else end_cell(found),
-                FROZEN if facts.is_frozen(task, arm, layer) else apart,
+                facts.side_of_lowest_layer(task, arm) or MISSING,
             ]
         )
     return table(["arm", "its drift", "drift of the reference", "less drift by", "seeds"], rows)
@@ -358,10 +348,6 @@ def _each_score(facts: StudyFacts, task: str, arm: str) -> str:
         r for r in facts.data.results.runs if (r.task, r.method, r.step, r.status) == (task, arm, 0, "ok") and r.learnt
     ]
     return f" ({', '.join(f'{r.learnt.score:.3f}' for r in runs if r.learnt)})" if len(runs) > 1 else ""
-
-
-def _known(values) -> list[float]:
-    return [value for value in values if value is not None]
 
 
 def _with_spread(share: float | None, spread: float | None) -> str:
