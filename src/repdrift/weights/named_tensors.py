@@ -11,6 +11,7 @@ from repdrift.core.errors import ModelError
 from repdrift.models.checkpoint import stored_tensors
 from repdrift.models.loading import load_backbone
 from repdrift.models.model_files import ModelSource
+from repdrift.models.packed_weights import packed_weights
 
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Old BERT checkpoints, which transformers renames on loading.
@@ -19,12 +20,17 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNor
 
 @dataclass(frozen=True)
 class NamedTensor:
-    """One tensor that has not been read yet. `dtype` is None if it does not hold ordinary floating-point weights."""
+    """One tensor that has not been read yet.
+
+    dtype: None if it does not hold floating-point weights, and no packed ones that are known. bits: of each number in the files,
+    where these are packed.
+    """
 
     shape: tuple[int, ...]
     dtype: str | None
     read: Callable[[], Tensor]
     """Reads the tensor; the caller must not write to it."""
+    bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class NamedTensors:
 def named_tensors(model: ModelSource | nn.Module) -> NamedTensors:
     """The weights of `model` by name, each read when its `read` is called.
 
-    Safetensors files, sharded or not, are read tensor by tensor. A GGUF file is loaded whole, since its tensors are packed.
+    Safetensors files, sharded or not, are read tensor by tensor; weights that bitsandbytes packed are unpacked then. A GGUF file is loaded whole, since its tensors are packed.
     A loaded model gives its named parameters, tied ones once.
     Raises ModelError if `model` is or carries an adapter (`compare_adapter` measures those), or a file cannot be read.
     """
@@ -51,10 +57,15 @@ def named_tensors(model: ModelSource | nn.Module) -> NamedTensors:
     if model.gguf_file:
         return _of_model(load_backbone(model), where=str(model.path / model.gguf_file))
     stored = stored_tensors(model)
-    return NamedTensors(
-        str(model.path),
-        {_current_name(name): NamedTensor(t.shape, _FLOATS.get(t.stored_dtype), t.read) for name, t in stored.items()},
-    )
+    packed = packed_weights(stored)
+    parts = {part for weight in packed.values() for part in weight.parts}
+    tensors = {
+        name: NamedTensor(t.shape, _FLOATS.get(t.stored_dtype), t.read)
+        for name, t in stored.items()
+        if name not in parts
+    }
+    tensors |= {name: NamedTensor(w.shape, w.dtype, w.read, w.bits) for name, w in packed.items()}
+    return NamedTensors(str(model.path), {_current_name(name): tensor for name, tensor in tensors.items()})
 
 
 def dtype_name(tensor: Tensor) -> str | None:

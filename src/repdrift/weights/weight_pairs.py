@@ -34,6 +34,22 @@ class CommonRows:
         return f"{name} has {self.tuned} rows, in the base model {self.base}: the {self.common} rows that both have were compared"
 
 
+@dataclass(frozen=True, order=True)
+class _Precision:
+    """How coarse the numbers of a weight are in its files; the coarser one is the greater."""
+
+    place: tuple[int, int]
+    words: str
+
+
+def _precision(of: NamedTensor) -> _Precision | None:
+    if of.dtype is None:
+        return None
+    if of.bits is not None:
+        return _Precision((1, -of.bits), f"{of.bits} bits a number")
+    return _Precision((0, _FINENESS.index(of.dtype)), of.dtype)
+
+
 @dataclass(frozen=True)
 class WeightPair:
     """One weight in both models, not read yet.
@@ -61,12 +77,12 @@ class WeightPair:
     @property
     def precision_note(self) -> str | None:
         """Says in words that the two are kept in different types, or None. A finer tuned model may come from this base, or from a finer one."""
-        one, other = self.base.dtype, self.tuned.dtype
+        one, other = _precision(self.base), _precision(self.tuned)
         if one is None or other is None or one == other:
             return None
-        is_coarser = _FINENESS.index(other) > _FINENESS.index(one)
+        is_coarser = other > one
         part = "is rounding" if is_coarser else "may be the rounding of the base model's files"
-        return f"{one} in the base model, {other} in the tuned one: part of the change {part}"
+        return f"{one.words} in the base model, {other.words} in the tuned one: part of the change {part}"
 
     def read_base(self) -> torch.Tensor:
         """Reads the part of the base model's weight that is compared."""
