@@ -16,8 +16,8 @@ from repdrift.weights.base_matrices import BaseMatrices
 from repdrift.weights.changed_matrix import ChangedMatrix, MatrixFactors, MatrixReader
 from repdrift.weights.named_tensors import NamedTensor
 from repdrift.weights.weight_comparison import difference, outside_backbone
-from repdrift.weights.weight_names import WeightName, heads_of_base
-from repdrift.weights.weight_pairs import CommonRows
+from repdrift.weights.weight_names import WeightName, heads_of_base, names_of_base
+from repdrift.weights.weight_pairs import CommonRows, is_same_head, most_rows
 
 _NAME = "default"
 _BEFORE_TRAINING = "original_module"
@@ -40,6 +40,7 @@ class AdaptedHeads:
         self.notes: list[str] = []
         self._config = adapter_config(adapter)
         self._heads = heads_of_base(base.tensors, base.blocks_path)
+        self._tokens = most_rows(names_of_base(base.tensors, base.blocks_path))
         stored = _own_names(stored_tensors(adapter))
         modules = sorted({name.rpartition(".")[0] for name in self._heads}, key=len, reverse=True)
         of_head = {name: next((m for m in modules if name.startswith(f"{m}.")), None) for name in stored}
@@ -78,7 +79,7 @@ class AdaptedHeads:
         stored = self._heads[weight.name]
         rows = None
         if stored.shape != tensor.shape:
-            if len(stored.shape) != 2 or len(tensor.shape) != 2 or stored.shape[1] != tensor.shape[1]:
+            if not is_same_head(stored.shape, tensor.shape, self._tokens):
                 self._leave(weight, f"its shape is {tensor.shape}, and the base model's {stored.shape}")
                 return
             rows = CommonRows(stored.shape[0], tensor.shape[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -165,12 +165,24 @@ def _only_in(one: TensorNames, other: TensorNames, which: str, model: NamedTenso
 def _shared_heads(before: NamedTensors, after: NamedTensors, names: MatchedNames) -> list[str]:
     """The names of heads' weights that both models have in a shape that can be compared."""
     shared = set(heads_among(names.base.outside)) & set(heads_among(names.tuned.outside))
-    return [name for name in sorted(shared) if _is_comparable(before.tensors[name], after.tensors[name])]
+    tokens = most_rows({weight: before.tensors[name] for weight, name in names.base.backbone.items()})
+    return [
+        name for name in sorted(shared) if is_same_head(before.tensors[name].shape, after.tensors[name].shape, tokens)
+    ]
 
 
-def _is_comparable(one: NamedTensor, other: NamedTensor) -> bool:
-    """True for tensors of one shape, and for matrices that differ in rows alone, as a head of a larger vocabulary."""
-    return one.shape == other.shape or (len(one.shape) == len(other.shape) == 2 and one.shape[1] == other.shape[1])
+def most_rows(backbone: Mapping[WeightName, NamedTensor]) -> int:
+    """Returns the rows of the longest matrix outside the blocks, the embedding of tokens; 0 if there is none."""
+    return max((t.shape[0] for weight, t in backbone.items() if weight.layer is None and len(t.shape) == 2), default=0)
+
+
+def is_same_head(base: tuple[int, ...], tuned: tuple[int, ...], tokens: int) -> bool:
+    """True for shapes of one head in two models: equal, or those of a vocabulary that was resized.
+
+    tokens: rows of the base model's embedding, which a head for tokens has too. The rows of any other head are classes: those of
+    another number are others.
+    """
+    return base == tuned or (len(base) == len(tuned) == 2 and base[1] == tuned[1] and base[0] == tokens)
 
 
 def _outside(one: TensorNames, other: TensorNames, named: list[str], compared: Sequence[str] = ()) -> list[str]:

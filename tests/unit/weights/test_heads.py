@@ -120,6 +120,18 @@ def test_a_classifier_is_compared_where_both_have_one(tiny_bert, tmp_path):
     require_float64(of["classifier.weight"], *(part.detach() for part in parts))
 
 
+def test_a_classifier_of_other_classes_is_another_head(tiny_bert, tmp_path):
+    base = headed(resolve_model(str(tiny_bert)), tmp_path / "base")
+    three = rewritten(
+        base.path,
+        tmp_path / "three",
+        lambda tensors: {**tensors, "classifier.weight": torch.ones(3, 16), "classifier.bias": torch.ones(3)},
+    )
+    found = changed_matrices(base_matrices(base), three)
+    assert [name for name in found.names if name.in_head] == []
+    assert "classifier.bias, classifier.weight: outside the backbone" in found.not_compared
+
+
 @pytest.mark.parametrize(
     "options",
     [
