@@ -73,11 +73,14 @@ def changed(base: Tensor, seed: int, rank: int = RANK) -> Tensor:
 
 
 def matrices(model: nn.Module) -> Iterator[Tensor]:
-    """Every matrix of a model, outputs first: those of linear layers, and embeddings, whose output is a row."""
+    """Every matrix of a model, outputs first: those of linear layers, and embeddings, whose output is a row.
+
+    An embedding of fewer rows than vectors are compared (the two types of tokens) is left out.
+    """
     for module in model.modules():
         if isinstance(module, nn.Linear):
             yield module.weight.detach()
-        elif isinstance(module, nn.Embedding):
+        elif isinstance(module, nn.Embedding) and module.num_embeddings > LEADING:
             yield module.weight.detach().T
 
 
