@@ -5,6 +5,10 @@ import json
 import pytest
 
 from repdrift.core.records.representation_set import SINK_POOLING, SetMetadata
+from repdrift.study.config import load_study
+from repdrift.study.inputs import StudyInputs
+from repdrift.study.jobs.finished import FinishedJobs
+from repdrift.study.jobs.plan_file import make_plan
 from tests.command_line import run_here
 from tests.planted_sinks import save_with_sinks
 
@@ -47,6 +51,18 @@ def test_every_set_of_the_study_has_the_mask_of_the_base_model(extracted):
     assert {found.pooling for found in sets.values()} == {SINK_POOLING}
     again = run_here("python -m repdrift extract --config tiny.yaml --json", extracted)
     assert not any(entry["extracted_now"] for entry in json.loads(again.stdout))
+
+
+def test_what_is_extracted_counts_as_done_for_the_jobs_that_need_it(extracted, monkeypatch):
+    monkeypatch.chdir(extracted)
+    study = load_study("tiny.yaml")
+    plan = make_plan(study, "tiny.yaml", None)
+    finished = FinishedJobs(StudyInputs(study, "tiny.yaml"), plan)
+    kinds = {job.name: job.kind for job in plan.graph(study) if finished.is_done(job)}
+    assert kinds["base/sst2"] == "base"
+    assert kinds["extract/sst2/full_finetune/seed1"] == "extract"
+    assert "extract/sst2/lora/seed1" not in kinds, "its checkpoints are wanted too"
+    assert sorted(kinds.values()).count("control") == 2
 
 
 def test_the_summary_says_what_is_left_out(extracted):

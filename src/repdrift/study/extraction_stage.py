@@ -105,7 +105,12 @@ def extract_controls(inputs: StudyInputs, runs: Iterable[RunId]) -> list[Extract
 
 def base_is_extracted(inputs: StudyInputs, task: str) -> bool:
     """Tells whether both sets of the base model are there, with the keys of the study's settings. Sizes are looked at, contents are not read."""
-    return all(_is_there(job, folder) for job, folder in _base_jobs(inputs, task, None))
+    (job, folder), (again, again_folder) = _base_jobs(inputs, task, None)
+    try:
+        sinks = open_set(folder).metadata.sinks  # found with the first set, and left out of the second
+    except RepdriftError:
+        return False
+    return _is_there(job, folder) and _is_there(replace(again, sinks=sinks), again_folder)
 
 
 def run_is_extracted(inputs: StudyInputs, run: RunId, *, checkpoint: str | None = None) -> bool:

@@ -57,7 +57,7 @@ class FinishedJobs:
                 return run_is_extracted(inputs, job.run, checkpoint=checkpoint)
             case "control":
                 runs = planned_runs(inputs.config, tasks=[task], methods=[method])
-                return controls_are_extracted(inputs, runs) or self._said_done(job)
+                return controls_are_extracted(inputs, runs) or self.ended_as_done(job)
             case "evaluate":
                 return run_is_evaluated(inputs, job.run)
             case "analyze":
@@ -79,7 +79,10 @@ class FinishedJobs:
             return False
         return True
 
-    def _said_done(self, job: StudyJob) -> bool:
-        """True for a job that ended without an output, as the random change of a model whose weights cannot be moved does: its state alone tells."""
+    def ended_as_done(self, job: StudyJob) -> bool:
+        """True if the state of a job says that it is done under this plan.
+
+        Of a job that ended without an output, as the random change of a model whose weights cannot be moved does, its state alone tells.
+        """
         state = read_state(jobs_folder(self._inputs.config), job)
         return state is not None and (state.outcome, state.plan) == ("done", self._plan.digest)

@@ -32,6 +32,10 @@ _LOOKS_EVERY_S = 0.5
 
 EXIT_CODES: dict[Ending, int] = {"done": 0, "failed": 1, "not_ready": 5, "busy": 6, "disk_full": 7}
 """Exit codes of `repdrift job`; any other code means that the process was lost or has a defect."""
+_OTHER_FILES = (
+    ": {} ended as done, and its files are not those that the study asks for. Were they changed or deleted meanwhile? If not, this is a fault of "
+    "repdrift: please report it"
+)
 
 
 def ending_of(exit_code: int) -> Ending:
@@ -70,9 +74,12 @@ class PlannedStudy:
         if (newer := newer_plan(self.folder, self.plan.digest)) is not None:
             return JobReport(name, "failed", newer)
         with _output_into(log_file(self.folder, job)):
-            missing = FinishedJobs(self.work.inputs, self.plan).missing_for(self.graph, job)
+            finished = FinishedJobs(self.work.inputs, self.plan)
+            missing = finished.missing_for(self.graph, job)
             if missing:
-                return JobReport(name, "not_ready", f"{', '.join(missing[:4])} not done")
+                ended = [each for each in missing if finished.ended_as_done(self.graph.job(each))]
+                words = f"{', '.join(missing[:4])} not done"
+                return JobReport(name, "not_ready", words + (_OTHER_FILES.format(ended[0]) if ended else ""))
             try:
                 return run_claimed(self.work, job, self.folder, self.plan.digest, launcher, keeps_log=False)
             except Exception:

@@ -8,7 +8,7 @@ from repdrift.core.errors import ConfigError, DataError, StorageError, UnknownNa
 from repdrift.study.config import parse_study
 from repdrift.study.jobs import worker
 from repdrift.study.jobs.job_command import job_command
-from repdrift.study.jobs.job_state import log_file
+from repdrift.study.jobs.job_state import JobState, log_file, state_file
 from repdrift.study.jobs.launcher import JobReport
 from repdrift.study.jobs.plan_file import make_plan, read_plan, write_plan
 from repdrift.study.jobs.report_line import line_of, report_of_line
@@ -54,6 +54,22 @@ def test_a_job_whose_needs_are_not_done_is_not_ready(planned, tmp_path):
     assert (report.ending, report.words) == ("not_ready", "extract/sst2/lora/seed1 not done")
     done = run_here(f"python -m repdrift job {plan} evaluate/sst2/lora/seed1", tmp_path, fails=True)
     assert done.returncode == EXIT_CODES["not_ready"] == 5
+
+
+def test_a_need_that_ended_as_done_and_whose_files_are_gone_is_named(planned, tmp_path):
+    plan = planned()
+    extract = "extract/sst2/lora/seed1"
+    state = JobState(
+        job=extract, plan=read_plan(plan).digest, host="h", pid=1, launcher="test", attempt=1, outcome="done", words="1 set", started="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    path = state_file(tmp_path / "results/jobs", extract)
+    path.parent.mkdir(parents=True)
+    state.write(path)
+    report = PlannedStudy(plan).run("evaluate/sst2/lora/seed1", "test")
+    assert report.ending == "not_ready"
+    assert report.words.startswith(
+        f"{extract} not done: {extract} ended as done, and its files are not those that the study asks for."
+    )
 
 
 def test_a_job_of_an_earlier_plan_is_not_run(planned, tmp_path):
