@@ -112,9 +112,11 @@ class StudyFacts:
 
     @property
     def first_lines(self) -> list[str]:
-        """Sentences that change how every number is read: models that have not learnt their task, rates at an edge of what was tried."""
+        """Sentences that change how every number is read: models that have not learnt their task, rates at an edge of what was tried, checks that failed."""
         models = judged_models(self.data.results.runs)
         said = [markdown_text(line) for line in first_lines(self.data.results)]
+        failed = [check for check in self.data.results.sanity if check.passed is False]
+        said += [markdown_text(f"Check failed: {check.name}. {check.detail}") for check in failed]
         if models and all(model.verdict for model in models):
             said.insert(
                 0,

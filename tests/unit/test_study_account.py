@@ -18,6 +18,7 @@ from studies.account.replication import other_verdicts
 from repdrift.core.errors import DataError
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, OutcomeInfo, StudyOutcomes
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
+from repdrift.core.records.study_info import SanityCheck
 from repdrift.core.words import short_drift
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.skill_studies import two_arms
@@ -312,13 +313,17 @@ def test_a_decoder_has_a_part_of_its_own_with_what_it_forgot_on_general_text(acc
     less = ArmDifference(
         **common, method="lora_r8", reference="full_finetune", outcome="forgetting", reference_seeds=[1], difference=-0.375, low=-0.5, high=-0.25
     )  # fmt: skip
-    results.model_copy(update={"outcomes": StudyOutcomes(arms=[*arms, on_task], differences=[less])}).write(file)
+    check = SanityCheck(name="no massive activation dominates", passed=False, detail="One feature holds 76 %.")
+    outcomes = StudyOutcomes(arms=[*arms, on_task], differences=[less])
+    results.model_copy(update={"outcomes": outcomes, "sanity": [check], "warnings": ["Read with care."]}).write(file)
     text = account_text(account)
     part = text.partition("## A decoder")[2].partition("\n## ")[0]
     assert "| base model | 3.000 | - | - | - | 1 |" in part
     assert "| full fine-tuning | 3.500 | 0.500 (0.250 to 1.000) | - | reference | 3 |" in part
     assert "| lora_r8 | 3.125 | 0.125 (0.062 to 0.250) | - | 0.375 (0.250 to 0.500) | 3 |" in part
     assert "9.000" not in part
+    assert "- Check failed: no massive activation dominates. One feature holds 76 %." in part.splitlines()
+    assert "- Read with care." in part.splitlines()
     head = next(line for line in part.splitlines() if line.startswith("|  | layer 0"))
     assert head == "|  | layer 0 | layer 5 | layer 10 | layer 14 | layer 19 | layer 24 | layer 29 | mean |"
     facts = StudyFacts.read(file)
