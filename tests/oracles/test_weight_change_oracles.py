@@ -50,7 +50,7 @@ def test_every_parameter_of_a_full_fine_tune_is_counted_once(name, tmp_path):
     assert len({(at.layer, at.module) for at in found.weights}) == len(found.weights)
 
 
-@pytest.mark.parametrize(("stack", "part"), [(None, "encoder."), ("decoder", "")])
+@pytest.mark.parametrize(("stack", "part"), [(None, ("encoder.", "shared.")), ("decoder", "")])
 def test_half_of_an_encoder_decoder(stack, part, tmp_path):
     model, before = saved("bart", tmp_path)
     with torch.no_grad():
