@@ -36,7 +36,7 @@ class CommonRows:
 
 @dataclass(frozen=True, order=True)
 class _Precision:
-    """How coarse the numbers of a weight are in its files; the coarser one is the greater."""
+    """The coarseness of the numbers of a weight in its files; the coarser one is the greater."""
 
     place: tuple[int, int]
     words: str
