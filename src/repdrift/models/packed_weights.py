@@ -53,13 +53,13 @@ class PackedWeight:
         if "nested_absmax" in self._tensors:
             outer = self._tensors["nested_absmax"].read().float()
             places = self._tensors["nested_quant_map"].read().float()[scales.reshape(-1).int()]
-            groups = outer.repeat_interleave(int(self._state["nested_blocksize"]))[: places.numel()]
+            groups = _spread(outer, int(self._state["nested_blocksize"]), places.numel())
             scales = places * groups + float(self._state["nested_offset"])
         flat = self._tensors["weight"].read().reshape(-1).view(torch.uint8)
         table = self._tensors["quant_map"].read().float()
         number = math.prod(self.shape)
         values = table[torch.stack([flat >> 4, flat & 15], dim=1).reshape(-1)[:number].int()]
-        values *= scales.float().reshape(-1).repeat_interleave(int(self._state["blocksize"]))[:number]
+        values *= _spread(scales.float(), int(self._state["blocksize"]), number)
         return values.reshape(self.shape).to(_DTYPES[self.dtype])
 
     def _damaged(self, why: str) -> ModelError:
@@ -101,3 +101,10 @@ def _four_bits(weight: str, description: str, stored: Mapping[str, StoredTensor]
         ) from error
     parts = (weight, description, *(f"{weight}.{part}" for part in _PARTS))
     return PackedWeight(weight, 4, shape, state["dtype"], parts, tensors, state)
+
+
+def _spread(scales: Tensor, block: int, number: int) -> Tensor:
+    """Each scale for its group of `block` numbers. Raises ValueError before memory is taken if they are not those of `number` numbers."""
+    if block < 1 or scales.numel() != -(-number // block):
+        raise ValueError(f"{scales.numel()} scales of groups of {block} for {number} numbers")
+    return scales.reshape(-1).repeat_interleave(block)[:number]

@@ -88,7 +88,7 @@ def test_two_models_that_are_packed_alike_differ_by_nothing(base, tmp_path):
     assert all(float(at.change().abs().max()) == 0.0 and at.note is None for at in found)
 
 
-@pytest.mark.parametrize("fault", ["text", "shape", "scales"])
+@pytest.mark.parametrize("fault", ["text", "shape", "group", "scales"])
 def test_parts_that_do_not_belong_together_are_refused(base, tmp_path, fault):
     source, _ = quantised(base, tmp_path / "quantised", "nf4")
     path = source.path / "model.safetensors"
@@ -98,6 +98,10 @@ def test_parts_that_do_not_belong_together_are_refused(base, tmp_path, fault):
         tensors[state] = torch.zeros(8, dtype=torch.uint8)
     elif fault == "shape":
         text = bytes(tensors[state].tolist()).replace(b"64", b"65")
+        tensors[state] = torch.tensor(list(text), dtype=torch.uint8)
+    elif fault == "group":  # would ask for a thousand times the memory
+        text = bytes(tensors[state].tolist()).replace(b'"blocksize": 64', b'"blocksize": 64000')
+        assert b"64000" in text
         tensors[state] = torch.tensor(list(text), dtype=torch.uint8)
     else:
         tensors[f"{UP}.weight.absmax"] = tensors[f"{UP}.weight.absmax"][:2].clone()
