@@ -57,11 +57,9 @@ class BaseMatrices:
         return layout_of(self.owner(weight), weight.name, shape)
 
     def owner(self, weight: WeightName) -> nn.Module | None:
-        """Returns the module that owns the weight, on the meta device; None for a head, and where the files name it in their own way."""
-        if weight.in_head:
-            return None
+        """Returns the module that owns the weight, on the meta device; None where it has no head, and where the files name it in their own way."""
         path = weight.name if weight.layer is None else f"{self.blocks_path}.{weight.layer}.{weight.name}"
-        module: Any = self.skeleton.backbone
+        module: Any = self.skeleton.model if weight.in_head else self.skeleton.backbone
         for part in path.split(".")[:-1]:
             module = getattr(module, part, None)
             if not isinstance(module, nn.Module):
