@@ -69,7 +69,8 @@ def changed(base: Tensor, seed: int, rank: int = RANK) -> Tensor:
     size = torch.linalg.matrix_norm(base.float()) / min(m, n) ** 0.5
     dense = torch.randn(m, n, generator=g) / (m**0.5 + n**0.5)
     low = torch.randn(m, rank, generator=g) @ torch.randn(rank, n, generator=g) / (m * n) ** 0.5
-    return 10 * size * (DENSE * dense + LOW_RANK * low)
+    # Laid out in memory as the base is: an embedding and its change are both stored with a row for each token.
+    return torch.empty_like(base, dtype=torch.float32).copy_(10 * size * (DENSE * dense + LOW_RANK * low))
 
 
 def matrices(model: nn.Module) -> Iterator[Tensor]:

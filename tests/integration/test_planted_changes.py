@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from repdrift.comparison import compare
+from repdrift.core.directions_words import directions_answer
 from tests.tiny_models import VOCABULARY, _save_tokenizer, sentence
 
 LAYERS = 4
@@ -155,6 +156,46 @@ def test_rotation_is_named_as_one_and_neither_drift_nor_outputs_see_it(found):
         assert model.layers[number].drift == pytest.approx(0, abs=1e-5)
     kl = next(change for change in model.outputs.changes if change.outcome == "output_kl")
     assert kl.value == pytest.approx(0, abs=1e-6)
+    assert all(best.moved is None for best in model.moved.grid.of_tuned)
+
+
+def test_rotation_of_one_layer_alone_is_named_there_and_nowhere_else(tmp_path, texts):
+    """The last norm of a post-norm encoder with the signs of an even number of features turned round turns that layer about the origin."""
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=2, intermediate_size=2 * WIDTH, max_position_embeddings=64,
+        initializer_range=0.15,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    base = BertModel(config)
+    generator = torch.Generator().manual_seed(5)
+    norm = base.encoder.layer[-1].output.LayerNorm
+    with torch.no_grad():
+        norm.weight += 0.2 * torch.randn(WIDTH, generator=generator)
+        norm.bias += 0.2 * torch.randn(WIDTH, generator=generator)
+        _save(base, tmp_path / "base")
+        turned = torch.randperm(WIDTH, generator=generator)[: WIDTH // 2]
+        for vector in (norm.weight, norm.bias):
+            vector[turned] *= -1
+        _save(base, tmp_path / "tuned")
+    result = compare(
+        str(tmp_path / "base"), [str(tmp_path / "tuned")], data=str(texts), pooling="mean", sections=("all",), controls=False
+    )  # fmt: skip
+    (model,) = result.models
+    last = _layer(model, 2)
+    assert last.rotation_alone == pytest.approx(1, abs=1e-3)
+    assert last.scaling_alone < 0.7
+    assert abs(_share(last, "rest")) < 1e-3
+    assert last.scale == pytest.approx(1, abs=1e-6)
+    assert [_layer(model, number).relative_change for number in (0, 1)] == pytest.approx([0, 0], abs=1e-9)
+    assert any(
+        "layer 2 a rotation about the origin accounts by itself for more" in line
+        for line in directions_answer(model.moved.directions)
+    )
+    assert all(at.drift == pytest.approx(0, abs=1e-9) for at in model.layers)
+    assert _changed(model) == [(2, "norm"), (2, "norm")]
+    assert _named(model) == set()
     assert all(best.moved is None for best in model.moved.grid.of_tuned)
 
 

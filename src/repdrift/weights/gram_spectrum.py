@@ -103,8 +103,12 @@ class GramSpectrum:
         p = self.matrix.shape[0]
         total = np.zeros((p, p), order="F")
         for start, stop in self.matrix.ranges():
-            block = np.ascontiguousarray(self.matrix.block(start, stop))
-            total = dsyrk(1.0, block.T, beta=1.0, c=total, trans=1, overwrite_c=1)  # the upper triangle of block block'
+            block = self.matrix.block(start, stop)
+            # The upper triangle of block block', from the block as it lies in memory: a turned view is not copied.
+            if block.flags.f_contiguous:
+                total = dsyrk(1.0, block, beta=1.0, c=total, overwrite_c=1)
+            else:
+                total = dsyrk(1.0, np.ascontiguousarray(block).T, beta=1.0, c=total, trans=1, overwrite_c=1)
         return total
 
     def plus_product(self, b: FloatArray, a: FloatArray) -> GramSpectrum:
