@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessContrast, PairLikeness
+from repdrift.core.likeness_matrices import LikenessMatrix, common_layers, likeness_matrix
+from repdrift.core.records.likeness import (
+    ChangeLikeness,
+    GroupLikeness,
+    LikenessContrast,
+    LikenessOf,
+    PairLikeness,
+)
 from repdrift.core.worded_section import CaptionedTable, WordedSection
-from repdrift.core.words import counted, listed, method_title, number, p_equals, pvalue, short_number, task_title
+from repdrift.core.words import (
+    counted,
+    layers_named,
+    listed,
+    method_title,
+    number,
+    p_equals,
+    pvalue,
+    short_number,
+    task_title,
+)
 
 TITLE = "How alike the changes are"
 _MOST_MODELS = 12
 _MOST_PAIRS = 20
+_MATRICES: Mapping[LikenessOf, tuple[str, str]] = {
+    "weights": ("Cosines of the changes of weights", "Over all weights."),
+    "profiles": ("Rank correlations of drift by layer", "Over the layers."),
+    "directions": ("Cosines of the mean differences", "Models of other samples have none."),
+}
 _OF = {"weights": "changes of the weights", "profiles": "drifts by layer", "directions": "directions"}
 
 
@@ -112,32 +134,15 @@ def _both(found: ChangeLikeness, pair: PairLikeness) -> str:
 
 def _matrices(found: ChangeLikeness) -> list[CaptionedTable]:
     """A matrix of each kind of likeness that these models have."""
-    over_layers: dict[tuple[int, int], list[float | None]] = {}
-    for pair in found.directions:
-        over_layers.setdefault((pair.first, pair.second), []).append(pair.cosine)
-    weights = {(p.first, p.second): p.whole.cosine for p in found.pairs}
-    profiles = {(p.first, p.second): p.spearman for p in found.profiles}
-    directions = {pair: None if None in of else _mean(of) for pair, of in over_layers.items()}
-    order = "Models are in the order in which their weights cluster."
-    return [
-        _matrix(found, "Cosines of the changes of weights", f"Over all weights. {order}", weights),
-        _matrix(found, "Rank correlations of drift by layer", f"Over the layers. {order}", profiles),
-        _matrix(
-            found,
-            "Cosines of the mean differences",
-            f"Mean over the layers; models of other samples have none. {order}",
-            directions,
-        ),
-    ]
+    return [_matrix(found, likeness_matrix(found, of)) for of in _MATRICES]
 
 
-def _matrix(
-    found: ChangeLikeness, title: str, caption: str, values: Mapping[tuple[int, int], float | None]
-) -> CaptionedTable:
-    order = [place for place in found.order if any(place in pair for pair in values)]
+def _matrix(found: ChangeLikeness, matrix: LikenessMatrix) -> CaptionedTable:
+    title, over = _MATRICES[matrix.of]
+    caption, order = f"{over} Models are in the order in which they cluster by it.", matrix.order
     if not 3 <= len(order) <= _MOST_MODELS:
         return CaptionedTable(title, caption, (), ())
-    by_pair = {frozenset(pair): value for pair, value in values.items()}
+    by_pair = {frozenset(pair): value for pair, value in matrix.values.items()}
     rows = [
         [found.models[i].name, *("1" if i == j else _cell(by_pair.get(frozenset((i, j)))) for j in order)]
         for i in order
@@ -204,7 +209,7 @@ def _notes(found: ChangeLikeness) -> list[str]:
     notes: list[str] = []
     if any(pair.whole.cosine is not None for pair in found.pairs):
         notes.append(
-            "A cosine of changes is <dW1, dW2> / (||dW1|| ||dW2||), summed over all weights of the base model's body, heads left out; a module that an adapter is not on "
+            "A cosine of changes is <dW1, dW2> / (||dW1|| ||dW2||), summed over all weights of the base model's body, and of heads that all have; a module that an adapter is not on "
             "counts as unchanged there. Models of one seed have a new head and rows in common order, and adapters of one seed may start from the same matrices A: "
             "they are more alike for that, whatever the method."
         )
@@ -212,5 +217,10 @@ def _notes(found: ChangeLikeness) -> list[str]:
         notes.append(
             "Profiles of drift rise toward the top layers in most models, so high rank correlations are usual; layers are no independent units, and "
             "there is no interval. Their plain cosine (in the table) is near 1 for any two profiles above 0."
+        )
+    if every := {at.layer for at in found.directions}:
+        where = layers_named(common_layers(found.directions))
+        notes.append(
+            f"One cosine of the mean differences of two models is the mean over {where}: the layers, of {len(every)}, in which every pair has one."
         )
     return notes

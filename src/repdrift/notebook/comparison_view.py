@@ -11,6 +11,7 @@ from repdrift.core.comparison_words import how_sure, note_sentences, warnings_be
 from repdrift.core.errors import DataError, UnknownNameError
 from repdrift.core.output_words import outputs_answer
 from repdrift.core.records.comparison import ComparedModel, Comparison
+from repdrift.core.records.likeness import LikenessOf
 from repdrift.core.shared_paths import shareable
 from repdrift.core.words import counted, listed, sentence_case, short_number, task_title
 from repdrift.notebook.cards import Card, card_html
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 _MOST_MODELS = 8
 
 
-def _likeness(result: Comparison) -> Drawing | None:
+def _likeness(result: Comparison, of: LikenessOf) -> Drawing | None:
     found = None if result.moved is None else result.moved.likeness
-    return None if found is None else likeness_figure.likeness_drawing(found)
+    return None if found is None else likeness_figure.likeness_drawing(found, of)
 
 
 _DRAWINGS: Mapping[str, Callable[[Comparison], Drawing | None]] = {
@@ -46,7 +47,7 @@ _DRAWINGS: Mapping[str, Callable[[Comparison], Drawing | None]] = {
     grid_figure.FIGURE_NAME: grid_figure.grid_drawing,
     weights_figure.FIGURE_NAME: weights_figure.weights_drawing,
     weights_figure.INTRUDERS_NAME: weights_figure.intruders_drawing,
-    likeness_figure.FIGURE_NAME: _likeness,
+    **{name: partial(_likeness, of=of) for of, name in likeness_figure.FIGURE_NAMES.items()},
     patching_figure.FIGURE_NAME: patching_figure.patching_drawing,
     strips_figure.FIGURE_NAME: strips_figure.strip_drawing,
 }

@@ -1,8 +1,9 @@
-"""The heatmap of likenesses: cosine of the changes of the weights of every two models, in the order in which clustering puts them."""
+"""The heatmaps of likenesses: of weights, drift by layer, or directions of every two models, in the order in which clustering puts them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from repdrift.core.records.likeness import ChangeLikeness
+from repdrift.core.likeness_matrices import LikenessMatrix, likeness_matrix
+from repdrift.core.records.likeness import ChangeLikeness, LikenessOf
 from repdrift.core.words import method_title, task_title
 from repdrift.report.captioned_figure import LINE_IN, caption_lines_of, put_caption
 from repdrift.report.cell_numbers import CellNumber, CellNumbers
@@ -19,7 +21,43 @@ from repdrift.report.labels import NOTE_PT, fitted_names, one_line, text_width_p
 from repdrift.report.rendering import Drawing
 from repdrift.report.style import GREY, HATCH, LIKENESS
 
-FIGURE_NAME = "likeness"
+FIGURE_NAMES: Mapping[LikenessOf, str] = {
+    "weights": "likeness",
+    "profiles": "likeness_of_profiles",
+    "directions": "likeness_of_directions",
+}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Words of one matrix: `what` its cells are, the `number` in each, why one is `missing`, and the label of the colour `bar`."""
+
+    what: str
+    number: str
+    missing: str
+    bar: str
+
+
+_WORDS: Mapping[LikenessOf, _Words] = {
+    "weights": _Words(
+        "Cosine of the changes of all weights of two models: 1 the same change but for its size, 0 unrelated, -1 the opposite.",
+        "cosine",
+        "since a model changed nothing or could not be read",
+        "cosine of the changes of weights",
+    ),
+    "profiles": _Words(
+        "Rank correlation of the drift by layer of two models: 1 the same layers drift most, -1 those drift most that drift least in the other. Drift rises toward the top in most models, so high correlations are usual.",
+        "rank correlation",
+        "since the drift of a model is above noise in no layer, or too few layers have one",
+        "rank correlation of drift by layer",
+    ),
+    "directions": _Words(
+        "Cosine of the mean differences, tuned minus base, of two models over the same samples, mean over the layers in which every pair has one: 1 the samples move in one direction, 0 unrelated, -1 the opposite.",
+        "cosine",
+        "since the two were measured on other samples, or one did not move",
+        "cosine of the mean differences",
+    ),
+}
 _LEAST_MODELS = 3
 _LONG_IN = 2.2
 _NAME_SHARE = 0.29
@@ -28,41 +66,45 @@ _OPPOSITE = -0.1
 """Below this, cells without a number have a dash, since blue and orange are equally dark in grey."""
 
 
-def is_drawn(found: ChangeLikeness) -> bool:
-    """Tells whether there are enough models with a likeness for a matrix."""
-    return len(_places(found)) >= _LEAST_MODELS
+def is_drawn(found: ChangeLikeness, of: LikenessOf = "weights") -> bool:
+    """Tells whether enough models have a likeness for a matrix, and whether some two have a number."""
+    matrix = likeness_matrix(found, of)
+    return len(matrix.order) >= _LEAST_MODELS and any(value is not None for value in matrix.values.values())
 
 
-def likeness_drawing(found: ChangeLikeness) -> Drawing | None:
+def likeness_drawing(found: ChangeLikeness, of: LikenessOf = "weights") -> Drawing | None:
     """Returns what draws the figure; None if there are fewer than three models."""
-    if not is_drawn(found):
+    if not is_drawn(found, of):
         return None
-    return lambda: likeness_figure(found, caption=[likeness_caption()])
+    return lambda: likeness_figure(found, of, caption=[likeness_caption(of)])
 
 
-def likeness_caption() -> str:
+def likeness_caption(of: LikenessOf = "weights") -> str:
     """Says how to read the figure."""
+    words = _WORDS[of]
     return (
-        "Cosine of the changes of all weights of two models: 1 the same change but for its size, 0 unrelated, -1 the opposite. Models are in the order of "
-        "average linkage clustering of 1 - cosine, with a number each, and a name at the left or below the matrix. Blue: alike; orange: opposite, with a dash in cells that have no number. Hatched: there is no cosine, since a model changed nothing or could not be read."
+        f"{words.what} Models are in the order of "
+        f"average linkage clustering of 1 - {words.number}, with a number each, and a name at the left or below the matrix. Blue: alike; orange: opposite, with a dash in cells that have no number. Hatched: there is no {words.number}, {words.missing}."
     )
 
 
-def likeness_description(found: ChangeLikeness) -> str:
-    """Says which models are most and least alike, with their cosines."""
-    there = [(p, p.whole.cosine) for p in found.pairs if p.whole.cosine is not None]
+def likeness_description(found: ChangeLikeness, of: LikenessOf = "weights") -> str:
+    """Says which models are most and least alike, with their likeness."""
+    matrix = likeness_matrix(found, of)
+    there = [(pair, value) for pair, value in matrix.values.items() if value is not None]
     if not there:
-        return "No two models have a cosine."
+        return f"No two models have a {_WORDS[of].number}."
     (least, low), (most, high) = (pick(there, key=lambda item: item[1]) for pick in (min, max))
-    named = [f"{found.models[p.first].name} and {found.models[p.second].name}" for p in (most, least)]
+    named = [f"{found.models[i].name} and {found.models[j].name}" for i, j in (most, least)]
     return (
-        f"A matrix of {len(_places(found))} models. Most alike: {named[0]} ({high:.2f}); least: {named[1]} ({low:.2f})."
+        f"A matrix of {len(matrix.order)} models. Most alike: {named[0]} ({high:.2f}); least: {named[1]} ({low:.2f})."
     )
 
 
-def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Figure:
-    """Draws the matrix. caption: sentences below it."""
-    places = _places(found)
+def likeness_figure(found: ChangeLikeness, of: LikenessOf = "weights", *, caption: Sequence[str] = ()) -> Figure:
+    """Draws the matrix of one kind of likeness. caption: sentences below it."""
+    matrix = likeness_matrix(found, of)
+    places = matrix.order
     lines = caption_lines_of(caption) if caption else []
     width, narrow = page_width_in(), is_narrow()
     numbers = [str(number) for number in range(1, len(places) + 1)]
@@ -76,7 +118,7 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
     )
     figure = Figure()
     axes = figure.add_subplot()
-    _draw(axes, _matrix(found, places), labels)
+    _draw(axes, _values(matrix), labels)
     if not whole:
         lines = [*_key(found, places, MOST_HEIGHT_IN - max(side, 1.2) - 1.2 - LINE_IN * len(lines)), *lines]
     bar = figure.colorbar(
@@ -89,7 +131,7 @@ def likeness_figure(found: ChangeLikeness, *, caption: Sequence[str] = ()) -> Fi
         ticks=[-1, 0, 1],
     )
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    bar.set_label("cosine of the changes of weights" if narrow or side > _LONG_IN else "cosine")
+    bar.set_label(_WORDS[of].bar if narrow or side > _LONG_IN else _WORDS[of].number)
     figure.set_size_inches(width, max(side, 1.2) + 0.35 + (0.55 if narrow else 0.0) + put_caption(figure, lines))
     return figure
 
@@ -145,19 +187,13 @@ def two_decimals(value: float) -> str:
     return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _places(found: ChangeLikeness) -> list[int]:
-    """The models that have a pair, as clustering puts them."""
-    paired = {place for pair in found.pairs for place in (pair.first, pair.second)}
-    return [place for place in found.order if place in paired]
-
-
-def _matrix(found: ChangeLikeness, places: Sequence[int]) -> NDArray[np.float64]:
-    at = {place: row for row, place in enumerate(places)}
-    values = np.full((len(places), len(places)), np.nan)
+def _values(matrix: LikenessMatrix) -> NDArray[np.float64]:
+    at = {place: row for row, place in enumerate(matrix.order)}
+    values = np.full((len(at), len(at)), np.nan)
     np.fill_diagonal(values, 1.0)
-    for pair in found.pairs:
-        if pair.first in at and pair.second in at and pair.whole.cosine is not None:
-            values[at[pair.first], at[pair.second]] = values[at[pair.second], at[pair.first]] = pair.whole.cosine
+    for (first, second), value in matrix.values.items():
+        if first in at and second in at and value is not None:
+            values[at[first], at[second]] = values[at[second], at[first]] = value
     return values
 
 

@@ -7,6 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from repdrift.comparison.comparing import write_outputs
 from repdrift.comparison.what_moved import whole_sections
+from repdrift.core.likeness_matrices import common_layers, likeness_matrix
+from repdrift.report.likeness_figure import FIGURE_NAMES
 from tests.tiny_models import save_adapter, save_bert, write_sentences
 from tests.unit.comparison.tiny_comparisons import run
 
@@ -77,9 +79,29 @@ def test_a_shift_in_one_direction_is_alike_in_directions_and_profiles(result):
     assert shifts[frozenset(("edited", "larger")), 0].missing == "a model did not move here"
 
 
+def test_directions_are_averaged_over_the_layers_in_which_every_pair_has_one(result):
+    """Edits in layer 1 leave layer 0 as it was, so that its directions are those of no model but the adapter."""
+    found = result.moved.likeness
+    assert common_layers(found.directions) == [1, 2]
+    matrix = likeness_matrix(found, "directions")
+    for pair, value in matrix.values.items():
+        cosines = [at.cosine for at in found.directions if (at.first, at.second) == pair and at.layer > 0]
+        assert value == (None if None in cosines else pytest.approx(sum(cosines) / 2))
+    named = [found.models[place].name for place in matrix.order]
+    assert abs(named.index("edited") - named.index("larger")) == 1
+    assert named[-1] == "same", "it has no direction"
+    (section,) = whole_sections(result)
+    assert any(
+        "is the mean over layers 1 to 2: the layers, of 3, in which every pair has one." in note for note in section.notes
+    )
+
+
 def test_table_and_figure_are_written_for_all_pairs(result, tmp_path):
     written = {path.name for path in write_outputs(result, tmp_path)}
-    assert {"likeness.parquet", "likeness.png", "likeness.pdf"} <= written
+    assert {
+        "likeness.parquet",
+        *(f"{name}.{kind}" for name in FIGURE_NAMES.values() for kind in ("png", "pdf")),
+    } <= written
     table = pd.read_parquet(tmp_path / "likeness.parquet")
     whole = table[(table["of"] == "weights") & (table["by"] == "all")]
     assert len(whole) == 10

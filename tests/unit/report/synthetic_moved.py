@@ -19,7 +19,14 @@ from repdrift.core.records.directions import (
 from repdrift.core.records.drift_predictors import DriftPredictors, MeasureCorrelation
 from repdrift.core.records.equal_skill import EqualSkill, RunPath, SkillRun, SkillScore
 from repdrift.core.records.layer_grid import GridMatrix, MethodGrid, StudyGrid, TaskGrid
-from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessModel, PairLikeness
+from repdrift.core.records.likeness import (
+    ChangeLikeness,
+    DirectionPair,
+    GroupLikeness,
+    LikenessModel,
+    PairLikeness,
+    ProfilePair,
+)
 from repdrift.core.records.outcomes import ArmOutcome, StudyOutcomes
 from repdrift.core.records.sample_moves import (
     GroupOverModels,
@@ -74,7 +81,17 @@ def _likeness(study):
             by="all", group="all", weights=9, cosine=None if i == 0 and j == 1 else float(np.cos(i - j))))
         for i, j in combinations(range(len(models)), 2)
     ]  # fmt: skip
-    return ChangeLikeness(models=models, pairs=pairs, order=list(range(len(models))))
+    order = list(range(len(models)))
+    profiles = [
+        ProfilePair(first=pair.first, second=pair.second, spearman=None if pair.first == 0 else 0.9 - 0.05 * pair.second, cosine=0.9) for pair in pairs
+    ]  # fmt: skip
+    directions = [
+        DirectionPair(first=pair.first, second=pair.second, layer=layer, cosine=0.3 * layer - 0.2)
+        for pair in pairs for layer in range(2) if models[pair.first].task == models[pair.second].task
+    ]  # fmt: skip
+    return ChangeLikeness(
+        models=models, pairs=pairs, profiles=profiles, directions=directions, order=order, profile_order=order[::-1], direction_order=order
+    )  # fmt: skip
 
 
 def weights(study):

@@ -116,12 +116,13 @@ def test_a_caution_stands_once_and_no_number_is_parted_from_its_sign():
     assert sum("-26.2 %" in line for line in lines) == 2
 
 
-def test_the_likeness_of_models_of_long_names_has_no_fault():
+@pytest.mark.parametrize("of", likeness_figure.FIGURE_NAMES)
+def test_the_likeness_of_models_of_long_names_has_no_fault(of):
     study = Synthetic(
         tasks=(LONG.format("task"),), methods=("lora", LONG.format("arm")), seeds=tuple(range(1, 31)), layers=2
     )
     with paper_style():
-        assert faults_of(likeness_figure.likeness_drawing(moved(study).likeness)()) == []
+        assert faults_of(likeness_figure.likeness_drawing(moved(study).likeness, of)()) == []
 
 
 def test_patched_shares_and_intervals_that_go_on_have_triangles_at_the_frame():

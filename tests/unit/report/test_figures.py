@@ -67,6 +67,8 @@ DRAWN = [
             "intruder_dimensions",
             "samples",
             "likeness",
+            "likeness_of_profiles",
+            "likeness_of_directions",
             "layer_grid",
             "directions",
         )  # nothing of these here; see the tests of each

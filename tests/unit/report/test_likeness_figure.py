@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from repdrift.core.likeness_matrices import likeness_matrix
 from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessModel, PairLikeness
 from repdrift.report.figure_size import FigureSize
-from repdrift.report.likeness_figure import likeness_figure
+from repdrift.report.likeness_figure import FIGURE_NAMES, likeness_caption, likeness_figure
 from repdrift.report.style import LIKENESS, paper_style
 from tests.unit.report.figure_faults import drawn_texts, faults_of
 from tests.unit.report.synthetic_moved import moved
@@ -56,6 +57,36 @@ def test_models_of_a_comparison_are_named_by_their_names():
     _, texts, faults = drawn(ChangeLikeness(models=models, pairs=pairs, order=[2, 0, 1]), NARROW)
     assert not faults
     assert {"Numbers of the models:", "a rather long folder name of model c: 1"} <= {text.rstrip() for text in texts}
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("of", FIGURE_NAMES)
+def test_each_matrix_has_its_own_numbers_order_and_words(of, size):
+    found = study_likeness()
+    matrix = likeness_matrix(found, of)
+    with paper_style(size):
+        figure = likeness_figure(found, of, caption=[likeness_caption(of)])
+        assert not faults_of(figure)
+    shown = np.ma.filled(figure.axes[0].images[0].get_array().astype(float), np.nan)
+    for row, one in enumerate(matrix.order):
+        for column, other in enumerate(matrix.order[:row]):
+            value = matrix.values.get((one, other), matrix.values.get((other, one)))
+            assert (
+                shown[row, column] == shown[column, row] == value if value is not None else np.isnan(shown[row, column])
+            )
+    assert (
+        matrix.order
+        == {"weights": found.order, "profiles": found.profile_order, "directions": found.direction_order}[of]
+    )
+    title = {"weights": "cosine of the changes of weights", "profiles": "rank correlation of drift by layer", "directions": "cosine of the mean differences"}[of]  # fmt: skip
+    assert title.partition(" of ")[0] in " ".join(text.text for text in drawn_texts(figure))
+    if size is WIDE:
+        assert title in [text.text for text in drawn_texts(figure)]
+
+
+def test_results_of_older_versions_have_the_order_of_weights_everywhere():
+    found = study_likeness().model_copy(update={"profile_order": [], "direction_order": []})
+    assert likeness_matrix(found, "profiles").order == likeness_matrix(found, "directions").order == found.order
 
 
 def test_blue_is_alike_and_orange_opposite_which_has_a_sign_without_numbers_too():

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from repdrift.comparison.sections import ComparisonSection, SectionFound, SectionInputs, register
 from repdrift.comparison.sections.directions import row_groups
 from repdrift.core.errors import DataError, RepdriftError
+from repdrift.core.likeness_matrices import mean_over_layers
 from repdrift.core.likeness_words import likeness_section
 from repdrift.core.records.comparison import Comparison
 from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel
 from repdrift.core.worded_section import WordedSection
 from repdrift.drift.likeness.measuring import (
     clustered,
+    correlations_of,
     cosines_of,
     direction_pairs,
+    matrix_of,
     profile_pairs,
     weight_pairs_of,
 )
@@ -40,12 +43,16 @@ def measure(inputs: SectionInputs) -> SectionFound:
     left_out: list[str] = []
     weights = _of_weights(inputs, left_out)
     pairs = [] if weights is None else weight_pairs_of(weights, places, groups=True)
+    profiles = profile_pairs({places[name]: inputs.profiles[name] for name in names if name in inputs.profiles})
+    directions = _of_directions(inputs, places, left_out)
     found = ChangeLikeness(
         models=[LikenessModel(name=name) for name in names],
         pairs=pairs,
-        profiles=profile_pairs({places[name]: inputs.profiles[name] for name in names if name in inputs.profiles}),
-        directions=_of_directions(inputs, places, left_out),
+        profiles=profiles,
+        directions=directions,
         order=clustered(cosines_of(pairs, len(names))),
+        profile_order=clustered(correlations_of(profiles, len(names))),
+        direction_order=clustered(matrix_of(mean_over_layers(directions), len(names))),
         leading=LEADING,
         cautions=[] if weights is None else weights.cautions,
         notes=[] if weights is None else weights.notes,
@@ -97,11 +104,11 @@ def tables(result: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def drawings(result: Comparison) -> dict[str, Drawing | None]:
-    """The cosines of all pairs, in the order of their likeness."""
-    from repdrift.report.likeness_figure import FIGURE_NAME, likeness_drawing
+    """The likenesses of all pairs, each kind in the order of its clustering."""
+    from repdrift.report.likeness_figure import FIGURE_NAMES, likeness_drawing
 
     found = _of(result)
-    return {} if found is None else {FIGURE_NAME: likeness_drawing(found)}
+    return {} if found is None else {name: likeness_drawing(found, of) for of, name in FIGURE_NAMES.items()}
 
 
 def _of(result: Comparison) -> ChangeLikeness | None:

@@ -110,6 +110,10 @@ class ChangeLikeness(Record):
     contrasts: list[LikenessContrast] = []
     order: list[int] = []
     """Places in `models` as clustering by the cosine of weights puts them (average linkage); models without one come last."""
+    profile_order: list[int] = []
+    """The same by the rank correlation of drift by layer; empty in results of older versions."""
+    direction_order: list[int] = []
+    """The same by the cosine of mean differences, mean over layers."""
     leading: int = 10
     """Leading singular vectors that subspaces are made of, at most."""
     cautions: list[str] = []

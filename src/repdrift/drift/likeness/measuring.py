@@ -106,6 +106,11 @@ def cosines_of(pairs: Sequence[PairLikeness], count: int) -> Floats:
     return matrix_of({(pair.first, pair.second): pair.whole.cosine for pair in pairs}, count)
 
 
+def correlations_of(profiles: Sequence[ProfilePair], count: int) -> Floats:
+    """Returns the rank correlations of drift by layer as a table."""
+    return matrix_of({(pair.first, pair.second): pair.spearman for pair in profiles}, count)
+
+
 def clustered(values: Floats) -> list[int]:
     """Returns the order in which clustering (average linkage of 1 - likeness) puts models; those without any likeness last."""
     count = len(values)

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from repdrift.core.errors import DegenerateInputError, RepdriftError
+from repdrift.core.likeness_matrices import mean_over_layers
 from repdrift.core.records.likeness import LIKENESS_TABLE, ChangeLikeness, DirectionPair, LikenessModel, PairLikeness
 from repdrift.core.records.run import MODEL_FOLDER
 from repdrift.core.site_rows import residual_rows
@@ -17,6 +17,7 @@ from repdrift.core.words import method_title, models_apart, task_title
 from repdrift.drift.likeness.measuring import (
     clustered,
     contrasts_of,
+    correlations_of,
     cosines_of,
     matrix_of,
     profile_pairs,
@@ -51,7 +52,9 @@ def measure(inputs: StudyInputs) -> StudyFound:
         with_groups = weight_pairs_of(weights, {name: place for place, name in enumerate(names)}, groups=True)
     profiles = profile_pairs(_profiles(inputs, places))
     directions = [pair for sets in inputs.tasks for pair in _of_directions(inputs, sets, places, left_out)]
-    cosines, count = cosines_of(with_groups, len(models)), len(models)
+    count = len(models)
+    cosines, by_profile = cosines_of(with_groups, count), correlations_of(profiles, count)
+    by_direction = matrix_of(mean_over_layers(directions), count)
     found = ChangeLikeness(
         models=models,
         pairs=[pair.model_copy(update={"groups": []}) for pair in with_groups],
@@ -59,10 +62,12 @@ def measure(inputs: StudyInputs) -> StudyFound:
         directions=directions,
         contrasts=[
             *contrasts_of("weights", cosines, models),
-            *contrasts_of("profiles", matrix_of({(p.first, p.second): p.spearman for p in profiles}, count), models),
-            *contrasts_of("directions", matrix_of(_over_layers(directions), count), models),
+            *contrasts_of("profiles", by_profile, models),
+            *contrasts_of("directions", by_direction, models),
         ],
         order=clustered(cosines),
+        profile_order=clustered(by_profile),
+        direction_order=clustered(by_direction),
         leading=LEADING,
         cautions=[] if weights is None else weights.cautions,
         notes=[] if weights is None else weights.notes,
@@ -161,15 +166,6 @@ def _of_directions(
     for layer, of_layer in pairs.layers.items():
         found += records_of_pairs({(at[i], at[j]): alike for (i, j), alike in of_layer.items()}, layer)
     return found
-
-
-def _over_layers(pairs: Sequence[DirectionPair]) -> dict[tuple[int, int], float | None]:
-    """The mean cosine over layers of every two models of one task."""
-    values: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for pair in pairs:
-        if pair.cosine is not None:
-            values[pair.first, pair.second].append(pair.cosine)
-    return {places: float(np.mean(cosines)) for places, cosines in values.items()}
 
 
 register(StudySection("likeness", 20, (LIKENESS_TABLE,), measure))

@@ -1,13 +1,28 @@
-"""The clustered heatmap: cosine of the changes of the weights of every two final models."""
+"""The clustered heatmaps: likeness of every two final models, of their weights, their drift by layer, and the directions in which rows moved."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from matplotlib.figure import Figure
 
-from repdrift.core.records.likeness import ChangeLikeness
+from repdrift.core.records.likeness import ChangeLikeness, LikenessOf
 from repdrift.report.figures import FigureSpec, no_section, register
-from repdrift.report.likeness_figure import is_drawn, likeness_caption, likeness_description, likeness_figure
+from repdrift.report.likeness_figure import (
+    FIGURE_NAMES,
+    is_drawn,
+    likeness_caption,
+    likeness_description,
+    likeness_figure,
+)
 from repdrift.report.report_data import ReportData
+
+_PLACES: dict[LikenessOf, tuple[float, str]] = {
+    "weights": (22, "Which models changed alike"),
+    "profiles": (22.3, "In which models the same layers drift"),
+    "directions": (22.6, "Which models moved in one direction"),
+}
+"""The place on the page, and the title, of each matrix."""
 
 
 def _found(data: ReportData) -> ChangeLikeness:
@@ -15,26 +30,35 @@ def _found(data: ReportData) -> ChangeLikeness:
     return ChangeLikeness(models=[]) if moved is None or moved.likeness is None else moved.likeness
 
 
-def _absent(data: ReportData) -> str | None:
-    if is_drawn(_found(data)):
+def _absent(data: ReportData, of: LikenessOf) -> str | None:
+    if is_drawn(_found(data), of):
         return None
     moved = data.results.moved
     few = moved is not None and moved.likeness is not None
     return "fewer than three models have a likeness with others" if few else no_section(data, "likeness")
 
 
-def _draw(data: ReportData) -> Figure:
-    return likeness_figure(_found(data))
+def _caption(_data: ReportData, of: LikenessOf) -> str:
+    return likeness_caption(of)
 
 
-register(
-    FigureSpec(
-        "likeness",
-        22,
-        "Which models changed alike",
-        lambda _data: likeness_caption(),
-        lambda data: likeness_description(_found(data)),
-        _draw,
-        absent=_absent,
+def _description(data: ReportData, of: LikenessOf) -> str:
+    return likeness_description(_found(data), of)
+
+
+def _draw(data: ReportData, of: LikenessOf) -> Figure:
+    return likeness_figure(_found(data), of)
+
+
+for _of, (_order, _title) in _PLACES.items():
+    register(
+        FigureSpec(
+            FIGURE_NAMES[_of],
+            _order,
+            _title,
+            partial(_caption, of=_of),
+            partial(_description, of=_of),
+            partial(_draw, of=_of),
+            absent=partial(_absent, of=_of),
+        )
     )
-)
