@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,10 +117,11 @@ def _made_shape(factors: Mapping[str, StoredTensor]) -> tuple[int, ...]:
     return (factors["lora_B.weight"].shape[0], factors["lora_A.weight"].shape[1])
 
 
-def _scaling(config: Any, module: str, stored: NamedTensor) -> float:
+def _scaling(of_adapter: Any, module: str, stored: NamedTensor) -> float:
     """LoRA's scaling of one module as peft gives it, from its own layer without weights."""
     from peft import inject_adapter_in_model
 
+    config = copy.deepcopy(of_adapter)
     config.target_modules, config.inference_mode = {module}, True
     config.modules_to_save = config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
     *path, last = module.split(".")
