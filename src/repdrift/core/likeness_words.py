@@ -49,17 +49,19 @@ def likeness_section(found: ChangeLikeness) -> WordedSection:
 
 
 def contrast_sentence(contrast: LikenessContrast) -> str:
-    """Says whether models of one label are more alike than models of different labels, with p."""
-    names = [method_title(label) if contrast.label == "method" else task_title(label) for label in contrast.labels]
+    """Says whether models of one label, such as one method, are more alike than models of different labels, with p."""
+    title = task_title if contrast.label == "task" else method_title
+    is_seed = contrast.label == "seed"
+    names = counted(len(contrast.labels), "seed") if is_seed else listed([title(label) for label in contrast.labels])
     one, other = f"two models of one {contrast.label}", f"models of different {contrast.label}s"
     direction = "more" if contrast.difference > 0 else "no more"
     tested = ""
     if contrast.pvalue is not None:
         tested = f", {p_equals(contrast.pvalue)} (smallest possible: {pvalue(contrast.smallest_pvalue)})"
     return (
-        f"{contrast.within}: {_OF[contrast.of]} of {one} are {direction} alike than those of {other} ({listed(names)}): mean "
-        f"{_measure(contrast)} {contrast.mean_within:.2f} against {contrast.mean_between:.2f} over pairs of different seeds{tested}, labels of "
-        f"{counted(contrast.models, 'model')} permuted within seeds."
+        f"{contrast.within}: {_OF[contrast.of]} of {one} are {direction} alike than those of {other} ({names}): mean "
+        f"{_measure(contrast)} {contrast.mean_within:.2f} against {contrast.mean_between:.2f} over pairs of different {contrast.block}s{tested}, labels of "
+        f"{counted(contrast.models, 'model')} permuted within {contrast.block}s."
     )
 
 

@@ -37,8 +37,8 @@ class Visited:
         return (np.asarray(hits, dtype=np.float64) + extra) / (self.count + extra)
 
     def smallest_pvalue(self, if_exact: float) -> float:
-        """The least p that can come out. if_exact: the least p when all arrangements are visited."""
-        return if_exact if self.exact else 1 / (1 + self.count)
+        """The least p that can come out. if_exact: the least p when all arrangements are visited, which random ones do not go below but by luck."""
+        return if_exact if self.exact else max(if_exact, 1 / (1 + self.count))
 
 
 def visited(total: int, limit: int, name: str = "n_permutations") -> Visited:

@@ -75,16 +75,20 @@ def likeness_contrast(
     # The numbers of pairs are those of every arrangement, and between follows from within: the sum within alone decides.
     room = _ROUNDING * max(1.0, float(np.abs(values).sum()))
     places = [np.flatnonzero(of_block == block) for block in range(int(of_block.max()) + 1)]
+    counts = Counter(tuple(int((of_label[at] == label).sum()) for at in places) for label in set(of_label.tolist()))
+    alike = math.prod(math.factorial(labels_alike) for labels_alike in counts.values())
+    if len(counts) == 1 and set(next(iter(counts))) == {1}:
+        # Every label once in every block: to exchange labels whole changes nothing, so that the first block may stay as it is.
+        places, alike = places[1:], 1
     arrangements = math.prod(_count(of_label[at]) for at in places)
     visits = visited(arrangements, _LIMIT)
     hits = sum(within(of) >= observed - room for of in _arranged(of_label, places, visits, seed))
-    counts = Counter(tuple(int((of_label[at] == label).sum()) for at in places) for label in set(of_label.tolist()))
-    alike = math.prod(math.factorial(labels_alike) for labels_alike in counts.values())
+    smallest = visits.smallest_pvalue(alike / arrangements)
     return LikenessContrastResult(
         observed / n_within,
         (total - observed) / n_between,
-        float(visits.pvalues(hits)),
-        visits.smallest_pvalue(alike / arrangements),
+        max(smallest, float(visits.pvalues(hits))),
+        smallest,
         visits.exact,
     )
 

@@ -92,7 +92,8 @@ def test_directions_are_averaged_over_the_layers_in_which_every_pair_has_one(res
     assert named[-1] == "same", "it has no direction"
     (section,) = whole_sections(result)
     assert any(
-        "is the mean over layers 1 to 2: the layers, of 3, in which every pair has one." in note for note in section.notes
+        "is the mean over layers 1 to 2: the layers, of 3, in which every pair has one." in note
+        for note in section.notes
     )
 
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from repdrift.core.errors import StorageError
-from repdrift.core.likeness_words import likeness_section
+from repdrift.core.likeness_words import contrast_sentence, likeness_section
+from repdrift.core.records.likeness import LikenessModel
 from repdrift.core.records.results import RESULTS_FILE, SUMMARY_FILE
 from repdrift.drift import analyze
 from repdrift.drift.likeness import stored
@@ -149,24 +150,55 @@ def test_contrast_has_its_smallest_p(analysed):
     assert "smallest possible: 0.5" in summary
 
 
+def test_what_a_seed_gives_is_tested_over_pairs_of_different_methods():
+    """Two methods with six seeds; a pair of one seed has 0.9, one of one method 0.5, any other 0.1."""
+    models = [
+        LikenessModel(name=f"{method} {seed}", task="sst2", method=method, seed=seed)
+        for method in METHODS
+        for seed in range(6)
+    ]
+    values = np.array(
+        [[0.9 if a.seed == b.seed else 0.5 if a.method == b.method else 0.1 for b in models] for a in models]
+    )
+    found = {contrast.label: contrast for contrast in contrasts_of("directions", values, models)}
+    of_seed, of_method = found["seed"], found["method"]
+    assert (of_seed.mean_within, of_seed.mean_between) == (pytest.approx(0.9), pytest.approx(0.1))
+    assert (of_method.mean_within, of_method.mean_between) == (pytest.approx(0.5), pytest.approx(0.1))
+    assert of_seed.pvalue == of_seed.smallest_pvalue == pytest.approx(1 / 720), (
+        "the orders of one method's seeds beside the other's"
+    )
+    assert of_seed.exact
+    assert contrast_sentence(of_seed).startswith(
+        "SST-2: directions of two models of one seed are more alike than those of models of different seeds (6 seeds): mean cosine 0.90 against 0.10 over pairs "
+        "of different methods, p = 0.0"
+    )
+    assert contrast_sentence(of_seed).endswith("labels of 12 models permuted within methods.")
+
+
 def test_words_have_a_matrix_of_each_kind_of_likeness(analysed):
     found, _ = analysed
     tables = {table.title: table for table in likeness_section(found).tables}
-    names = [found.models[place].name for place in found.order]
-    for title in (
-        "Cosines of the changes of weights",
-        "Rank correlations of drift by layer",
-        "Cosines of the mean differences",
-    ):
+    names_of = {
+        title: [found.models[place].name for place in order]
+        for title, order in (
+            ("Cosines of the changes of weights", found.order),
+            ("Rank correlations of drift by layer", found.profile_order),
+            ("Cosines of the mean differences", found.direction_order),
+        )
+    }
+    for title, names in names_of.items():
+        assert sorted(names) == sorted(model.name for model in found.models)
         assert [row[0] for row in tables[title].rows] == names
         assert all(row[at + 1] == "1" for at, row in enumerate(tables[title].rows))
     pair = found.profiles[0]
     one, other = found.models[pair.first].name, found.models[pair.second].name
+    names = names_of["Rank correlations of drift by layer"]
     profile = tables["Rank correlations of drift by layer"].rows[names.index(one)][names.index(other) + 1]
     assert profile == ("none" if pair.spearman is None else f"{pair.spearman:.3f}")
     same = [
         p for p in found.directions if (p.first, p.second) == (found.directions[0].first, found.directions[0].second)
     ]
+    names = names_of["Cosines of the mean differences"]
     place = [names.index(found.models[at].name) for at in (same[0].first, same[0].second)]
     mean = np.mean([p.cosine for p in same])
     assert tables["Cosines of the mean differences"].rows[place[0]][place[1] + 1] == f"{mean:.3f}"

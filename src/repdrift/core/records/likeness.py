@@ -80,14 +80,15 @@ class DirectionPair(Record):
 class LikenessContrast(Record):
     """Models of one label (method, or task) against models of different labels: are those of one label more alike?
 
-    Labels of whole models are permuted among the models of each seed, as in ANOSIM with blocks: the statistic is the mean likeness of pairs of one
-    label minus that of pairs of different labels. Pairs of one seed do not count: they may share their start. One-sided: large is alike.
+    Labels of whole models are permuted among the models of each block, as in ANOSIM with blocks: the statistic is the mean likeness of pairs of one
+    label minus that of pairs of different labels. Pairs of one block do not count. Blocks of methods and tasks are seeds, since models of one seed may
+    share their start; blocks of seeds are methods. One-sided: large is alike.
     """
 
     of: LikenessOf
     within: str
     """What all of these models share, such as their task."""
-    label: Literal["method", "task"]
+    label: Literal["method", "task", "seed"]
     labels: list[str]
     models: int
     mean_within: float
@@ -98,6 +99,11 @@ class LikenessContrast(Record):
     """The smallest p-value that so many models of each label can reach."""
     exact: bool = True
     missing: str | None = None
+
+    @property
+    def block(self) -> Literal["method", "seed"]:
+        """What pairs that count do not share."""
+        return "method" if self.label == "seed" else "seed"
 
 
 class ChangeLikeness(Record):

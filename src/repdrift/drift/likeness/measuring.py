@@ -127,12 +127,13 @@ def clustered(values: Floats) -> list[int]:
 
 
 def contrasts_of(of: LikenessOf, values: Floats, models: Sequence[LikenessModel]) -> list[LikenessContrast]:
-    """Tests for each task whether models of one method are more alike than those of different ones, and for each method the same of tasks.
+    """Tests for each task whether models of one method are more alike than those of different ones, the same of seeds, and for each method of tasks.
 
-    Models of one seed are blocks: they may share the start of their adapters and the order of their rows.
+    Models of one seed may share the start of their head and adapters and the order of their rows: they are blocks, and what they share is tested
+    by the labels of seeds, within blocks of methods.
     """
     found: list[LikenessContrast] = []
-    for label, within in (("method", "task"), ("task", "method")):
+    for label, within, block in (("method", "task", "seed"), ("seed", "task", "method"), ("task", "method", "seed")):
         for shared in dict.fromkeys(getattr(model, within) for model in models):
             places = [i for i, model in enumerate(models) if getattr(model, within) == shared]
             places = [i for i in places if np.isfinite(values[i, places]).sum() > 1]  # its own place is one of them
@@ -141,7 +142,7 @@ def contrasts_of(of: LikenessOf, values: Floats, models: Sequence[LikenessModel]
                 continue
             title = task_title(str(shared)) if within == "task" else method_title(str(shared))
             try:
-                blocks = [models[i].seed for i in places]
+                blocks = [getattr(models[i], block) for i in places]
                 result = likeness_contrast(values[np.ix_(places, places)], labels, blocks=blocks)
             except RepdriftError:
                 continue
