@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scipy.stats import spearmanr
 from studies.account.cells import MISSING, drift_cell, mean_of, table, target_at_equal_skill
 from studies.account.facts import LOWEST_LAYER, StudyFacts
+from studies.account.likeness_tables import likeness_answer
 from studies.account.outcome_tables import RETRIEVAL, retrieval_losses
 
 from repdrift.core.claim_parts import deciding_pvalue
@@ -40,6 +41,11 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
         ("In which layers do they drift less, at the end of training?", _layers, f"{reference}, corrected over layers and arms"),
         ("Which arms drift more in the lowest layer?", _lowest_layer, f"{reference}, every seed"),
         ("Do intruder dimensions appear under LoRA only?", _intruders, f"the share under {reference}"),
+        (
+            "Which models move the samples in one direction, those of one arm or of one seed?",
+            likeness_answer,
+            "pairs that have neither in common",
+        ),
         (
             "Whose retrieval score falls less?",
             _lost,

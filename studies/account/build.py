@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from studies.account import outcome_tables, replication, tables
+from studies.account import likeness_tables, outcome_tables, replication, tables
 from studies.account.answers import order_of_means, short_answers
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
@@ -117,6 +117,7 @@ def account_text(folder: Path) -> str:
         cost=_cost(folder / COST),
         table=tables,
         outcomes=outcome_tables,
+        likeness=likeness_tables,
         verdict=verdict_cell,
         config=main,
         ALL=ALL_TASKS,

@@ -4,6 +4,7 @@ import gzip
 import re
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
 
 from repdrift.core.errors import DataError
+from repdrift.core.records.likeness import ChangeLikeness, DirectionPair, GroupLikeness, LikenessModel, PairLikeness
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, OutcomeInfo, StudyOutcomes
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.records.study_info import SanityCheck
-from repdrift.core.words import short_drift
+from repdrift.core.records.what_moved import StudyMoved
+from repdrift.core.words import p_equals, short_drift
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.skill_studies import two_arms
 from tests.unit.report.equal_skill_results import with_equal_skill
@@ -291,6 +294,45 @@ def test_what_was_lost_of_retrieval_stands_beside_the_base_model(account):
     assert "| base model | 0.780 | - | 68 % | - | 1 |" in text
     assert "| lora_r8 | 0.600 | 0.180 (0.100 to 0.200) | 50 % | 0.070 (0.020 to 0.120) | 3 |" in text
     assert [note in text for note in notes] == [True, True, False]
+
+
+def test_likeness_of_arms_stands_beside_that_of_seeds_and_of_what_shares_neither(account):
+    """Every pair of one arm has 0.5, of one seed 0.75, any other 0.25; a second layer in which one pair has no direction does not count."""
+    assert "One is the same direction" in account_text(account)
+    assert account_text(account).count("This was not measured.") >= 2
+    models = [
+        LikenessModel(name=f"{task} {method} {seed}", task=task, method=method, seed=seed)
+        for task in ("sst2", "mrpc") for method in ("full_finetune", "lora_r8") for seed in (1, 2, 3)
+    ]  # fmt: skip
+
+    def planted(i, j):
+        one, other = models[i], models[j]
+        return 0.5 if one.method == other.method else 0.75 if one.seed == other.seed else 0.25
+
+    every = list(combinations(range(len(models)), 2))
+    pairs = [
+        PairLikeness(first=i, second=j, whole=GroupLikeness(by="all", group="all", weights=1, cosine=planted(i, j) / 2)) for i, j in every
+    ]  # fmt: skip
+    directions = [
+        DirectionPair(first=i, second=j, layer=layer, cosine=planted(i, j) if layer == 1 else None if j - i == 1 else -1.0)
+        for i, j in every for layer in (1, 2) if models[i].task == models[j].task
+    ]  # fmt: skip
+    found = ChangeLikeness(models=models, pairs=pairs, directions=directions, order=list(range(len(models))))
+    changed(account, moved=StudyMoved(likeness=found))
+    text = account_text(account)
+    smallest = p_equals(6 / 6**2)
+    weights = next(line for line in text.splitlines() if line.startswith("| cosine of the changes of the weights"))
+    assert (
+        weights == f"| cosine of the changes of the weights | 0.25 ({p_equals(2 / 2**3)}) | 0.38 ({smallest}) | 0.12 |"
+    )
+    assert (
+        f"| cosine of the directions of the samples, mean over layer 1 | 0.50 ({p_equals(2 / 2**3)}) | 0.75 ({smallest}) | 0.25 |"
+        in text
+    )
+    assert (
+        "| one seed: mean cosine 0.75 between arms of one seed, 0.50 between seeds of one arm, 0.25 between others |"
+        in text
+    )
 
 
 def test_a_decoder_has_a_part_of_its_own_with_what_it_forgot_on_general_text(account):
