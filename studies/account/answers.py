@@ -42,7 +42,7 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
         ("Which arms drift more in the lowest layer?", _lowest_layer, f"{reference}, every seed"),
         ("Do intruder dimensions appear under LoRA only?", _intruders, f"the share under {reference}"),
         (
-            "Which models move the samples in one direction, those of one arm or of one seed?",
+            "Where do samples move in like directions: in two models of one arm, or in two of one seed?",
             likeness_answer,
             "pairs that have neither in common",
         ),
@@ -57,10 +57,10 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
     tasks = [*parts, *([ALL_TASKS] if study.over_all() else [])]
     heads = [task_title(task) if task != ALL_TASKS else "all tasks" for task in tasks]
     lines = [
-        [question, *(answer(parts.get(task, study), task) or MISSING for task in tasks), control]
+        [f"{question} *Compared with {control}.*", *(answer(parts.get(task, study), task) or MISSING for task in tasks)]
         for question, answer, control in rows
     ]
-    return table(["question", *heads, "compared with"], [line for line in lines if set(line[1:-1]) != {MISSING}])
+    return table(["question", *heads], [line for line in lines if set(line[1:]) != {MISSING}])
 
 
 def _names(facts: StudyFacts, arms: Sequence[str]) -> str:

@@ -40,8 +40,8 @@ def likeness_answer(facts: StudyFacts, task: str) -> str:
     means = {} if found is None else means_by_pairs(found, "directions", task)
     if not {ONE_ARM, ONE_SEED, NEITHER} <= means.keys():
         return ""
-    nearer = "one seed" if means[ONE_SEED] > means[ONE_ARM] else "one arm"
-    return f"{nearer}: mean cosine {means[ONE_SEED]:.2f} between arms of one seed, {means[ONE_ARM]:.2f} between seeds of one arm, {means[NEITHER]:.2f} between others"
+    nearer = "of one seed" if means[ONE_SEED] > means[ONE_ARM] else "of one arm"
+    return f"more in two {nearer}: mean cosine {means[ONE_SEED]:.2f} between arms of one seed, {means[ONE_ARM]:.2f} between seeds of one arm, {means[NEITHER]:.2f} between others"
 
 
 def likeness_of(facts: StudyFacts) -> ChangeLikeness | None:
