@@ -136,9 +136,12 @@ def _study_file_beside(results_dir: Path) -> StudyConfig | None:
 
 
 def _base_dir(config: StudyConfig, results_dir: Path) -> Path:
-    """The folder of the base model's sets: one of the configuration's name beside the results, wherever these were moved, or that of the configuration."""
-    moved = results_dir.parent / config.base_dir.name
-    return moved if moved.is_dir() else config.base_dir
+    """The folder of the base model's sets, wherever the study was moved, or read from: as the configuration places it beside the results; else its own."""
+    whole, own = results_dir.resolve(), config.results_dir
+    candidates = [results_dir.parent / config.base_dir.name]
+    if not own.is_absolute() and whole.parts[-len(own.parts) :] == own.parts and not config.base_dir.is_absolute():
+        candidates.insert(0, Path(*whole.parts[: -len(own.parts)]) / config.base_dir)
+    return next((folder for folder in candidates if folder.is_dir()), config.base_dir)
 
 
 def _places(config: StudyConfig) -> dict[str, Path]:

@@ -128,7 +128,7 @@ def _on_disk(label: str, where: str) -> MergeSource:
     elif lacking := [model for model in finals if model not in sets]:
         why = f"the representation set of {_words(lacking[0])} is not below {located.results_dir}"
     elif absent := [task for task in located.results.study.tasks if task not in bases]:
-        why = f"the base model's set of task {absent[0]} is not in {located.config.base_dir}"
+        why = f"the base model's set of task {absent[0]} is not in {located.config.base_dir}; a study file names the folder (base_dir)"
     return MergeSource(
         label, where, located.results, located.analysis_dir, sets, bases, located.config, located, why, {}
     )
