@@ -208,20 +208,17 @@ def _lost(facts: StudyFacts, task: str) -> str:
 def _told(facts: StudyFacts, task: str, rates: StudyFacts | None) -> str:
     found = next((p for p in facts.data.results.drift_predictors if p.outcome == RETRIEVAL), None)
     known = [c for c in found.correlations if c.correlation is not None and c.pvalue_max_t is not None] if found else []
-    if not known or task == ALL_TASKS:
-        return ""
+    order = order_of_means(rates, task) if rates is not None and task in rates.begun else None
+    at_rates = f"among arms at other rates the means have rank correlation {order:.2f}" if order is not None else ""
+    if not known or (task != ALL_TASKS and len(facts.begun) > 1):
+        return at_rates  # an analysis of several tasks tells it for all of them together
     best = min(known, key=lambda c: c.pvalue_max_t or 0.0)
     p = best.pvalue_max_t or 0.0
     said = "yes" if p <= facts.study.alpha else "undecided"
     within = (
         f"{said}: of {len(known)} measures the strongest has rank correlation {best.correlation:.2f}, {p_equals(p)}"
     )
-    order = order_of_means(rates, task) if rates is not None and task in rates.begun else None
-    return (
-        within
-        if order is None
-        else f"among seeds {within}; among arms at other rates the means have rank correlation {order:.2f}"
-    )
+    return f"among seeds {within}; {at_rates}" if at_rates else within
 
 
 def order_of_means(rates: StudyFacts, task: str) -> float | None:

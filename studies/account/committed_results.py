@@ -55,11 +55,14 @@ def commit_results(analysis: Path, into: Path) -> None:
 def commit_task(analysis: Path, into: Path, order: Sequence[str] = ()) -> None:
     """Write an analysis of one task to the folder of its name in `into`, and, as soon as there are two, what follows from the tables of all.
 
-    An analysis of several tasks is written to `into` itself. order: of the tasks in what is put together; others follow by name. Raises DataError as `commit_results` does, SampleSetMismatchError if the tasks' analyses do not belong together.
+    An analysis of several tasks is written to `into` itself, in place of those that are there of its tasks. order: of the tasks in what is put together; others follow by name. Raises DataError as `commit_results` does, SampleSetMismatchError if the tasks' analyses do not belong together.
     """
     tasks = DriftResults.read(analysis / RESULTS_FILE).study.tasks
     if len(tasks) > 1:
         commit_results(analysis, into)
+        for part in [TOGETHER, *tasks]:  # this analysis is in place of theirs
+            if has_results(into / part):
+                shutil.rmtree(into / part)
         return
     others = [part for part in task_folders(into) if part.name != tasks[0]]
     with tempfile.TemporaryDirectory() as name:
@@ -126,9 +129,12 @@ def draw_figures(folder: Path) -> None:
     whole = whole_folder(folder / "results")
     _draw(whole, folder / FIGURES_FOLDER, FIGURES)
     missing = [name for name in FIGURES if not (folder / FIGURES_FOLDER / f"{name}.png").is_file()]
-    for part in task_folders(folder / "results"):
-        if part != whole:
-            _draw(part, folder / FIGURES_FOLDER / part.name, missing)
+    parts = [part for part in task_folders(folder / "results") if part != whole]
+    for part in parts:
+        _draw(part, folder / FIGURES_FOLDER / part.name, missing)
+    for drawn in (folder / FIGURES_FOLDER).glob("*/"):
+        if drawn.name not in {part.name for part in parts}:
+            shutil.rmtree(drawn)
 
 
 def draw_figures_of_rates(folder: Path) -> None:

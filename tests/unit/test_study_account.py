@@ -12,7 +12,14 @@ import pytest
 from studies.account.__main__ import main
 from studies.account.build import TEXT, account_text
 from studies.account.cells import target_at_equal_skill, verdict_cell
-from studies.account.committed_results import COMPRESSED, MOST_BYTES, TOGETHER, commit_results, unpacked_results
+from studies.account.committed_results import (
+    COMPRESSED,
+    FIGURES_FOLDER,
+    MOST_BYTES,
+    TOGETHER,
+    commit_results,
+    unpacked_results,
+)
 from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
 
@@ -455,6 +462,15 @@ def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own
     # Once more for one of them: nothing is there twice.
     assert main([str(account), "--from", str(tmp_path / "b")]) == 0
     assert (account / TEXT).read_text(encoding="utf-8") == both
+    # An analysis of both tasks that was measured as one takes the place of all of these.
+    study = Synthetic(tasks=("sst2", "mrpc"), methods=("full_finetune", "lora"), seeds=(1, 2, 3), layers=3)
+    write_results(tmp_path / "whole", study)
+    assert main([str(account), "--from", str(tmp_path / "whole")]) == 0
+    assert {path.name for path in (account / "results").iterdir()} == {TABLE_PARQUET, COMPRESSED}
+    assert not [path for path in (account / FIGURES_FOLDER).iterdir() if path.is_dir()]
+    text = (account / TEXT).read_text(encoding="utf-8")
+    assert text.count("Drift against the fall of it") == 1 + both.count("Drift against the fall of it") - 2
+    assert "within arms and tasks" in text
 
 
 def test_tasks_of_two_base_models_are_not_put_together(account, tmp_path, capsys):
