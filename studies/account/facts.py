@@ -144,6 +144,19 @@ class StudyFacts:
         """The arms that are compared with the reference."""
         return list(self.study.contrasted)
 
+    def arms_on(self, task: str) -> list[str]:
+        """The arms that have a final model of this task; those of all tasks where it is `ALL_TASKS`."""
+        there = {
+            run.method
+            for run in self.data.results.runs
+            if (run.step, run.status) == (0, "ok") and task in (run.task, ALL_TASKS)
+        }
+        return [arm for arm in self.study.methods if arm in there]
+
+    def compared_on(self, task: str) -> list[str]:
+        """Those of them that are compared with the reference."""
+        return [arm for arm in self.arms_on(task) if arm in self.compared]
+
     def of(self, arm: str) -> StudyFacts:
         """The facts as those of two arms, the reference and this one."""
         return replace(self, data=replace(self.data, results=self.data.results.of_contrast(arm)))

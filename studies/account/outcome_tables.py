@@ -58,7 +58,7 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
         else {}
     )
     rows: list[list[str]] = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         rank, first = found.get((arm, RETRIEVAL)), found.get((arm, RETRIEVAL_FIRST))
         if rank is None or rank.difference is None or rank.base_value is None:
             continue
@@ -105,7 +105,7 @@ def forgetting_table(facts: StudyFacts, task: str) -> str:
         if (a.task, a.step, a.layer, a.inputs) == (task, 0, None, ON_GENERAL_TEXT)
     }
     rows: list[list[str]] = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         loss, divergence = found.get((arm, FORGETTING)), found.get((arm, OUTPUT_KL))
         if loss is None or loss.difference is None:
             continue
@@ -167,7 +167,7 @@ def probes_table(facts: StudyFacts, task: str) -> str:
         return f"{task_title(task)} has no probes."
     by_place = {(a.method, a.layer): a for a in arms}
     rows = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         found = [by_place.get((arm, layer)) for layer in facts.data.layers]
         rows.append(
             [

@@ -31,7 +31,7 @@ from repdrift.core.words import counted, listed, number, percent, pvalue, signed
 def arms_table(facts: StudyFacts, task: str) -> str:
     """What each arm trains, the rates that were tried for it with their scores, the one that was chosen, and the score of its models."""
     rows: list[list[str]] = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         choice, score = facts.choice(task, arm), facts.score(task, arm)
         trials = sorted(choice.trials, key=lambda trial: trial.learning_rate) if choice else []
         tried = ", ".join(
@@ -85,7 +85,7 @@ def drift_table(facts: StudyFacts, task: str) -> str:
     """
     layers = facts.data.layers
     rows: list[list[str]] = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         models = facts.models(task, arm)
         if models.seeds:
             rows.append(
@@ -96,7 +96,7 @@ def drift_table(facts: StudyFacts, task: str) -> str:
                 ]
             )
     for name, words in (("seed_ceiling", "two seeds of it"), ("random_change", "random change of its size")):
-        for arm in facts.study.methods:
+        for arm in facts.arms_on(task):
             found = facts.control(name, task, arm)
             if any(value is not None for value in found):
                 rows.append(
@@ -121,13 +121,11 @@ def floors_table(facts: StudyFacts, task: str) -> str:
         [
             name_cell(facts.title(arm)),
             *(
-                verdict_cell(
-                    facts.floor_test(claim, task, arm) or facts.floor_test(claim, ALL_TASKS, arm), facts.study.alpha
-                )
+                verdict_cell(facts.floor_test(claim, task, arm), facts.study.alpha)
                 for claim in (ABOVE_NOISE, ABOVE_SEEDS)
             ),
         ]
-        for arm in facts.study.methods
+        for arm in facts.arms_on(task)
     ]
     said = {cell for row in rows for cell in row[1:]}
     if len(said) == 1 and (only := said.pop()).startswith("undecided: so few models"):
@@ -140,7 +138,7 @@ def floors_table(facts: StudyFacts, task: str) -> str:
 def comparison_table(facts: StudyFacts, task: str) -> str:
     """Each arm against the reference: reduction of drift at the end of training and at equal skill, with verdicts."""
     rows: list[list[str]] = []
-    for arm in facts.compared:
+    for arm in facts.compared_on(task):
         skill = facts.equal_skill(task, arm)
         at = ", ".join(f"{s.score:.3f}" for s in skill.scores) if skill and task != ALL_TASKS else ""
         second = skill.second_opinion if skill else None
@@ -185,7 +183,7 @@ def target_table(facts: StudyFacts, task: str) -> str:
             verdict_cell(facts.target(task, arm)),
             target_at_equal_skill(facts.equal_skill(task, arm), target),
         ]
-        for arm in facts.compared
+        for arm in facts.compared_on(task)
     ]
     return table(["arm", "at the end of training", "at equal skill"], rows)
 
@@ -193,7 +191,7 @@ def target_table(facts: StudyFacts, task: str) -> str:
 def layers_table(facts: StudyFacts, task: str) -> str:
     """The reduction of each arm in each layer, at the end of training."""
     rows = []
-    for arm in facts.compared:
+    for arm in facts.compared_on(task):
         found = [facts.reduction(task, arm, layer) for layer in facts.data.layers]
         rows.append(
             [
@@ -232,7 +230,7 @@ def lowest_layer_table(facts: StudyFacts, task: str) -> str:
     """Drift in the lowest layer: each arm beside the reference, with the ranges over seeds."""
     layer = facts.data.layers[0]
     rows = []
-    for arm in facts.compared:
+    for arm in facts.compared_on(task):
         found = facts.reduction(task, arm, layer)
         if found is None:
             continue
@@ -299,7 +297,7 @@ def _contrast(found: WeightContrast | None) -> str:
 def rates_table(facts: StudyFacts, task: str) -> str:
     """A study whose arms differ by their learning rates: score, drift at the end, and reductions against the reference."""
     rows = []
-    for arm in facts.study.methods:
+    for arm in facts.arms_on(task):
         models, score, skill = facts.models(task, arm), facts.score(task, arm), facts.equal_skill(task, arm)
         trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm)), None)
         rate = MISSING if trained is None else rate_text(float(trained.hyperparameters["learning_rate"]))
