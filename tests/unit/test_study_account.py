@@ -473,6 +473,21 @@ def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own
     assert "within arms and tasks" in text
 
 
+def test_an_arm_that_was_not_trained_on_a_task_has_no_row_there_and_is_named(account):
+    study = Synthetic(
+        tasks=("sst2", "mrpc"), methods=("full_finetune", "lora_r8", "lora_r64"), seeds=(1, 2, 3), layers=3,
+        missing=tuple(("mrpc", "lora_r64", seed) for seed in (1, 2, 3)),
+    )  # fmt: skip
+    write_results(account / "results", study)
+    text = account_text(account)
+    assert "On MRPC they are full fine-tuning and lora_r8." in text
+    assert "Not every arm on MRPC: lora_r64 could not be trained there" in text
+    answers = text.partition("## The answers")[2]
+    sst2, mrpc = answers.partition("**MRPC**")[0], answers.partition("**MRPC**")[2].partition("**All tasks")[0]
+    assert ("| lora_r64 |" in sst2, "| lora_r64 |" in mrpc, "| lora_r8 |" in mrpc) == (True, False, True)
+    assert answers.count("above the noise of extraction") == 1, "claims over all tasks stand once"
+
+
 def test_tasks_of_two_base_models_are_not_put_together(account, tmp_path, capsys):
     shutil.rmtree(account / "results")
     assert main([str(account), "--from", str(one_task(tmp_path / "a", "sst2"))]) == 0
