@@ -18,6 +18,7 @@ from repdrift.core.records.claims import HypothesisTest, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.tuning import TuningRecord
+from repdrift.core.study_headline import headline
 from repdrift.core.words import counted, listed, markdown_text, method_title, task_title
 from repdrift.report.glance.study_numbers import ArmModels, Score, final_score, models_of
 from repdrift.report.report_data import ReportData, read_report_data
@@ -109,6 +110,11 @@ class StudyFacts:
         if rest:
             said.append(f"Not yet run: {listed(rest)}")
         return ". ".join(said) + "."
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence, as every output of an analysis has it."""
+        return markdown_text(headline(self.data.results, self.data.table))
 
     @property
     def first_lines(self) -> list[str]:
