@@ -42,7 +42,8 @@ def common_layers(directions: Sequence[DirectionPair]) -> list[int]:
     for at in directions:
         if at.cosine is not None:
             layers.setdefault((at.first, at.second), set()).add(at.layer)
-    return sorted(set.intersection(*layers.values())) if layers else []
+    every = sorted({layer for of_pair in layers.values() for layer in of_pair})
+    return [layer for layer in every if all(layer in of_pair for of_pair in layers.values())]
 
 
 def mean_over_layers(directions: Sequence[DirectionPair]) -> dict[Pair, float | None]:
