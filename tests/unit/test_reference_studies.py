@@ -1,0 +1,34 @@
+"""The parts of the reference study say what the whole says, so that they can be put together."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+STUDIES = Path(__file__).parents[2] / "studies"
+MAY_DIFFER = {"mrpc": {"checkpoint_every"}}
+"""Settings of a task's training that a part has of its own: its file says why."""
+
+
+def read(name):
+    return yaml.safe_load((STUDIES / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("task", ["sst2", "mrpc"])
+def test_a_part_has_the_settings_of_the_whole(task):
+    whole, part = read("reference.yaml"), read(f"reference_{task}.yaml")
+    assert part["tasks"] == [task]
+    for key in ("name", "model", "reference", "seeds", "outcomes"):
+        assert part[key] == whole[key], key
+    arms = [arm if isinstance(arm, str) else arm["name"] for arm in part["methods"]]
+    assert len(arms) >= 5
+    assert part["methods"] == [
+        arm for arm in whole["methods"] if (arm if isinstance(arm, str) else arm["name"]) in arms
+    ]
+    assert part["tune"]["learning_rates"] == {arm: whole["tune"]["learning_rates"][arm] for arm in arms}
+    assert part["tune"]["held_out"] == whole["tune"]["held_out"]
+    assert part["training"]["all"] == whole["training"]["all"]
+    ours, theirs = part["training"]["tasks"][task], whole["training"]["tasks"][task]
+    assert {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} <= MAY_DIFFER.get(
+        task, set()
+    )
