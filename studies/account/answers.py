@@ -37,7 +37,11 @@ def short_answers(study: StudyFacts, parts: Mapping[str, StudyFacts], rates: Stu
             lambda facts, task: _verdicts(facts, task, _target_at_the_end),
             f"{chosen_percent(1 - study.study.target_reduction)} of the drift of {reference}",
         ),
-        (f"At least {target} less, at the same score?", _target_at_equal_skill, "the interval over models"),
+        (
+            f"At least {target} less, at the same score?",
+            _target_at_equal_skill,
+            f"{chosen_percent(1 - study.study.target_reduction)} of the drift of {reference} at that score, by the interval over models",
+        ),
         ("In which layers do they drift less, at the end of training?", _layers, f"{reference}, corrected over layers and arms"),
         ("Which arms drift more in the lowest layer?", _lowest_layer, f"{reference}, every seed"),
         ("Do intruder dimensions appear under LoRA only?", _intruders, f"the share under {reference}"),
