@@ -102,7 +102,7 @@ class LikenessContrast(Record):
 
     @property
     def block(self) -> Literal["method", "seed"]:
-        """What pairs that count do not share."""
+        """The name of that which pairs that count do not share."""
         return "method" if self.label == "seed" else "seed"
 
 
