@@ -23,7 +23,7 @@ from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
 from repdrift.sharing.merging import merge_studies
 
-FIGURES = ("drift_by_layer", "frontier", "drift_reduction", "forgetting")
+FIGURES = ("drift_by_layer", "frontier", "drift_reduction", "forgetting", "likeness_of_directions")
 """The figures that lie beside the text of an account, where the results can give them."""
 FIGURES_OF_RATES = ("forgetting", "frontier")
 """Those of the study of learning rates."""
