@@ -84,7 +84,7 @@ OTHER_PROGRAMS = {
 }
 # A command of ours, one of our scripts or benchmarks, or another program; torchrun's own options come before `-m repdrift`.
 PROGRAM = re.compile(
-    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\btorchrun\b|\bray start\b|\bpipx run\b"
+    r"\brepdrift (?P<command>[a-z]+)\b|(?P<script>(?:benchmarks|scripts|experiments)/[\w./]+)|\bpython -m (?P<module>studies\.\w+)|\btorchrun\b|\bray start\b|\bpipx run\b"
 )
 
 
@@ -95,7 +95,8 @@ def named_options(text: str) -> Iterator[tuple[str, str | None]]:
         if not before:
             yield option[0], None
         else:
-            yield option[0], before[-1]["command"] or before[-1]["script"] or before[-1][0]
+            last = before[-1]
+            yield option[0], last["command"] or last["script"] or last["module"] or last[0]
 
 
 def has(program: str | None, option: str) -> bool:
@@ -108,7 +109,8 @@ def has(program: str | None, option: str) -> bool:
         return option in COMMANDS[program]
     if (command := PHASE3_SCRIPTS.get(Path(program).name)) is not None:
         return option in COMMANDS[command]
-    return option in OPTION.findall((ROOT / program).read_text(encoding="utf-8"))
+    file = f"{program.replace('.', '/')}/__main__.py" if program.startswith("studies.") else program
+    return option in OPTION.findall((ROOT / file).read_text(encoding="utf-8"))
 
 
 def passages(page: str) -> Iterator[str]:
@@ -160,13 +162,14 @@ def test_rooms_and_files_that_print_are_there():
 
 
 def test_named_options_are_read_with_their_program():
-    text = "use --a; repdrift run STUDY --b, or torchrun --c -m repdrift extract --d; python benchmarks/x/run.py --e-f"
+    text = "use --a; repdrift run STUDY --b, or torchrun --c -m repdrift extract --d; python benchmarks/x/run.py --e-f; python -m studies.account DIR --g"
     assert list(named_options(text)) == [
         ("--a", None),
         ("--b", "run"),
         ("--c", "torchrun"),
         ("--d", "extract"),
         ("--e-f", "benchmarks/x/run.py"),
+        ("--g", "studies.account"),
     ]
 
 
