@@ -70,6 +70,35 @@ def test_pairing_at_random_is_close_to_exact_and_never_zero():
     assert drawn.smallest_pvalue == 1 / 4001 <= rank_correlation(x, x, n_permutations=4000).pvalue
 
 
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+@pytest.mark.parametrize("ties", ["none", "x", "both", "skewed"])
+def test_smallest_pvalue_with_ties_is_the_share_of_all_pairings_and_random_ones_know_it(alternative, ties):
+    """Brute force over all pairings of two strata; and the same number where only some pairings were drawn."""
+    g = np.random.default_rng(7)
+    x, y = g.normal(size=9), g.normal(size=9)
+    if ties in ("x", "both"):
+        x = np.array([0.0, 0, 0, 1, 1, 5, 5, 6, 6])
+    if ties == "both":
+        y = np.array([2.0, 2, 1, 1, 1, 0, 3, 3, 0])
+    if ties == "skewed":  # the largest correlation and the least differ in size
+        x, y = np.array([0.0, 0, 0, 0, 1, 2, 3, 4, 5]), np.array([1.0, 2, 3, 4, 4, 0, 0, 0, 1])
+    strata = [*"aaaaa", *"bbbb"]
+    weights, groups = [4 / 7, 3 / 7], [np.arange(5), np.arange(5, 9)]
+    every = [
+        [w * stats.spearmanr(x[i], y[list(order)]).statistic for order in permutations(i)]
+        for w, i in zip(weights, groups, strict=True)
+    ]
+    null = np.array([sum(parts) for parts in product(*every)])
+    evidence = {"two-sided": np.abs(null), "greater": null, "less": -null}[alternative]
+    expected = np.isclose(evidence, evidence.max(), atol=1e-9).mean()
+
+    exact = rank_correlation(x, y, strata=strata, alternative=alternative)
+    drawn = rank_correlation(x, y, strata=strata, alternative=alternative, n_permutations=2000)
+    assert (exact.exact, drawn.exact) == (True, False)
+    assert exact.smallest_pvalue == pytest.approx(expected)
+    assert drawn.smallest_pvalue == pytest.approx(max(expected, 1 / 2001))
+
+
 @pytest.mark.parametrize(("alternative", "expected"), [("greater", 1 / 120), ("less", 1.0), ("two-sided", 2 / 120)])
 def test_smallest_pvalue_is_reached_by_one_order(alternative, expected):
     found = rank_correlation([1, 2, 3, 4, 5], [1, 10, 100, 1000, 1e4], alternative=alternative)

@@ -12,8 +12,9 @@ from scipy.stats import rankdata  # pyright: ignore[reportMissingTypeStubs, repo
 
 from repdrift.core.confidence import Interval, upper_level
 from repdrift.core.errors import DegenerateInputError, ShapeError
-from repdrift.statistics.arrangements import Floats, Visited, finite, stratum_labels, visited
+from repdrift.statistics.arrangements import Floats, finite, stratum_labels, visited
 from repdrift.statistics.intervals import normal_quantile
+from repdrift.statistics.pairings import least_pairing_pvalue
 from repdrift.statistics.permutation import Alternative, pvalue_of, require_alternative, tie_slack
 
 PAIRING_LIMIT = 500_000
@@ -89,15 +90,11 @@ def rank_correlation(
             null = (null[:, None] + w * _every_correlation(x, y)).ravel()
         else:
             null += w * (generator.permuted(np.tile(y, (null.size, 1)), axis=1) @ x)
-    best = float(
-        np.abs(null).max() if alternative == "two-sided" else null.max() if alternative == "greater" else null.min()
-    )
-    of_best = pvalue_of(null, best, alternative, visits=Visited(null.size, exact=True), slack=tie_slack(1.0))
     missing = no_interval(r, sizes)
     return RankCorrelation(
         correlation=r,
         pvalue=pvalue_of(null, r, alternative, visits=visits, slack=tie_slack(1.0)),
-        smallest_pvalue=visits.smallest_pvalue(of_best),
+        smallest_pvalue=visits.smallest_pvalue(least_pairing_pvalue(pairs, weights, alternative)),
         exact=visits.exact,
         n_permutations=visits.count,
         n_units=int(sizes.sum()),

@@ -15,6 +15,7 @@ from repdrift.core.errors import ShapeError
 from repdrift.statistics.arrangements import Floats, Visited, finite, finite_table, stratum_labels, visited
 from repdrift.statistics.correlation import fisher_interval, no_interval, unit_ranks
 from repdrift.statistics.multiplicity import max_t_hits
+from repdrift.statistics.pairings import least_pairing_pvalue
 from repdrift.statistics.permutation import tie_slack
 
 JOINT_LIMIT = 20_000
@@ -80,8 +81,9 @@ def outcome_correlations(
     null = _null(parts, weights, visits, seed)
     slack = np.full(table.shape[1], tie_slack(1.0))
     hits = max_t_hits([np.abs(null)], np.abs(correlation), slack)
-    most = np.abs(null).max(axis=0)
-    of_most = float((np.abs(null) >= most - slack).mean(axis=0).min())
+    least = min(
+        least_pairing_pvalue([(x[:, i], y) for x, y in parts], weights, "two-sided") for i in range(table.shape[1])
+    )
     reasons = tuple(no_interval(float(r), sizes) for r in correlation)
     return OutcomeCorrelations(
         correlation=correlation,
@@ -92,7 +94,7 @@ def outcome_correlations(
             for r, why in zip(correlation, reasons, strict=True)
         ),
         missing=reasons,
-        smallest_pvalue=visits.smallest_pvalue(of_most),
+        smallest_pvalue=visits.smallest_pvalue(least),
         exact=visits.exact,
         n_permutations=visits.count,
         n_units=values.size,

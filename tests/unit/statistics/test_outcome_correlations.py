@@ -22,6 +22,14 @@ def test_each_measure_has_the_correlation_and_exact_p_of_the_single_test():
     assert (found.adjusted >= found.pvalue).all()
 
 
+def test_smallest_pvalue_of_random_pairings_is_not_guessed_from_them():
+    """Eight of sixteen runs failed: no pairing has a p below 2 / C(16, 8). Some of a few draws reach the best value of these draws."""
+    outcome = np.array([0.0, 1.0] * 8)
+    measures = np.random.default_rng(9).normal(size=(16, 2))
+    few, many = (outcome_correlations(measures, outcome, n_permutations=n).smallest_pvalue for n in (200, 20_000))
+    assert (few, many) == pytest.approx((1 / 201, 2 / 12_870))
+
+
 def test_intervals_are_those_of_the_single_correlation():
     g = np.random.default_rng(1)
     measures, outcome = g.normal(size=(16, 2)), g.normal(size=16)
