@@ -66,15 +66,21 @@ _OPPOSITE = -0.1
 """Below this, cells without a number have a dash, since blue and orange are equally dark in grey."""
 
 
-def is_drawn(found: ChangeLikeness, of: LikenessOf = "weights") -> bool:
-    """Tells whether enough models have a likeness for a matrix, and whether some two have a number."""
-    matrix = likeness_matrix(found, of)
-    return len(matrix.order) >= _LEAST_MODELS and any(value is not None for value in matrix.values.values())
+def why_not_drawn(found: ChangeLikeness, of: LikenessOf = "weights") -> str | None:
+    """Says why there is no such matrix, as part of a sentence; None if there is one: of three models or more, of which some two have a number."""
+    matrix, words = likeness_matrix(found, of), _WORDS[of]
+    if len(matrix.order) < _LEAST_MODELS:
+        return "a matrix needs three models, and fewer were set beside one another here"
+    if any(value is not None for value in matrix.values.values()):
+        return None
+    if of == "directions" and any(pair.cosine is not None for pair in found.directions):
+        return "no layer has a direction in every two models, so that no mean over layers would be of the same layers for all"
+    return f"no two models have a {words.number}, {words.missing}"
 
 
 def likeness_drawing(found: ChangeLikeness, of: LikenessOf = "weights") -> Drawing | None:
-    """Returns what draws the figure; None if there are fewer than three models."""
-    if not is_drawn(found, of):
+    """Returns what draws the figure; None if there is none, for a reason that `why_not_drawn` gives."""
+    if why_not_drawn(found, of) is not None:
         return None
     return lambda: likeness_figure(found, of, caption=[likeness_caption(of)])
 

@@ -5,9 +5,16 @@ import pytest
 from matplotlib.colors import to_hex
 
 from repdrift.core.likeness_matrices import likeness_matrix
-from repdrift.core.records.likeness import ChangeLikeness, GroupLikeness, LikenessModel, PairLikeness
+from repdrift.core.records.likeness import (
+    ChangeLikeness,
+    DirectionPair,
+    GroupLikeness,
+    LikenessModel,
+    PairLikeness,
+    ProfilePair,
+)
 from repdrift.report.figure_size import FigureSize
-from repdrift.report.likeness_figure import FIGURE_NAMES, likeness_caption, likeness_figure
+from repdrift.report.likeness_figure import FIGURE_NAMES, likeness_caption, likeness_figure, why_not_drawn
 from repdrift.report.style import LIKENESS, paper_style
 from tests.unit.report.figure_faults import drawn_texts, faults_of
 from tests.unit.report.synthetic_moved import moved
@@ -57,6 +64,21 @@ def test_models_of_a_comparison_are_named_by_their_names():
     _, texts, faults = drawn(ChangeLikeness(models=models, pairs=pairs, order=[2, 0, 1]), NARROW)
     assert not faults
     assert {"Numbers of the models:", "a rather long folder name of model c: 1"} <= {text.rstrip() for text in texts}
+
+
+def test_why_there_is_no_matrix_is_said_as_it_is():
+    assert [why_not_drawn(study_likeness(), of) for of in FIGURE_NAMES] == [None] * 3
+    pairs = ((0, 1), (0, 2), (1, 2))
+    found = ChangeLikeness(
+        models=[LikenessModel(name=name) for name in "abc"],
+        profiles=[ProfilePair(first=i, second=j, spearman=None, cosine=None, missing="no drift") for i, j in pairs],
+        # a and b have a direction in layer 0, the other pairs in layer 1: no layer is there for all.
+        directions=[DirectionPair(first=i, second=j, layer=int((i, j) != (0, 1)), cosine=0.5) for i, j in pairs],
+        order=[0, 1, 2],
+    )
+    assert "fewer" in why_not_drawn(found, "weights")
+    assert why_not_drawn(found, "profiles").startswith("no two models have a rank correlation")
+    assert "no layer has a direction in every two models" in why_not_drawn(found, "directions")
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])

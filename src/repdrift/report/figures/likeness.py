@@ -10,10 +10,10 @@ from repdrift.core.records.likeness import ChangeLikeness, LikenessOf
 from repdrift.report.figures import FigureSpec, no_section, register
 from repdrift.report.likeness_figure import (
     FIGURE_NAMES,
-    is_drawn,
     likeness_caption,
     likeness_description,
     likeness_figure,
+    why_not_drawn,
 )
 from repdrift.report.report_data import ReportData
 
@@ -31,11 +31,9 @@ def _found(data: ReportData) -> ChangeLikeness:
 
 
 def _absent(data: ReportData, of: LikenessOf) -> str | None:
-    if is_drawn(_found(data), of):
-        return None
     moved = data.results.moved
-    few = moved is not None and moved.likeness is not None
-    return "fewer than three models have a likeness with others" if few else no_section(data, "likeness")
+    found = None if moved is None else moved.likeness
+    return no_section(data, "likeness") if found is None else why_not_drawn(found, of)
 
 
 def _caption(_data: ReportData, of: LikenessOf) -> str:
