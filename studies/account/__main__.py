@@ -1,6 +1,6 @@
 """Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
 
-`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--cost` the processor seconds by stage.
+`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--tried` the runs of tasks that were tried alone, `--cost` the processor seconds by stage.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from studies.account.committed_results import (
     draw_figures_of_rates,
     require_small,
 )
+from studies.account.tried_tasks import TRIED, tried_tasks
 
 from repdrift.core.atomic import write_text, write_together
 from repdrift.core.errors import RepdriftError
@@ -35,12 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
     parser.add_argument("--decoder", type=Path, help="folder of the analysis of studies/reference_smollm2.yaml")
+    parser.add_argument("--tried", type=Path, help="folder of the runs of studies/reference_tried.yaml")
     parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
     given = parser.parse_args(arguments)
     folder: Path = given.folder
     try:
         if not given.check:
-            _take_over(folder, given.analysis, given.rates, given.decoder, given.cost)
+            _take_over(folder, given.analysis, given.rates, given.decoder, given.tried, given.cost)
         text = account_text(folder)
         if not given.check:
             write_text(folder / TEXT, text)
@@ -58,7 +60,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _take_over(
-    folder: Path, analysis: Path | None, rates: Path | None, decoder: Path | None, cost: Path | None
+    folder: Path,
+    analysis: Path | None,
+    rates: Path | None,
+    decoder: Path | None,
+    tried: Path | None,
+    cost: Path | None,
 ) -> None:
     if analysis is not None:
         commit_task(analysis, folder / "results", main_study().task_names)
@@ -69,6 +76,8 @@ def _take_over(
     if decoder is not None:
         commit_results(decoder, folder / "decoder")
         draw_figures_of_decoder(folder)
+    if tried is not None:
+        tried_tasks(tried).write(folder / TRIED)
     if cost is not None:
         with reading_errors(cost):
             write_together(folder, {COST: cost.read_bytes()})

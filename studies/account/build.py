@@ -24,6 +24,7 @@ from studies.account.committed_results import (
 )
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
+from studies.account.tried_tasks import TRIED, TriedTasks, not_learnt, tried_table
 
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import ALL_TASKS
@@ -96,8 +97,12 @@ def account_text(folder: Path) -> str:
     rates, decoder = _other(folder / "rates"), _other(folder / "decoder")
     expected = _expected(folder / "pilot.json")
     checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
+    tried = TriedTasks.read(folder / TRIED) if (folder / TRIED).is_file() else None
     text = environment.get_template(TEMPLATE).render(
         study=facts,
+        progress=facts.progress(not_learnt(tried)),
+        tried=tried,
+        tried_table=tried_table,
         parts=parts,
         again=again,
         trials=_trials(parts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from repdrift.core.claim_parts import deciding_pvalue, unreachable_pvalue, widest_claim
@@ -14,15 +15,16 @@ FROZEN = "frozen"
 """In place of a number for a layer below all that an arm changes: what is trained leaves it no choice."""
 
 
+_BAR = re.compile(r"(?<!\\)\|")
 _MOST_LAYERS = 12
 """Layers up to which a table has a column for each."""
 _SOME_LAYERS = 7
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table in Markdown."""
+    """Returns a table in Markdown. Bars are escaped but for those that a name's cell has escaped before."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_BAR.sub(r"\|", cell) for cell in line) + " |" for line in lines)
 
 
 def name_cell(text: str) -> str:

@@ -94,22 +94,21 @@ class StudyFacts:
         there = {run.task for run in self.data.results.runs if (run.method, run.step, run.status) == (arm, 0, "ok")}
         return [task for task in self.begun if task in there]
 
-    @property
-    def progress(self) -> str:
-        """What is finished and what is not, in words."""
-        done = listed([task_title(task) for task in self.finished])
+    def progress(self, not_learnt: Sequence[str] = ()) -> str:
+        """What is finished and what is not, in words. not_learnt: tasks that full fine-tuning was tried on, and has not learnt."""
         part = [
             f"{task_title(s.task)} ({s.there} of {counted(s.planned, 'model')})"
             for s in self.states
             if 0 < s.there < s.planned
         ]
-        rest = [task_title(s.task) for s in self.states if not s.there]
-        said = [f"Tasks finished so far: {done}"]
-        if part:
-            said.append(f"In part: {listed(part)}")
-        if rest:
-            said.append(f"Not yet run: {listed(rest)}")
-        return ". ".join(said) + "."
+        absent = [s.task for s in self.states if not s.there]
+        parts = {
+            "Tasks finished so far": [task_title(task) for task in self.finished],
+            "In part": part,
+            "Left out, since full fine-tuning has not learnt them": [task_title(t) for t in absent if t in not_learnt],
+            "Not yet run": [task_title(t) for t in absent if t not in not_learnt],
+        }
+        return ". ".join(f"{said}: {listed(names)}" for said, names in parts.items() if names) + "."
 
     @property
     def headline(self) -> str:

@@ -22,16 +22,19 @@ from studies.account.committed_results import (
 )
 from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
+from studies.account.tried_tasks import TRIED
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.likeness import ChangeLikeness, DirectionPair, GroupLikeness, LikenessModel, PairLikeness
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, OutcomeInfo, StudyOutcomes
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
+from repdrift.core.records.run import RUN_FILE, Learnt
 from repdrift.core.records.study_info import SanityCheck
 from repdrift.core.records.what_moved import StudyMoved
 from repdrift.core.words import p_equals, short_drift
 from repdrift.report.report_data import read_report_data
 from tests.unit.drift.skill_studies import two_arms
+from tests.unit.drift.test_trained_runs import run_record
 from tests.unit.report.equal_skill_results import with_equal_skill
 from tests.unit.report.page.study.trained_study import trained_study
 from tests.unit.report.page.views.made_studies import PLAIN, made
@@ -89,6 +92,34 @@ def test_committed_results_are_small():
 def test_what_is_finished_in_part_and_not_begun_stands_first(account):
     first = account_text(account).splitlines()[2]
     assert first == "Tasks finished so far: SST-2. In part: MRPC (5 of 6 models). Not yet run: RTE and SQuAD 2.0."
+
+
+def test_a_task_that_was_tried_and_not_learnt_is_left_out_for_that_reason_with_its_scores(account, tmp_path, capsys):
+    study = tmp_path / "tried"
+    for task, verdict in (("rte", True), ("squad_v2", False)):
+        learnt = Learnt(
+            metric="f1", score=0.513, constant_answer="no answer | at all", constant_score=0.525, difference=-0.012,
+            low=-0.035, high=0.011, n_items=800, n_groups=178, learnt=verdict, sentence="as it is",
+        )  # fmt: skip
+        run_record(
+            task=task, method="full_finetune", learnt=learnt, n_train=2700, data_source=str(tmp_path),
+            hyperparameters={"learning_rate": 2e-4, "epochs": 3.0, "steps": 576},
+            checkpoint_scores={330: {"f1": 0.6, "exact_match": 0.9}, 430: {"f1": 0.5, "exact_match": 0.9}},
+        ).write(study / task / RUN_FILE)  # fmt: skip
+
+    assert main([str(account), "--tried", str(study)]) == 0
+    text = (account / TEXT).read_text(encoding="utf-8")
+    assert text.splitlines()[2] == (
+        "Tasks finished so far: SST-2. In part: MRPC (5 of 6 models). "
+        "Left out, since full fine-tuning has not learnt them: SQuAD 2.0. Not yet run: RTE."
+    )
+    row = next(line for line in text.splitlines() if line.startswith("| SQuAD 2.0 |"))
+    assert row.endswith(
+        "| 0.0002 | 2700 rows, 3 epochs | f1 0.513 | 0.600 at step 330 of 576 | 0.525 (no answer \\| at all) | -0.012 (-0.035 to 0.011) | no |"
+    )
+    assert str(tmp_path) not in (account / TRIED).read_text(encoding="utf-8")
+    assert main([str(account), "--tried", str(tmp_path / "nothing")]) == 1
+    assert "should hold finished runs" in capsys.readouterr().err
 
 
 def test_a_changed_result_changes_its_number_and_no_other(account):

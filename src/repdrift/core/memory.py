@@ -18,6 +18,11 @@ def give_back() -> None:
     that it no longer uses.
     """
     gc.collect()  # arrays in a cycle of references are freed only here
+    give_back_freed()
+
+
+def give_back_freed() -> None:
+    """Return freed memory to the operating system, as `give_back` does, but look for no unused objects: fit for every few steps of a loop."""
     trim = _malloc_trim()
     if trim is not None:
         trim(0)

@@ -9,10 +9,15 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 
 from repdrift.core.errors import NonFiniteError
+from repdrift.core.memory import give_back_freed
 from repdrift.training.length_groups import LengthGroups
 from repdrift.training.peak_memory import peak_memory_bytes
 from repdrift.training.resuming import StateKeeper
 from repdrift.training.training_state import load_optimizer, load_random_state, load_weights
+
+_STEPS_OF_KEEPING = 10
+"""Batches after which memory that the C library keeps goes back. Batches of other lengths free blocks of other sizes, between which more
+and more is kept: gigabytes in some hundred steps on a processor. benchmarks/training has what this saves and costs."""
 
 
 class ResumableTrainer(Trainer):
@@ -40,6 +45,7 @@ class ResumableTrainer(Trainer):
         self._states = states
         self._checkpoints = checkpoints
         self._saved_step = 0
+        self._batches = 0
         self._order = order
         if states is not None and states.found is not None:
             self.add_callback(_RestoreSums(self, states.found.record.loss))
@@ -47,6 +53,9 @@ class ResumableTrainer(Trainer):
     def training_step(self, *arguments: Any, **settings: Any) -> Tensor:
         """Returns the loss of one batch. Raises NonFiniteError if it is NaN or Inf."""
         loss = super().training_step(*arguments, **settings)
+        self._batches += 1
+        if self._batches % _STEPS_OF_KEEPING == 0 and loss.device.type == "cpu":
+            give_back_freed()
         if not bool(torch.isfinite(loss)):
             step, rate = self.state.global_step + 1, self.args.learning_rate
             if step == 1:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from repdrift.core.errors import NonFiniteError
-from repdrift.training import finished_runs, train
+from repdrift.training import finished_runs, resumable_trainer, train
 from repdrift.training import fit as fitting
 from repdrift.training.features import PaddingCollator, predict
 from tests.unit.training.test_training_run import _job
@@ -91,3 +91,13 @@ def test_finite_training_is_what_it_was_without_the_checks(tiny_bert, tiny_data,
     plain = train(_job(tiny_bert, tiny_data), tmp_path / "plain")
     assert checked.record.weights_digest == plain.record.weights_digest
     assert checked.record.metrics == plain.record.metrics
+
+
+def test_memory_that_batches_of_many_lengths_leave_behind_goes_back_along_the_way(
+    tiny_bert, tiny_data, tmp_path, monkeypatch
+):
+    given_back = []
+    monkeypatch.setattr(resumable_trainer, "_STEPS_OF_KEEPING", 2)
+    monkeypatch.setattr(resumable_trainer, "give_back_freed", lambda: given_back.append(1))
+    train(_job(tiny_bert, tiny_data), tmp_path)
+    assert len(given_back) == 3 // 2 * (not torch.accelerator.is_available())
