@@ -20,13 +20,8 @@ def test_a_part_has_the_settings_of_the_whole(task):
     assert part["tasks"] == [task]
     for key in ("name", "model", "reference", "seeds", "outcomes"):
         assert part[key] == whole[key], key
-    arms = [arm if isinstance(arm, str) else arm["name"] for arm in part["methods"]]
-    assert len(arms) >= 5
-    assert part["methods"] == [
-        arm for arm in whole["methods"] if (arm if isinstance(arm, str) else arm["name"]) in arms
-    ]
-    assert part["tune"]["learning_rates"] == {arm: whole["tune"]["learning_rates"][arm] for arm in arms}
-    assert part["tune"]["held_out"] == whole["tune"]["held_out"]
+    for key in ("methods", "tune"):
+        assert part[key] == whole[key], key
     assert part["training"]["all"] == whole["training"]["all"]
     ours, theirs = part["training"]["tasks"][task], whole["training"]["tasks"][task]
     assert {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} <= MAY_DIFFER.get(

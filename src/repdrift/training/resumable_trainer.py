@@ -15,7 +15,7 @@ from repdrift.training.peak_memory import peak_memory_bytes
 from repdrift.training.resuming import StateKeeper
 from repdrift.training.training_state import load_optimizer, load_random_state, load_weights
 
-_STEPS_OF_KEEPING = 10
+_STEPS_OF_KEEPING = 20
 """Batches after which memory that the C library keeps goes back. Batches of other lengths free blocks of other sizes, between which more
 and more is kept: gigabytes in some hundred steps on a processor. benchmarks/training has what this saves and costs."""
 
