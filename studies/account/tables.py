@@ -21,6 +21,7 @@ from studies.account.cells import (
 from studies.account.facts import StudyFacts
 
 from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
+from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS
 from repdrift.core.records.tuning import TuningTrial
 from repdrift.core.records.weights import WeightContrast, WeightsOverSeeds
@@ -145,24 +146,21 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
         rows.append(
             [
                 name_cell(facts.title(arm)),
-                end_cell(facts.reduction(task, arm)),
-                verdict_cell(facts.less(task, arm)),
+                _with_verdict(end_cell(facts.reduction(task, arm)), facts.less(task, arm)),
                 at or MISSING,
-                skill_cell(skill),
-                verdict_cell(skill.test if skill else None),
+                _with_verdict(skill_cell(skill), skill.test if skill else None),
                 MISSING if second is None or second.reduction is None else percent(second.reduction),
                 MISSING if task == ALL_TASKS else _beside_seeds(facts, task, arm),
             ]
         )
-    head = [
-        "arm",
-        "at the end: less drift by",
-        "drifts less?",
-        "equal score",
-        "at equal skill: less drift by",
-        "drifts less?",
-    ]
-    return table([*head, "by regression", "difference of drift beside two seeds of one arm"], rows)
+    head = ["arm", "less drift at the end of training", "equal score", "less drift at that score", "by regression"]
+    return table([*head, "difference, beside two seeds of one arm"], rows)
+
+
+def _with_verdict(reduction: str, test: HypothesisTest | None) -> str:
+    """A reduction with its interval, and the verdict on the claim that there is one; one dash where both are missing."""
+    verdict = verdict_cell(test)
+    return MISSING if reduction == verdict == MISSING else f"{reduction}: {verdict}"
 
 
 def _beside_seeds(facts: StudyFacts, task: str, arm: str) -> str:
