@@ -112,7 +112,7 @@ def _verdicts(facts: StudyFacts, task: str, claim: Callable[[StudyFacts, str, st
             markdown_text(facts.title(arm))
             + ("" if reduction is None else f" {percent(reduction)}")
             + (_BELOW_SEEDS if test.verdict == "supported" and _is_below_seeds(facts, task, arm) else "")
-            + _only(facts, task, arm)
+            + facts.only_on(task, arm)
         )
         if test.verdict == "supported" and (p := deciding_pvalue(test)) is not None:
             shown.append(p)
@@ -131,19 +131,9 @@ def _target_at_equal_skill(facts: StudyFacts, task: str) -> str:
     for arm in facts.compared:
         said = target_at_equal_skill(facts.equal_skill(task, arm), facts.study.target_reduction)
         if said != MISSING:
-            named = markdown_text(facts.title(arm)) + _only(facts, task, arm)
+            named = markdown_text(facts.title(arm)) + facts.only_on(task, arm)
             sides.setdefault(_SAID[said.partition(":")[0]], []).append(named)
     return "; ".join(f"{said}: {listed(sides[said])}" for said in _SAID.values() if said in sides)
-
-
-def _only(facts: StudyFacts, task: str, arm: str) -> str:
-    """Of a claim over all tasks: the tasks that the arm has, where others have more."""
-    there = facts.tasks_of(arm)
-    return (
-        f" (on {listed([task_title(t) for t in there])} alone)"
-        if task == ALL_TASKS and len(there) < len(facts.begun)
-        else ""
-    )
 
 
 def _layers(facts: StudyFacts, task: str) -> str:
@@ -159,7 +149,7 @@ def _layers(facts: StudyFacts, task: str) -> str:
             if n not in frozen and (test := facts.less(ALL_TASKS, arm, n)) is not None and test.verdict == "supported"
         ]
         if shown:
-            said.append(f"{markdown_text(facts.title(arm))} in {listed(shown)}" + _only(facts, task, arm))
+            said.append(f"{markdown_text(facts.title(arm))} in {listed(shown)}" + facts.only_on(task, arm))
     return "; ".join(said)
 
 

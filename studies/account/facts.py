@@ -94,6 +94,12 @@ class StudyFacts:
         there = {run.task for run in self.data.results.runs if (run.method, run.step, run.status) == (arm, 0, "ok")}
         return [task for task in self.begun if task in there]
 
+    def only_on(self, task: str, arm: str) -> str:
+        """Of a claim over all tasks: the tasks that it is of where others have more, in brackets after a space; else empty."""
+        there = self.tasks_of(arm)
+        fewer = task == ALL_TASKS and len(there) < len(self.begun)
+        return f" (on {listed([task_title(t) for t in there])} alone)" if fewer else ""
+
     def progress(self, not_learnt: Sequence[str] = ()) -> str:
         """What is finished and what is not, in words. not_learnt: tasks that full fine-tuning was tried on, and has not learnt."""
         part = [

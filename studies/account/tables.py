@@ -145,7 +145,7 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
         second = skill.second_opinion if skill else None
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                name_cell(facts.title(arm)) + facts.only_on(task, arm),
                 _with_verdict(end_cell(facts.reduction(task, arm)), facts.less(task, arm)),
                 at or MISSING,
                 _with_verdict(skill_cell(skill), skill.test if skill else None),
@@ -211,7 +211,7 @@ def layer_verdicts_table(facts: StudyFacts) -> str:
     """Over all tasks, whether each arm drifts less than the reference in each layer, at the end of training."""
     rows = [
         [
-            name_cell(facts.title(arm)),
+            name_cell(facts.title(arm)) + facts.only_on(ALL_TASKS, arm),
             *(
                 FROZEN
                 if all(facts.is_frozen(task, arm, layer) for task in facts.tasks_of(arm))

@@ -517,6 +517,8 @@ def test_an_arm_that_was_not_trained_on_a_task_has_no_row_there_and_is_named(acc
     sst2, mrpc = answers.partition("**MRPC**")[0], answers.partition("**MRPC**")[2].partition("**All tasks")[0]
     assert ("| lora_r64 |" in sst2, "| lora_r64 |" in mrpc, "| lora_r8 |" in mrpc) == (True, False, True)
     assert answers.count("above the noise of extraction") == 1, "claims over all tasks stand once"
+    assert answers.count("| lora_r64 (on SST-2 alone) |") == 2, "all tasks together, and by layer"
+    assert "| lora_r8 (on" not in answers
 
 
 def test_tasks_of_two_base_models_are_not_put_together(account, tmp_path, capsys):
