@@ -90,5 +90,6 @@ def test_time_and_memory_come_from_the_account_with_room_to_spare():
     assert time_limit_min(SlurmOptions(), []) == 240, (
         "a job goes on after its limit; a few seconds by account are no limit"
     )
-    assert memory_gb(SlurmOptions(), demands) == 17
+    assert memory_gb(SlurmOptions(gpus=1), demands) == 17
+    assert memory_gb(SlurmOptions(), demands) == 32, "a processor keeps memory for each length of text"
     assert (time_limit_min(SlurmOptions(time=30), demands), memory_gb(SlurmOptions(memory=4), demands)) == (30, 4)

@@ -19,6 +19,8 @@ _LEAST_TIME_MIN = 240
 """Asked for where the account of a job says less: it is of the fastest case, and a job that hits its limit goes on in the next one."""
 _SPARE_TIME = 3
 _SPARE_MEMORY = 1.5
+_SPARE_MEMORY_WITHOUT_GPU = 3.0
+"""On a processor the C library and oneDNN keep memory for texts of each length, beside what the account counts (benchmarks/training)."""
 _LIBRARIES_GB = 2.0
 _OWN_OPTIONS = {
     "time": "time",
@@ -230,7 +232,8 @@ def memory_gb(options: SlurmOptions, demands: Sequence[JobDemand]) -> float | No
     if options.memory is not None:
         return options.memory
     most = max((demand.memory_bytes or 0 for demand in demands), default=0)
-    return float(math.ceil(_SPARE_MEMORY * most / 2**30 + _LIBRARIES_GB)) if most else None
+    spare = _SPARE_MEMORY if options.gpus else _SPARE_MEMORY_WITHOUT_GPU
+    return float(math.ceil(spare * most / 2**30 + _LIBRARIES_GB)) if most else None
 
 
 def say_defaults(options: SlurmOptions) -> None:

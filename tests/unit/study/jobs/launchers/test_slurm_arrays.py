@@ -142,7 +142,7 @@ def test_an_ending_that_the_element_wrote_is_told_without_asking_slurm(whole, sl
 @pytest.mark.parametrize(
     ("state", "exit_code", "ending", "words"),
     [
-        ("OUT_OF_MEMORY", "0:125", "failed", "want of memory; it had asked for 7 GB"),
+        ("OUT_OF_MEMORY", "0:125", "failed", "want of memory; it had asked for 11 GB"),
         ("CANCELLED", "0:15", "failed", "cancelled in Slurm"),
         ("DEADLINE", "0:0", "failed", "deadline"),
         ("TIMEOUT", "0:0", "lost", "time limit of 240 minutes"),
