@@ -9,9 +9,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-BLOCKS, WIDTH, INNER, VOCABULARY = 16, 128, 12_288, 200
+BLOCKS, WIDTH, INNER, VOCABULARY = 12, 128, 12_288, 200
 MODEL_BYTES = 4 * BLOCKS * (4 * WIDTH * WIDTH + 3 * WIDTH * INNER)
-ALLOWED_BYTES = 160 << 20  # beyond what the interpreter and the libraries take before a model is touched
+ALLOWED_BYTES = 64 << 20  # beyond what the interpreter and the libraries take before a model is touched
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    # The limit counts addresses. glibc keeps those of blocks that were freed, 64 MB and more, and how many of them differs from run to run; with
+    # this, blocks of 1 MB and more go back at once, so that what counts is what is held.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+}  # fmt: skip
 
 PROGRAM = """
 import json, resource, sys
@@ -99,7 +105,7 @@ def test_model_larger_than_the_limit_is_measured(tmp_path):
     small, other = _write(tmp_path / "small", 1), _write(tmp_path / "other", 1, moved=0)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, (base, small, other, _adapter(tmp_path / "small_adapter", 0), ALLOWED_BYTES, tuned, adapter, elsewhere))],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DEACTIVATE_ASYNC_LOAD": "1"},
+        env={**os.environ, **ENVIRONMENT},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -107,6 +113,6 @@ def test_model_larger_than_the_limit_is_measured(tmp_path):
     assert not found["missing"]
     assert found["changed"] == {str(path): ["mlp.up_proj.weight"] for path in (tuned, adapter, elsewhere)}
     assert found["cosines"] == pytest.approx({"0 1": 1.0, "0 2": 0.0, "1 2": 0.0}, abs=1e-5)
-    assert MODEL_BYTES > 1.7 * ALLOWED_BYTES
+    assert MODEL_BYTES > 3 * ALLOWED_BYTES
     assert found["whole"] != "loaded"
     assert found["peak"] < ALLOWED_BYTES
