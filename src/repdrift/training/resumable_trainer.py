@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback
 from repdrift.core.errors import NonFiniteError
 from repdrift.core.memory import give_back_freed
 from repdrift.training.length_groups import LengthGroups
+from repdrift.training.needed_logits import gives_needed_logits, loss_of_needed
 from repdrift.training.peak_memory import peak_memory_bytes
 from repdrift.training.resuming import StateKeeper
 from repdrift.training.training_state import load_optimizer, load_random_state, load_weights
@@ -47,6 +48,7 @@ class ResumableTrainer(Trainer):
         self._saved_step = 0
         self._batches = 0
         self._order = order
+        self._only_needed_logits: bool | None = None  # not known before the first batch
         if states is not None and states.found is not None:
             self.add_callback(_RestoreSums(self, states.found.record.loss))
 
@@ -68,6 +70,35 @@ class ResumableTrainer(Trainer):
                 f"{self._label}: the loss is {float(loss)} in step {step} of {self._total}: training diverged. {lower_rate(rate)}"
             )
         return loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Returns the loss of one batch; of a text to continue from the logits of its learnt tokens alone, where the model allows it."""
+        if not return_outputs and self._leaves_out_logits(inputs):
+            labels = inputs["labels"]
+            rest = {name: value for name, value in inputs.items() if name != "labels"}
+            loss = loss_of_needed(model, rest, labels, num_items_in_batch)
+            if loss is not None:
+                return loss
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def _leaves_out_logits(self, inputs: dict[str, Any]) -> bool:
+        if self._only_needed_logits is None:
+            alone = (
+                self.args.world_size == 1 and self.args.n_gpu <= 1
+            )  # DataParallel would cut the list of positions in pieces
+            self._only_needed_logits = (
+                alone
+                and not self.args.torch_compile
+                and "labels" in inputs
+                and gives_needed_logits(cast("nn.Module", self.model), inputs)
+            )
+        return self._only_needed_logits
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return super()._get_train_sampler(train_dataset) if self._order is None else self._order
