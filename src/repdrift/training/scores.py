@@ -18,6 +18,17 @@ from repdrift.tasks.group_names import groups_of
 
 
 @dataclass(frozen=True)
+class Written:
+    """Texts that a model writes for n rows, scored. name: of the scorer. right: (n,) its word on each; constant: (n,) on the text that is right most often, which
+    constant_answer tells in words."""
+
+    name: str
+    right: NDArray[np.float64]
+    constant: NDArray[np.float64]
+    constant_answer: str
+
+
+@dataclass(frozen=True)
 class Scored:
     """The scores of one model over n rows.
 
@@ -39,56 +50,77 @@ class Scored:
     n_train: int | None = None
     chosen: dict[str, float | None] = field(default_factory=dict)
     of_rows: tuple[RowScores, ...] = ()
+    written: Written | None = None
 
 
 def compared_with_constant(scored: Scored) -> Learnt:
     """The comparison with the best constant answer: the model has learnt if the 95 % interval of the difference lies above 0.
 
     The interval is paired over rows, and whole groups are drawn, see statistics.grouped_mean(). Under 10 groups it is not
-    known. With 5 rows or fewer that differ, whichever is better, it is not shown that the model has learnt.
+    known. With 5 rows or fewer that differ, whichever is better, it is not shown that the model has learnt. Where the task scores what the model
+    writes, that must beat the best constant text as well.
     Raises NonFiniteError if a score is NaN or Inf.
     """
-    found = grouped_mean(scored.items - scored.constant, scored.groups)
-    sign = -1.0 if scored.metric in LOSSES else 1.0
-    score, constant = sign * float(np.mean(scored.items)), sign * float(np.mean(scored.constant))
+    found = _compared(scored.metric, scored.items, scored.constant, scored.constant_answer, scored.groups)
+    if scored.written is None:
+        return found
+    by = scored.written
+    written = _compared(by.name, by.right, by.constant, by.constant_answer, scored.groups)
+    verdicts = (found.learnt, written.learnt)
+    learnt = False if False in verdicts else None if None in verdicts else True
+    of_loss, of_text = (each.sentence.rpartition(": ")[0] for each in (found, written))
+    sentence = f"{of_loss}; and what it writes: {of_text}: {_VERDICTS[learnt]}."
+    return found.model_copy(update={"learnt": learnt, "written": written, "sentence": sentence})
+
+
+_VERDICTS = {
+    True: "it has learnt its task",
+    False: "it has not learnt its task",
+    None: "not known whether it has learnt",
+}
+
+
+def _compared(
+    metric: str,
+    items: NDArray[np.float64],
+    constants: NDArray[np.float64],
+    constant_answer: str,
+    groups: Sequence[str] | None,
+) -> Learnt:
+    found = grouped_mean(items - constants, groups)
+    sign = -1.0 if metric in LOSSES else 1.0
+    score, constant = sign * float(np.mean(items)), sign * float(np.mean(constants))
     learnt: bool | None = found.interval is not None and found.interval.low > 0
     if found.n_groups < LEAST_GROUPS:
         learnt = None
+    units = "rows" if groups is None else f"groups of rows that belong together ({len(items)} rows)"
     return Learnt(
-        metric=scored.metric,
+        metric=metric,
         score=score,
-        constant_answer=scored.constant_answer,
+        constant_answer=constant_answer,
         constant_score=constant,
         difference=found.mean,
         low=found.interval.low if found.interval is not None else None,
         high=found.interval.high if found.interval is not None else None,
-        n_items=len(scored.items),
+        n_items=len(items),
         n_groups=found.n_groups,
         learnt=learnt,
-        sentence=_sentence(scored, score, constant, found, learnt),
+        sentence=(
+            f"{metric} {score:.3f}, and {constant:.3f} for the best constant answer ({constant_answer}): "
+            f"{_gain(found, learnt, units)}: {_VERDICTS[learnt]}."
+        ),
     )
 
 
-def _sentence(scored: Scored, score: float, constant: float, found: GroupedMean, learnt: bool | None) -> str:
-    verdict = {
-        True: "it has learnt its task",
-        False: "it has not learnt its task",
-        None: "not known whether it has learnt",
-    }
-    units = "rows" if scored.groups is None else f"groups of rows that belong together ({len(scored.items)} rows)"
+def _gain(found: GroupedMean, learnt: bool | None, units: str) -> str:
     if found.interval is not None:
         low, high = found.interval
-        detail = f"a gain of {found.mean:.3f} (95 % interval {low:.3f} to {high:.3f} over {found.n_groups} {units})"
-    elif learnt is None:
-        detail = f"a gain of {found.mean:.3f}, over {found.n_groups} {units}; an interval needs {LEAST_GROUPS} at least"
-    else:
-        detail = (
-            f"a gain of {found.mean:.3f}, and different in {found.n_differing} of {found.n_groups} {units}; "
-            f"fewer than {LEAST_DIFFERING} show nothing"
-        )
+        return f"a gain of {found.mean:.3f} (95 % interval {low:.3f} to {high:.3f} over {found.n_groups} {units})"
+    if learnt is None:
+        return f"a gain of {found.mean:.3f}, over {found.n_groups} {units}; an interval needs {LEAST_GROUPS} at least"
     return (
-        f"{scored.metric} {score:.3f}, and {constant:.3f} for the best constant answer ({scored.constant_answer}): "
-        f"{detail}: {verdict[learnt]}."
+        f"a gain of {found.mean:.3f}, and different in {found.n_differing} of {found.n_groups} {units}; "
+        f"fewer than {LEAST_DIFFERING} show nothing"
     )
 
 

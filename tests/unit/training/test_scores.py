@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from repdrift.core.errors import NonFiniteError
-from repdrift.training.scores import Scored, compared_with_constant, rows_sharing_a_text
+from repdrift.training.scores import Scored, Written, compared_with_constant, rows_sharing_a_text
 
 
 def _scored(items, constant, groups=None, metric="accuracy"):
@@ -47,6 +47,43 @@ def test_rows_right_by_luck_are_too_few_to_show_anything():
     assert compared_with_constant(_scored(five, constant)).learnt is False  # 5 of 5 better: p = 1/32
     assert "different in 5 of 200 rows" in compared_with_constant(_scored(five, constant)).sentence
     assert compared_with_constant(_scored(six, constant)).learnt is True  # 6 of 6: p = 1/64
+
+
+def _written(right, constant, groups=None):
+    """A model whose loss fell by 2 nats in each row, and what it writes."""
+    n = len(right)
+    written = Written(
+        "exact_match", np.asarray(right, float), np.asarray(constant, float), "'unanswerable' for every row"
+    )
+    return Scored({}, "loss", -np.ones(n), -3 * np.ones(n), "the base model", groups, written=written)
+
+
+def test_lower_loss_is_not_enough_where_what_is_written_is_no_better_than_one_text():
+    right = np.arange(100) < 52
+    found = compared_with_constant(_written(np.roll(right, 2), right))  # "unanswerable" for about every row
+    assert found.learnt is False
+    assert found.difference == pytest.approx(2)
+    assert found.written is not None
+    assert (found.written.score, found.written.constant_score, found.written.learnt) == (0.52, 0.52, False)
+    assert found.sentence.startswith(
+        "loss 1.000, and 3.000 for the best constant answer (the base model): a gain of 2.000"
+    )
+    assert (
+        "; and what it writes: exact_match 0.520, and 0.520 for the best constant answer ('unanswerable' for every row): a gain of"
+        in found.sentence
+    )
+    assert found.sentence.endswith("has not learnt its task.")
+    assert found.sentence.count("learnt") == 1
+
+
+def test_both_must_be_shown():
+    right = np.arange(100) < 52
+    assert compared_with_constant(_written(np.arange(100) < 90, right)).learnt is True
+    scored = _written(np.arange(100) < 90, right)
+    worse = Scored({}, "loss", scored.constant, scored.items, "the base model", written=scored.written)  # the loss rose
+    assert compared_with_constant(worse).learnt is False
+    few = _written(np.arange(100) < 90, right, [str(i % 9) for i in range(100)])
+    assert compared_with_constant(few).learnt is None
 
 
 def test_few_groups_leave_it_unknown_and_say_so():

@@ -59,8 +59,12 @@ class Learnt(Record):
     n_groups: int
     """Groups of rows that are drawn together, such as questions on one paragraph; `n_items` if each row stands alone."""
     learnt: bool | None
-    """Whether the model has learnt its task: the interval lies above 0. Null: not known, since there are too few groups."""
+    """Whether the model has learnt its task: the interval lies above 0, and that of `written` too if there is one. Null: not known, since there are
+    too few groups."""
     sentence: str
+    written: Learnt | None = None
+    """What the model writes, where a task scores that: against writing one and the same text for every row. A loss also falls when a model learns how
+    answers look, and not which one is right."""
 
     @property
     def higher_is_better(self) -> bool:

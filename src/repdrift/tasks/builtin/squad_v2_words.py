@@ -14,6 +14,8 @@ SQUAD_V2_WORDS = register(
         hub=("rajpurkar/squad_v2", None),
         title="SQuAD 2.0 in words: write the answer to a question behind it",
         folder="squad_v2",
-        continuation=Continuation(template="{context}\nQuestion: {question}\nAnswer: {answers}"),
+        continuation=Continuation(
+            template="{context}\nQuestion: {question}\nAnswer: {answers}", scorer="exact_match", max_new_tokens=32
+        ),
     )
 )

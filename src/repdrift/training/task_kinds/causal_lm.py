@@ -17,6 +17,7 @@ from repdrift.core.errors import DataError, NonFiniteError
 from repdrift.core.row_scores import RowScores
 from repdrift.core.words import counted
 from repdrift.tasks import Row, Rows, TaskSpec
+from repdrift.tasks.continuation import NO_ANSWER
 from repdrift.tasks.continuation_text import (
     CompletionCutAwayError,
     ContinuationEncoder,
@@ -26,8 +27,8 @@ from repdrift.tasks.continuation_text import (
 )
 from repdrift.tasks.encoding import described_row
 from repdrift.training.features import NO_LABEL, Feature, PaddingCollator
-from repdrift.training.scores import Scored, named_groups, rows_sharing_a_text
-from repdrift.training.task_kinds.continuation_scorers import scorer_of
+from repdrift.training.scores import Scored, Written, named_groups, rows_sharing_a_text
+from repdrift.training.task_kinds.continuation_scorers import best_constant, scorer_of
 from repdrift.training.task_kinds.greedy_continuations import Prompt, greedy_continuations
 
 _LOGIT_BYTES = 128 << 20
@@ -129,12 +130,15 @@ class CausalProcessor:
             raise DataError(f"task {self._spec.name!r}: the base model was not scored on these rows before training")
         base = CompletionLoss(np.array([self._base[key] for key in keys]), loss.tokens)
         metrics = {"loss": loss.per_token, "base_loss": base.per_token}
+        written: Written | None = None
         of_rows = [RowScores("loss", loss.of_rows, loss.tokens.astype(np.float64), base.of_rows)]
         if self._scorer is not None:
             name = str(self._spec.continuation.scorer)
             right, base_right = self._right(model, rows), np.array([self._base_right[key] for key in keys])
             metrics[name], metrics[f"base_{name}"] = float(right.mean()), float(base_right.mean())
             of_rows.append(RowScores(name, right, base_values=base_right))
+            written = self._against_one_text(name, right, rows)
+            metrics[f"constant_{name}"] = float(written.constant.mean())
         return Scored(
             metrics=metrics,
             metric="loss",
@@ -143,6 +147,7 @@ class CausalProcessor:
             constant_answer="the base model's own loss on these rows",
             groups=self._together(rows),
             of_rows=tuple(of_rows),
+            written=written,
         )
 
     def _losses(self, model: nn.Module, rows: Sequence[Row], which: str) -> CompletionLoss:
@@ -175,6 +180,14 @@ class CausalProcessor:
         )
         texts = [self._tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in written]
         return self._scorer.scores(texts, [references(row, self._spec) for row in rows])
+
+    def _against_one_text(self, name: str, right: NDArray[np.float64], rows: Sequence[Row]) -> Written:
+        assert self._scorer is not None  # noqa: S101
+        text, constant = best_constant(self._scorer, [references(row, self._spec) for row in rows])
+        # A text of the user's own data does not go into sentences, which are passed on.
+        return Written(
+            name, right, constant, f"{NO_ANSWER!r} for every row" if text == NO_ANSWER else "one text for every row"
+        )
 
     def _together(self, rows: Sequence[Row]) -> list[str] | None:
         """Groups of rows: by the task's column, else those whose prompts share a text; None if each row stands alone.

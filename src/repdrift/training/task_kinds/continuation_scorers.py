@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
@@ -20,6 +21,8 @@ TOLERANCE = Decimal("1e-6")
 """Relative difference up to which two numbers are equal; below 1 it is absolute."""
 PATTERN_TIMEOUT_S = 1.0
 """Seconds for one search of a user's pattern: patterns exist that take years on a text of one line."""
+_MOST_TRIED = 20
+"""Texts that are tried for the best constant answer."""
 _NUMBER = regex.compile(
     r"(?<![\w.])[-+\u2212]?\$?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?(?!\d)"
 )
@@ -46,6 +49,16 @@ def scorer_of(continuation: Continuation) -> ContinuationScorer | None:
     if continuation.scorer == "numeric":
         return Numeric()
     return PatternMatch(continuation.pattern or "") if continuation.scorer == "regex" else None
+
+
+def best_constant(scorer: ContinuationScorer, answers: Sequence[Sequence[str]]) -> tuple[str, NDArray[np.float64]]:
+    """The text that is right for the most rows when it is written for every one of them, and its scores: (n,).
+
+    Tried are the commonest accepted answers, `_MOST_TRIED` of them.
+    """
+    counts = Counter(text for accepted in answers for text in dict.fromkeys(accepted))
+    tried = [(text, scorer.scores([text] * len(answers), answers)) for text, _ in counts.most_common(_MOST_TRIED)]
+    return max(tried, key=lambda each: float(each[1].mean()))
 
 
 class ExactMatch:

@@ -217,7 +217,13 @@ def test_run_is_trained_scored_saved_and_extracted(base, method, kind, tmp_path)
     assert stored["hyperparameters"]["causal_lm"] == {}
     assert stored["metrics"]["loss"] < stored["metrics"]["base_loss"]
     assert ("contains" in stored["metrics"]) == (kind == "prompt")
-    assert stored["learnt"]["learnt"]
+    learnt = stored["learnt"]
+    assert learnt["low"] > 0
+    if kind == "prompt":  # a lower loss than the base model's; and it writes no answer that is right
+        assert learnt["written"]["score"] == stored["metrics"]["contains"] == 0 < stored["metrics"]["constant_contains"]
+        assert learnt["written"]["constant_score"] == stored["metrics"]["constant_contains"]
+        assert "and what it writes: contains 0.000, and 0.0" in learnt["sentence"]
+    assert learnt["learnt"] is (kind != "prompt")
     assert stored["tuning"]["head_parameters"] == 0
     tuned = resolve_model(str(run.folder / "final_model"))
     samples = build_sample_set(spec, rows.rows, load_tokenizer(base), max_length=40)

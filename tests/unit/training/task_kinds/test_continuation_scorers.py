@@ -7,7 +7,7 @@ import pytest
 from repdrift.core.errors import DataError
 from repdrift.tasks.continuation import Continuation
 from repdrift.training.task_kinds import continuation_scorers
-from repdrift.training.task_kinds.continuation_scorers import last_number, scorer_of
+from repdrift.training.task_kinds.continuation_scorers import best_constant, last_number, scorer_of
 
 
 def scorer(**settings):
@@ -22,6 +22,25 @@ def scored(text, answers, **settings):
 
 def test_no_scorer_unless_one_is_asked_for():
     assert scorer_of(Continuation()) is None
+
+
+@pytest.mark.parametrize("name", ["exact_match", "contains"])
+def test_best_constant_answer_is_that_of_all_texts_that_could_be_written(name):
+    answers = [
+        ["A b", "c"],
+        ["unanswerable"],
+        ["c"],
+        ["The c."],
+        ["unanswerable"],
+        ["d", "d", "e"],
+        ["x c"],
+        ["unanswerable"],
+    ]
+    text, scores = best_constant(scorer(scorer=name), answers)
+    every = {each for accepted in answers for each in accepted}
+    right = {each: sum(scored(each, accepted, scorer=name) for accepted in answers) for each in every}
+    assert right[text] == max(right.values()) == scores.sum()
+    assert scores.tolist() == [float(scored(text, accepted, scorer=name)) for accepted in answers]
 
 
 @pytest.mark.parametrize(
