@@ -36,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
     parser.add_argument("--decoder", type=Path, help="folder of the analysis of studies/reference_smollm2.yaml")
-    parser.add_argument("--tried", type=Path, help="folder of the runs of studies/reference_tried.yaml")
+    parser.add_argument(
+        "--tried", type=Path, nargs="+", default=[], help="folders of the runs of studies/reference_tried.yaml and its like"
+    )
     parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
     given = parser.parse_args(arguments)
     folder: Path = given.folder
@@ -64,7 +66,7 @@ def _take_over(
     analysis: Path | None,
     rates: Path | None,
     decoder: Path | None,
-    tried: Path | None,
+    tried: list[Path],
     cost: Path | None,
 ) -> None:
     if analysis is not None:
@@ -76,7 +78,7 @@ def _take_over(
     if decoder is not None:
         commit_results(decoder, folder / "decoder")
         draw_figures_of_decoder(folder)
-    if tried is not None:
+    if tried:
         tried_tasks(tried).write(folder / TRIED)
     if cost is not None:
         with reading_errors(cost):

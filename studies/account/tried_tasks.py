@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from studies.account.cells import MISSING, name_cell, table
@@ -17,6 +18,7 @@ TRIED = "tried.json"
 class TriedRun(Record):
     """One run: its settings, its score beside that of the best constant answer, and the score of each checkpoint by step."""
 
+    base_model: str
     task: str
     method: str
     seed: int
@@ -35,21 +37,24 @@ class TriedTasks(Record):
     runs: list[TriedRun]
 
 
-def tried_tasks(study: Path) -> TriedTasks:
-    """Reads the finished runs of a study's folder of results, such as results/reference_tried.
+def tried_tasks(studies: Sequence[Path]) -> TriedTasks:
+    """Reads the finished runs of studies' folders of results, such as results/reference_tried.
 
-    Raises DataError if there are none, or if one does not know whether it has learnt its task; CorruptFileError for a damaged record.
+    Raises DataError if one holds none, or if a run does not know whether it has learnt its task; CorruptFileError for a damaged record.
     """
-    runs = [_tried(RunRecord.read(file), file) for file in sorted(study.glob(f"*/{RUN_FILE}"))]
-    if not runs:
-        raise DataError(f"{study} should hold finished runs, folders with a {RUN_FILE}; found none: train them first")
-    return TriedTasks(runs=sorted(runs, key=lambda run: (run.task, run.method, run.learning_rate, run.seed)))
+    runs: list[TriedRun] = []
+    for study in studies:
+        found = [_tried(RunRecord.read(file), file) for file in sorted(study.glob(f"*/{RUN_FILE}"))]
+        if not found:
+            raise DataError(f"{study} should hold finished runs, folders with a {RUN_FILE}; found none: train them first")
+        runs += sorted(found, key=lambda run: (run.task, run.method, run.learning_rate, run.seed))
+    return TriedTasks(runs=runs)
 
 
 def tried_table(found: TriedTasks) -> str:
     """The runs beside the best constant answer, at the end of training and at the best checkpoint, which was chosen by the rows it is scored on."""
     return table(
-        ["task", "arm", "learning rate", "trained on", "score at the end", "best score on the way", "best constant answer", "gain at the end", "learnt"],
+        ["model", "task", "arm", "learning rate", "trained on", "score at the end", "best score on the way", "best constant answer", "gain at the end", "learnt"],
         [_row(run) for run in found.runs],
     )  # fmt: skip
 
@@ -67,6 +72,7 @@ def _tried(record: RunRecord, file: Path) -> TriedRun:
     settings, metric = record.hyperparameters, record.learnt.metric
     along = {step: scores.get(metric) for step, scores in (record.checkpoint_scores or {}).items()}
     return TriedRun(
+        base_model=record.base_model,
         task=record.task,
         method=record.method,
         seed=record.seed,
@@ -82,16 +88,22 @@ def _tried(record: RunRecord, file: Path) -> TriedRun:
 
 def _row(run: TriedRun) -> list[str]:
     found, along = run.learnt, run.checkpoint_scores
+    both = [found] if found.written is None else [found, found.written]
     best = (max if found.higher_is_better else min)(along, key=lambda step: along[step]) if along else None
-    interval = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
     return [
+        name_cell(run.base_model),
         name_cell(task_title(run.task)),
         name_cell(method_title(run.method)),
         f"{run.learning_rate:g}",
         f"{counted(run.n_train, 'row')}, {counted(round(run.epochs), 'epoch')}",
-        f"{found.metric} {found.score:.3f}",
+        "; ".join(f"{each.metric} {each.score:.3f}" for each in both),
         MISSING if best is None else f"{along[best]:.3f} at step {best} of {run.steps}",
-        f"{found.constant_score:.3f} ({name_cell(found.constant_answer)})",
-        f"{found.difference:+.3f}{interval}",
+        "; ".join(f"{each.constant_score:.3f} ({name_cell(each.constant_answer)})" for each in both),
+        "; ".join(map(_gain, both)),
         {True: "yes", False: "no", None: "not known"}[found.learnt],
     ]
+
+
+def _gain(found: Learnt) -> str:
+    interval = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.difference:+.3f}{interval}"

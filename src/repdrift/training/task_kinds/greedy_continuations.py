@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 
 from repdrift.core.progress import Bar
-from repdrift.models import headless, learned_prompt_of, length_limit, quiet_transformers
+from repdrift.models import headless, learned_prompt_of, length_limit, quiet_transformers, unwrapped
 
 _BATCH = 32
+_LOGIT_BYTES = 128 << 20
+"""Logits at most, in float32, when drafts are read again; of one text at least."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,34 @@ def greedy_continuations(
 ) -> list[list[int]]:
     """Token ids that `model` writes behind each prompt, without the token that ends them.
 
-    Prompts of one length are run together, so that no prompt is padded: with padding, some kinds of model give other tokens. A
-    continuation ends at `end`, at the prompt's own stop, after `max_new_tokens`, or where the model's positions end. what: a few words for the
-    progress bar. The model's own settings of generation, such as a penalty for repeating, are not used.
+    With padding in front of a prompt, some kinds of model give other tokens. So what prompts of several lengths are given together is a draft, and is
+    read once more with padding behind it, which no token sees: each of its tokens must have the highest logit there. A prompt whose draft fails is run
+    with none but prompts of its own length. A continuation ends at `end`, at the prompt's own stop, after `max_new_tokens`, or where the model's
+    positions end. what: a few words for the progress bar. The model's own settings of generation, such as a penalty for repeating, are not used.
     """
     most, learned = length_limit(headless(model)).most, learned_prompt_of(model)
     if most is not None and learned is not None:
         most -= learned.tokens
     found: list[list[int]] = [[] for _ in prompts]
+    left = set(range(len(prompts)))
     with Bar(what, len(prompts)) as bar:
-        for chosen in _batches(prompts):
-            stops = {token for token in (end, prompts[chosen[0]].stop) if token is not None}
+        drafts = (
+            [] if learned is not None else _drafted_together(prompts, None if most is None else most - max_new_tokens)
+        )
+        for chosen in drafts:
+            stops = _stops(prompts[chosen[0]], end)
+            given = [prompts[i].ids for i in chosen]
+            written = [_up_to(ids, stops) for ids in _generated(model, given, stops, pad, max_new_tokens)]
+            right = _are_greedy(model, given, written, pad)
+            for index, ids, confirmed in zip(chosen, written, right, strict=True):
+                if confirmed:
+                    found[index] = _until(ids, stops)
+                    left.discard(index)
+                    bar.advance()
+            if sum(right) < len(chosen) / 2:
+                break  # this kind of model sees the padding
+        for chosen in _of_one_length(prompts, sorted(left)):
+            stops = _stops(prompts[chosen[0]], end)
             room = max_new_tokens if most is None else min(max_new_tokens, most - len(prompts[chosen[0]].ids))
             if room > 0:
                 written = _generated(model, [prompts[i].ids for i in chosen], stops, pad, room)
@@ -48,12 +68,53 @@ def greedy_continuations(
     return found
 
 
-def _batches(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Numbers of the prompts that are run together: those of one length and one stop."""
+def _stops(prompt: Prompt, end: int | None) -> set[int]:
+    return {token for token in (end, prompt.stop) if token is not None}
+
+
+def _of_one_length(prompts: Sequence[Prompt], chosen: Sequence[int]) -> list[list[int]]:
+    """Numbers of those prompts that are run together without padding: those of one length and one stop."""
     alike: dict[tuple[int, int | None], list[int]] = {}
-    for index, prompt in enumerate(prompts):
-        alike.setdefault((len(prompt.ids), prompt.stop), []).append(index)
+    for index in chosen:
+        alike.setdefault((len(prompts[index].ids), prompts[index].stop), []).append(index)
     return [group[i : i + _BATCH] for group in alike.values() for i in range(0, len(group), _BATCH)]
+
+
+def _drafted_together(prompts: Sequence[Prompt], longest: int | None) -> list[list[int]]:
+    """Numbers of the prompts that are run together with padding: those of one stop and like lengths. Longer ones than `longest` are left out."""
+    alike: dict[int | None, list[int]] = {}
+    for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids)):
+        if longest is None or len(prompts[index].ids) <= longest:
+            alike.setdefault(prompts[index].stop, []).append(index)
+    batches = [group[i : i + _BATCH] for group in alike.values() for i in range(0, len(group), _BATCH)]
+    return [batch for batch in batches if len({len(prompts[i].ids) for i in batch}) > 1]
+
+
+def _are_greedy(
+    model: nn.Module, prompts: Sequence[Sequence[int]], written: Sequence[Sequence[int]], pad: int
+) -> list[bool]:
+    """Tells for each text whether every token that was written has the highest logit behind the tokens before it."""
+    texts = [[*prompt, *ids] for prompt, ids in zip(prompts, written, strict=True)]
+    keeps = "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
+    vocabulary = int(getattr(getattr(model, "config", None), "vocab_size", 0)) or 50_000
+    wide = max(map(len, texts)) - (min(map(len, prompts)) - 1 if keeps else 0)
+    rows = max(1, _LOGIT_BYTES // (4 * vocabulary * wide))
+    device = next(model.parameters()).device
+    found: list[bool] = []
+    for first in range(0, len(texts), rows):
+        part = range(first, min(first + rows, len(texts)))
+        longest = max(len(texts[i]) for i in part)
+        ids = torch.tensor([[*texts[i], *[pad] * (longest - len(texts[i]))] for i in part], device=device)
+        mask = torch.tensor([[1] * len(texts[i]) + [0] * (longest - len(texts[i])) for i in part], device=device)
+        begin = min(len(prompts[i]) for i in part) - 1
+        kept = {"logits_to_keep": torch.arange(begin, longest, device=device)} if keeps else {}
+        with torch.inference_mode():
+            logits = model(input_ids=ids, attention_mask=mask, **kept).logits
+        best = (logits if keeps else logits[:, begin:]).argmax(dim=-1).tolist()
+        for row, i in enumerate(part):
+            at = len(prompts[i]) - 1 - begin
+            found.append(best[row][at : at + len(written[i])] == list(written[i]))
+    return found
 
 
 def _generated(
@@ -61,7 +122,9 @@ def _generated(
 ) -> list[list[int]]:
     from transformers import GenerationConfig
 
-    ids = torch.tensor([list(prompt) for prompt in prompts], device=next(model.parameters()).device)
+    device, longest = next(model.parameters()).device, max(map(len, prompts))
+    ids = torch.tensor([[*[pad] * (longest - len(prompt)), *prompt] for prompt in prompts], device=device)
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     settings = GenerationConfig(
         do_sample=False,
         num_beams=1,
@@ -75,10 +138,16 @@ def _generated(
     model.eval()
     try:
         with torch.inference_mode(), quiet_transformers():
-            out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+            out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
     finally:
         inner.generation_config = own
     return out[:, ids.shape[1] :].tolist()
+
+
+def _up_to(ids: Sequence[int], stops: set[int]) -> list[int]:
+    """The tokens up to the first that ends them, that one included."""
+    end = next((at for at, token in enumerate(ids) if token in stops), len(ids) - 1)
+    return list(ids[: end + 1])
 
 
 def _until(ids: Sequence[int], stops: set[int]) -> list[int]:
