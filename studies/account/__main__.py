@@ -37,7 +37,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rates", type=Path, help="folder of the analysis of studies/reference_rates.yaml")
     parser.add_argument("--decoder", type=Path, help="folder of the analysis of studies/reference_smollm2.yaml")
     parser.add_argument(
-        "--tried", type=Path, nargs="+", default=[], help="folders of the runs of studies/reference_tried.yaml and its like"
+        "--tried",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of the runs of studies/reference_tried.yaml and its like",
     )
     parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
     given = parser.parse_args(arguments)

@@ -46,7 +46,9 @@ def tried_tasks(studies: Sequence[Path]) -> TriedTasks:
     for study in studies:
         found = [_tried(RunRecord.read(file), file) for file in sorted(study.glob(f"*/{RUN_FILE}"))]
         if not found:
-            raise DataError(f"{study} should hold finished runs, folders with a {RUN_FILE}; found none: train them first")
+            raise DataError(
+                f"{study} should hold finished runs, folders with a {RUN_FILE}; found none: train them first"
+            )
         runs += sorted(found, key=lambda run: (run.task, run.method, run.learning_rate, run.seed))
     return TriedTasks(runs=runs)
 
