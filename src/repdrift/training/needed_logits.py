@@ -23,6 +23,11 @@ _TOLERANCE = 1e-3
 such as a loss on the size of its logits, is larger; in 16 bits, rounding is smaller."""
 
 
+def takes_logits_to_keep(model: nn.Module) -> bool:
+    """True if the forward of `model` can be told at which positions logits are wanted."""
+    return "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
+
+
 def gives_needed_logits(model: nn.Module, batch: dict[str, Tensor]) -> bool:
     """True if the loss of `model` follows from the logits of the learnt tokens, so that no others are needed.
 
@@ -31,7 +36,7 @@ def gives_needed_logits(model: nn.Module, batch: dict[str, Tensor]) -> bool:
     """
     if batch["labels"].dim() != 2 or wrapper_of_prompt(model) is not None:
         return False
-    if "logits_to_keep" not in inspect.signature(unwrapped(model).forward).parameters:
+    if not takes_logits_to_keep(model):
         return False
     ids = batch["input_ids"][:1, :_LENGTH]
     labels = ids.clone()

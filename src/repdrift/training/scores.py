@@ -61,15 +61,14 @@ def compared_with_constant(scored: Scored) -> Learnt:
     writes, that must beat the best constant text as well.
     Raises NonFiniteError if a score is NaN or Inf.
     """
-    found = _compared(scored.metric, scored.items, scored.constant, scored.constant_answer, scored.groups)
+    found, said = _compared(scored.metric, scored.items, scored.constant, scored.constant_answer, scored.groups)
     if scored.written is None:
         return found
     by = scored.written
-    written = _compared(by.name, by.right, by.constant, by.constant_answer, scored.groups)
+    written, said_of_text = _compared(by.name, by.right, by.constant, by.constant_answer, scored.groups)
     verdicts = (found.learnt, written.learnt)
     learnt = False if False in verdicts else None if None in verdicts else True
-    of_loss, of_text = (each.sentence.rpartition(": ")[0] for each in (found, written))
-    sentence = f"{of_loss}; and what it writes: {of_text}: {_VERDICTS[learnt]}."
+    sentence = f"{said}; and what it writes: {said_of_text}: {_VERDICTS[learnt]}."
     return found.model_copy(update={"learnt": learnt, "written": written, "sentence": sentence})
 
 
@@ -86,7 +85,8 @@ def _compared(
     constants: NDArray[np.float64],
     constant_answer: str,
     groups: Sequence[str] | None,
-) -> Learnt:
+) -> tuple[Learnt, str]:
+    """The comparison, and its sentence without the verdict."""
     found = grouped_mean(items - constants, groups)
     sign = -1.0 if metric in LOSSES else 1.0
     score, constant = sign * float(np.mean(items)), sign * float(np.mean(constants))
@@ -94,7 +94,8 @@ def _compared(
     if found.n_groups < LEAST_GROUPS:
         learnt = None
     units = "rows" if groups is None else f"groups of rows that belong together ({len(items)} rows)"
-    return Learnt(
+    said = f"{metric} {score:.3f}, and {constant:.3f} for the best constant answer ({constant_answer}): {_gain(found, learnt, units)}"
+    compared = Learnt(
         metric=metric,
         score=score,
         constant_answer=constant_answer,
@@ -105,11 +106,9 @@ def _compared(
         n_items=len(items),
         n_groups=found.n_groups,
         learnt=learnt,
-        sentence=(
-            f"{metric} {score:.3f}, and {constant:.3f} for the best constant answer ({constant_answer}): "
-            f"{_gain(found, learnt, units)}: {_VERDICTS[learnt]}."
-        ),
+        sentence=f"{said}: {_VERDICTS[learnt]}.",
     )
+    return compared, said
 
 
 def _gain(found: GroupedMean, learnt: bool | None, units: str) -> str:

@@ -29,10 +29,8 @@ from repdrift.tasks.encoding import described_row
 from repdrift.training.features import NO_LABEL, Feature, PaddingCollator
 from repdrift.training.scores import Scored, Written, named_groups, rows_sharing_a_text
 from repdrift.training.task_kinds.continuation_scorers import best_constant, scorer_of
-from repdrift.training.task_kinds.greedy_continuations import Prompt, greedy_continuations
+from repdrift.training.task_kinds.greedy_continuations import LOGIT_BYTES, Prompt, greedy_continuations, vocabulary_of
 
-_LOGIT_BYTES = 128 << 20
-"""Logits of one batch at most, in float32; a batch has at least one row."""
 _MOST_ROWS = 32
 
 
@@ -75,6 +73,8 @@ class CausalProcessor:
         """The base model's loss of each row, by its tokens."""
         self._base_right: dict[bytes, float] = {}
         """The scorer's word on the base model's continuation of each row, by its tokens."""
+        self._best_text: dict[tuple[tuple[str, ...], ...], tuple[str, NDArray[np.float64]]] = {}
+        """The best constant text and its scores, by the accepted answers of the rows."""
 
     def features(self, rows: Sequence[Row]) -> list[Feature]:
         """Encode each row as one feature, with a label for each token: its id where it is learnt, NO_LABEL elsewhere.
@@ -183,7 +183,10 @@ class CausalProcessor:
 
     def _against_one_text(self, name: str, right: NDArray[np.float64], rows: Sequence[Row]) -> Written:
         assert self._scorer is not None  # noqa: S101
-        text, constant = best_constant(self._scorer, [references(row, self._spec) for row in rows])
+        answers = [tuple(references(row, self._spec)) for row in rows]
+        if tuple(answers) not in self._best_text:  # once, and not at every checkpoint: a user's pattern may be slow
+            self._best_text[tuple(answers)] = best_constant(self._scorer, answers)
+        text, constant = self._best_text[tuple(answers)]
         # A text of the user's own data does not go into sentences, which are passed on.
         return Written(
             name, right, constant, f"{NO_ANSWER!r} for every row" if text == NO_ANSWER else "one text for every row"
@@ -252,8 +255,7 @@ def completion_losses(model: nn.Module, features: Sequence[Feature], collator: P
     device = next(model.parameters()).device
     order = sorted(range(len(features)), key=lambda i: len(features[i]["input_ids"]))
     sums, tokens = np.zeros(len(features)), np.zeros(len(features), dtype=np.int64)
-    vocabulary = int(getattr(getattr(model, "config", None), "vocab_size", 0)) or 50_000
-    for chosen in _batches(order, [len(feature["input_ids"]) for feature in features], vocabulary):
+    for chosen in _batches(order, [len(feature["input_ids"]) for feature in features], vocabulary_of(model)):
         batch = {name: values.to(device) for name, values in collator([features[i] for i in chosen]).items()}
         labels = batch.pop("labels")[:, 1:]
         with torch.inference_mode():
@@ -271,7 +273,7 @@ def _batches(order: Sequence[int], lengths: Sequence[int], vocabulary: int) -> I
     """Features in this order, as many in a batch as its logits allow; the last of a batch is its longest."""
     batch: list[int] = []
     for index in order:
-        if batch and (len(batch) == _MOST_ROWS or (len(batch) + 1) * lengths[index] * vocabulary * 4 > _LOGIT_BYTES):
+        if batch and (len(batch) == _MOST_ROWS or (len(batch) + 1) * lengths[index] * vocabulary * 4 > LOGIT_BYTES):
             yield batch
             batch = []
         batch.append(index)

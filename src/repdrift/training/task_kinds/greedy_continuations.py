@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,12 @@ import torch
 from torch import nn
 
 from repdrift.core.progress import Bar
-from repdrift.models import headless, learned_prompt_of, length_limit, quiet_transformers, unwrapped
+from repdrift.models import headless, learned_prompt_of, length_limit, quiet_transformers
+from repdrift.training.needed_logits import takes_logits_to_keep
 
 _BATCH = 32
-_LOGIT_BYTES = 128 << 20
-"""Logits at most, in float32, when drafts are read again; of one text at least."""
+LOGIT_BYTES = 128 << 20
+"""Logits of one batch that is read at most, in float32; a batch has at least one row."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,9 @@ def _are_greedy(
 ) -> list[bool]:
     """Tells for each text whether every token that was written has the highest logit behind the tokens before it."""
     texts = [[*prompt, *ids] for prompt, ids in zip(prompts, written, strict=True)]
-    keeps = "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
-    vocabulary = int(getattr(getattr(model, "config", None), "vocab_size", 0)) or 50_000
+    keeps = takes_logits_to_keep(model)
     wide = max(map(len, texts)) - (min(map(len, prompts)) - 1 if keeps else 0)
-    rows = max(1, _LOGIT_BYTES // (4 * vocabulary * wide))
+    rows = max(1, LOGIT_BYTES // (4 * vocabulary_of(model) * wide))
     device = next(model.parameters()).device
     found: list[bool] = []
     for first in range(0, len(texts), rows):
@@ -115,6 +114,11 @@ def _are_greedy(
             at = len(prompts[i]) - 1 - begin
             found.append(best[row][at : at + len(written[i])] == list(written[i]))
     return found
+
+
+def vocabulary_of(model: nn.Module) -> int:
+    """The number of logits of one token, for an estimate of memory; 50,000 where the configuration does not say."""
+    return int(getattr(getattr(model, "config", None), "vocab_size", 0)) or 50_000
 
 
 def _generated(

@@ -97,8 +97,8 @@ def test_a_single_wrong_token_is_found_wherever_it_stands(monkeypatch):
     prompts = prompts_of([3, 9, 4, 17])
     right = [alone(model, prompt, None) for prompt in prompts]
     ids = [list(prompt.ids) for prompt in prompts]
-    for limit in (module._LOGIT_BYTES, 1):  # together, and one text at a time
-        monkeypatch.setattr(module, "_LOGIT_BYTES", limit)
+    for limit in (module.LOGIT_BYTES, 1):  # together, and one text at a time
+        monkeypatch.setattr(module, "LOGIT_BYTES", limit)
         assert module._are_greedy(model, ids, right, 0) == [True] * 4
         for at in range(STEPS):
             changed = [
