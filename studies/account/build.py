@@ -19,7 +19,7 @@ from studies.account.committed_results import (
     FIGURES_FOLDER_OF_DECODER,
     FIGURES_FOLDER_OF_RATES,
     has_results,
-    unpacked_results,
+    results_of,
     whole_folder,
 )
 from studies.account.facts import StudyFacts
@@ -92,7 +92,7 @@ def account_text(folder: Path) -> str:
     again: dict[str, StudyFacts] = {}
     for name in facts.begun:
         if has_results(folder / AGAIN / name):
-            with unpacked_results(folder / AGAIN / name) as file:
+            with results_of(folder / AGAIN / name) as file:
                 again[name] = StudyFacts.read(file)
     rates, decoder = _other(folder / "rates"), _other(folder / "decoder")
     expected = _expected(folder / "pilot.json")
@@ -163,13 +163,13 @@ def _facts(folder: Path, planned: Sequence[str]) -> tuple[StudyFacts, dict[str, 
 
     What a task's own analysis has measured on its representations, a merged one has not.
     """
-    with unpacked_results(whole_folder(folder)) as file:
+    with results_of(whole_folder(folder)) as file:
         whole = StudyFacts.read(file, planned)
     parts: dict[str, StudyFacts] = {}
     for name in whole.begun:
         parts[name] = whole
         if has_results(folder / name):
-            with unpacked_results(folder / name) as file:
+            with results_of(folder / name) as file:
                 parts[name] = StudyFacts.read(file)
     return whole, parts
 
@@ -178,7 +178,7 @@ def _other(folder: Path) -> StudyFacts | None:
     """The facts of a study beside the main one; None if its results are not there."""
     if not has_results(folder):
         return None
-    with unpacked_results(folder) as file:
+    with results_of(folder) as file:
         return StudyFacts.read(file)
 
 

@@ -22,6 +22,7 @@ from repdrift.report import visualize
 from repdrift.report.figures import figure_named
 from repdrift.report.report_data import read_report_data
 from repdrift.sharing.merging import merge_studies
+from repdrift.sharing.opened_results import COMPRESSED, unpacked_results
 
 FIGURES = ("drift_by_layer", "frontier", "drift_reduction", "forgetting", "likeness_of_directions")
 """The figures that lie beside the text of an account, where the results can give them."""
@@ -32,7 +33,6 @@ FIGURES_FOLDER_OF_RATES = "figures_of_rates"
 FIGURES_OF_DECODER = ("drift_by_layer", "frontier", "forgetting")
 """Those of the study of a decoder."""
 FIGURES_FOLDER_OF_DECODER = "figures_of_decoder"
-COMPRESSED = f"{RESULTS_FILE}.gz"
 TOGETHER = "together"
 """The folder of what follows from the tables of several tasks' analyses."""
 MOST_BYTES = 5_000_000
@@ -72,7 +72,7 @@ def commit_task(analysis: Path, into: Path, order: Sequence[str] = ()) -> None:
             commit_results(analysis, place / COMPRESSED / tasks[0])
             folders = {part.name: part for part in (*others, place / COMPRESSED / tasks[0])}
             for task, folder in folders.items():
-                with unpacked_results(folder) as file:
+                with results_of(folder) as file:
                     shutil.copytree(file.parent, place / task)
             with chdir(place):  # the sources are named by their tasks in what is written, wherever they lie
                 names = [*(name for name in order if name in folders), *sorted(folders.keys() - set(order))]
@@ -100,25 +100,16 @@ def whole_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def unpacked_results(folder: Path) -> Iterator[Path]:
+def results_of(folder: Path) -> Iterator[Path]:
     """A results file with its table beside it, for as long as the block runs: the committed one, unpacked, or one that lies there as it is.
 
     Raises DataError if there is none, or if it is damaged.
     """
-    packed = folder / COMPRESSED
-    if not packed.is_file():
+    if not (folder / COMPRESSED).is_file():
         yield folder / RESULTS_FILE
         return
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        with reading_errors(packed):
-            try:
-                content = gzip.decompress(packed.read_bytes())
-            except (gzip.BadGzipFile, EOFError) as error:
-                raise DataError(f"{packed} is damaged ({error}). Restore it from a copy.") from error
-            (place / RESULTS_FILE).write_bytes(content)
-            shutil.copy(folder / TABLE_PARQUET, place / TABLE_PARQUET)
-        yield place / RESULTS_FILE
+    with unpacked_results(folder / COMPRESSED) as file:
+        yield file
 
 
 def draw_figures(folder: Path) -> None:
@@ -148,7 +139,7 @@ def draw_figures_of_decoder(folder: Path) -> None:
 
 
 def _draw(results: Path, into: Path, names: Sequence[str]) -> None:
-    with unpacked_results(results) as file:
+    with results_of(results) as file:
         data = read_report_data(file)
         possible = [name for name in names if figure_named(name).possible(data)]
         for drawn in into.glob("*.png"):

@@ -18,7 +18,7 @@ from studies.account.committed_results import (
     MOST_BYTES,
     TOGETHER,
     commit_results,
-    unpacked_results,
+    results_of,
 )
 from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
@@ -485,7 +485,7 @@ def test_tasks_that_were_analysed_one_by_one_are_put_together_and_keep_their_own
     assert "**All tasks together**" in both
     own = [line for line in alone.splitlines() if line.startswith("| LoRA |")]
     assert own[0] in both.splitlines()  # with the interval over samples, which tables cannot give
-    with unpacked_results(account / "results" / TOGETHER) as file:
+    with results_of(account / "results" / TOGETHER) as file:
         results = DriftResults.read(file)
     assert results.study.tasks == ["sst2", "mrpc"]  # in the order of the study
     assert results.study.merged is not None

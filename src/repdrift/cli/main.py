@@ -45,6 +45,7 @@ _COMMANDS = (
     "card",
     "export",
     "merge",
+    "reproduce",
     "verify",
     "measures",
     "tasks",

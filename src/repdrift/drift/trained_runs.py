@@ -50,6 +50,7 @@ def _trained_run(run: OpenedSet, output_dir: Path) -> TrainedRun | None:
         key=record.key,
         weights_digest=digest,
         base_digest=record.base_digest,
+        base_settings=record.base_settings,
         as_planned=as_planned,
         tuning=record.tuning,
         hyperparameters=record.hyperparameters,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import tempfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repdrift.core.errors import MissingRunError
+from repdrift.core.errors import DataError, MissingRunError
+from repdrift.core.reading import reading_errors
+from repdrift.core.records.base import LARGEST_BYTES
 from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.records.export import ANALYSIS_PART
-from repdrift.core.records.results import RESULTS_FILE
+from repdrift.core.records.results import RESULTS_FILE, DriftResults
 from repdrift.sharing.archive_reading import is_archive, open_export
 from repdrift.sharing.found_results import results_file_at
+
+COMPRESSED = f"{RESULTS_FILE}.gz"
+"""A results file where room is scarce, as in a repository."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class OpenedResults:
 def open_results(where: str) -> Generator[OpenedResults]:
     """Opens results. where: a folder, a results file, an exported archive, a study file, or a packaged study.
 
+    A results file that lies compressed, as `COMPRESSED`, is unpacked with its tables beside it for the time being.
+
     Raises DataError if there are none, MissingRunError for a study that was not analysed, ConfigError for a study file that cannot be read.
     """
     path = Path(where).expanduser()
@@ -45,10 +55,48 @@ def open_results(where: str) -> Generator[OpenedResults]:
             archive.unpack(Path(folder), below=f"{ANALYSIS_PART}/")
             yield OpenedResults(results_file_at(Path(folder)))
         return
+    if (packed := _compressed(path)) is not None:
+        with unpacked_results(packed) as file:
+            yield OpenedResults(file)
+        return
     if path.exists() and path.suffix not in (".yaml", ".yml"):
         yield OpenedResults(results_file_at(path))
         return
     yield OpenedResults(_of_study(where, path))
+
+
+@contextmanager
+def unpacked_results(packed: Path) -> Generator[Path]:
+    """A compressed results file, unpacked beside copies of the tables that it names, for as long as the block lasts.
+
+    Raises DataError if it is damaged, or larger than results can be.
+    """
+    with tempfile.TemporaryDirectory(prefix="repdrift-results-") as name:
+        place = Path(name)
+        with reading_errors(packed):
+            try:
+                with gzip.open(packed) as stream:
+                    content = stream.read(LARGEST_BYTES + 1)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise DataError(f"{packed} is damaged ({error}). Restore it from a copy.") from error
+            if len(content) > LARGEST_BYTES:
+                raise DataError(f"{packed} holds more than {LARGEST_BYTES:,} bytes, which no results file has.")
+            (place / RESULTS_FILE).write_bytes(content)
+        for table in DriftResults.read(place / RESULTS_FILE).table_sha256:
+            beside = packed.with_name(Path(table).name)
+            with reading_errors(beside):
+                if beside.is_file():
+                    shutil.copyfile(beside, place / beside.name)
+        yield place / RESULTS_FILE
+
+
+def _compressed(path: Path) -> Path | None:
+    """The compressed results file that a path names, or that a folder holds in place of one; None if there is none."""
+    if path.name == COMPRESSED and path.is_file():
+        return path
+    if path.is_dir() and (path / COMPRESSED).is_file() and not (path / RESULTS_FILE).is_file():
+        return path / COMPRESSED
+    return None
 
 
 def _of_study(where: str, path: Path) -> Path:

@@ -60,6 +60,11 @@ def read_me(results: DriftResults, names: Sequence[str], left_out: Sequence[str]
         "    pip install repdrift",
         f"    repdrift verify {archive}",
         f"    python -c \"import repdrift; print(repdrift.load_results('{archive}').record.tests)\"",
+        *(
+            [f"    repdrift reproduce {archive}    # trains two of the models again, with the base model and the data"]
+            if results.trained
+            else []
+        ),
         "",
         f"Unpacked, `repdrift visualize --results-file {ANALYSIS_PART}/{RESULTS_FILE} --output-dir figures` draws the figures again.",
         "",

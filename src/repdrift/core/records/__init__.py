@@ -7,4 +7,5 @@
 `study_info`          its study, runs and controls
 `claims`              its conclusions
 `comparison`          comparison.json of `repdrift compare`
+`reproduction`        reproduction.json of `repdrift reproduce`
 """

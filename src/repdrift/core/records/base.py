@@ -24,7 +24,7 @@ _VERBATIM = frozenset(
 )
 """Entries by which something is found or held against something else: they are written as they are."""
 
-_LARGEST_BYTES = 128 << 20
+LARGEST_BYTES = 128 << 20
 """Far above a record of a million samples. To check a record takes about 24 times its size in memory."""
 
 _REPORTED = ("repdrift", "torch", "transformers", "peft", "tokenizers", "numpy", "bitsandbytes")
@@ -55,9 +55,9 @@ class Record(BaseModel):
         with reading_errors(path):
             try:
                 size = path.stat().st_size
-                if size > _LARGEST_BYTES:
+                if size > LARGEST_BYTES:
                     raise DataError(
-                        f"{path} has {size:,} bytes; a record has {_LARGEST_BYTES:,} at most. Restore it from a copy."
+                        f"{path} has {size:,} bytes; a record has {LARGEST_BYTES:,} at most. Restore it from a copy."
                     )
                 with open_regular(path) as stream:
                     text = stream.read()

@@ -34,6 +34,8 @@ class TrainedRun(Record):
     """Hash of everything that determines the run."""
     weights_digest: str
     base_digest: str
+    base_settings: dict[str, str] = {}
+    """As `RunRecord.base_settings`; empty in results of older versions."""
     as_planned: bool
     """Whether it was trained as the study says now; else other settings made the model that was analysed."""
     tuning: Tuning | None = None

@@ -1,0 +1,112 @@
+"""The published results of a study: their models, and which of them can be made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repdrift.core.errors import ConfigError, DataError
+from repdrift.core.fingerprint import file_sha256
+from repdrift.core.records.results import DriftResults
+from repdrift.core.records.study_info import RunStatus
+from repdrift.core.records.trained_run import TrainedRun
+from repdrift.report.report_data import ReportData, read_report_data
+from repdrift.sharing.located_study import configuration_of
+from repdrift.sharing.opened_results import open_results
+from repdrift.study.config import StudyConfig
+from repdrift.study.runs import RunId
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """One final model of a study, as its results have it. status: with its scores and the fingerprint of its samples."""
+
+    run: RunId
+    trained: TrainedRun
+    status: RunStatus
+
+    @property
+    def name(self) -> str:
+        """What `--pick` takes."""
+        return f"{self.run.task}/{self.run.method}/{self.run.seed}"
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """The results of a study, its configuration, and the models whose training they describe.
+
+    where: what the user named. sha256: of the results file.
+    """
+
+    where: str
+    sha256: str
+    data: ReportData
+    config: StudyConfig
+    models: list[PublishedModel]
+
+    @property
+    def results(self) -> DriftResults:
+        """The results file."""
+        return self.data.results
+
+    def drift(self, model: RunStatus) -> NDArray[np.float64]:
+        """The published drift of a final model, (layers,), by the study's primary measure."""
+        return self.data.drift(model.task, model.method).loc[model.seed].to_numpy(dtype=np.float64)
+
+    def alike(self, run: RunId) -> list[RunStatus]:
+        """The published final models of the same arm on the same task that have a drift, the model itself among them."""
+        seeds = set(self.data.drift(run.task, run.method).dropna().index)
+        return [each for each in self.data.planned(run.task, run.method) if each.status == "ok" and each.seed in seeds]
+
+
+def read_published(where: str) -> PublishedStudy:
+    """Reads the results of a study. where: a folder, a results file (compressed or not), an exported archive, a study file, or a packaged study.
+
+    Raises DataError if they are damaged or a comparison, ConfigError if they do not tell how their models were trained.
+    """
+    with open_results(where) as opened:
+        if opened.is_comparison:
+            raise DataError(
+                f"{where} holds a comparison: its models were not trained by repdrift; expected the results of a study."
+            )
+        data = read_report_data(opened.file)
+        digest = file_sha256(opened.file)
+    results = data.results
+    config = configuration_of(results)
+    if config is None:
+        merged = results.study.merged
+        why = (
+            "it was merged from tables; name the results of one of its parts"
+            if merged is not None and merged.from_tables
+            else "they are of an older version; run `repdrift analyze` on the study again"
+        )
+        raise ConfigError(f"the results at {where} do not tell the study's configuration: {why}.")
+    models = _models(data)
+    if not models:
+        raise ConfigError(
+            f"the results at {where} do not tell how any of their models was trained: the folders of the runs were not on the machine that analysed "
+            "them. Run `repdrift analyze` where the trained models are."
+        )
+    return PublishedStudy(where, digest, data, config, models)
+
+
+def _models(data: ReportData) -> list[PublishedModel]:
+    """The final models that have drifts, and of which the training is told."""
+    measured = {(task, method, seed) for task, method, seed in _with_drift(data)}
+    finals = {(r.task, r.method, r.seed): r for r in data.results.runs if r.step == 0 and r.status == "ok"}
+    found: list[PublishedModel] = []
+    for trained in data.results.trained:
+        of = (trained.task, trained.method, trained.seed)
+        if of in finals and of in measured:
+            found.append(PublishedModel(RunId(*of), trained, finals[of]))
+    return found
+
+
+def _with_drift(data: ReportData) -> list[tuple[str, str, int]]:
+    rows = data.primary[data.primary["drift"].notna()]
+    return [
+        (str(task), str(method), int(seed))
+        for task, method, seed in rows[["task", "method", "seed"]].drop_duplicates().itertuples(index=False)
+    ]

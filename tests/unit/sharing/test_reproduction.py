@@ -1,0 +1,94 @@
+"""The verdict on a model that was made again, and the sentences about it."""
+
+import pytest
+
+from repdrift.core.records.reproduction import Expected, ReproducedModel, Reproduction
+from repdrift.core.reproduction_words import reproduction_answer, reproduction_markdown, reproduction_rows
+from repdrift.sharing.reproduction.made_again import verdict
+
+DRIFT, SCORE = Expected(low=0.2, high=0.4), Expected(low=0.75, high=0.85)
+
+
+def judged(again, score, *, expected=(DRIFT, SCORE), same_weights=False, published=(0.1, 0.5)):
+    return verdict((published, again), (0.8, score), expected, metric="accuracy", same_weights=same_weights)
+
+
+@pytest.mark.parametrize(
+    ("again", "score", "expected"),
+    [
+        ((0.1, 0.5), 0.8, "same numbers"),
+        ((0.10001, 0.50001), 0.80001, "same numbers"),
+        ((0.1, 0.51), 0.8, "like another seed"),
+        ((0.1, 0.5), 0.81, "like another seed"),
+        ((0.3, 0.6), 0.8, "differs"),
+        ((0.05, 0.3), 0.8, "differs"),
+        ((0.1, 0.91), 0.8, "differs"),
+        ((0.1, 0.51), 0.7, "differs"),
+    ],
+)
+def test_a_model_is_judged_by_its_mean_drift_and_its_score(again, score, expected):
+    assert judged(again, score) == expected
+
+
+def test_a_model_that_was_an_outlier_among_its_seeds_is_made_again_as_one():
+    assert judged((0.3, 0.72), 0.8, published=(0.3, 0.71)) == "like another seed"
+    assert judged((0.3, 0.95), 0.8, published=(0.3, 0.71)) == "differs"
+
+
+def test_equal_weights_are_said_only_where_the_numbers_are_equal_too():
+    assert judged((0.1, 0.5), 0.8, same_weights=True) == "same weights"
+    assert judged((0.1, 0.6), 0.8, same_weights=True) == "like another seed"
+    assert judged((0.1, 0.9), 0.8, same_weights=True) == "differs"
+
+
+def test_without_a_spread_only_equal_numbers_are_judged():
+    assert judged((0.1, 0.5), 0.8, expected=(None, None)) == "same numbers"
+    assert judged((0.1, 0.6), 0.8, expected=(None, None)) == "not judged"
+    assert judged((0.1, 0.6), 0.8, expected=(DRIFT, None)) == "not judged"
+    assert judged((0.1, 0.9), 0.8, expected=(DRIFT, None)) == "differs"  # one number that is off is enough
+
+
+def test_a_drift_that_rounding_left_of_none_is_none():
+    assert judged((2e-16, 0.5), 0.8, published=(0.0, 0.5)) == "same numbers"
+
+
+def model(verdict, **changes):
+    values = {
+        "task": "sst2", "method": "lora", "seed": 3, "learning_rate": 1e-4, "steps": 10, "layers": [0, 1], "drift_published": [0.1, 0.5],
+        "drift_again": [0.1, 0.52], "metric": "accuracy", "score_published": 0.8, "score_again": 0.81, "same_weights": False,
+        "published_models": 5, "expected_drift": DRIFT, "expected_score": SCORE, "verdict": verdict, "processor_published": None,
+        "processor_again": "P", "versions_published": {}, "published_started": "2026-01-01T00:00:00+00:00", "wall_time_s": 1.0,
+    }  # fmt: skip
+    return ReproducedModel(**(values | changes))
+
+
+def reproduction(*models, random_seed=7, tasks=()):
+    return Reproduction(
+        created="2026-01-01T00:00:00+00:00", study="a|b", model="m", results_sha256="0", measure="cka", measure_title="CKA", random_seed=random_seed,
+        models_to_draw_from=30, tasks=list(tasks), confidence=0.95, models=list(models), versions={}, cautions=["Mind *this*."],
+    )  # fmt: skip
+
+
+def test_the_answer_counts_the_models_by_verdict_and_says_how_they_were_chosen():
+    (sentence,) = reproduction_answer(reproduction(model("differs"), model("same weights"), model("differs")))
+    assert sentence.startswith("3 models of the study a|b (m), drawn at random from 30 (random seed 7),")
+    assert "1 has the same weights, byte for byte" in sentence
+    assert "2 lie farther off than another seed of the arm would" in sentence
+    assert (
+        "drawn at random from 30 of SST-2 (" in reproduction_answer(reproduction(model("differs"), tasks=["sst2"]))[0]
+    )
+    assert ", named," in reproduction_answer(reproduction(model("differs"), random_seed=None))[0]
+
+
+def test_the_file_has_every_number_and_caution_and_names_are_escaped():
+    text = reproduction_markdown(reproduction(model("like another seed")))
+    assert "a\\|b" in text
+    assert "Mind \\*this\\*." in text
+    assert "0.300, 0.310" in text
+    assert "farthest apart in layer 1, 0.500 published and 0.520 again" in text
+
+
+def test_what_is_missing_is_said_to_be_missing():
+    nothing = {"metric": None, "score_published": None, "score_again": None, "expected_score": None}
+    (row,) = reproduction_rows(reproduction(model("not judged", expected_drift=None, **nothing)))
+    assert row[3:6] == ["not known", "none", "not known"]
