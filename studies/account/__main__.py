@@ -1,6 +1,6 @@
 """Writes the text of an account, or says that it is not up to date: `python -m studies.account docs/studies/reference [--check]`.
 
-`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--tried` the runs of tasks that were tried alone, `--cost` the processor seconds by stage.
+`--from` takes the results of an analysis over first and draws its figures, `--rates` those of the study of learning rates, `--decoder` those of the study of a decoder, `--tried` the runs of tasks that were tried alone, `--reproduced` models that were made again, `--cost` the processor seconds by stage.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from studies.account.committed_results import (
     draw_figures_of_rates,
     require_small,
 )
+from studies.account.reproductions import commit_reproductions
 from studies.account.tried_tasks import TRIED, tried_tasks
 
 from repdrift.core.atomic import write_text, write_together
@@ -43,12 +44,15 @@ def main(arguments: Sequence[str]) -> int:
         default=[],
         help="folders of the runs of studies/reference_tried.yaml and its like",
     )
+    parser.add_argument(
+        "--reproduced", type=Path, nargs="+", default=[], help="folders that `repdrift reproduce` wrote, all of them"
+    )
     parser.add_argument("--cost", type=Path, help="csv with the columns task and cpu_s, one row a stage")
     given = parser.parse_args(arguments)
     folder: Path = given.folder
     try:
         if not given.check:
-            _take_over(folder, given.analysis, given.rates, given.decoder, given.tried, given.cost)
+            _take_over(folder, given.analysis, given.rates, given.decoder, given.tried, given.reproduced, given.cost)
         text = account_text(folder)
         if not given.check:
             write_text(folder / TEXT, text)
@@ -71,6 +75,7 @@ def _take_over(
     rates: Path | None,
     decoder: Path | None,
     tried: list[Path],
+    reproduced: list[Path],
     cost: Path | None,
 ) -> None:
     if analysis is not None:
@@ -84,6 +89,8 @@ def _take_over(
         draw_figures_of_decoder(folder)
     if tried:
         tried_tasks(tried).write(folder / TRIED)
+    if reproduced:
+        commit_reproductions(reproduced, folder)
     if cost is not None:
         with reading_errors(cost):
             write_together(folder, {COST: cost.read_bytes()})

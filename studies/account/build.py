@@ -24,6 +24,7 @@ from studies.account.committed_results import (
 )
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
+from studies.account.reproductions import read_reproductions, reproductions_text
 from studies.account.tried_tasks import TRIED, TriedTasks, not_learnt, tried_table
 
 from repdrift.core.reading import reading_errors
@@ -105,6 +106,8 @@ def account_text(folder: Path) -> str:
         tried_table=tried_table,
         parts=parts,
         again=again,
+        reproduced=read_reproductions(folder, facts, parts),
+        reproductions_text=reproductions_text,
         trials=_trials(parts),
         short=short_answers(facts, parts, rates),
         replication=replication,

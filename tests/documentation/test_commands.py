@@ -27,6 +27,7 @@ NOT_RUN = {
     "docs/howto/scale.md": "needs a model of many gigabytes",
     "docs/howto/stores.md": "needs a store",
     "docs/howto/sharing.md": "needs studies of the reader's; tests/integration/test_exported_study.py and test_merged_study.py run the like",
+    "docs/howto/reproducing.md": "trains models of the reference study; tests/integration/test_reproduced_study.py runs the like",
     "docs/howto/installing.md": "installs a package; scripts/wheel/check_wheel.py does so",
     "docs/howto/figures.md": "reads the study of the working folder; the gallery runs it on committed results",
     "docs/howto/lm_evaluation_harness.md": "installs a package",

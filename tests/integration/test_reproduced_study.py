@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -10,8 +11,8 @@ import pytest
 from repdrift.core.errors import ConfigError, DataError, SampleSetMismatchError, UnknownNameError
 from repdrift.core.records.reproduction import REPRODUCTION_FILE, REPRODUCTION_MARKDOWN, Reproduction
 from repdrift.core.records.results import RESULTS_FILE, DriftResults
-from repdrift.sharing.reproduction import reproduce
 from repdrift.sharing.reproduction.published import read_published
+from repdrift.sharing.reproduction.reproducing import reproduce
 from tests.command_line import run_here
 from tests.resealed import edit_record
 
@@ -30,6 +31,12 @@ def published(tmp_path_factory, finished):
 @pytest.fixture(scope="module")
 def again(published):
     return run_here(f"python -m repdrift reproduce {ANALYSIS} --models 2 --random-seed 4 --output again", published)
+
+
+def test_what_is_made_again_and_how_it_was_chosen_is_said_before_anything_is_trained(again):
+    first, second = again.stderr.splitlines()[:2]
+    assert re.match(r"tiny: making sst2/\w+/\d and sst2/\w+/\d again; their published training took", first)
+    assert second == "drawn from 4 models; to draw them again, or to go on after a stop: --random-seed 4"
 
 
 def test_on_one_machine_a_model_that_is_made_again_has_the_published_numbers(published, again):
@@ -57,7 +64,7 @@ def test_a_seed_draws_the_same_models_and_what_is_there_is_not_trained_again(pub
     assert sorted(path.name for path in (published / "again/results").glob("*/run.json")) == before
     first = Reproduction.read(published / "again" / REPRODUCTION_FILE)
     assert [m["seed"] for m in json.loads(done.stdout)["models"]] == [m.seed for m in first.models]
-    assert "already trained" in done.stderr
+    assert "training sst2" not in done.stderr
 
 
 def test_compressed_results_are_read_as_they_are(published, tmp_path):

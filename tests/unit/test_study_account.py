@@ -22,11 +22,13 @@ from studies.account.committed_results import (
 )
 from studies.account.facts import StudyFacts
 from studies.account.replication import other_verdicts
+from studies.account.reproductions import REPRODUCED
 from studies.account.tried_tasks import TRIED
 
 from repdrift.core.errors import DataError
 from repdrift.core.records.likeness import ChangeLikeness, DirectionPair, GroupLikeness, LikenessModel, PairLikeness
 from repdrift.core.records.outcomes import ArmDifference, ArmOutcome, OutcomeInfo, StudyOutcomes
+from repdrift.core.records.reproduction import REPRODUCTION_FILE
 from repdrift.core.records.results import RESULTS_FILE, TABLE_PARQUET, DriftResults
 from repdrift.core.records.run import RUN_FILE, Learnt
 from repdrift.core.records.study_info import SanityCheck
@@ -39,6 +41,8 @@ from tests.unit.report.equal_skill_results import with_equal_skill
 from tests.unit.report.page.study.trained_study import trained_study
 from tests.unit.report.page.views.made_studies import PLAIN, made
 from tests.unit.report.synthetic_results import Synthetic, write_results
+from tests.unit.sharing.test_reproduction import model as made_again
+from tests.unit.sharing.test_reproduction import reproduction
 
 ACCOUNTS = Path(__file__).parents[2] / "docs" / "studies"
 REFERENCE = ACCOUNTS / "reference"
@@ -92,6 +96,28 @@ def test_committed_results_are_small():
 def test_what_is_finished_in_part_and_not_begun_stands_first(account):
     first = account_text(account).splitlines()[2]
     assert first == "Tasks finished so far: SST-2. In part: MRPC (5 of 6 models). Not yet run: RTE and SQuAD 2.0."
+
+
+def test_models_that_were_made_again_stand_beside_the_published_ones_and_are_refused_where_those_are_others(
+    account, tmp_path, capsys
+):
+    drift = read_report_data(account / "results" / RESULTS_FILE).drift("sst2", "lora_r8").loc[2].tolist()
+    for number, verdict in enumerate(("like another seed", "differs"), start=1):
+        one = made_again(verdict, method="lora_r8", seed=2, layers=[0, 1, 2], drift_published=drift, drift_again=drift)
+        reproduction(one, random_seed=number).write(tmp_path / f"again{number}" / REPRODUCTION_FILE)
+    folders = [str(tmp_path / f"again{number}") for number in (1, 2)]
+    assert main([str(account), "--reproduced", *folders]) == 0
+    text = (account / TEXT).read_text(encoding="utf-8")
+    for number, verdict in enumerate(("lies where another seed", "lies farther off than another seed"), start=1):
+        assert any(f"(random seed {number})" in line and verdict in line for line in text.splitlines())
+    assert text.count("| SST-2, lora\\_r8, seed 2 |") + text.count("| SST-2, lora_r8, seed 2 |") == 2
+    assert main([str(account), "--reproduced", folders[0]]) == 0
+    assert "(random seed 2)" not in (account / TEXT).read_text(encoding="utf-8")
+
+    other = made_again("differs", method="lora_r8", seed=2, layers=[0, 1, 2], drift_published=[0.9] * 3)
+    reproduction(other).write(account / REPRODUCED / "1.json")
+    assert main([str(account), "--check"]) == 1
+    assert "is not what the results have now" in capsys.readouterr().err
 
 
 def test_a_task_that_was_tried_and_not_learnt_is_left_out_for_that_reason_with_its_scores(account, tmp_path, capsys):

@@ -67,7 +67,7 @@ def reproduce(
     """
     from repdrift.core.records.reproduction import REPRODUCTION_FILE, REPRODUCTION_MARKDOWN
     from repdrift.core.reproduction_words import reproduction_section
-    from repdrift.sharing.reproduction import reproduce as make_again
+    from repdrift.sharing.reproduction.reproducing import reproduce as make_again
     from repdrift.study.user_paths import user_path
 
     if pick and (random_seed is not None or task):

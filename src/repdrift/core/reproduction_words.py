@@ -1,4 +1,4 @@
-"""What came of making published models again, in words: for the terminal, the Markdown file and documents."""
+"""Words for models of a published study that were made again: for the terminal, the Markdown file and documents."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def printed_score(value: float | None, metric: str | None) -> str:
 
 
 def reproduction_answer(found: Reproduction) -> list[str]:
-    """What was found, in sentences: how many models came out how, and how they were chosen."""
+    """Returns what was found, in sentences: how many models came out how, and how they were chosen."""
     counts = Counter(model.verdict for model in found.models)
     parts = [f"{count} {_ONE[verdict] if count == 1 else _VERDICTS[verdict]}" for verdict, count in _ordered(counts)]
     chosen = (
@@ -94,7 +94,7 @@ def reproduction_rows(found: Reproduction) -> list[list[str]]:
 
 
 def how_judged(found: Reproduction) -> str:
-    """How the verdicts come about, in sentences."""
+    """Says how the verdicts come about."""
     return (
         "Where another seed would lie is a prediction interval over the published models of the arm on the task: if all models were as far off as other seeds, all numbers "
         f"together would lie in theirs with probability {found.confidence:g}. A number that lies no farther from the published one than half of the interval counts as in it. The same seed on the same kind of processor gives the same numbers."
@@ -126,7 +126,7 @@ def _range(expected: Expected | None, metric: str | None) -> str:
 
 
 def _apart(model: ReproducedModel) -> str:
-    """In which layer the two drifts lie farthest apart; empty where all agree as printed."""
+    """Names the layer in which the two drifts lie farthest apart; empty where all agree as printed."""
     both = list(zip(model.layers, model.drift_published, model.drift_again, strict=True))
     if all(printed_drift(a) == printed_drift(b) for _, a, b in both):
         return ""

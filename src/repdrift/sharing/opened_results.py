@@ -16,7 +16,7 @@ from repdrift.core.reading import reading_errors
 from repdrift.core.records.base import LARGEST_BYTES
 from repdrift.core.records.comparison import COMPARISON_FILE
 from repdrift.core.records.export import ANALYSIS_PART
-from repdrift.core.records.results import RESULTS_FILE, DriftResults
+from repdrift.core.records.results import RESULTS_FILE, TABLE_CSV, TABLE_PARQUET, DriftResults
 from repdrift.sharing.archive_reading import is_archive, open_export
 from repdrift.sharing.found_results import results_file_at
 
@@ -67,7 +67,7 @@ def open_results(where: str) -> Generator[OpenedResults]:
 
 @contextmanager
 def unpacked_results(packed: Path) -> Generator[Path]:
-    """A compressed results file, unpacked beside copies of the tables that it names, for as long as the block lasts.
+    """A compressed results file, unpacked beside copies of its tables, for as long as the block lasts.
 
     Raises DataError if it is damaged, or larger than results can be.
     """
@@ -82,8 +82,8 @@ def unpacked_results(packed: Path) -> Generator[Path]:
             if len(content) > LARGEST_BYTES:
                 raise DataError(f"{packed} holds more than {LARGEST_BYTES:,} bytes, which no results file has.")
             (place / RESULTS_FILE).write_bytes(content)
-        for table in DriftResults.read(place / RESULTS_FILE).table_sha256:
-            beside = packed.with_name(Path(table).name)
+        tables = {TABLE_PARQUET, TABLE_CSV, *DriftResults.read(place / RESULTS_FILE).table_sha256}
+        for beside in (packed.with_name(Path(name).name) for name in sorted(tables)):
             with reading_errors(beside):
                 if beside.is_file():
                     shutil.copyfile(beside, place / beside.name)

@@ -1,4 +1,4 @@
-"""Where a new observation of a sample is to be expected."""
+"""Intervals in which a new observation is to be expected."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ReproductionVerdict = Literal["same weights", "same numbers", "like another seed
 
 
 class Expected(Record):
-    """Where a number of one more model of an arm is to be expected: a prediction interval over the arm's published models."""
+    """The interval in which a number of one more model of an arm is to be expected, from the arm's published models."""
 
     low: float
     high: float

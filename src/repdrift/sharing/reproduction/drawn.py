@@ -1,4 +1,4 @@
-"""Which models are made again: drawn at random, or named."""
+"""The choice of the models that are made again: drawn at random, or named."""
 
 from __future__ import annotations
 

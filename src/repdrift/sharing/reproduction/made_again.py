@@ -17,19 +17,19 @@ from repdrift.statistics.prediction import prediction_interval
 from repdrift.study.drift_plan import drift_plan
 from repdrift.study.extraction_stage import extract_runs
 from repdrift.study.inputs import StudyInputs
-from repdrift.study.training_stage import train_runs
+from repdrift.study.training_stage import find_run, train_run
 
 
 def make_again(study: PublishedStudy, model: PublishedModel, inputs: StudyInputs, confidence: float) -> ReproducedModel:
     """Train and measure a model, unless that is done already, and hold it against what was published.
 
-    confidence: of each interval in which a number of another seed would lie. `require_the_same` has passed. Raises what training and extraction raise.
+    confidence: of each interval in which a number of another seed would lie. `require_the_same` and `ready_jobs` have passed. Raises what training and extraction raise.
     """
-    (done,) = train_runs(inputs, [model.run])
+    train_run(inputs, model.run, wait=True)
     extract_runs(inputs, [model.run])
     drift = _drift(study, model, inputs)
     published = study.drift(model.status).tolist()
-    record, then = done.record, model.trained
+    record, then = find_run(inputs, model.run).record, model.trained
     metric = _metric(model.status, record)
     scores = (None, None) if metric is None else (model.status.metrics.get(metric), record.metrics.get(metric))
     same_weights = record.weights_digest == then.weights_digest

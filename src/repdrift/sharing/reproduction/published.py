@@ -29,7 +29,7 @@ class PublishedModel:
 
     @property
     def name(self) -> str:
-        """What `--pick` takes."""
+        """The name by which `--pick` takes the model."""
         return f"{self.run.task}/{self.run.method}/{self.run.seed}"
 
 

@@ -17,12 +17,13 @@ from repdrift.core.records.reproduction import (
     Reproduction,
 )
 from repdrift.core.reproduction_words import reproduction_markdown
-from repdrift.core.words import listed
-from repdrift.sharing.reproduction.drawn import draw
+from repdrift.core.words import counted, listed
+from repdrift.sharing.reproduction.drawn import Drawn, draw
 from repdrift.sharing.reproduction.made_again import make_again
 from repdrift.sharing.reproduction.model_study import model_study, require_the_same
 from repdrift.sharing.reproduction.published import PublishedStudy, read_published
 from repdrift.study.inputs import StudyInputs
+from repdrift.study.readiness import ready_jobs
 
 CONFIDENCE = 0.95
 """Probability that no number of a faithful reproduction lies outside, if its models are as far from the published ones as another seed."""
@@ -61,18 +62,13 @@ def reproduce(
     drawn = draw(study, count, picks=picks, tasks=tasks, random_seed=random_seed)
     output = output or REPRODUCED / study.results.study.name
     require_writable(output)
-    say(
-        f"{study.results.study.name}: making {listed([model.name for model in drawn.models])} again"
-        + (
-            ""
-            if drawn.random_seed is None
-            else f"; drawn from {drawn.of} models, to go on: --random-seed {drawn.random_seed}"
-        )
-    )
+    for line in _beginning(study, drawn):
+        say(line)
     ready: list[StudyInputs] = []
     for model in drawn.models:
         inputs = StudyInputs(model_study(study, model, output, data_dir))
         require_the_same(study, model, inputs)
+        ready_jobs(inputs, [model.run])
         ready.append(inputs)
     confidence = 1 - (1 - CONFIDENCE) / (2 * len(drawn.models))
     models: list[ReproducedModel] = []
@@ -105,8 +101,20 @@ def reproduce(
     return Reproduced(record, output)
 
 
+def _beginning(study: PublishedStudy, drawn: Drawn) -> list[str]:
+    """Lines on what is made again, how it was chosen, and how long its training took when it was published."""
+    names = listed([model.name for model in drawn.models])
+    minutes = [f"{model.trained.wall_time_s / 60:.2g}" for model in drawn.models]
+    lines = [
+        f"{study.results.study.name}: making {names} again; their published training took {listed(minutes)} minutes"
+    ]
+    if drawn.random_seed is not None:
+        lines.append(f"drawn from {counted(drawn.of, 'model')}; to draw them again, or to go on after a stop: --random-seed {drawn.random_seed}")  # fmt: skip
+    return lines
+
+
 def _cautions(study: PublishedStudy, models: Sequence[ReproducedModel]) -> list[str]:
-    """What changes how the numbers are read: other libraries, another or an unknown processor, models that the results do not describe."""
+    """Sentences that change how the numbers are read: other libraries, another or an unknown processor, models that the results do not describe."""
     found: list[str] = []
     now = library_versions()
     then: dict[str, set[str]] = {}
