@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from studies.account import likeness_tables, outcome_tables, replication, tables
-from studies.account.answers import order_of_means, short_answers
+from studies.account import likeness_tables, outcome_tables, rates_tables, replication, tables, weight_tables
+from studies.account.answers import short_answers
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
     FIGURES_FOLDER,
@@ -25,7 +25,7 @@ from studies.account.committed_results import (
 from studies.account.facts import StudyFacts
 from studies.account.pilot import PilotCheck, layers_table, pilot_checks
 from studies.account.reproductions import read_reproductions, reproductions_text
-from studies.account.tried_tasks import TRIED, TriedTasks, not_learnt, tried_table
+from studies.account.tried_tasks import TRIED, TriedTasks, learnt, tried_table
 
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.results import ALL_TASKS
@@ -99,9 +99,12 @@ def account_text(folder: Path) -> str:
     expected = _expected(folder / "pilot.json")
     checks: list[PilotCheck] = pilot_checks(rates, expected) if rates else []
     tried = TriedTasks.read(folder / TRIED) if (folder / TRIED).is_file() else None
+    tried_on = learnt(tried, model=facts.study.model)
     text = environment.get_template(TEMPLATE).render(
         study=facts,
-        progress=facts.progress(not_learnt(tried)),
+        progress=facts.progress(
+            [task for task, found in tried_on.items() if not found], [task for task, found in tried_on.items() if found]
+        ),
         tried=tried,
         tried_table=tried_table,
         parts=parts,
@@ -109,15 +112,18 @@ def account_text(folder: Path) -> str:
         reproduced=read_reproductions(folder, facts, parts),
         reproductions_text=reproductions_text,
         trials=_trials(parts),
-        short=short_answers(facts, parts, rates),
+        short=short_answers(facts, parts, rates, again),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),
         part_figures={name: _shown(folder / FIGURES_FOLDER / name, parts[name]) for name in facts.begun},
         rates_figures=_shown(folder / FIGURES_FOLDER_OF_RATES, rates) if rates else [],
         rates=rates,
         decoder=decoder,
+        decoder_trials=_trials({"": decoder}) if decoder else "",
         decoder_figures=_shown(folder / FIGURES_FOLDER_OF_DECODER, decoder) if decoder else [],
-        rates_order=order_of_means(rates, rates.study.tasks[0]) if rates else None,
+        rates_order=rates_tables.order_of_means(rates, rates.study.tasks[0]) if rates else None,
+        of_rates=rates_tables,
+        weights=weight_tables,
         smallest_weight_p=_smallest_weight_p(parts),
         pilot=checks,
         earlier=expected,

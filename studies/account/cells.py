@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from repdrift.core.claim_parts import deciding_pvalue, unreachable_pvalue, widest_claim
 from repdrift.core.records.claims import HypothesisTest, Interval, Reduction
 from repdrift.core.records.equal_skill import EqualSkill
-from repdrift.core.words import markdown_text, p_equals, percent, percent_range, pvalue, short_drift
+from repdrift.core.words import (
+    markdown_text,
+    p_equals,
+    percent,
+    percent_range,
+    pvalue,
+    reduction_in_words,
+    reduction_range,
+    short_drift,
+)
 
 MISSING = "-"
 FROZEN = "frozen"
@@ -49,6 +58,9 @@ def reduction_cell(reduction: float | None, interval: Interval | None) -> str:
     """A reduction in percent with its interval: below 0 the arm drifts more."""
     if reduction is None:
         return MISSING
+    if reduction <= -1:  # in percent it would be read as a share of what is left
+        ends = f" ({reduction_range(interval.low, interval.high)})" if interval else " (no interval)"
+        return reduction_in_words(reduction) + ends
     return percent(reduction) + (f" ({percent_range(interval.low, interval.high)})" if interval else " (no interval)")
 
 

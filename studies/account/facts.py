@@ -25,8 +25,15 @@ from repdrift.report.report_data import ReportData, read_report_data
 
 ROUNDING = 1e-6
 """Drifts below this are none: the same representations, computed in another order."""
-LOWEST_LAYER = ("more in every seed", "less in every seed", "seeds overlap", FROZEN)
+LOWEST_LAYER = (
+    "every model more than every model of the reference",
+    "every model less",
+    "some more, some less",
+    FROZEN,
+)
 """The ways in which drifts in the lowest layer can lie to those of the reference."""
+NOT_LEARNT = "‡"
+"""Marks an arm of which a model has not learnt the task."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,8 @@ class StudyFacts:
         fewer = task == ALL_TASKS and len(there) < len(self.begun)
         return f" (on {listed([task_title(t) for t in there])} alone)" if fewer else ""
 
-    def progress(self, not_learnt: Sequence[str] = ()) -> str:
-        """What is finished and what is not, in words. not_learnt: tasks that full fine-tuning was tried on, and has not learnt."""
+    def progress(self, not_learnt: Sequence[str] = (), learnt: Sequence[str] = ()) -> str:
+        """What is finished and what is not, in words. not_learnt, learnt: tasks that models were tried on, and none or one of them has learnt."""
         part = [
             f"{task_title(s.task)} ({s.there} of {counted(s.planned, 'model')})"
             for s in self.states
@@ -111,8 +118,13 @@ class StudyFacts:
         parts = {
             "Tasks finished so far": [task_title(task) for task in self.finished],
             "In part": part,
-            "Left out, since full fine-tuning has not learnt them": [task_title(t) for t in absent if t in not_learnt],
-            "Not yet run": [task_title(t) for t in absent if t not in not_learnt],
+            "Left out, since no model that was tried has learnt them": [
+                task_title(t) for t in absent if t in not_learnt
+            ],
+            "Learnt by a model that was tried, but not run with all arms": [
+                task_title(t) for t in absent if t in learnt
+            ],
+            "Not yet run": [task_title(t) for t in absent if t not in (*not_learnt, *learnt)],
         }
         return ". ".join(f"{said}: {listed(names)}" for said, names in parts.items() if names) + "."
 
@@ -200,13 +212,33 @@ class StudyFacts:
         return more if min(ours) > max(theirs) else less if max(ours) < min(theirs) else overlap
 
     def beside_seeds(self, task: str, arm: str) -> tuple[float, float] | None:
-        """The difference of the arm's mean drift from that of the reference, and the drift between two seeds of one of them, the larger one; None if one is not known."""
-        pair = (self.study.reference_method, arm)
-        drifts = [self.models(task, name).drift for name in pair]
-        seeds = [mean for name in pair if (mean := mean_of(self.control("seed_ceiling", task, name))) is not None]
-        if drifts[0] is None or drifts[1] is None or not seeds:
+        """The difference of the arm's mean drift from that of the reference, and the drift between two seeds; None if one is not known."""
+        drifts = [self.models(task, name).drift for name in (self.study.reference_method, arm)]
+        seeds = self.between_seeds(task, arm)
+        if drifts[0] is None or drifts[1] is None or seeds is None:
             return None
-        return abs(drifts[0] - drifts[1]), max(seeds)
+        return abs(drifts[0] - drifts[1]), seeds
+
+    def between_seeds(self, task: str, arm: str) -> float | None:
+        """The drift from one seed's model to another's, of the arm or of the reference, the larger one; None if neither is known."""
+        pair = (self.study.reference_method, arm)
+        seeds = [mean for name in pair if (mean := mean_of(self.control("seed_ceiling", task, name))) is not None]
+        return max(seeds, default=None)
+
+    def name(self, task: str, arm: str, tasks: Sequence[str] | None = None) -> str:
+        """The name of an arm as a table has it, marked where one of its models has not learnt the task.
+
+        Over all tasks it is marked where a number rests on such a model. tasks: those that it rests on; None: those of the claims.
+        """
+        on = [task] if task != ALL_TASKS else self.tasks_of(arm) if tasks is None else tasks
+        runs = (r for r in self.data.results.runs if (r.method, r.step, r.status) == (arm, 0, "ok") and r.task in on)
+        failed = any(r.learnt is not None and r.learnt.learnt is False for r in runs)
+        return markdown_text(self.title(arm)) + (NOT_LEARNT if failed else "")
+
+    def frozen_layers(self, task: str, arm: str) -> list[int]:
+        """The layers in which no model of an arm can move, on a task or on all that it is compared on."""
+        tasks = self.tasks_of(arm) if task == ALL_TASKS else [task]
+        return [n for n in self.data.layers if tasks and all(self.is_frozen(name, arm, n) for name in tasks)]
 
     def reduction(self, task: str, arm: str, layer: int | None = None) -> Reduction | None:
         """The reduction of an arm's drift at the end of training; None if the analysis has none."""

@@ -41,7 +41,11 @@ def likeness_answer(facts: StudyFacts, task: str) -> str:
     if not {ONE_ARM, ONE_SEED, NEITHER} <= means.keys():
         return ""
     nearer = "of one seed" if means[ONE_SEED] > means[ONE_ARM] else "of one arm"
-    return f"more in two {nearer}: mean cosine {means[ONE_SEED]:.2f} between arms of one seed, {means[ONE_ARM]:.2f} between seeds of one arm, {means[NEITHER]:.2f} between others"
+    over = layers_named(common_layers(found.directions)) if found is not None else ""
+    return (
+        f"the mean is larger for two {nearer} (not tested): cosine {means[ONE_SEED]:.2f} between arms of one seed, {means[ONE_ARM]:.2f} between seeds of one arm, "
+        f"{means[NEITHER]:.2f} between others, in {over}"
+    )
 
 
 def likeness_of(facts: StudyFacts) -> ChangeLikeness | None:

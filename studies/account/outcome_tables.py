@@ -5,7 +5,7 @@ from __future__ import annotations
 from studies.account.cells import MISSING, name_cell, table
 from studies.account.facts import StudyFacts
 
-from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ArmOutcome
+from repdrift.core.records.outcomes import ON_GENERAL_TEXT, ArmDifference, ArmOutcome
 from repdrift.core.words import listed, percent, pvalue, signed_digits, task_title
 
 RETRIEVAL, RETRIEVAL_FIRST = "retrieval", "retrieval_first"
@@ -65,11 +65,12 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
         ends = _ends(_negative(rank.high), _negative(rank.low))
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                facts.name(task, arm),
                 f"{rank.value:.3f}",
                 f"{-rank.difference:.3f} ({ends})",
                 MISSING if first is None else percent(first.value),
                 _falls_less(facts, task, arm),
+                _score_beside(facts, task, arm),
                 str(len(rank.seeds)),
             ]
         )
@@ -78,7 +79,7 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
     base = {
         name: next(a.base_value for (_, of), a in found.items() if of == name) for name in (RETRIEVAL, RETRIEVAL_FIRST)
     }
-    rows.insert(0, ["base model", f"{base[RETRIEVAL]:.3f}", "-", percent(base[RETRIEVAL_FIRST]), "-", "1"])
+    rows.insert(0, ["base model", f"{base[RETRIEVAL]:.3f}", "-", percent(base[RETRIEVAL_FIRST]), "-", "-", "1"])
     notes = [
         name_cell(note) for note in outcomes.notes if "retrieval by chance" in note.casefold() or " look for " in note
     ]
@@ -88,6 +89,7 @@ def retrieval_table(facts: StudyFacts, task: str) -> str:
         "fall",
         "right paragraph first",
         "falls less than under the reference by",
+        "score, above that of the reference",
         "models",
     ]
     how = {a.interval.removeprefix("jackknife over ") for (_, of), a in found.items() if of == RETRIEVAL and a.interval}
@@ -111,7 +113,7 @@ def forgetting_table(facts: StudyFacts, task: str) -> str:
             continue
         moved = MISSING if divergence is None else f"{divergence.value:.3f}"
         rise = f"{loss.difference:.3f} ({_ends(loss.low, loss.high)})"
-        rows.append([name_cell(facts.title(arm)), f"{loss.value:.3f}", rise, moved, _rises_less(facts, task, arm), str(len(loss.seeds))])  # fmt: skip
+        rows.append([facts.name(task, arm), f"{loss.value:.3f}", rise, moved, _rises_less(facts, task, arm), str(len(loss.seeds))])  # fmt: skip
     if not rows:
         return "This was not measured for these models."
     base = next(a.base_value for (_, of), a in found.items() if of == FORGETTING)
@@ -123,7 +125,28 @@ def forgetting_table(facts: StudyFacts, task: str) -> str:
         a.interval.removeprefix("jackknife over ") for (_, of), a in found.items() if of == FORGETTING and a.interval
     }
     kinds = [f"Intervals are over {listed(sorted(how))}."] if how else []
-    return "\n\n".join([table(head, rows), *kinds])
+    said = [name_cell(note) for note in (outcomes.notes if outcomes else []) if "general text" in note.casefold() or "language-modelling head" in note]  # fmt: skip
+    return "\n\n".join([table(head, rows), *kinds, *said])
+
+
+def score_difference(facts: StudyFacts, task: str, arm: str) -> ArmDifference | None:
+    """The difference of an arm's score from that of the reference; None if it was not measured."""
+    score, outcomes = facts.score(task, arm), facts.data.results.outcomes
+    wanted = (task, arm, facts.study.reference_method, score.metric if score else None)
+    return next((d for d in (outcomes.differences if outcomes else []) if (d.task, d.method, d.reference, d.outcome) == wanted), None)  # fmt: skip
+
+
+def scores_lower(facts: StudyFacts, task: str, arm: str) -> bool:
+    """Tells whether an arm's score is surely below that of the reference: its interval, not corrected for the number of arms, lies below zero."""
+    found = score_difference(facts, task, arm)
+    return found is not None and found.high is not None and found.high < 0
+
+
+def _score_beside(facts: StudyFacts, task: str, arm: str) -> str:
+    if arm == facts.study.reference_method:
+        return "reference"
+    found = score_difference(facts, task, arm)
+    return MISSING if found is None else f"{found.difference:+.3f} ({_ends(found.low, found.high)})"
 
 
 def _falls_less(facts: StudyFacts, task: str, arm: str) -> str:
@@ -171,13 +194,15 @@ def probes_table(facts: StudyFacts, task: str) -> str:
         found = [by_place.get((arm, layer)) for layer in facts.data.layers]
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                facts.name(task, arm),
                 *(MISSING if a is None or a.difference is None else _points(a) for a in found),
             ]
         )
     base = [next((a.base_value for a in arms if a.layer == layer), None) for layer in facts.data.layers]
     rows.insert(0, ["base model (accuracy)", *(percent(value, missing=MISSING) for value in base)])
-    return table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+    said = [name_cell(note.partition(": ")[2] or note) for note in (outcomes.notes if outcomes else []) if "A probe is" in note and (len(facts.begun) == 1 or task_title(task) in note)]  # fmt: skip
+    whole = table(["points above the base model", *(f"layer {layer}" for layer in facts.data.layers)], rows)
+    return "\n\n".join([whole, *said])
 
 
 def _points(of: ArmOutcome) -> str:

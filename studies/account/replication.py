@@ -15,6 +15,8 @@ from studies.account.cells import (
 )
 from studies.account.facts import StudyFacts
 
+from repdrift.core.words import listed, markdown_text
+
 
 def replication_table(here: StudyFacts, there: StudyFacts, task: str) -> str:
     """Drift, reductions and verdicts of both; last, by how much one seed's two models differ in mean drift, and by how much two seeds do."""
@@ -54,6 +56,17 @@ def replication_table(here: StudyFacts, there: StudyFacts, task: str) -> str:
         "difference of mean drift: the same seed on two machines; two seeds on this one",
     ]
     return table(head, rows)
+
+
+def versions_in_words(here: StudyFacts, there: StudyFacts) -> str:
+    """Says whether the libraries were the same, and which were not; and the processors, where the results name them."""
+    ours, theirs = here.data.results.versions, there.data.results.versions
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    others = [f"{name} ({ours.get(name, 'none')} and {theirs.get(name, 'none')})" for name in names if ours.get(name) != theirs.get(name)]  # fmt: skip
+    same = f"The versions are the same but for {listed(others)}." if others else "The versions are the same."
+    processors = [{t.processor for t in facts.data.results.trained if t.processor} for facts in (here, there)]
+    named = " and ".join(listed(sorted(found)) for found in processors) if all(processors) else ""
+    return f"{same} Processors: {markdown_text(named)}." if named else f"{same} The results do not name the processors."
 
 
 def other_verdicts(here: StudyFacts, there: StudyFacts, task: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from studies.account.cells import (
     FROZEN,
@@ -11,7 +11,6 @@ from studies.account.cells import (
     end_cell,
     mean_of,
     name_cell,
-    reduction_cell,
     skill_cell,
     some_layers,
     table,
@@ -20,13 +19,13 @@ from studies.account.cells import (
 )
 from studies.account.facts import StudyFacts
 
-from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS
+from repdrift.core.claim_parts import deciding_pvalue
+from repdrift.core.hypotheses import ABOVE_NOISE, ABOVE_SEEDS, ALIKE
 from repdrift.core.records.claims import HypothesisTest
 from repdrift.core.records.results import ALL_TASKS
-from repdrift.core.records.tuning import TuningTrial
-from repdrift.core.records.weights import WeightContrast, WeightsOverSeeds
+from repdrift.core.records.tuning import TuningRecord, TuningTrial
 from repdrift.core.tuning_words import rate_text
-from repdrift.core.words import counted, listed, number, percent, pvalue, signed_digits
+from repdrift.core.words import chosen_percent, listed, percent, task_title
 
 
 def arms_table(facts: StudyFacts, task: str) -> str:
@@ -39,17 +38,13 @@ def arms_table(facts: StudyFacts, task: str) -> str:
             f"{rate_text(t.learning_rate)}: {'diverged' if t.score is None else f'{t.score:.3f}'}" for t in trials
         )
         chosen = MISSING if choice is None else rate_text(choice.learning_rate)
-        near = [
-            rate_text(t.learning_rate)
-            for t in trials
-            if choice and t.learning_rate != choice.learning_rate and _within_chance(choice.best, t)
-        ]
+        near = [rate_text(t.learning_rate) for t in as_good_within_chance(choice)] if choice else []
         edge = f" (the {choice.at_edge} that was tried)" if choice and choice.at_edge else ""
         trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm) and t.tuning), None)
         size = f"{trained.tuning.trained_parameters:,}" if trained and trained.tuning else MISSING
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                facts.name(task, arm),
                 facts.study.method_words.get(arm, facts.title(arm)),
                 size,
                 tried or MISSING,
@@ -74,9 +69,11 @@ def arms_table(facts: StudyFacts, task: str) -> str:
     return table(head, rows)
 
 
-def _within_chance(best: TuningTrial, other: TuningTrial) -> bool:
-    """True if the score of another trial lies in the interval of the best one's over held-out rows."""
-    return other.score is not None and best.low is not None and best.low <= other.score
+def as_good_within_chance(choice: TuningRecord) -> list[TuningTrial]:
+    """The trials at other rates whose score lies in the interval of the best one's over held-out rows, by their rates."""
+    low = choice.best.low
+    others = [t for t in choice.trials if t.learning_rate != choice.learning_rate and t.score is not None]
+    return sorted((t for t in others if low is not None and low <= (t.score or 0.0)), key=lambda t: t.learning_rate)
 
 
 def drift_table(facts: StudyFacts, task: str) -> str:
@@ -91,7 +88,7 @@ def drift_table(facts: StudyFacts, task: str) -> str:
         if models.seeds:
             rows.append(
                 [
-                    name_cell(facts.title(arm)),
+                    facts.name(task, arm),
                     *map(drift_cell, models.by_layer),
                     drift_cell(models.drift, models.spread),
                 ]
@@ -100,9 +97,7 @@ def drift_table(facts: StudyFacts, task: str) -> str:
         for arm in facts.arms_on(task):
             found = facts.control(name, task, arm)
             if any(value is not None for value in found):
-                rows.append(
-                    [f"{name_cell(facts.title(arm))}: {words}", *map(drift_cell, found), drift_cell(mean_of(found))]
-                )
+                rows.append([f"{facts.name(task, arm)}: {words}", *map(drift_cell, found), drift_cell(mean_of(found))])
     rows += [
         ["no change (base twice)", *map(drift_cell, found), drift_cell(mean_of(found))]
         for found in [facts.control("identity", task)]
@@ -145,7 +140,7 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
         second = skill.second_opinion if skill else None
         rows.append(
             [
-                name_cell(facts.title(arm)) + facts.only_on(task, arm),
+                facts.name(task, arm) + facts.only_on(task, arm),
                 _with_verdict(end_cell(facts.reduction(task, arm)), facts.less(task, arm)),
                 at or MISSING,
                 _with_verdict(skill_cell(skill), skill.test if skill else None),
@@ -154,7 +149,7 @@ def comparison_table(facts: StudyFacts, task: str) -> str:
             ]
         )
     head = ["arm", "less drift at the end of training", "equal score", "less drift at that score", "by regression"]
-    return table([*head, "difference, beside two seeds of one arm"], rows)
+    return table([*head, "difference at the end, beside two seeds of one arm (the larger of both arms)"], rows)
 
 
 def _with_verdict(reduction: str, test: HypothesisTest | None) -> str:
@@ -177,13 +172,36 @@ def target_table(facts: StudyFacts, task: str) -> str:
     target = facts.study.target_reduction
     rows = [
         [
-            name_cell(facts.title(arm)),
+            facts.name(task, arm),
             verdict_cell(facts.target(task, arm)),
             target_at_equal_skill(facts.equal_skill(task, arm), target),
+            verdict_cell(facts.test(ALIKE, task, arm)),
         ]
         for arm in facts.compared_on(task)
     ]
-    return table(["arm", "at the end of training", "at equal skill"], rows)
+    margin = facts.study.equivalence_margin
+    alike = "alike at the end" if margin is None else f"alike within a factor of {margin:g}, at the end"
+    return table(
+        ["arm", f"at least {chosen_percent(target)} less, at the end of training", "the same, at equal skill", alike],
+        rows,
+    )
+
+
+def other_measures_table(facts: StudyFacts, task: str) -> str:
+    """The reduction of each arm at the end of training by every measure, with its interval; a test is made by the primary measure alone."""
+    names = [name for name in facts.study.measures if any(r.measure == name for r in facts.data.results.other_measures)]
+    rows: list[list[str]] = []
+    for arm in facts.compared_on(task):
+        others = {
+            r.measure: r
+            for r in facts.data.results.other_measures
+            if (r.comparison or facts.study.comparison_method, r.task, r.layer) == (arm, task, None)
+        }
+        found = [facts.reduction(task, arm), *(others.get(name) for name in names)]
+        rows.append([facts.name(task, arm) + facts.only_on(task, arm), *map(end_cell, found)])
+    titles = facts.study.measure_titles
+    primary = facts.study.primary_measure
+    return table(["arm", f"{titles.get(primary, primary)} (tested)", *(titles.get(name, name) for name in names)], rows)
 
 
 def layers_table(facts: StudyFacts, task: str) -> str:
@@ -193,7 +211,7 @@ def layers_table(facts: StudyFacts, task: str) -> str:
         found = [facts.reduction(task, arm, layer) for layer in facts.data.layers]
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                facts.name(task, arm),
                 *(
                     FROZEN
                     if facts.is_frozen(task, arm, layer)
@@ -234,117 +252,54 @@ def lowest_layer_table(facts: StudyFacts, task: str) -> str:
             continue
         rows.append(
             [
-                name_cell(facts.title(arm)),
+                facts.name(task, arm),
                 drift_cell(found.comparison_drift),
                 drift_cell(found.reference_drift),
                 FROZEN if facts.is_frozen(task, arm, layer) else end_cell(found),
                 facts.side_of_lowest_layer(task, arm) or MISSING,
             ]
         )
-    return table(["arm", "its drift", "drift of the reference", "less drift by", "seeds"], rows)
+    return table(["arm", "its drift", "drift of the reference", "less drift by", "models"], rows)
 
 
-def intruders_table(facts: StudyFacts, task: str) -> str:
-    """Share of intruder dimensions among the leading singular vectors of the changed matrices, and the size and rank of the change."""
-    moved = facts.data.results.moved
-    weights = moved.weights if moved else None
-    if weights is None:
-        return "The weights of these models were not described."
-    rows = [
-        [
-            name_cell(facts.title(found.method)),
-            _with_spread(found.intruder_share, found.intruder_share_sd),
-            number(found.relative_change, missing=MISSING),
-            MISSING if found.rank_90 is None else f"{found.rank_90:.0f}",
-            str(len(found.seeds)),
-            _contrast(_intruders_against(weights.contrasts, found, facts.study.reference_method)),
-        ]
-        for found in weights.over_seeds
-        if (found.task, found.part) == (task, "all")
-    ]
-    return table(
-        [
-            "arm",
-            "intruders",
-            "relative change",
-            "rank for 90 %",
-            "models",
-            "difference from the reference, in matrices that both changed",
-        ],
-        rows,
-    )
+def settings_in_words(facts: StudyFacts, task: str) -> str:
+    """Rows, epochs, steps and batches of the training, and the samples that drift is measured on; empty where the results do not tell them."""
+    trained = [t for t in facts.data.results.trained if t.task == task]
+    samples = {r.n_samples for r in facts.data.results.runs if (r.task, r.step, r.status) == (task, 0, "ok")}
+    if not trained:
+        return ""
+    settings = [
+        (f"{t.n_train:,} training rows", f"{t.hyperparameters['epochs']:g} epochs", f"{t.hyperparameters.get('steps', '?')} steps of {t.hyperparameters['batch_size']} rows",
+         f"scored on {t.n_validation:,} validation rows")
+        for t in trained
+    ]  # fmt: skip
+    said = " or ".join(", ".join(each) for each in dict.fromkeys(settings))
+    of = listed([f"{n:,}" for n in sorted(n for n in samples if n is not None)])
+    return f"{said}; drift is measured on {of} of them." if of else f"{said}."
 
 
-def _intruders_against(
-    contrasts: Sequence[WeightContrast], of: WeightsOverSeeds, reference: str
-) -> WeightContrast | None:
-    wanted = (of.method, reference, "intruder_share")
-    return next((c for c in contrasts if (c.method, c.reference, c.quantity) == wanted), None)
+def rows_in_words(parts: Mapping[str, StudyFacts]) -> str:
+    """The training rows of each task."""
+    found = {name: {t.n_train for t in facts.data.results.trained if t.task == name} for name, facts in parts.items()}
+    said = [
+        f"{listed([f'{n:,}' for n in sorted(rows)])} training rows of {task_title(name)}" for name, rows in found.items() if rows
+    ]  # fmt: skip
+    return listed(said) if said else "The results do not tell how many rows were trained on"
 
 
-def _contrast(found: WeightContrast | None) -> str:
-    if found is None or found.estimate is None:
-        return MISSING
-    p = found.p_adjusted if found.p_adjusted is not None else found.p
-    if p is None:
-        return f"{signed_digits(100 * found.estimate)} points"
-    ends = "" if found.low is None or found.high is None else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
-    return f"{signed_digits(100 * found.estimate)} points{ends}, p {pvalue(p)}"
-
-
-def rates_table(facts: StudyFacts, task: str) -> str:
-    """A study whose arms differ by their learning rates: score, drift at the end, and reductions against the reference."""
-    rows = []
-    for arm in facts.arms_on(task):
-        models, score, skill = facts.models(task, arm), facts.score(task, arm), facts.equal_skill(task, arm)
-        trained = next((t for t in facts.data.results.trained if (t.task, t.method) == (task, arm)), None)
-        rate = MISSING if trained is None else rate_text(float(trained.hyperparameters["learning_rate"]))
-        end = facts.reduction(task, arm)
-        rows.append(
-            [
-                name_cell(facts.title(arm)),
-                rate,
-                MISSING if score is None else score.text + _each_score(facts, task, arm),
-                drift_cell(models.drift, models.spread),
-                "reference"
-                if arm == facts.study.reference_method
-                else reduction_cell(end.reduction if end else None, None).replace(" (no interval)", ""),
-                "reference"
-                if arm == facts.study.reference_method
-                else MISSING
-                if skill is None or skill.reduction is None
-                else percent(skill.reduction),
-                counted(len(models.seeds), "model"),
-            ]
-        )
-    head = ["arm", "learning rate", "score", "mean drift at the end", "less drift, at the end", "at equal skill", ""]
-    return table(head, rows)
-
-
-def paths_table(facts: StudyFacts, task: str, arms: Sequence[str]) -> str:
-    """The score at each checkpoint and at the end of every run of some arms; the control is the best constant answer."""
-    runs = [r for r in facts.data.results.runs if r.task == task and r.method in arms and r.status == "ok"]
-    steps = sorted({r.step for r in runs if r.step})
-    rows: list[list[str]] = []
-    for arm, seed in dict.fromkeys((r.method, r.seed) for r in runs):
-        of_run = {r.step: r for r in runs if (r.method, r.seed) == (arm, seed)}
-        metric = of_run[0].learnt.metric if 0 in of_run and of_run[0].learnt else None
-        scores = [of_run[step].metrics.get(metric) if metric and step in of_run else None for step in (*steps, 0)]
-        rows.append([name_cell(facts.title(arm)), str(seed), *(MISSING if s is None else f"{s:.3f}" for s in scores)])
-    judged = [r.learnt for r in runs if r.step == 0 and r.learnt is not None]
-    constant = [
-        f"The best constant answer has {score:.3f}." for score in dict.fromkeys(j.constant_score for j in judged)
-    ]
-    return "\n\n".join([table(["arm", "seed", *(f"step {step}" for step in steps), "end"], rows), *constant])
-
-
-def _each_score(facts: StudyFacts, task: str, arm: str) -> str:
-    """The scores of the final models, one by one."""
-    runs = [
-        r for r in facts.data.results.runs if (r.task, r.method, r.step, r.status) == (task, arm, 0, "ok") and r.learnt
-    ]
-    return f" ({', '.join(f'{r.learnt.score:.3f}' for r in runs if r.learnt)})" if len(runs) > 1 else ""
-
-
-def _with_spread(share: float | None, spread: float | None) -> str:
-    return percent(share, missing=MISSING) + (f" ± {percent(spread)}" if spread is not None else "")
+def at_smallest_p(facts: StudyFacts, task: str) -> list[str]:
+    """The claims on arms whose deciding p is the smallest that the design can give, and on which a verdict rests."""
+    claims = {"less drift at the end of training": facts.less, "at least the target": facts.target}
+    found: list[str] = []
+    for words, claim in claims.items():
+        for arm in facts.compared_on(task):
+            test = claim(task, arm)
+            p = None if test is None else deciding_pvalue(test)
+            if (
+                test is not None
+                and test.verdict == "supported"
+                and p is not None
+                and p == test.smallest_deciding_pvalue
+            ):
+                found.append(f"{words} ({facts.title(arm)})")
+    return found

@@ -61,11 +61,13 @@ def tried_table(found: TriedTasks) -> str:
     )  # fmt: skip
 
 
-def not_learnt(found: TriedTasks | None) -> list[str]:
-    """The tasks that no run has learnt."""
-    runs = found.runs if found else []
-    learnt = {run.task for run in runs if run.learnt.learnt is not False}
-    return list(dict.fromkeys(run.task for run in runs if run.task not in learnt))
+def learnt(found: TriedTasks | None, *, model: str) -> dict[str, bool]:
+    """By task that this base model was tried on: whether a run of it has learnt the task."""
+    by_task: dict[str, bool] = {}
+    for run in found.runs if found else []:
+        if run.base_model == model:
+            by_task[run.task] = by_task.get(run.task, False) or run.learnt.learnt is not False
+    return by_task
 
 
 def _tried(record: RunRecord, file: Path) -> TriedRun:

@@ -74,7 +74,7 @@ def second_opinion(found: EqualSkill) -> str:
     if other.agrees is None:
         return said
     return (
-        f"{said}, which holds the reduction at equal skill"
+        f"{said}; its interval contains the reduction at equal skill"
         if other.agrees
         else f"{said}; it DISAGREES: the reduction at equal skill lies outside of its interval"
     )
