@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from studies.account import likeness_tables, outcome_tables, rates_tables, replication, tables, weight_tables
 from studies.account.answers import short_answers
+from studies.account.brief import brief
 from studies.account.cells import verdict_cell
 from studies.account.committed_results import (
     FIGURES_FOLDER,
@@ -112,6 +113,7 @@ def account_text(folder: Path) -> str:
         reproduced=read_reproductions(folder, facts, parts),
         reproductions_text=reproductions_text,
         trials=_trials(parts),
+        brief=brief(facts, parts, rates),
         short=short_answers(facts, parts, rates, again),
         replication=replication,
         figures=_shown(folder / FIGURES_FOLDER, facts),

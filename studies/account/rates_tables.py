@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from scipy.stats import spearmanr
@@ -11,6 +12,7 @@ from studies.account.facts import StudyFacts
 from studies.account.outcome_tables import retrieval_losses
 from studies.account.tables import as_good_within_chance
 
+from repdrift.core.records.claims import Interval
 from repdrift.core.records.equal_skill import EqualSkill
 from repdrift.core.tuning_words import rate_text
 from repdrift.core.words import counted, listed, markdown_text, reduction_in_words, reduction_range, task_title
@@ -63,28 +65,48 @@ def same_arm_at_other_rates(study: StudyFacts, rates: StudyFacts | None, task: s
     return {arm: rate for arm, rate in found.items() if rate is not None}
 
 
-def rate_caution(study: StudyFacts, rates: StudyFacts | None, task: str) -> str:
-    """Says how much of a reduction at equal skill the choice of the reference's rate alone could be; empty where no study of rates tells it.
+@dataclass(frozen=True)
+class OtherRate:
+    """The reference at the rate that was chosen, beside itself at a rate that is as good within chance, at one score of a study of rates.
 
-    The models of that study at the rate that was chosen are compared with those at a rate that is as good within chance.
+    reduction: how much less the chosen rate drifts; below zero it drifts more.
     """
+
+    chosen: float
+    other: float
+    reduction: float
+    interval: Interval
+    score: str
+    models: int
+
+
+def other_rate(study: StudyFacts, rates: StudyFacts | None, task: str) -> OtherRate | None:
+    """Returns how far two rates of the reference lie apart that are equally good; None where no study of rates tells it."""
     choice = study.choice(task, study.study.reference_method)
     arms = same_arm_at_other_rates(study, rates, task)
     if rates is None or choice is None or not arms:
-        return ""
+        return None
     near = [trial.learning_rate for trial in as_good_within_chance(choice)]
     chosen = next((arm for arm, rate in arms.items() if rate == choice.learning_rate), None)
-    other = rates.study.reference_method
+    other = arms.get(rates.study.reference_method)
     found = None if chosen is None else rates.equal_skill(task, chosen)
-    if found is None or found.reduction is None or found.interval is None or arms.get(other) not in near:
+    if found is None or found.reduction is None or found.interval is None or other is None or other not in near:
+        return None
+    score = ", ".join(f"{each.metric} {each.score:.3f}" for each in found.scores)
+    return OtherRate(choice.learning_rate, other, found.reduction, found.interval, score, len(found.runs))
+
+
+def rate_caution(study: StudyFacts, rates: StudyFacts | None, task: str) -> str:
+    """Says how much of a reduction at equal skill the choice of the reference's rate alone could be; empty where no study of rates tells it."""
+    found, choice = other_rate(study, rates, task), study.choice(task, study.study.reference_method)
+    if found is None or choice is None:
         return ""
-    at = ", ".join(f"{each.score:.3f}" for each in found.scores)
     reference = markdown_text(study.title(study.study.reference_method))
     ends = reduction_range(found.interval.low, found.interval.high)
     return (
         f"The tests exchange seeds at one rate an arm. They say nothing about the choice of that rate, which rests on one trial over {choice.best.n_held_out} held-out rows. "
-        f"For {reference} on {task_title(task)} the rate {rate_text(arms[other])} is as good within chance as {rate_text(choice.learning_rate)}, which was chosen; at {found.scores[0].metric} {at} the chosen rate "
-        f"drifts {reduction_in_words(found.reduction)} (interval {ends}, over {counted(len(found.runs), 'model')} of the study of rates, below). A reduction of that size is a finding about the rates that trials chose, and "
+        f"For {reference} on {task_title(task)} the rate {rate_text(found.other)} is as good within chance as {rate_text(found.chosen)}, which was chosen; at {found.score} the chosen rate "
+        f"drifts {reduction_in_words(found.reduction)} (interval {ends}, over {counted(found.models, 'model')} of the study of rates, below). A reduction of that size is a finding about the rates that trials chose, and "
         "not about the arms."
     )
 

@@ -51,7 +51,7 @@ def read_reproductions(account: Path, facts: StudyFacts, parts: Mapping[str, Stu
     for file, record in zip(files, records, strict=True):
         for model in record.models:
             drift = parts.get(model.task, facts).data.drift(model.task, model.method)
-            here = drift.loc[model.seed].tolist() if model.seed in drift.index else []
+            here = drift.loc[[model.seed]].to_numpy(dtype=float)[0].tolist() if model.seed in drift.index else []
             if [*map(printed_drift, here)] != [*map(printed_drift, model.drift_published)]:
                 raise DataError(
                     f"{file}: what was published of {model.task}, {model.method}, seed {model.seed} is not what the results have now. Make it again: repdrift reproduce"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from studies.account.answers import short_answers
+from studies.account.brief import brief
 from studies.account.cells import reduction_cell
 from studies.account.committed_results import results_of
 from studies.account.facts import NOT_LEARNT, StudyFacts
@@ -162,3 +163,52 @@ def test_reductions_below_minus_one_are_told_as_multiples(rates):
     assert reduction_cell(-9.0, interval) == "10 times as much (5.1 to 19 times as much)"
     assert reduction_cell(-0.5, None) == "-50 % (no interval)"
     assert "none: a run of the two is not surely better" in row(rates_table(rates, "sst2"), "| lora_low |")
+
+
+def test_the_short_answers_say_what_the_tests_say_with_the_arms_that_these_are_of(study, rates):
+    said = brief(study, dict.fromkeys(study.begun, study), rates)
+    less, target, places, forgotten, intruders, of_rates = said[1:]
+    skill = {arm: study.equal_skill(ALL_TASKS, arm) for arm in study.compared}
+    whole = [arm for arm, found in skill.items() if found.test.verdict == "supported" and arm != "last_two_layers"]
+    assert whole == ["lora_r8", "lora_r8_query_value", "dora_r8"]
+    assert less.startswith("At the same score lora_r8, lora_r8_query_value and dora_r8 drift 9.8 to 11 % less")
+    assert "alike within a factor of 1.25" in less
+    assert f"by {-100 * rates.equal_skill('sst2', 'full_high').reduction:.1f} %" in less
+    assert "last_two_layers (on SST-2 alone) drifts 59 % less, and 4 of 6 layers of it cannot move" in less
+    assert less.endswith("whether lora_r64 (on SST-2 alone) drifts less is not shown.")
+    for arm in study.compared:
+        side = target.partition(" and contradicted for ")[study.target(ALL_TASKS, arm).verdict == "rejected" and 2]
+        assert arm in side
+    assert "by cosine, centred and cosine, raw, which were not tested" in target
+    assert places.startswith("In the lowest layer lora_r8_query_value drifts more")
+    assert "is not shown among seeds" in forgotten
+    assert "not shown to have more: dora_r8" in intruders
+    assert "of full fine-tuning from 0.28 to 0.43" in of_rates
+
+
+def test_claims_that_turn_out_otherwise_are_said_otherwise(study, rates):
+    """Every verdict turned round: nothing is said to be less, alike or contradicted any more."""
+    turned = {
+        "supported": "undecided",
+        "rejected": "supported",
+        "undecided": "undecided",
+        "not testable": "not testable",
+    }
+    tests = [t.model_copy(update={"verdict": turned[t.verdict]}) for t in study.data.results.tests]
+    skill = [
+        e.model_copy(update={"test": e.test and e.test.model_copy(update={"verdict": turned[e.test.verdict]})})
+        for e in study.data.results.equal_skill
+    ]
+    other = changed(study, tests=tests, equal_skill=skill)
+    said = brief(other, dict.fromkeys(study.begun, other), None)
+    assert said[1].startswith(
+        "Whether lora_r8, lora_r64 (on SST-2 alone), lora_r8_query_value, dora_r8 and last_two_layers"
+    )
+    assert "alike" not in said[1]
+    assert "contradicted" not in said[2]
+    assert "is reached by lora_r8" in said[2]
+    assert said[3].startswith("In the lowest layer no arm is shown to drift more")
+
+
+def test_a_study_of_one_task_has_no_short_answers(rates):
+    assert brief(rates, {"sst2": rates}, None) == []

@@ -40,7 +40,7 @@ def printed_score(value: float | None, metric: str | None) -> str:
 
 def reproduction_answer(found: Reproduction) -> list[str]:
     """Returns what was found, in sentences: how many models came out how, and how they were chosen."""
-    counts = Counter(model.verdict for model in found.models)
+    counts: Counter[ReproductionVerdict] = Counter(model.verdict for model in found.models)
     parts = [f"{count} {_ONE[verdict] if count == 1 else _VERDICTS[verdict]}" for verdict, count in _ordered(counts)]
     chosen = (
         "named"
@@ -121,8 +121,10 @@ def _drift_is(found: Reproduction) -> str:
 def _range(expected: Expected | None, metric: str | None) -> str:
     if expected is None:
         return "not known"
-    show = printed_drift if metric is None else lambda value: printed_score(value, metric)
-    return f"{show(expected.low)} to {show(expected.high)}"
+    low, high = (
+        printed_drift(end) if metric is None else printed_score(end, metric) for end in (expected.low, expected.high)
+    )
+    return f"{low} to {high}"
 
 
 def _apart(model: ReproducedModel) -> str:
