@@ -34,6 +34,9 @@ def take_arguments(arguments: Sequence[str]) -> None:
             )
 
 
+STOPPED = "stopped. Finished parts are kept; the same command goes on from there."
+
+
 class ShownErrors(TyperGroup):
     """A group of commands whose usage errors give a terminal no orders, whatever the user typed."""
 
@@ -43,9 +46,13 @@ class ShownErrors(TyperGroup):
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Parse the arguments of a command and run it."""
+        """Parse the arguments of a command and run it; typer ends with 130 if it is stopped from the keyboard, and says nothing."""
         with _shown_usage():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                sys.stderr.write(f"\nrepdrift: {STOPPED}\n")
+                raise
 
 
 @contextmanager

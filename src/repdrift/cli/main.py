@@ -7,7 +7,7 @@ import sys
 import typer
 
 from repdrift.cli.empty_values import require_values
-from repdrift.cli.guarded_output import ShownErrors, guarded_output, take_arguments
+from repdrift.cli.guarded_output import STOPPED, ShownErrors, guarded_output, take_arguments
 from repdrift.core.errors import RepdriftError, kind_of_error
 from repdrift.core.refusals import refused
 from repdrift.core.shown_text import for_terminal
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write(f"repdrift: help: docs/reference/errors/{kind_of_error(error)}.md\n")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write("\nrepdrift: stopped. Finished parts are kept; the same command goes on from there.\n")
+        sys.stderr.write(f"\nrepdrift: {STOPPED}\n")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

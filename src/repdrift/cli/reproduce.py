@@ -24,7 +24,9 @@ def reproduce(
             show_default=False,
         ),
     ],
-    models: Annotated[int, typer.Option("--models", "-n", min=1, help="Models to draw at random.")] = 2,
+    models: Annotated[
+        int | None, typer.Option("--models", "-n", min=1, help="Models to draw at random.", show_default="2")
+    ] = None,
     pick: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,10 +50,13 @@ def reproduce(
             min=0, help="Seed of the draw, to draw the same models again.", show_default="a new one, which is printed"
         ),
     ] = None,
+    model: o.Model = None,
     data_dir: o.DataDir = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for the models and the result.", show_default="reproduced/ and the study's name"),
+        typer.Option(
+            help="A new folder for the models and the result.", show_default="a folder of its own below reproduced/"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -59,7 +64,7 @@ def reproduce(
 
     The models are drawn at random, so that nobody knows beforehand which ones will be looked at. Tuning is not repeated: each model gets the rate that was chosen for it.
     Base model, rows, samples and settings are checked before anything is trained. If it is stopped, the same command with the --random-seed that it printed goes on from there.
-    Exit code 3 if a model lies farther from the published one than another seed would, 4 if one cannot be judged.
+    Exit code 3 if a model differs from the published one by more than another seed would, 4 if one cannot be judged.
 
     Example: repdrift reproduce docs/studies/reference/results --data-dir path/to/tasks
 
@@ -67,18 +72,27 @@ def reproduce(
     """
     from repdrift.core.records.reproduction import REPRODUCTION_FILE, REPRODUCTION_MARKDOWN
     from repdrift.core.reproduction_words import reproduction_section
+    from repdrift.sharing.reproduction.reproducing import Places
     from repdrift.sharing.reproduction.reproducing import reproduce as make_again
     from repdrift.study.user_paths import user_path
 
-    if pick and (random_seed is not None or task):
-        raise ConfigError("--pick names the models, and --random-seed and --task draw them; leave one of the two out")
+    if pick and (random_seed is not None or task or models is not None):
+        raise ConfigError(
+            "--pick names the models, and --models, --task and --random-seed draw them; leave one of the two out"
+        )
     try:
         target = None if output is None else user_path(output)
-        data = None if data_dir is None else str(user_path(Path(data_dir)))
+        data = None if data_dir is None else user_path(Path(data_dir))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     done = make_again(
-        results, target, count=models, picks=pick or (), tasks=task or (), random_seed=random_seed, data_dir=data
+        results,
+        target,
+        count=2 if models is None else models,
+        picks=pick or (),
+        tasks=task or (),
+        random_seed=random_seed,
+        places=Places(model, data),
     )
     if as_json:
         tell_json(json.loads(done.record.model_dump_json()))

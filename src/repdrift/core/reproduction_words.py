@@ -11,18 +11,18 @@ from repdrift.core.words import counted, layers_named, listed, method_title, num
 
 _ROUNDING = 1e-12
 _VERDICTS: dict[ReproductionVerdict, str] = {
-    "same weights": "have the same weights, byte for byte, and the same numbers",
+    "same weights": "have the same weights, byte for byte, and the same numbers but for rounding",
     "same numbers": "have the same numbers in every digit that is printed",
     "like another seed": "lie where another seed of the arm would",
-    "differs": "lie farther off than another seed of the arm would",
-    "not judged": "cannot be judged, since fewer than two published models of the arm say how far seeds lie apart",
+    "differs": "differ by more than another seed of the arm would",
+    "not judged": "cannot be judged",
 }
 _ONE: dict[ReproductionVerdict, str] = {
-    "same weights": "has the same weights, byte for byte, and the same numbers",
+    "same weights": "has the same weights, byte for byte, and the same numbers but for rounding",
     "same numbers": "has the same numbers in every digit that is printed",
     "like another seed": "lies where another seed of its arm would",
-    "differs": "lies farther off than another seed of its arm would",
-    "not judged": "cannot be judged, since fewer than two published models of its arm say how far seeds lie apart",
+    "differs": "differs by more than another seed of its arm would",
+    "not judged": "cannot be judged",
 }
 
 
@@ -48,8 +48,15 @@ def reproduction_answer(found: Reproduction) -> list[str]:
         else f"drawn at random from {found.models_to_draw_from}{_of_tasks(found)} (random seed {found.random_seed})"
     )
     return [
-        f"{counted(len(found.models), 'model')} of the study {found.study} ({found.model}), {chosen}, trained and measured again: {listed(parts)}."
+        f"{counted(len(found.models), 'model')} of the study {found.study} ({found.model}), {chosen}, {_what_was_done(found)}: {listed(parts)}."
     ]
+
+
+def _what_was_done(found: Reproduction) -> str:
+    now = sum(model.trained_now for model in found.models)
+    if now == len(found.models):
+        return "trained and measured again"
+    return f"measured again, {now or 'none'} of them trained by this command and {len(found.models) - now} found trained in its folder"
 
 
 def reproduction_section(found: Reproduction) -> WordedSection:
@@ -81,7 +88,7 @@ def reproduction_rows(found: Reproduction) -> list[list[str]]:
         [
             f"{task_title(model.task)}, {method_title(model.method)}, seed {model.seed}",
             f"{model.learning_rate:g}",
-            f"{printed_drift(model.mean_published)}, {printed_drift(model.mean_again)}",
+            f"{printed_drift(model.mean_published)}, {'diverged' if model.mean_again is None else printed_drift(model.mean_again)}",
             _range(model.expected_drift, None),
             "none"
             if model.metric is None
@@ -129,6 +136,8 @@ def _range(expected: Expected | None, metric: str | None) -> str:
 
 def _apart(model: ReproducedModel) -> str:
     """Names the layer in which the two drifts lie farthest apart; empty where all agree as printed."""
+    if not model.drift_again:
+        return ""
     both = list(zip(model.layers, model.drift_published, model.drift_again, strict=True))
     if all(printed_drift(a) == printed_drift(b) for _, a, b in both):
         return ""

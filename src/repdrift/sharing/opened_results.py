@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repdrift.core.errors import DataError, MissingRunError
+from repdrift.core.errors import DataError, MissingRunError, RepdriftError
 from repdrift.core.reading import reading_errors
 from repdrift.core.records.base import LARGEST_BYTES
 from repdrift.core.records.comparison import COMPARISON_FILE
@@ -53,7 +53,8 @@ def open_results(where: str) -> Generator[OpenedResults]:
     if is_archive(path):
         with tempfile.TemporaryDirectory(prefix="repdrift-export-") as folder, open_export(path) as archive:
             archive.unpack(Path(folder), below=f"{ANALYSIS_PART}/")
-            yield OpenedResults(results_file_at(Path(folder)))
+            with _named(Path(folder), path, path):
+                yield OpenedResults(results_file_at(Path(folder)))
         return
     if (packed := _compressed(path)) is not None:
         with unpacked_results(packed) as file:
@@ -82,12 +83,24 @@ def unpacked_results(packed: Path) -> Generator[Path]:
             if len(content) > LARGEST_BYTES:
                 raise DataError(f"{packed} holds more than {LARGEST_BYTES:,} bytes, which no results file has.")
             (place / RESULTS_FILE).write_bytes(content)
-        tables = {TABLE_PARQUET, TABLE_CSV, *DriftResults.read(place / RESULTS_FILE).table_sha256}
-        for beside in (packed.with_name(Path(name).name) for name in sorted(tables)):
-            with reading_errors(beside):
-                if beside.is_file():
-                    shutil.copyfile(beside, place / beside.name)
-        yield place / RESULTS_FILE
+        with _named(place, packed.parent, packed):
+            told = DriftResults.read(place / RESULTS_FILE).table_sha256
+            tables = {TABLE_PARQUET, TABLE_CSV, *(name for name in told if name and Path(name).name == name)}
+            for beside in (packed.with_name(name) for name in sorted(tables)):
+                with reading_errors(beside):
+                    if beside.is_file():
+                        shutil.copyfile(beside, place / beside.name)
+            yield place / RESULTS_FILE
+
+
+@contextmanager
+def _named(place: Path, folder: Path, file: Path) -> Generator[None]:
+    """Puts the name that the user knows in place of that of the unpacked file, which is gone when an error is read."""
+    try:
+        yield
+    except RepdriftError as error:
+        said = str(error).replace(str(place / RESULTS_FILE), str(file)).replace(str(place), str(folder))
+        raise type(error)(said) from error
 
 
 def _compressed(path: Path) -> Path | None:

@@ -11,11 +11,12 @@ from repdrift.core.confidence import Interval, student_quantile, upper_level
 from repdrift.core.errors import DegenerateInputError, NonFiniteError, ShapeError
 
 
-def prediction_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def prediction_interval(values: ArrayLike, *, confidence: float = 0.95, least_spread: float = 0.0) -> Interval:
     """The interval in which one more observation of the same normal distribution lies with this probability.
 
     values: (n,) observations, n >= 2, such as one number of each trained model of an arm. Returns mean -+ t * s * sqrt(1 + 1/n), in the unit of the values,
-    with Student's quantile t for n - 1 degrees of freedom and the standard deviation s over n - 1. It is exact for normal values; an interval
+    with Student's quantile t for n - 1 degrees of freedom and the standard deviation s over n - 1, or `least_spread` where that is larger: values that can
+    only be multiples of a step are often equal by chance. It is exact for normal values; an interval
     for the mean would be far shorter, and says nothing on a new observation.
     Raises ShapeError for another shape, DegenerateInputError for fewer than two values, NonFiniteError for NaN or Inf, and ConfigError
     unless 0 < confidence < 1. Source: Hahn and Meeker 1991, section 4.7.
@@ -28,6 +29,7 @@ def prediction_interval(values: ArrayLike, *, confidence: float = 0.95) -> Inter
     if not np.isfinite(found).all():
         raise NonFiniteError(f"{int((~np.isfinite(found)).sum())} of {found.size} values are NaN or Inf")
     n = found.size
-    reach = student_quantile(upper_level(confidence), n - 1) * float(found.std(ddof=1)) * math.sqrt(1 + 1 / n)
+    spread = max(float(found.std(ddof=1)), least_spread)
+    reach = student_quantile(upper_level(confidence), n - 1) * spread * math.sqrt(1 + 1 / n)
     mean = float(found.mean())
     return Interval(mean - reach, mean + reach)

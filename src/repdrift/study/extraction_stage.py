@@ -71,8 +71,8 @@ def extract_runs(
     return written
 
 
-def extract_base(inputs: StudyInputs, task: str, passes: SharedPasses) -> list[ExtractedSet]:
-    """Extract the base model's two sets of a task, and keep from the same passes what outputs need."""
+def extract_base(inputs: StudyInputs, task: str, passes: SharedPasses | None) -> list[ExtractedSet]:
+    """Extract the base model's two sets of a task, and keep from the same passes what outputs need. passes: None keeps nothing."""
     written: list[ExtractedSet] = []
     for job, folder in _base_jobs(inputs, task, passes):
         sinks = written[0].metadata.sinks if written else None

@@ -9,7 +9,19 @@ from repdrift.core.records.base import Record
 REPRODUCTION_FILE = "reproduction.json"
 REPRODUCTION_MARKDOWN = "reproduction.md"
 
+PLAN_FILE = "reproducing.json"
+
 ReproductionVerdict = Literal["same weights", "same numbers", "like another seed", "differs", "not judged"]
+
+
+class ReproductionPlan(Record):
+    """reproducing.json: what a folder is being used for, written before anything is trained there."""
+
+    format_version: Literal[1] = 1
+    results_sha256: str
+    models: list[str]
+    """TASK/METHOD/SEED of each model."""
+    random_seed: int | None
 
 
 class Expected(Record):
@@ -36,6 +48,7 @@ class ReproducedModel(Record):
     drift_published: list[float]
     """By layer, by the study's primary measure."""
     drift_again: list[float]
+    """Empty if training diverged."""
     metric: str | None
     """The score that is compared; null where the results have none."""
     score_published: float | None
@@ -48,11 +61,18 @@ class ReproducedModel(Record):
     """Of the mean drift over layers; null: fewer than two published models."""
     expected_score: Expected | None
     verdict: ReproductionVerdict
-    """`same numbers`: drift of every layer and score agree in every digit that is printed. `same weights`: these, and the weights byte for byte. `like another seed`: mean drift and
-    score lie where those of another seed of the arm would. `differs`: one of them does not. `not judged`: too few published models say where."""
+    """`same numbers`: drift of every layer and score agree in every digit that is printed. `same weights`: the weights agree byte for byte, and the numbers but for rounding. `like another seed`: mean
+    drift and score lie where those of another seed of the arm would. `differs`: one of them does not, or training diverged. `not judged`: too few published
+    models say where, or it is not known that the same was done."""
+    reason: str = ""
+    """Why it differs or is not judged, in a sentence; empty for other verdicts."""
+    trained_now: bool = True
+    """False: a trained model was found in the folder, where an earlier start of the command had left it."""
     processor_published: str | None
     processor_again: str | None
     versions_published: dict[str, str]
+    versions_again: dict[str, str] = {}
+    """Of the libraries that trained it again."""
     published_started: str
     wall_time_s: float
 
@@ -62,9 +82,9 @@ class ReproducedModel(Record):
         return sum(self.drift_published) / len(self.drift_published)
 
     @property
-    def mean_again(self) -> float:
-        """Mean drift over layers that was found again."""
-        return sum(self.drift_again) / len(self.drift_again)
+    def mean_again(self) -> float | None:
+        """Mean drift over layers that was found again; None if training diverged."""
+        return sum(self.drift_again) / len(self.drift_again) if self.drift_again else None
 
 
 class Reproduction(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +54,18 @@ class PublishedStudy:
 
     def drift(self, model: RunStatus) -> NDArray[np.float64]:
         """The published drift of a final model, (layers,), by the study's primary measure."""
-        return self.data.drift(model.task, model.method).loc[model.seed].to_numpy(dtype=np.float64)
+        return self.data.drift(model.task, model.method).loc[[model.seed]].to_numpy(dtype=np.float64)[0]
 
     def alike(self, run: RunId) -> list[RunStatus]:
-        """The published final models of the same arm on the same task that have a drift, the model itself among them."""
-        seeds = set(self.data.drift(run.task, run.method).dropna().index)
-        return [each for each in self.data.planned(run.task, run.method) if each.status == "ok" and each.seed in seeds]
+        """The published final models of the same arm on the same task that were trained as the study says, as far as the results tell; the model itself among them."""
+        others = {(t.task, t.method, t.seed) for t in self.results.trained if not t.as_planned}
+        return [
+            each
+            for each in self.data.planned(run.task, run.method)
+            if each.status == "ok"
+            and (each.task, each.method, each.seed) not in others
+            and _is_measured(self.data, each)
+        ]
 
 
 def read_published(where: str) -> PublishedStudy:
@@ -73,8 +80,9 @@ def read_published(where: str) -> PublishedStudy:
             )
         data = read_report_data(opened.file)
         digest = file_sha256(opened.file)
+        whole = DriftResults.read(opened.file)  # with paths that are not shortened for sharing
     results = data.results
-    config = configuration_of(results)
+    config = configuration_of(whole)
     if config is None:
         merged = results.study.merged
         why = (
@@ -83,30 +91,34 @@ def read_published(where: str) -> PublishedStudy:
             else "they are of an older version; run `repdrift analyze` on the study again"
         )
         raise ConfigError(f"the results at {where} do not tell the study's configuration: {why}.")
-    models = _models(data)
+    models = _models(data, whole.trained, where)
     if not models:
         raise ConfigError(
-            f"the results at {where} do not tell how any of their models was trained: the folders of the runs were not on the machine that analysed "
-            "them. Run `repdrift analyze` where the trained models are."
+            f"the results at {where} tell of no model how it was trained as the study says: the folders of the runs were not on the machine that analysed "
+            "them, or the study was changed since. Run `repdrift analyze` where the trained models are."
         )
     return PublishedStudy(where, digest, data, config, models)
 
 
-def _models(data: ReportData) -> list[PublishedModel]:
-    """The final models that have drifts, and of which the training is told."""
-    measured = {(task, method, seed) for task, method, seed in _with_drift(data)}
+def _models(data: ReportData, trained: Sequence[TrainedRun], where: str) -> list[PublishedModel]:
+    """The final models that have a drift in every layer, and were trained as the study says. Raises DataError if one stands twice, or has no rate."""
     finals = {(r.task, r.method, r.seed): r for r in data.results.runs if r.step == 0 and r.status == "ok"}
-    found: list[PublishedModel] = []
-    for trained in data.results.trained:
-        of = (trained.task, trained.method, trained.seed)
-        if of in finals and of in measured:
-            found.append(PublishedModel(RunId(*of), trained, finals[of]))
-    return found
+    found: dict[tuple[str, str, int], PublishedModel] = {}
+    for run in trained:
+        of = (run.task, run.method, run.seed)
+        if of in found:
+            raise DataError(f"{where}: the training of {RunId(*of)} stands twice. Restore the results from a copy.")
+        rate = run.hyperparameters.get("learning_rate")
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+            raise DataError(
+                f"{where}: the training of {RunId(*of)} has no learning rate. Restore the results from a copy."
+            )
+        if run.as_planned and of in finals and _is_measured(data, finals[of]):
+            found[of] = PublishedModel(RunId(*of), run, finals[of])
+    return list(found.values())
 
 
-def _with_drift(data: ReportData) -> list[tuple[str, str, int]]:
-    rows = data.primary[data.primary["drift"].notna()]
-    return [
-        (str(task), str(method), int(seed))
-        for task, method, seed in rows[["task", "method", "seed"]].drop_duplicates().itertuples(index=False)
-    ]
+def _is_measured(data: ReportData, model: RunStatus) -> bool:
+    """Tells whether a final model has a drift in every layer."""
+    drift = data.drift(model.task, model.method)
+    return model.seed in drift.index and bool(np.isfinite(drift.loc[[model.seed]].to_numpy(dtype=float)).all())
