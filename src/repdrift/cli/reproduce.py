@@ -119,7 +119,7 @@ def _show(section: WordedSection) -> None:
     for rows in section.tables:
         table = Table(title=Text(for_terminal(rows.caption)), title_justify="left")
         for head in rows.header:
-            table.add_column(Text(head))
+            table.add_column(Text(head), overflow="fold")
         for row in rows.rows:
             table.add_row(*(Text(for_terminal(cell)) for cell in row))
         Console().print(table)
