@@ -14,6 +14,7 @@ from repdrift.core.reading import listed_folder
 from repdrift.core.records.reproduction import REPRODUCTION_FILE, Reproduction
 from repdrift.core.reproduction_words import (
     HEADER,
+    farthest_apart,
     how_judged,
     printed_drift,
     reproduction_answer,
@@ -61,7 +62,8 @@ def read_reproductions(account: Path, facts: StudyFacts, parts: Mapping[str, Stu
 
 def reproductions_text(records: Sequence[Reproduction]) -> str:
     """Returns the answers, one table of all models, how they were judged, and every caution once."""
-    notes = list(dict.fromkeys([how_judged(records[0]), *(note for each in records for note in each.cautions)]))
+    apart = [sentence for each in records for model in each.models if (sentence := farthest_apart(model))]
+    notes = list(dict.fromkeys([*apart, how_judged(records[0]), *(note for each in records for note in each.cautions)]))
     rows = [row for each in records for row in reproduction_rows(each)]
     return "\n".join(
         [

@@ -61,7 +61,7 @@ def _what_was_done(found: Reproduction) -> str:
 
 def reproduction_section(found: Reproduction) -> WordedSection:
     """The answer, a row for each model, and how to read them."""
-    layers = [_apart(model) for model in found.models]
+    layers = [farthest_apart(model) for model in found.models]
     return WordedSection(
         "reproduction",
         f"{found.study}, made again",
@@ -134,7 +134,7 @@ def _range(expected: Expected | None, metric: str | None) -> str:
     return f"{low} to {high}"
 
 
-def _apart(model: ReproducedModel) -> str:
+def farthest_apart(model: ReproducedModel) -> str:
     """Names the layer in which the two drifts lie farthest apart; empty where all agree as printed."""
     if not model.drift_again:
         return ""
