@@ -1,10 +1,10 @@
-"""The questions of a study with their answers by task, in one table; each answer has its numbers, its verdict and the control it is read beside."""
+"""The questions of a study with their answers by task; each answer has its numbers, its verdict and the control it is read beside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from studies.account.cells import MISSING, drift_cell, mean_of, table, target_at_equal_skill
+from studies.account.cells import MISSING, drift_cell, mean_of, target_at_equal_skill
 from studies.account.facts import LOWEST_LAYER, StudyFacts
 from studies.account.likeness_tables import likeness_answer
 from studies.account.outcome_tables import RETRIEVAL, retrieval_losses, scores_lower
@@ -31,7 +31,7 @@ def short_answers(
     rates: StudyFacts | None,
     again: Mapping[str, StudyFacts] | None = None,
 ) -> str:
-    """Returns the table. A task has a column, all tasks together one where there are claims on them, and each question its control.
+    """Returns each question with its control, and below it a line for every task that has an answer, and for all tasks together where there are claims on them.
 
     again: results of tasks that were trained once more; a verdict that they do not share is marked.
     """
@@ -82,12 +82,13 @@ def short_answers(
         ("How much is the learning rate alone?", lambda _, task: _rates(rates, task), "the same arm, rows, steps and seeds"),
     ]  # fmt: skip
     tasks = [*parts, *([ALL_TASKS] if study.over_all() else [])]
-    heads = [task_title(task) if task != ALL_TASKS else "all tasks" for task in tasks]
-    lines = [
-        [f"{question} *Compared with {control}.*", *(answer(parts.get(task, study), task) or MISSING for task in tasks)]
-        for question, answer, control in rows
-    ]
-    return table(["question", *heads], [line for line in lines if set(line[1:]) != {MISSING}])
+    asked: list[str] = []
+    for question, answer, control in rows:
+        found = {task: said for task in tasks if (said := answer(parts.get(task, study), task))}
+        lines = [f"- {'All tasks' if task == ALL_TASKS else task_title(task)}: {said}." for task, said in found.items()]
+        if lines:
+            asked += [f"**{question}** *Compared with {control}.*", "\n".join(lines)]
+    return "\n\n".join(asked)
 
 
 def _names(facts: StudyFacts, task: str, arms: Sequence[str]) -> str:
