@@ -150,5 +150,10 @@ class RunRecord(Record):
         A setting that only one side names differs, unless it is null: options that change nothing at their usual value are
         not named.
         """
-        names = [*wanted, *(name for name in self.hyperparameters if name not in wanted and name not in _MEASURED)]
-        return [name for name in names if self.hyperparameters.get(name) != wanted.get(name)]
+        return other_settings(self.hyperparameters, wanted)
+
+
+def other_settings(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Returns the names of settings that differ, as `RunRecord.other_settings` says. recorded: the hyperparameters of a run's record."""
+    names = [*wanted, *(name for name in recorded if name not in wanted and name not in _MEASURED)]
+    return [name for name in names if recorded.get(name) != wanted.get(name)]

@@ -177,7 +177,7 @@ def _metric(published: RunStatus, record: RunRecord) -> str | None:
 def _expected_score(
     study: PublishedStudy, model: PublishedModel, metric: str | None, confidence: float, rows: int
 ) -> Expected | None:
-    """Where the score of another seed would lie. Scores of a few rows are often equal by chance: one row is the least difference that counts as a spread."""
+    """Returns where the score of another seed would lie. Scores of a few rows are often equal by chance: one row is the least difference that counts as a spread."""
     values = [each.metrics.get(metric or "") for each in study.alike(model.run)]
     return _expected([value for value in values if value is not None], confidence, math.sqrt(0.5) / max(rows, 1))
 

@@ -49,7 +49,7 @@ class Reproduced:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the base model and the data are; None takes what the results name, then the usual places."""
+    """Places of the base model and of the data; None takes what the results name, then the usual places."""
 
     base_model: str | None = None
     data_dir: Path | None = None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from repdrift.core.errors import SampleSetMismatchError
 from repdrift.core.records.representation_set import SetMetadata
+from repdrift.core.records.run import other_settings
 from repdrift.core.words import listed
 from repdrift.models import changed_files
 from repdrift.sharing.reproduction.published import PublishedModel, PublishedStudy
@@ -14,7 +15,6 @@ from repdrift.study.inputs import StudyInputs
 from repdrift.training import TrainingJob
 
 _NEXT = "Name the published study's data with --data-dir and its base model with --model."
-_MEASURED = frozenset({"max_length_used", "steps", "null_threshold"})
 
 
 def require_the_same(study: PublishedStudy, model: PublishedModel, inputs: StudyInputs) -> None:
@@ -31,11 +31,9 @@ def require_the_same(study: PublishedStudy, model: PublishedModel, inputs: Study
             f"the training rows are others ({len(rows.rows)} from {rows.source}; published: {then.n_train} from {then.data_source})"
         )
     wanted = job.hyperparameters()
-    names = [*wanted, *(name for name in then.hyperparameters if name not in wanted and name not in _MEASURED)]
     differing = [
         f"{name} {wanted.get(name)!r} in place of {then.hyperparameters.get(name)!r}"
-        for name in names
-        if wanted.get(name) != then.hyperparameters.get(name)
+        for name in other_settings(then.hyperparameters, wanted)
     ]
     if differing:
         faults.append(f"the settings are others: {listed(differing)}")
@@ -78,7 +76,7 @@ def known_settings(study: PublishedStudy, model: PublishedModel) -> dict[str, st
 
 
 def unknown_of(study: PublishedStudy, model: PublishedModel) -> list[str]:
-    """What could not be held against the published study, since its results, of an older version, do not tell it."""
+    """Names what could not be held against the published study, since its results, of an older version, do not tell it."""
     unknown = [] if known_settings(study, model) else ["the base model's configuration and tokenizer"]
     return unknown + ([] if model.status.sample_set_fingerprint is not None else ["the samples"])
 
